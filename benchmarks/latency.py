@@ -1,0 +1,252 @@
+"""The latency model against the clock: every figure that docs/latency.md quotes, from one run.
+
+    python benchmarks/latency.py --work DIR [--minutes 10] [--json]
+
+Measures what DIR lacks, for so many minutes, and prints what can be said so far; run it until
+``measured`` is ``subjects`` (about 80 minutes), or with --minutes 0 to evaluate again only.
+"""
+
+import argparse
+import json
+import random
+import resource
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from itertools import groupby
+from pathlib import Path
+from statistics import mean, median, stdev
+
+from latency_figures import evaluate
+
+from bneck.errors import UsageError
+from bneck.files import write_json
+from bneck.latency.calibrate import calibrate, renewed
+from bneck.latency.features import kernels
+from bneck.latency.measure import reference
+from bneck.latency.measurements import Measurement, Store
+from bneck.latency.model import load
+from bneck.latency.probes import published, spaces_called
+from bneck.latency.runtimes import open_runtime
+from bneck.latency.scale import Scale
+from bneck.latency.timing import Clock, Run, Timing, compare
+from bneck.space import presets, spaces
+from bneck.space.architecture import Architecture, block_path
+from bneck.space.edits import narrow, narrowables
+from bneck.space.layers import Layer
+
+SIDE, CLASSES = 224, 1000
+HELD_OUT = {"v3-small": 200, "v3-large": 100, "mnasnet": 100}
+CALIBRATIONS = {"v3-small": 9.5, "v3-large": 9.5, "mnasnet": 9.5, "published": 6.0}
+"""Minutes of timing; starting and fitting take up to half a minute more. Together they are what
+``--space all`` times, and make the model that the presets are judged by."""
+PAIRS = 150
+TABLE_NETWORKS = 30
+RULER_REPEATS = 9
+MIN_ROUNDS, MAX_ROUNDS = len(CALIBRATIONS), 24
+WANTED = 0.015
+"""Relative standard error of a subject's mean at which it need not be timed again."""
+FINER = 0.01
+"""The same where all subjects have reached the other, while time is left."""
+FIRST_SEED = 50_000_000
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network to time, against V3-Small or, for a pair, against the network it was made of."""
+
+    name: str
+    arch: Architecture
+    space: str
+    against: Architecture | None = None
+
+
+def subjects() -> Iterator[Subject]:
+    """Everything that is held out, in a fixed order."""
+    for name, count in HELD_OUT.items():
+        space = spaces.build(name, resolution_px=SIDE, classes=CLASSES)
+        for number in range(count):
+            arch = space.decode(space.sample(FIRST_SEED + number))
+            yield Subject(f"{name} {number}", arch, name)
+    for preset in presets.PRESETS:
+        for width in (0.5, 0.75, 1.0):
+            yield Subject(
+                f"preset {preset} {width}", presets.build(preset, width=width), "published"
+            )
+    for number in range(PAIRS):
+        name = tuple(HELD_OUT)[number % len(HELD_OUT)]
+        space = spaces.build(name, resolution_px=SIDE, classes=CLASSES)
+        whole = space.decode(space.sample(2 * FIRST_SEED + number))
+        yield Subject(f"pair {number}", _narrowed_once(whole, number), name, whole)
+
+
+def _narrowed_once(arch: Architecture, seed: int) -> Architecture:
+    """One expansion or bottleneck at a random multiple of 8 between 30 and 90 % of its width."""
+    draw = random.Random(seed)
+    items = list(narrowables(arch))
+    while True:
+        item = draw.choice(items)
+        width = max(8, round(item.width * draw.uniform(0.3, 0.9) / 8) * 8)
+        try:
+            return narrow(arch, item.what, width)
+        except UsageError:  # a layer would be dropped
+            continue
+
+
+class Lab:
+    """The measurements in one folder, and the time left for new ones."""
+
+    def __init__(self, work: Path, minutes: float) -> None:
+        self.work = work
+        self.until = time.monotonic() + 60 * minutes
+        self.runtime = open_runtime("onnxruntime")
+        header = {"benchmark": "latency", "side": SIDE, "classes": CLASSES}
+        self.store = Store(work / "held-out.jsonl", header)
+        self.standards = renewed(lambda: reference(self.runtime, SIDE, CLASSES))
+
+    @property
+    def over(self) -> bool:
+        return time.monotonic() >= self.until
+
+    def measure(self) -> None:
+        """Rounds and calibrations take turns, so that both see the same hours of the machine."""
+        for number, name in enumerate(CALIBRATIONS):
+            self.calibration(name)
+            self.round(number, WANTED)
+        self.ruler()
+        self.blocks()
+        for wanted in (WANTED, FINER):
+            for number in range(MIN_ROUNDS, MAX_ROUNDS):
+                self.round(number, wanted)
+
+    def calibration(self, name: str) -> None:
+        """One space on its own, or all together."""
+        folder = self.work / f"calibration-{name}"
+        if (folder / "latency.json").exists() or self.over:
+            return
+        start = time.monotonic()
+        if name == "published":
+            made = [published(SIDE, CLASSES)]
+        else:
+            made = spaces_called(name, resolution_px=SIDE, classes=CLASSES)
+        model = calibrate(made, self.runtime, folder=folder, minutes=CALIBRATIONS[name])
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        minutes = (time.monotonic() - start) / 60
+        write_json(folder / "cost.json", {"wall_minutes": minutes, "peak_memory_mb": memory})
+        model.save(folder / "latency.json")
+
+    def round(self, number: int, wanted: float) -> None:
+        """Every subject once, but for those whose mean over the rounds is steady already."""
+        for subject in subjects():
+            if self.over:
+                return
+            name = f"{subject.name} round {number}"
+            if name not in self.store.items and not self._steady(subject, number, wanted):
+                self._time(name, subject)
+
+    def _steady(self, subject: Subject, rounds: int, wanted: float) -> bool:
+        if rounds < MIN_ROUNDS:
+            return False
+        found = [self.store.items.get(f"{subject.name} round {number}") for number in range(rounds)]
+        timings = [item.timing for item in found if item is not None]
+        times = [timing.ratio for timing in timings]
+        if subject.against is None:
+            scale = _scale(self.work / f"calibration-{subject.space}" / "latency.json")
+            times = [scale.ms(timing) for timing in timings]
+        return stdev(times) / len(times) ** 0.5 <= wanted * mean(times)
+
+    def _time(self, name: str, subject: Subject) -> None:
+        start = time.monotonic()
+        against = subject.against and self.runtime.prepare(subject.against.layers())
+        timing = self._compare(self.runtime.prepare(subject.arch.layers()), against)
+        self.store.add(Measurement(name, subject.arch, timing, time.monotonic() - start))
+
+    def _compare(self, run: Run, against: Run | None = None) -> Timing:
+        """Against V3-Small unless another is given; rounds are averaged, so few pairs do."""
+        return compare(
+            run,
+            against or next(self.standards),
+            wanted=0.02,
+            min_pairs=4,
+            max_pairs=16,
+            clock=self.runtime.clock,
+        )
+
+    def blocks(self) -> None:
+        """Sums of blocks that are timed alone, as a plain table has them, for a few networks."""
+        path = self.work / "blocks.json"
+        if path.exists() or self.over:
+            return
+        known: dict[object, float] = {}
+        sums = {}
+        chosen = [item for item in subjects() if item.name.startswith("v3-small ")]
+        for subject in chosen[:TABLE_NETWORKS]:
+            ratios = []
+            for layers in _blocks(subject.arch.layers()):
+                key = tuple(kernel for _, kernel in kernels(layers))
+                if key not in known:
+                    run, clock = self.runtime.prepare(layers), self.runtime.clock
+                    timing = compare(
+                        run, next(self.standards), min_pairs=4, max_pairs=4, clock=clock
+                    )
+                    known[key] = timing.ratio
+                ratios.append(known[key])
+            sums[subject.name] = sum(ratios)
+        write_json(path, sums)
+
+    def ruler(self) -> None:
+        """V3-Small against itself, and ratios between networks against those of plain loops."""
+        path = self.work / "ruler.json"
+        if path.exists() or self.over:
+            return
+        clock = self.runtime.clock
+        result: dict[str, object] = {}
+        for name in ("mobilenet_v3_small", "mobilenet_v3_large", "mobilenet_v2"):
+            ratios, loops = [], []
+            for _ in range(RULER_REPEATS):
+                run = self.runtime.prepare(presets.build(name).layers())
+                standard = reference(self.runtime, SIDE, CLASSES)
+                ratios.append(compare(run, standard, clock=clock).ratio)
+                loops.append(_loop_ms(run, clock) / _loop_ms(standard, clock))
+            result[name] = {"ratio": median(ratios), "least": min(ratios), "most": max(ratios)}
+            result[f"{name} plain loop"] = median(loops)
+        write_json(path, result)
+
+
+@cache
+def _scale(model: Path) -> Scale:
+    return load(model).scale
+
+
+def _blocks(layers: tuple[Layer, ...]) -> Iterator[tuple[Layer, ...]]:
+    for _, group in groupby(layers, lambda layer: block_path(layer.path)):
+        yield tuple(group)
+
+
+def _loop_ms(run: Run, clock: Clock) -> float:
+    """Median of 100 runs after 20, back to back."""
+    times = []
+    for _ in range(120):
+        start = clock()
+        run()
+        times.append(clock() - start)
+    return median(times[20:]) / 1e6
+
+
+def main() -> None:
+    """Measure, then evaluate."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work", type=Path, required=True, help="where measurements are kept")
+    parser.add_argument("--minutes", type=float, default=10.0, help="time for measuring now")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    options = parser.parse_args()
+    lab = Lab(options.work, options.minutes)
+    lab.measure()
+    everything = {subject.name: subject for subject in subjects()}
+    figures = evaluate(lab.work, lab.store.items.values(), everything, MIN_ROUNDS)
+    print(json.dumps(figures, indent=None if options.json else 2))
+
+
+if __name__ == "__main__":
+    main()

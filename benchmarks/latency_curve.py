@@ -1,0 +1,61 @@
+"""The picture of error against calibration minutes, from the JSON of benchmarks/latency.py.
+
+python benchmarks/latency_curve.py FIGURES.json docs/pictures/latency_minutes.svg
+"""
+
+import json
+import math
+import sys
+from pathlib import Path
+
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 560, 320, 60, 50, 20
+COLOURS = ("#1f6feb", "#d1242f", "#1a7f37")
+
+
+def main(figures: Path, picture: Path) -> None:
+    """Draw one line a space; minutes are spaced by their logarithm."""
+    content = json.loads(figures.read_text(encoding="utf-8"))
+    curves = {
+        name.removeprefix("curve "): {float(minutes): error for minutes, error in curve.items()}
+        for name, curve in content.items()
+        if name.startswith("curve ") and curve
+    }
+    highest = 1.1 * max(error for curve in curves.values() for error in curve.values())
+
+    def place(minutes: float, error: float) -> tuple[float, float]:
+        right = (WIDTH - LEFT - 120) * math.log(minutes) / math.log(10)
+        up = (HEIGHT - BOTTOM - TOP) * error / highest
+        return LEFT + right, HEIGHT - BOTTOM - up
+
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
+        'font-family="sans-serif" font-size="13">',
+        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
+    ]
+    for minutes in (1, 2, 5, 10):
+        x, y = place(minutes, 0)
+        parts.append(f'<text x="{x:.0f}" y="{y + 18:.0f}" text-anchor="middle">{minutes}</text>')
+    for error in range(math.ceil(highest)):
+        x, y = place(1, error)
+        end, _ = place(10, error)
+        parts.append(f'<path d="M{x:.0f} {y:.0f}H{end:.0f}" stroke="#ddd"/>')
+        parts.append(f'<text x="{x - 8:.0f}" y="{y + 4:.0f}" text-anchor="end">{error} %</text>')
+    lowest = math.inf
+    by_end = sorted(curves.items(), key=lambda item: item[1][max(item[1])])
+    for (name, curve), colour in zip(by_end, COLOURS, strict=False):
+        points = [place(minutes, error) for minutes, error in sorted(curve.items())]
+        line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+        parts.append(f'<polyline points="{line}" fill="none" stroke="{colour}" stroke-width="2"/>')
+        x, y = points[-1]
+        lowest = min(lowest - 15, y + 4)  # names do not touch
+        parts.append(f'<text x="{x + 8:.0f}" y="{lowest:.0f}" fill="{colour}">{name}</text>')
+    middle = place(math.sqrt(10), 0)[0]
+    parts.append(
+        f'<text x="{middle:.0f}" y="{HEIGHT - 10}" text-anchor="middle">'
+        "minutes of calibration; mean error on held-out networks</text></svg>"
+    )
+    picture.write_text("\n".join(parts) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,158 @@
+"""Which traits of MobileNetV3 come back from ImageNet labels, by how fast a device is.
+
+Accuracy is a surrogate's, learnt from the networks of Accel-NASBench (ImageNet top-1 after 16
+epochs). Two searches: the table's own space (kernel, expansion, squeeze-excite and depth are free)
+with multiply-adds or a calibrated model as latency; and the part of MobileNetV3's skeleton that the
+phone table of once-for-all covers (kernel, expansion, depth), each network standing for its twin in
+the labelled space. The network of largest ACC * LAT^w is compared with MobileNetV3-Small and -Large
+against random networks as fast.
+"""
+
+import argparse
+import heapq
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from bneck.files import write_whole
+from bneck.latency.predictor import open_predictor
+from bneck.proxies.surrogate import Surrogate
+from bneck.proxies.table import load
+from bneck.results import codec, likeness_page
+from bneck.results.likeness import as_fast, likeness
+from bneck.space import codec as networks
+from bneck.space import presets, spaces
+from bneck.space.architecture import Architecture
+from bneck.space.blocks import InvertedResidual, PlainConv
+from bneck.space.choices import Space, Values
+from bneck.space.heads import ConvPoolLinearLinear
+
+PUBLISHED = ("mobilenet_v3_small", "mobilenet_v3_large")
+RANDOM, KEPT, ROUNDS = 4000, 50, 30
+
+# once-for-all's phone table at 224 px: stride, width, squeeze-excite, activation
+PHONE = (
+    (2, 32, False, "relu"),
+    (2, 48, True, "relu"),
+    (2, 96, False, "hswish"),
+    (1, 136, True, "hswish"),
+    (2, 192, True, "hswish"),
+)
+
+
+def phone_space() -> Space:
+    """The part of the phone table whose networks have a twin in the labelled space."""
+    choices: dict = {}
+    for s in range(2, 7):
+        choices |= {f"s{s}.depth": (2, 3), f"s{s}.kernel": (3, 5), f"s{s}.ratio": (4, 6)}
+
+    def decode(values: Values) -> Architecture:
+        stages, channels = [(InvertedResidual(3, 24, 24, 1),)], 24
+        for s, (stride, width, se, activation) in enumerate(PHONE, start=2):
+            stage = []
+            for b in range(int(values[f"s{s}.depth"])):
+                stage.append(
+                    InvertedResidual(
+                        int(values[f"s{s}.kernel"]),
+                        int(values[f"s{s}.ratio"]) * channels,
+                        width,
+                        1 if b else stride,
+                        "expansion" if se else "none",
+                        activation,
+                    )
+                )
+                channels = width
+            stages.append(tuple(stage))
+        stem, head = PlainConv(3, 24, 2, "hswish"), ConvPoolLinearLinear(1152, 1536)
+        return Architecture(stem, tuple(stages), head, norm="bn_v3")
+
+    return Space("phone", choices, decode)
+
+
+def twin(values: Mapping) -> Values:
+    """The labelled network of the same kernels, expansions, depths and squeeze-excites."""
+    found: Values = {"s1.depth": 1, "s1.kernel": 3, "s1.ratio": 1, "s1.se": False}
+    found |= {"s7.depth": 1, "s7.kernel": 3, "s7.ratio": 6, "s7.se": False}
+    found |= {f"s{s}.se": se for s, (_, _, se, _) in enumerate(PHONE, start=2)}
+    return found | dict(values)
+
+
+def best(
+    space: Space,
+    accuracy: Callable[[list[Values]], np.ndarray],
+    latency_ms: Callable[[Values], float],
+    weight: float,
+) -> Values:
+    """The largest ACC * LAT^w: from the best of many random networks, by single changes."""
+    known: dict[tuple, tuple[float, Values]] = {}
+
+    def learn(candidates: Iterator[Values]) -> None:
+        new = {space.encode(values): values for values in candidates}
+        new = {code: values for code, values in new.items() if code not in known}
+        if new:
+            rewards = accuracy(list(new.values())) * np.array(
+                [latency_ms(values) ** weight for values in new.values()]
+            )
+            known.update(zip(new, zip(rewards, new.values(), strict=True), strict=True))
+
+    def front() -> list[tuple[float, Values]]:
+        return heapq.nlargest(KEPT, known.values(), key=lambda pair: pair[0])
+
+    learn(space.sample(seed) for seed in range(RANDOM))
+    for _ in range(ROUNDS):
+        before = front()
+        learn(near for _, values in before for near in space.neighbours(values))
+        if front() == before:
+            break
+    return front()[0][1]
+
+
+def main() -> None:
+    """Write one folder a search; print one JSON line each."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--labels", type=Path, required=True, help="accel_nasbench_sample.csv")
+    parser.add_argument("--device", required=True, help="macs, a model's file, or table:FILE")
+    parser.add_argument("--phone", action="store_true", help="the phone table's skeleton")
+    parser.add_argument("--weight", type=float, action="append", help="w, once or more")
+    parser.add_argument("--networks", type=int, default=1000)
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+
+    table = load(arguments.labels)
+    surrogate = Surrogate(list(table.accuracies), list(table.accuracies.values()))
+    labelled = spaces.build("accel-nasbench")
+    space = phone_space() if arguments.phone else labelled
+    predictor = open_predictor(arguments.device)
+
+    def accuracy(candidates: list[Values]) -> np.ndarray:
+        twins = [labelled.decode(twin(v) if arguments.phone else v) for v in candidates]
+        return surrogate.predict(twins)[0]
+
+    for weight in arguments.weight or [-0.07, -0.15]:
+        values = best(space, accuracy, lambda v: predictor.predict(space.decode(v)).ms, weight)
+        arch = space.decode(values)
+        ms = predictor.predict(arch).ms
+        others = as_fast(
+            space, lambda a: predictor.predict(a).ms, ms, count=arguments.networks, seed=0
+        )
+        folder = arguments.out / f"w{weight:g}"
+        write_whole(folder / "network.json", json.dumps(networks.to_json(arch), indent=1) + "\n")
+        line = {
+            "weight": weight,
+            "latency_ms": ms,
+            "accuracy": float(accuracy([values])[0]),
+            "choices": values,
+        }
+        for name in PUBLISHED:
+            found = likeness(arch, presets.build(name), name, others, ms)
+            codec.write(folder / f"{name}.json", found)
+            write_whole(folder / f"{name}.svg", likeness_page.as_svg(found))
+            write_whole(folder / f"{name}.txt", likeness_page.as_text(found) + "\n")
+            line[name] = {"all": found.percentile} | {t.name: t.percentile for t in found.traits}
+        print(json.dumps(line), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""What the zero-cost proxies cost: seconds a network for all of them together, and memory.
+
+Random networks of NAS-Bench-Macro at 32 px, one thread; the images are scikit-learn's digits, whose
+content does not matter here. Memory is this process's peak, of which torch's own import is shown.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import time
+
+import torch
+
+from bneck.proxies.data import load
+from bneck.proxies.proxy import PROXIES, find_proxy
+from bneck.proxies.zero_cost.base import ZeroCost
+from bneck.proxies.zero_cost.passes import Passes
+from bneck.space import spaces
+from bneck.space.cost import cost
+
+
+def peak_megabytes() -> int:
+    """The most memory that this process has held so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+def main() -> None:
+    """Print seconds (median, mean, range) and megabytes."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--networks", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+
+    torch.set_num_threads(1)
+    images = load("digits", resolution_px=32)
+    kinds = {word: find_proxy(word) for word in PROXIES}
+    proxies = {word: kind(images) for word, kind in kinds.items() if issubclass(kind, ZeroCost)}
+    space = spaces.build("nas-bench-macro", resolution_px=32, classes=10)
+    before = peak_megabytes()
+    seconds, macs = [], []
+    for number in range(arguments.networks + 1):
+        arch = space.decode(space.sample(arguments.seed * 10_000 + number))
+        began = time.perf_counter()
+        passes = Passes(arch, images, seed=arguments.seed)
+        for proxy in proxies.values():
+            proxy.read(passes)
+        seconds.append(time.perf_counter() - began)
+        macs.append(cost(arch).macs)
+    seconds, macs = seconds[1:], macs[1:]  # the first network warms up
+    result = {
+        "proxies": list(proxies),
+        "networks": arguments.networks,
+        "macs_mean": round(statistics.fmean(macs)),
+        "seconds_median": round(statistics.median(seconds), 3),
+        "seconds_mean": round(statistics.fmean(seconds), 3),
+        "seconds_range": [round(min(seconds), 3), round(max(seconds), 3)],
+        "peak_mb": peak_megabytes(),
+        "peak_mb_before": before,
+    }
+    if arguments.json:
+        print(json.dumps(result))
+    else:
+        print(
+            f"{len(proxies)} proxies on {arguments.networks} networks: median "
+            f"{result['seconds_median']} s, mean {result['seconds_mean']} s a network "
+            f"({min(seconds):.2f} to {max(seconds):.2f}); peak {result['peak_mb']} MB, of which "
+            f"{before} MB before the first network"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""Training speed: bneck's trainer against a plain PyTorch loop, as the ratio of one run.
+
+Both train torchvision's MobileNetV3-Small (10 classes) with AdamW on batches of the same 32 px
+images; the plain loop keeps torch's default memory layout and does not augment or average. Chunks
+of steps alternate, so that a machine that drifts slows both.
+"""
+
+import argparse
+import json
+import statistics
+import time
+
+import torch
+from torch import nn
+from torchvision.models import mobilenet_v3_small
+
+from bneck.proxies.data import ImageSet, load
+from bneck.proxies.recipe import Recipe
+from bneck.proxies.training import train
+
+
+def plain_images_per_second(network: nn.Module, images: ImageSet, recipe: Recipe) -> float:
+    """A training loop as tutorials write it."""
+    optimizer = torch.optim.AdamW(network.parameters(), recipe.learning_rate)
+    network.train()
+    began = time.perf_counter()
+    for _ in range(recipe.steps):
+        rows = torch.randint(len(images.train_labels), (recipe.batch_size,))
+        pixels = images.train_images[rows].float().contiguous() / 255
+        loss = nn.functional.cross_entropy(network(pixels), images.train_labels[rows])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return recipe.steps * recipe.batch_size / (time.perf_counter() - began)
+
+
+def main() -> None:
+    """Print both speeds and their ratio."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=8, help="pairs of chunks")
+    parser.add_argument("--steps", type=int, default=10, help="steps in a chunk")
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+
+    torch.set_num_threads(arguments.threads)
+    images = load("digits").subset(val=10, seed=0)
+    recipe = Recipe(steps=arguments.steps, batch_size=arguments.batch)
+    plain, ours = mobilenet_v3_small(num_classes=10), mobilenet_v3_small(num_classes=10)
+    speeds = []
+    for pair in range(arguments.pairs + 1):
+        slow = plain_images_per_second(plain, images, recipe)
+        fast = train(ours, images, recipe, seed=pair).images_per_second
+        speeds.append((slow, fast))
+    slows, fasts = zip(*speeds[1:], strict=True)  # the first pair warms up
+    ratios = sorted(fast / slow for slow, fast in speeds[1:])
+    result = {
+        "plain_images_per_second": round(statistics.median(slows)),
+        "bneck_images_per_second": round(statistics.median(fasts)),
+        "ratio": round(statistics.median(ratios), 2),
+        "ratio_range": [round(ratios[0], 2), round(ratios[-1], 2)],
+        "pairs": arguments.pairs,
+        "batch": arguments.batch,
+        "threads": arguments.threads,
+    }
+    if arguments.json:
+        print(json.dumps(result))
+    else:
+        print(
+            f"plain loop {result['plain_images_per_second']} images/s, "
+            f"bneck {result['bneck_images_per_second']} images/s: {result['ratio']} times as fast "
+            f"({ratios[0]:.2f} to {ratios[-1]:.2f} over {arguments.pairs} pairs)"
+        )
+
+
+if __name__ == "__main__":
+    main()

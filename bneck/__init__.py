@@ -1,0 +1,23 @@
+"""Derives a mobile network for your CPU, your latency target and your images.
+
+The way MobileNetV3 was derived: a block-wise search with the reward ``ACC * (LAT / TAR) ** w``, a
+latency model calibrated on the device, and a NetAdapt pass that shrinks expansions and bottlenecks.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+__all__ = ["__version__", "calibrate", "derive", "open_run", "presets"]
+
+_NOTEBOOK = ("calibrate", "derive", "open_run")
+
+
+def __getattr__(name: str) -> Any:
+    """What notebooks use, imported when it is first asked for: ``import bneck`` stays cheap."""
+    if name == "presets":
+        return import_module("bneck.space.presets")
+    if name in _NOTEBOOK:
+        return getattr(import_module("bneck.notebook"), name)
+    raise AttributeError(f"module 'bneck' has no attribute {name!r}")

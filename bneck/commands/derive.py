@@ -1,0 +1,147 @@
+"""Commands that make a run: derive, and its stages alone; and the report of one."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bneck.commands.common import JsonOption, SeedOption
+from bneck.commands.deriving import derivation_of, print_result
+from bneck.commands.options import (
+    AccuracyOption,
+    BatchOption,
+    CalibrationOption,
+    ConfidenceOption,
+    DataOption,
+    DeltaOption,
+    EpochsOption,
+    EvaluationsOption,
+    FineTuneOption,
+    GpusOption,
+    LatencyOption,
+    NetOrRun,
+    OutOption,
+    RayOption,
+    ResolutionOption,
+    RewardOption,
+    RuntimeOption,
+    SamplerOption,
+    SearchStepsOption,
+    SeedFactorOption,
+    SpaceOption,
+    TargetOption,
+    ThreadsOption,
+    TimeLimitOption,
+    WeightOption,
+    WorkersOption,
+)
+from bneck.commands.search import search
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    for command in (derive, search, train, report):
+        app.command()(command)
+
+
+def derive(
+    context: typer.Context,
+    target: TargetOption,
+    out: OutOption,
+    space: SpaceOption = "v3-small",
+    data: DataOption = "digits",
+    seed: SeedOption = 0,
+    resolution: ResolutionOption = None,
+    runtime: RuntimeOption = "onnxruntime",
+    threads: ThreadsOption = 1,
+    latency: LatencyOption = None,
+    calibration_minutes: CalibrationOption = 2.0,
+    sampler: SamplerOption = "surrogate",
+    evaluations: EvaluationsOption = 24,
+    batch: BatchOption = 2,
+    reward: RewardOption = "soft",
+    weight: WeightOption = None,
+    confidence: ConfidenceOption = 0.9,
+    seed_factor: SeedFactorOption = 1.25,
+    delta: DeltaOption = 0.04,
+    accuracy: AccuracyOption = None,
+    search_steps: SearchStepsOption = None,
+    fine_tune_steps: FineTuneOption = None,
+    epochs: EpochsOption = None,
+    workers: WorkersOption = None,
+    ray: RayOption = None,
+    gpus_per_trial: GpusOption = 0.0,
+    time_limit: TimeLimitOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Derive a network: calibrate, search, shrink, train, measure, export, report."""
+    with derivation_of(context) as derivation:
+        outcome = derivation.finish()
+        (baseline,) = derivation.baselines()
+    run = derivation.run
+    result = {
+        "target_ms": outcome.target_ms,
+        "predicted_ms": outcome.predicted_ms,
+        "measured_ms": outcome.measured_ms,
+        "accuracy": outcome.accuracy,
+        "params": outcome.params,
+        "macs": outcome.macs,
+        "arch": str(run.network),
+        "onnx": str(run.onnx),
+        "report": str(run.report),
+        "seconds": outcome.seconds,
+    }
+    text = (
+        f"derived: accuracy {outcome.accuracy:.4f} at {outcome.measured_ms:.4g} ms measured "
+        f"(target {outcome.target_ms:.4g} ms, predicted {outcome.predicted_ms:.4g} ms)\n"
+        f"{baseline.name}, trained the same way: accuracy {baseline.accuracy:.4f} at "
+        f"{baseline.measured_ms:.4g} ms\n"
+        f"network {run.network}, ONNX {run.onnx}, report {run.report}"
+    )
+    print_result(json, result, text)
+
+
+def train(
+    context: typer.Context,
+    net: NetOrRun,
+    out: OutOption,
+    data: DataOption = "digits",
+    seed: SeedOption = 0,
+    resolution: ResolutionOption = None,
+    epochs: EpochsOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Train a network from scratch, and export it."""
+    with derivation_of(context, start=net) as derivation:
+        trained = derivation.train_start()
+    run = derivation.run
+    result = {
+        "accuracy": trained.accuracy,
+        "accuracy_stderr": trained.stderr,
+        "seconds": trained.seconds,
+        "arch": str(run.network),
+        "weights": str(run.weights),
+        "onnx": str(run.onnx),
+    }
+    text = (
+        f"accuracy {trained.accuracy:.4f} +-{trained.stderr:.4f} after {trained.seconds:.0f} s\n"
+        f"network {run.network}, weights {run.weights}, ONNX {run.onnx}"
+    )
+    print_result(json, result, text)
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="The run's folder.")],
+    pictures: Annotated[
+        bool, typer.Option("--pictures", help="Also write RUN/pictures, as PNG and SVG.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Write a run's report.html anew; the run may still be going on."""
+    from bneck.results.run import Run
+    from bneck.search.reporting import write_pictures, write_report
+
+    opened = Run.read(run)
+    path = write_report(opened)
+    drawn = [str(file) for file in write_pictures(opened)] if pictures else []
+    print_result(json, {"report": str(path), "pictures": drawn}, "\n".join([str(path), *drawn]))

@@ -1,0 +1,48 @@
+"""What the commands that make a run share: the run that their options describe, its result."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from bneck.commands.common import print_json
+from bneck.live import TerminalProgress
+
+if TYPE_CHECKING:
+    from bneck.search.derive import Derivation
+
+
+@contextmanager
+def derivation_of(
+    context: typer.Context, *, start: str | None = None, trains: bool = True
+) -> Iterator["Derivation"]:
+    """The run that a command's options describe; its report is written when the command is done."""
+    from bneck.search.driving import driven
+    from bneck.search.plan import Plan
+
+    options = context.params
+    plan = Plan.from_dict(
+        {name: options[name] for name in Plan.names() if options.get(name) is not None}
+        | ({"start": start} if start else {})
+    )
+    with driven(
+        plan,
+        options["out"],
+        workers=options.get("workers"),
+        ray=options.get("ray"),
+        gpus_per_trial=options.get("gpus_per_trial", 0.0),
+        time_limit_s=options.get("time_limit"),
+        asha=options.get("asha", False),
+        progress=TerminalProgress(),
+        trains=trains,
+    ) as derivation:
+        yield derivation
+
+
+def print_result(as_json: bool, result: dict[str, Any], text: str) -> None:
+    """One JSON object, or the text, on stdout."""
+    if as_json:
+        print_json(result)
+    else:
+        print(text)

@@ -1,0 +1,231 @@
+"""Commands about time: calibrate, latency."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from bneck.commands.common import (
+    ClassesOption,
+    JsonOption,
+    ResolutionOption,
+    SeedOption,
+    WidthOption,
+    print_json,
+)
+from bneck.errors import UsageError
+from bneck.live import TerminalProgress
+
+SpaceOption = Annotated[str, typer.Option(help="Spaces, separated by commas, or all.")]
+RuntimeOption = Annotated[
+    str, typer.Option(help="onnxruntime, onnxruntime-int8, torch, openvino, ... or module:attr.")
+]
+ThreadsOption = Annotated[int, typer.Option(help="Threads of the runtime.", min=1)]
+
+
+class _NetByDefault(TyperGroup):
+    """``latency NET`` is ``latency net NET``, so that ``latency kit`` can stand beside it."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in (*self.commands, "--help"):
+            args = ["net", *args]
+        return super().parse_args(ctx, args)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    app.command()(calibrate)
+    group = typer.Typer(
+        cls=_NetByDefault,
+        no_args_is_help=True,
+        help="Predict or measure a network's latency: bneck latency NET --model FILE.",
+    )
+    group.command()(net)
+    group.command()(kit)
+    app.add_typer(group, name="latency")
+
+
+def calibrate(
+    out: Annotated[Path, typer.Option(help="The model's file (JSON); a page stands beside it.")],
+    space: SpaceOption = "v3-small",
+    runtime: RuntimeOption = "onnxruntime",
+    threads: ThreadsOption = 1,
+    minutes: Annotated[float, typer.Option(help="Time to spend on measuring.", min=0.1)] = 5.0,
+    resolution: ResolutionOption = None,
+    classes: ClassesOption = None,
+    seed: SeedOption = 0,
+    measured: Annotated[
+        Path | None,
+        typer.Option("--from", help="measurements.json of a kit, instead of this machine."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Time random networks of a space on this machine and fit a latency model to them.
+
+    Measurements are kept beside the model in FILE.work; started again, it goes on from there.
+    """
+    from dataclasses import asdict
+
+    from bneck.latency.calibrate import calibrate as run_calibration
+    from bneck.latency.kit import read_measurements
+    from bneck.latency.plots import write_page
+    from bneck.latency.probes import spaces_called
+    from bneck.latency.runtimes import open_runtime
+
+    if measured is not None:
+        model = read_measurements(measured)
+    else:
+        model = run_calibration(
+            spaces_called(space, resolution_px=resolution or 224, classes=classes or 1000),
+            open_runtime(runtime, threads=threads),
+            folder=out.with_name(out.name + ".work"),
+            minutes=minutes,
+            seed=seed,
+            progress=TerminalProgress(),
+        )
+    model.save(out)
+    page = out.with_suffix(".html")
+    write_page(model, page)
+    report = model.report
+    if json:
+        about = {"device": str(model.device), "runtime": model.device.runtime}
+        print_json({**about, **asdict(report)})
+        return
+    again = (
+        f"measuring again differs by {report.repeat_mape_percent:.1f} %"
+        if report.repeat_mape_percent
+        else "none was measured again"
+    )
+    print(
+        f"{model.device}: {report.networks} networks timed in {report.seconds:.0f} s; on "
+        f"{report.held_out} held-out networks the mean error is {report.mape_percent:.1f} %, "
+        f"{report.within_5_percent:.0f} % are within 5 % and {report.within_10_percent:.0f} % "
+        f"within 10 %; {again}\n"
+        f"model {out}, page {page}: reference {model.reference_ms:.3g} ms, channels come in "
+        f"blocks of {model.channel_grid}"
+    )
+
+
+def net(
+    net: Annotated[
+        str | None,
+        typer.Argument(metavar="NET", help="A preset, a JSON file, or a run's folder."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="A file that `bneck calibrate` wrote, or table:FILE.")
+    ] = None,
+    measure: Annotated[bool, typer.Option("--measure", help="Time it here and now.")] = False,
+    onnx: Annotated[Path | None, typer.Option(help="Time this ONNX file instead of NET.")] = None,
+    runtime: Annotated[
+        str | None, typer.Option(help="What runs the network: the model's, or onnxruntime.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="Threads of the runtime: the model's, or 1.")
+    ] = None,
+    width: WidthOption = None,
+    resolution: ResolutionOption = None,
+    classes: ClassesOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Predict a network's latency, block by block, and measure it if asked.
+
+    Measured with a model, the time is on the calibration's scale and with its runtime and threads.
+    """
+    from bneck.latency.model import LatencyModel
+    from bneck.latency.predictor import open_predictor
+    from bneck.search.networks import load_network
+
+    if (net is None) == (onnx is None):
+        raise UsageError("give either a network (NET) or an ONNX file (--onnx FILE)")
+    if not (measure or model) or (onnx and not measure):
+        raise UsageError(
+            "nothing to do: give --model FILE, --measure or both; --onnx needs --measure"
+        )
+    result: dict[str, Any] = dict.fromkeys(
+        ("device", "predicted_ms", "std_ms", "measured_ms", "measured_std_ms", "quiet", "note")
+    )
+    result["blocks"], lines = {}, []
+    predictor = open_predictor(model) if model else None
+    name, arch = str(onnx), None
+    if net is not None:
+        name, arch = load_network(net, width=width, resolution_px=resolution, classes=classes)
+    if predictor and arch:
+        predicted = predictor.predict(arch)
+        result |= {"predicted_ms": predicted.ms, "std_ms": predicted.std_ms}
+        result["blocks"] = _by_block(predictor.breakdown(arch))
+        result["device"] = predictor.name
+        lines = [f"predicted {predicted.ms:.3g} +- {predicted.std_ms:.2g} ms on [{predictor.name}]"]
+    if measure:
+        calibrated = predictor if isinstance(predictor, LatencyModel) else None
+        took = _measured(onnx or arch, calibrated, runtime, threads, resolution)
+        result |= {"measured_ms": took.ms, "measured_std_ms": took.std_ms}
+        result |= {"quiet": took.quiet, "note": took.note}
+        belief = "the machine was quiet" if took.quiet else f"do not trust it: {took.note}"
+        lines.append(f"measured {took.ms:.3g} +- {took.std_ms:.2g} ms; {belief}")
+    if json:
+        print_json(result)
+        return
+    print("\n".join([f"{name}: {', '.join(lines)}", *_shares(result["blocks"])]))
+
+
+def _by_block(parts: dict[str, float]) -> dict[str, float]:
+    from bneck.space.architecture import block_path
+
+    blocks: dict[str, float] = {}
+    for path, ms in parts.items():
+        blocks[block_path(path)] = blocks.get(block_path(path), 0.0) + ms
+    return blocks
+
+
+def _shares(blocks: dict[str, float]) -> list[str]:
+    total = sum(blocks.values())
+    return [f"  {path:10} {ms:8.4f} ms  {ms / total:6.1%}" for path, ms in blocks.items()]
+
+
+def _measured(
+    network: Any,
+    calibrated: Any,
+    runtime: str | None,
+    threads: int | None,
+    resolution: int | None,
+) -> Any:
+    """Time a network or ONNX file, on the model's runtime and scale where there is a model."""
+    from bneck.latency.device import this_device
+    from bneck.latency.measure import measure
+    from bneck.latency.model import warn_elsewhere
+    from bneck.latency.runtimes import open_runtime
+
+    if calibrated is None:
+        opened = open_runtime(runtime or "onnxruntime", threads=1 if threads is None else threads)
+        return measure(network, opened, resolution_px=resolution)
+    for name, asked in (("runtime", runtime), ("threads", threads)):
+        made_for = getattr(calibrated.device, name)
+        if asked not in (None, made_for):
+            raise UsageError(f"the model was calibrated for {name} {made_for}, not for {asked}")
+    opened = open_runtime(calibrated.device.runtime, threads=calibrated.device.threads)
+    warn_elsewhere(calibrated, this_device(opened))
+    side = calibrated.resolution_px
+    return measure(network, opened, scale=calibrated.scale, resolution_px=side)
+
+
+def kit(
+    out: Annotated[Path, typer.Option(help="The folder to copy to the other device.")],
+    space: SpaceOption = "v3-small",
+    resolution: ResolutionOption = None,
+    classes: ClassesOption = None,
+    seed: SeedOption = 0,
+) -> None:
+    """Write ONNX files and one script that calibrate another device, which needs no bneck.
+
+    There: python measure.py, with numpy and onnxruntime; here: bneck calibrate --from FILE.
+    """
+    from bneck.latency.kit import write_kit
+    from bneck.latency.probes import spaces_called
+
+    spaces = spaces_called(space, resolution_px=resolution or 224, classes=classes or 1000)
+    write_kit(spaces, out, seed=seed, progress=TerminalProgress())
+    print(
+        f"{out}: copy it to the device and run `python measure.py` in it (numpy and onnxruntime); "
+        "then here `bneck calibrate --from measurements.json --out latency.json`"
+    )

@@ -1,0 +1,73 @@
+"""The command ``likeness``: how much a derived network resembles a published one."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bneck.commands.common import JsonOption, SeedOption
+from bneck.commands.deriving import print_result
+from bneck.commands.options import NetOrRun
+from bneck.errors import UsageError
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command()(likeness)
+
+
+def likeness(
+    net: NetOrRun,
+    to: Annotated[str, typer.Option(help="The published network.")] = "mobilenet_v3_small",
+    space: Annotated[
+        str | None, typer.Option(help="Where random networks come from.", show_default="the run's")
+    ] = None,
+    latency: Annotated[
+        str | None,
+        typer.Option(
+            help="A calibrated model, table:FILE, or macs.", show_default="the run's own model"
+        ),
+    ] = None,
+    networks: Annotated[int, typer.Option(help="Random networks.", min=10)] = 1000,
+    seed: SeedOption = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for likeness.json and likeness.svg.", show_default="the run's own"
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Compare a network with a published one, against random networks that are as fast."""
+    from bneck.files import write_whole
+    from bneck.latency.predictor import open_predictor
+    from bneck.results import codec, likeness_page
+    from bneck.results import likeness as comparing
+    from bneck.results.run import Run
+    from bneck.search.networks import load_network
+    from bneck.space import spaces
+
+    _, arch = load_network(net)
+    if Path(net).is_dir():
+        run = Run.read(Path(net))
+        space = space or str(run.plan.get("space") or "") or None
+        latency = latency or str(run.latency)
+        out = out or run.folder
+    if space is None or latency is None:
+        raise UsageError(f"{net} is no run, so --space and --latency must be given")
+    size = {"resolution_px": arch.resolution_px, "classes": arch.classes}
+    _, published = load_network(to, **size)
+    predictor = open_predictor(latency)
+    goal_ms = predictor.predict(arch).ms
+    others = comparing.as_fast(
+        spaces.build(space, **size),
+        lambda other: predictor.predict(other).ms,
+        goal_ms,
+        count=networks,
+        seed=seed,
+    )
+    found = comparing.likeness(arch, published, to, others, goal_ms)
+    if out is not None:
+        codec.write(out / "likeness.json", found)
+        write_whole(out / "likeness.svg", likeness_page.as_svg(found))
+    print_result(json, codec.to_json(found), likeness_page.as_text(found))

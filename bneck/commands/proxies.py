@@ -1,0 +1,213 @@
+"""Commands about accuracy signals: proxies score."""
+
+import sys
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bneck.commands.common import (
+    ClassesOption,
+    JsonOption,
+    ResolutionOption,
+    SeedOption,
+    print_json,
+)
+from bneck.commands.share import share
+from bneck.live import TerminalProgress
+
+if TYPE_CHECKING:
+    from bneck.progress import Progress
+    from bneck.proxies.correlation import Interval
+    from bneck.proxies.image_set import ImageSet
+    from bneck.proxies.score import Agreement, Learnt
+    from bneck.proxies.table import Table
+    from bneck.space.architecture import Architecture
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the command line."""
+    group = typer.Typer(
+        no_args_is_help=True, help="Judge cheap accuracy signals, and train shared weights."
+    )
+    group.command()(score)
+    group.command()(share)
+    app.add_typer(group, name="proxies")
+
+
+def score(
+    table: Annotated[Path, typer.Option(help="Networks and their accuracies: CSV or JSON lines.")],
+    images: Annotated[
+        str,
+        typer.Option(help="digits, fashion-mnist, cifar10, folder:DIR or npz:FILE."),
+    ] = "digits",
+    no_images: Annotated[
+        bool, typer.Option("--no-images", help="Score only what needs none.")
+    ] = False,
+    proxy: Annotated[
+        list[str] | None,
+        typer.Option(help="A proxy's name or package.module:attr.", show_default="all zero-cost"),
+    ] = None,
+    steps: Annotated[int, typer.Option(help="Training steps, for short-training.")] = 468,
+    networks: Annotated[
+        int, typer.Option(help="Networks to build for the proxies, at most.", min=5)
+    ] = 200,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="A latency model: bands of predicted latency, not of multiply-adds."),
+    ] = None,
+    space: Annotated[
+        str | None, typer.Option(help="What a CSV's columns are choices of.", show_default="none")
+    ] = None,
+    resolution: ResolutionOption = None,
+    classes: ClassesOption = None,
+    plot: Annotated[Path | None, typer.Option(help="Also write pictures (HTML).")] = None,
+    seed: SeedOption = 0,
+    json: JsonOption = False,
+) -> None:
+    """Rank a table's networks by every proxy, by its other columns and by a surrogate.
+
+    In band is among networks of similar cost, which is what a search under a latency target sees.
+    Column by column it says how well a shorter training agrees with the longest.
+    """
+    from bneck.files import write_whole
+    from bneck.proxies import score as scoring
+    from bneck.proxies import score_page
+    from bneck.proxies.kept import Kept
+    from bneck.proxies.proxy import find_proxy
+    from bneck.proxies.recipe import Recipe
+
+    progress = TerminalProgress()
+    truth = _table(table, space, resolution, classes)
+    band, band_name = (scoring.macs, "macs") if model is None else (_latency(model), "latency_ms")
+    pictures = None if no_images else _pictures(images, seed, progress)
+    words = proxy or scoring.zero_cost_words(images=pictures is not None)
+    seen = None if pictures is None else pictures.fingerprint
+    with Kept((words, seen, seed, steps)) as kept:
+        agreements = scoring.score_proxies(
+            truth,
+            {word: find_proxy(word)(pictures, Recipe(steps)) for word in words},
+            images=pictures,
+            band=band,
+            networks=networks,
+            seed=seed,
+            progress=progress,
+            kept=kept,
+        )
+    agreements |= {
+        f"column:{name}": agreement
+        for name, agreement in scoring.score_columns(truth, band=band, seed=seed).items()
+    }
+    learnt = scoring.score_surrogate(truth, band=band, seed=seed, progress=progress)
+    if plot is not None:
+        write_whole(plot, score_page.page(truth, agreements, band=band, band_name=band_name))
+    if json:
+        print_json(
+            {
+                "table": truth.name,
+                "networks": len(truth.accuracies),
+                "band": band_name,
+                "proxies": {word: _numbers(agreement) for word, agreement in agreements.items()},
+                "surrogate": {str(labels): _learnt(what) for labels, what in learnt.items()},
+                "intervals": {
+                    word: _intervals(agreement) for word, agreement in agreements.items()
+                },
+            }
+        )
+        return
+    print(f"{truth.name}: {len(truth.accuracies)} networks, in bands of {band_name}")
+    print(_as_text(agreements))
+    for labels, what in learnt.items():
+        print(_sentence(labels, what))
+    for word, agreement in agreements.items():
+        if agreement.failures:
+            print(f"{word} failed on {len(agreement.failures)}: {agreement.failures[0]}")
+    if plot is not None:
+        print(f"pictures {plot}")
+
+
+def _table(path: Path, space: str | None, resolution: int | None, classes: int | None) -> "Table":
+    """The table; what it warns of is one line each on stderr."""
+    from bneck.proxies.table import load
+    from bneck.space import spaces
+
+    size = {"resolution_px": resolution or 224, "classes": classes or 1000}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        table = load(path, spaces.build(space, **size) if space else None)
+    for warning in caught:
+        print(f"warning: {warning.message}", file=sys.stderr)
+    return table
+
+
+def _latency(path: Path) -> "Callable[[Architecture], float]":
+    """Milliseconds by a model that was calibrated on the device."""
+    from bneck.latency.model import load
+
+    model = load(path)
+    return lambda arch: model.predict(arch).ms
+
+
+def _pictures(spec: str, seed: int, progress: "Progress") -> "ImageSet":
+    """Images that choose between networks: no final validation image among them."""
+    from bneck.proxies import data
+
+    return data.load(spec, seed=seed, progress=progress).for_search(seed)
+
+
+def _numbers(agreement: "Agreement") -> dict[str, Any]:
+    return {
+        "spearman": agreement.spearman.value,
+        "kendall": agreement.kendall,
+        "in_band": agreement.in_band.value,
+        "seconds_per_network": agreement.seconds,
+    }
+
+
+def _intervals(agreement: "Agreement") -> dict[str, Any]:
+    return {
+        "networks": len(agreement.scores),
+        "failed": len(agreement.failures),
+        "spearman": [agreement.spearman.low, agreement.spearman.high],
+        "in_band": [agreement.in_band.low, agreement.in_band.high],
+    }
+
+
+def _learnt(learnt: "Learnt | None") -> dict[str, float] | None:
+    if learnt is None:
+        return None
+    return {
+        "spearman": learnt.spearman,
+        "in_band": learnt.in_band,
+        "within_2_std": learnt.within_2_std,
+    }
+
+
+def _as_text(agreements: Mapping[str, "Agreement"]) -> str:
+    width = max(len(word) for word in agreements)
+    lines = [
+        f"{'signal':{width}}  networks  {'Spearman (95 %)':22}  Kendall  "
+        f"{'in band (95 %)':22}  seconds"
+    ]
+    for word, agreement in sorted(agreements.items(), key=lambda item: -item[1].in_band.value):
+        seconds = "-" if agreement.seconds is None else f"{agreement.seconds:.3f}"
+        lines.append(
+            f"{word:{width}}  {len(agreement.scores):8}  {_interval(agreement.spearman)}  "
+            f"{agreement.kendall:+.2f}    {_interval(agreement.in_band)}  {seconds:>7}"
+        )
+    return "\n".join(lines)
+
+
+def _interval(interval: "Interval") -> str:
+    return f"{interval.value:+.2f} ({interval.low:+.2f} to {interval.high:+.2f})"
+
+
+def _sentence(labels: int, learnt: "Learnt | None") -> str:
+    if learnt is None:
+        return f"surrogate from {labels} labels: the table is too small to say"
+    return (
+        f"surrogate from {labels} labels: Spearman {learnt.spearman:+.2f}, in band "
+        f"{learnt.in_band:+.2f}; {learnt.within_2_std:.0%} within 2 standard deviations"
+    )

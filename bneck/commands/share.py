@@ -1,0 +1,56 @@
+"""The command that trains the weights which a whole space shares."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bneck.commands.common import JsonOption, SeedOption, print_json
+from bneck.commands.options import DataOption, ResolutionOption, SpaceOption
+from bneck.live import TerminalProgress
+
+
+def share(
+    out: Annotated[Path, typer.Option(help="The file of weights; interrupted, it goes on.")],
+    space: SpaceOption = "v3-small",
+    data: DataOption = "digits",
+    resolution: ResolutionOption = None,
+    steps: Annotated[int, typer.Option(help="Training steps, four networks each.")] = 2000,
+    batch_size: Annotated[int, typer.Option(help="Images a step.")] = 128,
+    train: Annotated[
+        int | None, typer.Option(help="Training images, at most.", show_default="all")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(help="Threads to train with.", show_default="torch's own")
+    ] = None,
+    seed: SeedOption = 0,
+    json: JsonOption = False,
+) -> None:
+    """Train one network that holds all of a space, for `--proxy shared-weights:FILE`."""
+    from bneck.proxies import data as image_data
+    from bneck.proxies import shared_weights
+    from bneck.proxies.recipe import Recipe
+    from bneck.space import spaces
+
+    progress = TerminalProgress()
+    images = image_data.load(data, resolution_px=resolution, seed=seed, progress=progress)
+    images = images.for_search(seed).subset(seed=seed, train=train)
+    result = shared_weights.share(
+        spaces.build(space, resolution_px=images.resolution_px, classes=images.classes),
+        images,
+        Recipe(steps, batch_size),
+        out,
+        seed=seed,
+        progress=progress,
+        threads=threads,
+    )
+    found = {
+        "weights": str(out),
+        "steps": result.steps,
+        "seconds": result.seconds,
+        "images_per_second": result.images_per_second,
+    }
+    if json:
+        print_json(found)
+    else:
+        print(f"{out}: {result.steps} steps in {result.seconds:.0f} s")

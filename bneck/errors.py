@@ -1,0 +1,28 @@
+"""Every error that bneck raises on purpose: one line, naming the bad value and what is allowed."""
+
+from collections.abc import Iterable
+
+
+class BneckError(Exception):
+    """A failure at work; the command line prints the message and exits with ``exit_code``."""
+
+    exit_code = 1
+
+
+class UsageError(BneckError):
+    """The user asked for something that cannot be: a bad value, name, file or combination."""
+
+    exit_code = 2
+
+
+class ProxyFailed(BneckError):
+    """An accuracy signal could not score a network (NaN, divergence, a gradient that vanished)."""
+
+
+class NotCalibrated(UsageError):
+    """A latency model was asked for a kernel, resolution or runtime it never saw."""
+
+
+def unknown(kind: str, value: object, known: Iterable[object]) -> UsageError:
+    """The error for a word that is in no table, listing the words that are."""
+    return UsageError(f"unknown {kind} {value!r}; known: {', '.join(str(word) for word in known)}")

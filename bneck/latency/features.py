@@ -1,0 +1,127 @@
+"""What a kernel's time depends on, as named numbers that a model weighs.
+
+Sizes are in thousands of floats, work in millions of multiply-adds: all numbers are of one order.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from bneck.space.layers import Conv, Layer, Linear, Pool, Residual, input_shape
+
+TILE = 4
+"""Channel blocks that one pass over a pointwise convolution's input computes."""
+
+CACHES = (32, 128, 256, 512)
+"""Tensors beyond these sizes may cost more a number: 128 KB to 2 MB, as caches are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blocking:
+    """How a runtime lays out channels; found by calibration.
+
+    Fast kernels compute blocks of ``grid`` channels, so 104 channels cost what 112 do on a grid of
+    16. Inputs whose channels are no multiple of ``alignment`` fall back to slow kernels.
+    """
+
+    grid: int
+    alignment: int
+
+
+Kernel = tuple[str, int, int, int, int, int, str]
+"""(kind, in channels, out channels, kernel, stride, input side, activation): all but the path."""
+
+
+def kernels(layers: tuple[Layer, ...]) -> Iterator[tuple[str, Kernel]]:
+    """(path, kernel) of everything that runs: leaves, additions and channel scalings."""
+    for layer in layers:
+        if isinstance(layer, Conv):
+            yield layer.path, _conv(layer)
+        elif isinstance(layer, Pool):
+            yield layer.path, ("pool", layer.channels, layer.channels, 1, 1, layer.in_px, "none")
+        elif isinstance(layer, Linear):
+            sizes = layer.in_features, layer.out_features
+            yield layer.path, ("linear", *sizes, 1, 1, 1, layer.activation)
+        else:
+            yield from kernels(layer.body)
+            channels, _, px = input_shape(layer)
+            kind = "add" if isinstance(layer, Residual) else "scale"
+            yield layer.path, (kind, channels, channels, 1, 1, px, "none")
+
+
+def _conv(layer: Conv) -> Kernel:
+    if layer.depthwise:
+        kind = "depthwise"
+    elif layer.groups != 1 or layer.kernel != 1:
+        kind = "conv"
+    else:
+        kind = "vector" if layer.in_px == 1 else "pointwise"
+    sizes = layer.in_channels, layer.out_channels, layer.kernel, layer.stride, layer.in_px
+    return kind, *sizes, layer.activation
+
+
+def label(kernel: Kernel) -> str:
+    """The kernel as people call it: "depthwise 5x5/2 on 28 px, hswish"."""
+    kind, _, _, size, stride, px, activation = kernel
+    window = f" {size}x{size}/{stride}" if kind in ("conv", "depthwise") else ""
+    return f"{kind}{window} on {px} px" + (f", {activation}" if activation != "none" else "")
+
+
+@lru_cache(maxsize=200_000)
+def features(kernel: Kernel, blocking: Blocking) -> dict[str, float]:
+    """Named numbers of one kernel; those with ``@`` refine the others (a side, a corner)."""
+    kind, cin, cout, size, stride, px, activation = kernel
+    grid = blocking.grid
+    if cin % blocking.alignment:
+        kind, grid = f"unaligned {kind}", 1
+    gin, gout = _up(cin, grid), _up(cout, grid)
+    out_px = (px - 1) // stride + 1
+    read, written = gin * px * px / 1e3, gout * out_px * out_px / 1e3
+    weights = gin * gout / 1e3
+    if kind.endswith("pointwise"):
+        passes = read * -(-gout // (TILE * grid))
+        work = {"macs": gin * written / 1e3, "passes": passes, "weights": weights}
+    elif kind.endswith("depthwise"):
+        rows = gout * out_px / 1e3
+        work = {f"{size}x{size}/{stride}": written, "read": read, "rows": rows}
+    elif kind.endswith("conv"):
+        work = {f"{size}x{size}/{stride} macs": cin * size * size * written / 1e3}
+    elif kind.endswith(("vector", "linear")):
+        work = {"weights": weights, "written": gout / 1e3}
+    else:
+        work = {"read": read}
+    found = {kind: 1.0}
+    for name, value in work.items():
+        found[f"{kind} {name}"] = found[f"{kind} {name} @{px}"] = value
+    if activation != "none":
+        found |= {activation: written, f"{kind} {activation}": written}
+    if px > 1:
+        for cache in CACHES:
+            found[f"{kind} @over {cache}"] = max(0.0, read + written - cache)
+    corners = {
+        "thin": cin < grid,
+        "off grid": cin % grid,
+        "written unaligned": grid > 1 and cout % blocking.alignment,
+    }
+    for name, there in corners.items():
+        if there:
+            found |= {f"{kind} @{name}": cin * px * px / 1e3, f"{kind} @{name}, each": 1.0}
+    return found
+
+
+def refines(name: str) -> bool:
+    """Whether a feature only refines others, so that a model that never saw it can do without."""
+    return "@" in name
+
+
+def totals(layers: tuple[Layer, ...], blocking: Blocking) -> Counter[str]:
+    """The features of all kernels of a network, summed."""
+    found: Counter[str] = Counter()
+    for _, kernel in kernels(layers):
+        found.update(features(kernel, blocking))
+    return found
+
+
+def _up(channels: int, grid: int) -> int:
+    return -(-channels // grid) * grid

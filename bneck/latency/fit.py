@@ -1,0 +1,129 @@
+"""Weighing features so that they add up to measured times."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LinearRegression
+
+from bneck.latency.features import Blocking, refines, totals
+from bneck.latency.measurements import Measurement
+from bneck.latency.scale import Scale
+from bneck.latency.timing import Timing
+
+Floats = NDArray[np.float64]
+GRIDS = (1, 4, 8, 16, 32)
+ALIGNMENTS = (1, 2, 4, 8)
+RIDGE, REFINING_RIDGE = 0.05, 100.0
+"""Penalties, in networks' worth of evidence, on features and on those that refine them."""
+FOLDS = 5
+ENSEMBLE = 12
+ENOUGH = 600
+"""Networks that suffice to tell the blocking."""
+CLEARLY = 0.98
+MISFIT = 0.02
+"""Relative error that even a timing without noise is fitted with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Coefficients by feature, one for each member of the ensemble; the mean predicts."""
+
+    scale: Scale
+    coefficients: dict[str, list[float]]
+
+
+def fit(items: Sequence[Measurement], blocking: Blocking, seed: int = 0) -> Fit:
+    """Find the load correction and the coefficients, by least relative error.
+
+    An ensemble is fitted to networks drawn with replacement: where its members disagree, the
+    measurements say little.
+    """
+    names, values = table(items, blocking)
+    timings = [item.timing for item in items]
+    trust = trusted(timings)
+    scale = Scale.ordinary(timings, items[0].arch.classes)
+    for _ in range(2):
+        times = np.array([scale.ms(timing) for timing in timings])
+        scale = scale.corrected(timings, cross_validated(names, values, times, trust))
+    times = np.array([scale.ms(timing) for timing in timings])
+    draw = np.random.default_rng(seed)
+    members = []
+    for _ in range(ENSEMBLE):
+        chosen = draw.integers(len(items), size=len(items))
+        members.append(weigh(names, values[chosen], times[chosen], trust[chosen]))
+    weights = np.array(members).T
+    return Fit(scale, {n: w.tolist() for n, w in zip(names, weights, strict=True)})
+
+
+def find_blocking(items: Sequence[Measurement]) -> Blocking:
+    """The channel grid and alignment whose features foretell unseen networks best."""
+    items = items[:ENOUGH]
+    timings = [item.timing for item in items]
+    trust = trusted(timings)
+    scale = Scale.ordinary(timings, items[0].arch.classes)
+    times = np.array([scale.ms(timing) for timing in timings])
+    best, least = Blocking(1, 1), float("inf")
+    for grid, alignment in product(GRIDS, ALIGNMENTS):
+        if alignment <= grid:
+            names, values = table(items, Blocking(grid, alignment))
+            predicted = cross_validated(names, values, times, trust)
+            error = relative_error(predicted, times, trust)
+            # A finer blocking explains as much with less: a coarser one must be clearly better.
+            if error < CLEARLY * least:
+                best, least = Blocking(grid, alignment), error
+    return best
+
+
+def table(items: Sequence[Measurement], blocking: Blocking) -> tuple[list[str], Floats]:
+    """Names of the features, and their values (networks, features)."""
+    rows: list[Mapping[str, float]] = [totals(item.arch.layers(), blocking) for item in items]
+    names = sorted({name for row in rows for name in row})
+    return names, np.array([[row.get(name, 0.0) for name in names] for row in rows])
+
+
+def trusted(timings: Sequence[Timing]) -> Floats:
+    """(networks,) How much a timing counts, 1 on average: one that scattered counts less."""
+    spreads = np.array([timing.spread for timing in timings])
+    trust: Floats = 1 / (MISFIT**2 + spreads**2)
+    trust /= trust.mean()
+    return trust
+
+
+def weigh(names: Sequence[str], values: Floats, times: Floats, trust: Floats) -> Floats:
+    """Coefficients (features,), none negative, with the least squared *relative* error.
+
+    Errors are taken relative to the measured times, then to what that predicts: the first alone
+    leans low, for a time that noise made small counts more than one that it made large.
+    """
+    roots = np.sqrt(trust)
+    penalty = np.sqrt([REFINING_RIDGE if refines(name) else RIDGE for name in names])
+    regression = LinearRegression(positive=True, fit_intercept=False)
+    weights, scale = np.ones(len(names)), times
+    for _ in range(2):
+        shares = values * (roots / scale)[:, None]
+        sizes = np.sqrt((shares**2).mean(axis=0))
+        sizes[sizes == 0] = 1.0
+        target = np.concatenate([roots * times / scale, np.zeros(len(names))])
+        regression.fit(np.vstack([shares / sizes, np.diag(penalty)]), target)
+        weights = np.asarray(regression.coef_, np.float64) / sizes
+        scale = values @ weights
+    return weights
+
+
+def cross_validated(names: Sequence[str], values: Floats, times: Floats, trust: Floats) -> Floats:
+    """(networks,) times predicted by coefficients that did not see the network."""
+    fold = np.arange(len(times)) % FOLDS
+    predicted = np.zeros(len(times))
+    for number in range(FOLDS):
+        seen = fold != number
+        predicted[~seen] = values[~seen] @ weigh(names, values[seen], times[seen], trust[seen])
+    return predicted
+
+
+def relative_error(predicted: Floats, times: Floats, trust: Floats) -> float:
+    """Root mean square; errors count 25 % at most, so that one spoilt timing decides nothing."""
+    errors = np.minimum(np.abs(predicted / times - 1), 0.25)
+    return float(np.sqrt(np.average(errors**2, weights=trust)))

@@ -1,0 +1,124 @@
+"""A folder that calibrates another device: ONNX files and one script, to be copied there."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bneck.errors import UsageError
+from bneck.files import read_json, write_json, write_whole
+from bneck.latency.calibrate import model_from
+from bneck.latency.checks import typed
+from bneck.latency.device import Device
+from bneck.latency.measure import REFERENCE
+from bneck.latency.measurements import Measurement, distinct, measurement
+from bneck.latency.model import LatencyModel
+from bneck.latency.probes import probe
+from bneck.latency.runtimes.weights import pooled, random_pool, without_norms
+from bneck.progress import Progress, silent
+from bneck.space import codec, onnx_model, presets
+from bneck.space.architecture import Architecture
+from bneck.space.choices import Space
+
+FORMAT = "bneck-measurements-1"
+NETWORKS, REPEATS = 300, 30
+WEIGHTS, DEVIATION = "weights.bin", 0.05
+"""One file of random numbers that all networks read their weights from, so the kit stays small."""
+
+SCALARS = ("zero", "six")
+"""The bounds of ReLU6, which are no weights."""
+
+
+def write_kit(
+    spaces: Sequence[Space], folder: Path, *, seed: int = 0, progress: Progress = silent
+) -> None:
+    """Write the kit for ``spaces``, all of one input side.
+
+    Raises:
+        UsageError: spaces of several sides, or a folder that holds something else.
+    """
+    if folder.exists() and any(folder.iterdir()) and not (folder / "kit.json").exists():
+        raise UsageError(f"{folder} is not empty and holds no kit")
+    named = [probe(spaces, number, seed) for number in range(NETWORKS)]
+    sides = sorted({arch.resolution_px for _, arch in named})
+    if len(sides) != 1:
+        raise UsageError(f"a kit needs spaces of one input side, got {sides}")
+    networks, floats = [], 0
+    for number, (name, arch) in enumerate(named):
+        progress("writing the kit", number, NETWORKS)
+        file = f"{number:03}.onnx"
+        floats = max(floats, _write_without_weights(folder / "networks" / file, arch))
+        networks.append({"name": name, "file": file, "arch": codec.to_json(arch)})
+    held_out = [item for item in networks if str(item["name"]).startswith("held-out")]
+    networks += [
+        {**item, "name": str(item["name"]).replace("held-out", "repeat")}
+        for item in held_out[:REPEATS]
+    ]
+    classes = named[0][1].classes
+    standard = presets.build(REFERENCE, resolution_px=sides[0], classes=classes)
+    reference = folder / "networks" / "reference.onnx"
+    floats = max(floats, _write_without_weights(reference, standard))
+    weights = np.resize(random_pool(), floats) * DEVIATION
+    write_whole(folder / "networks" / WEIGHTS, weights.astype("<f4").tobytes())
+    script = files("bneck.latency").joinpath("on_device", "measure.py").read_bytes()
+    write_whole(folder / "measure.py", script)
+    digest = hashlib.sha256(json.dumps(networks, sort_keys=True).encode()).hexdigest()[:16]
+    write_json(folder / "kit.json", {"format": FORMAT, "kit": digest, "networks": networks})
+    progress("writing the kit", NETWORKS, NETWORKS)
+
+
+def _write_without_weights(path: Path, arch: Architecture) -> int:
+    """Write the ONNX file of a network whose weights lie in WEIGHTS beside it.
+
+    Returns the floats that its largest tensor needs; all tensors begin at the file's start.
+    """
+    layers = without_norms(arch.layers())
+    model = onnx_model.build(layers, pooled(layers))
+    largest = 0
+    for tensor in model.graph.initializer:
+        if tensor.name in SCALARS:
+            continue
+        size = len(tensor.raw_data)
+        largest = max(largest, size // 4)
+        tensor.ClearField("raw_data")
+        tensor.data_location = tensor.EXTERNAL
+        for key, value in (("location", WEIGHTS), ("offset", "0"), ("length", str(size))):
+            tensor.external_data.add(key=key, value=value)
+    write_whole(path, model.SerializeToString())
+    return largest
+
+
+def read_measurements(path: Path) -> LatencyModel:
+    """The model of the device that the kit was run on.
+
+    Raises:
+        UsageError: not the kit's file, or an entry that is missing, doubled, negative or no number.
+        BneckError: too few networks.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise UsageError(f"{path} is not a kit's measurements.json ({FORMAT})")
+    try:
+        device = Device(**typed(Device, content.get("device")))
+        items = _items(content.get("items"))
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
+    return model_from(items, device, items[0].arch.resolution_px)
+
+
+def _items(content: Any) -> list[Measurement]:
+    if not isinstance(content, list) or not content:
+        raise UsageError("there are no measurements")
+    found = []
+    for number, entry in enumerate(content):
+        try:
+            found.append(measurement(entry))
+        except UsageError as error:
+            raise UsageError(f"measurement {number}: {error}") from None
+    if len({item.arch.resolution_px for item in found}) != 1:
+        raise UsageError("the measurements are of several input sides")
+    return distinct(found)

@@ -1,0 +1,89 @@
+"""How long a network or an ONNX file takes here and now."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from bneck.errors import UsageError
+from bneck.latency.runtimes import Runtime
+from bneck.latency.scale import Scale
+from bneck.latency.timing import Run, Timing, compare
+from bneck.space import presets
+from bneck.space.architecture import Architecture
+
+REFERENCE = "mobilenet_v3_small"
+NOISY = 0.10
+FEWEST_SHARE = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A measured latency in ms, its standard error, and whether the machine was quiet enough.
+
+    ``note`` says why not, and is empty otherwise.
+    """
+
+    ms: float
+    std_ms: float
+    quiet: bool
+    note: str
+    timing: Timing
+
+
+def reference(runtime: Runtime, resolution_px: int, classes: int) -> Run:
+    """What everything is timed against: MobileNetV3-Small at that side on the same runtime.
+
+    It knows as many classes as what it is compared with: at small sides a classifier of 1000 is
+    most of the network, and slows down under load as nothing else does.
+    """
+    arch = presets.build(REFERENCE, resolution_px=resolution_px, classes=classes)
+    return runtime.prepare(arch.layers())
+
+
+def measure(
+    network: Architecture | Path,
+    runtime: Runtime,
+    *,
+    scale: Scale | None = None,
+    resolution_px: int | None = None,
+    wanted: float = 0.005,
+) -> Measured:
+    """Time a network, or an ONNX file, in warm chunks that alternate with the reference's.
+
+    Args:
+        scale: a calibration's, so that the ms compare with its predictions; None takes what the
+            reference took meanwhile.
+        resolution_px: side of the reference for an ONNX file, 224 where None.
+        wanted: relative standard error at which to stop.
+    """
+    if isinstance(network, Path):
+        try:
+            run = runtime.prepare_onnx(network.read_bytes())
+        except OSError as error:
+            raise UsageError(f"cannot read {network}: {error.strerror or error}") from None
+        side, classes = resolution_px or 224, 1000
+    else:
+        run, side = runtime.prepare(network.layers()), network.resolution_px
+        classes = network.classes
+    standard = reference(runtime, side, scale.classes if scale else classes)
+    # Where runs are timed by the wall, it takes the process's CPU time to notice other programs.
+    on_cpu = time.process_time_ns if runtime.clock is time.perf_counter_ns else runtime.clock
+    wall, own = runtime.wall(), on_cpu()
+    timing = compare(run, standard, wanted=wanted, min_pairs=12, clock=runtime.clock)
+    share = (on_cpu() - own) / (runtime.wall() - wall)
+    ms = timing.ms if scale is None else scale.ms(timing)
+    return Measured(ms, ms * timing.spread, *_judged(timing, wanted, share), timing)
+
+
+def _judged(timing: Timing, wanted: float, share: float) -> tuple[bool, str]:
+    """Whether to believe a timing during which the thread had this share of its core."""
+    if share < FEWEST_SHARE:
+        return False, f"other programs took {1 - share:.0%} of the core meanwhile, and its caches"
+    if not timing.quiet:
+        return False, (
+            f"the spread stayed at {timing.spread:.1%} after {timing.pairs} pairs of chunks "
+            f"(wanted {wanted:.1%}): other programs disturb this machine"
+        )
+    if timing.reference_spread > NOISY:
+        return False, f"the reference itself scattered by {timing.reference_spread:.0%} meanwhile"
+    return True, ""

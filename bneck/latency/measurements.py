@@ -1,0 +1,125 @@
+"""Timed networks on disk: one JSON line each, appended as they come, so that timing can go on."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bneck.errors import BneckError, UsageError
+from bneck.files import write_whole
+from bneck.latency.checks import check_number, typed
+from bneck.latency.timing import Timing
+from bneck.space import codec
+from bneck.space.architecture import Architecture
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One timing of one network; ``name`` says which item of which plan it was."""
+
+    name: str
+    arch: Architecture
+    timing: Timing
+    seconds: float
+
+
+def read(path: Path) -> tuple[dict[str, Any], list[Measurement]]:
+    """The header of a ``measurements.jsonl``, and its measurements in the order they were made.
+
+    Raises:
+        UsageError: it cannot be read, or a line is damaged.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {path}: {error}") from None
+    lines: list[Any] = []
+    for line in text.splitlines(keepends=True):
+        if not line.endswith("\n"):
+            continue  # cut short by a crash
+        try:
+            lines.append(json.loads(line))
+        except json.JSONDecodeError:
+            raise UsageError(f"{path} is damaged: {line:.60!r}") from None
+    if not lines or not isinstance(lines[0], dict):
+        raise UsageError(f"{path} holds no measurements")
+    try:
+        return lines[0], distinct(measurement(line) for line in lines[1:])
+    except UsageError as error:
+        raise UsageError(f"{path} is damaged: {error}") from None
+
+
+class Store:
+    """The measurements of one plan in ``measurements.jsonl``.
+
+    The first line says what was measured and where; a store of another plan is refused.
+    """
+
+    def __init__(self, path: Path, header: dict[str, Any]) -> None:
+        self.path = path
+        self.items: dict[str, Measurement] = {}
+        if path.exists() and path.stat().st_size:
+            found, items = read(path)
+            if found != header:
+                raise UsageError(f"{path} holds measurements of {found}, not of {header}")
+            self.items = {item.name: item for item in items}
+            self._drop_half_a_line()
+        else:
+            self._append(header)
+
+    def add(self, item: Measurement) -> None:
+        """Append one measurement and keep it."""
+        content = {"name": item.name, "arch": codec.to_json(item.arch), "seconds": item.seconds}
+        self._append(content | asdict(item.timing))
+        self.items[item.name] = item
+
+    def _append(self, content: dict[str, Any]) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(content, allow_nan=False) + "\n")
+        except OSError as error:
+            raise BneckError(f"cannot write {self.path}: {error.strerror or error}") from error
+
+    def _drop_half_a_line(self) -> None:
+        text = self.path.read_text(encoding="utf-8")
+        if not text.endswith("\n"):
+            write_whole(self.path, text[: text.rindex("\n") + 1])
+
+
+def distinct(items: Iterable[Measurement]) -> list[Measurement]:
+    """The same, no two of one name.
+
+    Raises:
+        UsageError: names the first that stands there twice.
+    """
+    found: dict[str, Measurement] = {}
+    for item in items:
+        if item.name in found:
+            raise UsageError(f"{item.name!r} was measured twice")
+        found[item.name] = item
+    return list(found.values())
+
+
+def measurement(content: Any) -> Measurement:
+    """One measurement as ``Store`` and the kit write it.
+
+    Raises:
+        UsageError: a missing, foreign, negative or non-finite entry.
+    """
+    if not isinstance(content, dict):
+        raise UsageError(f"a measurement must be an object, got {content!r:.40}")
+    own = {"name", "arch", "seconds"}
+    timing = Timing(**typed(Timing, {k: v for k, v in content.items() if k not in own}))
+    for name in own - content.keys():
+        raise UsageError(f"the key {name!r} is missing")
+    check_number("seconds", content["seconds"])
+    for name in ("ratio", "reference_ms"):
+        if getattr(timing, name) <= 0:
+            raise UsageError(f"{name} must be above 0, got {getattr(timing, name)}")
+    for name in ("spread", "reference_spread"):
+        if getattr(timing, name) < 0:
+            raise UsageError(f"{name} must not be negative, got {getattr(timing, name)}")
+    arch = codec.from_json(content["arch"])
+    return Measurement(str(content["name"]), arch, timing, content["seconds"])

@@ -1,0 +1,219 @@
+"""Latency of a network on a calibrated device, without running it."""
+
+import sys
+from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bneck.errors import NotCalibrated, UsageError
+from bneck.files import read_json, write_json
+from bneck.latency.checks import check_number, typed
+from bneck.latency.device import Device
+from bneck.latency.features import Blocking, Kernel, features, kernels, label, refines
+from bneck.latency.scale import Scale
+from bneck.space.architecture import Architecture
+
+FORMAT = "bneck-latency-1"
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Milliseconds of one forward pass of one image, and the standard deviation to expect."""
+
+    ms: float
+    std_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationReport:
+    """How well a model foretold random networks that its fit had not seen.
+
+    ``held_out`` counts them; the other figures are relative errors in percent.
+    ``repeat_mape_percent`` is what measuring a network again moves its time by, 0 where none was
+    measured again: no model can honestly be better than about that.
+    """
+
+    seconds: float
+    networks: int
+    held_out: int
+    mape_percent: float
+    bias_percent: float
+    within_5_percent: float
+    within_10_percent: float
+    repeat_mape_percent: float
+
+
+@dataclass(frozen=True)
+class LatencyModel:
+    """Adds up what the kernels of a network cost on one device at one input side.
+
+    Attributes:
+        scale: the ordinary ms of the reference (MobileNetV3-Small at the same side and classes)
+            that all ratios were taken to.
+        blocking: the block that the runtime rounds channels up to.
+        coefficients: ms per unit of each feature, one for each member of an ensemble; the mean
+            predicts, and where the members disagree little was measured.
+        error: relative standard deviation of a careful measurement about the prediction.
+        disagreement: relative spread of the ensemble on the networks where ``error`` was found.
+        judged: predicted and measured ms of each held-out network, before it joined the fit.
+    """
+
+    device: Device
+    resolution_px: int
+    scale: Scale
+    blocking: Blocking
+    coefficients: dict[str, list[float]]
+    error: float
+    disagreement: float
+    report: CalibrationReport
+    judged: list[list[float]]
+    _known: dict[Kernel, Floats] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def name(self) -> str:
+        """The device it was calibrated on."""
+        return str(self.device)
+
+    @property
+    def reference_ms(self) -> float:
+        """Ordinary ms of the reference."""
+        return self.scale.reference_ms
+
+    @property
+    def channel_grid(self) -> int:
+        """Block that the runtime rounds channels up to: widths between its multiples waste time."""
+        return self.blocking.grid
+
+    def predict(self, arch: Architecture) -> Latency:
+        """Latency of ``arch``.
+
+        Raises:
+            NotCalibrated: another input side, or a kernel, stride or activation never timed.
+        """
+        self._check_side(arch)
+        parts = [self._kernel_ms(path, kernel) for path, kernel in kernels(arch.layers())]
+        return self._latency(np.add.reduce(parts))
+
+    def breakdown(self, arch: Architecture) -> dict[str, float]:
+        """ms by layer path, in the order they run; they add up to the prediction."""
+        self._check_side(arch)
+        parts: dict[str, float] = {}
+        for path, kernel in kernels(arch.layers()):
+            parts[path] = parts.get(path, 0.0) + float(self._kernel_ms(path, kernel).mean())
+        return parts
+
+    def kernel_ms(self, kernel: Kernel) -> float:
+        """ms of one kernel on its own."""
+        return float(self._kernel_ms(label(kernel), kernel).mean())
+
+    def _latency(self, members: Floats) -> Latency:
+        ms = float(members.mean())
+        strange = (float(members.std()) / ms) ** 2 - self.disagreement**2
+        return Latency(ms, ms * (self.error**2 + max(0.0, strange)) ** 0.5)
+
+    def _check_side(self, arch: Architecture) -> None:
+        if arch.resolution_px != self.resolution_px:
+            raise NotCalibrated(
+                f"this latency model was calibrated at {self.resolution_px} px, "
+                f"not at {arch.resolution_px} px"
+            )
+
+    def _kernel_ms(self, path: str, kernel: Kernel) -> Floats:
+        """(members of the ensemble,)"""
+        if kernel not in self._known:
+            self._known[kernel] = self._sum(path, kernel)
+        return self._known[kernel]
+
+    def _sum(self, path: str, kernel: Kernel) -> Floats:
+        rows, amounts = [], []
+        for name, amount in features(kernel, self.blocking).items():
+            if name in self._rows:
+                rows.append(self._rows[name])
+                amounts.append(amount)
+            elif not refines(name):
+                raise NotCalibrated(f"{path}: never timed on this device: {label(kernel)} ({name})")
+        members: Floats = np.array(amounts) @ self._matrix[rows]
+        return members
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return {name: row for row, name in enumerate(self.coefficients)}
+
+    @cached_property
+    def _matrix(self) -> Floats:
+        """(features, members of the ensemble)"""
+        return np.array(list(self.coefficients.values()))
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the device, and how well networks that it had not seen were foretold."""
+        seen = self.report
+        return (
+            f"<p><b>{escape(str(self.device))}</b>, {self.resolution_px} px: on {seen.held_out} "
+            f"networks it had not seen, the mean error is {seen.mape_percent:.1f} % and "
+            f"{seen.within_10_percent:.0f} % are within 10 %; measuring again differs by "
+            f"{seen.repeat_mape_percent:.1f} %.</p>"
+        )
+
+    def save(self, path: Path) -> None:
+        """Write the model as JSON."""
+        content = {item.name: getattr(self, item.name) for item in fields(self)}
+        del content["_known"]
+        parts = {name: asdict(content[name]) for name in _PARTS}
+        write_json(path, {"format": FORMAT, **content, **parts})
+
+
+_PARTS: dict[str, type] = {
+    "device": Device,
+    "scale": Scale,
+    "blocking": Blocking,
+    "report": CalibrationReport,
+}
+
+
+def load(path: Path) -> LatencyModel:
+    """Read a model.
+
+    Raises:
+        UsageError: not a file that ``LatencyModel.save`` wrote, or a damaged one.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
+        raise UsageError(f"{path} is not a latency model of bneck ({FORMAT})")
+    try:
+        values = typed(LatencyModel, content)
+        for name, kind in _PARTS.items():
+            values[name] = kind(**typed(kind, values[name]))
+        _check_coefficients(values["coefficients"])
+        for pair in values["judged"]:
+            for value in pair if isinstance(pair, list) and len(pair) == 2 else [pair]:
+                check_number("judged", value)
+    except UsageError as error:
+        raise UsageError(f"{path} is damaged: {error}") from None
+    return LatencyModel(**values)
+
+
+def _check_coefficients(coefficients: dict[str, Any]) -> None:
+    lengths = set()
+    for name, members in coefficients.items():
+        if not isinstance(members, list) or not members:
+            raise UsageError(f"coefficient {name!r} must be a list of numbers")
+        for value in members:
+            check_number(f"coefficient {name!r}", value)
+        lengths.add(len(members))
+    if len(lengths) != 1:
+        raise UsageError("coefficients must all have as many members")
+
+
+def warn_elsewhere(model: LatencyModel, here: Device) -> None:
+    """Say on stderr when a model of another device is used here."""
+    if model.device != here:
+        print(
+            f"warning: this latency model is of [{model.device}], this machine is [{here}]",
+            file=sys.stderr,
+        )

@@ -1,0 +1,78 @@
+"""Which networks to time: random ones of the spaces, as they are and narrowed at random."""
+
+import random
+from collections.abc import Sequence
+from itertools import count
+
+from bneck.errors import UsageError
+from bneck.space import presets, spaces
+from bneck.space.architecture import Architecture
+from bneck.space.choices import Space, Value, Values
+from bneck.space.edits import narrow, narrowables
+
+HELD_OUT_EVERY = 8
+STEPS = ((8, 0.85), (4, 0.1), (1, 0.05))
+"""Widths are multiples of 8, 4 or 1, with these odds: calibration finds what the runtime likes."""
+
+PUBLISHED_WIDTHS = (35, 40, 45, 55, 60, 65, 70, 80, 85, 90, 95, 105, 110, 115, 120, 125, 130)
+"""Percent; the published networks at 0.5, 0.75 and 1.0 are left for others to judge by."""
+
+
+def spaces_called(text: str, *, resolution_px: int, classes: int) -> list[Space]:
+    """The spaces of "v3-small,mnasnet", or "all": every space, and the published networks' kin."""
+    names = spaces.SPACES if text == "all" else text.split(",")
+    found = [spaces.build(name, resolution_px=resolution_px, classes=classes) for name in names]
+    if text == "all":
+        found.append(published(resolution_px, classes))
+    return found
+
+
+def published(resolution_px: int, classes: int) -> Space:
+    """The published networks at widths that are not the usual ones."""
+
+    def build(values: Values) -> Architecture:
+        width = int(values["width"]) / 100
+        return presets.build(
+            str(values["preset"]), width=width, resolution_px=resolution_px, classes=classes
+        )
+
+    choices: dict[str, tuple[Value, ...]] = {
+        "preset": tuple(presets.PRESETS),
+        "width": PUBLISHED_WIDTHS,
+    }
+    return Space("published", choices, build)
+
+
+def probe(spaces: Sequence[Space], number: int, seed: int) -> tuple[str, Architecture]:
+    """The name and network of item ``number``; names begin with "fit" or "held-out".
+
+    Spaces take turns. Networks to fit are narrowed every other time, as NetAdapt will do; those
+    held out are left as the space makes them.
+    """
+    turn, place = divmod(number, len(spaces))
+    space = spaces[place]
+    arch = space.decode(space.sample(seed * 1_000_003 + number))
+    if turn % HELD_OUT_EVERY == HELD_OUT_EVERY // 2:
+        return f"held-out {number}", arch
+    if turn % 2:
+        arch = narrowed(arch, seed * 1_000_003 + number)
+    return f"fit {number}", arch
+
+
+def narrowed(arch: Architecture, seed: int) -> Architecture:
+    """About half of the network's expansions and bottlenecks narrowed, to 35 % at most."""
+    draw = random.Random(seed)
+    for item in narrowables(arch):
+        if draw.random() < 0.5:
+            continue
+        (step,) = draw.choices([step for step, _ in STEPS], [odds for _, odds in STEPS])
+        width = max(step, round(item.width * draw.uniform(0.35, 1.0) / step) * step)
+        for wider in count(width, step):
+            if wider >= item.width:
+                break
+            try:
+                arch = narrow(arch, item.what, wider)
+            except UsageError:  # an expansion as wide as its input: the layer would vanish
+                continue
+            break
+    return arch

@@ -1,0 +1,75 @@
+"""What runs a network on this machine: one file a runtime, one word in RUNTIMES."""
+
+import time
+from collections.abc import Callable
+from importlib import import_module
+from typing import Protocol
+
+from bneck.errors import UsageError, unknown
+from bneck.space.layers import Layer
+
+
+class Runtime(Protocol):
+    """What every runtime offers; made by ``open_runtime``."""
+
+    word: str
+    """The word it was asked for by."""
+    version: str
+    """Of the library that does the work."""
+    threads: int
+    clock: Callable[[], int]
+    """Nanoseconds that runs are timed by; ``run_clock`` unless the device is synthetic."""
+    wall: Callable[[], int]
+    """Nanoseconds that pass, for budgets."""
+
+    def prepare(self, layers: tuple[Layer, ...]) -> Callable[[], object]:
+        """A call that runs one image through ``layers``, with random weights, once."""
+        ...
+
+    def prepare_onnx(self, model: bytes) -> Callable[[], object]:
+        """The same for a serialised ONNX model; raises UsageError where the runtime cannot."""
+        ...
+
+
+RUNTIMES = {
+    "onnxruntime": "bneck.latency.runtimes.onnxruntime:OnnxRuntime",
+    "onnxruntime-int8": "bneck.latency.runtimes.onnxruntime_int8:OnnxRuntimeInt8",
+    "openvino": "bneck.latency.runtimes.openvino:OpenVino",
+    "torch": "bneck.latency.runtimes.torch:Torch",
+    "torch-compiled": "bneck.latency.runtimes.torch_compiled:TorchCompiled",
+    "macs": "bneck.latency.runtimes.macs:Macs",
+}
+"""Word -> "module:callable", imported when first asked for; the callable takes ``threads``."""
+
+
+def open_runtime(word: str, *, threads: int = 1) -> Runtime:
+    """The runtime of that word, or of ``package.module:attr``.
+
+    Raises:
+        UsageError: an unknown word, a library that is not installed, or a bad thread count.
+    """
+    if threads < 1:
+        raise UsageError(f"threads must be 1 or more, got {threads}")
+    if word not in RUNTIMES and ":" not in word:
+        raise unknown("runtime", word, (*RUNTIMES, "package.module:attr"))
+    module, _, name = RUNTIMES.get(word, word).partition(":")
+    try:
+        make = getattr(import_module(module), name)
+    except ImportError as error:
+        raise UsageError(f"runtime {word!r} cannot be used here: {error}") from None
+    except AttributeError:
+        raise UsageError(f"runtime {word!r}: {module} has no {name!r}") from None
+    runtime: Runtime = make(threads=threads)
+    runtime.word = word
+    return runtime
+
+
+def run_clock(threads: int) -> Callable[[], int]:
+    """The clock for runs that happen in the calling thread, where there is one thread.
+
+    Its CPU time is what the wall shows on a quiet machine, and does not count the time that other
+    programs take in between. With more threads, or where CPU time is coarse, it is the wall's.
+    """
+    if threads == 1 and time.get_clock_info("thread_time").resolution <= 1e-6:
+        return time.thread_time_ns
+    return time.perf_counter_ns

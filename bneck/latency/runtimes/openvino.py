@@ -1,0 +1,48 @@
+"""OpenVINO on the CPU (``pip install bneck[openvino]``), fed with the same ONNX graphs."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import openvino
+
+from bneck.errors import UsageError
+from bneck.latency.runtimes.weights import pooled, without_norms
+from bneck.space import onnx_model
+from bneck.space.layers import Layer
+
+
+class OpenVino:
+    """Float32, one image, tuned for latency."""
+
+    def __init__(self, *, threads: int = 1) -> None:
+        self.word = "openvino"
+        self.version = str(openvino.__version__).partition("-")[0]
+        self.threads = threads
+        # It runs in threads of its own, so the calling thread's CPU time says nothing.
+        self.clock = self.wall = time.perf_counter_ns
+        self._core = openvino.Core()
+
+    def prepare(self, layers: tuple[Layer, ...]) -> Callable[[], object]:
+        plain = without_norms(layers)
+        return self.prepare_onnx(onnx_model.serialised(plain, pooled(plain)))
+
+    def prepare_onnx(self, model: bytes) -> Callable[[], object]:
+        settings = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": self.threads,
+            "NUM_STREAMS": 1,
+            # Elsewhere than on x86 with AMX its default may be a shorter float.
+            "INFERENCE_PRECISION_HINT": "f32",
+        }
+        try:
+            compiled = self._core.compile_model(self._core.read_model(model), "CPU", settings)
+        except RuntimeError as error:
+            raise UsageError(f"OpenVINO cannot load the model: {error}") from None
+        request = compiled.create_infer_request()
+        draw = np.random.default_rng(0)
+        for port in compiled.inputs:
+            shape = [side.get_length() if side.is_static else 1 for side in port.partial_shape]
+            image = draw.standard_normal(shape, np.float32)
+            request.set_tensor(port, openvino.Tensor(image))
+        return lambda: request.infer()

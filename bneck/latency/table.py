@@ -1,0 +1,193 @@
+"""``table:FILE``: a published look-up table of block latencies, used as a device.
+
+Blocks are named as once-for-all names them, e.g.
+``expanded_conv-input:56x56x32-output:28x28x48-expand:128-kernel:5-stride:2-idskip:0-se:1-hs:0``,
+with the sides before the channels and ``hs`` for h-swish. What those names cannot say (ReLU6,
+another gate or squeeze width) is appended, so it is never taken for what they do say.
+"""
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from math import isfinite
+from pathlib import Path
+
+from bneck.errors import NotCalibrated, UsageError
+from bneck.latency.model import Latency
+from bneck.space.architecture import Architecture, block_path
+from bneck.space.layers import (
+    Conv,
+    Layer,
+    Leaf,
+    Pool,
+    Residual,
+    input_shape,
+    leaves,
+    output_shape,
+    round_channels,
+)
+
+PREFIX = "table:"
+HEADER = ["block", "ms"]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Latency of a network as the sum of its blocks' entries.
+
+    Entries are (ms, standard deviation in ms, 0 where the table has none) by block name.
+    """
+
+    name: str
+    entries: dict[str, tuple[float, float]]
+
+    def predict(self, arch: Architecture) -> Latency:
+        """Latency of ``arch``.
+
+        Raises:
+            NotCalibrated: the first block that the table lacks.
+        """
+        found = list(self._found(arch).values())
+        return Latency(sum(ms for ms, _ in found), sum(std**2 for _, std in found) ** 0.5)
+
+    def breakdown(self, arch: Architecture) -> dict[str, float]:
+        """ms by block path; the head's parts by layer path."""
+        return {path: ms for path, (ms, _) in self._found(arch).items()}
+
+    def _found(self, arch: Architecture) -> dict[str, tuple[float, float]]:
+        found = {}
+        for path, block in block_names(arch.layers()):
+            if block not in self.entries:
+                raise NotCalibrated(f"{path}: {self.name} has no block {block}")
+            found[path] = self.entries[block]
+        return found
+
+
+def read_table(path: Path) -> Table:
+    """Read our CSV (``block,ms`` and optionally ``std_ms``) or once-for-all's YAML, by file name.
+
+    Raises:
+        UsageError: unreadable, or an entry that is missing, doubled, negative or no number.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {path}: {error}") from None
+    parse = _once_for_all if path.suffix in (".yaml", ".yml") else _csv
+    entries: dict[str, tuple[float, float]] = {}
+    for line, block, ms, std in parse(text, path):
+        if block in entries:
+            raise UsageError(f"{path}, line {line}: {block} stands there twice")
+        entries[block] = _number(ms, f"{path}, line {line}"), _number(std, f"{path}, line {line}")
+        if entries[block][0] == 0:
+            raise UsageError(f"{path}, line {line}: {block} must take more than 0 ms")
+    if not entries:
+        raise UsageError(f"{path} holds no blocks")
+    return Table(f"{PREFIX}{path}", entries)
+
+
+def _number(text: str, where: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not isfinite(value) or value < 0:
+        raise UsageError(f"{where}: ms must be a number of 0 or more, got {text!r}")
+    return value
+
+
+Entry = tuple[int, str, str, str]
+"""Line number, block, ms, std_ms."""
+
+
+def _csv(text: str, path: Path) -> Iterator[Entry]:
+    rows = csv.reader(text.splitlines())
+    header = next(rows, [])
+    if header not in (HEADER, [*HEADER, "std_ms"]):
+        raise UsageError(f"{path} must begin with the line 'block,ms' or 'block,ms,std_ms'")
+    for row in rows:
+        if len(row) != len(header):
+            raise UsageError(f"{path}, line {rows.line_num}: {len(header)} fields expected")
+        yield rows.line_num, row[0], row[1], row[2] if len(row) == 3 else "0"
+
+
+def _once_for_all(text: str, path: Path) -> Iterator[Entry]:
+    """Blocks at the margin, their ``mean`` and ``std`` in ms indented below them."""
+    block, line, values = "", 0, {"std": "0"}
+    for number, content in enumerate([*text.splitlines(), "end:"], start=1):
+        name, colon, value = content.strip().rpartition(":")
+        if not content.strip():
+            continue
+        if content[0] == " " and block and colon:
+            values[name] = value.strip()
+            continue
+        if block:
+            if "mean" not in values:
+                raise UsageError(f"{path}, line {line}: {block} has no mean")
+            yield line, block, values["mean"], values["std"]
+        if content[0] == " " or not colon or value:
+            raise UsageError(f"{path}, line {number}: expected a block's name and a colon")
+        block, line, values = name, number, {"std": "0"}
+
+
+def block_names(layers: tuple[Layer, ...]) -> Iterator[tuple[str, str]]:
+    """(path, name) of every part of a network that a table has an entry for."""
+    added = {layer.path for layer in layers if isinstance(layer, Residual)}
+    for path, group in groupby(leaves(layers), lambda leaf: block_path(leaf.path)):
+        parts = list(group)
+        if path in ("stem", "head"):
+            yield from ((part.path, _end(part)) for part in parts)
+        else:
+            yield path, _block(parts, path in added)
+
+
+_ENDS = {
+    "stem.conv": ("Conv", "hswish"),
+    "head.conv": ("Conv_1", "hswish"),
+    "head.pool": ("AvgPool2D", "none"),
+    "head.hidden": ("Conv_2", "hswish"),
+    "head.classifier": ("Logits", "none"),
+}
+"""once-for-all's name of a layer outside the blocks, and the activation that it stands for."""
+
+
+def _end(leaf: Leaf) -> str:
+    word, usual = _ENDS[leaf.path]
+    classes = leaf.path == "head.classifier"
+    out = str(output_shape(leaf)[0]) if classes else _sides(output_shape(leaf))
+    name = f"{word}-input:{_sides(input_shape(leaf))}-output:{out}"
+    if isinstance(leaf, Conv) and leaf.path == "stem.conv" and leaf.kernel != 3:
+        name += f"-kernel:{leaf.kernel}"
+    activation = "none" if isinstance(leaf, Pool) else leaf.activation
+    return name if activation == usual else f"{name}-act:{activation}"
+
+
+def _block(parts: list[Leaf], skip: bool) -> str:
+    named = {part.path.rpartition(".")[2]: part for part in parts}
+    first, last = parts[0], parts[-1]
+    ends = f"input:{_sides(input_shape(first))}-output:{_sides(output_shape(last))}"
+    wide = named.get("depthwise")
+    if not isinstance(wide, Conv) or not isinstance(last, Conv) or last.activation != "none":
+        kinds = "+".join(part.path.rpartition(".")[2] for part in parts)
+        return f"{kinds}-{ends}"
+    name = (
+        f"expanded_conv-{ends}-expand:{wide.out_channels}-kernel:{wide.kernel}"
+        f"-stride:{wide.stride}-idskip:{skip:d}-se:{'reduce' in named:d}"
+        f"-hs:{wide.activation == 'hswish':d}"
+    )
+    if wide.activation not in ("relu", "hswish"):
+        name += f"-act:{wide.activation}"
+    squeeze = named.get("reduce")
+    if isinstance(squeeze, Conv):
+        if squeeze.out_channels != round_channels(wide.out_channels // 4):
+            name += f"-squeeze:{squeeze.out_channels}"
+        gate = parts[-2]
+        if isinstance(gate, Conv) and gate.activation != "hsigmoid":
+            name += f"-gate:{gate.activation}"
+    return name
+
+
+def _sides(shape: tuple[int, int, int]) -> str:
+    channels, px, _ = shape
+    return f"{px}x{px}x{channels}"

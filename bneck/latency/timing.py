@@ -1,0 +1,115 @@
+"""Drift-corrected timing: warm chunks of runs that alternate with chunks of a fixed reference.
+
+A shared machine drifts by more than networks differ, so what is measured is a ratio: each chunk is
+divided by the chunks of the reference just before and just after it. Runs stay in chunks because
+alternating single runs would find a cold cache each time, which is not what anyone deploys.
+"""
+
+import math
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bneck.errors import BneckError
+
+Run = Callable[[], object]
+Clock = Callable[[], int]
+"""Nanoseconds from any origin; a synthetic device brings its own."""
+
+CHUNK_NS = 15_000_000
+MIN_RUNS, MAX_RUNS = 5, 60
+DROPPED = 2
+MAX_REFERENCE_SPREAD = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """One measurement: ``ratio`` to the reference, and how far it can be trusted.
+
+    ``spread`` is the standard error of the ratio, relative to it. ``reference_ms`` is the median
+    warm run of the reference meanwhile, and ``reference_spread`` how far its chunks scattered
+    (relative, robust): the machine's own unrest. ``quiet`` says that ``spread`` is as narrow as was
+    asked.
+    """
+
+    ratio: float
+    spread: float
+    reference_ms: float
+    reference_spread: float
+    pairs: int
+    quiet: bool
+
+    @property
+    def ms(self) -> float:
+        return self.ratio * self.reference_ms
+
+
+def compare(
+    run: Run,
+    reference: Run,
+    *,
+    wanted: float = 0.01,
+    min_pairs: int = 6,
+    max_pairs: int = 60,
+    clock: Clock = time.perf_counter_ns,
+) -> Timing:
+    """Time ``run`` against ``reference``, adding pairs of chunks until the spread is ``wanted``.
+
+    Args:
+        wanted: relative standard error of the ratio at which to stop.
+        min_pairs: fewest pairs of chunks, however steady they are.
+        max_pairs: most pairs; when they do not suffice the timing says ``quiet=False``.
+    """
+    runs, reference_runs = _chunk_runs(run, clock), _chunk_runs(reference, clock)
+    references = [_chunk(reference, reference_runs, clock)]
+    ratios: list[float] = []
+    while True:
+        own = _chunk(run, runs, clock)
+        references.append(_chunk(reference, reference_runs, clock))
+        ratios.append(2 * own / (references[-2] + references[-1]))
+        spread = standard_error(ratios) if len(ratios) >= min_pairs else float("inf")
+        if spread <= wanted or len(ratios) >= max_pairs:
+            break
+    return Timing(
+        ratio=statistics.median(ratios),
+        spread=spread,
+        reference_ms=statistics.median(references) / 1e6,
+        reference_spread=_robust_deviation(references) / statistics.median(references),
+        pairs=len(ratios),
+        quiet=spread <= wanted,
+    )
+
+
+def standard_error(ratios: list[float]) -> float:
+    """Relative standard error of the median of ``ratios``, from their median absolute deviation."""
+    # The median of n normal values scatters 1.2533 times as much as their mean.
+    relative: float = _robust_deviation(ratios) / statistics.median(ratios)
+    return 1.2533 * relative / math.sqrt(len(ratios))
+
+
+def _robust_deviation(values: list[float]) -> float:
+    middle = statistics.median(values)
+    deviation: float = statistics.median(abs(value - middle) for value in values)
+    return 1.4826 * deviation
+
+
+def _chunk_runs(run: Run, clock: Clock) -> int:
+    """How many runs make a chunk of about CHUNK_NS, judged by a few warm ones."""
+    typical = _chunk(run, MIN_RUNS, clock)
+    return min(MAX_RUNS, max(MIN_RUNS, round(CHUNK_NS / typical)))
+
+
+def _chunk(run: Run, runs: int, clock: Clock) -> float:
+    """Median nanoseconds of ``runs`` warm runs."""
+    for _ in range(DROPPED):
+        run()
+    times: list[int] = []
+    for _ in range(runs):
+        start = clock()
+        run()
+        times.append(clock() - start)
+    median: float = statistics.median(times)
+    if median <= 0:
+        raise BneckError("the clock did not move during a run: too short to be timed")
+    return median

@@ -1,0 +1,119 @@
+"""Progress on stderr: a live view in a terminal, a line every few seconds elsewhere."""
+
+import atexit
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+_view: Any = None
+"""The live view that is on the screen, if any."""
+
+
+def close() -> None:
+    """Leave the live view as it stands, so that other output can follow it."""
+    global _view
+    if _view is not None:
+        _view.stop()
+        _view = None
+
+
+@dataclass
+class Stage:
+    """How far one kind of work is."""
+
+    began_s: float
+    first: int
+    done: int
+    total: int
+    note: str
+    now_s: float
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds to go at the pace so far; None where there is none yet, or nothing is left."""
+        advanced = self.done - self.first
+        if self.done >= self.total or advanced <= 0:
+            return None
+        return (self.now_s - self.began_s) / advanced * (self.total - self.done)
+
+    @property
+    def time(self) -> str:
+        """What it took if it is done, else how long still."""
+        if self.done >= self.total:
+            return duration(self.now_s - self.began_s)
+        return "" if self.left_s is None else f"{duration(self.left_s)} left"
+
+
+class TerminalProgress:
+    """What is done, how far, how long still, and the news; a note's first line is its headline.
+
+    In a terminal the stages that are going on are in view, with the whole of notes that have
+    several lines, such as the search's best networks, and a stage that is done stays on the screen
+    above; elsewhere a line is printed every few seconds.
+    """
+
+    SECONDS = 5.0
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._stages: dict[str, Stage] = {}
+        self._printed_s: dict[str, float] = {}
+        self._live = sys.stderr.isatty()
+
+    def __call__(self, what: str, done: int, total: int, note: str = "") -> None:
+        now = self._clock()
+        before = self._stages.get(what)
+        if before is None or done < before.done:
+            before = Stage(now, done, done, total, note, now)
+        stage = Stage(before.began_s, before.first, done, total, note, now)
+        self._stages[what] = stage
+        if self._live:
+            self._draw()
+        elif done >= total or now - self._printed_s.get(what, 0.0) >= self.SECONDS:
+            self._printed_s[what] = now
+            left = "" if done >= total or not stage.time else f", {stage.time}"
+            headline = note.partition("\n")[0]
+            line = f"{what}: {done}/{total}{left}{f'; {headline}' if headline else ''}"
+            print(line, file=sys.stderr, flush=True)
+
+    def _draw(self) -> None:
+        global _view
+        from rich.console import Console
+        from rich.live import Live
+
+        if _view is None:
+            _view = Live(console=Console(stderr=True), redirect_stdout=False)
+            _view.start()
+            atexit.register(close)
+        _view.update(self.view())
+        if all(stage.done >= stage.total for stage in self._stages.values()):
+            close()
+            self._stages.clear()
+
+    def view(self) -> Any:
+        """The stages as a rich table, and below it the news of several lines."""
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        grid = Table.grid(padding=(0, 2))
+        for what, stage in self._stages.items():
+            grid.add_row(
+                Text(what),
+                ProgressBar(total=max(1, stage.total), completed=stage.done, width=24),
+                Text(f"{stage.done}/{stage.total}", justify="right"),
+                Text(stage.time),
+                Text(stage.note.partition("\n")[0]),
+            )
+        news = [stage.note for stage in self._stages.values() if "\n" in stage.note][-1:]
+        return Group(grid, *(Text(f"\n{note.partition(chr(10))[2]}") for note in news))
+
+
+def duration(seconds: float) -> str:
+    """A rough time: "45 s", "12 min" or "1.5 h"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

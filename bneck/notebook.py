@@ -1,0 +1,220 @@
+"""The whole of bneck from Python: ``bneck.derive(...)``, ``bneck.calibrate(...)``, runs to look at.
+
+What comes back shows itself in a notebook.
+"""
+
+import io
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bneck.errors import UsageError
+from bneck.latency.calibrate import calibrate as run_calibration
+from bneck.latency.model import LatencyModel
+from bneck.latency.probes import spaces_called
+from bneck.latency.runtimes import open_runtime
+from bneck.live import TerminalProgress
+from bneck.progress import Progress
+from bneck.results import headline, pictures, units
+from bneck.results.record import Baseline, Outcome, Proposal, Step
+from bneck.results.report import ReportData
+from bneck.results.run import Run
+from bneck.results.table import in_words
+from bneck.search.driving import driven
+from bneck.search.plan import Plan
+from bneck.search.reporting import report_data
+from bneck.space import codec
+from bneck.space.architecture import Architecture
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Results:
+    """A run to look at, read from its folder anew each time; it may be going on meanwhile."""
+
+    def __init__(self, folder: Path) -> None:
+        self.run = Run.read(folder)
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """The derived network with its figures, once the run is finished."""
+        return self._data.outcome
+
+    @property
+    def baselines(self) -> tuple[Baseline, ...]:
+        """Networks that were trained and measured the same way."""
+        return self._data.baselines
+
+    @property
+    def network(self) -> Architecture | None:
+        """The derived network, once there is one."""
+        return codec.load(self.run.network) if self.run.network.exists() else None
+
+    @property
+    def trials(self) -> "pd.DataFrame":
+        """The networks of the search, one a row, by number."""
+        rows = [
+            {
+                "number": record.number,
+                "accuracy": record.accuracy,
+                "latency_ms": record.latency_ms,
+                "reward": record.reward,
+                "error": record.error,
+                "seconds": record.seconds,
+                "network": "; ".join(in_words(record.arch)),
+            }
+            for record in self._data.records
+        ]
+        return _frame(rows, "number")
+
+    @property
+    def steps(self) -> "pd.DataFrame":
+        """NetAdapt's proposals, one a row; ``taken`` marks the one that each step took."""
+        rows = [
+            {"step": step.number, "taken": proposal.move == step.move, **_proposal(proposal)}
+            for step in self._data.steps
+            for proposal in (step.proposals or (_seed(step),))
+        ]
+        return _frame(rows, "step")
+
+    @property
+    def _data(self) -> ReportData:
+        return report_data(self.run)
+
+    def _repr_html_(self) -> str:
+        """Headline, networks side by side, and a picture; what is not markup of ours is escaped."""
+        data = self._data
+        if data.outcome is None:
+            title, text = headline.unfinished(data.state, data.records, data.steps, data.target_ms)
+        else:
+            title = headline.verdict(data.outcome)
+            text = headline.against(data.outcome, data.baselines[0]) if data.baselines else ""
+        return (
+            f"<h3>{escape(title)}</h3><p>{escape(text)}</p>{_table(data)}{_picture(data)}"
+            f"<p><code>{escape(str(self.run.report))}</code></p>"
+        )
+
+
+def derive(
+    target: float | str,
+    out: str | Path,
+    *,
+    data: str = "digits",
+    space: str = "v3-small",
+    workers: int | None = None,
+    progress: Progress | None = None,
+    **plan: Any,
+) -> Results:
+    """Derive a network, or go on with the run in ``out``: as ``bneck derive`` does.
+
+    Args:
+        target: ms, or a share of another network's latency: "0.8x:mobilenet_v3_small".
+        plan: the command's other options by name, such as ``evaluations=12`` or ``epochs=5``.
+
+    Raises:
+        UsageError: a value that cannot be, or another plan than the folder's.
+    """
+    asked = {"target": str(target), "data": data, "space": space, **plan}
+    words = ", ".join(f"{name}={value!r}" for name, value in {**asked, "out": str(out)}.items())
+    with driven(
+        Plan.from_dict(asked),
+        Path(out),
+        command=f"bneck.derive({words})",
+        workers=workers,
+        progress=progress or TerminalProgress(),
+    ) as derivation:
+        derivation.finish()
+    return Results(Path(out))
+
+
+def calibrate(
+    out: str | Path,
+    *,
+    space: str = "v3-small",
+    resolution_px: int = 224,
+    classes: int = 1000,
+    runtime: str = "onnxruntime",
+    threads: int = 1,
+    minutes: float = 5.0,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> LatencyModel:
+    """Calibrate a latency model of this machine and write it to ``out``: as ``bneck calibrate``.
+
+    Raises:
+        UsageError: an unknown space or runtime.
+    """
+    path = Path(out)
+    model = run_calibration(
+        spaces_called(space, resolution_px=resolution_px, classes=classes),
+        open_runtime(runtime, threads=threads),
+        folder=path.with_name(path.name + ".work"),
+        minutes=minutes,
+        seed=seed,
+        progress=progress or TerminalProgress(),
+    )
+    model.save(path)
+    return model
+
+
+def open_run(folder: str | Path) -> Results:
+    """The run in a folder.
+
+    Raises:
+        UsageError: there is no run in it.
+    """
+    return Results(Path(folder))
+
+
+def _seed(step: Step) -> Proposal:
+    return Proposal(step.arch, "the seed", step.latency_ms, 0.0, step.accuracy)
+
+
+def _proposal(proposal: Proposal) -> dict[str, Any]:
+    names = ("move", "latency_ms", "saved_ms", "accuracy", "accuracy_stderr", "error")
+    return {name: getattr(proposal, name) for name in names}
+
+
+def _frame(rows: Sequence[dict[str, Any]], index: str) -> "pd.DataFrame":
+    try:
+        import pandas as pd
+    except ImportError:
+        raise UsageError("frames need pandas: pip install 'bneck[notebook]'") from None
+    return pd.DataFrame(list(rows)).set_index(index) if rows else pd.DataFrame()
+
+
+def _table(data: ReportData) -> str:
+    if data.outcome is None:
+        return ""
+    networks: list[tuple[str, Outcome | Baseline]] = [("derived", data.outcome)]
+    networks += [(baseline.name, baseline) for baseline in data.baselines]
+    places = units.decimals(data.outcome.target_ms)
+    rows = []
+    for name, network in networks:
+        ms, share = network.measured_ms, network.accuracy
+        cells = (
+            name,
+            "–" if ms is None else units.with_spread(ms, network.measured_std_ms, places),
+            "–" if share is None else units.percent(share, network.accuracy_stderr),
+            units.count(network.params),
+            units.count(network.macs),
+        )
+        rows.append("".join(f"<td>{escape(cell)}</td>" for cell in cells))
+    heads = ("network", "measured ms", "accuracy", "parameters", "multiply-adds")
+    head = "".join(f"<th>{cell}</th>" for cell in heads)
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _picture(data: ReportData) -> str:
+    if data.outcome is not None and data.outcome.accuracy is not None:
+        figure = pictures.outcome(data.outcome, data.baselines)
+    elif any(record.accuracy is not None for record in data.records):
+        figure = pictures.search(data.records, target_ms=data.target_ms)
+    else:
+        return ""
+    svg = io.StringIO()
+    figure.savefig(svg, format="svg", bbox_inches="tight")
+    return svg.getvalue().partition("<!DOCTYPE")[2].partition(">")[2]

@@ -1,0 +1,107 @@
+"""A training's state in one safetensors file, its counters as JSON in the header."""
+
+import hashlib
+import json
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from bneck.errors import UsageError
+from bneck.files import write_whole
+
+
+def save_checkpoint(
+    path: Path, tensors: dict[str, Tensor], counters: Any, made_with: dict[str, Any]
+) -> None:
+    """Replace ``path`` in one step; ``made_with`` is what a run must share to go on from it."""
+    header = {"counters": json.dumps(counters), "made_with": json.dumps(made_with)}
+    write_whole(path, save({name: t.contiguous() for name, t in tensors.items()}, header))
+
+
+def load_checkpoint(path: Path, made_with: dict[str, Any]) -> tuple[dict[str, Tensor], Any]:
+    """(tensors, counters) of a checkpoint that was made with just this.
+
+    Raises:
+        UsageError: the file is no checkpoint, or was made with something else, which is named.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            header = file.metadata()
+            found = json.loads(header["made_with"])
+            counters = json.loads(header["counters"])
+            differences = [
+                f"{key} {found.get(key)!r}, not {value!r}"
+                for key, value in made_with.items()
+                if found.get(key) != value
+            ]
+            if differences:
+                raise UsageError(f"{path} was made with {'; '.join(differences)}")
+            return {name: file.get_tensor(name) for name in file.keys()}, counters  # noqa: SIM118
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UsageError(f"{path} is not a training checkpoint: {error}") from error
+
+
+def digest(network: nn.Module) -> str:
+    """12 hex digits of the names, shapes and values of a network's weights and buffers."""
+    sha = hashlib.sha256()
+    for name, tensor in network.state_dict().items():
+        sha.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        sha.update(tensor.contiguous().numpy().data)
+    return sha.hexdigest()[:12]
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """``"0.exp_avg"``, ...: the state of each parameter by its number."""
+    state = optimizer.state_dict()["state"]
+    return {f"{number}.{key}": t for number, each in state.items() for key, t in each.items()}
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Undo ``optimizer_tensors``, each tensor laid out in memory like its parameter."""
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        number, key = name.split(".")
+        like = parameters[int(number)]
+        if tensor.shape == like.shape:
+            tensor = torch.empty_like(like).copy_(tensor)
+        state.setdefault(int(number), {})[key] = tensor
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+@contextmanager
+def interrupts_wait() -> Iterator[Callable[[], bool]]:
+    """Hold back Ctrl-C until the block ends; inside, the callable says whether it was pressed.
+
+    So a training step is never cut in half. In other threads, and where the program has its own way
+    with Ctrl-C, nothing changes.
+    """
+    pressed: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        pressed.append(number)
+
+    usual = signal.getsignal(signal.SIGINT)
+    ours = (
+        threading.current_thread() is threading.main_thread()
+        and usual is signal.default_int_handler
+    )
+    if ours:
+        signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: bool(pressed)
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, usual)
+    if pressed:
+        raise KeyboardInterrupt

@@ -1,0 +1,138 @@
+"""Architectures as numbers that a regression can learn accuracy from with few labels.
+
+Everything is read off the blocks, so networks of any space, or of none, can be laid side by side.
+Accuracy follows few coarse properties and many fine ones: columns therefore come in groups, and the
+surrogate finds how much each group matters.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import log2
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bneck.space.architecture import IMAGE_CHANNELS, Architecture
+from bneck.space.blocks import Block, Identity
+from bneck.space.cost import leaf_macs, leaf_params
+from bneck.space.layers import leaves
+
+Array = NDArray[np.float64]
+
+_SIZE, _KIND, _COST = slice(0, 4), slice(4, 7), slice(7, 9)
+_PER_BLOCK = 9
+"""Present, log2 expansion ratio, log2 width, empty first block; kernel, SE, h-swish; cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How many stages and blocks a stage have columns of their own."""
+
+    stages: int
+    depth: int
+
+    @classmethod
+    def of(cls, archs: Sequence[Architecture]) -> Self:
+        """Room for every block of these networks."""
+        depth = max(len(stage) for arch in archs for stage in arch.stages)
+        return cls(max(len(arch.stages) for arch in archs), depth)
+
+
+def groups(archs: Sequence[Architecture], shape: Shape) -> dict[str, Array]:
+    """Columns by group, each (networks, columns).
+
+    ``size`` and ``kind`` are sums over the network and their trend from its first stage to its
+    last; ``stage size``, ``stage kind`` and ``stage cost`` the same by stage; ``weights`` the log
+    parameters of the stages, summed and as a trend; ``place`` how a block differs from its stage's
+    mean, ``slot`` the blocks one by one, and ``cost`` log multiply-adds and log parameters. What
+    lies outside ``shape`` counts in the sums alone.
+    """
+    networks = [_network(arch) for arch in archs]
+    blocks = _padded([stages for stages, _ in networks], shape)
+    stage = blocks.sum(axis=2)
+    mean = stage / np.maximum(stage[:, :, :1], 1)
+    stage_cost = np.log1p(stage[:, :, _COST])
+    slots = blocks[:, : shape.stages, : shape.depth, : _COST.start]
+    place = (slots - mean[:, : shape.stages, None, : _COST.start]) * slots[:, :, :, :1]
+    trend = np.linspace(-1, 1, shape.stages) if shape.stages > 1 else np.zeros(1)
+    trend = np.pad(trend, (0, stage.shape[1] - shape.stages), mode="edge")
+    columns = {
+        "size": _sum_and_trend(stage[:, :, _SIZE], trend),
+        "kind": _sum_and_trend(stage[:, :, _KIND], trend),
+        "weights": _sum_and_trend(stage_cost[:, :, 1:], trend),
+        "stage size": stage[:, : shape.stages, _SIZE],
+        "stage kind": stage[:, : shape.stages, _KIND],
+        "stage cost": stage_cost[:, : shape.stages],
+        "place": place,
+        "slot": slots,
+        "cost": np.log([totals for _, totals in networks]),
+    }
+    return {name: values.reshape(len(archs), -1) for name, values in columns.items()}
+
+
+def macs(archs: Sequence[Architecture]) -> Array:
+    """Multiply-adds of each network; the same number that ``space.cost`` counts."""
+    return np.array([_network(arch)[1][0] for arch in archs])
+
+
+def _sum_and_trend(stages: Array, trend: Array) -> Array:
+    """(networks, stages, columns) -> (networks, 2 columns): totals, and early against late."""
+    return np.concatenate([stages.sum(axis=1), np.tensordot(stages, trend, (1, 0))], axis=1)
+
+
+@lru_cache(maxsize=65536)
+def _network(arch: Architecture) -> tuple[tuple[Array, ...], tuple[float, float]]:
+    """By stage (blocks, columns), and (multiply-adds, parameters) of the whole."""
+    channels, px = IMAGE_CHANNELS, arch.resolution_px
+    _, macs, params = _block(arch.stem, channels, px, arch.norm, first=True)
+    channels, px = arch.stem.out, (px - 1) // arch.stem.stride + 1
+    stages = []
+    for stage in arch.stages:
+        rows = []
+        for number, block in enumerate(stage):
+            row, block_macs, block_params = _block(block, channels, px, arch.norm, number == 0)
+            channels, px = block.out, (px - 1) // block.stride + 1
+            macs, params = macs + block_macs, params + block_params
+            rows.append(row)
+        stages.append(np.array(rows))
+    head = [*leaves(arch.head.lower(channels, px, arch.classes, arch.norm))]
+    macs += sum(leaf_macs(leaf) for leaf in head)
+    params += sum(leaf_params(leaf) for leaf in head)
+    return tuple(stages), (float(macs), float(params))
+
+
+@lru_cache(maxsize=65536)
+def _block(
+    block: Block, channels: int, px: int, norm: str, first: bool
+) -> tuple[tuple[float, ...], int, int]:
+    """One block's columns, multiply-adds and parameters."""
+    parts = [*leaves(block.lower("s1.b1", channels, px, norm))]
+    macs, params = sum(leaf_macs(leaf) for leaf in parts), sum(leaf_params(leaf) for leaf in parts)
+    if isinstance(block, Identity):
+        return (0, 0, 0, float(first), 0, 0, 0, macs, params), macs, params
+    expansion = getattr(block, "expansion", channels)
+    row = (
+        1,
+        log2(expansion / channels),
+        log2(block.out),
+        0,
+        (getattr(block, "kernel", 3) - 3) / 2,
+        float(getattr(block, "se", "none") != "none"),
+        float(getattr(block, "activation", "") == "hswish"),
+        macs,
+        params,
+    )
+    return row, macs, params
+
+
+def _padded(networks: list[tuple[Array, ...]], shape: Shape) -> Array:
+    """(networks, stages, blocks, columns), at least ``shape``; zeros where there is no block."""
+    stages = max(shape.stages, *(len(network) for network in networks))
+    depth = max(shape.depth, *(len(rows) for network in networks for rows in network))
+    blocks = np.zeros((len(networks), stages, depth, _PER_BLOCK))
+    for i, network in enumerate(networks):
+        for s, rows in enumerate(network):
+            blocks[i, s, : len(rows)] = rows
+    return blocks

@@ -1,0 +1,196 @@
+"""Image folders: one folder a class, any sizes and modes."""
+
+import os
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from bneck.errors import UsageError
+from bneck.progress import Progress
+from bneck.proxies.image_set import (
+    PHOTO_PX,
+    SMALL_PX,
+    ImageSet,
+    check_memory,
+    hold_out,
+)
+
+_CHUNK = 64
+_NAMED = 3
+_SAMPLE = 1000
+
+Files = list[Path]
+
+
+def load_folder(folder: Path, resolution_px: int | None, seed: int, progress: Progress) -> ImageSet:
+    """``folder/train`` with ``folder/val`` (else ``folder/test``), or ``folder``'s classes split.
+
+    Every file that is not hidden counts as an image, wherever it lies below its class. Images are
+    turned upright by their EXIF orientation, brought to RGB (16-bit grey scaled, transparency laid
+    on white), cropped to the centred square and resized.
+
+    Raises:
+        UsageError: a missing or empty folder, fewer than two classes, classes that differ between
+            the parts, files that are no whole images (up to three named), too many pixels.
+    """
+    try:
+        train, val = _parts(folder)
+    except OSError as error:
+        raise UsageError(f"cannot read {folder}: {error.strerror}") from error
+    class_names = tuple(sorted(train))
+    files, labels = _flat(train, class_names)
+    if val is None:
+        held_out, kept = hold_out(labels, seed)
+        val_files, val_labels = [files[row] for row in held_out], labels[held_out]
+        files, labels = [files[row] for row in kept], labels[kept]
+    else:
+        val_files, val_labels = _flat(val, class_names)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="PIL")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        default = _default_resolution(files)
+        side = resolution_px or default
+        images = _decode([*files, *val_files], side, default < PHOTO_PX, progress)
+    return ImageSet(
+        name=f"folder:{folder}",
+        class_names=class_names,
+        train_images=images[: len(files)],
+        train_labels=labels,
+        val_images=images[len(files) :],
+        val_labels=val_labels,
+        default_resolution_px=default,
+    )
+
+
+def read_picture(file: Path, side_px: int) -> NDArray[np.uint8]:
+    """One image as a run's images were read: (side, side, 3) RGB, upright, the centred square.
+
+    Raises:
+        UsageError: there is no such file, or it is no whole image.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="PIL")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            return _square(file, side_px)
+    except Exception as error:  # decoders fail in many ways on a broken file
+        raise UsageError(f"cannot read {file}: {_reason(error)}") from None
+
+
+def _parts(folder: Path) -> tuple[dict[str, Files], dict[str, Files] | None]:
+    if not folder.is_dir():
+        raise UsageError(f"no such folder: {folder}")
+    if not (folder / "train").is_dir():
+        return _classes(folder), None
+    train = _classes(folder / "train")
+    for name in ("val", "test"):
+        if (folder / name).is_dir():
+            val = _classes(folder / name)
+            if train.keys() != val.keys():
+                odd = ", ".join(sorted(train.keys() ^ val.keys())[:_NAMED])
+                raise UsageError(
+                    f"the classes of {folder / 'train'} and {folder / name} differ: "
+                    f"only one of them has {odd}"
+                )
+            return train, val
+    return train, None
+
+
+def _classes(folder: Path) -> dict[str, Files]:
+    classes = {
+        entry.name: sorted(
+            path for path in entry.rglob("*") if path.is_file() and not path.name.startswith(".")
+        )
+        for entry in folder.iterdir()
+        if entry.is_dir() and not entry.name.startswith(".")
+    }
+    if len(classes) < 2:
+        found = f"one ({next(iter(classes))})" if classes else "none"
+        raise UsageError(
+            f"{folder} must hold at least 2 folders of images, one a class; found {found}"
+        )
+    for name, files in classes.items():
+        if not files:
+            raise UsageError(f"no images in {folder / name}")
+    return classes
+
+
+def _flat(classes: dict[str, Files], names: Sequence[str]) -> tuple[Files, Tensor]:
+    files = [file for name in names for file in classes[name]]
+    labels = [label for label, name in enumerate(names) for _ in classes[name]]
+    return files, torch.tensor(labels)
+
+
+def _default_resolution(files: Files) -> int:
+    """224, or the short side that all of a sample share where that is smaller, but at least 32."""
+    sizes = set()
+    for file in files[:: len(files) // _SAMPLE + 1]:
+        try:
+            with Image.open(file) as image:
+                sizes.add(image.size)
+        except Exception:  # decoding names the bad files, all of them at once
+            continue
+        if len(sizes) > 1 or min(image.size) >= PHOTO_PX:
+            return PHOTO_PX
+    return max(SMALL_PX, *(min(size) for size in sizes)) if sizes else PHOTO_PX
+
+
+def _decode(files: Files, side_px: int, small: bool, progress: Progress) -> Tensor:
+    """uint8 (N, 3, side, side); threads pay from photo size on, below they only wait in turn."""
+    check_memory(len(files), side_px)
+    pixels = np.empty((len(files), side_px, side_px, 3), np.uint8)
+    starts = range(0, len(files), _CHUNK)
+    bad: list[str] = []
+    pool = ThreadPoolExecutor(1 if small else os.cpu_count())
+    try:
+        chunks = pool.map(partial(_decode_chunk, files, pixels), starts)
+        for start, errors in zip(starts, chunks, strict=True):
+            bad += errors
+            progress("decoding images", min(start + _CHUNK, len(files)), len(files))
+    finally:
+        pool.shutdown(cancel_futures=True)
+    if bad:
+        more = f" and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
+        raise UsageError(f"not readable as images: {', '.join(bad[:_NAMED])}{more}")
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2)
+
+
+def _decode_chunk(files: Files, pixels: NDArray[np.uint8], start: int) -> list[str]:
+    errors = []
+    for row in range(start, min(start + _CHUNK, len(files))):
+        try:
+            pixels[row] = _square(files[row], pixels.shape[1])
+        except Exception as error:  # decoders fail in many ways on a broken file
+            errors.append(f"{files[row]} ({_reason(error)})")
+    return errors
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image"
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _square(file: Path, side_px: int) -> NDArray[np.uint8]:
+    image: Image.Image
+    with Image.open(file) as image:
+        image.draft(None, (side_px, side_px))
+        ImageOps.exif_transpose(image, in_place=True)
+        if image.mode.startswith("I"):
+            deep = np.asarray(image).astype(np.int64) >> 8
+            image = Image.fromarray(deep.clip(0, 255).astype(np.uint8))
+        if image.has_transparency_data:
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        image = image.convert("RGB")
+        if image.size != (side_px, side_px):
+            image = ImageOps.fit(image, (side_px, side_px), Image.Resampling.BILINEAR)
+        return np.asarray(image)

@@ -1,0 +1,55 @@
+"""Scores that outlive an interruption: one JSON line a network in the cache folder."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any, Self
+
+from bneck import __version__
+from bneck.space.architecture import Architecture
+from bneck.space.codec import key
+
+
+def cache_folder() -> Path:
+    """``$BNECK_CACHE``, or ``~/.cache/bneck``."""
+    return Path(os.environ.get("BNECK_CACHE", "~/.cache/bneck")).expanduser()
+
+
+class Kept:
+    """What is known of networks so far, in a file named by all that decides it.
+
+    The file goes with the block, but not where Ctrl-C or the system ends it.
+    """
+
+    def __init__(self, made_with: object) -> None:
+        digest = hashlib.sha256(repr((__version__, made_with)).encode()).hexdigest()[:16]
+        self._path = cache_folder() / "scores" / f"{digest}.jsonl"
+        self._rows: dict[str, Any] = {}
+        for line in self._path.read_text().splitlines() if self._path.exists() else ():
+            try:
+                name, row = json.loads(line)
+            except ValueError:
+                continue  # a line that was cut off is scored again
+            self._rows[name] = row
+
+    def get(self, arch: Architecture) -> Any:
+        """What ``put`` kept of this network, or None."""
+        return self._rows.get(key(arch))
+
+    def put(self, arch: Architecture, row: Any) -> None:
+        """Keep it; a cache that cannot be written is done without."""
+        self._rows[key(arch)] = row
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("a") as file:
+                file.write("\n" + json.dumps([key(arch), row]))
+        except OSError:
+            return
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None or issubclass(kind, Exception):
+            self._path.unlink(missing_ok=True)

@@ -1,0 +1,223 @@
+"""How well accuracy signals rank the networks of a table whose accuracies are known."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from statistics import median
+
+import numpy as np
+
+from bneck.errors import ProxyFailed
+from bneck.progress import Progress, silent
+from bneck.proxies.correlation import Interval, bootstrap, in_band, kendall, spearman
+from bneck.proxies.image_set import ImageSet
+from bneck.proxies.kept import Kept
+from bneck.proxies.proxy import PROXIES, Proxy, find_proxy
+from bneck.proxies.surrogate import Surrogate
+from bneck.proxies.table import Table
+from bneck.proxies.zero_cost.base import ZeroCost
+from bneck.proxies.zero_cost.passes import Passes
+from bneck.space.architecture import Architecture
+from bneck.space.cost import cost
+
+LABELS = (20, 50, 100)
+SPLITS = 10
+MIN_SCORED, MIN_HELD_OUT = 5, 20
+_TIMED = 5
+_BOOTSTRAPS = 400
+
+Cost = Callable[[Architecture], float]
+
+
+def macs(arch: Architecture) -> float:
+    """Multiply-adds: what networks are alike in, unless a latency model is at hand."""
+    return float(cost(arch).macs)
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How one signal ranks the networks that it could score.
+
+    Attributes:
+        scores: by network; those that failed are missing.
+        seconds: of the signal alone on one network; None for a column of the table.
+        failures: one line for each network that it could not score.
+    """
+
+    scores: Mapping[Architecture, float]
+    spearman: Interval
+    kendall: float
+    in_band: Interval
+    seconds: float | None = None
+    failures: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """What a surrogate says of networks it was not trained on: medians over seeded splits."""
+
+    spearman: float
+    in_band: float
+    within_2_std: float  # share of the networks, 0 to 1
+
+
+def zero_cost_words(*, images: bool) -> list[str]:
+    """The proxies that train nothing; without images, those that need none."""
+    kinds = {word: find_proxy(word) for word in PROXIES}
+    return [
+        word
+        for word, kind in kinds.items()
+        if isinstance(kind, type) and issubclass(kind, ZeroCost)
+        if images or not kind.needs_images
+    ]
+
+
+def score_columns(table: Table, *, band: Cost = macs, seed: int = 0) -> dict[str, Agreement]:
+    """The table's other columns as signals: accuracy after fewer epochs, of a single run, ..."""
+    return {
+        name: _agreement(table, scores, band, seed)
+        for name, scores in table.columns.items()
+        if len(scores) >= MIN_SCORED
+    }
+
+
+def score_proxies(
+    table: Table,
+    proxies: Mapping[str, Proxy],
+    *,
+    images: ImageSet | None = None,
+    band: Cost = macs,
+    networks: int = 200,
+    seed: int = 0,
+    progress: Progress = silent,
+    kept: Kept | None = None,
+) -> dict[str, Agreement]:
+    """Every proxy against the truth, on at most so many networks, drawn by ``seed``.
+
+    Zero-cost proxies share their passes; those that only count are scored on the whole table.
+    Networks that are in ``kept`` are not scored again.
+
+    Raises:
+        ProxyFailed: a proxy scores fewer than five networks; says what the first failed of.
+    """
+    whole = list(table.accuracies)
+    sample = Random(seed).sample(whole, min(networks, len(whole)))
+    free = {w: p for w, p in proxies.items() if isinstance(p, ZeroCost) and p.counts_only}
+    dear = {w: p for w, p in proxies.items() if w not in free}
+    read = _read(free, whole, None, seed, progress)
+    read |= _read(dear, sample, images, seed, progress, kept)
+    agreements = {}
+    for word in proxies:
+        scores, seconds, failures = read[word]
+        if len(scores) < MIN_SCORED:
+            raise ProxyFailed(
+                f"{word} scores {len(scores)} of {len(sample)} networks: {failures[0]}"
+            )
+        agreements[word] = _agreement(
+            table, scores, band, seed, seconds=seconds, failures=tuple(failures)
+        )
+    return agreements
+
+
+def score_surrogate(
+    table: Table, *, band: Cost = macs, seed: int = 0, progress: Progress = silent
+) -> dict[int, Learnt | None]:
+    """The surrogate from 20, 50 and 100 labels; None where the table has not 20 networks more."""
+    archs = list(table.accuracies)
+    truth, costs = np.array(list(table.accuracies.values())), np.array([band(a) for a in archs])
+    learnt: dict[int, Learnt | None] = {}
+    for place, labels in enumerate(LABELS):
+        splits = []
+        for split in range(SPLITS if len(archs) >= labels + MIN_HELD_OUT else 0):
+            order = np.random.default_rng((seed, split)).permutation(len(archs))
+            seen, unseen = order[:labels], order[labels:]
+            model = Surrogate([archs[i] for i in seen], truth[seen])
+            guess, std = model.predict([archs[i] for i in unseen])
+            splits.append(
+                (
+                    spearman(guess, truth[unseen]),
+                    in_band(guess, truth[unseen], costs[unseen]),
+                    float((np.abs(guess - truth[unseen]) <= 2 * std).mean()),
+                )
+            )
+            progress("surrogate", place * SPLITS + split + 1, len(LABELS) * SPLITS)
+        learnt[labels] = Learnt(*np.median(splits, axis=0).tolist()) if splits else None
+    return learnt
+
+
+def _read(
+    proxies: Mapping[str, Proxy],
+    archs: Sequence[Architecture],
+    images: ImageSet | None,
+    seed: int,
+    progress: Progress,
+    kept: Kept | None = None,
+) -> dict[str, tuple[dict[Architecture, float], float, list[str]]]:
+    """By word: scores, seconds alone on one network, failures. The first few share no passes."""
+    scores: dict[str, dict[Architecture, float]] = {word: {} for word in proxies}
+    seconds: dict[str, list[float]] = {word: [] for word in proxies}
+    failures: dict[str, list[str]] = {word: [] for word in proxies}
+    for number, arch in enumerate(archs if proxies else ()):
+        row = kept.get(arch) if kept else None
+        if row is None:
+            row = _row(proxies, arch, images, seed, alone=number < _TIMED)
+            if kept:
+                kept.put(arch, row)
+        for word, (score, spent, failure) in row.items():
+            if failure is not None:
+                failures[word].append(failure)
+            elif score is not None:
+                scores[word][arch] = score
+            if number < _TIMED:
+                seconds[word].append(spent)
+        progress("scoring", number + 1, len(archs))
+    return {word: (scores[word], median(seconds[word]), failures[word]) for word in proxies}
+
+
+def _row(
+    proxies: Mapping[str, Proxy],
+    arch: Architecture,
+    images: ImageSet | None,
+    seed: int,
+    *,
+    alone: bool,
+) -> dict[str, tuple[float | None, float, str | None]]:
+    """By word: (score, seconds, why it failed); alone no passes are shared."""
+    shared = Passes(arch, images, seed=seed)
+    row: dict[str, tuple[float | None, float, str | None]] = {}
+    for word, proxy in proxies.items():
+        score: float | None = None
+        failure: str | None = None
+        began = time.perf_counter()
+        try:
+            if isinstance(proxy, ZeroCost) and not alone:
+                score = proxy.read(shared)
+            else:
+                score = proxy(arch, seed=seed)
+        except ProxyFailed as error:
+            failure = str(error)
+        row[word] = (score, time.perf_counter() - began, failure)
+    return row
+
+
+def _agreement(
+    table: Table,
+    scores: Mapping[Architecture, float],
+    band: Cost,
+    seed: int,
+    *,
+    seconds: float | None = None,
+    failures: tuple[str, ...] = (),
+) -> Agreement:
+    values = list(scores.values())
+    truth = [table.accuracies[arch] for arch in scores]
+    costs = [band(arch) for arch in scores]
+    return Agreement(
+        scores,
+        bootstrap(spearman, values, truth, seed=seed, samples=_BOOTSTRAPS),
+        kendall(values, truth),
+        bootstrap(in_band, values, truth, costs, seed=seed, samples=_BOOTSTRAPS),
+        seconds,
+        failures,
+    )

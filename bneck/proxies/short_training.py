@@ -1,0 +1,30 @@
+"""Accuracy after a short training: the signal that costs most and assumes least."""
+
+from dataclasses import dataclass
+
+from bneck.proxies.image_set import ImageSet
+from bneck.proxies.recipe import Recipe
+from bneck.proxies.training import train
+from bneck.space.architecture import Architecture
+from bneck.space.torch_model import build
+
+
+@dataclass(frozen=True)
+class ShortTraining:
+    """Train from scratch for a few steps; score the averaged weights on the validation part.
+
+    Give it ``ImageSet.for_search``, so that no network is chosen by the final validation images.
+    """
+
+    images: ImageSet
+    recipe: Recipe
+    threads: int | None = None
+
+    def __call__(self, arch: Architecture, *, seed: int) -> float:
+        """Validation accuracy, 0 to 1; ``seed`` decides weights, batches and augmentation.
+
+        Raises:
+            ProxyFailed: the training diverged.
+        """
+        network = build(arch.at(classes=self.images.classes), seed=seed)
+        return train(network, self.images, self.recipe, seed=seed, threads=self.threads).accuracy

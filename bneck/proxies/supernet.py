@@ -1,0 +1,118 @@
+"""One network that holds every network of a space: the widest layer at every path.
+
+A smaller network's layer is the beginning of the widest one's channels and the middle of its kernel
+(Cai et al. 2020, "Once-for-All", section 3.3; Yu et al. 2020, "BigNAS", section 3.2). Blocks that a
+network has not, squeeze-excites included, are left out, and each network keeps its activations.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from bneck.errors import ProxyFailed
+from bneck.space.architecture import Architecture
+from bneck.space.choices import Space, Values
+from bneck.space.cost import cost
+from bneck.space.layers import Conv, Leaf, Linear, Pool, leaves
+from bneck.space.torch_model import Network, attach, initialise, module_of
+
+
+class Supernet(nn.Module):
+    """Shared weights, named like a network's own; ``arch`` is what ``forward`` runs."""
+
+    def __init__(self, space: Space, *, seed: int = 0) -> None:
+        super().__init__()
+        self.space = space
+        most = extreme(space, lambda arch: cost(arch).params)
+        self.largest = space.decode(most)
+        self.smallest = space.decode(extreme(space, lambda arch: -cost(arch).params))
+        with torch.random.fork_rng(devices=[]):
+            for leaf in _widest(space, most):
+                attach(self, leaf.path, module_of(leaf))
+        initialise(self, seed)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The logits of the largest network."""
+        return self.run(self.largest, images)
+
+    def run(self, arch: Architecture, images: Tensor) -> Tensor:
+        """The logits of any network of the space; gradients reach the shared weights."""
+        with torch.device("meta"):
+            network = Network(arch)
+        logits: Tensor = functional_call(network.train(self.training), self.part(arch), (images,))
+        return logits
+
+    def part(self, arch: Architecture) -> dict[str, Tensor]:
+        """The state of one network: views of the shared tensors.
+
+        Raises:
+            ProxyFailed: the network has a layer that is not, or not so wide, in the space.
+        """
+        with torch.device("meta"):
+            wanted = Network(arch).state_dict()
+        whole = dict(self.named_parameters()) | dict(self.named_buffers())
+        return {name: _part(name, whole.get(name), like.shape) for name, like in wanted.items()}
+
+    def extract(self, arch: Architecture) -> Network:
+        """A network of its own with the shared weights; batch norms must be recalibrated."""
+        with torch.random.fork_rng(devices=[]):
+            network = Network(arch)
+        network.load_state_dict(self.part(arch))
+        return network.to(memory_format=torch.channels_last)
+
+
+def extreme(space: Space, measure: Callable[[Architecture], float]) -> Values:
+    """The network of largest ``measure``, found choice by choice."""
+    values = space.check({name: allowed[0] for name, allowed in space.choices.items()})
+    for name in space.choices:
+        if name in values:
+            options = [values, *space.neighbours(values, of=name)]
+            values = max(options, key=lambda each: measure(space.decode(each)))
+    return values
+
+
+def _widest(space: Space, most: Values) -> Iterator[Leaf]:
+    """Every path of the space with the most channels and the largest kernel it may have.
+
+    A layer that the largest network lacks is one that a single other choice brings.
+    """
+    found: dict[str, Leaf] = {}
+    for values in (most, *space.neighbours(most)):
+        for leaf in leaves(space.decode(values).layers()):
+            found[leaf.path] = _wider(found[leaf.path], leaf) if leaf.path in found else leaf
+    return (leaf for leaf in found.values() if not isinstance(leaf, Pool))
+
+
+def _wider(one: Leaf, other: Leaf) -> Leaf:
+    if isinstance(one, Conv) and isinstance(other, Conv):
+        channels = max(one.in_channels, other.in_channels)
+        return replace(
+            one,
+            in_channels=channels,
+            out_channels=max(one.out_channels, other.out_channels),
+            kernel=max(one.kernel, other.kernel),
+            groups=channels if one.depthwise else one.groups,
+        )
+    if isinstance(one, Linear) and isinstance(other, Linear):
+        return replace(
+            one,
+            in_features=max(one.in_features, other.in_features),
+            out_features=max(one.out_features, other.out_features),
+        )
+    return one
+
+
+def _part(name: str, whole: Tensor | None, shape: torch.Size) -> Tensor:
+    """The beginning of the channels, the middle of the kernel."""
+    fits = whole is not None and whole.dim() == len(shape)
+    if whole is None or not fits or any(a < b for a, b in zip(whole.shape, shape, strict=True)):
+        raise ProxyFailed(f"the shared weights hold no {name} of {'x'.join(map(str, shape))}")
+    for place, size in enumerate(shape[:2]):
+        whole = whole.narrow(place, 0, size)
+    if len(shape) == 4:
+        edge = (whole.shape[-1] - shape[-1]) // 2
+        whole = whole[..., edge : edge + shape[-1], edge : edge + shape[-1]]
+    return whole

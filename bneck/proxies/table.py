@@ -1,0 +1,234 @@
+"""Tables of networks whose accuracy is known: the truth to search, to learn from or to rank by.
+
+Four forms are read, told apart by their first line: NAS-Bench-Macro's CSV, Accel-NASBench's CSV,
+JSON lines of ``{"arch": an architecture's JSON, "accuracy": 0.72}``, and CSV with the choices of a
+space as columns beside ``accuracy``. Accuracies come out as shares of 1; the published tables hold
+percent. Columns (or keys) ``accuracy@...`` may hold what shorter trainings came to.
+"""
+
+import csv
+import json
+import re
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from math import isfinite
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from bneck.errors import UsageError, unknown
+from bneck.space import codec, spaces
+from bneck.space.architecture import Architecture
+from bneck.space.benchmark_spaces import macro_values
+from bneck.space.choices import Space, Value, Values
+
+MIN_NETWORKS = 5
+AGREE = 1e-6
+
+# Columns of other numbers: ``accuracy@5`` in our own files, and what the published ones hold.
+_OTHER = re.compile(r"accuracy@.+|acc_run\d+|val_top5|(latency|throughput)_.+")
+
+Cells = Mapping[str, str]
+Row = tuple[int, Architecture, float, Mapping[str, Any]]
+"""(line of the file, network, accuracy, all that the row holds)"""
+
+Rows = Iterator[Row]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Networks and their accuracies from 0 to 1, each network once, in the file's order.
+
+    ``space`` is where the networks come from, as far as the file or the caller says. ``columns``
+    are the rows' other numbers by name, such as the accuracy of a shorter training.
+    """
+
+    name: str
+    space: Space | None
+    accuracies: Mapping[Architecture, float]
+    columns: Mapping[str, Mapping[Architecture, float]] = field(default_factory=dict)
+
+
+def load(path: Path, space: Space | None = None) -> Table:
+    """Read a table; ``space`` names what a CSV's columns are choices of.
+
+    JSON lines need no space; where one is given, their networks must have its input side and number
+    of classes. The published tables bring their own. Rows that disagree about one network are
+    averaged, with a warning that names them.
+
+    Raises:
+        UsageError: a wrong column, a network outside the space, an accuracy that is none, or fewer
+            than five networks; names the file, the line and the bad value.
+    """
+    lines = _lines(path)
+    if _holds_json(lines):
+        rows = _json_lines(path, lines, space)
+    else:
+        header = next(csv.reader(lines[:1]), [])
+        if "mean_acc" in header:
+            space = spaces.build("nas-bench-macro", resolution_px=32, classes=10)
+            rows = _csv(path, lines, ("arch", "mean_acc"), _macro(space))
+        elif "val_top1" in header:
+            space = spaces.build("accel-nasbench")
+            rows = _csv(path, lines, (*_ACCEL_COLUMNS, "val_top1"), _accel(space))
+        else:
+            rows = _choices(path, lines, header, space)
+    listed = list(rows)
+    return Table(path.name, space, _merged(path, listed), _columns(listed))
+
+
+def is_json_lines(path: Path) -> bool:
+    """Whether the file says in each row what its network is, so that no space need be named."""
+    return _holds_json(_lines(path))
+
+
+def _holds_json(lines: list[str]) -> bool:
+    return bool(lines) and lines[0].lstrip().startswith("{")
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError:
+        raise UsageError(f"no such file: {path}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {path}: {error}") from error
+
+
+def _merged(path: Path, rows: Iterable[Row]) -> dict[Architecture, float]:
+    """Each network once; warns of rows that disagree."""
+    found: dict[Architecture, list[tuple[int, float]]] = {}
+    for line, arch, accuracy, _ in rows:
+        if not (isfinite(accuracy) and 0 <= accuracy <= 1):
+            raise UsageError(f"{path}, line {line}: accuracy must be from 0 to 1, got {accuracy:g}")
+        found.setdefault(arch, []).append((line, accuracy))
+    if len(found) < MIN_NETWORKS:
+        raise UsageError(f"{path} holds {len(found)} networks; at least {MIN_NETWORKS} are needed")
+    for same in found.values():
+        accuracies = [accuracy for _, accuracy in same]
+        if max(accuracies) - min(accuracies) > AGREE:
+            listed = ", ".join(f"{accuracy:.4f} in line {line}" for line, accuracy in same)
+            warnings.warn(f"{path}: one network, taken as their mean: {listed}", stacklevel=3)
+    return {arch: fmean(accuracy for _, accuracy in same) for arch, same in found.items()}
+
+
+def _columns(rows: Iterable[Row]) -> dict[str, dict[Architecture, float]]:
+    """Numbers beside the architecture and its accuracy; of a network's rows the last counts."""
+    columns: dict[str, dict[Architecture, float]] = {}
+    for _, arch, _, cells in rows:
+        for name, cell in cells.items():
+            if _OTHER.fullmatch(name) and (number := _finite(cell)) is not None:
+                columns.setdefault(name, {})[arch] = number
+    return columns
+
+
+def _finite(cell: Any) -> float | None:
+    try:
+        number = float(cell)
+    except (TypeError, ValueError):
+        return None
+    return number if isfinite(number) else None
+
+
+def _csv(
+    path: Path,
+    lines: list[str],
+    columns: tuple[str, ...],
+    read: Callable[[Cells], tuple[Architecture, float]],
+) -> Rows:
+    """Rows of a CSV that has at least these columns."""
+    reader = csv.DictReader(lines, restval="")
+    for name in columns:
+        if name not in (reader.fieldnames or ()):
+            raise UsageError(f"{path} lacks the column {name!r}")
+    for cells in reader:
+        try:
+            arch, accuracy = read(cells)
+        except (UsageError, ValueError) as error:
+            raise UsageError(f"{path}, line {reader.line_num}: {error}") from None
+        yield reader.line_num, arch, accuracy, cells
+
+
+def _macro(space: Space) -> Callable[[Cells], tuple[Architecture, float]]:
+    """NAS-Bench-Macro: a code of eight digits, and the mean of three runs in percent."""
+
+    def read(cells: Cells) -> tuple[Architecture, float]:
+        return space.decode(macro_values(cells["arch"])), _number(cells, "mean_acc") / 100
+
+    return read
+
+
+# Accel-NASBench's column of a stage, and the choice it is
+_ACCEL_NAMES = {"e": "ratio", "k": "kernel", "l": "depth", "se": "se"}
+_ACCEL_COLUMNS = tuple(f"block{s}_{name}" for s in range(7) for name in _ACCEL_NAMES)
+
+
+def _accel(space: Space) -> Callable[[Cells], tuple[Architecture, float]]:
+    """Accel-NASBench: four columns a stage, and ImageNet top-1 in percent."""
+    columns = {
+        f"s{s + 1}.{choice}": f"block{s}_{name}"
+        for s in range(7)
+        for name, choice in _ACCEL_NAMES.items()
+    }
+
+    def read(cells: Cells) -> tuple[Architecture, float]:
+        return space.decode(_values(space, cells, columns)), _number(cells, "val_top1") / 100
+
+    return read
+
+
+def _choices(path: Path, lines: list[str], header: list[str], space: Space | None) -> Rows:
+    """CSV with choices as columns; a choice that plays no part in a network is left empty."""
+    if space is None:
+        known = "arch + mean_acc (NAS-Bench-Macro), block0_e .. val_top1 (Accel-NASBench)"
+        raise UsageError(f"{path}: its columns are not {known}; name the space they are choices of")
+    for name in header:
+        if name not in space.choices and name != "accuracy" and not _OTHER.fullmatch(name):
+            raise unknown(f"column in {path}:", name, [*space.choices, "accuracy", "accuracy@..."])
+    columns = {name: name for name in space.choices}
+
+    def read(cells: Cells) -> tuple[Architecture, float]:
+        return space.decode(_values(space, cells, columns)), _number(cells, "accuracy")
+
+    return _csv(path, lines, (*space.choices, "accuracy"), read)
+
+
+def _json_lines(path: Path, lines: list[str], space: Space | None) -> Rows:
+    frame = space.decode(space.sample(0)) if space else None
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+            if not isinstance(row, dict) or not {"arch", "accuracy"} <= row.keys():
+                raise ValueError('a row is {"arch": ..., "accuracy": ...}')
+            if isinstance(row["accuracy"], bool) or not isinstance(row["accuracy"], int | float):
+                raise ValueError(f"accuracy must be a number, got {row['accuracy']!r}")
+            arch = codec.from_json(row["arch"])
+        except (UsageError, ValueError, RecursionError) as error:
+            raise UsageError(f"{path}, line {number}: {error}") from None
+        if frame and (arch.resolution_px, arch.classes) != (frame.resolution_px, frame.classes):
+            raise UsageError(
+                f"{path}, line {number}: a network for {arch.resolution_px} px and {arch.classes} "
+                f"classes, not for {frame.resolution_px} px and {frame.classes}"
+            )
+        yield number, arch, float(row["accuracy"]), row
+
+
+def _values(space: Space, cells: Cells, columns: Mapping[str, str]) -> Values:
+    """The choices that a row's cells name; empty cells are left out."""
+    values: Values = {}
+    for name, column in columns.items():
+        cell = (cells[column] or "").strip()
+        if cell:
+            words: dict[str, Value] = {str(value).lower(): value for value in space.choices[name]}
+            if cell.lower() not in words:
+                raise unknown(f"value of {column}:", cell, space.choices[name])
+            values[name] = words[cell.lower()]
+    return values
+
+
+def _number(cells: Cells, column: str) -> float:
+    try:
+        return float(cells[column])
+    except (TypeError, ValueError):
+        raise ValueError(f"{column} must be a number, got {cells[column]!r}") from None

@@ -1,0 +1,1 @@
+"""Scores of networks that are not trained: one file each, on passes that they share."""

@@ -1,0 +1,1 @@
+"""What happened: records, runs, fronts, pictures and reports."""

@@ -1,0 +1,166 @@
+"""Records as JSON and back: strict, so that a foreign or half-written file is never half-read."""
+
+import errno
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from io import FileIO
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+from bneck.errors import BneckError, UsageError, unknown
+from bneck.files import read_json, write_json
+from bneck.space import codec as space_codec
+from bneck.space.architecture import Architecture
+
+T = TypeVar("T")
+
+
+def to_json(value: Any) -> Any:
+    """A record, or what a record holds, as JSON values that ``from_json`` reads back equal."""
+    if isinstance(value, Architecture):
+        return space_codec.to_json(value)
+    if is_dataclass(value):
+        return {item.name: to_json(getattr(value, item.name)) for item in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(name): to_json(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json(item) for item in value]
+    return value
+
+
+def from_json(kind: type[T], value: Any) -> T:
+    """Build a record of ``kind`` from what ``to_json`` wrote.
+
+    Raises:
+        UsageError: a key is missing or unknown, or a value of the wrong type or out of range.
+    """
+    record: T = _decode(kind, value, kind.__name__)
+    return record
+
+
+def write(path: Path, record: Any) -> None:
+    """Write one record to a JSON file, whole or not at all."""
+    write_json(path, to_json(record))
+
+
+def read(path: Path, kind: type[T]) -> T:
+    """Read the one record of a JSON file; errors name the file."""
+    return _named(str(path), kind, read_json(path))
+
+
+def append(path: Path, record: Any) -> None:
+    """Add one record as a line to a JSON-lines file, and wait until it is on the disk.
+
+    What a kill left of an unfinished last line is removed first.
+
+    Raises:
+        BneckError: the file cannot be written (full disk, no permission).
+    """
+    line = json.dumps(to_json(record), allow_nan=False, separators=(",", ":")).encode() + b"\n"
+    try:
+        with path.open("ab+", buffering=0) as file:
+            end = _whole_end(file)
+            file.truncate(end)
+            if file.write(line) != len(line):
+                file.truncate(end)
+                raise OSError(errno.ENOSPC, "no space left")
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise BneckError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def drop_torn_line(path: Path) -> None:
+    """Remove what a kill left of an unfinished last line."""
+    if path.exists():
+        with path.open("rb+", buffering=0) as file:
+            file.truncate(_whole_end(file))
+
+
+def read_lines(path: Path, kind: type[T]) -> tuple[T, ...]:
+    """All records of a JSON-lines file; none where there is no file.
+
+    A last line without its line end was being written when the process died, and is left out.
+
+    Raises:
+        UsageError: any other line is not a record of ``kind``; the message names file and line.
+    """
+    if not path.exists():
+        return ()
+    try:
+        lines = path.read_bytes().split(b"\n")[:-1]
+    except OSError as error:
+        raise BneckError(f"cannot read {path}: {error.strerror or error}") from error
+    records = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"{path}, line {number} is not valid JSON: {error}") from None
+        records.append(_named(f"{path}, line {number}", kind, value))
+    return tuple(records)
+
+
+def _whole_end(file: FileIO) -> int:
+    """Where the last whole line of the file ends, in bytes."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - 1))
+    if size == 0 or file.read(1) == b"\n":
+        return size
+    file.seek(0)
+    return file.readall().rfind(b"\n") + 1
+
+
+def _named(where: str, kind: type[T], value: Any) -> T:
+    try:
+        return from_json(kind, value)
+    except BneckError as error:
+        raise UsageError(f"{where}: {error}") from None
+
+
+def _decode(kind: Any, value: Any, where: str) -> Any:
+    if get_origin(kind) is UnionType:
+        inner = next(item for item in get_args(kind) if item is not NoneType)
+        return None if value is None else _decode(inner, value, where)
+    if kind is Architecture:
+        return space_codec.from_json(value)
+    if is_dataclass(kind):
+        return _decode_record(kind, value, where)
+    if get_origin(kind) is tuple:
+        item_kind = get_args(kind)[0]
+        items = enumerate(_typed(list, value, where))
+        return tuple(_decode(item_kind, item, f"{where}[{i}]") for i, item in items)
+    if get_origin(kind) is Mapping:
+        pairs = _typed(dict, value, where).items()
+        return {name: _decode(get_args(kind)[1], item, f"{where}.{name}") for name, item in pairs}
+    if kind is float:
+        number = _typed(int | float, value, where)
+        if isinstance(value, bool) or not abs(number) <= sys.float_info.max:
+            raise UsageError(f"{where} must be a finite number, got {value!r}")
+        return float(number)
+    return _typed(kind, value, where)
+
+
+def _decode_record(kind: Any, value: Any, where: str) -> Any:
+    given = _typed(dict, value, where)
+    hints = get_type_hints(kind)
+    for name in given:
+        if name not in hints:
+            raise unknown(f"key in {where}:", name, hints)
+    for item in fields(kind):
+        required = item.default is MISSING and item.default_factory is MISSING
+        if required and item.name not in given:
+            raise UsageError(f"{where} lacks the key {item.name!r}")
+    return kind(
+        **{name: _decode(hints[name], item, f"{where}.{name}") for name, item in given.items()}
+    )
+
+
+def _typed(kind: Any, value: Any, where: str) -> Any:
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        wanted = {dict: "an object", list: "a list", str: "text", int: "a whole number"}
+        raise UsageError(f"{where} must be {wanted.get(kind, 'a number')}, got {value!r:.60}")
+    return value

@@ -1,0 +1,58 @@
+"""A network for other programs: one file a format, one word in EXPORTS.
+
+Every export is loaded back and its outputs compared with our module's before it is called done.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from bneck.errors import BneckError, unknown
+from bneck.space.architecture import Architecture
+
+EXPORTS = {
+    "onnx": "bneck.results.exports.onnx_file",
+    "onnx-int8": "bneck.results.exports.onnx_int8",
+    "pytorch": "bneck.results.exports.pytorch_code",
+    "torch-export": "bneck.results.exports.torch_export",
+    "torchscript": "bneck.results.exports.torchscript",
+    "torchvision": "bneck.results.exports.torchvision_code",
+}
+"""Word -> module with ``write(network, path) -> largest difference of the outputs``."""
+
+TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network with its weights, and what those who use it must know.
+
+    Attributes:
+        state: tensors by our state names.
+        notes: written into the file where the format has a place for them: ``classes``, ``mean``
+            and ``std`` as JSON, ``accuracy``, ``latency_ms``, ``run``.
+        images: float32 (N, 3, resolution, resolution), normalised, for formats that need some.
+    """
+
+    arch: Architecture
+    state: Mapping[str, Any]
+    notes: Mapping[str, str] = field(default_factory=dict)
+    images: Any = None
+
+
+def export(trained: Trained, to: str, path: Path) -> float:
+    """Write ``trained`` to ``path`` and return the largest difference of its outputs from ours.
+
+    Raises:
+        UsageError: an unknown format, or a network that the format cannot express.
+        BneckError: the file gives other outputs than our module.
+    """
+    if to not in EXPORTS:
+        raise unknown("export format", to, EXPORTS)
+    module = import_module(EXPORTS[to])
+    difference: float = module.write(trained, path)
+    if not difference <= getattr(module, "TOLERANCE", TOLERANCE):
+        raise BneckError(f"{path}: the {to} export differs from the network by {difference:.2g}")
+    return difference

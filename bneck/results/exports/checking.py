@@ -1,0 +1,73 @@
+"""How an export is compared with the network it was made of."""
+
+import importlib.util
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from bneck.errors import UsageError
+from bneck.files import write_whole, write_with
+from bneck.results.exports import Trained
+from bneck.space.torch_model import Network
+
+IMAGES = 2
+
+
+def network(trained: Trained) -> Network:
+    """Our module with the weights, ready to be run."""
+    module = Network(trained.arch)
+    module.load_state_dict(dict(trained.state))
+    return module.eval()
+
+
+def images(trained: Trained) -> Tensor:
+    """(2, 3, resolution, resolution) seeded noise."""
+    side = trained.arch.resolution_px
+    return torch.randn(IMAGES, 3, side, side, generator=torch.Generator().manual_seed(0))
+
+
+def difference(trained: Trained, other: Callable[[Tensor], Tensor]) -> float:
+    """Largest absolute difference of the logits, relative to the largest logit."""
+    x = images(trained)
+    with torch.no_grad():
+        ours, theirs = network(trained)(x), other(x)
+    return float((ours - theirs).abs().max() / ours.abs().max().clamp_min(1e-3))
+
+
+def write_python(
+    trained: Trained,
+    path: Path,
+    source: str,
+    convert: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = dict,
+) -> float:
+    """Write a module with ``build(weights)`` and its weights, import it and compare.
+
+    ``convert`` turns the names and shapes of a fresh network of the module into its weights.
+
+    Raises:
+        UsageError: ``path`` does not end in .py.
+    """
+    if path.suffix != ".py":
+        raise UsageError(f"this export is Python: name a .py file, not {path}")
+    write_whole(path, source)
+    module = _imported(path)
+    tensors = {
+        name: tensor.contiguous()
+        for name, tensor in convert(module.build(weights=None).state_dict()).items()
+    }
+    write_with(path.with_suffix(".safetensors"), lambda file: save_file(tensors, file))
+    return difference(trained, module.build().eval())
+
+
+def _imported(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("exported_network", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    with torch.device("cpu"):
+        spec.loader.exec_module(module)
+    return module

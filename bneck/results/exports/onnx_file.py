@@ -1,0 +1,91 @@
+"""ONNX, batch norms folded, batch size free: what ONNX Runtime and most others deploy."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from google.protobuf.message import DecodeError
+from torch import Tensor
+
+from bneck import __version__
+from bneck.errors import UsageError
+from bneck.files import write_whole
+from bneck.results.exports import Trained
+from bneck.results.exports.checking import difference
+from bneck.space import codec, onnx_model
+from bneck.space.architecture import Architecture
+
+PRODUCER = "bneck"
+
+
+def write(trained: Trained, path: Path) -> float:
+    """Write the graph, check it, and compare ONNX Runtime's outputs; returns the difference."""
+    model = graph(trained)
+    onnx.checker.check_model(model, full_check=True)
+    data = model.SerializeToString()
+    worst = difference(trained, runner(data))
+    write_whole(path, data)
+    return worst
+
+
+def graph(trained: Trained) -> onnx.ModelProto:
+    """The graph with its weights and, as metadata, the notes and the architecture."""
+    state = {name: np.asarray(tensor) for name, tensor in trained.state.items()}
+    model = onnx_model.build(trained.arch.layers(), state, batch="batch")
+    model.producer_name, model.producer_version = PRODUCER, __version__
+    architecture = json.dumps(codec.to_json(trained.arch), separators=(",", ":"))
+    for name, note in {**trained.notes, "architecture": architecture}.items():
+        model.metadata_props.add(key=name, value=note)
+    return model
+
+
+def runner(data: bytes) -> Callable[[Tensor], Tensor]:
+    """ONNX Runtime on the graph: (N, 3, px, px) images -> (N, classes) logits."""
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+
+    def run(images: Tensor) -> Tensor:
+        return torch.from_numpy(session.run(None, {onnx_model.INPUT: images.numpy()})[0])
+
+    return run
+
+
+def read(path: Path) -> onnx.ModelProto:
+    """Parse an ONNX file of any origin.
+
+    Raises:
+        UsageError: there is no such file, or it is not ONNX.
+    """
+    try:
+        model = onnx.load_model_from_string(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror or error}") from None
+    except DecodeError:
+        raise UsageError(f"{path} is not an ONNX file") from None
+    if not model.graph.node or not model.graph.input:
+        raise UsageError(f"{path} is not an ONNX file")
+    return model
+
+
+def notes(model: onnx.ModelProto) -> dict[str, str]:
+    """The metadata of a graph by name."""
+    return {item.key: item.value for item in model.metadata_props}
+
+
+def architecture(model: onnx.ModelProto) -> Architecture | None:
+    """What the graph was made of, or None where bneck did not make it."""
+    text = notes(model).get("architecture")
+    if model.producer_name not in (PRODUCER, "onnx.quantize") or text is None:
+        return None
+    return codec.from_json(json.loads(text))
+
+
+def outline(model: onnx.ModelProto) -> tuple[int, int | None]:
+    """Of a graph of any origin: numbers in its weights, and its input's side if that is fixed."""
+    sides = [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim]
+    weights = sum(math.prod(item.dims) for item in model.graph.initializer)
+    return weights, (sides[-1] or None) if len(sides) == 4 else None

@@ -1,0 +1,28 @@
+"""TorchScript, for mobile builds that take nothing else, with the operators they must hold."""
+
+import warnings
+from pathlib import Path
+
+import torch
+
+from bneck.files import write_whole, write_with
+from bneck.results.exports import Trained
+from bneck.results.exports.checking import difference, images, network
+
+
+def write(trained: Trained, path: Path) -> float:
+    """Trace the network, load the file back and compare; returns the difference.
+
+    Beside it stands a YAML list of its operators (``.ops.yaml``), which PyTorch's custom builds
+    take as ``SELECTED_OP_LIST`` to leave all others out.
+    """
+    with warnings.catch_warnings():
+        # torch names torch.export as the successor; this format is what was asked for.
+        warnings.filterwarnings("ignore", "`torch.jit", FutureWarning)
+        script = torch.jit.freeze(torch.jit.trace(network(trained), images(trained)))
+        write_with(path, lambda temporary: script.save(str(temporary)))
+        loaded = torch.jit.load(path)
+        operators = sorted(torch.jit.export_opnames(loaded))
+    lines = "".join(f"- {name}\n" for name in operators)
+    write_whole(path.with_suffix(".ops.yaml"), lines)
+    return difference(trained, loaded)

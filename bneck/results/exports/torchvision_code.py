@@ -1,0 +1,160 @@
+"""Python that builds the network from torchvision's own MobileNet classes, weights beside it."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from bneck.errors import UsageError
+from bneck.results.exports import Trained
+from bneck.results.exports.checking import write_python
+from bneck.space.architecture import Architecture
+from bneck.space.blocks import InvertedResidual
+from bneck.space.heads import ConvPoolLinear, ConvPoolLinearLinear
+from bneck.space.torchvision_weights import to_torchvision
+
+
+def write(trained: Trained, path: Path) -> float:
+    """Write ``path`` and its weights (``.safetensors``), import both and compare.
+
+    Raises:
+        UsageError: the network is neither like MobileNetV3 nor like V2 (names what is not).
+    """
+    return write_python(
+        trained,
+        path,
+        code(trained.arch, path.with_suffix(".safetensors").name),
+        lambda theirs: to_torchvision(trained.state, trained.arch, theirs),
+    )
+
+
+def code(arch: Architecture, weights: str) -> str:
+    """The source of a module with ``build(weights)``."""
+    like = _like_v2 if isinstance(arch.head, ConvPoolLinear) else _like_v3
+    return like(arch, weights)
+
+
+def _like_v3(arch: Architecture, file: str) -> str:
+    head = arch.head
+    blocks = list(_inverted_residuals(arch))
+    _expect(isinstance(head, ConvPoolLinearLinear), "its head is not V3's")
+    assert isinstance(head, ConvPoolLinearLinear)
+    _expect(
+        head.activation == "hswish" and arch.stem.activation == "hswish", "no h-swish at its ends"
+    )
+    _expect(arch.norm == "bn_v3", "its batch norm's epsilon is not V3's")
+    _expect((arch.stem.kernel, arch.stem.stride) == (3, 2), "its stem is not 3x3 with stride 2")
+    widths = [arch.stem.out, head.width, head.hidden]
+    rows, channels = [], arch.stem.out
+    for path, block in blocks:
+        _expect(block.activation in ("relu", "hswish"), f"{path} has {block.activation}")
+        _expect(block.se in ("none", "expansion"), f"{path} takes its SE width from the input")
+        _expect(block.se == "none" or block.gate == "hsigmoid", f"{path} has a {block.gate} gate")
+        widths += [block.expansion, block.out]
+        activation = '"HS"' if block.activation == "hswish" else '"RE"'
+        sizes = f"{channels}, {block.kernel}, {block.expansion}, {block.out}"
+        rows.append(f"    ({sizes}, {block.se != 'none'}, {activation}, {block.stride}),")
+        channels = block.out
+    odd = next((width for width in widths if width % 8), None)
+    _expect(odd is None, f"torchvision rounds the width {odd} to a multiple of 8")
+    return _V3.format(
+        rows="\n".join(rows),
+        head=head.width,
+        hidden=head.hidden,
+        file=file,
+        classes=arch.classes,
+        last=channels,
+    )
+
+
+def _like_v2(arch: Architecture, file: str) -> str:
+    head = arch.head
+    blocks = list(_inverted_residuals(arch))
+    assert isinstance(head, ConvPoolLinear)
+    _expect(arch.stem.out == 32, f"its stem has {arch.stem.out} filters, torchvision's V2 has 32")
+    _expect((arch.stem.kernel, arch.stem.stride) == (3, 2), "its stem is not 3x3 with stride 2")
+    _expect(arch.norm == "bn", "its batch norm's epsilon is not V2's")
+    _expect({arch.stem.activation, head.activation} == {"relu6"}, "its ends are not ReLU6")
+    rows, channels = [], arch.stem.out
+    for path, block in blocks:
+        _expect(block.kernel == 3, f"{path} has a {block.kernel}x{block.kernel} kernel")
+        _expect(block.se == "none", f"{path} has squeeze-excite")
+        _expect(block.activation == "relu6", f"{path} has {block.activation}")
+        ratio = block.expansion / channels
+        rows.append(f"    ({ratio!r}, {block.out}, 1, {block.stride}),")
+        channels = block.out
+    return _V2.format(
+        rows="\n".join(rows), file=file, head=head.width, classes=arch.classes, last=channels
+    )
+
+
+def _inverted_residuals(arch: Architecture) -> Iterable[tuple[str, InvertedResidual]]:
+    for path, block in arch.blocks():
+        if not isinstance(block, InvertedResidual):
+            raise UsageError(f"not expressible in torchvision's classes: {path} is no bottleneck")
+        yield path, block
+
+
+def _expect(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise UsageError(f"not expressible in torchvision's MobileNet classes: {otherwise}")
+
+
+_V3 = '''"""A network derived by bneck, built from torchvision's MobileNetV3 classes."""
+
+from functools import partial
+from pathlib import Path
+
+from safetensors.torch import load_file
+from torch import nn
+from torchvision.models.mobilenetv3 import InvertedResidualConfig, MobileNetV3
+from torchvision.ops.misc import Conv2dNormActivation
+
+WEIGHTS = Path(__file__).with_name({file!r})
+
+# in, kernel, expansion, out, squeeze-excite, activation, stride
+ROWS = (
+{rows}
+)
+
+
+def build(weights: Path | None = WEIGHTS) -> MobileNetV3:
+    """The network, with its weights unless None is given."""
+    norm = partial(nn.BatchNorm2d, eps=0.001, momentum=0.01)
+    settings = [
+        InvertedResidualConfig(*row, dilation=1, width_mult=1.0) for row in ROWS
+    ]
+    network = MobileNetV3(settings, last_channel={hidden}, num_classes={classes}, norm_layer=norm)
+    network.features[-1] = Conv2dNormActivation(
+        {last}, {head}, 1, norm_layer=norm, activation_layer=nn.Hardswish
+    )
+    network.classifier[0] = nn.Linear({head}, {hidden})
+    if weights is not None:
+        network.load_state_dict(load_file(weights))
+    return network
+'''
+
+_V2 = '''"""A network derived by bneck, built from torchvision's MobileNetV2 classes."""
+
+from pathlib import Path
+
+from safetensors.torch import load_file
+from torch import nn
+from torchvision.models.mobilenetv2 import MobileNetV2
+from torchvision.ops.misc import Conv2dNormActivation
+
+WEIGHTS = Path(__file__).with_name({file!r})
+
+# expansion ratio, out, repeats, stride
+ROWS = (
+{rows}
+)
+
+
+def build(weights: Path | None = WEIGHTS) -> MobileNetV2:
+    """The network, with its weights unless None is given."""
+    network = MobileNetV2({classes}, inverted_residual_setting=list(ROWS), round_nearest=1)
+    network.features[-1] = Conv2dNormActivation({last}, {head}, 1, activation_layer=nn.ReLU6)
+    network.classifier[-1] = nn.Linear({head}, {classes})
+    if weights is not None:
+        network.load_state_dict(load_file(weights))
+    return network
+'''

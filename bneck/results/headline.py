@@ -1,0 +1,110 @@
+"""The sentences a report begins with: was the target met, and is it any good?"""
+
+from collections.abc import Sequence
+from math import hypot
+
+from bneck.results.pareto import front
+from bneck.results.record import Baseline, Outcome, Record, Step
+from bneck.results.units import decimals, percent, with_spread
+
+FRONT_SHOWN = 8
+
+TOLERANCE = 0.03
+"""How far over the target a measurement may lie before the target counts as missed."""
+
+
+def verdict(outcome: Outcome) -> str:
+    """One sentence on the target: met or missed, by measurement where there is one."""
+    places = decimals(outcome.target_ms)
+    target = f"{outcome.target_ms:.{places}f} ms"
+    if outcome.measured_ms is None:
+        predicted = with_spread(outcome.predicted_ms, outcome.predicted_std_ms, places)
+        return f"Predicted to take {predicted} ms against a target of {target}; not yet measured."
+    measured = f"{with_spread(outcome.measured_ms, outcome.measured_std_ms, places)} ms measured"
+    excess = outcome.measured_ms / outcome.target_ms - 1
+    if excess <= 0:
+        return f"The target of {target} is met: {measured}."
+    if excess <= TOLERANCE:
+        return f"The target of {target} is met within {100 * TOLERANCE:.0f} %: {measured}."
+    return f"The target of {target} is missed by {100 * excess:.0f} %: {measured}."
+
+
+def against(outcome: Outcome, baseline: Baseline) -> str:
+    """One sentence on accuracy and time beside a baseline; empty while either is not known."""
+    if (
+        outcome.accuracy is None
+        or outcome.measured_ms is None
+        or baseline.accuracy is None
+        or baseline.measured_ms is None
+    ):
+        return ""
+    return (
+        f"It classifies {percent(outcome.accuracy, outcome.accuracy_stderr)} of the validation "
+        f"images right; {baseline.name}, trained and measured the same way, "
+        f"{percent(baseline.accuracy, baseline.accuracy_stderr)} in "
+        f"{baseline.measured_ms:.{decimals(outcome.target_ms)}f} ms. The derived network "
+        f"{_time(outcome.measured_ms / baseline.measured_ms - 1)} and is "
+        f"{_points(outcome, baseline, outcome.accuracy - baseline.accuracy)}."
+    )
+
+
+def unfinished(
+    state: str, records: Sequence[Record], steps: Sequence[Step], target_ms: float | None
+) -> tuple[str, str]:
+    """Title and text for a run without an outcome."""
+    title = {
+        "running": "This derivation is still going.",
+        "finished": "This run ended without a derived network.",
+    }.get(state, "This derivation stopped before its end; the same command goes on with it.")
+    failed = [record for record in records if record.accuracy is None]
+    if not records:
+        text = "No network has been tried yet."
+    elif len(failed) == len(records):
+        text = f"None of {_number(len(records), 'network')} tried so far could be scored."
+    else:
+        text = f"{_number(len(records), 'network')} tried so far, {len(failed)} without a score."
+    taken = [step for step in steps if step.move]
+    if taken:
+        last = taken[-1]
+        text += f" NetAdapt has taken {_number(len(taken), 'step')} and stands at "
+        text += f"{last.latency_ms:.{decimals(last.latency_ms)}f} ms (predicted)"
+        text += "." if target_ms is None else f", of {target_ms:.{decimals(target_ms)}f} ms wanted."
+    return title, text
+
+
+def standing(records: Sequence[Record]) -> str:
+    """How a search stands: one line on its best network, then its Pareto front, a line each."""
+    failed = sum(record.accuracy is None for record in records)
+    failures = f"{failed} failed" if failed else ""
+    rewarded = [record for record in records if record.reward is not None]
+    if not rewarded:
+        return failures
+    top = max(rewarded, key=lambda record: (record.reward or 0.0, -record.number))
+    best = f"best so far: accuracy {top.accuracy:.3f} at {top.latency_ms:.3g} ms"
+    lines = ["; ".join(filter(None, (best, failures))), "the front so far:"]
+    for record in front(records)[-FRONT_SHOWN:]:
+        mark = "  <- best reward" if record is top else ""
+        shown = f"{record.latency_ms:.{decimals(record.latency_ms)}f} ms"
+        lines.append(f"  {shown}  accuracy {record.accuracy:.3f}  network {record.number}{mark}")
+    return "\n".join(lines)
+
+
+def _time(change: float) -> str:
+    if abs(change) < 0.01:
+        return "takes the same time"
+    return f"takes {100 * abs(change):.0f} % {'less' if change < 0 else 'more'} time"
+
+
+def _points(outcome: Outcome, baseline: Baseline, difference: float) -> str:
+    if abs(difference) < 0.0005:
+        return "just as accurate"
+    text = f"{100 * abs(difference):.1f} points {'more' if difference > 0 else 'less'} accurate"
+    if outcome.accuracy_stderr is None or baseline.accuracy_stderr is None:
+        return text
+    stderr = hypot(outcome.accuracy_stderr, baseline.accuracy_stderr)
+    side = "within" if abs(difference) <= 2 * stderr else "beyond"
+    return f"{text}, {side} two standard errors of the difference"
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,185 @@
+"""How much a network resembles a published one, against random networks that are as fast.
+
+Traits are compared by depth: at each resolution (output stride) the mean over the blocks that work
+there, as far as both networks have some. A percentile of 90 means: nearer to the published network
+than 90 % of random networks of the same space at the same predicted latency.
+"""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import log2
+from statistics import fmean, median
+
+from bneck.errors import BneckError
+from bneck.space.architecture import Architecture
+from bneck.space.blocks import Block, Identity
+from bneck.space.choices import Space
+
+TOLERANCE = 0.03
+"""Random networks are as fast where their predicted latency is no further away than this share."""
+MOST_CHANGES = 300
+Profile = Mapping[int, float]
+"""A trait's value by output stride."""
+
+TRAITS: dict[str, Callable[[Block, int], float]] = {
+    "kernels of 5 and more": lambda block, _: float(getattr(block, "kernel", 1) >= 5),
+    "squeeze-excite": lambda block, _: float(getattr(block, "se", "none") != "none"),
+    "h-swish": lambda block, _: float(getattr(block, "activation", "") == "hswish"),
+    "expansion ratio (log2)": lambda block, inner: log2(getattr(block, "expansion", inner) / inner),
+    "width (log2)": lambda block, _: log2(block.out),
+}
+"""A number for a block and the width of its input; ``DEPTH`` counts the blocks."""
+DEPTH = "blocks"
+
+
+@dataclass(frozen=True, slots=True)
+class Trait:
+    """One trait; profiles go from the smallest output stride to the largest.
+
+    ``distance`` is the mean absolute difference of the profiles, ``random_distance`` its median
+    over the random networks. ``percentile`` is None where the space leaves no choice.
+    """
+
+    name: str
+    strides: tuple[int, ...]
+    network: tuple[float, ...]
+    published: tuple[float, ...]
+    random_mean: tuple[float, ...]
+    distance: float
+    random_distance: float
+    percentile: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """All traits, and the percentile of all free ones together.
+
+    Together means: the mean of the distances, each over its mean among the random networks.
+    ``random`` holds those of the random networks, sorted.
+    """
+
+    published: str
+    latency_ms: float
+    networks: int
+    percentile: float
+    distance: float
+    random: tuple[float, ...]
+    traits: tuple[Trait, ...]
+
+
+def likeness(
+    arch: Architecture,
+    published: Architecture,
+    name: str,
+    others: Sequence[Architecture],
+    ms: float,
+) -> Likeness:
+    """Compare ``arch`` with ``published`` (called ``name``), ``others`` being as fast: ``ms``.
+
+    Raises:
+        BneckError: no trait is free among the others, or no output stride is in both networks.
+    """
+    goal, mine = profiles(published), profiles(arch)
+    if not {*goal[DEPTH]} & {*mine[DEPTH]}:
+        raise BneckError(f"the network has no block at an output stride of {name}")
+    theirs = [profiles(other) for other in others]
+    traits, total, totals = [], 0.0, [0.0] * len(others)
+    for trait in (*TRAITS, DEPTH):
+        distance = _distance(mine[trait], goal[trait])
+        distances = [_distance(other[trait], goal[trait]) for other in theirs]
+        free = max(distances) > min(distances)
+        if free:
+            scale = fmean(distances)
+            total += distance / scale
+            totals = [t + d / scale for t, d in zip(totals, distances, strict=True)]
+        strides = tuple(sorted({*goal[trait]} & {*mine[trait]}))
+        traits.append(
+            Trait(
+                trait,
+                strides,
+                tuple(mine[trait][stride] for stride in strides),
+                tuple(goal[trait][stride] for stride in strides),
+                tuple(fmean(o[trait].get(stride, 0.0) for o in theirs) for stride in strides),
+                distance,
+                median(distances),
+                _percentile(distance, distances) if free else None,
+            )
+        )
+    count = sum(trait.percentile is not None for trait in traits)
+    if not count:
+        raise BneckError("no trait differs among the random networks: the space leaves no choice")
+    spread = sorted(value / count for value in totals)
+    overall = _percentile(total, totals)
+    return Likeness(name, ms, len(others), overall, total / count, tuple(spread), tuple(traits))
+
+
+def profiles(arch: Architecture) -> dict[str, Profile]:
+    """Every trait by output stride; strides without a block are left out."""
+    rows: dict[str, dict[int, list[float]]] = {trait: {} for trait in (*TRAITS, DEPTH)}
+    stride, channels = arch.stem.stride, arch.stem.out
+    for _, block in arch.blocks():
+        stride *= block.stride
+        if not isinstance(block, Identity):
+            for trait, value in TRAITS.items():
+                rows[trait].setdefault(stride, []).append(value(block, channels))
+            rows[DEPTH].setdefault(stride, []).append(1.0)
+        channels = block.out
+    found = {trait: {at: fmean(values) for at, values in rows[trait].items()} for trait in TRAITS}
+    return {**found, DEPTH: {at: sum(values) for at, values in rows[DEPTH].items()}}
+
+
+def as_fast(
+    space: Space,
+    latency_ms: Callable[[Architecture], float],
+    goal_ms: float,
+    *,
+    count: int,
+    seed: int,
+    tolerance: float = TOLERANCE,
+) -> list[Architecture]:
+    """``count`` random networks of ``space`` within ``tolerance`` of ``goal_ms``.
+
+    Each begins as a network drawn uniformly and is changed in one random choice at a time, no
+    change leading further away, until it is there; those drawn there stay as they are.
+
+    Raises:
+        BneckError: most walks end elsewhere (names the nearest latency reached).
+    """
+    found: list[Architecture] = []
+    nearest_ms = float("inf")
+    for attempt in range(3 * count):
+        draw = random.Random(seed * 1_000_003 + attempt)
+        values = space.sample(draw.getrandbits(32))
+        arch = space.decode(values)
+        away_ms = abs(latency_ms(arch) - goal_ms)
+        for _ in range(MOST_CHANGES):
+            if away_ms <= tolerance * goal_ms:
+                found.append(arch)
+                break
+            changed = space.mutate(values, draw.getrandbits(32))
+            other = space.decode(changed)
+            if (other_ms := abs(latency_ms(other) - goal_ms)) <= away_ms:
+                values, arch, away_ms = changed, other, other_ms
+        if abs(away_ms) < abs(nearest_ms - goal_ms):
+            nearest_ms = latency_ms(arch)
+        if len(found) == count:
+            return found
+        if attempt >= 9 and not found:
+            break
+    raise BneckError(
+        f"only {len(found)} of {count} random networks of space {space.name} came within "
+        f"{tolerance:.0%} of {goal_ms:.4g} ms; the nearest takes {nearest_ms:.4g} ms"
+    )
+
+
+def _distance(one: Profile, other: Profile) -> float:
+    """Mean absolute difference at the output strides that both have blocks at."""
+    return fmean(abs(one[at] - other[at]) for at in sorted({*one} & {*other}))
+
+
+def _percentile(distance: float, distances: Sequence[float]) -> float:
+    """Percent of ``distances`` that are larger, ties counting half."""
+    larger = sum(other > distance for other in distances)
+    equal = sum(other == distance for other in distances)
+    return 100 * (larger + equal / 2) / len(distances)

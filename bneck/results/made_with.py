@@ -1,0 +1,54 @@
+"""What a run was made with: command, device and versions, noted at every start."""
+
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+from bneck import __version__
+
+LIBRARIES = ("numpy", "onnx", "onnxruntime", "optuna", "torch", "torchvision")
+
+
+@dataclass(frozen=True, slots=True)
+class MadeWith:
+    """One sitting of a run: when it began (UTC), by which command, on what."""
+
+    started: str
+    command: str
+    device: str
+    cores: int
+    versions: Mapping[str, str]
+
+
+def this_sitting(command: str | None = None) -> MadeWith:
+    """The sitting that begins now; ``command`` is by default this process's command line."""
+    versions = {"bneck": __version__, "python": platform.python_version()}
+    for library in LIBRARIES:
+        try:
+            versions[library] = metadata.version(library)
+        except metadata.PackageNotFoundError:
+            continue
+    return MadeWith(
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=command or shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        device=_cpu(),
+        cores=os.cpu_count() or 1,
+        versions=versions,
+    )
+
+
+def _cpu() -> str:
+    """The processor's name, as the system tells it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

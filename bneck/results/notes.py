@@ -1,0 +1,35 @@
+"""What a run's exported files say about themselves."""
+
+import hashlib
+import json
+
+from bneck.files import read_json
+from bneck.results import codec
+from bneck.results.record import Outcome
+from bneck.results.run import Run
+
+
+def identity(run: Run) -> str:
+    """12 hex digits of the plan and the first sitting: they stay when the folder is moved."""
+    plan = json.dumps(run.plan, sort_keys=True, default=str)
+    first = codec.to_json(run.sittings[0]) if run.sittings else None
+    return hashlib.sha256(f"{plan}{json.dumps(first)}".encode()).hexdigest()[:12]
+
+
+def notes(run: Run) -> dict[str, str]:
+    """Classes, normalisation, accuracy and latency as far as known, and the run's identity."""
+    known = {"run": identity(run)}
+    if run.images.exists():
+        about = read_json(run.images)
+        names = {"class_names": "classes", "mean": "mean", "std": "std"}
+        known |= {names[key]: json.dumps(about[key]) for key in names if key in about}
+    if run.result.exists():
+        outcome = codec.read(run.result, Outcome)
+        known |= measured(outcome.accuracy, outcome.measured_ms)
+    return known
+
+
+def measured(accuracy: float | None, latency_ms: float | None = None) -> dict[str, str]:
+    """Accuracy and latency as notes; what is None is left out."""
+    figures = {"accuracy": accuracy, "latency_ms": latency_ms}
+    return {name: f"{value:.4f}" for name, value in figures.items() if value is not None}

@@ -1,0 +1,148 @@
+"""Pictures for papers and model cards, as PNG or SVG; the report's own are in ``plots``."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bneck.errors import UsageError
+from bneck.files import write_with
+from bneck.results.pareto import front
+from bneck.results.record import Baseline, Outcome, Record, Step
+
+SUFFIXES = (".png", ".svg", ".pdf")
+BLUE, ORANGE, GREY = "#0f6a87", "#b5482a", "#8d979d"
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a picture in the format that the path's ending names.
+
+    Raises:
+        UsageError: another ending.
+    """
+    kind = path.suffix.lower()
+    if kind not in SUFFIXES:
+        raise UsageError(f"a picture ends in {', '.join(SUFFIXES)}, not in {path.suffix!r}")
+    undated = {"Date": None} if kind == ".svg" else {}
+    write_with(
+        path,
+        lambda file: figure.savefig(
+            file, format=kind[1:], dpi=200, bbox_inches="tight", metadata=undated
+        ),
+    )
+
+
+Measure = tuple[float | None, float | None]
+"""A value and its spread, None where not known."""
+
+
+def compared(names: Sequence[str], ms: Sequence[Measure], accuracies: Sequence[Measure]) -> Figure:
+    """Bars of latency, and accuracies beside them where any is known, each with its spread."""
+    known = any(accuracy is not None for accuracy, _ in accuracies)
+    figure = Figure(figsize=(7.5 if known else 5.5, 0.9 + 0.42 * len(names)))
+    axes = figure.subplots(1, 2 if known else 1, sharey=True, squeeze=False)[0]
+    for place, (value, spread) in enumerate(ms):
+        if value is not None:
+            axes[0].barh(place, value, 0.6, xerr=spread, color=BLUE, ecolor="black")
+    for place, (accuracy, stderr) in enumerate(accuracies):
+        if accuracy is not None:
+            axes[1].errorbar(
+                100 * accuracy, place, xerr=100 * (stderr or 0), fmt="o", color=ORANGE, capsize=3
+            )
+    axes[0].set_yticks(range(len(names)), names)
+    axes[0].set_ylim(len(names) - 0.5, -0.5)
+    axes[0].set_xlabel("latency (ms)")
+    if known:
+        axes[1].set_xlabel("accuracy (%)")
+    return _plain(figure)
+
+
+def outcome(derived: Outcome, baselines: Iterable[Baseline]) -> Figure:
+    """Accuracy over measured latency of networks trained and measured alike."""
+    figure, axes = _single("measured latency (ms)", "accuracy (%)")
+    networks: list[tuple[str, Outcome | Baseline, str, str]] = [
+        (baseline.name, baseline, "s", GREY) for baseline in baselines
+    ]
+    for name, network, marker, colour in [*networks, ("derived", derived, "*", BLUE)]:
+        if network.measured_ms is not None and network.accuracy is not None:
+            axes.errorbar(
+                network.measured_ms,
+                100 * network.accuracy,
+                xerr=network.measured_std_ms,
+                yerr=100 * (network.accuracy_stderr or 0),
+                fmt=marker,
+                markersize=11 if marker == "*" else 7,
+                color=colour,
+                capsize=3,
+                label=name,
+            )
+    _target(axes, derived.target_ms)
+    axes.legend(frameon=False)
+    return _plain(figure)
+
+
+def search(records: Sequence[Record], *, target_ms: float | None = None) -> Figure:
+    """Cheap accuracy over predicted latency of every network tried, with the Pareto front."""
+    figure, axes = _single("predicted latency (ms)", "cheap accuracy (%)")
+    scored = [(r.latency_ms, 100 * r.accuracy) for r in records if r.accuracy is not None]
+    _dots(axes, scored, "networks")
+    best = [(r.latency_ms, 100 * (r.accuracy or 0)) for r in front(records)]
+    axes.step(*zip(*best, strict=True), where="post", marker="o", color=BLUE, label="Pareto front")
+    _target(axes, target_ms)
+    axes.legend(frameon=False)
+    return _plain(figure)
+
+
+def path(steps: Sequence[Step], *, target_ms: float | None = None) -> Figure:
+    """NetAdapt's way to the target: every proposal, and the line through those taken."""
+    figure, axes = _single("predicted latency (ms)", "accuracy after fine-tuning (%)")
+    tried = [
+        (proposal.latency_ms, 100 * proposal.accuracy)
+        for step in steps
+        for proposal in step.proposals
+        if proposal.accuracy is not None
+    ]
+    if tried:
+        _dots(axes, tried, "proposals")
+    taken = [(step.latency_ms, 100 * step.accuracy) for step in steps if step.accuracy is not None]
+    axes.plot(*zip(*taken, strict=True), marker="o", color=BLUE, label="taken")
+    _target(axes, target_ms)
+    axes.legend(frameon=False)
+    return _plain(figure)
+
+
+def blocks(spent: Mapping[str, float]) -> Figure:
+    """Predicted ms of each block, in the order they run."""
+    figure = Figure(figsize=(5.5, 0.8 + 0.22 * len(spent)))
+    axes = figure.subplots()
+    axes.barh(list(spent), list(spent.values()), 0.7, color=BLUE)
+    axes.invert_yaxis()
+    axes.set_xlabel("predicted latency (ms)")
+    return _plain(figure)
+
+
+def _single(x: str, y: str) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(5.5, 3.6))
+    axes = figure.subplots()
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    return figure, axes
+
+
+def _dots(axes: Axes, points: Sequence[tuple[float, float]], label: str) -> None:
+    x, y = zip(*points, strict=True)
+    axes.scatter(x, y, s=12, color=GREY, alpha=0.6, label=label)
+
+
+def _target(axes: Axes, ms: float | None) -> None:
+    if ms is not None:
+        axes.axvline(ms, color=ORANGE, linestyle="--", linewidth=1, label="target")
+
+
+def _plain(figure: Figure) -> Figure:
+    for axes in figure.axes:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(alpha=0.25)
+        axes.set_axisbelow(True)
+    return figure

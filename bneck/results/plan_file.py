@@ -1,0 +1,55 @@
+"""What a run was asked, as TOML; a run goes on only with the plan that it began with."""
+
+import tomllib
+from collections.abc import Mapping
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from bneck.errors import BneckError, UsageError
+
+PlanValue = str | int | float | bool | list[Any]
+Plan = Mapping[str, PlanValue]
+
+
+def as_written(plan: Plan) -> dict[str, Any]:
+    """The plan as it reads after a round through the file, so that equal plans compare equal."""
+    for name, value in plan.items():
+        if isinstance(value, float) and not isfinite(value):
+            raise UsageError(f"{_option(name)} must be a finite number, got {value}")
+    return tomllib.loads(tomli_w.dumps(dict(plan)))
+
+
+def read_plan(path: Path) -> dict[str, Any]:
+    """The plan in a file.
+
+    Raises:
+        UsageError: it is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid TOML: {error}") from None
+    except OSError as error:
+        raise BneckError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def check_same(was: Plan, now: Plan) -> None:
+    """Raise UsageError, naming every difference, unless the plans are the same."""
+    differences = [
+        f"{_option(name)} was {_shown(was, name)}, now {_shown(now, name)}"
+        for name in dict.fromkeys([*was, *now])
+        if was.get(name) != now.get(name)
+    ]
+    if differences:
+        raise UsageError(f"{', '.join(differences)}; use another --out or the same plan")
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _shown(plan: Plan, name: str) -> str:
+    return str(plan[name]) if name in plan else "not given"

@@ -1,0 +1,227 @@
+"""The report's pictures. Colours are the page's CSS variables, so that light and dark agree."""
+
+import gzip
+from collections.abc import Iterable, Sequence
+from html import escape
+from itertools import cycle
+from math import sqrt
+
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+
+from bneck.results.pareto import front
+from bneck.results.record import Baseline, Outcome, Record, Step
+from bneck.results.table import in_words
+from bneck.space.architecture import Architecture
+
+
+def library() -> bytes:
+    """plotly.js, compressed with gzip to about 1.5 MB."""
+    return gzip.compress(get_plotlyjs().encode(), mtime=0)
+
+
+def to_json(figure: go.Figure) -> str:
+    """A figure as JSON that can stand inside a script element."""
+    text: str = figure.to_json()
+    return text.replace("<", "\\u003c")
+
+
+def compared(outcome: Outcome, baselines: Iterable[Baseline]) -> go.Figure:
+    """Accuracy over measured latency of the networks that were trained and measured alike."""
+    figure = _figure("measured latency (ms)", "accuracy (%)")
+    symbols = cycle(("diamond", "square", "triangle-up", "circle"))
+    entries: list[tuple[str, Outcome | Baseline, str, str]] = [
+        (baseline.name, baseline, "var(--baseline)", next(symbols)) for baseline in baselines
+    ]
+    entries.append(("derived", outcome, "var(--accent)", "star"))
+    for name, network, colour, symbol in entries:
+        if network.accuracy is None or network.measured_ms is None:
+            continue
+        figure.add_scatter(
+            name=escape(name),
+            x=[network.measured_ms],
+            y=[100 * network.accuracy],
+            error_x=_bar([network.measured_std_ms], colour),
+            error_y=_bar([network.accuracy_stderr], colour, 100),
+            mode="markers",
+            marker={"color": colour, "symbol": symbol, "size": 13 if symbol == "star" else 10},
+            text=[_hover(escape(name), network.arch)],
+            hovertemplate="%{x:.3f} ms, %{y:.2f} %<br>%{text}<extra></extra>",
+        )
+    _line(figure, "target", outcome.target_ms, "var(--target)", "dash", "top left")
+    return figure
+
+
+def search(
+    records: Sequence[Record],
+    *,
+    seed: Architecture | None = None,
+    target_ms: float | None = None,
+    ceiling_ms: float | None = None,
+    counted_on: int | None = None,
+    latency_error: float | None = None,
+    tangents: Sequence[tuple[float, float, float]] = (),
+) -> go.Figure:
+    """Cheap accuracy over predicted latency of every scored network, with the Pareto front.
+
+    The front has error bars where it is known on how many images accuracy was ``counted_on`` (one
+    standard error of a share) and what the latency model errs by (relative standard deviation).
+    Each of ``tangents`` (ms, accuracy, w) is drawn as the curve of equal ``ACC * LAT^w`` there.
+    """
+    figure = _figure("predicted latency (ms)", "cheap accuracy (%)")
+    best = front(records)
+    on_front = {record.number for record in best}
+    others = [r for r in records if r.accuracy is not None and r.number not in on_front]
+    _trials(figure, "networks", others, mode="markers", marker=_DOT)
+    _trials(
+        figure,
+        "Pareto front",
+        best,
+        mode="lines+markers",
+        line={"color": "var(--accent)", "width": 2, "shape": "hv"},
+        marker={"color": "var(--accent)", "size": 8},
+        error_x=_bar([latency_error and latency_error * r.latency_ms for r in best], _ACCENT),
+        error_y=_bar([_share_stderr(r.accuracy or 0, counted_on) for r in best], _ACCENT, 100),
+    )
+    chosen = [r for r in records if r.accuracy is not None and r.arch == seed][:1]
+    ring = {"size": 17, "symbol": "circle-open", "line": {"width": 2.5}, "color": "var(--target)"}
+    if chosen:
+        _trials(figure, "seed", chosen, mode="markers", marker=ring)
+    for ms, accuracy, weight in tangents:
+        near = [ms * 1.3 ** (step / 5) for step in range(-5, 6)]
+        figure.add_scatter(
+            name=f"equal reward, w = {weight:.3f}",
+            x=near,
+            y=[100 * accuracy * (x / ms) ** -weight for x in near],
+            mode="lines",
+            line={"color": "var(--baseline)", "width": 1.5, "dash": "dash"},
+            hoverinfo="skip",
+        )
+    _line(figure, "target", target_ms, "var(--target)", "dash", "top left")
+    _line(figure, "ceiling", ceiling_ms, "var(--muted)", "dot", "top right")
+    return figure
+
+
+def path(steps: Sequence[Step], *, target_ms: float | None = None) -> go.Figure:
+    """NetAdapt's way to the target: every proposal, and the line through those taken."""
+    figure = _figure("predicted latency (ms)", "accuracy after fine-tuning (%)")
+    tried = [
+        (step.number, proposal, 100 * proposal.accuracy)
+        for step in steps
+        for proposal in step.proposals
+        if proposal.accuracy is not None
+    ]
+    figure.add_scatter(
+        name="proposals",
+        x=[proposal.latency_ms for _, proposal, _ in tried],
+        y=[percent for *_, percent in tried],
+        mode="markers",
+        marker=_DOT,
+        text=[f"step {number}: {escape(p.move)}" for number, p, _ in tried],
+        hovertemplate=_BESIDE,
+    )
+    taken = [(step, 100 * step.accuracy) for step in steps if step.accuracy is not None]
+    figure.add_scatter(
+        name="taken",
+        x=[step.latency_ms for step, _ in taken],
+        y=[percent for _, percent in taken],
+        mode="lines+markers",
+        line={"color": "var(--accent)", "width": 2},
+        marker={"color": "var(--accent)", "size": 8},
+        text=[_hover(f"step {step.number}: {escape(step.move)}", step.arch) for step, _ in taken],
+        hovertemplate=_BESIDE,
+    )
+    _line(figure, "target", target_ms, "var(--target)", "dash", "top left")
+    return figure
+
+
+def calibration(judged: Sequence[Sequence[float]]) -> go.Figure:
+    """How far the latency model was off on networks it had not seen, over what they took.
+
+    ``judged`` holds pairs of predicted and measured ms.
+    """
+    figure = _figure("measured latency (ms)", "predicted too long (%)")
+    figure.add_scatter(
+        name="held-out networks",
+        x=[round(measured, 5) for _, measured in judged],
+        y=[round(100 * (predicted / measured - 1), 3) for predicted, measured in judged],
+        mode="markers",
+        marker={"color": _ACCENT, "size": 7, "opacity": 0.75},
+        hovertemplate="%{x:.3f} ms measured<br>%{y:+.1f} % foretold<extra></extra>",
+    )
+    figure.add_hrect(y0=-5, y1=5, line_width=0, fillcolor="var(--bar)", opacity=0.15)
+    figure.add_hline(y=0, line={"color": "var(--muted)", "width": 1})
+    figure.update_layout(showlegend=False)
+    return figure
+
+
+def _share_stderr(share: float, count: int | None) -> float | None:
+    """Standard error of a share of ``count`` images."""
+    return None if count is None else sqrt(share * (1 - share) / count)
+
+
+_ACCENT = "var(--accent)"
+_DOT = {"color": "var(--dot)", "size": 6, "opacity": 0.65}
+_BESIDE = "%{text}<br>%{x:.3f} ms, %{y:.2f} %<extra></extra>"
+
+
+def _figure(x_title: str, y_title: str) -> go.Figure:
+    axis = {
+        "gridcolor": "var(--line)",
+        "linecolor": "var(--muted)",
+        "tickfont": {"color": "var(--muted)"},
+        "zeroline": False,
+        "showline": True,
+        "automargin": True,
+    }
+    return go.Figure(
+        layout={
+            "template": "none",
+            "font": {"family": "inherit", "size": 13, "color": "var(--ink)"},
+            "paper_bgcolor": "rgba(0,0,0,0)",
+            "plot_bgcolor": "rgba(0,0,0,0)",
+            "margin": {"l": 48, "r": 12, "t": 8, "b": 44},
+            "xaxis": {**axis, "title": {"text": x_title}},
+            "yaxis": {**axis, "title": {"text": y_title, "standoff": 8}},
+            "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+            "hoverlabel": {
+                "align": "left",
+                "bgcolor": "var(--card)",
+                "bordercolor": "var(--muted)",
+                "font": {"color": "var(--ink)", "size": 12},
+            },
+            "showlegend": True,
+        }
+    )
+
+
+def _trials(figure: go.Figure, name: str, records: Sequence[Record], **style: object) -> None:
+    figure.add_scatter(
+        name=name,
+        x=[round(record.latency_ms, 4) for record in records],
+        y=[round(100 * (record.accuracy or 0), 2) for record in records],
+        text=[_hover(f"network {record.number}", record.arch) for record in records],
+        hovertemplate=_BESIDE,
+        **style,
+    )
+
+
+def _line(
+    figure: go.Figure, name: str, ms: float | None, colour: str, dash: str, place: str
+) -> None:
+    if ms is not None:
+        figure.add_vline(
+            x=ms,
+            line={"color": colour, "dash": dash, "width": 1.5},
+            annotation={"text": name, "font": {"color": colour, "size": 12}},
+            annotation_position=place,
+        )
+
+
+def _bar(spread: Sequence[float | None], colour: str, scale: float = 1) -> dict[str, object]:
+    array = [scale * (value or 0) for value in spread]
+    return {"type": "data", "array": array, "color": colour, "thickness": 1.5, "width": 4}
+
+
+def _hover(title: str, arch: Architecture) -> str:
+    return "<br>".join((f"<b>{title}</b>", *in_words(arch)))

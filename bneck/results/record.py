@@ -1,0 +1,134 @@
+"""What is kept of a derivation: trials, NetAdapt's steps, baselines and the network it ends with.
+
+Accuracies are fractions of images classified right (top-1), from 0 to 1; ``_stderr`` is the
+standard error of one, ``_std_ms`` the spread of a latency (one standard deviation).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from math import isfinite
+from typing import Any
+
+from bneck.errors import BneckError
+from bneck.space.architecture import Architecture
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One network of the search: its cheap accuracy and reward, or the reason there is none."""
+
+    number: int
+    arch: Architecture
+    accuracy: float | None
+    latency_ms: float
+    reward: float | None
+    error: str | None
+    seconds: float
+    made_with: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_numbers(self)
+        if (self.accuracy is None) == (self.error is None):
+            raise BneckError(f"record {self.number} needs either an accuracy or an error")
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """One network that a NetAdapt step tried; ``move`` reads like "s3.b2.expand 240->200".
+
+    ``latency_ms`` is predicted, ``saved_ms`` is what the move takes off the step's start, and
+    ``accuracy`` stands after the short fine-tuning, done once for each of ``rounds``: ties are
+    settled by a second one.
+    """
+
+    arch: Architecture
+    move: str
+    latency_ms: float
+    saved_ms: float
+    accuracy: float | None = None
+    accuracy_stderr: float | None = None
+    error: str | None = None
+    rounds: int = 1
+
+    def __post_init__(self) -> None:
+        _check_numbers(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One NetAdapt step: the proposal that was taken, and all that stood beside it.
+
+    Step 0 is the seed: no move and no proposals.
+    """
+
+    number: int
+    arch: Architecture
+    move: str
+    latency_ms: float
+    accuracy: float | None
+    proposals: tuple[Proposal, ...]
+    seconds: float
+    accuracy_stderr: float | None = None
+
+    def __post_init__(self) -> None:
+        _check_numbers(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """A network to compare with, trained and measured the same way as the derived one."""
+
+    name: str
+    arch: Architecture
+    measured_ms: float | None
+    measured_std_ms: float | None
+    accuracy: float | None
+    accuracy_stderr: float | None
+    params: int
+    macs: int
+    seconds: float
+
+    def __post_init__(self) -> None:
+        _check_numbers(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The derived network, trained from scratch and measured."""
+
+    arch: Architecture
+    target_ms: float
+    predicted_ms: float
+    predicted_std_ms: float
+    measured_ms: float | None
+    measured_std_ms: float | None
+    accuracy: float | None
+    accuracy_stderr: float | None
+    params: int
+    macs: int
+    seconds: float
+
+    def __post_init__(self) -> None:
+        _check_numbers(self)
+
+
+def _check_numbers(record: Any) -> None:
+    """No NaN, no infinity, no accuracy that is a percentage, no negative time.
+
+    Raises:
+        BneckError: naming the record, the field and the value.
+    """
+    for name in (item.name for item in fields(record)):
+        value = getattr(record, name)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            continue
+        kind = type(record).__name__
+        if not isfinite(value):
+            raise BneckError(f"{name} of a {kind} must be finite, got {value}")
+        if name.startswith("accuracy") and not 0 <= value <= 1:
+            raise BneckError(f"{name} of a {kind} must be from 0 to 1, got {value}")
+        if name not in _MAY_BE_NEGATIVE and value < 0:
+            raise BneckError(f"{name} of a {kind} must not be negative, got {value}")
+
+
+_MAY_BE_NEGATIVE = ("reward", "saved_ms")

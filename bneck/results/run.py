@@ -1,0 +1,235 @@
+"""A run is a folder that explains itself, can be moved, and goes on where it stopped."""
+
+import fcntl
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+import tomli_w
+
+from bneck.errors import BneckError, UsageError
+from bneck.files import write_whole
+from bneck.results import codec
+from bneck.results.made_with import MadeWith, this_sitting
+from bneck.results.plan_file import Plan, as_written, check_same, read_plan
+
+PLAN, LOCK = "plan.toml", ".lock"
+
+
+class Run:
+    """The files of one run, and the lock that keeps a second driver out.
+
+    Use as a context manager, or call ``close``; a process that dies lets go of the lock too.
+    """
+
+    def __init__(self, folder: Path, plan: Plan, lock: IO[bytes] | None = None) -> None:
+        self.folder = folder
+        self.plan = plan
+        self._lock = lock
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        plan: Plan,
+        *,
+        defaults: Plan | None = None,
+        command: str | None = None,
+    ) -> Self:
+        """Begin a run in ``folder``, or go on with the one that is there if its plan is the same.
+
+        ``defaults`` is what stands where an earlier version's plan says nothing; ``command`` is
+        what repeats the run, by default the command line of this process.
+
+        Raises:
+            UsageError: another plan, another driver at work, or a folder that is not a run.
+            BneckError: the folder cannot be written.
+        """
+        run = cls(folder, as_written(plan), _lock(folder))
+        # A forked worker must not hold the lock on after its driver was killed.
+        os.register_at_fork(after_in_child=run.close)
+        try:
+            if not run._plan_file.exists():
+                write_whole(run._plan_file, tomli_w.dumps(dict(run.plan)))
+            was = read_plan(run._plan_file)
+            unsaid = {name: value for name, value in (defaults or {}).items() if name in run.plan}
+            check_same(as_written(unsaid) | was, run.plan)
+            codec.append(run._sittings_file, this_sitting(command))
+        except BaseException:
+            run.close()
+            raise
+        return run
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """The run in ``folder``, to look at only; it may be going on meanwhile.
+
+        Raises:
+            UsageError: there is no run in ``folder``.
+        """
+        if not (folder / PLAN).is_file():
+            raise UsageError(f"{folder} is not a run's folder: it has no {PLAN}")
+        return cls(folder, read_plan(folder / PLAN))
+
+    def close(self) -> None:
+        """Let go of the lock."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def state(self) -> str:
+        """The word "finished" where there is a result, else "running" or "stopped"."""
+        if self.result.exists():
+            return "finished"
+        if self._lock is not None:
+            return "running"
+        try:
+            with (self.folder / LOCK).open("rb") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            pass
+        except BlockingIOError:
+            return "running"
+        return "stopped"
+
+    @property
+    def sittings(self) -> tuple[MadeWith, ...]:
+        """Every time the run was begun or gone on with, oldest first."""
+        return codec.read_lines(self._sittings_file, MadeWith)
+
+    @property
+    def journal(self) -> Path:
+        """Optuna's journal: the trials."""
+        return self.folder / "journal.log"
+
+    @property
+    def steps(self) -> Path:
+        """NetAdapt's ``Step`` records, one a line."""
+        return self.folder / "steps.jsonl"
+
+    @property
+    def baselines(self) -> Path:
+        """``Baseline`` records, one a line."""
+        return self.folder / "baselines.jsonl"
+
+    @property
+    def images(self) -> Path:
+        """What the images are: name, fingerprint, resolution, class names."""
+        return self.folder / "images.json"
+
+    @property
+    def target(self) -> Path:
+        """The target in ms."""
+        return self.folder / "target.json"
+
+    @property
+    def seconds(self) -> Path:
+        """Seconds that each stage took, over all sittings."""
+        return self.folder / "seconds.json"
+
+    @property
+    def latency(self) -> Path:
+        """The latency model of the target device."""
+        return self.folder / "latency.json"
+
+    @property
+    def seed(self) -> Path:
+        """The network that the search hands to NetAdapt."""
+        return self.folder / "seed.json"
+
+    @property
+    def shrunk(self) -> Path:
+        """What NetAdapt came to for each target, one a line."""
+        return self.folder / "shrunk.jsonl"
+
+    @property
+    def winners(self) -> Path:
+        """The network that the search names for each target."""
+        return self.folder / "winners.json"
+
+    def of_target(self, target_ms: float) -> Path:
+        """The network found for one of several targets."""
+        return self.folder / "targets" / f"{target_ms:.4g}ms.json"
+
+    @property
+    def network(self) -> Path:
+        """The derived network."""
+        return self.folder / "network.json"
+
+    @property
+    def weights(self) -> Path:
+        """The derived network's weights."""
+        return self.folder / "weights.safetensors"
+
+    @property
+    def onnx(self) -> Path:
+        """The derived network, ready to be deployed."""
+        return self.folder / "model.onnx"
+
+    @property
+    def report(self) -> Path:
+        """The page that tells it all."""
+        return self.folder / "report.html"
+
+    @property
+    def card(self) -> Path:
+        """The model card of the derived network."""
+        return self.folder / "model_card.md"
+
+    @property
+    def result(self) -> Path:
+        """The ``Outcome``; a run is finished when it is there."""
+        return self.folder / "result.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder for what long work needs to go on where it stopped."""
+        return self.folder / "checkpoints"
+
+    @property
+    def _plan_file(self) -> Path:
+        return self.folder / PLAN
+
+    @property
+    def _sittings_file(self) -> Path:
+        return self.folder / "made_with.jsonl"
+
+
+def _lock(folder: Path) -> IO[bytes]:
+    """The folder's lock, held; the folder is made where there is none."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+        if names and PLAN not in names:
+            raise UsageError(
+                f"{folder} is not a run's folder: it has no {PLAN} but {names[0]!r}; "
+                "name a new or an empty folder as --out"
+            )
+        lock = (folder / LOCK).open("ab")
+    except (FileExistsError, NotADirectoryError):
+        raise UsageError(f"{folder} is not a folder; name another --out") from None
+    except OSError as error:
+        raise BneckError(f"cannot write {folder}: {error.strerror or error}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        if isinstance(error, BlockingIOError):
+            raise UsageError(
+                f"another process is at work in {folder}; wait for it or use another --out"
+            ) from None
+        raise BneckError(f"cannot lock {folder}: {error.strerror or error}") from error
+    return lock

@@ -1,0 +1,47 @@
+"""Numbers as people read them."""
+
+from collections.abc import Sequence
+from math import floor, log10
+
+
+def decimals(ms: float) -> int:
+    """Decimal places that give ``ms`` three significant digits, for a column of its like."""
+    return 3 if ms <= 0 else min(6, max(0, 2 - floor(log10(ms))))
+
+
+def with_spread(value: float, spread: float | None, places: int) -> str:
+    """A number like "1.48 ± 0.03", or "1.48" where no spread is known."""
+    text = f"{value:.{places}f}"
+    return text if spread is None else f"{text} ± {spread:.{places}f}"
+
+
+def percent(fraction: float, spread: float | None = None) -> str:
+    """A percentage like "93.1 ± 0.4 %", from fractions."""
+    return with_spread(100 * fraction, None if spread is None else 100 * spread, 1) + " %"
+
+
+def count(number: int) -> str:
+    """A count like "5.48 M", "954 k" or "12"."""
+    for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if number >= size:
+            return f"{number / size:.{decimals(number / size)}f}{unit}"
+    return str(number)
+
+
+def duration(seconds: float) -> str:
+    """A time like "1 h 12 min", "5 min 3 s" or "12.5 s"."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> str:
+    """Cells as columns for a terminal, left-aligned, two spaces apart."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    )

@@ -1,0 +1,1 @@
+"""Which network: reward, study, NetAdapt and the whole derivation."""

@@ -1,0 +1,40 @@
+"""A plan's words, checked before any work is paid for."""
+
+from pathlib import Path
+
+from bneck.errors import UsageError
+from bneck.latency import model
+from bneck.latency.runtimes import open_runtime
+from bneck.proxies.proxy import find_proxy
+from bneck.search import reward, samplers, table_data, target
+from bneck.search.networks import load_network
+from bneck.search.plan import Plan
+from bneck.space import spaces
+
+
+def check(plan: Plan, *, trains: bool = True) -> None:
+    """Raise UsageError for the first word or number of the plan that cannot be.
+
+    Args:
+        trains: whether the command trains networks, which a table of accuracies does not allow.
+    """
+    table_data.of(plan.data, None if trains else plan.space, plan.resolution)
+    if plan.accuracy is not None:
+        find_proxy(plan.accuracy)
+    if plan.start is not None:
+        load_network(plan.start)
+    if plan.target is not None and plan.targets is not None:
+        raise UsageError("give either --target or --targets, not both")
+    for text in plan.aimed_at:
+        _, network = target.parse(text)
+        if network is not None:
+            load_network(network)
+    if not plan.aimed_at:
+        return
+    spaces.build(plan.space or "")
+    open_runtime(plan.runtime, threads=plan.threads)
+    samplers.find(plan.sampler)
+    if plan.reward != reward.FRONT or plan.weight is not None:
+        reward.build(plan.reward, 1.0, plan.weight)
+    if plan.latency is not None:
+        model.load(Path(plan.latency))

@@ -1,0 +1,209 @@
+"""Networks of any origin beside each other: presets, JSON files, runs, ONNX files."""
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bneck.errors import NotCalibrated, UsageError
+from bneck.files import read_json
+from bneck.latency.measure import Measured, measure
+from bneck.latency.model import LatencyModel
+from bneck.latency.runtimes import open_runtime
+from bneck.progress import Progress, silent
+from bneck.results import codec
+from bneck.results.exports import onnx_file
+from bneck.results.record import Baseline, Outcome
+from bneck.results.run import PLAN, Run
+from bneck.search.networks import load_network
+from bneck.space import presets
+from bneck.space.architecture import Architecture
+from bneck.space.cost import cost
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One network; None where something is not known of it.
+
+    ``images`` names what its accuracy was measured on; ``doubt`` says why a measurement is not to
+    be trusted.
+    """
+
+    name: str
+    arch: Architecture | None = None
+    onnx: Path | None = None
+    resolution_px: int | None = None
+    params: int | None = None
+    macs: int | None = None
+    peak_activation_bytes: int | None = None
+    predicted_ms: float | None = None
+    predicted_std_ms: float | None = None
+    measured_ms: float | None = None
+    measured_std_ms: float | None = None
+    accuracy: float | None = None
+    accuracy_stderr: float | None = None
+    images: str | None = None
+    doubt: str = ""
+
+
+def load(
+    texts: Sequence[str], *, resolution_px: int | None = None, classes: int | None = None
+) -> list[Compared]:
+    """The networks that the arguments mean.
+
+    Presets are built at the side and for the classes of the first network that has its own.
+
+    Raises:
+        UsageError: fewer than two arguments, or one that means no network.
+    """
+    if len(texts) < 2:
+        raise UsageError("give at least two networks to compare")
+    loaded = {text: _load(text, resolution_px, classes) for text in texts}
+    own = [one.arch for text, one in loaded.items() if one.arch and text not in presets.PRESETS]
+    if own:
+        size = {
+            "resolution_px": resolution_px or own[0].resolution_px,
+            "classes": classes or own[0].classes,
+        }
+        for text in texts:
+            if text in presets.PRESETS:
+                loaded[text] = _of_architecture(text, load_network(text, **size)[1])
+    return _with_baselines([loaded[text] for text in texts])
+
+
+def predicted(networks: Sequence[Compared], model: Any) -> list[Compared]:
+    """With the latency that a model foretells, where it can."""
+
+    def one(network: Compared) -> Compared:
+        if network.arch is None:
+            return network
+        try:
+            latency = model.predict(network.arch)
+        except NotCalibrated:
+            return network
+        return replace(network, predicted_ms=latency.ms, predicted_std_ms=latency.std_ms)
+
+    return [one(network) for network in networks]
+
+
+def measured(
+    networks: Sequence[Compared],
+    *,
+    model: Any = None,
+    runtime: str = "onnxruntime",
+    threads: int = 1,
+    progress: Progress = silent,
+) -> list[Compared]:
+    """With the latency of each, timed here and now in turns with the reference.
+
+    A calibrated model gives runtime, threads and scale; without one, ms are what the reference took
+    over all these measurements.
+    """
+    calibrated = model if isinstance(model, LatencyModel) else None
+    if calibrated:
+        runtime, threads = calibrated.device.runtime, calibrated.device.threads
+    opened = open_runtime(runtime, threads=threads)
+    took: list[Measured] = []
+    for done, network in enumerate(networks):
+        progress("measuring", done, len(networks), network.name)
+        what = network.arch or network.onnx
+        assert what is not None
+        scale = calibrated.scale if calibrated else None
+        took.append(measure(what, opened, scale=scale, resolution_px=network.resolution_px))
+    progress("measuring", len(networks), len(networks))
+    factors = [1.0] * len(took) if calibrated else _to_one_reference(networks, took)
+    return [
+        replace(
+            network,
+            measured_ms=one.ms * factor,
+            measured_std_ms=one.std_ms * factor,
+            doubt=one.note,
+        )
+        for network, one, factor in zip(networks, took, factors, strict=True)
+    ]
+
+
+def _to_one_reference(networks: Sequence[Compared], took: Sequence[Measured]) -> list[float]:
+    """Factors that give all networks of one side and class count the same reference ms."""
+    kinds = [
+        (network.resolution_px, network.arch.classes if network.arch else None)
+        for network in networks
+    ]
+    seen: dict[Any, list[float]] = {}
+    for kind, one in zip(kinds, took, strict=True):
+        seen.setdefault(kind, []).append(one.timing.reference_ms)
+    return [
+        statistics.median(seen[kind]) / one.timing.reference_ms
+        for kind, one in zip(kinds, took, strict=True)
+    ]
+
+
+def _with_baselines(networks: Sequence[Compared]) -> list[Compared]:
+    """With the accuracies of networks that one of the runs trained to be compared with."""
+    known: dict[Architecture, tuple[Baseline, str | None]] = {}
+    for network in networks:
+        if (Path(network.name) / PLAN).is_file():
+            for baseline in codec.read_lines(Run.read(Path(network.name)).baselines, Baseline):
+                known.setdefault(baseline.arch, (baseline, network.images))
+    filled = []
+    for network in networks:
+        if network.accuracy is None and network.arch in known:
+            baseline, images = known[network.arch]
+            network = replace(
+                network,
+                accuracy=baseline.accuracy,
+                accuracy_stderr=baseline.accuracy_stderr,
+                images=images,
+            )
+        filled.append(network)
+    return filled
+
+
+def run_model(texts: Sequence[str]) -> Path | None:
+    """The latency model of the first run among the arguments that has one."""
+    runs = (Run.read(Path(text)) for text in texts if (Path(text) / PLAN).is_file())
+    return next((run.latency for run in runs if run.latency.exists()), None)
+
+
+def _load(text: str, resolution_px: int | None, classes: int | None) -> Compared:
+    path = Path(text)
+    if path.suffix == ".onnx":
+        return _of_onnx(path)
+    _, arch = load_network(text, resolution_px=resolution_px, classes=classes)
+    network = _of_architecture(text, arch)
+    if not (path / PLAN).is_file():
+        return network
+    run = Run.read(path)
+    if run.result.exists():
+        outcome = codec.read(run.result, Outcome)
+        accuracy, stderr = outcome.accuracy, outcome.accuracy_stderr
+    else:
+        accuracy, stderr = _of_onnx(run.onnx).accuracy if run.onnx.exists() else None, None
+    images = read_json(run.images) if run.images.exists() else {}
+    about = f"{images['name']} ({images['fingerprint']})" if images else None
+    return replace(network, accuracy=accuracy, accuracy_stderr=stderr, images=about)
+
+
+def _of_architecture(name: str, arch: Architecture) -> Compared:
+    counted = cost(arch)
+    return Compared(
+        name=name,
+        arch=arch,
+        resolution_px=arch.resolution_px,
+        params=counted.params,
+        macs=counted.macs,
+        peak_activation_bytes=counted.peak_activation_bytes,
+    )
+
+
+def _of_onnx(path: Path) -> Compared:
+    """Our own files carry their architecture; of others only weights and input side are known."""
+    model = onnx_file.read(path)
+    arch = onnx_file.architecture(model)
+    if arch is None:
+        params, side = onnx_file.outline(model)
+        return Compared(name=str(path), onnx=path, resolution_px=side, params=params)
+    accuracy = onnx_file.notes(model).get("accuracy")
+    network = _of_architecture(str(path), arch)
+    return replace(network, onnx=path, accuracy=float(accuracy) if accuracy else None)

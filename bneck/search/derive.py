@@ -1,0 +1,134 @@
+"""The whole derivation, stage by stage; each stage leaves a file and is skipped where it is there.
+
+Calibrate -> search a seed -> NetAdapt to the target -> train from scratch -> measure -> export.
+"""
+
+from bneck.files import read_json, write_json
+from bneck.results import codec, notes
+from bneck.results.exports import Trained, export
+from bneck.results.record import Baseline, Outcome
+from bneck.search.executors import Executor
+from bneck.search.final import Training, train_from_scratch
+from bneck.search.networks import load_network
+from bneck.search.searching import Searching
+from bneck.search.setting import Setting
+from bneck.search.shrinking import Shrinking, Shrunk
+from bneck.search.winners import Winner
+from bneck.space import codec as networks
+from bneck.space import presets, weights
+from bneck.space.architecture import Architecture
+from bneck.space.cost import cost
+
+BASELINE = "mobilenet_v3_small"
+
+
+class Derivation:
+    """The stages of a run, in the order they build on each other."""
+
+    def __init__(self, setting: Setting, executor: Executor) -> None:
+        self.setting = setting
+        self.run = setting.run
+        self.plan = setting.plan
+        self._executor = executor
+
+    def seed(self) -> Architecture:
+        """The plan's start, or the network that the search names."""
+        if not self.run.seed.exists():
+            if self.plan.start:
+                _, arch = load_network(self.plan.start, **self.setting.size)
+            else:
+                arch = self.winners()[0].arch
+            write_json(self.run.seed, networks.to_json(arch))
+        return networks.load(self.run.seed)
+
+    def winners(self) -> tuple[Winner, ...]:
+        """What the search names for each target, the first being the seed."""
+        return Searching(self.setting, self._executor).winners()
+
+    def worth(self) -> str:
+        """Whether one more evaluation in the search is worth its time."""
+        return Searching(self.setting, self._executor).worth()
+
+    def shrinking(self) -> Shrinking:
+        """NetAdapt from the seed on."""
+        return Shrinking(self.setting, self._executor, self.seed())
+
+    def shrunk(self) -> Shrunk:
+        """The network that *measures* at or under the target, the fastest of several."""
+        return self.shrinking().networks()[-1]
+
+    def finish(self) -> Outcome:
+        """Train the derived network and the baseline from scratch, measure, export, report."""
+        if self.run.result.exists():
+            return codec.read(self.run.result, Outcome)
+        arch = self.shrunk().arch
+        with self.setting.timed("final training"):
+            trained, state = self.train("derived", arch)
+            self.baselines()
+        measured = self.setting.device.measure(arch)
+        predicted = self.setting.device.model.predict(arch)
+        counted = cost(arch)
+        self._export(arch, state, notes.measured(trained.accuracy, measured.ms))
+        outcome = Outcome(
+            arch=arch,
+            target_ms=self.setting.target_ms,
+            predicted_ms=predicted.ms,
+            predicted_std_ms=predicted.std_ms,
+            measured_ms=measured.ms,
+            measured_std_ms=measured.std_ms,
+            accuracy=trained.accuracy,
+            accuracy_stderr=trained.stderr,
+            params=counted.params,
+            macs=counted.macs,
+            seconds=sum(read_json(self.run.seconds).values()),
+        )
+        codec.write(self.run.result, outcome)
+        return outcome
+
+    def baselines(self) -> tuple[Baseline, ...]:
+        """MobileNetV3-Small, trained and measured the same way."""
+        if not self.run.baselines.exists():
+            baseline = presets.build(BASELINE).at(**self.setting.size)
+            codec.append(self.run.baselines, self._as_baseline(BASELINE, baseline))
+        return codec.read_lines(self.run.baselines, Baseline)
+
+    def train_start(self) -> Training:
+        """Train and export the plan's start, without any search."""
+        arch = self.seed()
+        training, state = self.train("network", arch)
+        write_json(self.run.network, networks.to_json(arch))
+        self._export(arch, state, notes.measured(training.accuracy))
+        return training
+
+    def train(self, name: str, arch: Architecture) -> tuple[Training, weights.State]:
+        """Train from scratch by the plan's final recipe, or read what was trained before."""
+        return train_from_scratch(
+            arch,
+            self.setting.images,
+            self.setting.budget.final,
+            name=name,
+            folder=self.run.checkpoints,
+            seed=self.plan.seed,
+            progress=self.setting.progress,
+        )
+
+    def _export(self, arch: Architecture, state: weights.State, figures: dict[str, str]) -> None:
+        """The run's weights and ONNX file, with what a user of the file must know."""
+        weights.save(self.run.weights, state)
+        trained = Trained(arch, state, notes.notes(self.run) | figures)
+        export(trained, "onnx", self.run.onnx)
+
+    def _as_baseline(self, name: str, arch: Architecture) -> Baseline:
+        trained, _ = self.train(name, arch)
+        measured, counted = self.setting.device.measure(arch), cost(arch)
+        return Baseline(
+            name=name,
+            arch=arch,
+            measured_ms=measured.ms,
+            measured_std_ms=measured.std_ms,
+            accuracy=trained.accuracy,
+            accuracy_stderr=trained.stderr,
+            params=counted.params,
+            macs=counted.macs,
+            seconds=trained.seconds,
+        )

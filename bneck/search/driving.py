@@ -1,0 +1,60 @@
+"""A derivation in its run's folder, with an executor: what commands and notebooks drive."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+
+from bneck import live
+from bneck.progress import Progress, silent
+from bneck.results.run import Run
+from bneck.search import executors
+from bneck.search.checking import check
+from bneck.search.derive import Derivation
+from bneck.search.plan import Plan
+from bneck.search.reporting import write_report
+from bneck.search.setting import Setting
+
+
+@contextmanager
+def driven(
+    plan: Plan,
+    out: Path,
+    *,
+    command: str | None = None,
+    workers: int | None = None,
+    ray: str | None = None,
+    gpus_per_trial: float = 0.0,
+    time_limit_s: float | None = None,
+    asha: bool = False,
+    progress: Progress = silent,
+    trains: bool = True,
+) -> Iterator[Derivation]:
+    """The derivation in ``out``, begun or gone on with; its report is written when all is done.
+
+    Stdout is kept for the result: whatever libraries print meanwhile goes to stderr.
+
+    Args:
+        trains: whether networks will be trained, so that a table of accuracies will not do as data.
+
+    Raises:
+        UsageError: a word of the plan that cannot be, or another plan than the folder's.
+    """
+    check(plan, trains=trains)
+    with (
+        Run.open(out, plan.as_dict(), defaults=Plan.defaults(), command=command) as run,
+        redirect_stdout(sys.stderr),
+    ):
+        executor = executors.open_executor(
+            workers,
+            ray=ray,
+            gpus_per_trial=gpus_per_trial,
+            time_limit_s=time_limit_s,
+            asha=run.checkpoints / "asha" if asha else None,
+        )
+        try:
+            yield Derivation(Setting(run, plan, progress), executor)
+            write_report(run)
+        finally:
+            live.close()
+            executor.close()

@@ -1,0 +1,105 @@
+"""Where evaluations run: one interface, one file a kind."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from bneck.errors import UsageError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An item that could not be evaluated, and why, in one line."""
+
+    reason: str
+
+
+class Executor(Protocol):
+    """Runs a task over items. A lost worker is a retried item, never a lost run."""
+
+    @property
+    def workers(self) -> int:
+        """How many items run at once."""
+        ...
+
+    def map_unordered(
+        self, task: Callable[[Item], Result], items: Sequence[Item]
+    ) -> Iterator[tuple[Item, Result | Failed]]:
+        """(item, its result) as they finish, each item once.
+
+        Raises:
+            UsageError: a task found that the user's request cannot be served.
+            BneckError: no worker can be started.
+        """
+        ...
+
+    def close(self) -> None:
+        """Stop all workers."""
+        ...
+
+
+def reason(error: BaseException) -> str:
+    """One line that says what went wrong."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def open_executor(
+    workers: int | None = None,
+    *,
+    ray: str | None = None,
+    gpus_per_trial: float = 0.0,
+    time_limit_s: float | None = None,
+    asha: Path | None = None,
+) -> Executor:
+    """The executor that was asked for; close it when the work is done.
+
+    Args:
+        workers: how many evaluations run at once; None takes all cores (of the cluster, for Ray).
+        ray: ``auto``, ``local`` or ``ray://HOST:PORT``; None stays on this machine without Ray.
+        gpus_per_trial: GPUs, or a share of one, that Ray keeps for each evaluation.
+        time_limit_s: an evaluation that takes longer fails.
+        asha: a folder of all nodes for checkpoints; Ray Tune then stops poor trainings early.
+
+    Raises:
+        UsageError: a value out of range, a cluster that does not answer or lacks the GPUs.
+    """
+    if workers is not None and workers < 1:
+        raise UsageError(f"workers must be at least 1, got {workers}")
+    if time_limit_s is not None and not time_limit_s > 0:
+        raise UsageError(f"time-limit must be above 0 s, got {time_limit_s:g}")
+    if not 0 <= gpus_per_trial < float("inf"):
+        raise UsageError(f"gpus-per-trial must be 0 or more, got {gpus_per_trial:g}")
+    if ray is not None:
+        if find_spec("ray") is None:
+            raise UsageError("--ray needs Ray, which is not installed: pip install 'bneck[ray]'")
+        if asha is not None:
+            if time_limit_s is not None:
+                raise UsageError("--asha and --time-limit do not go together")
+            from bneck.search.executors.tune import Tuned
+
+            return Tuned(ray, workers, asha, gpus_per_trial=gpus_per_trial)
+        from bneck.search.executors.ray import on_ray
+
+        return on_ray(ray, workers, gpus_per_trial=gpus_per_trial, time_limit_s=time_limit_s)
+    if asha is not None:
+        raise UsageError("--asha needs --ray, which runs the trainings")
+    if gpus_per_trial:
+        raise UsageError("--gpus-per-trial needs --ray, which hands the GPUs out")
+    return _local(workers or os.cpu_count() or 1, time_limit_s)
+
+
+def _local(workers: int, time_limit_s: float | None) -> Executor:
+    """Processes on this machine, or none for a single worker that nothing has to stop."""
+    from bneck.search.executors.processes import processes
+    from bneck.search.executors.serial import Serial
+
+    if workers == 1 and time_limit_s is None:
+        return Serial()
+    return processes(workers, time_limit_s=time_limit_s)

@@ -1,0 +1,107 @@
+"""Processes on this machine, each with one thread and a pipe to the driver."""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing import connection, get_context, parent_process
+from multiprocessing.connection import Connection
+from os import _exit
+from typing import Any
+
+from bneck.search.executors import Executor, Failed, reason
+from bneck.search.executors.pool import Lost, Pool, attempt, pin_threads
+
+
+def processes(workers: int, *, time_limit_s: float | None = None) -> Executor:
+    """An executor of so many processes; they end with this one, however it ends."""
+    return Pool(Processes(), workers, time_limit_s=time_limit_s)
+
+
+class Process:
+    """One worker."""
+
+    def __init__(self) -> None:
+        context = get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        with _interrupts_held():
+            self._process.start()
+        theirs.close()
+
+    def give(self, task: Callable[[Any], Any], item: Any) -> None:
+        try:
+            self.pipe.send((task, item))
+        except OSError:
+            raise self._lost() from None
+
+    def news(self) -> Any:
+        try:
+            return self.pipe.recv()
+        except (EOFError, OSError):
+            raise self._lost() from None
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.join()
+        self.pipe.close()
+
+    def _lost(self) -> Lost:
+        self._process.join(timeout=1)
+        code = self._process.exitcode
+        if code is None or code >= 0:
+            return Lost(f"its worker ended with exit code {code}")
+        hint = "; the system kills what exhausts the memory" if -code == signal.SIGKILL else ""
+        return Lost(f"its worker was killed by {signal.Signals(-code).name}{hint}")
+
+
+class Processes:
+    """Workers that are processes."""
+
+    def start(self) -> Process:
+        return Process()
+
+    def wait(self, workers: Sequence[Process], seconds: float | None) -> Sequence[Process]:
+        heard = connection.wait([worker.pipe for worker in workers], seconds)
+        return [worker for worker in workers if worker.pipe in heard]
+
+    def close(self) -> None:
+        """The pool stops the workers, and there is nothing else."""
+
+
+def _serve(pipe: Connection) -> None:
+    """A worker's life: say that it is up, then answer each item, until the driver is gone."""
+    pin_threads()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    pipe.send(None)
+    while True:
+        try:
+            task, item = pipe.recv()
+            result = attempt(task, item)
+        except (EOFError, OSError):
+            return
+        except Exception as error:
+            result = Failed(f"cannot be read by its worker: {reason(error)}")
+        try:
+            pipe.send(result)
+        except OSError:
+            return
+        except Exception as error:
+            pipe.send(Failed(f"its result cannot travel: {reason(error)}"))
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    _exit(1)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """What is started in this block never hears Ctrl-C: stopping it is the driver's business."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

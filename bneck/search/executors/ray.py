@@ -1,0 +1,169 @@
+"""Actors on a Ray cluster, or on a Ray of this machine: one for each evaluation at a time.
+
+Ray's own restarts and retries stay off: an item that kills its worker would be tried for ever
+(``max_task_retries=-1``) or end the search (a finite number, ActorUnavailableError). The pool
+counts the losses of each item and starts new actors, which Ray places on any node that is left.
+"""
+
+import logging
+import os
+import re
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+
+from bneck import __version__
+from bneck.errors import BneckError, UsageError
+from bneck.search.executors import Executor, Failed, reason
+from bneck.search.executors.pool import Lost, Pool, Refused, attempt, pin_threads
+
+ANSWER_SECONDS = 10.0
+TOKEN = "a cluster with token authentication needs RAY_AUTH_MODE=token here too"
+
+
+def on_ray(
+    address: str,
+    workers: int | None,
+    *,
+    gpus_per_trial: float = 0.0,
+    time_limit_s: float | None = None,
+) -> Executor:
+    """An executor of so many actors with one CPU each; None is as many as the cluster has room for.
+
+    Raises:
+        UsageError: a malformed address, no cluster there, or no node with so many GPUs.
+    """
+    crew = Actors(address, workers, gpus_per_trial)
+    try:
+        return Pool(crew, workers or crew.room(), time_limit_s=time_limit_s)
+    except UsageError:
+        crew.close()
+        raise
+
+
+class Actor:
+    """One worker, seen from the driver."""
+
+    def __init__(self, gpus: float) -> None:
+        kind: Any = ray.remote(RemoteWorker)
+        self._actor = kind.options(num_cpus=1, num_gpus=gpus, max_restarts=0).remote()
+        self.pending: ray.ObjectRef[Any] = self._actor.start.remote(__version__, os.getcwd())
+
+    def give(self, task: Callable[[Any], Any], item: Any) -> None:
+        self.pending = self._actor.run.remote(task, item)
+
+    def news(self) -> Any:
+        try:
+            return ray.get(self.pending)
+        except RayTaskError as error:
+            return Failed(f"its result cannot travel: {reason(error.cause)}")
+        except RayError as error:
+            raise Lost(_how(error)) from None
+
+    def kill(self) -> None:
+        ray.kill(self._actor)
+
+
+class Actors:
+    """Workers that are actors. A Ray that the program had connected to already is left as it is."""
+
+    def __init__(self, address: str, workers: int | None, gpus: float) -> None:
+        self._gpus = gpus
+        self._connected = not ray.is_initialized()
+        if self._connected:
+            _connect(address, workers)
+        most = max((node.get("GPU", 0) for node in _nodes()), default=0)
+        if gpus > most:
+            self.close()
+            raise UsageError(
+                f"gpus-per-trial is {gpus:g}, but no node of the cluster has more than {most:g}"
+            )
+
+    def room(self) -> int:
+        """How many workers fit on the nodes that are up, at least 1."""
+        return max(1, sum(self._fit(node) for node in _nodes()))
+
+    def start(self) -> Actor:
+        return Actor(self._gpus)
+
+    def wait(self, workers: Sequence[Actor], seconds: float | None) -> Sequence[Actor]:
+        by_pending = {worker.pending: worker for worker in workers}
+        done, _ = ray.wait(list(by_pending), num_returns=1, timeout=seconds)
+        return [by_pending[pending] for pending in done]
+
+    def close(self) -> None:
+        if self._connected:
+            ray.shutdown()
+
+    def _fit(self, node: dict[str, float]) -> int:
+        by_cpu = node.get("CPU", 0)
+        return int(min(by_cpu, node.get("GPU", 0) / self._gpus) if self._gpus else by_cpu)
+
+
+class RemoteWorker:
+    """One worker, where it runs. What a task loads stays in its process between items."""
+
+    def __init__(self) -> None:
+        pin_threads()
+        self._node = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
+
+    def start(self, version: str, folder: str) -> Refused | None:
+        """Relative paths mean what they mean to the driver, where its folder is here too."""
+        with suppress(OSError):
+            os.chdir(folder)
+        if version == __version__:
+            return None
+        return Refused(f"node {self._node} has bneck {__version__}, the driver {version}")
+
+    def run(self, task: Callable[[Any], Any], item: Any) -> Any:
+        result = attempt(task, item)
+        if isinstance(result, Refused):
+            return Refused(f"node {self._node}: {result.message}")
+        return result
+
+
+def _connect(address: str, workers: int | None) -> None:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if address == "local":
+        try:
+            ray.init("local", num_cpus=workers, include_dashboard=False, **quiet)
+        except Exception as error:  # Ray raises plain Exception where its own processes time out
+            raise BneckError(f"Ray does not start on this machine: {reason(error)}") from None
+        return
+    if address == "auto":
+        hint = f"start one with `ray start --head`, or name it as ray://HOST:PORT; {TOKEN}"
+    elif match := re.fullmatch(r"ray://([^:/\s]+):(\d{1,5})", address):
+        hint = f"is it up, and is this its client port (10001 unless said)? {TOKEN}"
+        _check_answers(address, match[1], int(match[2]), hint)
+    else:
+        raise UsageError(f"ray must be auto, local or ray://HOST:PORT, got {address!r}")
+    try:
+        ray.init(address, **quiet)
+    except (ConnectionError, RuntimeError, ValueError, RayError) as error:
+        raise UsageError(f"no Ray cluster at {address} ({reason(error)}); {hint}") from None
+
+
+def _check_answers(address: str, host: str, port: int, hint: str) -> None:
+    """Ray itself tries for half a minute, and then says it in many lines."""
+    try:
+        socket.create_connection((host, port), timeout=ANSWER_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise UsageError(f"no Ray cluster answers at {address} ({error}); {hint}") from None
+
+
+def _nodes() -> list[dict[str, float]]:
+    """The resources of every node that is up."""
+    nodes = ray.nodes()  # type: ignore[no-untyped-call]
+    return [node["Resources"] for node in nodes if node["Alive"]]
+
+
+def _how(error: RayError) -> str:
+    """Ray's last line says how a worker ended; its first sentence is enough."""
+    text = str(error).strip().splitlines()[-1]
+    detail = text.rpartition("Worker exit detail: ")[2]
+    return f"its worker was lost: {detail.split('. ')[0].rstrip('.')}"

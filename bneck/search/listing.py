@@ -1,0 +1,84 @@
+"""The runs of a folder at a glance."""
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bneck.errors import BneckError, UsageError
+from bneck.results import codec
+from bneck.results.record import Outcome
+from bneck.results.run import PLAN, Run
+from bneck.results.units import decimals, percent
+from bneck.search.reporting import explained, made_by, read_trials
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One run: its state, its best network in words, and its times in seconds.
+
+    ``problem`` says why a run cannot be read; ``idle_s`` is since its files last changed.
+    """
+
+    folder: Path
+    state: str
+    best: str
+    problem: str
+    age_s: float | None
+    idle_s: float | None
+    version: str
+
+
+def list_runs(folder: Path) -> list[Listed]:
+    """The runs in ``folder`` itself and up to two folders below it, newest change first.
+
+    Raises:
+        UsageError: there is no such folder, or no run in it.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"no such folder: {folder}")
+    plans = [*folder.glob(PLAN), *folder.glob(f"*/{PLAN}"), *folder.glob(f"*/*/{PLAN}")]
+    if not plans:
+        raise UsageError(f"no runs in {folder}; a run's folder holds a {PLAN}")
+    listed = [_listed(plan.parent) for plan in plans]
+    return sorted(listed, key=lambda one: (one.idle_s is None, one.idle_s, str(one.folder)))
+
+
+def _listed(folder: Path) -> Listed:
+    try:
+        run = Run.read(folder)
+        sittings = run.sittings
+        with explained(run):
+            best = _best(run)
+    except BneckError as error:
+        return Listed(folder, "unreadable", "", str(error), None, _idle(folder), "–")
+    began = datetime.fromisoformat(sittings[0].started) if sittings else None
+    age = (datetime.now(UTC) - began).total_seconds() if began else None
+    return Listed(folder, run.state, best, "", age, _idle(folder), made_by(run))
+
+
+def _idle(folder: Path) -> float:
+    """Seconds since a file of the run last changed; reports are written without the run."""
+    changed = [
+        file.stat().st_mtime
+        for file in folder.iterdir()
+        if file.is_file() and file.suffix != ".html"
+    ]
+    return max(0.0, time.time() - max(changed))
+
+
+def _best(run: Run) -> str:
+    """The derived network, else the network of largest reward, else what is known of the end."""
+    if run.result.exists():
+        outcome = codec.read(run.result, Outcome)
+        if outcome.accuracy is not None and outcome.measured_ms is not None:
+            return _words(outcome.accuracy, outcome.measured_ms, "measured")
+    rewarded = [record for record in read_trials(run) if record.reward is not None]
+    if rewarded:
+        top = max(rewarded, key=lambda record: record.reward or 0.0)
+        return f"{_words(top.accuracy or 0.0, top.latency_ms, 'predicted')}, trial {top.number}"
+    return "no network yet"
+
+
+def _words(accuracy: float, ms: float, how: str) -> str:
+    return f"{percent(accuracy)} at {ms:.{decimals(ms)}f} ms {how}"

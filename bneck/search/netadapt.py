@@ -1,0 +1,174 @@
+"""NetAdapt as MobileNetV3 uses it: take one proposal at a time until the target is met.
+
+Yang et al. 2018; Howard et al. 2019, section 4.2.
+"""
+
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from bneck.errors import BneckError, UsageError
+from bneck.latency.predictor import Predictor
+from bneck.progress import Progress, silent
+from bneck.proxies.recipe import Recipe
+from bneck.results import codec
+from bneck.results.record import Proposal, Step
+from bneck.search.choose import choose, tied
+from bneck.search.evaluate import FineTune, Images
+from bneck.search.executors import Executor
+from bneck.search.proposals import GRID, Proposer
+from bneck.search.tuning import Tuning
+from bneck.space.architecture import Architecture
+
+HALVINGS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class NetAdapt:
+    """How to shrink.
+
+    Attributes:
+        delta_ms: what each proposal must save, 1 % of the seed's latency in the paper.
+        recipe: the T fine-tune steps of each proposal.
+        folder: keeps every step's weights (``003.safetensors``) and unfinished proposals.
+        steps: the file of ``Step`` records, one a line; step 0 is the seed.
+        grid: the runtime's block of channels, which widths land on.
+        importance: which channels stay: those of largest "l2" norm, or "taylor".
+    """
+
+    model: Predictor
+    images: Images
+    recipe: Recipe
+    delta_ms: float
+    seed: int
+    steps: Path
+    folder: Path
+    grid: int = GRID
+    importance: str = "l2"
+
+    def weights(self, step: int) -> Path:
+        """Where the weights of a step's network are."""
+        return self.folder / f"{step:03d}.safetensors"
+
+    def begin(
+        self, seed: Architecture, accuracy: float | None, stderr: float | None = None
+    ) -> None:
+        """Record the seed as step 0; its weights must stand at ``weights(0)`` already."""
+        first = Step(0, seed, "", self.model.predict(seed).ms, accuracy, (), 0.0, stderr)
+        codec.append(self.steps, first)
+
+    def done(self) -> tuple[Step, ...]:
+        """The steps taken so far, the seed first."""
+        return codec.read_lines(self.steps, Step)
+
+    def shrink(
+        self, target_ms: float, executor: Executor, progress: Progress = silent
+    ) -> tuple[Step, ...]:
+        """Take steps until the network is predicted at or under ``target_ms``; returns all of them.
+
+        Interrupted, it goes on with the proposals that are not fine-tuned yet.
+
+        Raises:
+            UsageError: not even the narrowest network is predicted under the target (names the
+                fastest).
+            BneckError: nothing can be narrowed any more (names the latency reached), or every
+                proposal of a step failed.
+        """
+        steps = list(self.done())
+        first_ms = steps[0].latency_ms
+        if steps[-1].latency_ms > target_ms:
+            self._check_reachable(steps[-1].arch, target_ms)
+        while (now_ms := steps[-1].latency_ms) > target_ms:
+            where = (
+                f"NetAdapt step {len(steps)}, {first_ms:.3g} -> {now_ms:.3g} -> {target_ms:.3g} ms"
+            )
+            steps.append(self._step(steps[-1], target_ms, executor, where, progress))
+        return tuple(steps)
+
+    def widen_for_free(self, executor: Executor, progress: Progress = silent) -> Step | None:
+        """One more step: all widths as wide as the predicted latency allows for nothing.
+
+        None where there is nothing to widen, and no step is taken.
+        """
+        before = self.done()[-1]
+        move = self._proposer.widened(before.arch)
+        if move is None:
+            return None
+        name, arch = move
+        latency_ms = self.model.predict(arch).ms
+        wider = Proposal(arch, name, latency_ms, before.latency_ms - latency_ms)
+        return self._take(before, (wider,), executor, "NetAdapt's free channels", progress)
+
+    @property
+    def _proposer(self) -> Proposer:
+        return Proposer(self.model, self.grid)
+
+    def _check_reachable(self, arch: Architecture, target_ms: float) -> None:
+        fastest_ms = self._proposer.fastest_ms(arch)
+        if fastest_ms > target_ms:
+            raise UsageError(
+                f"no narrowing reaches {target_ms:.3g} ms; the fastest network found takes "
+                f"{fastest_ms:.3g} ms"
+            )
+
+    def _step(
+        self, before: Step, target_ms: float, executor: Executor, where: str, progress: Progress
+    ) -> Step:
+        return self._take(before, self._proposals(before, target_ms), executor, where, progress)
+
+    def _proposals(self, before: Step, target_ms: float) -> tuple[Proposal, ...]:
+        """Those that save delta, or what is left to the target."""
+        needed_ms = min(self.delta_ms, before.latency_ms - target_ms)
+        for _ in range(HALVINGS):
+            if proposals := self._proposer.proposals(before.arch, needed_ms):
+                return proposals
+            needed_ms /= 2
+        raise BneckError(
+            f"no narrowing reaches {target_ms:.3g} ms; the fastest network found takes "
+            f"{before.latency_ms:.3g} ms"
+        )
+
+    def _take(
+        self,
+        before: Step,
+        proposals: tuple[Proposal, ...],
+        executor: Executor,
+        where: str,
+        progress: Progress,
+    ) -> Step:
+        """Fine-tune all proposals, those too close to call twice as long, and keep the best."""
+        begun = time.monotonic()
+        number = before.number + 1
+        tuning = Tuning(
+            FineTune(
+                self.images,
+                before.arch,
+                self.weights(before.number),
+                self.recipe,
+                self.seed + number,
+                self.importance,
+            ),
+            proposals,
+            self.folder / f"step-{number:03d}",
+        )
+        accuracy = before.accuracy or 0.0
+        tried = tuning.round(1, proposals, executor, where, progress)
+        if close := tied(tried, accuracy):
+            longer = {one.move: one for one in tuning.round(2, close, executor, where, progress)}
+            tried = tuple(longer.get(proposal.move, proposal) for proposal in tried)
+        chosen = choose(tried, accuracy)
+        shutil.copyfile(tuning.weights(chosen), self.weights(number))
+        step = Step(
+            number,
+            chosen.arch,
+            chosen.move,
+            chosen.latency_ms,
+            chosen.accuracy,
+            tried,
+            time.monotonic() - begun,
+            chosen.accuracy_stderr,
+        )
+        codec.append(self.steps, step)
+        tuning.clear()
+        return step

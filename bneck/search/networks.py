@@ -1,0 +1,101 @@
+"""What a network argument means: a preset's name, a JSON file, or a run's folder."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bneck.errors import UsageError
+from bneck.results import notes
+from bneck.results.run import PLAN, Run
+from bneck.space import codec, presets
+from bneck.space.architecture import Architecture
+
+if TYPE_CHECKING:
+    from bneck.results.exports import Trained
+    from bneck.space.weights import State
+
+RANGE_IMAGES = 128
+"""Training images on which 8-bit ranges are found."""
+
+
+def load_network(
+    text: str,
+    *,
+    width: float | None = None,
+    resolution_px: int | None = None,
+    classes: int | None = None,
+) -> tuple[str, Architecture]:
+    """The (name, architecture) that a network argument means.
+
+    Raises:
+        UsageError: neither a preset nor a JSON file nor a run's folder, or a width for the latter.
+    """
+    if text in presets.PRESETS:
+        arch = presets.build(text, width=1.0 if width is None else width)
+        name = text if width is None else f"{text} x{width:g}"
+        return name, arch.at(resolution_px=resolution_px, classes=classes)
+    if width is not None:
+        raise UsageError(f"--width {width:g} is for presets, and {text!r} is none")
+    return text, _from_path(text).at(resolution_px=resolution_px, classes=classes)
+
+
+def _from_path(text: str) -> Architecture:
+    path = Path(text)
+    if path.is_dir():
+        run = Run.read(path)
+        for file in (run.network, run.seed):
+            if file.exists():
+                return codec.load(file)
+        raise UsageError(f"the run {text} has no network yet; the same command goes on with it")
+    if path.suffix == ".json" or path.is_file():
+        return codec.load(path)
+    known = ", ".join(presets.PRESETS)
+    raise UsageError(f"{text!r} is no network: give a JSON file, a run's folder or one of: {known}")
+
+
+def load_trained(
+    text: str, file: Path | None, arch: Architecture, *, seed: int, with_images: bool = False
+) -> "Trained":
+    """``arch`` with its weights (as ``load_weights``) and what the run says about it, if any.
+
+    Args:
+        with_images: also take some of the run's training images along, for 8-bit ranges.
+    """
+    from bneck.results.exports import Trained
+
+    state = load_weights(text, file, arch, seed=seed)
+    if not (Path(text) / PLAN).is_file() or file is not None:
+        return Trained(arch, state)
+    run = Run.read(Path(text))
+    about = notes.notes(run)
+    if run.onnx.exists():  # earlier versions noted the normalisation nowhere else
+        from bneck.results.exports import onnx_file
+
+        about = onnx_file.notes(onnx_file.read(run.onnx)) | about
+    if arch != codec.load(run.network):
+        about = {name: note for name, note in about.items() if name not in notes.measured(0.0, 0.0)}
+    images = None
+    if with_images:
+        from bneck.proxies import data
+
+        whole = data.load(str(run.plan["data"]), resolution_px=arch.resolution_px, seed=seed)
+        part = whole.subset(seed=seed, train=RANGE_IMAGES)
+        images = part.normalise(part.train_images).contiguous()
+    return Trained(arch, state, about, images)
+
+
+def load_weights(text: str, file: Path | None, arch: Architecture, *, seed: int) -> "State":
+    """The weights of ``arch``: from ``file``, else from the run that ``text`` names, else random.
+
+    Raises:
+        UsageError: the file's first tensor that does not fit.
+    """
+    from bneck.space import torch_model, torchvision_weights, weights
+
+    of_run = Run(Path(text), {}).weights
+    if file is None and of_run.is_file():
+        file = of_run
+    if file is None:
+        return torch_model.build(arch, seed=seed).state_dict()
+    if file.suffix == ".safetensors":
+        return weights.load(file, arch)
+    return torchvision_weights.load(file, arch)

@@ -1,0 +1,144 @@
+"""The report of a run, read from its folder alone; the run may be going on meanwhile."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bneck import __version__
+from bneck.errors import UsageError
+from bneck.files import read_json, write_whole
+from bneck.latency import model as latency_model
+from bneck.results import card, codec, pictures, report
+from bneck.results.record import Baseline, Outcome, Record, Step
+from bneck.results.run import Run
+from bneck.results.table import rows, times
+from bneck.search.plan import SIGNAL_VAL, SMALL_SET, Plan
+from bneck.search.study import read_records
+from bneck.search.winners import Winners
+from bneck.space import codec as networks
+from bneck.space import spaces
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+HELD_OUT = 5
+"""The search's validation images are a fifth of the training images (``ImageSet.for_search``)."""
+
+
+def write_report(run: Run) -> Path:
+    """Write ``report.html``, and the model card of a finished run; return the report's path."""
+    data = report_data(run)
+    write_whole(run.report, report.build(data))
+    if data.outcome is not None:
+        write_whole(run.card, card.build(data, read_json(run.images)))
+    return run.report
+
+
+def write_pictures(run: Run) -> list[Path]:
+    """Write what the report draws as PNG and SVG into ``pictures``; return the files."""
+    data = report_data(run)
+    drawn: dict[str, Figure] = {}
+    if data.outcome is not None:
+        drawn["outcome"] = pictures.outcome(data.outcome, data.baselines)
+        if data.breakdown:
+            drawn["blocks"] = pictures.blocks(times(rows(data.outcome.arch), data.breakdown))
+    if any(record.accuracy is not None for record in data.records):
+        drawn["search"] = pictures.search(data.records, target_ms=data.target_ms)
+    if any(step.accuracy is not None for step in data.steps):
+        drawn["netadapt"] = pictures.path(data.steps, target_ms=data.target_ms)
+    files = []
+    for name, figure in drawn.items():
+        for suffix in (".png", ".svg"):
+            files.append(run.folder / "pictures" / f"{name}{suffix}")
+            pictures.save(figure, files[-1])
+    return files
+
+
+def report_data(run: Run) -> report.ReportData:
+    """All that the run has come to so far.
+
+    Raises:
+        UsageError: files that this version cannot read; names the version that wrote them.
+    """
+    with explained(run):
+        return _report_data(run)
+
+
+@contextmanager
+def explained(run: Run) -> Iterator[None]:
+    """Where a run of another version cannot be read, say which version made it."""
+    try:
+        yield
+    except UsageError as error:
+        if (version := made_by(run)) == __version__:
+            raise
+        raise UsageError(
+            f"{run.folder} was made by bneck {version} and this is {__version__}, which reads it "
+            f"otherwise: {error}; use bneck {version} for this run, or begin a new one"
+        ) from None
+
+
+def made_by(run: Run) -> str:
+    """The version of bneck that last worked on the run."""
+    sittings = run.sittings
+    return sittings[-1].versions.get("bneck", "unknown") if sittings else "unknown"
+
+
+def read_trials(run: Run) -> list[Record]:
+    """The networks that the search has evaluated so far."""
+    if not run.journal.exists() or not run.latency.exists():
+        return []
+    plan, size = Plan.from_dict(dict(run.plan)), read_json(run.images)
+    space = spaces.build(
+        plan.space or "", resolution_px=size["resolution_px"], classes=len(size["class_names"])
+    )
+    return read_records(run.journal, space)
+
+
+def _report_data(run: Run) -> report.ReportData:
+    plan = Plan.from_dict(dict(run.plan))
+    outcome = codec.read(run.result, Outcome) if run.result.exists() else None
+    model = latency_model.load(run.latency) if run.latency.exists() else None
+    target_ms = read_json(run.target)["target_ms"] if run.target.exists() else None
+    return report.ReportData(
+        name=run.folder.resolve().name,
+        state=run.state,
+        plan=run.plan,
+        sittings=run.sittings,
+        records=tuple(read_trials(run)),
+        steps=codec.read_lines(run.steps, Step),
+        seed=networks.load(run.seed) if run.seed.exists() else None,
+        outcome=outcome,
+        baselines=codec.read_lines(run.baselines, Baseline),
+        breakdown=model.breakdown(outcome.arch) if model and outcome else None,
+        calibration=asdict(model.report) if model else None,
+        judged=model.judged if model else (),
+        latency_error=model.error if model else None,
+        counted_on=_counted_on(run),
+        class_names=tuple(read_json(run.images)["class_names"]) if run.images.exists() else (),
+        target_ms=target_ms,
+        ceiling_ms=target_ms * plan.seed_factor if target_ms else None,
+        tangents=_tangents(run),
+    )
+
+
+def _tangents(run: Run) -> tuple[tuple[float, float, float], ...]:
+    """(target in ms, accuracy of the foretold front there, w) where w was derived from labels."""
+    winners = codec.read(run.winners, Winners).networks if run.winners.exists() else ()
+    return tuple(
+        (one.target_ms, one.front_accuracy, one.weight)
+        for one in winners
+        if one.front_accuracy is not None and one.weight is not None
+    )
+
+
+def _counted_on(run: Run) -> int | None:
+    """Images that the search counts accuracy on; earlier versions did not note how many."""
+    known = read_json(run.images) if run.images.exists() else {}
+    if "training" not in known:
+        return None
+    training = int(known["training"])
+    held_out = -(-training // HELD_OUT)
+    return held_out if training < SMALL_SET else min(held_out, SIGNAL_VAL)

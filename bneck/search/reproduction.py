@@ -1,0 +1,256 @@
+"""MobileNetV3-Small's derivation as a recorded plan of stages, each leaving files, each resumable.
+
+Howard et al. 2019, sections 4.1 and 4.2. The paper's seed is not published, so what is repeated is
+the procedure; everything compared is trained by one recipe and measured in one sitting.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from bneck.errors import UsageError
+from bneck.progress import Progress
+from bneck.results import codec
+from bneck.results import likeness as comparing
+from bneck.results.record import Step
+from bneck.results.run import Run
+from bneck.search.derive import Derivation
+from bneck.search.executors import Executor
+from bneck.search.final import Training, train_from_scratch
+from bneck.search.plan import Plan
+from bneck.search.proposals import GRID, Proposer
+from bneck.search.scaled import widest_under
+from bneck.search.setting import Setting
+from bneck.search.shrinking import Shrunk
+from bneck.space import codec as networks
+from bneck.space import presets
+from bneck.space.architecture import Architecture
+
+PUBLISHED, LARGER = "mobilenet_v3_small", "mobilenet_v3_large"
+PAPERS_WEIGHT = -0.15
+
+
+@dataclass(frozen=True, slots=True)
+class ReproductionPlan:
+    """What a reproduction was asked for; written to ``plan.toml``.
+
+    Attributes:
+        factors: latencies to derive for, as shares of MobileNetV3-Small's, with commas between.
+        repeated: those of them that are trained with ``seeds`` seeds; the others with one.
+    """
+
+    data: str
+    space: str = "v3-small"
+    seed: int = 0
+    resolution: int | None = None
+    runtime: str = "onnxruntime"
+    threads: int = 1
+    calibration_minutes: float = 10.0
+    factors: str = "1.5,1.0,0.8,0.6"
+    repeated: str = "1.0,0.6"
+    seeds: int = 3
+    evaluations: int = 60
+    sampler: str = "surrogate"
+    delta: float = 0.04
+    search_steps: int | None = None
+    fine_tune_steps: int | None = None
+    epochs: float | None = None
+    random_networks: int = 1000
+
+    def __post_init__(self) -> None:
+        once = set(_numbers("factors", self.factors))
+        for factor in _numbers("repeated", self.repeated):
+            if factor not in once:
+                raise UsageError(f"repeated names {factor:g}, which is none of {self.factors}")
+        if self.seeds < 1:
+            raise UsageError(f"seeds must be at least 1, got {self.seeds}")
+
+    def as_dict(self) -> dict[str, Any]:
+        """What is asked, without what is left to the data."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    def part(self, **more: Any) -> Plan:
+        """The plan of one stage: what the two kinds of plan share, and ``more``."""
+        shared = {item.name for item in fields(self)} & set(Plan.names())
+        return Plan(**{name: getattr(self, name) for name in shared} | more)
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A network of the comparison, and its latency as measured in the one sitting."""
+
+    name: str
+    kind: str
+    factor: float
+    arch: Architecture
+    measured_ms: float
+    measured_std_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Walked:
+    """One step of NetAdapt's path: predicted and measured."""
+
+    step: int
+    predicted_ms: float
+    measured_ms: float
+
+
+class Reproduction:
+    """The stages in order; ``run`` does one of them."""
+
+    def __init__(
+        self, run: Run, plan: ReproductionPlan, executor: Executor, progress: Progress
+    ) -> None:
+        self.run, self.plan = run, plan
+        self._executor, self._progress = executor, progress
+        self.setting = Setting(run, plan.part(target=f"1.0x:{PUBLISHED}"), progress)
+        self.factors = _numbers("factors", plan.factors)
+        self.repeated = _numbers("repeated", plan.repeated)
+        self.stages: Mapping[str, Callable[[], None]] = {
+            "calibrate": self._calibrate,
+            "search-paper": lambda: self._search("search-paper", PAPERS_WEIGHT),
+            "search-derived": lambda: self._search("search-derived", None),
+            "netadapt": self._netadapt,
+            "measure": self._measure,
+            **{f"train-{factor:g}": self._trainer(factor) for factor in self.factors},
+            "likeness": self._likeness,
+        }
+
+    def derived(self) -> dict[float, Shrunk]:
+        """What NetAdapt came to, by factor."""
+        found = codec.read_lines(self._part("netadapt").shrunk, Shrunk)
+        return dict(zip(sorted(self.factors, reverse=True), found, strict=False))
+
+    def steps(self) -> tuple[Step, ...]:
+        """NetAdapt's path."""
+        return codec.read_lines(self._part("netadapt").steps, Step)
+
+    def compared(self) -> tuple[Compared, ...]:
+        """All that is trained, as measured; () before that stage."""
+        return codec.read_lines(self.run.folder / "compared.jsonl", Compared)
+
+    def walked(self) -> tuple[Walked, ...]:
+        """NetAdapt's path, measured; () before that stage."""
+        return codec.read_lines(self.run.folder / "path.jsonl", Walked)
+
+    def trainings(self, one: Compared) -> Iterator[Training]:
+        """The trainings of a network that are done."""
+        for seed in range(self.plan.seeds):
+            file = self.run.checkpoints / f"{one.name}-seed{seed}.json"
+            if file.exists():
+                yield codec.read(file, Training)
+
+    def _calibrate(self) -> None:
+        self.setting.device  # noqa: B018  # calibrates, and keeps the model
+
+    def _search(self, name: str, weight: float | None) -> None:
+        """A seed for the largest factor, from which NetAdapt walks down through all."""
+        target = f"{max(self.factors):g}x:{PUBLISHED}"
+        with self._derivation(name, target=target, weight=weight) as derivation:
+            derivation.seed()
+
+    def _netadapt(self) -> None:
+        seed = self._needed(self._part("search-paper").seed, "search-paper")
+        targets = ",".join(f"{factor:g}x:{PUBLISHED}" for factor in self.factors)
+        with self._derivation("netadapt", targets=targets, start=str(seed)) as derivation:
+            derivation.shrinking().networks()
+
+    def _measure(self) -> None:
+        """Everything to be compared, in one sitting: what is derived and what stands beside it."""
+        if self.compared():
+            return
+        self._needed(self._part("netadapt").network, "netadapt")
+        device, found, walked = self.setting.device, [], []
+        for name, kind, factor, arch in self._networks():
+            measured = device.measure(arch)
+            found.append(Compared(name, kind, factor, arch, measured.ms, measured.std_ms))
+        for step in self.steps():
+            walked.append(Walked(step.number, step.latency_ms, device.measure(step.arch).ms))
+        for record in walked:
+            codec.append(self.run.folder / "path.jsonl", record)
+        for one in found:
+            codec.append(self.run.folder / "compared.jsonl", one)
+
+    def _networks(self) -> Iterator[tuple[str, str, float, Architecture]]:
+        size, device = self.setting.size, self.setting.device
+        published = presets.build(PUBLISHED).at(**size)
+        published_ms = device.measure(published).ms
+        yield PUBLISHED, "published", 1.0, published
+        grid = max(GRID, device.model.channel_grid)
+        if (wider := Proposer(device.model, grid).widened(published)) is not None:
+            yield f"{PUBLISHED}-free-channels", "free channels", 1.0, wider[1]
+        for factor, shrunk in self.derived().items():
+            yield f"derived-{factor:g}x", "derived", factor, shrunk.arch
+            if factor != 1:
+                preset = PUBLISHED if factor < 1 else LARGER
+                width, arch = widest_under(preset, factor * published_ms, device, **size)
+                yield f"{preset}-{width:g}", "width multiplier", factor, arch
+
+    def _trainer(self, factor: float) -> Callable[[], None]:
+        def train() -> None:
+            self._needed(self.run.folder / "compared.jsonl", "measure")
+            seeds = self.plan.seeds if factor in self.repeated else 1
+            for one in self.compared():
+                for seed in range(seeds if one.factor == factor else 0):
+                    train_from_scratch(
+                        one.arch,
+                        self.setting.images,
+                        self.setting.budget.final,
+                        name=f"{one.name}-seed{seed}",
+                        folder=self.run.checkpoints,
+                        seed=self.plan.seed + seed,
+                        progress=self._progress,
+                    )
+
+        return train
+
+    def _likeness(self) -> None:
+        """Of both seeds and of every derived network, on this device's model."""
+        model, space = self.setting.device.model, self.setting.space
+        found = {f"derived-{factor:g}x": one.arch for factor, one in self.derived().items()}
+        for name in ("search-paper", "search-derived"):
+            if (file := self._part(name).seed).exists():
+                found[name] = networks.load(file)
+        published = presets.build(PUBLISHED).at(**self.setting.size)
+        for name, arch in found.items():
+            file = self.run.folder / "likeness" / f"{name}.json"
+            if not file.exists():
+                goal_ms = model.predict(arch).ms
+                others = comparing.as_fast(
+                    space,
+                    lambda other: model.predict(other).ms,
+                    goal_ms,
+                    count=self.plan.random_networks,
+                    seed=self.plan.seed,
+                )
+                codec.write(file, comparing.likeness(arch, published, PUBLISHED, others, goal_ms))
+
+    @contextmanager
+    def _derivation(self, name: str, **more: Any) -> Iterator[Derivation]:
+        """A run of its own in a folder of this one, on the device calibrated here."""
+        latency = self._needed(self.run.latency, "calibrate")
+        plan = self.plan.part(latency=str(latency), **more)
+        folder = self._part(name).folder
+        with Run.open(folder, plan.as_dict(), command=f"stage {name}") as run:
+            yield Derivation(Setting(run, plan, self._progress), self._executor)
+
+    def _part(self, name: str) -> Run:
+        return Run(self.run.folder / name, {})
+
+    def _needed(self, file: Path, stage: str) -> Path:
+        if not file.exists():
+            raise UsageError(f"this stage builds on {stage}, which is not done: --stage {stage}")
+        return file
+
+
+def _numbers(name: str, text: str) -> tuple[float, ...]:
+    try:
+        found = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        found = ()
+    if not found or not all(0 < number <= 10 for number in found):
+        raise UsageError(f"{name} must be numbers above 0 like 1.0,0.6, got {text!r}")
+    return found

@@ -1,0 +1,78 @@
+"""What our samplers share: a whole network proposed at once from the study's trials.
+
+Optuna asks for one choice after the other; a proposer decides on all of them at the first question.
+It hangs on nothing but the trials, so an interrupted study goes on as if it had not been.
+"""
+
+import random
+from abc import ABC, abstractmethod
+from typing import Any
+
+from optuna import Study
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial
+
+from bneck.search.samplers.goal import Goal
+from bneck.search.samplers.past import Past, decoded, past_of
+from bneck.space.choices import Space, Value, Values
+
+TRIES = 100
+
+
+class Proposer(BaseSampler, ABC):
+    """An Optuna sampler that proposes whole networks of a space."""
+
+    def __init__(self, space: Space, goal: Goal, seed: int) -> None:
+        self.space = space
+        self.goal = goal
+        self.random = random.Random(seed)
+        self._proposed: Values | None = None
+
+    @abstractmethod
+    def propose(self, past: Past) -> Values:
+        """The next network; it should be new and under the ceiling, the search mends it if not."""
+
+    def fresh(self, past: Past) -> Values:
+        """A random network that is new and under the ceiling, or else the fastest of many."""
+        tried: list[tuple[float, int, Values]] = []
+        for _ in range(TRIES):
+            values = self.space.sample(self.random.getrandbits(32))
+            arch = decoded(self.space.build, values)
+            if past.new(arch):
+                bound_ms = self.goal.bound_ms(arch)
+                if bound_ms <= self.goal.ceiling_ms:
+                    return values
+                tried.append((bound_ms, len(tried), values))
+        return min(tried)[2] if tried else values
+
+    def mutated(self, values: Values, steps: int) -> Values:
+        """So many single changes, one after the other."""
+        for _ in range(steps):
+            values = self.space.mutate(values, self.random.getrandbits(32))
+        return values
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """Empty: every choice comes through ``sample_independent``."""
+        return {}
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Nothing, see ``infer_relative_search_space``."""
+        return {}
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Value:
+        """The proposed network's value of one choice."""
+        if self._proposed is None:
+            past = past_of(study, self.space, self.goal.reward, trial.number)
+            self._proposed = self.propose(past)
+        return self._proposed[param_name]

@@ -1,0 +1,71 @@
+"""The default sampler: learn accuracy from the labels so far, and try what could be best.
+
+Each candidate is credited with the accuracy that the surrogate holds possible (an upper confidence
+bound, Srinivas et al. 2010): a quantile passes through any reward that rises with accuracy, so the
+exact latency, the ceiling and a reward that changed since are all taken into account without being
+learnt. Networks in evaluation count as labelled with their expected accuracy (GP-BUCB, Desautels et
+al. 2014), so that the networks of a batch differ.
+"""
+
+from heapq import nlargest
+from itertools import cycle, islice
+
+from bneck.search.samplers.learnt import START, Learnt
+from bneck.search.samplers.past import Label, Past, decoded
+from bneck.search.samplers.proposer import Proposer
+from bneck.space.architecture import Architecture
+from bneck.space.choices import Values
+
+OPTIMISM = 1.0
+"""Standard deviations above the mean that a candidate is credited with."""
+
+PARENTS, NEAR, LEAPS, RANDOM = 5, 30, 15, 5
+ROUNDS, BEAM, GROWN = 3, 4, 24
+
+
+class SurrogateSampler(Proposer):
+    """Upper confidence bound of the reward, over what grows from the best networks and from chance.
+
+    The first candidates are neighbours of the best networks, leaps of several changes and random
+    networks; then, as in a beam search, the neighbours of the most promising candidates.
+    """
+
+    def propose(self, past: Past) -> Values:
+        """The candidate of largest optimistic reward."""
+        if len(past.labels) < START:
+            return self.fresh(past)
+        model = Learnt(past.labels, past.pending)
+        parents = [label.values for label in self._best(past)]
+        proposed = self._changed(parents, NEAR, steps=1) + self._changed(parents, LEAPS, steps=3)
+        proposed += [self.space.sample(self.random.getrandbits(32)) for _ in range(RANDOM)]
+        scored = self._scored(proposed, past, model)
+        for _ in range(ROUNDS):
+            beam = nlargest(BEAM, scored.values(), key=lambda candidate: candidate[0])
+            grown = self._changed([values for _, values in beam], GROWN, steps=1)
+            scored |= self._scored(grown, past, model)
+        if not scored:
+            return self.fresh(past)
+        return max(scored.values(), key=lambda candidate: candidate[0])[1]
+
+    def _best(self, past: Past) -> list[Label]:
+        """The best networks from floor to ceiling; other aims of the search had others."""
+        low_ms, high_ms = self.goal.floor_ms, self.goal.ceiling_ms
+        inside = (label for label in past.labels if low_ms <= label.latency_ms <= high_ms)
+        return nlargest(PARENTS, inside, key=lambda label: label.reward)
+
+    def _changed(self, parents: list[Values], count: int, *, steps: int) -> list[Values]:
+        """The parents in turn, each changed at up to so many places."""
+        turns = islice(cycle(parents), count)
+        return [self.mutated(parent, self.random.randint(1, steps)) for parent in turns]
+
+    def _scored(
+        self, proposed: list[Values], past: Past, model: Learnt
+    ) -> dict[Architecture, tuple[float, Values]]:
+        """The optimistic reward of every new network under the ceiling."""
+        named = {decoded(self.space.build, values): values for values in proposed}
+        new = [arch for arch in named if past.new(arch) and self.goal.allows(arch)]
+        accuracies = model.accuracies(new, OPTIMISM)
+        return {
+            arch: (self.goal.reward(accuracy, self.goal.latency_ms(arch)), named[arch])
+            for arch, accuracy in zip(new, accuracies, strict=True)
+        }

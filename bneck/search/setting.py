@@ -1,0 +1,153 @@
+"""What a run is about: its images, space, device and target, each made once and kept."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from bneck.errors import UsageError
+from bneck.files import read_json, write_json
+from bneck.progress import Progress
+from bneck.proxies import data
+from bneck.proxies.image_set import ImageSet
+from bneck.results.run import Run
+from bneck.search import table_data, target
+from bneck.search.evaluate import Evaluate
+from bneck.search.networks import load_network
+from bneck.search.plan import Budget, Plan, budget
+from bneck.search.table_data import TableData
+from bneck.search.target_device import TargetDevice, target_device
+from bneck.space import spaces
+from bneck.space.architecture import Architecture
+from bneck.space.choices import Space
+
+SHORT_TRAINING = "short-training"
+
+
+class Setting:
+    """A plan met with the images and the machine at hand; what must not change is in the run."""
+
+    def __init__(self, run: Run, plan: Plan, progress: Progress) -> None:
+        self.run = run
+        self.plan = plan
+        self.progress = progress
+
+    @cached_property
+    def images(self) -> ImageSet:
+        """The images at the resolution that latency is measured at.
+
+        Raises:
+            UsageError: they are no longer the images that the run began with.
+        """
+        plan = self.plan
+        images = data.load(
+            plan.data, resolution_px=plan.resolution, seed=plan.seed, progress=self.progress
+        )
+        self._note(
+            {
+                "name": images.name,
+                "fingerprint": images.fingerprint,
+                "resolution_px": images.resolution_px,
+                "class_names": list(images.class_names),
+                "mean": list(images.mean),
+                "std": list(images.std),
+                "training": len(images.train_labels),
+                "validation": len(images.val_labels),
+            }
+        )
+        return images
+
+    @cached_property
+    def table(self) -> TableData | None:
+        """The table that stands in place of images, if the plan's data is one."""
+        plan = self.plan
+        found = table_data.of(plan.data, plan.space, plan.resolution)
+        if found is not None:
+            self._note(found.describe())
+        return found
+
+    def _note(self, described: dict[str, Any]) -> None:
+        """Keep what the data is, or raise UsageError where it is no longer what it was."""
+        if not self.run.images.exists():
+            write_json(self.run.images, described)
+        # Earlier versions noted less.
+        elif (before := read_json(self.run.images)) != {n: described.get(n) for n in before}:
+            raise UsageError(
+                f"{self.plan.data} is no longer what this run began with: fingerprint "
+                f"{before['fingerprint']} then, {described['fingerprint']} now; use another --out"
+            )
+
+    @cached_property
+    def space(self) -> Space:
+        """The space at the images' resolution and class count."""
+        return spaces.build(self.plan.space or "", **self.size)
+
+    @cached_property
+    def budget(self) -> Budget:
+        """How long networks train."""
+        return budget(self.plan, self.images)
+
+    @cached_property
+    def accuracy(self) -> Callable[[Architecture], float]:
+        """What the search asks for a network's accuracy: the table, or a proxy on the images."""
+        if self.table is not None:
+            self.progress("table", 1, 1, self.table.statement())
+            return self.table
+        word = self.plan.accuracy or SHORT_TRAINING
+        return Evaluate(self.budget.signals, word, self.budget.search, self.plan.seed)
+
+    @cached_property
+    def device(self) -> TargetDevice:
+        """The machine that latency is meant for, calibrated on the plan's space."""
+        plan = self.plan
+        with self.timed("calibration"):
+            return target_device(
+                self.run.latency,
+                self.space,
+                runtime=plan.runtime,
+                threads=plan.threads,
+                calibrated=Path(plan.latency) if plan.latency else None,
+                minutes=plan.calibration_minutes,
+                seed=plan.seed,
+                progress=self.progress,
+            )
+
+    @cached_property
+    def targets_ms(self) -> tuple[float, ...]:
+        """The plan's targets; relative ones are measured once and kept."""
+        if not self.run.target.exists():
+            found = [target.resolve(text, self._measured_ms) for text in self.plan.aimed_at]
+            write_json(self.run.target, {"target_ms": found[0], "targets_ms": found})
+        kept = read_json(self.run.target)
+        return tuple(kept.get("targets_ms", [kept["target_ms"]]))
+
+    @property
+    def target_ms(self) -> float:
+        """The plan's target, the first of several."""
+        return self.targets_ms[0]
+
+    def _measured_ms(self, network: str) -> float:
+        _, arch = load_network(network, **self.size)
+        return self.device.measure(arch).ms
+
+    @property
+    def size(self) -> dict[str, int]:
+        """Input side and class count, as networks and spaces take them."""
+        if self.table is None:
+            return {"resolution_px": self.images.resolution_px, "classes": self.images.classes}
+        described = read_json(self.run.images)
+        side_px, classes = described["resolution_px"], len(described["class_names"])
+        return {"resolution_px": side_px, "classes": classes}
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add this sitting's time to the stage's, also when it ends early."""
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            spent = read_json(self.run.seconds) if self.run.seconds.exists() else {}
+            spent[stage] = spent.get(stage, 0.0) + time.monotonic() - begun
+            write_json(self.run.seconds, spent)

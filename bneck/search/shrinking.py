@@ -1,0 +1,201 @@
+"""The NetAdapt stage of a run: from its seed to a network measured at or under each target."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from bneck.errors import BneckError
+from bneck.files import write_json
+from bneck.proxies.recipe import Recipe
+from bneck.results import codec
+from bneck.results.record import Step
+from bneck.search.evaluate import for_signals
+from bneck.search.executors import Executor
+from bneck.search.final import Training, keep_trained, train_from_scratch
+from bneck.search.netadapt import NetAdapt
+from bneck.search.proposals import FREE_CHANNELS, GRID
+from bneck.search.setting import Setting
+from bneck.search.trained import starting_weights
+from bneck.space import codec as networks
+from bneck.space import weights
+from bneck.space.architecture import Architecture
+
+TIGHTENINGS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Shrunk:
+    """The network that NetAdapt found for one target.
+
+    ``accuracy`` stands after the short fine-tuning of the step that made it, or after the finish
+    where one was asked for; ``met`` where the seed was at the target already.
+    """
+
+    target_ms: float
+    arch: Architecture
+    step: int
+    predicted_ms: float
+    measured_ms: float
+    measured_std_ms: float
+    accuracy: float | None
+    accuracy_stderr: float | None
+    met: bool
+
+
+class Shrinking:
+    """One pass of NetAdapt through all targets of a plan; every network on the way is kept."""
+
+    def __init__(self, setting: Setting, executor: Executor, seed: Architecture) -> None:
+        self.setting = setting
+        self.run = setting.run
+        self.plan = setting.plan
+        self._executor = executor
+        self._seed = seed
+        self._start = self._given()
+
+    def networks(self) -> tuple[Shrunk, ...]:
+        """What came out for each target, the slowest target first; the last is the run's network.
+
+        The model's error on the networks near a target is measured and taken out of the goal, and
+        NetAdapt goes on from its last step.
+        """
+        done = codec.read_lines(self.run.shrunk, Shrunk)
+        waiting = sorted(self.setting.targets_ms, reverse=True)[len(done) :]
+        if waiting:
+            with self.setting.timed("NetAdapt"):
+                for target_ms in waiting:
+                    codec.append(self.run.shrunk, self._to_target(target_ms))
+        return codec.read_lines(self.run.shrunk, Shrunk)
+
+    def steps(self) -> tuple[Step, ...]:
+        """All networks on the way, the seed first."""
+        return self._netadapt.done()
+
+    def _to_target(self, target_ms: float) -> Shrunk:
+        netadapt = self._netadapt
+        now_ms = self._measured_ms(now := netadapt.done()[-1])
+        if now_ms <= target_ms:
+            return self._kept(target_ms, self._widened(now, target_ms))
+        if now.move.startswith(FREE_CHANNELS):  # found not to be free before an interruption
+            before = netadapt.done()[-2]
+            if self._measured_ms(before) <= target_ms:
+                return self._kept(target_ms, before)
+        goal_ms = target_ms
+        for _ in range(TIGHTENINGS):
+            step = netadapt.shrink(goal_ms, self._executor, self.setting.progress)[-1]
+            measured_ms = self._measured_ms(step)
+            if measured_ms <= target_ms:
+                return self._kept(target_ms, self._widened(step, target_ms))
+            goal_ms = min(goal_ms, step.latency_ms) * target_ms / measured_ms
+        raise BneckError(
+            f"the network measures {measured_ms:.3g} ms, above the target of {target_ms:.3g} ms, "
+            f"although {step.latency_ms:.3g} ms are predicted: calibrate again on a quieter machine"
+        )
+
+    def _measured_ms(self, step: Step) -> float:
+        return self.setting.device.measure(step.arch).ms
+
+    def _widened(self, step: Step, target_ms: float) -> Step:
+        """The step with its free channels, unless it is the seed or they measure as not free."""
+        if step.number == 0:
+            return step
+        wider = self._netadapt.widen_for_free(self._executor, self.setting.progress)
+        if wider is None or self._measured_ms(wider) > target_ms:
+            return step
+        return wider
+
+    def _kept(self, target_ms: float, step: Step) -> Shrunk:
+        """The step's network and weights, finished as asked, in the files of its target."""
+        arch = step.arch
+        state = weights.load(self._netadapt.weights(step.number), arch)
+        accuracy, stderr = step.accuracy, step.accuracy_stderr
+        if self.plan.finish is not None:
+            trained, state = self._finished(target_ms, arch, state)
+            accuracy, stderr = trained.accuracy, trained.stderr
+        several = len(self.setting.targets_ms) > 1
+        files = {self.run.network: self.run.weights}
+        if several:
+            file = self.run.of_target(target_ms)
+            files[file] = file.with_suffix(".safetensors")
+        for network, tensors in files.items():
+            write_json(network, networks.to_json(arch))
+            weights.save(tensors, state)
+        measured = self.setting.device.measure(arch)
+        predicted_ms = self.setting.device.model.predict(arch).ms
+        return Shrunk(
+            target_ms=target_ms,
+            arch=arch,
+            step=step.number,
+            predicted_ms=predicted_ms,
+            measured_ms=measured.ms,
+            measured_std_ms=measured.std_ms,
+            accuracy=accuracy,
+            accuracy_stderr=stderr,
+            met=step.number == 0,
+        )
+
+    def _given(self) -> tuple[weights.State, bool] | None:
+        """The plan's weights, read before anything is timed, and whether they fit as they are."""
+        plan = self.plan
+        if plan.weights is None or self.run.steps.exists():
+            return None
+        new_classes = bool(plan.new_classes)
+        return starting_weights(
+            Path(plan.weights), self._seed, new_classes=new_classes, seed=plan.seed
+        )
+
+    def _finished(
+        self, target_ms: float, arch: Architecture, state: weights.State
+    ) -> tuple[Training, weights.State]:
+        return train_from_scratch(
+            arch,
+            self.setting.images,
+            self.setting.budget.final,
+            name=f"finished-{target_ms:.4g}ms",
+            folder=self.run.checkpoints,
+            seed=self.plan.seed,
+            progress=self.setting.progress,
+            start=state if self.plan.finish == "fine-tune" else None,
+        )
+
+    @cached_property
+    def _netadapt(self) -> NetAdapt:
+        """NetAdapt with its step 0 in place: the seed with its weights."""
+        model, seed = self.setting.device.model, self._seed
+        netadapt = NetAdapt(
+            model=model,
+            images=self.setting.budget.signals,
+            recipe=self.setting.budget.fine_tune,
+            delta_ms=self.plan.delta * model.predict(seed).ms,
+            seed=self.plan.seed,
+            steps=self.run.steps,
+            folder=self.run.checkpoints / "netadapt",
+            grid=max(GRID, model.channel_grid),
+            importance=self.plan.importance,
+        )
+        if not self.run.steps.exists():
+            trained, state = self._trained_seed(self.setting.budget.search)
+            weights.save(netadapt.weights(0), state)
+            netadapt.begin(seed, trained.accuracy, trained.stderr)
+        return netadapt
+
+    def _trained_seed(self, recipe: Recipe) -> tuple[Training, weights.State]:
+        """The seed trained as the search trains, unless the plan brings its weights.
+
+        Where these know other classes, they are where that training begins.
+        """
+        plan, folder = self.plan, self.run.checkpoints
+        images = for_signals(self.setting.budget.signals)
+        start, same = self._start or (None, False)
+        if start is not None and same:
+            return keep_trained(self._seed, start, images, name="seed", folder=folder), start
+        return train_from_scratch(
+            self._seed,
+            images,
+            recipe,
+            name="seed",
+            folder=folder,
+            seed=plan.seed,
+            progress=self.setting.progress,
+            start=start,
+        )

@@ -1,0 +1,99 @@
+"""A table of accuracies in place of images: ``--data table:FILE`` trains nothing."""
+
+import hashlib
+import warnings
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from bneck.errors import UsageError
+from bneck.proxies import table
+from bneck.proxies.from_table import FromTable
+from bneck.space import spaces
+from bneck.space.architecture import Architecture
+
+PREFIX = "table:"
+
+
+@dataclass(frozen=True, slots=True)
+class TableData:
+    """What ``table:FILE`` means in a space; small, so that it travels to workers.
+
+    Called with a network it answers what the table holds, or what a regression on it says.
+
+    Attributes:
+        resolution_px: of networks in a CSV of choices; other forms bring their own.
+    """
+
+    path: Path
+    space: str
+    resolution_px: int | None = None
+
+    def load(self) -> None:
+        """Have the regression ready, before any answer is timed."""
+        _ = _source(self).surrogate
+
+    def __call__(self, arch: Architecture) -> float:
+        """Accuracy from 0 to 1."""
+        return _source(self)(arch)
+
+    def describe(self) -> dict[str, Any]:
+        """What a run notes of its data: as of images, with one name for each class."""
+        arch = next(iter(_source(self).table.accuracies))
+        return {
+            "name": f"{PREFIX}{self.path.name}",
+            "fingerprint": hashlib.sha256(self.path.read_bytes()).hexdigest()[:12],
+            "resolution_px": arch.resolution_px,
+            "class_names": [str(number) for number in range(arch.classes)],
+        }
+
+    def statement(self) -> str:
+        """How many networks the table holds, and how far its regression is to be trusted.
+
+        What its reader warns of, such as rows that disagree, comes after.
+        """
+        source = _source(self)
+        said = "".join(f"; {warning}" for warning in _opened(self)[1])
+        return (
+            f"{len(source.table.accuracies)} networks; rank correlation of the regression in "
+            f"band, cross-validated: {source.surrogate.cross_validated():.2f}{said}"
+        )
+
+
+def of(data: str, space: str | None, resolution_px: int | None) -> TableData | None:
+    """What a plan's data means, if it is a table.
+
+    Raises:
+        UsageError: the table cannot be read, is of another space or of another input side.
+    """
+    if not data.startswith(PREFIX):
+        return None
+    if space is None:
+        raise UsageError(f"{data} holds accuracies and no images, and this trains networks")
+    found = TableData(Path(data.removeprefix(PREFIX)).expanduser().absolute(), space, resolution_px)
+    of_table = _source(found).table
+    if of_table.space is not None and of_table.space.name != space:
+        raise UsageError(f"{data} holds networks of {of_table.space.name}, not of {space}")
+    sizes = {(arch.resolution_px, arch.classes) for arch in of_table.accuracies}
+    if len(sizes) > 1:
+        raise UsageError(f"{data} mixes networks of {len(sizes)} input sides or class counts")
+    (side, _) = sizes.pop()
+    if resolution_px not in (None, side):
+        raise UsageError(f"{data} holds networks for {side} px, not for {resolution_px}")
+    return found
+
+
+def _source(data: TableData) -> FromTable:
+    return _opened(data)[0]
+
+
+@lru_cache(maxsize=1)
+def _opened(data: TableData) -> tuple[FromTable, tuple[str, ...]]:
+    """The table, and what its reader warns of."""
+    size = {} if data.resolution_px is None else {"resolution_px": data.resolution_px}
+    choices = None if table.is_json_lines(data.path) else spaces.build(data.space, **size)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        source = FromTable(table.load(data.path, choices))
+    return source, tuple(str(warning.message) for warning in caught)

@@ -1,0 +1,92 @@
+"""A network as a value, and the one place where its shapes are walked."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Self
+
+from bneck.errors import UsageError
+from bneck.space.blocks import Block, PlainConv
+from bneck.space.checks import check_range, check_word
+from bneck.space.heads import Head
+from bneck.space.layers import NORMS, Layer
+
+IMAGE_CHANNELS = 3
+MAX_BLOCKS = 500
+
+
+class _Hashed:
+    """Room for a hash that is worked out once: searches ask for it thousands of times."""
+
+    __slots__ = ("_hash",)
+    _hash: int
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture(_Hashed):
+    """Everything that decides a network's shape; equal and hashed by content.
+
+    A stage is the run of blocks that share one output width, so its paths (``s2.b1.expand``) stay
+    put when another stage changes its depth, and narrowing a stage keeps its residuals intact.
+    """
+
+    stem: PlainConv
+    stages: tuple[tuple[Block, ...], ...]
+    head: Head
+    classes: int = 1000
+    resolution_px: int = 224
+    norm: str = "bn"
+
+    def __post_init__(self) -> None:
+        check_range("classes", self.classes, 2, 100_000)
+        check_range("resolution_px", self.resolution_px, 8, 2048)
+        check_word("norm", self.norm, [word for word in NORMS if word != "none"])
+        count = sum(len(stage) for stage in self.stages)
+        check_range("number of blocks", count, 1, MAX_BLOCKS)
+        for number, stage in enumerate(self.stages, start=1):
+            if len({block.out for block in stage}) != 1:
+                widths = [block.out for block in stage]
+                raise UsageError(f"stage s{number} must have one output width, got {widths}")
+
+    def __hash__(self) -> int:
+        try:
+            known: int = self._hash
+        except AttributeError:
+            known = hash((self.stem, self.stages, self.head, self.classes, self.resolution_px))
+            object.__setattr__(self, "_hash", known)
+        return known
+
+    def blocks(self) -> Iterator[tuple[str, Block]]:
+        """(path, block) in order, without stem and head: ("s1.b1", ...), ("s2.b1", ...), ..."""
+        for s, stage in enumerate(self.stages, start=1):
+            for b, block in enumerate(stage, start=1):
+                yield f"s{s}.b{b}", block
+
+    def layers(self) -> tuple[Layer, ...]:
+        """The network lowered to primitives, in the order they run, each with its input's shape."""
+        channels, px = IMAGE_CHANNELS, self.resolution_px
+        lowered: list[Layer] = []
+        for path, block in (("stem", self.stem), *self.blocks()):
+            lowered += _lower(block, path, channels, px, self.norm)
+            channels, px = block.out, (px - 1) // block.stride + 1
+        lowered += self.head.lower(channels, px, self.classes, self.norm)
+        return tuple(lowered)
+
+    def at(self, *, resolution_px: int | None = None, classes: int | None = None) -> Self:
+        """The same network for another input side or class count; None keeps what is."""
+        return replace(
+            self,
+            resolution_px=self.resolution_px if resolution_px is None else resolution_px,
+            classes=self.classes if classes is None else classes,
+        )
+
+
+@lru_cache(maxsize=65536)
+def _lower(block: Block, path: str, in_channels: int, in_px: int, norm: str) -> tuple[Layer, ...]:
+    return block.lower(path, in_channels, in_px, norm)
+
+
+def block_path(path: str) -> str:
+    """The block that a layer belongs to: "s2.b1.se.reduce" -> "s2.b1", "head.conv" -> "head"."""
+    parts = path.split(".")
+    return ".".join(parts[:2]) if parts[0] not in ("stem", "head") else parts[0]

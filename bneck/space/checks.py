@@ -1,0 +1,36 @@
+"""Checks that every value type of the space shares; each raises UsageError naming the bad value."""
+
+from collections.abc import Iterable
+
+from bneck.errors import UsageError, unknown
+
+MAX_CHANNELS = 16384
+
+
+def check_range(what: str, value: object, low: int, high: int) -> None:
+    """``value`` must be an int (no bool) from ``low`` to ``high``."""
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise UsageError(f"{what} must be a whole number from {low} to {high}, got {value!r}")
+
+
+def check_channels(what: str, value: object) -> None:
+    """``value`` must be a usable channel count."""
+    check_range(what, value, 1, MAX_CHANNELS)
+
+
+def check_kernel(value: object) -> None:
+    """Kernels are odd, so that padding by half of them keeps the centre."""
+    check_range("kernel", value, 1, 31)
+    if isinstance(value, int) and value % 2 == 0:
+        raise UsageError(f"kernel must be odd, got {value}")
+
+
+def check_stride(value: object) -> None:
+    """Strides are 1 or 2."""
+    check_range("stride", value, 1, 2)
+
+
+def check_word(what: str, value: object, known: Iterable[str]) -> None:
+    """``value`` must be one of ``known``."""
+    if value not in tuple(known):
+        raise unknown(what, value, known)

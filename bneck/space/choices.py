@@ -1,0 +1,148 @@
+"""A space of networks: named choices, and the function that turns values into an architecture."""
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import prod
+
+from bneck.errors import UsageError, unknown
+from bneck.space.architecture import Architecture
+
+Value = int | bool | str
+Values = dict[str, Value]
+"""One value for every choice that is live; choices that are not live are left out."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """Named choices around a skeleton.
+
+    Attributes:
+        choices: allowed values by name; a parent stands before its children.
+        parents: for a choice that is live only sometimes, its parent and the parent's values at
+            which it is ("s3.b4.kernel": ("s3.depth", (4,))).
+        build: decodes live values, already checked, into an architecture.
+    """
+
+    name: str
+    choices: Mapping[str, tuple[Value, ...]]
+    build: Callable[[Values], Architecture]
+    parents: Mapping[str, tuple[str, tuple[Value, ...]]] = field(default_factory=dict)
+
+    @cached_property
+    def size(self) -> int:
+        """How many different value sets there are."""
+        roots = [name for name in self.choices if name not in self.parents]
+        return prod(self._count(name) for name in roots)
+
+    def live(self, name: str, values: Mapping[str, Value]) -> bool:
+        """Whether the choice plays a part, given the values of those before it."""
+        if name not in self.parents:
+            return True
+        parent, at = self.parents[name]
+        return parent in values and values[parent] in at
+
+    def check(self, values: Mapping[str, Value]) -> Values:
+        """The live values in order.
+
+        Raises:
+            UsageError: a name is unknown, a live choice is missing or a value is not allowed.
+        """
+        for name in values:
+            if name not in self.choices:
+                raise unknown(f"choice of space {self.name}:", name, self.choices)
+        checked: Values = {}
+        for name, allowed in self.choices.items():
+            if not self.live(name, checked):
+                continue
+            if name not in values:
+                raise UsageError(f"space {self.name}: no value for the choice {name!r}")
+            value = values[name]
+            if value not in allowed or not _same(allowed[allowed.index(value)], value):
+                raise unknown(f"value of {name}:", value, allowed)
+            checked[name] = value
+        return checked
+
+    def decode(self, values: Mapping[str, Value]) -> Architecture:
+        """The network that the values name; those of choices that are not live are ignored."""
+        return self.build(self.check(values))
+
+    def all(self) -> Iterator[Values]:
+        """Every value set; ``size`` says how many there are."""
+        names = list(self.choices)
+
+        def extend(values: Values, at: int) -> Iterator[Values]:
+            if at == len(names):
+                yield dict(values)
+            elif not self.live(names[at], values):
+                yield from extend(values, at + 1)
+            else:
+                for value in self.choices[names[at]]:
+                    yield from extend({**values, names[at]: value}, at + 1)
+
+        return extend({}, 0)
+
+    def sample(self, seed: int) -> Values:
+        """Each live choice drawn uniformly."""
+        return self._fill({}, random.Random(seed))
+
+    def neighbours(self, values: Mapping[str, Value], *, of: str | None = None) -> Iterator[Values]:
+        """Every value set that differs in one choice; newly live choices take their first value.
+
+        Args:
+            of: the only choice to change, a live one; None changes each in turn.
+        """
+        current = self.check(values)
+        for name, here in current.items() if of is None else [(of, current[of])]:
+            for value in self.choices[name]:
+                if not _same(value, here):
+                    yield self.changed(current, name, value)
+
+    def changed(self, values: Mapping[str, Value], name: str, value: Value) -> Values:
+        """Live values with one choice changed; newly live choices take their first value."""
+        return self._fill({**values, name: value}, None)
+
+    def mutate(self, values: Mapping[str, Value], seed: int) -> Values:
+        """One live choice redrawn to another value; newly live choices are drawn as well."""
+        current = self.check(values)
+        draw = random.Random(seed)
+        names = [name for name in current if len(self.choices[name]) > 1]
+        if not names:
+            raise UsageError(f"space {self.name} holds a single network")
+        name = draw.choice(names)
+        others = [value for value in self.choices[name] if not _same(value, current[name])]
+        return self._fill({**current, name: draw.choice(others)}, draw)
+
+    def encode(self, values: Mapping[str, Value]) -> tuple[float, ...]:
+        """One number a choice: its value's place from 0 to 1, and -1 where it is not live."""
+        current = self.check(values)
+        return tuple(
+            _place(allowed, current[name]) if name in current else -1.0
+            for name, allowed in self.choices.items()
+        )
+
+    def _fill(self, values: Values, draw: random.Random | None) -> Values:
+        """Keep what is live, complete what is missing: drawn, or each choice's first value."""
+        filled: Values = {}
+        for name, allowed in self.choices.items():
+            if self.live(name, filled):
+                new = draw.choice(allowed) if draw and name not in values else allowed[0]
+                filled[name] = values.get(name, new)
+        return filled
+
+    def _count(self, name: str) -> int:
+        children = [child for child, (parent, _) in self.parents.items() if parent == name]
+        return sum(
+            prod(self._count(child) for child in children if value in self.parents[child][1])
+            for value in self.choices[name]
+        )
+
+
+def _same(a: Value, b: Value) -> bool:
+    """Equal and of one type, so that 1 is not taken for True."""
+    return type(a) is type(b) and a == b
+
+
+def _place(allowed: tuple[Value, ...], value: Value) -> float:
+    return allowed.index(value) / max(1, len(allowed) - 1)

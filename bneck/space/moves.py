@@ -1,0 +1,67 @@
+"""MobileNetV3's hand-made steps (sections 5.1 and 5.2) as moves that a search can measure.
+
+Rebuilt last stage, a stem of half the filters, h-swish from a depth on.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from bneck.space.architecture import Architecture
+from bneck.space.blocks import Identity
+from bneck.space.edits import narrow_stem
+from bneck.space.heads import ConvPoolLinear, ConvPoolLinearLinear
+
+Move = tuple[str, Architecture]
+"""What is done, in words, and the network that comes of it."""
+
+SMALLEST_STEM = 8
+HEAD_RATIO = 6
+"""V3's last convolution is six times as wide as what it reads (tables 1 and 2)."""
+
+
+def rebuilt_last_stages(arch: Architecture) -> Iterator[Move]:
+    """The wide 1x1 convolution moved behind the pool (section 5.1, figure 5).
+
+    What stood before it is a convolution to six times the last width; a last stage of one block of
+    stride 1, which only widened, goes.
+    """
+    if not isinstance(arch.head, ConvPoolLinear):
+        return
+    kept = arch.stages
+    for dropped in (1, 0):
+        if dropped and (len(kept) < 2 or len(kept[-1]) != 1 or kept[-1][0].stride != 1):
+            continue
+        stages = kept[:-1] if dropped else kept
+        head = ConvPoolLinearLinear(HEAD_RATIO * stages[-1][-1].out, arch.head.width, "hswish")
+        without = f", without s{len(kept)}" if dropped else ""
+        yield f"last stage rebuilt{without}", replace(arch, stages=stages, head=head)
+
+
+def halved_stems(arch: Architecture) -> Iterator[Move]:
+    """Half the stem's filters, with h-swish and with the activation it has (section 5.2)."""
+    width = arch.stem.out // 2
+    if width < SMALLEST_STEM:
+        return
+    for activation in dict.fromkeys(("hswish", arch.stem.activation)):
+        yield f"stem {arch.stem.out}->{width} {activation}", narrow_stem(arch, width, activation)
+
+
+def late_hswish(arch: Architecture) -> Iterator[Move]:
+    """ReLU before a stage and h-swish from it on, for every stage, the earliest first."""
+    for first in range(1, len(arch.stages) + 2):
+        stages = tuple(
+            tuple(
+                block
+                if isinstance(block, Identity)
+                else replace(block, activation="hswish" if number >= first else "relu")  # type: ignore[type-var]
+                for block in stage
+            )
+            for number, stage in enumerate(arch.stages, start=1)
+        )
+        if stages != arch.stages:
+            name = f"h-swish from s{first} on" if first <= len(arch.stages) else "no h-swish"
+            yield name, replace(arch, stages=stages)
+
+
+MOVES = (rebuilt_last_stages, halved_stems, late_hswish)
+"""Each yields its variants, the one that keeps most first."""

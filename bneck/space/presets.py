@@ -1,0 +1,233 @@
+"""The published networks, as tables that read like the papers'.
+
+Each is built at any width multiplier and input side; channels are rounded to multiples of 8, never
+below 90 %. Stages group rows of equal published width, so paths do not move with the multiplier.
+"""
+
+from collections.abc import Callable
+from itertools import groupby
+
+from bneck.errors import UsageError, unknown
+from bneck.space.architecture import Architecture
+from bneck.space.blocks import DepthwiseSeparable, InvertedResidual, PlainConv
+from bneck.space.checks import check_range
+from bneck.space.heads import ConvPoolLinear, ConvPoolLinearLinear, PoolLinear
+from bneck.space.layers import round_channels
+from bneck.space.mobilenet_v4 import mobilenet_v4_conv_small
+
+SE, NO = True, False
+RE, HS = "relu", "hswish"
+
+# arXiv 1704.04861, table 1: out, stride
+V1 = (
+    (64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1), (512, 1), (512, 1),
+    (512, 1), (512, 1), (1024, 2), (1024, 1),
+)  # fmt: skip
+
+# arXiv 1801.04381, table 2: expansion ratio, out, repeats, stride
+V2 = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
+
+# MnasNet (CVPR 2019), figure 7: kernel, stride, expansion ratio, out, repeats, SE
+MNASNET_A1 = (
+    (3, 1, 1, 16, 1, NO),
+    (3, 2, 6, 24, 2, NO),
+    (5, 2, 3, 40, 3, SE),
+    (3, 2, 6, 80, 4, NO),
+    (3, 1, 6, 112, 2, SE),
+    (5, 2, 6, 160, 3, SE),
+    (3, 1, 6, 320, 1, NO),
+)
+MNASNET_B1 = (
+    (3, 1, 1, 16, 1, NO),
+    (3, 2, 3, 24, 3, NO),
+    (5, 2, 3, 40, 3, NO),
+    (5, 2, 6, 80, 3, NO),
+    (3, 1, 6, 96, 2, NO),
+    (5, 2, 6, 192, 4, NO),
+    (3, 1, 6, 320, 1, NO),
+)
+MNASNET_SMALL = (
+    (3, 1, 1, 8, 1, NO),
+    (3, 2, 3, 16, 1, NO),
+    (3, 2, 6, 16, 2, NO),
+    (5, 2, 6, 32, 4, SE),
+    (3, 1, 6, 32, 3, SE),
+    (5, 2, 6, 88, 3, SE),
+    (3, 1, 6, 144, 1, NO),
+)
+
+# arXiv 1905.02244 v5, tables 1 and 2: kernel, expansion, out, SE, activation, stride
+V3_LARGE = (
+    (3, 16, 16, NO, RE, 1),
+    (3, 64, 24, NO, RE, 2),
+    (3, 72, 24, NO, RE, 1),
+    (5, 72, 40, SE, RE, 2),
+    (5, 120, 40, SE, RE, 1),
+    (5, 120, 40, SE, RE, 1),
+    (3, 240, 80, NO, HS, 2),
+    (3, 200, 80, NO, HS, 1),
+    (3, 184, 80, NO, HS, 1),
+    (3, 184, 80, NO, HS, 1),
+    (3, 480, 112, SE, HS, 1),
+    (3, 672, 112, SE, HS, 1),
+    (5, 672, 160, SE, HS, 2),
+    (5, 960, 160, SE, HS, 1),
+    (5, 960, 160, SE, HS, 1),
+)
+V3_SMALL = (
+    (3, 16, 16, SE, RE, 2),
+    (3, 72, 24, NO, RE, 2),
+    (3, 88, 24, NO, RE, 1),
+    (5, 96, 40, SE, HS, 2),
+    (5, 240, 40, SE, HS, 1),
+    (5, 240, 40, SE, HS, 1),
+    (5, 120, 48, SE, HS, 1),
+    (5, 144, 48, SE, HS, 1),
+    (5, 288, 96, SE, HS, 2),
+    (5, 576, 96, SE, HS, 1),
+    (5, 576, 96, SE, HS, 1),
+)
+V3Rows = tuple[tuple[int, int, int, bool, str, int], ...]
+MnasRows = tuple[tuple[int, int, int, int, int, bool], ...]
+
+
+def build(
+    name: str, *, width: float = 1.0, resolution_px: int = 224, classes: int = 1000
+) -> Architecture:
+    """A published network by name, at a width multiplier and an input side.
+
+    Raises:
+        UsageError: unknown name, or a width, side or class count out of range.
+    """
+    if name not in PRESETS:
+        raise unknown("preset", name, PRESETS)
+    if not 0.05 <= width <= 8.0:
+        raise UsageError(f"width must be a number from 0.05 to 8, got {width!r}")
+    check_range("resolution", resolution_px, 8, 2048)
+    return PRESETS[name](width).at(resolution_px=resolution_px, classes=classes)
+
+
+def mobilenet_v1(width: float) -> Architecture:
+    """MobileNetV1: the width multiplier scales every channel count (section 3.3)."""
+    rows = [(row, DepthwiseSeparable(3, _c(row[0], width), row[1])) for row in V1]
+    stages = tuple(
+        tuple(block for _, block in group) for _, group in groupby(rows, lambda pair: pair[0][0])
+    )
+    return Architecture(PlainConv(3, _c(32, width), 2), stages, PoolLinear())
+
+
+def mobilenet_v2(width: float) -> Architecture:
+    """MobileNetV2: the last convolution is never narrowed below 1280."""
+    rows = tuple((3, stride, ratio, out, repeats, NO) for ratio, out, repeats, stride in V2)
+    stem = PlainConv(3, _c(32, width), 2, "relu6")
+    head = ConvPoolLinear(_c(1280, max(1.0, width)), "relu6")
+    return Architecture(stem, _mnas_stages(rows, stem.out, width, "relu6"), head)
+
+
+def _mnasnet(rows: MnasRows, stem: int) -> Callable[[float], Architecture]:
+    def at_width(width: float) -> Architecture:
+        first = PlainConv(3, _c(stem, width), 2)
+        return Architecture(first, _mnas_stages(rows, first.out, width, RE), ConvPoolLinear(1280))
+
+    return at_width
+
+
+def _mnas_stages(
+    rows: MnasRows, channels: int, width: float, activation: str
+) -> tuple[tuple[InvertedResidual, ...], ...]:
+    stages = []
+    for kernel, stride, ratio, out, repeats, se in rows:
+        stage = []
+        for repeat in range(repeats):
+            block = InvertedResidual(
+                kernel=kernel,
+                expansion=ratio * channels,
+                out=_c(out, width),
+                stride=stride if repeat == 0 else 1,
+                se="input" if se else "none",
+                activation=activation,
+                gate="sigmoid",
+            )
+            channels = block.out
+            stage.append(block)
+        stages.append(tuple(stage))
+    return tuple(stages)
+
+
+def _mobilenet_v3(rows: V3Rows, hidden: int) -> Callable[[float], Architecture]:
+    """V3's head scales as a whole: six times the last width, and ``hidden`` with the multiplier."""
+    first_activation = HS if any(row[4] == HS for row in rows) else RE
+
+    def at_width(width: float) -> Architecture:
+        stages = tuple(
+            tuple(
+                InvertedResidual(
+                    kernel=kernel,
+                    expansion=_c(expansion, width),
+                    out=_c(out, width),
+                    stride=stride,
+                    se="expansion" if se else "none",
+                    activation=activation,
+                )
+                for kernel, expansion, out, se, activation, stride in group
+            )
+            for _, group in groupby(rows, lambda row: row[2])
+        )
+        return Architecture(
+            stem=PlainConv(3, _c(16, width), 2, first_activation),
+            stages=stages,
+            head=ConvPoolLinearLinear(6 * stages[-1][-1].out, _c(hidden, width), first_activation),
+            norm="bn_v3",
+        )
+
+    return at_width
+
+
+def _minimal(rows: V3Rows) -> V3Rows:
+    """No squeeze-excite, no h-swish, no 5x5 (the reference implementation's "minimalistic")."""
+    return tuple((3, expansion, out, NO, RE, stride) for _, expansion, out, _, _, stride in rows)
+
+
+def _reduced(rows: V3Rows) -> V3Rows:
+    """Half the channels from the last stride-2 block on (section 6.4)."""
+    last = max(index for index, row in enumerate(rows) if row[5] == 2)
+    halved = []
+    for index, (kernel, expansion, out, se, activation, stride) in enumerate(rows):
+        row = (
+            kernel,
+            expansion // 2 if index > last else expansion,
+            out // 2 if index >= last else out,
+            se,
+            activation,
+            stride,
+        )
+        halved.append(row)
+    return tuple(halved)
+
+
+def _c(channels: int, width: float) -> int:
+    return round_channels(channels * width)
+
+
+PRESETS: dict[str, Callable[[float], Architecture]] = {
+    "mobilenet_v1": mobilenet_v1,
+    "mobilenet_v2": mobilenet_v2,
+    "mnasnet_a1": _mnasnet(MNASNET_A1, stem=32),
+    "mnasnet_b1": _mnasnet(MNASNET_B1, stem=32),
+    "mnasnet_small": _mnasnet(MNASNET_SMALL, stem=8),
+    "mobilenet_v3_large": _mobilenet_v3(V3_LARGE, hidden=1280),
+    "mobilenet_v3_large_reduced": _mobilenet_v3(_reduced(V3_LARGE), hidden=640),
+    "mobilenet_v3_large_minimal": _mobilenet_v3(_minimal(V3_LARGE), hidden=1280),
+    "mobilenet_v3_small": _mobilenet_v3(V3_SMALL, hidden=1024),
+    "mobilenet_v3_small_reduced": _mobilenet_v3(_reduced(V3_SMALL), hidden=512),
+    "mobilenet_v3_small_minimal": _mobilenet_v3(_minimal(V3_SMALL), hidden=1024),
+    "mobilenet_v4_conv_small": mobilenet_v4_conv_small,
+}

@@ -1,0 +1,100 @@
+"""torchvision's own state dicts for our modules, and ours for torchvision's.
+
+torchvision registers its layers in the order they run, as the lowering lists them; so the two are
+laid over each other one by one, and every shape is checked.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from pickle import UnpicklingError
+
+import torch
+from torch import Tensor
+
+from bneck.errors import UsageError
+from bneck.space.architecture import Architecture
+from bneck.space.layers import Conv, Pool, leaves
+from bneck.space.torch_model import Network
+from bneck.space.weights import State
+
+_CONV = ("weight",)
+_BIASED = ("weight", "bias")
+_NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+
+
+def load(path: Path, arch: Architecture) -> State:
+    """Read a torchvision weight file (``weights_only``) as the state of ``arch``.
+
+    Raises:
+        UsageError: no such file, not a state dict, or the first tensor that does not fit.
+    """
+    return from_torchvision(_read(path), arch)
+
+
+def classes(path: Path) -> int | None:
+    """How many classes the network in a weight file knows: its last tensor is the last bias.
+
+    Raises:
+        UsageError: no such file, or not a state dict.
+    """
+    state = _read(path)
+    last = next(reversed(state.values()), None)
+    return len(last) if last is not None and last.ndim == 1 and len(last) > 1 else None
+
+
+def _read(path: Path) -> State:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UsageError(f"no such file: {path}") from None
+    except (UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UsageError(f"{path} is not a plain state dict: {reason}") from None
+    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise UsageError(f"{path} is not a state dict of tensors")
+    return dict(state)
+
+
+def from_torchvision(state: Mapping[str, Tensor], arch: Architecture) -> State:
+    """torchvision's tensors under our names.
+
+    Raises:
+        UsageError: the first tensor that does not fit ``arch``.
+    """
+    return {ours: state[theirs] for ours, theirs in _pairs(arch, state)}
+
+
+def to_torchvision(
+    state: Mapping[str, Tensor], arch: Architecture, template: Mapping[str, Tensor]
+) -> State:
+    """Our tensors under torchvision's names, which ``template`` (its state dict) lists."""
+    return {theirs: state[ours] for ours, theirs in _pairs(arch, template)}
+
+
+def _pairs(arch: Architecture, theirs: Mapping[str, Tensor]) -> Iterator[tuple[str, str]]:
+    with torch.device("meta"):
+        wanted = Network(arch).state_dict()
+    names = iter(theirs)
+    for ours in _our_names(arch):
+        name = next(names, None)
+        if name is None:
+            raise UsageError(f"the weights end before {ours}")
+        have, want = list(theirs[name].shape), list(wanted[ours].shape)
+        if have != want or name.rsplit(".")[-1] != ours.rsplit(".")[-1]:
+            raise UsageError(f"{name} has shape {have}, where {ours} needs {want}")
+        yield ours, name
+    if (left := next(names, None)) is not None:
+        raise UsageError(f"the network has no place for the tensor {left}")
+
+
+def _our_names(arch: Architecture) -> Iterator[str]:
+    """Our state names in torchvision's order: convolution, then its batch norm."""
+    for leaf in leaves(arch.layers()):
+        if isinstance(leaf, Pool):
+            continue
+        if isinstance(leaf, Conv):
+            yield from (f"{leaf.path}.conv.{part}" for part in (_BIASED if leaf.bias else _CONV))
+            if not leaf.bias:
+                yield from (f"{leaf.path}.norm.{part}" for part in _NORM)
+        else:
+            yield from (f"{leaf.path}.linear.{part}" for part in _BIASED)

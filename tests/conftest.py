@@ -1,0 +1,28 @@
+"""One thread for every test, and the real data some of them measure against."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+# Libraries read these once, when they are first imported; subprocesses inherit them.
+for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ[variable] = "1"
+
+
+@pytest.fixture(autouse=True)
+def single_thread() -> None:
+    """Undo what an earlier test set; torch is not imported for tests that do without it."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of published tables and real images, from BNECK_DATA or beside the repository."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("BNECK_DATA", beside))
+    if not folder.is_dir():
+        pytest.skip(f"no data folder at {folder}; name one in BNECK_DATA")
+    return folder

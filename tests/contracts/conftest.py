@@ -1,0 +1,19 @@
+"""One Ray for all tests of this folder."""
+
+import logging
+import os
+from collections.abc import Iterator
+
+import pytest
+
+CPUS = 3
+
+
+@pytest.fixture(scope="session")
+def ray_started() -> Iterator[None]:
+    ray = pytest.importorskip("ray")
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": logging.ERROR}
+    ray.init("local", num_cpus=CPUS, **quiet)
+    yield
+    ray.shutdown()

@@ -1,0 +1,139 @@
+"""What the executors are given to do; every task here can travel to another process."""
+
+import os
+import sys
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from bneck.errors import ProxyFailed, UsageError
+
+
+def square(number: int) -> int:
+    return number * number
+
+
+def sleep(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+def fail_on_odd(number: int) -> int:
+    if number % 2:
+        raise ProxyFailed(f"the loss is nan at step {number}\nsecond line")
+    return number
+
+
+def refuse(number: int) -> int:
+    if number == 1:
+        raise UsageError("no such folder: /nowhere")
+    return number
+
+
+def exhaust_memory(_: int) -> int:
+    return len(bytearray(1 << 60))
+
+
+def leave(code: int) -> None:
+    sys.exit(code)
+
+
+def unpicklable(_: int) -> object:
+    return lambda: None
+
+
+def threads(_: int) -> tuple[str | None, ...]:
+    return tuple(os.environ.get(f"{kind}_NUM_THREADS") for kind in ("OMP", "MKL", "OPENBLAS"))
+
+
+@lru_cache(maxsize=1)
+def _loaded() -> float:
+    return time.monotonic()
+
+
+def worker(_: int) -> tuple[int, float]:
+    """Where it runs, and when that process loaded what its tasks share."""
+    time.sleep(0.02)
+    return os.getpid(), _loaded()
+
+
+@dataclass(frozen=True)
+class Loading:
+    """Loads something first, as evaluations load their images."""
+
+    seconds: float
+
+    def load(self) -> None:
+        if self.seconds < 0:
+            raise UsageError("no such folder: /nowhere")
+        time.sleep(self.seconds)
+
+    def __call__(self, item: int) -> int:
+        return item
+
+
+@dataclass(frozen=True)
+class Traced:
+    """Leaves a file for each try, named by item and process; then does as the item says."""
+
+    folder: Path
+
+    def __call__(self, item: str) -> str:
+        tries = len(list(self.folder.glob(f"{item}.*")))
+        (self.folder / f"{item}.{os.getpid()}.{tries}").touch()
+        if item.startswith("hangs"):
+            time.sleep(600)
+        if item == "dies" or (item == "dies-once" and tries == 0):
+            os.kill(os.getpid(), 9)
+        return item
+
+    def tries(self, item: str) -> int:
+        return len(list(self.folder.glob(f"{item}.*")))
+
+    def processes(self) -> set[int]:
+        return {int(path.name.split(".")[1]) for path in self.folder.iterdir()}
+
+
+def alive(process: int) -> bool:
+    try:
+        status = Path(f"/proc/{process}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return status.rpartition(")")[2].split()[0] not in ("Z", "X")
+
+
+def all_end(processes: set[int], seconds: float = 20) -> bool:
+    deadline = time.monotonic() + seconds
+    while any(alive(process) for process in processes):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def descendants(process: int) -> set[int]:
+    """Children, their children, and so on."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        children.setdefault(parent, []).append(int(stat.parent.name))
+    found: set[int] = set()
+    new = [process]
+    while new:
+        new = [child for one in new for child in children.get(one, [])]
+        found |= set(new)
+    return found
+
+
+def fill_memory(amount: int) -> int:
+    """Really take so many bytes, a little at a time."""
+    held = []
+    for _ in range(amount >> 27):
+        held.append(b"\1" * (1 << 27))
+        time.sleep(0.05)
+    time.sleep(2 if amount else 0)
+    return amount

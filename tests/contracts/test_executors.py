@@ -1,0 +1,189 @@
+"""What every executor keeps to: the same results, each item once, and a reason for each failure."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from bneck.errors import UsageError
+from bneck.search.executors import Executor, Failed
+from bneck.search.executors.processes import processes
+from bneck.search.executors.serial import Serial
+from bneck.search.study import read_records
+from tests.contracts import tasks
+from tests.search import driver
+
+# Ray leaves its own files and sockets to the interpreter's end.
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning")
+
+KINDS = ("serial", "processes", "ray")
+
+# For what only an executor with processes of its own can survive.
+elsewhere = pytest.mark.parametrize("kind", KINDS[1:], indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    if request.param == "ray":
+        request.getfixturevalue("ray_started")
+    return request.param
+
+
+def opened(kind: str, workers: int = 2, time_limit_s: float | None = None) -> Executor:
+    if kind == "serial":
+        return Serial()
+    if kind == "processes":
+        return processes(workers, time_limit_s=time_limit_s)
+    from bneck.search.executors.ray import on_ray
+
+    return on_ray("auto", workers, time_limit_s=time_limit_s)
+
+
+@pytest.fixture(scope="module")
+def executor(kind: str) -> Iterator[Executor]:
+    """Two workers that all tests of a kind share: what one does to them must not harm the next."""
+    executor = opened(kind)
+    yield executor
+    executor.close()
+
+
+def test_results_are_those_of_a_plain_loop_and_each_item_comes_once(executor: Executor) -> None:
+    items = [3, 1, 2, 3, 5, 8, 1]
+    pairs = list(executor.map_unordered(tasks.square, items))
+    assert sorted(pairs) == sorted((item, item * item) for item in items)
+    assert list(executor.map_unordered(tasks.square, [])) == []
+    assert list(executor.map_unordered(tasks.square, [7])) == [(7, 49)]
+
+
+@elsewhere
+def test_workers_are_as_many_as_asked_and_load_once(executor: Executor) -> None:
+    assert executor.workers == 2
+    results = [dict(executor.map_unordered(tasks.worker, range(6))) for _ in range(2)]
+    loads = {result for part in results for result in part.values()}
+    assert len(loads) == len({process for process, _ in loads}) <= 2
+    assert os.getpid() not in {process for process, _ in loads}
+
+
+@elsewhere
+def test_workers_have_one_thread_each(executor: Executor) -> None:
+    assert dict(executor.map_unordered(tasks.threads, [0])) == {0: ("1", "1", "1")}
+
+
+def test_a_failure_is_one_line_and_stops_nothing(executor: Executor) -> None:
+    outcomes = dict(executor.map_unordered(tasks.fail_on_odd, range(4)))
+    assert outcomes == {
+        0: 0,
+        1: Failed("ProxyFailed: the loss is nan at step 1"),
+        2: 2,
+        3: Failed("ProxyFailed: the loss is nan at step 3"),
+    }
+
+
+def test_what_the_user_has_to_mend_ends_the_work(executor: Executor) -> None:
+    with pytest.raises(UsageError, match="no such folder: /nowhere"):
+        list(executor.map_unordered(tasks.refuse, range(4)))
+    assert list(executor.map_unordered(tasks.square, [3])) == [(3, 9)]
+
+
+def test_a_task_cannot_end_its_worker_or_the_driver_by_raising(executor: Executor) -> None:
+    assert dict(executor.map_unordered(tasks.exhaust_memory, [0])) == {0: Failed("MemoryError")}
+    assert dict(executor.map_unordered(tasks.leave, [3])) == {3: Failed("SystemExit: 3")}
+
+
+@elsewhere
+def test_a_result_that_cannot_travel_is_a_failure(executor: Executor) -> None:
+    ((_, outcome),) = executor.map_unordered(tasks.unpicklable, [0])
+    # Ray's own pickle carries functions.
+    assert callable(outcome) or outcome.reason.startswith("its result cannot travel: ")
+
+
+@elsewhere
+def test_a_worker_killed_is_replaced_and_its_item_tried_again(
+    executor: Executor, tmp_path: Path
+) -> None:
+    task = tasks.Traced(tmp_path)
+    outcomes = list(executor.map_unordered(task, ["a", "dies-once", "b"]))
+    assert sorted(outcomes) == [("a", "a"), ("b", "b"), ("dies-once", "dies-once")]
+    assert task.tries("dies-once") == 2
+    assert task.tries("a") == task.tries("b") == 1
+
+
+@elsewhere
+def test_an_item_that_kills_every_worker_fails_alone(executor: Executor, tmp_path: Path) -> None:
+    task = tasks.Traced(tmp_path)
+    outcomes = dict(executor.map_unordered(task, ["a", "dies", "b", "c"]))
+    failed = outcomes.pop("dies")
+    assert outcomes == {"a": "a", "b": "b", "c": "c"}
+    assert failed.reason.startswith("its worker was ")
+    assert failed.reason.endswith(", 3 times")
+    assert "\n" not in failed.reason
+    assert [task.tries(item) for item in ("a", "dies", "b", "c")] == [1, 3, 1, 1]
+
+
+@elsewhere
+def test_the_time_limit_is_for_each_item_and_stops_it_alone(kind: str, tmp_path: Path) -> None:
+    task = tasks.Traced(tmp_path)
+    limited = opened(kind, 1, time_limit_s=1.5)
+    with closing(limited):
+        assert list(limited.map_unordered(tasks.sleep, [0.4] * 5)) == [(0.4, 0.4)] * 5
+        outcomes = dict(limited.map_unordered(task, ["a", "hangs", "b"]))
+    assert outcomes.pop("hangs") == Failed("stopped at the time limit of 1.5 s")
+    assert outcomes == {"a": "a", "b": "b"}
+    assert task.tries("hangs") == 1
+    assert tasks.all_end(task.processes())
+
+
+@elsewhere
+def test_what_a_task_loads_first_is_not_timed_but_must_be_there(kind: str) -> None:
+    with closing(opened(kind, 1, time_limit_s=1)) as limited:
+        outcomes = dict(limited.map_unordered(tasks.Loading(seconds=1.5), [3]))
+        assert outcomes == {3: 3}
+        with pytest.raises(UsageError, match="no such folder: /nowhere"):
+            list(limited.map_unordered(tasks.Loading(seconds=-1), [3]))
+        assert list(limited.map_unordered(tasks.square, [3])) == [(3, 9)]
+
+
+@elsewhere
+def test_ending_early_stops_what_is_under_way(executor: Executor, tmp_path: Path) -> None:
+    task = tasks.Traced(tmp_path)
+    for _ in executor.map_unordered(task, ["a", "hangs"]):
+        while not task.tries("hangs"):
+            time.sleep(0.01)
+        break
+    assert tasks.all_end({int(path.name.split(".")[1]) for path in tmp_path.glob("hangs.*")})
+    assert list(executor.map_unordered(tasks.square, [3])) == [(3, 9)]
+
+
+@elsewhere
+def test_a_worker_killed_while_it_waits_costs_nothing(executor: Executor) -> None:
+    workers = {process for _, (process, _) in executor.map_unordered(tasks.worker, range(4))}
+    for process in workers:
+        os.kill(process, 9)
+    assert tasks.all_end(workers)
+    assert sorted(executor.map_unordered(tasks.square, [2, 3])) == [(2, 4), (3, 9)]
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe"])
+def test_a_search_has_the_same_trials_wherever_it_runs(
+    executor: Executor, tmp_path: Path, sampler: str
+) -> None:
+    arguments = {"evaluations": 10, "batch": 4, "sampler": sampler}
+    plain = driver.run(tmp_path / "plain", driver.accuracy, Serial(), **arguments)
+    here = driver.run(tmp_path / "here", driver.accuracy, executor, **arguments)
+    assert [(r.number, r.arch, r.reward) for r in here] == [
+        (r.number, r.arch, r.reward) for r in plain
+    ]
+    assert read_records(tmp_path / "here" / "journal.log", driver.SPACE) == here
+
+
+def test_a_search_records_why_networks_failed(executor: Executor, tmp_path: Path) -> None:
+    records = driver.run(tmp_path, driver.faulty, executor, evaluations=24, batch=8)
+    assert len(records) == len({record.arch for record in records}) == 24
+    faults = [driver.fault_of(record.arch) for record in records]
+    assert {"raise", "nan", "none"} <= set(faults)
+    for fault, record in zip(faults, records, strict=True):
+        assert record.error == (driver.REASONS[fault] if fault in ("raise", "nan") else None)
+        assert (record.reward is None) == (record.error is not None)

@@ -1,0 +1,38 @@
+"""Machines with a closed formula for their time, so that tests know what calibration must find."""
+
+import random
+from collections.abc import Callable
+
+from bneck.latency.runtimes.macs import Macs
+from bneck.space.cost import leaf_macs
+from bneck.space.layers import Conv, Layer, Leaf, leaves
+
+OVERHEAD_NS = 500
+
+
+class Blocked(Macs):
+    """Rounds the channels of convolutions up to ``grid``; has an overhead, and noise if asked."""
+
+    def __init__(self, *, threads: int = 1, grid: int = 16, noise: float = 0.0) -> None:
+        super().__init__(threads=threads)
+        self.grid, self.noise = grid, noise
+        self.random = random.Random(0)
+
+    def prepare(self, layers: tuple[Layer, ...]) -> Callable[[], object]:
+        nanoseconds = sum(self.leaf_ns(leaf) for leaf in leaves(layers))
+
+        def run() -> None:
+            self._now += round(nanoseconds * max(0.1, self.random.gauss(1.0, self.noise)))
+
+        return run
+
+    def leaf_ns(self, leaf: Leaf) -> float:
+        macs = leaf_macs(leaf)
+        if isinstance(leaf, Conv) and leaf.in_channels > 3:
+            macs = macs * self.up(leaf.out_channels) // leaf.out_channels
+            if leaf.groups == 1:
+                macs = macs * self.up(leaf.in_channels) // leaf.in_channels
+        return OVERHEAD_NS + macs / 1000
+
+    def up(self, channels: int) -> int:
+        return -(-channels // self.grid) * self.grid

@@ -1,0 +1,120 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bneck.errors import BneckError, NotCalibrated, UsageError
+from bneck.latency.calibrate import calibrate, model_from
+from bneck.latency.device import this_device
+from bneck.latency.measurements import read
+from bneck.latency.model import LatencyModel
+from bneck.latency.probes import published, spaces_called
+from bneck.latency.runtimes.macs import MACS_A_NS, Macs
+from bneck.space import presets, spaces
+from bneck.space.cost import cost
+from bneck.space.edits import narrow
+from tests.latency.devices import Blocked
+
+
+def test_multiply_adds_are_learnt_exactly(macs_model: LatencyModel) -> None:
+    arch = presets.build("mobilenet_v3_small", resolution_px=64, classes=10)
+    assert macs_model.predict(arch).ms == pytest.approx(cost(arch).macs / MACS_A_NS / 1e6, rel=0.01)
+    assert macs_model.report.mape_percent < 0.5
+    assert macs_model.report.within_5_percent == 100
+    assert macs_model.channel_grid == 1
+
+
+def test_the_breakdown_adds_up(macs_model: LatencyModel) -> None:
+    arch = presets.build("mobilenet_v3_small", resolution_px=64, classes=10)
+    parts = macs_model.breakdown(arch)
+    assert sum(parts.values()) == pytest.approx(macs_model.predict(arch).ms)
+    assert next(iter(parts)) == "stem.conv"
+    assert "s1.b1.depthwise" in parts
+
+
+def test_what_was_never_timed_is_an_error(macs_model: LatencyModel) -> None:
+    with pytest.raises(NotCalibrated, match="64 px, not at 96 px"):
+        macs_model.predict(presets.build("mobilenet_v3_small", resolution_px=96))
+    with pytest.raises(NotCalibrated, match="relu6"):
+        macs_model.predict(presets.build("mobilenet_v2", resolution_px=64))
+    arch = presets.build("mobilenet_v3_small", resolution_px=64)
+    block = replace(arch.stages[1][0], kernel=9)  # type: ignore[type-var]
+    unseen = replace(arch, stages=(arch.stages[0], (block, *arch.stages[1][1:]), *arch.stages[2:]))
+    with pytest.raises(NotCalibrated, match=r"s2\.b1\.depthwise: never timed .* 9x9/2"):
+        macs_model.predict(unseen)
+
+
+def test_the_block_of_a_blocked_device_is_found(tmp_path: Path) -> None:
+    space = spaces.build("v3-small", resolution_px=64, classes=10)
+    device = Blocked(grid=16)
+    model = calibrate([space], device, folder=tmp_path, minutes=0.08)
+    assert model.channel_grid == 16
+    assert model.report.mape_percent < 1
+    arch = presets.build("mobilenet_v3_small", resolution_px=64, classes=10)
+    wide = narrow(arch, "s3.b2.expand", 224)
+    between = narrow(arch, "s3.b2.expand", 220)
+    assert model.predict(wide).ms < model.predict(arch).ms
+    assert model.predict(between).ms == pytest.approx(model.predict(wide).ms, rel=0.01)
+
+
+def test_the_stated_deviation_is_the_models_and_not_the_noise(tmp_path: Path) -> None:
+    space = spaces.build("v3-small", resolution_px=64, classes=10)
+    device = Blocked(grid=8, noise=0.2)
+    model = calibrate([space], device, folder=tmp_path, minutes=0.1)
+    assert model.report.repeat_mape_percent > 0.8
+    quiet = Blocked(grid=8)
+    errors = []
+    for seed in range(900, 960):
+        arch = space.decode(space.sample(seed))
+        before = quiet.clock()
+        quiet.prepare(arch.layers())()
+        measured = (quiet.clock() - before) / 1e6
+        predicted = model.predict(arch)
+        errors.append(abs(predicted.ms - measured) / predicted.std_ms)
+    inside = sum(error <= 2 for error in errors) / len(errors)
+    assert inside >= 0.9
+
+
+def test_calibration_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    space = spaces.build("v3-small", resolution_px=32)
+    calibrate([space], Macs(), folder=tmp_path, minutes=1e-6)  # as many networks as a fit needs
+    path = tmp_path / "measurements.jsonl"
+    begun = path.read_text()
+    assert begun.count('"fit ') >= 40
+    path.write_text(begun + '{"name": "cut sh')
+    calibrate([space], Macs(), folder=tmp_path, minutes=0.01)
+    assert path.read_text().startswith(begun)
+    other = spaces.build("v3-small", resolution_px=64)
+    with pytest.raises(UsageError, match="holds measurements of"):
+        calibrate([other], Macs(), folder=tmp_path, minutes=0.01)
+
+
+def test_a_measurement_that_stands_there_twice_is_named(macs_folder: Path, tmp_path: Path) -> None:
+    lines = (macs_folder / "measurements.jsonl").read_text().splitlines(keepends=True)
+    path = tmp_path / "measurements.jsonl"
+    path.write_text("".join([*lines, lines[1]]))
+    with pytest.raises(UsageError, match="is damaged: 'fit 0' was measured twice"):
+        read(path)
+
+
+def test_a_noisy_machine_is_refused(macs_folder: Path) -> None:
+    header, items = read(macs_folder / "measurements.jsonl")
+    wild = [replace(item, timing=replace(item.timing, spread=0.4)) for item in items]
+    with pytest.raises(BneckError, match="scatter by 40%; stop other programs"):
+        model_from(wild, this_device(Macs()), header["resolution_px"])
+
+
+def test_spaces_of_two_sides_are_refused(tmp_path: Path) -> None:
+    both = [spaces.build("v3-small", resolution_px=side) for side in (32, 64)]
+    with pytest.raises(UsageError, match=r"one input side, got \[32, 64\]"):
+        calibrate(both, Macs(), folder=tmp_path)
+
+
+def test_all_covers_the_presets_without_timing_them() -> None:
+    names = [space.name for space in spaces_called("all", resolution_px=64, classes=10)]
+    assert names == [*spaces.SPACES, "published"]
+    widths = published(64, 10).choices["width"]
+    assert not {50, 75, 100} & set(widths)
+    assert [space.name for space in spaces_called("mnasnet,v3-large", resolution_px=64, classes=10)]
+    with pytest.raises(UsageError, match="unknown space 'v4'"):
+        spaces_called("v3-small,v4", resolution_px=64, classes=10)

@@ -1,0 +1,96 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from bneck.cli import run
+from bneck.space import onnx_model, presets
+from bneck.space.cost import cost
+
+
+def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, object]:
+    assert run([*arguments, "--json"]) == 0
+    result: dict[str, object] = json.loads(capsys.readouterr().out)
+    return result
+
+
+def test_a_prediction_is_one_object(macs_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    net = ["mobilenet_v3_small", "--resolution", "64", "--classes", "10"]
+    model = ["--model", str(macs_folder / "latency.json")]
+    result = printed(capsys, "latency", *net, *model)
+    measured = ["measured_ms", "measured_std_ms", "quiet", "note"]
+    assert list(result) == ["device", "predicted_ms", "std_ms", *measured, "blocks"]
+    assert "macs 1, 1 thread" in str(result["device"])
+    assert [result[name] for name in measured] == [None] * 4
+    blocks = result["blocks"]
+    assert isinstance(blocks, dict)
+    assert list(blocks)[:2] == ["stem", "s1.b1"]
+    assert sum(blocks.values()) == pytest.approx(result["predicted_ms"])
+    result = printed(capsys, "latency", *net, *model, "--measure")
+    arch = presets.build("mobilenet_v3_small", resolution_px=64, classes=10)
+    assert result["measured_ms"] == pytest.approx(cost(arch).macs / 1e9, rel=0.001)
+    assert (result["quiet"], result["note"]) == (True, "")
+
+
+def test_a_model_is_of_one_runtime_and_thread_count(
+    macs_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    net = ["mobilenet_v3_small", "--resolution", "64", "--classes", "10", "--measure"]
+    model = ["--model", str(macs_folder / "latency.json")]
+    assert run(["latency", *net, *model, "--runtime", "torch"]) == 2
+    assert "calibrated for runtime macs, not for torch" in capsys.readouterr().err
+    assert run(["latency", *net, *model, "--threads", "2"]) == 2
+    assert "calibrated for threads 1, not for 2" in capsys.readouterr().err
+
+
+def test_an_onnx_file_needs_no_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arch = presets.build("mobilenet_v3_small", resolution_px=32, width=0.25, classes=10)
+    path = tmp_path / "net.onnx"
+    path.write_bytes(onnx_model.build(arch.layers()).SerializeToString())
+    options = ["--measure", "--resolution", "32"]
+    result = printed(capsys, "latency", "--onnx", str(path), *options)
+    assert result["predicted_ms"] is None
+    assert isinstance(result["measured_ms"], float)
+
+
+def test_calibrate_writes_model_and_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "here" / "latency.json"
+    options = ["--runtime", "macs", "--minutes", "0.1", "--resolution", "224", "--classes", "10"]
+    result = printed(capsys, "calibrate", *options, "--out", str(out))
+    names = "device runtime seconds held_out mape_percent within_5_percent within_10_percent"
+    assert {*names.split(), "repeat_mape_percent"} <= set(result)
+    assert out.exists()
+    assert out.with_suffix(".html").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["latency", "mobilenet_v3_small"], "give --model FILE, --measure or both"),
+        (["latency", "--measure"], "either a network (NET) or an ONNX file"),
+        (["latency", "mobilenet_v9", "--measure"], "'mobilenet_v9' is no network"),
+        (["latency", "mobilenet_v2", "--model", "nowhere.json"], "no such file: nowhere.json"),
+        (["latency", "mobilenet_v2", "--model", "table:no.csv"], "cannot read no.csv"),
+        (["latency", "mobilenet_v2", "--measure", "--runtime", "x"], "unknown runtime 'x'"),
+        (["latency", "--onnx", "no.onnx", "--measure"], "cannot read no.onnx"),
+        (["latency", "kit", "--space", "v9", "--out", "kit"], "unknown space 'v9'"),
+        (["calibrate", "--from", "no.json", "--out", "m.json"], "no such file: no.json"),
+        (["calibrate", "--space", "v3-small,", "--out", "m.json"], "unknown space ''"),
+    ],
+)
+def test_mistakes_are_one_line(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(arguments) == 2
+    said = capsys.readouterr()
+    assert message in said.err
+    assert said.err.count("\n") == 1
+    assert said.out == ""
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,52 @@
+import pytest
+
+from bneck.latency.features import Blocking, Kernel, features, kernels, label, refines, totals
+from bneck.space import presets
+
+ORT = Blocking(grid=16, alignment=4)
+
+
+def pointwise(cin: int, cout: int) -> Kernel:
+    return "pointwise", cin, cout, 1, 1, 14, "none"
+
+
+def test_everything_that_runs_is_a_kernel_once() -> None:
+    arch = presets.build("mobilenet_v3_small")
+    found = [kernel[0] for _, kernel in kernels(arch.layers())]
+    # V3-Small's table: 9 squeeze-excites, 6 residuals, 11 depthwise, and 1 + 9 pools
+    assert found.count("scale") == 9
+    assert found.count("add") == 6
+    assert found.count("depthwise") == 11
+    assert found.count("pool") == 10
+    assert found.count("vector") == 18
+    assert found.count("linear") == 2
+    assert found.count("conv") == 1
+
+
+def test_channels_are_rounded_up_to_the_grid() -> None:
+    off, on = features(pointwise(104, 104), ORT), features(pointwise(112, 112), ORT)
+    assert off["pointwise macs"] == on["pointwise macs"] == pytest.approx(112 * 112 * 196 / 1e6)
+    exact = features(pointwise(104, 104), Blocking(1, 1))
+    assert exact["pointwise macs"] == pytest.approx(104 * 104 * 196 / 1e6)
+    assert "pointwise @off grid" in off
+    assert "pointwise @off grid" not in on
+
+
+def test_unaligned_channels_are_a_kind_of_their_own() -> None:
+    assert "unaligned pointwise macs" in features(pointwise(66, 64), ORT)
+    assert "pointwise macs" in features(pointwise(64, 66), ORT)
+
+
+def test_totals_are_sums() -> None:
+    arch = presets.build("mobilenet_v3_small")
+    summed = totals(arch.layers(), ORT)
+    assert summed["depthwise"] == 11
+    by_hand = sum(features(kernel, ORT).get("hswish", 0.0) for _, kernel in kernels(arch.layers()))
+    assert summed["hswish"] == pytest.approx(by_hand)
+
+
+def test_labels_read_as_people_speak() -> None:
+    kernel: Kernel = ("depthwise", 72, 72, 5, 2, 28, "hswish")
+    assert label(kernel) == "depthwise 5x5/2 on 28 px, hswish"
+    assert refines("depthwise read @28")
+    assert not refines("depthwise 5x5/2")

@@ -1,0 +1,133 @@
+import ast
+import importlib.util
+import json
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from bneck.errors import BneckError, UsageError
+from bneck.latency import kit
+from bneck.latency.kit import read_measurements, write_kit
+from bneck.latency.measurements import read
+from bneck.latency.timing import compare
+from bneck.space import codec, spaces
+from tests.latency.test_timing import Machine
+
+SCRIPT = files("bneck.latency").joinpath("on_device", "measure.py")
+
+
+def on_device() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("on_device_measure", str(SCRIPT))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_script_speaks_python_3_9_and_needs_two_packages() -> None:
+    tree = ast.parse(SCRIPT.read_text(), feature_version=(3, 9))
+    imported = {
+        name.name.partition(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for name in node.names
+    }
+    assert imported - sys.stdlib_module_names == {"numpy", "onnxruntime"}
+
+
+def test_the_script_times_as_we_do() -> None:
+    def drift(now: float) -> float:
+        return 1.0 + now / 3e9
+
+    ours, theirs = Machine(), Machine()
+    a = compare(ours.run(5.0, drift), ours.run(2.0, drift), max_pairs=8, clock=ours.clock)
+    b = on_device().compare(theirs.run(5.0, drift), theirs.run(2.0, drift), theirs.clock)
+    assert b["ratio"] == pytest.approx(a.ratio, rel=0.01)
+    assert set(b) == set(a.__slots__)
+
+
+def test_a_kit_is_small_runs_alone_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kit, "NETWORKS", 6)
+    monkeypatch.setattr(kit, "REPEATS", 1)
+    folder = tmp_path / "kit"
+    write_kit([spaces.build("v3-small", resolution_px=32, classes=10)], folder)
+    sizes = {path.name: path.stat().st_size for path in folder.rglob("*") if path.is_file()}
+    weights = sizes.pop("weights.bin")
+    assert weights + 330 * max(sizes.values()) < 60e6
+
+    def run(minutes: str) -> list[str]:
+        command = [sys.executable, "-I", str(folder / "measure.py"), "--minutes", minutes]
+        subprocess.run(command, check=True, capture_output=True)
+        items = json.loads((folder / "measurements.json").read_text())["items"]
+        return [item["name"] for item in items]
+
+    begun = run("0.0001")
+    done = run("2")
+    assert len(begun) < len(done) == 7
+    assert done[: len(begun)] == begun
+    content = json.loads((folder / "measurements.json").read_text())
+    assert all(np.isfinite(item["ratio"]) and item["ratio"] > 0 for item in content["items"])
+    assert content["device"]["runtime"] == "onnxruntime"
+    with pytest.raises(BneckError, match="only 7 networks"):
+        read_measurements(folder / "measurements.json")
+    with pytest.raises(UsageError, match="holds no kit"):
+        write_kit([spaces.build("v3-small", resolution_px=32)], tmp_path)
+
+
+@pytest.fixture
+def measured(macs_folder: Path) -> dict[str, object]:
+    header, items = read(macs_folder / "measurements.jsonl")
+    text = (macs_folder / "measurements.jsonl").read_text()
+    lines = [json.loads(line) for line in text.splitlines()[1:]]
+    assert codec.to_json(items[0].arch) == lines[0]["arch"]
+    return {"format": kit.FORMAT, "device": header["device"], "kit": "x", "items": lines}
+
+
+def test_measurements_become_a_model(measured: dict[str, object], tmp_path: Path) -> None:
+    path = tmp_path / "measurements.json"
+    path.write_text(json.dumps(measured))
+    assert read_measurements(path).report.mape_percent < 0.5
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("ratio", -1.0, "measurement 1: ratio must be above 0"),
+        ("ratio", float("nan"), "measurement 1: ratio must be a finite number"),
+        ("ratio", "fast", "measurement 1: ratio has the wrong type"),
+        ("spread", -0.1, "spread must not be negative"),
+        ("reference_ms", 0, "reference_ms must be above 0"),
+        ("ratio", None, "ratio"),
+        ("arch", {}, "measurement 1"),
+        ("name", "fit 0", "'fit 0' was measured twice"),
+    ],
+)
+def test_bad_measurements_are_named(
+    measured: dict[str, object], tmp_path: Path, name: str, value: object, message: str
+) -> None:
+    items = measured["items"]
+    assert isinstance(items, list)
+    items[1][name] = value
+    path = tmp_path / "measurements.json"
+    path.write_text(json.dumps(measured))
+    with pytest.raises(UsageError, match=message):
+        read_measurements(path)
+
+
+@pytest.mark.parametrize("name", ["ratio", "arch", "seconds"])
+def test_missing_entries_are_named(measured: dict[str, object], tmp_path: Path, name: str) -> None:
+    items = measured["items"]
+    assert isinstance(items, list)
+    del items[2][name]
+    path = tmp_path / "measurements.json"
+    path.write_text(json.dumps(measured))
+    with pytest.raises(UsageError, match=f"measurement 2: the key '{name}' is missing"):
+        read_measurements(path)

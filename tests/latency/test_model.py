@@ -1,0 +1,80 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bneck.errors import UsageError
+from bneck.latency.batch import Batch
+from bneck.latency.device import Device
+from bneck.latency.model import LatencyModel, load, warn_elsewhere
+from bneck.latency.plots import write_page
+from bneck.space import presets, spaces
+
+
+def test_saved_and_loaded_it_predicts_the_same(macs_model: LatencyModel, tmp_path: Path) -> None:
+    macs_model.save(tmp_path / "latency.json")
+    again = load(tmp_path / "latency.json")
+    arch = presets.build("mobilenet_v3_small", resolution_px=64)
+    assert again == macs_model
+    assert again.predict(arch) == macs_model.predict(arch)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        ({"format": "other"}, "is not a latency model"),
+        ({"resolution_px": "64"}, "resolution_px has the wrong type"),
+        ({"resolution_px": None}, "resolution_px has the wrong type"),
+        ({"extra": 1}, "unknown key 'extra'"),
+        ({"coefficients": {"hswish": [float("nan")]}}, "'hswish' must be a finite number"),
+        ({"coefficients": {"hswish": []}}, "'hswish' must be a list of numbers"),
+        ({"coefficients": {"a": [1.0], "b": [1.0, 2.0]}}, "as many members"),
+        ({"device": {"cpu": "x"}}, "the key 'cores' is missing"),
+        ({"scale": []}, "Scale must be an object"),
+    ],
+)
+def test_a_damaged_file_is_one_line(
+    macs_folder: Path, tmp_path: Path, spoil: dict[str, object], message: str
+) -> None:
+    content = json.loads((macs_folder / "latency.json").read_text())
+    path = tmp_path / "spoilt.json"
+    path.write_text(json.dumps(content | spoil))
+    with pytest.raises(UsageError, match=message) as caught:
+        load(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_of_another_device_warns_with_both(
+    macs_model: LatencyModel, capsys: pytest.CaptureFixture[str]
+) -> None:
+    warn_elsewhere(macs_model, macs_model.device)
+    assert capsys.readouterr().err == ""
+    here = Device("Cortex-A72", 4, "onnxruntime", "1.20.0", 2)
+    warn_elsewhere(macs_model, here)
+    said = capsys.readouterr().err
+    assert "Cortex-A72, 4 cores, onnxruntime 1.20.0, 2 threads" in said
+    assert str(macs_model.device) in said
+
+
+def test_a_batch_predicts_what_single_calls_do(macs_model: LatencyModel) -> None:
+    space = spaces.build("v3-small", resolution_px=64, classes=10)
+    batch = Batch(macs_model, space)
+    codes = batch.sample(300, seed=3)
+    values = [batch.values(row) for row in codes]
+    one_by_one = [macs_model.predict(space.decode(value)).ms for value in values]
+    np.testing.assert_allclose(batch.predict(codes), one_by_one)
+    np.testing.assert_allclose(batch.predict(codes), one_by_one)  # now looked up
+    np.testing.assert_array_equal(batch.codes(values), codes)
+    drawn = [space.sample(seed) for seed in range(20)]
+    alone = [macs_model.predict(space.decode(value)).ms for value in drawn]
+    np.testing.assert_allclose(batch.predict(batch.codes(drawn)), alone)
+
+
+def test_the_page_needs_nothing_else(macs_model: LatencyModel, tmp_path: Path) -> None:
+    write_page(macs_model, tmp_path / "latency.html")
+    page = (tmp_path / "latency.html").read_text()
+    assert "noise floor" in page
+    assert "1x1 convolution" in page
+    assert 'src="http' not in page

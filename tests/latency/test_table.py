@@ -1,0 +1,96 @@
+from pathlib import Path
+
+import pytest
+
+from bneck.errors import NotCalibrated, UsageError
+from bneck.latency.predictor import open_predictor
+from bneck.latency.table import block_names, read_table
+from bneck.space import presets
+from bneck.space.architecture import Architecture
+from bneck.space.blocks import InvertedResidual, PlainConv
+from bneck.space.heads import ConvPoolLinearLinear
+
+
+def once_for_all() -> Architecture:
+    """Its smallest network at width 1.2: per stage one or two blocks, kernel 3."""
+
+    def stage(
+        out: int, ratio: int, before: int, se: str, act: str, stride: int
+    ) -> tuple[InvertedResidual, ...]:
+        return (
+            InvertedResidual(3, ratio * before, out, stride, se, act),
+            InvertedResidual(3, ratio * out, out, 1, se, act),
+        )
+
+    stages = (
+        (InvertedResidual(3, 24, 24),),
+        stage(32, 6, 24, "none", "relu", 2),
+        stage(48, 6, 32, "expansion", "relu", 2),
+        stage(96, 6, 48, "none", "hswish", 2),
+        stage(136, 6, 96, "expansion", "hswish", 1),
+        stage(192, 6, 136, "expansion", "hswish", 2),
+    )
+    return Architecture(PlainConv(3, 24, 2, "hswish"), stages, ConvPoolLinearLinear(1152, 1536))
+
+
+def test_a_real_phones_table_sums_up(shared_data: Path) -> None:
+    path = shared_data / "note10_224_lookup_table.yaml"
+    table = open_predictor(f"table:{path}")
+    arch = once_for_all()
+    parts = table.breakdown(arch)
+    assert parts["stem.conv"] == 0.994418
+    assert parts["head.conv"] == 0.694356
+    assert parts["s1.b1"] == pytest.approx(1.772802)
+    assert table.predict(arch).ms == pytest.approx(sum(parts.values()))
+    assert len(parts) == 1 + 11 + 4
+    with pytest.raises(NotCalibrated, match=r"stem.conv: table:.* Conv-input:224x224x3-output:112"):
+        table.predict(presets.build("mobilenet_v3_large"))
+
+
+def test_names_say_what_once_for_all_cannot() -> None:
+    names = dict(block_names(presets.build("mnasnet_a1").layers()))
+    assert names["s3.b1"].endswith("-se:1-hs:0-squeeze:6-gate:sigmoid")
+    assert names["s3.b2"].startswith("expanded_conv-input:28x28x40-output:28x28x40-expand:120-")
+    v2 = dict(block_names(presets.build("mobilenet_v2").layers()))
+    assert v2["s2.b2"].endswith("-idskip:1-se:0-hs:0-act:relu6")
+    v1 = dict(block_names(presets.build("mobilenet_v1").layers()))
+    assert v1["s1.b1"] == "depthwise+project-input:112x112x32-output:112x112x64"
+
+
+def test_our_own_csv(tmp_path: Path) -> None:
+    arch = presets.build("mobilenet_v3_small")
+    names = list(dict.fromkeys(name for _, name in block_names(arch.layers())))
+    path = tmp_path / "phone.csv"
+    path.write_text("block,ms\n" + "".join(f"{name},0.5\n" for name in names))
+    table = read_table(path)
+    blocks = len(list(block_names(arch.layers())))
+    assert table.predict(arch).ms == pytest.approx(0.5 * blocks)
+    assert table.predict(arch).std_ms == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "must begin with the line"),
+        ("block,ms\n", "holds no blocks"),
+        ("block,ms\na,1\na,2\n", "line 3: a stands there twice"),
+        ("block,ms\na,-1\n", "line 2: ms must be a number of 0 or more, got '-1'"),
+        ("block,ms\na,nan\n", "got 'nan'"),
+        ("block,ms\na,fast\n", "got 'fast'"),
+        ("block,ms\na\n", "line 2: 2 fields expected"),
+        ("block,ms\na,0\n", "must take more than 0 ms"),
+    ],
+)
+def test_bad_tables_name_the_line(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "bad.csv"
+    path.write_text(content)
+    with pytest.raises(UsageError, match=message):
+        read_table(path)
+
+
+@pytest.mark.parametrize("content", ["a:\n  count: 3\n", "a\n", "- a\n- b\n", "a: 3\n"])
+def test_bad_yaml(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(content)
+    with pytest.raises(UsageError, match="line 1"):
+        read_table(path)

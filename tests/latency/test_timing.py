@@ -1,0 +1,85 @@
+from collections.abc import Callable
+
+import pytest
+
+from bneck.errors import BneckError
+from bneck.latency.timing import compare, standard_error
+
+
+class Machine:
+    """A clock, and runs that move it; ``pace`` may change as time goes on."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def clock(self) -> int:
+        return int(self.now)
+
+    def run(
+        self, ms: float, pace: Callable[[float], float] = lambda now: 1.0
+    ) -> Callable[[], None]:
+        def once() -> None:
+            self.now += ms * 1e6 * pace(self.now)
+
+        return once
+
+
+def test_ratio_and_reference() -> None:
+    machine = Machine()
+    timing = compare(machine.run(6.0), machine.run(2.0), clock=machine.clock)
+    assert timing.ratio == pytest.approx(3.0)
+    assert timing.reference_ms == pytest.approx(2.0)
+    assert timing.ms == pytest.approx(6.0)
+    assert timing.quiet
+    assert timing.pairs == 6
+
+
+def test_a_network_against_itself_reads_one_on_a_drifting_machine() -> None:
+    machine = Machine()
+
+    def drift(now: float) -> float:
+        return 1.0 + now / 1e9  # twice as slow after a second
+
+    timing = compare(machine.run(2.0, drift), machine.run(2.0, drift), clock=machine.clock)
+    assert timing.ratio == pytest.approx(1.0, abs=0.01)
+    assert timing.reference_ms > 2.1
+
+
+def test_one_disturbed_chunk_does_not_move_the_ratio() -> None:
+    machine = Machine()
+
+    def hiccup(now: float) -> float:
+        return 5.0 if 150e6 < now < 170e6 else 1.0
+
+    timing = compare(machine.run(3.0, hiccup), machine.run(2.0, hiccup), clock=machine.clock)
+    assert timing.ratio == pytest.approx(1.5, rel=0.01)
+
+
+def test_a_restless_machine_is_said_to_be_one() -> None:
+    machine = Machine()
+    paces = iter(range(10**9))
+
+    def unrest(now: float) -> float:
+        return 1.0 + (next(paces) * 7919 % 13) / 13
+
+    timing = compare(
+        machine.run(30.0, unrest),
+        machine.run(20.0, unrest),
+        wanted=0.001,
+        max_pairs=20,
+        clock=machine.clock,
+    )
+    assert not timing.quiet
+    assert timing.pairs == 20
+    assert timing.spread > 0.001
+
+
+def test_standard_error_of_a_median() -> None:
+    # MAD of 0.98, 1.00, 1.02 is 0.02: 1.2533 * 1.4826 * 0.02 / sqrt(3)
+    assert standard_error([0.98, 1.0, 1.02]) == pytest.approx(0.021455, rel=1e-3)
+
+
+def test_a_clock_that_stands_still_is_an_error() -> None:
+    machine = Machine()
+    with pytest.raises(BneckError, match="clock did not move"):
+        compare(machine.run(0.0), machine.run(0.0), clock=machine.clock)

@@ -1,0 +1,52 @@
+"""Rank correlations against scipy's, and the definition of "in band"."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from bneck.proxies.correlation import bootstrap, in_band, kendall, spearman
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_ranks_agree_with_scipy_ties_included(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    a = random.integers(0, 12, 60)
+    b = a + random.normal(0, 4, 60).round()
+    assert spearman(a, b) == pytest.approx(stats.spearmanr(a, b).statistic)
+    assert kendall(a, b) == pytest.approx(stats.kendalltau(a, b).statistic)
+
+
+def test_a_constant_says_nothing() -> None:
+    assert spearman([1, 1, 1], [1, 2, 3]) == kendall([1, 1, 1], [1, 2, 3]) == 0
+
+
+def test_in_band_sees_only_networks_of_similar_cost() -> None:
+    """A signal that is the cost itself ranks perfectly overall and, within bands, not at all."""
+    random = np.random.default_rng(0)
+    cost = np.repeat(np.arange(10.0), 50)
+    truth = cost + random.uniform(0, 1, 500)
+    assert spearman(cost, truth) > 0.99
+    assert in_band(cost, truth, cost) == 0
+    assert in_band(truth, truth, cost) == pytest.approx(1)
+    assert in_band(-truth, truth, cost) == pytest.approx(-1)
+
+
+def test_in_band_is_the_mean_over_deciles_or_fewer_bands() -> None:
+    random = np.random.default_rng(1)
+    for count, bands in ((1000, 10), (35, 3), (12, 1)):
+        cost, signal, truth = random.normal(size=(3, count))
+        order = np.argsort(cost)
+        parts = np.array_split(order, bands)
+        expected = np.mean([stats.spearmanr(signal[p], truth[p]).statistic for p in parts])
+        assert in_band(signal, truth, cost) == pytest.approx(expected)
+
+
+def test_the_bootstrap_covers_the_statistic_and_hangs_on_its_seed() -> None:
+    random = np.random.default_rng(2)
+    truth = random.normal(size=200)
+    signal = truth + random.normal(size=200)
+    found = bootstrap(spearman, signal, truth, seed=3)
+    assert found == bootstrap(spearman, signal, truth, seed=3)
+    assert found.low < found.value < found.high
+    # The standard error of a Spearman correlation near 0.7 from 200 pairs is about 0.04.
+    assert 0.08 < found.high - found.low < 0.24

@@ -1,0 +1,390 @@
+import hashlib
+import io
+import os
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision.datasets import utils
+
+from bneck.errors import BneckError, UsageError
+from bneck.proxies import data
+from bneck.proxies.batches import Batches
+from bneck.proxies.data import ImageSet, load
+from bneck.proxies.image_set import fit_square, stratified_order
+
+COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
+
+
+def paint(file: Path, colour: object, size: tuple[int, int] = (40, 30), mode: str = "RGB") -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, size, colour).save(file)
+
+
+@pytest.fixture
+def colours(tmp_path: Path) -> Path:
+    for name, colour in COLOURS.items():
+        for number in range(10):
+            paint(tmp_path / name / f"{number}.png", colour)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def digits() -> ImageSet:
+    return load("digits", seed=0)
+
+
+def test_digits_are_upright_grey_images_that_must_not_be_mirrored(digits: ImageSet) -> None:
+    assert digits.train_images.shape == (1437, 3, 32, 32)
+    assert len(digits.val_labels) == 360
+    assert digits.classes == 10
+    assert not digits.flip
+    assert torch.equal(digits.train_images[:, 0], digits.train_images[:, 2])
+    # scikit-learn's digits have a mean of 4.884 on their scale of 16
+    assert digits.mean[0] == pytest.approx(4.884 / 16, abs=0.01)
+
+
+def test_normalised_training_images_have_zero_mean_and_unit_deviation(digits: ImageSet) -> None:
+    x = digits.normalise(digits.train_images)
+    assert x.is_contiguous(memory_format=torch.channels_last)
+    assert x.mean().item() == pytest.approx(0, abs=1e-4)
+    assert x.std(correction=0).item() == pytest.approx(1, abs=1e-4)
+
+
+def test_search_never_sees_the_final_validation_images(digits: ImageSet) -> None:
+    search = digits.for_search(seed=3)
+    parts = [search.train_images, search.val_images]
+    seen = sorted(image.numpy().tobytes() for part in parts for image in part)
+    assert seen == sorted(image.contiguous().numpy().tobytes() for image in digits.train_images)
+    assert len(search.val_labels) == 288
+    assert search.fingerprint != digits.fingerprint
+    assert search.fingerprint == digits.for_search(seed=3).fingerprint
+    assert search.fingerprint != digits.for_search(seed=4).fingerprint
+
+
+def test_every_beginning_of_a_stratified_order_holds_the_classes_in_proportion() -> None:
+    labels = torch.tensor([0] * 60 + [1] * 30 + [2] * 10)
+    order = stratified_order(labels, seed=1)
+    assert order.sort().values.tolist() == list(range(100))
+    for count, expected in ((10, [6, 3, 1]), (20, [12, 6, 2]), (50, [30, 15, 5])):
+        assert labels[order[:count]].bincount(minlength=3).tolist() == expected
+    assert order.tolist() != stratified_order(labels, seed=2).tolist()
+
+
+def test_a_subset_is_stratified_and_never_more_than_there_is(digits: ImageSet) -> None:
+    small = digits.subset(train=100, val=99999, seed=0)
+    assert len(small.train_labels) == 100
+    assert len(small.val_labels) == 360
+    assert small.train_labels.bincount().tolist() == pytest.approx([10] * 10, abs=1)
+
+
+def test_another_side_and_another_content_have_another_fingerprint(digits: ImageSet) -> None:
+    smaller = digits.resized(16)
+    assert smaller.resolution_px == 16
+    fewer = digits.subset(val=9, seed=0)
+    assert len({digits.fingerprint, smaller.fingerprint, fewer.fingerprint}) == 3
+    assert load("digits", seed=0).fingerprint == digits.fingerprint
+    assert load("digits", seed=1).fingerprint != digits.fingerprint
+
+
+def test_resizing_takes_the_centred_square() -> None:
+    image = torch.zeros(1, 1, 10, 30, dtype=torch.uint8)
+    image[..., 10:20] = 200
+    assert torch.equal(fit_square(image, 10), torch.full((1, 1, 10, 10), 200, dtype=torch.uint8))
+    assert torch.equal(fit_square(image, 5), torch.full((1, 1, 5, 5), 200, dtype=torch.uint8))
+
+
+def test_a_batch_depends_on_seed_and_step_only(digits: ImageSet) -> None:
+    batches, again = Batches(digits, 64, seed=5), Batches(digits, 64, seed=5)
+    late = batches[40][0]
+    batches[3]
+    assert torch.equal(late, again[40][0])
+    assert not torch.equal(late, Batches(digits, 64, seed=6)[40][0])
+    epoch = [batches[22 + step][1] for step in range(22)]
+    assert batches.steps_per_epoch == 22
+    assert torch.cat(epoch).bincount().sum() == 22 * 64
+
+
+def test_an_epoch_shows_every_image_once() -> None:
+    images = ramp_set(flip=False)
+    batches = Batches(images, 8, seed=0)
+    rows = [batches[step][1] for step in range(4)]
+    assert torch.cat(rows).sort().values.tolist() == images.train_labels.sort().values.tolist()
+
+
+def ramp_set(flip: bool) -> ImageSet:
+    """Images whose pixel value is 7 x column, so that shifts and flips can be read off."""
+    column = (torch.arange(32, dtype=torch.uint8) * 7).expand(32, 3, 32, 32)
+    labels = torch.arange(32) % 2
+    return ImageSet("ramp", ("a", "b"), column, labels, column, labels, 32, flip)
+
+
+def test_augmentation_shifts_by_an_eighth_and_flips_only_where_allowed() -> None:
+    for flip in (False, True):
+        images = ramp_set(flip)
+        x, _ = Batches(images, 32, seed=0)[0]
+        middle = (x[:, 0, 16] * images.std[0] + images.mean[0]) * 255 / 7
+        slope = (middle[:, 17] - middle[:, 14]).round()
+        assert set(slope.tolist()) == ({3.0, -3.0} if flip else {3.0})
+        shift = (middle[:, 16] - torch.where(slope > 0, 16, 15)).round().abs()
+        assert shift.max() == 4
+
+
+def test_a_folder_is_split_in_proportion(colours: Path) -> None:
+    images = load(f"folder:{colours}", resolution_px=32, seed=0)
+    assert images.class_names == ("blue", "green", "red")
+    assert images.train_labels.bincount().tolist() == [8, 8, 8]
+    assert images.val_labels.bincount().tolist() == [2, 2, 2]
+    for part, labels in (
+        (images.train_images, images.train_labels),
+        (images.val_images, images.val_labels),
+    ):
+        for image, label in zip(part, labels, strict=True):
+            colour = COLOURS[images.class_names[label]]
+            assert image[:, 5, 7].tolist() == list(colour)
+
+
+@pytest.mark.parametrize("val", ["val", "test"])
+def test_a_folder_with_its_own_validation_part_keeps_it(tmp_path: Path, val: str) -> None:
+    for name, colour in COLOURS.items():
+        paint(tmp_path / "train" / name / "a.png", colour)
+        paint(tmp_path / val / name / "deeper" / "b.jpg", colour)
+    images = load(f"folder:{tmp_path}")
+    assert (len(images.train_labels), len(images.val_labels)) == (3, 3)
+
+
+def test_every_mode_and_size_becomes_rgb(tmp_path: Path) -> None:
+    grey = tmp_path / "train" / "grey"
+    paint(grey / "l.png", 128, (50, 20), "L")
+    paint(grey / "i16.png", 128 * 257, (64, 64), "I;16")
+    paint(grey / "cmyk.jpg", (127, 127, 127, 0), (33, 65), "CMYK")
+    paint(grey / "one_px_wide.bmp", (128, 128, 128), (1, 300))
+    paint(grey / "palette.gif", 128, (20, 20), "L")
+    paint(tmp_path / "train" / "white" / "glass.png", (9, 9, 9, 0), (30, 40), "RGBA")
+    paint(tmp_path / "train" / "white" / "bit.tif", 1, (30, 40), "1")
+    for name in ("grey", "white"):
+        paint(tmp_path / "val" / name / "a.webp", 128, (30, 40), "RGB")
+    images = load(f"folder:{tmp_path}", resolution_px=24)
+    assert images.train_images.shape == (7, 3, 24, 24)
+    for image, label in zip(images.train_images, images.train_labels, strict=True):
+        expected = 128 if label == 0 else 255
+        assert image.float().mean((1, 2)).tolist() == pytest.approx([expected] * 3, abs=3)
+
+
+def test_photos_are_turned_upright(tmp_path: Path) -> None:
+    lying = Image.new("RGB", (64, 64))
+    lying.paste((255, 255, 255), (0, 0, 32, 64))  # white left half
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn 90 degrees clockwise: left becomes top
+    for part in ("train", "val"):
+        for name in ("a", "b"):
+            (tmp_path / part / name).mkdir(parents=True)
+            lying.save(tmp_path / part / name / "x.jpg", exif=exif)
+    image = load(f"folder:{tmp_path}").train_images[0, 0].float()
+    assert image[:28].mean() > 250
+    assert image[36:].mean() < 5
+
+
+@pytest.mark.parametrize(
+    ("sizes", "side"),
+    [([(32, 32)], 32), ([(20, 28)], 32), ([(96, 64)], 64), ([(32, 32), (40, 32)], 224)],
+)
+def test_default_resolution(tmp_path: Path, sizes: list[tuple[int, int]], side: int) -> None:
+    for name in ("a", "b"):
+        for number, size in enumerate(sizes * 3):
+            paint(tmp_path / name / f"{number}.png", (1, 2, 3), size)
+    images = load(f"folder:{tmp_path}")
+    assert (images.default_resolution_px, images.resolution_px) == (side, side)
+
+
+def truncate(folder: Path) -> None:
+    buffer = io.BytesIO()
+    Image.effect_noise((64, 64), 50).save(buffer, "JPEG")
+    (folder / "red" / "cut.jpg").write_bytes(buffer.getvalue()[:-400])
+
+
+def scribble(folder: Path) -> None:
+    for number in range(5):
+        (folder / "red" / f"note{number}.png").write_text("no image")
+
+
+def remove_all_but_red(folder: Path) -> None:
+    for name in ("blue", "green"):
+        for file in (folder / name).iterdir():
+            file.unlink()
+        (folder / name).rmdir()
+
+
+def empty_red(folder: Path) -> None:
+    for file in (folder / "red").iterdir():
+        file.unlink()
+
+
+def differ(folder: Path) -> None:
+    for part, names in (("train", "ab"), ("val", "abc")):
+        for name in names:
+            paint(folder / part / name / "x.png", 0, mode="L")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (truncate, ["cut.jpg", "truncated"]),
+        (scribble, ["note0.png", "not an image", "and 2 more"]),
+        (remove_all_but_red, ["at least 2", "one (red)"]),
+        (empty_red, ["no images in", "red"]),
+        (differ, ["differ", "has c"]),
+    ],
+)
+def test_a_spoilt_folder_is_refused_in_one_line(
+    colours: Path, spoil: Callable[[Path], None], words: list[str]
+) -> None:
+    spoil(colours)
+    with pytest.raises(UsageError) as caught:
+        load(f"folder:{colours}", resolution_px=32)
+    assert all(word in str(caught.value) for word in words), caught.value
+    assert "\n" not in str(caught.value)
+
+
+def test_hidden_files_are_no_images(colours: Path) -> None:
+    (colours / "red" / ".DS_Store").write_text("")
+    assert len(load(f"folder:{colours}", resolution_px=32).train_labels) == 24
+
+
+def test_missing_and_empty_folders(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such folder"):
+        load(f"folder:{tmp_path / 'none'}")
+    with pytest.raises(UsageError, match=r"cannot read .*File name too long"):
+        load("folder:" + "x" * 5000)
+    with pytest.raises(UsageError, match="found none"):
+        load(f"folder:{tmp_path}")
+
+
+def test_a_decompression_bomb_is_a_bad_file(colours: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2000)
+    paint(colours / "red" / "huge.png", 0, (60, 50))
+    with pytest.raises(UsageError, match=r"huge\.png .*decompression bomb"):
+        load(f"folder:{colours}", resolution_px=32)
+
+
+def test_more_pixels_than_memory_are_refused(
+    colours: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sysconf", lambda name: 1000)
+    with pytest.raises(UsageError, match=r"30 images at 512 px need 0\.0 GB"):
+        load(f"folder:{colours}", resolution_px=512)
+
+
+@pytest.mark.parametrize("spec", ["imagenet", "", "folder:", "digits:x", "npz"])
+def test_unknown_data_lists_what_is_known(spec: str) -> None:
+    with pytest.raises(UsageError, match=r"digits, fashion-mnist, cifar10, folder:DIR, npz:FILE"):
+        load(spec)
+
+
+@pytest.mark.parametrize("side", [0, -1, 7, 10**9])
+def test_absurd_resolutions(side: int) -> None:
+    with pytest.raises(UsageError, match="resolution must be a whole number from 8 to 2048"):
+        load("digits", resolution_px=side)
+
+
+def noise(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+def test_npz_with_and_without_a_split(tmp_path: Path) -> None:
+    file = tmp_path / "a.npz"
+    labels = np.arange(50) % 5
+    np.savez(file, images=noise(50, 28, 28), labels=labels, class_names=np.array(list("vwxyz")))
+    images = load(f"npz:{file}")
+    assert images.class_names == ("v", "w", "x", "y", "z")
+    assert (len(images.train_labels), len(images.val_labels)) == (40, 10)
+    assert images.resolution_px == 32
+
+    pixels = noise(50, 40, 40, 3)
+    np.savez(file, x_train=pixels, y_train=labels[:, None], x_test=pixels[:7], y_test=labels[:7])
+    images = load(f"npz:{file}")
+    assert images.resolution_px == 40
+    assert torch.equal(images.val_images.permute(0, 2, 3, 1), torch.from_numpy(pixels[:7]))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"images": noise(4, 8, 8)}, "has no labels but images"),
+        ({"images": noise(4, 8, 8), "labels": np.array([0, 1, 3, 3])}, "no image of class 2"),
+        ({"images": noise(4, 8, 8), "labels": np.array([0, 1, 10**12, 3])}, "no image of class 2"),
+        ({"images": noise(4, 8, 8), "labels": np.array([0, -1, 0, 1])}, "label -1 is out of range"),
+        ({"images": noise(4, 8, 8), "labels": np.zeros(4, int)}, "has 1 class"),
+        ({"images": noise(4, 8, 8), "labels": np.zeros(3, int)}, "must be 4 whole numbers"),
+        ({"images": noise(4, 8, 8), "labels": np.zeros(4)}, "must be 4 whole numbers"),
+        ({"images": noise(4, 8, 8) / 255, "labels": np.zeros(4, int)}, "must be uint8"),
+        ({"images": noise(4, 3, 8, 8), "labels": np.zeros(4, int)}, "must be uint8"),
+        ({"images": noise(0, 8, 8), "labels": np.zeros(0, int)}, "must be uint8"),
+        ({"images": np.array([{}]), "labels": np.zeros(1, int)}, "not an npz file of plain arrays"),
+    ],
+)
+def test_malformed_npz(tmp_path: Path, arrays: dict[str, np.ndarray], message: str) -> None:
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(UsageError, match=message):
+        load(f"npz:{tmp_path / 'a.npz'}")
+
+
+def test_an_npz_whose_test_labels_leave_the_range(tmp_path: Path) -> None:
+    x, y = noise(10, 8, 8), np.arange(10) % 2
+    np.savez(tmp_path / "a.npz", x_train=x, y_train=y, x_test=x, y_test=y + 1)
+    with pytest.raises(UsageError, match="validation label 2 is out of range"):
+        load(f"npz:{tmp_path / 'a.npz'}")
+
+
+def test_files_that_are_no_npz(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such file"):
+        load(f"npz:{tmp_path / 'none.npz'}")
+    (tmp_path / "text.npz").write_text("hello")
+    np.save(tmp_path / "one.npy", noise(3))
+    for name in ("text.npz", "one.npy"):
+        with pytest.raises(UsageError, match="not an npz file"):
+            load(f"npz:{tmp_path / name}")
+
+
+@pytest.mark.parametrize("spec", ["cifar10", "fashion-mnist"])
+def test_a_download_that_fails_is_one_line(
+    spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError("Name or service\nnot known")
+
+    monkeypatch.setenv("BNECK_CACHE", str(tmp_path))
+    monkeypatch.setattr("urllib.request.urlopen", refuse)
+    with pytest.raises(BneckError, match=f"cannot download {spec} .*not known") as caught:
+        load(spec)
+    assert caught.value.exit_code == 1
+    assert "\n" not in str(caught.value)
+
+
+def test_cifar10_is_read_from_the_binary_archive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"data_batch_{number}.bin" for number in range(1, 6)] + ["test_batch.bin"]
+    rows = {name: noise(4, 3073) for name in names}
+    for number, batch in enumerate(rows.values()):
+        batch[:, 0] = number % 2
+    path = tmp_path / "cifar-10-binary.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        content = {name: batch.tobytes() for name, batch in rows.items()}
+        for name, data_ in {**content, "batches.meta.txt": b"cat\ndog\n\n"}.items():
+            member = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
+            member.size = len(data_)
+            archive.addfile(member, io.BytesIO(data_))
+    monkeypatch.setenv("BNECK_CACHE", str(tmp_path))
+    monkeypatch.setattr(data, "_CIFAR_MD5", hashlib.md5(path.read_bytes()).hexdigest())
+    monkeypatch.setattr(utils, "_urlretrieve", None)
+    images = load("cifar10")
+    assert images.class_names == ("cat", "dog")
+    assert images.train_labels.tolist() == [0] * 4 + [1] * 4 + [0] * 4 + [1] * 4 + [0] * 4
+    expected = rows["data_batch_2.bin"][1, 1:].reshape(3, 32, 32)
+    assert np.array_equal(images.train_images[5].numpy(), expected)
+    assert len(images.val_labels) == 4

@@ -1,0 +1,225 @@
+"""The tool that scores proxies, on tables whose order is known."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bneck.cli import run
+from bneck.errors import ProxyFailed
+from bneck.proxies.kept import Kept
+from bneck.proxies.proxy import find_proxy
+from bneck.proxies.score import (
+    score_columns,
+    score_proxies,
+    score_surrogate,
+    zero_cost_words,
+)
+from bneck.proxies.score_page import page
+from bneck.proxies.table import Table, load
+from bneck.space import codec, spaces
+from bneck.space.architecture import Architecture
+from bneck.space.cost import cost
+
+SPACE = spaces.build("v3-small", resolution_px=16, classes=10)
+ARCHS = [SPACE.decode(SPACE.sample(seed)) for seed in range(40)]
+
+
+def params(arch: Architecture) -> float:
+    return float(cost(arch).params)
+
+
+def table(**columns: Any) -> Table:
+    """Accuracy rises with the number of parameters."""
+    return Table("made up", SPACE, {a: 1 - 1e5 / (params(a) + 1e5) for a in ARCHS}, columns)
+
+
+def no_image_proxies(*words: str) -> dict[str, Any]:
+    return {word: find_proxy(word)() for word in words}
+
+
+def test_a_signal_of_the_same_order_agrees_fully() -> None:
+    found = score_proxies(table(), no_image_proxies("params", "synflow"), networks=8)
+    perfect = found["params"]
+    assert [perfect.spearman.value, perfect.kendall, perfect.in_band.value] == [1, 1, 1]
+    assert perfect.spearman.low == 1
+    assert len(perfect.scores) == 40
+    assert len(found["synflow"].scores) == 8
+    assert found["synflow"].spearman.low <= found["synflow"].spearman.value < 1
+    assert found["synflow"].seconds > found["params"].seconds > 0  # type: ignore[operator]
+
+
+def test_sharing_passes_changes_no_score() -> None:
+    proxies = no_image_proxies(*zero_cost_words(images=False))
+    found = score_proxies(table(), proxies, networks=7, seed=4)
+    arch = list(found["zen"].scores)[-1]
+    for word in ("synflow", "zen", "expressivity", "trainability"):
+        assert found[word].scores[arch] == pytest.approx(proxies[word](arch, seed=4), rel=1e-6)
+
+
+def test_an_interrupted_scoring_goes_on_and_ends_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BNECK_CACHE", str(tmp_path))
+    scored: list[Architecture] = []
+
+    def signal(arch: Architecture, *, seed: int) -> float:
+        if len(scored) == 3 and arch not in scored:
+            scored.append(arch)
+            raise KeyboardInterrupt
+        scored.append(arch)
+        return params(arch)
+
+    def all_scores() -> dict[Architecture, float]:
+        with Kept("asked") as kept:
+            found = score_proxies(table(), {"mine": signal}, networks=8, kept=kept)
+        return dict(found["mine"].scores)
+
+    with pytest.raises(KeyboardInterrupt):
+        all_scores()
+    found = all_scores()
+    assert len(scored) == 9  # the one that was interrupted is scored again, the three before not
+    assert found == {arch: params(arch) for arch in found}
+    assert len(found) == 8
+
+
+def test_the_sample_hangs_on_the_seed() -> None:
+    one, same, other = (
+        set(score_proxies(table(), no_image_proxies("zen"), networks=6, seed=s)["zen"].scores)
+        for s in (1, 1, 2)
+    )
+    assert one == same != other
+
+
+def fails_on(*hopeless: Architecture) -> Any:
+    def proxy(arch: Architecture, *, seed: int) -> float:
+        if arch in hopeless:
+            raise ProxyFailed(f"network {codec.key(arch)} is nan")
+        return params(arch)
+
+    return proxy
+
+
+def test_a_failure_is_named_and_the_rest_is_scored() -> None:
+    found = score_proxies(table(), {"mine": fails_on(ARCHS[3])})["mine"]
+    assert found.failures == (f"network {codec.key(ARCHS[3])} is nan",)
+    assert len(found.scores) == 39
+    assert found.spearman.value == 1
+    with pytest.raises(
+        ProxyFailed, match=r"mine scores 4 of 40 networks: network [0-9a-f]+ is nan"
+    ):
+        score_proxies(table(), {"mine": fails_on(*ARCHS[4:])})
+
+
+def test_columns_say_how_a_shorter_training_agrees() -> None:
+    backwards = {arch: -params(arch) for arch in ARCHS[:30]}
+    few = dict.fromkeys(ARCHS[:3], 1.0)
+    found = score_columns(table(**{"accuracy@5": backwards, "accuracy@1": few}))
+    assert list(found) == ["accuracy@5"]
+    assert found["accuracy@5"].spearman.value == found["accuracy@5"].kendall == -1
+    assert found["accuracy@5"].seconds is None
+
+
+def test_a_surrogate_learns_what_a_table_holds() -> None:
+    learnt = score_surrogate(table())
+    assert learnt[50] is None
+    assert learnt[100] is None
+    assert learnt[20] is not None
+    assert learnt[20].spearman > 0.9
+    assert 0.5 < learnt[20].within_2_std <= 1
+
+
+def test_the_page_needs_nothing_else_and_escapes() -> None:
+    scored = score_proxies(table(), {"<b>mine": fails_on()})
+    text = page(table(), scored, band=params, band_name="params")
+    assert text.count("<circle") == 40
+    assert "&lt;b&gt;mine" in text
+    assert "<b>mine" not in text
+    assert "http" not in text
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture
+def table_file(tmp_path: Path) -> Path:
+    rows = [
+        {"arch": codec.to_json(arch), "accuracy": accuracy, "accuracy@9": accuracy / 2}
+        for arch, accuracy in table().accuracies.items()
+    ]
+    return write(tmp_path / "mine.jsonl", rows)
+
+
+def test_command_as_json(table_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plot = table_file.with_name("plot.html")
+    arguments = f"--table {table_file} --no-images --networks 6 --plot {plot} --json"
+    assert run(["proxies", "score", *arguments.split()]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["table"], result["networks"], result["band"]) == ("mine.jsonl", 40, "macs")
+    words = zero_cost_words(images=False)
+    assert list(result["proxies"]) == [*words, "column:accuracy@9"]
+    assert set(result["proxies"]["zen"]) == {
+        "spearman",
+        "kendall",
+        "in_band",
+        "seconds_per_network",
+    }
+    assert result["proxies"]["params"]["spearman"] == 1
+    assert result["proxies"]["column:accuracy@9"]["kendall"] == 1
+    assert set(result["surrogate"]) == {"20", "50", "100"}
+    assert set(result["surrogate"]["20"]) == {"spearman", "in_band", "within_2_std"}
+    assert result["surrogate"]["100"] is None
+    assert plot.read_text().count("<figure>") == len(words) + 1
+
+
+def test_command_in_words(table_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = f"--table {table_file} --proxy naswot --proxy macs --networks 6 --images digits"
+    assert run(["proxies", "score", *arguments.split()]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("mine.jsonl: 40 networks, in bands of macs\n")
+    assert "naswot" in out
+    assert "surrogate from 100 labels: the table is too small to say" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--proxy naswot --no-images", "the proxy Naswot needs images"),
+        ("--proxy nasty", "unknown proxy 'nasty'; known: params, macs,"),
+        ("--networks 3", "greater than or equal to 5"),
+        ("--images nowhere", "unknown image data 'nowhere'"),
+        ("--space v9", "unknown space 'v9'"),
+        ("--model nowhere.json", "no such file: nowhere.json"),
+    ],
+)
+def test_command_mistakes(
+    table_file: Path, capsys: pytest.CaptureFixture[str], arguments: str, message: str
+) -> None:
+    assert run(["proxies", "score", "--table", str(table_file), *arguments.split()]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_duplicates_that_disagree_are_one_line_of_warning(
+    table_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = json.loads(table_file.read_text().splitlines()[0])
+    with table_file.open("a") as file:
+        file.write(json.dumps({**first, "accuracy": 0.5}) + "\n")
+    arguments = f"--table {table_file} --no-images --proxy params"
+    assert run(["proxies", "score", *arguments.split()]) == 0
+    warning = capsys.readouterr().err.splitlines()[0]
+    assert warning.startswith("warning: ")
+    assert "line 1, 0.5000 in line 41" in warning
+
+
+def test_published_references_on_accel_nasbench(shared_data: Path) -> None:
+    """Parameters and multiply-adds against ImageNet top-1, as the table's notes have them."""
+    with pytest.warns(UserWarning, match="one network"):
+        truth = load(shared_data / "accel_nasbench_sample.csv")
+    found = score_proxies(truth, no_image_proxies("params", "macs"))
+    assert found["params"].spearman.value == pytest.approx(0.81, abs=0.02)
+    assert found["macs"].spearman.value == pytest.approx(0.617, abs=0.03)
+    assert found["params"].in_band.value > 0.6 > 0.3 > found["macs"].in_band.value

@@ -1,0 +1,162 @@
+"""The surrogate: closed forms of its regression, and how it ranks networks it never saw."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, RationalQuadratic, WhiteKernel
+
+from bneck.errors import UsageError
+from bneck.proxies import features, table
+from bneck.proxies.correlation import in_band
+from bneck.proxies.from_table import FromTable
+from bneck.proxies.gaussian_process import GaussianProcess, Relevance, learn
+from bneck.proxies.surrogate import Surrogate
+from bneck.space import presets, spaces
+from bneck.space.architecture import Architecture
+from bneck.space.cost import cost
+
+
+def data(count: int = 40) -> tuple[dict, np.ndarray]:
+    random = np.random.default_rng(0)
+    columns = {"coarse": random.normal(size=(count, 2)), "fine": random.normal(size=(count, 5))}
+    return columns, np.sin(columns["coarse"][:, 0]) + 0.1 * random.normal(size=count)
+
+
+def test_the_posterior_is_scikit_learns() -> None:
+    columns, targets = data()
+    relevance = Relevance({"coarse": -1.0, "fine": -2.0}, signal=0.3, noise=-2.0)
+    train = {name: values[:30] for name, values in columns.items()}
+    new = {name: values[30:] for name, values in columns.items()}
+    ours = GaussianProcess(train, targets[:30], relevance)
+
+    def scaled(of: dict) -> np.ndarray:
+        parts = []
+        for name, log_weight in relevance.groups.items():
+            part = (of[name] - train[name].mean(axis=0)) / train[name].std(axis=0)
+            parts.append(part * np.exp(log_weight / 2) / np.sqrt(part.shape[1]))
+        return np.concatenate(parts, axis=1)
+
+    kernel = ConstantKernel(np.exp(0.3)) * RationalQuadratic(1.0, 1.0) + WhiteKernel(np.exp(-2.0))
+    theirs = GaussianProcessRegressor(kernel, optimizer=None, normalize_y=True)
+    theirs.fit(scaled(train), targets[:30])
+    mean, std = theirs.predict(scaled(new), return_std=True)
+    found_mean, found_std = ours.predict(new)
+    assert found_mean == pytest.approx(mean, abs=1e-6)
+    assert found_std == pytest.approx(std, abs=1e-6)
+    assert (ours.predict(new, noise=False)[1] < found_std).all()
+
+
+def test_relevance_goes_to_the_group_that_decides() -> None:
+    columns, targets = data(80)
+    found = learn(columns, targets, {"coarse": -4.0, "fine": -4.0})
+    assert found.groups["coarse"] > found.groups["fine"] + 2
+    swapped = learn(dict(reversed(columns.items())), targets, {"coarse": -4.0, "fine": -4.0})
+    assert swapped.groups["coarse"] == pytest.approx(found.groups["coarse"], abs=0.05)
+
+
+def test_features_count_what_the_network_costs() -> None:
+    archs = [presets.build(name) for name in presets.PRESETS]
+    found = features.groups(archs, features.Shape.of(archs))["cost"]
+    expected = [(np.log(cost(arch).macs), np.log(cost(arch).params)) for arch in archs]
+    assert found == pytest.approx(np.array(expected))
+    assert list(features.macs(archs)) == [cost(arch).macs for arch in archs]
+
+
+def test_features_of_a_network_do_not_hang_on_its_neighbours() -> None:
+    space = spaces.build("v3-small", resolution_px=64, classes=10)
+    archs = [space.decode(space.sample(seed)) for seed in range(20)]
+    shape = features.Shape.of(archs)
+    together = features.groups(archs, shape)
+    for i, arch in enumerate(archs):
+        alone = features.groups([arch], shape)
+        for name, columns in together.items():
+            assert alone[name][0] == pytest.approx(columns[i], abs=1e-9), name
+
+
+def by_depth(arch: Architecture) -> float:
+    """An accuracy that grows with the number of blocks."""
+    return 1 / (1 + np.exp(-0.3 * sum(len(stage) for stage in arch.stages)))
+
+
+def test_it_learns_and_says_how_well() -> None:
+    space = spaces.build("v3-small", resolution_px=64, classes=10)
+    archs = [space.decode(space.sample(seed)) for seed in range(60)]
+    labels = [by_depth(arch) for arch in archs]
+    surrogate = Surrogate(archs[:40], labels[:40])
+    mean, std = surrogate.predict(archs[40:])
+    assert mean == pytest.approx(labels[40:], abs=0.01)
+    assert ((std > 0) & (std < 0.05)).all()
+    assert surrogate.cross_validated() > 0.9
+    assert surrogate.cross_validated(seed=1) == surrogate.cross_validated(seed=1)
+
+
+def test_extra_columns_can_carry_what_the_architecture_does_not_show() -> None:
+    space = spaces.build("v3-small", resolution_px=64, classes=10)
+    archs = [space.decode(space.sample(seed)) for seed in range(60)]
+    extra = np.random.default_rng(0).normal(size=(60, 1))
+    labels = 1 / (1 + np.exp(-extra[:, 0]))
+    surrogate = Surrogate(archs[:40], labels[:40], extra[:40])
+    mean, _ = surrogate.predict(archs[40:], extra[40:])
+    assert np.corrcoef(mean, labels[40:])[0, 1] > 0.9
+    with pytest.raises(UsageError, match="for all networks or for none"):
+        surrogate.predict(archs[40:])
+    with pytest.raises(UsageError, match="one row a network"):
+        surrogate.predict(archs[40:], extra[:3])
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0.5] * 4, "needs at least 5 labels, got 4"),
+        ([0.5, 0.6, float("nan"), 0.6, 0.7], "accuracy 3 must be between 0 and 1, got nan"),
+        ([0.5, 0.6, 61.0, 0.6, 0.7], "accuracy 3 must be between 0 and 1, got 61"),
+    ],
+)
+def test_labels_that_cannot_be(labels: list[float], message: str) -> None:
+    space = spaces.build("v3-small")
+    archs = [space.decode(space.sample(seed)) for seed in range(len(labels))]
+    with pytest.raises(UsageError, match=message):
+        Surrogate(archs, labels)
+
+
+@pytest.mark.parametrize(
+    ("name", "reached"),
+    [
+        ("nas_bench_macro.csv", {20: 0.85, 50: 0.93, 100: 0.95}),
+        ("accel_nasbench_sample.csv", {20: 0.80, 50: 0.92, 100: 0.945}),
+    ],
+)
+def test_ranking_in_band_on_published_tables(
+    shared_data: Path, name: str, reached: dict[int, float]
+) -> None:
+    """Medians of three splits, so a little under what the benchmark's twenty must reach."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        truth = table.load(shared_data / name)
+    archs, labels = list(truth.accuracies), np.array(list(truth.accuracies.values()))
+    macs = features.macs(archs)
+    for count, least in reached.items():
+        ranked, covered = [], []
+        for seed in range(500, 503):
+            order = np.random.default_rng(seed).permutation(len(archs))
+            known, rest = order[:count], order[count : count + 800]
+            surrogate = Surrogate([archs[i] for i in known], labels[known])
+            mean, std = surrogate.predict([archs[i] for i in rest])
+            ranked.append(in_band(mean, labels[rest], macs[rest]))
+            covered.append(np.mean(np.abs(mean - labels[rest]) <= 2 * std))
+        assert np.median(ranked) >= least
+        assert count < 50 or 0.9 <= np.median(covered) <= 0.97
+
+
+def test_a_table_answers_for_what_it_knows_and_for_the_rest() -> None:
+    space = spaces.build("v3-small", resolution_px=64, classes=10)
+    archs = [space.decode(space.sample(seed)) for seed in range(60)]
+    known = {arch: by_depth(arch) for arch in archs[:40]}
+    signal = FromTable(table.Table("depths", space, known))
+    assert [signal(arch, seed=1) for arch in archs[:40]] == list(known.values())
+    assert [signal(arch, seed=1) for arch in archs[40:]] == pytest.approx(
+        [by_depth(arch) for arch in archs[40:]], abs=0.01
+    )

@@ -1,0 +1,299 @@
+import math
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bneck.errors import ProxyFailed, UsageError
+from bneck.proxies import steps
+from bneck.proxies.average import WeightAverage
+from bneck.proxies.data import ImageSet, load
+from bneck.proxies.proxy import PROXIES, find_proxy
+from bneck.proxies.recipe import Recipe
+from bneck.proxies.short_training import ShortTraining
+from bneck.proxies.training import evaluate, train
+from bneck.space import presets
+
+QUICK = Recipe(steps=9, batch_size=32, ema=0.9)
+
+
+@pytest.fixture(scope="module")
+def digits() -> ImageSet:
+    return load("digits", resolution_px=16, seed=0)
+
+
+def small_net(seed: int = 0, classes: int = 10) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return nn.Sequential(
+            nn.Conv2d(3, 16, 3, 2, 1, bias=False),
+            nn.BatchNorm2d(16),
+            nn.ReLU(),
+            nn.Conv2d(16, 32, 3, 2, 1, bias=False),
+            nn.BatchNorm2d(32),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Dropout(0.2),
+            nn.Linear(32 * 16, classes),
+        )
+
+
+class Constant(nn.Module):
+    """The same logits for every image."""
+
+    def __init__(self, logits: list[float]) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(torch.tensor(logits))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.logits.expand(len(x), -1)
+
+
+def same(one: nn.Module, other: nn.Module) -> bool:
+    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_a_small_network_learns_digits(digits: ImageSet) -> None:
+    network = small_net()
+    result = train(network, digits, Recipe(steps=150, batch_size=64, learning_rate=0.01), seed=0)
+    assert result.accuracy > 0.9
+    assert result.history[0][1] > 2 * result.history[-1][1] - 0.5
+    assert result.steps == 150
+    assert result.images_per_second == pytest.approx(150 * 64 / result.seconds)
+    assert (result.accuracy, result.accuracy_stderr, result.loss) == evaluate(network, digits)
+
+
+def test_evaluation_against_closed_forms(digits: ImageSet) -> None:
+    network = Constant([1.0] + [0.0] * 9).train()
+    accuracy, stderr, loss = evaluate(network, digits)
+    zeros = int((digits.val_labels == 0).sum()) / 360
+    assert accuracy == pytest.approx(zeros)
+    assert stderr == pytest.approx(math.sqrt(zeros * (1 - zeros) / 360))
+    assert loss == pytest.approx(math.log(math.e + 9) - zeros)
+    assert network.training
+
+
+def test_one_cycle_is_torchs(digits: ImageSet) -> None:
+    recipe = Recipe(steps=100, learning_rate=0.5, warmup=0.3)
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], 1.0)
+    reference = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.5, 100, cycle_momentum=False)
+    for step in range(100):
+        assert recipe.learning_rate_at(step) == pytest.approx(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        if step < 99:
+            reference.step()
+
+
+def test_cosine_rises_in_a_line_and_falls_as_half_a_cosine() -> None:
+    recipe = Recipe(steps=110, learning_rate=2.0, schedule="cosine", warmup=10 / 110)
+    rates = [recipe.learning_rate_at(step) for step in range(110)]
+    assert rates[:10] == pytest.approx([2 * (step + 1) / 11 for step in range(10)])
+    assert rates[10:] == pytest.approx([1 + math.cos(math.pi * step / 100) for step in range(100)])
+
+
+@pytest.mark.parametrize("schedule", ["one_cycle", "cosine"])
+@pytest.mark.parametrize("steps", [1, 2, 3])
+@pytest.mark.parametrize("warmup", [0.0, 0.3, 1.0])
+def test_the_shortest_schedules_stay_between_zero_and_the_peak(
+    schedule: str, steps: int, warmup: float
+) -> None:
+    recipe = Recipe(steps=steps, schedule=schedule, warmup=warmup, learning_rate=1.0)
+    rates = [recipe.learning_rate_at(step) for step in range(steps)]
+    assert all(0 <= rate <= 1 for rate in rates)
+    assert max(rates) > 0
+
+
+def test_norms_and_biases_are_free_of_weight_decay() -> None:
+    network = small_net()
+    decayed, free = QUICK.optimizer_for(network).param_groups
+    assert [tuple(p.shape) for p in decayed["params"]] == [(16, 3, 3, 3), (32, 16, 3, 3), (10, 512)]
+    assert len(free["params"]) == 5
+    assert (decayed["weight_decay"], free["weight_decay"]) == (QUICK.weight_decay, 0)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("steps", 0, "steps must be a whole number from 1"),
+        ("batch_size", 1, "batch size must be a whole number from 2"),
+        ("optimizer", "lion", "unknown optimizer 'lion'; known: adamw, sgd"),
+        ("schedule", "step", "unknown schedule 'step'; known: one_cycle, cosine"),
+        ("learning_rate", math.nan, "learning rate must be a number"),
+        ("learning_rate", -1.0, "learning rate must be a number"),
+        ("ema", 1.5, "ema must be a number from 0 to 1, got 1.5"),
+    ],
+)
+def test_bad_recipes_are_refused(field: str, value: object, message: str) -> None:
+    fields: dict[str, Any] = {"steps": 1, field: value}
+    with pytest.raises(UsageError, match=message):
+        Recipe(**fields)
+
+
+def test_the_average_covers_buffers_and_forgets_the_start_early() -> None:
+    network = nn.BatchNorm1d(1)
+    average = WeightAverage(network, decay=0.5)
+    expected = 0.0
+    for number in range(1, 21):
+        network.running_mean.fill_(number)
+        network.num_batches_tracked.fill_(number)
+        average.update(number)
+        decay = min(0.5, (1 + number) / (10 + number))
+        expected = decay * expected + (1 - decay) * number
+    assert average.tensors["running_mean"].item() == pytest.approx(expected)
+    assert average.tensors["num_batches_tracked"].item() == 20
+    average.copy_to(network)
+    assert network.running_mean.item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [QUICK, replace(QUICK, optimizer="sgd", schedule="cosine", learning_rate=0.01, ema=None)],
+)
+def test_ctrl_c_loses_nothing(digits: ImageSet, tmp_path: Path, recipe: Recipe) -> None:
+    whole = small_net()
+    expected = train(whole, digits, recipe, seed=7)
+
+    def interrupt(what: str, done: int, total: int, note: str = "") -> None:
+        if done == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    file = tmp_path / "run" / "train.safetensors"
+    with pytest.raises(KeyboardInterrupt):
+        train(small_net(), digits, recipe, seed=7, checkpoint=file, progress=interrupt)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+    steps: list[int] = []
+    resumed = small_net()
+    result = train(
+        resumed,
+        digits,
+        recipe,
+        seed=7,
+        checkpoint=file,
+        progress=lambda what, done, total, note="": steps.append(done),
+    )
+    assert steps == [5, 6, 7, 8, 9]
+    assert same(whole, resumed)
+    assert result.history == expected.history
+    assert result.accuracy == expected.accuracy
+
+    again = small_net()
+    assert train(again, digits, recipe, seed=7, checkpoint=file) == result
+    assert same(whole, again)
+
+
+def test_a_killed_training_goes_on_from_its_last_checkpoint(
+    digits: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def kill(what: str, done: int, total: int, note: str = "") -> None:
+        if done == 6:
+            raise Killed
+
+    whole, resumed = small_net(), small_net()
+    train(whole, digits, QUICK, seed=1)
+    monkeypatch.setattr(steps, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    with pytest.raises(Killed):
+        train(small_net(), digits, QUICK, seed=1, checkpoint=tmp_path / "c", progress=kill)
+    train(resumed, digits, QUICK, seed=1, checkpoint=tmp_path / "c")
+    assert same(whole, resumed)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"recipe": replace(QUICK, steps=10)}, "made with steps 9, not 10"),
+        ({"seed": 8}, "made with seed 7, not 8"),
+        ({"network": small_net(1)}, "made with starting weights '.*', not"),
+        (
+            {"images": load("digits", resolution_px=16, seed=1)},
+            "made with images of fingerprint '.*', not",
+        ),
+    ],
+)
+def test_anothers_checkpoint_is_refused(
+    digits: ImageSet, tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    file = tmp_path / "c"
+    usual = {"network": small_net(), "images": digits, "recipe": QUICK, "seed": 7}
+    train(**usual, checkpoint=file)
+    with pytest.raises(UsageError, match=message):
+        train(**{**usual, "network": small_net(), **change}, checkpoint=file)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x08\0\0\0\0\0\0\0{}      "])
+def test_files_that_are_no_checkpoint(digits: ImageSet, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "c").write_bytes(content)
+    with pytest.raises(UsageError, match="is not a training checkpoint"):
+        train(small_net(), digits, QUICK, seed=0, checkpoint=tmp_path / "c")
+
+
+def test_divergence_names_step_and_learning_rate(digits: ImageSet) -> None:
+    recipe = Recipe(steps=50, batch_size=32, optimizer="sgd", learning_rate=100, ema=None)
+    with pytest.raises(ProxyFailed, match=r"loss is \w+ at step \d+ of 50 with learning rate \d"):
+        train(
+            nn.Sequential(nn.Conv2d(3, 16, 16), nn.Conv2d(16, 10, 1), nn.Flatten()),
+            digits,
+            recipe,
+            seed=0,
+        )
+
+
+def test_a_network_of_nans_cannot_be_evaluated(digits: ImageSet) -> None:
+    with pytest.raises(ProxyFailed, match="validation loss on digits is nan"):
+        evaluate(Constant([math.nan] * 10), digits)
+
+
+def test_a_network_for_other_classes_is_refused(digits: ImageSet) -> None:
+    with pytest.raises(UsageError, match="has 7 outputs and digits has 10 classes"):
+        train(small_net(classes=7), digits, QUICK, seed=0)
+
+
+def test_training_leaves_no_traces_outside(digits: ImageSet) -> None:
+    before, threads = torch.get_rng_state(), torch.get_num_threads()
+    train(small_net(), digits, replace(QUICK, steps=2), seed=0, threads=2)
+    assert torch.equal(before, torch.get_rng_state())
+    assert torch.get_num_threads() == threads
+
+
+def test_batches_larger_than_the_set_shrink(digits: ImageSet) -> None:
+    few = digits.subset(train=20, val=20, seed=0)
+    result = train(small_net(), few, Recipe(steps=2, batch_size=512), seed=0)
+    assert result.images_per_second == pytest.approx(2 * 20 / result.seconds)
+
+
+def test_short_training_scores_an_architecture(digits: ImageSet) -> None:
+    arch = presets.build("mobilenet_v3_small", width=0.35, resolution_px=16, classes=1000)
+    proxy = ShortTraining(digits.for_search(0), replace(QUICK, steps=3))
+    score = proxy(arch, seed=1)
+    assert 0 <= score <= 1
+    assert proxy(arch, seed=1) == score
+
+
+def test_every_proxy_of_the_table_is_there() -> None:
+    assert find_proxy("short-training") is ShortTraining
+    assert all(callable(find_proxy(word)) for word in PROXIES)
+    assert find_proxy("bneck.proxies.short_training:ShortTraining") is ShortTraining
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("naswat", "unknown proxy 'naswat'; known: .*short-training, shared-weights:FILE, package"),
+        ("no.such:thing", "no proxy 'no.such:thing': No module"),
+        ("bneck.errors:thing", "no proxy 'bneck.errors:thing'"),
+        (".errors:thing", "no proxy '.errors:thing'"),
+        (":thing", "no proxy ':thing'"),
+    ],
+)
+def test_unknown_proxies(word: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        find_proxy(word)

@@ -1,0 +1,54 @@
+"""The model card: what hubs parse, what people read, and nothing that breaks out of it."""
+
+from dataclasses import replace
+
+import pytest
+import yaml
+
+from bneck.errors import UsageError
+from bneck.results import card
+from bneck.results.report import ReportData
+from tests.results import demo
+
+IMAGES = {
+    "name": "folder:photos",
+    "fingerprint": "0123456789ab",
+    "class_names": ["cat", "a|b", "<script>alert(1)</script>"],
+    "training": 480,
+    "validation": 120,
+}
+
+
+@pytest.fixture(scope="module")
+def finished() -> ReportData:
+    return demo.finished(60)
+
+
+def test_the_front_matter_is_what_hubs_read(finished: ReportData) -> None:
+    """Fields of huggingface_hub's ModelCardData and EvalResult."""
+    _, front, body = card.build(replace(finished, name='a: "b"'), IMAGES).split("---\n", 2)
+    fields = yaml.safe_load(front)
+    assert fields["pipeline_tag"] == "image-classification"
+    assert fields["library_name"] == "onnx"
+    (entry,) = fields["model-index"]
+    assert entry["name"] == 'a: "b"'
+    (result,) = entry["results"]
+    assert result["task"] == {"type": "image-classification"}
+    assert result["dataset"]["name"] == "folder:photos"
+    assert result["metrics"] == [{"type": "accuracy", "value": 0.9312}]
+    assert body.lstrip().startswith('# a: "b"')
+
+
+def test_the_body_says_what_was_measured(finished: ReportData) -> None:
+    text = card.build(finished, IMAGES)
+    assert "| this network | 93.1 ± 0.4 % |" in text
+    assert "| mobilenet\\_v3\\_small | 93.3 ± 0.4 % |" in text
+    assert "the validation part of 120 images" in text
+    assert finished.sittings[0].command in text
+    assert "<script>" not in text
+    assert "a\\|b" in text
+
+
+def test_a_run_without_a_network_has_no_card() -> None:
+    with pytest.raises(UsageError, match="digits has no derived network yet; the run is stopped"):
+        card.build(ReportData(name="digits", state="stopped", plan={}), IMAGES)

@@ -1,0 +1,151 @@
+"""Every export is read back by the library it is for, and says what its users must know."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from bneck.errors import BneckError, UsageError
+from bneck.results.exports import Trained, checking, export, onnx_file, pytorch_code
+from bneck.results.exports.classifier import open_classifier
+from bneck.space import presets, spaces, torch_model
+
+CLASSES = ("cat", 'it\'s a "dog"', "<b>fish</b>")
+MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
+
+
+@pytest.fixture(scope="module")
+def trained() -> Trained:
+    arch = presets.build("mobilenet_v3_small", width=0.35, resolution_px=32, classes=3)
+    network = torch_model.build(arch, seed=1)
+    draw = torch.Generator().manual_seed(0)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            module.running_mean.normal_(0, 0.1, generator=draw)
+            module.running_var.uniform_(0.5, 2, generator=draw)
+    notes = {
+        "classes": json.dumps(CLASSES),
+        "mean": json.dumps(MEAN),
+        "std": json.dumps(STD),
+        "accuracy": "0.9100",
+        "latency_ms": "0.1500",
+        "run": "0123456789ab",
+    }
+    images = torch.randn(32, 3, 32, 32, generator=draw)
+    return Trained(arch, network.state_dict(), notes, images)
+
+
+def test_onnx_says_what_its_users_must_know(trained: Trained, tmp_path: Path) -> None:
+    file = tmp_path / "net.onnx"
+    assert export(trained, "onnx", file) < 1e-5
+    model = onnx.load(file)
+    notes = {item.key: item.value for item in model.metadata_props}
+    assert json.loads(notes.pop("architecture"))["classes"] == 3
+    assert notes == trained.notes
+    assert onnx_file.architecture(model) == trained.arch
+    assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
+    assert "BatchNormalization" not in {node.op_type for node in model.graph.node}
+
+
+def test_int8_keeps_the_classes_and_drops_figures_of_the_float_network(
+    trained: Trained, tmp_path: Path
+) -> None:
+    file = tmp_path / "int8.onnx"
+    difference = export(trained, "onnx-int8", file)
+    assert 0 < difference < 0.25
+    model = onnx.load(file)
+    notes = onnx_file.notes(model)
+    assert json.loads(notes["classes"]) == list(CLASSES)
+    assert "accuracy" not in notes
+    assert "latency_ms" not in notes
+    assert onnx_file.architecture(model) == trained.arch
+    weights = [item for item in model.graph.initializer if len(item.dims) == 4]
+    assert {item.data_type for item in weights} == {onnx.TensorProto.INT8}
+    with pytest.raises(UsageError, match="8-bit ranges are found on images: give a run's folder"):
+        export(Trained(trained.arch, trained.state), "onnx-int8", file)
+
+
+def test_plain_code_runs_where_there_is_no_bneck(trained: Trained, tmp_path: Path) -> None:
+    file = tmp_path / "net.py"
+    assert export(trained, "pytorch", file) == 0
+    assert not re.search(r"^(import|from) bneck", file.read_text(), re.MULTILINE)
+    code = (
+        "import sys, torch, net; torch.manual_seed(0); "
+        "print(net.CLASSES, net.MEAN, net.STD, sep='|'); "
+        "print(net.build().eval()(torch.ones(1, 3, 32, 32)).tolist()); "
+        "print('bneck' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    facts, logits, known = done.stdout.splitlines()
+    assert facts == f"{list(CLASSES)}|{list(MEAN)}|{list(STD)}"
+    assert known == "False"
+    with torch.no_grad():
+        ours = checking.network(trained)(torch.ones(1, 3, 32, 32))
+    assert json.loads(logits) == ours.tolist()
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v1", "mobilenet_v2", "mnasnet_a1"])
+def test_plain_code_of_every_kind_of_network(name: str, tmp_path: Path) -> None:
+    arch = presets.build(name, width=0.25, resolution_px=32, classes=3)
+    state = torch_model.build(arch).state_dict()
+    assert export(Trained(arch, state), "pytorch", tmp_path / "net.py") == 0
+
+
+def test_plain_code_where_blocks_may_be_missing(tmp_path: Path) -> None:
+    space = spaces.build("nas-bench-macro", resolution_px=32, classes=10)
+    arch = space.decode(space.sample(0))
+    source = pytorch_code.code(Trained(arch, {}), "w.safetensors")
+    assert "CLASSES" not in source
+    compile(source, "net.py", "exec")
+
+
+def test_torchscript_lists_its_operators(trained: Trained, tmp_path: Path) -> None:
+    file = tmp_path / "net.pt"
+    assert export(trained, "torchscript", file) < 1e-5
+    lines = (tmp_path / "net.ops.yaml").read_text().splitlines()
+    assert "- aten::hardswish" in lines
+    assert all(re.fullmatch(r"- (aten|prim)::[\w.]+", line) for line in lines)
+
+
+@pytest.mark.slow
+def test_torch_export_takes_any_batch(trained: Trained, tmp_path: Path) -> None:
+    file = tmp_path / "net.pt2"
+    assert export(trained, "torch-export", file) < 1e-5
+    loaded = torch.export.load(str(file)).module()
+    assert loaded(torch.zeros(5, 3, 32, 32)).shape == (5, 3)
+
+
+def test_an_export_with_other_outputs_is_refused(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checking, "images", lambda _: torch.ones(1, 3, 32, 32))
+    monkeypatch.setattr("bneck.results.exports.TOLERANCE", -1.0)
+    with pytest.raises(BneckError, match=r"net.py: the pytorch export differs from the network by"):
+        export(trained, "pytorch", tmp_path / "net.py")
+
+
+def test_code_must_be_a_python_file(trained: Trained, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"name a .py file, not .*net.safetensors"):
+        export(trained, "pytorch", tmp_path / "net.safetensors")
+
+
+def test_the_classifier_sees_what_the_network_sees(trained: Trained, tmp_path: Path) -> None:
+    export(trained, "onnx", tmp_path / "net.onnx")
+    classifier = open_classifier(tmp_path / "net.onnx")
+    picture = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    pixels = torch.from_numpy(picture).permute(2, 0, 1)[None] / 255
+    image = (pixels - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
+    with torch.no_grad():
+        expected = checking.network(trained)(image).softmax(1)[0].numpy()
+    assert classifier.classes == CLASSES
+    assert np.allclose(classifier.probabilities(picture), expected, atol=1e-5)

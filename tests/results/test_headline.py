@@ -1,0 +1,88 @@
+from dataclasses import replace
+
+import pytest
+
+from bneck.results.headline import against, standing, unfinished, verdict
+from bneck.results.record import Baseline, Outcome, Record, Step
+from bneck.results.units import count, decimals, duration, percent
+
+
+@pytest.mark.parametrize(
+    ("measured", "sentence"),
+    [
+        (1.48, "The target of 1.50 ms is met: 1.48 ± 0.03 ms measured."),
+        (1.5, "The target of 1.50 ms is met: 1.50 ± 0.03 ms measured."),
+        (1.54, "The target of 1.50 ms is met within 3 %: 1.54 ± 0.03 ms measured."),
+        (1.68, "The target of 1.50 ms is missed by 12 %: 1.68 ± 0.03 ms measured."),
+        (
+            None,
+            "Predicted to take 1.46 ± 0.02 ms against a target of 1.50 ms; not yet measured.",
+        ),
+    ],
+)
+def test_the_target(outcome: Outcome, measured: float | None, sentence: str) -> None:
+    assert verdict(replace(outcome, measured_ms=measured)) == sentence
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "ending"),
+    [
+        (0.93, "is 1.0 points less accurate, within two standard errors of the difference."),
+        (0.90, "is 4.0 points less accurate, beyond two standard errors of the difference."),
+        (0.95, "is 1.0 points more accurate, within two standard errors of the difference."),
+        (0.94, "is just as accurate."),
+    ],
+)
+def test_beside_a_baseline(
+    outcome: Outcome, baseline: Baseline, accuracy: float, ending: str
+) -> None:
+    """Two standard errors of 0.8 points make 2.3 points of the difference."""
+    sentence = against(replace(outcome, accuracy=accuracy), baseline)
+    assert sentence.endswith(ending)
+    assert "takes 21 % less time" in sentence
+    assert "mobilenet_v3_small, trained and measured the same way, 94.0 ± 0.8 % in 1.88 ms" in (
+        sentence
+    )
+
+
+def test_nothing_is_said_before_it_is_known(outcome: Outcome, baseline: Baseline) -> None:
+    assert against(outcome, replace(baseline, accuracy=None)) == ""
+    assert against(replace(outcome, measured_ms=None), baseline) == ""
+
+
+def test_unfinished_runs(record: Record, step: Step) -> None:
+    failed = replace(record, accuracy=None, error="diverged")
+    assert unfinished("running", [], [], None) == (
+        "This derivation is still going.",
+        "No network has been tried yet.",
+    )
+    assert unfinished("stopped", [failed], [], 1.5)[1] == (
+        "None of 1 network tried so far could be scored."
+    )
+    assert unfinished("stopped", [record, failed], [step], 1.5)[1] == (
+        "2 networks tried so far, 1 without a score. "
+        "NetAdapt has taken 1 step and stands at 1.93 ms (predicted), of 1.50 ms wanted."
+    )
+
+
+def test_how_a_search_stands(record: Record) -> None:
+    failed = replace(record, number=8, accuracy=None, reward=None, error="diverged")
+    slower = replace(record, number=9, accuracy=0.9, latency_ms=2.5, reward=0.7)
+    assert standing([failed]) == "1 failed"
+    assert standing([record, failed, slower]).splitlines() == [
+        "best so far: accuracy 0.810 at 1.9 ms; 1 failed",
+        "the front so far:",
+        "  1.90 ms  accuracy 0.810  network 7  <- best reward",
+        "  2.50 ms  accuracy 0.900  network 9",
+    ]
+
+
+def test_numbers_as_people_read_them() -> None:
+    assert [decimals(ms) for ms in (0.0123, 0.31, 1.9, 31.0, 310.0, 0.0)] == [4, 3, 2, 1, 0, 3]
+    assert [count(n) for n in (12, 954_321, 2_542_856, 56_500_000)] == [
+        "12", "954 k", "2.54 M", "56.5 M",
+    ]  # fmt: skip
+    assert [duration(s) for s in (12.46, 59.99, 303, 4325)] == [
+        "12.5 s", "60.0 s", "5 min 3 s", "1 h 12 min",
+    ]  # fmt: skip
+    assert percent(0.93125, 0.0041) == "93.1 ± 0.4 %"

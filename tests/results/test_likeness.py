@@ -1,0 +1,87 @@
+"""Likeness in closed form: the published network itself, and random ones at its latency."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from bneck.cli import run
+from bneck.errors import BneckError
+from bneck.results import likeness_page
+from bneck.results.likeness import DEPTH, as_fast, likeness, profiles
+from bneck.space import presets, spaces
+from bneck.space.architecture import Architecture
+from bneck.space.cost import cost
+
+V3 = presets.build("mobilenet_v3_small", resolution_px=32, classes=10)
+SPACE = spaces.build("v3-small", resolution_px=32, classes=10)
+
+
+def macs(arch: Architecture) -> float:
+    return cost(arch).macs / 1e6
+
+
+def test_v3_smalls_profile_is_its_table() -> None:
+    """Table 2 by output stride: 5x5 and h-swish from 1/16 on, SE first, then not, then again."""
+    found = profiles(V3)
+    assert found["kernels of 5 and more"] == {4: 0, 8: 0, 16: 1, 32: 1}
+    assert found["squeeze-excite"] == {4: 1, 8: 0, 16: 1, 32: 1}
+    assert found["h-swish"] == {4: 0, 8: 0, 16: 1, 32: 1}
+    assert found[DEPTH] == {4: 1, 8: 2, 16: 5, 32: 3}
+
+
+def test_random_networks_are_as_fast_and_the_published_one_stands_out() -> None:
+    others = as_fast(SPACE, macs, macs(V3), count=40, seed=0)
+    assert len({macs(other) for other in others}) > 30
+    assert all(macs(other) == pytest.approx(macs(V3), rel=0.031) for other in others)
+    found = likeness(V3, V3, "V3-Small", others, macs(V3))
+    assert found.distance == 0
+    assert found.percentile == 100
+    assert all(trait.percentile >= 95 for trait in found.traits)
+    average = [likeness(one, V3, "V3-Small", others, 1.0).percentile for one in others]
+    assert sum(average) / len(average) == pytest.approx(50, abs=0.01)
+
+
+def test_the_opposite_placement_is_unlike() -> None:
+    """5x5, SE and h-swish early instead of late."""
+    upside_down = replace(
+        V3,
+        stages=tuple(
+            tuple(
+                replace(
+                    block,
+                    kernel=5 if early else 3,
+                    se="expansion" if s == 1 else "none",
+                    activation="hswish" if early else "relu",
+                )
+                for block in stage
+            )
+            for s, stage in enumerate(V3.stages)
+            for early in [s < 2]
+        ),
+    )
+    others = as_fast(SPACE, macs, macs(V3), count=40, seed=1)
+    found = {t.name: t.percentile for t in likeness(upside_down, V3, "V3", others, 1.0).traits}
+    assert all(found[name] <= 2 for name in list(found)[:3])
+    assert found["width (log2)"] >= 95
+
+
+def test_a_latency_that_no_network_has_is_named() -> None:
+    with pytest.raises(BneckError, match=r"only 0 of 20 random networks .* the nearest takes"):
+        as_fast(SPACE, macs, 1e6, count=20, seed=0)
+
+
+def test_the_command_writes_table_and_picture(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["likeness", "mobilenet_v3_small", "--space=v3-small", "--networks=10"]
+    assert run([*arguments, "--latency=macs", f"--out={tmp_path}"]) == 0
+    assert "than 100.0 % of 10 random networks" in capsys.readouterr().out
+    content = json.loads((tmp_path / "likeness.json").read_text())
+    assert [trait["name"] for trait in content["traits"]][-1] == "blocks"
+    ElementTree.fromstring((tmp_path / "likeness.svg").read_text())
+    assert likeness_page.COLOURS[0] in (tmp_path / "likeness.svg").read_text()
+    assert run(arguments) == 2
+    assert "--space and --latency must be given" in capsys.readouterr().err

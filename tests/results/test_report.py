@@ -1,0 +1,189 @@
+import base64
+import gzip
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from bneck.results import report
+from bneck.results.report import ReportData
+from tests.results import demo
+
+HOSTILE = "</script><img src=x onerror=alert(1)>&\"'"
+VOID = {"meta", "link", "br", "img", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """The page's tags, its text outside scripts, and its JSON by the id of the picture."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.figures: dict[str, str] = {}
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open[-1:] == ["script"]:
+            name = self.tags[-1][1].get("data-for")
+            self.figures |= {name: data} if name else {}
+        elif self.open[-1:] != ["style"]:
+            self.text += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+@pytest.fixture(scope="module")
+def finished() -> ReportData:
+    return demo.finished(60)
+
+
+def test_a_finished_run(finished: ReportData) -> None:
+    html = report.build(finished)
+    page = Page(html)
+    assert finished.outcome is not None
+    assert "is met" in page.text
+    assert f"{finished.outcome.target_ms:.3f} ms" in page.text.replace("\xa0", " ")
+    assert "mobilenet_v3_small, trained and measured the same way" in page.text
+    assert set(page.figures) == {"compared", "search", "path", "judged"}
+    assert finished.sittings[0].command in page.text
+    for step in finished.steps[1:]:
+        assert step.move.replace("->", "→") in page.text
+    for path, _ in finished.outcome.arch.blocks():
+        assert f">{path}<" in html
+
+
+def test_nothing_is_loaded_from_elsewhere(finished: ReportData) -> None:
+    page = Page(report.build(finished))
+    for tag, attributes in page.tags:
+        assert "src" not in attributes
+        assert attributes.get("href", "#").startswith("#"), (tag, attributes)
+
+
+def test_the_library_inside_is_plotly(finished: ReportData) -> None:
+    html = report.build(finished)
+    packed = re.search(r'id="library">([^<]+)<', html)
+    assert packed is not None
+    assert "plotly.js v" in gzip.decompress(base64.b64decode(packed[1])).decode()[:200]
+
+
+def test_pictures_hold_the_numbers(finished: ReportData) -> None:
+    figures = Page(report.build(finished)).figures
+    scored = [record for record in finished.records if record.accuracy is not None]
+    search = json.loads(figures["search"])["data"]
+    dots, front, seed = search
+    assert len(dots["x"]) + len(front["x"]) == len(scored)
+    assert front["y"] == sorted(front["y"])
+    assert "k3" in dots["text"][0] or "k5" in dots["text"][0] or "k7" in dots["text"][0]
+    assert len(seed["x"]) == 1
+    shares = [y / 100 for y in front["y"]]
+    stderrs = [100 * (share * (1 - share) / 288) ** 0.5 for share in shares]
+    assert front["error_y"]["array"] == pytest.approx(stderrs, rel=0.01)
+    assert front["error_x"]["array"] == pytest.approx([0.02 * ms for ms in front["x"]], rel=0.01)
+    bars = json.loads(figures["compared"])["data"][-1]["error_y"]["array"]
+    assert bars == pytest.approx([0.36])
+
+
+def test_screen_readers_find_their_way(finished: ReportData) -> None:
+    page = Page(report.build(finished))
+    assert page.all("html")[0]["lang"] == "en"
+    for landmark in ("header", "nav", "main", "footer", "h1"):
+        assert len(page.all(landmark)) == 1
+    assert len(page.all("caption")) == len(page.all("table"))
+    assert all("scope" in head for head in page.all("th"))
+    ids = {attributes["id"] for _, attributes in page.tags if "id" in attributes}
+    for section in page.all("section"):
+        assert section["aria-labelledby"] in ids
+    for link in page.all("a"):
+        assert (link["href"] or "")[1:] in ids
+    charts = [div for div in page.all("div") if div.get("class") == "chart"]
+    assert len(charts) == 4
+    assert all(chart["role"] == "img" and chart["aria-label"] for chart in charts)
+
+
+def test_every_string_is_escaped(finished: ReportData) -> None:
+    failed = replace(finished.records[0], accuracy=None, reward=None, error=HOSTILE)
+    first, second = finished.steps[1], finished.steps[2]
+    hostile = replace(
+        finished,
+        name=HOSTILE,
+        state=HOSTILE,
+        plan={"data": HOSTILE, HOSTILE: [HOSTILE]},
+        sittings=(replace(finished.sittings[0], command=HOSTILE, device=HOSTILE),),
+        records=(failed, *finished.records[1:]),
+        steps=(finished.steps[0], replace(first, move=HOSTILE), second),
+        baselines=(replace(finished.baselines[0], name=HOSTILE),),
+        breakdown={HOSTILE: 0.1, **(finished.breakdown or {})},
+        calibration={HOSTILE: HOSTILE},
+        class_names=(HOSTILE, "cat"),
+    )
+    page = Page(report.build(hostile))
+    assert page.all("img") == []
+    assert page.text.count(HOSTILE) >= 10
+    for figure in page.figures.values():
+        assert "<" not in figure
+
+
+def test_a_run_that_has_only_begun(finished: ReportData) -> None:
+    page = Page(report.build(ReportData(name="run", state="running", plan={"target": 1.5})))
+    assert "This derivation is still going. No network has been tried yet." in _plain(page.text)
+    assert page.figures == {}
+
+
+def test_one_failed_trial(finished: ReportData) -> None:
+    failed = replace(finished.records[0], accuracy=None, reward=None, error="loss became NaN")
+    data = ReportData(name="run", state="stopped", plan={}, records=(failed,))
+    page = Page(report.build(data))
+    assert "None of 1 network tried so far could be scored." in page.text
+    assert "1 × loss became NaN" in _plain(page.text)
+    assert page.figures == {}
+
+
+def test_a_run_that_is_still_going(finished: ReportData) -> None:
+    data = replace(finished, state="running", outcome=None, baselines=(), breakdown=None)
+    page = Page(report.build(data))
+    assert "This derivation is still going." in page.text
+    assert "The run was still going then." in page.text
+    assert set(page.figures) == {"search", "path", "judged"}
+    assert "Comparison" not in page.text
+
+
+def test_an_outcome_that_is_not_measured_or_trained(finished: ReportData) -> None:
+    assert finished.outcome is not None
+    bare = replace(
+        finished.outcome,
+        measured_ms=None,
+        measured_std_ms=None,
+        accuracy=None,
+        accuracy_stderr=None,
+    )
+    page = Page(report.build(replace(finished, outcome=bare, breakdown=None)))
+    assert "not yet measured" in page.text
+    assert set(page.figures) == {"search", "path", "judged"}
+
+
+@pytest.mark.parametrize("word", ["None", "nan", "Undefined", "inf "])
+def test_nothing_unknown_is_printed(finished: ReportData, word: str) -> None:
+    assert word not in Page(report.build(finished)).text
+
+
+def test_two_thousand_trials_stay_small() -> None:
+    assert len(report.build(demo.finished(2000)).encode()) < 6e6
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,163 @@
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from bneck.errors import BneckError, UsageError
+from bneck.results import codec
+from bneck.results.record import Outcome, Step
+from bneck.results.run import Run
+
+PLAN = {"command": "derive", "target": 2.0, "space": "v3-small", "seed": 0, "layers": [1, 2]}
+
+DRIVER = """
+import os, sys, time
+import time
+from pathlib import Path
+from bneck.results.run import Run
+run = Run.open(Path(sys.argv[1]), {"target": 2.0})
+if os.fork() == 0:
+    time.sleep(60)  # a worker that outlives its driver
+print("open", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def driven(tmp_path: Path) -> Iterator[tuple[Path, "subprocess.Popen[str]"]]:
+    """A run's folder that another process holds, and that process, the head of its own group."""
+    folder = tmp_path / "driven"
+    command = [sys.executable, "-c", DRIVER, str(folder)]
+    driver = subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, start_new_session=True, cwd=Path.cwd()
+    )
+    stdout: IO[str] | None = driver.stdout
+    assert stdout is not None
+    assert stdout.readline() == "open\n"
+    yield folder, driver
+    os.killpg(driver.pid, signal.SIGKILL)
+    driver.wait()
+    stdout.close()
+
+
+def test_a_new_run_explains_itself(tmp_path: Path) -> None:
+    with Run.open(tmp_path / "run", PLAN, command="bneck derive --target 2.0") as run:
+        assert run.state == "running"
+    again = Run.read(tmp_path / "run")
+    assert again.plan == PLAN
+    assert again.state == "stopped"
+    (sitting,) = again.sittings
+    assert sitting.command == "bneck derive --target 2.0"
+    assert sitting.versions["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert sitting.cores >= 1
+
+
+def test_the_same_plan_goes_on(tmp_path: Path) -> None:
+    for _ in range(2):
+        with Run.open(tmp_path, PLAN) as run:
+            pass
+    assert len(run.sittings) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"target": 1.5}, "--target was 2.0, now 1.5; use another --out or the same plan"),
+        (
+            {"seed": 1, "space": "mnasnet"},
+            "--space was v3-small, now mnasnet, --seed was 0, now 1; "
+            "use another --out or the same plan",
+        ),
+        ({"seed_factor": 1.2}, "--seed-factor was not given, now 1.2; use another --out or"),
+        ({"target": float("nan")}, "--target must be a finite number, got nan"),
+    ],
+)
+def test_another_plan_is_refused(tmp_path: Path, change: dict[str, float], message: str) -> None:
+    Run.open(tmp_path, PLAN).close()
+    with pytest.raises(UsageError) as caught:
+        Run.open(tmp_path, {**PLAN, **change})
+    assert str(caught.value).startswith(message)
+    assert Run.read(tmp_path).state == "stopped"
+
+
+def test_what_an_earlier_version_did_not_ask_stands_at_its_default(tmp_path: Path) -> None:
+    Run.open(tmp_path, {"target": 2.0}).close()
+    defaults = {"proxy": "short", "batch": 2}
+    Run.open(tmp_path, {"target": 2.0, "proxy": "short"}, defaults=defaults).close()
+    with pytest.raises(UsageError, match="--proxy was short, now zen"):
+        Run.open(tmp_path, {"target": 2.0, "proxy": "zen"}, defaults=defaults)
+
+
+def test_a_second_driver_is_refused(driven: tuple[Path, "subprocess.Popen[str]"]) -> None:
+    folder, _ = driven
+    with pytest.raises(UsageError, match=r"another process is at work in .*driven; wait for it"):
+        Run.open(folder, {"target": 2.0})
+    assert Run.read(folder).state == "running"
+
+
+def test_the_lock_dies_with_the_driver(driven: tuple[Path, "subprocess.Popen[str]"]) -> None:
+    """Though a worker that it forked lives on."""
+    folder, driver = driven
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait()
+    # The worker lets go of its copy of the lock as its first act, which may still be to come.
+    deadline = time.monotonic() + 30
+    while Run.read(folder).state == "running" and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert Run.read(folder).state == "stopped"
+    Run.open(folder, {"target": 2.0}).close()
+
+
+def test_two_drivers_in_one_process(tmp_path: Path) -> None:
+    with Run.open(tmp_path, PLAN), pytest.raises(UsageError, match="another process is at work"):
+        Run.open(tmp_path, PLAN)
+
+
+def test_a_moved_run_still_opens(tmp_path: Path, step: Step, outcome: Outcome) -> None:
+    with Run.open(tmp_path / "here", PLAN, command="bneck derive") as run:
+        codec.append(run.steps, step)
+        codec.write(run.result, outcome)
+    shutil.move(tmp_path / "here", tmp_path / "there")
+    moved = Run.read(tmp_path / "there")
+    assert moved.state == "finished"
+    assert codec.read_lines(moved.steps, Step) == (step,)
+    assert codec.read(moved.result, Outcome) == outcome
+    Run.open(tmp_path / "there", PLAN, command="bneck derive").close()
+    assert str(tmp_path) not in "".join(p.read_text() for p in (tmp_path / "there").iterdir())
+
+
+def test_folders_that_are_no_runs(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").touch()
+    with pytest.raises(UsageError, match=r"photos is not a run's folder: it has no plan.toml"):
+        Run.read(tmp_path / "photos")
+    with pytest.raises(UsageError, match=r"no plan.toml but 'cat.jpg'; name a new or an empty"):
+        Run.open(tmp_path / "photos", PLAN)
+    assert [path.name for path in (tmp_path / "photos").iterdir()] == ["cat.jpg"]
+    with pytest.raises(UsageError, match=r"cat.jpg is not a folder"):
+        Run.open(tmp_path / "photos" / "cat.jpg", PLAN)
+
+
+def test_a_start_killed_before_the_plan_was_written(tmp_path: Path) -> None:
+    (tmp_path / ".lock").touch()
+    (tmp_path / ".plan.toml.x1").touch()
+    Run.open(tmp_path, PLAN).close()
+    assert Run.read(tmp_path).plan == PLAN
+
+
+def test_a_plan_that_is_not_toml(tmp_path: Path) -> None:
+    (tmp_path / "plan.toml").write_text("target = ")
+    with pytest.raises(UsageError, match=r"plan.toml is not valid TOML"):
+        Run.read(tmp_path)
+
+
+def test_a_place_that_cannot_be_written() -> None:
+    with pytest.raises(BneckError, match="cannot write /proc/bneck"):
+        Run.open(Path("/proc/bneck"), PLAN)

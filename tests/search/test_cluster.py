@@ -1,0 +1,108 @@
+"""A cluster of three nodes on one machine, where everything goes wrong that can."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from bneck.errors import UsageError
+from bneck.search.executors import Failed
+from bneck.search.study import read_records
+from tests.contracts import tasks
+from tests.search import driver
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning"),
+]
+EVALUATIONS = 30
+GIB = 1 << 30
+QUIET = {"log_to_driver": False, "logging_level": logging.ERROR}
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    ray = pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster()
+    try:
+        cluster.add_node(num_cpus=1, include_dashboard=False)
+        ray.init(cluster.address, **QUIET)
+        yield cluster
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+
+
+def on_ray(workers: int | None = None, **options: float):
+    from bneck.search.executors.ray import on_ray as build
+
+    return build("auto", workers, **options)
+
+
+def test_a_search_outlives_its_nodes_and_workers(cluster, tmp_path: Path) -> None:
+    nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
+    cluster.wait_for_nodes()
+    marks = tmp_path / "marks"
+    marks.mkdir()
+
+    def progress(what: str, done: int, total: int, note: str = "") -> None:
+        if done == EVALUATIONS // 3:
+            cluster.remove_node(nodes.pop(), allow_graceful=False)
+        if done == EVALUATIONS // 2:
+            cluster.add_node(num_cpus=1)
+
+    with closing(on_ray(time_limit_s=5)) as executor:
+        assert executor.workers == 3
+        records = driver.run(
+            tmp_path, driver.Faulty(marks), executor, evaluations=EVALUATIONS, progress=progress
+        )
+    assert records == read_records(tmp_path / "journal.log", driver.SPACE)
+    assert len(records) == len({record.arch for record in records}) == EVALUATIONS
+    faults = {driver.fault_of(record.arch) for record in records}
+    assert faults == {"raise", "nan", "hang", "die", "die-once", "none"}
+    for record in records:
+        fault = driver.fault_of(record.arch)
+        if fault in ("none", "die-once"):
+            assert record.accuracy == driver.accuracy(record.arch)
+        elif fault == "die":
+            assert record.error.startswith("its worker was lost: ")
+            assert record.error.endswith(", 3 times")
+        else:
+            assert record.error == driver.REASONS[fault]
+
+
+def test_what_a_cluster_lacks_is_named(cluster) -> None:
+    with pytest.raises(UsageError, match=r"gpus-per-trial is 1, but no node .* has more than 0"):
+        on_ray(gpus_per_trial=1)
+    with closing(on_ray(1)) as executor, pytest.raises(UsageError, match=r"node [\d.]+: no such"):
+        list(executor.map_unordered(tasks.refuse, [1]))
+
+
+def test_an_evaluation_that_exhausts_the_memory_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = pytest.importorskip("ray")
+    total, free = _memory()
+    if free < 10 * GIB:
+        pytest.skip("needs 10 GiB of free memory")
+    monkeypatch.setenv("RAY_memory_usage_threshold", str((total - free + 3 * GIB) / total))
+    monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "100")
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    ray.init("local", num_cpus=1, include_dashboard=False, **QUIET)
+    try:
+        with closing(on_ray(1, time_limit_s=60)) as executor:
+            outcomes = dict(executor.map_unordered(tasks.fill_memory, [6 * GIB, 0]))
+    finally:
+        ray.shutdown()
+    assert outcomes.pop(0) == 0
+    (failed,) = outcomes.values()
+    assert isinstance(failed, Failed)
+    assert "memory" in failed.reason
+
+
+def _memory() -> tuple[int, int]:
+    lines = dict(line.split(":") for line in Path("/proc/meminfo").read_text().splitlines())
+    return tuple(int(lines[name].split()[0]) * 1024 for name in ("MemTotal", "MemAvailable"))

@@ -1,0 +1,111 @@
+"""What the user may ask of an executor, and what is said where it cannot be had."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from bneck.errors import UsageError
+from bneck.search.executors import open_executor
+from bneck.search.executors.pool import Pool
+from bneck.search.executors.serial import Serial
+from tests.contracts import tasks
+
+
+def test_one_worker_needs_no_process_unless_it_may_have_to_be_stopped() -> None:
+    assert isinstance(open_executor(1), Serial)
+    assert isinstance(open_executor(1, time_limit_s=60), Pool)
+    assert open_executor(3).workers == 3
+    assert open_executor().workers == os.cpu_count()
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"workers": 0}, "workers must be at least 1, got 0"),
+        ({"time_limit_s": 0.0}, "time-limit must be above 0 s, got 0"),
+        ({"time_limit_s": float("nan")}, "time-limit must be above 0 s, got nan"),
+        ({"gpus_per_trial": -1.0}, "gpus-per-trial must be 0 or more, got -1"),
+        ({"gpus_per_trial": 1.0}, "--gpus-per-trial needs --ray"),
+    ],
+)
+def test_nonsense_is_named(asked: dict[str, float], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        open_executor(**asked)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize(
+    "address", ["nonsense", "ray://", "ray://host", "http://host:1", "ray://h:1/x"]
+)
+def test_an_address_that_is_none_is_named(address: str) -> None:
+    pytest.importorskip("ray")
+    with pytest.raises(UsageError, match=r"ray must be auto, local or ray://HOST:PORT, got '"):
+        open_executor(ray=address)
+
+
+def test_a_cluster_that_does_not_answer_is_named_at_once() -> None:
+    pytest.importorskip("ray")
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    began = time.monotonic()
+    with pytest.raises(UsageError, match=rf"no Ray cluster answers at ray://127.0.0.1:{port} \("):
+        open_executor(ray=f"ray://127.0.0.1:{port}")
+    assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_no_process_outlives_its_driver(tmp_path: Path, how: signal.Signals) -> None:
+    driver = driver_of("None", tmp_path)
+    task = tasks.Traced(tmp_path)
+    workers = task.processes()
+    assert len(workers) == 2
+    os.killpg(driver.pid, how)  # as the terminal does it: to the workers too
+    driver.wait()
+    assert tasks.all_end(workers)
+
+
+def driver_of(ray: str, folder: Path) -> subprocess.Popen:
+    """A process that has two workers in the middle of an evaluation."""
+    code = (
+        "from pathlib import Path\n"
+        "from bneck.search.executors import open_executor\n"
+        "from tests.contracts.tasks import Traced\n"
+        f"executor = open_executor(2, ray={ray})\n"
+        f"list(executor.map_unordered(Traced(Path({str(folder)!r})), ['hangs', 'hangs-too']))\n"
+    )
+    driver = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).resolve().parents[2],
+        start_new_session=True,
+        stderr=subprocess.DEVNULL,
+    )
+    task = tasks.Traced(folder)
+    while not (task.tries("hangs") and task.tries("hangs-too")):
+        assert driver.poll() is None
+        time.sleep(0.02)
+    return driver
+
+
+@pytest.mark.slow
+def test_no_ray_outlives_its_driver(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    driver = driver_of("'local'", tmp_path)
+    workers = tasks.Traced(tmp_path).processes()
+    family = workers | tasks.descendants(driver.pid)
+    driver.kill()
+    driver.wait()
+    assert tasks.all_end(workers)
+    assert tasks.all_end(family, seconds=150)  # Ray's agents try for a minute to report it
+
+
+def test_an_executor_may_be_closed_twice() -> None:
+    with closing(open_executor(2)) as executor:
+        assert list(executor.map_unordered(tasks.square, [3])) == [(3, 9)]
+        executor.close()

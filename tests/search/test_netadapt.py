@@ -1,0 +1,155 @@
+"""NetAdapt's choice and its widths, in closed form; its steps on real digits."""
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from bneck.errors import BneckError
+from bneck.proxies.recipe import Recipe
+from bneck.results.record import Proposal
+from bneck.search.choose import MOST_TIED, choose, tied
+from bneck.search.evaluate import Images, for_signals
+from bneck.search.executors.serial import Serial
+from bneck.search.final import train_from_scratch
+from bneck.search.netadapt import NetAdapt
+from bneck.space import presets, weights
+from bneck.space.architecture import Architecture
+from bneck.space.cost import cost
+from bneck.space.edits import narrowables
+
+ARCH = presets.build("mobilenet_v3_small", width=0.5, resolution_px=16, classes=10)
+
+
+def proposal(accuracy: float | None, saved_ms: float) -> Proposal:
+    error = "diverged" if accuracy is None else None
+    return Proposal(ARCH, "a 8->4", 1.0, saved_ms, accuracy, 0.01, error)
+
+
+@pytest.mark.parametrize(
+    ("better", "worse"),
+    [
+        ((0.79, 0.4), (0.79, 0.1)),  # equal losses: more saved wins, as in the paper
+        ((0.70, 0.4), (0.75, 0.1)),  # 0.1 / 0.4 is a smaller loss per ms than 0.05 / 0.1
+        ((0.82, 0.4), (0.82, 0.1)),  # equal gains: the paper's quotient would take the smaller
+        ((0.80, 0.4), (0.80, 0.1)),  # no change at all
+        ((0.80, 0.1), (0.79, 0.4)),  # any gain stands above any loss
+    ],
+)
+def test_saving_more_at_the_same_accuracy_never_loses(
+    better: tuple[float, float], worse: tuple[float, float]
+) -> None:
+    pair = (proposal(*worse), proposal(*better))
+    assert choose(pair, 0.80) is pair[1]
+    assert choose(pair[::-1], 0.80) is pair[1]
+
+
+def test_failed_proposals_are_passed_over() -> None:
+    assert choose((proposal(None, 9.0), proposal(0.1, 0.1)), 0.8).accuracy == 0.1
+    with pytest.raises(BneckError, match="every proposal failed, the first with: diverged"):
+        choose((proposal(None, 9.0),), 0.8)
+
+
+def test_only_what_is_within_a_standard_error_is_a_tie() -> None:
+    def one(accuracy: float, saved_ms: float = 0.1) -> Proposal:
+        return Proposal(ARCH, f"{accuracy} {saved_ms}", 1.0, saved_ms, accuracy, 0.01)
+
+    assert tied((one(0.80), one(0.78)), 0.85) == ()  # 0.02 is more than sqrt(2) * 0.01
+    close = (one(0.79), one(0.80), one(0.795))
+    assert [p.accuracy for p in tied(close, 0.85)] == [0.80, 0.795, 0.79]
+    # half the saving may cost half the accuracy: 0.85 - 0.025 is what a tie with (0.80, 0.1) takes
+    assert len(tied((one(0.80), one(0.82, 0.05)), 0.85)) == 2
+    assert tied((one(0.80), one(0.80, 0.05)), 0.85) == ()
+    assert len(tied([one(0.8 + i / 1e4) for i in range(9)], 0.85)) == MOST_TIED
+
+
+def test_a_tie_is_settled_among_those_that_trained_longer() -> None:
+    first = Proposal(ARCH, "a", 1.0, 0.1, 0.82, 0.01)
+    again = replace(first, move="b", accuracy=0.79, rounds=2)
+    assert choose((first, again), 0.85) is again
+
+
+def netadapt(folder: Path, model: object, delta_ms: float = 0.02) -> NetAdapt:
+    images = Images("digits", 16, 16, seed=0, train=128, val=128)
+    recipe = Recipe(2, batch_size=32, learning_rate=1e-3)
+    return NetAdapt(model, images, recipe, delta_ms, 0, folder / "steps.jsonl", folder / "family")
+
+
+def begun(folder: Path, model: object, **changes: float) -> NetAdapt:
+    adapt = netadapt(folder, model, **changes)
+    trained, state = train_from_scratch(
+        ARCH, for_signals(adapt.images), Recipe(4, 32), name="seed", folder=folder, seed=0
+    )
+    weights.save(adapt.weights(0), state)
+    adapt.begin(ARCH, trained.accuracy)
+    return adapt
+
+
+def test_each_step_saves_delta_by_the_widest_width(tmp_path: Path, model: object) -> None:
+    adapt = begun(tmp_path, model)
+    start_ms = cost(ARCH).macs / 1e6
+    target_ms = start_ms - 0.05
+    steps = adapt.shrink(target_ms, Serial())
+    assert any(tried.rounds == 2 for step in steps for tried in step.proposals)
+    assert steps[1].accuracy_stderr == choose(steps[1].proposals, steps[0].accuracy).accuracy_stderr
+    assert steps[0].arch == ARCH
+    assert steps[-1].latency_ms <= target_ms < steps[-2].latency_ms
+    for before, after in pairwise(steps):
+        needed_ms = min(0.02, before.latency_ms - target_ms)
+        assert after.arch in [tried.arch for tried in after.proposals]
+        assert after == steps[after.number]
+        for tried in after.proposals:
+            what, _, change = tried.move.partition(" ")
+            was, now = map(int, change.split("->"))
+            assert {item.what: item.width for item in narrowables(before.arch)}[what] == was
+            assert now % 8 == 0
+            assert tried.saved_ms == pytest.approx(before.latency_ms - tried.latency_ms)
+            assert tried.saved_ms >= needed_ms
+            assert 0 <= tried.accuracy <= 1
+        weights.load(adapt.weights(after.number), after.arch)  # the family is kept
+    assert not list((tmp_path / "family").glob("step-*"))
+
+
+class Counting(Serial):
+    """Counts what is paid for, and stops in the middle of the second step."""
+
+    def __init__(self, stop_after: int | None) -> None:
+        self.paid, self.stop_after = 0, stop_after
+
+    def map_unordered(self, task: object, items: list) -> object:
+        for item, result in super().map_unordered(task, items):
+            self.paid += 1
+            yield item, result
+            if self.paid == self.stop_after:
+                raise KeyboardInterrupt
+
+
+def test_it_goes_on_between_the_proposals_of_a_step(tmp_path: Path, model: object) -> None:
+    for name in ("whole", "cut"):
+        (tmp_path / name).mkdir()
+    target_ms = cost(ARCH).macs / 1e6 - 0.05
+    whole, second = Counting(None), Counting(None)
+    expected = begun(tmp_path / "whole", model).shrink(target_ms, whole)
+    first = Counting(len(expected[1].proposals) + 2)
+    adapt = begun(tmp_path / "cut", model)
+    with pytest.raises(KeyboardInterrupt):
+        adapt.shrink(target_ms, first)
+    got = netadapt(tmp_path / "cut", model).shrink(target_ms, second)
+    assert first.paid + second.paid == whole.paid
+    assert [step.arch for step in got] == [step.arch for step in expected]
+    assert [step.accuracy for step in got] == [step.accuracy for step in expected]
+
+
+def test_a_target_that_no_narrowing_reaches_names_the_fastest(
+    tmp_path: Path, model: object
+) -> None:
+    class Fixed:
+        """Nothing saves time on this device."""
+
+        def predict(self, arch: Architecture) -> object:
+            return model.predict(ARCH)
+
+    adapt = begun(tmp_path, Fixed())
+    with pytest.raises(BneckError, match=r"no narrowing reaches 0\.1 ms; the fastest network"):
+        adapt.shrink(0.1, Serial())

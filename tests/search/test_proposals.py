@@ -1,0 +1,148 @@
+"""Which networks a step tries: widths on the grid, hand-made steps, and what widens for nothing."""
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import pytest
+
+from bneck.latency.model import Latency
+from bneck.latency.predictor import Predictor
+from bneck.search.proposals import Proposer
+from bneck.space import presets, spaces
+from bneck.space.architecture import Architecture
+from bneck.space.cost import cost, leaf_macs
+from bneck.space.edits import narrowables
+from bneck.space.heads import ConvPoolLinear, ConvPoolLinearLinear
+from bneck.space.layers import Conv, Linear, Residual, leaves
+
+V3 = presets.build("mobilenet_v3_small", resolution_px=32, classes=10)
+
+
+@dataclass
+class Blocked:
+    """A million multiply-adds a millisecond, channels rounded up to blocks of 16."""
+
+    def predict(self, arch: Architecture) -> Latency:
+        total = 0.0
+        for leaf in leaves(arch.layers()):
+            macs = leaf_macs(leaf)
+            if isinstance(leaf, Conv) and not leaf.depthwise and leaf.path != "stem.conv":
+                rounded = -(-leaf.in_channels // 16) * -(-leaf.out_channels // 16) * 256
+                macs = macs * rounded // (leaf.in_channels * leaf.out_channels)
+            elif isinstance(leaf, Conv | Linear) and leaf.path != "stem.conv":
+                wide = leaf.out_channels if isinstance(leaf, Conv) else leaf.out_features
+                macs = macs * (-(-wide // 16) * 16) // wide
+            total += macs / 1e6
+        return Latency(total, 0.0)
+
+    def breakdown(self, arch: Architecture) -> dict[str, float]:
+        raise NotImplementedError
+
+
+def test_narrowing_lands_on_the_grid_and_keeps_most() -> None:
+    proposer = Proposer(Blocked(), grid=16)
+    now_ms = Blocked().predict(V3).ms
+    found = {p.move.split()[0]: p for p in proposer.proposals(V3, 0.001)}
+    widths = {item.what: item.width for item in narrowables(V3)}
+    assert set(found) >= {what for what, width in widths.items() if width > 48}
+    for what in set(found) & set(widths):
+        proposal = found[what]
+        new = int(proposal.move.rpartition("->")[2])
+        assert new % 16 == 0 or new == 8
+        assert proposal.saved_ms >= 0.001
+        assert proposal.latency_ms == pytest.approx(now_ms - proposal.saved_ms)
+        if what in ("s3.b2.expand", "s4.b1.expand"):
+            assert new == (widths[what] - 1) // 16 * 16
+    assert found["s4.b1.expand"].move == "s4.b1.expand 120->112"
+
+
+def test_v3_smalls_widths_off_the_grid_widen_for_nothing() -> None:
+    """72, 88 and 120 pay for 80, 96 and 128; bottlenecks of 24 and 40 for 32 and 48."""
+    model = Blocked()
+    name, wider = Proposer(model, grid=16).widened(V3)
+    assert "s2.b1.expand 72->80" in name
+    assert "s2.b2.expand 88->96" in name
+    assert model.predict(wider).ms <= model.predict(V3).ms
+    assert cost(wider).params > cost(V3).params
+    grown = {item.what: item.width for item in narrowables(wider)}
+    for item in narrowables(V3):
+        assert grown[item.what] >= item.width
+    assert Proposer(model, grid=16).widened(wider) is None
+
+
+def test_the_fastest_network_is_known_before_any_training(model: Predictor) -> None:
+    fastest_ms = Proposer(model).fastest_ms(V3)
+    assert 0 < fastest_ms < 0.4 * model.predict(V3).ms
+    narrowest = V3
+    for _ in range(100):
+        found = Proposer(model).proposals(narrowest, 1e-9)
+        if not found:
+            break
+        narrowest = min(found, key=lambda proposal: proposal.latency_ms).arch
+    assert fastest_ms <= model.predict(narrowest).ms * 1.2
+
+
+def test_v3s_hand_made_steps_are_proposed_where_they_are_not_taken_yet(model: Predictor) -> None:
+    """From MnasNet-A1: the last block goes and its expansion moves behind the pool (figure 5)."""
+    arch = presets.build("mnasnet_a1", resolution_px=64, classes=10)
+    found = {p.move: p for p in Proposer(model).proposals(arch, 0.01 * model.predict(arch).ms)}
+    rebuilt = found["last stage rebuilt, without s7"].arch
+    assert arch.head == ConvPoolLinear(1280)
+    assert rebuilt.head == ConvPoolLinearLinear(960, 1280, "hswish")
+    assert len(rebuilt.stages) == 6
+    halved = found["stem 32->16 hswish"].arch
+    assert (halved.stem.out, halved.stem.activation) == (16, "hswish")
+    (first,) = halved.stages[0]
+    assert (first.expansion, first.out) == (16, 16)  # as V3-Large begins: it adds its input now
+    assert isinstance(halved.layers()[1], Residual)
+    published = presets.build("mobilenet_v3_large", resolution_px=64, classes=10)
+    moves = [p.move for p in Proposer(model).proposals(published, 0.0)]
+    assert not any(move.startswith("last stage") for move in moves)
+
+
+def test_late_hswish_is_proposed_where_the_device_says_that_it_saves() -> None:
+    @dataclass
+    class SlowHswish:
+        """A microsecond for each number that goes through h-swish, and one for the network."""
+
+        def predict(self, arch: Architecture) -> Latency:
+            parts = [leaf for leaf in leaves(arch.layers()) if isinstance(leaf, Conv)]
+            slow = [leaf for leaf in parts if leaf.activation == "hswish"]
+            return Latency(1 + sum(leaf.out_channels * leaf.out_px**2 for leaf in slow) / 1e6, 0.0)
+
+    everywhere = replace(
+        V3,
+        stages=tuple(
+            tuple(replace(block, activation="hswish") for block in stage) for stage in V3.stages
+        ),
+    )
+    model = SlowHswish()
+    found = Proposer(model).proposals(everywhere, 0.001)
+    (late,) = (p for p in found if "h-swish from" in p.move)
+    kept = [b.activation for stage in late.arch.stages for b in stage]
+    first = kept.index("hswish")
+    assert set(kept[:first]) == {"relu"}
+    assert set(kept[first:]) == {"hswish"}
+    earlier = [p for p in found if p.move < late.move and "h-swish from" in p.move]
+    assert not earlier  # the least change that saves enough
+
+
+def test_the_plain_space_is_where_the_hand_made_steps_can_be_found() -> None:
+    space = spaces.build("v3-small-plain", resolution_px=32, classes=10)
+    values = space.sample(0) | {"stem.width": 32, "stem.activation": "relu", "head.form": "late"}
+    arch = space.decode(values)
+    assert (arch.stem.out, arch.stem.activation) == (32, "relu")
+    assert isinstance(arch.head, ConvPoolLinear)
+    twin = spaces.build("v3-small", resolution_px=32, classes=10)
+    rebuilt = values | {"stem.width": 16, "stem.activation": "hswish", "head.form": "rebuilt"}
+    blocks = {name: value for name, value in rebuilt.items() if name in twin.choices}
+    assert space.decode(rebuilt) == twin.decode(blocks)
+
+
+def test_each_move_keeps_most_first() -> None:
+    arch = presets.build("mnasnet_small", resolution_px=64, classes=10)
+    widths = [
+        int(move.rpartition("->")[2])
+        for move, _ in Proposer(Blocked(), 16)._narrowed(arch, narrowables(arch)[-1])
+    ]
+    assert all(a > b for a, b in pairwise(widths))

@@ -1,0 +1,78 @@
+"""The reproduction's stages on real digits; the device counts multiply-adds."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bneck.cli import run
+from bneck.errors import UsageError
+from bneck.search.reproduction import ReproductionPlan
+from bneck.search.scaled import widest_under
+from bneck.space import presets
+from bneck.space.cost import cost
+
+QUICK = [
+    "--data=digits", "--resolution=16", "--runtime=macs", "--calibration-minutes=0.02",
+    "--factors=1.0,0.8", "--repeated=1.0", "--seeds=2", "--evaluations=3", "--sampler=random",
+    "--search-steps=10", "--fine-tune-steps=2", "--delta=0.12", "--epochs=1", "--workers=1",
+    "--random-networks=30",
+]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_every_stage_leaves_what_the_summary_reads(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    command = ["reproduce", "v3-small", f"--out={out}", *QUICK]
+    for stage in ("calibrate", "search-paper", "search-derived", "netadapt"):
+        assert run([*command, f"--stage={stage}"]) == 0, capsys.readouterr().err
+    assert "Nothing is measured yet" in capsys.readouterr().out
+    assert run([*command, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["stages"][-1] == "likeness"
+    text = Path(result["summary"]).read_text()
+    assert "derived-1x: " in text
+    assert "against mobilenet_v3_small at" in text
+    assert "Percentiles among 30 random networks" in text
+    assert run([*command, "--stage=measure"]) == 0  # done already: nothing is measured again
+    assert (out / "netadapt" / "steps.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["v9"], "unknown reproduction 'v9'; known: v3-small"),
+        (["v3-small", "--stage=rest"], "unknown stage 'rest'; known: calibrate, search-paper"),
+        (["v3-small", "--stage=netadapt"], "builds on search-paper, which is not done"),
+        (["v3-small", "--stage=train-0.8"], "builds on measure, which is not done"),
+        (["v3-small", "--factors=fast"], "factors must be numbers above 0 like 1.0,0.6, got"),
+        (["v3-small", "--repeated=0.7"], "repeated names 0.7, which is none of 1.0,0.8"),
+    ],
+)
+def test_bad_requests_are_named(
+    arguments: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["reproduce", f"--out={tmp_path}/run", *QUICK, *arguments]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_the_plan_shares_what_both_kinds_of_plan_know() -> None:
+    part = ReproductionPlan(data="digits", seed=3, epochs=2.0).part(target="1.0")
+    assert (part.data, part.seed, part.epochs, part.target) == ("digits", 3, 2.0, "1.0")
+
+
+def test_the_widest_multiplier_under_a_latency() -> None:
+    class Counting:
+        def measure(self, arch: object) -> object:
+            return type("Measured", (), {"ms": cost(arch).macs / 1e6})
+
+    size = {"resolution_px": 32, "classes": 10}
+    for width in (0.35, 0.75, 1.0):
+        goal_ms = cost(presets.build("mobilenet_v3_small", width=width, **size)).macs / 1e6
+        found, arch = widest_under("mobilenet_v3_small", goal_ms, Counting(), **size)
+        assert found >= width
+        assert cost(arch).macs / 1e6 == goal_ms
+    with pytest.raises(UsageError, match=r"at width 0\.05 takes .* ms, not 1e-06"):
+        widest_under("mobilenet_v3_small", 1e-6, Counting(), **size)

@@ -1,0 +1,101 @@
+"""``bneck shrink`` from trained weights, to several targets, and what it refuses."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+
+from bneck.cli import run
+from bneck.results import codec
+from bneck.results.record import Step
+from bneck.search.shrinking import Shrunk
+from bneck.space import codec as networks
+from bneck.space import presets, weights
+from bneck.space.cost import cost
+
+QUICK = [
+    "--data=digits", "--resolution=16", "--runtime=macs", "--calibration-minutes=0.02",
+    "--search-steps=3", "--fine-tune-steps=1", "--delta=0.1", "--workers=1", "--json",
+]  # fmt: skip
+MS = cost(presets.build("mobilenet_v3_small", resolution_px=16, classes=10)).macs / 1e9
+
+
+@pytest.fixture(scope="module")
+def torchvisions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    file = tmp_path_factory.mktemp("weights") / "v3.pth"
+    torch.save(torchvision.models.mobilenet_v3_small(num_classes=7).state_dict(), file)
+    return file
+
+
+def test_torchvisions_weights_shrink_to_two_targets(
+    torchvisions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    targets = "0.92x:mobilenet_v3_small,0.96x:mobilenet_v3_small"
+    code = run(
+        ["shrink", "mobilenet_v3_small", f"--targets={targets}", f"--weights={torchvisions}",
+         "--new-classes", "--importance=taylor", "--finish=fine-tune", "--epochs=0.2",
+         f"--out={out}", *QUICK]
+    )  # fmt: skip
+    captured = capsys.readouterr()
+    assert code == 0, captured.err
+    result = json.loads(captured.out)
+    first, second = result["networks"]
+    assert first["target_ms"] > second["target_ms"]
+    for one in (first, second):
+        assert one["measured_ms"] <= one["target_ms"]
+        arch = networks.load(Path(one["arch"]))
+        weights.load(Path(one["arch"]).with_suffix(".safetensors"), arch)
+        assert cost(arch).macs / 1e9 == pytest.approx(one["measured_ms"], rel=0.02)
+    assert networks.load(Path(result["arch"])) == networks.load(Path(second["arch"]))
+    steps = codec.read_lines(out / "steps.jsonl", Step)
+    assert [row["step"] for row in result["family"]] == [step.number for step in steps]
+    assert result["family"][0]["accuracy_stderr"] > 0
+    for step in steps:
+        weights.load(out / "checkpoints" / "netadapt" / f"{step.number:03d}.safetensors", step.arch)
+    assert len(codec.read_lines(out / "shrunk.jsonl", Shrunk)) == 2
+
+
+def test_a_target_that_is_met_already_is_said_and_succeeds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = [option for option in QUICK if option != "--json"]
+    target = "--target=1.2x:mobilenet_v3_small"
+    assert run(["shrink", "mobilenet_v3_small", target, f"--out={tmp_path}/run", *options]) == 0
+    assert "mobilenet_v3_small meets the target of" in capsys.readouterr().out
+    assert networks.load(tmp_path / "run" / "network.json") == presets.build(
+        "mobilenet_v3_small", resolution_px=16, classes=10
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--target=0.0000001"], "no narrowing reaches 1e-07 ms; the fastest network found takes"),
+        (["--weights={}"], "knows 7 classes, the data has 10: --new-classes begins"),
+        (["--weights={}", "--new-classes", "NET=mobilenet_v3_large"], "fc1.weight has shape"),
+        (["--weights=nowhere.pth"], "no such file: nowhere.pth"),
+        (["--importance=l1"], "unknown importance 'l1'; known: l2, taylor"),
+        (["--finish=later"], "unknown finish 'later'; known: fine-tune, scratch"),
+        (["--targets=0.9"], "give either --target or --targets, not both"),
+    ],
+)
+def test_bad_requests_are_named(
+    arguments: list[str],
+    words: str,
+    torchvisions: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    net = next((a.removeprefix("NET=") for a in arguments if "NET=" in a), "mobilenet_v3_small")
+    given = [a.format(torchvisions) for a in arguments if "NET=" not in a]
+    if not any(a.startswith("--target=") for a in given):
+        given.append("--target=0.9x:mobilenet_v3_small")
+    code = run(["shrink", net, *given, f"--out={tmp_path}/run", *QUICK])
+    assert code == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert "Traceback" not in error

@@ -1,0 +1,84 @@
+"""A table in place of images: what a search answers from, and what it refuses."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bneck.cli import run
+from bneck.errors import UsageError
+from bneck.results.run import Run
+from bneck.search import table_data
+from bneck.search.aims import Aim, Aims
+from bneck.search.executors.serial import Serial
+from bneck.search.plan import Plan
+from bneck.search.reward import Soft
+from bneck.search.search import best, search
+from bneck.search.setting import Setting
+from bneck.search.study import Study
+from bneck.space import codec
+from bneck.space.architecture import Architecture
+from bneck.space.choices import Space
+
+
+@pytest.fixture
+def file(tmp_path: Path, space: Space, by_macs: Callable[[Architecture], float]) -> Path:
+    path = tmp_path / "known.jsonl"
+    archs = [space.decode(space.sample(seed)) for seed in range(30)]
+    rows = [{"arch": codec.to_json(arch), "accuracy": by_macs(arch)} for arch in archs]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
+def test_a_search_answers_from_the_table_and_trains_nothing(
+    file: Path, space: Space, tmp_path: Path, model, by_macs: Callable[[Architecture], float]
+) -> None:
+    plan = Plan(data=f"table:{file}", space="v3-small", target="2")
+    notes: list[str] = []
+    with Run.open(tmp_path / "run", plan.as_dict()) as run_:
+        setting = Setting(run_, plan, lambda what, done, total, note="": notes.append(note))
+        assert setting.size == {"resolution_px": 32, "classes": 10}
+        known = space.decode(space.sample(7))
+        assert setting.accuracy(known) == by_macs(known)
+        unknown = space.decode(space.sample(99))
+        assert setting.accuracy(unknown) == pytest.approx(by_macs(unknown), abs=0.02)
+        assert "30 networks; rank correlation of the regression in band" in notes[0]
+        found = search(
+            Study(run_.journal, setting.space, sampler="random", seed=0),
+            setting.accuracy,
+            aims=Aims(setting.space, model, [Aim(Soft(2.0), 2.0, ceiling_ms=2.0)]),
+            evaluations=4,
+            batch=2,
+            executor=Serial(),
+        )
+        assert best(found).latency_ms <= 2.0
+    file.write_text(file.read_text() + "\n")
+    table_data._opened.cache_clear()
+    with (
+        Run.open(tmp_path / "run", plan.as_dict()) as run_,
+        pytest.raises(UsageError, match="no longer what this run began with"),
+    ):
+        _ = Setting(run_, plan, lambda *_: None).size
+
+
+def test_what_a_table_cannot_do_is_said(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = f"table:{file}"
+    assert table_data.of("digits", "v3-small", None) is None
+    with pytest.raises(UsageError, match="holds networks for 32 px, not for 64"):
+        table_data.of(data, "v3-small", 64)
+    out = str(tmp_path / "run")
+    assert run(["derive", "--target", "1", "--data", data, "--out", out]) == 2
+    assert "holds accuracies and no images" in capsys.readouterr().err
+    missing = f"table:{tmp_path / 'missing.csv'}"
+    assert run(["search", "--target", "1", "--data", missing, "--out", out]) == 2
+    assert "no such file" in capsys.readouterr().err
+    assert not Path(out).exists()
+
+
+def test_a_published_table_names_its_space(shared_data: Path) -> None:
+    data = f"table:{shared_data / 'nas_bench_macro.csv'}"
+    with pytest.raises(UsageError, match="networks of nas-bench-macro, not of v3-small"):
+        table_data.of(data, "v3-small", None)

@@ -1,0 +1,130 @@
+"""w derived from a target, against closed formulas."""
+
+from collections.abc import Callable
+from math import exp, log
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+
+from bneck.latency.model import Latency
+from bneck.results.pareto import front
+from bneck.search.aims import Aim, Aims
+from bneck.search.executors.serial import Serial
+from bneck.search.reward import PAPERS, Soft
+from bneck.search.search import best, search
+from bneck.search.study import STUDY, Study
+from bneck.search.tangent import hull
+from bneck.space.architecture import Architecture
+from bneck.space.choices import Space
+from bneck.space.cost import cost
+
+TARGETS_MS = (1.2, 1.6, 2.2)
+
+
+EVALUATIONS = 15
+
+
+def run(
+    folder: Path,
+    space: Space,
+    model: object,
+    by_macs: Callable,
+    aims: list[Aim],
+    sampler: str = "surrogate",
+) -> tuple:
+    folder.mkdir(exist_ok=True)
+    study = Study(folder / "journal.log", space, sampler=sampler, seed=1)
+    both = Aims(space, model, aims)
+    records = search(study, by_macs, aims=both, evaluations=EVALUATIONS, batch=3, executor=Serial())
+    return records, study, both
+
+
+@pytest.mark.parametrize("target_ms", TARGETS_MS)
+def test_a_search_ends_near_its_target_by_w_alone(
+    tmp_path: Path, space: Space, model: object, by_macs: Callable, target_ms: float
+) -> None:
+    """No ceiling, no floor. ACC = m / (m + 1) of m ms: d ln ACC / d ln m = 1 / (1 + m)."""
+    records, study, aims = run(tmp_path, space, model, by_macs, [Aim(None, target_ms)])
+    (tangent,) = aims.tangents(study.labels())
+    assert -tangent.weight == pytest.approx(1 / (1 + target_ms), rel=0.1)
+    assert tangent.accuracy == pytest.approx(target_ms / (target_ms + 1), rel=0.02)
+    (goal,) = aims.goals(study.labels())
+    named = max(records, key=lambda record: goal.reward(record.accuracy, record.latency_ms))
+    assert named.latency_ms == pytest.approx(target_ms, rel=0.15)
+
+
+def test_with_one_w_every_target_gives_the_same_network(
+    tmp_path: Path, space: Space, model: object, by_macs: Callable
+) -> None:
+    """TAR is a constant factor: the same trials in the same order, so the same best."""
+    found = {}
+    for target_ms in TARGETS_MS:
+        aim = Aim(Soft(target_ms, PAPERS["MobileNetV3-Small"]), target_ms)
+        folder = tmp_path / str(target_ms)
+        records, _, _ = run(folder, space, model, by_macs, [aim], "evolution")
+        found[target_ms] = [record.arch for record in records], best(records).arch
+    first, *others = found.values()
+    assert all(other == first for other in others)
+
+
+def test_several_targets_share_one_search(
+    tmp_path: Path, space: Space, model: object, by_macs: Callable
+) -> None:
+    wanted = [Aim(None, ms, ceiling_ms=1.25 * ms, floor_ms=ms) for ms in TARGETS_MS]
+    records, study, aims = run(tmp_path, space, model, by_macs, wanted)
+    for aim in wanted:
+        within = [r for r in records if aim.floor_ms <= r.latency_ms <= aim.ceiling_ms]
+        assert len(within) >= EVALUATIONS // 3
+    weights = [tangent.weight for tangent in aims.tangents(study.labels())]
+    assert weights == sorted(weights)
+    again, _, _ = run(tmp_path, space, model, by_macs, wanted)
+    assert again == records
+
+
+@pytest.mark.parametrize("sampler", ["nsga2", "surrogate"])
+def test_accuracy_and_latency_as_two_objectives(
+    tmp_path: Path, space: Space, model: object, by_macs: Callable, sampler: str
+) -> None:
+    path = tmp_path / "journal.log"
+    study = Study(path, space, sampler=sampler, seed=1, front=True)
+    aims = Aims(space, model, [Aim(None, ms, ceiling_ms=2.2) for ms in TARGETS_MS])
+    records = search(study, by_macs, aims=aims, evaluations=12, batch=3, executor=Serial())
+    assert [record.accuracy for record in records] == [by_macs(record.arch) for record in records]
+    assert max(record.latency_ms for record in records) <= 2.2
+    storage = JournalStorage(JournalFileBackend(str(path)))
+    theirs = optuna.load_study(study_name=STUDY, storage=storage)
+    assert [d.name for d in theirs.directions] == ["MAXIMIZE", "MINIMIZE"]
+    told = {tuple(trial.values) for trial in theirs.best_trials}
+    assert told == {(record.accuracy, record.latency_ms) for record in front(records)}
+
+
+def test_the_hull_is_concave_and_rises() -> None:
+    points = [(0.0, 0.0), (1.0, 2.0), (2.0, 2.5), (3.0, 4.0), (1.0, 1.0), (4.0, 3.0)]
+    assert hull(points) == [(0.0, 0.0), (1.0, 2.0), (3.0, 4.0)]
+
+
+class Uncertain:
+    """A million multiply-adds a millisecond, give or take a twentieth."""
+
+    def predict(self, arch: Architecture) -> Latency:
+        ms = cost(arch).macs / 1e6
+        return Latency(ms, 0.05 * ms)
+
+
+def test_the_ceiling_holds_with_the_confidence_asked_for(
+    tmp_path: Path, space: Space, by_macs: Callable
+) -> None:
+    """At 90 % a normal error of 5 % leaves 1.2816 * 5 % of room."""
+    study = Study(tmp_path / "journal.log", space, sampler="local-search", seed=1)
+    aims = Aims(space, Uncertain(), [Aim(Soft(1.6, -1e-9), 1.6, 1.6)], confidence=0.9)
+    records = search(study, by_macs, aims=aims, evaluations=20, batch=2, executor=Serial())
+    slowest = max(record.latency_ms for record in records)
+    assert 0.95 * 1.6 / (1 + 0.05 * 1.2816) < slowest <= 1.6 / (1 + 0.05 * 1.2816)
+
+
+def test_front_flat_beyond_its_end() -> None:
+    assert hull([(log(2.0), log(0.5)), (log(3.0), log(0.5))]) == [(log(2.0), log(0.5))]
+    assert exp(hull([(0.0, 0.0)])[0][1]) == 1.0

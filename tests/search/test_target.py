@@ -1,0 +1,30 @@
+"""What a target may be."""
+
+import pytest
+
+from bneck.errors import UsageError
+from bneck.search.target import resolve
+
+
+def measured_ms(network: str) -> float:
+    return {"mobilenet_v3_small": 2.5, "runs/a:b": 4.0}[network]
+
+
+@pytest.mark.parametrize(
+    ("text", "ms"),
+    [
+        ("2", 2.0),
+        ("0.75", 0.75),
+        ("1e-1", 0.1),
+        ("0.8x:mobilenet_v3_small", 2.0),
+        ("1.5x:runs/a:b", 6.0),
+    ],
+)
+def test_targets(text: str, ms: float) -> None:
+    assert resolve(text, measured_ms) == pytest.approx(ms)
+
+
+@pytest.mark.parametrize("text", ["", "fast", "0", "-1", "nan", "1e9", "0.8x", "0.8:net", "2 ms"])
+def test_nonsense_is_named(text: str) -> None:
+    with pytest.raises(UsageError, match=r"target must be ms above 0 like 2\.0 or a factor"):
+        resolve(text, measured_ms)

@@ -1,0 +1,70 @@
+"""A network is measured before it is named."""
+
+from pathlib import Path
+
+import pytest
+
+from bneck.errors import BneckError
+from bneck.latency.measure import Measured
+from bneck.results.record import Record
+from bneck.search.aims import Aim, Aims
+from bneck.search.reward import Soft
+from bneck.search.winners import winner
+from bneck.space.architecture import Architecture
+from bneck.space.choices import Space
+from bneck.space.cost import cost
+
+
+@pytest.fixture
+def records(space: Space) -> list[Record]:
+    """Of equal accuracy: the fastest has the largest reward."""
+    archs = sorted(
+        (space.decode(space.sample(seed)) for seed in range(6)), key=lambda a: cost(a).macs
+    )
+    return [
+        Record(number, arch, 0.5, cost(arch).macs / 1e6, 0.5, None, 1.0)
+        for number, arch in enumerate(archs)
+    ]
+
+
+class Stopwatch:
+    """Measures a network at so many times its multiply-adds, and counts."""
+
+    def __init__(self, factors: dict[Architecture, float]) -> None:
+        self.factors = factors
+        self.asked: list[Architecture] = []
+
+    def __call__(self, arch: Architecture) -> Measured:
+        self.asked.append(arch)
+        ms = self.factors.get(arch, 1.0) * cost(arch).macs / 1e6
+        return Measured(ms, 0.01, True, "", None)
+
+
+def test_the_best_is_measured_and_named(space: Space, model: object, records: list) -> None:
+    watch = Stopwatch({})
+    named = winner(records, Aims(space, model, [Aim(Soft(1.0))]), 0, [], watch)
+    assert (named.number, watch.asked) == (0, [records[0].arch])
+    assert named.measured_ms == named.predicted_ms == records[0].latency_ms
+
+
+def test_what_measures_slower_loses_its_place(space: Space, model: object, records: list) -> None:
+    """Not above the ceiling, but slower than the next: the next is measured, and named."""
+    slow = 1.01 * records[1].latency_ms / records[0].latency_ms
+    watch = Stopwatch({records[0].arch: slow})
+    named = winner(records, Aims(space, model, [Aim(Soft(1.0))]), 0, [], watch)
+    assert (named.number, len(watch.asked)) == (1, 2)
+
+
+def test_what_measures_above_the_ceiling_is_out(space: Space, model: object, records: list) -> None:
+    ceiling_ms = 1.001 * records[2].latency_ms
+    aims = Aims(space, model, [Aim(Soft(1.0), 1.0, ceiling_ms)])
+    watch = Stopwatch({record.arch: 9.0 for record in records[:2]})
+    assert winner(records, aims, 0, [], watch).number == 2
+    all_slow = Stopwatch({record.arch: 9.0 for record in records})
+    with pytest.raises(BneckError, match=r"the 3 best networks measure .* above the ceiling"):
+        winner(records, aims, 0, [], all_slow)
+
+
+def test_without_an_accuracy_there_is_none(space: Space, model: object, tmp_path: Path) -> None:
+    with pytest.raises(BneckError, match="no network with a reward"):
+        winner([], Aims(space, model, [Aim(Soft(1.0))]), 0, [], Stopwatch({}))

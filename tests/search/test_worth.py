@@ -1,0 +1,48 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bneck.results.record import Record
+from bneck.search.aims import Aim, Aims
+from bneck.search.executors.serial import Serial
+from bneck.search.reward import Soft
+from bneck.search.samplers import Goal
+from bneck.search.search import search
+from bneck.search.study import Study
+from bneck.search.worth import expected_gain, improvement, sentence
+from bneck.space.architecture import Architecture
+from bneck.space.choices import Space
+
+
+def test_improvement_is_that_of_a_normal_variable() -> None:
+    # E max(0, x) of a standard normal is 1 / sqrt(2 pi); far above it is the distance.
+    assert improvement(0.0, 1.0, 0.0) == pytest.approx(0.39894, abs=1e-5)
+    assert improvement(9.0, 10.0, 0.0) == pytest.approx(9.0, abs=1e-6)
+    assert improvement(-9.0, -8.0, 0.0) == pytest.approx(0.0, abs=1e-9)
+    assert improvement(0.3, 0.3, 0.1) == pytest.approx(0.2)
+
+
+def test_what_a_label_is_worth_falls_with_what_is_known(
+    space: Space, model, by_macs: Callable[[Architecture], float], tmp_path: Path
+) -> None:
+    goal = Goal(lambda arch: model.predict(arch).ms, Soft(2.0), 2.0)
+    aims = Aims(space, model, [Aim(goal.reward, 2.0, ceiling_ms=2.0)])
+    gains: dict[int, float | None] = {}
+    for evaluations in (4, 10, 24):
+        study = Study(tmp_path / "journal", space, sampler="surrogate", seed=0)
+        search(study, by_macs, aims=aims, evaluations=evaluations, batch=2, executor=Serial())
+        gains[evaluations] = expected_gain(study.labels(), space, goal)
+    assert gains[4] is None
+    assert gains[10] is not None
+    assert gains[24] is not None
+    assert 0 <= gains[24] < gains[10] < 0.2
+
+
+def test_the_sentence_sets_the_gain_beside_its_price(space: Space) -> None:
+    arch = space.decode(space.sample(0))
+    records = [Record(n, arch, 0.5, 1.0, 0.5, None, 60.0 + n) for n in range(3)]
+    assert sentence(0.0123, records) == (
+        "one more network is expected to gain 1.23 points of accuracy, for about 61 s"
+    )
+    assert "too few labels" in sentence(None, records)

@@ -1,0 +1,85 @@
+"""Architectures as JSON: equal on the way back, and strict about everything else."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bneck.errors import UsageError
+from bneck.space import codec, presets, spaces
+
+
+@pytest.mark.parametrize("name", presets.PRESETS)
+def test_round_trip_is_equal(name: str) -> None:
+    arch = presets.build(name, width=0.75, resolution_px=96, classes=10)
+    again = codec.from_json(json.loads(json.dumps(codec.to_json(arch))))
+    assert again == arch
+    assert hash(again) == hash(arch)
+    assert codec.key(again) == codec.key(arch)
+
+
+def test_keys_differ_with_content() -> None:
+    space = spaces.build("v3-small")
+    keys = {codec.key(space.decode(space.sample(seed))) for seed in range(50)}
+    assert len(keys) == 50
+
+
+def change(*path: object, to: object) -> dict:
+    value = codec.to_json(presets.build("mobilenet_v3_small"))
+    place = value
+    for part in path[:-1]:
+        place = place[part]
+    if to is ...:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = to
+    return value
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ([], "architecture must be a JSON object"),
+        ({"layers": 3}, "unknown key in architecture"),
+        (change("format", to="other/9"), "format must be 'bneck.architecture/1', got 'other/9'"),
+        (change("head", to=...), "lacks the key 'head'"),
+        (change("classes", to=True), "classes must be .* got True"),
+        (change("resolution_px", to=10**9), "resolution_px must be .* 8 to 2048, got 1000000000"),
+        (change("norm", to="none"), "unknown norm 'none'; known: bn, bn_v3"),
+        (change("stages", to=7), "stages must be a JSON list"),
+        (change("stages", to=[]), "number of blocks must be"),
+        (change("stages", 1, 0, "block", to="sse0.25"), "unknown block 'sse0.25'"),
+        (change("stages", 1, 0, "sse", to=1), "unknown key in s2.b1: 'sse'"),
+        (change("stages", 1, 0, "kernel", to=4), "s2.b1: kernel must be odd, got 4"),
+        (change("stages", 1, 0, "kernel", to="3"), "s2.b1: kernel must be a whole number"),
+        (change("stages", 1, 0, "expansion", to=1e30), "s2.b1: expansion must be"),
+        (change("stages", 1, 0, "se", to=True), "s2.b1: unknown se True"),
+        (change("stages", 1, 0, "stride", to=3), "s2.b1: stride must be"),
+        (change("stages", 1, 0, "activation", to="swish"), "s2.b1: unknown activation 'swish'"),
+        (
+            change("stages", 1, 0, "out", to=32),
+            r"stage s2 must have one output width, got \[32, 24",
+        ),
+        (change("stem", "block", to="identity"), "stem"),
+        (change("head", "head", to=["x"]), "unknown head"),
+    ],
+)
+def test_foreign_json_is_one_line(value: object, words: str) -> None:
+    with pytest.raises(UsageError, match=words) as error:
+        codec.from_json(value)
+    assert "\n" not in str(error.value)
+
+
+def test_errors_name_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "net.json"
+    file.write_text('{"a": ')
+    with pytest.raises(UsageError, match=r"net\.json is not valid JSON"):
+        codec.load(file)
+    file.write_text("{}")
+    with pytest.raises(UsageError, match=r"net\.json: architecture lacks the key"):
+        codec.load(file)
+    with pytest.raises(UsageError, match="no such file"):
+        codec.load(tmp_path / "missing.json")
+    file.write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="cannot read"):
+        codec.load(file)

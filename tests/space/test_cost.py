@@ -1,0 +1,42 @@
+"""Costs against closed formulas."""
+
+from bneck.space import presets
+from bneck.space.architecture import Architecture
+from bneck.space.blocks import DepthwiseSeparable, InvertedResidual, PlainConv
+from bneck.space.cost import cost, leaf_macs
+from bneck.space.heads import PoolLinear
+
+
+def one_block(block: object, side: int = 32) -> Architecture:
+    return Architecture(PlainConv(3, 16, 1), ((block,),), PoolLinear(), 10, side)
+
+
+def test_separable_against_plain_convolution() -> None:
+    """MobileNetV1, section 3.1: the ratio is 1/N + 1/k^2."""
+    separable = one_block(DepthwiseSeparable(5, 64)).layers()[1:3]
+    (plain,) = one_block(PlainConv(5, 64)).layers()[1:2]
+    ratio = sum(leaf_macs(leaf) for leaf in separable) / leaf_macs(plain)
+    assert ratio == 1 / 64 + 1 / 25
+
+
+def test_inverted_residual_costs_v2_formula() -> None:
+    """MobileNetV2, section 3.2: h w d' t (d' + k^2 + d'')."""
+    layers = one_block(InvertedResidual(3, 6 * 16, 24)).layers()
+    assert sum(leaf_macs(leaf) for leaf in layers[1:4]) == 32 * 32 * 16 * 6 * (16 + 9 + 24)
+
+
+def test_peak_holds_the_residual_input() -> None:
+    """At the widest point of a residual block its input is still needed."""
+    arch = one_block(InvertedResidual(3, 96, 16))
+    assert cost(arch).peak_activation_bytes == 4 * 32 * 32 * (16 + 96 + 96)
+
+
+def test_peak_without_residual() -> None:
+    arch = one_block(InvertedResidual(3, 96, 24))
+    assert cost(arch).peak_activation_bytes == 4 * 32 * 32 * (96 + 96)
+
+
+def test_peak_of_v1_is_its_second_pointwise() -> None:
+    """32 -> 64 channels at 112 px: input and output of the pointwise convolution."""
+    arch = presets.build("mobilenet_v1")
+    assert cost(arch).peak_activation_bytes == 4 * 112 * 112 * (32 + 64)

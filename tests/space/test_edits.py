@@ -1,0 +1,92 @@
+"""Narrowing keeps what it does not name, and the network's topology."""
+
+import pytest
+
+from bneck.errors import UsageError
+from bneck.space import presets, spaces
+from bneck.space.architecture import Architecture
+from bneck.space.cost import cost
+from bneck.space.edits import narrow, narrowables
+from bneck.space.layers import Residual
+
+
+def topology(arch: Architecture) -> list[tuple[str, str]]:
+    return [(type(layer).__name__, layer.path) for layer in arch.layers()]
+
+
+def test_v3_small_offers_its_expansions_and_bottlenecks() -> None:
+    """About 16 proposals a step (V3, section 4.2): 10 expansion layers, 5 bottlenecks."""
+    found = {item.what: item.width for item in narrowables(presets.build("mobilenet_v3_small"))}
+    assert [what for what in found if what.endswith("bottleneck")] == [
+        f"s{stage}.bottleneck" for stage in range(1, 6)
+    ]
+    assert [found[f"s{stage}.bottleneck"] for stage in range(1, 6)] == [16, 24, 40, 48, 96]
+    expansions = [width for what, width in found.items() if what.endswith("expand")]
+    assert expansions == [72, 88, 96, 240, 240, 120, 144, 288, 576, 576]
+
+
+@pytest.mark.parametrize("name", presets.PRESETS)
+def test_every_narrowing_keeps_the_topology_and_saves(name: str) -> None:
+    arch = presets.build(name, resolution_px=96)
+    before = cost(arch)
+    tried = 0
+    for item in narrowables(arch):
+        for width in range(item.width - 8, 0, -8):
+            try:
+                narrower = narrow(arch, item.what, width)
+            except UsageError:
+                continue
+            assert topology(narrower) == topology(arch)
+            assert cost(narrower).macs < before.macs
+            assert cost(narrower).params < before.params
+            tried += 1
+            break
+    assert tried >= 0.75 * len(narrowables(arch))  # some are 8 wide, or meet their input's width
+
+
+def test_a_bottleneck_tied_to_the_stem_stays() -> None:
+    """V3-Large's first block adds its input, the stem's output."""
+    known = {item.what for item in narrowables(presets.build("mobilenet_v3_large"))}
+    assert "s1.bottleneck" not in known
+    assert "s2.bottleneck" in known
+
+
+def test_bottleneck_narrows_every_block_that_shares_it() -> None:
+    arch = presets.build("mobilenet_v3_small")
+    narrower = narrow(arch, "s3.bottleneck", 32)
+    assert [block.out for block in narrower.stages[2]] == [32, 32, 32]
+    assert [block.expansion for block in narrower.stages[2]] == [96, 240, 240]
+    residuals = [layer.path for layer in narrower.layers() if isinstance(layer, Residual)]
+    assert residuals == [layer.path for layer in arch.layers() if isinstance(layer, Residual)]
+
+
+def test_blocks_without_expansion_layer_follow_their_input() -> None:
+    """MnasNet-small's second block of ratio 1 in a space, and V2's first block."""
+    space = spaces.build("mnasnet")
+    values = {**space.sample(1), "s3.ratio": 1, "s2.width": 24, "s3.depth": 2, "s3.width": 40}
+    arch = space.decode(values)
+    narrower = narrow(arch, "s2.bottleneck", 16)
+    assert narrower.stages[2][0].expansion == 16
+    assert narrower.stages[2][1].expansion == 40
+    assert topology(narrower) == topology(arch)
+
+
+def test_stages_tied_by_a_residual_shrink_together() -> None:
+    arch = presets.build("mnasnet_small")
+    narrower = narrow(arch, "s4-5.bottleneck", 24)
+    assert {block.out for stage in narrower.stages[3:5] for block in stage} == {24}
+
+
+@pytest.mark.parametrize(
+    ("what", "width", "words"),
+    [
+        ("s9.bottleneck", 8, "unknown width to narrow: 's9.bottleneck'; known: s2.b1.expand"),
+        ("s3.bottleneck", 40, "must shrink below 40, got 40"),
+        ("s3.bottleneck", 0, "must shrink below 40, got 0"),
+        ("s4.bottleneck", 40, "would add or drop a layer"),
+        ("s3.b1.expand", 24, "would add or drop a layer"),
+    ],
+)
+def test_illegal_narrowing_is_named(what: str, width: int, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        narrow(presets.build("mobilenet_v3_small"), what, width)

@@ -1,0 +1,139 @@
+"""The command line as a user meets it: help, JSON, one line for every mistake."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+
+from bneck.cli import run
+from bneck.space import codec, presets
+
+COMMANDS = (
+    "derive", "search", "shrink", "train", "calibrate", "show", "export", "predict", "report"
+)  # fmt: skip
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    code = run([str(argument) for argument in arguments])
+    output = capsys.readouterr()
+    return code, output.out, output.err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    code, out, _ = said(capsys, command, "--help")
+    assert code == 0
+    assert "Usage:" in out
+    assert "--json" in out
+
+
+def test_help_needs_none_of_the_heavy_libraries() -> None:
+    heavy = "{'torch', 'onnx', 'onnxruntime', 'optuna', 'ray', 'plotly', 'sklearn', 'numpy'}"
+    code = (
+        f"from bneck.cli import run; run(['--help']); import sys; print({heavy} & {{*sys.modules}})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
+
+
+def test_space_needs_the_standard_library_only() -> None:
+    code = (
+        "import sys; before = {*sys.modules}; import bneck.space.presets, bneck.space.spaces, "
+        "bneck.space.cost, bneck.space.edits, bneck.space.codec; "
+        "new = {name.split('.')[0] for name in {*sys.modules} - before}; "
+        "print(new - {*sys.stdlib_module_names})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "{'bneck'}"
+
+
+def test_show_prints_the_papers_table(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = said(capsys, "show", "mobilenet_v3_small")
+    assert code == 0
+    assert "2,542,856 parameters, 56.5 M multiply-adds" in out
+    assert "s5.b3            7x7x96      bneck 5x5   576        96    SE  HS   1" in out
+
+
+def test_show_json(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = said(
+        capsys, "show", "mobilenet_v2", "--width", 0.75, "--resolution", 192, "--json"
+    )
+    shown = json.loads(out)
+    assert code == 0
+    assert list(shown)[:6] == [
+        "name",
+        "params",
+        "macs",
+        "peak_activation_bytes",
+        "resolution_px",
+        "blocks",
+    ]
+    with torch.device("meta"):
+        theirs = torchvision.models.mobilenet_v2(width_mult=0.75)
+    assert shown["params"] == sum(parameter.numel() for parameter in theirs.parameters())
+    assert shown["resolution_px"] == 192
+
+
+@pytest.mark.parametrize("to", ["onnx", "torchvision"])
+def test_export_of_a_json_file(capsys: pytest.CaptureFixture[str], tmp_path: Path, to: str) -> None:
+    net, file = tmp_path / "net.json", tmp_path / "out.py"
+    arch = presets.build("mobilenet_v3_small", width=0.5, resolution_px=32, classes=10)
+    net.write_text(json.dumps(codec.to_json(arch)))
+    code, out, err = said(capsys, "export", net, file, "--to", to, "--json")
+    assert code == 0, err
+    assert json.loads(out)["error"] < 1e-4
+    assert file.stat().st_size > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["show", "mobilenet_v9"], "'mobilenet_v9' is no network: give a JSON file"),
+        (["show", "mobilenet_v1", "--width", "99"], "width must be a number from 0.05 to 8"),
+        (["show", "mobilenet_v1", "--width", "wide"], "--width"),
+        (["show", "mobilenet_v1", "--resolution", "1"], "resolution_px must be .* got 1"),
+        (["show"], "Missing argument 'NET'"),
+        (["shw"], "No such command 'shw'"),
+        (["show", "mobilenet_v1", "--blocks"], "No such option"),
+        (["export", "mobilenet_v1", "x", "--to", "tflite"], "unknown export format 'tflite'"),
+        (["export", "mobilenet_v1", "x", "--weights", "no.pth"], "no such file: no.pth"),
+        (["derive", "--target", "2"], "Missing option '--out'"),
+        (["derive", "--target", "2", "--space", "v4"], "unknown space 'v4'; known: v3-small"),
+        (["derive", "--target", "2", "--data", "imagenet"], "unknown image data 'imagenet'"),
+        (["derive", "--target", "2", "--data", "folder:nowhere"], "nowhere"),
+        (["derive", "--target", "2", "--runtime", "tvm"], "unknown runtime 'tvm'; known: onnx"),
+        (["derive", "--target", "2", "--sampler", "bayes"], "unknown sampler 'bayes'"),
+        (["derive", "--target", "2", "--evaluations", "0"], "evaluations must be .* got 0"),
+        (["derive", "--target", "2", "--seed-factor", "0.5"], "seed-factor must be .* got 0.5"),
+        (["derive", "--target", "2", "--delta", "7"], "delta must be .* got 7"),
+        (["derive", "--target", "2", "--weight", "1"], "weight must be .* got 1"),
+        (["derive", "--target", "2", "--reward", "big"], "unknown reward 'big'; known: soft, hard"),
+        (["derive", "--target", "2", "--latency", "no.json"], "no such file: no.json"),
+        (["derive", "--target", "soon"], "target must be ms above 0 .* got 'soon'"),
+        (["derive", "--target", "0.8x:nonet"], "'nonet' is no network"),
+        (["train", "mobilenet_v9"], "'mobilenet_v9' is no network"),
+        (["report", "nowhere"], "nowhere is not a run's folder"),
+        (["latency", "mobilenet_v1", "--model", "no.json"], "no such file: no.json"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    words: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if arguments[0] in ("derive", "train") and arguments != ["derive", "--target", "2"]:
+        arguments = [*arguments, "--out", "run"]
+    code, _, err = said(capsys, *arguments)
+    lines = [line for line in err.splitlines() if line.startswith("bneck: ")]
+    assert code == 2
+    assert len(lines) == 1
+    assert re.search(words, lines[0]), lines[0]
+    assert "Traceback" not in err

@@ -1,0 +1,159 @@
+"""`bneck compare` and `bneck runs` on networks and runs of every kind."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bneck.cli import run
+from bneck.errors import UsageError
+from bneck.latency.measure import Measured
+from bneck.latency.timing import Timing
+from bneck.results import codec
+from bneck.results.differences import differences
+from bneck.results.exports import Trained, export
+from bneck.results.record import Baseline, Outcome
+from bneck.results.run import Run
+from bneck.search import comparison
+from bneck.space import codec as networks
+from bneck.space import presets, torch_model
+from bneck.space.cost import cost
+from tests.test_predict import NOTES
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """runs/done, a finished run; runs/begun, one that has only begun; net.onnx of the first."""
+    folder = tmp_path_factory.mktemp("compare")
+    arch = presets.build("mobilenet_v3_small", width=0.35, resolution_px=32, classes=3)
+    counted = cost(arch)
+    outcome = Outcome(
+        arch, 0.2, 0.19, 0.01, 0.18, 0.01, 0.91, 0.02, counted.params, counted.macs, 9.0
+    )
+    plan = {"data": "digits", "target": "0.2", "space": "v3-small"}
+    with Run.open(folder / "runs" / "done", plan) as done:
+        codec.write(done.result, outcome)
+        small = presets.build("mobilenet_v3_small", resolution_px=32, classes=3)
+        codec.append(
+            done.baselines, Baseline("mobilenet_v3_small", small, 0.2, 0.01, 0.88, 0.02, 1, 1, 1.0)
+        )
+        done.network.write_text(json.dumps(networks.to_json(arch)))
+    Run.open(folder / "runs" / "begun", plan).close()
+    state = torch_model.build(arch).state_dict()
+    export(Trained(arch, state, NOTES | {"accuracy": "0.9100"}), "onnx", folder / "net.onnx")
+    return folder
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    code = run([str(argument) for argument in arguments])
+    output = capsys.readouterr()
+    return code, output.out, output.err
+
+
+def test_networks_of_every_origin(
+    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
+) -> None:
+    nets = "mobilenet_v3_small", folder / "runs" / "done", folder / "net.onnx"
+    picture = tmp_path / "all.svg"
+    code, out, err = said(
+        capsys, "compare", *nets, "--no-measure", "--plot", picture, "--json"
+    )  # fmt: skip
+    assert code == 0, err
+    shown = json.loads(out)
+    preset, derived, file = shown["networks"]
+    assert preset["resolution_px"] == 32
+    assert preset["accuracy"] == 0.88  # as the run's baseline
+    assert preset["images"] == derived["images"]
+    assert derived["params"] == file["params"]
+    assert derived["accuracy"] == file["accuracy"] == 0.91
+    assert derived["accuracy_stderr"] == 0.02
+    (stem,) = [d for d in shown["differences"] if (d["path"], d["trait"]) == ("stem", "out")]
+    assert stem["values"] == ["16", "8", "8"]
+    assert picture.read_text().lstrip().startswith("<?xml")
+    code, out, _ = said(capsys, "compare", *nets, "--no-measure")
+    assert "91.0 ± 2.0 %" in out
+    assert "the accuracies are of different images" not in out
+
+
+def test_measurements_share_one_reference(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reference that took 1 ms beside one network and 3 ms beside the other took 2 ms."""
+    took = iter([Timing(0.5, 0.01, 1.0, 0.0, 12, True), Timing(0.5, 0.01, 3.0, 0.0, 12, True)])
+
+    def measure(*_: object, **__: object) -> Measured:
+        timing = next(took)
+        return Measured(timing.ms, 0.01 * timing.ms, True, "", timing)
+
+    monkeypatch.setattr(comparison, "measure", measure)
+    table = comparison.load(["mobilenet_v2", "mobilenet_v1"], resolution_px=32)
+    assert [one.measured_ms for one in comparison.measured(table)] == [1.0, 1.0]
+
+
+def test_differences_name_blocks_that_are_missing() -> None:
+    small = presets.build("mobilenet_v3_small", resolution_px=32)
+    large = presets.build("mobilenet_v3_large", resolution_px=32)
+    found = {(d.path, d.trait): d.values for d in differences([small, large])}
+    assert found["s1.b1", "SE"] == ("yes", "no")
+    assert found["s6.b3", "block"] == ("–", "k5 960→160 SE HS")
+    assert found["s2.b1", "expansion"] == ("72", "64")
+    assert found["head.hidden", "width"] == ("1024", "1280")
+    assert ("stem", "out") not in found
+    assert differences([small, small]) == ()
+    order = list(dict.fromkeys(path for path, _ in found))
+    assert order[-2:] == ["head.conv", "head.hidden"]
+    assert order[:-2] == sorted(order[:-2])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["mobilenet_v2"], "give at least two networks to compare"),
+        (["mobilenet_v2", "none.onnx"], "cannot read none.onnx"),
+        (["mobilenet_v2", "mobilenet_v9"], "'mobilenet_v9' is no network"),
+        (["mobilenet_v2", "mobilenet_v1", "--plot", "a.gif"], "a picture ends in .png, .svg, .pdf"),
+    ],
+)
+def test_mistakes(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
+    code, _, err = said(capsys, "compare", *arguments, "--no-measure")
+    assert code == 2
+    assert err.startswith(f"bneck: {message}")
+
+
+def test_runs_are_listed(capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "runs", tmp_path / "moved")
+    bad = tmp_path / "moved" / "bad"
+    bad.mkdir()
+    (bad / "plan.toml").write_text("target = ")
+    code, out, err = said(capsys, "runs", tmp_path / "moved", "--json")
+    assert code == 0, err
+    listed = {Path(one["folder"]).name: one for one in json.loads(out)["runs"]}
+    assert listed["done"]["state"] == "finished"
+    assert listed["done"]["best"] == "91.0 % at 0.180 ms measured"
+    assert listed["begun"]["state"] == "stopped"
+    assert listed["begun"]["best"] == "no network yet"
+    assert listed["begun"]["age_s"] >= 0
+    assert listed["bad"]["state"] == "unreadable"
+    assert "not valid TOML" in listed["bad"]["problem"]
+    code, out, _ = said(capsys, "runs", tmp_path / "moved")
+    assert len(out.splitlines()) == 4
+    code, _, err = said(capsys, "runs", folder / "net.onnx")
+    assert code == 2
+    assert "no such folder" in err
+
+
+def test_a_run_of_another_version_says_which(folder: Path, tmp_path: Path) -> None:
+    from bneck.search.reporting import report_data
+
+    shutil.copytree(folder / "runs" / "done", tmp_path / "old")
+    old = Run.read(tmp_path / "old")
+    (sitting,) = old.sittings
+    (tmp_path / "old" / "made_with.jsonl").unlink()
+    codec.append(
+        tmp_path / "old" / "made_with.jsonl",
+        replace(sitting, versions={**sitting.versions, "bneck": "0.0.3"}),
+    )
+    with (tmp_path / "old" / "plan.toml").open("a") as plan:
+        plan.write("warmth = 3\n")
+    with pytest.raises(UsageError, match=r"made by bneck 0\.0\.3 and this is .*: unknown name .*"):
+        report_data(Run.read(tmp_path / "old"))

@@ -1,0 +1,51 @@
+"""Progress: lines where nobody watches, a live view in a terminal."""
+
+import pytest
+from rich.console import Console
+
+from bneck.live import TerminalProgress, duration
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_lines_come_every_few_seconds_and_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    progress = TerminalProgress(clock)
+    for done in range(11):
+        clock.now = 2.0 * done + 100
+        progress("search", done, 10, "best 0.9\nthe front")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        "search: 0/10; best 0.9",
+        "search: 3/10, 14 s left; best 0.9",
+        "search: 6/10, 8 s left; best 0.9",
+        "search: 9/10, 2 s left; best 0.9",
+        "search: 10/10; best 0.9",
+    ]
+
+
+def test_the_view_holds_every_stage_and_the_front(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    progress = TerminalProgress(clock)
+    progress("calibrating", 0, 60)
+    clock.now = 60.0
+    progress("calibrating", 60, 60, "50 timings")
+    progress("search", 0, 24)
+    clock.now = 120.0
+    progress("search", 12, 24, "best so far: 0.91; 2 failed\nthe front so far:\n  0.15 ms  0.91")
+    console = Console(width=100, record=True, quiet=False)
+    with console.capture() as shown:
+        console.print(progress.view())
+    text = shown.get()
+    for words in ("calibrating", "60/60", "12/24", "60 s left", "2 failed", "0.15 ms  0.91"):
+        assert words in text
+    capsys.readouterr()
+
+
+def test_durations() -> None:
+    assert [duration(s) for s in (45, 89.6, 600, 6000)] == ["45 s", "90 s", "10 min", "1.7 h"]

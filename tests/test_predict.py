@@ -1,0 +1,89 @@
+"""`bneck predict`: pictures in, classes out, one line for every mistake."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from PIL import Image
+
+from bneck.cli import run
+from bneck.results.exports import Trained, export
+from bneck.space import presets, torch_model
+
+NOTES = {"classes": '["cat", "dog", "fish"]', "mean": "[0.5, 0.5, 0.5]", "std": "[0.2, 0.2, 0.2]"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An exported network and pictures of several kinds."""
+    folder = tmp_path_factory.mktemp("predict")
+    arch = presets.build("mobilenet_v3_small", width=0.35, resolution_px=32, classes=3)
+    state = torch_model.build(arch).state_dict()
+    export(Trained(arch, state, NOTES), "onnx", folder / "net.onnx")
+    export(Trained(arch, state), "onnx", folder / "bare.onnx")
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(folder / "a.png")
+    Image.fromarray(pixels[:, :, 0]).save(folder / "grey.jpg")
+    (folder / "notes.txt").write_text("not a picture")
+    node = helper.make_node("Relu", ["x"], ["y"])
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "xy"]
+    onnx.save(helper.make_model(helper.make_graph([node], "g", *[[e] for e in ends])),
+              folder / "foreign.onnx")  # fmt: skip
+    return folder
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    code = run(["predict", *map(str, arguments)])
+    output = capsys.readouterr()
+    return code, output.out, output.err
+
+
+def test_pictures_are_classified(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    pictures = folder / "a.png", folder / "grey.jpg"
+    code, out, err = said(capsys, folder / "net.onnx", *pictures, "--json")
+    assert code == 0, err
+    seen = json.loads(out)["images"]
+    assert [image["file"] for image in seen] == [str(picture) for picture in pictures]
+    for image in seen:
+        shares = list(image["classes"].values())
+        assert {*image["classes"]} == {"cat", "dog", "fish"}
+        assert shares == sorted(shares, reverse=True)
+        assert sum(shares) == pytest.approx(1)
+    _, out, _ = said(capsys, folder / "net.onnx", folder / "a.png", "--top", 1)
+    name = next(iter(seen[0]["classes"]))
+    assert out.startswith(f"{folder / 'a.png'}: {name} ")
+    assert out.count("%") == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "picture", "message"),
+    [
+        ("net.onnx", "notes.txt", "cannot read {}/notes.txt: not an image"),
+        ("net.onnx", "none.png", "cannot read {}/none.png: No such file or directory"),
+        ("net.onnx", "", "cannot read {}: Is a directory"),
+        ("none.onnx", "a.png", "cannot read {}/none.onnx: No such file or directory"),
+        ("a.png", "a.png", "{}/a.png is not an ONNX file"),
+        ("foreign.onnx", "a.png", "{}/foreign.onnx is an ONNX file, but not one that bneck"),
+        ("bare.onnx", "a.png", "{}/bare.onnx does not say its classes and mean and std"),
+        ("", "a.png", "{} is not a run's folder: it has no plan.toml"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    capsys: pytest.CaptureFixture[str], folder: Path, model: str, picture: str, message: str
+) -> None:
+    code, _, err = said(capsys, folder / model, folder / picture)
+    assert code == 2
+    assert err.startswith(f"bneck: {message.format(folder)}")
+    assert len(err.splitlines()) == 1
+
+
+def test_one_bad_picture_does_not_hide_the_others(
+    capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    code, out, err = said(capsys, folder / "net.onnx", folder / "notes.txt", folder / "a.png")
+    assert code == 2
+    assert out.startswith(str(folder / "a.png"))
+    assert "notes.txt" in err
