@@ -1,4 +1,4 @@
-"""One Ray for all tests of this folder."""
+"""One Ray for a module's tests, gone before another module's begin."""
 
 import logging
 import os
@@ -9,7 +9,7 @@ import pytest
 CPUS = 3
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ray_started() -> Iterator[None]:
     ray = pytest.importorskip("ray")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bneck.errors import UsageError
-from bneck.search.executors import Executor, Failed
+from bneck.search.executors import Executor, Failed, open_executor
 from bneck.search.executors.processes import processes
 from bneck.search.executors.serial import Serial
 from bneck.search.study import read_records
@@ -187,3 +187,9 @@ def test_a_search_records_why_networks_failed(executor: Executor, tmp_path: Path
     for fault, record in zip(faults, records, strict=True):
         assert record.error == (driver.REASONS[fault] if fault in ("raise", "nan") else None)
         assert (record.reward is None) == (record.error is not None)
+
+
+def test_ray_is_asked_for_by_name_where_it_is_up_already(ray_started: None) -> None:
+    with pytest.raises(UsageError, match="ray must be auto, local or ray://HOST:PORT, got 'here'"):
+        open_executor(ray="here")
+    assert open_executor(ray="auto").workers == 3  # as the fixture started it

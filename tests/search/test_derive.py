@@ -1,11 +1,12 @@
 """The whole derivation on real digits, killed in every stage; the device counts multiply-adds."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import onnxruntime
@@ -101,28 +102,42 @@ def test_another_plan_is_refused(whole: Path) -> None:
     assert "Traceback" not in stderr
 
 
-BEGUN = {
-    "search": lambda out: "accuracy" in (out / "journal.log").read_text(),
-    "NetAdapt": lambda out: list((out / "checkpoints/netadapt").glob("step-*/proposals.jsonl")),
-    "training": lambda out: (out / "network.json").exists(),
-}
+STOPS = [
+    ("search", signal.SIGKILL, lambda out: "accuracy" in (out / "journal.log").read_text()),
+    ("search's end", signal.SIGINT, lambda out: (out / "seed.json").exists()),
+    ("NetAdapt", signal.SIGKILL, lambda out: list(proposals(out))),
+    ("training", signal.SIGKILL, lambda out: (out / "network.json").exists()),
+]
 
 
-@pytest.mark.parametrize("stage", BEGUN)
-def test_killed_and_started_again_it_ends_the_same(whole: Path, tmp_path: Path, stage: str) -> None:
-    out = tmp_path / "run"
+def proposals(out: Path) -> Iterator[Path]:
+    return (out / "checkpoints/netadapt").glob("step-*/proposals.jsonl")
+
+
+def stop(out: Path, how: signal.Signals, begun: Callable[[Path], object]) -> tuple[int, str]:
+    """Start a run, and stop it when it has come so far."""
     process = start(out)
-    deadline = time.monotonic() + 200
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            if BEGUN[stage](out):
+    while process.poll() is None:
+        with suppress(FileNotFoundError):
+            if begun(out):
                 break
-        except FileNotFoundError:
-            pass
         time.sleep(0.02)
     assert process.poll() is None, process.communicate()[1]
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
+    process.send_signal(how)
+    _, stderr = process.communicate(timeout=60)
+    return process.returncode, stderr
+
+
+def test_stopped_in_every_stage_it_ends_the_same(whole: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    for stage, how, begun in STOPS:
+        code, stderr = stop(out, how, begun)
+        assert "Traceback" not in stderr, stage
+        if how is signal.SIGINT:
+            assert code == 130, stage
+            assert stderr.strip().splitlines()[-1].startswith("bneck: interrupted")
+        else:
+            assert code == -how, stage
     code, _, stderr = finish(out)
     assert code == 0, stderr
     ours, theirs = Run.read(out), Run.read(whole)
@@ -130,20 +145,5 @@ def test_killed_and_started_again_it_ends_the_same(whole: Path, tmp_path: Path, 
         (step.move, step.accuracy) for step in codec.read_lines(theirs.steps, Step)
     ]
     got, expected = codec.read(ours.result, Outcome), codec.read(theirs.result, Outcome)
-    assert got.arch == expected.arch
+    assert got.arch == expected.arch == networks.load(out / "network.json")
     assert got.accuracy == expected.accuracy
-
-
-def test_ctrl_c_is_one_line_and_goes_on(whole: Path, tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    process = start(out)
-    while process.poll() is None and not (out / "seed.json").exists():
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "Traceback" not in stderr
-    assert stderr.strip().splitlines()[-1].startswith("bneck: interrupted")
-    code, _, stderr = finish(out)
-    assert code == 0, stderr
-    assert networks.load(out / "network.json") == networks.load(whole / "network.json")

@@ -73,9 +73,10 @@ class Actors:
 
     def __init__(self, address: str, workers: int | None, gpus: float) -> None:
         self._gpus = gpus
+        hint = _check(address)
         self._connected = not ray.is_initialized()
         if self._connected:
-            _connect(address, workers)
+            _connect(address, workers, hint)
         most = max((node.get("GPU", 0) for node in _nodes()), default=0)
         if gpus > most:
             self.close()
@@ -126,7 +127,21 @@ class RemoteWorker:
         return result
 
 
-def _connect(address: str, workers: int | None) -> None:
+def _check(address: str) -> str:
+    """What may help where no cluster is found there; refuses what is no address at all."""
+    if address == "local":
+        return ""
+    if address == "auto":
+        return f"start one with `ray start --head`, or name it as ray://HOST:PORT; {TOKEN}"
+    match = re.fullmatch(r"ray://([^:/\s]+):(\d{1,5})", address)
+    if match is None:
+        raise UsageError(f"ray must be auto, local or ray://HOST:PORT, got {address!r}")
+    hint = f"is it up, and is this its client port (10001 unless said)? {TOKEN}"
+    _check_answers(address, match[1], int(match[2]), hint)
+    return hint
+
+
+def _connect(address: str, workers: int | None, hint: str) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address == "local":
@@ -135,13 +150,6 @@ def _connect(address: str, workers: int | None) -> None:
         except Exception as error:  # Ray raises plain Exception where its own processes time out
             raise BneckError(f"Ray does not start on this machine: {reason(error)}") from None
         return
-    if address == "auto":
-        hint = f"start one with `ray start --head`, or name it as ray://HOST:PORT; {TOKEN}"
-    elif match := re.fullmatch(r"ray://([^:/\s]+):(\d{1,5})", address):
-        hint = f"is it up, and is this its client port (10001 unless said)? {TOKEN}"
-        _check_answers(address, match[1], int(match[2]), hint)
-    else:
-        raise UsageError(f"ray must be auto, local or ray://HOST:PORT, got {address!r}")
     try:
         ray.init(address, **quiet)
     except (ConnectionError, RuntimeError, ValueError, RayError) as error:
