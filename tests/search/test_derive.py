@@ -24,7 +24,7 @@ PLAN = {
     "data": "digits",
     "resolution": 16,
     "runtime": "macs",
-    "calibration-minutes": 0.02,
+    "calibration-minutes": 0.003,
     "sampler": "random",
     "evaluations": 3,
     "batch": 2,

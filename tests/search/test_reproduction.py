@@ -13,7 +13,7 @@ from bneck.space import presets
 from bneck.space.cost import cost
 
 QUICK = [
-    "--data=digits", "--resolution=16", "--runtime=macs", "--calibration-minutes=0.02",
+    "--data=digits", "--resolution=16", "--runtime=macs", "--calibration-minutes=0.003",
     "--factors=1.0,0.8", "--repeated=1.0", "--seeds=2", "--evaluations=3", "--sampler=random",
     "--search-steps=10", "--fine-tune-steps=2", "--delta=0.12", "--epochs=1", "--workers=1",
     "--random-networks=30",

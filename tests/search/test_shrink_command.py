@@ -16,7 +16,7 @@ from bneck.space import presets, weights
 from bneck.space.cost import cost
 
 QUICK = [
-    "--data=digits", "--resolution=16", "--runtime=macs", "--calibration-minutes=0.02",
+    "--data=digits", "--resolution=16", "--runtime=macs", "--calibration-minutes=0.003",
     "--search-steps=3", "--fine-tune-steps=1", "--delta=0.1", "--workers=1", "--json",
 ]  # fmt: skip
 MS = cost(presets.build("mobilenet_v3_small", resolution_px=16, classes=10)).macs / 1e9
