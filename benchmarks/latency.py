@@ -49,6 +49,8 @@ WANTED = 0.015
 """Relative standard error of a subject's mean at which it need not be timed again."""
 FINER = 0.01
 """The same where all subjects have reached the other, while time is left."""
+WANTED_SAVING = 0.004
+"""The same for a pair, whose savings are a few percent: a ranking of them needs it."""
 FIRST_SEED = 50_000_000
 
 
@@ -151,7 +153,9 @@ class Lab:
         found = [self.store.items.get(f"{subject.name} round {number}") for number in range(rounds)]
         timings = [item.timing for item in found if item is not None]
         times = [timing.ratio for timing in timings]
-        if subject.against is None:
+        if subject.against is not None:
+            wanted = min(wanted, WANTED_SAVING)
+        else:
             scale = _scale(self.work / f"calibration-{subject.space}" / "latency.json")
             times = [scale.ms(timing) for timing in timings]
         return stdev(times) / len(times) ** 0.5 <= wanted * mean(times)

@@ -33,7 +33,8 @@ def judge(
     """Compare predictions with networks measured once or twice.
 
     What a prediction misses twice in the same way is the model's fault, what changes between two
-    measurements is noise: so the model's variance is the covariance of the two errors.
+    measurements is noise: so the model's variance is the covariance of the two errors, plus the
+    standard error of that covariance. A few dozen noisy networks may show none by chance.
     """
     again = {item.arch: item for item in repeats}
     errors, twice, spreads, judged = [], [], [], []
@@ -51,7 +52,8 @@ def judge(
     error = np.array(errors)
     pairs = np.array(twice).reshape(-1, 2)
     if len(pairs) >= FEW_REPEATS:
-        own = max(0.0, float(np.mean(np.clip(pairs, -0.25, 0.25).prod(axis=1))))
+        products = np.clip(pairs, -0.25, 0.25).prod(axis=1)
+        own = max(0.0, float(products.mean())) + float(products.std()) / len(products) ** 0.5
     else:
         own = float(np.mean(np.clip(error, -0.25, 0.25) ** 2))
     moved = np.abs(pairs[:, 0] - pairs[:, 1])
