@@ -143,11 +143,19 @@ class Setting:
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Add this sitting's time to the stage's, also when it ends early."""
-        begun = time.monotonic()
+        """Add this sitting's time to the stage's, also when it ends early.
+
+        A stage that another one runs, as the search does the calibration, has its time alone.
+        """
+        begun, noted = time.monotonic(), sum(self._seconds().values())
         try:
             yield
         finally:
-            spent = read_json(self.run.seconds) if self.run.seconds.exists() else {}
-            spent[stage] = spent.get(stage, 0.0) + time.monotonic() - begun
+            spent = self._seconds()
+            others = sum(spent.values()) - noted
+            spent[stage] = spent.get(stage, 0.0) + time.monotonic() - begun - others
             write_json(self.run.seconds, spent)
+
+    def _seconds(self) -> dict[str, float]:
+        """What each stage has taken so far, in all sittings."""
+        return read_json(self.run.seconds) if self.run.seconds.exists() else {}

@@ -56,9 +56,11 @@ def finish(out: Path, **changes: object) -> tuple[int, str, str]:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that nothing disturbed."""
     out = tmp_path_factory.mktemp("whole") / "run"
+    begun = time.monotonic()
     code, stdout, stderr = finish(out)
     assert code == 0, stderr
     (out / "stdout.json").write_text(stdout)
+    (out / "wall_seconds").write_text(str(time.monotonic() - begun))
     return out
 
 
@@ -85,6 +87,10 @@ def test_the_run_holds_what_the_command_says(whole: Path) -> None:
     assert json.loads(notes["classes"]) == [str(digit) for digit in range(10)]
     assert "<html" in Path(result["report"]).read_text()
     assert Run.read(whole).state == "finished"
+    stages = json.loads((whole / "seconds.json").read_text())
+    assert result["seconds"] == pytest.approx(sum(stages.values()))
+    # A stage inside another counts once.
+    assert result["seconds"] < float((whole / "wall_seconds").read_text())
 
 
 def test_a_finished_run_is_not_paid_for_again(whole: Path) -> None:
