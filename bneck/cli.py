@@ -1,5 +1,6 @@
 """The command ``bneck``: text to stdout, progress to stderr, one line and a code for errors."""
 
+import signal
 import sys
 
 import typer
@@ -37,6 +38,7 @@ _UsageProblem: type[Exception] = next(
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 failed at work, 2 bad usage, 130 interrupted."""
+    signal.signal(signal.SIGINT, live.interrupt)
     sys.exit(run(sys.argv[1:]))
 
 

@@ -9,6 +9,14 @@ from typing import Any
 
 _view: Any = None
 """The live view that is on the screen, if any."""
+_interrupted = False
+
+
+def interrupt(*_: object) -> None:
+    """On Ctrl-C: end now, or at the next news of progress where a library swallowed it."""
+    global _interrupted
+    _interrupted = True
+    raise KeyboardInterrupt
 
 
 def close() -> None:
@@ -63,6 +71,8 @@ class TerminalProgress:
         self._live = sys.stderr.isatty()
 
     def __call__(self, what: str, done: int, total: int, note: str = "") -> None:
+        if _interrupted:
+            raise KeyboardInterrupt
         now = self._clock()
         before = self._stages.get(what)
         if before is None or done < before.done:
