@@ -38,7 +38,8 @@ _UsageProblem: type[Exception] = next(
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 failed at work, 2 bad usage, 130 interrupted."""
-    signal.signal(signal.SIGINT, live.interrupt)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where it is ignored
+        signal.signal(signal.SIGINT, live.interrupt)
     sys.exit(run(sys.argv[1:]))
 
 
