@@ -80,7 +80,8 @@ def reproduce(
     from bneck.results.run import Run
     from bneck.search import executors
     from bneck.search.checking import check
-    from bneck.search.reproduction import Reproduction, ReproductionPlan
+    from bneck.search.reproduction import Reproduction
+    from bneck.search.reproduction_plan import ReproductionPlan
     from bneck.search.reproduction_report import summary
 
     if what not in KNOWN:

@@ -50,6 +50,15 @@ def load_checkpoint(path: Path, made_with: dict[str, Any]) -> tuple[dict[str, Te
         raise UsageError(f"{path} is not a training checkpoint: {error}") from error
 
 
+def read_counters(path: Path) -> Any:
+    """A checkpoint's counters without its tensors; None where no checkpoint stands."""
+    try:
+        with safe_open(path, "pt") as file:
+            return json.loads(file.metadata()["counters"])
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+        return None
+
+
 def digest(network: nn.Module) -> str:
     """12 hex digits of the names, shapes and values of a network's weights and buffers."""
     sha = hashlib.sha256()

@@ -20,6 +20,7 @@ from bneck.proxies.checkpoint import (
     interrupts_wait,
     load_checkpoint,
     optimizer_tensors,
+    read_counters,
     restore_optimizer,
     save_checkpoint,
 )
@@ -134,6 +135,12 @@ class Steps:
         if self.average is not None:
             for name, tensor in _under("average.", tensors).items():
                 self.average.tensors[name].copy_(tensor)
+
+
+def steps_done(checkpoint: Path) -> int | None:
+    """How far the training of a checkpoint is; None where there is no such file (any more)."""
+    counters = read_counters(checkpoint)
+    return None if counters is None else int(counters[0])
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Any]:

@@ -38,10 +38,16 @@ class Images:
 
 
 @lru_cache(maxsize=1)
+def whole(images: Images) -> ImageSet:
+    """All images, for final trainings, in this process's memory."""
+    return data.load(images.spec, resolution_px=images.resolution_px, seed=images.seed)
+
+
+@lru_cache(maxsize=1)
 def for_signals(images: Images) -> ImageSet:
     """The images of cheap signals, in this process's memory."""
-    whole = data.load(images.spec, resolution_px=images.resolution_px, seed=images.seed)
-    part = whole.for_search(images.seed).subset(
+    loaded = data.load(images.spec, resolution_px=images.resolution_px, seed=images.seed)
+    part = loaded.for_search(images.seed).subset(
         seed=images.seed, train=images.train, val=images.val
     )
     return part if images.signal_px == images.resolution_px else part.resized(images.signal_px)

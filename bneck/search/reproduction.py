@@ -6,7 +6,7 @@ the procedure; everything compared is trained by one recipe and measured in one 
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,63 +18,19 @@ from bneck.results.record import Step
 from bneck.results.run import Run
 from bneck.search.derive import Derivation
 from bneck.search.executors import Executor
-from bneck.search.final import Training, train_from_scratch
-from bneck.search.plan import Plan
+from bneck.search.final import Training
 from bneck.search.proposals import GRID, Proposer
+from bneck.search.reproduction_plan import ReproductionPlan, numbers
 from bneck.search.scaled import widest_under
 from bneck.search.setting import Setting
 from bneck.search.shrinking import Shrunk
+from bneck.search.side_by_side import Candidate, LongTraining, train_all
 from bneck.space import codec as networks
 from bneck.space import presets
 from bneck.space.architecture import Architecture
 
 PUBLISHED, LARGER = "mobilenet_v3_small", "mobilenet_v3_large"
 PAPERS_WEIGHT = -0.15
-
-
-@dataclass(frozen=True, slots=True)
-class ReproductionPlan:
-    """What a reproduction was asked for; written to ``plan.toml``.
-
-    Attributes:
-        factors: latencies to derive for, as shares of MobileNetV3-Small's, with commas between.
-        repeated: those of them that are trained with ``seeds`` seeds; the others with one.
-    """
-
-    data: str
-    space: str = "v3-small"
-    seed: int = 0
-    resolution: int | None = None
-    runtime: str = "onnxruntime"
-    threads: int = 1
-    calibration_minutes: float = 10.0
-    factors: str = "1.5,1.0,0.8,0.6"
-    repeated: str = "1.0,0.6"
-    seeds: int = 3
-    evaluations: int = 60
-    sampler: str = "surrogate"
-    delta: float = 0.04
-    search_steps: int | None = None
-    fine_tune_steps: int | None = None
-    epochs: float | None = None
-    random_networks: int = 1000
-
-    def __post_init__(self) -> None:
-        once = set(_numbers("factors", self.factors))
-        for factor in _numbers("repeated", self.repeated):
-            if factor not in once:
-                raise UsageError(f"repeated names {factor:g}, which is none of {self.factors}")
-        if self.seeds < 1:
-            raise UsageError(f"seeds must be at least 1, got {self.seeds}")
-
-    def as_dict(self) -> dict[str, Any]:
-        """What is asked, without what is left to the data."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
-
-    def part(self, **more: Any) -> Plan:
-        """The plan of one stage: what the two kinds of plan share, and ``more``."""
-        shared = {item.name for item in fields(self)} & set(Plan.names())
-        return Plan(**{name: getattr(self, name) for name in shared} | more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +63,8 @@ class Reproduction:
         self.run, self.plan = run, plan
         self._executor, self._progress = executor, progress
         self.setting = Setting(run, plan.part(target=f"1.0x:{PUBLISHED}"), progress)
-        self.factors = _numbers("factors", plan.factors)
-        self.repeated = _numbers("repeated", plan.repeated)
+        self.factors = numbers("factors", plan.factors)
+        self.repeated = numbers("repeated", plan.repeated)
         self.stages: Mapping[str, Callable[[], None]] = {
             "calibrate": self._calibrate,
             "search-paper": lambda: self._search("search-paper", PAPERS_WEIGHT),
@@ -139,7 +95,7 @@ class Reproduction:
     def trainings(self, one: Compared) -> Iterator[Training]:
         """The trainings of a network that are done."""
         for seed in range(self.plan.seeds):
-            file = self.run.checkpoints / f"{one.name}-seed{seed}.json"
+            file = self.run.checkpoints / f"{self._training(one, seed)}.json"
             if file.exists():
                 yield codec.read(file, Training)
 
@@ -193,19 +149,26 @@ class Reproduction:
         def train() -> None:
             self._needed(self.run.folder / "compared.jsonl", "measure")
             seeds = self.plan.seeds if factor in self.repeated else 1
-            for one in self.compared():
-                for seed in range(seeds if one.factor == factor else 0):
-                    train_from_scratch(
-                        one.arch,
-                        self.setting.images,
-                        self.setting.budget.final,
-                        name=f"{one.name}-seed{seed}",
-                        folder=self.run.checkpoints,
-                        seed=self.plan.seed + seed,
-                        progress=self._progress,
-                    )
+            train_all(
+                [
+                    Candidate(self._training(one, seed), one.arch, self.plan.seed + seed)
+                    for seed in range(seeds)
+                    for one in self.compared()
+                    if one.factor == factor
+                ],
+                LongTraining(
+                    self.setting.budget.signals, self.setting.budget.final, self.run.checkpoints
+                ),
+                self._executor,
+                self._progress,
+            )
 
         return train
+
+    @staticmethod
+    def _training(one: Compared, seed: int) -> str:
+        """The name of a network's training from one seed."""
+        return f"{one.name}-seed{seed}"
 
     def _likeness(self) -> None:
         """Of both seeds and of every derived network, on this device's model."""
@@ -244,13 +207,3 @@ class Reproduction:
         if not file.exists():
             raise UsageError(f"this stage builds on {stage}, which is not done: --stage {stage}")
         return file
-
-
-def _numbers(name: str, text: str) -> tuple[float, ...]:
-    try:
-        found = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        found = ()
-    if not found or not all(0 < number <= 10 for number in found):
-        raise UsageError(f"{name} must be numbers above 0 like 1.0,0.6, got {text!r}")
-    return found

@@ -7,7 +7,7 @@ import pytest
 
 from bneck.cli import run
 from bneck.errors import UsageError
-from bneck.search.reproduction import ReproductionPlan
+from bneck.search.reproduction_plan import ReproductionPlan
 from bneck.search.scaled import widest_under
 from bneck.space import presets
 from bneck.space.cost import cost

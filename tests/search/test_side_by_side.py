@@ -1,0 +1,55 @@
+"""Long trainings through an executor, on real digits."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bneck.errors import BneckError
+from bneck.proxies.recipe import Recipe
+from bneck.proxies.steps import steps_done
+from bneck.search.evaluate import Images
+from bneck.search.executors.processes import processes
+from bneck.search.executors.serial import Serial
+from bneck.search.side_by_side import Candidate, LongTraining, train_all
+from bneck.space import presets
+
+ARCH = presets.build("mobilenet_v3_small", width=0.35, resolution_px=16, classes=10)
+TWO = [Candidate("first", ARCH, 0), Candidate("second", ARCH, 1)]
+
+
+def training(folder: Path, **changes: object) -> LongTraining:
+    images = Images("digits", 16, 16, seed=0)
+    return LongTraining(images, replace(Recipe(4, 32), **changes), folder)
+
+
+def test_the_same_trainings_wherever_they_run(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    one_by_one = train_all(TWO, training(here), Serial())
+    side_by_side = processes(2)
+    try:
+        together = train_all(TWO, training(there), side_by_side)
+    finally:
+        side_by_side.close()
+    assert [one.name for one in together] == ["first", "second"]
+    for one, other in zip(one_by_one, together, strict=True):
+        assert (one.accuracy, one.stderr) == (other.accuracy, other.stderr)
+        tensors = f"{one.name}.safetensors"
+        assert (here / tensors).read_bytes() == (there / tensors).read_bytes()
+
+
+def test_what_is_trained_is_read_and_the_rest_goes_on(tmp_path: Path) -> None:
+    news: list[tuple[str, int, int, str]] = []
+    first = train_all(TWO[:1], training(tmp_path), Serial())
+    both = train_all(TWO, training(tmp_path), Serial(), lambda *said: news.append(said))
+    assert both[0] == first[0]
+    assert [said[0] for said in news] == ["training second", "trainings"]
+    assert news[-1][1:3] == (2, 2)
+    assert not list(tmp_path.glob("*.checkpoint"))
+    assert steps_done(tmp_path / "second.checkpoint") is None
+
+
+def test_a_training_that_fails_is_named(tmp_path: Path) -> None:
+    diverging = training(tmp_path, learning_rate=100.0, optimizer="sgd", warmup=0.0)
+    with pytest.raises(BneckError, match=r"training of first failed: ProxyFailed: .* diverged"):
+        train_all(TWO[:1], diverging, Serial())
