@@ -1,8 +1,9 @@
 """Training speed: bneck's trainer against a plain PyTorch loop, as the ratio of one run.
 
-Both train torchvision's MobileNetV3-Small (10 classes) with AdamW on batches of the same 32 px
-images; the plain loop keeps torch's default memory layout and does not augment or average. Chunks
-of steps alternate, so that a machine that drifts slows both.
+Both train MobileNetV3-Small (10 classes) from the same weights with AdamW on batches of the same
+32 px images: the plain loop torchvision's module in torch's default memory layout, without
+augmentation or averaging; bneck's trainer bneck's module. Chunks of steps alternate, so that a
+machine that drifts slows both.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from torchvision.models import mobilenet_v3_small
 from bneck.proxies.data import ImageSet, load
 from bneck.proxies.recipe import Recipe
 from bneck.proxies.training import train
+from bneck.space import presets, torch_model, torchvision_weights
 
 
 def plain_images_per_second(network: nn.Module, images: ImageSet, recipe: Recipe) -> float:
@@ -34,6 +36,17 @@ def plain_images_per_second(network: nn.Module, images: ImageSet, recipe: Recipe
     return recipe.steps * recipe.batch_size / (time.perf_counter() - began)
 
 
+def the_same_network(images: ImageSet) -> tuple[nn.Module, nn.Module]:
+    """torchvision's module and bneck's, with the same weights."""
+    theirs = mobilenet_v3_small(num_classes=images.classes)
+    arch = presets.build(
+        "mobilenet_v3_small", resolution_px=images.resolution_px, classes=images.classes
+    )
+    ours = torch_model.Network(arch)
+    ours.load_state_dict(torchvision_weights.from_torchvision(theirs.state_dict(), arch))
+    return theirs, ours
+
+
 def main() -> None:
     """Print both speeds and their ratio."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -47,7 +60,7 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     images = load("digits").subset(val=10, seed=0)
     recipe = Recipe(steps=arguments.steps, batch_size=arguments.batch)
-    plain, ours = mobilenet_v3_small(num_classes=10), mobilenet_v3_small(num_classes=10)
+    plain, ours = the_same_network(images)
     speeds = []
     for pair in range(arguments.pairs + 1):
         slow = plain_images_per_second(plain, images, recipe)
