@@ -1,7 +1,9 @@
 """What a reproduction has come to so far, in Markdown that can be checked line by line."""
 
+from math import hypot, sqrt
 from statistics import fmean, stdev
 
+from bneck.files import read_json
 from bneck.results import codec
 from bneck.results.likeness import Likeness
 from bneck.search.reproduction import PUBLISHED, Compared, Reproduction
@@ -9,7 +11,7 @@ from bneck.search.reproduction import PUBLISHED, Compared, Reproduction
 
 def summary(work: Reproduction) -> str:
     """Tables of accuracy at equal latency, of the path, and of likeness; stages not done are so."""
-    parts = [_comparison(work), _path(work), _likeness(work)]
+    parts = [_comparison(work), _path(work), _likeness(work), _times(work)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -29,22 +31,33 @@ def _comparison(work: Reproduction) -> str:
 
 
 def _differences(work: Reproduction, compared: tuple[Compared, ...]) -> list[str]:
-    """Derived less what stands beside it at the same factor, where both are trained."""
+    """Derived less what stands beside it at the same factor, where both are trained.
+
+    So too MobileNetV3-Small with its free channels less itself.
+    """
+    found = {one: [training.accuracy for training in work.trainings(one)] for one in compared}
     lines = []
     for one in compared:
-        if one.kind != "derived":
-            continue
-        mine = [training.accuracy for training in work.trainings(one)]
         for other in compared:
-            theirs = [training.accuracy for training in work.trainings(other)]
-            if other.factor == one.factor and other is not one and mine and theirs:
-                points = 100 * (fmean(mine) - fmean(theirs))
+            ours = one.kind == "derived" and other is not one
+            free = one.kind == "free channels" and other.kind == "published"
+            if (ours or free) and other.factor == one.factor and found[one] and found[other]:
                 faster = one.measured_ms / other.measured_ms
                 lines.append(
-                    f"- {one.name}: {points:+.1f} points against {other.name} at {faster:.3f} of "
-                    f"its latency ({len(mine)} and {len(theirs)} seeds)"
+                    f"- {one.name}: {_points(found[one], found[other])} against {other.name} at "
+                    f"{faster:.3f} of its latency"
                 )
     return lines
+
+
+def _points(mine: list[float], theirs: list[float]) -> str:
+    """The difference of the means, with its standard error where there are seeds for one."""
+    points = 100 * (fmean(mine) - fmean(theirs))
+    seeds = f"{len(mine)} and {len(theirs)} seeds"
+    if min(len(mine), len(theirs)) < 2:
+        return f"{points:+.1f} points ({seeds})"
+    error = 100 * hypot(*(stdev(each) / sqrt(len(each)) for each in (mine, theirs)))
+    return f"{points:+.1f} ± {error:.1f} points ({seeds})"
 
 
 def _accuracy(found: list[float]) -> str:
@@ -55,14 +68,28 @@ def _accuracy(found: list[float]) -> str:
 
 
 def _path(work: Reproduction) -> str:
+    """Foretold and measured: along the whole path, and the network of each target."""
     walked = work.walked()
     if not walked:
         return ""
-    errors = [abs(one.predicted_ms / one.measured_ms - 1) for one in walked]
-    return (
+    errors = {one.step: one.predicted_ms / one.measured_ms - 1 for one in walked}
+    worst = max(errors, key=lambda step: abs(errors[step]))
+    rows = [
         f"Along NetAdapt's path of {len(walked)} networks the prediction is off by "
-        f"{100 * fmean(errors):.1f} % on average and {100 * max(errors):.1f} % at most."
-    )
+        f"{100 * fmean(map(abs, errors.values())):.1f} % on average, and at most by "
+        f"{100 * errors[worst]:+.1f} %, at step {worst}.",
+        "",
+        "| network | step | target | predicted | measured | of the target |",
+        "|---|---|---|---|---|---|",
+    ]
+    measured = {one.name: one.measured_ms for one in work.compared()}
+    for factor, one in work.derived().items():
+        ms = measured[name := f"derived-{factor:g}x"]
+        rows.append(
+            f"| {name} | {one.step} | {one.target_ms:.4g} ms | {one.predicted_ms:.4g} ms "
+            f"| {ms:.4g} ms | {ms / one.target_ms:.3f} |"
+        )
+    return "\n".join(rows)
 
 
 def _likeness(work: Reproduction) -> str:
@@ -81,3 +108,13 @@ def _likeness(work: Reproduction) -> str:
     count = next(iter(found.values())).networks
     note = f"Percentiles among {count} random networks at the same predicted latency."
     return "\n".join([*rows, "", note])
+
+
+def _times(work: Reproduction) -> str:
+    """Minutes of each stage, in all its sittings."""
+    if not work.run.seconds.exists():
+        return ""
+    spent = read_json(work.run.seconds)
+    rows = [f"| {stage} | {seconds / 60:.1f} min |" for stage, seconds in spent.items()]
+    whole = f"| all | {sum(spent.values()) / 60:.1f} min |"
+    return "\n".join(["| stage | time |", "|---|---|", *rows, whole])
