@@ -1,9 +1,14 @@
 """NetAdapt against the width multiplier and torch-pruning, from one trained seed, at equal latency.
 
 Takes a finished run of ``bneck shrink NET --targets ...`` without ``--finish``. Every method begins
-with that run's seed and its weights, is cut until it measures at or under each target on the run's
-device, and is fine-tuned by the same recipe for the same epochs. NetAdapt's proposals were
-fine-tuned on the way as well; ``netadapt_steps`` says for how long in all.
+with that run's seed and its weights and is cut until it measures at or under each target on the
+run's device; what is reported is measured by torch's own ONNX export for all, and where that takes
+longer for NetAdapt's network, torch-pruning has this as its target. Then all are fine-tuned by one
+recipe, with as many steps in all as NetAdapt's network had: those of ``--epochs``, and for the
+others those too that NetAdapt's network was fine-tuned for on its way (``tuned_before``). What was
+spent on all proposals is the cost of NetAdapt's search (``searched``).
+
+Fine-tunings run side by side, one thread each; what is in ``--out`` already is not repeated.
 
 Needs torch-pruning (``pip install torch-pruning``), which nothing else does.
 """
@@ -13,8 +18,10 @@ import copy
 import json
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch_pruning
@@ -24,11 +31,13 @@ from torch.nn.functional import cross_entropy
 from bneck.latency.measure import measure
 from bneck.live import TerminalProgress
 from bneck.proxies.batches import Batches
-from bneck.proxies.image_set import ImageSet
+from bneck.proxies.recipe import Recipe
 from bneck.proxies.training import train
 from bneck.results import codec
-from bneck.results.record import Step
+from bneck.results.record import Proposal, Step
 from bneck.results.run import Run
+from bneck.search.evaluate import Images, whole
+from bneck.search.executors import Failed, open_executor
 from bneck.search.plan import Plan
 from bneck.search.scaled import widest_under
 from bneck.search.setting import Setting
@@ -37,8 +46,9 @@ from bneck.space import presets, torch_model, weights
 
 HALVINGS = 7
 ROUND_TO = 8
-Cut = tuple[str, nn.Module, float]
-"""Method, network and its measured ms."""
+NETADAPT = "netadapt"
+EXAMPLES = 8
+"""Batches of 64 that Taylor importance is taken from, as many as NetAdapt's own."""
 
 
 class Cutter:
@@ -49,38 +59,44 @@ class Cutter:
         self.seed = steps[0].arch
         self.state = weights.load(folder / "000.safetensors", self.seed)
 
-    def networks(self, shrunk: Shrunk) -> Iterator[Cut]:
-        """One network a method, measured at or under the target."""
-        target_ms, device = shrunk.target_ms, self.setting.device
+    def networks(self, shrunk: Shrunk) -> Iterator[tuple[str, nn.Module]]:
+        """(method, network), each measured at or under the target."""
         ours = torch_model.Network(shrunk.arch)
         file = self.folder / f"{shrunk.step:03d}.safetensors"
         ours.load_state_dict(weights.load(file, shrunk.arch))
-        yield "netadapt", ours, device.measure(shrunk.arch).ms
+        yield NETADAPT, ours
+        goal_ms = max(shrunk.target_ms, self.measured_ms(ours))
         name = self.setting.plan.start
         if name in presets.PRESETS:
-            width, arch = widest_under(name, target_ms, device, **self.setting.size)
+            _, arch = widest_under(name, shrunk.target_ms, self.setting.device, **self.setting.size)
             narrow = torch_model.Network(arch)
             narrow.load_state_dict(weights.inherit(self.seed, self.state, arch, seed=0))
-            yield f"width multiplier {width:g}", narrow, device.measure(arch).ms
+            yield "width multiplier", narrow
         for word, importance in (
             ("magnitude", torch_pruning.importance.GroupMagnitudeImportance(p=2)),
             ("taylor", torch_pruning.importance.GroupTaylorImportance()),
         ):
-            pruned, ms = self._widest(
-                lambda ratio, found=importance: self._pruned(ratio, found), target_ms
-            )
-            yield f"torch-pruning {word}", pruned, ms
+            yield f"torch-pruning {word}", self._widest(importance, goal_ms)
 
-    def _widest(
-        self, cut: Callable[[float], nn.Module], target_ms: float
-    ) -> tuple[nn.Module, float]:
+    def measured_ms(self, network: nn.Module) -> float:
+        """Under the run's runtime, from torch's own export."""
+        side, device = self.setting.images.resolution_px, self.setting.device
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            file = Path(folder) / "network.onnx"
+            example = torch.zeros(1, 3, side, side)
+            torch.onnx.export(copy.deepcopy(network).eval(), (example,), file, dynamo=False)
+            timed = measure(file, device.runtime, scale=device.model.scale, resolution_px=side)
+        return timed.ms
+
+    def _widest(self, importance: object, target_ms: float) -> nn.Module:
         """The least pruning ratio that measures at or under the target, by halving."""
         low, high, best = 0.0, 0.95, None
         for _ in range(HALVINGS):
             ratio = (low + high) / 2
-            network = cut(ratio)
-            if (ms := self._measured_ms(network)) <= target_ms:
-                high, best = ratio, (network, ms)
+            network = self._pruned(ratio, importance)
+            if self.measured_ms(network) <= target_ms:
+                high, best = ratio, network
             else:
                 low = ratio
         if best is None:
@@ -90,7 +106,8 @@ class Cutter:
     def _pruned(self, ratio: float, importance: object) -> nn.Module:
         """Global pruning, as torch-pruning's own examples do it, widths in multiples of 8."""
         network = torch_model.Network(self.seed)
-        network.load_state_dict(copy.deepcopy(self.state))
+        network.load_state_dict(self.state)
+        network.eval()
         images = self.setting.images
         example = images.normalise(images.train_images[:2])
         pruner = torch_pruning.pruner.BasePruner(
@@ -103,59 +120,121 @@ class Cutter:
             ignored_layers=[network.get_submodule("head.classifier.linear")],
         )
         batches = Batches(images, 64, 0)
-        for step in range(8):
+        for step in range(EXAMPLES):
             pixels, labels = batches[step]
             cross_entropy(network(pixels), labels).backward()
         pruner.step()
         network.zero_grad()
         return network
 
-    def _measured_ms(self, network: nn.Module) -> float:
-        """Under the run's runtime, from torch's own export."""
-        side, device = self.setting.images.resolution_px, self.setting.device
-        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            file = Path(folder) / "pruned.onnx"
-            example = torch.zeros(1, 3, side, side)
-            torch.onnx.export(copy.deepcopy(network).eval(), (example,), file, dynamo=False)
-            timed = measure(file, device.runtime, scale=device.model.scale, resolution_px=side)
-        return timed.ms
 
+@dataclass(frozen=True)
+class Tune:
+    """One network's fine-tuning, as an executor's task: (file of the network, steps, seed)."""
 
-def tuned(network: nn.Module, images: ImageSet, setting: Setting, seed: int) -> tuple[float, float]:
-    """Accuracy and standard error after the fine-tune that all methods share."""
-    result = train(network, images, setting.budget.final, seed=seed, progress=TerminalProgress())
-    return result.accuracy, result.accuracy_stderr
+    images: Images
+    recipe: Recipe
+
+    def load(self) -> None:
+        whole(self.images)
+
+    def __call__(self, item: tuple[str, int, int]) -> tuple[float, float]:
+        """Accuracy and standard error."""
+        file, steps, seed = item
+        network = torch.load(file, weights_only=False)  # written by this very program
+        recipe = replace(self.recipe, steps=steps)
+        result = train(network, whole(self.images), recipe, seed=seed, threads=1)
+        return result.accuracy, result.accuracy_stderr
 
 
 def main() -> None:
-    """Print one JSON line a network."""
+    """Write one JSON line a fine-tuned network."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path, help="folder of a finished `bneck shrink`")
-    parser.add_argument("--epochs", type=float, default=5.0, help="of the shared fine-tune")
-    parser.add_argument("--seeds", type=int, default=1, help="fine-tunes of each network")
+    parser.add_argument("--out", type=Path, required=True, help="folder of what comes out")
+    parser.add_argument("--epochs", type=float, default=5.0, help="of NetAdapt's own fine-tuning")
+    parser.add_argument("--seeds", type=int, default=1, help="fine-tunings of each network")
+    parser.add_argument("--workers", type=int, help="fine-tunings at once; all cores unless said")
     arguments = parser.parse_args()
     run = Run.read(arguments.run)
     plan = Plan.from_dict(dict(run.plan) | {"epochs": arguments.epochs})
     setting = Setting(run, plan, TerminalProgress())
     steps = codec.read_lines(run.steps, Step)
     cutter = Cutter(setting, steps, run.checkpoints / "netadapt")
-    spent = sum(p.rounds for step in steps for p in step.proposals) * setting.budget.fine_tune.steps
-    for shrunk in codec.read_lines(run.shrunk, Shrunk):
-        for method, network, ms in cutter.networks(shrunk):
-            for seed in range(arguments.seeds):
-                accuracy, stderr = tuned(copy.deepcopy(network), setting.images, setting, seed)
-                line = {
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    results = arguments.out / "results.jsonl"
+    cuts = [
+        cut
+        for shrunk in codec.read_lines(run.shrunk, Shrunk)
+        for cut in cut_once(cutter, shrunk, steps, arguments.out)
+    ]
+    tune(cuts, setting, arguments.seeds, results, arguments.workers)
+
+
+def cut_once(
+    cutter: Cutter, shrunk: Shrunk, steps: tuple[Step, ...], out: Path
+) -> list[dict[str, Any]]:
+    """What each method makes of the seed for one target; kept, and read where it was kept."""
+    file = out / f"cut-{shrunk.target_ms:.4g}ms.json"
+    if not file.exists():
+        way = steps[1 : shrunk.step + 1]
+        one_round = cutter.setting.budget.fine_tune.steps
+        before = one_round * sum(taken(step).rounds for step in way)
+        final = cutter.setting.budget.final.steps
+        cuts = []
+        for number, (method, network) in enumerate(cutter.networks(shrunk)):
+            kept = out / f"cut-{shrunk.target_ms:.4g}ms-{number}.pt"
+            torch.save(network, kept)
+            ours = method == NETADAPT
+            cuts.append(
+                {
                     "target_ms": shrunk.target_ms,
                     "method": method,
-                    "seed": seed,
-                    "measured_ms": ms,
-                    "accuracy": accuracy,
-                    "accuracy_stderr": stderr,
-                    "epochs": arguments.epochs,
-                    "netadapt_steps": spent,
+                    "measured_ms": cutter.measured_ms(network),
+                    "parameters": sum(p.numel() for p in network.parameters()),
+                    "file": str(kept),
+                    "steps": final if ours else final + before,
+                    "tuned_before": before if ours else 0,
+                    "searched": one_round * sum(p.rounds for s in way for p in s.proposals)
+                    if ours
+                    else 0,
                 }
-                print(json.dumps(line), flush=True)
+            )
+        file.write_text(json.dumps(cuts, indent=2))
+    found: list[dict[str, Any]] = json.loads(file.read_text())
+    return found
+
+
+def taken(step: Step) -> Proposal:
+    """The proposal that a step took."""
+    return next(one for one in step.proposals if one.move == step.move)
+
+
+def tune(
+    cuts: list[dict[str, Any]], setting: Setting, seeds: int, results: Path, workers: int | None
+) -> None:
+    """Fine-tune what is not in ``results`` yet, side by side, each kept as it ends."""
+    lines = results.read_text().splitlines() if results.exists() else []
+    done = {(line["file"], line["seed"]) for line in map(json.loads, lines)}
+    waiting = {
+        (cut["file"], cut["steps"], seed): cut
+        for seed in range(seeds)
+        for cut in cuts
+        if (cut["file"], seed) not in done
+    }
+    executor = open_executor(workers)
+    try:
+        task = Tune(setting.budget.signals, setting.budget.final)
+        for item, outcome in executor.map_unordered(task, list(waiting)):
+            if isinstance(outcome, Failed):
+                raise SystemExit(f"fine-tuning {item[0]} failed: {outcome.reason}")
+            accuracy, stderr = outcome
+            line = waiting[item] | {"seed": item[2], "accuracy": accuracy, "stderr": stderr}
+            with results.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+            print(json.dumps(line), flush=True)
+    finally:
+        executor.close()
 
 
 if __name__ == "__main__":
