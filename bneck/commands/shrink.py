@@ -46,6 +46,14 @@ NewClassesOption = Annotated[
     bool,
     typer.Option("--new-classes", help="The weights may know other classes than the data has."),
 ]
+MultipleOption = Annotated[
+    int,
+    typer.Option(
+        help="Widths are multiples of this, or of the runtime's larger channel block; "
+        "1 for any width.",
+        min=1,
+    ),
+]
 ImportanceOption = Annotated[
     str, typer.Option(help="Which channels stay: those of largest l2 norm, or taylor importance.")
 ]
@@ -80,6 +88,7 @@ def shrink(
     latency: LatencyOption = None,
     calibration_minutes: CalibrationOption = 2.0,
     delta: DeltaOption = 0.04,
+    multiple: MultipleOption = 8,
     importance: ImportanceOption = "l2",
     search_steps: SearchStepsOption = None,
     fine_tune_steps: FineTuneOption = None,

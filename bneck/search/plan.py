@@ -36,6 +36,8 @@ class Plan:
         seed_factor: the search may go this many times above the target; NetAdapt takes it off.
         delta: what a NetAdapt proposal must save, as a share of the seed's latency.
         batch: networks asked for at once; the same batch gives the same trials on any executor.
+        multiple: NetAdapt's widths are multiples of it, and of the runtime's block of channels
+            where that is larger; 1 is any width.
         importance: what decides which channels stay, one of ``IMPORTANCES``.
         finish: how a shrunk network is trained in the end: "fine-tune" or from "scratch".
         search_steps, fine_tune_steps, epochs: how long networks train: each in the search, each
@@ -64,6 +66,7 @@ class Plan:
     delta: float = 0.04
     weights: str | None = None
     new_classes: bool | None = None
+    multiple: int = 8
     importance: str = "l2"
     finish: str | None = None
     search_steps: int | None = None
@@ -71,7 +74,7 @@ class Plan:
     epochs: float | None = None
 
     def __post_init__(self) -> None:
-        for name, low in (("evaluations", 1), ("batch", 1), ("threads", 1)):
+        for name, low in (("evaluations", 1), ("batch", 1), ("threads", 1), ("multiple", 1)):
             if getattr(self, name) < low:
                 raise UsageError(f"{name} must be at least {low}, got {getattr(self, name)}")
         if not 1 <= self.seed_factor <= 10:

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from bneck.errors import UsageError
+from bneck.files import write_whole
 from bneck.progress import Progress
-from bneck.results import codec
+from bneck.results import codec, likeness_page
 from bneck.results import likeness as comparing
 from bneck.results.record import Step
 from bneck.results.run import Run
@@ -189,7 +190,9 @@ class Reproduction:
                     count=self.plan.random_networks,
                     seed=self.plan.seed,
                 )
-                codec.write(file, comparing.likeness(arch, published, PUBLISHED, others, goal_ms))
+                like = comparing.likeness(arch, published, PUBLISHED, others, goal_ms)
+                write_whole(file.with_suffix(".svg"), likeness_page.as_svg(like))
+                codec.write(file, like)
 
     @contextmanager
     def _derivation(self, name: str, **more: Any) -> Iterator[Derivation]:

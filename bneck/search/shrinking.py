@@ -14,7 +14,7 @@ from bneck.search.evaluate import for_signals
 from bneck.search.executors import Executor
 from bneck.search.final import Training, keep_trained, train_from_scratch
 from bneck.search.netadapt import NetAdapt
-from bneck.search.proposals import FREE_CHANNELS, GRID
+from bneck.search.proposals import FREE_CHANNELS
 from bneck.search.setting import Setting
 from bneck.search.trained import starting_weights
 from bneck.space import codec as networks
@@ -169,7 +169,7 @@ class Shrinking:
             seed=self.plan.seed,
             steps=self.run.steps,
             folder=self.run.checkpoints / "netadapt",
-            grid=max(GRID, model.channel_grid),
+            grid=max(self.plan.multiple, model.channel_grid),
             importance=self.plan.importance,
         )
         if not self.run.steps.exists():

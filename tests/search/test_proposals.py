@@ -56,6 +56,22 @@ def test_narrowing_lands_on_the_grid_and_keeps_most() -> None:
     assert found["s4.b1.expand"].move == "s4.b1.expand 120->112"
 
 
+@dataclass
+class Counted(Blocked):
+    """The same without blocks: any width less saves something."""
+
+    def predict(self, arch: Architecture) -> Latency:
+        return Latency(cost(arch).macs / 1e6, 0.0)
+
+
+def test_any_width_is_the_widest_that_just_saves_enough() -> None:
+    """At 2 x 2 px a channel of s4.b1 takes 4 x (40 + 25 + 48) multiply-adds, and 64 in its SE."""
+    for needed_ms, width in ((1e-9, 119), (0.004, 112)):
+        found = Proposer(Counted(), grid=1).proposals(V3, needed_ms)
+        move = next(one for one in found if one.move.startswith("s4.b1.expand"))
+        assert move.move == f"s4.b1.expand 120->{width}"
+
+
 def test_v3_smalls_widths_off_the_grid_widen_for_nothing() -> None:
     """72, 88 and 120 pay for 80, 96 and 128; bottlenecks of 24 and 40 for 32 and 48."""
     model = Blocked()
