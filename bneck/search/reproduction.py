@@ -20,6 +20,7 @@ from bneck.results.run import Run
 from bneck.search.derive import Derivation
 from bneck.search.executors import Executor
 from bneck.search.final import Training
+from bneck.search.plan import Plan
 from bneck.search.proposals import GRID, Proposer
 from bneck.search.reproduction_plan import ReproductionPlan, numbers
 from bneck.search.scaled import widest_under
@@ -200,7 +201,9 @@ class Reproduction:
         latency = self._needed(self.run.latency, "calibrate")
         plan = self.plan.part(latency=str(latency), **more)
         folder = self._part(name).folder
-        with Run.open(folder, plan.as_dict(), command=f"stage {name}") as run:
+        with Run.open(
+            folder, plan.as_dict(), defaults=Plan.defaults(), command=f"stage {name}"
+        ) as run:
             yield Derivation(Setting(run, plan, self._progress), self._executor)
 
     def _part(self, name: str) -> Run:
