@@ -16,7 +16,7 @@ from bneck.latency.checks import check_number, typed
 from bneck.latency.device import Device
 from bneck.latency.features import Blocking, Kernel, features, kernels, label, refines
 from bneck.latency.scale import Scale
-from bneck.space.architecture import Architecture
+from bneck.space.architecture import Architecture, Part
 
 FORMAT = "bneck-latency-1"
 Floats = NDArray[np.float64]
@@ -74,6 +74,7 @@ class LatencyModel:
     report: CalibrationReport
     judged: list[list[float]]
     _known: dict[Kernel, Floats] = field(default_factory=dict, repr=False, compare=False)
+    _parts: dict[Part, Floats] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -97,8 +98,8 @@ class LatencyModel:
             NotCalibrated: another input side, or a kernel, stride or activation never timed.
         """
         self._check_side(arch)
-        parts = [self._kernel_ms(path, kernel) for path, kernel in kernels(arch.layers())]
-        return self._latency(np.add.reduce(parts))
+        parts = [self._part_ms(part) for part in arch.parts()]
+        return self._latency(np.add.reduce(np.concatenate(parts)))
 
     def breakdown(self, arch: Architecture) -> dict[str, float]:
         """ms by layer path, in the order they run; they add up to the prediction."""
@@ -123,6 +124,13 @@ class LatencyModel:
                 f"this latency model was calibrated at {self.resolution_px} px, "
                 f"not at {arch.resolution_px} px"
             )
+
+    def _part_ms(self, part: Part) -> Floats:
+        """(kernels of the part, members of the ensemble)"""
+        if part not in self._parts:
+            found = [self._kernel_ms(*each) for each in kernels(part.layers)]
+            self._parts[part] = np.array(found).reshape(-1, self._matrix.shape[1])
+        return self._parts[part]
 
     def _kernel_ms(self, path: str, kernel: Kernel) -> Floats:
         """(members of the ensemble,)"""
@@ -163,7 +171,7 @@ class LatencyModel:
     def save(self, path: Path) -> None:
         """Write the model as JSON."""
         content = {item.name: getattr(self, item.name) for item in fields(self)}
-        del content["_known"]
+        del content["_known"], content["_parts"]
         parts = {name: asdict(content[name]) for name in _PARTS}
         write_json(path, {"format": FORMAT, **content, **parts})
 

@@ -19,7 +19,6 @@ from bneck.results.record import Record
 from bneck.search import samplers
 from bneck.search.journal import Journal
 from bneck.search.journal_reader import Told, finished_trials
-from bneck.search.reward import Soft
 from bneck.search.samplers import Goal
 from bneck.search.samplers.past import Label, past_of
 from bneck.space.architecture import Architecture
@@ -141,7 +140,7 @@ class Study:
 
     def labels(self, before: int | None = None) -> list[Label]:
         """The networks with an accuracy, of the trials before a number or of all, in order."""
-        return past_of(self._study, self.space, Soft(1.0), before).labels
+        return past_of(self._study, self.space, before).labels
 
     def records(self) -> list[Record]:
         """Every network that was evaluated, failures included, in order."""

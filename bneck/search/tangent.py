@@ -134,7 +134,12 @@ def _front(
     draw: random.Random,
 ) -> list[Point]:
     """The hull of what is foretold near the target, grown from labelled and random networks."""
-    model = Learnt(labels, trend=_trend(latency_ms, labels))
+    papers = Soft(target_ms)
+    model = Learnt(
+        labels,
+        lambda label: papers(label.accuracy, label.latency_ms),
+        trend=_trend(latency_ms, labels),
+    )
     near = sorted(labels, key=lambda label: abs(log(label.latency_ms / target_ms)))
     proposed = [label.values for label in near[:PARENTS]]
     proposed += [space.sample(draw.getrandbits(32)) for _ in range(RANDOM)]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import chain
 from typing import Self
 
 from bneck.errors import UsageError
@@ -13,6 +14,16 @@ from bneck.space.layers import NORMS, Layer
 
 IMAGE_CHANNELS = 3
 MAX_BLOCKS = 500
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Part:
+    """What one block is lowered to; networks that have it at the same place have the same object.
+
+    So what is counted or predicted of a part can be kept by the part itself.
+    """
+
+    layers: tuple[Layer, ...]
 
 
 class _Hashed:
@@ -64,13 +75,15 @@ class Architecture(_Hashed):
 
     def layers(self) -> tuple[Layer, ...]:
         """The network lowered to primitives, in the order they run, each with its input's shape."""
+        return tuple(chain.from_iterable(part.layers for part in self.parts()))
+
+    def parts(self) -> Iterator[Part]:
+        """The same by stem, blocks and head."""
         channels, px = IMAGE_CHANNELS, self.resolution_px
-        lowered: list[Layer] = []
         for path, block in (("stem", self.stem), *self.blocks()):
-            lowered += _lower(block, path, channels, px, self.norm)
+            yield _lower(block, path, channels, px, self.norm)
             channels, px = block.out, (px - 1) // block.stride + 1
-        lowered += self.head.lower(channels, px, self.classes, self.norm)
-        return tuple(lowered)
+        yield _lower_head(self.head, channels, px, self.classes, self.norm)
 
     def at(self, *, resolution_px: int | None = None, classes: int | None = None) -> Self:
         """The same network for another input side or class count; None keeps what is."""
@@ -82,8 +95,13 @@ class Architecture(_Hashed):
 
 
 @lru_cache(maxsize=65536)
-def _lower(block: Block, path: str, in_channels: int, in_px: int, norm: str) -> tuple[Layer, ...]:
-    return block.lower(path, in_channels, in_px, norm)
+def _lower(block: Block, path: str, in_channels: int, in_px: int, norm: str) -> Part:
+    return Part(block.lower(path, in_channels, in_px, norm))
+
+
+@lru_cache(maxsize=4096)
+def _lower_head(head: Head, in_channels: int, in_px: int, classes: int, norm: str) -> Part:
+    return Part(head.lower(in_channels, in_px, classes, norm))
 
 
 def block_path(path: str) -> str:

@@ -4,7 +4,8 @@ Both are networks of this package's own blocks: parameters and multiply-adds com
 """
 
 from bneck.space.architecture import Architecture
-from bneck.space.blocks import Block, Identity, InvertedResidual, PlainConv
+from bneck.space.blocks import Block, Identity, PlainConv
+from bneck.space.blocks.inverted_residual import inverted_residual
 from bneck.space.choices import Space, Value, Values
 from bneck.space.heads import ConvPoolLinear
 
@@ -88,7 +89,7 @@ def accel_nasbench(name: str, resolution_px: int, classes: int) -> Space:
             stage = []
             for b in range(int(values[f"s{s}.depth"])):
                 stage.append(
-                    InvertedResidual(
+                    inverted_residual(
                         kernel=int(values[f"s{s}.kernel"]),
                         expansion=int(values[f"s{s}.ratio"]) * channels,
                         out=width,
@@ -109,4 +110,4 @@ def _macro_block(op: str, channels: int, out: int, stride: int) -> Block:
     if op == "identity":
         return Identity(out, stride)
     kernel, ratio = (3, 3) if op == "k3e3" else (5, 6)
-    return InvertedResidual(kernel, ratio * channels, out, stride)
+    return inverted_residual(kernel, ratio * channels, out, stride)

@@ -53,13 +53,13 @@ class Space:
             if name not in self.choices:
                 raise unknown(f"choice of space {self.name}:", name, self.choices)
         checked: Values = {}
-        for name, allowed in self.choices.items():
-            if not self.live(name, checked):
+        for name, allowed, parent, at in self._rows:
+            if parent is not None and checked.get(parent) not in at:
                 continue
             if name not in values:
                 raise UsageError(f"space {self.name}: no value for the choice {name!r}")
             value = values[name]
-            if value not in allowed or not _same(allowed[allowed.index(value)], value):
+            if value not in allowed or type(value) is not type(allowed[allowed.index(value)]):
                 raise unknown(f"value of {name}:", value, allowed)
             checked[name] = value
         return checked
@@ -125,11 +125,23 @@ class Space:
     def _fill(self, values: Values, draw: random.Random | None) -> Values:
         """Keep what is live, complete what is missing: drawn, or each choice's first value."""
         filled: Values = {}
-        for name, allowed in self.choices.items():
-            if self.live(name, filled):
-                new = draw.choice(allowed) if draw and name not in values else allowed[0]
-                filled[name] = values.get(name, new)
+        for name, allowed, parent, at in self._rows:
+            if parent is not None and filled.get(parent) not in at:
+                continue
+            if name in values:
+                filled[name] = values[name]
+            else:
+                filled[name] = draw.choice(allowed) if draw else allowed[0]
         return filled
+
+    @cached_property
+    def _rows(self) -> tuple[tuple[str, tuple[Value, ...], str | None, tuple[Value, ...]], ...]:
+        """(name, allowed, parent, the parent's values at which it is live), as searches need it."""
+        nothing: tuple[None, tuple[Value, ...]] = (None, ())
+        return tuple(
+            (name, allowed, *self.parents.get(name, nothing))
+            for name, allowed in self.choices.items()
+        )
 
     def _count(self, name: str) -> int:
         children = [child for child, (parent, _) in self.parents.items() if parent == name]

@@ -1,9 +1,10 @@
 """What a network costs, counted from its lowering. One multiply-add counts as one."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 
-from bneck.space.architecture import Architecture
+from bneck.space.architecture import Architecture, Part
 from bneck.space.layers import Conv, Layer, Leaf, Linear, Pool, input_shape, leaves, output_shape
 
 FLOAT_BYTES = 4
@@ -23,12 +24,21 @@ class Cost:
 
 def cost(arch: Architecture) -> Cost:
     """Count a whole network. Batch norm counts two parameters a channel and no multiply-adds."""
-    layers = arch.layers()
-    parts = list(leaves(layers))
+    counted = [_of_part(part) for part in arch.parts()]
+    return Cost(
+        params=sum(one.params for one in counted),
+        macs=sum(one.macs for one in counted),
+        peak_activation_bytes=max(one.peak_activation_bytes for one in counted),
+    )
+
+
+@lru_cache(maxsize=65536)
+def _of_part(part: Part) -> Cost:
+    parts = list(leaves(part.layers))
     return Cost(
         params=sum(leaf_params(leaf) for leaf in parts),
         macs=sum(leaf_macs(leaf) for leaf in parts),
-        peak_activation_bytes=FLOAT_BYTES * _peak(layers, held=0),
+        peak_activation_bytes=FLOAT_BYTES * _peak(part.layers, held=0),
     )
 
 

@@ -7,10 +7,10 @@ from bneck.space.architecture import Architecture
 from bneck.space.blocks import (
     Block,
     FusedBottleneck,
-    InvertedResidual,
     PlainConv,
     UniversalBottleneck,
 )
+from bneck.space.blocks.inverted_residual import inverted_residual
 from bneck.space.choices import Space, Value, Values
 from bneck.space.heads import ConvPoolLinearLinear
 
@@ -80,7 +80,7 @@ def _block(own: Values, channels: int, out: int, stride: int) -> Block:
     expansion, kernel = int(own["ratio"]) * channels, int(own.get("kernel", 0))
     if kind == "bneck":
         se = "expansion" if own["se"] else "none"
-        return InvertedResidual(kernel, expansion, out, stride, se, activation)
+        return inverted_residual(kernel, expansion, out, stride, se, activation)
     if kind == "fused":
         return FusedBottleneck(kernel, expansion, out, stride, activation)
     start = kernel if kind == "convnext" else int(own.get("start", 0))

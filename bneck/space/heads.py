@@ -10,6 +10,8 @@ from bneck.space.layers import Conv, Layer, Linear, Pool, check_activation, poin
 class Head(Protocol):
     """What every head offers."""
 
+    def __hash__(self) -> int: ...
+
     def lower(self, in_channels: int, in_px: int, classes: int, norm: str) -> tuple[Layer, ...]:
         """(in_channels, in_px, in_px) -> (classes,) logits"""
         ...

@@ -7,6 +7,7 @@ from bneck.errors import unknown
 from bneck.space.architecture import Architecture
 from bneck.space.benchmark_spaces import accel_nasbench, nas_bench_macro
 from bneck.space.blocks import InvertedResidual, PlainConv
+from bneck.space.blocks.inverted_residual import inverted_residual
 from bneck.space.checks import check_range
 from bneck.space.choices import Space, Value, Values
 from bneck.space.cpu_small import cpu_small
@@ -160,7 +161,7 @@ def _blocks(
         row = []
         for b in range(1, int(values[f"s{s}.depth"]) + 1):
             prefix = f"s{s}.b{b}" if by_block else f"s{s}"
-            block = InvertedResidual(
+            block = inverted_residual(
                 kernel=int(values[f"{prefix}.kernel"]),
                 expansion=int(values[f"{prefix}.ratio"]) * channels,
                 out=int(values[f"s{s}.width"]),

@@ -16,7 +16,7 @@ class Evolution(Proposer):
             return self.fresh(past)
         for attempt in range(TRIES):
             drawn = self.random.sample(past.labels[-POPULATION:], TOURNAMENT)
-            parent = max(drawn, key=lambda label: label.reward)
+            parent = max(drawn, key=self.goal.reward_of)
             child = self.mutated(parent.values, steps=1 + attempt // 10)
             arch = decoded(self.space.build, child)
             if past.new(arch) and self.goal.allows(arch):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import inf
 
 from bneck.search.reward import Reward
+from bneck.search.samplers.past import Label
 from bneck.space.architecture import Architecture
 
 
@@ -25,6 +26,10 @@ class Goal:
     ceiling_ms: float = inf
     floor_ms: float = 0.0
     margin_ms: Callable[[Architecture], float] = no_margin
+
+    def reward_of(self, label: Label) -> float:
+        """What an evaluated network is worth; the reward may have changed since."""
+        return self.reward(label.accuracy, label.latency_ms)
 
     def bound_ms(self, arch: Architecture) -> float:
         """The latency that the network stays under with the confidence that was asked for."""

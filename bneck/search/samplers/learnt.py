@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from heapq import nlargest
 from itertools import islice
 from math import ceil
 
@@ -36,18 +37,20 @@ def no_trend(arch: Architecture) -> float:
 class Learnt:
     """What the labels so far say about other networks; those in evaluation count as expected.
 
-    ``trend`` is a known part of the log odds of accuracy; only what departs from it is learnt.
+    ``worth`` says which labels are kept where there are many. ``trend`` is a known part of the log
+    odds of accuracy; only what departs from it is learnt.
     """
 
     def __init__(
         self,
         labels: Sequence[Label],
+        worth: Callable[[Label], float],
         pending: Sequence[Architecture] = (),
         trend: Callable[[Architecture], float] = no_trend,
     ) -> None:
         self._trend = trend
-        relevance = _relevance(labels)
-        labels = _kept(labels, ROWS)
+        relevance = _relevance(labels, worth)
+        labels = _kept(labels, worth, ROWS)
         known = [label.arch for label in labels]
         self._shape = features.Shape.of(known)
         columns, logits = (
@@ -74,12 +77,11 @@ class Learnt:
         return np.array([self._trend(arch) for arch in archs])
 
 
-def _kept(labels: Sequence[Label], count: int) -> Sequence[Label]:
+def _kept(labels: Sequence[Label], worth: Callable[[Label], float], count: int) -> Sequence[Label]:
     """All labels, or the best half and the latest half of ``count``, in order."""
     if len(labels) <= count:
         return labels
-    by_reward = sorted(range(len(labels)), key=lambda i: -labels[i].reward)
-    places = set(by_reward[: count // 2])
+    places = set(nlargest(count // 2, range(len(labels)), key=lambda i: worth(labels[i])))
     places.update(islice((i for i in reversed(range(len(labels))) if i not in places), count // 2))
     return [labels[i] for i in sorted(places)]
 
@@ -92,9 +94,9 @@ def step(count: int) -> int:
     return last
 
 
-def _relevance(labels: Sequence[Label]) -> Relevance:
+def _relevance(labels: Sequence[Label], worth: Callable[[Label], float]) -> Relevance:
     """What the first labels teach."""
-    rows = _kept(labels[: step(len(labels))], LEARN_ROWS)
+    rows = _kept(labels[: step(len(labels))], worth, LEARN_ROWS)
     return _learnt(tuple(label.arch for label in rows), tuple(logits_of(rows)))
 
 

@@ -14,7 +14,7 @@ class LocalSearch(Proposer):
         """A neighbour that is new and under the ceiling, or a fresh network."""
         if len(past.labels) < START:
             return self.fresh(past)
-        for label in past.best(len(past.labels)):
+        for label in sorted(past.labels, key=self.goal.reward_of, reverse=True):
             neighbours = list(self.space.neighbours(label.values))
             self.random.shuffle(neighbours)
             for values in neighbours:

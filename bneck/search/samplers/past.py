@@ -3,13 +3,11 @@
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 from functools import lru_cache
-from heapq import nlargest
 from weakref import WeakKeyDictionary
 
 from optuna import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from bneck.search.reward import Reward
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space, Value, Values
 
@@ -22,7 +20,6 @@ class Label:
     arch: Architecture
     accuracy: float
     latency_ms: float
-    reward: float
 
 
 @dataclass(frozen=True)
@@ -37,24 +34,20 @@ class Past:
         """Whether the network was never asked for."""
         return arch not in self.asked and arch not in self.pending
 
-    def best(self, count: int) -> list[Label]:
-        """The labels of largest reward, best first; the earlier of two equals."""
-        return nlargest(count, self.labels, key=lambda label: label.reward)
-
 
 @dataclass
 class _Known:
     """What the first ``trials`` of a study came to: all are finished, and so never change."""
 
     trials: int = 0
-    labels: list[tuple[Values, Architecture, float, float]] = field(default_factory=list)
+    labels: list[Label] = field(default_factory=list)
     asked: set[Architecture] = field(default_factory=set)
 
 
 _KNOWN: WeakKeyDictionary[Study, _Known] = WeakKeyDictionary()
 
 
-def past_of(study: Study, space: Space, reward: Reward, number: int | None = None) -> Past:
+def past_of(study: Study, space: Space, number: int | None = None) -> Past:
     """What the trials before ``number`` came to, or all of them; only what is new is read."""
     known = _KNOWN.setdefault(study, _Known())
     trials = study.get_trials(deepcopy=False)[:number]
@@ -67,17 +60,13 @@ def past_of(study: Study, space: Space, reward: Reward, number: int | None = Non
             _add(space, trial, labels, later)
         elif trial.params:
             pending.append(decoded(space.build, trial.params))
-    rewarded = [
-        Label(values, arch, accuracy, latency_ms, reward(accuracy, latency_ms))
-        for values, arch, accuracy, latency_ms in labels
-    ]
-    return Past(rewarded, pending, known.asked | later if later else known.asked)
+    return Past(labels, pending, known.asked | later if later else known.asked)
 
 
 def _add(
     space: Space,
     trial: FrozenTrial,
-    labels: list[tuple[Values, Architecture, float, float]],
+    labels: list[Label],
     asked: set[Architecture],
 ) -> None:
     """Take in one finished trial, unless it was refused or cut off before its evaluation."""
@@ -87,7 +76,7 @@ def _add(
     asked.add(arch)
     if trial.state is TrialState.COMPLETE:
         accuracy, latency_ms = trial.user_attrs["accuracy"], trial.user_attrs["latency_ms"]
-        labels.append((trial.params, arch, accuracy, latency_ms))
+        labels.append(Label(trial.params, arch, accuracy, latency_ms))
 
 
 def decoded(build: Callable[[Values], Architecture], values: Mapping[str, Value]) -> Architecture:

@@ -73,6 +73,6 @@ class Proposer(BaseSampler, ABC):
     ) -> Value:
         """The proposed network's value of one choice."""
         if self._proposed is None:
-            past = past_of(study, self.space, self.goal.reward, trial.number)
+            past = past_of(study, self.space, trial.number)
             self._proposed = self.propose(past)
         return self._proposed[param_name]

@@ -34,7 +34,7 @@ class SurrogateSampler(Proposer):
         """The candidate of largest optimistic reward."""
         if len(past.labels) < START:
             return self.fresh(past)
-        model = Learnt(past.labels, past.pending)
+        model = Learnt(past.labels, self.goal.reward_of, past.pending)
         parents = [label.values for label in self._best(past)]
         proposed = self._changed(parents, NEAR, steps=1) + self._changed(parents, LEAPS, steps=3)
         proposed += [self.space.sample(self.random.getrandbits(32)) for _ in range(RANDOM)]
@@ -51,7 +51,7 @@ class SurrogateSampler(Proposer):
         """The best networks from floor to ceiling; other aims of the search had others."""
         low_ms, high_ms = self.goal.floor_ms, self.goal.ceiling_ms
         inside = (label for label in past.labels if low_ms <= label.latency_ms <= high_ms)
-        return nlargest(PARENTS, inside, key=lambda label: label.reward)
+        return nlargest(PARENTS, inside, key=self.goal.reward_of)
 
     def _changed(self, parents: list[Values], count: int, *, steps: int) -> list[Values]:
         """The parents in turn, each changed at up to so many places."""

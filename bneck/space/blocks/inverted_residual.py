@@ -1,6 +1,7 @@
 """The bottleneck block of MobileNetV2, MnasNet and MobileNetV3."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from bneck.space.blocks.squeeze_excite import (
     GATES,
@@ -63,3 +64,7 @@ class InvertedResidual:
             pointwise(f"{path}.project", self.expansion, self.out, wide.out_px, "none", norm)
         )
         return bottleneck(path, in_channels, self.out, self.stride, body)
+
+
+inverted_residual = lru_cache(maxsize=65536)(InvertedResidual)
+"""The same block, checked once: the networks of a space have most of their blocks in common."""
