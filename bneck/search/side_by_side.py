@@ -6,7 +6,7 @@ of one thread each finish twice as much.
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,7 +107,7 @@ def _watching(
 
     def look() -> None:
         while not ended.wait(SECONDS_BETWEEN_LOOKS):
-            with one_at_a_time:
+            with one_at_a_time, suppress(KeyboardInterrupt):  # which is the main thread's to obey
                 for name in left:
                     done = steps_done(task.folder / f"{name}.checkpoint")
                     if done is not None:
