@@ -2,11 +2,12 @@
 
 Takes a finished run of ``bneck shrink NET --targets ...`` without ``--finish``. Every method begins
 with that run's seed and its weights and is cut until it measures at or under each target on the
-run's device; what is reported is measured by torch's own ONNX export for all, and where that takes
-longer for NetAdapt's network, torch-pruning has this as its target. Then all are fine-tuned by one
-recipe, with as many steps in all as NetAdapt's network had: those of ``--epochs``, and for the
-others those too that NetAdapt's network was fine-tuned for on its way (``tuned_before``). What was
-spent on all proposals is the cost of NetAdapt's search (``searched``).
+run's device; the width multiplier, whose steps are large, to the first network that is no faster.
+What is reported is measured by torch's own ONNX export for all, and where that takes longer for
+NetAdapt's network, torch-pruning has this as its target. Then all are fine-tuned by one recipe,
+with as many steps in all as NetAdapt's network had: those of ``--epochs``, and for the others
+those too that it was fine-tuned for on its way (``tuned_before``). What all proposals took
+is the cost of NetAdapt's search (``searched``).
 
 Fine-tunings run side by side, one thread each; what is in ``--out`` already is not repeated.
 
@@ -39,7 +40,7 @@ from bneck.results.run import Run
 from bneck.search.evaluate import Images, whole
 from bneck.search.executors import Failed, open_executor
 from bneck.search.plan import Plan
-from bneck.search.scaled import widest_under
+from bneck.search.scaled import narrowest_over
 from bneck.search.setting import Setting
 from bneck.search.shrinking import Shrunk
 from bneck.space import presets, torch_model, weights
@@ -60,15 +61,15 @@ class Cutter:
         self.state = weights.load(folder / "000.safetensors", self.seed)
 
     def networks(self, shrunk: Shrunk) -> Iterator[tuple[str, nn.Module]]:
-        """(method, network), each measured at or under the target."""
+        """(method, network), each measured at the target."""
         ours = torch_model.Network(shrunk.arch)
         file = self.folder / f"{shrunk.step:03d}.safetensors"
         ours.load_state_dict(weights.load(file, shrunk.arch))
         yield NETADAPT, ours
         goal_ms = max(shrunk.target_ms, self.measured_ms(ours))
-        name = self.setting.plan.start
+        name, device = self.setting.plan.start, self.setting.device
         if name in presets.PRESETS:
-            _, arch = widest_under(name, shrunk.target_ms, self.setting.device, **self.setting.size)
+            _, arch = narrowest_over(name, shrunk.target_ms, device, **self.setting.size)
             narrow = torch_model.Network(arch)
             narrow.load_state_dict(weights.inherit(self.seed, self.state, arch, seed=0))
             yield "width multiplier", narrow

@@ -23,7 +23,7 @@ from bneck.search.final import Training
 from bneck.search.plan import Plan
 from bneck.search.proposals import GRID, Proposer
 from bneck.search.reproduction_plan import ReproductionPlan, numbers
-from bneck.search.scaled import widest_under
+from bneck.search.scaled import narrowest_over
 from bneck.search.setting import Setting
 from bneck.search.shrinking import Shrunk
 from bneck.search.side_by_side import Candidate, LongTraining, train_all
@@ -144,7 +144,7 @@ class Reproduction:
             yield f"derived-{factor:g}x", "derived", factor, shrunk.arch
             if factor != 1:
                 preset = PUBLISHED if factor < 1 else LARGER
-                width, arch = widest_under(preset, factor * published_ms, device, **size)
+                width, arch = narrowest_over(preset, factor * published_ms, device, **size)
                 yield f"{preset}-{width:g}", "width multiplier", factor, arch
 
     def _trainer(self, factor: float) -> Callable[[], None]:

@@ -8,7 +8,7 @@ import pytest
 from bneck.cli import run
 from bneck.errors import UsageError
 from bneck.search.reproduction_plan import ReproductionPlan
-from bneck.search.scaled import widest_under
+from bneck.search.scaled import narrowest_over
 from bneck.space import presets
 from bneck.space.cost import cost
 
@@ -63,7 +63,7 @@ def test_the_plan_shares_what_both_kinds_of_plan_know() -> None:
     assert (part.data, part.seed, part.epochs, part.target) == ("digits", 3, 2.0, "1.0")
 
 
-def test_the_widest_multiplier_under_a_latency() -> None:
+def test_the_least_multiplier_over_a_latency() -> None:
     class Counting:
         def measure(self, arch: object) -> object:
             return type("Measured", (), {"ms": cost(arch).macs / 1e6})
@@ -71,8 +71,8 @@ def test_the_widest_multiplier_under_a_latency() -> None:
     size = {"resolution_px": 32, "classes": 10}
     for width in (0.35, 0.75, 1.0):
         goal_ms = cost(presets.build("mobilenet_v3_small", width=width, **size)).macs / 1e6
-        found, arch = widest_under("mobilenet_v3_small", goal_ms, Counting(), **size)
-        assert found >= width
+        found, arch = narrowest_over("mobilenet_v3_small", goal_ms, Counting(), **size)
+        assert found <= width
         assert cost(arch).macs / 1e6 == goal_ms
-    with pytest.raises(UsageError, match=r"at width 0\.05 takes .* ms, not 1e-06"):
-        widest_under("mobilenet_v3_small", 1e-6, Counting(), **size)
+    with pytest.raises(UsageError, match=r"at width 2 takes .* ms, not 1e\+06"):
+        narrowest_over("mobilenet_v3_small", 1e6, Counting(), **size)
