@@ -16,9 +16,9 @@ from bneck.latency.probes import spaces_called
 from bneck.latency.runtimes import open_runtime
 from bneck.live import TerminalProgress
 from bneck.progress import Progress
-from bneck.results import headline, pictures, units
+from bneck.results import pictures, units
 from bneck.results.record import Baseline, Outcome, Proposal, Step
-from bneck.results.report import ReportData
+from bneck.results.report import ReportData, sentences
 from bneck.results.run import Run
 from bneck.results.table import in_words
 from bneck.search.driving import driven
@@ -86,11 +86,7 @@ class Results:
     def _repr_html_(self) -> str:
         """Headline, networks side by side, and a picture; what is not markup of ours is escaped."""
         data = self._data
-        if data.outcome is None:
-            title, text = headline.unfinished(data.state, data.records, data.steps, data.target_ms)
-        else:
-            title = headline.verdict(data.outcome)
-            text = headline.against(data.outcome, data.baselines[0]) if data.baselines else ""
+        title, text = sentences(data)
         return (
             f"<h3>{escape(title)}</h3><p>{escape(text)}</p>{_table(data)}{_picture(data)}"
             f"<p><code>{escape(str(self.run.report))}</code></p>"
@@ -212,7 +208,7 @@ def _picture(data: ReportData) -> str:
     if data.outcome is not None and data.outcome.accuracy is not None:
         figure = pictures.outcome(data.outcome, data.baselines)
     elif any(record.accuracy is not None for record in data.records):
-        figure = pictures.search(data.records, target_ms=data.target_ms)
+        figure = pictures.search(data.records, targets_ms=data.targets_ms)
     else:
         return ""
     svg = io.StringIO()

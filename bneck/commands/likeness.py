@@ -42,9 +42,9 @@ def likeness(
     from bneck.files import write_whole
     from bneck.latency.predictor import open_predictor
     from bneck.results import codec, likeness_page
-    from bneck.results import likeness as comparing
     from bneck.results.run import Run
     from bneck.search.networks import load_network
+    from bneck.search.resemblance import resemblance
     from bneck.space import spaces
 
     _, arch = load_network(net)
@@ -55,18 +55,8 @@ def likeness(
         out = out or run.folder
     if space is None or latency is None:
         raise UsageError(f"{net} is no run, so --space and --latency must be given")
-    size = {"resolution_px": arch.resolution_px, "classes": arch.classes}
-    _, published = load_network(to, **size)
-    predictor = open_predictor(latency)
-    goal_ms = predictor.predict(arch).ms
-    others = comparing.as_fast(
-        spaces.build(space, **size),
-        lambda other: predictor.predict(other).ms,
-        goal_ms,
-        count=networks,
-        seed=seed,
-    )
-    found = comparing.likeness(arch, published, to, others, goal_ms)
+    others = spaces.build(space, resolution_px=arch.resolution_px, classes=arch.classes)
+    found = resemblance(arch, open_predictor(latency), others, to=to, count=networks, seed=seed)
     if out is not None:
         codec.write(out / "likeness.json", found)
         write_whole(out / "likeness.svg", likeness_page.as_svg(found))

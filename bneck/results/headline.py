@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from math import hypot
 
 from bneck.results.pareto import front
-from bneck.results.record import Baseline, Outcome, Record, Step
+from bneck.results.record import Baseline, Found, Outcome, Record, Step
 from bneck.results.units import decimals, percent, with_spread
 
 FRONT_SHOWN = 8
@@ -70,6 +70,38 @@ def unfinished(
         text += f"{last.latency_ms:.{decimals(last.latency_ms)}f} ms (predicted)"
         text += "." if target_ms is None else f", of {target_ms:.{decimals(target_ms)}f} ms wanted."
     return title, text
+
+
+def came_to(found: Sequence[Found], by: str) -> tuple[str, str]:
+    """Title and text for a run that one stage alone made: a search, NetAdapt or a training."""
+    first, several = found[0], len(found) > 1
+    if by == "training":
+        return f"{first.name} is trained: {_share(first)} of the validation images are right.", ""
+    if by == "search":
+        title = f"The search names {first.name}: {_measured(first)}."
+        if several:
+            title = f"The search names a network for each of {len(found)} targets."
+        return title, (
+            f"Accuracy there is a cheap signal: {' and '.join(_share(one) for one in found)}. A "
+            "search keeps at or somewhat above its target; `bneck shrink` takes off the rest."
+        )
+    met = [one for one in found if (one.measured_ms or 0) <= (one.target_ms or 0)]
+    if several:
+        number = "All" if len(met) == len(found) else f"{len(met)} of"
+        return f"{number} {len(found)} targets are met, as measured.", ""
+    word = "met" if met else "missed"
+    target = f"{first.target_ms:.{decimals(first.target_ms or 0)}f} ms"
+    return f"The target of {target} is {word}: {_measured(first)}.", ""
+
+
+def _measured(one: Found) -> str:
+    ms = one.measured_ms or 0.0
+    return f"{with_spread(ms, one.measured_std_ms, decimals(ms))} ms measured"
+
+
+def _share(one: Found) -> str:
+    known = one.accuracy is not None
+    return percent(one.accuracy or 0.0, one.accuracy_stderr) if known else "no accuracy"
 
 
 def standing(records: Sequence[Record]) -> str:

@@ -77,24 +77,24 @@ def outcome(derived: Outcome, baselines: Iterable[Baseline]) -> Figure:
                 capsize=3,
                 label=name,
             )
-    _target(axes, derived.target_ms)
+    _targets(axes, (derived.target_ms,))
     axes.legend(frameon=False)
     return _plain(figure)
 
 
-def search(records: Sequence[Record], *, target_ms: float | None = None) -> Figure:
+def search(records: Sequence[Record], *, targets_ms: Sequence[float] = ()) -> Figure:
     """Cheap accuracy over predicted latency of every network tried, with the Pareto front."""
     figure, axes = _single("predicted latency (ms)", "cheap accuracy (%)")
     scored = [(r.latency_ms, 100 * r.accuracy) for r in records if r.accuracy is not None]
     _dots(axes, scored, "networks")
     best = [(r.latency_ms, 100 * (r.accuracy or 0)) for r in front(records)]
     axes.step(*zip(*best, strict=True), where="post", marker="o", color=BLUE, label="Pareto front")
-    _target(axes, target_ms)
+    _targets(axes, targets_ms)
     axes.legend(frameon=False)
     return _plain(figure)
 
 
-def path(steps: Sequence[Step], *, target_ms: float | None = None) -> Figure:
+def path(steps: Sequence[Step], *, targets_ms: Sequence[float] = ()) -> Figure:
     """NetAdapt's way to the target: every proposal, and the line through those taken."""
     figure, axes = _single("predicted latency (ms)", "accuracy after fine-tuning (%)")
     tried = [
@@ -107,7 +107,7 @@ def path(steps: Sequence[Step], *, target_ms: float | None = None) -> Figure:
         _dots(axes, tried, "proposals")
     taken = [(step.latency_ms, 100 * step.accuracy) for step in steps if step.accuracy is not None]
     axes.plot(*zip(*taken, strict=True), marker="o", color=BLUE, label="taken")
-    _target(axes, target_ms)
+    _targets(axes, targets_ms)
     axes.legend(frameon=False)
     return _plain(figure)
 
@@ -135,9 +135,10 @@ def _dots(axes: Axes, points: Sequence[tuple[float, float]], label: str) -> None
     axes.scatter(x, y, s=12, color=GREY, alpha=0.6, label=label)
 
 
-def _target(axes: Axes, ms: float | None) -> None:
-    if ms is not None:
-        axes.axvline(ms, color=ORANGE, linestyle="--", linewidth=1, label="target")
+def _targets(axes: Axes, targets_ms: Sequence[float]) -> None:
+    for place, ms in enumerate(targets_ms):
+        label = None if place else "target"
+        axes.axvline(ms, color=ORANGE, linestyle="--", linewidth=1, label=label)
 
 
 def _plain(figure: Figure) -> Figure:

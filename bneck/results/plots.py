@@ -56,7 +56,7 @@ def search(
     records: Sequence[Record],
     *,
     seed: Architecture | None = None,
-    target_ms: float | None = None,
+    targets_ms: Sequence[float] = (),
     ceiling_ms: float | None = None,
     counted_on: int | None = None,
     latency_error: float | None = None,
@@ -97,12 +97,13 @@ def search(
             line={"color": "var(--baseline)", "width": 1.5, "dash": "dash"},
             hoverinfo="skip",
         )
-    _line(figure, "target", target_ms, "var(--target)", "dash", "top left")
+    for target_ms in targets_ms:
+        _line(figure, "target", target_ms, "var(--target)", "dash", "top left")
     _line(figure, "ceiling", ceiling_ms, "var(--muted)", "dot", "top right")
     return figure
 
 
-def path(steps: Sequence[Step], *, target_ms: float | None = None) -> go.Figure:
+def path(steps: Sequence[Step], *, targets_ms: Sequence[float] = ()) -> go.Figure:
     """NetAdapt's way to the target: every proposal, and the line through those taken."""
     figure = _figure("predicted latency (ms)", "accuracy after fine-tuning (%)")
     tried = [
@@ -131,7 +132,8 @@ def path(steps: Sequence[Step], *, target_ms: float | None = None) -> go.Figure:
         text=[_hover(f"step {step.number}: {escape(step.move)}", step.arch) for step, _ in taken],
         hovertemplate=_BESIDE,
     )
-    _line(figure, "target", target_ms, "var(--target)", "dash", "top left")
+    for target_ms in targets_ms:
+        _line(figure, "target", target_ms, "var(--target)", "dash", "top left")
     return figure
 
 

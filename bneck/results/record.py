@@ -112,6 +112,25 @@ class Outcome:
         _check_numbers(self)
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A network that one stage alone came to; ``name`` says which it is, like "network 7".
+
+    ``breakdown`` is its predicted ms by layer or block path.
+    """
+
+    name: str
+    arch: Architecture
+    accuracy: float | None
+    accuracy_stderr: float | None = None
+    target_ms: float | None = None
+    predicted_ms: float | None = None
+    predicted_std_ms: float | None = None
+    measured_ms: float | None = None
+    measured_std_ms: float | None = None
+    breakdown: Mapping[str, float] | None = None
+
+
 def _check_numbers(record: Any) -> None:
     """No NaN, no infinity, no accuracy that is a percentage, no negative time.
 

@@ -2,8 +2,7 @@
 
 import re
 from base64 import b64encode
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -13,12 +12,13 @@ from typing import Any
 import jinja2
 
 from bneck import __version__
-from bneck.results import plots, units
-from bneck.results.headline import against, unfinished, verdict
+from bneck.results import plots, sections, units
+from bneck.results.headline import against, came_to, unfinished, verdict
+from bneck.results.likeness import Likeness
 from bneck.results.made_with import MadeWith
 from bneck.results.pareto import front
-from bneck.results.record import Baseline, Outcome, Record, Step
-from bneck.results.table import Row, in_words, rows, times
+from bneck.results.record import Baseline, Found, Outcome, Record, Step
+from bneck.results.table import in_words
 from bneck.space.architecture import Architecture
 
 PAGE = Path(__file__).parent / "page"
@@ -34,6 +34,9 @@ class ReportData:
     ``latency_error`` its relative standard deviation; ``counted_on`` says on how many images the
     search counts accuracy.
     ``tangents`` are (ms, accuracy, w): where the reward with a derived w touches the front.
+    ``found`` are the networks of a run that is not a whole derivation, one a target, and
+    ``found_by`` what came to them: "search", "NetAdapt" or "training"; ``found_accuracy`` says in
+    words after what their accuracy was counted.
     """
 
     name: str
@@ -54,6 +57,16 @@ class ReportData:
     judged: Sequence[Sequence[float]] = ()
     latency_error: float | None = None
     counted_on: int | None = None
+    likeness: Likeness | None = None
+    found: tuple[Found, ...] = ()
+    found_by: str = ""
+    found_accuracy: str = ""
+
+    @property
+    def targets_ms(self) -> tuple[float, ...]:
+        """One target or several, as far as known."""
+        several = tuple(one.target_ms for one in self.found if one.target_ms is not None)
+        return several or (() if self.target_ms is None else (self.target_ms,))
 
 
 def build(data: ReportData) -> str:
@@ -77,11 +90,13 @@ def build(data: ReportData) -> str:
         data=data,
         headline=_headline(data),
         front=front(data.records),
-        failures=_failures(data.records),
-        moves=_moves(data.steps),
-        network=_network(data),
-        compared=_compared(data),
-        calibration=_calibration(data.calibration or {}),
+        failures=sections.failures(data.records),
+        moves=sections.moves(data.steps),
+        networks=_networks(data),
+        compared=sections.compared(data.outcome, data.baselines),
+        found=sections.found(data.found),
+        likeness=sections.likeness(data.likeness) if data.likeness else [],
+        calibration=sections.calibration(data.calibration or {}),
         figures=figures,
         library=_library() if figures else "",
         css=(PAGE / "report.css").read_text(encoding="utf-8"),
@@ -94,19 +109,32 @@ def build(data: ReportData) -> str:
 def _scale_ms(data: ReportData) -> float:
     """A latency of the usual size on this page: it decides how many digits all of them show."""
     known = [data.target_ms, data.outcome.target_ms if data.outcome else None]
+    known += [one.measured_ms for one in data.found]
     known += [record.latency_ms for record in data.records[:1]]
     return next((ms for ms in known if ms), 1.0)
 
 
-def _headline(data: ReportData) -> tuple[str, ...]:
-    if data.outcome is None:
-        sentences = unfinished(data.state, data.records, data.steps, data.target_ms)
-    else:
+def sentences(data: ReportData) -> tuple[str, str]:
+    """Title and text: what came out, or how far the run is."""
+    if data.outcome is not None:
         named = {baseline.name: baseline for baseline in data.baselines}
         baseline = named.get("mobilenet_v3_small", next(iter(data.baselines), None))
-        beside = against(data.outcome, baseline) if baseline else ""
-        sentences = verdict(data.outcome), beside
-    return tuple(re.sub(r"(?<=\d) (?=%|ms|±)|(?<=±) ", "\u00a0", text) for text in sentences)
+        return verdict(data.outcome), against(data.outcome, baseline) if baseline else ""
+    if data.found and data.state == "finished":
+        return came_to(data.found, data.found_by)
+    return unfinished(data.state, data.records, data.steps, data.target_ms)
+
+
+def _headline(data: ReportData) -> tuple[str, ...]:
+    kept_together = r"(?<=\d) (?=%|ms|±)|(?<=±) "
+    return tuple(re.sub(kept_together, "\u00a0", text) for text in sentences(data))
+
+
+def _networks(data: ReportData) -> list[dict[str, Any]]:
+    """The derived network, or those of a stage alone, block by block."""
+    if data.outcome is not None:
+        return [sections.network("derived", data.outcome.arch, data.breakdown)]
+    return [sections.network(one.name, one.arch, one.breakdown) for one in data.found]
 
 
 def _figures(data: ReportData) -> dict[str, str]:
@@ -118,14 +146,14 @@ def _figures(data: ReportData) -> dict[str, str]:
         figures["search"] = plots.search(
             data.records,
             seed=data.seed,
-            target_ms=data.target_ms,
+            targets_ms=data.targets_ms,
             ceiling_ms=data.ceiling_ms,
             counted_on=data.counted_on,
             latency_error=data.latency_error,
             tangents=data.tangents,
         )
-    if any(step.accuracy is not None for step in data.steps):
-        figures["path"] = plots.path(data.steps, target_ms=data.target_ms)
+    if sum(step.accuracy is not None for step in data.steps) > 1:
+        figures["path"] = plots.path(data.steps, targets_ms=data.targets_ms)
     if data.judged:
         figures["judged"] = plots.calibration(data.judged)
     return {name: plots.to_json(figure) for name, figure in figures.items()}
@@ -134,69 +162,3 @@ def _figures(data: ReportData) -> dict[str, str]:
 @lru_cache(maxsize=1)
 def _library() -> str:
     return b64encode(plots.library()).decode()
-
-
-def _failures(records: Sequence[Record]) -> list[tuple[str, int]]:
-    """Reasons, commonest first; what follows a colon is particular to one network."""
-    reasons = (record.error.partition(":")[0] for record in records if record.error)
-    return Counter(reasons).most_common()
-
-
-def _moves(steps: Sequence[Step]) -> list[dict[str, Any]]:
-    """Each step with what it saved and cost, against the step before or its own proposal."""
-    table = []
-    for before, step in zip((None, *steps), steps, strict=False):
-        taken = next((p for p in step.proposals if p.move == step.move), None)
-        saved = before.latency_ms - step.latency_ms if before else taken and taken.saved_ms
-        gained = None
-        if before and before.accuracy is not None and step.accuracy is not None:
-            gained = step.accuracy - before.accuracy
-        table.append({"step": step, "saved_ms": saved, "gained": gained})
-    return table
-
-
-def _network(data: ReportData) -> dict[str, Any] | None:
-    """The derived network's rows, with ms and share of each where a breakdown is known."""
-    if data.outcome is None:
-        return None
-    table: tuple[Row, ...] = rows(data.outcome.arch)
-    spent = times(table, data.breakdown or {})
-    paths = {row.path for row in table}
-    return {
-        "rows": table,
-        "spent": spent if data.breakdown else None,
-        "rest": {path: ms for path, ms in spent.items() if path not in paths},
-        "total": sum(spent.values()),
-        "most": max(spent.values()),
-    }
-
-
-def _compared(data: ReportData) -> list[tuple[str, Outcome | Baseline]]:
-    """The derived network first, then the baselines, fastest first."""
-    if data.outcome is None:
-        return []
-    baselines = sorted(data.baselines, key=lambda baseline: baseline.measured_ms or 0)
-    return [("derived", data.outcome), *((b.name, b) for b in baselines)]
-
-
-def _calibration(figures: Mapping[str, Any]) -> dict[str, str]:
-    """The latency model's figures with their units, in words."""
-    known: dict[str, tuple[str, Callable[[Any], str]]] = {
-        "seconds": ("calibration took", units.duration),
-        "held_out": ("held-out networks", str),
-        "mape_percent": ("mean error", _percent),
-        "networks": ("networks timed", str),
-        "bias_percent": ("mean signed error", _percent),
-        "within_5_percent": ("within ± 5 %", _percent),
-        "within_10_percent": ("within ± 10 %", _percent),
-        "repeat_mape_percent": ("measuring twice differs by", _percent),
-    }
-    words = {}
-    for name, value in figures.items():
-        label, show = known.get(name, (name.replace("_", " "), str))
-        words[label] = show(value)
-    return words
-
-
-def _percent(value: float) -> str:
-    return f"{value:.1f} %"

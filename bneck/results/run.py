@@ -91,8 +91,8 @@ class Run:
 
     @property
     def state(self) -> str:
-        """The word "finished" where there is a result, else "running" or "stopped"."""
-        if self.result.exists():
+        """Either "finished", where the last command came to its end, "running" or "stopped"."""
+        if self.result.exists() or self.ended.exists():
             return "finished"
         if self._lock is not None:
             return "running"
@@ -134,6 +134,11 @@ class Run:
     def target(self) -> Path:
         """The target in ms."""
         return self.folder / "target.json"
+
+    @property
+    def ended(self) -> Path:
+        """There from the end of the last command to the beginning of the next one."""
+        return self.folder / "ended.json"
 
     @property
     def seconds(self) -> Path:
@@ -178,6 +183,11 @@ class Run:
     def onnx(self) -> Path:
         """The derived network, ready to be deployed."""
         return self.folder / "model.onnx"
+
+    @property
+    def likeness(self) -> Path:
+        """How much the network resembles a published one: ``Likeness``."""
+        return self.folder / "likeness.json"
 
     @property
     def report(self) -> Path:

@@ -3,6 +3,7 @@
 Calibrate -> search a seed -> NetAdapt to the target -> train from scratch -> measure -> export.
 """
 
+from bneck.errors import BneckError
 from bneck.files import read_json, write_json
 from bneck.results import codec, notes
 from bneck.results.exports import Trained, export
@@ -10,6 +11,7 @@ from bneck.results.record import Baseline, Outcome
 from bneck.search.executors import Executor
 from bneck.search.final import Training, train_from_scratch
 from bneck.search.networks import load_network
+from bneck.search.resemblance import resemblance
 from bneck.search.searching import Searching
 from bneck.search.setting import Setting
 from bneck.search.shrinking import Shrinking, Shrunk
@@ -20,6 +22,8 @@ from bneck.space.architecture import Architecture
 from bneck.space.cost import cost
 
 BASELINE = "mobilenet_v3_small"
+RANDOM_NETWORKS = 200
+"""Those that the derived network's likeness is judged against: a few seconds' work."""
 
 
 class Derivation:
@@ -68,6 +72,7 @@ class Derivation:
         measured = self.setting.device.measure(arch)
         predicted = self.setting.device.model.predict(arch)
         counted = cost(arch)
+        self._compare_with_published(arch)
         self._export(arch, state, notes.measured(trained.accuracy, measured.ms))
         outcome = Outcome(
             arch=arch,
@@ -84,6 +89,24 @@ class Derivation:
         )
         codec.write(self.run.result, outcome)
         return outcome
+
+    def _compare_with_published(self, arch: Architecture) -> None:
+        """Note how much the network resembles the baseline; there may be none to compare with."""
+        progress, plan = self.setting.progress, self.plan
+        try:
+            found = resemblance(
+                arch,
+                self.setting.device.model,
+                self.setting.space,
+                to=BASELINE,
+                count=RANDOM_NETWORKS,
+                seed=plan.seed,
+            )
+        except BneckError as error:
+            progress("likeness", 1, 1, str(error))
+        else:
+            codec.write(self.run.likeness, found)
+            progress("likeness", 1, 1)
 
     def baselines(self) -> tuple[Baseline, ...]:
         """MobileNetV3-Small, trained and measured the same way."""

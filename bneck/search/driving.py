@@ -3,9 +3,11 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from datetime import UTC, datetime
 from pathlib import Path
 
 from bneck import live
+from bneck.files import write_json
 from bneck.progress import Progress, silent
 from bneck.results.run import Run
 from bneck.search import executors
@@ -52,8 +54,10 @@ def driven(
             time_limit_s=time_limit_s,
             asha=run.checkpoints / "asha" if asha else None,
         )
+        run.ended.unlink(missing_ok=True)
         try:
             yield Derivation(Setting(run, plan, progress), executor)
+            write_json(run.ended, {"ended": datetime.now(UTC).isoformat(timespec="seconds")})
             write_report(run)
         finally:
             live.close()

@@ -11,10 +11,12 @@ from bneck.errors import UsageError
 from bneck.files import read_json, write_whole
 from bneck.latency import model as latency_model
 from bneck.results import card, codec, pictures, report
+from bneck.results.likeness import Likeness
 from bneck.results.record import Baseline, Outcome, Record, Step
 from bneck.results.run import Run
 from bneck.results.table import rows, times
 from bneck.search.plan import SIGNAL_VAL, SMALL_SET, Plan
+from bneck.search.stages import found_by_a_stage
 from bneck.search.study import read_records
 from bneck.search.winners import Winners
 from bneck.space import codec as networks
@@ -45,9 +47,9 @@ def write_pictures(run: Run) -> list[Path]:
         if data.breakdown:
             drawn["blocks"] = pictures.blocks(times(rows(data.outcome.arch), data.breakdown))
     if any(record.accuracy is not None for record in data.records):
-        drawn["search"] = pictures.search(data.records, target_ms=data.target_ms)
+        drawn["search"] = pictures.search(data.records, targets_ms=data.targets_ms)
     if any(step.accuracy is not None for step in data.steps):
-        drawn["netadapt"] = pictures.path(data.steps, target_ms=data.target_ms)
+        drawn["netadapt"] = pictures.path(data.steps, targets_ms=data.targets_ms)
     files = []
     for name, figure in drawn.items():
         for suffix in (".png", ".svg"):
@@ -101,7 +103,9 @@ def _report_data(run: Run) -> report.ReportData:
     plan = Plan.from_dict(dict(run.plan))
     outcome = codec.read(run.result, Outcome) if run.result.exists() else None
     model = latency_model.load(run.latency) if run.latency.exists() else None
-    target_ms = read_json(run.target)["target_ms"] if run.target.exists() else None
+    aimed = read_json(run.target) if run.target.exists() else {}
+    target_ms = aimed.get("target_ms")
+    several = len(aimed.get("targets_ms", ())) > 1
     return report.ReportData(
         name=run.folder.resolve().name,
         state=run.state,
@@ -118,8 +122,10 @@ def _report_data(run: Run) -> report.ReportData:
         latency_error=model.error if model else None,
         counted_on=_counted_on(run),
         class_names=tuple(read_json(run.images)["class_names"]) if run.images.exists() else (),
+        likeness=codec.read(run.likeness, Likeness) if run.likeness.exists() else None,
         target_ms=target_ms,
-        ceiling_ms=target_ms * plan.seed_factor if target_ms else None,
+        **found_by_a_stage(run, plan, model) if outcome is None else {},
+        ceiling_ms=target_ms * plan.seed_factor if target_ms and not several else None,
         tangents=_tangents(run),
     )
 

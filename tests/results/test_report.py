@@ -8,6 +8,8 @@ from html.parser import HTMLParser
 import pytest
 
 from bneck.results import report
+from bneck.results.likeness import Likeness, Trait
+from bneck.results.record import Found
 from bneck.results.report import ReportData
 from tests.results import demo
 
@@ -142,6 +144,48 @@ def test_a_run_that_has_only_begun(finished: ReportData) -> None:
     page = Page(report.build(ReportData(name="run", state="running", plan={"target": 1.5})))
     assert "This derivation is still going. No network has been tried yet." in _plain(page.text)
     assert page.figures == {}
+
+
+def test_a_search_for_several_targets(finished: ReportData) -> None:
+    archs = [finished.steps[0].arch, finished.steps[-1].arch]
+    found = tuple(
+        Found(f"network {number}", arch, 0.9, None, target_ms, 0.2, 0.004, 0.21, 0.003)
+        for number, arch, target_ms in zip((4, 9), archs, (0.25, 0.19), strict=True)
+    )
+    data = replace(
+        finished, outcome=None, baselines=(), steps=(), target_ms=0.25,
+        found=found, found_by="search", found_accuracy="by the cheap signal of the search",
+    )  # fmt: skip
+    html = report.build(data)
+    page = Page(html)
+    assert "The search names a network for each of 2 targets." in page.text
+    assert [one.get("class") for one in page.all("table")].count("network") == 2
+    lines = json.loads(page.figures["search"])["layout"]["shapes"]
+    assert [line["x0"] for line in lines[:2]] == [0.25, 0.19]
+    one = replace(data, found=found[1:], found_by="NetAdapt")
+    assert "The target of 0.190 ms is missed: 0.210 ± 0.003 ms measured." in _plain(
+        Page(report.build(one)).text.replace("\xa0", " ")
+    )
+
+
+def test_a_training_alone(finished: ReportData) -> None:
+    arch = finished.steps[0].arch
+    data = ReportData(
+        name="v3", state="finished", plan={}, found=(Found("v3", arch, 0.953, 0.011),),
+        found_by="training", found_accuracy="after training from scratch",
+    )  # fmt: skip
+    text = Page(report.build(data)).text.replace("\xa0", " ")
+    assert "v3 is trained: 95.3 ± 1.1 % of the validation images are right." in _plain(text)
+    assert "No network has been tried yet" not in text
+
+
+def test_the_likeness(finished: ReportData) -> None:
+    trait = Trait("h-swish", (4, 8), (0.0, 1.0), (0.0, 1.0), (0.5, 0.25), 0.0, 0.5, 97.5)
+    fixed = replace(trait, name="blocks", percentile=None)
+    found = Likeness("v3<small>", 0.21, 200, 88.5, 0.1, (0.2, 0.3), (trait, fixed))
+    text = _plain(Page(report.build(replace(finished, likeness=found))).text)
+    assert "nearer to v3<small> than 88 % of 200 random networks" in text
+    assert "fixed by the space" in text
 
 
 def test_one_failed_trial(finished: ReportData) -> None:

@@ -10,6 +10,7 @@ import torchvision
 from bneck.cli import run
 from bneck.results import codec
 from bneck.results.record import Step
+from bneck.results.run import Run
 from bneck.search.shrinking import Shrunk
 from bneck.space import codec as networks
 from bneck.space import presets, weights
@@ -57,6 +58,10 @@ def test_torchvisions_weights_shrink_to_two_targets(
     for step in steps:
         weights.load(out / "checkpoints" / "netadapt" / f"{step.number:03d}.safetensors", step.arch)
     assert len(codec.read_lines(out / "shrunk.jsonl", Shrunk)) == 2
+    assert Run.read(out).state == "finished"
+    report = (out / "report.html").read_text()
+    assert "All 2 targets are met, as measured." in report
+    assert report.count('<table class="network">') == 2
 
 
 def test_a_target_that_is_met_already_is_said_and_succeeds(

@@ -1,0 +1,103 @@
+"""What the report's sections show, worked out from the records; the words are the page's."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from bneck.results import units
+from bneck.results.likeness import Likeness
+from bneck.results.record import Baseline, Found, Outcome, Record, Step
+from bneck.results.table import Row, rows, times
+from bneck.space.architecture import Architecture
+from bneck.space.cost import cost
+
+
+def failures(records: Sequence[Record]) -> list[tuple[str, int]]:
+    """Reasons, commonest first; what follows a colon is particular to one network."""
+    reasons = (record.error.partition(":")[0] for record in records if record.error)
+    return Counter(reasons).most_common()
+
+
+def moves(steps: Sequence[Step]) -> list[dict[str, Any]]:
+    """Each step with what it saved and cost, against the step before or its own proposal."""
+    table = []
+    for before, step in zip((None, *steps), steps, strict=False):
+        taken = next((p for p in step.proposals if p.move == step.move), None)
+        saved = before.latency_ms - step.latency_ms if before else taken and taken.saved_ms
+        gained = None
+        if before and before.accuracy is not None and step.accuracy is not None:
+            gained = step.accuracy - before.accuracy
+        table.append({"step": step, "saved_ms": saved, "gained": gained})
+    return table
+
+
+def network(name: str, arch: Architecture, breakdown: Mapping[str, float] | None) -> dict[str, Any]:
+    """A network's rows, with ms and share of each where a breakdown is known."""
+    table: tuple[Row, ...] = rows(arch)
+    spent = times(table, breakdown or {})
+    paths = {row.path for row in table}
+    return {
+        "name": name,
+        "arch": arch,
+        "rows": table,
+        "spent": spent if breakdown else None,
+        "rest": {path: ms for path, ms in spent.items() if path not in paths},
+        "total": sum(spent.values()),
+        "most": max(spent.values()),
+    }
+
+
+def compared(
+    outcome: Outcome | None, baselines: Sequence[Baseline]
+) -> list[tuple[str, Outcome | Baseline]]:
+    """The derived network first, then the baselines, fastest first."""
+    if outcome is None:
+        return []
+    ordered = sorted(baselines, key=lambda baseline: baseline.measured_ms or 0)
+    return [("derived", outcome), *((b.name, b) for b in ordered)]
+
+
+def found(networks: Sequence[Found]) -> list[dict[str, Any]]:
+    """The networks of a stage with their costs."""
+    return [{"one": one, "cost": cost(one.arch)} for one in networks]
+
+
+def likeness(found: Likeness) -> list[dict[str, Any]]:
+    """A row a trait: its profiles in words, and its percentile."""
+
+    def words(values: Sequence[float]) -> str:
+        return " · ".join(f"{value:.2g}" for value in values)
+
+    return [
+        {
+            "name": trait.name,
+            "network": words(trait.network),
+            "published": words(trait.published),
+            "random": words(trait.random_mean),
+            "percentile": trait.percentile,
+        }
+        for trait in found.traits
+    ]
+
+
+def calibration(figures: Mapping[str, Any]) -> dict[str, str]:
+    """The latency model's figures with their units, in words."""
+    known: dict[str, tuple[str, Callable[[Any], str]]] = {
+        "seconds": ("calibration took", units.duration),
+        "held_out": ("held-out networks", str),
+        "mape_percent": ("mean error", _percent),
+        "networks": ("networks timed", str),
+        "bias_percent": ("mean signed error", _percent),
+        "within_5_percent": ("within ± 5 %", _percent),
+        "within_10_percent": ("within ± 10 %", _percent),
+        "repeat_mape_percent": ("measuring twice differs by", _percent),
+    }
+    words = {}
+    for name, value in figures.items():
+        label, show = known.get(name, (name.replace("_", " "), str))
+        words[label] = show(value)
+    return words
+
+
+def _percent(value: float) -> str:
+    return f"{value:.1f} %"

@@ -1,0 +1,24 @@
+"""How much a network resembles a published one, against random networks that are as fast."""
+
+from bneck.latency.predictor import Predictor
+from bneck.results.likeness import Likeness, as_fast, likeness
+from bneck.search.networks import load_network
+from bneck.space.architecture import Architecture
+from bneck.space.choices import Space
+
+
+def resemblance(
+    arch: Architecture, predictor: Predictor, space: Space, *, to: str, count: int, seed: int
+) -> Likeness:
+    """The likeness of ``arch`` to the network called ``to``, against ``count`` of ``space``.
+
+    Raises:
+        BneckError: the space has too few networks as fast, or leaves no choice.
+        UsageError: no network is called so.
+    """
+    _, published = load_network(to, resolution_px=arch.resolution_px, classes=arch.classes)
+    goal_ms = predictor.predict(arch).ms
+    others = as_fast(
+        space, lambda other: predictor.predict(other).ms, goal_ms, count=count, seed=seed
+    )
+    return likeness(arch, published, to, others, goal_ms)

@@ -1,0 +1,77 @@
+"""What the stages of a run have come to on their own: a search, NetAdapt or a training."""
+
+from typing import TypedDict
+
+from bneck.latency.model import LatencyModel
+from bneck.results import codec
+from bneck.results.record import Found
+from bneck.results.run import Run
+from bneck.search.final import Training
+from bneck.search.plan import Plan
+from bneck.search.shrinking import Shrunk
+from bneck.search.winners import Winner, Winners
+from bneck.space import codec as networks
+
+
+class FoundByStage(TypedDict, total=False):
+    """Those fields of ``ReportData`` that tell what a stage came to."""
+
+    found: tuple[Found, ...]
+    found_by: str
+    found_accuracy: str
+
+
+def found_by_a_stage(run: Run, plan: Plan, model: LatencyModel | None) -> FoundByStage:
+    """The networks of the last stage that has some; nothing where none has."""
+    if shrunk := codec.read_lines(run.shrunk, Shrunk):
+        after = {None: "the step's fine-tuning", "fine-tune": "fine-tuning", "scratch": "training"}
+        return {
+            "found": tuple(_of_netadapt(one, model) for one in shrunk),
+            "found_by": "NetAdapt",
+            "found_accuracy": f"after {after[plan.finish]}",
+        }
+    if run.winners.exists():
+        winners = codec.read(run.winners, Winners).networks
+        return {
+            "found": tuple(_of_search(one, model) for one in winners),
+            "found_by": "search",
+            "found_accuracy": "by the cheap signal of the search",
+        }
+    trained = run.checkpoints / "network.json"
+    if plan.start and run.network.exists() and trained.exists():
+        training = codec.read(trained, Training)
+        arch = networks.load(run.network)
+        return {
+            "found": (Found(plan.start, arch, training.accuracy, training.stderr),),
+            "found_by": "training",
+            "found_accuracy": "after training from scratch",
+        }
+    return {}
+
+
+def _of_netadapt(one: Shrunk, model: LatencyModel | None) -> Found:
+    return Found(
+        name=f"step {one.step}" if one.step else "the seed",
+        arch=one.arch,
+        accuracy=one.accuracy,
+        accuracy_stderr=one.accuracy_stderr,
+        target_ms=one.target_ms,
+        predicted_ms=one.predicted_ms,
+        measured_ms=one.measured_ms,
+        measured_std_ms=one.measured_std_ms,
+        breakdown=model.breakdown(one.arch) if model else None,
+    )
+
+
+def _of_search(one: Winner, model: LatencyModel | None) -> Found:
+    return Found(
+        name=f"network {one.number}",
+        arch=one.arch,
+        accuracy=one.accuracy,
+        target_ms=one.target_ms,
+        predicted_ms=one.predicted_ms,
+        predicted_std_ms=one.predicted_std_ms,
+        measured_ms=one.measured_ms,
+        measured_std_ms=one.measured_std_ms,
+        breakdown=model.breakdown(one.arch) if model else None,
+    )
