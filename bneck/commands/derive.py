@@ -75,6 +75,8 @@ def derive(
     json: JsonOption = False,
 ) -> None:
     """Derive a network: calibrate, search, shrink, train, measure, export, report."""
+    from bneck.results.headline import against, verdict
+
     with derivation_of(context) as derivation:
         outcome = derivation.finish()
         (baseline,) = derivation.baselines()
@@ -92,11 +94,9 @@ def derive(
         "seconds": outcome.seconds,
     }
     text = (
-        f"derived: accuracy {outcome.accuracy:.4f} at {outcome.measured_ms:.4g} ms measured "
-        f"(target {outcome.target_ms:.4g} ms, predicted {outcome.predicted_ms:.4g} ms)\n"
-        f"{baseline.name}, trained the same way: accuracy {baseline.accuracy:.4f} at "
-        f"{baseline.measured_ms:.4g} ms\n"
-        f"network {run.network}, ONNX {run.onnx}, report {run.report}"
+        f"{verdict(outcome)}\n{against(outcome, baseline)}\n"
+        f"network {run.network}, ONNX {run.onnx}, report {run.report}\n"
+        f"to use it: bneck predict {run.folder} IMAGE..."
     )
     print_result(json, result, text)
 

@@ -73,6 +73,7 @@ def export(
 ) -> None:
     """Write a network for other programs; the file is loaded back and its outputs compared."""
     from bneck.results.exports import export as write_export
+    from bneck.results.exports import in_words
     from bneck.search.networks import load_network, load_trained
 
     name, arch = load_network(net, width=width, resolution_px=resolution, classes=classes)
@@ -82,7 +83,7 @@ def export(
     if json:
         print_json(result)
     else:
-        print(f"{file}: {name} as {to}; the outputs differ by {difference:.2g} of the largest")
+        print(f"{file}: {name} as {to}; {in_words(to, difference)}")
 
 
 def predict(

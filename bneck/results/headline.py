@@ -62,7 +62,8 @@ def unfinished(
     elif len(failed) == len(records):
         text = f"None of {_number(len(records), 'network')} tried so far could be scored."
     else:
-        text = f"{_number(len(records), 'network')} tried so far, {len(failed)} without a score."
+        text = f"{_number(len(records), 'network')} tried so far"
+        text += f", {len(failed)} without a score." if failed else "."
     taken = [step for step in steps if step.move]
     if taken:
         last = taken[-1]

@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from bneck.results.headline import against, standing, unfinished, verdict
-from bneck.results.record import Baseline, Outcome, Record, Step
+from bneck.results.headline import against, came_to, standing, unfinished, verdict
+from bneck.results.record import Baseline, Found, Outcome, Record, Step
 from bneck.results.units import count, decimals, duration, percent
 
 
@@ -63,6 +63,18 @@ def test_unfinished_runs(record: Record, step: Step) -> None:
         "2 networks tried so far, 1 without a score. "
         "NetAdapt has taken 1 step and stands at 1.93 ms (predicted), of 1.50 ms wanted."
     )
+
+
+def test_what_one_stage_came_to(record: Record) -> None:
+    one = Found("network 7", record.arch, 0.81, None, 1.5, 1.6, 0.02, 1.62, 0.03)
+    title, text = came_to([one], "search")
+    assert title == "The search names network 7: 1.62 ± 0.03 ms measured."
+    assert "a cheap signal: 81.0 %." in text
+    assert came_to([one], "NetAdapt")[0] == (
+        "The target of 1.50 ms is missed: 1.62 ± 0.03 ms measured."
+    )
+    faster = replace(one, measured_ms=1.48)
+    assert came_to([faster, one], "NetAdapt")[0] == "1 of 2 targets are met, as measured."
 
 
 def test_how_a_search_stands(record: Record) -> None:

@@ -42,6 +42,13 @@ class Trained:
     images: Any = None
 
 
+def in_words(to: str, difference: float) -> str:
+    """What ``export`` returned, as one says it of this format."""
+    default = "the outputs differ by {} of the largest"
+    words: str = getattr(import_module(EXPORTS[to]), "IN_WORDS", default)
+    return words.format(f"{difference:.2g}")
+
+
 def export(trained: Trained, to: str, path: Path) -> float:
     """Write ``trained`` to ``path`` and return the largest difference of its outputs from ours.
 

@@ -24,6 +24,12 @@ TOLERANCE = 0.5
 """How far the logits may differ, root mean square against root mean square; 0.25 was seen."""
 
 
+IN_WORDS = (
+    "on training images its logits are {} off, root mean square as a share of theirs; "
+    "its accuracy was not measured"
+)
+
+
 def write(trained: Trained, path: Path) -> float:
     """Quantise the graph, compare ONNX Runtime's outputs on the images; returns the difference.
 
