@@ -21,6 +21,9 @@ from bneck.space.layers import leaves
 
 Array = NDArray[np.float64]
 
+COARSE = ("depth", "expansion", "width", "empty", "kernel", "se", "hswish")
+"""Properties whose sum over the network, and its trend, are a group each."""
+
 _SIZE, _KIND, _COST = slice(0, 4), slice(4, 7), slice(7, 9)
 _PER_BLOCK = 9
 """Present, log2 expansion ratio, log2 width, empty first block; kernel, SE, h-swish; cost."""
@@ -43,11 +46,11 @@ class Shape:
 def groups(archs: Sequence[Architecture], shape: Shape) -> dict[str, Array]:
     """Columns by group, each (networks, columns).
 
-    ``size`` and ``kind`` are sums over the network and their trend from its first stage to its
-    last; ``stage size``, ``stage kind`` and ``stage cost`` the same by stage; ``weights`` the log
-    parameters of the stages, summed and as a trend; ``place`` how a block differs from its stage's
-    mean, ``slot`` the blocks one by one, and ``cost`` log multiply-adds and log parameters. What
-    lies outside ``shape`` counts in the sums alone.
+    Each of ``COARSE`` is a sum over the network and its trend from the first stage to the last;
+    ``stage size``, ``stage kind`` and ``stage cost`` are the same properties by stage; ``weights``
+    the log parameters of the stages, summed and as a trend; ``place`` how a block differs from its
+    stage's mean, ``slot`` the blocks one by one, and ``cost`` log multiply-adds and log parameters.
+    What lies outside ``shape`` counts in the sums alone.
     """
     networks = [_network(arch) for arch in archs]
     blocks = _padded([stages for stages, _ in networks], shape)
@@ -58,9 +61,8 @@ def groups(archs: Sequence[Architecture], shape: Shape) -> dict[str, Array]:
     place = (slots - mean[:, : shape.stages, None, : _COST.start]) * slots[:, :, :, :1]
     trend = np.linspace(-1, 1, shape.stages) if shape.stages > 1 else np.zeros(1)
     trend = np.pad(trend, (0, stage.shape[1] - shape.stages), mode="edge")
-    columns = {
-        "size": _sum_and_trend(stage[:, :, _SIZE], trend),
-        "kind": _sum_and_trend(stage[:, :, _KIND], trend),
+    columns = {name: _sum_and_trend(stage[:, :, i : i + 1], trend) for i, name in enumerate(COARSE)}
+    columns |= {
         "weights": _sum_and_trend(stage_cost[:, :, 1:], trend),
         "stage size": stage[:, : shape.stages, _SIZE],
         "stage kind": stage[:, : shape.stages, _KIND],

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -64,15 +65,17 @@ def share(
         threads=threads,
         lesson=partial(_sandwich, space),
     )
-    about = {
+    words = {
         "space": space.name,
         "resolution_px": network.largest.resolution_px,
         "classes": network.largest.classes,
         "steps": recipe.steps,
         "images": images.fingerprint,
+        "seconds": round(result.seconds, 1),
+        "threads": threads or torch.get_num_threads(),
     }
     tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-    write_whole(path, save(tensors, {"shared_weights": json.dumps(about)}))
+    write_whole(path, save(tensors, {"shared_weights": json.dumps(words)}))
     checkpoint.unlink(missing_ok=True)
     return result
 
@@ -104,19 +107,34 @@ def load(path: Path) -> Supernet:
     return _load(path, stat.st_mtime_ns)
 
 
+def about(path: Path) -> dict[str, Any]:
+    """What a file of shared weights says of itself: space, size, and the price of its training."""
+    return _read(path)[0]
+
+
 @lru_cache(maxsize=2)
 def _load(path: Path, changed: int) -> Supernet:
+    words, tensors = _read(path)
+    try:
+        size = {"resolution_px": words["resolution_px"], "classes": words["classes"]}
+        network = Supernet(spaces.build(words["space"], **size))
+        network.load_state_dict(tensors)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise _none(path, error) from None
+    return network
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         with safe_open(path, "pt") as file:
-            about = json.loads((file.metadata() or {})["shared_weights"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        size = {"resolution_px": about["resolution_px"], "classes": about["classes"]}
-        network = Supernet(spaces.build(about["space"], **size))
-        network.load_state_dict(tensors)
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(f"{path} is no file of shared weights: {reason}") from None
-    return network
+            words = json.loads((file.metadata() or {})["shared_weights"])
+            return words, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise _none(path, error) from None
+
+
+def _none(path: Path, error: Exception) -> UsageError:
+    return UsageError(f"{path} is no file of shared weights: {str(error).splitlines()[0]}")
 
 
 @dataclass(frozen=True)

@@ -8,28 +8,30 @@ from numpy.typing import ArrayLike, NDArray
 from bneck.errors import UsageError
 from bneck.proxies import features
 from bneck.proxies.correlation import in_band
-from bneck.proxies.gaussian_process import GaussianProcess, learn
+from bneck.proxies.mixture import Mixture
 from bneck.space.architecture import Architecture
 
 Array = NDArray[np.float64]
 MIN_LABELS = 5
 FOLDS = 5
 
-LEARN_ROWS = 300
-"""Relevances rest on so many labels, the first; the posterior on all."""
-
 # Where relevances begin (log inverse squared length scales): properties of the whole network first.
-PRIOR = {"size": -4.0, "kind": -5.0, "weights": -3.0, "cost": -4.0, "extra": -4.0} | dict.fromkeys(
-    ("stage size", "stage kind", "stage cost", "place", "slot"), -6.0
-)
+PRIOR = {
+    **dict.fromkeys(("depth", "expansion", "width", "empty"), -5.0),
+    **dict.fromkeys(("kernel", "se", "hswish"), -6.0),
+    "weights": -3.0,
+    "cost": -4.0,
+    "extra": -4.0,
+    **dict.fromkeys(("stage size", "stage kind", "stage cost", "place", "slot"), -6.0),
+}
 
 
 class Surrogate:
     """A regression from architecture to accuracy.
 
-    A Gaussian process on the logit of accuracy over the groups of ``features``: its kernel was
-    chosen by cross-validation (docs/tables.md), its relevances come from the labels, so there is
-    nothing to choose.
+    Gaussian processes on the logit of accuracy over the groups of ``features``: their kernels were
+    chosen by cross-validation (docs/tables.md), relevances and weights come from the labels, so
+    there is nothing to choose.
     """
 
     def __init__(
@@ -50,10 +52,7 @@ class Surrogate:
         _check(self._labels)
         self._extra = None if extra is None else np.asarray(extra, float)
         self._shape = features.Shape.of(archs)
-        columns, logits = self._columns(archs, self._extra), logit(self._labels)
-        first = {name: values[:LEARN_ROWS] for name, values in columns.items()}
-        relevance = learn(first, logits[:LEARN_ROWS], PRIOR)
-        self._process = GaussianProcess(columns, logits, relevance)
+        self._model = Mixture(self._columns(archs, self._extra), logit(self._labels), PRIOR)
 
     def predict(
         self,
@@ -64,7 +63,7 @@ class Surrogate:
     ) -> tuple[Array, Array]:
         """Accuracy and its standard deviation, of a new label or (no noise) of its mean."""
         columns = self._columns(archs, None if extra is None else np.asarray(extra, float))
-        mean, std = self._process.predict(columns, noise=noise)
+        mean, std = self._model.predict(columns, noise=noise)
         accuracy = expit(mean)
         return accuracy, (expit(mean + std) - expit(mean - std)) / 2
 

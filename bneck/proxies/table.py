@@ -154,7 +154,7 @@ def _macro(space: Space) -> Callable[[Cells], tuple[Architecture, float]]:
     """NAS-Bench-Macro: a code of eight digits, and the mean of three runs in percent."""
 
     def read(cells: Cells) -> tuple[Architecture, float]:
-        return space.decode(macro_values(cells["arch"])), _number(cells, "mean_acc") / 100
+        return space.decode(macro_values(cells["arch"])), _percent(cells, "mean_acc")
 
     return read
 
@@ -173,7 +173,7 @@ def _accel(space: Space) -> Callable[[Cells], tuple[Architecture, float]]:
     }
 
     def read(cells: Cells) -> tuple[Architecture, float]:
-        return space.decode(_values(space, cells, columns)), _number(cells, "val_top1") / 100
+        return space.decode(_values(space, cells, columns)), _percent(cells, "val_top1")
 
     return read
 
@@ -232,3 +232,10 @@ def _number(cells: Cells, column: str) -> float:
         return float(cells[column])
     except (TypeError, ValueError):
         raise ValueError(f"{column} must be a number, got {cells[column]!r}") from None
+
+
+def _percent(cells: Cells, column: str) -> float:
+    number = _number(cells, column)
+    if not 0 <= number <= 100:
+        raise ValueError(f"{column} must be from 0 to 100, got {cells[column]}")
+    return number / 100

@@ -8,8 +8,8 @@ from bneck.proxies import steps
 from bneck.proxies.data import ImageSet, load
 from bneck.proxies.proxy import find_proxy
 from bneck.proxies.recipe import Recipe
+from bneck.proxies.shared_weights import about, recalibrate, share
 from bneck.proxies.shared_weights import load as load_shared
-from bneck.proxies.shared_weights import recalibrate, share
 from bneck.proxies.supernet import Supernet
 from bneck.space import presets, spaces
 from bneck.space.choices import Space
@@ -102,6 +102,10 @@ def test_training_goes_on_and_any_network_is_scored(
     one, other = load_shared(path).state_dict(), load_shared(stopped).state_dict()
     assert all(torch.equal(one[name], other[name]) for name in one)
     assert [each.name for each in tmp_path.iterdir() if "checkpoint" in each.name] == []
+    price = about(path)
+    assert (price["space"], price["steps"]) == ("v3-small", 2)
+    assert price["seconds"] > 0
+    assert price["threads"] >= 1
 
     proxy = find_proxy(f"shared-weights:{path}")(digits, RECIPE, threads=1)
     arch = space.decode(space.sample(0))

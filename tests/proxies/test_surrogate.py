@@ -5,14 +5,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.optimize import approx_fprime
+from scipy.stats import multivariate_normal, norm
 from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import ConstantKernel, RationalQuadratic, WhiteKernel
+from sklearn.gaussian_process.kernels import (
+    ConstantKernel,
+    DotProduct,
+    RationalQuadratic,
+    WhiteKernel,
+)
 
 from bneck.errors import UsageError
 from bneck.proxies import features, table
 from bneck.proxies.correlation import in_band
 from bneck.proxies.from_table import FromTable
 from bneck.proxies.gaussian_process import GaussianProcess, Relevance, learn
+from bneck.proxies.mixture import stacked
 from bneck.proxies.surrogate import Surrogate
 from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture
@@ -25,9 +33,10 @@ def data(count: int = 40) -> tuple[dict, np.ndarray]:
     return columns, np.sin(columns["coarse"][:, 0]) + 0.1 * random.normal(size=count)
 
 
-def test_the_posterior_is_scikit_learns() -> None:
+@pytest.mark.parametrize("linear", [None, -0.5])
+def test_the_posterior_is_scikit_learns(linear: float | None) -> None:
     columns, targets = data()
-    relevance = Relevance({"coarse": -1.0, "fine": -2.0}, signal=0.3, noise=-2.0)
+    relevance = Relevance({"coarse": -1.0, "fine": -2.0}, signal=0.3, noise=-2.0, linear=linear)
     train = {name: values[:30] for name, values in columns.items()}
     new = {name: values[30:] for name, values in columns.items()}
     ours = GaussianProcess(train, targets[:30], relevance)
@@ -40,6 +49,8 @@ def test_the_posterior_is_scikit_learns() -> None:
         return np.concatenate(parts, axis=1)
 
     kernel = ConstantKernel(np.exp(0.3)) * RationalQuadratic(1.0, 1.0) + WhiteKernel(np.exp(-2.0))
+    if linear is not None:
+        kernel += ConstantKernel(np.exp(linear)) * DotProduct(1e-9)
     theirs = GaussianProcessRegressor(kernel, optimizer=None, normalize_y=True)
     theirs.fit(scaled(train), targets[:30])
     mean, std = theirs.predict(scaled(new), return_std=True)
@@ -47,6 +58,61 @@ def test_the_posterior_is_scikit_learns() -> None:
     assert found_mean == pytest.approx(mean, abs=1e-6)
     assert found_std == pytest.approx(std, abs=1e-6)
     assert (ours.predict(new, noise=False)[1] < found_std).all()
+
+
+@pytest.mark.parametrize("linear", [False, True])
+def test_relevances_are_where_the_posterior_is_largest(linear: bool) -> None:
+    columns, targets = data()
+    found = learn(columns, targets, {"coarse": -1.0, "fine": -2.0}, linear=linear)
+    wanted = (targets - targets.mean()) / targets.std()
+
+    def posterior(vector: np.ndarray) -> float:
+        groups, (signal, noise, *line) = np.split(np.exp(vector), [2])
+        rows = np.concatenate(
+            [
+                np.sqrt(weight / part.shape[1]) * (part - part.mean(0)) / part.std(0)
+                for weight, part in zip(groups, columns.values(), strict=True)
+            ],
+            axis=1,
+        )
+        squares = ((rows[:, None] - rows) ** 2).sum(-1)
+        covariance = signal / (1 + squares / 2) + noise * np.eye(40) + sum(line) * rows @ rows.T
+        centre = [-1.0, -2.0, np.log(1.5), np.log(0.1), *(0.0 for _ in line)]
+        spread = [2.0, 2.0, 1.0, 1.0, *(1.5 for _ in line)]
+        likelihood = multivariate_normal(np.zeros(40), covariance).logpdf(wanted)
+        return float(likelihood + norm(centre, spread).logpdf(vector).sum())
+
+    slope = approx_fprime(found.vector(), posterior, 1e-5)
+    assert slope == pytest.approx(np.zeros(len(slope)), abs=0.02)
+
+
+def test_labels_left_out_are_foretold_as_without_them() -> None:
+    columns, targets = data(12)
+    targets = (targets - targets.mean()) / targets.std()
+    relevance = Relevance({"coarse": -1.0, "fine": -2.0}, noise=-2.0, linear=0.0)
+    process = GaussianProcess(columns, targets, relevance)
+    # The joint density of all labels by the definition of a conditional one.
+    rows = np.concatenate(
+        [
+            np.exp(log_weight / 2) * (part - part.mean(0)) / part.std(0) / np.sqrt(part.shape[1])
+            for log_weight, part in zip((-1.0, -2.0), columns.values(), strict=True)
+        ],
+        axis=1,
+    )
+    squares = ((rows[:, None] - rows) ** 2).sum(-1)
+    covariance = 1.5 / (1 + squares / 2) + np.exp(-2.0) * np.eye(12) + rows @ rows.T
+    joint = multivariate_normal(np.zeros(12), covariance).logpdf(targets)
+    for i, density in enumerate(process.left_out()):
+        rest = np.delete(np.arange(12), i)
+        others = multivariate_normal(np.zeros(11), covariance[np.ix_(rest, rest)])
+        assert density == pytest.approx(joint - others.logpdf(targets[rest]))
+
+
+def test_models_are_weighed_by_what_they_foretell() -> None:
+    good, bad = np.full(98, -1.0), np.full(98, -3.0)
+    # All labels speak for one model, and one imagined label for each: 99 of 100, but for e^-2.
+    assert stacked(np.array([good, bad]))[0] == pytest.approx(0.99, abs=0.002)
+    assert stacked(np.array([good, good])) == pytest.approx([0.5, 0.5])
 
 
 def test_relevance_goes_to_the_group_that_decides() -> None:

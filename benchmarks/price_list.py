@@ -1,0 +1,157 @@
+"""What a label costs and how well it ranks: one table and one picture of labels.py's networks.
+
+All of them lie in one band of multiply-adds, so plain rank correlation among them is the one in
+band. Seconds are of one core's CPU time a network: training only for trainings, scoring only for
+shared weights, whose one training is named below the table and drawn as a line to its share of it.
+
+python benchmarks/price_list.py --labels labels.jsonl --images folder:cifar \
+    --shared shared.safetensors --picture docs/pictures/labels.svg
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import torch
+from matplotlib.figure import Figure
+
+from bneck.proxies import data, shared_weights
+from bneck.proxies.correlation import Interval, bootstrap, kendall, spearman
+from bneck.proxies.image_set import ImageSet
+from bneck.proxies.proxy import Proxy, find_proxy
+from bneck.proxies.score import MIN_SCORED, zero_cost_words
+from bneck.proxies.table import Table, load
+from bneck.results import pictures
+from bneck.space.architecture import Architecture
+
+Scores = Mapping[Architecture, float]
+FAMILIES = ("raw", "ema", "alone", "shared weights", "zero-cost")
+
+
+@dataclass(frozen=True)
+class Price:
+    """One signal's: seconds a network, and how it ranks as many networks as it is known of."""
+
+    signal: str
+    family: str
+    networks: int
+    seconds: float
+    spearman: Interval
+    kendall: Interval
+
+
+def price(table: Table, signal: str, family: str, seconds: float, scores: Scores) -> Price:
+    """A signal against the end of the trainings."""
+    pair = list(scores.values()), [table.accuracies[arch] for arch in scores]
+    correlations = (bootstrap(measure, *pair, seed=0) for measure in (spearman, kendall))
+    return Price(signal, family, len(scores), seconds, *correlations)
+
+
+def trainings(table: Table, path: Path) -> Iterator[Price]:
+    """The columns of the table, each as dear as the training until then."""
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    for name, scores in table.columns.items():
+        if len(scores) < MIN_SCORED:
+            continue
+        steps, family, *px = name.removeprefix("accuracy@").split(" ")
+        spent = " ".join((f"seconds@{steps}", *(["alone", *px] if family == "alone" else [])))
+        seconds = median(row[spent] for row in rows if spent in row)
+        yield price(table, " ".join((f"{steps} steps,", family, *px)), family, seconds, scores)
+
+
+def scored(
+    table: Table, signal: str, family: str, proxy: Proxy, archs: Sequence[Architecture]
+) -> Price:
+    """A proxy on every network; it shares nothing with others."""
+    proxy(archs[0], seed=0)  # warms up
+    scores, seconds = {}, []
+    for arch in archs:
+        began = time.process_time()
+        scores[arch] = proxy(arch, seed=0)
+        seconds.append(time.process_time() - began)
+    return price(table, signal, family, median(seconds), scores)
+
+
+def prices(labels: Path, shared: Path | None, images: ImageSet | None) -> list[Price]:
+    """Every signal, the cheapest first."""
+    table = load(labels)
+    archs = list(table.accuracies)
+    found = list(trainings(table, labels))
+    if shared is not None and images is not None:
+        proxy = find_proxy(f"shared-weights:{shared}")(images, threads=1)
+        found.append(scored(table, "shared weights", "shared weights", proxy, archs))
+    for word in zero_cost_words(images=images is not None):
+        proxy = find_proxy(word)(images, threads=1)
+        found.append(scored(table, word, "zero-cost", proxy, archs))
+    return sorted(found, key=lambda each: each.seconds)
+
+
+def picture(found: Sequence[Price], share: float) -> Figure:
+    """Correlation over seconds, a colour a family; ``share``: a network's of shared weights."""
+    figure = Figure(figsize=(7.5, 4.2))
+    axes = figure.subplots()
+    for place, family in enumerate(FAMILIES):
+        own = [each for each in found if each.family == family]
+        if not own:
+            continue
+        x, y = [each.seconds for each in own], [each.spearman.value for each in own]
+        low = [each.spearman.value - each.spearman.low for each in own]
+        high = [each.spearman.high - each.spearman.value for each in own]
+        style = "o-" if family in ("raw", "ema", "alone") else "o"
+        axes.errorbar(x, y, (low, high), fmt=style, color=f"C{place}", label=family, elinewidth=0.6)
+        if family == "shared weights" and share:
+            axes.plot([x[0], x[0] + share], [y[0], y[0]], ":", color=f"C{place}")
+    axes.set_xscale("log")
+    axes.set_xlabel("seconds a network, one core")
+    axes.set_ylabel("Spearman with ten epochs, in band")
+    axes.grid(alpha=0.25)
+    axes.legend(loc="lower right", frameon=False)
+    return figure
+
+
+def as_text(found: Sequence[Price]) -> str:
+    """A table in Markdown."""
+    lines = ["| signal | networks | seconds | Spearman (95 %) | Kendall (95 %) |", "|" + "---|" * 5]
+    for each in found:
+        correlations = " | ".join(
+            f"{c.value:+.2f} ({c.low:+.2f} to {c.high:+.2f})" for c in (each.spearman, each.kendall)
+        )
+        lines.append(f"| {each.signal} | {each.networks} | {each.seconds:.3g} | {correlations} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Print the table and draw the picture."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--labels", type=Path, required=True, help="what labels.py wrote")
+    parser.add_argument("--images", help="those of labels.py; without, only its trainings")
+    parser.add_argument("--shared", type=Path, help="what bneck proxies share wrote")
+    parser.add_argument("--picture", type=Path, required=True)
+    arguments = parser.parse_args()
+    if arguments.shared and not arguments.images:
+        parser.error("--shared needs --images")
+
+    torch.set_num_threads(1)
+    images = data.load(arguments.images).for_search(0) if arguments.images else None
+    found = prices(arguments.labels, arguments.shared, images)
+    print(as_text(found))
+    share = 0.0
+    if arguments.shared:
+        about = shared_weights.about(arguments.shared)
+        core_seconds = about["seconds"] * about["threads"]
+        count = max(each.networks for each in found)
+        share = core_seconds / count
+        print(
+            f"\nThe shared weights took {about['steps']} steps, {about['seconds']:.0f} s on "
+            f"{about['threads']} threads: {share:.0f} core seconds for each of {count} networks, "
+            f"{core_seconds / 1000:.1f} for each of 1,000."
+        )
+    pictures.save(picture(found, share), arguments.picture)
+
+
+if __name__ == "__main__":
+    main()

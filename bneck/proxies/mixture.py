@@ -1,0 +1,54 @@
+"""Two Gaussian processes, with and without a straight line, weighed by what they foretell.
+
+How much of accuracy is a straight line in the features differs between spaces. So both are learnt
+and weighed by the density that each gives to labels left out (stacking of predictive distributions:
+Yao et al. 2018, section 3.1), which labels alone decide.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bneck.proxies.gaussian_process import Columns, GaussianProcess, learn
+
+Array = NDArray[np.float64]
+
+LEARN_ROWS = 300
+"""Relevances and weights rest on so many labels, the first; the posterior on all."""
+
+_ROUNDS = 200
+
+
+class Mixture:
+    """What both say after some rows and their targets."""
+
+    def __init__(self, columns: Columns, targets: Array, prior: Mapping[str, float]) -> None:
+        first = {name: values[:LEARN_ROWS] for name, values in columns.items()}
+        start = targets[:LEARN_ROWS]
+        relevances = [learn(first, start, prior, linear=linear) for linear in (False, True)]
+        self._processes = [GaussianProcess(first, start, each) for each in relevances]
+        self.weights = stacked(np.array([each.left_out() for each in self._processes]))
+        if len(targets) > LEARN_ROWS:
+            self._processes = [GaussianProcess(columns, targets, each) for each in relevances]
+
+    def predict(self, columns: Columns, *, noise: bool = True) -> tuple[Array, Array]:
+        """Mean and standard deviation for each row, of a new label or (no noise) of its mean."""
+        said = np.array([each.predict(columns, noise=noise) for each in self._processes])
+        means, stds = said[:, 0], said[:, 1]
+        mean = self.weights @ means
+        return mean, np.sqrt(self.weights @ (stds**2 + (means - mean) ** 2))
+
+
+def stacked(densities: Array) -> Array:
+    """Weights of models from their log densities (models, labels); they sum to 1.
+
+    Those of largest likelihood, as if each model had foretold one label more than it did.
+    """
+    likelihoods = np.exp(densities - densities.max(axis=0))
+    models, labels = densities.shape
+    weights = np.full(models, 1 / models)
+    for _ in range(_ROUNDS):
+        shares = weights[:, None] * likelihoods
+        weights = ((shares / shares.sum(axis=0)).sum(axis=1) + 1) / (labels + models)
+    return weights
