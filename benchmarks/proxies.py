@@ -1,7 +1,8 @@
 """What the zero-cost proxies cost: seconds a network for all of them together, and memory.
 
-Random networks of NAS-Bench-Macro at 32 px, one thread; the images are scikit-learn's digits, whose
-content does not matter here. Memory is this process's peak, of which torch's own import is shown.
+Random networks of NAS-Bench-Macro at 32 px, one thread. Seconds are of CPU time, to which it matters
+less what else the machine does. The images are scikit-learn's digits, whose content does not matter
+here. Memory is this process's peak, of which torch's own import is shown.
 """
 
 import argparse
@@ -42,11 +43,11 @@ def main() -> None:
     seconds, macs = [], []
     for number in range(arguments.networks + 1):
         arch = space.decode(space.sample(arguments.seed * 10_000 + number))
-        began = time.perf_counter()
+        began = time.process_time()
         passes = Passes(arch, images, seed=arguments.seed)
         for proxy in proxies.values():
             proxy.read(passes)
-        seconds.append(time.perf_counter() - began)
+        seconds.append(time.process_time() - began)
         macs.append(cost(arch).macs)
     seconds, macs = seconds[1:], macs[1:]  # the first network warms up
     result = {

@@ -42,7 +42,7 @@ class Agreement:
     Attributes:
         scores: by network; those that failed are missing.
         seconds: of the signal alone on one network; None for a column of the table.
-        failures: one line for each network that it could not score.
+        failures: one line for each network that it could not score, with its number in the table.
     """
 
     scores: Mapping[Architecture, float]
@@ -107,9 +107,11 @@ def score_proxies(
     dear = {w: p for w, p in proxies.items() if w not in free}
     read = _read(free, whole, None, seed, progress)
     read |= _read(dear, sample, images, seed, progress, kept)
+    numbers = {arch: number for number, arch in enumerate(whole, start=1)}
     agreements = {}
     for word in proxies:
-        scores, seconds, failures = read[word]
+        scores, seconds, failed = read[word]
+        failures = [f"network {numbers[arch]}: {why}" for arch, why in failed.items()]
         if len(scores) < MIN_SCORED:
             raise ProxyFailed(
                 f"{word} scores {len(scores)} of {len(sample)} networks: {failures[0]}"
@@ -153,11 +155,11 @@ def _read(
     seed: int,
     progress: Progress,
     kept: Kept | None = None,
-) -> dict[str, tuple[dict[Architecture, float], float, list[str]]]:
+) -> dict[str, tuple[dict[Architecture, float], float, dict[Architecture, str]]]:
     """By word: scores, seconds alone on one network, failures. The first few share no passes."""
     scores: dict[str, dict[Architecture, float]] = {word: {} for word in proxies}
     seconds: dict[str, list[float]] = {word: [] for word in proxies}
-    failures: dict[str, list[str]] = {word: [] for word in proxies}
+    failures: dict[str, dict[Architecture, str]] = {word: {} for word in proxies}
     for number, arch in enumerate(archs if proxies else ()):
         row = kept.get(arch) if kept else None
         if row is None:
@@ -166,7 +168,7 @@ def _read(
                 kept.put(arch, row)
         for word, (score, spent, failure) in row.items():
             if failure is not None:
-                failures[word].append(failure)
+                failures[word][arch] = failure
             elif score is not None:
                 scores[word][arch] = score
             if number < _TIMED:

@@ -13,6 +13,9 @@ from bneck.space.architecture import Architecture
 
 Array = NDArray[np.float64]
 MIN_LABELS = 5
+EDGE = 1e-3
+"""Accuracies are learnt as if they kept so far from 0 and 1, whose log odds are infinite."""
+
 FOLDS = 5
 
 # Where relevances begin (log inverse squared length scales): properties of the whole network first.
@@ -41,18 +44,19 @@ class Surrogate:
 
         Args:
             archs: at least five networks.
-            accuracies: between 0 and 1, one a network.
+            accuracies: from 0 to 1, one a network.
             extra: (networks, columns) of more that is known of them, such as zero-cost scores;
                 ``predict`` must then be given the same columns.
 
         Raises:
-            UsageError: too few labels, or an accuracy that is not between 0 and 1.
+            UsageError: too few labels, or an accuracy that is not from 0 to 1.
         """
         self._archs, self._labels = list(archs), np.asarray(accuracies, float)
         _check(self._labels)
         self._extra = None if extra is None else np.asarray(extra, float)
         self._shape = features.Shape.of(archs)
-        self._model = Mixture(self._columns(archs, self._extra), logit(self._labels), PRIOR)
+        logits = logit(np.clip(self._labels, EDGE, 1 - EDGE))
+        self._model = Mixture(self._columns(archs, self._extra), logits, PRIOR)
 
     def predict(
         self,
@@ -106,8 +110,8 @@ def _check(labels: Array) -> None:
     if len(labels) < MIN_LABELS:
         raise UsageError(f"a surrogate needs at least {MIN_LABELS} labels, got {len(labels)}")
     for place, label in enumerate(labels):
-        if not 0 < label < 1:
-            raise UsageError(f"accuracy {place + 1} must be between 0 and 1, got {label}")
+        if not 0 <= label <= 1:
+            raise UsageError(f"accuracy {place + 1} must be from 0 to 1, got {label}")
 
 
 def _rows(extra: Array | None, rows: NDArray[np.intp]) -> Array | None:

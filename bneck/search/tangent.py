@@ -16,9 +16,9 @@ from math import exp, log
 
 import numpy as np
 
-from bneck.proxies.surrogate import expit
+from bneck.proxies.surrogate import EDGE, expit
 from bneck.search.reward import PAPERS, Soft
-from bneck.search.samplers.learnt import EDGE, START, Learnt, logits_of, step
+from bneck.search.samplers.learnt import START, Learnt, logits_of, step
 from bneck.search.samplers.past import Label, decoded
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space, Values

@@ -17,7 +17,6 @@ START = 8
 """Fewer labels teach a surrogate too little to say."""
 
 PARENTS, NEAR, RANDOM = 5, 30, 100
-EDGE = 1e-3
 
 
 def expected_gain(
@@ -32,8 +31,7 @@ def expected_gain(
     if len(labels) < START:
         return None
     known = {label.arch for label in labels}
-    accuracies = np.clip([label.accuracy for label in labels], EDGE, 1 - EDGE)
-    surrogate = Surrogate([label.arch for label in labels], accuracies)
+    surrogate = Surrogate([label.arch for label in labels], [label.accuracy for label in labels])
     expected, _ = surrogate.predict([label.arch for label in labels], noise=False)
     held = [
         (goal.reward(float(accuracy), label.latency_ms), float(accuracy), label.values)

@@ -173,12 +173,19 @@ def test_extra_columns_can_carry_what_the_architecture_does_not_show() -> None:
         surrogate.predict(archs[40:], extra[:3])
 
 
+def test_accuracies_of_0_and_1_can_be_learnt_from() -> None:
+    space = spaces.build("v3-small")
+    archs = [space.decode(space.sample(seed)) for seed in range(8)]
+    mean, std = Surrogate(archs, [0, 1, 0.5, 0.6, 0.7, 0.6, 0.7, 0.6]).predict(archs)
+    assert ((mean > 0) & (mean < 1) & (std > 0)).all()
+
+
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
         ([0.5] * 4, "needs at least 5 labels, got 4"),
-        ([0.5, 0.6, float("nan"), 0.6, 0.7], "accuracy 3 must be between 0 and 1, got nan"),
-        ([0.5, 0.6, 61.0, 0.6, 0.7], "accuracy 3 must be between 0 and 1, got 61"),
+        ([0.5, 0.6, float("nan"), 0.6, 0.7], "accuracy 3 must be from 0 to 1, got nan"),
+        ([0.5, 0.6, 61.0, 0.6, 0.7], "accuracy 3 must be from 0 to 1, got 61"),
     ],
 )
 def test_labels_that_cannot_be(labels: list[float], message: str) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bneck.proxies import features
 from bneck.proxies.gaussian_process import GaussianProcess, Relevance, learn
-from bneck.proxies.surrogate import PRIOR, expit, logit
+from bneck.proxies.surrogate import EDGE, PRIOR, expit, logit
 from bneck.search.samplers.past import Label
 from bneck.space.architecture import Architecture
 
@@ -25,8 +25,6 @@ ROWS, LEARN_ROWS = 200, 150
 
 RELEARN = 1.15
 """Relevances are found anew whenever the labels have grown by this factor."""
-
-EDGE = 1e-3
 
 
 def no_trend(arch: Architecture) -> float:
