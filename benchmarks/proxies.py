@@ -1,8 +1,8 @@
 """What the zero-cost proxies cost: seconds a network for all of them together, and memory.
 
-Random networks of NAS-Bench-Macro at 32 px, one thread. Seconds are of CPU time, to which it matters
-less what else the machine does. The images are scikit-learn's digits, whose content does not matter
-here. Memory is this process's peak, of which torch's own import is shown.
+Random networks of NAS-Bench-Macro at 32 px, one thread. Seconds are of CPU time, to which other
+work on the machine matters less. The images are scikit-learn's digits, whose content does not
+matter here. Memory is this process's peak, of which torch's own import is shown.
 """
 
 import argparse
