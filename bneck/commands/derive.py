@@ -1,7 +1,7 @@
 """Commands that make a run: derive, and its stages alone; and the report of one."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +19,7 @@ from bneck.commands.options import (
     FineTuneOption,
     GpusOption,
     LatencyOption,
+    MaybeTargetOption,
     NetOrRun,
     OutOption,
     RayOption,
@@ -29,13 +30,18 @@ from bneck.commands.options import (
     SearchStepsOption,
     SeedFactorOption,
     SpaceOption,
-    TargetOption,
+    TargetsOption,
     ThreadsOption,
     TimeLimitOption,
     WeightOption,
     WorkersOption,
 )
 from bneck.commands.search import search
+from bneck.errors import UsageError
+
+if TYPE_CHECKING:
+    from bneck.results.record import Outcome
+    from bneck.results.run import Run
 
 
 def register(app: typer.Typer) -> None:
@@ -46,8 +52,9 @@ def register(app: typer.Typer) -> None:
 
 def derive(
     context: typer.Context,
-    target: TargetOption,
     out: OutOption,
+    target: MaybeTargetOption = None,
+    targets: TargetsOption = None,
     space: SpaceOption = "v3-small",
     data: DataOption = "digits",
     seed: SeedOption = 0,
@@ -76,12 +83,27 @@ def derive(
 ) -> None:
     """Derive a network: calibrate, search, shrink, train, measure, export, report."""
     from bneck.results.headline import against, verdict
+    from bneck.results.run import Run
 
+    if target is None and targets is None:
+        raise UsageError("derive needs a target: --target, or --targets for several")
     with derivation_of(context) as derivation:
-        outcome = derivation.finish()
+        outcomes = derivation.finish_all()
         (baseline,) = derivation.baselines()
     run = derivation.run
-    result = {
+    others = [Run.read(run.run_of_target(outcome.target_ms)) for outcome in outcomes[1:]]
+    results = [_about(*pair) for pair in zip(outcomes, (run, *others), strict=True)]
+    result = results[0] | ({"networks": results} if others else {})
+    text = []
+    for outcome, one in zip(outcomes, (run, *others), strict=True):
+        text += [verdict(outcome), against(outcome, baseline)]
+        text.append(f"network {one.network}, ONNX {one.onnx}, report {one.report}")
+    text.append(f"to use it: bneck predict {run.folder} IMAGE...")
+    print_result(json, result, "\n".join(text))
+
+
+def _about(outcome: "Outcome", run: "Run") -> dict[str, Any]:
+    return {
         "target_ms": outcome.target_ms,
         "predicted_ms": outcome.predicted_ms,
         "measured_ms": outcome.measured_ms,
@@ -93,12 +115,6 @@ def derive(
         "report": str(run.report),
         "seconds": outcome.seconds,
     }
-    text = (
-        f"{verdict(outcome)}\n{against(outcome, baseline)}\n"
-        f"network {run.network}, ONNX {run.onnx}, report {run.report}\n"
-        f"to use it: bneck predict {run.folder} IMAGE..."
-    )
-    print_result(json, result, text)
 
 
 def train(

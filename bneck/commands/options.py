@@ -5,10 +5,6 @@ from typing import Annotated
 
 import typer
 
-TargetOption = Annotated[
-    str,
-    typer.Option(help="ms, like 2.0, or a share of another network's: 0.8x:mobilenet_v3_small."),
-]
 MaybeTargetOption = Annotated[
     str | None,
     typer.Option(

@@ -3,7 +3,7 @@
 import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -33,6 +33,7 @@ class ReportData:
     ``judged`` holds the predicted and the measured ms of networks that the model had not seen, and
     ``latency_error`` its relative standard deviation; ``counted_on`` says on how many images the
     search counts accuracy.
+    ``others`` are the outcomes for other targets of the same search, by their runs' folders.
     ``tangents`` are (ms, accuracy, w): where the reward with a derived w touches the front.
     ``found`` are the networks of a run that is not a whole derivation, one a target, and
     ``found_by`` what came to them: "search", "NetAdapt" or "training"; ``found_accuracy`` says in
@@ -48,6 +49,7 @@ class ReportData:
     seed: Architecture | None = None
     outcome: Outcome | None = None
     baselines: tuple[Baseline, ...] = ()
+    others: Mapping[str, Outcome] = field(default_factory=dict)
     breakdown: Mapping[str, float] | None = None
     calibration: Mapping[str, Any] | None = None
     target_ms: float | None = None
@@ -93,7 +95,7 @@ def build(data: ReportData) -> str:
         failures=sections.failures(data.records),
         moves=sections.moves(data.steps),
         networks=_networks(data),
-        compared=sections.compared(data.outcome, data.baselines),
+        compared=sections.compared(data.outcome, data.others, data.baselines),
         found=sections.found(data.found),
         likeness=sections.likeness(data.likeness) if data.likeness else [],
         calibration=sections.calibration(data.calibration or {}),

@@ -169,6 +169,10 @@ class Run:
         """The network found for one of several targets."""
         return self.folder / "targets" / f"{target_ms:.4g}ms.json"
 
+    def run_of_target(self, target_ms: float) -> Path:
+        """The folder of the derivation for another of several targets: a run of its own."""
+        return self.folder / "targets" / f"{target_ms:.4g}ms"
+
     @property
     def network(self) -> Path:
         """The derived network."""

@@ -48,13 +48,13 @@ def network(name: str, arch: Architecture, breakdown: Mapping[str, float] | None
 
 
 def compared(
-    outcome: Outcome | None, baselines: Sequence[Baseline]
+    outcome: Outcome | None, others: Mapping[str, Outcome], baselines: Sequence[Baseline]
 ) -> list[tuple[str, Outcome | Baseline]]:
-    """The derived network first, then the baselines, fastest first."""
+    """The derived network first, those for other targets, then the baselines, fastest first."""
     if outcome is None:
         return []
     ordered = sorted(baselines, key=lambda baseline: baseline.measured_ms or 0)
-    return [("derived", outcome), *((b.name, b) for b in ordered)]
+    return [("derived", outcome), *others.items(), *((b.name, b) for b in ordered)]
 
 
 def found(networks: Sequence[Found]) -> list[dict[str, Any]]:

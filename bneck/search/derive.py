@@ -3,19 +3,25 @@
 Calibrate -> search a seed -> NetAdapt to the target -> train from scratch -> measure -> export.
 """
 
+import shutil
+from dataclasses import replace
+
 from bneck.errors import BneckError
 from bneck.files import read_json, write_json
 from bneck.results import codec, notes
 from bneck.results.exports import Trained, export
 from bneck.results.record import Baseline, Outcome
+from bneck.results.run import Run
 from bneck.search.executors import Executor
 from bneck.search.final import Training, train_from_scratch
 from bneck.search.networks import load_network
+from bneck.search.plan import Plan
+from bneck.search.reporting import write_report
 from bneck.search.resemblance import resemblance
 from bneck.search.searching import Searching
 from bneck.search.setting import Setting
 from bneck.search.shrinking import Shrinking, Shrunk
-from bneck.search.winners import Winner
+from bneck.search.winners import Winner, Winners
 from bneck.space import codec as networks
 from bneck.space import presets, weights
 from bneck.space.architecture import Architecture
@@ -24,6 +30,9 @@ from bneck.space.cost import cost
 BASELINE = "mobilenet_v3_small"
 RANDOM_NETWORKS = 200
 """Those that the derived network's likeness is judged against: a few seconds' work."""
+
+SHARED = ("images.json", "latency.json", "journal.log", "baselines.jsonl", "seconds.json")
+"""What the derivations for several targets have in common, by its name in a run's folder."""
 
 
 class Derivation:
@@ -107,6 +116,43 @@ class Derivation:
         else:
             codec.write(self.run.likeness, found)
             progress("likeness", 1, 1)
+
+    def finish_all(self) -> tuple[Outcome, ...]:
+        """Finish every target of the plan, in the plan's order; the search is shared by all.
+
+        The first target's network is the run's own. Each other one is derived in a run of its own
+        inside the run, which can be looked at and exported from like any other.
+        """
+        setting, plan = self.setting, self.plan
+        if len(setting.targets_ms) == 1:
+            return (self.finish(),)
+        self.seed()
+        own, *others = zip(plan.aimed_at, setting.targets_ms, self.winners(), strict=True)
+        if not self.run.result.exists():
+            with setting.timed("final training"):
+                self.baselines()
+            with setting.timed("other targets"):
+                for target, target_ms, winner in others:
+                    self._finish_other(target, target_ms, winner)
+        first = Derivation(setting.for_target(self.run, *own[:2]), self._executor).finish()
+        return first, *(self._outcome_of(target_ms) for _, target_ms, _ in others)
+
+    def _finish_other(self, target: str, target_ms: float, winner: Winner) -> None:
+        folder, plan = self.run.run_of_target(target_ms), self.plan
+        plan = replace(plan, target=target, targets=None)
+        with Run.open(folder, plan.as_dict(), defaults=Plan.defaults()) as run:
+            if not run.target.exists():
+                for name in SHARED:
+                    shutil.copyfile(self.run.folder / name, folder / name)
+                codec.write(run.winners, Winners((winner,)))
+                write_json(run.seed, networks.to_json(winner.arch))
+                write_json(run.target, {"target_ms": target_ms, "targets_ms": [target_ms]})
+            setting = self.setting.for_target(run, target, target_ms)
+            Derivation(setting, self._executor).finish()
+            write_report(run)
+
+    def _outcome_of(self, target_ms: float) -> Outcome:
+        return codec.read(Run(self.run.run_of_target(target_ms), {}).result, Outcome)
 
     def baselines(self) -> tuple[Baseline, ...]:
         """MobileNetV3-Small, trained and measured the same way."""

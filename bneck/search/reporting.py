@@ -116,6 +116,7 @@ def _report_data(run: Run) -> report.ReportData:
         seed=networks.load(run.seed) if run.seed.exists() else None,
         outcome=outcome,
         baselines=codec.read_lines(run.baselines, Baseline),
+        others=dict(_others(run)),
         breakdown=model.breakdown(outcome.arch) if model and outcome else None,
         calibration=asdict(model.report) if model else None,
         judged=model.judged if model else (),
@@ -128,6 +129,15 @@ def _report_data(run: Run) -> report.ReportData:
         ceiling_ms=target_ms * plan.seed_factor if target_ms and not several else None,
         tangents=_tangents(run),
     )
+
+
+def _others(run: Run) -> Iterator[tuple[str, Outcome]]:
+    """The finished derivations for other targets of the run's search, by folder."""
+    kept = read_json(run.target) if run.target.exists() else {}
+    for target_ms in kept.get("targets_ms", [])[1:]:
+        folder = run.run_of_target(target_ms)
+        if (result := Run(folder, {}).result).exists():
+            yield folder.relative_to(run.folder).as_posix(), codec.read(result, Outcome)
 
 
 def _tangents(run: Run) -> tuple[tuple[float, float, float], ...]:

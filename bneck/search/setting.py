@@ -3,9 +3,10 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from bneck.errors import UsageError
 from bneck.files import read_json, write_json
@@ -127,6 +128,12 @@ class Setting:
     def target_ms(self) -> float:
         """The plan's target, the first of several."""
         return self.targets_ms[0]
+
+    def for_target(self, run: Run, target: str, target_ms: float) -> Self:
+        """The same images and the same device for one of several targets."""
+        one = type(self)(run, replace(self.plan, target=target, targets=None), self.progress)
+        one.images, one.device, one.targets_ms = self.images, self.device, (target_ms,)
+        return one
 
     def _measured_ms(self, network: str) -> float:
         _, arch = load_network(network, **self.size)

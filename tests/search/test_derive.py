@@ -12,6 +12,7 @@ from pathlib import Path
 import onnxruntime
 import pytest
 
+from bneck.cli import run
 from bneck.results import codec
 from bneck.results.record import Outcome, Step
 from bneck.results.run import Run
@@ -100,6 +101,34 @@ def test_a_finished_run_is_not_paid_for_again(whole: Path) -> None:
     assert code == 0, stderr
     assert json.loads(stdout) == json.loads((whole / "stdout.json").read_text())
     assert (whole / "journal.log").read_bytes() == before
+
+
+def test_several_targets_share_a_search_and_end_in_a_network_each(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    quick = {"evaluations": 4, "search-steps": 2, "fine-tune-steps": 1, "delta": 0.2, "epochs": 0.1}
+    plan = {name: value for name, value in {**PLAN, **quick}.items() if name != "target"}
+    targets = "--targets=0.85x:mobilenet_v3_small,0.7x:mobilenet_v3_small"
+    command = ["derive", "--json", targets, *(f"--{name}={value}" for name, value in plan.items())]
+    assert run([*command, f"--out={out}"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    own, other = result["networks"]
+    assert own == {name: value for name, value in result.items() if name != "networks"}
+    inner = out / "targets" / f"{other['target_ms']:.4g}ms"
+    for folder, network in ((out, own), (inner, other)):
+        arch = networks.load(folder / "network.json")
+        assert network["measured_ms"] <= network["target_ms"]
+        assert network["macs"] == cost(arch).macs
+        assert Path(network["onnx"]) == folder / "model.onnx"
+        assert Run.read(folder).state == "finished"
+        assert len(Run.read(folder).journal.read_bytes()) == len((out / "journal.log").read_bytes())
+    assert other["target_ms"] == pytest.approx(own["target_ms"] * 0.7 / 0.85, rel=1e-3)
+    assert f'href="targets/{inner.name}/report.html"' in (out / "report.html").read_text()
+    inner_steps = (inner / "steps.jsonl").read_bytes()
+    assert run([*command, f"--out={out}"]) == 0  # nothing is done again
+    assert json.loads(capsys.readouterr().out) == result
+    assert (inner / "steps.jsonl").read_bytes() == inner_steps
 
 
 def test_another_plan_is_refused(whole: Path) -> None:
