@@ -62,6 +62,17 @@ class NetAdapt:
         """The steps taken so far, the seed first."""
         return codec.read_lines(self.steps, Step)
 
+    def check_reachable(self, arch: Architecture, target_ms: float) -> None:
+        """Raise UsageError, which names the fastest, where no narrowing of ``arch`` will do."""
+        if self.model.predict(arch).ms <= target_ms:
+            return
+        fastest_ms = self._proposer.fastest_ms(arch)
+        if fastest_ms > target_ms:
+            raise UsageError(
+                f"no narrowing reaches {target_ms:.3g} ms; the fastest network found takes "
+                f"{fastest_ms:.3g} ms"
+            )
+
     def shrink(
         self, target_ms: float, executor: Executor, progress: Progress = silent
     ) -> tuple[Step, ...]:
@@ -77,8 +88,7 @@ class NetAdapt:
         """
         steps = list(self.done())
         first_ms = steps[0].latency_ms
-        if steps[-1].latency_ms > target_ms:
-            self._check_reachable(steps[-1].arch, target_ms)
+        self.check_reachable(steps[-1].arch, target_ms)
         while (now_ms := steps[-1].latency_ms) > target_ms:
             where = (
                 f"NetAdapt step {len(steps)}, {first_ms:.3g} -> {now_ms:.3g} -> {target_ms:.3g} ms"
@@ -103,14 +113,6 @@ class NetAdapt:
     @property
     def _proposer(self) -> Proposer:
         return Proposer(self.model, self.grid)
-
-    def _check_reachable(self, arch: Architecture, target_ms: float) -> None:
-        fastest_ms = self._proposer.fastest_ms(arch)
-        if fastest_ms > target_ms:
-            raise UsageError(
-                f"no narrowing reaches {target_ms:.3g} ms; the fastest network found takes "
-                f"{fastest_ms:.3g} ms"
-            )
 
     def _step(
         self, before: Step, target_ms: float, executor: Executor, where: str, progress: Progress

@@ -173,6 +173,7 @@ class Shrinking:
             importance=self.plan.importance,
         )
         if not self.run.steps.exists():
+            netadapt.check_reachable(seed, min(self.setting.targets_ms))  # before any training
             trained, state = self._trained_seed(self.setting.budget.search)
             weights.save(netadapt.weights(0), state)
             netadapt.begin(seed, trained.accuracy, trained.stderr)

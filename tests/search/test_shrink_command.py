@@ -104,3 +104,4 @@ def test_bad_requests_are_named(
     error = capsys.readouterr().err
     assert words in error
     assert "Traceback" not in error
+    assert not (tmp_path / "run" / "checkpoints" / "seed.json").exists()  # nothing was trained
