@@ -2,8 +2,9 @@
 
     python benchmarks/latency.py --work DIR [--minutes 10] [--json]
 
-Measures what DIR lacks, for so many minutes, and prints what can be said so far; run it until
-``measured`` is ``subjects`` (about 80 minutes), or with --minutes 0 to evaluate again only.
+Measures what DIR lacks, for so many minutes, and prints what can be said so far; a calibration that
+has begun is finished first. Run it until ``measured`` is ``subjects`` and nothing is left to do
+(about 85 minutes on a quiet core), or with --minutes 0 to evaluate again only.
 """
 
 import argparse
@@ -16,13 +17,13 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
 from pathlib import Path
-from statistics import mean, median, stdev
+from statistics import median
 
-from latency_figures import evaluate
+from latency_figures import evaluate, steady_mean
 
 from bneck.errors import UsageError
 from bneck.files import write_json
-from bneck.latency.calibrate import calibrate, renewed
+from bneck.latency.calibrate import brief, calibrate, renewed
 from bneck.latency.features import kernels
 from bneck.latency.measure import reference
 from bneck.latency.measurements import Measurement, Store
@@ -30,7 +31,7 @@ from bneck.latency.model import load
 from bneck.latency.probes import published, spaces_called
 from bneck.latency.runtimes import open_runtime
 from bneck.latency.scale import Scale
-from bneck.latency.timing import Clock, Run, Timing, compare
+from bneck.latency.timing import Clock, Run, compare
 from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture, block_path
 from bneck.space.edits import narrow, narrowables
@@ -44,7 +45,7 @@ CALIBRATIONS = {"v3-small": 9.5, "v3-large": 9.5, "mnasnet": 9.5, "published": 6
 PAIRS = 150
 TABLE_NETWORKS = 30
 RULER_REPEATS = 9
-MIN_ROUNDS, MAX_ROUNDS = len(CALIBRATIONS), 24
+MIN_ROUNDS, MAX_ROUNDS = len(CALIBRATIONS), 32
 WANTED = 0.015
 """Relative standard error of a subject's mean at which it need not be timed again."""
 FINER = 0.01
@@ -112,30 +113,46 @@ class Lab:
         return time.monotonic() >= self.until
 
     def measure(self) -> None:
-        """Rounds and calibrations take turns, so that both see the same hours of the machine."""
+        """Calibrations with the subjects they are judged by, pairs, and what is not steady yet."""
         for number, name in enumerate(CALIBRATIONS):
-            self.calibration(name)
-            self.round(number, WANTED)
+            self.calibration(number, name)
         self.ruler()
         self.blocks()
         for wanted in (WANTED, FINER):
-            for number in range(MIN_ROUNDS, MAX_ROUNDS):
+            for number in range(MAX_ROUNDS):
                 self.round(number, wanted)
 
-    def calibration(self, name: str) -> None:
-        """One space on its own, or all together."""
+    def calibration(self, number: int, name: str) -> None:
+        """One space on its own, or the published networks.
+
+        The subjects that will judge it are timed in between, so that both see the same minutes of
+        the machine; the presets, which all calibrations together foretell, once in each.
+        """
         folder = self.work / f"calibration-{name}"
         if (folder / "latency.json").exists() or self.over:
             return
-        start = time.monotonic()
+        whole = not folder.exists()
+        turns = list(_turns(number, name))
+        random.Random(0).shuffle(turns)
+        elsewhere = 0.0
+
+        def between(what: str, done: int, total: int, note: str = "") -> None:
+            nonlocal elsewhere
+            start = time.monotonic()
+            for turn, subject in turns[: len(turns) * done // total]:
+                self._time(turn, subject)
+            elsewhere += time.monotonic() - start
+
         if name == "published":
             made = [published(SIDE, CLASSES)]
         else:
             made = spaces_called(name, resolution_px=SIDE, classes=CLASSES)
-        model = calibrate(made, self.runtime, folder=folder, minutes=CALIBRATIONS[name])
+        start, minutes = time.monotonic(), CALIBRATIONS[name]
+        model = calibrate(made, self.runtime, folder=folder, minutes=minutes, progress=between)
+        wall = (time.monotonic() - start - elsewhere) / 60
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        minutes = (time.monotonic() - start) / 60
-        write_json(folder / "cost.json", {"wall_minutes": minutes, "peak_memory_mb": memory})
+        if whole:
+            write_json(folder / "cost.json", {"wall_minutes": wall, "peak_memory_mb": memory})
         model.save(folder / "latency.json")
 
     def round(self, number: int, wanted: float) -> None:
@@ -143,9 +160,8 @@ class Lab:
         for subject in subjects():
             if self.over:
                 return
-            name = f"{subject.name} round {number}"
-            if name not in self.store.items and not self._steady(subject, number, wanted):
-                self._time(name, subject)
+            if not self._steady(subject, number, wanted):
+                self._time(number, subject)
 
     def _steady(self, subject: Subject, rounds: int, wanted: float) -> bool:
         if rounds < MIN_ROUNDS:
@@ -158,24 +174,18 @@ class Lab:
         else:
             scale = _scale(self.work / f"calibration-{subject.space}" / "latency.json")
             times = [scale.ms(timing) for timing in timings]
-        return stdev(times) / len(times) ** 0.5 <= wanted * mean(times)
+        return steady_mean(times, timings)[1] <= wanted
 
-    def _time(self, name: str, subject: Subject) -> None:
+    def _time(self, number: int, subject: Subject) -> None:
+        """One round of one subject, unless it has been measured."""
+        name = f"{subject.name} round {number}"
+        if name in self.store.items:
+            return
         start = time.monotonic()
         against = subject.against and self.runtime.prepare(subject.against.layers())
-        timing = self._compare(self.runtime.prepare(subject.arch.layers()), against)
+        run = self.runtime.prepare(subject.arch.layers())
+        timing = brief(run, against or next(self.standards), self.runtime.clock)
         self.store.add(Measurement(name, subject.arch, timing, time.monotonic() - start))
-
-    def _compare(self, run: Run, against: Run | None = None) -> Timing:
-        """Against V3-Small unless another is given; rounds are averaged, so few pairs do."""
-        return compare(
-            run,
-            against or next(self.standards),
-            wanted=0.02,
-            min_pairs=4,
-            max_pairs=16,
-            clock=self.runtime.clock,
-        )
 
     def blocks(self) -> None:
         """Sums of blocks that are timed alone, as a plain table has them, for a few networks."""
@@ -190,11 +200,8 @@ class Lab:
             for layers in _blocks(subject.arch.layers()):
                 key = tuple(kernel for _, kernel in kernels(layers))
                 if key not in known:
-                    run, clock = self.runtime.prepare(layers), self.runtime.clock
-                    timing = compare(
-                        run, next(self.standards), min_pairs=4, max_pairs=4, clock=clock
-                    )
-                    known[key] = timing.ratio
+                    run = self.runtime.prepare(layers)
+                    known[key] = brief(run, next(self.standards), self.runtime.clock).ratio
                 ratios.append(known[key])
             sums[subject.name] = sum(ratios)
         write_json(path, sums)
@@ -212,10 +219,21 @@ class Lab:
                 run = self.runtime.prepare(presets.build(name).layers())
                 standard = reference(self.runtime, SIDE, CLASSES)
                 ratios.append(compare(run, standard, clock=clock).ratio)
-                loops.append(_loop_ms(run, clock) / _loop_ms(standard, clock))
+                before, own, after = (_loop_ms(x, clock) for x in (standard, run, standard))
+                loops.append(2 * own / (before + after))
             result[name] = {"ratio": median(ratios), "least": min(ratios), "most": max(ratios)}
             result[f"{name} plain loop"] = median(loops)
         write_json(path, result)
+
+
+def _turns(number: int, name: str) -> Iterator[tuple[int, Subject]]:
+    """What is timed during a calibration: the space's own subjects, and the presets once."""
+    kept = [subject for subject in subjects() if subject.against is None]
+    for turn in range(MIN_ROUNDS):
+        for subject in kept:
+            preset = subject.space == "published"
+            if turn == number if preset else subject.space == name:
+                yield turn, subject
 
 
 @cache

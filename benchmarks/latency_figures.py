@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,10 @@ from bneck.errors import BneckError
 from bneck.latency.batch import Batch
 from bneck.latency.calibrate import model_from
 from bneck.latency.device import Device
+from bneck.latency.fit import trusted
 from bneck.latency.measurements import Measurement, read
 from bneck.latency.model import LatencyModel
+from bneck.latency.timing import Timing
 from bneck.space import spaces
 from bneck.space.architecture import Architecture
 from bneck.space.cost import cost
@@ -74,9 +76,23 @@ def _truth(
 ) -> Truth:
     found = {}
     for name in names:
-        times = [ms(item.timing) for item in rounds[name]]
-        found[name] = mean(times), stdev(times) / len(times) ** 0.5 / mean(times)
+        timings = [item.timing for item in rounds[name]]
+        found[name] = steady_mean([ms(timing) for timing in timings], timings)
     return found
+
+
+def steady_mean(times: Sequence[float], timings: Sequence[Timing]) -> tuple[float, float]:
+    """The mean of a network's rounds, and its relative standard error.
+
+    A round counts as much as a fit would let it: one that scattered counts less. What disturbs a
+    machine makes times longer, so that a plain mean lies above what a fit foretells.
+    """
+    values, weights = np.array(times), trusted(timings)
+    middle = float(np.average(values, weights=weights))
+    squares = (weights * (values - middle)) ** 2
+    count = len(values)
+    error = float((squares.sum() * count / (count - 1)) ** 0.5 / weights.sum())
+    return middle, error / middle
 
 
 def _errors(predicted: Sequence[float], truth: Truth) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
+from itertools import product
 from pathlib import Path
 from statistics import median
 
@@ -13,8 +14,9 @@ from bneck.latency.measure import reference
 from bneck.latency.measurements import Measurement, Store
 from bneck.latency.model import LatencyModel
 from bneck.latency.probes import probe
+from bneck.latency.reach import reach
 from bneck.latency.runtimes import Runtime
-from bneck.latency.timing import Run, compare
+from bneck.latency.timing import Clock, Run, Timing, compare
 from bneck.progress import Progress, silent
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space
@@ -24,12 +26,15 @@ FEWEST = 40
 REFERENCE_SERVES = 10
 """Timings, then it is prepared anew: where its weights happen to lie moves its time by a percent
 or two, which would tell on every network."""
-REPEAT_SHARE = 0.1
-"""Of the time, for measuring the held-out networks again."""
+REPEAT_SHARE = 0.2
+"""Of the time, for measuring the held-out networks again and again: the model's own error can only
+be told from noise by what several measurements of a network agree on."""
+MOST_REPEATS = 7
 TOO_NOISY = 0.1
 """Relative standard error of a typical timing, beyond which a fit would mean nothing."""
-TO_FIT, TO_JUDGE = (4, 6), (6, 12)
-"""Fewest and most pairs of chunks: a fit averages over networks, so many beat long timings."""
+FEWEST_PAIRS, MOST_PAIRS = 4, 6
+"""Of chunks. A fit averages over networks, and a verdict over repeats: many beat long timings, for
+where a session's weights lie in memory moves all of its chunks alike."""
 
 
 def calibrate(
@@ -93,11 +98,11 @@ def _time(
     """
     spent = sum(item.seconds for item in store.items.values())
 
-    def add(name: str, arch: Architecture, pairs: tuple[int, int]) -> None:
+    def add(name: str, arch: Architecture) -> None:
         nonlocal spent
         if name in store.items:
             return
-        item = _timed(name, arch, runtime, next(standard), pairs)
+        item = _timed(name, arch, runtime, next(standard))
         store.add(item)
         spent += item.seconds
         note = f"{len(store.items)} networks; {name}: {item.timing.ratio:.3f} x the reference"
@@ -106,25 +111,28 @@ def _time(
     number = fitted = 0
     while spent < seconds * (1 - REPEAT_SHARE) or fitted < FEWEST:
         name, arch = probe(spaces, number, seed)
-        add(name, arch, TO_JUDGE if name.startswith("held-out") else TO_FIT)
+        add(name, arch)
         number += 1
         fitted += name.startswith("fit")
-    seconds = max(seconds, spent / (1 - REPEAT_SHARE))
-    for item in [item for name, item in store.items.items() if name.startswith("held-out")]:
+    once = sum(x.seconds for name, x in store.items.items() if not name.startswith("repeat"))
+    seconds = max(seconds, once / (1 - REPEAT_SHARE))
+    held_out = [item for name, item in store.items.items() if name.startswith("held-out")]
+    for turn, item in product(range(1, MOST_REPEATS + 1), held_out):
         if spent >= seconds:
             break
-        add(item.name.replace("held-out", "repeat"), item.arch, TO_JUDGE)
+        add(item.name.replace("held-out", f"repeat {turn} of"), item.arch)
     progress("calibrating (s)", int(seconds), int(seconds), f"{len(store.items)} timings")
 
 
-def _timed(
-    name: str, arch: Architecture, runtime: Runtime, standard: Run, pairs: tuple[int, int]
-) -> Measurement:
+def _timed(name: str, arch: Architecture, runtime: Runtime, standard: Run) -> Measurement:
     start = runtime.wall()
-    run = runtime.prepare(arch.layers())
-    fewest, most = pairs
-    timing = compare(run, standard, min_pairs=fewest, max_pairs=most, clock=runtime.clock)
+    timing = brief(runtime.prepare(arch.layers()), standard, runtime.clock)
     return Measurement(name, arch, timing, (runtime.wall() - start) / 1e9)
+
+
+def brief(run: Run, standard: Run, clock: Clock) -> Timing:
+    """One of many timings that will be averaged over."""
+    return compare(run, standard, min_pairs=FEWEST_PAIRS, max_pairs=MOST_PAIRS, clock=clock)
 
 
 def model_from(items: Sequence[Measurement], device: Device, resolution_px: int) -> LatencyModel:
@@ -164,6 +172,7 @@ def model_from(items: Sequence[Measurement], device: Device, resolution_px: int)
             verdict.disagreement,
             verdict.report,
             verdict.judged,
+            reach(item.arch.layers() for item in chosen),
         )
 
     verdict = judge(model(fitted, UNJUDGED), held_out, repeats)

@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bneck.latency.measurements import Measurement
 from bneck.latency.model import CalibrationReport, LatencyModel
+from bneck.space.architecture import Architecture
 
 FEW_REPEATS = 12
 CAREFUL = 0.01
@@ -30,33 +33,33 @@ UNJUDGED = Verdict(CalibrationReport(0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0), 0.0, 0
 def judge(
     model: LatencyModel, held_out: Sequence[Measurement], repeats: Sequence[Measurement]
 ) -> Verdict:
-    """Compare predictions with networks measured once or twice.
+    """Compare predictions with networks that were each measured once or more often.
 
-    What a prediction misses twice in the same way is the model's fault, what changes between two
-    measurements is noise: so the model's variance is the covariance of the two errors, plus the
-    standard error of that covariance. A few dozen noisy networks may show none by chance.
+    What a prediction misses every time in the same way is the model's fault, what changes between
+    two measurements is noise: so the model's variance is the mean product of two errors of one
+    network, over all pairs of its measurements.
     """
-    again = {item.arch: item for item in repeats}
-    errors, twice, spreads, judged = [], [], [], []
-    for item in held_out:
-        predicted = model.predict(item.arch)
+    found: dict[Architecture, list[Measurement]] = {item.arch: [item] for item in held_out}
+    for item in repeats:
+        found.setdefault(item.arch, []).append(item)
+    errors, spreads, judged, moved = [], [], [], []
+    products, pairs = [], []
+    for arch, items in found.items():
+        predicted = model.predict(arch)
         spreads.append(predicted.std_ms / predicted.ms)
-        first = predicted.ms / model.scale.ms(item.timing) - 1
-        if item.arch in again:
-            second = predicted.ms / model.scale.ms(again[item.arch].timing) - 1
-            twice.append((first, second))
-            errors.append((first + second) / 2)
-        else:
-            errors.append(first)
+        own = np.array([predicted.ms / model.scale.ms(item.timing) - 1 for item in items])
+        errors.append(float(own.mean()))
         judged.append([predicted.ms, predicted.ms / (1 + errors[-1])])
+        if len(own) > 1:
+            moved.append(abs(float(own[0] - own[1])))
+            clipped = np.clip(own, -0.25, 0.25)
+            pairs.append(len(own) * (len(own) - 1))
+            products.append((clipped.sum() ** 2 - (clipped**2).sum()) / pairs[-1])
     error = np.array(errors)
-    pairs = np.array(twice).reshape(-1, 2)
-    if len(pairs) >= FEW_REPEATS:
-        products = np.clip(pairs, -0.25, 0.25).prod(axis=1)
-        own = max(0.0, float(products.mean())) + float(products.std()) / len(products) ** 0.5
+    if len(products) >= FEW_REPEATS:
+        variance = plausible_variance(np.array(products), np.array(pairs))
     else:
-        own = float(np.mean(np.clip(error, -0.25, 0.25) ** 2))
-    moved = np.abs(pairs[:, 0] - pairs[:, 1])
+        variance = float(np.mean(np.clip(error, -0.25, 0.25) ** 2))
     report = CalibrationReport(
         seconds=0.0,
         networks=0,
@@ -65,6 +68,24 @@ def judge(
         bias_percent=100 * float(error.mean()),
         within_5_percent=100 * float((np.abs(error) <= 0.05).mean()),
         within_10_percent=100 * float((np.abs(error) <= 0.10).mean()),
-        repeat_mape_percent=100 * float(moved.mean()) if len(moved) else 0.0,
+        repeat_mape_percent=100 * float(np.mean(moved)) if moved else 0.0,
     )
-    return Verdict(report, (own + CAREFUL**2) ** 0.5, float(np.median(spreads)), judged)
+    return Verdict(report, (variance + CAREFUL**2) ** 0.5, float(np.median(spreads)), judged)
+
+
+def plausible_variance(
+    estimates: NDArray[np.float64], weights: NDArray[np.int64] | NDArray[np.float64]
+) -> float:
+    """What a variance is on average, given noisy unbiased estimates of it, some below 0.
+
+    Their weighted mean has a standard error; a variance cannot be negative. So it is the mean of a
+    normal distribution cut off at 0: the estimate itself where that is well above its standard
+    error, and most of a standard error where noise made it 0 or less.
+    """
+    mean = float(np.average(estimates, weights=weights))
+    squares = (weights * (estimates - mean)) ** 2
+    error = float(squares.sum() ** 0.5 / weights.sum())
+    if error == 0:
+        return max(0.0, mean)
+    normal, steps = NormalDist(), max(mean / error, -3.0)
+    return error * (steps + normal.pdf(steps) / normal.cdf(steps))

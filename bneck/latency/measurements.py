@@ -8,7 +8,7 @@ from typing import Any
 
 from bneck.errors import BneckError, UsageError
 from bneck.files import write_whole
-from bneck.latency.checks import check_number, typed
+from bneck.latency.checks import check_above, check_not_negative, check_number, typed
 from bneck.latency.timing import Timing
 from bneck.space import codec
 from bneck.space.architecture import Architecture
@@ -115,11 +115,10 @@ def measurement(content: Any) -> Measurement:
     for name in own - content.keys():
         raise UsageError(f"the key {name!r} is missing")
     check_number("seconds", content["seconds"])
-    for name in ("ratio", "reference_ms"):
-        if getattr(timing, name) <= 0:
-            raise UsageError(f"{name} must be above 0, got {getattr(timing, name)}")
+    check_not_negative("seconds", content["seconds"])
+    for name in ("ratio", "reference_ms", "pairs"):
+        check_above(name, getattr(timing, name))
     for name in ("spread", "reference_spread"):
-        if getattr(timing, name) < 0:
-            raise UsageError(f"{name} must not be negative, got {getattr(timing, name)}")
+        check_not_negative(name, getattr(timing, name))
     arch = codec.from_json(content["arch"])
     return Measurement(str(content["name"]), arch, timing, content["seconds"])

@@ -5,16 +5,23 @@ from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bneck.errors import NotCalibrated, UsageError
 from bneck.files import read_json, write_json
-from bneck.latency.checks import check_number, typed
+from bneck.latency.checks import (
+    check_above,
+    check_coefficients,
+    check_not_negative,
+    check_number,
+    check_seen,
+    typed,
+)
 from bneck.latency.device import Device
 from bneck.latency.features import Blocking, Kernel, features, kernels, label, refines
+from bneck.latency.reach import Reach, beyond
 from bneck.latency.scale import Scale
 from bneck.space.architecture import Architecture, Part
 
@@ -62,6 +69,7 @@ class LatencyModel:
         error: relative standard deviation of a careful measurement about the prediction.
         disagreement: relative spread of the ensemble on the networks where ``error`` was found.
         judged: predicted and measured ms of each held-out network, before it joined the fit.
+        seen: how wide the timed kernels were; empty where that is not known.
     """
 
     device: Device
@@ -73,6 +81,7 @@ class LatencyModel:
     disagreement: float
     report: CalibrationReport
     judged: list[list[float]]
+    seen: Reach = field(default_factory=dict)
     _known: dict[Kernel, Floats] = field(default_factory=dict, repr=False, compare=False)
     _parts: dict[Part, Floats] = field(default_factory=dict, repr=False, compare=False)
 
@@ -108,6 +117,10 @@ class LatencyModel:
         for path, kernel in kernels(arch.layers()):
             parts[path] = parts.get(path, 0.0) + float(self._kernel_ms(path, kernel).mean())
         return parts
+
+    def beyond(self, arch: Architecture) -> list[str]:
+        """Paths that are wider than anything timed: the prediction extrapolates there."""
+        return beyond(self.seen, arch.layers()) if self.seen else []
 
     def kernel_ms(self, kernel: Kernel) -> float:
         """ms of one kernel on its own."""
@@ -193,11 +206,19 @@ def load(path: Path) -> LatencyModel:
     content = read_json(path)
     if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
         raise UsageError(f"{path} is not a latency model of bneck ({FORMAT})")
+    content.setdefault("seen", {})
     try:
         values = typed(LatencyModel, content)
         for name, kind in _PARTS.items():
             values[name] = kind(**typed(kind, values[name]))
-        _check_coefficients(values["coefficients"])
+        check_coefficients(values["coefficients"])
+        check_seen(values["seen"])
+        check_above("resolution_px", values["resolution_px"])
+        check_above("reference_ms", values["scale"].reference_ms)
+        check_above("grid", values["blocking"].grid)
+        check_above("alignment", values["blocking"].alignment)
+        for name in ("error", "disagreement"):
+            check_not_negative(name, values[name])
         for pair in values["judged"]:
             for value in pair if isinstance(pair, list) and len(pair) == 2 else [pair]:
                 check_number("judged", value)
@@ -206,16 +227,15 @@ def load(path: Path) -> LatencyModel:
     return LatencyModel(**values)
 
 
-def _check_coefficients(coefficients: dict[str, Any]) -> None:
-    lengths = set()
-    for name, members in coefficients.items():
-        if not isinstance(members, list) or not members:
-            raise UsageError(f"coefficient {name!r} must be a list of numbers")
-        for value in members:
-            check_number(f"coefficient {name!r}", value)
-        lengths.add(len(members))
-    if len(lengths) != 1:
-        raise UsageError("coefficients must all have as many members")
+def warn_beyond(model: LatencyModel, arch: Architecture) -> None:
+    """Say on stderr where a prediction extrapolates."""
+    if paths := model.beyond(arch):
+        more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
+        print(
+            f"warning: extrapolated: wider than anything timed in the calibration at "
+            f"{', '.join(paths[:5])}{more}",
+            file=sys.stderr,
+        )
 
 
 def warn_elsewhere(model: LatencyModel, here: Device) -> None:

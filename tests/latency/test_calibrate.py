@@ -84,6 +84,9 @@ def test_calibration_goes_on_where_it_stopped(tmp_path: Path) -> None:
     path.write_text(begun + '{"name": "cut sh')
     calibrate([space], Macs(), folder=tmp_path, minutes=0.01)
     assert path.read_text().startswith(begun)
+    done = path.read_text()
+    calibrate([space], Macs(), folder=tmp_path, minutes=0.01)
+    assert path.read_text() == done
     other = spaces.build("v3-small", resolution_px=64)
     with pytest.raises(UsageError, match="holds measurements of"):
         calibrate([other], Macs(), folder=tmp_path, minutes=0.01)

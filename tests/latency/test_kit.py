@@ -56,7 +56,6 @@ def test_a_kit_is_small_runs_alone_and_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(kit, "NETWORKS", 6)
-    monkeypatch.setattr(kit, "REPEATS", 1)
     folder = tmp_path / "kit"
     write_kit([spaces.build("v3-small", resolution_px=32, classes=10)], folder)
     sizes = {path.name: path.stat().st_size for path in folder.rglob("*") if path.is_file()}
@@ -82,6 +81,18 @@ def test_a_kit_is_small_runs_alone_and_goes_on(
         write_kit([spaces.build("v3-small", resolution_px=32)], tmp_path)
 
 
+def test_a_held_out_network_stands_there_again_before_the_minutes_are_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kit, "NETWORKS", 9)
+    monkeypatch.setattr(kit, "REPEATED_AFTER", 2)
+    write_kit([spaces.build("v3-small", resolution_px=32, classes=10)], tmp_path / "kit")
+    content = json.loads((tmp_path / "kit" / "kit.json").read_text())
+    names = [item["name"] for item in content["networks"]]
+    assert names[4:9] == ["held-out 4", "fit 5", "fit 6", "repeat 4", "fit 7"]
+    assert len(names) == 10
+
+
 @pytest.fixture
 def measured(macs_folder: Path) -> dict[str, object]:
     header, items = read(macs_folder / "measurements.jsonl")
@@ -105,6 +116,8 @@ def test_measurements_become_a_model(measured: dict[str, object], tmp_path: Path
         ("ratio", "fast", "measurement 1: ratio has the wrong type"),
         ("spread", -0.1, "spread must not be negative"),
         ("reference_ms", 0, "reference_ms must be above 0"),
+        ("seconds", -3.0, "seconds must not be negative"),
+        ("pairs", 0, "pairs must be above 0"),
         ("ratio", None, "ratio"),
         ("arch", {}, "measurement 1"),
         ("name", "fit 0", "'fit 0' was measured twice"),

@@ -7,7 +7,7 @@ import pytest
 from bneck.errors import UsageError
 from bneck.latency.batch import Batch
 from bneck.latency.device import Device
-from bneck.latency.model import LatencyModel, load, warn_elsewhere
+from bneck.latency.model import LatencyModel, load, warn_beyond, warn_elsewhere
 from bneck.latency.plots import write_page
 from bneck.space import presets, spaces
 
@@ -32,6 +32,10 @@ def test_saved_and_loaded_it_predicts_the_same(macs_model: LatencyModel, tmp_pat
         ({"coefficients": {"a": [1.0], "b": [1.0, 2.0]}}, "as many members"),
         ({"device": {"cpu": "x"}}, "the key 'cores' is missing"),
         ({"scale": []}, "Scale must be an object"),
+        ({"blocking": {"grid": 0, "alignment": 1}}, "grid must be above 0, got 0"),
+        ({"error": -0.1}, "error must not be negative"),
+        ({"coefficients": {"hswish": [-1.0]}}, "'hswish' must not be negative, got -1.0"),
+        ({"seen": {"add on 7 px": [8]}}, "must be two widths"),
     ],
 )
 def test_a_damaged_file_is_one_line(
@@ -44,6 +48,20 @@ def test_a_damaged_file_is_one_line(
         load(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_an_extrapolation_says_so(
+    macs_model: LatencyModel, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = presets.build("mobilenet_v3_small", resolution_px=64, classes=10)
+    assert macs_model.beyond(small) == []
+    warn_beyond(macs_model, small)
+    assert capsys.readouterr().err == ""
+    wide = presets.build("mobilenet_v3_small", width=4.0, resolution_px=64, classes=10)
+    warn_beyond(macs_model, wide)
+    assert "extrapolated: wider than anything timed in the calibration at s" in (
+        capsys.readouterr().err
+    )
 
 
 def test_a_model_of_another_device_warns_with_both(
