@@ -132,7 +132,7 @@ def net(
 
     Measured with a model, the time is on the calibration's scale and with its runtime and threads.
     """
-    from bneck.latency.model import LatencyModel, warn_beyond
+    from bneck.latency.model import LatencyModel, warn_beyond, warn_foreign
     from bneck.latency.predictor import open_predictor
     from bneck.search.networks import load_network
 
@@ -154,6 +154,8 @@ def net(
         predicted = predictor.predict(arch)
         if isinstance(predictor, LatencyModel):
             warn_beyond(predictor, arch)
+            if not measure:
+                warn_foreign(predictor)
         result |= {"predicted_ms": predicted.ms, "std_ms": predicted.std_ms}
         result["blocks"] = _by_block(predictor.breakdown(arch))
         result["device"] = predictor.name

@@ -52,16 +52,19 @@ def check_not_negative(name: str, value: float) -> None:
 
 def check_coefficients(coefficients: dict[str, Any]) -> None:
     """Each a list of numbers, none negative, all of one length."""
-    lengths = set()
+    lengths, total = set(), 0.0
     for name, members in coefficients.items():
         if not isinstance(members, list) or not members:
             raise UsageError(f"coefficient {name!r} must be a list of numbers")
         for value in members:
             check_number(f"coefficient {name!r}", value)
             check_not_negative(f"coefficient {name!r}", value)
+            total += value
         lengths.add(len(members))
     if len(lengths) != 1:
         raise UsageError("coefficients must all have as many members")
+    if not total:
+        raise UsageError("all coefficients are 0")
 
 
 def check_seen(seen: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """Latency of a network on a calibrated device, without running it."""
 
+import os
 import sys
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
@@ -19,7 +20,7 @@ from bneck.latency.checks import (
     check_seen,
     typed,
 )
-from bneck.latency.device import Device
+from bneck.latency.device import Device, cpu_name
 from bneck.latency.features import Blocking, Kernel, features, kernels, label, refines
 from bneck.latency.reach import Reach, beyond
 from bneck.latency.scale import Scale
@@ -234,6 +235,17 @@ def warn_beyond(model: LatencyModel, arch: Architecture) -> None:
         print(
             f"warning: extrapolated: wider than anything timed in the calibration at "
             f"{', '.join(paths[:5])}{more}",
+            file=sys.stderr,
+        )
+
+
+def warn_foreign(model: LatencyModel) -> None:
+    """Say on stderr that predictions are another device's, where the CPU is another."""
+    cpu, cores = cpu_name(), os.cpu_count() or 1
+    if (model.device.cpu, model.device.cores) != (cpu, cores):
+        print(
+            f"warning: this latency model is of [{model.device}], this machine is [{cpu}, "
+            f"{cores} cores]: predictions are that device's",
             file=sys.stderr,
         )
 

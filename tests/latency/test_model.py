@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from bneck.errors import UsageError
 from bneck.latency.batch import Batch
 from bneck.latency.device import Device
-from bneck.latency.model import LatencyModel, load, warn_beyond, warn_elsewhere
+from bneck.latency.model import LatencyModel, load, warn_beyond, warn_elsewhere, warn_foreign
 from bneck.latency.plots import write_page
 from bneck.space import presets, spaces
 
@@ -35,6 +36,7 @@ def test_saved_and_loaded_it_predicts_the_same(macs_model: LatencyModel, tmp_pat
         ({"blocking": {"grid": 0, "alignment": 1}}, "grid must be above 0, got 0"),
         ({"error": -0.1}, "error must not be negative"),
         ({"coefficients": {"hswish": [-1.0]}}, "'hswish' must not be negative, got -1.0"),
+        ({"coefficients": {"hswish": [0.0]}}, "all coefficients are 0"),
         ({"seen": {"add on 7 px": [8]}}, "must be two widths"),
     ],
 )
@@ -74,6 +76,12 @@ def test_a_model_of_another_device_warns_with_both(
     said = capsys.readouterr().err
     assert "Cortex-A72, 4 cores, onnxruntime 1.20.0, 2 threads" in said
     assert str(macs_model.device) in said
+    warn_foreign(macs_model)
+    assert capsys.readouterr().err == ""
+    warn_foreign(replace(macs_model, device=here))
+    said = capsys.readouterr().err
+    assert "is of [Cortex-A72, 4 cores," in said
+    assert f"this machine is [{macs_model.device.cpu}, " in said
 
 
 def test_a_batch_predicts_what_single_calls_do(macs_model: LatencyModel) -> None:
