@@ -39,10 +39,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         codec.append(
             done.baselines, Baseline("mobilenet_v3_small", small, 0.2, 0.01, 0.88, 0.02, 1, 1, 1.0)
         )
+        about = {"name": "digits", "fingerprint": "123", "class_names": ["a", "b", "c"]}
+        done.images.write_text(json.dumps(about))
         done.network.write_text(json.dumps(networks.to_json(arch)))
     Run.open(folder / "runs" / "begun", plan).close()
     state = torch_model.build(arch).state_dict()
-    export(Trained(arch, state, NOTES | {"accuracy": "0.9100"}), "onnx", folder / "net.onnx")
+    notes = NOTES | {"accuracy": "0.9100", "images": "digits (123)"}
+    export(Trained(arch, state, notes), "onnx", folder / "net.onnx")
     return folder
 
 
@@ -65,7 +68,7 @@ def test_networks_of_every_origin(
     preset, derived, file = shown["networks"]
     assert preset["resolution_px"] == 32
     assert preset["accuracy"] == 0.88  # as the run's baseline
-    assert preset["images"] == derived["images"]
+    assert preset["images"] == derived["images"] == file["images"] == "digits (123)"
     assert derived["params"] == file["params"]
     assert derived["accuracy"] == file["accuracy"] == 0.91
     assert derived["accuracy_stderr"] == 0.02

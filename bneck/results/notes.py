@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from bneck.files import read_json
 from bneck.results import codec
@@ -16,13 +18,19 @@ def identity(run: Run) -> str:
     return hashlib.sha256(f"{plan}{json.dumps(first)}".encode()).hexdigest()[:12]
 
 
+def counted_on(images: Mapping[str, Any]) -> str:
+    """What accuracies are counted on, from a run's ``images.json``; equal where images are."""
+    return f"{images['name']} ({images['fingerprint']})"
+
+
 def notes(run: Run) -> dict[str, str]:
-    """Classes, normalisation, accuracy and latency as far as known, and the run's identity."""
+    """Classes, normalisation, images, accuracy and latency as far as known; the run's identity."""
     known = {"run": identity(run)}
     if run.images.exists():
         about = read_json(run.images)
         names = {"class_names": "classes", "mean": "mean", "std": "std"}
         known |= {names[key]: json.dumps(about[key]) for key in names if key in about}
+        known["images"] = counted_on(about)
     if run.result.exists():
         outcome = codec.read(run.result, Outcome)
         known |= measured(outcome.accuracy, outcome.measured_ms)

@@ -14,6 +14,7 @@ from bneck.latency.runtimes import open_runtime
 from bneck.progress import Progress, silent
 from bneck.results import codec
 from bneck.results.exports import onnx_file
+from bneck.results.notes import counted_on
 from bneck.results.record import Baseline, Outcome
 from bneck.results.run import PLAN, Run
 from bneck.search.networks import load_network
@@ -181,7 +182,7 @@ def _load(text: str, resolution_px: int | None, classes: int | None) -> Compared
     else:
         accuracy, stderr = _of_onnx(run.onnx).accuracy if run.onnx.exists() else None, None
     images = read_json(run.images) if run.images.exists() else {}
-    about = f"{images['name']} ({images['fingerprint']})" if images else None
+    about = counted_on(images) if images else None
     return replace(network, accuracy=accuracy, accuracy_stderr=stderr, images=about)
 
 
@@ -204,6 +205,7 @@ def _of_onnx(path: Path) -> Compared:
     if arch is None:
         params, side = onnx_file.outline(model)
         return Compared(name=str(path), onnx=path, resolution_px=side, params=params)
-    accuracy = onnx_file.notes(model).get("accuracy")
+    said = onnx_file.notes(model)
+    accuracy = float(said["accuracy"]) if "accuracy" in said else None
     network = _of_architecture(str(path), arch)
-    return replace(network, onnx=path, accuracy=float(accuracy) if accuracy else None)
+    return replace(network, onnx=path, accuracy=accuracy, images=said.get("images"))

@@ -10,7 +10,7 @@ from bneck.results import codec
 from bneck.results.record import Outcome
 from bneck.results.run import PLAN, Run
 from bneck.results.units import decimals, percent
-from bneck.search.reporting import explained, made_by, read_trials
+from bneck.search.reading import explained, made_by, read_trials
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,26 +1,21 @@
 """The report of a run, read from its folder alone; the run may be going on meanwhile."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bneck import __version__
-from bneck.errors import UsageError
 from bneck.files import read_json, write_whole
 from bneck.latency import model as latency_model
 from bneck.results import card, codec, pictures, report
 from bneck.results.likeness import Likeness
-from bneck.results.record import Baseline, Outcome, Record, Step
+from bneck.results.record import Baseline, Outcome, Step
 from bneck.results.run import Run
 from bneck.results.table import rows, times
 from bneck.search.plan import SIGNAL_VAL, SMALL_SET, Plan
+from bneck.search.reading import explained, read_trials
 from bneck.search.stages import found_by_a_stage
-from bneck.search.study import read_records
 from bneck.search.winners import Winners
 from bneck.space import codec as networks
-from bneck.space import spaces
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -66,37 +61,6 @@ def report_data(run: Run) -> report.ReportData:
     """
     with explained(run):
         return _report_data(run)
-
-
-@contextmanager
-def explained(run: Run) -> Iterator[None]:
-    """Where a run of another version cannot be read, say which version made it."""
-    try:
-        yield
-    except UsageError as error:
-        if (version := made_by(run)) == __version__:
-            raise
-        raise UsageError(
-            f"{run.folder} was made by bneck {version} and this is {__version__}, which reads it "
-            f"otherwise: {error}; use bneck {version} for this run, or begin a new one"
-        ) from None
-
-
-def made_by(run: Run) -> str:
-    """The version of bneck that last worked on the run."""
-    sittings = run.sittings
-    return sittings[-1].versions.get("bneck", "unknown") if sittings else "unknown"
-
-
-def read_trials(run: Run) -> list[Record]:
-    """The networks that the search has evaluated so far."""
-    if not run.journal.exists() or not run.latency.exists():
-        return []
-    plan, size = Plan.from_dict(dict(run.plan)), read_json(run.images)
-    space = spaces.build(
-        plan.space or "", resolution_px=size["resolution_px"], classes=len(size["class_names"])
-    )
-    return read_records(run.journal, space)
 
 
 def _report_data(run: Run) -> report.ReportData:
