@@ -158,6 +158,6 @@ def _in_words(net: str, one: "Shrunk") -> str:
             f"{one.measured_ms:.4g} ms measured{accuracy}"
         )
     return (
-        f"{one.step} steps: {one.measured_ms:.4g} ms measured (target {one.target_ms:.4g} ms, "
+        f"{one.step} step{'' if one.step == 1 else 's'}: {one.measured_ms:.4g} ms measured (target {one.target_ms:.4g} ms, "
         f"predicted {one.predicted_ms:.4g} ms){accuracy}"
     )
