@@ -1,5 +1,6 @@
 """The command ``bneck``: text to stdout, progress to stderr, one line and a code for errors."""
 
+import os
 import signal
 import sys
 
@@ -40,6 +41,9 @@ def main() -> None:
     """Run the command line and exit: 0 done, 1 failed at work, 2 bad usage, 130 interrupted."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where it is ignored
         signal.signal(signal.SIGINT, live.interrupt)
+    sys.path.append(
+        os.getcwd()
+    )  # where one's own package.module:attr lies; nothing is hidden by it
     sys.exit(run(sys.argv[1:]))
 
 

@@ -41,6 +41,20 @@ def test_help_needs_none_of_the_heavy_libraries() -> None:
     assert done.stdout.splitlines()[-1] == "set()"
 
 
+def test_ones_own_module_may_lie_in_the_current_folder(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("raise ImportError('mine was found')")
+    script = "import sys; sys.path.insert(0, {!r}); from bneck.cli import main; main()"
+    command = [sys.executable, "-P", "-c", script.format(str(Path(__file__).parents[1]))]
+    done = subprocess.run(
+        [*command, "calibrate", "--runtime=mine:Own", "--out=model.json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert "mine was found" in done.stderr
+
+
 def test_space_needs_the_standard_library_only() -> None:
     code = (
         "import sys; before = {*sys.modules}; import bneck.space.presets, bneck.space.spaces, "

@@ -157,7 +157,8 @@ def _in_words(net: str, one: "Shrunk") -> str:
             f"{net} meets the target of {one.target_ms:.4g} ms as it is: "
             f"{one.measured_ms:.4g} ms measured{accuracy}"
         )
+    number = f"{one.step} step{'' if one.step == 1 else 's'}"
     return (
-        f"{one.step} step{'' if one.step == 1 else 's'}: {one.measured_ms:.4g} ms measured (target {one.target_ms:.4g} ms, "
+        f"{number}: {one.measured_ms:.4g} ms measured (target {one.target_ms:.4g} ms, "
         f"predicted {one.predicted_ms:.4g} ms){accuracy}"
     )

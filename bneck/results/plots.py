@@ -1,7 +1,7 @@
 """The report's pictures. Colours are the page's CSS variables, so that light and dark agree."""
 
 import gzip
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from itertools import cycle
 from math import sqrt
@@ -26,14 +26,20 @@ def to_json(figure: go.Figure) -> str:
     return text.replace("<", "\\u003c")
 
 
-def compared(outcome: Outcome, baselines: Iterable[Baseline]) -> go.Figure:
-    """Accuracy over measured latency of the networks that were trained and measured alike."""
+def compared(
+    outcome: Outcome, baselines: Iterable[Baseline], others: Mapping[str, Outcome]
+) -> go.Figure:
+    """Accuracy over measured latency of the networks that were trained and measured alike.
+
+    ``others`` were derived for other targets of the same search.
+    """
     figure = _figure("measured latency (ms)", "accuracy (%)")
     symbols = cycle(("diamond", "square", "triangle-up", "circle"))
     entries: list[tuple[str, Outcome | Baseline, str, str]] = [
         (baseline.name, baseline, "var(--baseline)", next(symbols)) for baseline in baselines
     ]
-    entries.append(("derived", outcome, "var(--accent)", "star"))
+    for name, derived in (("derived", outcome), *others.items()):
+        entries.append((name, derived, "var(--accent)", "star"))
     for name, network, colour, symbol in entries:
         if network.accuracy is None or network.measured_ms is None:
             continue
@@ -48,7 +54,8 @@ def compared(outcome: Outcome, baselines: Iterable[Baseline]) -> go.Figure:
             text=[_hover(escape(name), network.arch)],
             hovertemplate="%{x:.3f} ms, %{y:.2f} %<br>%{text}<extra></extra>",
         )
-    _line(figure, "target", outcome.target_ms, "var(--target)", "dash", "top left")
+    for derived in (outcome, *others.values()):
+        _line(figure, "target", derived.target_ms, "var(--target)", "dash", "top left")
     return figure
 
 

@@ -67,8 +67,10 @@ class ReportData:
     @property
     def targets_ms(self) -> tuple[float, ...]:
         """One target or several, as far as known."""
-        several = tuple(one.target_ms for one in self.found if one.target_ms is not None)
-        return several or (() if self.target_ms is None else (self.target_ms,))
+        found = tuple(one.target_ms for one in self.found if one.target_ms is not None)
+        if self.target_ms is None or found:
+            return found
+        return (self.target_ms, *(other.target_ms for other in self.others.values()))
 
 
 def build(data: ReportData) -> str:
@@ -132,6 +134,11 @@ def _headline(data: ReportData) -> tuple[str, ...]:
     return tuple(re.sub(kept_together, "\u00a0", text) for text in sentences(data))
 
 
+def _shrunk_to(data: ReportData) -> tuple[float, ...]:
+    """The targets of this run's own NetAdapt; for the others of a derivation there are runs."""
+    return data.targets_ms[:1] if data.others else data.targets_ms
+
+
 def _networks(data: ReportData) -> list[dict[str, Any]]:
     """The derived network, or those of a stage alone, block by block."""
     if data.outcome is not None:
@@ -143,7 +150,7 @@ def _figures(data: ReportData) -> dict[str, str]:
     """Each picture's JSON by the id of its place; pictures without a point are left out."""
     figures = {}
     if data.outcome and data.outcome.accuracy is not None and data.outcome.measured_ms is not None:
-        figures["compared"] = plots.compared(data.outcome, data.baselines)
+        figures["compared"] = plots.compared(data.outcome, data.baselines, data.others)
     if any(record.accuracy is not None for record in data.records):
         figures["search"] = plots.search(
             data.records,
@@ -155,7 +162,7 @@ def _figures(data: ReportData) -> dict[str, str]:
             tangents=data.tangents,
         )
     if sum(step.accuracy is not None for step in data.steps) > 1:
-        figures["path"] = plots.path(data.steps, targets_ms=data.targets_ms)
+        figures["path"] = plots.path(data.steps, targets_ms=_shrunk_to(data))
     if data.judged:
         figures["judged"] = plots.calibration(data.judged)
     return {name: plots.to_json(figure) for name, figure in figures.items()}

@@ -1,5 +1,6 @@
 """The report of a run, read from its folder alone; the run may be going on meanwhile."""
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING

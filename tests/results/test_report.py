@@ -168,6 +168,21 @@ def test_a_search_for_several_targets(finished: ReportData) -> None:
     )
 
 
+def test_a_derivation_for_several_targets(finished: ReportData) -> None:
+    assert finished.outcome is not None
+    faster = replace(finished.outcome, target_ms=0.15, measured_ms=0.149)
+    data = replace(finished, others={"targets/0.15ms": faster})
+    page = Page(report.build(data))
+    shapes = {
+        name: [line["x0"] for line in json.loads(page.figures[name])["layout"]["shapes"]]
+        for name in ("compared", "search", "path")
+    }
+    assert shapes["compared"] == [finished.outcome.target_ms, 0.15]
+    assert shapes["search"][:2] == [finished.target_ms, 0.15]
+    assert shapes["path"] == [finished.target_ms]
+    assert "derived for 0.150 ms" in page.text
+
+
 def test_a_training_alone(finished: ReportData) -> None:
     arch = finished.steps[0].arch
     data = ReportData(
