@@ -4,15 +4,18 @@ from pathlib import Path
 import pytest
 
 from bneck.errors import BneckError, NotCalibrated, UsageError
-from bneck.latency.calibrate import calibrate, model_from
+from bneck.latency import fit
+from bneck.latency.calibrate import brief, calibrate, model_from
 from bneck.latency.device import this_device
-from bneck.latency.measurements import read
+from bneck.latency.fit import find_blocking
+from bneck.latency.measure import reference
+from bneck.latency.measurements import Measurement, read
 from bneck.latency.model import LatencyModel
-from bneck.latency.probes import published, spaces_called
+from bneck.latency.probes import narrowed, probe, published, spaces_called
 from bneck.latency.runtimes.macs import MACS_A_NS, Macs
 from bneck.space import presets, spaces
 from bneck.space.cost import cost
-from bneck.space.edits import narrow
+from bneck.space.edits import narrow, narrowables
 from tests.latency.devices import Blocked
 
 
@@ -57,6 +60,31 @@ def test_the_block_of_a_blocked_device_is_found(tmp_path: Path) -> None:
     assert model.predict(between).ms == pytest.approx(model.predict(wide).ms, rel=0.01)
 
 
+def test_some_networks_are_half_a_block_off_in_every_width() -> None:
+    arch = presets.build("mobilenet_v3_small", resolution_px=64, classes=10)
+    whole = {item.what: item.width for item in narrowables(arch)}
+    between = 0
+    for seed in range(200):
+        widths = [i.width for i in narrowables(narrowed(arch, seed)) if i.width < whole[i.what]]
+        between += all(width % 8 == 4 for width in widths)
+    assert between == pytest.approx(40, abs=15)
+
+
+@pytest.mark.parametrize("grid", [4, 8])
+def test_small_blocks_are_told_apart_under_noise(
+    grid: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit, "GRIDS", (4, 8))
+    monkeypatch.setattr(fit, "ALIGNMENTS", (1,))
+    space, device = spaces.build("v3-small"), Blocked(grid=grid, noise=0.2)
+    standard = reference(device, 224, 1000)
+    items = []
+    for name, arch in (probe([space], number, seed=0) for number in range(300)):
+        timing = brief(device.prepare(arch.layers()), standard, device.clock)
+        items.append(Measurement(name, arch, timing, 0.0))
+    assert find_blocking(items).grid == grid
+
+
 def test_the_stated_deviation_is_the_models_and_not_the_noise(tmp_path: Path) -> None:
     space = spaces.build("v3-small", resolution_px=64, classes=10)
     device = Blocked(grid=8, noise=0.2)
@@ -75,7 +103,10 @@ def test_the_stated_deviation_is_the_models_and_not_the_noise(tmp_path: Path) ->
     assert inside >= 0.9
 
 
-def test_calibration_goes_on_where_it_stopped(tmp_path: Path) -> None:
+def test_calibration_goes_on_where_it_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bneck.latency.calibrate.model_from", lambda *_: None)  # slow, not asked
     space = spaces.build("v3-small", resolution_px=32)
     calibrate([space], Macs(), folder=tmp_path, minutes=1e-6)  # as many networks as a fit needs
     path = tmp_path / "measurements.jsonl"
