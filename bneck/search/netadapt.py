@@ -22,6 +22,8 @@ from bneck.search.tuning import Tuning
 from bneck.space.architecture import Architecture
 
 HALVINGS = 5
+MOST_UNDER = 0.03
+"""Latency that a proposal may leave unused below the target, as a share of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +122,15 @@ class NetAdapt:
         return self._take(before, self._proposals(before, target_ms), executor, where, progress)
 
     def _proposals(self, before: Step, target_ms: float) -> tuple[Proposal, ...]:
-        """Those that save delta, or what is left to the target."""
+        """Those that save delta, or what is left to the target.
+
+        As long as there are others, none that ends more than 3 % under it.
+        """
         needed_ms = min(self.delta_ms, before.latency_ms - target_ms)
         for _ in range(HALVINGS):
             if proposals := self._proposer.proposals(before.arch, needed_ms):
-                return proposals
+                least_ms = (1 - MOST_UNDER) * target_ms
+                return tuple(one for one in proposals if one.latency_ms >= least_ms) or proposals
             needed_ms /= 2
         raise BneckError(
             f"no narrowing reaches {target_ms:.3g} ms; the fastest network found takes "

@@ -14,6 +14,7 @@ from bneck.search.evaluate import Images, for_signals
 from bneck.search.executors.serial import Serial
 from bneck.search.final import train_from_scratch
 from bneck.search.netadapt import NetAdapt
+from bneck.search.proposals import Proposer
 from bneck.space import presets, weights
 from bneck.space.architecture import Architecture
 from bneck.space.cost import cost
@@ -109,6 +110,17 @@ def test_each_step_saves_delta_by_the_widest_width(tmp_path: Path, model: object
             assert 0 <= tried.accuracy <= 1
         weights.load(adapt.weights(after.number), after.arch)  # the family is kept
     assert not list((tmp_path / "family").glob("step-*"))
+
+
+def test_no_step_goes_far_under_the_target(tmp_path: Path, model: object) -> None:
+    start_ms = cost(ARCH).macs / 1e6
+    adapt = begun(tmp_path, model, delta_ms=start_ms / 10)
+    target_ms = 0.912 * start_ms
+    every = Proposer(model).proposals(ARCH, start_ms - target_ms)
+    (_, step) = adapt.shrink(target_ms, Serial())
+    near = {one.move for one in every if one.latency_ms >= 0.97 * target_ms}
+    assert {one.move for one in step.proposals} == near
+    assert len(near) < len(every)
 
 
 class Counting(Serial):
