@@ -29,7 +29,7 @@ from bneck.results import pictures
 from bneck.space.architecture import Architecture
 
 Scores = Mapping[Architecture, float]
-FAMILIES = ("raw", "ema", "alone", "shared weights", "zero-cost")
+SHARED, ZERO_COST = "shared weights", "zero-cost"
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,10 @@ def trainings(table: Table, path: Path) -> Iterator[Price]:
     for name, scores in table.columns.items():
         if len(scores) < MIN_SCORED:
             continue
-        steps, family, *px = name.removeprefix("accuracy@").split(" ")
-        spent = " ".join((f"seconds@{steps}", *(["alone", *px] if family == "alone" else [])))
+        steps, _, family = name.removeprefix("accuracy@").partition(" ")
+        spent = f"seconds@{steps} {family}" if family.startswith("alone") else f"seconds@{steps}"
         seconds = median(row[spent] for row in rows if spent in row)
-        yield price(table, " ".join((f"{steps} steps,", family, *px)), family, seconds, scores)
+        yield price(table, f"{steps} steps, {family}", family, seconds, scores)
 
 
 def scored(
@@ -83,10 +83,10 @@ def prices(labels: Path, shared: Path | None, images: ImageSet | None) -> list[P
     found = list(trainings(table, labels))
     if shared is not None and images is not None:
         proxy = find_proxy(f"shared-weights:{shared}")(images, threads=1)
-        found.append(scored(table, "shared weights", "shared weights", proxy, archs))
+        found.append(scored(table, SHARED, SHARED, proxy, archs))
     for word in zero_cost_words(images=images is not None):
         proxy = find_proxy(word)(images, threads=1)
-        found.append(scored(table, word, "zero-cost", proxy, archs))
+        found.append(scored(table, word, ZERO_COST, proxy, archs))
     return sorted(found, key=lambda each: each.seconds)
 
 
@@ -94,22 +94,20 @@ def picture(found: Sequence[Price], share: float) -> Figure:
     """Correlation over seconds, a colour a family; ``share``: a network's of shared weights."""
     figure = Figure(figsize=(7.5, 4.2))
     axes = figure.subplots()
-    for place, family in enumerate(FAMILIES):
+    for place, family in enumerate(dict.fromkeys(each.family for each in found)):
         own = [each for each in found if each.family == family]
-        if not own:
-            continue
         x, y = [each.seconds for each in own], [each.spearman.value for each in own]
         low = [each.spearman.value - each.spearman.low for each in own]
         high = [each.spearman.high - each.spearman.value for each in own]
-        style = "o-" if family in ("raw", "ema", "alone") else "o"
-        axes.errorbar(x, y, (low, high), fmt=style, color=f"C{place}", label=family, elinewidth=0.6)
-        if family == "shared weights" and share:
-            axes.plot([x[0], x[0] + share], [y[0], y[0]], ":", color=f"C{place}")
+        style, colour = "o" if family in (SHARED, ZERO_COST) else "o-", f"C{place}"
+        axes.errorbar(x, y, (low, high), fmt=style, color=colour, label=family, elinewidth=0.6)
+        if family == SHARED and share:
+            axes.plot([x[0], x[0] + share], [y[0], y[0]], ":", color=colour)
     axes.set_xscale("log")
     axes.set_xlabel("seconds a network, one core")
     axes.set_ylabel("Spearman with ten epochs, in band")
     axes.grid(alpha=0.25)
-    axes.legend(loc="lower right", frameon=False)
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     return figure
 
 
