@@ -49,6 +49,20 @@ def write_json(path: Path, value: Any) -> None:
     write_whole(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
+def check_file(path: Path) -> None:
+    """Raise UsageError where there is no such file."""
+    if not path.is_file():
+        raise UsageError(
+            f"{path} is a folder, not a file" if path.is_dir() else f"no such file: {path}"
+        )
+
+
+def check_folder(path: Path) -> None:
+    """Raise UsageError where there is no such folder."""
+    if not path.is_dir():
+        raise UsageError(f"no such folder: {path}")
+
+
 def read_json(path: Path) -> Any:
     """Parse one JSON file.
 

@@ -55,6 +55,50 @@ def test_ones_own_module_may_lie_in_the_current_folder(tmp_path: Path) -> None:
     assert "mine was found" in done.stderr
 
 
+def test_a_mistake_is_answered_before_the_heavy_libraries_are_imported(tmp_path: Path) -> None:
+    mistakes = [
+        "derive --out r --target soon",
+        "derive --out r --target 2 --space v4",
+        "derive --out r --target 2 --data folder:nowhere",
+        "derive --out r --target 2 --sampler bayes",
+        "derive --out r --target 2 --accuracy shared-weights:nowhere",
+        "derive --out r --target 2 --workers 0",
+        "derive --out r --target 2 --ray nowhere",
+        "derive --out r --target 2 --runtime tvm",
+        "shrink mobilenet_v3_small --out r --target 2 --weights no.pth",
+        "train mobilenet_v3_small --out r --epochs 0",
+        "reproduce v3-small --out r --data imagenet",
+        "export mobilenet_v1 x --to tflite",
+        "export mobilenet_v1 x --weights no.pth",
+        "report nowhere",
+        "runs nowhere",
+        "calibrate --out model.json --runtime tvm",
+        "latency mobilenet_v1 --model no.json",
+        "predict nowhere x.png",
+        "compare nonet nonet",
+        "proxies score --table no.csv",
+        "proxies share --out w --space v4",
+    ]
+    heavy = "{'torch', 'onnx', 'onnxruntime', 'optuna', 'ray', 'plotly', 'sklearn', 'scipy'}"
+    code = (
+        f"from bneck.cli import run; codes = [run(each.split()) for each in {mistakes}]; "
+        f"import sys; print({{*codes}}, {heavy} & {{*sys.modules}})"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout.splitlines()[-1] == "{2} set()", done.stderr
+    assert len(done.stderr.splitlines()) == len(mistakes)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_arguments_the_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in ([], ["latency"], ["proxies"]):
+        code, _, err = said(capsys, *arguments)
+        assert code == 2
+        assert err.startswith("Usage: ")
+        assert len(err.splitlines()) > 5
+
+
 def test_space_needs_the_standard_library_only() -> None:
     code = (
         "import sys; before = {*sys.modules}; import bneck.space.presets, bneck.space.spaces, "
@@ -130,6 +174,11 @@ def test_export_of_a_json_file(capsys: pytest.CaptureFixture[str], tmp_path: Pat
         (["derive", "--target", "2", "--latency", "no.json"], "no such file: no.json"),
         (["derive", "--target", "soon"], "target must be ms above 0 .* got 'soon'"),
         (["derive", "--target", "0.8x:nonet"], "'nonet' is no network"),
+        (["derive", "--target", "2", "--threads", "100000"], "threads must be .* got 100000"),
+        (["derive", "--target", "2", "--search-steps", "0"], "search-steps must be .* got 0"),
+        (["derive", "--target", "2", "--epochs", "nan"], "epochs must be above 0 .* got nan"),
+        (["derive", "--target", "2", "--seed", "9" * 23], "'--seed'"),
+        (["derive", "--target", "2", "--ray", "head"], "ray must be auto, local or ray://"),
         (["train", "mobilenet_v9"], "'mobilenet_v9' is no network"),
         (["report", "nowhere"], "nowhere is not a run's folder"),
         (["latency", "mobilenet_v1", "--model", "no.json"], "no such file: no.json"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from bneck.cli import app
+from bneck.commands.app import app
 from bneck.space.blocks import BLOCKS
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -6,6 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
+MAX_SEED = 2**32 - 1
+"""What the random generators of all libraries take."""
+
 NetArgument = Annotated[
     str,
     typer.Argument(
@@ -22,7 +25,9 @@ ResolutionOption = Annotated[
 ClassesOption = Annotated[
     int | None, typer.Option(help="Number of classes.", show_default="the network's own")
 ]
-SeedOption = Annotated[int, typer.Option(help="Every random choice hangs on it.", min=0)]
+SeedOption = Annotated[
+    int, typer.Option(help="Every random choice hangs on it.", min=0, max=MAX_SEED)
+]
 
 
 def print_json(value: Mapping[str, Any]) -> None:

@@ -155,9 +155,10 @@ def report(
 ) -> None:
     """Write a run's report.html anew; the run may still be going on."""
     from bneck.results.run import Run
-    from bneck.search.reporting import write_pictures, write_report
 
     opened = Run.read(run)
+    from bneck.search.reporting import write_pictures, write_report  # all that draws
+
     path = write_report(opened)
     drawn = [str(file) for file in write_pictures(opened)] if pictures else []
     print_result(json, {"report": str(path), "pictures": drawn}, "\n".join([str(path), *drawn]))

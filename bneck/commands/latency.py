@@ -1,7 +1,7 @@
 """Commands about time: calibrate, latency."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -16,6 +16,9 @@ from bneck.commands.common import (
 )
 from bneck.errors import UsageError
 from bneck.live import TerminalProgress
+
+if TYPE_CHECKING:
+    from bneck.space.choices import Space
 
 SpaceOption = Annotated[str, typer.Option(help="Spaces, separated by commas, or all.")]
 RuntimeOption = Annotated[
@@ -67,23 +70,31 @@ def calibrate(
     """
     from dataclasses import asdict
 
-    from bneck.latency.calibrate import calibrate as run_calibration
-    from bneck.latency.kit import read_measurements
-    from bneck.latency.plots import write_page
-    from bneck.latency.probes import spaces_called
+    from bneck.files import check_file
     from bneck.latency.runtimes import open_runtime
 
+    if out.is_dir():
+        raise UsageError(f"{out} is a folder: name a file for the model as --out")
     if measured is not None:
+        check_file(measured)
+        from bneck.latency.kit import read_measurements
+
         model = read_measurements(measured)
     else:
+        spaces = _spaces(space, resolution, classes)
+        opened = open_runtime(runtime, threads=threads)
+        from bneck.latency.calibrate import calibrate as run_calibration
+
         model = run_calibration(
-            spaces_called(space, resolution_px=resolution or 224, classes=classes or 1000),
-            open_runtime(runtime, threads=threads),
+            spaces,
+            opened,
             folder=out.with_name(out.name + ".work"),
             minutes=minutes,
             seed=seed,
             progress=TerminalProgress(),
         )
+    from bneck.latency.plots import write_page
+
     model.save(out)
     page = out.with_suffix(".html")
     write_page(model, page)
@@ -105,6 +116,13 @@ def calibrate(
         f"model {out}, page {page}: reference {model.reference_ms:.3g} ms, channels come in "
         f"blocks of {model.channel_grid}"
     )
+
+
+def _spaces(names: str, resolution: int | None, classes: int | None) -> "list[Space]":
+    from bneck.latency.probes import spaces_called
+
+    side = 224 if resolution is None else resolution
+    return spaces_called(names, resolution_px=side, classes=1000 if classes is None else classes)
 
 
 def net(
@@ -224,10 +242,9 @@ def kit(
 
     There: python measure.py, with numpy and onnxruntime; here: bneck calibrate --from FILE.
     """
+    spaces = _spaces(space, resolution, classes)
     from bneck.latency.kit import write_kit
-    from bneck.latency.probes import spaces_called
 
-    spaces = spaces_called(space, resolution_px=resolution or 224, classes=classes or 1000)
     write_kit(spaces, out, seed=seed, progress=TerminalProgress())
     print(
         f"{out}: copy it to the device and run `python measure.py` in it (numpy and onnxruntime); "

@@ -72,10 +72,11 @@ def export(
     json: JsonOption = False,
 ) -> None:
     """Write a network for other programs; the file is loaded back and its outputs compared."""
+    from bneck.results.exports import check_format, in_words
     from bneck.results.exports import export as write_export
-    from bneck.results.exports import in_words
     from bneck.search.networks import load_network, load_trained
 
+    check_format(to)
     name, arch = load_network(net, width=width, resolution_px=resolution, classes=classes)
     trained = load_trained(net, weights, arch, seed=seed, with_images=to == "onnx-int8")
     difference = write_export(trained, to, file)
@@ -96,26 +97,32 @@ def predict(
 ) -> None:
     """Classify pictures with a run's ONNX file, as its validation images were classified."""
     from bneck.errors import UsageError
-    from bneck.proxies.folder import read_picture
-    from bneck.results.exports.classifier import open_classifier
+    from bneck.files import check_file
     from bneck.results.run import Run
 
-    if model.is_dir() and not (run := Run.read(model)).onnx.exists():
-        raise UsageError(f"{model} has no {run.onnx.name} yet: the run is {run.state}")
-    classifier = open_classifier(run.onnx if model.is_dir() else model)
+    file = model
+    if model.is_dir():
+        file = (run := Run.read(model)).onnx
+        if not file.exists():
+            raise UsageError(f"{model} has no {file.name} yet: the run is {run.state}")
+    check_file(file)
+    from bneck.proxies.folder import read_picture
+    from bneck.results.exports.classifier import open_classifier
+
+    classifier = open_classifier(file)
     found, bad = [], []
-    for file in images:
+    for image in images:
         try:
-            shares = classifier.probabilities(read_picture(file, classifier.resolution_px))
+            shares = classifier.probabilities(read_picture(image, classifier.resolution_px))
         except UsageError as error:
             bad.append(str(error))
             continue
         likeliest = (-shares).argsort(kind="stable")[:top]
-        found.append((file, {classifier.classes[row]: float(shares[row]) for row in likeliest}))
+        found.append((image, {classifier.classes[row]: float(shares[row]) for row in likeliest}))
         if not json:
             words = ", ".join(f"{name} {share:.1%}" for name, share in found[-1][1].items())
-            print(f"{file}: {words}")
+            print(f"{image}: {words}")
     if json:
-        print_json({"images": [{"file": str(file), "classes": shares} for file, shares in found]})
+        print_json({"images": [{"file": str(image), "classes": shares} for image, shares in found]})
     if bad:
         raise UsageError("; ".join(bad))

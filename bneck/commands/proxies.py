@@ -73,14 +73,20 @@ def score(
     Column by column it says how well a shorter training agrees with the longest.
     """
     from bneck.files import write_whole
-    from bneck.proxies import score as scoring
+    from bneck.proxies.image_spec import check_images
+    from bneck.proxies.proxy import check_proxy, find_proxy
+
+    truth = _table(table, space, resolution, classes)
+    for word in proxy or ():
+        check_proxy(word)
+    if not no_images:
+        check_images(images)
+    from bneck.proxies import score as scoring  # torch: after the mistakes
     from bneck.proxies import score_page
     from bneck.proxies.kept import Kept
-    from bneck.proxies.proxy import find_proxy
     from bneck.proxies.recipe import Recipe
 
     progress = TerminalProgress()
-    truth = _table(table, space, resolution, classes)
     band, band_name = (scoring.macs, "macs") if model is None else (_latency(model), "latency_ms")
     pictures = None if no_images else _pictures(images, seed, progress)
     words = proxy or scoring.zero_cost_words(images=pictures is not None)
@@ -133,7 +139,10 @@ def _table(path: Path, space: str | None, resolution: int | None, classes: int |
     from bneck.proxies.table import load
     from bneck.space import spaces
 
-    size = {"resolution_px": resolution or 224, "classes": classes or 1000}
+    size = {
+        "resolution_px": 224 if resolution is None else resolution,
+        "classes": 1000 if classes is None else classes,
+    }
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         table = load(path, spaces.build(space, **size) if space else None)

@@ -80,9 +80,7 @@ def reproduce(
     from bneck.results.run import Run
     from bneck.search import executors
     from bneck.search.checking import check
-    from bneck.search.reproduction import Reproduction
     from bneck.search.reproduction_plan import ReproductionPlan
-    from bneck.search.reproduction_report import summary
 
     if what not in KNOWN:
         raise unknown("reproduction", what, KNOWN)
@@ -90,6 +88,9 @@ def reproduce(
     plan = ReproductionPlan(**asked)
     check(plan.part(target="1.0x:mobilenet_v3_small"))
     with Run.open(out, plan.as_dict()) as run, redirect_stdout(sys.stderr):
+        from bneck.search.reproduction import Reproduction  # torch and all: after the mistakes
+        from bneck.search.reproduction_report import summary
+
         executor = executors.open_executor(workers)
         try:
             work = Reproduction(run, plan, executor, TerminalProgress())

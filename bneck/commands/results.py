@@ -148,8 +148,11 @@ def runs(
     json: JsonOption = False,
 ) -> None:
     """List the runs in a folder and the folders in it: state, best network, age."""
+    from bneck.files import check_folder
     from bneck.results.units import aligned, duration
-    from bneck.search.listing import list_runs
+
+    check_folder(folder)
+    from bneck.search.listing import list_runs  # all that reads runs: after the mistake
 
     found = list_runs(folder)
     if json:

@@ -61,6 +61,8 @@ def measure(
             run = runtime.prepare_onnx(network.read_bytes())
         except OSError as error:
             raise UsageError(f"cannot read {network}: {error.strerror or error}") from None
+        except UsageError as error:
+            raise UsageError(f"{network}: {error}") from None
         side, classes = resolution_px or 224, 1000
     else:
         run, side = runtime.prepare(network.layers()), network.resolution_px

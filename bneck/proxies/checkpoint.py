@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
+from bneck import live
 from bneck.errors import UsageError
 from bneck.files import write_whole
 
@@ -101,9 +102,9 @@ def interrupts_wait() -> Iterator[Callable[[], bool]]:
         pressed.append(number)
 
     usual = signal.getsignal(signal.SIGINT)
-    ours = (
-        threading.current_thread() is threading.main_thread()
-        and usual is signal.default_int_handler
+    ours = threading.current_thread() is threading.main_thread() and usual in (
+        signal.default_int_handler,
+        live.interrupt,
     )
     if ours:
         signal.signal(signal.SIGINT, note)

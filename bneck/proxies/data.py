@@ -2,7 +2,6 @@
 
 import contextlib
 import itertools
-import os
 import sys
 import tarfile
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bneck.errors import BneckError, UsageError, unknown
+from bneck.errors import BneckError, UsageError
 from bneck.progress import Progress, silent
 from bneck.proxies.folder import load_folder
 from bneck.proxies.image_set import (
@@ -25,8 +24,8 @@ from bneck.proxies.image_set import (
     fit_square,
     hold_out,
 )
+from bneck.proxies.image_spec import check_images, place_of
 from bneck.proxies.kept import cache_folder
-from bneck.space.checks import check_range
 
 __all__ = ["ImageSet", "load"]
 
@@ -60,17 +59,11 @@ def load(
             than two classes, more pixels than fit into memory.
         BneckError: a download is impossible.
     """
-    if resolution_px is not None:
-        check_range("resolution", resolution_px, 8, 2048)
-    kind, _, place = spec.partition(":")
-    if kind == "folder" and place:
-        return load_folder(Path(os.path.expanduser(place)), resolution_px, seed, progress)
-    if kind == "npz" and place:
-        raw = _npz(Path(os.path.expanduser(place)))
-    elif spec in DATA_SETS:
-        raw = DATA_SETS[spec]()
-    else:
-        raise unknown("image data", spec, [*DATA_SETS, "folder:DIR", "npz:FILE"])
+    check_images(spec, resolution_px)
+    kind, place = place_of(spec)
+    if place is not None and kind == "folder":
+        return load_folder(place, resolution_px, seed, progress)
+    raw = DATA_SETS[spec]() if place is None else _npz(place)
     return raw.image_set(spec, resolution_px, seed)
 
 
@@ -194,8 +187,6 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return dict(file)
-    except FileNotFoundError:
-        raise UsageError(f"no such file: {path}") from None
     except Exception as error:  # whatever is wrong inside a user's archive
         raise UsageError(f"{path} is not an npz file of plain arrays: {error}") from error
 

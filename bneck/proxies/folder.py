@@ -22,6 +22,7 @@ from bneck.proxies.image_set import (
     check_memory,
     hold_out,
 )
+from bneck.proxies.image_spec import class_folders, files_below
 
 _CHUNK = 64
 _NAMED = 3
@@ -41,10 +42,7 @@ def load_folder(folder: Path, resolution_px: int | None, seed: int, progress: Pr
         UsageError: a missing or empty folder, fewer than two classes, classes that differ between
             the parts, files that are no whole images (up to three named), too many pixels.
     """
-    try:
-        train, val = _parts(folder)
-    except OSError as error:
-        raise UsageError(f"cannot read {folder}: {error.strerror}") from error
+    train, val = class_folders(folder)
     class_names = tuple(sorted(train))
     files, labels = _flat(train, class_names)
     if val is None:
@@ -85,47 +83,10 @@ def read_picture(file: Path, side_px: int) -> NDArray[np.uint8]:
         raise UsageError(f"cannot read {file}: {_reason(error)}") from None
 
 
-def _parts(folder: Path) -> tuple[dict[str, Files], dict[str, Files] | None]:
-    if not folder.is_dir():
-        raise UsageError(f"no such folder: {folder}")
-    if not (folder / "train").is_dir():
-        return _classes(folder), None
-    train = _classes(folder / "train")
-    for name in ("val", "test"):
-        if (folder / name).is_dir():
-            val = _classes(folder / name)
-            if train.keys() != val.keys():
-                odd = ", ".join(sorted(train.keys() ^ val.keys())[:_NAMED])
-                raise UsageError(
-                    f"the classes of {folder / 'train'} and {folder / name} differ: "
-                    f"only one of them has {odd}"
-                )
-            return train, val
-    return train, None
-
-
-def _classes(folder: Path) -> dict[str, Files]:
-    classes = {
-        entry.name: sorted(
-            path for path in entry.rglob("*") if path.is_file() and not path.name.startswith(".")
-        )
-        for entry in folder.iterdir()
-        if entry.is_dir() and not entry.name.startswith(".")
-    }
-    if len(classes) < 2:
-        found = f"one ({next(iter(classes))})" if classes else "none"
-        raise UsageError(
-            f"{folder} must hold at least 2 folders of images, one a class; found {found}"
-        )
-    for name, files in classes.items():
-        if not files:
-            raise UsageError(f"no images in {folder / name}")
-    return classes
-
-
-def _flat(classes: dict[str, Files], names: Sequence[str]) -> tuple[Files, Tensor]:
-    files = [file for name in names for file in classes[name]]
-    labels = [label for label, name in enumerate(names) for _ in classes[name]]
+def _flat(classes: dict[str, Path], names: Sequence[str]) -> tuple[Files, Tensor]:
+    found = [files_below(classes[name]) for name in names]
+    files = [file for of_class in found for file in of_class]
+    labels = [label for label, of_class in enumerate(found) for _ in of_class]
     return files, torch.tensor(labels)
 
 

@@ -1,10 +1,13 @@
 """Accuracy from a table: looked up where the table knows the network, else learnt from the rest."""
 
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-from bneck.proxies.surrogate import Surrogate
 from bneck.proxies.table import Table
 from bneck.space.architecture import Architecture
+
+if TYPE_CHECKING:
+    from bneck.proxies.surrogate import Surrogate
 
 
 class FromTable:
@@ -14,8 +17,10 @@ class FromTable:
         self.table = table
 
     @cached_property
-    def surrogate(self) -> Surrogate:
+    def surrogate(self) -> "Surrogate":
         """What the table teaches; ``cross_validated`` says how far to trust it."""
+        from bneck.proxies.surrogate import Surrogate
+
         return Surrogate(list(self.table.accuracies), list(self.table.accuracies.values()))
 
     def __call__(self, arch: Architecture, *, seed: int = 0) -> float:

@@ -1,9 +1,11 @@
 """What an accuracy signal is, and the table of them."""
 
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Protocol
 
 from bneck.errors import UsageError, unknown
+from bneck.files import check_file
 from bneck.space.architecture import Architecture
 
 PROXIES = {
@@ -38,6 +40,12 @@ class Proxy(Protocol):
         """
 
 
+def check_proxy(word: str) -> None:
+    """Raise UsageError where ``find_proxy`` would, without importing what a known word names."""
+    if word not in PROXIES:
+        find_proxy(word)
+
+
 def find_proxy(word: str) -> Any:
     """What makes the proxy that a word of ``PROXIES``, or ``package.module:attr``, names.
 
@@ -45,9 +53,10 @@ def find_proxy(word: str) -> Any:
         UsageError: neither, or a file that cannot be read.
     """
     if word.startswith("shared-weights:"):
+        check_file(Path(place := word.removeprefix("shared-weights:")))
         from bneck.proxies.shared_weights import of_file
 
-        return of_file(word.removeprefix("shared-weights:"))
+        return of_file(place)
     place = PROXIES.get(word, word)
     module, _, attribute = place.partition(":")
     if not attribute:

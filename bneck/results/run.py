@@ -15,6 +15,11 @@ from bneck.results.made_with import MadeWith, this_sitting
 from bneck.results.plan_file import Plan, as_written, check_same, read_plan
 
 PLAN, LOCK = "plan.toml", ".lock"
+BEGINNING = {
+    *(PLAN, LOCK, "made_with.jsonl"),
+    *(f"{name}.json" for name in ("images", "seed", "seconds", "target")),
+}
+"""What a folder holds before anything was timed or trained."""
 
 
 class Run:
@@ -27,6 +32,7 @@ class Run:
         self.folder = folder
         self.plan = plan
         self._lock = lock
+        self._is_new = False
 
     @classmethod
     def open(
@@ -51,6 +57,7 @@ class Run:
         os.register_at_fork(after_in_child=run.close)
         try:
             if not run._plan_file.exists():
+                run._is_new = True
                 write_whole(run._plan_file, tomli_w.dumps(dict(run.plan)))
             was = read_plan(run._plan_file)
             unsaid = {name: value for name, value in (defaults or {}).items() if name in run.plan}
@@ -87,7 +94,16 @@ class Run:
         value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if self._is_new and isinstance(value, UsageError):
+            self._forget()
         self.close()
+
+    def _forget(self) -> None:
+        """A mistake begins no run: put right, it must not be refused as another plan."""
+        names = {path.name for path in self.folder.iterdir()}
+        if names <= BEGINNING:
+            for name in names:
+                (self.folder / name).unlink()
 
     @property
     def state(self) -> str:

@@ -1,11 +1,16 @@
-"""A plan's words, checked before any work is paid for."""
+"""A plan's words, checked before any work is paid for.
+
+Nothing here imports the heavy libraries, so that a mistake is answered at once.
+"""
 
 from pathlib import Path
 
 from bneck.errors import UsageError
+from bneck.files import check_file
 from bneck.latency import model
 from bneck.latency.runtimes import open_runtime
-from bneck.proxies.proxy import find_proxy
+from bneck.proxies.image_spec import check_images
+from bneck.proxies.proxy import check_proxy
 from bneck.search import reward, samplers, table_data, target
 from bneck.search.networks import load_network
 from bneck.search.plan import Plan
@@ -18,11 +23,14 @@ def check(plan: Plan, *, trains: bool = True) -> None:
     Args:
         trains: whether the command trains networks, which a table of accuracies does not allow.
     """
-    table_data.of(plan.data, None if trains else plan.space, plan.resolution)
+    if table_data.of(plan.data, None if trains else plan.space, plan.resolution) is None:
+        check_images(plan.data, plan.resolution)
     if plan.accuracy is not None:
-        find_proxy(plan.accuracy)
+        check_proxy(plan.accuracy)
     if plan.start is not None:
         load_network(plan.start)
+    if plan.weights is not None:
+        check_file(Path(plan.weights))
     if plan.target is not None and plan.targets is not None:
         raise UsageError("give either --target or --targets, not both")
     for text in plan.aimed_at:
@@ -32,9 +40,9 @@ def check(plan: Plan, *, trains: bool = True) -> None:
     if not plan.aimed_at:
         return
     spaces.build(plan.space or "")
-    open_runtime(plan.runtime, threads=plan.threads)
     samplers.find(plan.sampler)
     if plan.reward != reward.FRONT or plan.weight is not None:
         reward.build(plan.reward, 1.0, plan.weight)
     if plan.latency is not None:
         model.load(Path(plan.latency))
+    open_runtime(plan.runtime, threads=plan.threads)

@@ -13,7 +13,6 @@ from bneck.latency.model import LatencyModel
 from bneck.latency.runtimes import open_runtime
 from bneck.progress import Progress, silent
 from bneck.results import codec
-from bneck.results.exports import onnx_file
 from bneck.results.notes import counted_on
 from bneck.results.record import Baseline, Outcome
 from bneck.results.run import PLAN, Run
@@ -200,6 +199,8 @@ def _of_architecture(name: str, arch: Architecture) -> Compared:
 
 def _of_onnx(path: Path) -> Compared:
     """Our own files carry their architecture; of others only weights and input side are known."""
+    from bneck.results.exports import onnx_file
+
     model = onnx_file.read(path)
     arch = onnx_file.architecture(model)
     if arch is None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bneck import live
 from bneck.files import write_json
@@ -12,10 +13,10 @@ from bneck.progress import Progress, silent
 from bneck.results.run import Run
 from bneck.search import executors
 from bneck.search.checking import check
-from bneck.search.derive import Derivation
 from bneck.search.plan import Plan
-from bneck.search.reporting import write_report
-from bneck.search.setting import Setting
+
+if TYPE_CHECKING:
+    from bneck.search.derive import Derivation
 
 
 @contextmanager
@@ -31,7 +32,7 @@ def driven(
     asha: bool = False,
     progress: Progress = silent,
     trains: bool = True,
-) -> Iterator[Derivation]:
+) -> Iterator["Derivation"]:
     """The derivation in ``out``, begun or gone on with; its report is written when all is done.
 
     Stdout is kept for the result: whatever libraries print meanwhile goes to stderr.
@@ -42,11 +43,16 @@ def driven(
     Raises:
         UsageError: a word of the plan that cannot be, or another plan than the folder's.
     """
+    executors.check(workers, ray, gpus_per_trial, time_limit_s, asha=asha)
     check(plan, trains=trains)
     with (
         Run.open(out, plan.as_dict(), defaults=Plan.defaults(), command=command) as run,
         redirect_stdout(sys.stderr),
     ):
+        from bneck.search.derive import Derivation  # torch and all: after the mistakes
+        from bneck.search.reporting import write_report
+        from bneck.search.setting import Setting
+
         executor = executors.open_executor(
             workers,
             ray=ray,

@@ -128,7 +128,7 @@ class Narrowed:
 class FineTune:
     """A few steps of training from the parent's weights, truncated (NetAdapt, section 3.2).
 
-    ``importance`` names what decides which channels stay, one of ``IMPORTANCES``.
+    ``importance`` names what decides which channels stay, one of the plan's ``IMPORTANCES``.
     """
 
     images: Images
@@ -161,9 +161,6 @@ class FineTune:
         if self.importance == "taylor":
             importance = _taylor(self.parent, self.parent_weights, self.images, self.threads)
         return weights.inherit(self.parent, state, arch, seed=self.seed, importance=importance)
-
-
-IMPORTANCES = ("l2", "taylor")
 
 
 @lru_cache(maxsize=1)

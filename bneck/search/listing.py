@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bneck.errors import BneckError, UsageError
+from bneck.files import check_folder
 from bneck.results import codec
 from bneck.results.record import Outcome
 from bneck.results.run import PLAN, Run
@@ -35,8 +36,7 @@ def list_runs(folder: Path) -> list[Listed]:
     Raises:
         UsageError: there is no such folder, or no run in it.
     """
-    if not folder.is_dir():
-        raise UsageError(f"no such folder: {folder}")
+    check_folder(folder)
     plans = [*folder.glob(PLAN), *folder.glob(f"*/{PLAN}"), *folder.glob(f"*/*/{PLAN}")]
     if not plans:
         raise UsageError(f"no runs in {folder}; a run's folder holds a {PLAN}")

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bneck.errors import UsageError
+from bneck.files import check_file
 from bneck.results import notes
 from bneck.results.run import PLAN, Run
 from bneck.space import codec, presets
@@ -89,11 +90,13 @@ def load_weights(text: str, file: Path | None, arch: Architecture, *, seed: int)
     Raises:
         UsageError: the file's first tensor that does not fit.
     """
-    from bneck.space import torch_model, torchvision_weights, weights
-
     of_run = Run(Path(text), {}).weights
     if file is None and of_run.is_file():
         file = of_run
+    if file is not None:
+        check_file(file)
+    from bneck.space import torch_model, torchvision_weights, weights  # torch: after the mistakes
+
     if file is None:
         return torch_model.build(arch, seed=seed).state_dict()
     if file.suffix == ".safetensors":

@@ -1,20 +1,16 @@
-"""What a derivation was asked for, and the training budgets that follow from the images."""
+"""What a derivation was asked for."""
 
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
-from math import ceil
 from typing import Any
 
 from bneck.errors import UsageError, unknown
-from bneck.proxies.image_set import ImageSet
-from bneck.proxies.recipe import Recipe, epochs
-from bneck.search.evaluate import IMPORTANCES, Images
-from bneck.space.checks import check_word
+from bneck.latency.runtimes import MAX_THREADS
+from bneck.space.checks import check_range, check_word
 
+MAX_COUNT = 100_000_000
 FINISHES = ("fine-tune", "scratch")
-SMALL_SET = 5000
-SIGNAL_PX = 96
-SIGNAL_TRAIN, SIGNAL_VAL = 20_000, 5_000
+IMPORTANCES = ("l2", "taylor")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +70,14 @@ class Plan:
     epochs: float | None = None
 
     def __post_init__(self) -> None:
-        for name, low in (("evaluations", 1), ("batch", 1), ("threads", 1), ("multiple", 1)):
-            if getattr(self, name) < low:
-                raise UsageError(f"{name} must be at least {low}, got {getattr(self, name)}")
+        for name in ("evaluations", "batch", "multiple", "search_steps", "fine_tune_steps"):
+            if getattr(self, name) is not None:
+                check_range(name.replace("_", "-"), getattr(self, name), 1, MAX_COUNT)
+        check_range("threads", self.threads, 1, MAX_THREADS)
+        for name, high in (("epochs", 1e6), ("calibration_minutes", 1e4)):
+            if (value := getattr(self, name)) is not None and not 0 < value <= high:
+                word = name.replace("_", "-")
+                raise UsageError(f"{word} must be above 0 and at most {high:g}, got {value:g}")
         if not 1 <= self.seed_factor <= 10:
             raise UsageError(f"seed-factor must be from 1 to 10, got {self.seed_factor}")
         if not 0.5 <= self.confidence < 1:
@@ -125,41 +126,3 @@ class Plan:
         if "data" not in value:
             raise UsageError("the plan names no data")
         return cls(**value)
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """How the three kinds of training are done on the images at hand.
-
-    Small sets (under 5,000 images) are seen often in small batches; large ones are sampled.
-    """
-
-    signals: Images
-    search: Recipe
-    fine_tune: Recipe
-    final: Recipe
-
-
-def budget(plan: Plan, images: ImageSet) -> Budget:
-    """The trainings of a plan: what the user asked for, else what suits the number of images."""
-    count = len(images.train_labels)
-    small = count < SMALL_SET
-    batch = min(64 if small else 128, max(2, count // 4))
-    signals = Images(
-        spec=plan.data,
-        resolution_px=images.resolution_px,
-        signal_px=min(images.resolution_px, SIGNAL_PX),
-        seed=plan.seed,
-        train=None if small else SIGNAL_TRAIN,
-        val=None if small else SIGNAL_VAL,
-    )
-    in_signals = count * 0.8 if small else 16_000
-    search_steps = plan.search_steps or (ceil(7 * in_signals / batch) if small else 468)
-    fine_tune_steps = plan.fine_tune_steps or (ceil(2 * in_signals / batch) if small else 100)
-    final_epochs = plan.epochs or (30 if small else 15)
-    return Budget(
-        signals=signals,
-        search=Recipe(search_steps, batch),
-        fine_tune=Recipe(fine_tune_steps, batch, learning_rate=1e-3, ema=0.95),
-        final=Recipe(epochs(images, final_epochs, batch), batch, ema=0.998),
-    )

@@ -12,7 +12,8 @@ from bneck.results.likeness import Likeness
 from bneck.results.record import Baseline, Outcome, Step
 from bneck.results.run import Run
 from bneck.results.table import rows, times
-from bneck.search.plan import SIGNAL_VAL, SMALL_SET, Plan
+from bneck.search.budget import SIGNAL_VAL, SMALL_SET
+from bneck.search.plan import Plan
 from bneck.search.reading import explained, read_trials
 from bneck.search.stages import found_by_a_stage
 from bneck.search.winners import Winners

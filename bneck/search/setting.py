@@ -15,9 +15,10 @@ from bneck.proxies import data
 from bneck.proxies.image_set import ImageSet
 from bneck.results.run import Run
 from bneck.search import table_data, target
+from bneck.search.budget import Budget, budget
 from bneck.search.evaluate import Evaluate
 from bneck.search.networks import load_network
-from bneck.search.plan import Budget, Plan, budget
+from bneck.search.plan import Plan
 from bneck.search.table_data import TableData
 from bneck.search.target_device import TargetDevice, target_device
 from bneck.space import spaces

@@ -57,6 +57,6 @@ def test_words_that_are_none() -> None:
         open_runtime("no_such_package:Runtime")
     with pytest.raises(UsageError, match="has no 'Nothing'"):
         open_runtime("bneck.latency.runtimes.macs:Nothing")
-    with pytest.raises(UsageError, match="threads must be 1 or more"):
+    with pytest.raises(UsageError, match="threads must be a whole number from 1 to 1024, got 0"):
         open_runtime("onnxruntime", threads=0)
     assert open_runtime("bneck.latency.runtimes.macs:Macs").version == "1"

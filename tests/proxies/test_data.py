@@ -14,8 +14,9 @@ from torchvision.datasets import utils
 from bneck.errors import BneckError, UsageError
 from bneck.proxies import data
 from bneck.proxies.batches import Batches
-from bneck.proxies.data import ImageSet, load
+from bneck.proxies.data import DATA_SETS, ImageSet, load
 from bneck.proxies.image_set import fit_square, stratified_order
+from bneck.proxies.image_spec import NAMED_SETS
 
 COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
 
@@ -388,3 +389,7 @@ def test_cifar10_is_read_from_the_binary_archive(
     expected = rows["data_batch_2.bin"][1, 1:].reshape(3, 32, 32)
     assert np.array_equal(images.train_images[5].numpy(), expected)
     assert len(images.val_labels) == 4
+
+
+def test_the_words_that_are_checked_are_those_that_are_read() -> None:
+    assert tuple(DATA_SETS) == NAMED_SETS

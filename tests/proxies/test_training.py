@@ -1,6 +1,7 @@
 import math
 import os
 import signal
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bneck import live
 from bneck.errors import ProxyFailed, UsageError
 from bneck.proxies import steps
 from bneck.proxies.average import WeightAverage
@@ -155,7 +157,17 @@ def test_the_average_covers_buffers_and_forgets_the_start_early() -> None:
     "recipe",
     [QUICK, replace(QUICK, optimizer="sgd", schedule="cosine", learning_rate=0.01, ema=None)],
 )
-def test_ctrl_c_loses_nothing(digits: ImageSet, tmp_path: Path, recipe: Recipe) -> None:
+@pytest.mark.parametrize("handler", [signal.default_int_handler, live.interrupt])
+def test_ctrl_c_loses_nothing(
+    digits: ImageSet,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    recipe: Recipe,
+    handler: Callable[..., Any],
+) -> None:
+    """Python's own, and the command line's."""
+    monkeypatch.setattr(live, "_interrupted", False)
+    signal.signal(signal.SIGINT, handler)
     whole = small_net()
     expected = train(whole, digits, recipe, seed=7)
 
@@ -164,9 +176,12 @@ def test_ctrl_c_loses_nothing(digits: ImageSet, tmp_path: Path, recipe: Recipe) 
             os.kill(os.getpid(), signal.SIGINT)
 
     file = tmp_path / "run" / "train.safetensors"
-    with pytest.raises(KeyboardInterrupt):
-        train(small_net(), digits, recipe, seed=7, checkpoint=file, progress=interrupt)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train(small_net(), digits, recipe, seed=7, checkpoint=file, progress=interrupt)
+        assert signal.getsignal(signal.SIGINT) is handler
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
     steps: list[int] = []
     resumed = small_net()

@@ -6,7 +6,10 @@ from importlib import import_module
 from typing import Protocol
 
 from bneck.errors import UsageError, unknown
+from bneck.space.checks import check_range
 from bneck.space.layers import Layer
+
+MAX_THREADS = 1024
 
 
 class Runtime(Protocol):
@@ -48,8 +51,7 @@ def open_runtime(word: str, *, threads: int = 1) -> Runtime:
     Raises:
         UsageError: an unknown word, a library that is not installed, or a bad thread count.
     """
-    if threads < 1:
-        raise UsageError(f"threads must be 1 or more, got {threads}")
+    check_range("threads", threads, 1, MAX_THREADS)
     if word not in RUNTIMES and ":" not in word:
         raise unknown("runtime", word, (*RUNTIMES, "package.module:attr"))
     module, _, name = RUNTIMES.get(word, word).partition(":")

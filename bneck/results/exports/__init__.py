@@ -49,6 +49,12 @@ def in_words(to: str, difference: float) -> str:
     return words.format(f"{difference:.2g}")
 
 
+def check_format(to: str) -> None:
+    """Raise UsageError for an unknown format."""
+    if to not in EXPORTS:
+        raise unknown("export format", to, EXPORTS)
+
+
 def export(trained: Trained, to: str, path: Path) -> float:
     """Write ``trained`` to ``path`` and return the largest difference of its outputs from ours.
 
@@ -56,8 +62,7 @@ def export(trained: Trained, to: str, path: Path) -> float:
         UsageError: an unknown format, or a network that the format cannot express.
         BneckError: the file gives other outputs than our module.
     """
-    if to not in EXPORTS:
-        raise unknown("export format", to, EXPORTS)
+    check_format(to)
     module = import_module(EXPORTS[to])
     difference: float = module.write(trained, path)
     if not difference <= getattr(module, "TOLERANCE", TOLERANCE):

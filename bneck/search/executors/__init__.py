@@ -1,6 +1,7 @@
 """Where evaluations run: one interface, one file a kind."""
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -8,6 +9,9 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from bneck.errors import UsageError
+
+REMOTE = re.compile(r"ray://([^:/\s]+):(\d{1,5})")
+"""A Ray cluster elsewhere: its host and client port."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -70,29 +74,44 @@ def open_executor(
     Raises:
         UsageError: a value out of range, a cluster that does not answer or lacks the GPUs.
     """
-    if workers is not None and workers < 1:
-        raise UsageError(f"workers must be at least 1, got {workers}")
-    if time_limit_s is not None and not time_limit_s > 0:
-        raise UsageError(f"time-limit must be above 0 s, got {time_limit_s:g}")
-    if not 0 <= gpus_per_trial < float("inf"):
-        raise UsageError(f"gpus-per-trial must be 0 or more, got {gpus_per_trial:g}")
+    check(workers, ray, gpus_per_trial, time_limit_s, asha=asha is not None)
     if ray is not None:
-        if find_spec("ray") is None:
-            raise UsageError("--ray needs Ray, which is not installed: pip install 'bneck[ray]'")
         if asha is not None:
-            if time_limit_s is not None:
-                raise UsageError("--asha and --time-limit do not go together")
             from bneck.search.executors.tune import Tuned
 
             return Tuned(ray, workers, asha, gpus_per_trial=gpus_per_trial)
         from bneck.search.executors.ray import on_ray
 
         return on_ray(ray, workers, gpus_per_trial=gpus_per_trial, time_limit_s=time_limit_s)
-    if asha is not None:
-        raise UsageError("--asha needs --ray, which runs the trainings")
-    if gpus_per_trial:
-        raise UsageError("--gpus-per-trial needs --ray, which hands the GPUs out")
     return _local(workers or os.cpu_count() or 1, time_limit_s)
+
+
+def check(
+    workers: int | None,
+    ray: str | None,
+    gpus_per_trial: float,
+    time_limit_s: float | None,
+    *,
+    asha: bool,
+) -> None:
+    """Raise UsageError for what ``open_executor`` cannot be asked, before anything is started."""
+    if workers is not None and workers < 1:
+        raise UsageError(f"workers must be at least 1, got {workers}")
+    if time_limit_s is not None and not time_limit_s > 0:
+        raise UsageError(f"time-limit must be above 0 s, got {time_limit_s:g}")
+    if not 0 <= gpus_per_trial < float("inf"):
+        raise UsageError(f"gpus-per-trial must be 0 or more, got {gpus_per_trial:g}")
+    if ray is None:
+        if asha:
+            raise UsageError("--asha needs --ray, which runs the trainings")
+        if gpus_per_trial:
+            raise UsageError("--gpus-per-trial needs --ray, which hands the GPUs out")
+    elif ray not in ("auto", "local") and REMOTE.fullmatch(ray) is None:
+        raise UsageError(f"ray must be auto, local or ray://HOST:PORT, got {ray!r}")
+    elif find_spec("ray") is None:
+        raise UsageError("--ray needs Ray, which is not installed: pip install 'bneck[ray]'")
+    elif asha and time_limit_s is not None:
+        raise UsageError("--asha and --time-limit do not go together")
 
 
 def _local(workers: int, time_limit_s: float | None) -> Executor:

@@ -7,7 +7,6 @@ counts the losses of each item and starts new actors, which Ray places on any no
 
 import logging
 import os
-import re
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -18,7 +17,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from bneck import __version__
 from bneck.errors import BneckError, UsageError
-from bneck.search.executors import Executor, Failed, reason
+from bneck.search.executors import REMOTE, Executor, Failed, reason
 from bneck.search.executors.pool import Lost, Pool, Refused, attempt, pin_threads
 
 ANSWER_SECONDS = 10.0
@@ -128,14 +127,13 @@ class RemoteWorker:
 
 
 def _check(address: str) -> str:
-    """What may help where no cluster is found there; refuses what is no address at all."""
+    """What may help where no cluster is found there."""
     if address == "local":
         return ""
     if address == "auto":
         return f"start one with `ray start --head`, or name it as ray://HOST:PORT; {TOKEN}"
-    match = re.fullmatch(r"ray://([^:/\s]+):(\d{1,5})", address)
-    if match is None:
-        raise UsageError(f"ray must be auto, local or ray://HOST:PORT, got {address!r}")
+    match = REMOTE.fullmatch(address)
+    assert match is not None  # by executors.check
     hint = f"is it up, and is this its client port (10001 unless said)? {TOKEN}"
     _check_answers(address, match[1], int(match[2]), hint)
     return hint

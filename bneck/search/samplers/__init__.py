@@ -1,22 +1,31 @@
 """How the next network is proposed: Optuna samplers, one word each in SAMPLERS."""
 
 from collections.abc import Callable
-
-from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from bneck.errors import UsageError
 from bneck.search.named import named
-from bneck.search.samplers.evolution import Evolution
 from bneck.search.samplers.goal import Goal
-from bneck.search.samplers.local_search import LocalSearch
-from bneck.search.samplers.surrogate import SurrogateSampler
 from bneck.space.choices import Space
+
+if TYPE_CHECKING:
+    from optuna.samplers import BaseSampler
 
 __all__ = ["SAMPLERS", "Goal", "find"]
 
-
-Maker = Callable[[Space, Goal, int], BaseSampler]
+Maker = Callable[[Space, Goal, int], "BaseSampler"]
 """(space, goal, seed) -> a sampler whose every choice hangs on the seed."""
+
+SAMPLERS = {
+    "random": "bneck.search.samplers.optunas:random",
+    "tpe": "bneck.search.samplers.optunas:tpe",
+    "nsga2": "bneck.search.samplers.optunas:nsga2",
+    "evolution": "bneck.search.samplers.evolution:Evolution",
+    "local-search": "bneck.search.samplers.local_search:LocalSearch",
+    "surrogate": "bneck.search.samplers.surrogate:SurrogateSampler",
+}
+"""Word -> "module:maker", imported when a sampler is made: to check a word costs nothing."""
 
 
 def find(word: str) -> Maker:
@@ -27,39 +36,31 @@ def find(word: str) -> Maker:
     Raises:
         UsageError: an unknown word, or nothing that can be imported.
     """
-    if word in SAMPLERS:
-        return SAMPLERS[word]
-    make = named("sampler", word, SAMPLERS)
+    return _ours(SAMPLERS[word]) if word in SAMPLERS else _foreign(word)
 
-    def foreign(space: Space, goal: Goal, seed: int) -> BaseSampler:
+
+def _ours(place: str) -> Maker:
+    module, _, name = place.partition(":")
+
+    def make(space: Space, goal: Goal, seed: int) -> "BaseSampler":
+        maker: Maker = getattr(import_module(module), name)
+        return maker(space, goal, seed)
+
+    return make
+
+
+def _foreign(word: str) -> Maker:
+    maker = named("sampler", word, SAMPLERS)
+
+    def make(space: Space, goal: Goal, seed: int) -> "BaseSampler":
+        from optuna.samplers import BaseSampler
+
         try:
-            sampler = make(seed=seed)
+            sampler = maker(seed=seed)
         except TypeError as error:
             raise UsageError(f"{word!r} cannot be called with a seed: {error}") from error
         if not isinstance(sampler, BaseSampler):
             raise UsageError(f"{word!r} makes no Optuna sampler but a {type(sampler).__name__}")
         return sampler
 
-    return foreign
-
-
-def _random(space: Space, goal: Goal, seed: int) -> BaseSampler:
-    return RandomSampler(seed=seed)
-
-
-def _tpe(space: Space, goal: Goal, seed: int) -> BaseSampler:
-    return TPESampler(seed=seed, multivariate=True)
-
-
-def _nsga2(space: Space, goal: Goal, seed: int) -> BaseSampler:
-    return NSGAIISampler(seed=seed)
-
-
-SAMPLERS: dict[str, Maker] = {
-    "random": _random,
-    "tpe": _tpe,
-    "nsga2": _nsga2,
-    "evolution": Evolution,
-    "local-search": LocalSearch,
-    "surrogate": SurrogateSampler,
-}
+    return make

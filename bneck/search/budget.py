@@ -1,0 +1,51 @@
+"""The training budgets that follow from a plan and the images at hand."""
+
+from dataclasses import dataclass
+from math import ceil
+
+from bneck.proxies.image_set import ImageSet
+from bneck.proxies.recipe import Recipe, epochs
+from bneck.search.evaluate import Images
+from bneck.search.plan import Plan
+
+SMALL_SET = 5000
+SIGNAL_PX = 96
+SIGNAL_TRAIN, SIGNAL_VAL = 20_000, 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How the three kinds of training are done on the images at hand.
+
+    Small sets (under 5,000 images) are seen often in small batches; large ones are sampled.
+    """
+
+    signals: Images
+    search: Recipe
+    fine_tune: Recipe
+    final: Recipe
+
+
+def budget(plan: Plan, images: ImageSet) -> Budget:
+    """The trainings of a plan: what the user asked for, else what suits the number of images."""
+    count = len(images.train_labels)
+    small = count < SMALL_SET
+    batch = min(64 if small else 128, max(2, count // 4))
+    signals = Images(
+        spec=plan.data,
+        resolution_px=images.resolution_px,
+        signal_px=min(images.resolution_px, SIGNAL_PX),
+        seed=plan.seed,
+        train=None if small else SIGNAL_TRAIN,
+        val=None if small else SIGNAL_VAL,
+    )
+    in_signals = count * 0.8 if small else 16_000
+    search_steps = plan.search_steps or (ceil(7 * in_signals / batch) if small else 468)
+    fine_tune_steps = plan.fine_tune_steps or (ceil(2 * in_signals / batch) if small else 100)
+    final_epochs = plan.epochs or (30 if small else 15)
+    return Budget(
+        signals=signals,
+        search=Recipe(search_steps, batch),
+        fine_tune=Recipe(fine_tune_steps, batch, learning_rate=1e-3, ema=0.95),
+        final=Recipe(epochs(images, final_epochs, batch), batch, ema=0.998),
+    )
