@@ -3,10 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
+from typing import TYPE_CHECKING
 
 from bneck.search.reward import Reward
-from bneck.search.samplers.past import Label
 from bneck.space.architecture import Architecture
+
+if TYPE_CHECKING:
+    from bneck.search.samplers.past import Label
 
 
 def no_margin(arch: Architecture) -> float:
@@ -27,7 +30,7 @@ class Goal:
     floor_ms: float = 0.0
     margin_ms: Callable[[Architecture], float] = no_margin
 
-    def reward_of(self, label: Label) -> float:
+    def reward_of(self, label: "Label") -> float:
         """What an evaluated network is worth; the reward may have changed since."""
         return self.reward(label.accuracy, label.latency_ms)
 
