@@ -2,9 +2,10 @@
 
     python benchmarks/latency.py --work DIR [--minutes 10] [--json]
 
-Measures what DIR lacks, for so many minutes, and prints what can be said so far; a calibration that
-has begun is finished first. Run it until ``measured`` is ``subjects`` and nothing is left to do
-(about 85 minutes on a quiet core), or with --minutes 0 to evaluate again only.
+Measures what DIR lacks, for so many minutes, and prints what can be said so far; a calibration
+that has begun is finished first, and the calibrations alone take 35 minutes. Run it until
+``measured`` is ``subjects`` and the repeat errors are as small as wanted, or with --minutes 0 to
+evaluate again only.
 """
 
 import argparse
