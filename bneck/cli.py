@@ -17,7 +17,7 @@ def main() -> None:
     ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not where it is ignored
     if ours:
         signal.signal(signal.SIGINT, live.interrupt)
-    sys.path.append(os.getcwd())  # where one's own package.module:attr lies; hides nothing
+    sys.path.append("")  # the current folder, last: one's own package.module:attr lies there
     code = run(sys.argv[1:])
     if ours:  # only the interpreter's own end is left
         signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -48,7 +48,8 @@ def _read(path: Path) -> State:
     except FileNotFoundError:
         raise UsageError(f"no such file: {path}") from None
     except (UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        # After its first sentence torch advises to load what may run any code.
+        reason = str(error).partition("\n")[0].partition(". ")[0] or type(error).__name__
         raise UsageError(f"{path} is not a plain state dict: {reason}") from None
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise UsageError(f"{path} is not a state dict of tensors")

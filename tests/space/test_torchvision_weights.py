@@ -68,3 +68,11 @@ def test_pickles_of_anything_else_are_refused(tmp_path: Path) -> None:
         load(file, arch)
     with pytest.raises(UsageError, match="no such file"):
         load(tmp_path / "none.pth", arch)
+
+
+def test_what_is_no_weight_file_is_refused_without_torchs_advice(tmp_path: Path) -> None:
+    file = tmp_path / "picture.pth"
+    file.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
+    with pytest.raises(UsageError, match=r"picture\.pth is not a plain state dict") as caught:
+        load(file, presets.build("mobilenet_v3_small"))
+    assert "weights_only" not in str(caught.value)
