@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialised
 from torch import Tensor
 
 from bneck.errors import UsageError
-from bneck.files import write_with
+from bneck.files import write_whole
 from bneck.space import torch_model
 from bneck.space.architecture import IMAGE_CHANNELS, Architecture
 from bneck.space.channels import channel_groups
@@ -24,7 +24,7 @@ State = dict[str, Tensor]
 def save(path: Path, state: Mapping[str, Tensor]) -> None:
     """Write a state as safetensors, whole or not at all."""
     tensors = {name: tensor.detach().contiguous() for name, tensor in state.items()}
-    write_with(path, lambda temporary: save_file(tensors, temporary))
+    write_whole(path, serialised(tensors))
 
 
 def load(path: Path, arch: Architecture) -> State:

@@ -6,11 +6,11 @@ from pathlib import Path
 from types import ModuleType
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from bneck.errors import UsageError
-from bneck.files import write_whole, write_with
+from bneck.files import write_whole
 from bneck.results.exports import Trained
 from bneck.space.torch_model import Network
 
@@ -59,7 +59,7 @@ def write_python(
         name: tensor.contiguous()
         for name, tensor in convert(module.build(weights=None).state_dict()).items()
     }
-    write_with(path.with_suffix(".safetensors"), lambda file: save_file(tensors, file))
+    write_whole(path.with_suffix(".safetensors"), save(tensors))
     return difference(trained, module.build().eval())
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from bneck.files import write_whole, write_with
+from bneck.files import write_whole
 from bneck.results.exports import Trained
 from bneck.results.exports.checking import difference, images, network
 
@@ -20,7 +20,7 @@ def write(trained: Trained, path: Path) -> float:
         # torch names torch.export as the successor; this format is what was asked for.
         warnings.filterwarnings("ignore", "`torch.jit", FutureWarning)
         script = torch.jit.freeze(torch.jit.trace(network(trained), images(trained)))
-        write_with(path, lambda temporary: script.save(str(temporary)))
+        write_whole(path, script.save_to_buffer())
         loaded = torch.jit.load(path)
         operators = sorted(torch.jit.export_opnames(loaded))
     lines = "".join(f"- {name}\n" for name in operators)
