@@ -64,7 +64,7 @@ def test_pictures_are_classified(capsys: pytest.CaptureFixture[str], folder: Pat
         ("net.onnx", "notes.txt", "cannot read {}/notes.txt: not an image"),
         ("net.onnx", "none.png", "cannot read {}/none.png: No such file or directory"),
         ("net.onnx", "", "cannot read {}: Is a directory"),
-        ("none.onnx", "a.png", "cannot read {}/none.onnx: No such file or directory"),
+        ("none.onnx", "a.png", "no such file: {}/none.onnx"),
         ("a.png", "a.png", "{}/a.png is not an ONNX file"),
         ("foreign.onnx", "a.png", "{}/foreign.onnx is an ONNX file, but not one that bneck"),
         ("bare.onnx", "a.png", "{}/bare.onnx does not say its classes and mean and std"),
