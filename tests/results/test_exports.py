@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,23 @@ def test_plain_code_of_every_kind_of_network(name: str, tmp_path: Path) -> None:
     arch = presets.build(name, width=0.25, resolution_px=32, classes=3)
     state = torch_model.build(arch).state_dict()
     assert export(Trained(arch, state), "pytorch", tmp_path / "net.py") == 0
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "mobilenet_v3_large", "mnasnet_b1"])
+def test_torchvision_code_of_every_family(name: str, tmp_path: Path) -> None:
+    arch = presets.build(name, width=0.5, resolution_px=32, classes=3)
+    if name == "mobilenet_v2":  # whose class keeps the stem's 32 filters
+        arch = replace(arch, stem=replace(arch.stem, out=32))
+    state = torch_model.build(arch).state_dict()
+    assert export(Trained(arch, state), "torchvision", tmp_path / "net.py") < 1e-5
+
+
+def test_what_torchvision_has_no_block_for_is_named(tmp_path: Path) -> None:
+    arch = presets.build("mnasnet_a1", resolution_px=32, classes=3)
+    with pytest.raises(UsageError, match=r"torchvision's classes: s3\.b1 has squeeze-excite"):
+        export(
+            Trained(arch, torch_model.build(arch).state_dict()), "torchvision", tmp_path / "a.py"
+        )
 
 
 def test_plain_code_where_blocks_may_be_missing(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Python that builds the network from torchvision's own MobileNet classes, weights beside it."""
+"""Python that builds the network from torchvision's own classes, weights beside it."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,7 +16,7 @@ def write(trained: Trained, path: Path) -> float:
     """Write ``path`` and its weights (``.safetensors``), import both and compare.
 
     Raises:
-        UsageError: the network is neither like MobileNetV3 nor like V2 (names what is not).
+        UsageError: the network is like none of MobileNetV3, V2 and MnasNet-B1 (names what is not).
     """
     return write_python(
         trained,
@@ -28,8 +28,9 @@ def write(trained: Trained, path: Path) -> float:
 
 def code(arch: Architecture, weights: str) -> str:
     """The source of a module with ``build(weights)``."""
-    like = _like_v2 if isinstance(arch.head, ConvPoolLinear) else _like_v3
-    return like(arch, weights)
+    if not isinstance(arch.head, ConvPoolLinear):
+        return _like_v3(arch, weights)
+    return (_like_mnasnet if arch.head.activation == "relu" else _like_v2)(arch, weights)
 
 
 def _like_v3(arch: Architecture, file: str) -> str:
@@ -86,6 +87,36 @@ def _like_v2(arch: Architecture, file: str) -> str:
     )
 
 
+def _like_mnasnet(arch: Architecture, file: str) -> str:
+    head, stem = arch.head, arch.stem
+    (start, first), *blocks = whole = list(_inverted_residuals(arch))
+    assert isinstance(head, ConvPoolLinear)
+    _expect((stem.kernel, stem.stride) == (3, 2), "its stem is not 3x3 with stride 2")
+    _expect(arch.norm == "bn", "its batch norm's epsilon is not MnasNet's")
+    _expect(stem.activation == "relu", f"its stem has {stem.activation}")
+    _expect(first.expansion == stem.out, f"{start} has an expansion")
+    _expect(first.stride > 1 or first.out != stem.out, f"{start} has a residual")
+    rows, channels = [], first.out
+    for path, block in whole:
+        _expect(block.se == "none", f"{path} has squeeze-excite")
+        _expect(block.activation == "relu", f"{path} has {block.activation}")
+    for path, block in blocks:
+        _expect(block.kernel in (3, 5), f"{path} has a {block.kernel}x{block.kernel} kernel")
+        ratio, rest = divmod(block.expansion, channels)
+        _expect(ratio > 1 and rest == 0, f"{path} expands {channels} to {block.expansion}")
+        rows.append(f"    ({channels}, {block.out}, {block.kernel}, {block.stride}, {ratio}),")
+        channels = block.out
+    return _MNASNET.format(
+        rows="\n".join(rows),
+        file=file,
+        stem=stem.out,
+        first=f"{first.out}, {first.kernel}, {first.stride}",
+        head=head.width,
+        classes=arch.classes,
+        last=channels,
+    )
+
+
 def _inverted_residuals(arch: Architecture) -> Iterable[tuple[str, InvertedResidual]]:
     for path, block in arch.blocks():
         if not isinstance(block, InvertedResidual):
@@ -95,7 +126,7 @@ def _inverted_residuals(arch: Architecture) -> Iterable[tuple[str, InvertedResid
 
 def _expect(holds: bool, otherwise: str) -> None:
     if not holds:
-        raise UsageError(f"not expressible in torchvision's MobileNet classes: {otherwise}")
+        raise UsageError(f"not expressible in torchvision's classes: {otherwise}")
 
 
 _V3 = '''"""A network derived by bneck, built from torchvision's MobileNetV3 classes."""
@@ -156,5 +187,56 @@ def build(weights: Path | None = WEIGHTS) -> MobileNetV2:
     network.classifier[-1] = nn.Linear({head}, {classes})
     if weights is not None:
         network.load_state_dict(load_file(weights))
+    return network
+'''
+
+_MNASNET = '''"""A network derived by bneck, built from torchvision's MnasNet classes."""
+
+from collections import OrderedDict
+from pathlib import Path
+
+from safetensors.torch import load_file
+from torch import nn
+from torchvision.models.mnasnet import MNASNet, _InvertedResidual
+
+WEIGHTS = Path(__file__).with_name({file!r})
+
+# in, out, kernel, stride, expansion ratio
+ROWS = (
+{rows}
+)
+
+
+def norm_relu(channels: int) -> tuple[nn.Module, nn.Module]:
+    return nn.BatchNorm2d(channels), nn.ReLU()
+
+
+def separable(channels: int, out: int, kernel: int, stride: int) -> tuple[nn.Module, ...]:
+    """A depthwise convolution and a linear 1x1, without residual."""
+    padding = kernel // 2
+    return (
+        nn.Conv2d(channels, channels, kernel, stride, padding, groups=channels, bias=False),
+        *norm_relu(channels),
+        nn.Conv2d(channels, out, 1, bias=False),
+        nn.BatchNorm2d(out),
+    )
+
+
+def build(weights: Path | None = WEIGHTS) -> MNASNet:
+    """The network, with its weights unless None is given."""
+    network = MNASNet(1.0, {classes})
+    network.layers = nn.Sequential(
+        nn.Conv2d(3, {stem}, 3, 2, 1, bias=False),
+        *norm_relu({stem}),
+        *separable({stem}, {first}),
+        *(_InvertedResidual(*row) for row in ROWS),
+        nn.Conv2d({last}, {head}, 1, bias=False),
+        *norm_relu({head}),
+    )
+    network.classifier[-1] = nn.Linear({head}, {classes})
+    if weights is not None:
+        state = OrderedDict(load_file(weights))
+        state._metadata = {{"": {{"version": network._version}}}}  # which MNASNet asks for
+        network.load_state_dict(state)
     return network
 '''
