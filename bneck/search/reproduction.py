@@ -14,7 +14,6 @@ from bneck.errors import UsageError
 from bneck.files import write_whole
 from bneck.progress import Progress
 from bneck.results import codec, likeness_page
-from bneck.results import likeness as comparing
 from bneck.results.record import Step
 from bneck.results.run import Run
 from bneck.search.derive import Derivation
@@ -23,6 +22,7 @@ from bneck.search.final import Training
 from bneck.search.plan import Plan
 from bneck.search.proposals import GRID, Proposer
 from bneck.search.reproduction_plan import ReproductionPlan, numbers
+from bneck.search.resemblance import resemblance
 from bneck.search.scaled import narrowest_over
 from bneck.search.setting import Setting
 from bneck.search.shrinking import Shrunk
@@ -174,24 +174,21 @@ class Reproduction:
 
     def _likeness(self) -> None:
         """Of both seeds and of every derived network, on this device's model."""
-        model, space = self.setting.device.model, self.setting.space
         found = {f"derived-{factor:g}x": one.arch for factor, one in self.derived().items()}
         for name in ("search-paper", "search-derived"):
             if (file := self._part(name).seed).exists():
                 found[name] = networks.load(file)
-        published = presets.build(PUBLISHED).at(**self.setting.size)
         for name, arch in found.items():
             file = self.run.folder / "likeness" / f"{name}.json"
             if not file.exists():
-                goal_ms = model.predict(arch).ms
-                others = comparing.as_fast(
-                    space,
-                    lambda other: model.predict(other).ms,
-                    goal_ms,
+                like = resemblance(
+                    arch,
+                    self.setting.device.model,
+                    self.setting.space,
+                    to=PUBLISHED,
                     count=self.plan.random_networks,
                     seed=self.plan.seed,
                 )
-                like = comparing.likeness(arch, published, PUBLISHED, others, goal_ms)
                 write_whole(file.with_suffix(".svg"), likeness_page.as_svg(like))
                 codec.write(file, like)
 
