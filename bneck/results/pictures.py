@@ -1,7 +1,9 @@
 """Pictures for papers and model cards, as PNG or SVG; the report's own are in ``plots``."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
+from statistics import fmean, stdev
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -78,6 +80,30 @@ def outcome(derived: Outcome, baselines: Iterable[Baseline]) -> Figure:
                 label=name,
             )
     _targets(axes, (derived.target_ms,))
+    axes.legend(frameon=False)
+    return _plain(figure)
+
+
+def family(lines: Mapping[str, Sequence[tuple[float, Sequence[float]]]]) -> Figure:
+    """Accuracy over measured latency, a line a family of networks.
+
+    A network is its ms and the accuracies of its trainings: their mean, and their standard
+    deviation where there are several.
+    """
+    figure, axes = _single("measured latency (ms)", "accuracy (%)")
+    styles = cycle(((BLUE, "*"), (GREY, "s"), (ORANGE, "v")))
+    for (name, networks), (colour, marker) in zip(lines.items(), styles, strict=False):
+        known = sorted((ms, accuracies) for ms, accuracies in networks if accuracies)
+        axes.errorbar(
+            [ms for ms, _ in known],
+            [100 * fmean(accuracies) for _, accuracies in known],
+            yerr=[100 * (stdev(a) if len(a) > 1 else 0) for _, a in known],
+            fmt=f"{marker}-",
+            markersize=11 if marker == "*" else 6,
+            color=colour,
+            capsize=3,
+            label=name,
+        )
     axes.legend(frameon=False)
     return _plain(figure)
 

@@ -3,8 +3,10 @@
 from math import hypot, sqrt
 from statistics import fmean, stdev
 
+from matplotlib.figure import Figure
+
 from bneck.files import read_json
-from bneck.results import codec
+from bneck.results import codec, pictures
 from bneck.results.likeness import Likeness
 from bneck.search.reproduction import PUBLISHED, Compared, Reproduction
 
@@ -13,6 +15,22 @@ def summary(work: Reproduction) -> str:
     """Tables of accuracy at equal latency, of the path, and of likeness; stages not done are so."""
     parts = [_comparison(work), _path(work), _likeness(work), _times(work)]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def figures(work: Reproduction) -> dict[str, Figure]:
+    """What there is to draw so far: the family of networks, and NetAdapt's path to it."""
+    drawn = {}
+    if steps := work.steps():
+        targets_ms = [one.target_ms for one in work.derived().values()]
+        drawn["path"] = pictures.path(steps, targets_ms=targets_ms)
+    lines: dict[str, list[tuple[float, list[float]]]] = {}
+    for one in sorted(work.compared(), key=lambda one: one.kind):  # derived first
+        name = "width multiplier" if one.kind == "published" else one.kind
+        found = [training.accuracy for training in work.trainings(one)]
+        lines.setdefault(name, []).append((one.measured_ms, found))
+    if any(found for networks in lines.values() for _, found in networks):
+        drawn["family"] = pictures.family(lines)
+    return drawn
 
 
 def _comparison(work: Reproduction) -> str:

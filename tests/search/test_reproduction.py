@@ -38,6 +38,8 @@ def test_every_stage_leaves_what_the_summary_reads(
     assert "Percentiles among 30 random networks" in text
     assert run([*command, "--stage=measure"]) == 0  # done already: nothing is measured again
     assert (out / "netadapt" / "steps.jsonl").exists()
+    assert "width multiplier" in (out / "family.svg").read_text()
+    assert (out / "path.svg").exists()
 
 
 @pytest.mark.parametrize(
