@@ -88,9 +88,8 @@ def reproduce(
     plan = ReproductionPlan(**asked)
     check(plan.part(target="1.0x:mobilenet_v3_small"))
     with Run.open(out, plan.as_dict()) as run, redirect_stdout(sys.stderr):
-        from bneck.results import pictures
         from bneck.search.reproduction import Reproduction  # torch and all: after the mistakes
-        from bneck.search.reproduction_report import figures, summary
+        from bneck.search.reproduction_report import draw, summary
 
         executor = executors.open_executor(workers)
         try:
@@ -101,8 +100,7 @@ def reproduce(
                 with work.setting.timed(name):
                     work.stages[name]()
                 write_whole(out / "summary.md", text := summary(work))
-                for picture, figure in figures(work).items():
-                    pictures.save(figure, out / f"{picture}.svg")
+                draw(work)
         finally:
             executor.close()
     print_result(json, {"summary": str(out / "summary.md"), "stages": list(work.stages)}, text)

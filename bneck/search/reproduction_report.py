@@ -3,8 +3,6 @@
 from math import hypot, sqrt
 from statistics import fmean, stdev
 
-from matplotlib.figure import Figure
-
 from bneck.files import read_json
 from bneck.results import codec, pictures
 from bneck.results.likeness import Likeness
@@ -17,20 +15,19 @@ def summary(work: Reproduction) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def figures(work: Reproduction) -> dict[str, Figure]:
-    """What there is to draw so far: the family of networks, and NetAdapt's path to it."""
-    drawn = {}
+def draw(work: Reproduction) -> None:
+    """The family of networks and NetAdapt's path to it, beside the summary, once they are there."""
+    folder = work.run.folder
     if steps := work.steps():
         targets_ms = [one.target_ms for one in work.derived().values()]
-        drawn["path"] = pictures.path(steps, targets_ms=targets_ms)
+        pictures.save(pictures.path(steps, targets_ms=targets_ms), folder / "path.svg")
     lines: dict[str, list[tuple[float, list[float]]]] = {}
     for one in sorted(work.compared(), key=lambda one: one.kind):  # derived first
         name = "width multiplier" if one.kind == "published" else one.kind
         found = [training.accuracy for training in work.trainings(one)]
         lines.setdefault(name, []).append((one.measured_ms, found))
     if any(found for networks in lines.values() for _, found in networks):
-        drawn["family"] = pictures.family(lines)
-    return drawn
+        pictures.save(pictures.family(lines), folder / "family.svg")
 
 
 def _comparison(work: Reproduction) -> str:
