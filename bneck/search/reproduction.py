@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bneck.errors import UsageError
-from bneck.files import write_whole
+from bneck.files import write_json, write_whole
 from bneck.progress import Progress
 from bneck.results import codec, likeness_page
 from bneck.results.record import Step
@@ -27,6 +27,7 @@ from bneck.search.scaled import narrowest_over
 from bneck.search.setting import Setting
 from bneck.search.shrinking import Shrunk
 from bneck.search.side_by_side import Candidate, LongTraining, train_all
+from bneck.search.winners import Winners
 from bneck.space import codec as networks
 from bneck.space import presets
 from bneck.space.architecture import Architecture
@@ -49,8 +50,9 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Walked:
-    """One step of NetAdapt's path: predicted and measured."""
+    """One step of NetAdapt's path to a factor: predicted and measured."""
 
+    factor: float
     step: int
     predicted_ms: float
     measured_ms: float
@@ -79,19 +81,22 @@ class Reproduction:
 
     def derived(self) -> dict[float, Shrunk]:
         """What NetAdapt came to, by factor."""
-        found = codec.read_lines(self._part("netadapt").shrunk, Shrunk)
-        return dict(zip(sorted(self.factors, reverse=True), found, strict=False))
+        found = {
+            factor: codec.read_lines(self._part(_shrinking(factor)).shrunk, Shrunk)
+            for factor in sorted(self.factors, reverse=True)
+        }
+        return {factor: shrunk[0] for factor, shrunk in found.items() if shrunk}
 
-    def steps(self) -> tuple[Step, ...]:
-        """NetAdapt's path."""
-        return codec.read_lines(self._part("netadapt").steps, Step)
+    def steps(self, factor: float) -> tuple[Step, ...]:
+        """NetAdapt's path to a factor, the seed first."""
+        return codec.read_lines(self._part(_shrinking(factor)).steps, Step)
 
     def compared(self) -> tuple[Compared, ...]:
         """All that is trained, as measured; () before that stage."""
         return codec.read_lines(self.run.folder / "compared.jsonl", Compared)
 
     def walked(self) -> tuple[Walked, ...]:
-        """NetAdapt's path, measured; () before that stage."""
+        """NetAdapt's paths, measured; () before that stage."""
         return codec.read_lines(self.run.folder / "path.jsonl", Walked)
 
     def trainings(self, one: Compared) -> Iterator[Training]:
@@ -105,28 +110,34 @@ class Reproduction:
         self.setting.device  # noqa: B018  # calibrates, and keeps the model
 
     def _search(self, name: str, weight: float | None) -> None:
-        """A seed for the largest factor, from which NetAdapt walks down through all."""
-        target = f"{max(self.factors):g}x:{PUBLISHED}"
-        with self._derivation(name, target=target, weight=weight) as derivation:
+        """A seed for every factor; all evaluations serve all of them."""
+        with self._derivation(name, targets=self._targets(), weight=weight) as derivation:
             derivation.seed()
 
     def _netadapt(self) -> None:
-        seed = self._needed(self._part("search-paper").seed, "search-paper")
-        targets = ",".join(f"{factor:g}x:{PUBLISHED}" for factor in self.factors)
-        with self._derivation("netadapt", targets=targets, start=str(seed)) as derivation:
-            derivation.shrinking().networks()
+        """From each factor's own seed, as no narrowing of the largest may reach the smallest."""
+        found = self._needed(self._part("search-paper").winners, "search-paper")
+        for factor, one in zip(self.factors, codec.read(found, Winners).networks, strict=True):
+            seed = self.run.folder / "seeds" / f"{factor:g}x.json"
+            write_json(seed, networks.to_json(one.arch))
+            target = f"{factor:g}x:{PUBLISHED}"
+            with self._derivation(_shrinking(factor), target=target, start=str(seed)) as derivation:
+                derivation.shrunk()
 
     def _measure(self) -> None:
         """Everything to be compared, in one sitting: what is derived and what stands beside it."""
         if self.compared():
             return
-        self._needed(self._part("netadapt").network, "netadapt")
+        for factor in self.factors:
+            self._needed(self._part(_shrinking(factor)).shrunk, "netadapt")
         device, found, walked = self.setting.device, [], []
         for name, kind, factor, arch in self._networks():
             measured = device.measure(arch)
             found.append(Compared(name, kind, factor, arch, measured.ms, measured.std_ms))
-        for step in self.steps():
-            walked.append(Walked(step.number, step.latency_ms, device.measure(step.arch).ms))
+        for factor in self.factors:
+            for step in self.steps(factor):
+                measured = device.measure(step.arch)
+                walked.append(Walked(factor, step.number, step.latency_ms, measured.ms))
         for record in walked:
             codec.append(self.run.folder / "path.jsonl", record)
         for one in found:
@@ -203,6 +214,9 @@ class Reproduction:
         ) as run:
             yield Derivation(Setting(run, plan, self._progress), self._executor)
 
+    def _targets(self) -> str:
+        return ",".join(f"{factor:g}x:{PUBLISHED}" for factor in self.factors)
+
     def _part(self, name: str) -> Run:
         return Run(self.run.folder / name, {})
 
@@ -210,3 +224,8 @@ class Reproduction:
         if not file.exists():
             raise UsageError(f"this stage builds on {stage}, which is not done: --stage {stage}")
         return file
+
+
+def _shrinking(factor: float) -> str:
+    """The folder of NetAdapt's run to a factor."""
+    return f"netadapt/{factor:g}x"

@@ -16,11 +16,11 @@ def summary(work: Reproduction) -> str:
 
 
 def draw(work: Reproduction) -> None:
-    """The family of networks and NetAdapt's path to it, beside the summary, once they are there."""
+    """The family of networks and NetAdapt's paths to it, beside the summary, as far as known."""
     folder = work.run.folder
-    if steps := work.steps():
-        targets_ms = [one.target_ms for one in work.derived().values()]
-        pictures.save(pictures.path(steps, targets_ms=targets_ms), folder / "path.svg")
+    for factor, shrunk in work.derived().items():
+        path = pictures.path(work.steps(factor), targets_ms=[shrunk.target_ms])
+        pictures.save(path, folder / f"path-{factor:g}x.svg")
     lines: dict[str, list[tuple[float, list[float]]]] = {}
     for one in sorted(work.compared(), key=lambda one: one.kind):  # derived first
         name = "width multiplier" if one.kind == "published" else one.kind
@@ -83,16 +83,16 @@ def _accuracy(found: list[float]) -> str:
 
 
 def _path(work: Reproduction) -> str:
-    """Foretold and measured: along the whole path, and the network of each target."""
+    """Foretold and measured: along the whole paths, and the network of each target."""
     walked = work.walked()
     if not walked:
         return ""
-    errors = {one.step: one.predicted_ms / one.measured_ms - 1 for one in walked}
-    worst = max(errors, key=lambda step: abs(errors[step]))
+    errors = {one: one.predicted_ms / one.measured_ms - 1 for one in walked}
+    worst = max(walked, key=lambda one: abs(errors[one]))
     rows = [
-        f"Along NetAdapt's path of {len(walked)} networks the prediction is off by "
+        f"Along NetAdapt's paths of {len(walked)} networks the prediction is off by "
         f"{100 * fmean(map(abs, errors.values())):.1f} % on average, and at most by "
-        f"{100 * errors[worst]:+.1f} %, at step {worst}.",
+        f"{100 * errors[worst]:+.1f} %, at step {worst.step} to {worst.factor:g}x.",
         "",
         "| network | step | target | predicted | measured | of the target |",
         "|---|---|---|---|---|---|",

@@ -37,9 +37,9 @@ def test_every_stage_leaves_what_the_summary_reads(
     assert "against mobilenet_v3_small at" in text
     assert "Percentiles among 30 random networks" in text
     assert run([*command, "--stage=measure"]) == 0  # done already: nothing is measured again
-    assert (out / "netadapt" / "steps.jsonl").exists()
+    assert (out / "netadapt" / "0.8x" / "steps.jsonl").exists()
     assert "width multiplier" in (out / "family.svg").read_text()
-    assert (out / "path.svg").exists()
+    assert (out / "path-1x.svg").exists()
 
 
 @pytest.mark.parametrize(
