@@ -83,9 +83,17 @@ class Space:
 
         return extend({}, 0)
 
-    def sample(self, seed: int) -> Values:
-        """Each live choice drawn uniformly."""
-        return self._fill({}, random.Random(seed))
+    def sample(self, seed: int, lean: float = 0.0) -> Values:
+        """Each live choice drawn uniformly, or with the probability ``lean`` its last value.
+
+        Spaces list values from the cheapest on, so that what leans is expensive.
+        """
+        draw = random.Random(seed)
+
+        def pick(allowed: tuple[Value, ...]) -> Value:
+            return allowed[-1] if lean and draw.random() < lean else draw.choice(allowed)
+
+        return self._fill({}, pick)
 
     def neighbours(self, values: Mapping[str, Value], *, of: str | None = None) -> Iterator[Values]:
         """Every value set that differs in one choice; newly live choices take their first value.
@@ -101,7 +109,7 @@ class Space:
 
     def changed(self, values: Mapping[str, Value], name: str, value: Value) -> Values:
         """Live values with one choice changed; newly live choices take their first value."""
-        return self._fill({**values, name: value}, None)
+        return self._fill({**values, name: value}, _first)
 
     def mutate(self, values: Mapping[str, Value], seed: int) -> Values:
         """One live choice redrawn to another value; newly live choices are drawn as well."""
@@ -112,7 +120,7 @@ class Space:
             raise UsageError(f"space {self.name} holds a single network")
         name = draw.choice(names)
         others = [value for value in self.choices[name] if not _same(value, current[name])]
-        return self._fill({**current, name: draw.choice(others)}, draw)
+        return self._fill({**current, name: draw.choice(others)}, draw.choice)
 
     def encode(self, values: Mapping[str, Value]) -> tuple[float, ...]:
         """One number a choice: its value's place from 0 to 1, and -1 where it is not live."""
@@ -122,8 +130,8 @@ class Space:
             for name, allowed in self.choices.items()
         )
 
-    def _fill(self, values: Values, draw: random.Random | None) -> Values:
-        """Keep what is live, complete what is missing: drawn, or each choice's first value."""
+    def _fill(self, values: Values, pick: Callable[[tuple[Value, ...]], Value]) -> Values:
+        """Keep what is live, and pick what is missing."""
         filled: Values = {}
         for name, allowed, parent, at in self._rows:
             if parent is not None and filled.get(parent) not in at:
@@ -131,7 +139,7 @@ class Space:
             if name in values:
                 filled[name] = values[name]
             else:
-                filled[name] = draw.choice(allowed) if draw else allowed[0]
+                filled[name] = pick(allowed)
         return filled
 
     @cached_property
@@ -154,6 +162,10 @@ class Space:
 def _same(a: Value, b: Value) -> bool:
     """Equal and of one type, so that 1 is not taken for True."""
     return type(a) is type(b) and a == b
+
+
+def _first(allowed: tuple[Value, ...]) -> Value:
+    return allowed[0]
 
 
 def _place(allowed: tuple[Value, ...], value: Value) -> float:
