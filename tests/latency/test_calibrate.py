@@ -70,6 +70,14 @@ def test_some_networks_are_half_a_block_off_in_every_width() -> None:
     assert between == pytest.approx(40, abs=15)
 
 
+def test_some_networks_are_slower_than_random_ones_ever_are() -> None:
+    space = spaces.build("v3-small", resolution_px=64, classes=10)
+    probed = [probe([space], number, seed=0)[1] for number in range(0, 320, 8)]
+    random = [space.decode(space.sample(seed)) for seed in range(1000)]
+    slowest = max(cost(arch).macs for arch in random)
+    assert sum(cost(arch).macs > slowest for arch in probed) >= len(probed) / 5
+
+
 @pytest.mark.parametrize("grid", [4, 8])
 def test_small_blocks_are_told_apart_under_noise(
     grid: int, monkeypatch: pytest.MonkeyPatch

@@ -74,6 +74,13 @@ def test_mutation_changes_one_choice(name: str) -> None:
         assert before.keys() == after.keys() or changed[0] in parents
 
 
+def test_samples_lean_to_the_last_values() -> None:
+    space = tiny()
+    assert space.sample(0, lean=1.0) == {"depth": 2, "b1.kernel": 7, "b2.kernel": 7}
+    leaning = [space.sample(seed, lean=0.4)["depth"] for seed in range(400)]
+    assert leaning.count(2) / 400 == pytest.approx(0.4 + 0.6 / 2, abs=0.08)
+
+
 def test_sizes_by_the_closed_formula() -> None:
     """v3-small: per stage widths times the sum over depths of (kernels ratios SE activations)^d."""
     per_block = 3 * 4 * 2 * 2
