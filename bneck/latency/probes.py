@@ -16,6 +16,9 @@ LEANS = (0.2, 0.4, 0.6, 0.8)
 for a slow target finds lies far above it."""
 STEPS = ((8, 0.95), (1, 0.05))
 """Widths are multiples of 8 or any, with these odds: calibration finds what the runtime likes."""
+NARROWINGS = ((0.5, 0.35), (0.9, 0.05))
+"""(share of the widths that are narrowed, to what share of themselves at least): where NetAdapt
+begins, and where it ends."""
 HALF_BLOCKS = 0.2
 """Share of the narrowed networks that have all of these widths half-way between two multiples of 8:
 one such width is lost in the noise, many show whether the runtime pays for the next 8."""
@@ -67,15 +70,16 @@ def probe(spaces: Sequence[Space], number: int, seed: int) -> tuple[str, Archite
 
 
 def narrowed(arch: Architecture, seed: int) -> Architecture:
-    """About half of the network's expansions and bottlenecks narrowed, to 35 % at most."""
+    """Some of the network's expansions and bottlenecks narrowed, or nearly all and far."""
     draw = random.Random(seed)
+    share, least = draw.choice(NARROWINGS)
     between = 4 if draw.random() < HALF_BLOCKS else 0
     for item in narrowables(arch):
-        if draw.random() < 0.5:
+        if draw.random() >= share:
             continue
         (step,) = draw.choices([step for step, _ in STEPS], [odds for _, odds in STEPS])
         step = 8 if between else step
-        width = max(step, round(item.width * draw.uniform(0.35, 1.0) / step) * step) - between
+        width = max(step, round(item.width * draw.uniform(least, 1.0) / step) * step) - between
         for wider in count(width, step):
             if wider >= item.width:
                 break
