@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -118,9 +118,10 @@ class Setting:
 
     @cached_property
     def targets_ms(self) -> tuple[float, ...]:
-        """The plan's targets; relative ones are measured once and kept."""
+        """The plan's targets; relative ones are measured once and kept, each network once."""
         if not self.run.target.exists():
-            found = [target.resolve(text, self._measured_ms) for text in self.plan.aimed_at]
+            measured_ms = cache(self._measured_ms)
+            found = [target.resolve(text, measured_ms) for text in self.plan.aimed_at]
             write_json(self.run.target, {"target_ms": found[0], "targets_ms": found})
         kept = read_json(self.run.target)
         return tuple(kept.get("targets_ms", [kept["target_ms"]]))
