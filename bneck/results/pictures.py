@@ -153,6 +153,7 @@ def _single(x: str, y: str) -> tuple[Figure, Axes]:
     axes = figure.subplots()
     axes.set_xlabel(x)
     axes.set_ylabel(y)
+    axes.locator_params(axis="x", nbins=6)  # ms have many digits
     return figure, axes
 
 
