@@ -19,7 +19,7 @@ from bneck.search.plan import Plan
 from bneck.search.reporting import write_report
 from bneck.search.resemblance import resemblance
 from bneck.search.searching import Searching
-from bneck.search.setting import Setting
+from bneck.search.setting import Setting, keep_targets
 from bneck.search.shrinking import Shrinking, Shrunk
 from bneck.search.winners import Winner, Winners
 from bneck.space import codec as networks
@@ -146,7 +146,7 @@ class Derivation:
                     shutil.copyfile(self.run.folder / name, folder / name)
                 codec.write(run.winners, Winners((winner,)))
                 write_json(run.seed, networks.to_json(winner.arch))
-                write_json(run.target, {"target_ms": target_ms, "targets_ms": [target_ms]})
+                keep_targets(run, [target_ms])
             setting = self.setting.for_target(run, target, target_ms)
             Derivation(setting, self._executor).finish()
             write_report(run)

@@ -24,7 +24,7 @@ from bneck.search.proposals import GRID, Proposer
 from bneck.search.reproduction_plan import ReproductionPlan, numbers
 from bneck.search.resemblance import resemblance
 from bneck.search.scaled import narrowest_over
-from bneck.search.setting import Setting
+from bneck.search.setting import Setting, keep_targets
 from bneck.search.shrinking import Shrunk
 from bneck.search.side_by_side import Candidate, LongTraining, train_all
 from bneck.search.winners import Winners
@@ -111,7 +111,8 @@ class Reproduction:
 
     def _search(self, name: str, weight: float | None) -> None:
         """A seed for every factor; all evaluations serve all of them."""
-        with self._derivation(name, targets=self._targets(), weight=weight) as derivation:
+        targets = ",".join(map(_target, self.factors))
+        with self._derivation(name, targets=targets, weight=weight) as derivation:
             derivation.seed()
 
     def _netadapt(self) -> None:
@@ -123,11 +124,10 @@ class Reproduction:
         for factor, one in zip(self.factors, codec.read(found, Winners).networks, strict=True):
             seed = self.run.folder / "seeds" / f"{factor:g}x.json"
             write_json(seed, networks.to_json(one.arch))
-            target = f"{factor:g}x:{PUBLISHED}"
-            with self._derivation(_shrinking(factor), target=target, start=str(seed)) as derivation:
+            asked = {"target": _target(factor), "start": str(seed)}
+            with self._derivation(_shrinking(factor), **asked) as derivation:
                 if not derivation.run.target.exists():
-                    aim = {"target_ms": one.target_ms, "targets_ms": [one.target_ms]}
-                    write_json(derivation.run.target, aim)
+                    keep_targets(derivation.run, [one.target_ms])
                 derivation.shrunk()
 
     def _measure(self) -> None:
@@ -218,10 +218,9 @@ class Reproduction:
         with Run.open(
             folder, plan.as_dict(), defaults=Plan.defaults(), command=f"stage {name}"
         ) as run:
-            yield Derivation(Setting(run, plan, self._progress), self._executor)
-
-    def _targets(self) -> str:
-        return ",".join(f"{factor:g}x:{PUBLISHED}" for factor in self.factors)
+            setting = Setting(run, plan, self._progress)
+            setting.take(self.setting.images)
+            yield Derivation(setting, self._executor)
 
     def _part(self, name: str) -> Run:
         return Run(self.run.folder / name, {})
@@ -230,6 +229,10 @@ class Reproduction:
         if not file.exists():
             raise UsageError(f"this stage builds on {stage}, which is not done: --stage {stage}")
         return file
+
+
+def _target(factor: float) -> str:
+    return f"{factor:g}x:{PUBLISHED}"
 
 
 def _shrinking(factor: float) -> str:

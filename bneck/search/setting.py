@@ -1,7 +1,7 @@
 """What a run is about: its images, space, device and target, each made once and kept."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, cached_property
@@ -47,6 +47,15 @@ class Setting:
         images = data.load(
             plan.data, resolution_px=plan.resolution, seed=plan.seed, progress=self.progress
         )
+        self.take(images)
+        return images
+
+    def take(self, images: ImageSet) -> None:
+        """Use images that are loaded already, as another stage of the same plan has them.
+
+        Raises:
+            UsageError: they are no longer the images that the run began with.
+        """
         self._note(
             {
                 "name": images.name,
@@ -59,7 +68,7 @@ class Setting:
                 "validation": len(images.val_labels),
             }
         )
-        return images
+        self.images = images
 
     @cached_property
     def table(self) -> TableData | None:
@@ -122,7 +131,7 @@ class Setting:
         if not self.run.target.exists():
             measured_ms = cache(self._measured_ms)
             found = [target.resolve(text, measured_ms) for text in self.plan.aimed_at]
-            write_json(self.run.target, {"target_ms": found[0], "targets_ms": found})
+            keep_targets(self.run, found)
         kept = read_json(self.run.target)
         return tuple(kept.get("targets_ms", [kept["target_ms"]]))
 
@@ -168,3 +177,8 @@ class Setting:
     def _seconds(self) -> dict[str, float]:
         """What each stage has taken so far, in all sittings."""
         return read_json(self.run.seconds) if self.run.seconds.exists() else {}
+
+
+def keep_targets(run: Run, targets_ms: Sequence[float]) -> None:
+    """Write down what a run aims at, the first target being the run's own."""
+    write_json(run.target, {"target_ms": targets_ms[0], "targets_ms": list(targets_ms)})
