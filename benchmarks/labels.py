@@ -56,8 +56,7 @@ def networks(count: int, side_px: int, classes: int) -> Iterator[Architecture]:
 def truth(arch: Architecture, whole: ImageSet, steps: int) -> dict[str, float]:
     """Accuracy at the end, and on the way."""
     few = searched(whole).subset(seed=0, val=VAL_ON_THE_WAY)
-    # Laid out as the trainer wants them: an average loses sight of weights that are moved later.
-    network = build(arch, seed=0).to(memory_format=torch.channels_last)
+    network = build(arch, seed=0)
     average, averaged = WeightAverage(network, EMA), build(arch, seed=0)
     averaged.to(memory_format=torch.channels_last)
     row: dict[str, float] = {}

@@ -13,8 +13,10 @@ class WeightAverage:
 
     def __init__(self, network: nn.Module, decay: float) -> None:
         self.decay = decay
-        self._live = {name: t.detach() for name, t in network.state_dict().items()}
-        self.tensors = {name: t.clone() for name, t in self._live.items()}
+        # The parameters themselves: detached from them, a tensor would be left behind when the
+        # network changes its memory format.
+        self._live = network.state_dict(keep_vars=True)
+        self.tensors = {name: t.detach().clone() for name, t in self._live.items()}
         floats = [name for name, t in self._live.items() if t.is_floating_point()]
         self._floats = [self.tensors[n] for n in floats], [self._live[n] for n in floats]
         self._counters = [name for name in self._live if name not in floats]

@@ -153,6 +153,15 @@ def test_the_average_covers_buffers_and_forgets_the_start_early() -> None:
     assert network.running_mean.item() == pytest.approx(expected)
 
 
+def test_the_average_follows_weights_whose_memory_format_changes() -> None:
+    network = nn.Conv2d(2, 2, 3, bias=False)
+    average = WeightAverage(network, decay=0.0)
+    network.to(memory_format=torch.channels_last)
+    nn.init.ones_(network.weight)
+    average.update(1)
+    assert average.tensors["weight"].unique().tolist() == [1.0]
+
+
 @pytest.mark.parametrize(
     "recipe",
     [QUICK, replace(QUICK, optimizer="sgd", schedule="cosine", learning_rate=0.01, ema=None)],
