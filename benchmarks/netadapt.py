@@ -26,9 +26,12 @@ from typing import Any
 
 import torch
 import torch_pruning
+from safetensors import safe_open
+from safetensors.torch import save
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from bneck.files import write_whole
 from bneck.latency.measure import measure
 from bneck.live import TerminalProgress
 from bneck.proxies.batches import Batches
@@ -43,7 +46,9 @@ from bneck.search.plan import Plan
 from bneck.search.scaled import narrowest_over
 from bneck.search.setting import Setting
 from bneck.search.shrinking import Shrunk
+from bneck.space import codec as arch_codec
 from bneck.space import presets, torch_model, weights
+from bneck.space.architecture import Architecture
 
 HALVINGS = 7
 ROUND_TO = 8
@@ -60,24 +65,24 @@ class Cutter:
         self.seed = steps[0].arch
         self.state = weights.load(folder / "000.safetensors", self.seed)
 
-    def networks(self, shrunk: Shrunk) -> Iterator[tuple[str, nn.Module]]:
-        """(method, network), each measured at the target."""
+    def networks(self, shrunk: Shrunk) -> Iterator[tuple[str, nn.Module, Architecture]]:
+        """(method, network, what it is or was cut from), each measured at the target."""
         ours = torch_model.Network(shrunk.arch)
         file = self.folder / f"{shrunk.step:03d}.safetensors"
         ours.load_state_dict(weights.load(file, shrunk.arch))
-        yield NETADAPT, ours
+        yield NETADAPT, ours, shrunk.arch
         goal_ms = max(shrunk.target_ms, self.measured_ms(ours))
         name, device = self.setting.plan.start, self.setting.device
         if name in presets.PRESETS:
             _, arch = narrowest_over(name, shrunk.target_ms, device, **self.setting.size)
             narrow = torch_model.Network(arch)
             narrow.load_state_dict(weights.inherit(self.seed, self.state, arch, seed=0))
-            yield "width multiplier", narrow
+            yield "width multiplier", narrow, arch
         for word, importance in (
             ("magnitude", torch_pruning.importance.GroupMagnitudeImportance(p=2)),
             ("taylor", torch_pruning.importance.GroupTaylorImportance()),
         ):
-            yield f"torch-pruning {word}", self._widest(importance, goal_ms)
+            yield f"torch-pruning {word}", self._widest(importance, goal_ms), self.seed
 
     def measured_ms(self, network: nn.Module) -> float:
         """Under the run's runtime, from torch's own export."""
@@ -129,6 +134,33 @@ class Cutter:
         return network
 
 
+def keep(network: nn.Module, arch: Architecture, file: Path) -> None:
+    """Write a network whose layers are those of ``arch`` or fewer channels of them."""
+    words = {"arch": json.dumps(arch_codec.to_json(arch))}
+    write_whole(file, save({k: v.contiguous() for k, v in network.state_dict().items()}, words))
+
+
+def read(file: Path) -> nn.Module:
+    """What ``keep`` wrote: layers as wide as the tensors say."""
+    with safe_open(file, "pt") as kept:
+        network = torch_model.Network(arch_codec.from_json(json.loads(kept.metadata()["arch"])))
+        state = {name: kept.get_tensor(name) for name in kept.keys()}  # noqa: SIM118
+    for path, module in network.named_modules():
+        if isinstance(module, nn.Conv2d | nn.BatchNorm2d | nn.Linear):
+            weight = state[f"{path}.weight"]
+            if isinstance(module, nn.Conv2d):
+                module.groups = 1 if module.groups == 1 else len(weight)
+                module.out_channels, module.in_channels = len(weight), weight[0].shape[0]
+                module.in_channels *= module.groups
+            elif isinstance(module, nn.BatchNorm2d):
+                module.num_features = len(weight)
+            else:
+                module.out_features, module.in_features = weight.shape
+            for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+                tensor.data = state[f"{path}.{name}"]
+    return network
+
+
 @dataclass(frozen=True)
 class Tune:
     """One network's fine-tuning, as an executor's task: (file of the network, steps, seed)."""
@@ -142,9 +174,8 @@ class Tune:
     def __call__(self, item: tuple[str, int, int]) -> tuple[float, float]:
         """Accuracy and standard error."""
         file, steps, seed = item
-        network = torch.load(file, weights_only=False)  # written by this very program
         recipe = replace(self.recipe, steps=steps)
-        result = train(network, whole(self.images), recipe, seed=seed, threads=1)
+        result = train(read(Path(file)), whole(self.images), recipe, seed=seed, threads=1)
         return result.accuracy, result.accuracy_stderr
 
 
@@ -183,9 +214,9 @@ def cut_once(
         before = one_round * sum(taken(step).rounds for step in way)
         final = cutter.setting.budget.final.steps
         cuts = []
-        for number, (method, network) in enumerate(cutter.networks(shrunk)):
-            kept = out / f"cut-{shrunk.target_ms:.4g}ms-{number}.pt"
-            torch.save(network, kept)
+        for number, (method, network, arch) in enumerate(cutter.networks(shrunk)):
+            kept = out / f"cut-{shrunk.target_ms:.4g}ms-{number}.safetensors"
+            keep(network, arch, kept)
             ours = method == NETADAPT
             cuts.append(
                 {
