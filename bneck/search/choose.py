@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from math import hypot
 
 from bneck.errors import BneckError
-from bneck.results.record import Proposal
+from bneck.results.record import Proposal, Step
 
 LEAST_MS = 1e-12
 MOST_TIED = 4
@@ -42,6 +42,16 @@ def tied(proposals: Sequence[Proposal], accuracy_before: float) -> tuple[Proposa
     best = ranked[0]
     contenders = [one for one in ranked if one is best or _close(best, one, accuracy_before)]
     return tuple(contenders[:MOST_TIED]) if len(contenders) > 1 else ()
+
+
+def all_lose(proposals: Sequence[Proposal], before: Step) -> bool:
+    """Whether each loses more accuracy than the standard error of its difference to ``before``."""
+    scored = [proposal for proposal in proposals if proposal.accuracy is not None]
+    return all(
+        (before.accuracy or 0.0) - (one.accuracy or 0.0)
+        > hypot(before.accuracy_stderr or 0.0, one.accuracy_stderr or 0.0)
+        for one in scored
+    )
 
 
 def _merit(proposal: Proposal, accuracy_before: float) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from bneck.progress import Progress, silent
 from bneck.proxies.recipe import Recipe
 from bneck.results import codec
 from bneck.results.record import Proposal, Step
-from bneck.search.choose import choose, tied
+from bneck.search.choose import all_lose, choose, tied
 from bneck.search.evaluate import FineTune, Images
 from bneck.search.executors import Executor
 from bneck.search.proposals import GRID, Proposer
@@ -110,7 +110,8 @@ class NetAdapt:
         name, arch = move
         latency_ms = self.model.predict(arch).ms
         wider = Proposal(arch, name, latency_ms, before.latency_ms - latency_ms)
-        return self._take(before, (wider,), executor, "NetAdapt's free channels", progress)
+        where = "NetAdapt's free channels"
+        return self._take(before, (wider,), (), executor, where, progress)
 
     @property
     def _proposer(self) -> Proposer:
@@ -119,18 +120,24 @@ class NetAdapt:
     def _step(
         self, before: Step, target_ms: float, executor: Executor, where: str, progress: Progress
     ) -> Step:
-        return self._take(before, self._proposals(before, target_ms), executor, where, progress)
+        near, far = self._proposals(before, target_ms)
+        return self._take(before, near, far, executor, where, progress)
 
-    def _proposals(self, before: Step, target_ms: float) -> tuple[Proposal, ...]:
-        """Those that save delta, or what is left to the target.
+    def _proposals(
+        self, before: Step, target_ms: float
+    ) -> tuple[tuple[Proposal, ...], tuple[Proposal, ...]]:
+        """Those that save delta, or what is left to the target; and those that end far under it.
 
-        As long as there are others, none that ends more than 3 % under it.
+        What ends more than 3 % under the target is worth trying only where all else costs accuracy,
+        or where there is nothing else.
         """
         needed_ms = min(self.delta_ms, before.latency_ms - target_ms)
         for _ in range(HALVINGS):
             if proposals := self._proposer.proposals(before.arch, needed_ms):
                 least_ms = (1 - MOST_UNDER) * target_ms
-                return tuple(one for one in proposals if one.latency_ms >= least_ms) or proposals
+                near = tuple(one for one in proposals if one.latency_ms >= least_ms)
+                far = tuple(one for one in proposals if one.latency_ms < least_ms)
+                return (near, far) if near else (far, ())
             needed_ms /= 2
         raise BneckError(
             f"no narrowing reaches {target_ms:.3g} ms; the fastest network found takes "
@@ -140,12 +147,16 @@ class NetAdapt:
     def _take(
         self,
         before: Step,
-        proposals: tuple[Proposal, ...],
+        near: tuple[Proposal, ...],
+        far: tuple[Proposal, ...],
         executor: Executor,
         where: str,
         progress: Progress,
     ) -> Step:
-        """Fine-tune all proposals, those too close to call twice as long, and keep the best."""
+        """Fine-tune all proposals, those too close to call twice as long, and keep the best.
+
+        Those that are ``far`` only where the others all lose accuracy.
+        """
         begun = time.monotonic()
         number = before.number + 1
         tuning = Tuning(
@@ -157,11 +168,13 @@ class NetAdapt:
                 self.seed + number,
                 self.importance,
             ),
-            proposals,
+            (*near, *far),
             self.folder / f"step-{number:03d}",
         )
         accuracy = before.accuracy or 0.0
-        tried = tuning.round(1, proposals, executor, where, progress)
+        tried = tuning.round(1, near, executor, where, progress)
+        if far and all_lose(tried, before):
+            tried += tuning.round(1, far, executor, f"{where}, farther", progress)
         if close := tied(tried, accuracy):
             longer = {one.move: one for one in tuning.round(2, close, executor, where, progress)}
             tried = tuple(longer.get(proposal.move, proposal) for proposal in tried)

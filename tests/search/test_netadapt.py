@@ -8,8 +8,8 @@ import pytest
 
 from bneck.errors import BneckError
 from bneck.proxies.recipe import Recipe
-from bneck.results.record import Proposal
-from bneck.search.choose import MOST_TIED, choose, tied
+from bneck.results.record import Proposal, Step
+from bneck.search.choose import MOST_TIED, all_lose, choose, tied
 from bneck.search.evaluate import Images, for_signals
 from bneck.search.executors.serial import Serial
 from bneck.search.final import train_from_scratch
@@ -77,13 +77,13 @@ def netadapt(folder: Path, model: object, delta_ms: float = 0.02) -> NetAdapt:
     return NetAdapt(model, images, recipe, delta_ms, 0, folder / "steps.jsonl", folder / "family")
 
 
-def begun(folder: Path, model: object, **changes: float) -> NetAdapt:
+def begun(folder: Path, model: object, accuracy: float | None = None, **changes: float) -> NetAdapt:
     adapt = netadapt(folder, model, **changes)
     trained, state = train_from_scratch(
         ARCH, for_signals(adapt.images), Recipe(4, 32), name="seed", folder=folder, seed=0
     )
     weights.save(adapt.weights(0), state)
-    adapt.begin(ARCH, trained.accuracy)
+    adapt.begin(ARCH, trained.accuracy if accuracy is None else accuracy)
     return adapt
 
 
@@ -114,13 +114,28 @@ def test_each_step_saves_delta_by_the_widest_width(tmp_path: Path, model: object
 
 def test_no_step_goes_far_under_the_target(tmp_path: Path, model: object) -> None:
     start_ms = cost(ARCH).macs / 1e6
-    adapt = begun(tmp_path, model, delta_ms=start_ms / 10)
+    adapt = begun(tmp_path, model, accuracy=0.0, delta_ms=start_ms / 10)
     target_ms = 0.912 * start_ms
     every = Proposer(model).proposals(ARCH, start_ms - target_ms)
     (_, step) = adapt.shrink(target_ms, Serial())
     near = {one.move for one in every if one.latency_ms >= 0.97 * target_ms}
     assert {one.move for one in step.proposals} == near
     assert len(near) < len(every)
+
+
+def test_what_ends_far_under_is_tried_where_all_else_loses(tmp_path: Path, model: object) -> None:
+    start_ms = cost(ARCH).macs / 1e6
+    adapt = begun(tmp_path, model, accuracy=1.0, delta_ms=start_ms / 10)
+    target_ms = 0.912 * start_ms
+    every = Proposer(model).proposals(ARCH, start_ms - target_ms)
+    (_, step) = adapt.shrink(target_ms, Serial())
+    assert {one.move for one in step.proposals} == {one.move for one in every}
+
+
+def test_a_loss_is_one_beyond_its_standard_error() -> None:
+    before = Step(0, ARCH, "", 1.0, 0.80, (), 0.0, 0.01)
+    assert all_lose((proposal(0.78, 0.1), proposal(None, 0.1)), before)
+    assert not all_lose((proposal(0.78, 0.1), proposal(0.79, 0.1)), before)  # sqrt(2) * 0.01
 
 
 class Counting(Serial):
