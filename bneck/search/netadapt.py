@@ -120,24 +120,27 @@ class NetAdapt:
     def _step(
         self, before: Step, target_ms: float, executor: Executor, where: str, progress: Progress
     ) -> Step:
-        near, far = self._proposals(before, target_ms)
-        return self._take(before, near, far, executor, where, progress)
+        first, spare = self._proposals(before, target_ms)
+        return self._take(before, first, spare, executor, where, progress)
 
     def _proposals(
         self, before: Step, target_ms: float
     ) -> tuple[tuple[Proposal, ...], tuple[Proposal, ...]]:
-        """Those that save delta, or what is left to the target; and those that end far under it.
+        """Which to try, and which besides where all of these lose accuracy.
 
-        What ends more than 3 % under the target is worth trying only where all else costs accuracy,
-        or where there is nothing else.
+        The first save delta, or what is left to the target, and end at most 3 % under it, if any
+        does. The others end farther under it, or save half as much.
         """
         needed_ms = min(self.delta_ms, before.latency_ms - target_ms)
         for _ in range(HALVINGS):
             if proposals := self._proposer.proposals(before.arch, needed_ms):
                 least_ms = (1 - MOST_UNDER) * target_ms
-                near = tuple(one for one in proposals if one.latency_ms >= least_ms)
-                far = tuple(one for one in proposals if one.latency_ms < least_ms)
-                return (near, far) if near else (far, ())
+                first = tuple(one for one in proposals if one.latency_ms >= least_ms) or proposals
+                if (half_ms := needed_ms / 2) >= self.delta_ms / 2**HALVINGS:
+                    proposals += self._proposer.proposals(before.arch, half_ms)
+                moves = {one.move for one in first}
+                spare = {one.move: one for one in proposals if one.move not in moves}
+                return first, tuple(spare.values())
             needed_ms /= 2
         raise BneckError(
             f"no narrowing reaches {target_ms:.3g} ms; the fastest network found takes "
@@ -147,15 +150,15 @@ class NetAdapt:
     def _take(
         self,
         before: Step,
-        near: tuple[Proposal, ...],
-        far: tuple[Proposal, ...],
+        first: tuple[Proposal, ...],
+        spare: tuple[Proposal, ...],
         executor: Executor,
         where: str,
         progress: Progress,
     ) -> Step:
         """Fine-tune all proposals, those too close to call twice as long, and keep the best.
 
-        Those that are ``far`` only where the others all lose accuracy.
+        The ``spare`` ones only where the first all lose accuracy.
         """
         begun = time.monotonic()
         number = before.number + 1
@@ -168,13 +171,13 @@ class NetAdapt:
                 self.seed + number,
                 self.importance,
             ),
-            (*near, *far),
+            (*first, *spare),
             self.folder / f"step-{number:03d}",
         )
         accuracy = before.accuracy or 0.0
-        tried = tuning.round(1, near, executor, where, progress)
-        if far and all_lose(tried, before):
-            tried += tuning.round(1, far, executor, f"{where}, farther", progress)
+        tried = tuning.round(1, first, executor, where, progress)
+        if spare and all_lose(tried, before):
+            tried += tuning.round(1, spare, executor, f"{where}, other savings", progress)
         if close := tied(tried, accuracy):
             longer = {one.move: one for one in tuning.round(2, close, executor, where, progress)}
             tried = tuple(longer.get(proposal.move, proposal) for proposal in tried)
