@@ -89,6 +89,7 @@ def build(data: ReportData) -> str:
     environment.filters["ms"] = lambda value, spread=None, extra=0: units.with_spread(
         value, spread, places + extra
     )
+    environment.filters["spread"] = lambda spread: units.spread_alone(spread, places)
     figures = _figures(data)
     return environment.get_template("report.html").render(
         data=data,

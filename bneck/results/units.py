@@ -12,7 +12,13 @@ def decimals(ms: float) -> int:
 def with_spread(value: float, spread: float | None, places: int) -> str:
     """A number like "1.48 ± 0.03", or "1.48" where no spread is known."""
     text = f"{value:.{places}f}"
-    return text if spread is None else f"{text} ± {spread:.{places}f}"
+    return text if spread is None else f"{text} ± {spread_alone(spread, places)}"
+
+
+def spread_alone(spread: float, places: int) -> str:
+    """A spread in as many places; one that would read as 0 gets those of its first digit."""
+    hidden = 0 < spread < 0.5 * 10**-places
+    return f"{spread:.{-floor(log10(spread)) if hidden else places}f}"
 
 
 def percent(fraction: float, spread: float | None = None) -> str:

@@ -4,7 +4,7 @@ import pytest
 
 from bneck.results.headline import against, came_to, standing, unfinished, verdict
 from bneck.results.record import Baseline, Found, Outcome, Record, Step
-from bneck.results.units import count, decimals, duration, percent
+from bneck.results.units import count, decimals, duration, percent, with_spread
 
 
 @pytest.mark.parametrize(
@@ -98,3 +98,18 @@ def test_numbers_as_people_read_them() -> None:
         "12.5 s", "60.0 s", "5 min 3 s", "1 h 12 min",
     ]  # fmt: skip
     assert percent(0.93125, 0.0041) == "93.1 ± 0.4 %"
+
+
+@pytest.mark.parametrize(
+    ("spread", "text"),
+    [
+        (None, "0.139"),
+        (0.003, "0.139 ± 0.003"),
+        (0.0006, "0.139 ± 0.001"),
+        (0.0002, "0.139 ± 0.0002"),  # never "± 0.000"
+        (0.00004, "0.139 ± 0.00004"),
+        (0.0, "0.139 ± 0.000"),
+    ],
+)
+def test_no_spread_reads_as_none(spread: float | None, text: str) -> None:
+    assert with_spread(0.139, spread, 3) == text
