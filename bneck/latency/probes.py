@@ -70,7 +70,7 @@ def probe(spaces: Sequence[Space], number: int, seed: int) -> tuple[str, Archite
 
 
 def narrowed(arch: Architecture, seed: int) -> Architecture:
-    """Some of the network's expansions and bottlenecks narrowed, or nearly all and far."""
+    """Some of the network's widths narrowed, or nearly all and far."""
     draw = random.Random(seed)
     share, least = draw.choice(NARROWINGS)
     between = 4 if draw.random() < HALF_BLOCKS else 0

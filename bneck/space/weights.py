@@ -85,8 +85,9 @@ def inherit(
 
     Where a width shrinks, the channels of the largest ``importance`` stay, a number a channel for
     each channel group; None takes the filters' L2 norm (NetAdapt, section 3.3). Every layer that
-    shares the channels keeps the same ones. Where it grows, the new channels
-    are drawn from ``seed``. A smaller kernel is the middle of the larger one.
+    shares the channels keeps the same ones. Where it grows, the new channels are drawn from
+    ``seed`` and read with weights of zero at first, so that the network computes what it did
+    (Chen et al. 2016, "Net2Net"). A smaller kernel is the middle of the larger one.
     """
     fresh = torch_model.build(target, seed=seed).state_dict()
     old_leaves = {leaf.path: leaf for leaf in leaves(source.layers())}
@@ -124,6 +125,7 @@ def _copy(
             if old.dim() == 4:
                 old = _kernel(old, new.shape[-1])
             new[: len(rows), : len(columns)] = old
+            new[: len(rows), len(columns) :] = 0
         elif old.dim() == 1:
             new[: len(rows)] = old[rows]
         else:

@@ -25,6 +25,27 @@ def test_v3_small_offers_its_expansions_and_bottlenecks() -> None:
     assert expansions == [72, 88, 96, 240, 240, 120, 144, 288, 576, 576]
 
 
+@pytest.mark.parametrize(
+    ("name", "widths"),
+    [
+        ("mobilenet_v1", {}),
+        ("mobilenet_v2", {"head.conv": 1280}),
+        ("mobilenet_v3_small", {"head.conv": 576, "head.hidden": 1024}),
+        ("mobilenet_v4_conv_small", {"head.conv": 960, "head.hidden": 1280}),
+    ],
+)
+def test_the_layers_behind_the_last_block_narrow_too(name: str, widths: dict[str, int]) -> None:
+    arch = presets.build(name)
+    items = {item.what: item.width for item in narrowables(arch)}
+    assert {what: width for what, width in items.items() if what.startswith("head")} == widths
+    for what, width in widths.items():
+        narrower = narrow(arch, what, width // 2)
+        assert narrower.stages == arch.stages
+        layers = {layer.path: layer for layer in narrower.layers()}
+        layer = layers[what]
+        assert width // 2 == getattr(layer, "out_channels", getattr(layer, "out_features", None))
+
+
 @pytest.mark.parametrize("name", presets.PRESETS)
 def test_every_narrowing_keeps_the_topology_and_saves(name: str) -> None:
     arch = presets.build(name, resolution_px=96)

@@ -54,17 +54,21 @@ def test_dropping_channels_that_do_nothing_keeps_the_outputs(what: str) -> None:
     narrower = edits.narrow(ARCH, what, item.width // 2)
     network = trained(ARCH)
     groups = channel_groups(ARCH.layers())
-    if what.endswith(".expand"):
-        group = groups[what].writes
-    else:
+    if what.endswith(".bottleneck"):
         group = groups[f"{re.split('[-.]', what)[0]}.b1.project"].writes
+    else:
+        group = groups[what].writes
     dead = torch.randperm(item.width, generator=torch.Generator().manual_seed(2))
     dead = dead[: item.width - item.width // 2]
     for path, ends in groups.items():
         if ends.writes != group or path.endswith(".se.expand"):
             continue
         unit = network.get_submodule(path)
-        for tensor in (unit.conv.weight, unit.norm.bias, unit.norm.running_mean):
+        if isinstance(unit, torch_model.ConvUnit):
+            tensors = unit.conv.weight, unit.norm.bias, unit.norm.running_mean
+        else:
+            tensors = unit.linear.weight, unit.linear.bias
+        for tensor in tensors:
             tensor.data[dead] = 0.0
     for unit in network.modules():  # a squeeze-excite narrows with its expansion
         if isinstance(unit, torch_model.ConvUnit) and unit.conv.bias is not None:
@@ -73,6 +77,25 @@ def test_dropping_channels_that_do_nothing_keeps_the_outputs(what: str) -> None:
     before = output(ARCH, state)
     after = output(narrower, weights.inherit(ARCH, state, narrower, seed=5))
     assert torch.allclose(before, after, rtol=0, atol=1e-5 * float(before.abs().max()))
+
+
+@pytest.mark.parametrize("what", [item.what for item in edits.narrowables(ARCH)])
+def test_new_channels_change_nothing_until_they_are_trained(what: str) -> None:
+    """And they can be trained: what reads them has a gradient, what writes them is not zero."""
+    item = next(item for item in edits.narrowables(ARCH) if item.what == what)
+    wider = edits.widen(ARCH, what, item.width + 16)
+    state = trained(ARCH).state_dict()
+    before = output(ARCH, state)
+    inherited = weights.inherit(ARCH, state, wider, seed=5)
+    after = output(wider, inherited)
+    assert torch.allclose(before, after, rtol=0, atol=1e-5 * float(before.abs().max()))
+    network = torch_model.Network(wider)
+    network.load_state_dict(inherited)
+    network(torch.randn(4, 3, 32, 32)).square().sum().backward()
+    if what.endswith(".expand"):
+        weight = network.get_submodule(what.replace("expand", "project")).conv.weight
+        assert not weight[:, item.width :].any()
+        assert weight.grad[:, item.width :].any()
 
 
 def test_the_filters_of_largest_l2_norm_stay_in_order() -> None:
