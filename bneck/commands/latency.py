@@ -150,8 +150,9 @@ def net(
 
     Measured with a model, the time is on the calibration's scale and with its runtime and threads.
     """
-    from bneck.latency.model import LatencyModel, warn_beyond, warn_foreign
+    from bneck.latency.model import LatencyModel
     from bneck.latency.predictor import open_predictor
+    from bneck.latency.warn import warn_beyond, warn_foreign
     from bneck.search.networks import load_network
 
     if (net is None) == (onnx is None):
@@ -215,8 +216,8 @@ def _measured(
     """Time a network or ONNX file, on the model's runtime and scale where there is a model."""
     from bneck.latency.device import this_device
     from bneck.latency.measure import measure
-    from bneck.latency.model import warn_elsewhere
     from bneck.latency.runtimes import open_runtime
+    from bneck.latency.warn import warn_elsewhere
 
     if calibrated is None:
         opened = open_runtime(runtime or "onnxruntime", threads=1 if threads is None else threads)

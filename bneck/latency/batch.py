@@ -26,7 +26,7 @@ class Batch:
         self._space = space
         self._names = list(space.choices)
         deepest = space.decode({name: allowed[-1] for name, allowed in space.choices.items()})
-        blocks = dict.fromkeys(map(block_path, model.breakdown(deepest)))
+        blocks = dict.fromkeys(map(block_path, model.shares(deepest)))
         self._parts = {block: _Part(space, self._names, block) for block in blocks}
 
     def codes(self, values: Sequence[Mapping[str, Value]]) -> Codes:
@@ -59,30 +59,31 @@ class Batch:
 
     def predict(self, codes: Codes) -> NDArray[np.float64]:
         """(networks,) milliseconds."""
-        total = np.zeros(len(codes))
+        total = np.zeros((2, len(codes)))
         for part in self._parts.values():
             keys = part.keys(codes)
-            found = part.table[keys]
-            if (unknown := np.isnan(found)).any():
+            found = part.table[:, keys]
+            if (unknown := np.isnan(found[0])).any():
                 self._learn(codes[unknown], keys[unknown])
-                found = part.table[keys]
+                found = part.table[:, keys]
             total += found
-        return total
+        ms: NDArray[np.float64] = total[0] + self._model.fetching_ms(total[1])
+        return ms
 
     def _learn(self, codes: Codes, keys: NDArray[np.int64]) -> None:
         """Predict one network for each key that is new, and enter all of its blocks."""
         _, first = np.unique(keys, return_index=True)
         for row in codes[first]:
             arch = self._space.decode(self.values(row))
-            blocks = dict.fromkeys(self._parts, 0.0)
-            for path, ms in self._model.breakdown(arch).items():
-                blocks[block_path(path)] += ms
+            blocks = {block: np.zeros(2) for block in self._parts}
+            for path, share in self._model.shares(arch).items():
+                blocks[block_path(path)] += share
             for part in self._parts.values():
-                part.table[part.keys(row[None])] = blocks[part.name]
+                part.table[:, part.keys(row[None])] = blocks[part.name][:, None]
 
 
 class _Part:
-    """The table of one block, over all values of the choices that its cost hangs on."""
+    """One block's (ms, weights), over all values of the choices that its cost hangs on."""
 
     def __init__(self, space: Space, names: list[str], block: str) -> None:
         self.name = block
@@ -90,7 +91,7 @@ class _Part:
         self.columns = [names.index(name) for name in wanted]
         sizes = [len(space.choices[name]) + 1 for name in wanted]
         self.radix = np.cumprod([1, *sizes], dtype=np.int64)[:-1]
-        self.table = np.full(int(np.prod(sizes, dtype=np.int64)), np.nan)
+        self.table = np.full((2, int(np.prod(sizes, dtype=np.int64))), np.nan)
 
     def keys(self, codes: Codes) -> NDArray[np.int64]:
         """(networks,) places in the table; a code of -1 counts as 0."""

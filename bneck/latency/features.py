@@ -16,6 +16,12 @@ TILE = 4
 CACHES = (32, 128, 256, 512)
 """Tensors beyond these sizes may cost more a number: 128 KB to 2 MB, as caches are."""
 
+ALL_WEIGHTS = {
+    f"network @weights over {size}": size
+    for size in (125, 250, 500, 1000, 1500, 2000, 2500, 3000, 4000)
+}
+"""So may all weights of a network beyond these: the next image needs them again. 0.5 to 16 MB."""
+
 
 @dataclass(frozen=True, slots=True)
 class Blocking:
@@ -99,15 +105,28 @@ def features(kernel: Kernel, blocking: Blocking) -> dict[str, float]:
     if px > 1:
         for cache in CACHES:
             found[f"{kind} @over {cache}"] = max(0.0, read + written - cache)
+    volume_in, volume_out = cin * px * px / 1e3, cout * out_px * out_px / 1e3
     corners = {
-        "thin": cin < grid,
-        "off grid": cin % grid,
-        "written unaligned": grid > 1 and cout % blocking.alignment,
+        "thin": (cin < grid, volume_in),
+        "off grid": (cin % grid, volume_in),
+        "written unaligned": (grid > 1 and cout % blocking.alignment, volume_in),
+        "written thin": (cout < grid, volume_out),
+        "written off grid": (cout % grid, volume_out),
     }
-    for name, there in corners.items():
+    for name, (there, volume) in corners.items():
         if there:
-            found |= {f"{kind} @{name}": cin * px * px / 1e3, f"{kind} @{name}, each": 1.0}
+            found |= {f"{kind} @{name}": volume, f"{kind} @{name}, each": 1.0}
     return found
+
+
+def weights(kernel: Kernel, blocking: Blocking) -> float:
+    """Thousands of numbers that a kernel reads besides its input, in whole blocks of channels."""
+    kind, cin, cout, size, _, _, _ = kernel
+    if kind in ("pool", "add", "scale"):
+        return 0.0
+    grid = 1 if cin % blocking.alignment else blocking.grid
+    read = 1 if kind == "depthwise" else _up(cin, grid)
+    return read * _up(cout, grid) * size * size / 1e3
 
 
 def refines(name: str) -> bool:
@@ -116,10 +135,13 @@ def refines(name: str) -> bool:
 
 
 def totals(layers: tuple[Layer, ...], blocking: Blocking) -> Counter[str]:
-    """The features of all kernels of a network, summed."""
+    """The features of all kernels of a network, summed, and those of the whole."""
     found: Counter[str] = Counter()
+    all_weights = 0.0
     for _, kernel in kernels(layers):
         found.update(features(kernel, blocking))
+        all_weights += weights(kernel, blocking)
+    found.update({n: all_weights - size for n, size in ALL_WEIGHTS.items() if all_weights > size})
     return found
 
 

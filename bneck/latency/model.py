@@ -1,7 +1,5 @@
 """Latency of a network on a calibrated device, without running it."""
 
-import os
-import sys
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from html import escape
@@ -20,14 +18,24 @@ from bneck.latency.checks import (
     check_seen,
     typed,
 )
-from bneck.latency.device import Device, cpu_name
-from bneck.latency.features import Blocking, Kernel, features, kernels, label, refines
+from bneck.latency.device import Device
+from bneck.latency.features import (
+    ALL_WEIGHTS,
+    Blocking,
+    Kernel,
+    features,
+    kernels,
+    label,
+    refines,
+    weights,
+)
 from bneck.latency.reach import Reach, beyond
 from bneck.latency.scale import Scale
 from bneck.space.architecture import Architecture, Part
 
 FORMAT = "bneck-latency-1"
 Floats = NDArray[np.float64]
+_SIZES = np.array(list(ALL_WEIGHTS.values()), np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +68,8 @@ class CalibrationReport:
 @dataclass(frozen=True)
 class LatencyModel:
     """Adds up what the kernels of a network cost on one device at one input side.
+
+    To that comes what it costs that all weights together do not fit a cache.
 
     Attributes:
         scale: the ordinary ms of the reference (MobileNetV3-Small at the same side and classes)
@@ -108,16 +118,32 @@ class LatencyModel:
             NotCalibrated: another input side, or a kernel, stride or activation never timed.
         """
         self._check_side(arch)
-        parts = [self._part_ms(part) for part in arch.parts()]
-        return self._latency(np.add.reduce(np.concatenate(parts)))
+        parts = [self._part(part) for part in arch.parts()]
+        summed = np.add.reduce(np.concatenate(parts))
+        return self._latency(summed[:-1] + self._fetching(summed[-1]))
 
     def breakdown(self, arch: Architecture) -> dict[str, float]:
-        """ms by layer path, in the order they run; they add up to the prediction."""
+        """ms by layer path, in the order they run; they add up to the prediction.
+
+        What all weights together cost is shared out by the weights of each.
+        """
+        shares = self.shares(arch)
+        all_weights = sum(weights for _, weights in shares.values())
+        each = float(self.fetching_ms(np.array([all_weights]))[0]) / max(all_weights, 1e-9)
+        return {path: ms + each * weights for path, (ms, weights) in shares.items()}
+
+    def shares(self, arch: Architecture) -> dict[str, tuple[float, float]]:
+        """(ms on its own, thousands of weights) by layer path, in the order they run."""
         self._check_side(arch)
-        parts: dict[str, float] = {}
+        found: dict[str, Floats] = {}
         for path, kernel in kernels(arch.layers()):
-            parts[path] = parts.get(path, 0.0) + float(self._kernel_ms(path, kernel).mean())
-        return parts
+            found[path] = found.get(path, 0.0) + self._kernel(path, kernel)
+        return {path: (float(x[:-1].mean()), float(x[-1])) for path, x in found.items()}
+
+    def fetching_ms(self, all_weights: Floats) -> Floats:
+        """(networks,) ms that networks of so many thousands of weights take beyond their shares."""
+        ms: Floats = self._fetching(all_weights[:, None]).mean(axis=1)
+        return ms
 
     def beyond(self, arch: Architecture) -> list[str]:
         """Paths that are wider than anything timed: the prediction extrapolates there."""
@@ -125,7 +151,7 @@ class LatencyModel:
 
     def kernel_ms(self, kernel: Kernel) -> float:
         """ms of one kernel on its own."""
-        return float(self._kernel_ms(label(kernel), kernel).mean())
+        return float(self._kernel(label(kernel), kernel)[:-1].mean())
 
     def _latency(self, members: Floats) -> Latency:
         ms = float(members.mean())
@@ -139,18 +165,24 @@ class LatencyModel:
                 f"not at {arch.resolution_px} px"
             )
 
-    def _part_ms(self, part: Part) -> Floats:
-        """(kernels of the part, members of the ensemble)"""
+    def _part(self, part: Part) -> Floats:
+        """(kernels of the part, members of the ensemble and one): ms, then thousands of weights."""
         if part not in self._parts:
-            found = [self._kernel_ms(*each) for each in kernels(part.layers)]
-            self._parts[part] = np.array(found).reshape(-1, self._matrix.shape[1])
+            found = [self._kernel(*each) for each in kernels(part.layers)]
+            self._parts[part] = np.array(found).reshape(-1, self._matrix.shape[1] + 1)
         return self._parts[part]
 
-    def _kernel_ms(self, path: str, kernel: Kernel) -> Floats:
-        """(members of the ensemble,)"""
+    def _kernel(self, path: str, kernel: Kernel) -> Floats:
+        """(members of the ensemble and one,): ms, then thousands of weights."""
         if kernel not in self._known:
-            self._known[kernel] = self._sum(path, kernel)
+            fetched = weights(kernel, self.blocking)
+            self._known[kernel] = np.append(self._sum(path, kernel), fetched)
         return self._known[kernel]
+
+    def _fetching(self, all_weights: Floats) -> Floats:
+        """(..., members of the ensemble) ms, of (..., 1) thousands of weights."""
+        ms: Floats = np.maximum(0.0, all_weights - _SIZES) @ self._rates
+        return ms
 
     def _sum(self, path: str, kernel: Kernel) -> Floats:
         rows, amounts = [], []
@@ -162,6 +194,12 @@ class LatencyModel:
                 raise NotCalibrated(f"{path}: never timed on this device: {label(kernel)} ({name})")
         members: Floats = np.array(amounts) @ self._matrix[rows]
         return members
+
+    @cached_property
+    def _rates(self) -> Floats:
+        """(sizes, members of the ensemble) ms a thousand weights beyond each of ALL_WEIGHTS."""
+        none = [0.0] * self._matrix.shape[1]
+        return np.array([self.coefficients.get(name, none) for name in ALL_WEIGHTS])
 
     @cached_property
     def _rows(self) -> dict[str, int]:
@@ -226,34 +264,3 @@ def load(path: Path) -> LatencyModel:
     except UsageError as error:
         raise UsageError(f"{path} is damaged: {error}") from None
     return LatencyModel(**values)
-
-
-def warn_beyond(model: LatencyModel, arch: Architecture) -> None:
-    """Say on stderr where a prediction extrapolates."""
-    if paths := model.beyond(arch):
-        more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
-        print(
-            f"warning: extrapolated: wider than anything timed in the calibration at "
-            f"{', '.join(paths[:5])}{more}",
-            file=sys.stderr,
-        )
-
-
-def warn_foreign(model: LatencyModel) -> None:
-    """Say on stderr that predictions are another device's, where the CPU is another."""
-    cpu, cores = cpu_name(), os.cpu_count() or 1
-    if (model.device.cpu, model.device.cores) != (cpu, cores):
-        print(
-            f"warning: this latency model is of [{model.device}], this machine is [{cpu}, "
-            f"{cores} cores]: predictions are that device's",
-            file=sys.stderr,
-        )
-
-
-def warn_elsewhere(model: LatencyModel, here: Device) -> None:
-    """Say on stderr when a model of another device is used here."""
-    if model.device != here:
-        print(
-            f"warning: this latency model is of [{model.device}], this machine is [{here}]",
-            file=sys.stderr,
-        )

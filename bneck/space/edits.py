@@ -1,4 +1,4 @@
-"""Other widths for a network: of one expansion, of one bottleneck wherever it is shared, of the head.
+"""Other widths for a network: one expansion, one bottleneck wherever it is shared, the head.
 
 The two kinds of proposal of MobileNetV3's NetAdapt (section 4.2), and the layers behind the last
 block, which NetAdapt narrows like any other (Yang et al. 2018, section 3.1): on small images they

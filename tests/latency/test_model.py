@@ -8,9 +8,11 @@ import pytest
 from bneck.errors import UsageError
 from bneck.latency.batch import Batch
 from bneck.latency.device import Device
-from bneck.latency.model import LatencyModel, load, warn_beyond, warn_elsewhere, warn_foreign
+from bneck.latency.model import LatencyModel, load
 from bneck.latency.plots import write_page
+from bneck.latency.warn import warn_beyond, warn_elsewhere, warn_foreign
 from bneck.space import presets, spaces
+from bneck.space.cost import cost
 
 
 def test_saved_and_loaded_it_predicts_the_same(macs_model: LatencyModel, tmp_path: Path) -> None:
@@ -96,6 +98,25 @@ def test_a_batch_predicts_what_single_calls_do(macs_model: LatencyModel) -> None
     drawn = [space.sample(seed) for seed in range(20)]
     alone = [macs_model.predict(space.decode(value)).ms for value in drawn]
     np.testing.assert_allclose(batch.predict(batch.codes(drawn)), alone)
+
+
+def test_what_all_weights_cost_is_in_every_reading(macs_model: LatencyModel) -> None:
+    """2 ns a weight beyond a million: alone, in a batch, and shared out over the layers."""
+    space = spaces.build("v3-small", resolution_px=64, classes=10)
+    rate = {"network @weights over 1000": [0.002] * len(macs_model.coefficients["hswish"])}
+    spilling = replace(macs_model, coefficients=macs_model.coefficients | rate)
+    small = presets.build("mobilenet_v3_small", width=0.35, resolution_px=64, classes=10)
+    assert spilling.predict(small) == macs_model.predict(small)
+    archs = [space.decode(space.sample(seed)) for seed in range(20)]
+    over = [max(0.0, cost(arch).params / 1e6 - 1) for arch in archs]
+    added = [spilling.predict(arch).ms - macs_model.predict(arch).ms for arch in archs]
+    np.testing.assert_allclose(added, np.array(over) * 2, atol=0.1)
+    assert max(added) > 1
+    for arch in archs[:3]:
+        assert sum(spilling.breakdown(arch).values()) == pytest.approx(spilling.predict(arch).ms)
+    batch = Batch(spilling, space)
+    codes = batch.codes([space.sample(seed) for seed in range(20)])
+    np.testing.assert_allclose(batch.predict(codes), [spilling.predict(a).ms for a in archs])
 
 
 def test_the_page_needs_nothing_else(macs_model: LatencyModel, tmp_path: Path) -> None:
