@@ -105,17 +105,16 @@ def features(kernel: Kernel, blocking: Blocking) -> dict[str, float]:
     if px > 1:
         for cache in CACHES:
             found[f"{kind} @over {cache}"] = max(0.0, read + written - cache)
-    volume_in, volume_out = cin * px * px / 1e3, cout * out_px * out_px / 1e3
-    corners = {
-        "thin": (cin < grid, volume_in),
-        "off grid": (cin % grid, volume_in),
-        "written unaligned": (grid > 1 and cout % blocking.alignment, volume_in),
-        "written thin": (cout < grid, volume_out),
-        "written off grid": (cout % grid, volume_out),
-    }
-    for name, (there, volume) in corners.items():
+    corners = {"thin": cin < grid, "off grid": cin % grid}
+    if kind.endswith(("pointwise", "conv", "vector", "linear")):
+        corners |= {
+            "written unaligned": grid > 1 and cout % blocking.alignment,
+            "written thin": cout < blocking.grid,
+            "written off grid": cout % blocking.grid,
+        }
+    for name, there in corners.items():
         if there:
-            found |= {f"{kind} @{name}": volume, f"{kind} @{name}, each": 1.0}
+            found |= {f"{kind} @{name}": cin * px * px / 1e3, f"{kind} @{name}, each": 1.0}
     return found
 
 
