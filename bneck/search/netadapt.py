@@ -98,10 +98,10 @@ class NetAdapt:
             steps.append(self._step(steps[-1], target_ms, executor, where, progress))
         return tuple(steps)
 
-    def widen_for_free(self, executor: Executor, progress: Progress = silent) -> Step | None:
-        """One more step: all widths as wide as the predicted latency allows for nothing.
+    def widened(self) -> Proposal | None:
+        """The last network with all widths as wide as its predicted latency allows for nothing.
 
-        None where there is nothing to widen, and no step is taken.
+        None where there is nothing to widen.
         """
         before = self.done()[-1]
         move = self._proposer.widened(before.arch)
@@ -109,9 +109,12 @@ class NetAdapt:
             return None
         name, arch = move
         latency_ms = self.model.predict(arch).ms
-        wider = Proposal(arch, name, latency_ms, before.latency_ms - latency_ms)
+        return Proposal(arch, name, latency_ms, before.latency_ms - latency_ms)
+
+    def widen(self, wider: Proposal, executor: Executor, progress: Progress = silent) -> Step:
+        """One more step, to what ``widened`` proposed."""
         where = "NetAdapt's free channels"
-        return self._take(before, (wider,), (), executor, where, progress)
+        return self._take(self.done()[-1], (wider,), (), executor, where, progress)
 
     @property
     def _proposer(self) -> Proposer:

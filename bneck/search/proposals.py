@@ -13,7 +13,6 @@ from bneck.space.moves import MOVES, Move
 GRID = 8
 NOTHING = 1e-6
 """A widening is free where the predicted latency grows by no larger share than this."""
-FREE_CHANNELS = "free channels"
 GRIDS_UP = 2
 """How many blocks of channels a free widening may add at once."""
 
@@ -75,7 +74,7 @@ class Proposer:
                     changes.append(f"{item.what} {item.width}->{blocks * self.grid}")
                     arch = wider
                     break
-        return (f"{FREE_CHANNELS}: {', '.join(changes)}", arch) if changes else None
+        return (f"free channels: {', '.join(changes)}", arch) if changes else None
 
     def _narrowed(self, arch: Architecture, item: Narrowable) -> Iterator[Move]:
         for width in _widths_below(item.width, self.grid):

@@ -14,7 +14,6 @@ from bneck.search.evaluate import for_signals
 from bneck.search.executors import Executor
 from bneck.search.final import Training, keep_trained, train_from_scratch
 from bneck.search.netadapt import NetAdapt
-from bneck.search.proposals import FREE_CHANNELS
 from bneck.search.setting import Setting
 from bneck.search.trained import starting_weights
 from bneck.space import codec as networks
@@ -22,6 +21,8 @@ from bneck.space import weights
 from bneck.space.architecture import Architecture
 
 TIGHTENINGS = 4
+FREE = 0.01
+"""What a network may measure longer and still be as fast: two measurements differ by as much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +78,6 @@ class Shrinking:
         measured = self._measured(now := netadapt.done()[-1])
         if _sure_ms(now, measured) <= target_ms:
             return self._kept(target_ms, *self._widened(now, measured, target_ms))
-        if now.move.startswith(FREE_CHANNELS):  # found not to be free before an interruption
-            measured = self._measured(before := netadapt.done()[-2])
-            if _sure_ms(before, measured) <= target_ms:
-                return self._kept(target_ms, before, measured)
         goal_ms = target_ms
         for _ in range(TIGHTENINGS):
             step = netadapt.shrink(goal_ms, self._executor, self.setting.progress)[-1]
@@ -98,11 +95,13 @@ class Shrinking:
 
     def _widened(self, step: Step, measured: Measured, target_ms: float) -> tuple[Step, Measured]:
         """The step with its free channels, unless it is the seed or they measure as not free."""
-        if step.number > 0:
-            wider = self._netadapt.widen_for_free(self._executor, self.setting.progress)
-            if wider is not None and _sure_ms(wider, again := self._measured(wider)) <= target_ms:
-                return wider, again
-        return step, measured
+        wider = self._netadapt.widened() if step.number > 0 else None
+        if wider is None:
+            return step, measured
+        again = self.setting.device.measure(wider.arch)
+        if again.ms > measured.ms * (1 + FREE) or again.ms + again.std_ms > target_ms:
+            return step, measured
+        return self._netadapt.widen(wider, self._executor, self.setting.progress), again
 
     def _kept(self, target_ms: float, step: Step, measured: Measured) -> Shrunk:
         """The step's network and weights, finished as asked, in the files of its target."""

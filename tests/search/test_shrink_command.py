@@ -1,5 +1,6 @@
 """``bneck shrink`` from trained weights, to several targets, and what it refuses."""
 
+import importlib
 import json
 from pathlib import Path
 
@@ -62,6 +63,32 @@ def test_torchvisions_weights_shrink_to_two_targets(
     report = (out / "report.html").read_text()
     assert "All 2 targets are met, as measured." in report
     assert report.count('<table class="network">') == 2
+
+
+def test_channels_are_free_where_they_measure_as_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model holds that channels come in blocks of 16; then whole blocks become dear."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "latency"))
+    devices = importlib.import_module("devices")
+    monkeypatch.setattr(devices, "OVERHEAD_NS", 100)
+    runtime, file = "--runtime=devices:Blocked", tmp_path / "latency.json"
+    at = ["--resolution=16", "--classes=10", "--minutes=0.1"]
+    assert run(["calibrate", "--space=v3-small", f"--out={file}", runtime, *at]) == 0
+    assert json.loads(file.read_text())["blocking"]["grid"] == 16
+    options = [option for option in QUICK if not option.startswith(("--runtime", "--calibration"))]
+    target = "--target=0.9x:mobilenet_v3_small"
+    for free in (True, False):
+        if not free:
+            monkeypatch.setattr(
+                devices.Blocked, "up", lambda _, c: c if c % 16 or c > 128 else 9 * c
+            )
+        out = tmp_path / f"free-{free}"
+        shrink = ["shrink", "mobilenet_v3_small", target, f"--latency={file}", runtime]
+        assert run([*shrink, f"--out={out}", *options]) == 0
+        steps = codec.read_lines(out / "steps.jsonl", Step)
+        assert steps[-1].move.startswith("free channels") == free
+        assert not any(step.move.startswith("free channels") for step in steps[:-1])
 
 
 def test_a_target_that_is_met_already_is_said_and_succeeds(
