@@ -178,14 +178,21 @@ class Lab:
         return steady_mean(times, timings)[1] <= wanted
 
     def _time(self, number: int, subject: Subject) -> None:
-        """One round of one subject, unless it has been measured."""
+        """One round of one subject, unless it has been measured.
+
+        The reference is prepared first, as calibration does it: prepared beside a network that then
+        goes, it leaves a gap in memory, in which what comes next runs 0.4 % slower.
+        """
         name = f"{subject.name} round {number}"
         if name in self.store.items:
             return
         start = time.monotonic()
-        against = subject.against and self.runtime.prepare(subject.against.layers())
+        if subject.against is None:
+            standard = next(self.standards)
+        else:
+            standard = self.runtime.prepare(subject.against.layers())
         run = self.runtime.prepare(subject.arch.layers())
-        timing = brief(run, against or next(self.standards), self.runtime.clock)
+        timing = brief(run, standard, self.runtime.clock)
         self.store.add(Measurement(name, subject.arch, timing, time.monotonic() - start))
 
     def blocks(self) -> None:
