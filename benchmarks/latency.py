@@ -180,8 +180,8 @@ class Lab:
     def _time(self, number: int, subject: Subject) -> None:
         """One round of one subject, unless it has been measured.
 
-        The reference is prepared first, as calibration does it: prepared beside a network that then
-        goes, it leaves a gap in memory, in which what comes next runs 0.4 % slower.
+        The reference is prepared first, as calibration does it: with a reference that was prepared
+        after a network, networks read 0.4 % slower, probably by where their memory comes to lie.
         """
         name = f"{subject.name} round {number}"
         if name in self.store.items:

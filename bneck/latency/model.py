@@ -128,9 +128,9 @@ class LatencyModel:
         What all weights together cost is shared out by the weights of each.
         """
         shares = self.shares(arch)
-        all_weights = sum(weights for _, weights in shares.values())
+        all_weights = sum(own for _, own in shares.values())
         each = float(self.fetching_ms(np.array([all_weights]))[0]) / max(all_weights, 1e-9)
-        return {path: ms + each * weights for path, (ms, weights) in shares.items()}
+        return {path: ms + each * own for path, (ms, own) in shares.items()}
 
     def shares(self, arch: Architecture) -> dict[str, tuple[float, float]]:
         """(ms on its own, thousands of weights) by layer path, in the order they run."""

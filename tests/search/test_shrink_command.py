@@ -9,12 +9,14 @@ import torch
 import torchvision
 
 from bneck.cli import run
+from bneck.latency.calibrate import calibrate
+from bneck.latency.runtimes import open_runtime
 from bneck.results import codec
 from bneck.results.record import Step
 from bneck.results.run import Run
 from bneck.search.shrinking import Shrunk
 from bneck.space import codec as networks
-from bneck.space import presets, weights
+from bneck.space import presets, spaces, weights
 from bneck.space.cost import cost
 
 QUICK = [
@@ -73,9 +75,11 @@ def test_channels_are_free_where_they_measure_as_free(
     devices = importlib.import_module("devices")
     monkeypatch.setattr(devices, "OVERHEAD_NS", 100)
     runtime, file = "--runtime=devices:Blocked", tmp_path / "latency.json"
-    at = ["--resolution=16", "--classes=10", "--minutes=0.1"]
-    assert run(["calibrate", "--space=v3-small", f"--out={file}", runtime, *at]) == 0
-    assert json.loads(file.read_text())["blocking"]["grid"] == 16
+    space = spaces.build("v3-small", resolution_px=16, classes=10)
+    blocked = open_runtime("devices:Blocked")
+    model = calibrate([space], blocked, folder=tmp_path / "work", minutes=0.03)
+    assert model.channel_grid == 16
+    model.save(file)
     options = [option for option in QUICK if not option.startswith(("--runtime", "--calibration"))]
     target = "--target=0.9x:mobilenet_v3_small"
     for free in (True, False):
