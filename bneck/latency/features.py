@@ -84,17 +84,16 @@ def features(kernel: Kernel, blocking: Blocking) -> dict[str, float]:
     gin, gout = _up(cin, grid), _up(cout, grid)
     out_px = (px - 1) // stride + 1
     read, written = gin * px * px / 1e3, gout * out_px * out_px / 1e3
-    weights = gin * gout / 1e3
     if kind.endswith("pointwise"):
         passes = read * -(-gout // (TILE * grid))
-        work = {"macs": gin * written / 1e3, "passes": passes, "weights": weights}
+        work = {"macs": gin * written / 1e3, "passes": passes, "weights": weights(kernel, blocking)}
     elif kind.endswith("depthwise"):
         rows = gout * out_px / 1e3
         work = {f"{size}x{size}/{stride}": written, "read": read, "rows": rows}
     elif kind.endswith("conv"):
         work = {f"{size}x{size}/{stride} macs": cin * size * size * written / 1e3}
     elif kind.endswith(("vector", "linear")):
-        work = {"weights": weights, "written": gout / 1e3}
+        work = {"weights": weights(kernel, blocking), "written": gout / 1e3}
     else:
         work = {"read": read}
     found = {kind: 1.0}

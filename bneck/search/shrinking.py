@@ -9,7 +9,7 @@ from bneck.files import write_json
 from bneck.latency.measure import Measured
 from bneck.proxies.recipe import Recipe
 from bneck.results import codec
-from bneck.results.record import Step
+from bneck.results.record import Proposal, Step
 from bneck.search.evaluate import for_signals
 from bneck.search.executors import Executor
 from bneck.search.final import Training, keep_trained, train_from_scratch
@@ -90,15 +90,15 @@ class Shrinking:
             f"although {step.latency_ms:.3g} ms are predicted: calibrate again on a quieter machine"
         )
 
-    def _measured(self, step: Step) -> Measured:
-        return self.setting.device.measure(step.arch)
+    def _measured(self, found: Step | Proposal) -> Measured:
+        return self.setting.device.measure(found.arch)
 
     def _widened(self, step: Step, measured: Measured, target_ms: float) -> tuple[Step, Measured]:
         """The step with its free channels, unless it is the seed or they measure as not free."""
         wider = self._netadapt.widened() if step.number > 0 else None
         if wider is None:
             return step, measured
-        again = self.setting.device.measure(wider.arch)
+        again = self._measured(wider)
         if again.ms > measured.ms * (1 + FREE) or again.ms + again.std_ms > target_ms:
             return step, measured
         return self._netadapt.widen(wider, self._executor, self.setting.progress), again

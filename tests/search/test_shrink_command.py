@@ -1,6 +1,5 @@
 """``bneck shrink`` from trained weights, to several targets, and what it refuses."""
 
-import importlib
 import json
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from bneck.search.shrinking import Shrunk
 from bneck.space import codec as networks
 from bneck.space import presets, spaces, weights
 from bneck.space.cost import cost
+from tests.latency import devices
 
 QUICK = [
     "--data=digits", "--resolution=16", "--runtime=macs", "--calibration-minutes=0.003",
@@ -71,13 +71,10 @@ def test_channels_are_free_where_they_measure_as_free(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The model holds that channels come in blocks of 16; then whole blocks become dear."""
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "latency"))
-    devices = importlib.import_module("devices")
     monkeypatch.setattr(devices, "OVERHEAD_NS", 100)
-    runtime, file = "--runtime=devices:Blocked", tmp_path / "latency.json"
+    word, file = "tests.latency.devices:Blocked", tmp_path / "latency.json"
     space = spaces.build("v3-small", resolution_px=16, classes=10)
-    blocked = open_runtime("devices:Blocked")
-    model = calibrate([space], blocked, folder=tmp_path / "work", minutes=0.03)
+    model = calibrate([space], open_runtime(word), folder=tmp_path / "work", minutes=0.03)
     assert model.channel_grid == 16
     model.save(file)
     options = [option for option in QUICK if not option.startswith(("--runtime", "--calibration"))]
@@ -88,8 +85,8 @@ def test_channels_are_free_where_they_measure_as_free(
                 devices.Blocked, "up", lambda _, c: c if c % 16 or c > 128 else 9 * c
             )
         out = tmp_path / f"free-{free}"
-        shrink = ["shrink", "mobilenet_v3_small", target, f"--latency={file}", runtime]
-        assert run([*shrink, f"--out={out}", *options]) == 0
+        shrink = ["shrink", "mobilenet_v3_small", target, f"--latency={file}"]
+        assert run([*shrink, f"--runtime={word}", f"--out={out}", *options]) == 0
         steps = codec.read_lines(out / "steps.jsonl", Step)
         assert steps[-1].move.startswith("free channels") == free
         assert not any(step.move.startswith("free channels") for step in steps[:-1])
