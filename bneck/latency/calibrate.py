@@ -8,7 +8,7 @@ from statistics import median
 
 from bneck.errors import BneckError, UsageError
 from bneck.latency.device import Device, this_device
-from bneck.latency.fit import find_blocking, fit
+from bneck.latency.fit import Fit, find_blocking, fit
 from bneck.latency.judge import UNJUDGED, Verdict, judge
 from bneck.latency.measure import reference
 from bneck.latency.measurements import Measurement, Store
@@ -160,8 +160,7 @@ def model_from(items: Sequence[Measurement], device: Device, resolution_px: int)
 
     blocking = find_blocking(fitted)
 
-    def model(chosen: Sequence[Measurement], verdict: Verdict) -> LatencyModel:
-        found = fit(chosen, blocking)
+    def model(found: Fit, chosen: Sequence[Measurement], verdict: Verdict) -> LatencyModel:
         return LatencyModel(
             device,
             resolution_px,
@@ -169,13 +168,14 @@ def model_from(items: Sequence[Measurement], device: Device, resolution_px: int)
             blocking,
             found.coefficients,
             verdict.error,
-            verdict.disagreement,
             verdict.report,
             verdict.judged,
             reach(item.arch.layers() for item in chosen),
         )
 
-    verdict = judge(model(fitted, UNJUDGED), held_out, repeats)
+    found = fit(fitted, blocking)
+    unjudged = model(found, fitted, UNJUDGED)
+    verdict = judge(unjudged, fitted, found.errors, held_out, repeats)
     seconds = sum(item.seconds for item in items)
     report = replace(verdict.report, seconds=seconds, networks=len(items))
-    return model(items, replace(verdict, report=report))
+    return model(fit(items, blocking), items, replace(verdict, report=report))

@@ -29,10 +29,14 @@ MISFIT = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """Coefficients by feature, one for each member of the ensemble; the mean predicts."""
+    """Coefficients by feature, one for each member of the ensemble; the mean predicts.
+
+    ``errors`` are the relative errors of cross-validation, (networks,).
+    """
 
     scale: Scale
     coefficients: dict[str, list[float]]
+    errors: Floats
 
 
 def fit(items: Sequence[Measurement], blocking: Blocking, seed: int = 0) -> Fit:
@@ -47,7 +51,8 @@ def fit(items: Sequence[Measurement], blocking: Blocking, seed: int = 0) -> Fit:
     scale = Scale.ordinary(timings, items[0].arch.classes)
     for _ in range(2):
         times = np.array([scale.ms(timing) for timing in timings])
-        scale = scale.corrected(timings, cross_validated(names, values, times, trust))
+        predicted = cross_validated(names, values, times, trust)
+        scale = scale.corrected(timings, predicted)
     times = np.array([scale.ms(timing) for timing in timings])
     draw = np.random.default_rng(seed)
     members = []
@@ -55,7 +60,8 @@ def fit(items: Sequence[Measurement], blocking: Blocking, seed: int = 0) -> Fit:
         chosen = draw.integers(len(items), size=len(items))
         members.append(weigh(names, values[chosen], times[chosen], trust[chosen]))
     weights = np.array(members).T
-    return Fit(scale, {n: w.tolist() for n, w in zip(names, weights, strict=True)})
+    coefficients = {n: w.tolist() for n, w in zip(names, weights, strict=True)}
+    return Fit(scale, coefficients, predicted / times - 1)
 
 
 def find_blocking(items: Sequence[Measurement]) -> Blocking:

@@ -77,8 +77,8 @@ class LatencyModel:
         blocking: the block that the runtime rounds channels up to.
         coefficients: ms per unit of each feature, one for each member of an ensemble; the mean
             predicts, and where the members disagree little was measured.
-        error: relative standard deviation of a careful measurement about the prediction.
-        disagreement: relative spread of the ensemble on the networks where ``error`` was found.
+        error: relative standard deviation of a careful measurement about the prediction, to which
+            the ensemble's disagreement on the network is added.
         judged: predicted and measured ms of each held-out network, before it joined the fit.
         seen: how wide the timed kernels were; empty where that is not known.
     """
@@ -89,7 +89,6 @@ class LatencyModel:
     blocking: Blocking
     coefficients: dict[str, list[float]]
     error: float
-    disagreement: float
     report: CalibrationReport
     judged: list[list[float]]
     seen: Reach = field(default_factory=dict)
@@ -155,8 +154,7 @@ class LatencyModel:
 
     def _latency(self, members: Floats) -> Latency:
         ms = float(members.mean())
-        strange = (float(members.std()) / ms) ** 2 - self.disagreement**2
-        return Latency(ms, ms * (self.error**2 + max(0.0, strange)) ** 0.5)
+        return Latency(ms, float(np.hypot(ms * self.error, members.std())))
 
     def _check_side(self, arch: Architecture) -> None:
         if arch.resolution_px != self.resolution_px:
@@ -246,6 +244,7 @@ def load(path: Path) -> LatencyModel:
     if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
         raise UsageError(f"{path} is not a latency model of bneck ({FORMAT})")
     content.setdefault("seen", {})
+    content.pop("disagreement", None)  # of older files, whose error held the ensemble's usual one
     try:
         values = typed(LatencyModel, content)
         for name, kind in _PARTS.items():
@@ -256,8 +255,7 @@ def load(path: Path) -> LatencyModel:
         check_above("reference_ms", values["scale"].reference_ms)
         check_above("grid", values["blocking"].grid)
         check_above("alignment", values["blocking"].alignment)
-        for name in ("error", "disagreement"):
-            check_not_negative(name, values[name])
+        check_not_negative("error", values["error"])
         for pair in values["judged"]:
             for value in pair if isinstance(pair, list) and len(pair) == 2 else [pair]:
                 check_number("judged", value)
