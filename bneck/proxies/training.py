@@ -3,11 +3,12 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from bneck.errors import ProxyFailed, UsageError
@@ -31,6 +32,16 @@ class TrainingResult:
     seconds: float  # of training, over all sessions, without the evaluation
     images_per_second: float
     history: tuple[tuple[int, float], ...]  # (step, mean training loss since the point before)
+    losses: Tensor = field(repr=False, compare=False)  # (validation images,) cross-entropies
+
+
+class Evaluation(NamedTuple):
+    """What a network is worth on the validation images."""
+
+    accuracy: float  # a share from 0 to 1
+    stderr: float  # binomial standard error of that
+    loss: float  # mean cross-entropy, in nats
+    losses: Tensor  # (images,) cross-entropies, by which two networks can be compared in pairs
 
 
 def train(
@@ -65,22 +76,19 @@ def train(
     with at_most(threads), torch.random.fork_rng(devices=[]):
         run = Steps(network, images, recipe, seed, checkpoint, lesson)
         run.go(progress)
-        accuracy, stderr, loss = evaluate(network, images)
-    seen = recipe.steps * run.batches.batch_size
-    return TrainingResult(
-        accuracy, stderr, loss, recipe.steps, run.seconds, seen / run.seconds, tuple(run.history)
-    )
+        accuracy, stderr, loss, losses = evaluate(network, images)
+    rate = recipe.steps * run.batches.batch_size / run.seconds
+    history = tuple(run.history)
+    return TrainingResult(accuracy, stderr, loss, recipe.steps, run.seconds, rate, history, losses)
 
 
-def evaluate(
-    network: nn.Module, images: ImageSet, *, threads: int | None = None
-) -> tuple[float, float, float]:
-    """(accuracy, its binomial standard error, cross-entropy) on the validation part.
+def evaluate(network: nn.Module, images: ImageSet, *, threads: int | None = None) -> Evaluation:
+    """How good the network is on the validation part.
 
     Raises:
         ProxyFailed: the loss is not finite.
     """
-    correct, loss, count = 0, 0.0, len(images.val_labels)
+    correct, count, found = 0, len(images.val_labels), []
     at_once = max(1, _PIXELS_AT_ONCE // images.resolution_px**2)
     parts = zip(
         torch.split(images.val_images, at_once),
@@ -91,11 +99,13 @@ def evaluate(
         for pixels, labels in parts:
             logits = network(images.normalise(pixels))
             correct += int((logits.argmax(1) == labels).sum())
-            loss += float(cross_entropy(logits, labels, reduction="sum"))
+            found.append(cross_entropy(logits, labels, reduction="none"))
+    losses = torch.cat(found)
+    loss = float(losses.double().mean())
     if not math.isfinite(loss):
         raise ProxyFailed(f"the validation loss on {images.name} is {loss}: the network diverged")
     accuracy = correct / count
-    return accuracy, math.sqrt(accuracy * (1 - accuracy) / count), loss / count
+    return Evaluation(accuracy, math.sqrt(accuracy * (1 - accuracy) / count), loss, losses)
 
 
 def _check_outputs(network: nn.Module, images: ImageSet) -> None:

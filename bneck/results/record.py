@@ -36,9 +36,9 @@ class Record:
 class Proposal:
     """One network that a NetAdapt step tried; ``move`` reads like "s3.b2.expand 240->200".
 
-    ``latency_ms`` is predicted, ``saved_ms`` is what the move takes off the step's start, and
-    ``accuracy`` stands after the short fine-tuning, done once for each of ``rounds``: ties are
-    settled by a second one.
+    ``latency_ms`` is predicted, ``saved_ms`` is what the move takes off the step's start;
+    ``accuracy`` and ``loss`` (cross-entropy in nats) stand after the short fine-tuning, done once
+    for each of ``rounds``: ties are settled by a second one.
     """
 
     arch: Architecture
@@ -49,6 +49,7 @@ class Proposal:
     accuracy_stderr: float | None = None
     error: str | None = None
     rounds: int = 1
+    loss: float | None = None
 
     def __post_init__(self) -> None:
         _check_numbers(self)
@@ -57,6 +58,8 @@ class Proposal:
 @dataclass(frozen=True, slots=True)
 class Step:
     """One NetAdapt step: the proposal that was taken, and all that stood beside it.
+
+    Beside them stands "unchanged", the network before the step, which they are compared with.
 
     Step 0 is the seed: no move and no proposals.
     """

@@ -18,6 +18,8 @@ from bneck.space import torch_model, weights
 from bneck.space.architecture import Architecture
 
 NINTHS = 9
+LOSSES = "losses"
+"""Name of the one tensor in a file of losses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +57,11 @@ def for_signals(images: Images) -> ImageSet:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Accuracy from 0 to 1, with its standard error."""
+    """Accuracy from 0 to 1, with its standard error; cross-entropy in nats."""
 
     accuracy: float
     stderr: float
+    loss: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,7 @@ class Evaluate:
 
         def look(what: str, done: int, total: int, note: str = "") -> None:
             if done % every == 0 and done < total:
-                accuracy, _, _ = evaluate(network, images, threads=self.threads)
+                accuracy, *_ = evaluate(network, images, threads=self.threads)
                 report(done, accuracy)
 
         return train(
@@ -117,10 +120,14 @@ class Evaluate:
 
 @dataclass(frozen=True, slots=True)
 class Narrowed:
-    """A proposal to fine-tune, where its weights go, and where they come from if not inherited."""
+    """A proposal to fine-tune, where its weights go, and where they come from if not inherited.
+
+    ``losses`` is where the cross-entropy of each validation image goes.
+    """
 
     arch: Architecture
     weights: Path
+    losses: Path
     start: Path | None = None
 
 
@@ -153,7 +160,8 @@ class FineTune:
             network.load_state_dict(weights.load(proposal.start, proposal.arch))
         result = train(network, images, self.recipe, seed=self.seed, threads=self.threads)
         weights.save(proposal.weights, network.state_dict())
-        return Score(result.accuracy, result.accuracy_stderr)
+        weights.save(proposal.losses, {LOSSES: result.losses})
+        return Score(result.accuracy, result.accuracy_stderr, result.loss)
 
     def _inherited(self, arch: Architecture) -> weights.State:
         state = weights.load(self.parent_weights, self.parent)

@@ -70,7 +70,7 @@ def keep_trained(
     """Measure weights that were trained elsewhere, and keep them as if they were trained here."""
     network = torch_model.Network(arch)
     network.load_state_dict(state)
-    accuracy, stderr, _ = evaluate(network, images)
+    accuracy, stderr, *_ = evaluate(network, images)
     weights.save(folder / f"{name}.safetensors", state)
     trained = Training(name, accuracy, stderr, 0.0)
     codec.write(folder / f"{name}.json", trained)

@@ -14,7 +14,7 @@ from bneck.progress import Progress, silent
 from bneck.proxies.recipe import Recipe
 from bneck.results import codec
 from bneck.results.record import Proposal, Step
-from bneck.search.choose import all_lose, choose, tied
+from bneck.search.choose import all_lose, choose, standard, tied
 from bneck.search.evaluate import FineTune, Images
 from bneck.search.executors import Executor
 from bneck.search.proposals import GRID, Proposer
@@ -22,6 +22,7 @@ from bneck.search.tuning import Tuning
 from bneck.space.architecture import Architecture
 
 HALVINGS = 5
+UNCHANGED = "unchanged"
 MOST_UNDER = 0.03
 """Latency that a proposal may leave unused below the target, as a share of it."""
 
@@ -161,10 +162,13 @@ class NetAdapt:
     ) -> Step:
         """Fine-tune all proposals, those too close to call twice as long, and keep the best.
 
-        The ``spare`` ones only where the first all lose accuracy.
+        The ``spare`` ones only where the first all lose accuracy. Unless there is but one proposal,
+        the network as it was is fine-tuned too: a few steps more change what a trained network
+        knows, and what a proposal costs is what it ends lower than that.
         """
         begun = time.monotonic()
         number = before.number + 1
+        unchanged = Proposal(before.arch, UNCHANGED, before.latency_ms, 0.0)
         tuning = Tuning(
             FineTune(
                 self.images,
@@ -174,17 +178,23 @@ class NetAdapt:
                 self.seed + number,
                 self.importance,
             ),
-            (*first, *spare),
+            (*first, *spare, unchanged),
             self.folder / f"step-{number:03d}",
         )
-        accuracy = before.accuracy or 0.0
-        tried = tuning.round(1, first, executor, where, progress)
-        if spare and all_lose(tried, before):
-            tried += tuning.round(1, spare, executor, f"{where}, other savings", progress)
-        if close := tied(tried, accuracy):
-            longer = {one.move: one for one in tuning.round(2, close, executor, where, progress)}
-            tried = tuple(longer.get(proposal.move, proposal) for proposal in tried)
-        chosen = choose(tried, accuracy)
+        if len(first) + len(spare) == 1:
+            tried = tuning.round(1, first, executor, where, progress)
+        else:
+            *found, unchanged = tuning.round(1, (*first, unchanged), executor, where, progress)
+            if spare and all_lose(found, unchanged):
+                found += tuning.round(1, spare, executor, f"{where}, other savings", progress)
+            if close := tied(found, standard(unchanged, found), tuning.losses):
+                again = tuning.round(2, (*close, unchanged), executor, where, progress)
+                longer = {one.move: one for one in again}
+                found = [longer.get(one.move, one) for one in found]
+                unchanged = longer[UNCHANGED]
+            tried = (*found, unchanged)
+        proposals = [one for one in tried if one.move != UNCHANGED]
+        chosen = choose(proposals, standard(unchanged, proposals))
         shutil.copyfile(tuning.weights(chosen), self.weights(number))
         step = Step(
             number,

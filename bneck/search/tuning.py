@@ -5,10 +5,14 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from safetensors.numpy import load_file
+
 from bneck.progress import Progress
 from bneck.results import codec
 from bneck.results.record import Proposal
-from bneck.search.evaluate import FineTune, Narrowed, Score
+from bneck.search.choose import Losses
+from bneck.search.evaluate import LOSSES, FineTune, Narrowed, Score
 from bneck.search.executors import Executor, Failed
 
 _NEXT_SEED = 1_000_003
@@ -44,6 +48,7 @@ class Tuning:
             Narrowed(
                 proposal.arch,
                 self.weights(proposal),
+                self._losses(proposal),
                 self.weights(replace(proposal, rounds=1)) if number > 1 else None,
             ): proposal
             for proposal in wanted.values()
@@ -65,6 +70,13 @@ class Tuning:
         """Where a proposal's fine-tuned weights are."""
         return self._folder / f"{self._names[proposal.move]}-{proposal.rounds}.safetensors"
 
+    def losses(self, proposal: Proposal) -> Losses:
+        """(validation images,) cross-entropies that a proposal ended with, in nats."""
+        return np.asarray(load_file(self._losses(proposal))[LOSSES], np.float64)
+
+    def _losses(self, proposal: Proposal) -> Path:
+        return self.weights(proposal).with_suffix(".losses.safetensors")
+
     def clear(self) -> None:
         """Remove all that was kept."""
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -73,4 +85,6 @@ class Tuning:
 def _with_outcome(proposal: Proposal, outcome: Score | Failed) -> Proposal:
     if isinstance(outcome, Failed):
         return replace(proposal, accuracy=None, accuracy_stderr=None, error=outcome.reason)
-    return replace(proposal, accuracy=outcome.accuracy, accuracy_stderr=outcome.stderr)
+    return replace(
+        proposal, accuracy=outcome.accuracy, accuracy_stderr=outcome.stderr, loss=outcome.loss
+    )

@@ -68,12 +68,15 @@ def test_a_small_network_learns_digits(digits: ImageSet) -> None:
     assert result.history[0][1] > 2 * result.history[-1][1] - 0.5
     assert result.steps == 150
     assert result.images_per_second == pytest.approx(150 * 64 / result.seconds)
-    assert (result.accuracy, result.accuracy_stderr, result.loss) == evaluate(network, digits)
+    *found, losses = evaluate(network, digits)
+    assert [result.accuracy, result.accuracy_stderr, result.loss] == found
+    assert torch.equal(result.losses, losses)
 
 
 def test_evaluation_against_closed_forms(digits: ImageSet) -> None:
     network = Constant([1.0] + [0.0] * 9).train()
-    accuracy, stderr, loss = evaluate(network, digits)
+    accuracy, stderr, loss, losses = evaluate(network, digits)
+    assert losses.shape == digits.val_labels.shape
     zeros = int((digits.val_labels == 0).sum()) / 360
     assert accuracy == pytest.approx(zeros)
     assert stderr == pytest.approx(math.sqrt(zeros * (1 - zeros) / 360))
