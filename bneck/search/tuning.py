@@ -29,6 +29,7 @@ class Tuning:
         self._done = {
             (proposal.move, proposal.rounds): proposal
             for proposal in codec.read_lines(self._journal, Proposal)
+            if proposal.loss is not None or proposal.error is not None  # older ones have no loss
         }
 
     def round(

@@ -1,5 +1,6 @@
 """NetAdapt's choice and its widths, in closed form; its steps on real digits."""
 
+import json
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -200,6 +201,22 @@ def test_it_goes_on_between_the_proposals_of_a_step(tmp_path: Path, model: objec
     assert first.paid + second.paid == whole.paid
     assert [step.arch for step in got] == [step.arch for step in expected]
     assert [step.accuracy for step in got] == [step.accuracy for step in expected]
+
+
+def test_what_an_older_version_tuned_without_a_loss_is_tuned_again(
+    tmp_path: Path, model: object
+) -> None:
+    target_ms = cost(ARCH).macs / 1e6 - 0.02
+    adapt = begun(tmp_path, model)
+    stopped = Counting(3)
+    with pytest.raises(KeyboardInterrupt):
+        adapt.shrink(target_ms, stopped)
+    (journal,) = (tmp_path / "family").glob("step-*/proposals.jsonl")
+    lines = journal.read_text().splitlines()
+    older = [json.dumps({k: v for k, v in json.loads(x).items() if k != "loss"}) for x in lines]
+    journal.write_text("\n".join(older) + "\n")
+    step = adapt.shrink(target_ms, Serial())[-1]
+    assert all(one.loss is not None for one in step.proposals)
 
 
 def test_a_target_that_no_narrowing_reaches_names_the_fastest(
