@@ -17,6 +17,8 @@ from bneck.results.exports import Trained, export
 from bneck.results.record import Baseline, Outcome
 from bneck.results.run import Run
 from bneck.search import comparison
+from bneck.search.final import Training
+from bneck.search.shrinking import Shrunk
 from bneck.space import codec as networks
 from bneck.space import presets, torch_model
 from bneck.space.cost import cost
@@ -143,6 +145,24 @@ def test_runs_are_listed(capsys: pytest.CaptureFixture[str], folder: Path, tmp_p
     code, _, err = said(capsys, "runs", folder / "net.onnx")
     assert code == 2
     assert "no such folder" in err
+
+
+def test_runs_of_one_stage_are_listed_with_its_network(
+    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
+) -> None:
+    network = folder / "runs" / "done" / "network.json"
+    arch = networks.load(network)
+    with Run.open(tmp_path / "shrunk", {"data": "digits", "target": "0.2"}) as shrunk:
+        codec.append(shrunk.shrunk, Shrunk(0.2, arch, 3, 0.19, 0.181, 0.01, 0.9, 0.02, False))
+        shutil.copy(network, shrunk.network)
+    with Run.open(tmp_path / "trained", {"data": "digits", "start": "mobilenet_v2"}) as trained:
+        trained.checkpoints.mkdir()
+        codec.write(trained.checkpoints / "network.json", Training("network", 0.85, 0.02, 9.0))
+        shutil.copy(network, trained.network)
+    code, out, err = said(capsys, "runs", tmp_path, "--json")
+    assert code == 0, err
+    best = {Path(one["folder"]).name: one["best"] for one in json.loads(out)["runs"]}
+    assert best == {"shrunk": "90.0 % at 0.181 ms measured", "trained": "85.0 %"}
 
 
 def test_a_run_of_another_version_says_which(folder: Path, tmp_path: Path) -> None:

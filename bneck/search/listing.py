@@ -11,7 +11,9 @@ from bneck.results import codec
 from bneck.results.record import Outcome
 from bneck.results.run import PLAN, Run
 from bneck.results.units import decimals, percent
+from bneck.search.plan import Plan
 from bneck.search.reading import explained, made_by, read_trials
+from bneck.search.stages import found_by_a_stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def _idle(folder: Path) -> float:
 
 
 def _best(run: Run) -> str:
-    """The derived network, else the network of largest reward, else what is known of the end."""
+    """The derived network, else that of largest reward, else what a stage alone ended with."""
     if run.result.exists():
         outcome = codec.read(run.result, Outcome)
         if outcome.accuracy is not None and outcome.measured_ms is not None:
@@ -77,8 +79,13 @@ def _best(run: Run) -> str:
     if rewarded:
         top = max(rewarded, key=lambda record: record.reward or 0.0)
         return f"{_words(top.accuracy or 0.0, top.latency_ms, 'predicted')}, trial {top.number}"
+    if run.network.exists():
+        stage = found_by_a_stage(run, Plan.from_dict(dict(run.plan)), None)
+        *_, last = stage.get("found", (None,))
+        if last is not None and last.accuracy is not None:
+            return _words(last.accuracy, last.measured_ms, "measured")
     return "no network yet"
 
 
-def _words(accuracy: float, ms: float, how: str) -> str:
-    return f"{percent(accuracy)} at {ms:.{decimals(ms)}f} ms {how}"
+def _words(accuracy: float, ms: float | None, how: str) -> str:
+    return percent(accuracy) + (f" at {ms:.{decimals(ms)}f} ms {how}" if ms is not None else "")
