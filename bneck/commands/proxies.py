@@ -88,6 +88,8 @@ def score(
 
     progress = TerminalProgress()
     band, band_name = (scoring.macs, "macs") if model is None else (_latency(model), "latency_ms")
+    for arch in truth.accuracies:
+        band(arch)  # what the latency model does not know is said before minutes of scoring
     pictures = None if no_images else _pictures(images, seed, progress)
     words = proxy or scoring.zero_cost_words(images=pictures is not None)
     seen = None if pictures is None else pictures.fingerprint

@@ -23,6 +23,8 @@ from bneck.space.architecture import Architecture
 from bneck.space.cost import cost
 
 SPACE = spaces.build("v3-small", resolution_px=16, classes=10)
+ROOT = Path(__file__).resolve().parents[2]
+MODEL_AT_32_PX = ROOT / "reproductions/mobilenet_v3_small/pruning/latency.json"
 ARCHS = [SPACE.decode(SPACE.sample(seed)) for seed in range(40)]
 
 
@@ -200,6 +202,15 @@ def test_command_mistakes(
 ) -> None:
     assert run(["proxies", "score", "--table", str(table_file), *arguments.split()]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_model_of_another_side_is_refused_before_anything_is_scored(
+    table_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = f"--table {table_file} --no-images --model {MODEL_AT_32_PX}"
+    assert run(["proxies", "score", *arguments.split()]) == 2
+    (error,) = capsys.readouterr().err.splitlines()
+    assert error.startswith("bneck: this latency model was calibrated at 32 px, not at ")
 
 
 def test_duplicates_that_disagree_are_one_line_of_warning(
