@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -87,9 +87,8 @@ def score(
     from bneck.proxies.recipe import Recipe
 
     progress = TerminalProgress()
-    band, band_name = (scoring.macs, "macs") if model is None else (_latency(model), "latency_ms")
-    for arch in truth.accuracies:
-        band(arch)  # what the latency model does not know is said before minutes of scoring
+    band = scoring.macs if model is None else _latency(model, truth.accuracies)
+    band_name = "macs" if model is None else "latency_ms"
     pictures = None if no_images else _pictures(images, seed, progress)
     words = proxy or scoring.zero_cost_words(images=pictures is not None)
     seen = None if pictures is None else pictures.fingerprint
@@ -153,12 +152,15 @@ def _table(path: Path, space: str | None, resolution: int | None, classes: int |
     return table
 
 
-def _latency(path: Path) -> "Callable[[Architecture], float]":
-    """Milliseconds by a model that was calibrated on the device."""
+def _latency(path: Path, archs: "Iterable[Architecture]") -> "Callable[[Architecture], float]":
+    """Milliseconds of ``archs`` by a model that was calibrated on the device.
+
+    All at once, so that what the model does not know is said before minutes of scoring.
+    """
     from bneck.latency.model import load
 
     model = load(path)
-    return lambda arch: model.predict(arch).ms
+    return {arch: model.predict(arch).ms for arch in archs}.__getitem__
 
 
 def _pictures(spec: str, seed: int, progress: "Progress") -> "ImageSet":

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bneck.latency.measurements import Measurement
-from bneck.latency.model import CalibrationReport, LatencyModel
+from bneck.latency.model import CalibrationReport, Latency, LatencyModel
 from bneck.space.architecture import Architecture
 
 Floats = NDArray[np.float64]
@@ -53,15 +53,15 @@ def judge(
     for item in repeats:
         found.setdefault(item.arch, []).append(item)
     errors = [np.array([error]) for error in fitted_errors]
-    spreads = [_spread(model, item.arch) for item in fitted]
+    spreads = [_spread(model.predict(item.arch)) for item in fitted]
     means, judged, moved = [], [], []
     for arch, items in found.items():
-        predicted_ms = model.predict(arch).ms
-        own = np.array([predicted_ms / model.scale.ms(item.timing) - 1 for item in items])
+        predicted = model.predict(arch)
+        own = np.array([predicted.ms / model.scale.ms(item.timing) - 1 for item in items])
         errors.append(own)
-        spreads.append(_spread(model, arch))
+        spreads.append(_spread(predicted))
         means.append(float(own.mean()))
-        judged.append([predicted_ms, predicted_ms / (1 + means[-1])])
+        judged.append([predicted.ms, predicted.ms / (1 + means[-1])])
         if len(own) > 1:
             moved.append(abs(float(own[0] - own[1])))
     mean = np.array(means)
@@ -78,9 +78,8 @@ def judge(
     return Verdict(report, (own_variance(errors, np.array(spreads)) + CAREFUL**2) ** 0.5, judged)
 
 
-def _spread(model: LatencyModel, arch: Architecture) -> float:
+def _spread(predicted: Latency) -> float:
     """Relative spread of the ensemble, which is all that an unjudged model states."""
-    predicted = model.predict(arch)
     return predicted.std_ms / predicted.ms
 
 

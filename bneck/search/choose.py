@@ -65,7 +65,8 @@ def tied(
     if not ranked:
         return ()
     best, *others = ranked
-    rises = {one.move: losses(one) - losses(before) for one in ranked}
+    at_first = losses(before)
+    rises = {one.move: losses(one) - at_first for one in ranked}
     contenders = [one for one in others if _close(best, one, rises)]
     return (best, *contenders[: MOST_TIED - 1]) if contenders else ()
 

@@ -167,6 +167,7 @@ class NetAdapt:
         knows, and what a proposal costs is what it ends lower than that.
         """
         begun = time.monotonic()
+        beside: tuple[Proposal, ...]
         number = before.number + 1
         unchanged = Proposal(before.arch, UNCHANGED, before.latency_ms, 0.0)
         tuning = Tuning(
@@ -182,7 +183,7 @@ class NetAdapt:
             self.folder / f"step-{number:03d}",
         )
         if len(first) + len(spare) == 1:
-            tried = tuning.round(1, first, executor, where, progress)
+            found, beside = [*tuning.round(1, first, executor, where, progress)], ()
         else:
             *found, unchanged = tuning.round(1, (*first, unchanged), executor, where, progress)
             if spare and all_lose(found, unchanged):
@@ -192,9 +193,8 @@ class NetAdapt:
                 longer = {one.move: one for one in again}
                 found = [longer.get(one.move, one) for one in found]
                 unchanged = longer[UNCHANGED]
-            tried = (*found, unchanged)
-        proposals = [one for one in tried if one.move != UNCHANGED]
-        chosen = choose(proposals, standard(unchanged, proposals))
+            beside = (unchanged,)
+        chosen = choose(found, standard(unchanged, found))
         shutil.copyfile(tuning.weights(chosen), self.weights(number))
         step = Step(
             number,
@@ -202,7 +202,7 @@ class NetAdapt:
             chosen.move,
             chosen.latency_ms,
             chosen.accuracy,
-            tried,
+            (*found, *beside),
             time.monotonic() - begun,
             chosen.accuracy_stderr,
         )
