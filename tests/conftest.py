@@ -1,6 +1,7 @@
-"""One thread for every test, and the real data some of them measure against."""
+"""One thread for every test, Ctrl-C for all, and the real data some of them measure against."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -9,6 +10,10 @@ import pytest
 # Libraries read these once, when they are first imported; subprocesses inherit them.
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[variable] = "1"
+
+# A shell's background jobs, which these tests may be, ignore Ctrl-C, and so would what they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -74,12 +74,9 @@ def test_no_process_outlives_its_driver(tmp_path: Path, how: signal.Signals) -> 
 def driver_of(ray: str, folder: Path) -> subprocess.Popen:
     """A process that has two workers in the middle of an evaluation."""
     code = (
-        "import signal\n"
         "from pathlib import Path\n"
         "from bneck.search.executors import open_executor\n"
         "from tests.contracts.tasks import Traced\n"
-        # A shell's background jobs, which these tests may be, ignore Ctrl-C.
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"executor = open_executor(2, ray={ray})\n"
         f"list(executor.map_unordered(Traced(Path({str(folder)!r})), ['hangs', 'hangs-too']))\n"
     )
