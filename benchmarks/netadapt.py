@@ -7,7 +7,9 @@ What is reported is measured by torch's own ONNX export for all, and where that 
 NetAdapt's network, torch-pruning has this as its target. Then all are fine-tuned by one recipe,
 with as many steps in all as NetAdapt's network had: those of ``--epochs``, and for the others
 those too that it was fine-tuned for on its way (``tuned_before``). What all proposals took
-is the cost of NetAdapt's search (``searched``).
+is the cost of NetAdapt's search (``searched``). "netadapt, cut at once" is its network with the
+seed's own weights instead of those that it has from its way. What is nearly intact learns best
+at a lower learning rate than what was cut hard, so each is tuned at both of bneck's.
 
 Fine-tunings run side by side, one thread each; what is in ``--out`` already is not repeated.
 
@@ -36,11 +38,12 @@ from bneck.latency.measure import measure
 from bneck.live import TerminalProgress
 from bneck.proxies.batches import Batches
 from bneck.proxies.recipe import Recipe
+from bneck.proxies.taylor import taylor
 from bneck.proxies.training import train
 from bneck.results import codec
 from bneck.results.record import Proposal, Step
 from bneck.results.run import Run
-from bneck.search.evaluate import Images, whole
+from bneck.search.evaluate import Images, for_signals, whole
 from bneck.search.executors import Failed, open_executor
 from bneck.search.plan import Plan
 from bneck.search.scaled import narrowest_over
@@ -71,6 +74,7 @@ class Cutter:
         file = self.folder / f"{shrunk.step:03d}.safetensors"
         ours.load_state_dict(weights.load(file, shrunk.arch))
         yield NETADAPT, ours, shrunk.arch
+        yield "netadapt, cut at once", self._cut_at_once(shrunk.arch), shrunk.arch
         goal_ms = max(shrunk.target_ms, self.measured_ms(ours))
         name, device = self.setting.plan.start, self.setting.device
         if name in presets.PRESETS:
@@ -83,6 +87,16 @@ class Cutter:
             ("taylor", torch_pruning.importance.GroupTaylorImportance()),
         ):
             yield f"torch-pruning {word}", self._widest(importance, goal_ms), self.seed
+
+    def _cut_at_once(self, arch: Architecture) -> nn.Module:
+        """The seed's most important channels, as many as ``arch`` has."""
+        images = for_signals(self.setting.budget.signals)
+        importance = taylor(self.seed, self.state, images, seed=0, threads=1)
+        network = torch_model.Network(arch)
+        network.load_state_dict(
+            weights.inherit(self.seed, self.state, arch, seed=0, importance=importance)
+        )
+        return network
 
     def measured_ms(self, network: nn.Module) -> float:
         """Under the run's runtime, from torch's own export."""
@@ -163,7 +177,7 @@ def read(file: Path) -> nn.Module:
 
 @dataclass(frozen=True)
 class Tune:
-    """One network's fine-tuning, as an executor's task: (file of the network, steps, seed)."""
+    """One network's fine-tuning, as an executor's task: (file, steps, learning rate, seed)."""
 
     images: Images
     recipe: Recipe
@@ -171,10 +185,10 @@ class Tune:
     def load(self) -> None:
         whole(self.images)
 
-    def __call__(self, item: tuple[str, int, int]) -> tuple[float, float]:
+    def __call__(self, item: tuple[str, int, float, int]) -> tuple[float, float]:
         """Accuracy and standard error."""
-        file, steps, seed = item
-        recipe = replace(self.recipe, steps=steps)
+        file, steps, learning_rate, seed = item
+        recipe = replace(self.recipe, steps=steps, learning_rate=learning_rate)
         result = train(read(Path(file)), whole(self.images), recipe, seed=seed, threads=1)
         return result.accuracy, result.accuracy_stderr
 
@@ -212,7 +226,7 @@ def cut_once(
         way = steps[1 : shrunk.step + 1]
         one_round = cutter.setting.budget.fine_tune.steps
         before = one_round * sum(taken(step).rounds for step in way)
-        final = cutter.setting.budget.final.steps
+        final = cutter.setting.budget.long_fine_tune.steps
         cuts = []
         for number, (method, network, arch) in enumerate(cutter.networks(shrunk)):
             kept = out / f"cut-{shrunk.target_ms:.4g}ms-{number}.safetensors"
@@ -247,21 +261,25 @@ def tune(
 ) -> None:
     """Fine-tune what is not in ``results`` yet, side by side, each kept as it ends."""
     lines = results.read_text().splitlines() if results.exists() else []
-    done = {(line["file"], line["seed"]) for line in map(json.loads, lines)}
+    done = {(line["file"], line["learning_rate"], line["seed"]) for line in map(json.loads, lines)}
+    budget = setting.budget
+    rates = (budget.long_fine_tune.learning_rate, budget.final.learning_rate)
     waiting = {
-        (cut["file"], cut["steps"], seed): cut
+        (cut["file"], cut["steps"], rate, seed): cut
         for seed in range(seeds)
+        for rate in rates
         for cut in cuts
-        if (cut["file"], seed) not in done
+        if (cut["file"], rate, seed) not in done
     }
     executor = open_executor(workers)
     try:
-        task = Tune(setting.budget.signals, setting.budget.final)
+        task = Tune(budget.signals, budget.long_fine_tune)
         for item, outcome in executor.map_unordered(task, list(waiting)):
             if isinstance(outcome, Failed):
                 raise SystemExit(f"fine-tuning {item[0]} failed: {outcome.reason}")
             accuracy, stderr = outcome
-            line = waiting[item] | {"seed": item[2], "accuracy": accuracy, "stderr": stderr}
+            how = {"learning_rate": item[2], "seed": item[3]}
+            line = waiting[item] | how | {"accuracy": accuracy, "stderr": stderr}
             with results.open("a") as file:
                 file.write(json.dumps(line) + "\n")
             print(json.dumps(line), flush=True)
