@@ -1,19 +1,24 @@
 """How long a network or an ONNX file takes here and now."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from bneck.errors import UsageError
 from bneck.latency.runtimes import Runtime
 from bneck.latency.scale import Scale
-from bneck.latency.timing import Run, Timing, compare
+from bneck.latency.timing import Run, Timing, compare, pooled
 from bneck.space import presets
 from bneck.space.architecture import Architecture
 
 REFERENCE = "mobilenet_v3_small"
 NOISY = 0.10
 FEWEST_SHARE = 0.9
+FEWEST_SITTINGS, MOST_SITTINGS = 5, 12
+"""For each of which network and reference are prepared anew: where their weights happen to lie in
+memory moves all chunks of a sitting alike, which its own spread does not show."""
+MOST_PAIRS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,8 @@ def measure(
 ) -> Measured:
     """Time a network, or an ONNX file, in warm chunks that alternate with the reference's.
 
+    In several sittings, whose median counts and whose differences tell its standard error.
+
     Args:
         scale: a calibration's, so that the ms compare with its predictions; None takes what the
             reference took meanwhile.
@@ -57,24 +64,47 @@ def measure(
         wanted: relative standard error at which to stop.
     """
     if isinstance(network, Path):
-        try:
-            run = runtime.prepare_onnx(network.read_bytes())
-        except OSError as error:
-            raise UsageError(f"cannot read {network}: {error.strerror or error}") from None
-        except UsageError as error:
-            raise UsageError(f"{network}: {error}") from None
         side, classes = resolution_px or 224, 1000
     else:
-        run, side = runtime.prepare(network.layers()), network.resolution_px
-        classes = network.classes
-    standard = reference(runtime, side, scale.classes if scale else classes)
+        side, classes = network.resolution_px, network.classes
+    prepare = _preparing(network, runtime)
     # Where runs are timed by the wall, it takes the process's CPU time to notice other programs.
     on_cpu = time.process_time_ns if runtime.clock is time.perf_counter_ns else runtime.clock
-    wall, own = runtime.wall(), on_cpu()
-    timing = compare(run, standard, wanted=wanted, min_pairs=12, clock=runtime.clock)
-    share = (on_cpu() - own) / (runtime.wall() - wall)
+    wall = own = 0
+    sittings: list[Timing] = []
+    while True:
+        run = prepare()
+        standard = reference(runtime, side, scale.classes if scale else classes)
+        wall, own = wall - runtime.wall(), own - on_cpu()
+        sittings.append(
+            compare(run, standard, wanted=wanted, max_pairs=MOST_PAIRS, clock=runtime.clock)
+        )
+        wall, own = wall + runtime.wall(), own + on_cpu()
+        timing = pooled(sittings, wanted)
+        enough = timing.quiet and len(sittings) >= FEWEST_SITTINGS
+        if enough or len(sittings) >= MOST_SITTINGS:
+            break
     ms = timing.ms if scale is None else scale.ms(timing)
-    return Measured(ms, ms * timing.spread, *_judged(timing, wanted, share), timing)
+    return Measured(ms, ms * timing.spread, *_judged(timing, wanted, own / wall), timing)
+
+
+def _preparing(network: Architecture | Path, runtime: Runtime) -> Callable[[], Run]:
+    """What prepares the network anew at each call."""
+    if not isinstance(network, Path):
+        layers = network.layers()
+        return lambda: runtime.prepare(layers)
+    try:
+        content = network.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {network}: {error.strerror or error}") from None
+
+    def prepare() -> Run:
+        try:
+            return runtime.prepare_onnx(content)
+        except UsageError as error:
+            raise UsageError(f"{network}: {error}") from None
+
+    return prepare
 
 
 def _judged(timing: Timing, wanted: float, share: float) -> tuple[bool, str]:

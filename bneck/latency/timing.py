@@ -8,7 +8,7 @@ alternating single runs would find a cold cache each time, which is not what any
 import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bneck.errors import BneckError
@@ -77,6 +77,25 @@ def compare(
         reference_ms=statistics.median(references) / 1e6,
         reference_spread=_robust_deviation(references) / statistics.median(references),
         pairs=len(ratios),
+        quiet=spread <= wanted,
+    )
+
+
+def pooled(sittings: Sequence[Timing], wanted: float) -> Timing:
+    """One timing of several, each of which prepared network and reference anew.
+
+    ``spread`` is the standard error of the median of their ratios, and no less than what they say
+    of themselves would make it.
+    """
+    ratios = [one.ratio for one in sittings]
+    within = statistics.median(one.spread for one in sittings) / math.sqrt(len(sittings))
+    spread = max(standard_error(ratios), within) if len(sittings) > 1 else within
+    return Timing(
+        ratio=statistics.median(ratios),
+        spread=spread,
+        reference_ms=statistics.median(one.reference_ms for one in sittings),
+        reference_spread=statistics.median(one.reference_spread for one in sittings),
+        pairs=sum(one.pairs for one in sittings),
         quiet=spread <= wanted,
     )
 
