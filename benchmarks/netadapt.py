@@ -8,8 +8,7 @@ NetAdapt's network, torch-pruning has this as its target. Then all are fine-tune
 with as many steps in all as NetAdapt's network had: those of ``--epochs``, and for the others
 those too that it was fine-tuned for on its way (``tuned_before``). What all proposals took
 is the cost of NetAdapt's search (``searched``). "netadapt, cut at once" is its network with the
-seed's own weights instead of those that it has from its way. What is nearly intact learns best
-at a lower learning rate than what was cut hard, so each is tuned at both of bneck's.
+seed's own weights instead of those that it has from its way, and all steps in one go.
 
 Fine-tunings run side by side, one thread each; what is in ``--out`` already is not repeated.
 
@@ -177,7 +176,7 @@ def read(file: Path) -> nn.Module:
 
 @dataclass(frozen=True)
 class Tune:
-    """One network's fine-tuning, as an executor's task: (file, steps, learning rate, seed)."""
+    """One network's fine-tuning, as an executor's task: (file of the network, steps, seed)."""
 
     images: Images
     recipe: Recipe
@@ -185,10 +184,10 @@ class Tune:
     def load(self) -> None:
         whole(self.images)
 
-    def __call__(self, item: tuple[str, int, float, int]) -> tuple[float, float]:
+    def __call__(self, item: tuple[str, int, int]) -> tuple[float, float]:
         """Accuracy and standard error."""
-        file, steps, learning_rate, seed = item
-        recipe = replace(self.recipe, steps=steps, learning_rate=learning_rate)
+        file, steps, seed = item
+        recipe = replace(self.recipe, steps=steps)
         result = train(read(Path(file)), whole(self.images), recipe, seed=seed, threads=1)
         return result.accuracy, result.accuracy_stderr
 
@@ -226,7 +225,7 @@ def cut_once(
         way = steps[1 : shrunk.step + 1]
         one_round = cutter.setting.budget.fine_tune.steps
         before = one_round * sum(taken(step).rounds for step in way)
-        final = cutter.setting.budget.long_fine_tune.steps
+        final = cutter.setting.budget.final.steps
         cuts = []
         for number, (method, network, arch) in enumerate(cutter.networks(shrunk)):
             kept = out / f"cut-{shrunk.target_ms:.4g}ms-{number}.safetensors"
@@ -261,25 +260,21 @@ def tune(
 ) -> None:
     """Fine-tune what is not in ``results`` yet, side by side, each kept as it ends."""
     lines = results.read_text().splitlines() if results.exists() else []
-    done = {(line["file"], line["learning_rate"], line["seed"]) for line in map(json.loads, lines)}
-    budget = setting.budget
-    rates = (budget.long_fine_tune.learning_rate, budget.final.learning_rate)
+    done = {(line["file"], line["seed"]) for line in map(json.loads, lines)}
     waiting = {
-        (cut["file"], cut["steps"], rate, seed): cut
+        (cut["file"], cut["steps"], seed): cut
         for seed in range(seeds)
-        for rate in rates
         for cut in cuts
-        if (cut["file"], rate, seed) not in done
+        if (cut["file"], seed) not in done
     }
     executor = open_executor(workers)
     try:
-        task = Tune(budget.signals, budget.long_fine_tune)
+        task = Tune(setting.budget.signals, setting.budget.final)
         for item, outcome in executor.map_unordered(task, list(waiting)):
             if isinstance(outcome, Failed):
                 raise SystemExit(f"fine-tuning {item[0]} failed: {outcome.reason}")
             accuracy, stderr = outcome
-            how = {"learning_rate": item[2], "seed": item[3]}
-            line = waiting[item] | how | {"accuracy": accuracy, "stderr": stderr}
+            line = waiting[item] | {"seed": item[2], "accuracy": accuracy, "stderr": stderr}
             with results.open("a") as file:
                 file.write(json.dumps(line) + "\n")
             print(json.dumps(line), flush=True)

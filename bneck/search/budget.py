@@ -1,6 +1,6 @@
 """The training budgets that follow from a plan and the images at hand."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil
 
 from bneck.proxies.image_set import ImageSet
@@ -11,27 +11,18 @@ from bneck.search.plan import Plan
 SMALL_SET = 5000
 SIGNAL_PX = 96
 SIGNAL_TRAIN, SIGNAL_VAL = 20_000, 5_000
-FINE_TUNE_RATE = 1e-3
-"""Peak learning rate of what is trained already; a training from scratch has the recipe's own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How the kinds of training are done on the images at hand.
+    """How the three kinds of training are done on the images at hand.
 
     Small sets (under 5,000 images) are seen often in small batches; large ones are sampled.
-
-    Attributes:
-        search: of each network in the search.
-        fine_tune: NetAdapt's short-term fine-tuning, T steps of each proposal.
-        long_fine_tune: NetAdapt's long-term fine-tuning of what it came to, as long as ``final``.
-        final: from scratch.
     """
 
     signals: Images
     search: Recipe
     fine_tune: Recipe
-    long_fine_tune: Recipe
     final: Recipe
 
 
@@ -52,11 +43,9 @@ def budget(plan: Plan, images: ImageSet) -> Budget:
     search_steps = plan.search_steps or (ceil(7 * in_signals / batch) if small else 468)
     fine_tune_steps = plan.fine_tune_steps or (ceil(2 * in_signals / batch) if small else 100)
     final_epochs = plan.epochs or (30 if small else 15)
-    final = Recipe(epochs(images, final_epochs, batch), batch, ema=0.998)
     return Budget(
         signals=signals,
         search=Recipe(search_steps, batch),
-        fine_tune=Recipe(fine_tune_steps, batch, learning_rate=FINE_TUNE_RATE, ema=0.95),
-        long_fine_tune=replace(final, learning_rate=FINE_TUNE_RATE),
-        final=final,
+        fine_tune=Recipe(fine_tune_steps, batch, learning_rate=1e-3, ema=0.95),
+        final=Recipe(epochs(images, final_epochs, batch), batch, ema=0.998),
     )

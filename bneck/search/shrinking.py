@@ -145,16 +145,15 @@ class Shrinking:
     def _finished(
         self, target_ms: float, arch: Architecture, state: weights.State
     ) -> tuple[Training, weights.State]:
-        fine_tune, budget = self.plan.finish == "fine-tune", self.setting.budget
         return train_from_scratch(
             arch,
             self.setting.images,
-            budget.long_fine_tune if fine_tune else budget.final,
+            self.setting.budget.final,
             name=f"finished-{target_ms:.4g}ms",
             folder=self.run.checkpoints,
             seed=self.plan.seed,
             progress=self.setting.progress,
-            start=state if fine_tune else None,
+            start=state if self.plan.finish == "fine-tune" else None,
         )
 
     @cached_property
