@@ -37,12 +37,11 @@ from bneck.latency.measure import measure
 from bneck.live import TerminalProgress
 from bneck.proxies.batches import Batches
 from bneck.proxies.recipe import Recipe
-from bneck.proxies.taylor import taylor
 from bneck.proxies.training import train
 from bneck.results import codec
 from bneck.results.record import Proposal, Step
 from bneck.results.run import Run
-from bneck.search.evaluate import Images, for_signals, whole
+from bneck.search.evaluate import FineTune, Images, whole
 from bneck.search.executors import Failed, open_executor
 from bneck.search.plan import Plan
 from bneck.search.scaled import narrowest_over
@@ -65,21 +64,20 @@ class Cutter:
     def __init__(self, setting: Setting, steps: tuple[Step, ...], folder: Path) -> None:
         self.setting, self.folder = setting, folder
         self.seed = steps[0].arch
-        self.state = weights.load(folder / "000.safetensors", self.seed)
+        self.seed_weights = folder / "000.safetensors"
+        self.state = weights.load(self.seed_weights, self.seed)
 
     def networks(self, shrunk: Shrunk) -> Iterator[tuple[str, nn.Module, Architecture]]:
         """(method, network, what it is or was cut from), each measured at the target."""
-        ours = torch_model.Network(shrunk.arch)
         file = self.folder / f"{shrunk.step:03d}.safetensors"
-        ours.load_state_dict(weights.load(file, shrunk.arch))
+        ours = loaded(shrunk.arch, weights.load(file, shrunk.arch))
         yield NETADAPT, ours, shrunk.arch
         yield "netadapt, cut at once", self._cut_at_once(shrunk.arch), shrunk.arch
         goal_ms = max(shrunk.target_ms, self.measured_ms(ours))
         name, device = self.setting.plan.start, self.setting.device
         if name in presets.PRESETS:
             _, arch = narrowest_over(name, shrunk.target_ms, device, **self.setting.size)
-            narrow = torch_model.Network(arch)
-            narrow.load_state_dict(weights.inherit(self.seed, self.state, arch, seed=0))
+            narrow = loaded(arch, weights.inherit(self.seed, self.state, arch, seed=0))
             yield "width multiplier", narrow, arch
         for word, importance in (
             ("magnitude", torch_pruning.importance.GroupMagnitudeImportance(p=2)),
@@ -88,14 +86,17 @@ class Cutter:
             yield f"torch-pruning {word}", self._widest(importance, goal_ms), self.seed
 
     def _cut_at_once(self, arch: Architecture) -> nn.Module:
-        """The seed's most important channels, as many as ``arch`` has."""
-        images = for_signals(self.setting.budget.signals)
-        importance = taylor(self.seed, self.state, images, seed=0, threads=1)
-        network = torch_model.Network(arch)
-        network.load_state_dict(
-            weights.inherit(self.seed, self.state, arch, seed=0, importance=importance)
+        """The seed's most important channels, chosen as NetAdapt itself chooses them."""
+        plan, budget = self.setting.plan, self.setting.budget
+        cut = FineTune(
+            budget.signals,
+            self.seed,
+            self.seed_weights,
+            budget.fine_tune,
+            plan.seed,
+            plan.importance,
         )
-        return network
+        return loaded(arch, cut.inherited(arch))
 
     def measured_ms(self, network: nn.Module) -> float:
         """Under the run's runtime, from torch's own export."""
@@ -124,9 +125,7 @@ class Cutter:
 
     def _pruned(self, ratio: float, importance: object) -> nn.Module:
         """Global pruning, as torch-pruning's own examples do it, widths in multiples of 8."""
-        network = torch_model.Network(self.seed)
-        network.load_state_dict(self.state)
-        network.eval()
+        network = loaded(self.seed, self.state).eval()
         images = self.setting.images
         example = images.normalise(images.train_images[:2])
         pruner = torch_pruning.pruner.BasePruner(
@@ -145,6 +144,13 @@ class Cutter:
         pruner.step()
         network.zero_grad()
         return network
+
+
+def loaded(arch: Architecture, state: weights.State) -> nn.Module:
+    """The network of ``arch`` with these weights."""
+    network = torch_model.Network(arch)
+    network.load_state_dict(state)
+    return network
 
 
 def keep(network: nn.Module, arch: Architecture, file: Path) -> None:

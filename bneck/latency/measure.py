@@ -70,16 +70,17 @@ def measure(
     prepare = _preparing(network, runtime)
     # Where runs are timed by the wall, it takes the process's CPU time to notice other programs.
     on_cpu = time.process_time_ns if runtime.clock is time.perf_counter_ns else runtime.clock
-    wall = own = 0
     sittings: list[Timing] = []
+    wall = own = 0
     while True:
         run = prepare()
         standard = reference(runtime, side, scale.classes if scale else classes)
-        wall, own = wall - runtime.wall(), own - on_cpu()
+        begun, begun_on_cpu = runtime.wall(), on_cpu()
         sittings.append(
             compare(run, standard, wanted=wanted, max_pairs=MOST_PAIRS, clock=runtime.clock)
         )
-        wall, own = wall + runtime.wall(), own + on_cpu()
+        wall += runtime.wall() - begun
+        own += on_cpu() - begun_on_cpu
         timing = pooled(sittings, wanted)
         enough = timing.quiet and len(sittings) >= FEWEST_SITTINGS
         if enough or len(sittings) >= MOST_SITTINGS:

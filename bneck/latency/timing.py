@@ -89,7 +89,7 @@ def pooled(sittings: Sequence[Timing], wanted: float) -> Timing:
     """
     ratios = [one.ratio for one in sittings]
     within = statistics.median(one.spread for one in sittings) / math.sqrt(len(sittings))
-    spread = max(standard_error(ratios), within) if len(sittings) > 1 else within
+    spread = max(standard_error(ratios), within)
     return Timing(
         ratio=statistics.median(ratios),
         spread=spread,

@@ -155,7 +155,7 @@ class FineTune:
         images = for_signals(self.images)
         network = torch_model.Network(proposal.arch)
         if proposal.start is None:
-            network.load_state_dict(self._inherited(proposal.arch))
+            network.load_state_dict(self.inherited(proposal.arch))
         else:
             network.load_state_dict(weights.load(proposal.start, proposal.arch))
         result = train(network, images, self.recipe, seed=self.seed, threads=self.threads)
@@ -163,7 +163,8 @@ class FineTune:
         weights.save(proposal.losses, {LOSSES: result.losses})
         return Score(result.accuracy, result.accuracy_stderr, result.loss)
 
-    def _inherited(self, arch: Architecture) -> weights.State:
+    def inherited(self, arch: Architecture) -> weights.State:
+        """The parent's weights with the most important channels, as many as ``arch`` has."""
         state = weights.load(self.parent_weights, self.parent)
         importance = None
         if self.importance == "taylor":

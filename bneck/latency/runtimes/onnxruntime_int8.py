@@ -5,6 +5,7 @@ import io
 import logging
 import tempfile
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,11 @@ class OnnxRuntimeInt8(OnnxRuntime):
         return super().prepare_onnx(quantised(model))
 
 
+@lru_cache(maxsize=2)
 def quantised(model: bytes) -> bytes:
     """The model with its convolutions and matrix products in 8 bits.
+
+    The last two are kept: a network and its reference are prepared anew for every sitting.
 
     Raises:
         UsageError: it is no ONNX model, or it cannot be quantised.
