@@ -9,7 +9,10 @@ import pytest
 
 from bneck.cli import run
 from bneck.errors import UsageError
+from bneck.files import write_json
+from bneck.latency.calibrate import calibrate
 from bneck.latency.measure import Measured
+from bneck.latency.runtimes.macs import Macs
 from bneck.latency.timing import Timing
 from bneck.results import codec
 from bneck.results.differences import differences
@@ -20,7 +23,7 @@ from bneck.search import comparison
 from bneck.search.final import Training
 from bneck.search.shrinking import Shrunk
 from bneck.space import codec as networks
-from bneck.space import presets, torch_model
+from bneck.space import presets, spaces, torch_model
 from bneck.space.cost import cost
 from tests.test_predict import NOTES
 
@@ -93,6 +96,21 @@ def test_measurements_share_one_reference(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(comparison, "measure", measure)
     table = comparison.load(["mobilenet_v2", "mobilenet_v1"], resolution_px=32)
     assert [one.measured_ms for one in comparison.measured(table)] == [1.0, 1.0]
+
+
+def test_networks_of_several_sides_are_measured_on_the_models_scale(tmp_path: Path) -> None:
+    """Whatever its side, a network takes as long as its multiply-adds on a device that counts."""
+    space = spaces.build("v3-small", resolution_px=32, classes=10)
+    model = calibrate([space], Macs(), folder=tmp_path / "work", minutes=0.003)
+    files = [tmp_path / "32.json", tmp_path / "64.json"]
+    archs = [
+        presets.build("mobilenet_v2", resolution_px=int(file.stem), classes=10) for file in files
+    ]
+    for file, arch in zip(files, archs, strict=True):
+        write_json(file, networks.to_json(arch))
+    table = comparison.measured(comparison.load([str(file) for file in files]), model=model)
+    for arch, one in zip(archs, table, strict=True):
+        assert one.measured_ms == pytest.approx(cost(arch).macs / 1e9, rel=0.01)
 
 
 def test_differences_name_blocks_that_are_missing() -> None:

@@ -8,7 +8,8 @@ import typer
 MaybeTargetOption = Annotated[
     str | None,
     typer.Option(
-        help="ms, like 2.0, or a share of another network's: 0.8x:mobilenet_v3_small.",
+        help="ms, like 2.0, or a share of a network's: 0.8x:mobilenet_v3_small, or, at another "
+        "side in pixels, 0.8x:mobilenet_v3_small@64.",
         show_default=False,
     ),
 ]

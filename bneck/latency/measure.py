@@ -60,13 +60,13 @@ def measure(
     Args:
         scale: a calibration's, so that the ms compare with its predictions; None takes what the
             reference took meanwhile.
-        resolution_px: side of the reference for an ONNX file, 224 where None.
+        resolution_px: side of the reference; where None the network's, or 224 for an ONNX file.
         wanted: relative standard error at which to stop.
     """
     if isinstance(network, Path):
         side, classes = resolution_px or 224, 1000
     else:
-        side, classes = network.resolution_px, network.classes
+        side, classes = resolution_px or network.resolution_px, network.classes
     prepare = _preparing(network, runtime)
     # Where runs are timed by the wall, it takes the process's CPU time to notice other programs.
     on_cpu = time.process_time_ns if runtime.clock is time.perf_counter_ns else runtime.clock

@@ -34,9 +34,9 @@ def check(plan: Plan, *, trains: bool = True) -> None:
     if plan.target is not None and plan.targets is not None:
         raise UsageError("give either --target or --targets, not both")
     for text in plan.aimed_at:
-        _, network = target.parse(text)
+        _, network, side_px = target.parse(text)
         if network is not None:
-            load_network(network)
+            load_network(network, resolution_px=side_px)
     if not plan.aimed_at:
         return
     spaces.build(plan.space or "")

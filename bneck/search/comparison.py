@@ -110,7 +110,8 @@ def measured(
         what = network.arch or network.onnx
         assert what is not None
         scale = calibrated.scale if calibrated else None
-        took.append(measure(what, opened, scale=scale, resolution_px=network.resolution_px))
+        side = calibrated.resolution_px if calibrated else network.resolution_px
+        took.append(measure(what, opened, scale=scale, resolution_px=side))
     progress("measuring", len(networks), len(networks))
     factors = [1.0] * len(took) if calibrated else _to_one_reference(networks, took)
     return [

@@ -21,7 +21,8 @@ class Plan:
         start: the network to begin with instead of searching for one.
         weights: its trained weights, ours or torchvision's; None trains it.
         new_classes: whether the weights may know other classes than the data has.
-        target: ms as a number ("2.0"), or a factor of another network ("0.8x:mobilenet_v3_small").
+        target: ms as a number ("2.0"), or a factor of a network's ("0.8x:mobilenet_v3_small"), at
+            another side where one is named ("0.8x:mobilenet_v3_small@64").
         data: images, or ``table:FILE``, accuracies that a search answers from.
         accuracy: the proxy that networks are compared by; None is ``short-training``.
         latency: a model that ``bneck calibrate`` wrote on this device; None calibrates anew.

@@ -146,9 +146,9 @@ class Setting:
         one.images, one.device, one.targets_ms = self.images, self.device, (target_ms,)
         return one
 
-    def _measured_ms(self, network: str) -> float:
+    def _measured_ms(self, network: str, side_px: int | None) -> float:
         _, arch = load_network(network, **self.size)
-        return self.device.measure(arch).ms
+        return self.device.measure(arch.at(resolution_px=side_px)).ms
 
     @property
     def size(self) -> dict[str, int]:

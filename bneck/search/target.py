@@ -9,29 +9,33 @@ from bneck.errors import UsageError
 MAX_MS = 1e6
 
 
-def parse(text: str) -> tuple[float, str | None]:
-    """(ms, None) of "2.0", (factor, network) of "0.8x:NET".
+def parse(text: str) -> tuple[float, str | None, int | None]:
+    """(ms, None, None) of "2.0", (factor, network, side in px or None) of "0.8x:NET@PX".
 
     Raises:
         UsageError: neither form, or not above 0.
     """
-    match = re.fullmatch(r"([0-9.eE+-]+)(?:x:(.+))?", text)
+    match = re.fullmatch(r"([0-9.eE+-]+)(?:x:(.+?)(?:@([0-9]+))?)?", text)
     try:
         number = float(match.group(1)) if match else math.nan
     except ValueError:
         number = math.nan
     if match is None or not 0 < number < MAX_MS:
         raise UsageError(
-            f"target must be ms above 0 like 2.0 or a factor like 0.8x:NET, got {text!r}"
+            "target must be ms above 0 like 2.0 or a factor like 0.8x:NET or 0.8x:NET@PX, "
+            f"got {text!r}"
         )
-    return number, match.group(2)
+    side = match.group(3)
+    return number, match.group(2), None if side is None else int(side)
 
 
-def resolve(text: str, measured_ms: Callable[[str], float]) -> float:
+def resolve(text: str, measured_ms: Callable[[str, int | None], float]) -> float:
     """A target in ms: "2.0" is itself, "0.8x:NET" is a factor of NET's measured latency.
+
+    "0.8x:NET@64" is one of NET's at 64 px, whatever side the run's own images have.
 
     Raises:
         UsageError: neither form, or not above 0.
     """
-    number, network = parse(text)
-    return number if network is None else number * measured_ms(network)
+    number, network, side_px = parse(text)
+    return number if network is None else number * measured_ms(network, side_px)

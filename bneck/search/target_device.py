@@ -23,8 +23,9 @@ class TargetDevice:
     runtime: Runtime
 
     def measure(self, arch: Architecture) -> Measured:
-        """Time a network here, on the scale of the calibration."""
-        return measure(arch, self.runtime, scale=self.model.scale)
+        """Time a network of any side here, on the scale of the calibration."""
+        model = self.model
+        return measure(arch, self.runtime, scale=model.scale, resolution_px=model.resolution_px)
 
 
 def target_device(

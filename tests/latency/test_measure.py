@@ -20,6 +20,13 @@ def test_a_network_is_measured_on_the_calibrations_scale() -> None:
     assert took.note == ""
 
 
+def test_a_network_of_another_side_is_measured_against_the_calibrations_reference() -> None:
+    large = presets.build("mobilenet_v2", resolution_px=96, classes=10)
+    small = presets.build("mobilenet_v3_small", resolution_px=64, classes=10)
+    took = measure(large, Macs(), scale=Scale(3.0, classes=10), resolution_px=64)
+    assert took.ms == pytest.approx(3.0 * cost(large).macs / cost(small).macs, rel=0.001)
+
+
 def test_an_onnx_file_is_measured(tmp_path: Path) -> None:
     arch = presets.build("mobilenet_v3_small", resolution_px=32, width=0.5, classes=10)
     path = tmp_path / "net.onnx"

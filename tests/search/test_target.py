@@ -6,8 +6,8 @@ from bneck.errors import UsageError
 from bneck.search.target import resolve
 
 
-def measured_ms(network: str) -> float:
-    return {"mobilenet_v3_small": 2.5, "runs/a:b": 4.0}[network]
+def measured_ms(network: str, side_px: int | None) -> float:
+    return {"mobilenet_v3_small": 2.5, "runs/a:b": 4.0}[network] * (side_px or 64) / 64
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,8 @@ def measured_ms(network: str) -> float:
         ("1e-1", 0.1),
         ("0.8x:mobilenet_v3_small", 2.0),
         ("1.5x:runs/a:b", 6.0),
+        ("0.8x:mobilenet_v3_small@96", 3.0),
+        ("1.5x:runs/a:b@32", 3.0),
     ],
 )
 def test_targets(text: str, ms: float) -> None:
