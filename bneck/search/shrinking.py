@@ -76,13 +76,13 @@ class Shrinking:
     def _to_target(self, target_ms: float) -> Shrunk:
         netadapt = self._netadapt
         measured = self._measured(now := netadapt.done()[-1])
-        if _sure_ms(now, measured) <= target_ms:
+        if (self._sure_ms(measured) if now.number else measured.ms) <= target_ms:
             return self._kept(target_ms, *self._widened(now, measured, target_ms))
         goal_ms = target_ms
         for _ in range(TIGHTENINGS):
             step = netadapt.shrink(goal_ms, self._executor, self.setting.progress)[-1]
             measured = self._measured(step)
-            if (sure_ms := _sure_ms(step, measured)) <= target_ms:
+            if (sure_ms := self._sure_ms(measured)) <= target_ms:
                 return self._kept(target_ms, *self._widened(step, measured, target_ms))
             goal_ms = min(goal_ms, step.latency_ms) * target_ms / sure_ms
         raise BneckError(
@@ -93,13 +93,21 @@ class Shrinking:
     def _measured(self, found: Step | Proposal) -> Measured:
         return self.setting.device.measure(found.arch)
 
+    def _sure_ms(self, measured: Measured) -> float:
+        """What has to be within the target: above the measurement by what another would differ.
+
+        That is its standard error, or what calibration saw measuring again differ by, up to FREE.
+        """
+        repeat = self.setting.device.model.report.repeat_mape_percent / 100
+        return measured.ms + max(measured.std_ms, measured.ms * min(repeat, FREE))
+
     def _widened(self, step: Step, measured: Measured, target_ms: float) -> tuple[Step, Measured]:
         """The step with its free channels, unless it is the seed or they measure as not free."""
         wider = self._netadapt.widened() if step.number > 0 else None
         if wider is None:
             return step, measured
         again = self._measured(wider)
-        if again.ms > measured.ms * (1 + FREE) or again.ms + again.std_ms > target_ms:
+        if again.ms > measured.ms * (1 + FREE) or self._sure_ms(again) > target_ms:
             return step, measured
         return self._netadapt.widen(wider, self._executor, self.setting.progress), again
 
@@ -198,11 +206,3 @@ class Shrinking:
             progress=self.setting.progress,
             start=start,
         )
-
-
-def _sure_ms(step: Step, measured: Measured) -> float:
-    """What must be within the target: the standard error too, unless nothing was narrowed yet.
-
-    So the network is under the target when it is measured again, not only the first time.
-    """
-    return measured.ms + (measured.std_ms if step.number else 0.0)

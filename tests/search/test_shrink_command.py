@@ -1,6 +1,7 @@
 """``bneck shrink`` from trained weights, to several targets, and what it refuses."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,19 @@ def test_channels_are_free_where_they_measure_as_free(
         steps = codec.read_lines(out / "steps.jsonl", Step)
         assert steps[-1].move.startswith("free channels") == free
         assert not any(step.move.startswith("free channels") for step in steps[:-1])
+
+
+def test_it_ends_under_the_target_by_what_measuring_again_differs_by(tmp_path: Path) -> None:
+    """One narrowing comes to 0.3 % under the target, which is not enough on a noisy device."""
+    word, file = "macs", tmp_path / "latency.json"
+    space = spaces.build("v3-small", resolution_px=16, classes=10)
+    model = calibrate([space], open_runtime(word), folder=tmp_path / "work", minutes=0.003)
+    replace(model, report=replace(model.report, repeat_mape_percent=30.0)).save(file)
+    shrink = ["shrink", "mobilenet_v3_small", "--target=0.94x:mobilenet_v3_small"]
+    options = [option for option in QUICK if not option.startswith("--calibration")]
+    assert run([*shrink, f"--latency={file}", f"--out={tmp_path}/run", *options]) == 0
+    (one,) = codec.read_lines(tmp_path / "run" / "shrunk.jsonl", Shrunk)
+    assert one.target_ms * 0.97 < one.measured_ms <= one.target_ms / 1.01
 
 
 @pytest.mark.parametrize("target", ["1.2x:mobilenet_v3_small", "0.9x:mobilenet_v3_small@32"])
