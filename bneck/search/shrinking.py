@@ -76,6 +76,7 @@ class Shrinking:
     def _to_target(self, target_ms: float) -> Shrunk:
         netadapt = self._netadapt
         measured = self._measured(now := netadapt.done()[-1])
+        # A seed that measures at the target meets it: nothing was narrowed that could be unsure.
         if (self._sure_ms(measured) if now.number else measured.ms) <= target_ms:
             return self._kept(target_ms, *self._widened(now, measured, target_ms))
         goal_ms = target_ms
@@ -94,9 +95,10 @@ class Shrinking:
         return self.setting.device.measure(found.arch)
 
     def _sure_ms(self, measured: Measured) -> float:
-        """What has to be within the target: above the measurement by what another would differ.
+        """What has to be within the target, so that the network is under it when measured again.
 
-        That is its standard error, or what calibration saw measuring again differ by, up to FREE.
+        Above the measurement by its standard error, or by what the calibration saw measuring again
+        differ by, up to FREE.
         """
         repeat = self.setting.device.model.report.repeat_mape_percent / 100
         return measured.ms + max(measured.std_ms, measured.ms * min(repeat, FREE))

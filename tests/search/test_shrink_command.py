@@ -10,6 +10,7 @@ import torchvision
 
 from bneck.cli import run
 from bneck.latency.calibrate import calibrate
+from bneck.latency.model import LatencyModel
 from bneck.latency.runtimes import open_runtime
 from bneck.results import codec
 from bneck.results.record import Step
@@ -25,6 +26,11 @@ QUICK = [
     "--search-steps=3", "--fine-tune-steps=1", "--delta=0.1", "--workers=1", "--json",
 ]  # fmt: skip
 MS = cost(presets.build("mobilenet_v3_small", resolution_px=16, classes=10)).macs / 1e9
+
+
+def calibrated(runtime: str, folder: Path, *, minutes: float) -> LatencyModel:
+    space = spaces.build("v3-small", resolution_px=16, classes=10)
+    return calibrate([space], open_runtime(runtime), folder=folder, minutes=minutes)
 
 
 @pytest.fixture(scope="module")
@@ -74,8 +80,7 @@ def test_channels_are_free_where_they_measure_as_free(
     """The model holds that channels come in blocks of 16; then whole blocks become dear."""
     monkeypatch.setattr(devices, "OVERHEAD_NS", 100)
     word, file = "tests.latency.devices:Blocked", tmp_path / "latency.json"
-    space = spaces.build("v3-small", resolution_px=16, classes=10)
-    model = calibrate([space], open_runtime(word), folder=tmp_path / "work", minutes=0.03)
+    model = calibrated(word, tmp_path / "work", minutes=0.03)
     assert model.channel_grid == 16
     model.save(file)
     options = [option for option in QUICK if not option.startswith(("--runtime", "--calibration"))]
@@ -95,9 +100,8 @@ def test_channels_are_free_where_they_measure_as_free(
 
 def test_it_ends_under_the_target_by_what_measuring_again_differs_by(tmp_path: Path) -> None:
     """One narrowing comes to 0.3 % under the target, which is not enough on a noisy device."""
-    word, file = "macs", tmp_path / "latency.json"
-    space = spaces.build("v3-small", resolution_px=16, classes=10)
-    model = calibrate([space], open_runtime(word), folder=tmp_path / "work", minutes=0.003)
+    file = tmp_path / "latency.json"
+    model = calibrated("macs", tmp_path / "work", minutes=0.003)
     replace(model, report=replace(model.report, repeat_mape_percent=30.0)).save(file)
     shrink = ["shrink", "mobilenet_v3_small", "--target=0.94x:mobilenet_v3_small"]
     options = [option for option in QUICK if not option.startswith("--calibration")]
