@@ -5,7 +5,7 @@ from math import isfinite
 from typing import Protocol
 
 from bneck.errors import UsageError
-from bneck.search.named import named
+from bneck.imports import named
 
 PAPERS = {"MobileNetV3-Large": -0.07, "MobileNetV3-Small": -0.15}
 """w of the soft reward, as published (Howard et al. 2019, section 4.1)."""

@@ -5,7 +5,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from bneck.errors import UsageError
-from bneck.search.named import named
+from bneck.imports import named
 from bneck.search.samplers.goal import Goal
 from bneck.space.choices import Space
 
