@@ -34,7 +34,7 @@ from bneck.proxies.training import evaluate, train
 from bneck.space import codec, spaces
 from bneck.space.architecture import Architecture
 from bneck.space.cost import cost
-from bneck.space.torch_model import build
+from bneck.space.backends.torch_model import build
 
 BAND = (50e6, 62e6)
 TRAIN, VAL_ON_THE_WAY = 20_000, 5_000

@@ -48,7 +48,8 @@ from bneck.search.scaled import narrowest_over
 from bneck.search.setting import Setting
 from bneck.search.shrinking import Shrunk
 from bneck.space import codec as arch_codec
-from bneck.space import presets, torch_model, weights
+from bneck.space import presets
+from bneck.space.backends import torch_model, weights
 from bneck.space.architecture import Architecture
 
 HALVINGS = 7

@@ -17,7 +17,8 @@ from collections.abc import Callable
 
 import torch
 
-from bneck.space import onnx_model, presets, torch_model
+from bneck.space import presets
+from bneck.space.backends import onnx_model, torch_model
 
 
 def milliseconds(write: Callable[[], object]) -> float:

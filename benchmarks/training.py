@@ -18,7 +18,8 @@ from torchvision.models import mobilenet_v3_small
 from bneck.proxies.data import ImageSet, load
 from bneck.proxies.recipe import Recipe
 from bneck.proxies.training import train
-from bneck.space import presets, torch_model, torchvision_weights
+from bneck.space import presets
+from bneck.space.backends import torch_model, torchvision_weights
 
 
 def plain_images_per_second(network: nn.Module, images: ImageSet, recipe: Recipe) -> float:

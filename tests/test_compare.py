@@ -23,7 +23,8 @@ from bneck.search import comparison
 from bneck.search.final import Training
 from bneck.search.shrinking import Shrunk
 from bneck.space import codec as networks
-from bneck.space import presets, spaces, torch_model
+from bneck.space import presets, spaces
+from bneck.space.backends import torch_model
 from bneck.space.cost import cost
 from tests.test_predict import NOTES
 

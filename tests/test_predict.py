@@ -11,7 +11,8 @@ from PIL import Image
 
 from bneck.cli import run
 from bneck.results.exports import Trained, export
-from bneck.space import presets, torch_model
+from bneck.space import presets
+from bneck.space.backends import torch_model
 
 NOTES = {"classes": '["cat", "dog", "fish"]', "mean": "[0.5, 0.5, 0.5]", "std": "[0.2, 0.2, 0.2]"}
 

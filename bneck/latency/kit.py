@@ -21,7 +21,8 @@ from bneck.latency.model import LatencyModel
 from bneck.latency.probes import probe
 from bneck.latency.runtimes.weights import pooled, random_pool, without_norms
 from bneck.progress import Progress, silent
-from bneck.space import codec, onnx_model, presets
+from bneck.space import codec, presets
+from bneck.space.backends import onnx_model
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space
 

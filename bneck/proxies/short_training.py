@@ -6,7 +6,7 @@ from bneck.proxies.image_set import ImageSet
 from bneck.proxies.recipe import Recipe
 from bneck.proxies.training import train
 from bneck.space.architecture import Architecture
-from bneck.space.torch_model import build
+from bneck.space.backends.torch_model import build
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 from bneck.proxies.batches import Batches
 from bneck.proxies.image_set import ImageSet
 from bneck.proxies.threads import at_most
-from bneck.space import torch_model
+from bneck.space.backends import torch_model
 from bneck.space.architecture import Architecture
 from bneck.space.channels import channel_groups
 from bneck.space.layers import Conv, Pool, leaves

@@ -23,7 +23,8 @@ from bneck.search.setting import Setting, keep_targets
 from bneck.search.shrinking import Shrinking, Shrunk
 from bneck.search.winners import Winner, Winners
 from bneck.space import codec as networks
-from bneck.space import presets, weights
+from bneck.space import presets
+from bneck.space.backends import weights
 from bneck.space.architecture import Architecture
 from bneck.space.cost import cost
 

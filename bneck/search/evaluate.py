@@ -14,7 +14,7 @@ from bneck.proxies.proxy import find_proxy
 from bneck.proxies.recipe import Recipe
 from bneck.proxies.taylor import taylor
 from bneck.proxies.training import evaluate, train
-from bneck.space import torch_model, weights
+from bneck.space.backends import torch_model, weights
 from bneck.space.architecture import Architecture
 
 NINTHS = 9

@@ -8,7 +8,7 @@ from bneck.proxies.image_set import ImageSet
 from bneck.proxies.recipe import Recipe
 from bneck.proxies.training import evaluate, train
 from bneck.results import codec
-from bneck.space import torch_model, weights
+from bneck.space.backends import torch_model, weights
 from bneck.space.architecture import Architecture
 
 

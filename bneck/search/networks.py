@@ -12,7 +12,7 @@ from bneck.space.architecture import Architecture
 
 if TYPE_CHECKING:
     from bneck.results.exports import Trained
-    from bneck.space.weights import State
+    from bneck.space.backends.weights import State
 
 RANGE_IMAGES = 128
 """Training images on which 8-bit ranges are found."""
@@ -95,7 +95,7 @@ def load_weights(text: str, file: Path | None, arch: Architecture, *, seed: int)
         file = of_run
     if file is not None:
         check_file(file)
-    from bneck.space import torch_model, torchvision_weights, weights  # torch: after the mistakes
+    from bneck.space.backends import torch_model, torchvision_weights, weights  # torch: after the mistakes
 
     if file is None:
         return torch_model.build(arch, seed=seed).state_dict()

@@ -17,7 +17,7 @@ from bneck.search.netadapt import NetAdapt
 from bneck.search.setting import Setting
 from bneck.search.trained import starting_weights
 from bneck.space import codec as networks
-from bneck.space import weights
+from bneck.space.backends import weights
 from bneck.space.architecture import Architecture
 
 TIGHTENINGS = 4

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from bneck.errors import UsageError
-from bneck.space import torch_model, torchvision_weights, weights
+from bneck.space.backends import torch_model, torchvision_weights, weights
 from bneck.space.architecture import Architecture
 
 CLASSIFIER = "head.classifier."

@@ -50,7 +50,7 @@ def test_a_hopeless_network_is_a_failure_and_not_nan(
     proxy: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Weights that are not numbers reach every proxy that reads weights at all."""
-    from bneck.space import torch_model
+    from bneck.space.backends import torch_model
 
     def spoil(network: torch.nn.Module, seed: int) -> None:
         for parameter in network.parameters():

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from bneck.cli import run
-from bneck.space import onnx_model, presets
+from bneck.space import presets
+from bneck.space.backends import onnx_model
 from bneck.space.cost import cost
 
 

@@ -7,7 +7,8 @@ from bneck.latency.measure import measure
 from bneck.latency.runtimes import open_runtime
 from bneck.latency.runtimes.macs import Macs
 from bneck.latency.scale import Scale
-from bneck.space import onnx_model, presets
+from bneck.space import presets
+from bneck.space.backends import onnx_model
 from bneck.space.cost import cost
 
 

@@ -13,7 +13,7 @@ from bneck.proxies.shared_weights import load as load_shared
 from bneck.proxies.supernet import Supernet
 from bneck.space import presets, spaces
 from bneck.space.choices import Space
-from bneck.space.torch_model import build
+from bneck.space.backends.torch_model import build
 
 RECIPE = Recipe(steps=2, batch_size=8)
 

@@ -5,7 +5,8 @@ import torch
 from bneck.proxies import data, taylor
 from bneck.proxies.recipe import Recipe
 from bneck.proxies.training import train
-from bneck.space import presets, torch_model, weights
+from bneck.space import presets
+from bneck.space.backends import torch_model, weights
 from bneck.space.channels import channel_groups
 from bneck.space.edits import narrow
 

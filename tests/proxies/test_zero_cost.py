@@ -22,7 +22,7 @@ from bneck.space import presets
 from bneck.space.architecture import Architecture
 from bneck.space.blocks import InvertedResidual, PlainConv
 from bneck.space.heads import ConvPoolLinear, PoolLinear
-from bneck.space.torch_model import ConvUnit, build
+from bneck.space.backends.torch_model import ConvUnit, build
 
 SEED = 5
 WORDS = [word for word in PROXIES if issubclass(find_proxy(word), ZeroCost)]

@@ -15,7 +15,8 @@ import torch
 from bneck.errors import BneckError, UsageError
 from bneck.results.exports import Trained, checking, export, onnx_file, pytorch_code
 from bneck.results.exports.classifier import open_classifier
-from bneck.space import presets, spaces, torch_model
+from bneck.space import presets, spaces
+from bneck.space.backends import torch_model
 
 CLASSES = ("cat", 'it\'s a "dog"', "<b>fish</b>")
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)

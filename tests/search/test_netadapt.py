@@ -17,7 +17,8 @@ from bneck.search.executors.serial import Serial
 from bneck.search.final import train_from_scratch
 from bneck.search.netadapt import NetAdapt
 from bneck.search.proposals import Proposer
-from bneck.space import presets, weights
+from bneck.space import presets
+from bneck.space.backends import weights
 from bneck.space.architecture import Architecture
 from bneck.space.cost import cost
 from bneck.space.edits import narrowables

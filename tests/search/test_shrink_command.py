@@ -17,7 +17,8 @@ from bneck.results.record import Step
 from bneck.results.run import Run
 from bneck.search.shrinking import Shrunk
 from bneck.space import codec as networks
-from bneck.space import presets, spaces, weights
+from bneck.space import presets, spaces
+from bneck.space.backends import weights
 from bneck.space.cost import cost
 from tests.latency import devices
 

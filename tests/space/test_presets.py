@@ -6,7 +6,8 @@ import torchvision
 from fvcore.nn import FlopCountAnalysis
 
 from bneck.errors import UsageError
-from bneck.space import presets, torch_model
+from bneck.space import presets
+from bneck.space.backends import torch_model
 from bneck.space.cost import cost
 
 # Papers and reference implementations, 1000 classes at 224 px.

@@ -9,7 +9,7 @@ import onnxruntime as ort
 from bneck.errors import UsageError
 from bneck.latency.runtimes import run_clock
 from bneck.latency.runtimes.weights import pooled, without_norms
-from bneck.space import onnx_model
+from bneck.space.backends import onnx_model
 from bneck.space.layers import Layer
 
 

@@ -8,7 +8,7 @@ import openvino
 
 from bneck.errors import UsageError
 from bneck.latency.runtimes.weights import pooled, without_norms
-from bneck.space import onnx_model
+from bneck.space.backends import onnx_model
 from bneck.space.layers import Layer
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import pad, pixel_unshuffle
 
 from bneck.space.layers import Layer
-from bneck.space.torch_model import Network
+from bneck.space.backends.torch_model import Network
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from torch import nn
 
 from bneck.proxies.zero_cost.base import ZeroCost
 from bneck.proxies.zero_cost.passes import Passes
-from bneck.space.torch_model import ConvUnit, LinearUnit, Network
+from bneck.space.backends.torch_model import ConvUnit, LinearUnit, Network
 
 _GATES = (nn.Sigmoid, nn.Hardsigmoid)
 

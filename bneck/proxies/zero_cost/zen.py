@@ -8,7 +8,7 @@ from torch import nn
 from bneck.proxies.zero_cost.base import ZeroCost
 from bneck.proxies.zero_cost.passes import Passes
 from bneck.space.layers import Layer, Residual
-from bneck.space.torch_model import ConvUnit
+from bneck.space.backends.torch_model import ConvUnit
 
 _STEP = 0.01
 

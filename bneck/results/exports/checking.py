@@ -12,7 +12,7 @@ from torch import Tensor
 from bneck.errors import UsageError
 from bneck.files import write_whole
 from bneck.results.exports import Trained
-from bneck.space.torch_model import Network
+from bneck.space.backends.torch_model import Network
 
 IMAGES = 2
 

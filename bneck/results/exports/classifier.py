@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bneck.errors import UsageError
 from bneck.results.exports import onnx_file
-from bneck.space import onnx_model
+from bneck.space.backends import onnx_model
 
 NEEDED = ("classes", "mean", "std")
 

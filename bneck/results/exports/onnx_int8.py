@@ -18,7 +18,7 @@ from bneck.files import write_whole
 from bneck.results.exports import Trained
 from bneck.results.exports.checking import network
 from bneck.results.exports.onnx_file import graph, runner
-from bneck.space import onnx_model
+from bneck.space.backends import onnx_model
 
 TOLERANCE = 0.5
 """How far the logits may differ, root mean square against root mean square; 0.25 was seen."""

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from bneck.errors import UsageError
-from bneck.space import edits, presets, torch_model, weights
+from bneck.space import edits, presets
+from bneck.space.backends import torch_model, weights
 from bneck.space.architecture import Architecture
 from bneck.space.channels import channel_groups
 

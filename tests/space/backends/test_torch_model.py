@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from bneck.space.torch_model import DepthwiseConv
+from bneck.space.backends.torch_model import DepthwiseConv
 
 
 @pytest.mark.parametrize(

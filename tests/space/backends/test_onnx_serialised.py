@@ -1,7 +1,8 @@
 import onnx
 import pytest
 
-from bneck.space import onnx_model, presets
+from bneck.space import presets
+from bneck.space.backends import onnx_model
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v2", "mobilenet_v3_small"])

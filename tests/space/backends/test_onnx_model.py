@@ -6,7 +6,8 @@ import onnxruntime
 import pytest
 import torch
 
-from bneck.space import onnx_model, presets, spaces, torch_model
+from bneck.space import presets, spaces
+from bneck.space.backends import onnx_model, torch_model
 from bneck.space.architecture import Architecture
 
 

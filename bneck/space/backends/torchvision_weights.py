@@ -14,8 +14,8 @@ from torch import Tensor
 from bneck.errors import UsageError
 from bneck.space.architecture import Architecture
 from bneck.space.layers import Conv, Pool, leaves
-from bneck.space.torch_model import Network
-from bneck.space.weights import State
+from bneck.space.backends.torch_model import Network
+from bneck.space.backends.weights import State
 
 _CONV = ("weight",)
 _BIASED = ("weight", "bias")
