@@ -10,7 +10,7 @@ import json
 import time
 from contextlib import closing
 
-from bneck.search.executors import Executor, open_executor
+from bneck.executors import Executor, open_executor
 
 WORKERS = 2
 

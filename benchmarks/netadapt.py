@@ -42,7 +42,7 @@ from bneck.results import codec
 from bneck.results.record import Proposal, Step
 from bneck.results.run import Run
 from bneck.search.evaluate import FineTune, Images, whole
-from bneck.search.executors import Failed, open_executor
+from bneck.executors import Failed, open_executor
 from bneck.search.plan import Plan
 from bneck.search.scaled import narrowest_over
 from bneck.search.setting import Setting

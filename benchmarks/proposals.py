@@ -21,7 +21,7 @@ from optuna.storages import JournalStorage
 from bneck.latency.model import LatencyModel, load
 from bneck.proxies.surrogate import expit
 from bneck.search.aims import Aim, Aims
-from bneck.search.executors.serial import Serial
+from bneck.executors.serial import Serial
 from bneck.search.journal import Journal
 from bneck.search.reward import Soft
 from bneck.search.search import search

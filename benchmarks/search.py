@@ -25,7 +25,7 @@ from bneck.latency.model import Latency
 from bneck.proxies import features
 from bneck.proxies.table import Table, load
 from bneck.search.aims import Aim, Aims
-from bneck.search.executors.serial import Serial
+from bneck.executors.serial import Serial
 from bneck.search.search import search
 from bneck.search.study import Study
 from bneck.space.architecture import Architecture

@@ -78,7 +78,7 @@ def reproduce(
 
     from bneck.files import write_whole
     from bneck.results.run import Run
-    from bneck.search import executors
+    from bneck import executors
     from bneck.search.checking import check
     from bneck.search.reproduction_plan import ReproductionPlan
 

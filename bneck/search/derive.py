@@ -12,7 +12,7 @@ from bneck.results import codec, notes
 from bneck.results.exports import Trained, export
 from bneck.results.record import Baseline, Outcome
 from bneck.results.run import Run
-from bneck.search.executors import Executor
+from bneck.executors import Executor
 from bneck.search.final import Training, train_from_scratch
 from bneck.search.networks import load_network
 from bneck.search.plan import Plan

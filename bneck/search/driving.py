@@ -11,7 +11,7 @@ from bneck import live
 from bneck.files import write_json
 from bneck.progress import Progress, silent
 from bneck.results.run import Run
-from bneck.search import executors
+from bneck import executors
 from bneck.search.checking import check
 from bneck.search.plan import Plan
 

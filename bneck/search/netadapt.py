@@ -16,7 +16,7 @@ from bneck.results import codec
 from bneck.results.record import Proposal, Step
 from bneck.search.choose import all_lose, choose, standard, tied
 from bneck.search.evaluate import FineTune, Images
-from bneck.search.executors import Executor
+from bneck.executors import Executor
 from bneck.search.proposals import GRID, Proposer
 from bneck.search.tuning import Tuning
 from bneck.space.architecture import Architecture

@@ -17,7 +17,7 @@ from bneck.results import codec, likeness_page
 from bneck.results.record import Step
 from bneck.results.run import Run
 from bneck.search.derive import Derivation
-from bneck.search.executors import Executor
+from bneck.executors import Executor
 from bneck.search.final import Training
 from bneck.search.plan import Plan
 from bneck.search.proposals import GRID, Proposer

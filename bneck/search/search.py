@@ -8,7 +8,7 @@ from bneck.progress import Progress, silent
 from bneck.results.headline import standing
 from bneck.results.record import Record
 from bneck.search.aims import Aims
-from bneck.search.executors import Executor, Failed
+from bneck.executors import Executor, Failed
 from bneck.search.reward import Soft
 from bneck.search.samplers import Goal
 from bneck.search.study import Candidate, Study

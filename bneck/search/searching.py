@@ -9,7 +9,7 @@ from bneck.results import codec
 from bneck.results.record import Record
 from bneck.search import reward
 from bneck.search.aims import Aim, Aims
-from bneck.search.executors import Executor
+from bneck.executors import Executor
 from bneck.search.reward import FRONT
 from bneck.search.search import search
 from bneck.search.setting import Setting

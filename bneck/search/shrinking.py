@@ -11,7 +11,7 @@ from bneck.proxies.recipe import Recipe
 from bneck.results import codec
 from bneck.results.record import Proposal, Step
 from bneck.search.evaluate import for_signals
-from bneck.search.executors import Executor
+from bneck.executors import Executor
 from bneck.search.final import Training, keep_trained, train_from_scratch
 from bneck.search.netadapt import NetAdapt
 from bneck.search.setting import Setting

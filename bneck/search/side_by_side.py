@@ -16,7 +16,7 @@ from bneck.proxies.recipe import Recipe
 from bneck.proxies.steps import steps_done
 from bneck.results import codec
 from bneck.search.evaluate import Images, whole
-from bneck.search.executors import Executor, Failed
+from bneck.executors import Executor, Failed
 from bneck.search.final import Training, train_from_scratch
 from bneck.space.architecture import Architecture
 

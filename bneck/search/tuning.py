@@ -13,7 +13,7 @@ from bneck.results import codec
 from bneck.results.record import Proposal
 from bneck.search.choose import Losses
 from bneck.search.evaluate import LOSSES, FineTune, Narrowed, Score
-from bneck.search.executors import Executor, Failed
+from bneck.executors import Executor, Failed
 
 _NEXT_SEED = 1_000_003
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from bneck.errors import UsageError
-from bneck.search.executors import Executor, Failed, open_executor
-from bneck.search.executors.processes import processes
-from bneck.search.executors.serial import Serial
+from bneck.executors import Executor, Failed, open_executor
+from bneck.executors.processes import processes
+from bneck.executors.serial import Serial
 from bneck.search.study import read_records
 from tests.contracts import tasks
 from tests.search import driver
@@ -37,7 +37,7 @@ def opened(kind: str, workers: int = 2, time_limit_s: float | None = None) -> Ex
         return Serial()
     if kind == "processes":
         return processes(workers, time_limit_s=time_limit_s)
-    from bneck.search.executors.ray import on_ray
+    from bneck.executors.ray import on_ray
 
     return on_ray("auto", workers, time_limit_s=time_limit_s)
 

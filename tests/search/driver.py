@@ -16,7 +16,7 @@ from bneck.latency.model import Latency
 from bneck.progress import Progress, silent
 from bneck.results.record import Record
 from bneck.search.aims import Aim, Aims
-from bneck.search.executors import Executor, open_executor
+from bneck.executors import Executor, open_executor
 from bneck.search.reward import Soft
 from bneck.search.search import search
 from bneck.search.study import Study

@@ -13,7 +13,7 @@ from bneck.proxies.recipe import Recipe
 from bneck.results.record import Proposal
 from bneck.search.choose import MOST_TIED, all_lose, choose, standard, tied
 from bneck.search.evaluate import Images, for_signals
-from bneck.search.executors.serial import Serial
+from bneck.executors.serial import Serial
 from bneck.search.final import train_from_scratch
 from bneck.search.netadapt import NetAdapt
 from bneck.search.proposals import Proposer

@@ -16,7 +16,7 @@ from bneck.proxies import table
 from bneck.results.record import Record
 from bneck.search import samplers
 from bneck.search.aims import Aim, Aims
-from bneck.search.executors.serial import Serial
+from bneck.executors.serial import Serial
 from bneck.search.journal import Journal
 from bneck.search.samplers import SAMPLERS, Goal
 from bneck.search.samplers.learnt import START

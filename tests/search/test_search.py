@@ -7,8 +7,8 @@ import pytest
 
 from bneck.errors import BneckError, ProxyFailed, UsageError
 from bneck.search.aims import Aim, Aims, extreme
-from bneck.search.executors import Failed
-from bneck.search.executors.serial import Serial
+from bneck.executors import Failed
+from bneck.executors.serial import Serial
 from bneck.search.reward import Soft
 from bneck.search.search import best, search
 from bneck.search.study import Study, read_records

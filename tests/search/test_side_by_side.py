@@ -9,8 +9,8 @@ from bneck.errors import BneckError
 from bneck.proxies.recipe import Recipe
 from bneck.proxies.steps import steps_done
 from bneck.search.evaluate import Images
-from bneck.search.executors.processes import processes
-from bneck.search.executors.serial import Serial
+from bneck.executors.processes import processes
+from bneck.executors.serial import Serial
 from bneck.search.side_by_side import Candidate, LongTraining, train_all
 from bneck.space import presets
 

@@ -11,7 +11,7 @@ from bneck.errors import UsageError
 from bneck.results.run import Run
 from bneck.search import table_data
 from bneck.search.aims import Aim, Aims
-from bneck.search.executors.serial import Serial
+from bneck.executors.serial import Serial
 from bneck.search.plan import Plan
 from bneck.search.reward import Soft
 from bneck.search.search import best, search

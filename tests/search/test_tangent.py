@@ -12,7 +12,7 @@ from optuna.storages.journal import JournalFileBackend
 from bneck.latency.model import Latency
 from bneck.results.pareto import front
 from bneck.search.aims import Aim, Aims
-from bneck.search.executors.serial import Serial
+from bneck.executors.serial import Serial
 from bneck.search.reward import PAPERS, Soft
 from bneck.search.search import best, search
 from bneck.search.study import STUDY, Study

@@ -5,7 +5,7 @@ import pytest
 
 from bneck.results.record import Record
 from bneck.search.aims import Aim, Aims
-from bneck.search.executors.serial import Serial
+from bneck.executors.serial import Serial
 from bneck.search.reward import Soft
 from bneck.search.samplers import Goal
 from bneck.search.search import search

@@ -9,8 +9,8 @@ from multiprocessing.connection import Connection
 from os import _exit
 from typing import Any
 
-from bneck.search.executors import Executor, Failed, reason
-from bneck.search.executors.pool import Lost, Pool, attempt, pin_threads
+from bneck.executors import Executor, Failed, reason
+from bneck.executors.pool import Lost, Pool, attempt, pin_threads
 
 
 def processes(workers: int, *, time_limit_s: float | None = None) -> Executor:

@@ -77,10 +77,10 @@ def open_executor(
     check(workers, ray, gpus_per_trial, time_limit_s, asha=asha is not None)
     if ray is not None:
         if asha is not None:
-            from bneck.search.executors.tune import Tuned
+            from bneck.executors.tune import Tuned
 
             return Tuned(ray, workers, asha, gpus_per_trial=gpus_per_trial)
-        from bneck.search.executors.ray import on_ray
+        from bneck.executors.ray import on_ray
 
         return on_ray(ray, workers, gpus_per_trial=gpus_per_trial, time_limit_s=time_limit_s)
     return _local(workers or os.cpu_count() or 1, time_limit_s)
@@ -116,8 +116,8 @@ def check(
 
 def _local(workers: int, time_limit_s: float | None) -> Executor:
     """Processes on this machine, or none for a single worker that nothing has to stop."""
-    from bneck.search.executors.processes import processes
-    from bneck.search.executors.serial import Serial
+    from bneck.executors.processes import processes
+    from bneck.executors.serial import Serial
 
     if workers == 1 and time_limit_s is None:
         return Serial()

@@ -9,7 +9,7 @@ from math import inf
 from typing import Any, Generic, Protocol, TypeVar
 
 from bneck.errors import BneckError, UsageError
-from bneck.search.executors import Failed, Item, Result, reason
+from bneck.executors import Failed, Item, Result, reason
 
 TRIES = 3
 START_SECONDS = 600.0

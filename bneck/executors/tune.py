@@ -18,9 +18,9 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 
 from bneck.errors import BneckError, UsageError
-from bneck.search.executors import Failed, Item, Result, reason
-from bneck.search.executors.pool import TRIES, Refused, pin_threads
-from bneck.search.executors.ray import Actors
+from bneck.executors import Failed, Item, Result, reason
+from bneck.executors.pool import TRIES, Refused, pin_threads
+from bneck.executors.ray import Actors
 
 SHARES, REDUCTION = 9, 3
 CHECKPOINT = "training.checkpoint"

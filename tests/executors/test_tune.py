@@ -11,7 +11,7 @@ import pytest
 from bneck.errors import ProxyFailed, UsageError
 from bneck.proxies.recipe import Recipe
 from bneck.search.evaluate import Evaluate, Images
-from bneck.search.executors import Failed, open_executor
+from bneck.executors import Failed, open_executor
 from bneck.space import presets
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from bneck.errors import UsageError
-from bneck.search.executors import open_executor
-from bneck.search.executors.pool import Pool
-from bneck.search.executors.serial import Serial
+from bneck.executors import open_executor
+from bneck.executors.pool import Pool
+from bneck.executors.serial import Serial
 from tests.contracts import tasks
 
 
@@ -75,7 +75,7 @@ def driver_of(ray: str, folder: Path) -> subprocess.Popen:
     """A process that has two workers in the middle of an evaluation."""
     code = (
         "from pathlib import Path\n"
-        "from bneck.search.executors import open_executor\n"
+        "from bneck.executors import open_executor\n"
         "from tests.contracts.tasks import Traced\n"
         f"executor = open_executor(2, ray={ray})\n"
         f"list(executor.map_unordered(Traced(Path({str(folder)!r})), ['hangs', 'hangs-too']))\n"

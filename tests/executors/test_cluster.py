@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bneck.errors import UsageError
-from bneck.search.executors import Failed
+from bneck.executors import Failed
 from bneck.search.study import read_records
 from tests.contracts import tasks
 from tests.search import driver
@@ -39,7 +39,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
 
 
 def on_ray(workers: int | None = None, **options: float):
-    from bneck.search.executors.ray import on_ray as build
+    from bneck.executors.ray import on_ray as build
 
     return build("auto", workers, **options)
 

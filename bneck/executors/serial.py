@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from bneck.errors import UsageError
-from bneck.search.executors import Failed, Item, Result
-from bneck.search.executors.pool import Refused, attempt
+from bneck.executors import Failed, Item, Result
+from bneck.executors.pool import Refused, attempt
 
 
 class Serial:

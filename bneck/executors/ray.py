@@ -17,8 +17,8 @@ from ray.exceptions import RayError, RayTaskError
 
 from bneck import __version__
 from bneck.errors import BneckError, UsageError
-from bneck.search.executors import REMOTE, Executor, Failed, reason
-from bneck.search.executors.pool import Lost, Pool, Refused, attempt, pin_threads
+from bneck.executors import REMOTE, Executor, Failed, reason
+from bneck.executors.pool import Lost, Pool, Refused, attempt, pin_threads
 
 ANSWER_SECONDS = 10.0
 TOKEN = "a cluster with token authentication needs RAY_AUTH_MODE=token here too"
