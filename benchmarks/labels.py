@@ -27,10 +27,10 @@ from random import Random
 import torch
 
 from bneck.errors import ProxyFailed
-from bneck.proxies.average import WeightAverage
-from bneck.proxies.data import ImageSet, load
-from bneck.proxies.recipe import Recipe, epochs
-from bneck.proxies.training import evaluate, train
+from bneck.proxies.training.ema import WeightAverage
+from bneck.proxies.data.loading import ImageSet, load
+from bneck.proxies.training.recipe import Recipe, epochs
+from bneck.proxies.training.trainer import evaluate, train
 from bneck.space import codec, spaces
 from bneck.space.architecture import Architecture
 from bneck.space.cost import cost

@@ -18,8 +18,8 @@ import numpy as np
 
 from bneck.files import write_whole
 from bneck.latency.predictor import open_predictor
-from bneck.proxies.surrogate import Surrogate
-from bneck.proxies.table import load
+from bneck.proxies.surrogate.surrogate import Surrogate
+from bneck.proxies.surrogate.table import load
 from bneck.results import codec, likeness_page
 from bneck.results.likeness import as_fast, likeness
 from bneck.space import codec as networks

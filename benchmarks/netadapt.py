@@ -35,9 +35,9 @@ from torch.nn.functional import cross_entropy
 from bneck.files import write_whole
 from bneck.latency.measure import measure
 from bneck.live import TerminalProgress
-from bneck.proxies.batches import Batches
-from bneck.proxies.recipe import Recipe
-from bneck.proxies.training import train
+from bneck.proxies.data.batches import Batches
+from bneck.proxies.training.recipe import Recipe
+from bneck.proxies.training.trainer import train
 from bneck.results import codec
 from bneck.results.record import Proposal, Step
 from bneck.results.run import Run

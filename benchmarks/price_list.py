@@ -19,12 +19,13 @@ from statistics import median
 import torch
 from matplotlib.figure import Figure
 
-from bneck.proxies import data, shared_weights
-from bneck.proxies.correlation import Interval, bootstrap, kendall, spearman
-from bneck.proxies.image_set import ImageSet
+from bneck.proxies import shared_weights
+from bneck.proxies.data import loading
+from bneck.proxies.surrogate.correlation import Interval, bootstrap, kendall, spearman
+from bneck.proxies.data.image_set import ImageSet
 from bneck.proxies.proxy import Proxy, find_proxy
 from bneck.proxies.score import MIN_SCORED, zero_cost_words
-from bneck.proxies.table import Table, load
+from bneck.proxies.surrogate.table import Table, load
 from bneck.results import pictures
 from bneck.space.architecture import Architecture
 
@@ -134,7 +135,7 @@ def main() -> None:
         parser.error("--shared needs --images")
 
     torch.set_num_threads(1)
-    images = data.load(arguments.images).for_search(0) if arguments.images else None
+    images = loading.load(arguments.images).for_search(0) if arguments.images else None
     found = prices(arguments.labels, arguments.shared, images)
     print(as_text(found))
     share = 0.0

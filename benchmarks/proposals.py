@@ -19,7 +19,7 @@ from optuna.distributions import CategoricalDistribution
 from optuna.storages import JournalStorage
 
 from bneck.latency.model import LatencyModel, load
-from bneck.proxies.surrogate import expit
+from bneck.proxies.surrogate.surrogate import expit
 from bneck.search.aims import Aim, Aims
 from bneck.executors.serial import Serial
 from bneck.search.journal import Journal

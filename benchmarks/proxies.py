@@ -13,7 +13,7 @@ import time
 
 import torch
 
-from bneck.proxies.data import load
+from bneck.proxies.data.loading import load
 from bneck.proxies.proxy import PROXIES, find_proxy
 from bneck.proxies.zero_cost.base import ZeroCost
 from bneck.proxies.zero_cost.passes import Passes

@@ -22,8 +22,8 @@ import numpy as np
 from sklearn.ensemble import GradientBoostingRegressor
 
 from bneck.latency.model import Latency
-from bneck.proxies import features
-from bneck.proxies.table import Table, load
+from bneck.proxies.surrogate import features
+from bneck.proxies.surrogate.table import Table, load
 from bneck.search.aims import Aim, Aims
 from bneck.executors.serial import Serial
 from bneck.search.search import search

@@ -1,7 +1,7 @@
 """How well the surrogate ranks networks that it never saw, from 20, 50 and 100 labels.
 
 Each repeat draws labels at random from a table and predicts all others: Spearman's correlation in
-band (as ``bneck.proxies.correlation`` defines it) and overall, and the share within two standard
+band (as ``bneck.proxies.surrogate.correlation`` defines it) and overall, and the share within two standard
 deviations. Medians over the repeats, with the 95 % interval of the median's bootstrap.
 """
 
@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from bneck.proxies import features
-from bneck.proxies.correlation import bootstrap, in_band, spearman
-from bneck.proxies.surrogate import Surrogate
-from bneck.proxies.table import load
+from bneck.proxies.surrogate import features
+from bneck.proxies.surrogate.correlation import bootstrap, in_band, spearman
+from bneck.proxies.surrogate.surrogate import Surrogate
+from bneck.proxies.surrogate.table import load
 
 
 def repeats(path: Path, labels: int, seeds: range) -> dict[str, object]:

@@ -15,9 +15,9 @@ import torch
 from torch import nn
 from torchvision.models import mobilenet_v3_small
 
-from bneck.proxies.data import ImageSet, load
-from bneck.proxies.recipe import Recipe
-from bneck.proxies.training import train
+from bneck.proxies.data.loading import ImageSet, load
+from bneck.proxies.training.recipe import Recipe
+from bneck.proxies.training.trainer import train
 from bneck.space import presets
 from bneck.space.backends import torch_model, torchvision_weights
 

@@ -106,7 +106,7 @@ def predict(
         if not file.exists():
             raise UsageError(f"{model} has no {file.name} yet: the run is {run.state}")
     check_file(file)
-    from bneck.proxies.folder import read_picture
+    from bneck.proxies.data.folder import read_picture
     from bneck.results.exports.classifier import open_classifier
 
     classifier = open_classifier(file)

@@ -20,10 +20,10 @@ from bneck.live import TerminalProgress
 
 if TYPE_CHECKING:
     from bneck.progress import Progress
-    from bneck.proxies.correlation import Interval
-    from bneck.proxies.image_set import ImageSet
+    from bneck.proxies.surrogate.correlation import Interval
+    from bneck.proxies.data.image_set import ImageSet
     from bneck.proxies.score import Agreement, Learnt
-    from bneck.proxies.table import Table
+    from bneck.proxies.surrogate.table import Table
     from bneck.space.architecture import Architecture
 
 
@@ -73,7 +73,7 @@ def score(
     Column by column it says how well a shorter training agrees with the longest.
     """
     from bneck.files import write_whole
-    from bneck.proxies.image_spec import check_images
+    from bneck.proxies.data.image_spec import check_images
     from bneck.proxies.proxy import check_proxy, find_proxy
 
     truth = _table(table, space, resolution, classes)
@@ -83,8 +83,8 @@ def score(
         check_images(images)
     from bneck.proxies import score as scoring  # torch: after the mistakes
     from bneck.proxies import score_page
-    from bneck.proxies.kept import Kept
-    from bneck.proxies.recipe import Recipe
+    from bneck.proxies.score_cache import Kept
+    from bneck.proxies.training.recipe import Recipe
 
     progress = TerminalProgress()
     band = scoring.macs if model is None else _latency(model, truth.accuracies)
@@ -137,7 +137,7 @@ def score(
 
 def _table(path: Path, space: str | None, resolution: int | None, classes: int | None) -> "Table":
     """The table; what it warns of is one line each on stderr."""
-    from bneck.proxies.table import load
+    from bneck.proxies.surrogate.table import load
     from bneck.space import spaces
 
     size = {
@@ -165,9 +165,9 @@ def _latency(path: Path, archs: "Iterable[Architecture]") -> "Callable[[Architec
 
 def _pictures(spec: str, seed: int, progress: "Progress") -> "ImageSet":
     """Images that choose between networks: no final validation image among them."""
-    from bneck.proxies import data
+    from bneck.proxies.data import loading
 
-    return data.load(spec, seed=seed, progress=progress).for_search(seed)
+    return loading.load(spec, seed=seed, progress=progress).for_search(seed)
 
 
 def _numbers(agreement: "Agreement") -> dict[str, Any]:

@@ -27,14 +27,14 @@ def share(
     json: JsonOption = False,
 ) -> None:
     """Train one network that holds all of a space, for `--proxy shared-weights:FILE`."""
-    from bneck.proxies.image_spec import check_images
+    from bneck.proxies.data.image_spec import check_images
     from bneck.space import spaces
 
     check_images(data, resolution)
     spaces.build(space)
-    from bneck.proxies import data as image_data  # torch: after the mistakes
+    from bneck.proxies.data import loading as image_data  # torch: after the mistakes
     from bneck.proxies import shared_weights
-    from bneck.proxies.recipe import Recipe
+    from bneck.proxies.training.recipe import Recipe
 
     progress = TerminalProgress()
     images = image_data.load(data, resolution_px=resolution, seed=seed, progress=progress)

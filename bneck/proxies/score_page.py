@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from bneck.proxies.score import Agreement, Cost
-from bneck.proxies.table import Table
+from bneck.proxies.surrogate.table import Table
 from bneck.space.architecture import Architecture
 
 _WIDTH, _HEIGHT = 240, 160

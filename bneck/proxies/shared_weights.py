@@ -16,13 +16,13 @@ from torch.nn.functional import cross_entropy
 from bneck.errors import UsageError
 from bneck.files import write_whole
 from bneck.progress import Progress, silent
-from bneck.proxies.batches import seeded
-from bneck.proxies.image_set import ImageSet
-from bneck.proxies.recipe import Recipe
-from bneck.proxies.steps import Steps
+from bneck.proxies.data.batches import seeded
+from bneck.proxies.data.image_set import ImageSet
+from bneck.proxies.training.recipe import Recipe
+from bneck.proxies.training.steps import Steps
 from bneck.proxies.supernet import Supernet
-from bneck.proxies.threads import at_most
-from bneck.proxies.training import TrainingResult, evaluate, train
+from bneck.proxies.training.threads import at_most
+from bneck.proxies.training.trainer import TrainingResult, evaluate, train
 from bneck.space import spaces
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space

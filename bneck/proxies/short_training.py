@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from bneck.proxies.image_set import ImageSet
-from bneck.proxies.recipe import Recipe
-from bneck.proxies.training import train
+from bneck.proxies.data.image_set import ImageSet
+from bneck.proxies.training.recipe import Recipe
+from bneck.proxies.training.trainer import train
 from bneck.space.architecture import Architecture
 from bneck.space.backends.torch_model import build
 

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from bneck.proxies.batches import Batches
-from bneck.proxies.image_set import ImageSet
-from bneck.proxies.threads import at_most
+from bneck.proxies.data.batches import Batches
+from bneck.proxies.data.image_set import ImageSet
+from bneck.proxies.training.threads import at_most
 from bneck.space.backends import torch_model
 from bneck.space.architecture import Architecture
 from bneck.space.channels import channel_groups

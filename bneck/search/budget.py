@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from math import ceil
 
-from bneck.proxies.image_set import ImageSet
-from bneck.proxies.recipe import Recipe, epochs
+from bneck.proxies.data.image_set import ImageSet
+from bneck.proxies.training.recipe import Recipe, epochs
 from bneck.search.evaluate import Images
 from bneck.search.plan import Plan
 

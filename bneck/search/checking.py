@@ -9,9 +9,10 @@ from bneck.errors import UsageError
 from bneck.files import check_file
 from bneck.latency import model
 from bneck.latency.runtimes import open_runtime
-from bneck.proxies.image_spec import check_images
+from bneck.proxies.data.image_spec import check_images
 from bneck.proxies.proxy import check_proxy
-from bneck.search import reward, samplers, table_data, target
+from bneck.search import reward, samplers, target
+from bneck.proxies import tabular
 from bneck.search.networks import load_network
 from bneck.search.plan import Plan
 from bneck.space import spaces
@@ -23,7 +24,7 @@ def check(plan: Plan, *, trains: bool = True) -> None:
     Args:
         trains: whether the command trains networks, which a table of accuracies does not allow.
     """
-    if table_data.of(plan.data, None if trains else plan.space, plan.resolution) is None:
+    if tabular.of(plan.data, None if trains else plan.space, plan.resolution) is None:
         check_images(plan.data, plan.resolution)
     if plan.accuracy is not None:
         check_proxy(plan.accuracy)

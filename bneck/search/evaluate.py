@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from bneck.proxies import data
-from bneck.proxies.image_set import ImageSet
+from bneck.proxies.data import loading
+from bneck.proxies.data.image_set import ImageSet
 from bneck.proxies.proxy import find_proxy
-from bneck.proxies.recipe import Recipe
+from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.taylor import taylor
-from bneck.proxies.training import evaluate, train
+from bneck.proxies.training.trainer import evaluate, train
 from bneck.space.backends import torch_model, weights
 from bneck.space.architecture import Architecture
 
@@ -42,13 +42,13 @@ class Images:
 @lru_cache(maxsize=1)
 def whole(images: Images) -> ImageSet:
     """All images, for final trainings, in this process's memory."""
-    return data.load(images.spec, resolution_px=images.resolution_px, seed=images.seed)
+    return loading.load(images.spec, resolution_px=images.resolution_px, seed=images.seed)
 
 
 @lru_cache(maxsize=1)
 def for_signals(images: Images) -> ImageSet:
     """The images of cheap signals, in this process's memory."""
-    loaded = data.load(images.spec, resolution_px=images.resolution_px, seed=images.seed)
+    loaded = loading.load(images.spec, resolution_px=images.resolution_px, seed=images.seed)
     part = loaded.for_search(images.seed).subset(
         seed=images.seed, train=images.train, val=images.val
     )

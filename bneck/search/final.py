@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bneck.progress import Progress, silent
-from bneck.proxies.image_set import ImageSet
-from bneck.proxies.recipe import Recipe
-from bneck.proxies.training import evaluate, train
+from bneck.proxies.data.image_set import ImageSet
+from bneck.proxies.training.recipe import Recipe
+from bneck.proxies.training.trainer import evaluate, train
 from bneck.results import codec
 from bneck.space.backends import torch_model, weights
 from bneck.space.architecture import Architecture

@@ -11,7 +11,7 @@ from pathlib import Path
 from bneck.errors import BneckError, UsageError
 from bneck.latency.predictor import Predictor
 from bneck.progress import Progress, silent
-from bneck.proxies.recipe import Recipe
+from bneck.proxies.training.recipe import Recipe
 from bneck.results import codec
 from bneck.results.record import Proposal, Step
 from bneck.search.choose import all_lose, choose, standard, tied

@@ -76,9 +76,9 @@ def load_trained(
         about = {name: note for name, note in about.items() if name not in notes.measured(0.0, 0.0)}
     images = None
     if with_images:
-        from bneck.proxies import data
+        from bneck.proxies.data import loading
 
-        whole = data.load(str(run.plan["data"]), resolution_px=arch.resolution_px, seed=seed)
+        whole = loading.load(str(run.plan["data"]), resolution_px=arch.resolution_px, seed=seed)
         part = whole.subset(seed=seed, train=RANGE_IMAGES)
         images = part.normalise(part.train_images).contiguous()
     return Trained(arch, state, about, images)

@@ -11,15 +11,16 @@ from typing import Any, Self
 from bneck.errors import UsageError
 from bneck.files import read_json, write_json
 from bneck.progress import Progress
-from bneck.proxies import data
-from bneck.proxies.image_set import ImageSet
+from bneck.proxies.data import loading
+from bneck.proxies.data.image_set import ImageSet
 from bneck.results.run import Run
-from bneck.search import table_data, target
+from bneck.search import target
+from bneck.proxies import tabular
 from bneck.search.budget import Budget, budget
 from bneck.search.evaluate import Evaluate
 from bneck.search.networks import load_network
 from bneck.search.plan import Plan
-from bneck.search.table_data import TableData
+from bneck.proxies.tabular import TableData
 from bneck.search.target_device import TargetDevice, target_device
 from bneck.space import spaces
 from bneck.space.architecture import Architecture
@@ -44,7 +45,7 @@ class Setting:
             UsageError: they are no longer the images that the run began with.
         """
         plan = self.plan
-        images = data.load(
+        images = loading.load(
             plan.data, resolution_px=plan.resolution, seed=plan.seed, progress=self.progress
         )
         self.take(images)
@@ -74,7 +75,7 @@ class Setting:
     def table(self) -> TableData | None:
         """The table that stands in place of images, if the plan's data is one."""
         plan = self.plan
-        found = table_data.of(plan.data, plan.space, plan.resolution)
+        found = tabular.of(plan.data, plan.space, plan.resolution)
         if found is not None:
             self._note(found.describe())
         return found

@@ -7,7 +7,7 @@ from pathlib import Path
 from bneck.errors import BneckError
 from bneck.files import write_json
 from bneck.latency.measure import Measured
-from bneck.proxies.recipe import Recipe
+from bneck.proxies.training.recipe import Recipe
 from bneck.results import codec
 from bneck.results.record import Proposal, Step
 from bneck.search.evaluate import for_signals

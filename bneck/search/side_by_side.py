@@ -12,8 +12,8 @@ from pathlib import Path
 
 from bneck.errors import BneckError
 from bneck.progress import Progress, silent
-from bneck.proxies.recipe import Recipe
-from bneck.proxies.steps import steps_done
+from bneck.proxies.training.recipe import Recipe
+from bneck.proxies.training.steps import steps_done
 from bneck.results import codec
 from bneck.search.evaluate import Images, whole
 from bneck.executors import Executor, Failed

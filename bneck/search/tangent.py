@@ -16,7 +16,7 @@ from math import exp, log
 
 import numpy as np
 
-from bneck.proxies.surrogate import EDGE, expit
+from bneck.proxies.surrogate.surrogate import EDGE, expit
 from bneck.search.reward import PAPERS, Soft
 from bneck.search.samplers.learnt import START, Learnt, logits_of, step
 from bneck.search.samplers.past import Label, decoded

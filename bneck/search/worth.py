@@ -6,7 +6,7 @@ from random import Random
 
 import numpy as np
 
-from bneck.proxies.surrogate import Surrogate
+from bneck.proxies.surrogate.surrogate import Surrogate
 from bneck.results.record import Record
 from bneck.search.samplers import Goal
 from bneck.search.samplers.past import Label

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from bneck.errors import ProxyFailed
-from bneck.proxies.data import load
-from bneck.proxies.image_set import ImageSet
+from bneck.proxies.data.loading import load
+from bneck.proxies.data.image_set import ImageSet
 from bneck.proxies.proxy import PROXIES, find_proxy
-from bneck.proxies.recipe import Recipe
+from bneck.proxies.training.recipe import Recipe
 from bneck.space import spaces
 
 SPACE = spaces.build("v3-small", resolution_px=16, classes=10)

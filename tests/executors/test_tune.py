@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bneck.errors import ProxyFailed, UsageError
-from bneck.proxies.recipe import Recipe
+from bneck.proxies.training.recipe import Recipe
 from bneck.search.evaluate import Evaluate, Images
 from bneck.executors import Failed, open_executor
 from bneck.space import presets

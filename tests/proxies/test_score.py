@@ -8,7 +8,7 @@ import pytest
 
 from bneck.cli import run
 from bneck.errors import ProxyFailed
-from bneck.proxies.kept import Kept
+from bneck.proxies.score_cache import Kept
 from bneck.proxies.proxy import find_proxy
 from bneck.proxies.score import (
     score_columns,
@@ -17,7 +17,7 @@ from bneck.proxies.score import (
     zero_cost_words,
 )
 from bneck.proxies.score_page import page
-from bneck.proxies.table import Table, load
+from bneck.proxies.surrogate.table import Table, load
 from bneck.space import codec, spaces
 from bneck.space.architecture import Architecture
 from bneck.space.cost import cost

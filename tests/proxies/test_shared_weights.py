@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from bneck.errors import ProxyFailed, UsageError
-from bneck.proxies import steps
-from bneck.proxies.data import ImageSet, load
+from bneck.proxies.training import steps
+from bneck.proxies.data.loading import ImageSet, load
 from bneck.proxies.proxy import find_proxy
-from bneck.proxies.recipe import Recipe
+from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.shared_weights import about, recalibrate, share
 from bneck.proxies.shared_weights import load as load_shared
 from bneck.proxies.supernet import Supernet

@@ -2,9 +2,10 @@
 
 import torch
 
-from bneck.proxies import data, taylor
-from bneck.proxies.recipe import Recipe
-from bneck.proxies.training import train
+from bneck.proxies import taylor
+from bneck.proxies.data import loading
+from bneck.proxies.training.recipe import Recipe
+from bneck.proxies.training.trainer import train
 from bneck.space import presets
 from bneck.space.backends import torch_model, weights
 from bneck.space.channels import channel_groups
@@ -14,7 +15,7 @@ ARCH = presets.build("mobilenet_v3_small", width=0.35, resolution_px=16, classes
 
 
 def test_dead_channels_matter_least_and_are_the_first_to_go() -> None:
-    images = data.load("digits", resolution_px=16, seed=0).subset(seed=0, train=256, val=64)
+    images = loading.load("digits", resolution_px=16, seed=0).subset(seed=0, train=256, val=64)
     network = torch_model.build(ARCH, seed=0)
     train(network, images, Recipe(20, batch_size=64), seed=0)
     state = {name: tensor.clone() for name, tensor in network.state_dict().items()}

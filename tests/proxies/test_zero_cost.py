@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from bneck.errors import ProxyFailed, UsageError
-from bneck.proxies.data import load
-from bneck.proxies.image_set import ImageSet
+from bneck.proxies.data.loading import load
+from bneck.proxies.data.image_set import ImageSet
 from bneck.proxies.proxy import PROXIES, find_proxy
 from bneck.proxies.zero_cost.base import ZeroCost
 from bneck.proxies.zero_cost.block_stats import block_stats

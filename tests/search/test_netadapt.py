@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bneck.errors import BneckError
-from bneck.proxies.recipe import Recipe
+from bneck.proxies.training.recipe import Recipe
 from bneck.results.record import Proposal
 from bneck.search.choose import MOST_TIED, all_lose, choose, standard, tied
 from bneck.search.evaluate import Images, for_signals

@@ -12,7 +12,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from bneck.errors import UsageError
-from bneck.proxies import table
+from bneck.proxies.surrogate import table
 from bneck.results.record import Record
 from bneck.search import samplers
 from bneck.search.aims import Aim, Aims

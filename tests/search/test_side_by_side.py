@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from bneck.errors import BneckError
-from bneck.proxies.recipe import Recipe
-from bneck.proxies.steps import steps_done
+from bneck.proxies.training.recipe import Recipe
+from bneck.proxies.training.steps import steps_done
 from bneck.search.evaluate import Images
 from bneck.executors.processes import processes
 from bneck.executors.serial import Serial

@@ -6,9 +6,9 @@ from typing import ClassVar
 from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
 from bneck.errors import ProxyFailed, UsageError
-from bneck.proxies.image_set import ImageSet
-from bneck.proxies.recipe import Recipe
-from bneck.proxies.threads import at_most
+from bneck.proxies.data.image_set import ImageSet
+from bneck.proxies.training.recipe import Recipe
+from bneck.proxies.training.threads import at_most
 from bneck.proxies.zero_cost.passes import Passes
 from bneck.space.architecture import Architecture
 from bneck.space.codec import key

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from bneck.proxies.batches import seeded
-from bneck.proxies.image_set import ImageSet, fit_square
+from bneck.proxies.data.batches import seeded
+from bneck.proxies.data.image_set import ImageSet, fit_square
 from bneck.proxies.zero_cost.block_stats import BlockStats, block_stats
 from bneck.space.architecture import Architecture, block_path
 from bneck.space.layers import Layer, Pool

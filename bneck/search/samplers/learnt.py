@@ -9,9 +9,9 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
-from bneck.proxies import features
-from bneck.proxies.gaussian_process import GaussianProcess, Relevance, learn
-from bneck.proxies.surrogate import EDGE, PRIOR, expit, logit
+from bneck.proxies.surrogate import features
+from bneck.proxies.surrogate.gaussian_process import GaussianProcess, Relevance, learn
+from bneck.proxies.surrogate.surrogate import EDGE, PRIOR, expit, logit
 from bneck.search.samplers.past import Label
 from bneck.space.architecture import Architecture
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from bneck.errors import UsageError
-from bneck.proxies import table
-from bneck.proxies.from_table import FromTable
+from bneck.proxies.surrogate import table
+from bneck.proxies.surrogate.from_table import FromTable
 from bneck.space import spaces
 from bneck.space.architecture import Architecture
 

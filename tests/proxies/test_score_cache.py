@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from bneck.proxies.kept import Kept
+from bneck.proxies.score_cache import Kept
 from bneck.space import presets
 
 ARCH, OTHER = presets.build("mobilenet_v3_small"), presets.build("mobilenet_v3_large")

@@ -9,7 +9,7 @@ import pytest
 from bneck.cli import run
 from bneck.errors import UsageError
 from bneck.results.run import Run
-from bneck.search import table_data
+from bneck.proxies import tabular
 from bneck.search.aims import Aim, Aims
 from bneck.executors.serial import Serial
 from bneck.search.plan import Plan
@@ -54,7 +54,7 @@ def test_a_search_answers_from_the_table_and_trains_nothing(
         )
         assert best(found).latency_ms <= 2.0
     file.write_text(file.read_text() + "\n")
-    table_data._opened.cache_clear()
+    tabular._opened.cache_clear()
     with (
         Run.open(tmp_path / "run", plan.as_dict()) as run_,
         pytest.raises(UsageError, match="no longer what this run began with"),
@@ -66,9 +66,9 @@ def test_what_a_table_cannot_do_is_said(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = f"table:{file}"
-    assert table_data.of("digits", "v3-small", None) is None
+    assert tabular.of("digits", "v3-small", None) is None
     with pytest.raises(UsageError, match="holds networks for 32 px, not for 64"):
-        table_data.of(data, "v3-small", 64)
+        tabular.of(data, "v3-small", 64)
     out = str(tmp_path / "run")
     assert run(["derive", "--target", "1", "--data", data, "--out", out]) == 2
     assert "holds accuracies and no images" in capsys.readouterr().err
@@ -81,4 +81,4 @@ def test_what_a_table_cannot_do_is_said(
 def test_a_published_table_names_its_space(shared_data: Path) -> None:
     data = f"table:{shared_data / 'nas_bench_macro.csv'}"
     with pytest.raises(UsageError, match="networks of nas-bench-macro, not of v3-small"):
-        table_data.of(data, "v3-small", None)
+        tabular.of(data, "v3-small", None)

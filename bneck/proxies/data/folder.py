@@ -15,14 +15,14 @@ from torch import Tensor
 
 from bneck.errors import UsageError
 from bneck.progress import Progress
-from bneck.proxies.image_set import (
+from bneck.proxies.data.image_set import (
     PHOTO_PX,
     SMALL_PX,
     ImageSet,
     check_memory,
     hold_out,
 )
-from bneck.proxies.image_spec import class_folders, files_below
+from bneck.proxies.data.image_spec import class_folders, files_below
 
 _CHUNK = 64
 _NAMED = 3

@@ -3,11 +3,11 @@
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from bneck.proxies.table import Table
+from bneck.proxies.surrogate.table import Table
 from bneck.space.architecture import Architecture
 
 if TYPE_CHECKING:
-    from bneck.proxies.surrogate import Surrogate
+    from bneck.proxies.surrogate.surrogate import Surrogate
 
 
 class FromTable:
@@ -19,7 +19,7 @@ class FromTable:
     @cached_property
     def surrogate(self) -> "Surrogate":
         """What the table teaches; ``cross_validated`` says how far to trust it."""
-        from bneck.proxies.surrogate import Surrogate
+        from bneck.proxies.surrogate.surrogate import Surrogate
 
         return Surrogate(list(self.table.accuracies), list(self.table.accuracies.values()))
 

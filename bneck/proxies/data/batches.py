@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from bneck.errors import UsageError
-from bneck.proxies.image_set import ImageSet
+from bneck.proxies.data.image_set import ImageSet
 
 
 class Batches:

@@ -13,10 +13,10 @@ from torch.nn.functional import cross_entropy
 
 from bneck.errors import ProxyFailed, UsageError
 from bneck.progress import Progress, silent
-from bneck.proxies.image_set import ImageSet
-from bneck.proxies.recipe import Recipe
-from bneck.proxies.steps import Lesson, Steps, labels_only
-from bneck.proxies.threads import at_most
+from bneck.proxies.data.image_set import ImageSet
+from bneck.proxies.training.recipe import Recipe
+from bneck.proxies.training.steps import Lesson, Steps, labels_only
+from bneck.proxies.training.threads import at_most
 
 _PIXELS_AT_ONCE = 2**19  # in evaluation: 512 images of 32 px, 10 of 224
 

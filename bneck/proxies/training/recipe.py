@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from bneck.errors import UsageError
-from bneck.proxies.image_set import ImageSet
+from bneck.proxies.data.image_set import ImageSet
 from bneck.space.checks import check_range, check_word
 
 

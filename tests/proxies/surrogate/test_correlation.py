@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bneck.proxies.correlation import bootstrap, in_band, kendall, spearman
+from bneck.proxies.surrogate.correlation import bootstrap, in_band, kendall, spearman
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -12,11 +12,11 @@ from PIL import Image
 from torchvision.datasets import utils
 
 from bneck.errors import BneckError, UsageError
-from bneck.proxies import data
-from bneck.proxies.batches import Batches
-from bneck.proxies.data import DATA_SETS, ImageSet, load
-from bneck.proxies.image_set import fit_square, stratified_order
-from bneck.proxies.image_spec import NAMED_SETS
+from bneck.proxies.data import loading
+from bneck.proxies.data.batches import Batches
+from bneck.proxies.data.loading import DATA_SETS, ImageSet, load
+from bneck.proxies.data.image_set import fit_square, stratified_order
+from bneck.proxies.data.image_spec import NAMED_SETS
 
 COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
 

@@ -16,16 +16,16 @@ from torch import Tensor
 
 from bneck.errors import BneckError, UsageError
 from bneck.progress import Progress, silent
-from bneck.proxies.folder import load_folder
-from bneck.proxies.image_set import (
+from bneck.proxies.data.folder import load_folder
+from bneck.proxies.data.image_set import (
     PHOTO_PX,
     SMALL_PX,
     ImageSet,
     fit_square,
     hold_out,
 )
-from bneck.proxies.image_spec import check_images, place_of
-from bneck.proxies.kept import cache_folder
+from bneck.proxies.data.image_spec import check_images, place_of
+from bneck.proxies.score_cache import cache_folder
 
 __all__ = ["ImageSet", "load"]
 

@@ -16,12 +16,12 @@ from sklearn.gaussian_process.kernels import (
 )
 
 from bneck.errors import UsageError
-from bneck.proxies import features, table
-from bneck.proxies.correlation import in_band
-from bneck.proxies.from_table import FromTable
-from bneck.proxies.gaussian_process import GaussianProcess, Relevance, learn
-from bneck.proxies.mixture import stacked
-from bneck.proxies.surrogate import Surrogate
+from bneck.proxies.surrogate import features, table
+from bneck.proxies.surrogate.correlation import in_band
+from bneck.proxies.surrogate.from_table import FromTable
+from bneck.proxies.surrogate.gaussian_process import GaussianProcess, Relevance, learn
+from bneck.proxies.surrogate.stacking import stacked
+from bneck.proxies.surrogate.surrogate import Surrogate
 from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture
 from bneck.space.cost import cost

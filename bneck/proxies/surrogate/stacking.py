@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from bneck.proxies.gaussian_process import Columns, GaussianProcess, learn
+from bneck.proxies.surrogate.gaussian_process import Columns, GaussianProcess, learn
 
 Array = NDArray[np.float64]
 

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bneck.errors import UsageError
-from bneck.proxies import features
-from bneck.proxies.correlation import in_band
-from bneck.proxies.mixture import Mixture
+from bneck.proxies.surrogate import features
+from bneck.proxies.surrogate.correlation import in_band
+from bneck.proxies.surrogate.stacking import Mixture
 from bneck.space.architecture import Architecture
 
 Array = NDArray[np.float64]

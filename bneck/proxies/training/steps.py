@@ -13,9 +13,9 @@ from torch.nn.functional import cross_entropy
 
 from bneck.errors import ProxyFailed
 from bneck.progress import Progress
-from bneck.proxies.average import WeightAverage
-from bneck.proxies.batches import Batches, seeded
-from bneck.proxies.checkpoint import (
+from bneck.proxies.training.ema import WeightAverage
+from bneck.proxies.data.batches import Batches, seeded
+from bneck.proxies.training.checkpoint import (
     digest,
     interrupts_wait,
     load_checkpoint,
@@ -24,8 +24,8 @@ from bneck.proxies.checkpoint import (
     restore_optimizer,
     save_checkpoint,
 )
-from bneck.proxies.image_set import ImageSet
-from bneck.proxies.recipe import Recipe
+from bneck.proxies.data.image_set import ImageSet
+from bneck.proxies.training.recipe import Recipe
 
 _SECONDS_BETWEEN_CHECKPOINTS = 20.0
 _HISTORY_POINTS = 100

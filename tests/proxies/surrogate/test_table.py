@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bneck.errors import UsageError
-from bneck.proxies import table
+from bneck.proxies.surrogate import table
 from bneck.space import codec, presets, spaces
 
 MACRO_HEAD = "arch,acc_run1,acc_run2,acc_run3,mean_acc,params,flops\n"

@@ -1,0 +1,1 @@
+"""Image sets: what they are, where they come from, and batches of them."""
