@@ -12,7 +12,7 @@ from bneck.proxies.data import loading
 from bneck.proxies.data.image_set import ImageSet
 from bneck.proxies.proxy import find_proxy
 from bneck.proxies.training.recipe import Recipe
-from bneck.proxies.taylor import taylor
+from bneck.netadapt.importance import taylor
 from bneck.proxies.training.trainer import evaluate, train
 from bneck.space.backends import torch_model, weights
 from bneck.space.architecture import Architecture

@@ -20,7 +20,7 @@ from bneck.search.derive import Derivation
 from bneck.executors import Executor
 from bneck.search.final import Training
 from bneck.search.plan import Plan
-from bneck.search.proposals import GRID, Proposer
+from bneck.netadapt.proposals import GRID, Proposer
 from bneck.search.reproduction_plan import ReproductionPlan, numbers
 from bneck.search.resemblance import resemblance
 from bneck.search.scaled import narrowest_over

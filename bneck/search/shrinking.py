@@ -13,7 +13,7 @@ from bneck.results.record import Proposal, Step
 from bneck.search.evaluate import for_signals
 from bneck.executors import Executor
 from bneck.search.final import Training, keep_trained, train_from_scratch
-from bneck.search.netadapt import NetAdapt
+from bneck.netadapt.netadapt import NetAdapt
 from bneck.search.setting import Setting
 from bneck.search.trained import starting_weights
 from bneck.space import codec as networks

@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 from bneck.progress import Progress
 from bneck.results import codec
 from bneck.results.record import Proposal
-from bneck.search.choose import Losses
+from bneck.netadapt.selection import Losses
 from bneck.search.evaluate import LOSSES, FineTune, Narrowed, Score
 from bneck.executors import Executor, Failed
 

@@ -14,11 +14,11 @@ from bneck.progress import Progress, silent
 from bneck.proxies.training.recipe import Recipe
 from bneck.results import codec
 from bneck.results.record import Proposal, Step
-from bneck.search.choose import all_lose, choose, standard, tied
+from bneck.netadapt.selection import all_lose, choose, standard, tied
 from bneck.search.evaluate import FineTune, Images
 from bneck.executors import Executor
-from bneck.search.proposals import GRID, Proposer
-from bneck.search.tuning import Tuning
+from bneck.netadapt.proposals import GRID, Proposer
+from bneck.netadapt.rounds import Tuning
 from bneck.space.architecture import Architecture
 
 HALVINGS = 5

@@ -2,7 +2,7 @@
 
 import torch
 
-from bneck.proxies import taylor
+from bneck.netadapt import importance
 from bneck.proxies.data import loading
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import train
@@ -23,7 +23,7 @@ def test_dead_channels_matter_least_and_are_the_first_to_go() -> None:
     for part in ("weight", "bias"):
         state[f"s5.b2.expand.norm.{part}"][dead] = 0.0
     state["s5.b2.expand.conv.weight"][dead] *= 100  # L2 would keep them
-    found = taylor.taylor(ARCH, state, images, seed=0)
+    found = importance.taylor(ARCH, state, images, seed=0)
     groups = {end.writes for end in channel_groups(ARCH.layers()).values()}
     assert groups - set(found) <= {"image"}
     importance = found["s5.b2.expand"]

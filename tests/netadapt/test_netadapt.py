@@ -11,12 +11,12 @@ import pytest
 from bneck.errors import BneckError
 from bneck.proxies.training.recipe import Recipe
 from bneck.results.record import Proposal
-from bneck.search.choose import MOST_TIED, all_lose, choose, standard, tied
+from bneck.netadapt.selection import MOST_TIED, all_lose, choose, standard, tied
 from bneck.search.evaluate import Images, for_signals
 from bneck.executors.serial import Serial
 from bneck.search.final import train_from_scratch
-from bneck.search.netadapt import NetAdapt
-from bneck.search.proposals import Proposer
+from bneck.netadapt.netadapt import NetAdapt
+from bneck.netadapt.proposals import Proposer
 from bneck.space import presets
 from bneck.space.backends import weights
 from bneck.space.architecture import Architecture

@@ -7,7 +7,7 @@ import pytest
 
 from bneck.latency.model import Latency
 from bneck.latency.predictor import Predictor
-from bneck.search.proposals import Proposer
+from bneck.netadapt.proposals import Proposer
 from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture
 from bneck.space.cost import cost, leaf_macs

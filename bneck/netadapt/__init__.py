@@ -1,0 +1,1 @@
+"""How narrow a network may be: NetAdapt, as MobileNetV3 uses it."""
