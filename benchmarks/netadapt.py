@@ -43,10 +43,10 @@ from bneck.results.record import Proposal, Step
 from bneck.results.run import Run
 from bneck.search.evaluate import FineTune, Images, whole
 from bneck.executors import Failed, open_executor
-from bneck.search.plan import Plan
+from bneck.derivation.plan import Plan
 from bneck.search.scaled import narrowest_over
-from bneck.search.setting import Setting
-from bneck.search.shrinking import Shrunk
+from bneck.derivation.context import Setting
+from bneck.derivation.netadapt_stage import Shrunk
 from bneck.space import codec as arch_codec
 from bneck.space import presets
 from bneck.space.backends import torch_model, weights

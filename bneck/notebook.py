@@ -21,9 +21,9 @@ from bneck.results.record import Baseline, Outcome, Proposal, Step
 from bneck.results.report import ReportData, sentences
 from bneck.results.run import Run
 from bneck.results.table import in_words
-from bneck.search.driving import driven
-from bneck.search.plan import Plan
-from bneck.search.reporting import report_data
+from bneck.derivation.session import driven
+from bneck.derivation.plan import Plan
+from bneck.derivation.report import report_data
 from bneck.space import codec
 from bneck.space.architecture import Architecture
 

@@ -19,9 +19,9 @@ from bneck.results.differences import differences
 from bneck.results.exports import Trained, export
 from bneck.results.record import Baseline, Outcome
 from bneck.results.run import Run
-from bneck.search import comparison
-from bneck.search.final import Training
-from bneck.search.shrinking import Shrunk
+from bneck.derivation import comparison
+from bneck.derivation.training_stage import Training
+from bneck.derivation.netadapt_stage import Shrunk
 from bneck.space import codec as networks
 from bneck.space import presets, spaces
 from bneck.space.backends import torch_model
@@ -185,7 +185,7 @@ def test_runs_of_one_stage_are_listed_with_its_network(
 
 
 def test_a_run_of_another_version_says_which(folder: Path, tmp_path: Path) -> None:
-    from bneck.search.reporting import report_data
+    from bneck.derivation.report import report_data
 
     shutil.copytree(folder / "runs" / "done", tmp_path / "old")
     old = Run.read(tmp_path / "old")

@@ -157,7 +157,7 @@ def report(
     from bneck.results.run import Run
 
     opened = Run.read(run)
-    from bneck.search.reporting import write_pictures, write_report  # all that draws
+    from bneck.derivation.report import write_pictures, write_report  # all that draws
 
     path = write_report(opened)
     drawn = [str(file) for file in write_pictures(opened)] if pictures else []

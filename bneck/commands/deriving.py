@@ -10,7 +10,7 @@ from bneck.commands.common import print_json
 from bneck.live import TerminalProgress
 
 if TYPE_CHECKING:
-    from bneck.search.derive import Derivation
+    from bneck.derivation.pipeline import Derivation
 
 
 @contextmanager
@@ -18,8 +18,8 @@ def derivation_of(
     context: typer.Context, *, start: str | None = None, trains: bool = True
 ) -> Iterator["Derivation"]:
     """The run that a command's options describe; its report is written when the command is done."""
-    from bneck.search.driving import driven
-    from bneck.search.plan import Plan
+    from bneck.derivation.session import driven
+    from bneck.derivation.plan import Plan
 
     options = context.params
     plan = Plan.from_dict(

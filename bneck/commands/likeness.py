@@ -44,7 +44,7 @@ def likeness(
     from bneck.results import codec, likeness_page
     from bneck.results.run import Run
     from bneck.search.networks import load_network
-    from bneck.search.resemblance import resemblance
+    from bneck.derivation.similarity import resemblance
     from bneck.space import spaces
 
     _, arch = load_network(net)

@@ -79,7 +79,7 @@ def reproduce(
     from bneck.files import write_whole
     from bneck.results.run import Run
     from bneck import executors
-    from bneck.search.checking import check
+    from bneck.derivation.validation import check
     from bneck.search.reproduction_plan import ReproductionPlan
 
     if what not in KNOWN:

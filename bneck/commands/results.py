@@ -18,7 +18,7 @@ from bneck.live import TerminalProgress
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from bneck.search.comparison import Compared
+    from bneck.derivation.comparison import Compared
 
 
 def register(app: typer.Typer) -> None:
@@ -54,7 +54,7 @@ def compare(
     from bneck.results import pictures
     from bneck.results.differences import differences
     from bneck.results.units import aligned
-    from bneck.search import comparison
+    from bneck.derivation import comparison
 
     table = comparison.load(networks, resolution_px=resolution, classes=classes)
     file = model or comparison.run_model(networks)
@@ -152,7 +152,7 @@ def runs(
     from bneck.results.units import aligned, duration
 
     check_folder(folder)
-    from bneck.search.listing import list_runs  # all that reads runs: after the mistake
+    from bneck.derivation.run_list import list_runs  # all that reads runs: after the mistake
 
     found = list_runs(folder)
     if json:

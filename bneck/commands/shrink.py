@@ -32,7 +32,7 @@ from bneck.errors import UsageError
 
 if TYPE_CHECKING:
     from bneck.results.record import Step
-    from bneck.search.shrinking import Shrunk
+    from bneck.derivation.netadapt_stage import Shrunk
 
 WeightsOption = Annotated[
     str | None,

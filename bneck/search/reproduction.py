@@ -16,17 +16,17 @@ from bneck.progress import Progress
 from bneck.results import codec, likeness_page
 from bneck.results.record import Step
 from bneck.results.run import Run
-from bneck.search.derive import Derivation
+from bneck.derivation.pipeline import Derivation
 from bneck.executors import Executor
-from bneck.search.final import Training
-from bneck.search.plan import Plan
+from bneck.derivation.training_stage import Training
+from bneck.derivation.plan import Plan
 from bneck.netadapt.proposals import GRID, Proposer
 from bneck.search.reproduction_plan import ReproductionPlan, numbers
-from bneck.search.resemblance import resemblance
+from bneck.derivation.similarity import resemblance
 from bneck.search.scaled import narrowest_over
-from bneck.search.setting import Setting, keep_targets
-from bneck.search.shrinking import Shrunk
-from bneck.search.side_by_side import Candidate, LongTraining, train_all
+from bneck.derivation.context import Setting, keep_targets
+from bneck.derivation.netadapt_stage import Shrunk
+from bneck.derivation.parallel_training import Candidate, LongTraining, train_all
 from bneck.search.winners import Winners
 from bneck.space import codec as networks
 from bneck.space import presets

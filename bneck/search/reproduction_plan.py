@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from bneck.errors import UsageError
-from bneck.search.plan import Plan
+from bneck.derivation.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)

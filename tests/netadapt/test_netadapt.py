@@ -14,7 +14,7 @@ from bneck.results.record import Proposal
 from bneck.netadapt.selection import MOST_TIED, all_lose, choose, standard, tied
 from bneck.search.evaluate import Images, for_signals
 from bneck.executors.serial import Serial
-from bneck.search.final import train_from_scratch
+from bneck.derivation.training_stage import train_from_scratch
 from bneck.netadapt.netadapt import NetAdapt
 from bneck.netadapt.proposals import Proposer
 from bneck.space import presets

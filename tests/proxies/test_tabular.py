@@ -12,10 +12,10 @@ from bneck.results.run import Run
 from bneck.proxies import tabular
 from bneck.search.aims import Aim, Aims
 from bneck.executors.serial import Serial
-from bneck.search.plan import Plan
+from bneck.derivation.plan import Plan
 from bneck.search.reward import Soft
 from bneck.search.search import best, search
-from bneck.search.setting import Setting
+from bneck.derivation.context import Setting
 from bneck.search.study import Study
 from bneck.space import codec
 from bneck.space.architecture import Architecture

@@ -11,7 +11,7 @@ from bneck.proxies.training.steps import steps_done
 from bneck.search.evaluate import Images
 from bneck.executors.processes import processes
 from bneck.executors.serial import Serial
-from bneck.search.side_by_side import Candidate, LongTraining, train_all
+from bneck.derivation.parallel_training import Candidate, LongTraining, train_all
 from bneck.space import presets
 
 ARCH = presets.build("mobilenet_v3_small", width=0.35, resolution_px=16, classes=10)

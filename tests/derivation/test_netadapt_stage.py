@@ -15,7 +15,7 @@ from bneck.latency.runtimes import open_runtime
 from bneck.results import codec
 from bneck.results.record import Step
 from bneck.results.run import Run
-from bneck.search.shrinking import Shrunk
+from bneck.derivation.netadapt_stage import Shrunk
 from bneck.space import codec as networks
 from bneck.space import presets, spaces
 from bneck.space.backends import weights

@@ -3,7 +3,7 @@
 import pytest
 
 from bneck.errors import UsageError
-from bneck.search.target import resolve
+from bneck.derivation.target import resolve
 
 
 def measured_ms(network: str, side_px: int | None) -> float:

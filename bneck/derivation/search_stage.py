@@ -12,7 +12,7 @@ from bneck.search.aims import Aim, Aims
 from bneck.executors import Executor
 from bneck.search.reward import FRONT
 from bneck.search.search import search
-from bneck.search.setting import Setting
+from bneck.derivation.context import Setting
 from bneck.search.study import Study
 from bneck.search.winners import Winner, Winners, winner
 from bneck.search.worth import expected_gain, sentence

@@ -14,14 +14,14 @@ from bneck.progress import Progress
 from bneck.proxies.data import loading
 from bneck.proxies.data.image_set import ImageSet
 from bneck.results.run import Run
-from bneck.search import target
+from bneck.derivation import target
 from bneck.proxies import tabular
-from bneck.search.budget import Budget, budget
+from bneck.derivation.training_budget import Budget, budget
 from bneck.search.evaluate import Evaluate
 from bneck.search.networks import load_network
-from bneck.search.plan import Plan
+from bneck.derivation.plan import Plan
 from bneck.proxies.tabular import TableData
-from bneck.search.target_device import TargetDevice, target_device
+from bneck.derivation.target_device import TargetDevice, target_device
 from bneck.space import spaces
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space

@@ -11,9 +11,9 @@ from bneck.results import codec
 from bneck.results.record import Outcome
 from bneck.results.run import PLAN, Run
 from bneck.results.units import decimals, percent
-from bneck.search.plan import Plan
-from bneck.search.reading import explained, made_by, read_trials
-from bneck.search.stages import found_by_a_stage
+from bneck.derivation.plan import Plan
+from bneck.derivation.explanation import explained, made_by, read_trials
+from bneck.derivation.stage_results import found_by_a_stage
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,11 @@ from bneck.files import write_json
 from bneck.progress import Progress, silent
 from bneck.results.run import Run
 from bneck import executors
-from bneck.search.checking import check
-from bneck.search.plan import Plan
+from bneck.derivation.validation import check
+from bneck.derivation.plan import Plan
 
 if TYPE_CHECKING:
-    from bneck.search.derive import Derivation
+    from bneck.derivation.pipeline import Derivation
 
 
 @contextmanager
@@ -49,9 +49,9 @@ def driven(
         Run.open(out, plan.as_dict(), defaults=Plan.defaults(), command=command) as run,
         redirect_stdout(sys.stderr),
     ):
-        from bneck.search.derive import Derivation  # torch and all: after the mistakes
-        from bneck.search.reporting import write_report
-        from bneck.search.setting import Setting
+        from bneck.derivation.pipeline import Derivation  # torch and all: after the mistakes
+        from bneck.derivation.report import write_report
+        from bneck.derivation.context import Setting
 
         executor = executors.open_executor(
             workers,

@@ -13,14 +13,14 @@ from bneck.results.exports import Trained, export
 from bneck.results.record import Baseline, Outcome
 from bneck.results.run import Run
 from bneck.executors import Executor
-from bneck.search.final import Training, train_from_scratch
+from bneck.derivation.training_stage import Training, train_from_scratch
 from bneck.search.networks import load_network
-from bneck.search.plan import Plan
-from bneck.search.reporting import write_report
-from bneck.search.resemblance import resemblance
-from bneck.search.searching import Searching
-from bneck.search.setting import Setting, keep_targets
-from bneck.search.shrinking import Shrinking, Shrunk
+from bneck.derivation.plan import Plan
+from bneck.derivation.report import write_report
+from bneck.derivation.similarity import resemblance
+from bneck.derivation.search_stage import Searching
+from bneck.derivation.context import Setting, keep_targets
+from bneck.derivation.netadapt_stage import Shrinking, Shrunk
 from bneck.search.winners import Winner, Winners
 from bneck.space import codec as networks
 from bneck.space import presets

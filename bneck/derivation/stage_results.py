@@ -6,9 +6,9 @@ from bneck.latency.model import LatencyModel
 from bneck.results import codec
 from bneck.results.record import Found
 from bneck.results.run import Run
-from bneck.search.final import Training
-from bneck.search.plan import Plan
-from bneck.search.shrinking import Shrunk
+from bneck.derivation.training_stage import Training
+from bneck.derivation.plan import Plan
+from bneck.derivation.netadapt_stage import Shrunk
 from bneck.search.winners import Winner, Winners
 from bneck.space import codec as networks
 

@@ -11,10 +11,11 @@ from bneck.latency import model
 from bneck.latency.runtimes import open_runtime
 from bneck.proxies.data.image_spec import check_images
 from bneck.proxies.proxy import check_proxy
-from bneck.search import reward, samplers, target
+from bneck.search import reward, samplers
+from bneck.derivation import target
 from bneck.proxies import tabular
 from bneck.search.networks import load_network
-from bneck.search.plan import Plan
+from bneck.derivation.plan import Plan
 from bneck.space import spaces
 
 

@@ -17,7 +17,7 @@ from bneck.proxies.training.steps import steps_done
 from bneck.results import codec
 from bneck.search.evaluate import Images, whole
 from bneck.executors import Executor, Failed
-from bneck.search.final import Training, train_from_scratch
+from bneck.derivation.training_stage import Training, train_from_scratch
 from bneck.space.architecture import Architecture
 
 SECONDS_BETWEEN_LOOKS = 20.0

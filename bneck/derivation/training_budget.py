@@ -6,7 +6,7 @@ from math import ceil
 from bneck.proxies.data.image_set import ImageSet
 from bneck.proxies.training.recipe import Recipe, epochs
 from bneck.search.evaluate import Images
-from bneck.search.plan import Plan
+from bneck.derivation.plan import Plan
 
 SMALL_SET = 5000
 SIGNAL_PX = 96

@@ -8,7 +8,7 @@ from bneck.errors import UsageError
 from bneck.files import read_json
 from bneck.results.record import Record
 from bneck.results.run import Run
-from bneck.search.plan import Plan
+from bneck.derivation.plan import Plan
 from bneck.search.study import read_records
 from bneck.space import spaces
 

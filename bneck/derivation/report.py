@@ -12,10 +12,10 @@ from bneck.results.likeness import Likeness
 from bneck.results.record import Baseline, Outcome, Step
 from bneck.results.run import Run
 from bneck.results.table import rows, times
-from bneck.search.budget import SIGNAL_VAL, SMALL_SET
-from bneck.search.plan import Plan
-from bneck.search.reading import explained, read_trials
-from bneck.search.stages import found_by_a_stage
+from bneck.derivation.training_budget import SIGNAL_VAL, SMALL_SET
+from bneck.derivation.plan import Plan
+from bneck.derivation.explanation import explained, read_trials
+from bneck.derivation.stage_results import found_by_a_stage
 from bneck.search.winners import Winners
 from bneck.space import codec as networks
 

@@ -12,10 +12,10 @@ from bneck.results import codec
 from bneck.results.record import Proposal, Step
 from bneck.search.evaluate import for_signals
 from bneck.executors import Executor
-from bneck.search.final import Training, keep_trained, train_from_scratch
+from bneck.derivation.training_stage import Training, keep_trained, train_from_scratch
 from bneck.netadapt.netadapt import NetAdapt
-from bneck.search.setting import Setting
-from bneck.search.trained import starting_weights
+from bneck.derivation.context import Setting
+from bneck.derivation.initial_weights import starting_weights
 from bneck.space import codec as networks
 from bneck.space.backends import weights
 from bneck.space.architecture import Architecture

@@ -1,0 +1,1 @@
+"""A whole derivation: plan, calibrate, search, NetAdapt, train, export, report."""
