@@ -44,7 +44,7 @@ from bneck.results.run import Run
 from bneck.search.evaluate import FineTune, Images, whole
 from bneck.executors import Failed, open_executor
 from bneck.derivation.plan import Plan
-from bneck.search.scaled import narrowest_over
+from bneck.reproduction.width_baseline import narrowest_over
 from bneck.derivation.context import Setting
 from bneck.derivation.netadapt_stage import Shrunk
 from bneck.space import codec as arch_codec

@@ -80,7 +80,7 @@ def reproduce(
     from bneck.results.run import Run
     from bneck import executors
     from bneck.derivation.validation import check
-    from bneck.search.reproduction_plan import ReproductionPlan
+    from bneck.reproduction.plan import ReproductionPlan
 
     if what not in KNOWN:
         raise unknown("reproduction", what, KNOWN)
@@ -88,8 +88,8 @@ def reproduce(
     plan = ReproductionPlan(**asked)
     check(plan.part(target="1.0x:mobilenet_v3_small"))
     with Run.open(out, plan.as_dict()) as run, redirect_stdout(sys.stderr):
-        from bneck.search.reproduction import Reproduction  # torch and all: after the mistakes
-        from bneck.search.reproduction_report import draw, summary
+        from bneck.reproduction.pipeline import Reproduction  # torch and all: after the mistakes
+        from bneck.reproduction.report import draw, summary
 
         executor = executors.open_executor(workers)
         try:

@@ -6,7 +6,7 @@ from statistics import fmean, stdev
 from bneck.files import read_json
 from bneck.results import codec, pictures
 from bneck.results.likeness import Likeness
-from bneck.search.reproduction import PUBLISHED, Compared, Reproduction
+from bneck.reproduction.pipeline import PUBLISHED, Compared, Reproduction
 
 
 def summary(work: Reproduction) -> str:

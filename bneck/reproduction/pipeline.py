@@ -21,9 +21,9 @@ from bneck.executors import Executor
 from bneck.derivation.training_stage import Training
 from bneck.derivation.plan import Plan
 from bneck.netadapt.proposals import GRID, Proposer
-from bneck.search.reproduction_plan import ReproductionPlan, numbers
+from bneck.reproduction.plan import ReproductionPlan, numbers
 from bneck.derivation.similarity import resemblance
-from bneck.search.scaled import narrowest_over
+from bneck.reproduction.width_baseline import narrowest_over
 from bneck.derivation.context import Setting, keep_targets
 from bneck.derivation.netadapt_stage import Shrunk
 from bneck.derivation.parallel_training import Candidate, LongTraining, train_all

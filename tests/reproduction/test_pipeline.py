@@ -7,8 +7,8 @@ import pytest
 
 from bneck.cli import run
 from bneck.errors import UsageError
-from bneck.search.reproduction_plan import ReproductionPlan
-from bneck.search.scaled import narrowest_over
+from bneck.reproduction.plan import ReproductionPlan
+from bneck.reproduction.width_baseline import narrowest_over
 from bneck.space import presets
 from bneck.space.cost import cost
 

@@ -1,0 +1,1 @@
+"""The derivation of MobileNetV3-Small, repeated and recorded."""
