@@ -20,7 +20,7 @@ from optuna.storages import JournalStorage
 
 from bneck.latency.model import LatencyModel, load
 from bneck.proxies.surrogate.surrogate import expit
-from bneck.search.aims import Aim, Aims
+from bneck.search.objectives import Aim, Aims
 from bneck.executors.serial import Serial
 from bneck.search.journal import Journal
 from bneck.search.reward import Soft

@@ -24,7 +24,7 @@ from sklearn.ensemble import GradientBoostingRegressor
 from bneck.latency.model import Latency
 from bneck.proxies.surrogate import features
 from bneck.proxies.surrogate.table import Table, load
-from bneck.search.aims import Aim, Aims
+from bneck.search.objectives import Aim, Aims
 from bneck.executors.serial import Serial
 from bneck.search.search import search
 from bneck.search.study import Study

@@ -37,7 +37,7 @@ from bneck.errors import UsageError
 from bneck.search.reward import PAPERS
 
 if TYPE_CHECKING:
-    from bneck.search.winners import Winner
+    from bneck.search.selection import Winner
 
 
 def search(

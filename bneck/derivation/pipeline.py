@@ -21,7 +21,7 @@ from bneck.derivation.similarity import resemblance
 from bneck.derivation.search_stage import Searching
 from bneck.derivation.context import Setting, keep_targets
 from bneck.derivation.netadapt_stage import Shrinking, Shrunk
-from bneck.search.winners import Winner, Winners
+from bneck.search.selection import Winner, Winners
 from bneck.space import codec as networks
 from bneck.space import presets
 from bneck.space.backends import weights

@@ -16,7 +16,7 @@ from bneck.derivation.training_budget import SIGNAL_VAL, SMALL_SET
 from bneck.derivation.plan import Plan
 from bneck.derivation.explanation import explained, read_trials
 from bneck.derivation.stage_results import found_by_a_stage
-from bneck.search.winners import Winners
+from bneck.search.selection import Winners
 from bneck.space import codec as networks
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from bneck.results.run import Run
 from bneck.derivation.training_stage import Training
 from bneck.derivation.plan import Plan
 from bneck.derivation.netadapt_stage import Shrunk
-from bneck.search.winners import Winner, Winners
+from bneck.search.selection import Winner, Winners
 from bneck.space import codec as networks
 
 

@@ -27,7 +27,7 @@ from bneck.reproduction.width_baseline import narrowest_over
 from bneck.derivation.context import Setting, keep_targets
 from bneck.derivation.netadapt_stage import Shrunk
 from bneck.derivation.parallel_training import Candidate, LongTraining, train_all
-from bneck.search.winners import Winners
+from bneck.search.selection import Winners
 from bneck.space import codec as networks
 from bneck.space import presets
 from bneck.space.architecture import Architecture

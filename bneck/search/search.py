@@ -7,7 +7,7 @@ from bneck.errors import BneckError
 from bneck.progress import Progress, silent
 from bneck.results.headline import standing
 from bneck.results.record import Record
-from bneck.search.aims import Aims
+from bneck.search.objectives import Aims
 from bneck.executors import Executor, Failed
 from bneck.search.reward import Soft
 from bneck.search.samplers import Goal

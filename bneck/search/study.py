@@ -20,7 +20,7 @@ from bneck.search import samplers
 from bneck.search.journal import Journal
 from bneck.search.journal_reader import Told, finished_trials
 from bneck.search.samplers import Goal
-from bneck.search.samplers.past import Label, past_of
+from bneck.search.samplers.history import Label, past_of
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space, Value, Values
 from bneck.space.codec import key

@@ -10,7 +10,7 @@ from bneck.cli import run
 from bneck.errors import UsageError
 from bneck.results.run import Run
 from bneck.proxies import tabular
-from bneck.search.aims import Aim, Aims
+from bneck.search.objectives import Aim, Aims
 from bneck.executors.serial import Serial
 from bneck.derivation.plan import Plan
 from bneck.search.reward import Soft

@@ -15,7 +15,7 @@ from bneck.errors import ProxyFailed
 from bneck.latency.model import Latency
 from bneck.progress import Progress, silent
 from bneck.results.record import Record
-from bneck.search.aims import Aim, Aims
+from bneck.search.objectives import Aim, Aims
 from bneck.executors import Executor, open_executor
 from bneck.search.reward import Soft
 from bneck.search.search import search

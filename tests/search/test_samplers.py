@@ -15,11 +15,11 @@ from bneck.errors import UsageError
 from bneck.proxies.surrogate import table
 from bneck.results.record import Record
 from bneck.search import samplers
-from bneck.search.aims import Aim, Aims
+from bneck.search.objectives import Aim, Aims
 from bneck.executors.serial import Serial
 from bneck.search.journal import Journal
 from bneck.search.samplers import SAMPLERS, Goal
-from bneck.search.samplers.learnt import START
+from bneck.search.samplers.online_surrogate import START
 from bneck.search.search import search
 from bneck.search.study import STUDY, Study
 from bneck.space import spaces

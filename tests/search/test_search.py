@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bneck.errors import BneckError, ProxyFailed, UsageError
-from bneck.search.aims import Aim, Aims, extreme
+from bneck.search.objectives import Aim, Aims, extreme
 from bneck.executors import Failed
 from bneck.executors.serial import Serial
 from bneck.search.reward import Soft

@@ -18,9 +18,9 @@ Maker = Callable[[Space, Goal, int], "BaseSampler"]
 """(space, goal, seed) -> a sampler whose every choice hangs on the seed."""
 
 SAMPLERS = {
-    "random": "bneck.search.samplers.optunas:random",
-    "tpe": "bneck.search.samplers.optunas:tpe",
-    "nsga2": "bneck.search.samplers.optunas:nsga2",
+    "random": "bneck.search.samplers.optuna_samplers:random",
+    "tpe": "bneck.search.samplers.optuna_samplers:tpe",
+    "nsga2": "bneck.search.samplers.optuna_samplers:nsga2",
     "evolution": "bneck.search.samplers.evolution:Evolution",
     "local-search": "bneck.search.samplers.local_search:LocalSearch",
     "surrogate": "bneck.search.samplers.surrogate:SurrogateSampler",

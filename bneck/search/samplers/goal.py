@@ -9,7 +9,7 @@ from bneck.search.reward import Reward
 from bneck.space.architecture import Architecture
 
 if TYPE_CHECKING:
-    from bneck.search.samplers.past import Label
+    from bneck.search.samplers.history import Label
 
 
 def no_margin(arch: Architecture) -> float:

@@ -10,9 +10,9 @@ from bneck.errors import UsageError
 from bneck.latency.model import Latency, LatencyModel
 from bneck.search.reward import Reward
 from bneck.search.samplers.goal import Goal
-from bneck.search.samplers.learnt import START, step
-from bneck.search.samplers.past import Label
-from bneck.search.tangent import Tangent, tangent
+from bneck.search.samplers.online_surrogate import START, step
+from bneck.search.samplers.history import Label
+from bneck.search.weight_from_target import Tangent, tangent
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space, Values
 

@@ -14,7 +14,7 @@ from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
 from bneck.search.samplers.goal import Goal
-from bneck.search.samplers.past import Past, decoded, past_of
+from bneck.search.samplers.history import Past, decoded, past_of
 from bneck.space.choices import Space, Value, Values
 
 TRIES = 100

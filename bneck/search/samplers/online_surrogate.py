@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bneck.proxies.surrogate import features
 from bneck.proxies.surrogate.gaussian_process import GaussianProcess, Relevance, learn
 from bneck.proxies.surrogate.surrogate import EDGE, PRIOR, expit, logit
-from bneck.search.samplers.past import Label
+from bneck.search.samplers.history import Label
 from bneck.space.architecture import Architecture
 
 Array = NDArray[np.float64]

@@ -7,9 +7,9 @@ import pytest
 from bneck.errors import BneckError
 from bneck.latency.measure import Measured
 from bneck.results.record import Record
-from bneck.search.aims import Aim, Aims
+from bneck.search.objectives import Aim, Aims
 from bneck.search.reward import Soft
-from bneck.search.winners import winner
+from bneck.search.selection import winner
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space
 from bneck.space.cost import cost

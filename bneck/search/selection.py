@@ -7,9 +7,9 @@ from heapq import heapify, heappop, heapreplace
 from bneck.errors import BneckError
 from bneck.latency.measure import Measured
 from bneck.results.record import Record
-from bneck.search.aims import Aims
+from bneck.search.objectives import Aims
 from bneck.search.samplers import Goal
-from bneck.search.samplers.past import Label
+from bneck.search.samplers.history import Label
 from bneck.space.architecture import Architecture
 
 MOST = 10

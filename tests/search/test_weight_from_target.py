@@ -11,12 +11,12 @@ from optuna.storages.journal import JournalFileBackend
 
 from bneck.latency.model import Latency
 from bneck.results.pareto import front
-from bneck.search.aims import Aim, Aims
+from bneck.search.objectives import Aim, Aims
 from bneck.executors.serial import Serial
 from bneck.search.reward import PAPERS, Soft
 from bneck.search.search import best, search
 from bneck.search.study import STUDY, Study
-from bneck.search.tangent import hull
+from bneck.search.weight_from_target import hull
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space
 from bneck.space.cost import cost

@@ -9,7 +9,7 @@ import numpy as np
 from bneck.proxies.surrogate.surrogate import Surrogate
 from bneck.results.record import Record
 from bneck.search.samplers import Goal
-from bneck.search.samplers.past import Label
+from bneck.search.samplers.history import Label
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space, Values
 
