@@ -29,9 +29,9 @@ from bneck.latency.features import kernels
 from bneck.latency.measure import reference
 from bneck.latency.measurements import Measurement, Store
 from bneck.latency.model import load
-from bneck.latency.probes import published, spaces_called
+from bneck.latency.calibration_networks import published, spaces_called
 from bneck.latency.runtimes import open_runtime
-from bneck.latency.scale import Scale
+from bneck.latency.load_correction import Scale
 from bneck.latency.timing import Clock, Run, compare
 from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture, block_path

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bneck.errors import UsageError
 from bneck.latency.calibrate import calibrate as run_calibration
 from bneck.latency.model import LatencyModel
-from bneck.latency.probes import spaces_called
+from bneck.latency.calibration_networks import spaces_called
 from bneck.latency.runtimes import open_runtime
 from bneck.live import TerminalProgress
 from bneck.progress import Progress

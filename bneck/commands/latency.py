@@ -77,7 +77,7 @@ def calibrate(
         raise UsageError(f"{out} is a folder: name a file for the model as --out")
     if measured is not None:
         check_file(measured)
-        from bneck.latency.kit import read_measurements
+        from bneck.latency.remote_calibration import read_measurements
 
         model = read_measurements(measured)
     else:
@@ -119,7 +119,7 @@ def calibrate(
 
 
 def _spaces(names: str, resolution: int | None, classes: int | None) -> "list[Space]":
-    from bneck.latency.probes import spaces_called
+    from bneck.latency.calibration_networks import spaces_called
 
     side = 224 if resolution is None else resolution
     return spaces_called(names, resolution_px=side, classes=1000 if classes is None else classes)
@@ -244,7 +244,7 @@ def kit(
     There: python measure.py, with numpy and onnxruntime; here: bneck calibrate --from FILE.
     """
     spaces = _spaces(space, resolution, classes)
-    from bneck.latency.kit import write_kit
+    from bneck.latency.remote_calibration import write_kit
 
     write_kit(spaces, out, seed=seed, progress=TerminalProgress())
     print(

@@ -29,8 +29,8 @@ from bneck.latency.features import (
     refines,
     weights,
 )
-from bneck.latency.reach import Reach, beyond
-from bneck.latency.scale import Scale
+from bneck.latency.calibrated_range import Reach, beyond
+from bneck.latency.load_correction import Scale
 from bneck.space.architecture import Architecture, Part
 
 FORMAT = "bneck-latency-1"

@@ -11,7 +11,7 @@ from bneck.latency.fit import find_blocking
 from bneck.latency.measure import reference
 from bneck.latency.measurements import Measurement, read
 from bneck.latency.model import LatencyModel
-from bneck.latency.probes import narrowed, probe, published, spaces_called
+from bneck.latency.calibration_networks import narrowed, probe, published, spaces_called
 from bneck.latency.runtimes.macs import MACS_A_NS, Macs
 from bneck.space import presets, spaces
 from bneck.space.cost import cost

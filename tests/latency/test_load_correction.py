@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bneck.latency.scale import Scale
+from bneck.latency.load_correction import Scale
 from bneck.latency.timing import Timing
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bneck.latency.judge import own_variance
+from bneck.latency.validation import own_variance
 
 OWN, NOISE = 0.01, 0.02
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from bneck.errors import BneckError, UsageError
-from bneck.latency import kit
-from bneck.latency.kit import read_measurements, write_kit
+from bneck.latency import remote_calibration
+from bneck.latency.remote_calibration import read_measurements, write_kit
 from bneck.latency.measurements import read
 from bneck.latency.timing import compare
 from bneck.space import codec, spaces
@@ -99,7 +99,7 @@ def measured(macs_folder: Path) -> dict[str, object]:
     text = (macs_folder / "measurements.jsonl").read_text()
     lines = [json.loads(line) for line in text.splitlines()[1:]]
     assert codec.to_json(items[0].arch) == lines[0]["arch"]
-    return {"format": kit.FORMAT, "device": header["device"], "kit": "x", "items": lines}
+    return {"format": remote_calibration.FORMAT, "device": header["device"], "kit": "x", "items": lines}
 
 
 def test_measurements_become_a_model(measured: dict[str, object], tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from bneck.latency.device import Device
 from bneck.latency.measure import REFERENCE
 from bneck.latency.measurements import Measurement, distinct, measurement
 from bneck.latency.model import LatencyModel
-from bneck.latency.probes import probe
+from bneck.latency.calibration_networks import probe
 from bneck.latency.runtimes.weights import pooled, random_pool, without_norms
 from bneck.progress import Progress, silent
 from bneck.space import codec, presets
