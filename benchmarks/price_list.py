@@ -26,7 +26,7 @@ from bneck.proxies.data.image_set import ImageSet
 from bneck.proxies.proxy import Proxy, find_proxy
 from bneck.proxies.score import MIN_SCORED, zero_cost_words
 from bneck.proxies.surrogate.table import Table, load
-from bneck.results import pictures
+from bneck.results import static_figures
 from bneck.space.architecture import Architecture
 
 Scores = Mapping[Architecture, float]
@@ -149,7 +149,7 @@ def main() -> None:
             f"{about['threads']} threads: {share:.0f} core seconds for each of {count} networks, "
             f"{core_seconds / 1000:.1f} for each of 1,000."
         )
-    pictures.save(picture(found, share), arguments.picture)
+    static_figures.save(picture(found, share), arguments.picture)
 
 
 if __name__ == "__main__":

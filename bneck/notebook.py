@@ -16,7 +16,8 @@ from bneck.latency.calibration_networks import spaces_called
 from bneck.latency.runtimes import open_runtime
 from bneck.live import TerminalProgress
 from bneck.progress import Progress
-from bneck.results import pictures, units
+from bneck.results import units
+from bneck.results import static_figures
 from bneck.results.record import Baseline, Outcome, Proposal, Step
 from bneck.results.report import ReportData, sentences
 from bneck.results.run import Run
@@ -206,9 +207,9 @@ def _table(data: ReportData) -> str:
 
 def _picture(data: ReportData) -> str:
     if data.outcome is not None and data.outcome.accuracy is not None:
-        figure = pictures.outcome(data.outcome, data.baselines)
+        figure = static_figures.outcome(data.outcome, data.baselines)
     elif any(record.accuracy is not None for record in data.records):
-        figure = pictures.search(data.records, targets_ms=data.targets_ms)
+        figure = static_figures.search(data.records, targets_ms=data.targets_ms)
     else:
         return ""
     svg = io.StringIO()

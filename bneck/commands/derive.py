@@ -82,7 +82,7 @@ def derive(
     json: JsonOption = False,
 ) -> None:
     """Derive a network: calibrate, search, shrink, train, measure, export, report."""
-    from bneck.results.headline import against, verdict
+    from bneck.results.summary import against, verdict
     from bneck.results.run import Run
 
     if target is None and targets is None:

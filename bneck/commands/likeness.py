@@ -41,7 +41,8 @@ def likeness(
     """Compare a network with a published one, against random networks that are as fast."""
     from bneck.files import write_whole
     from bneck.latency.predictor import open_predictor
-    from bneck.results import codec, likeness_page
+    from bneck.results import codec
+    from bneck.results import similarity_page
     from bneck.results.run import Run
     from bneck.search.networks import load_network
     from bneck.derivation.similarity import resemblance
@@ -59,5 +60,5 @@ def likeness(
     found = resemblance(arch, open_predictor(latency), others, to=to, count=networks, seed=seed)
     if out is not None:
         codec.write(out / "likeness.json", found)
-        write_whole(out / "likeness.svg", likeness_page.as_svg(found))
-    print_result(json, codec.to_json(found), likeness_page.as_text(found))
+        write_whole(out / "likeness.svg", similarity_page.as_svg(found))
+    print_result(json, codec.to_json(found), similarity_page.as_text(found))

@@ -51,7 +51,7 @@ def compare(
     Presets take the input side and class count of the first network that has its own.
     """
     from bneck.latency.predictor import open_predictor
-    from bneck.results import pictures
+    from bneck.results import static_figures
     from bneck.results.differences import differences
     from bneck.results.units import aligned
     from bneck.derivation import comparison
@@ -66,7 +66,7 @@ def compare(
     known = [one.arch for one in table if one.arch is not None]
     found = differences(known)
     if plot is not None:
-        pictures.save(_picture(table), plot)
+        static_figures.save(_picture(table), plot)
     if json:
         rows = [{name: getattr(one, name) for name in _FIGURES} for one in table]
         print_json({"networks": rows, "differences": [asdict(one) for one in found]})
@@ -93,7 +93,7 @@ _FIGURES = (
 
 def _picture(table: Sequence["Compared"]) -> "Figure":
     """Measured ms, or predicted ms where none is measured, and accuracies."""
-    from bneck.results import pictures
+    from bneck.results import static_figures
 
     ms = [
         (one.measured_ms, one.measured_std_ms)
@@ -102,7 +102,7 @@ def _picture(table: Sequence["Compared"]) -> "Figure":
         for one in table
     ]
     accuracies = [(one.accuracy, one.accuracy_stderr) for one in table]
-    return pictures.compared([one.name for one in table], ms, accuracies)
+    return static_figures.compared([one.name for one in table], ms, accuracies)
 
 
 def _as_text(table: Sequence["Compared"]) -> str:

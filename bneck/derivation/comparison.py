@@ -13,7 +13,7 @@ from bneck.latency.model import LatencyModel
 from bneck.latency.runtimes import open_runtime
 from bneck.progress import Progress, silent
 from bneck.results import codec
-from bneck.results.notes import counted_on
+from bneck.results.metadata import counted_on
 from bneck.results.record import Baseline, Outcome
 from bneck.results.run import PLAN, Run
 from bneck.search.networks import load_network

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from bneck.errors import BneckError
 from bneck.files import read_json, write_json
-from bneck.results import codec, notes
+from bneck.results import codec
+from bneck.results import metadata
 from bneck.results.exports import Trained, export
 from bneck.results.record import Baseline, Outcome
 from bneck.results.run import Run
@@ -83,7 +84,7 @@ class Derivation:
         predicted = self.setting.device.model.predict(arch)
         counted = cost(arch)
         self._compare_with_published(arch)
-        self._export(arch, state, notes.measured(trained.accuracy, measured.ms))
+        self._export(arch, state, metadata.measured(trained.accuracy, measured.ms))
         outcome = Outcome(
             arch=arch,
             target_ms=self.setting.target_ms,
@@ -167,7 +168,7 @@ class Derivation:
         arch = self.seed()
         training, state = self.train("network", arch)
         write_json(self.run.network, networks.to_json(arch))
-        self._export(arch, state, notes.measured(training.accuracy))
+        self._export(arch, state, metadata.measured(training.accuracy))
         return training
 
     def train(self, name: str, arch: Architecture) -> tuple[Training, weights.State]:
@@ -185,7 +186,7 @@ class Derivation:
     def _export(self, arch: Architecture, state: weights.State, figures: dict[str, str]) -> None:
         """The run's weights and ONNX file, with what a user of the file must know."""
         weights.save(self.run.weights, state)
-        trained = Trained(arch, state, notes.notes(self.run) | figures)
+        trained = Trained(arch, state, metadata.notes(self.run) | figures)
         export(trained, "onnx", self.run.onnx)
 
     def _as_baseline(self, name: str, arch: Architecture) -> Baseline:

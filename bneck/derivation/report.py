@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from bneck.files import read_json, write_whole
 from bneck.latency import model as latency_model
-from bneck.results import card, codec, pictures, report
-from bneck.results.likeness import Likeness
+from bneck.results import card, codec, report
+from bneck.results import static_figures
+from bneck.results.similarity import Likeness
 from bneck.results.record import Baseline, Outcome, Step
 from bneck.results.run import Run
 from bneck.results.table import rows, times
@@ -40,18 +41,18 @@ def write_pictures(run: Run) -> list[Path]:
     data = report_data(run)
     drawn: dict[str, Figure] = {}
     if data.outcome is not None:
-        drawn["outcome"] = pictures.outcome(data.outcome, data.baselines)
+        drawn["outcome"] = static_figures.outcome(data.outcome, data.baselines)
         if data.breakdown:
-            drawn["blocks"] = pictures.blocks(times(rows(data.outcome.arch), data.breakdown))
+            drawn["blocks"] = static_figures.blocks(times(rows(data.outcome.arch), data.breakdown))
     if any(record.accuracy is not None for record in data.records):
-        drawn["search"] = pictures.search(data.records, targets_ms=data.targets_ms)
+        drawn["search"] = static_figures.search(data.records, targets_ms=data.targets_ms)
     if any(step.accuracy is not None for step in data.steps):
-        drawn["netadapt"] = pictures.path(data.steps, targets_ms=data.targets_ms)
+        drawn["netadapt"] = static_figures.path(data.steps, targets_ms=data.targets_ms)
     files = []
     for name, figure in drawn.items():
         for suffix in (".png", ".svg"):
             files.append(run.folder / "pictures" / f"{name}{suffix}")
-            pictures.save(figure, files[-1])
+            static_figures.save(figure, files[-1])
     return files
 
 

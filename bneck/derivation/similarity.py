@@ -1,7 +1,7 @@
 """How much a network resembles a published one, against random networks that are as fast."""
 
 from bneck.latency.predictor import Predictor
-from bneck.results.likeness import Likeness, as_fast, likeness
+from bneck.results.similarity import Likeness, as_fast, likeness
 from bneck.search.networks import load_network
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space

@@ -13,7 +13,8 @@ from typing import Any
 from bneck.errors import UsageError
 from bneck.files import write_json, write_whole
 from bneck.progress import Progress
-from bneck.results import codec, likeness_page
+from bneck.results import codec
+from bneck.results import similarity_page
 from bneck.results.record import Step
 from bneck.results.run import Run
 from bneck.derivation.pipeline import Derivation
@@ -206,7 +207,7 @@ class Reproduction:
                     count=self.plan.random_networks,
                     seed=self.plan.seed,
                 )
-                write_whole(file.with_suffix(".svg"), likeness_page.as_svg(like))
+                write_whole(file.with_suffix(".svg"), similarity_page.as_svg(like))
                 codec.write(file, like)
 
     @contextmanager

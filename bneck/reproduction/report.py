@@ -4,8 +4,9 @@ from math import hypot, sqrt
 from statistics import fmean, stdev
 
 from bneck.files import read_json
-from bneck.results import codec, pictures
-from bneck.results.likeness import Likeness
+from bneck.results import codec
+from bneck.results import static_figures
+from bneck.results.similarity import Likeness
 from bneck.reproduction.pipeline import PUBLISHED, Compared, Reproduction
 
 
@@ -19,15 +20,15 @@ def draw(work: Reproduction) -> None:
     """The family of networks and NetAdapt's paths to it, beside the summary, as far as known."""
     folder = work.run.folder
     for factor, shrunk in work.derived().items():
-        path = pictures.path(work.steps(factor), targets_ms=[shrunk.target_ms])
-        pictures.save(path, folder / f"path-{factor:g}x.svg")
+        path = static_figures.path(work.steps(factor), targets_ms=[shrunk.target_ms])
+        static_figures.save(path, folder / f"path-{factor:g}x.svg")
     lines: dict[str, list[tuple[float, list[float]]]] = {}
     for one in sorted(work.compared(), key=lambda one: one.kind):  # derived first
         name = "width multiplier" if one.kind == "published" else one.kind
         found = [training.accuracy for training in work.trainings(one)]
         lines.setdefault(name, []).append((one.measured_ms, found))
     if any(found for networks in lines.values() for _, found in networks):
-        pictures.save(pictures.family(lines), folder / "family.svg")
+        static_figures.save(static_figures.family(lines), folder / "family.svg")
 
 
 def _comparison(work: Reproduction) -> str:

@@ -12,10 +12,11 @@ from typing import Any
 import jinja2
 
 from bneck import __version__
-from bneck.results import plots, sections, units
-from bneck.results.headline import against, came_to, unfinished, verdict
-from bneck.results.likeness import Likeness
-from bneck.results.made_with import MadeWith
+from bneck.results import units
+from bneck.results import interactive_figures, report_context
+from bneck.results.summary import against, came_to, unfinished, verdict
+from bneck.results.similarity import Likeness
+from bneck.results.provenance import MadeWith
 from bneck.results.pareto import front
 from bneck.results.record import Baseline, Found, Outcome, Record, Step
 from bneck.results.table import in_words
@@ -95,13 +96,13 @@ def build(data: ReportData) -> str:
         data=data,
         headline=_headline(data),
         front=front(data.records),
-        failures=sections.failures(data.records),
-        moves=sections.moves(data.steps),
+        failures=report_context.failures(data.records),
+        moves=report_context.moves(data.steps),
         networks=_networks(data),
-        compared=sections.compared(data.outcome, data.others, data.baselines),
-        found=sections.found(data.found),
-        likeness=sections.likeness(data.likeness) if data.likeness else [],
-        calibration=sections.calibration(data.calibration or {}),
+        compared=report_context.compared(data.outcome, data.others, data.baselines),
+        found=report_context.found(data.found),
+        likeness=report_context.likeness(data.likeness) if data.likeness else [],
+        calibration=report_context.calibration(data.calibration or {}),
         figures=figures,
         library=_library() if figures else "",
         css=(PAGE / "report.css").read_text(encoding="utf-8"),
@@ -143,17 +144,17 @@ def _shrunk_to(data: ReportData) -> tuple[float, ...]:
 def _networks(data: ReportData) -> list[dict[str, Any]]:
     """The derived network, or those of a stage alone, block by block."""
     if data.outcome is not None:
-        return [sections.network("derived", data.outcome.arch, data.breakdown)]
-    return [sections.network(one.name, one.arch, one.breakdown) for one in data.found]
+        return [report_context.network("derived", data.outcome.arch, data.breakdown)]
+    return [report_context.network(one.name, one.arch, one.breakdown) for one in data.found]
 
 
 def _figures(data: ReportData) -> dict[str, str]:
     """Each picture's JSON by the id of its place; pictures without a point are left out."""
     figures = {}
     if data.outcome and data.outcome.accuracy is not None and data.outcome.measured_ms is not None:
-        figures["compared"] = plots.compared(data.outcome, data.baselines, data.others)
+        figures["compared"] = interactive_figures.compared(data.outcome, data.baselines, data.others)
     if any(record.accuracy is not None for record in data.records):
-        figures["search"] = plots.search(
+        figures["search"] = interactive_figures.search(
             data.records,
             seed=data.seed,
             targets_ms=data.targets_ms,
@@ -163,12 +164,12 @@ def _figures(data: ReportData) -> dict[str, str]:
             tangents=data.tangents,
         )
     if sum(step.accuracy is not None for step in data.steps) > 1:
-        figures["path"] = plots.path(data.steps, targets_ms=_shrunk_to(data))
+        figures["path"] = interactive_figures.path(data.steps, targets_ms=_shrunk_to(data))
     if data.judged:
-        figures["judged"] = plots.calibration(data.judged)
-    return {name: plots.to_json(figure) for name, figure in figures.items()}
+        figures["judged"] = interactive_figures.calibration(data.judged)
+    return {name: interactive_figures.to_json(figure) for name, figure in figures.items()}
 
 
 @lru_cache(maxsize=1)
 def _library() -> str:
-    return b64encode(plots.library()).decode()
+    return b64encode(interactive_figures.library()).decode()

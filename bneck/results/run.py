@@ -11,7 +11,7 @@ import tomli_w
 from bneck.errors import BneckError, UsageError
 from bneck.files import write_whole
 from bneck.results import codec
-from bneck.results.made_with import MadeWith, this_sitting
+from bneck.results.provenance import MadeWith, this_sitting
 from bneck.results.plan_file import Plan, as_written, check_same, read_plan
 
 PLAN, LOCK = "plan.toml", ".lock"

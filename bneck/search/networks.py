@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from bneck.errors import UsageError
 from bneck.files import check_file
-from bneck.results import notes
+from bneck.results import metadata
 from bneck.results.run import PLAN, Run
 from bneck.space import codec, presets
 from bneck.space.architecture import Architecture
@@ -67,13 +67,13 @@ def load_trained(
     if not (Path(text) / PLAN).is_file() or file is not None:
         return Trained(arch, state)
     run = Run.read(Path(text))
-    about = notes.notes(run)
+    about = metadata.notes(run)
     if run.onnx.exists():  # earlier versions noted the normalisation nowhere else
         from bneck.results.exports import onnx_file
 
         about = onnx_file.notes(onnx_file.read(run.onnx)) | about
     if arch != codec.load(run.network):
-        about = {name: note for name, note in about.items() if name not in notes.measured(0.0, 0.0)}
+        about = {name: note for name, note in about.items() if name not in metadata.measured(0.0, 0.0)}
     images = None
     if with_images:
         from bneck.proxies.data import loading

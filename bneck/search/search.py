@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from bneck.errors import BneckError
 from bneck.progress import Progress, silent
-from bneck.results.headline import standing
+from bneck.results.summary import standing
 from bneck.results.record import Record
 from bneck.search.objectives import Aims
 from bneck.executors import Executor, Failed

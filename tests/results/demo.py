@@ -4,7 +4,7 @@ import random
 from dataclasses import replace
 from math import exp
 
-from bneck.results.made_with import MadeWith
+from bneck.results.provenance import MadeWith
 from bneck.results.record import Baseline, Outcome, Proposal, Record, Step
 from bneck.results.report import ReportData
 from bneck.space import presets, spaces

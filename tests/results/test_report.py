@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from bneck.results import report
-from bneck.results.likeness import Likeness, Trait
+from bneck.results.similarity import Likeness, Trait
 from bneck.results.record import Found
 from bneck.results.report import ReportData
 from tests.results import demo

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from bneck.results.headline import against, came_to, standing, unfinished, verdict
+from bneck.results.summary import against, came_to, standing, unfinished, verdict
 from bneck.results.record import Baseline, Found, Outcome, Record, Step
 from bneck.results.units import count, decimals, duration, percent, with_spread
 

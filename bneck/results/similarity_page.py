@@ -2,7 +2,7 @@
 
 from html import escape
 
-from bneck.results.likeness import Likeness, Trait
+from bneck.results.similarity import Likeness, Trait
 from bneck.results.units import aligned, decimals
 
 BINS, WIDTH, STRIP, LEFT, BAR = 40, 860, 92, 190, 430

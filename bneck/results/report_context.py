@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bneck.results import units
-from bneck.results.likeness import Likeness
+from bneck.results.similarity import Likeness
 from bneck.results.record import Baseline, Found, Outcome, Record, Step
 from bneck.results.table import Row, rows, times
 from bneck.space.architecture import Architecture
