@@ -27,14 +27,14 @@ from random import Random
 import torch
 
 from bneck.errors import ProxyFailed
-from bneck.proxies.training.ema import WeightAverage
 from bneck.proxies.data.loading import ImageSet, load
+from bneck.proxies.training.ema import WeightAverage
 from bneck.proxies.training.recipe import Recipe, epochs
 from bneck.proxies.training.trainer import evaluate, train
 from bneck.space import codec, spaces
 from bneck.space.architecture import Architecture
-from bneck.space.cost import cost
 from bneck.space.backends.torch_model import build
+from bneck.space.cost import cost
 
 BAND = (50e6, 62e6)
 TRAIN, VAL_ON_THE_WAY = 20_000, 5_000

@@ -25,13 +25,13 @@ from latency_figures import evaluate, steady_mean
 from bneck.errors import UsageError
 from bneck.files import write_json
 from bneck.latency.calibrate import brief, calibrate, renewed
+from bneck.latency.calibration_networks import published, spaces_called
 from bneck.latency.features import kernels
+from bneck.latency.load_correction import Scale
 from bneck.latency.measure import reference
 from bneck.latency.measurements import Measurement, Store
 from bneck.latency.model import load
-from bneck.latency.calibration_networks import published, spaces_called
 from bneck.latency.runtimes import open_runtime
-from bneck.latency.load_correction import Scale
 from bneck.latency.timing import Clock, Run, compare
 from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture, block_path

@@ -20,8 +20,7 @@ from bneck.files import write_whole
 from bneck.latency.predictor import open_predictor
 from bneck.proxies.surrogate.surrogate import Surrogate
 from bneck.proxies.surrogate.table import load
-from bneck.results import codec
-from bneck.results import similarity_page
+from bneck.results import codec, similarity_page
 from bneck.results.similarity import as_fast, likeness
 from bneck.space import codec as networks
 from bneck.space import presets, spaces

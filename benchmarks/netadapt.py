@@ -32,25 +32,26 @@ from safetensors.torch import save
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from bneck.derivation.context import Setting
+from bneck.derivation.netadapt_stage import Shrunk
+from bneck.derivation.plan import Plan
+from bneck.executors import Failed, open_executor
 from bneck.files import write_whole
 from bneck.latency.measure import measure
 from bneck.live import TerminalProgress
+from bneck.netadapt.fine_tuning import FineTune
 from bneck.proxies.data.batches import Batches
+from bneck.proxies.data.worker_images import Images, whole
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import train
+from bneck.reproduction.width_baseline import narrowest_over
 from bneck.results import codec
 from bneck.results.record import Proposal, Step
 from bneck.results.run import Run
-from bneck.search.evaluate import FineTune, Images, whole
-from bneck.executors import Failed, open_executor
-from bneck.derivation.plan import Plan
-from bneck.reproduction.width_baseline import narrowest_over
-from bneck.derivation.context import Setting
-from bneck.derivation.netadapt_stage import Shrunk
 from bneck.space import codec as arch_codec
 from bneck.space import presets
-from bneck.space.backends import torch_model, weights
 from bneck.space.architecture import Architecture
+from bneck.space.backends import torch_model, weights
 
 HALVINGS = 7
 ROUND_TO = 8

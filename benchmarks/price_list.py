@@ -21,10 +21,10 @@ from matplotlib.figure import Figure
 
 from bneck.proxies import shared_weights
 from bneck.proxies.data import loading
-from bneck.proxies.surrogate.correlation import Interval, bootstrap, kendall, spearman
 from bneck.proxies.data.image_set import ImageSet
 from bneck.proxies.proxy import Proxy, find_proxy
 from bneck.proxies.score import MIN_SCORED, zero_cost_words
+from bneck.proxies.surrogate.correlation import Interval, bootstrap, kendall, spearman
 from bneck.proxies.surrogate.table import Table, load
 from bneck.results import static_figures
 from bneck.space.architecture import Architecture

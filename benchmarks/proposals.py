@@ -18,11 +18,11 @@ import optuna
 from optuna.distributions import CategoricalDistribution
 from optuna.storages import JournalStorage
 
+from bneck.executors.serial import Serial
 from bneck.latency.model import LatencyModel, load
 from bneck.proxies.surrogate.surrogate import expit
-from bneck.search.objectives import Aim, Aims
-from bneck.executors.serial import Serial
 from bneck.search.journal import Journal
+from bneck.search.objectives import Aim, Aims
 from bneck.search.reward import Soft
 from bneck.search.search import search
 from bneck.search.study import STUDY, Study

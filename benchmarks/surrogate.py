@@ -1,7 +1,7 @@
 """How well the surrogate ranks networks that it never saw, from 20, 50 and 100 labels.
 
 Each repeat draws labels at random from a table and predicts all others: Spearman's correlation in
-band (as ``bneck.proxies.surrogate.correlation`` defines it) and overall, and the share within two standard
+band (``bneck.proxies.surrogate.correlation``) and overall, and the share within two standard
 deviations. Medians over the repeats, with the 95 % interval of the median's bootstrap.
 """
 

@@ -9,22 +9,21 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bneck.derivation.plan import Plan
+from bneck.derivation.report import report_data
+from bneck.derivation.session import driven
 from bneck.errors import UsageError
 from bneck.latency.calibrate import calibrate as run_calibration
-from bneck.latency.model import LatencyModel
 from bneck.latency.calibration_networks import spaces_called
+from bneck.latency.model import LatencyModel
 from bneck.latency.runtimes import open_runtime
 from bneck.live import TerminalProgress
 from bneck.progress import Progress
-from bneck.results import units
-from bneck.results import static_figures
+from bneck.results import static_figures, units
 from bneck.results.record import Baseline, Outcome, Proposal, Step
 from bneck.results.report import ReportData, sentences
 from bneck.results.run import Run
 from bneck.results.table import in_words
-from bneck.derivation.session import driven
-from bneck.derivation.plan import Plan
-from bneck.derivation.report import report_data
 from bneck.space import codec
 from bneck.space.architecture import Architecture
 

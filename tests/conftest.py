@@ -1,11 +1,20 @@
-"""One thread for every test, Ctrl-C for all, and the real data some of them measure against."""
+"""What all tests share: one thread, Ctrl-C, real data, a device known in closed form."""
 
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+from bneck.space import spaces
+from bneck.space.architecture import Architecture
+from bneck.space.choices import Space
+
+if TYPE_CHECKING:
+    from tests.closed_form import MacsDevice
 
 # Libraries read these once, when they are first imported; subprocesses inherit them.
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
@@ -31,3 +40,24 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no data folder at {folder}; name one in BNECK_DATA")
     return folder
+
+
+@pytest.fixture
+def model() -> "MacsDevice":
+    """A million multiply-adds a millisecond."""
+    from tests.closed_form import MacsDevice  # numpy: after the threads are set
+
+    return MacsDevice()
+
+
+@pytest.fixture(scope="session")
+def space() -> Space:
+    return spaces.build("v3-small", resolution_px=32, classes=10)
+
+
+@pytest.fixture
+def by_macs() -> Callable[[Architecture], float]:
+    """An accuracy that grows with the multiply-adds, from 0 to 1."""
+    from tests.closed_form import accuracy
+
+    return accuracy

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from bneck.cli import run
+from bneck.derivation import comparison
+from bneck.derivation.netadapt_stage import Shrunk
+from bneck.derivation.training_stage import Training
 from bneck.errors import UsageError
 from bneck.files import write_json
 from bneck.latency.calibrate import calibrate
@@ -19,9 +22,6 @@ from bneck.results.differences import differences
 from bneck.results.exports import Trained, export
 from bneck.results.record import Baseline, Outcome
 from bneck.results.run import Run
-from bneck.derivation import comparison
-from bneck.derivation.training_stage import Training
-from bneck.derivation.netadapt_stage import Shrunk
 from bneck.space import codec as networks
 from bneck.space import presets, spaces
 from bneck.space.backends import torch_model

@@ -82,8 +82,8 @@ def derive(
     json: JsonOption = False,
 ) -> None:
     """Derive a network: calibrate, search, shrink, train, measure, export, report."""
-    from bneck.results.summary import against, verdict
     from bneck.results.run import Run
+    from bneck.results.summary import against, verdict
 
     if target is None and targets is None:
         raise UsageError("derive needs a target: --target, or --targets for several")

@@ -18,8 +18,8 @@ def derivation_of(
     context: typer.Context, *, start: str | None = None, trains: bool = True
 ) -> Iterator["Derivation"]:
     """The run that a command's options describe; its report is written when the command is done."""
-    from bneck.derivation.session import driven
     from bneck.derivation.plan import Plan
+    from bneck.derivation.session import driven
 
     options = context.params
     plan = Plan.from_dict(

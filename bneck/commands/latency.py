@@ -153,7 +153,7 @@ def net(
     from bneck.latency.model import LatencyModel
     from bneck.latency.predictor import open_predictor
     from bneck.latency.warn import warn_beyond, warn_foreign
-    from bneck.search.networks import load_network
+    from bneck.results.networks import load_network
 
     if (net is None) == (onnx is None):
         raise UsageError("give either a network (NET) or an ONNX file (--onnx FILE)")

@@ -39,13 +39,12 @@ def likeness(
     json: JsonOption = False,
 ) -> None:
     """Compare a network with a published one, against random networks that are as fast."""
+    from bneck.derivation.similarity import resemblance
     from bneck.files import write_whole
     from bneck.latency.predictor import open_predictor
-    from bneck.results import codec
-    from bneck.results import similarity_page
+    from bneck.results import codec, similarity_page
+    from bneck.results.networks import load_network
     from bneck.results.run import Run
-    from bneck.search.networks import load_network
-    from bneck.derivation.similarity import resemblance
     from bneck.space import spaces
 
     _, arch = load_network(net)

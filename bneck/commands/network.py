@@ -33,7 +33,7 @@ def show(
 ) -> None:
     """Print a network block by block, with its cost."""
     from bneck.results import table
-    from bneck.search.networks import load_network
+    from bneck.results.networks import load_network
     from bneck.space.cost import cost
 
     name, arch = load_network(net, width=width, resolution_px=resolution, classes=classes)
@@ -72,9 +72,10 @@ def export(
     json: JsonOption = False,
 ) -> None:
     """Write a network for other programs; the file is loaded back and its outputs compared."""
+    from bneck.derivation.trained_networks import load_trained
     from bneck.results.exports import check_format, in_words
     from bneck.results.exports import export as write_export
-    from bneck.search.networks import load_network, load_trained
+    from bneck.results.networks import load_network
 
     check_format(to)
     name, arch = load_network(net, width=width, resolution_px=resolution, classes=classes)

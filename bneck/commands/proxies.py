@@ -20,9 +20,9 @@ from bneck.live import TerminalProgress
 
 if TYPE_CHECKING:
     from bneck.progress import Progress
-    from bneck.proxies.surrogate.correlation import Interval
     from bneck.proxies.data.image_set import ImageSet
     from bneck.proxies.score import Agreement, Learnt
+    from bneck.proxies.surrogate.correlation import Interval
     from bneck.proxies.surrogate.table import Table
     from bneck.space.architecture import Architecture
 

@@ -76,11 +76,11 @@ def reproduce(
     """Repeat MobileNetV3-Small's derivation on this machine; stopped, it goes on."""
     from dataclasses import fields
 
-    from bneck.files import write_whole
-    from bneck.results.run import Run
     from bneck import executors
     from bneck.derivation.validation import check
+    from bneck.files import write_whole
     from bneck.reproduction.plan import ReproductionPlan
+    from bneck.results.run import Run
 
     if what not in KNOWN:
         raise unknown("reproduction", what, KNOWN)

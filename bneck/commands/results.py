@@ -50,11 +50,11 @@ def compare(
 
     Presets take the input side and class count of the first network that has its own.
     """
+    from bneck.derivation import comparison
     from bneck.latency.predictor import open_predictor
     from bneck.results import static_figures
     from bneck.results.differences import differences
     from bneck.results.units import aligned
-    from bneck.derivation import comparison
 
     table = comparison.load(networks, resolution_px=resolution, classes=classes)
     file = model or comparison.run_model(networks)

@@ -32,8 +32,8 @@ def share(
 
     check_images(data, resolution)
     spaces.build(space)
-    from bneck.proxies.data import loading as image_data  # torch: after the mistakes
     from bneck.proxies import shared_weights
+    from bneck.proxies.data import loading as image_data  # torch: after the mistakes
     from bneck.proxies.training.recipe import Recipe
 
     progress = TerminalProgress()

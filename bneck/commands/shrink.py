@@ -31,8 +31,8 @@ from bneck.commands.options import (
 from bneck.errors import UsageError
 
 if TYPE_CHECKING:
-    from bneck.results.record import Step
     from bneck.derivation.netadapt_stage import Shrunk
+    from bneck.results.record import Step
 
 WeightsOption = Annotated[
     str | None,

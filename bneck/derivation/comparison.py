@@ -14,9 +14,9 @@ from bneck.latency.runtimes import open_runtime
 from bneck.progress import Progress, silent
 from bneck.results import codec
 from bneck.results.metadata import counted_on
+from bneck.results.networks import load_network
 from bneck.results.record import Baseline, Outcome
 from bneck.results.run import PLAN, Run
-from bneck.search.networks import load_network
 from bneck.space import presets
 from bneck.space.architecture import Architecture
 from bneck.space.cost import cost

@@ -8,20 +8,20 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Self
 
+from bneck.derivation import target
+from bneck.derivation.plan import Plan
+from bneck.derivation.target_device import TargetDevice, target_device
+from bneck.derivation.training_budget import Budget, budget
 from bneck.errors import UsageError
 from bneck.files import read_json, write_json
 from bneck.progress import Progress
+from bneck.proxies import tabular
 from bneck.proxies.data import loading
 from bneck.proxies.data.image_set import ImageSet
-from bneck.results.run import Run
-from bneck.derivation import target
-from bneck.proxies import tabular
-from bneck.derivation.training_budget import Budget, budget
-from bneck.search.evaluate import Evaluate
-from bneck.search.networks import load_network
-from bneck.derivation.plan import Plan
 from bneck.proxies.tabular import TableData
-from bneck.derivation.target_device import TargetDevice, target_device
+from bneck.results.networks import load_network
+from bneck.results.run import Run
+from bneck.search.evaluation import Evaluate
 from bneck.space import spaces
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bneck import __version__
+from bneck.derivation.plan import Plan
 from bneck.errors import UsageError
 from bneck.files import read_json
 from bneck.results.record import Record
 from bneck.results.run import Run
-from bneck.derivation.plan import Plan
 from bneck.search.study import read_records
 from bneck.space import spaces
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from bneck.errors import UsageError
-from bneck.space.backends import torch_model, torchvision_weights, weights
 from bneck.space.architecture import Architecture
+from bneck.space.backends import torch_model, torchvision_weights, weights
 
 CLASSIFIER = "head.classifier."
 

@@ -4,21 +4,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from bneck.derivation.context import Setting
+from bneck.derivation.initial_weights import starting_weights
+from bneck.derivation.training_stage import Training, keep_trained, train_from_scratch
 from bneck.errors import BneckError
+from bneck.executors import Executor
 from bneck.files import write_json
 from bneck.latency.measure import Measured
+from bneck.netadapt.netadapt import NetAdapt
+from bneck.proxies.data.worker_images import for_signals
 from bneck.proxies.training.recipe import Recipe
 from bneck.results import codec
 from bneck.results.record import Proposal, Step
-from bneck.search.evaluate import for_signals
-from bneck.executors import Executor
-from bneck.derivation.training_stage import Training, keep_trained, train_from_scratch
-from bneck.netadapt.netadapt import NetAdapt
-from bneck.derivation.context import Setting
-from bneck.derivation.initial_weights import starting_weights
 from bneck.space import codec as networks
-from bneck.space.backends import weights
 from bneck.space.architecture import Architecture
+from bneck.space.backends import weights
 
 TIGHTENINGS = 4
 FREE = 0.01

@@ -10,14 +10,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from bneck.derivation.training_stage import Training, train_from_scratch
 from bneck.errors import BneckError
+from bneck.executors import Executor, Failed
 from bneck.progress import Progress, silent
+from bneck.proxies.data.worker_images import Images, whole
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.steps import steps_done
 from bneck.results import codec
-from bneck.search.evaluate import Images, whole
-from bneck.executors import Executor, Failed
-from bneck.derivation.training_stage import Training, train_from_scratch
 from bneck.space.architecture import Architecture
 
 SECONDS_BETWEEN_LOOKS = 20.0

@@ -6,27 +6,26 @@ Calibrate -> search a seed -> NetAdapt to the target -> train from scratch -> me
 import shutil
 from dataclasses import replace
 
-from bneck.errors import BneckError
-from bneck.files import read_json, write_json
-from bneck.results import codec
-from bneck.results import metadata
-from bneck.results.exports import Trained, export
-from bneck.results.record import Baseline, Outcome
-from bneck.results.run import Run
-from bneck.executors import Executor
-from bneck.derivation.training_stage import Training, train_from_scratch
-from bneck.search.networks import load_network
-from bneck.derivation.plan import Plan
-from bneck.derivation.report import write_report
-from bneck.derivation.similarity import resemblance
-from bneck.derivation.search_stage import Searching
 from bneck.derivation.context import Setting, keep_targets
 from bneck.derivation.netadapt_stage import Shrinking, Shrunk
+from bneck.derivation.plan import Plan
+from bneck.derivation.report import write_report
+from bneck.derivation.search_stage import Searching
+from bneck.derivation.similarity import resemblance
+from bneck.derivation.training_stage import Training, train_from_scratch
+from bneck.errors import BneckError
+from bneck.executors import Executor
+from bneck.files import read_json, write_json
+from bneck.results import codec, metadata
+from bneck.results.exports import Trained, export
+from bneck.results.networks import load_network
+from bneck.results.record import Baseline, Outcome
+from bneck.results.run import Run
 from bneck.search.selection import Winner, Winners
 from bneck.space import codec as networks
 from bneck.space import presets
-from bneck.space.backends import weights
 from bneck.space.architecture import Architecture
+from bneck.space.backends import weights
 from bneck.space.cost import cost
 
 BASELINE = "mobilenet_v3_small"

@@ -5,18 +5,17 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bneck.derivation.explanation import explained, read_trials
+from bneck.derivation.plan import Plan
+from bneck.derivation.stage_results import found_by_a_stage
+from bneck.derivation.training_budget import SIGNAL_VAL, SMALL_SET
 from bneck.files import read_json, write_whole
 from bneck.latency import model as latency_model
-from bneck.results import card, codec, report
-from bneck.results import static_figures
-from bneck.results.similarity import Likeness
+from bneck.results import card, codec, report, static_figures
 from bneck.results.record import Baseline, Outcome, Step
 from bneck.results.run import Run
+from bneck.results.similarity import Likeness
 from bneck.results.table import rows, times
-from bneck.derivation.training_budget import SIGNAL_VAL, SMALL_SET
-from bneck.derivation.plan import Plan
-from bneck.derivation.explanation import explained, read_trials
-from bneck.derivation.stage_results import found_by_a_stage
 from bneck.search.selection import Winners
 from bneck.space import codec as networks
 

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bneck.derivation.explanation import explained, made_by, read_trials
+from bneck.derivation.plan import Plan
+from bneck.derivation.stage_results import found_by_a_stage
 from bneck.errors import BneckError, UsageError
 from bneck.files import check_folder
 from bneck.results import codec
 from bneck.results.record import Outcome
 from bneck.results.run import PLAN, Run
 from bneck.results.units import decimals, percent
-from bneck.derivation.plan import Plan
-from bneck.derivation.explanation import explained, made_by, read_trials
-from bneck.derivation.stage_results import found_by_a_stage
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,18 +4,18 @@ from functools import cached_property
 
 import numpy as np
 
+from bneck.derivation.context import Setting
+from bneck.executors import Executor
 from bneck.files import write_json
 from bneck.results import codec
 from bneck.results.record import Record
 from bneck.search import reward
+from bneck.search.expected_improvement import expected_gain, sentence
 from bneck.search.objectives import Aim, Aims
-from bneck.executors import Executor
 from bneck.search.reward import FRONT
 from bneck.search.search import search
-from bneck.derivation.context import Setting
-from bneck.search.study import Study
 from bneck.search.selection import Winner, Winners, winner
-from bneck.search.expected_improvement import expected_gain, sentence
+from bneck.search.study import Study
 from bneck.space import codec as networks
 
 ALONG_THE_FRONT = 6

@@ -7,13 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bneck import live
+from bneck import executors, live
+from bneck.derivation.plan import Plan
+from bneck.derivation.validation import check
 from bneck.files import write_json
 from bneck.progress import Progress, silent
 from bneck.results.run import Run
-from bneck import executors
-from bneck.derivation.validation import check
-from bneck.derivation.plan import Plan
 
 if TYPE_CHECKING:
     from bneck.derivation.pipeline import Derivation
@@ -49,9 +48,9 @@ def driven(
         Run.open(out, plan.as_dict(), defaults=Plan.defaults(), command=command) as run,
         redirect_stdout(sys.stderr),
     ):
+        from bneck.derivation.context import Setting
         from bneck.derivation.pipeline import Derivation  # torch and all: after the mistakes
         from bneck.derivation.report import write_report
-        from bneck.derivation.context import Setting
 
         executor = executors.open_executor(
             workers,

@@ -1,8 +1,8 @@
 """How much a network resembles a published one, against random networks that are as fast."""
 
 from bneck.latency.predictor import Predictor
+from bneck.results.networks import load_network
 from bneck.results.similarity import Likeness, as_fast, likeness
-from bneck.search.networks import load_network
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space
 

@@ -2,13 +2,13 @@
 
 from typing import TypedDict
 
+from bneck.derivation.netadapt_stage import Shrunk
+from bneck.derivation.plan import Plan
+from bneck.derivation.training_stage import Training
 from bneck.latency.model import LatencyModel
 from bneck.results import codec
 from bneck.results.record import Found
 from bneck.results.run import Run
-from bneck.derivation.training_stage import Training
-from bneck.derivation.plan import Plan
-from bneck.derivation.netadapt_stage import Shrunk
 from bneck.search.selection import Winner, Winners
 from bneck.space import codec as networks
 

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from math import ceil
 
-from bneck.proxies.data.image_set import ImageSet
-from bneck.proxies.training.recipe import Recipe, epochs
-from bneck.search.evaluate import Images
 from bneck.derivation.plan import Plan
+from bneck.proxies.data.image_set import ImageSet
+from bneck.proxies.data.worker_images import Images
+from bneck.proxies.training.recipe import Recipe, epochs
 
 SMALL_SET = 5000
 SIGNAL_PX = 96

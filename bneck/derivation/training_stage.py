@@ -8,8 +8,8 @@ from bneck.proxies.data.image_set import ImageSet
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import evaluate, train
 from bneck.results import codec
-from bneck.space.backends import torch_model, weights
 from bneck.space.architecture import Architecture
+from bneck.space.backends import torch_model, weights
 
 
 @dataclass(frozen=True, slots=True)

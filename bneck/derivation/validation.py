@@ -5,17 +5,17 @@ Nothing here imports the heavy libraries, so that a mistake is answered at once.
 
 from pathlib import Path
 
+from bneck.derivation import target
+from bneck.derivation.plan import Plan
 from bneck.errors import UsageError
 from bneck.files import check_file
 from bneck.latency import model
 from bneck.latency.runtimes import open_runtime
+from bneck.proxies import tabular
 from bneck.proxies.data.image_spec import check_images
 from bneck.proxies.proxy import check_proxy
+from bneck.results.networks import load_network
 from bneck.search import reward, samplers
-from bneck.derivation import target
-from bneck.proxies import tabular
-from bneck.search.networks import load_network
-from bneck.derivation.plan import Plan
 from bneck.space import spaces
 
 

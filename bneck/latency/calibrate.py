@@ -7,16 +7,16 @@ from pathlib import Path
 from statistics import median
 
 from bneck.errors import BneckError, UsageError
+from bneck.latency.calibrated_range import reach
+from bneck.latency.calibration_networks import probe
 from bneck.latency.device import Device, this_device
 from bneck.latency.fit import Fit, find_blocking, fit
-from bneck.latency.validation import UNJUDGED, Verdict, judge
 from bneck.latency.measure import reference
 from bneck.latency.measurements import Measurement, Store
 from bneck.latency.model import LatencyModel
-from bneck.latency.calibration_networks import probe
-from bneck.latency.calibrated_range import reach
 from bneck.latency.runtimes import Runtime
 from bneck.latency.timing import Clock, Run, Timing, compare
+from bneck.latency.validation import UNJUDGED, Verdict, judge
 from bneck.progress import Progress, silent
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LinearRegression
 
 from bneck.latency.features import Blocking, refines, totals
-from bneck.latency.measurements import Measurement
 from bneck.latency.load_correction import Scale
+from bneck.latency.measurements import Measurement
 from bneck.latency.timing import Timing
 
 Floats = NDArray[np.float64]

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bneck.errors import UsageError
-from bneck.latency.runtimes import Runtime
 from bneck.latency.load_correction import Scale
+from bneck.latency.runtimes import Runtime
 from bneck.latency.timing import Run, Timing, compare, pooled
 from bneck.space import presets
 from bneck.space.architecture import Architecture

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bneck.errors import NotCalibrated, UsageError
 from bneck.files import read_json, write_json
+from bneck.latency.calibrated_range import Reach, beyond
 from bneck.latency.checks import (
     check_above,
     check_coefficients,
@@ -29,7 +30,6 @@ from bneck.latency.features import (
     refines,
     weights,
 )
-from bneck.latency.calibrated_range import Reach, beyond
 from bneck.latency.load_correction import Scale
 from bneck.space.architecture import Architecture, Part
 

@@ -13,17 +13,17 @@ import numpy as np
 from bneck.errors import UsageError
 from bneck.files import read_json, write_json, write_whole
 from bneck.latency.calibrate import model_from
+from bneck.latency.calibration_networks import probe
 from bneck.latency.checks import typed
 from bneck.latency.device import Device
 from bneck.latency.measure import REFERENCE
 from bneck.latency.measurements import Measurement, distinct, measurement
 from bneck.latency.model import LatencyModel
-from bneck.latency.calibration_networks import probe
 from bneck.latency.runtimes.weights import pooled, random_pool, without_norms
 from bneck.progress import Progress, silent
 from bneck.space import codec, presets
-from bneck.space.backends import onnx_model
 from bneck.space.architecture import Architecture
+from bneck.space.backends import onnx_model
 from bneck.space.choices import Space
 
 FORMAT = "bneck-measurements-1"

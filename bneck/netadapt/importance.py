@@ -9,8 +9,8 @@ from torch.nn.functional import cross_entropy
 from bneck.proxies.data.batches import Batches
 from bneck.proxies.data.image_set import ImageSet
 from bneck.proxies.training.threads import at_most
-from bneck.space.backends import torch_model
 from bneck.space.architecture import Architecture
+from bneck.space.backends import torch_model
 from bneck.space.channels import channel_groups
 from bneck.space.layers import Conv, Pool, leaves
 

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bneck.errors import BneckError, UsageError
+from bneck.executors import Executor
 from bneck.latency.predictor import Predictor
+from bneck.netadapt.fine_tuning import FineTune, Tuning
+from bneck.netadapt.proposals import GRID, Proposer
+from bneck.netadapt.selection import all_lose, choose, standard, tied
 from bneck.progress import Progress, silent
+from bneck.proxies.data.worker_images import Images
 from bneck.proxies.training.recipe import Recipe
 from bneck.results import codec
 from bneck.results.record import Proposal, Step
-from bneck.netadapt.selection import all_lose, choose, standard, tied
-from bneck.search.evaluate import FineTune, Images
-from bneck.executors import Executor
-from bneck.netadapt.proposals import GRID, Proposer
-from bneck.netadapt.rounds import Tuning
 from bneck.space.architecture import Architecture
 
 HALVINGS = 5

@@ -10,10 +10,10 @@ import numpy as np
 
 from bneck.errors import ProxyFailed
 from bneck.progress import Progress, silent
-from bneck.proxies.surrogate.correlation import Interval, bootstrap, in_band, kendall, spearman
 from bneck.proxies.data.image_set import ImageSet
-from bneck.proxies.score_cache import Kept
 from bneck.proxies.proxy import PROXIES, Proxy, find_proxy
+from bneck.proxies.score_cache import Kept
+from bneck.proxies.surrogate.correlation import Interval, bootstrap, in_band, kendall, spearman
 from bneck.proxies.surrogate.surrogate import Surrogate
 from bneck.proxies.surrogate.table import Table
 from bneck.proxies.zero_cost.base import ZeroCost

@@ -18,9 +18,9 @@ from bneck.files import write_whole
 from bneck.progress import Progress, silent
 from bneck.proxies.data.batches import seeded
 from bneck.proxies.data.image_set import ImageSet
+from bneck.proxies.supernet import Supernet
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.steps import Steps
-from bneck.proxies.supernet import Supernet
 from bneck.proxies.training.threads import at_most
 from bneck.proxies.training.trainer import TrainingResult, evaluate, train
 from bneck.space import spaces

@@ -14,10 +14,10 @@ from torch.func import functional_call
 
 from bneck.errors import ProxyFailed
 from bneck.space.architecture import Architecture
+from bneck.space.backends.torch_model import Network, attach, initialise, module_of
 from bneck.space.choices import Space, Values
 from bneck.space.cost import cost
 from bneck.space.layers import Conv, Leaf, Linear, Pool, leaves
-from bneck.space.backends.torch_model import Network, attach, initialise, module_of
 
 
 class Supernet(nn.Module):

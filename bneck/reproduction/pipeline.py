@@ -10,24 +10,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bneck.errors import UsageError
-from bneck.files import write_json, write_whole
-from bneck.progress import Progress
-from bneck.results import codec
-from bneck.results import similarity_page
-from bneck.results.record import Step
-from bneck.results.run import Run
-from bneck.derivation.pipeline import Derivation
-from bneck.executors import Executor
-from bneck.derivation.training_stage import Training
-from bneck.derivation.plan import Plan
-from bneck.netadapt.proposals import GRID, Proposer
-from bneck.reproduction.plan import ReproductionPlan, numbers
-from bneck.derivation.similarity import resemblance
-from bneck.reproduction.width_baseline import narrowest_over
 from bneck.derivation.context import Setting, keep_targets
 from bneck.derivation.netadapt_stage import Shrunk
 from bneck.derivation.parallel_training import Candidate, LongTraining, train_all
+from bneck.derivation.pipeline import Derivation
+from bneck.derivation.plan import Plan
+from bneck.derivation.similarity import resemblance
+from bneck.derivation.training_stage import Training
+from bneck.errors import UsageError
+from bneck.executors import Executor
+from bneck.files import write_json, write_whole
+from bneck.netadapt.proposals import GRID, Proposer
+from bneck.progress import Progress
+from bneck.reproduction.plan import ReproductionPlan, numbers
+from bneck.reproduction.width_baseline import narrowest_over
+from bneck.results import codec, similarity_page
+from bneck.results.record import Step
+from bneck.results.run import Run
 from bneck.search.selection import Winners
 from bneck.space import codec as networks
 from bneck.space import presets

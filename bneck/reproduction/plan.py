@@ -3,8 +3,8 @@
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from bneck.errors import UsageError
 from bneck.derivation.plan import Plan
+from bneck.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)

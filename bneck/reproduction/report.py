@@ -4,10 +4,9 @@ from math import hypot, sqrt
 from statistics import fmean, stdev
 
 from bneck.files import read_json
-from bneck.results import codec
-from bneck.results import static_figures
-from bneck.results.similarity import Likeness
 from bneck.reproduction.pipeline import PUBLISHED, Compared, Reproduction
+from bneck.results import codec, static_figures
+from bneck.results.similarity import Likeness
 
 
 def summary(work: Reproduction) -> str:

@@ -1,7 +1,7 @@
 """The width multiplier as a way to meet a latency: what every other way is compared with."""
 
-from bneck.errors import UsageError
 from bneck.derivation.target_device import TargetDevice
+from bneck.errors import UsageError
 from bneck.space import presets
 from bneck.space.architecture import Architecture
 

@@ -12,13 +12,12 @@ from typing import Any
 import jinja2
 
 from bneck import __version__
-from bneck.results import units
-from bneck.results import interactive_figures, report_context
-from bneck.results.summary import against, came_to, unfinished, verdict
-from bneck.results.similarity import Likeness
-from bneck.results.provenance import MadeWith
+from bneck.results import interactive_figures, report_context, units
 from bneck.results.pareto import front
+from bneck.results.provenance import MadeWith
 from bneck.results.record import Baseline, Found, Outcome, Record, Step
+from bneck.results.similarity import Likeness
+from bneck.results.summary import against, came_to, unfinished, verdict
 from bneck.results.table import in_words
 from bneck.space.architecture import Architecture
 
@@ -152,7 +151,9 @@ def _figures(data: ReportData) -> dict[str, str]:
     """Each picture's JSON by the id of its place; pictures without a point are left out."""
     figures = {}
     if data.outcome and data.outcome.accuracy is not None and data.outcome.measured_ms is not None:
-        figures["compared"] = interactive_figures.compared(data.outcome, data.baselines, data.others)
+        figures["compared"] = interactive_figures.compared(
+            data.outcome, data.baselines, data.others
+        )
     if any(record.accuracy is not None for record in data.records):
         figures["search"] = interactive_figures.search(
             data.records,

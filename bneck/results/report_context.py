@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bneck.results import units
-from bneck.results.similarity import Likeness
 from bneck.results.record import Baseline, Found, Outcome, Record, Step
+from bneck.results.similarity import Likeness
 from bneck.results.table import Row, rows, times
 from bneck.space.architecture import Architecture
 from bneck.space.cost import cost

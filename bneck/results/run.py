@@ -11,8 +11,8 @@ import tomli_w
 from bneck.errors import BneckError, UsageError
 from bneck.files import write_whole
 from bneck.results import codec
-from bneck.results.provenance import MadeWith, this_sitting
 from bneck.results.plan_file import Plan, as_written, check_same, read_plan
+from bneck.results.provenance import MadeWith, this_sitting
 
 PLAN, LOCK = "plan.toml", ".lock"
 BEGINNING = {

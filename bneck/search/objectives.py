@@ -10,8 +10,8 @@ from bneck.errors import UsageError
 from bneck.latency.model import Latency, LatencyModel
 from bneck.search.reward import Reward
 from bneck.search.samplers.goal import Goal
-from bneck.search.samplers.online_surrogate import START, step
 from bneck.search.samplers.history import Label
+from bneck.search.samplers.online_surrogate import START, step
 from bneck.search.weight_from_target import Tangent, tangent
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space, Values

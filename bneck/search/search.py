@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable, Sequence
 
 from bneck.errors import BneckError
-from bneck.progress import Progress, silent
-from bneck.results.summary import standing
-from bneck.results.record import Record
-from bneck.search.objectives import Aims
 from bneck.executors import Executor, Failed
+from bneck.progress import Progress, silent
+from bneck.results.record import Record
+from bneck.results.summary import standing
+from bneck.search.objectives import Aims
 from bneck.search.reward import Soft
 from bneck.search.samplers import Goal
 from bneck.search.study import Candidate, Study

@@ -18,8 +18,8 @@ import numpy as np
 
 from bneck.proxies.surrogate.surrogate import EDGE, expit
 from bneck.search.reward import PAPERS, Soft
-from bneck.search.samplers.online_surrogate import START, Learnt, logits_of, step
 from bneck.search.samplers.history import Label, decoded
+from bneck.search.samplers.online_surrogate import START, Learnt, logits_of, step
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space, Values
 

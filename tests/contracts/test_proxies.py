@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from bneck.errors import ProxyFailed
-from bneck.proxies.data.loading import load
 from bneck.proxies.data.image_set import ImageSet
+from bneck.proxies.data.loading import load
 from bneck.proxies.proxy import PROXIES, find_proxy
 from bneck.proxies.training.recipe import Recipe
 from bneck.space import spaces

@@ -9,13 +9,13 @@ import torch
 import torchvision
 
 from bneck.cli import run
+from bneck.derivation.netadapt_stage import Shrunk
 from bneck.latency.calibrate import calibrate
 from bneck.latency.model import LatencyModel
 from bneck.latency.runtimes import open_runtime
 from bneck.results import codec
 from bneck.results.record import Step
 from bneck.results.run import Run
-from bneck.derivation.netadapt_stage import Shrunk
 from bneck.space import codec as networks
 from bneck.space import presets, spaces
 from bneck.space.backends import weights

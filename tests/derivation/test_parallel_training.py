@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from bneck.derivation.parallel_training import Candidate, LongTraining, train_all
 from bneck.errors import BneckError
-from bneck.proxies.training.recipe import Recipe
-from bneck.proxies.training.steps import steps_done
-from bneck.search.evaluate import Images
 from bneck.executors.processes import processes
 from bneck.executors.serial import Serial
-from bneck.derivation.parallel_training import Candidate, LongTraining, train_all
+from bneck.proxies.data.worker_images import Images
+from bneck.proxies.training.recipe import Recipe
+from bneck.proxies.training.steps import steps_done
 from bneck.space import presets
 
 ARCH = presets.build("mobilenet_v3_small", width=0.35, resolution_px=16, classes=10)

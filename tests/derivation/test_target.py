@@ -2,8 +2,8 @@
 
 import pytest
 
-from bneck.errors import UsageError
 from bneck.derivation.target import resolve
+from bneck.errors import UsageError
 
 
 def measured_ms(network: str, side_px: int | None) -> float:

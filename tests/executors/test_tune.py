@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from bneck.errors import ProxyFailed, UsageError
-from bneck.proxies.training.recipe import Recipe
-from bneck.search.evaluate import Evaluate, Images
 from bneck.executors import Failed, open_executor
+from bneck.proxies.data.worker_images import Images
+from bneck.proxies.training.recipe import Recipe
+from bneck.search.evaluation import Evaluate
 from bneck.space import presets
 
 

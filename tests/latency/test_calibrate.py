@@ -6,12 +6,12 @@ import pytest
 from bneck.errors import BneckError, NotCalibrated, UsageError
 from bneck.latency import fit
 from bneck.latency.calibrate import brief, calibrate, model_from
+from bneck.latency.calibration_networks import narrowed, probe, published, spaces_called
 from bneck.latency.device import this_device
 from bneck.latency.fit import find_blocking
 from bneck.latency.measure import reference
 from bneck.latency.measurements import Measurement, read
 from bneck.latency.model import LatencyModel
-from bneck.latency.calibration_networks import narrowed, probe, published, spaces_called
 from bneck.latency.runtimes.macs import MACS_A_NS, Macs
 from bneck.space import presets, spaces
 from bneck.space.cost import cost

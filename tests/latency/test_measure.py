@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 
 from bneck.errors import UsageError
+from bneck.latency.load_correction import Scale
 from bneck.latency.measure import measure
 from bneck.latency.runtimes import open_runtime
 from bneck.latency.runtimes.macs import Macs
-from bneck.latency.load_correction import Scale
 from bneck.space import presets
 from bneck.space.backends import onnx_model
 from bneck.space.cost import cost

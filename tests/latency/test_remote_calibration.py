@@ -12,8 +12,8 @@ import pytest
 
 from bneck.errors import BneckError, UsageError
 from bneck.latency import remote_calibration
-from bneck.latency.remote_calibration import read_measurements, write_kit
 from bneck.latency.measurements import read
+from bneck.latency.remote_calibration import read_measurements, write_kit
 from bneck.latency.timing import compare
 from bneck.space import codec, spaces
 from tests.latency.test_timing import Machine
@@ -55,7 +55,7 @@ def test_the_script_times_as_we_do() -> None:
 def test_a_kit_is_small_runs_alone_and_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kit, "NETWORKS", 6)
+    monkeypatch.setattr(remote_calibration, "NETWORKS", 6)
     folder = tmp_path / "kit"
     write_kit([spaces.build("v3-small", resolution_px=32, classes=10)], folder)
     sizes = {path.name: path.stat().st_size for path in folder.rglob("*") if path.is_file()}
@@ -84,8 +84,8 @@ def test_a_kit_is_small_runs_alone_and_goes_on(
 def test_a_held_out_network_stands_there_again_before_the_minutes_are_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kit, "NETWORKS", 9)
-    monkeypatch.setattr(kit, "REPEATED_AFTER", 2)
+    monkeypatch.setattr(remote_calibration, "NETWORKS", 9)
+    monkeypatch.setattr(remote_calibration, "REPEATED_AFTER", 2)
     write_kit([spaces.build("v3-small", resolution_px=32, classes=10)], tmp_path / "kit")
     content = json.loads((tmp_path / "kit" / "kit.json").read_text())
     names = [item["name"] for item in content["networks"]]
@@ -99,7 +99,12 @@ def measured(macs_folder: Path) -> dict[str, object]:
     text = (macs_folder / "measurements.jsonl").read_text()
     lines = [json.loads(line) for line in text.splitlines()[1:]]
     assert codec.to_json(items[0].arch) == lines[0]["arch"]
-    return {"format": remote_calibration.FORMAT, "device": header["device"], "kit": "x", "items": lines}
+    return {
+        "format": remote_calibration.FORMAT,
+        "device": header["device"],
+        "kit": "x",
+        "items": lines,
+    }
 
 
 def test_measurements_become_a_model(measured: dict[str, object], tmp_path: Path) -> None:

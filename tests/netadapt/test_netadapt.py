@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bneck.errors import BneckError
-from bneck.proxies.training.recipe import Recipe
-from bneck.results.record import Proposal
-from bneck.netadapt.selection import MOST_TIED, all_lose, choose, standard, tied
-from bneck.search.evaluate import Images, for_signals
-from bneck.executors.serial import Serial
 from bneck.derivation.training_stage import train_from_scratch
+from bneck.errors import BneckError
+from bneck.executors.serial import Serial
 from bneck.netadapt.netadapt import NetAdapt
 from bneck.netadapt.proposals import Proposer
+from bneck.netadapt.selection import MOST_TIED, all_lose, choose, standard, tied
+from bneck.proxies.data.worker_images import Images, for_signals
+from bneck.proxies.training.recipe import Recipe
+from bneck.results.record import Proposal
 from bneck.space import presets
-from bneck.space.backends import weights
 from bneck.space.architecture import Architecture
+from bneck.space.backends import weights
 from bneck.space.cost import cost
 from bneck.space.edits import narrowables
 

@@ -8,7 +8,6 @@ import pytest
 
 from bneck.cli import run
 from bneck.errors import ProxyFailed
-from bneck.proxies.score_cache import Kept
 from bneck.proxies.proxy import find_proxy
 from bneck.proxies.score import (
     score_columns,
@@ -16,6 +15,7 @@ from bneck.proxies.score import (
     score_surrogate,
     zero_cost_words,
 )
+from bneck.proxies.score_cache import Kept
 from bneck.proxies.score_page import page
 from bneck.proxies.surrogate.table import Table, load
 from bneck.space import codec, spaces

@@ -4,16 +4,16 @@ import pytest
 import torch
 
 from bneck.errors import ProxyFailed, UsageError
-from bneck.proxies.training import steps
 from bneck.proxies.data.loading import ImageSet, load
 from bneck.proxies.proxy import find_proxy
-from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.shared_weights import about, recalibrate, share
 from bneck.proxies.shared_weights import load as load_shared
 from bneck.proxies.supernet import Supernet
+from bneck.proxies.training import steps
+from bneck.proxies.training.recipe import Recipe
 from bneck.space import presets, spaces
-from bneck.space.choices import Space
 from bneck.space.backends.torch_model import build
+from bneck.space.choices import Space
 
 RECIPE = Recipe(steps=2, batch_size=8)
 

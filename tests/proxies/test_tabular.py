@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 
 from bneck.cli import run
-from bneck.errors import UsageError
-from bneck.results.run import Run
-from bneck.proxies import tabular
-from bneck.search.objectives import Aim, Aims
-from bneck.executors.serial import Serial
+from bneck.derivation.context import Setting
 from bneck.derivation.plan import Plan
+from bneck.errors import UsageError
+from bneck.executors.serial import Serial
+from bneck.proxies import tabular
+from bneck.results.run import Run
+from bneck.search.objectives import Aim, Aims
 from bneck.search.reward import Soft
 from bneck.search.search import best, search
-from bneck.derivation.context import Setting
 from bneck.search.study import Study
 from bneck.space import codec
 from bneck.space.architecture import Architecture

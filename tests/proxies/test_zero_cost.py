@@ -12,17 +12,17 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from bneck.errors import ProxyFailed, UsageError
-from bneck.proxies.data.loading import load
 from bneck.proxies.data.image_set import ImageSet
+from bneck.proxies.data.loading import load
 from bneck.proxies.proxy import PROXIES, find_proxy
 from bneck.proxies.zero_cost.base import ZeroCost
 from bneck.proxies.zero_cost.block_stats import block_stats
 from bneck.proxies.zero_cost.passes import BATCH, MAX_PX, Passes
 from bneck.space import presets
 from bneck.space.architecture import Architecture
+from bneck.space.backends.torch_model import ConvUnit, build
 from bneck.space.blocks import InvertedResidual, PlainConv
 from bneck.space.heads import ConvPoolLinear, PoolLinear
-from bneck.space.backends.torch_model import ConvUnit, build
 
 SEED = 5
 WORDS = [word for word in PROXIES if issubclass(find_proxy(word), ZeroCost)]

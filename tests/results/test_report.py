@@ -8,9 +8,9 @@ from html.parser import HTMLParser
 import pytest
 
 from bneck.results import report
-from bneck.results.similarity import Likeness, Trait
 from bneck.results.record import Found
 from bneck.results.report import ReportData
+from bneck.results.similarity import Likeness, Trait
 from tests.results import demo
 
 HOSTILE = "</script><img src=x onerror=alert(1)>&\"'"

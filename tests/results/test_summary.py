@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from bneck.results.summary import against, came_to, standing, unfinished, verdict
 from bneck.results.record import Baseline, Found, Outcome, Record, Step
+from bneck.results.summary import against, came_to, standing, unfinished, verdict
 from bneck.results.units import count, decimals, duration, percent, with_spread
 
 

@@ -12,17 +12,16 @@ from math import nan
 from pathlib import Path
 
 from bneck.errors import ProxyFailed
-from bneck.latency.model import Latency
+from bneck.executors import Executor, open_executor
 from bneck.progress import Progress, silent
 from bneck.results.record import Record
 from bneck.search.objectives import Aim, Aims
-from bneck.executors import Executor, open_executor
 from bneck.search.reward import Soft
 from bneck.search.search import search
 from bneck.search.study import Study
 from bneck.space import codec, spaces
 from bneck.space.architecture import Architecture
-from bneck.space.cost import cost
+from tests.closed_form import MacsDevice, accuracy
 
 SPACE = spaces.build("v3-small", resolution_px=32, classes=10)
 BATCH = 4
@@ -31,18 +30,6 @@ REASONS = {
     "nan": "the accuracy is nan, not a number from 0 to 1",
     "hang": "stopped at the time limit of 5 s",
 }
-
-
-class MacsDevice:
-    """A million multiply-adds a millisecond."""
-
-    def predict(self, arch: Architecture) -> Latency:
-        return Latency(cost(arch).macs / 1e6, 0.0)
-
-
-def accuracy(arch: Architecture) -> float:
-    """Grows with the multiply-adds, from 0 to 1."""
-    return cost(arch).macs / (cost(arch).macs + 1e6)
 
 
 def fault_of(arch: Architecture) -> str:

@@ -3,14 +3,14 @@ from pathlib import Path
 
 import pytest
 
-from bneck.results.record import Record
-from bneck.search.objectives import Aim, Aims
 from bneck.executors.serial import Serial
+from bneck.results.record import Record
+from bneck.search.expected_improvement import expected_gain, improvement, sentence
+from bneck.search.objectives import Aim, Aims
 from bneck.search.reward import Soft
 from bneck.search.samplers import Goal
 from bneck.search.search import search
 from bneck.search.study import Study
-from bneck.search.expected_improvement import expected_gain, improvement, sentence
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space
 

@@ -12,12 +12,12 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from bneck.errors import UsageError
+from bneck.executors.serial import Serial
 from bneck.proxies.surrogate import table
 from bneck.results.record import Record
 from bneck.search import samplers
-from bneck.search.objectives import Aim, Aims
-from bneck.executors.serial import Serial
 from bneck.search.journal import Journal
+from bneck.search.objectives import Aim, Aims
 from bneck.search.samplers import SAMPLERS, Goal
 from bneck.search.samplers.online_surrogate import START
 from bneck.search.search import search

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from bneck.errors import BneckError, ProxyFailed, UsageError
-from bneck.search.objectives import Aim, Aims, extreme
 from bneck.executors import Failed
 from bneck.executors.serial import Serial
+from bneck.search.objectives import Aim, Aims, extreme
 from bneck.search.reward import Soft
 from bneck.search.search import best, search
 from bneck.search.study import Study, read_records

@@ -9,10 +9,10 @@ import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from bneck.executors.serial import Serial
 from bneck.latency.model import Latency
 from bneck.results.pareto import front
 from bneck.search.objectives import Aim, Aims
-from bneck.executors.serial import Serial
 from bneck.search.reward import PAPERS, Soft
 from bneck.search.search import best, search
 from bneck.search.study import STUDY, Study

@@ -11,11 +11,11 @@ import torch
 from bneck.errors import UsageError
 from bneck.space import codec, presets, spaces
 from bneck.space.backends import onnx_model, torch_model, weights
+from bneck.space.backends.torchvision_weights import from_torchvision
 from bneck.space.blocks import FusedBottleneck, UniversalBottleneck
 from bneck.space.cost import cost
 from bneck.space.edits import narrow, narrowables
 from bneck.space.layers import Conv, Residual, leaves
-from bneck.space.backends.torchvision_weights import from_torchvision
 from tests.space.test_presets import macs, parameters
 
 NAME = "mobilenet_v4_conv_small"

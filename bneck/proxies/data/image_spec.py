@@ -12,7 +12,7 @@ _NAMED = 3
 
 
 def check_images(spec: str, resolution_px: int | None = None) -> None:
-    """Raise UsageError where ``bneck.proxies.data.loading.load`` would, as far as that costs no reading."""
+    """Raise UsageError where ``loading.load`` would, as far as that costs no reading."""
     if resolution_px is not None:
         check_range("resolution", resolution_px, 8, 2048)
     kind, place = place_of(spec)

@@ -13,8 +13,8 @@ from torch.nn.functional import cross_entropy
 
 from bneck.errors import ProxyFailed
 from bneck.progress import Progress
-from bneck.proxies.training.ema import WeightAverage
 from bneck.proxies.data.batches import Batches, seeded
+from bneck.proxies.data.image_set import ImageSet
 from bneck.proxies.training.checkpoint import (
     digest,
     interrupts_wait,
@@ -24,7 +24,7 @@ from bneck.proxies.training.checkpoint import (
     restore_optimizer,
     save_checkpoint,
 )
-from bneck.proxies.data.image_set import ImageSet
+from bneck.proxies.training.ema import WeightAverage
 from bneck.proxies.training.recipe import Recipe
 
 _SECONDS_BETWEEN_CHECKPOINTS = 20.0

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad, pixel_unshuffle
 
-from bneck.space.layers import Layer
 from bneck.space.backends.torch_model import Network
+from bneck.space.layers import Layer
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from bneck.proxies.data.batches import seeded
 from bneck.proxies.data.image_set import ImageSet, fit_square
 from bneck.proxies.zero_cost.block_stats import BlockStats, block_stats
 from bneck.space.architecture import Architecture, block_path
-from bneck.space.layers import Layer, Pool
 from bneck.space.backends.torch_model import Network, build
+from bneck.space.layers import Layer, Pool
 
 BATCH = 12
 MAX_PX = 96  # wider images cost time and memory

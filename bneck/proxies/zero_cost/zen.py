@@ -7,8 +7,8 @@ from torch import nn
 
 from bneck.proxies.zero_cost.base import ZeroCost
 from bneck.proxies.zero_cost.passes import Passes
-from bneck.space.layers import Layer, Residual
 from bneck.space.backends.torch_model import ConvUnit
+from bneck.space.layers import Layer, Residual
 
 _STEP = 0.01
 

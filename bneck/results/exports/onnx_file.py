@@ -18,8 +18,8 @@ from bneck.files import write_whole
 from bneck.results.exports import Trained
 from bneck.results.exports.checking import difference
 from bneck.space import codec
-from bneck.space.backends import onnx_model
 from bneck.space.architecture import Architecture
+from bneck.space.backends import onnx_model
 
 PRODUCER = "bneck"
 

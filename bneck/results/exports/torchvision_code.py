@@ -7,9 +7,9 @@ from bneck.errors import UsageError
 from bneck.results.exports import Trained
 from bneck.results.exports.checking import write_python
 from bneck.space.architecture import Architecture
+from bneck.space.backends.torchvision_weights import to_torchvision
 from bneck.space.blocks import InvertedResidual
 from bneck.space.heads import ConvPoolLinear, ConvPoolLinearLinear
-from bneck.space.backends.torchvision_weights import to_torchvision
 
 
 def write(trained: Trained, path: Path) -> float:

@@ -1,7 +1,7 @@
 """Regularised evolution (Real et al. 2019, arXiv 1802.01548, algorithm 1)."""
 
-from bneck.search.samplers.history import Past, decoded
 from bneck.search.samplers.base import TRIES, Proposer
+from bneck.search.samplers.history import Past, decoded
 from bneck.space.choices import Values
 
 POPULATION, TOURNAMENT = 20, 5

@@ -1,7 +1,7 @@
 """Local search (White et al. 2021, arXiv 2005.02960): the neighbours of the best, in turn."""
 
-from bneck.search.samplers.history import Past, decoded
 from bneck.search.samplers.base import Proposer
+from bneck.search.samplers.history import Past, decoded
 from bneck.space.choices import Values
 
 START = 10

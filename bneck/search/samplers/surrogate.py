@@ -10,9 +10,9 @@ al. 2014), so that the networks of a batch differ.
 from heapq import nlargest
 from itertools import cycle, islice
 
-from bneck.search.samplers.online_surrogate import START, Learnt
-from bneck.search.samplers.history import Label, Past, decoded
 from bneck.search.samplers.base import Proposer
+from bneck.search.samplers.history import Label, Past, decoded
+from bneck.search.samplers.online_surrogate import START, Learnt
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Values
 

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from bneck.errors import UsageError
 from bneck.space.architecture import Architecture
-from bneck.space.layers import Conv, Pool, leaves
 from bneck.space.backends.torch_model import Network
 from bneck.space.backends.weights import State
+from bneck.space.layers import Conv, Pool, leaves
 
 _CONV = ("weight",)
 _BIASED = ("weight", "bias")

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from bneck.errors import UsageError
 from bneck.files import write_whole
-from bneck.space.backends import torch_model
 from bneck.space.architecture import IMAGE_CHANNELS, Architecture
+from bneck.space.backends import torch_model
 from bneck.space.channels import channel_groups
 from bneck.space.layers import Conv, Linear, Pool, leaves
 

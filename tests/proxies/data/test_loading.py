@@ -14,9 +14,9 @@ from torchvision.datasets import utils
 from bneck.errors import BneckError, UsageError
 from bneck.proxies.data import loading
 from bneck.proxies.data.batches import Batches
-from bneck.proxies.data.loading import DATA_SETS, ImageSet, load
 from bneck.proxies.data.image_set import fit_square, stratified_order
 from bneck.proxies.data.image_spec import NAMED_SETS
+from bneck.proxies.data.loading import DATA_SETS, ImageSet, load
 
 COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
 
@@ -381,7 +381,7 @@ def test_cifar10_is_read_from_the_binary_archive(
             member.size = len(data_)
             archive.addfile(member, io.BytesIO(data_))
     monkeypatch.setenv("BNECK_CACHE", str(tmp_path))
-    monkeypatch.setattr(data, "_CIFAR_MD5", hashlib.md5(path.read_bytes()).hexdigest())
+    monkeypatch.setattr(loading, "_CIFAR_MD5", hashlib.md5(path.read_bytes()).hexdigest())
     monkeypatch.setattr(utils, "_urlretrieve", None)
     images = load("cifar10")
     assert images.class_names == ("cat", "dog")

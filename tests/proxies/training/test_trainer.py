@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from bneck import live
 from bneck.errors import ProxyFailed, UsageError
-from bneck.proxies.training import steps
-from bneck.proxies.training.ema import WeightAverage
 from bneck.proxies.data.loading import ImageSet, load
 from bneck.proxies.proxy import PROXIES, find_proxy
-from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.short_training import ShortTraining
+from bneck.proxies.training import steps
+from bneck.proxies.training.ema import WeightAverage
+from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import evaluate, train
 from bneck.space import presets
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from bneck.space import presets, spaces
-from bneck.space.backends import onnx_model, torch_model
 from bneck.space.architecture import Architecture
+from bneck.space.backends import onnx_model, torch_model
 
 
 def lively(arch: Architecture) -> torch_model.Network:

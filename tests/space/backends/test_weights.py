@@ -9,8 +9,8 @@ import torch
 
 from bneck.errors import UsageError
 from bneck.space import edits, presets
-from bneck.space.backends import torch_model, weights
 from bneck.space.architecture import Architecture
+from bneck.space.backends import torch_model, weights
 from bneck.space.channels import channel_groups
 
 ARCH = presets.build("mobilenet_v3_small", width=0.5, resolution_px=32, classes=10)

@@ -1,21 +1,101 @@
-"""The fine-tunings of one NetAdapt step."""
+"""The fine-tunings of one NetAdapt step: the task that workers do, and rounds of it."""
 
 import shutil
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import load_file
 
+from bneck.executors import Executor, Failed
+from bneck.netadapt.importance import taylor
+from bneck.netadapt.selection import Losses
 from bneck.progress import Progress
+from bneck.proxies.data.worker_images import Images, for_signals
+from bneck.proxies.training.recipe import Recipe
+from bneck.proxies.training.trainer import train
 from bneck.results import codec
 from bneck.results.record import Proposal
-from bneck.netadapt.selection import Losses
-from bneck.search.evaluate import LOSSES, FineTune, Narrowed, Score
-from bneck.executors import Executor, Failed
+from bneck.space.architecture import Architecture
+from bneck.space.backends import torch_model, weights
 
+LOSSES = "losses"
+"""Name of the one tensor in a file of losses."""
 _NEXT_SEED = 1_000_003
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Accuracy from 0 to 1, with its standard error; cross-entropy in nats."""
+
+    accuracy: float
+    stderr: float
+    loss: float
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowed:
+    """A proposal to fine-tune, where its weights go, and where they come from if not inherited.
+
+    ``losses`` is where the cross-entropy of each validation image goes.
+    """
+
+    arch: Architecture
+    weights: Path
+    losses: Path
+    start: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FineTune:
+    """A few steps of training from the parent's weights, truncated (NetAdapt, section 3.2).
+
+    ``importance`` names what decides which channels stay, one of the plan's ``IMPORTANCES``.
+    """
+
+    images: Images
+    parent: Architecture
+    parent_weights: Path
+    recipe: Recipe
+    seed: int
+    importance: str = "l2"
+    threads: int = 1
+
+    def load(self) -> None:
+        """Have the images in memory, before any fine-tuning is timed."""
+        for_signals(self.images)
+
+    def __call__(self, proposal: Narrowed) -> Score:
+        """Raises ProxyFailed where the training diverges."""
+        images = for_signals(self.images)
+        network = torch_model.Network(proposal.arch)
+        if proposal.start is None:
+            network.load_state_dict(self.inherited(proposal.arch))
+        else:
+            network.load_state_dict(weights.load(proposal.start, proposal.arch))
+        result = train(network, images, self.recipe, seed=self.seed, threads=self.threads)
+        weights.save(proposal.weights, network.state_dict())
+        weights.save(proposal.losses, {LOSSES: result.losses})
+        return Score(result.accuracy, result.accuracy_stderr, result.loss)
+
+    def inherited(self, arch: Architecture) -> weights.State:
+        """The parent's weights with the most important channels, as many as ``arch`` has."""
+        state = weights.load(self.parent_weights, self.parent)
+        importance = None
+        if self.importance == "taylor":
+            importance = _taylor(self.parent, self.parent_weights, self.images, self.threads)
+        return weights.inherit(self.parent, state, arch, seed=self.seed, importance=importance)
+
+
+@lru_cache(maxsize=1)
+def _taylor(
+    parent: Architecture, parent_weights: Path, images: Images, threads: int
+) -> weights.State:
+    """Found once for all proposals of a step: each step's weights have a file of their own."""
+    state = weights.load(parent_weights, parent)
+    return taylor(parent, state, for_signals(images), seed=images.seed, threads=threads)
 
 
 class Tuning:

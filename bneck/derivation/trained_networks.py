@@ -1,13 +1,12 @@
-"""What a network argument means: a preset's name, a JSON file, or a run's folder."""
+"""Networks with their weights, and what the run that they are from says about them."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bneck.errors import UsageError
 from bneck.files import check_file
 from bneck.results import metadata
 from bneck.results.run import PLAN, Run
-from bneck.space import codec, presets
+from bneck.space import codec
 from bneck.space.architecture import Architecture
 
 if TYPE_CHECKING:
@@ -16,41 +15,6 @@ if TYPE_CHECKING:
 
 RANGE_IMAGES = 128
 """Training images on which 8-bit ranges are found."""
-
-
-def load_network(
-    text: str,
-    *,
-    width: float | None = None,
-    resolution_px: int | None = None,
-    classes: int | None = None,
-) -> tuple[str, Architecture]:
-    """The (name, architecture) that a network argument means.
-
-    Raises:
-        UsageError: neither a preset nor a JSON file nor a run's folder, or a width for the latter.
-    """
-    if text in presets.PRESETS:
-        arch = presets.build(text, width=1.0 if width is None else width)
-        name = text if width is None else f"{text} x{width:g}"
-        return name, arch.at(resolution_px=resolution_px, classes=classes)
-    if width is not None:
-        raise UsageError(f"--width {width:g} is for presets, and {text!r} is none")
-    return text, _from_path(text).at(resolution_px=resolution_px, classes=classes)
-
-
-def _from_path(text: str) -> Architecture:
-    path = Path(text)
-    if path.is_dir():
-        run = Run.read(path)
-        for file in (run.network, run.seed):
-            if file.exists():
-                return codec.load(file)
-        raise UsageError(f"the run {text} has no network yet; the same command goes on with it")
-    if path.suffix == ".json" or path.is_file():
-        return codec.load(path)
-    known = ", ".join(presets.PRESETS)
-    raise UsageError(f"{text!r} is no network: give a JSON file, a run's folder or one of: {known}")
 
 
 def load_trained(
@@ -73,7 +37,9 @@ def load_trained(
 
         about = onnx_file.notes(onnx_file.read(run.onnx)) | about
     if arch != codec.load(run.network):
-        about = {name: note for name, note in about.items() if name not in metadata.measured(0.0, 0.0)}
+        about = {
+            name: note for name, note in about.items() if name not in metadata.measured(0.0, 0.0)
+        }
     images = None
     if with_images:
         from bneck.proxies.data import loading
@@ -95,7 +61,11 @@ def load_weights(text: str, file: Path | None, arch: Architecture, *, seed: int)
         file = of_run
     if file is not None:
         check_file(file)
-    from bneck.space.backends import torch_model, torchvision_weights, weights  # torch: after the mistakes
+    from bneck.space.backends import (  # torch: after the mistakes
+        torch_model,
+        torchvision_weights,
+        weights,
+    )
 
     if file is None:
         return torch_model.build(arch, seed=seed).state_dict()

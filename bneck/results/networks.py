@@ -1,0 +1,43 @@
+"""What a network argument means: a preset's name, a JSON file, or a run's folder."""
+
+from pathlib import Path
+
+from bneck.errors import UsageError
+from bneck.results.run import Run
+from bneck.space import codec, presets
+from bneck.space.architecture import Architecture
+
+
+def load_network(
+    text: str,
+    *,
+    width: float | None = None,
+    resolution_px: int | None = None,
+    classes: int | None = None,
+) -> tuple[str, Architecture]:
+    """The (name, architecture) that a network argument means.
+
+    Raises:
+        UsageError: neither a preset nor a JSON file nor a run's folder, or a width for the latter.
+    """
+    if text in presets.PRESETS:
+        arch = presets.build(text, width=1.0 if width is None else width)
+        name = text if width is None else f"{text} x{width:g}"
+        return name, arch.at(resolution_px=resolution_px, classes=classes)
+    if width is not None:
+        raise UsageError(f"--width {width:g} is for presets, and {text!r} is none")
+    return text, _from_path(text).at(resolution_px=resolution_px, classes=classes)
+
+
+def _from_path(text: str) -> Architecture:
+    path = Path(text)
+    if path.is_dir():
+        run = Run.read(path)
+        for file in (run.network, run.seed):
+            if file.exists():
+                return codec.load(file)
+        raise UsageError(f"the run {text} has no network yet; the same command goes on with it")
+    if path.suffix == ".json" or path.is_file():
+        return codec.load(path)
+    known = ", ".join(presets.PRESETS)
+    raise UsageError(f"{text!r} is no network: give a JSON file, a run's folder or one of: {known}")

@@ -1,0 +1,71 @@
+"""What a search's workers do: score a network.
+
+The task is a small value that travels; the images are loaded once in each worker.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bneck.proxies.data.worker_images import Images, for_signals
+from bneck.proxies.proxy import find_proxy
+from bneck.proxies.training.recipe import Recipe
+from bneck.proxies.training.trainer import evaluate, train
+from bneck.space.architecture import Architecture
+from bneck.space.backends import torch_model
+
+NINTHS = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluate:
+    """The cheap accuracy of an architecture."""
+
+    images: Images
+    proxy: str
+    recipe: Recipe
+    seed: int
+    threads: int = 1
+
+    def load(self) -> None:
+        """Have the images in memory, before any evaluation is timed."""
+        for_signals(self.images)
+
+    def __call__(self, arch: Architecture) -> float:
+        """Raises ProxyFailed where the network cannot be scored."""
+        proxy = find_proxy(self.proxy)(for_signals(self.images), self.recipe, threads=self.threads)
+        return float(proxy(arch, seed=self.seed))
+
+    @property
+    def steps(self) -> int:
+        """Of one training."""
+        return self.recipe.steps
+
+    def train(
+        self, arch: Architecture, checkpoint: Path, report: Callable[[int, float], None]
+    ) -> float:
+        """The same accuracy as a call's, of a training that can be looked at and goes on anywhere.
+
+        Reports (step, accuracy so far) at every ninth of the steps, without the weights' average.
+
+        Raises:
+            ProxyFailed: the training diverged.
+        """
+        images = for_signals(self.images)
+        network = torch_model.build(arch.at(classes=images.classes), seed=self.seed)
+        every = max(1, self.steps // NINTHS)
+
+        def look(what: str, done: int, total: int, note: str = "") -> None:
+            if done % every == 0 and done < total:
+                accuracy, *_ = evaluate(network, images, threads=self.threads)
+                report(done, accuracy)
+
+        return train(
+            network,
+            images,
+            self.recipe,
+            seed=self.seed,
+            checkpoint=checkpoint,
+            progress=look,
+            threads=self.threads,
+        ).accuracy
