@@ -22,9 +22,9 @@ import numpy as np
 from sklearn.ensemble import GradientBoostingRegressor
 
 from bneck.executors.serial import Serial
-from bneck.latency.model import Latency
 from bneck.proxies.surrogate import features
 from bneck.proxies.surrogate.table import Table, load
+from bneck.quantities import Latency
 from bneck.search.objectives import Aim, Aims
 from bneck.search.search import search
 from bneck.search.study import Study

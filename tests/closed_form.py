@@ -1,6 +1,6 @@
 """A device and an accuracy that are known in closed form."""
 
-from bneck.latency.model import Latency
+from bneck.quantities import Latency
 from bneck.space.architecture import Architecture
 from bneck.space.cost import cost
 

@@ -31,19 +31,12 @@ from bneck.latency.features import (
     weights,
 )
 from bneck.latency.load_correction import Scale
+from bneck.quantities import Latency
 from bneck.space.architecture import Architecture, Part
 
 FORMAT = "bneck-latency-1"
 Floats = NDArray[np.float64]
 _SIZES = np.array(list(ALL_WEIGHTS.values()), np.float64)
-
-
-@dataclass(frozen=True, slots=True)
-class Latency:
-    """Milliseconds of one forward pass of one image, and the standard deviation to expect."""
-
-    ms: float
-    std_ms: float
 
 
 @dataclass(frozen=True, slots=True)

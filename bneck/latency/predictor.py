@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Protocol
 
-from bneck.latency.model import Latency, load
+from bneck.latency.model import load
 from bneck.latency.runtimes.macs import MACS_A_NS
 from bneck.latency.table import PREFIX, read_table
+from bneck.quantities import Latency
 from bneck.space.architecture import Architecture
 from bneck.space.cost import leaf_macs
 from bneck.space.layers import leaves

@@ -14,7 +14,7 @@ from math import isfinite
 from pathlib import Path
 
 from bneck.errors import NotCalibrated, UsageError
-from bneck.latency.model import Latency
+from bneck.quantities import Latency
 from bneck.space.architecture import Architecture, block_path
 from bneck.space.layers import (
     Conv,

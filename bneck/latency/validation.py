@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bneck.latency.measurements import Measurement
-from bneck.latency.model import CalibrationReport, Latency, LatencyModel
+from bneck.latency.model import CalibrationReport, LatencyModel
+from bneck.quantities import Latency
 from bneck.space.architecture import Architecture
 
 Floats = NDArray[np.float64]

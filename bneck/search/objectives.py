@@ -7,7 +7,8 @@ from math import inf
 from statistics import NormalDist
 
 from bneck.errors import UsageError
-from bneck.latency.model import Latency, LatencyModel
+from bneck.latency.model import LatencyModel
+from bneck.quantities import Latency
 from bneck.search.reward import Reward
 from bneck.search.samplers.goal import Goal
 from bneck.search.samplers.history import Label

@@ -5,9 +5,9 @@ from itertools import pairwise
 
 import pytest
 
-from bneck.latency.model import Latency
 from bneck.latency.predictor import Predictor
 from bneck.netadapt.proposals import Proposer
+from bneck.quantities import Latency
 from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture
 from bneck.space.cost import cost, leaf_macs

@@ -10,7 +10,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from bneck.executors.serial import Serial
-from bneck.latency.model import Latency
+from bneck.quantities import Latency
 from bneck.results.pareto import front
 from bneck.search.objectives import Aim, Aims
 from bneck.search.reward import PAPERS, Soft
