@@ -22,7 +22,7 @@ from bneck.executors.serial import Serial
 from bneck.latency.model import LatencyModel, load
 from bneck.proxies.surrogate.surrogate import expit
 from bneck.search.journal import Journal
-from bneck.search.objectives import Aim, Aims
+from bneck.search.objectives import Objectives, Target
 from bneck.search.reward import Soft
 from bneck.search.search import search
 from bneck.search.study import STUDY, Study
@@ -92,7 +92,9 @@ def main() -> None:
         search(
             study,
             accuracy,
-            aims=Aims(space, model, [Aim(Soft(middle_ms), ceiling_ms=middle_ms)], confidence=0.9),
+            objectives=Objectives(
+                space, model, [Target(Soft(middle_ms), ceiling_ms=middle_ms)], confidence=0.9
+            ),
             evaluations=arguments.past + 1 + arguments.proposals,
             batch=1,
             executor=Serial(),

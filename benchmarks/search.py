@@ -25,7 +25,7 @@ from bneck.executors.serial import Serial
 from bneck.proxies.surrogate import features
 from bneck.proxies.surrogate.table import Table, load
 from bneck.quantities import Latency
-from bneck.search.objectives import Aim, Aims
+from bneck.search.objectives import Objectives, Target
 from bneck.search.search import search
 from bneck.search.study import Study
 from bneck.space.architecture import Architecture
@@ -144,14 +144,14 @@ def course(problem: Problem, sampler: str, evaluations: int, seed: int, batch: i
         evaluating += time.process_time() - begun
         return accuracy
 
-    aim = Aim(accuracy_alone, ceiling_ms=problem.ceiling_ms)
+    target = Target(accuracy_alone, ceiling_ms=problem.ceiling_ms)
     with tempfile.TemporaryDirectory() as folder:
         study = Study(Path(folder) / "journal.log", problem.space, sampler=sampler, seed=seed)
         begun = time.process_time()
         records = search(
             study,
             evaluate,
-            aims=Aims(problem.space, MacsDevice(), [aim]),  # type: ignore[arg-type]
+            objectives=Objectives(problem.space, MacsDevice(), [target]),  # type: ignore[arg-type]
             evaluations=evaluations,
             batch=batch,
             executor=Serial(),

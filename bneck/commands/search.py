@@ -37,7 +37,7 @@ from bneck.errors import UsageError
 from bneck.search.reward import PAPERS
 
 if TYPE_CHECKING:
-    from bneck.search.selection import Winner
+    from bneck.search.selection import SelectedNetwork
 
 
 def search(
@@ -99,7 +99,7 @@ def search(
     print_result(json, result, text)
 
 
-def _winner_in_words(winner: "Winner") -> str:
+def _winner_in_words(winner: "SelectedNetwork") -> str:
     papers = ", ".join(f"{value:g} for {name}" for name, value in PAPERS.items())
     weight = ""
     if winner.front_accuracy is not None:

@@ -21,7 +21,7 @@ from bneck.results.exports import Trained, export
 from bneck.results.networks import load_network
 from bneck.results.record import Baseline, Outcome
 from bneck.results.run import Run
-from bneck.search.selection import Winner, Winners
+from bneck.search.selection import SearchResult, SelectedNetwork
 from bneck.space import codec as networks
 from bneck.space import presets
 from bneck.space.architecture import Architecture
@@ -55,7 +55,7 @@ class Derivation:
             write_json(self.run.seed, networks.to_json(arch))
         return networks.load(self.run.seed)
 
-    def winners(self) -> tuple[Winner, ...]:
+    def winners(self) -> tuple[SelectedNetwork, ...]:
         """What the search names for each target, the first being the seed."""
         return Searching(self.setting, self._executor).winners()
 
@@ -138,14 +138,14 @@ class Derivation:
         first = Derivation(setting.for_target(self.run, *own[:2]), self._executor).finish()
         return first, *(self._outcome_of(target_ms) for _, target_ms, _ in others)
 
-    def _finish_other(self, target: str, target_ms: float, winner: Winner) -> None:
+    def _finish_other(self, target: str, target_ms: float, winner: SelectedNetwork) -> None:
         folder, plan = self.run.run_of_target(target_ms), self.plan
         plan = replace(plan, target=target, targets=None)
         with Run.open(folder, plan.as_dict(), defaults=Plan.defaults()) as run:
             if not run.target.exists():
                 for name in SHARED:
                     shutil.copyfile(self.run.folder / name, folder / name)
-                codec.write(run.winners, Winners((winner,)))
+                codec.write(run.winners, SearchResult((winner,)))
                 write_json(run.seed, networks.to_json(winner.arch))
                 keep_targets(run, [target_ms])
             setting = self.setting.for_target(run, target, target_ms)

@@ -16,7 +16,7 @@ from bneck.results.record import Baseline, Outcome, Step
 from bneck.results.run import Run
 from bneck.results.similarity import Likeness
 from bneck.results.table import rows, times
-from bneck.search.selection import Winners
+from bneck.search.selection import SearchResult
 from bneck.space import codec as networks
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _others(run: Run) -> Iterator[tuple[str, Outcome]]:
 
 def _tangents(run: Run) -> tuple[tuple[float, float, float], ...]:
     """(target in ms, accuracy of the foretold front there, w) where w was derived from labels."""
-    winners = codec.read(run.winners, Winners).networks if run.winners.exists() else ()
+    winners = codec.read(run.winners, SearchResult).networks if run.winners.exists() else ()
     return tuple(
         (one.target_ms, one.front_accuracy, one.weight)
         for one in winners

@@ -10,11 +10,11 @@ from bneck.files import write_json
 from bneck.results import codec
 from bneck.results.record import Record
 from bneck.search import reward
-from bneck.search.expected_improvement import expected_gain, sentence
-from bneck.search.objectives import Aim, Aims
+from bneck.search.expected_improvement import describe_gain, expected_gain
+from bneck.search.objectives import Objectives, Target
 from bneck.search.reward import FRONT
 from bneck.search.search import search
-from bneck.search.selection import Winner, Winners, winner
+from bneck.search.selection import SearchResult, SelectedNetwork, select_network
 from bneck.search.study import Study
 from bneck.space import codec as networks
 
@@ -32,7 +32,7 @@ class Searching:
         self._executor = executor
 
     @cached_property
-    def aims(self) -> Aims:
+    def aims(self) -> Objectives:
         """One aim a target: from the target up to the ceiling.
 
         What a network below the target leaves unused, no later stage gives back.
@@ -40,11 +40,11 @@ class Searching:
         plan, factor = self.plan, self.plan.seed_factor
         targets_ms = self.setting.targets_ms
         if plan.reward == FRONT:
-            return self._aims([Aim(None, ms, ms * factor) for ms in targets_ms])
+            return self._aims([Target(None, ms, ms * factor) for ms in targets_ms])
         derived = plan.reward == "soft" and plan.weight is None
         return self._aims(
             [
-                Aim(
+                Target(
                     None if derived else reward.build(plan.reward, ms, plan.weight),
                     ms,
                     ceiling_ms=ms * factor,
@@ -60,7 +60,7 @@ class Searching:
         return search(
             self._study,
             setting.accuracy,
-            aims=self._along_the_front() if plan.reward == FRONT else self.aims,
+            objectives=self._along_the_front() if plan.reward == FRONT else self.aims,
             evaluations=plan.evaluations,
             batch=plan.batch,
             executor=self._executor,
@@ -70,24 +70,24 @@ class Searching:
     def worth(self) -> str:
         """What one more evaluation is expected to gain for the first target, and what it costs."""
         labels = self._study.labels()
-        goal = self.aims.goals(labels)[0]
-        gain = expected_gain(labels, self.setting.space, goal, seed=self.plan.seed)
-        return sentence(gain, self._study.records())
+        objective = self.aims.at(labels)[0]
+        gain = expected_gain(labels, self.setting.space, objective, seed=self.plan.seed)
+        return describe_gain(gain, self._study.records())
 
-    def winners(self) -> tuple[Winner, ...]:
+    def winners(self) -> tuple[SelectedNetwork, ...]:
         """The network of each target, measured before it is named; searched where need be."""
         if not self.run.winners.exists():
             with self.setting.timed("search"):
                 records = self.records()
                 labels, measure = self._study.labels(), self.setting.device.measure
                 found = tuple(
-                    winner(records, self.aims, place, labels, measure)
-                    for place in range(len(self.aims.aims))
+                    select_network(records, self.aims, place, labels, measure)
+                    for place in range(len(self.aims.targets))
                 )
             for one in found if len(found) > 1 else ():
                 write_json(self.run.of_target(one.target_ms), networks.to_json(one.arch))
-            codec.write(self.run.winners, Winners(found))
-        return codec.read(self.run.winners, Winners).networks
+            codec.write(self.run.winners, SearchResult(found))
+        return codec.read(self.run.winners, SearchResult).networks
 
     @cached_property
     def _study(self) -> Study:
@@ -100,13 +100,15 @@ class Searching:
             front=plan.reward == FRONT,
         )
 
-    def _aims(self, aims: list[Aim]) -> Aims:
+    def _aims(self, targets: list[Target]) -> Objectives:
         model, plan = self.setting.device.model, self.plan
-        return Aims(self.setting.space, model, aims, confidence=plan.confidence, seed=plan.seed)
+        return Objectives(
+            self.setting.space, model, targets, confidence=plan.confidence, seed=plan.seed
+        )
 
-    def _along_the_front(self) -> Aims:
+    def _along_the_front(self) -> Objectives:
         """From the fastest network up to the highest ceiling."""
-        ceiling_ms = max(aim.ceiling_ms for aim in self.aims.aims)
+        ceiling_ms = max(aim.ceiling_ms for aim in self.aims.targets)
         self.aims.check()
         points_ms = np.geomspace(self.aims.fastest_ms, ceiling_ms, ALONG_THE_FRONT)
-        return self._aims([Aim(None, float(ms), ceiling_ms) for ms in points_ms])
+        return self._aims([Target(None, float(ms), ceiling_ms) for ms in points_ms])

@@ -9,7 +9,7 @@ from bneck.latency.model import LatencyModel
 from bneck.results import codec
 from bneck.results.record import Found
 from bneck.results.run import Run
-from bneck.search.selection import Winner, Winners
+from bneck.search.selection import SearchResult, SelectedNetwork
 from bneck.space import codec as networks
 
 
@@ -31,7 +31,7 @@ def found_by_a_stage(run: Run, plan: Plan, model: LatencyModel | None) -> FoundB
             "found_accuracy": f"after {after[plan.finish]}",
         }
     if run.winners.exists():
-        winners = codec.read(run.winners, Winners).networks
+        winners = codec.read(run.winners, SearchResult).networks
         return {
             "found": tuple(_of_search(one, model) for one in winners),
             "found_by": "search",
@@ -63,7 +63,7 @@ def _of_netadapt(one: Shrunk, model: LatencyModel | None) -> Found:
     )
 
 
-def _of_search(one: Winner, model: LatencyModel | None) -> Found:
+def _of_search(one: SelectedNetwork, model: LatencyModel | None) -> Found:
     return Found(
         name=f"network {one.number}",
         arch=one.arch,

@@ -27,7 +27,7 @@ from bneck.reproduction.width_baseline import narrowest_over
 from bneck.results import codec, similarity_page
 from bneck.results.record import Step
 from bneck.results.run import Run
-from bneck.search.selection import Winners
+from bneck.search.selection import SearchResult
 from bneck.space import codec as networks
 from bneck.space import presets
 from bneck.space.architecture import Architecture
@@ -121,7 +121,7 @@ class Reproduction:
         To the latencies that the search aimed at: measured anew, they would have moved.
         """
         found = self._needed(self._part("search-paper").winners, "search-paper")
-        for factor, one in zip(self.factors, codec.read(found, Winners).networks, strict=True):
+        for factor, one in zip(self.factors, codec.read(found, SearchResult).networks, strict=True):
             seed = self.run.folder / "seeds" / f"{factor:g}x.json"
             write_json(seed, networks.to_json(one.arch))
             asked = {"target": _target(factor), "start": str(seed)}

@@ -10,17 +10,16 @@ from bneck.errors import UsageError
 from bneck.latency.model import LatencyModel
 from bneck.quantities import Latency
 from bneck.search.reward import Reward
-from bneck.search.samplers.goal import Goal
-from bneck.search.samplers.history import Label
+from bneck.search.samplers.history import LabelledNetwork
 from bneck.search.samplers.online_surrogate import START, step
-from bneck.search.weight_from_target import Tangent, tangent
+from bneck.search.weight_from_target import DerivedWeight, weight_from_target
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space, Values
 
 
 @dataclass(frozen=True, slots=True)
-class Aim:
-    """The network of largest reward from floor to ceiling.
+class Target:
+    """A latency target: the network of largest reward from floor to ceiling is wanted.
 
     Attributes:
         reward: None is the soft one, whose w is derived from the target.
@@ -33,8 +32,45 @@ class Aim:
     floor_ms: float = 0.0
 
 
-class Aims:
-    """Aims on one space and one device; the search takes them in turn.
+def no_margin(arch: Architecture) -> float:
+    """Return 0 ms: predictions are taken at their word."""
+    return 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """The largest ``reward(accuracy, latency_ms)`` of the networks from floor to ceiling.
+
+    ``margin_ms`` is added to a network's predicted latency before it is compared with the ceiling.
+    """
+
+    latency_ms: Callable[[Architecture], float]
+    reward: Reward
+    ceiling_ms: float = inf
+    floor_ms: float = 0.0
+    margin_ms: Callable[[Architecture], float] = no_margin
+
+    def reward_of(self, label: LabelledNetwork) -> float:
+        """Reward of an evaluated network by today's reward, which may have changed since."""
+        return self.reward(label.accuracy, label.latency_ms)
+
+    def bound_ms(self, arch: Architecture) -> float:
+        """Latency that the network stays under with the confidence asked for."""
+        return self.latency_ms(arch) + self.margin_ms(arch)
+
+    def allows(self, arch: Architecture) -> bool:
+        """Whether the predicted latency is between floor and ceiling."""
+        return self.outside_ms(arch) == 0.0
+
+    def outside_ms(self, arch: Architecture) -> float:
+        """Distance of the network's latency from the allowed band, 0 inside."""
+        latency_ms = self.latency_ms(arch)
+        above_ms = latency_ms + self.margin_ms(arch) - self.ceiling_ms
+        return max(0.0, self.floor_ms - latency_ms, above_ms)
+
+
+class Objectives:
+    """Targets on one space and one device; the search takes them in turn.
 
     ``confidence`` is the probability, by the latency model's own standard deviation, with which a
     network must be under its ceiling; one half takes predictions at their word.
@@ -44,18 +80,18 @@ class Aims:
         self,
         space: Space,
         model: LatencyModel,
-        aims: Sequence[Aim],
+        targets: Sequence[Target],
         *,
         confidence: float = 0.5,
         seed: int = 0,
     ) -> None:
         self.space = space
-        self.aims = tuple(aims)
+        self.targets = tuple(targets)
         self.confidence = confidence
         self._deviations = NormalDist().inv_cdf(confidence)
         self._predict = lru_cache(maxsize=65536)(model.predict)
         self._seed = seed
-        self._tangents: dict[tuple[int, int], Tangent] = {}
+        self._weights: dict[tuple[int, int], DerivedWeight] = {}
 
     @cached_property
     def fastest_ms(self) -> float:
@@ -84,50 +120,50 @@ class Aims:
     def check(self) -> None:
         """Raise UsageError, naming the fastest or slowest network's latency, for an empty band."""
         sure = "" if self.confidence == 0.5 else f" with {self.confidence:.0%} confidence"
-        for aim in self.aims:
-            if self.fastest_ms > aim.ceiling_ms:
+        for target in self.targets:
+            if self.fastest_ms > target.ceiling_ms:
                 raise UsageError(
                     f"no network of space {self.space.name} is predicted under "
-                    f"{aim.ceiling_ms:.3g} ms{sure}; the fastest takes {self.fastest_ms:.3g} ms"
+                    f"{target.ceiling_ms:.3g} ms{sure}; the fastest takes {self.fastest_ms:.3g} ms"
                 )
-            if aim.floor_ms and self._slowest_ms < aim.floor_ms:
+            if target.floor_ms and self._slowest_ms < target.floor_ms:
                 raise UsageError(
-                    f"no network of space {self.space.name} is as slow as {aim.floor_ms:.3g} ms; "
-                    f"the slowest takes {self._slowest_ms:.3g} ms, so a target of at most that "
-                    "is needed, or a larger space"
+                    f"no network of space {self.space.name} is as slow as "
+                    f"{target.floor_ms:.3g} ms; the slowest takes {self._slowest_ms:.3g} ms, "
+                    "so a target of at most that is needed, or a larger space"
                 )
 
-    def goals(self, labels: Sequence[Label]) -> list[Goal]:
-        """What each aim comes to, after these labels."""
+    def at(self, labels: Sequence[LabelledNetwork]) -> list[Objective]:
+        """Objective of each target, once these networks are labelled."""
         return [
-            Goal(
+            Objective(
                 self.latency_ms,
-                aim.reward or self._tangent(place, labels).reward,
-                aim.ceiling_ms,
-                aim.floor_ms,
+                target.reward or self._weight(place, labels).reward,
+                target.ceiling_ms,
+                target.floor_ms,
                 self.margin_ms,
             )
-            for place, aim in enumerate(self.aims)
+            for place, target in enumerate(self.targets)
         ]
 
-    def tangents(self, labels: Sequence[Label]) -> list[Tangent | None]:
-        """For each aim its derived w, None where the reward was given."""
+    def weights(self, labels: Sequence[LabelledNetwork]) -> list[DerivedWeight | None]:
+        """Derived w of each target, None where the reward was given."""
         return [
-            None if aim.reward else self._tangent(place, labels)
-            for place, aim in enumerate(self.aims)
+            None if target.reward else self._weight(place, labels)
+            for place, target in enumerate(self.targets)
         ]
 
-    def _tangent(self, place: int, labels: Sequence[Label]) -> Tangent:
+    def _weight(self, place: int, labels: Sequence[LabelledNetwork]) -> DerivedWeight:
         known = place, step(len(labels)) if len(labels) >= START else 0
-        if known not in self._tangents:
-            self._tangents[known] = tangent(
+        if known not in self._weights:
+            self._weights[known] = weight_from_target(
                 self.space,
                 self.latency_ms,
-                self.aims[place].target_ms,
+                self.targets[place].target_ms,
                 labels,
                 seed=self._seed,
             )
-        return self._tangents[known]
+        return self._weights[known]
 
 
 def extreme(space: Space, measure: Callable[[Architecture], float]) -> tuple[Values, float]:

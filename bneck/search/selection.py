@@ -1,15 +1,14 @@
-"""Which network a search names: the best by its reward once that is measured."""
+"""Selection of a search's network: the best by its reward, once its latency is measured."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from heapq import heapify, heappop, heapreplace
 
 from bneck.errors import BneckError
 from bneck.latency.measure import Measured
 from bneck.results.record import Record
-from bneck.search.objectives import Aims
-from bneck.search.samplers import Goal
-from bneck.search.samplers.history import Label
+from bneck.search.objectives import Objective, Objectives
+from bneck.search.samplers.history import LabelledNetwork
+from bneck.search.weight_from_target import DerivedWeight
 from bneck.space.architecture import Architecture
 
 MOST = 10
@@ -17,10 +16,11 @@ MOST = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Winner:
-    """A target's network: cheap accuracy, predicted and measured latency, reward as measured.
+class SelectedNetwork:
+    """Network selected for a target: proxy accuracy, predicted and measured latency, reward.
 
-    ``weight`` is w where it was derived, and ``front_accuracy`` the foretold front's at the target.
+    The reward is that of the measured latency. ``weight`` is w where it was derived, and
+    ``front_accuracy`` is the predicted front's accuracy at the target.
     """
 
     number: int
@@ -37,73 +37,93 @@ class Winner:
 
 
 @dataclass(frozen=True, slots=True)
-class Winners:
-    """What a search named: one network a target."""
+class SearchResult:
+    """Networks that a search selected, one for each target."""
 
-    networks: tuple[Winner, ...]
+    networks: tuple[SelectedNetwork, ...]
 
 
-def winner(
+def select_network(
     records: Sequence[Record],
-    aims: Aims,
+    objectives: Objectives,
     place: int,
-    labels: Sequence[Label],
+    labels: Sequence[LabelledNetwork],
     measure: Callable[[Architecture], Measured],
-) -> Winner:
-    """The network of largest reward for one of the aims, its latency measured.
+) -> SelectedNetwork:
+    """Return the network of largest reward for one of the targets, its latency measured.
 
     The best by prediction is measured, then what seems best with that known, until the best one is
     a measured one; what measures above the ceiling is out. Networks that were evaluated for another
-    aim count too.
+    target count too.
+
+    Args:
+        records: all networks that the search evaluated.
+        place: which of the targets.
+        labels: networks that a reward exponent is derived from, in the search's order.
+        measure: times a network on the target device.
 
     Raises:
         BneckError: no network has an accuracy, or all measure above the ceiling.
     """
-    goal, tangent = aims.goals(labels)[place], aims.tangents(labels)[place]
-    measured = {}
-    waiting = [
-        (-goal.reward(record.accuracy, record.latency_ms), record.number, record)
+    objective, derived = objectives.at(labels)[place], objectives.weights(labels)[place]
+    waiting = {
+        record.number: record
         for record in records
-        if record.accuracy is not None and goal.allows(record.arch)
-    ]
+        if record.accuracy is not None and objective.allows(record.arch)
+    }
     if not waiting:
         raise BneckError("the search has no network with a reward")
-    heapify(waiting)
-    while waiting and (number := waiting[0][1]) not in measured:
-        _, _, record = waiting[0]
+    measured: dict[int, Measured] = {}
+
+    def reward_of(record: Record) -> tuple[float, int]:
+        """By the measured latency where there is one; the earlier of equals is better."""
         assert record.accuracy is not None
-        measured[number] = measure(record.arch)
-        if measured[number].ms > goal.ceiling_ms:
-            heappop(waiting)
-        else:
-            reward = goal.reward(record.accuracy, measured[number].ms)
-            heapreplace(waiting, (-reward, number, record))
+        known = measured.get(record.number)
+        latency_ms = record.latency_ms if known is None else known.ms
+        return objective.reward(record.accuracy, latency_ms), -record.number
+
+    while waiting:
+        best = max(waiting.values(), key=reward_of)
+        if best.number in measured:
+            return _selected(
+                best, objectives, place, measured[best.number], reward_of(best)[0], derived
+            )
+        measured[best.number] = measure(best.arch)
+        if measured[best.number].ms > objective.ceiling_ms:
+            del waiting[best.number]
         if len(measured) >= MOST:
-            waiting = [one for one in waiting if one[1] in measured]
-            heapify(waiting)
-    if not waiting:
-        raise BneckError(_too_slow(goal, [one.ms for one in measured.values()]))
-    reward, number, record = waiting[0]
+            waiting = {number: waiting[number] for number in measured if number in waiting}
+    raise BneckError(_too_slow(objective, [one.ms for one in measured.values()]))
+
+
+def _selected(
+    record: Record,
+    objectives: Objectives,
+    place: int,
+    measured: Measured,
+    reward: float,
+    derived: DerivedWeight | None,
+) -> SelectedNetwork:
     assert record.accuracy is not None
-    predicted = aims.predicted(record.arch)
-    return Winner(
-        number=number,
+    predicted = objectives.predicted(record.arch)
+    return SelectedNetwork(
+        number=record.number,
         arch=record.arch,
-        target_ms=aims.aims[place].target_ms,
+        target_ms=objectives.targets[place].target_ms,
         accuracy=record.accuracy,
         predicted_ms=predicted.ms,
         predicted_std_ms=predicted.std_ms,
-        measured_ms=measured[number].ms,
-        measured_std_ms=measured[number].std_ms,
-        reward=-reward,
-        weight=tangent.weight if tangent else None,
-        front_accuracy=tangent.accuracy if tangent else None,
+        measured_ms=measured.ms,
+        measured_std_ms=measured.std_ms,
+        reward=reward,
+        weight=derived.weight if derived else None,
+        front_accuracy=derived.accuracy if derived else None,
     )
 
 
-def _too_slow(goal: Goal, measured_ms: list[float]) -> str:
+def _too_slow(objective: Objective, measured_ms: list[float]) -> str:
     return (
         f"the {len(measured_ms)} best networks measure {min(measured_ms):.3g} ms or more, above "
-        f"the ceiling of {goal.ceiling_ms:.3g} ms, although less is predicted: calibrate again on "
-        "a quieter machine"
+        f"the ceiling of {objective.ceiling_ms:.3g} ms, although less is predicted: calibrate "
+        "again on a quieter machine"
     )

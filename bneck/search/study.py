@@ -17,10 +17,9 @@ from bneck.errors import BneckError
 from bneck.results import codec
 from bneck.results.record import Record
 from bneck.search import samplers
-from bneck.search.journal import Journal
-from bneck.search.journal_reader import Told, finished_trials
-from bneck.search.samplers import Goal
-from bneck.search.samplers.history import Label, past_of
+from bneck.search.journal import Journal, JournalTrial, finished_trials
+from bneck.search.objectives import Objective
+from bneck.search.samplers.history import LabelledNetwork, history_of
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space, Value, Values
 from bneck.space.codec import key
@@ -36,7 +35,7 @@ class Candidate:
     values: Values
     arch: Architecture
     aim: int = 0
-    """Which of the search's aims it is for."""
+    """Which of the search's objectives it is for."""
 
 
 class Study:
@@ -72,10 +71,10 @@ class Study:
             if self._whole(trial)
         }
 
-    def ask(self, goal: Goal, aim: int = 0) -> Candidate:
-        """Propose a network; it may have been seen before (``seen``) or miss the goal's ceiling."""
+    def ask(self, objective: Objective, aim: int = 0) -> Candidate:
+        """Propose a network; it may have been ``seen`` before or be above the ceiling."""
         seed = self._seed_of(len(self._trials()))
-        self._study.sampler = self._make_sampler(self.space, goal, seed)
+        self._study.sampler = self._make_sampler(self.space, objective, seed)
         trial = self._study.ask()
         values: Values = {}
         for name, allowed in self.space.choices.items():
@@ -138,9 +137,9 @@ class Study:
                 self._study.tell(trial.number, state=TrialState.FAIL)
         return candidates
 
-    def labels(self, before: int | None = None) -> list[Label]:
+    def labels(self, before: int | None = None) -> list[LabelledNetwork]:
         """The networks with an accuracy, of the trials before a number or of all, in order."""
-        return past_of(self._study, self.space, before).labels
+        return history_of(self._study, self.space, before).labels
 
     def records(self) -> list[Record]:
         """Every network that was evaluated, failures included, in order."""
@@ -173,7 +172,7 @@ def read_records(journal: Path, space: Space) -> list[Record]:
     return _records(finished_trials(journal), space)
 
 
-def _records(trials: Sequence[FrozenTrial | Told], space: Space) -> list[Record]:
+def _records(trials: Sequence[FrozenTrial | JournalTrial], space: Space) -> list[Record]:
     return [
         Record(
             number=trial.number,

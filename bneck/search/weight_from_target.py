@@ -18,8 +18,8 @@ import numpy as np
 
 from bneck.proxies.surrogate.surrogate import EDGE, expit
 from bneck.search.reward import PAPERS, Soft
-from bneck.search.samplers.history import Label, decoded
-from bneck.search.samplers.online_surrogate import START, Learnt, logits_of, step
+from bneck.search.samplers.history import LabelledNetwork, decoded
+from bneck.search.samplers.online_surrogate import START, OnlineSurrogate, logits_of, step
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space, Values
 
@@ -39,7 +39,7 @@ Point = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Tangent:
+class DerivedWeight:
     """The curve of equal reward that touches the front at the target.
 
     Attributes:
@@ -59,27 +59,27 @@ class Tangent:
         return Soft(self.target_ms, self.weight)
 
 
-def tangent(
+def weight_from_target(
     space: Space,
     latency_ms: Callable[[Architecture], float],
     target_ms: float,
-    labels: Sequence[Label],
+    labels: Sequence[LabelledNetwork],
     *,
     seed: int = 0,
-) -> Tangent:
+) -> DerivedWeight:
     """Where and how steeply the front of ``space`` passes the target, after so many labels.
 
     It is found anew when the labels have grown by 15 %, from those of that moment, so it hangs on
     their order and the seed alone. Under eight labels w is MobileNetV3-Large's.
     """
     if len(labels) < START:
-        return Tangent(target_ms, PAPERS["MobileNetV3-Large"])
+        return DerivedWeight(target_ms, PAPERS["MobileNetV3-Large"])
     labels = labels[: step(len(labels))]
     points = _front(space, latency_ms, target_ms, labels, random.Random(seed))
     middle, half = log(target_ms), log(WINDOW)
     rise = _height(points, middle + half) - _height(points, middle - half)
     weight = min(FLATTEST, max(STEEPEST, -rise / (2 * half)))
-    return Tangent(target_ms, weight, min(1.0, exp(_height(points, middle))), len(labels))
+    return DerivedWeight(target_ms, weight, min(1.0, exp(_height(points, middle))), len(labels))
 
 
 def hull(points: Iterable[Point]) -> list[Point]:
@@ -110,7 +110,7 @@ def _height(points: list[Point], x: float) -> float:
 
 
 def _trend(
-    latency_ms: Callable[[Architecture], float], labels: Sequence[Label]
+    latency_ms: Callable[[Architecture], float], labels: Sequence[LabelledNetwork]
 ) -> Callable[[Architecture], float]:
     """Log odds of accuracy that a longer latency brings: a line's slope under a normal prior."""
     x = np.log([label.latency_ms for label in labels])
@@ -130,12 +130,12 @@ def _front(
     space: Space,
     latency_ms: Callable[[Architecture], float],
     target_ms: float,
-    labels: Sequence[Label],
+    labels: Sequence[LabelledNetwork],
     draw: random.Random,
 ) -> list[Point]:
     """The hull of what is foretold near the target, grown from labelled and random networks."""
     papers = Soft(target_ms)
-    model = Learnt(
+    model = OnlineSurrogate(
         labels,
         lambda label: papers(label.accuracy, label.latency_ms),
         trend=_trend(latency_ms, labels),

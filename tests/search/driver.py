@@ -15,7 +15,7 @@ from bneck.errors import ProxyFailed
 from bneck.executors import Executor, open_executor
 from bneck.progress import Progress, silent
 from bneck.results.record import Record
-from bneck.search.objectives import Aim, Aims
+from bneck.search.objectives import Objectives, Target
 from bneck.search.reward import Soft
 from bneck.search.search import search
 from bneck.search.study import Study
@@ -90,7 +90,7 @@ def run(
     return search(
         Study(folder / "journal.log", SPACE, sampler=sampler, seed=0),
         evaluate,
-        aims=Aims(SPACE, MacsDevice(), [Aim(Soft(1.0), ceiling_ms=1.5)]),
+        objectives=Objectives(SPACE, MacsDevice(), [Target(Soft(1.0), ceiling_ms=1.5)]),
         evaluations=evaluations,
         batch=batch,
         executor=executor,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bneck.results.record import Record
-from bneck.search.samplers import Goal
+from bneck.search.objectives import Objective
 from bneck.search.study import STUDY, Study
 from bneck.space import spaces
 
@@ -21,8 +21,8 @@ def test_the_dashboard_opens_the_journal(tmp_path: Path) -> None:
     space = spaces.build("v3-small", resolution_px=32, classes=10)
     journal = tmp_path / "journal.log"
     study = Study(journal, space, sampler="random", seed=0)
-    goal = Goal(lambda arch: 1.0, lambda accuracy, latency_ms: accuracy, 2.0, 0.0)
-    candidate = study.ask(goal)
+    objective = Objective(lambda arch: 1.0, lambda accuracy, latency_ms: accuracy, 2.0, 0.0)
+    candidate = study.ask(objective)
     study.accept(candidate)
     study.tell(Record(candidate.number, candidate.arch, 0.5, 1.0, 0.5, None, 1.0))
 

@@ -5,10 +5,9 @@ import pytest
 
 from bneck.executors.serial import Serial
 from bneck.results.record import Record
-from bneck.search.expected_improvement import expected_gain, improvement, sentence
-from bneck.search.objectives import Aim, Aims
+from bneck.search.expected_improvement import describe_gain, expected_gain, improvement
+from bneck.search.objectives import Objective, Objectives, Target
 from bneck.search.reward import Soft
-from bneck.search.samplers import Goal
 from bneck.search.search import search
 from bneck.search.study import Study
 from bneck.space.architecture import Architecture
@@ -26,13 +25,20 @@ def test_improvement_is_that_of_a_normal_variable() -> None:
 def test_what_a_label_is_worth_falls_with_what_is_known(
     space: Space, model, by_macs: Callable[[Architecture], float], tmp_path: Path
 ) -> None:
-    goal = Goal(lambda arch: model.predict(arch).ms, Soft(2.0), 2.0)
-    aims = Aims(space, model, [Aim(goal.reward, 2.0, ceiling_ms=2.0)])
+    objective = Objective(lambda arch: model.predict(arch).ms, Soft(2.0), 2.0)
+    objectives = Objectives(space, model, [Target(objective.reward, 2.0, ceiling_ms=2.0)])
     gains: dict[int, float | None] = {}
     for evaluations in (4, 10, 24):
         study = Study(tmp_path / "journal", space, sampler="surrogate", seed=0)
-        search(study, by_macs, aims=aims, evaluations=evaluations, batch=2, executor=Serial())
-        gains[evaluations] = expected_gain(study.labels(), space, goal)
+        search(
+            study,
+            by_macs,
+            objectives=objectives,
+            evaluations=evaluations,
+            batch=2,
+            executor=Serial(),
+        )
+        gains[evaluations] = expected_gain(study.labels(), space, objective)
     assert gains[4] is None
     assert gains[10] is not None
     assert gains[24] is not None
@@ -42,7 +48,7 @@ def test_what_a_label_is_worth_falls_with_what_is_known(
 def test_the_sentence_sets_the_gain_beside_its_price(space: Space) -> None:
     arch = space.decode(space.sample(0))
     records = [Record(n, arch, 0.5, 1.0, 0.5, None, 60.0 + n) for n in range(3)]
-    assert sentence(0.0123, records) == (
+    assert describe_gain(0.0123, records) == (
         "one more network is expected to gain 1.23 points of accuracy, for about 61 s"
     )
-    assert "too few labels" in sentence(None, records)
+    assert "too few labels" in describe_gain(None, records)

@@ -27,8 +27,8 @@ def traces(folder: Path) -> list[Path]:
 
 def killed_somewhere(search: subprocess.Popen, folder: Path, further: int, wait_s: float) -> None:
     """Kill -9 once so many more evaluations have begun, and a moment later."""
-    goal = len(traces(folder)) + further
-    while len(traces(folder)) < goal:
+    objective = len(traces(folder)) + further
+    while len(traces(folder)) < objective:
         assert search.poll() is None, "the search ended before it was killed"
         time.sleep(0.002)
     time.sleep(wait_s)

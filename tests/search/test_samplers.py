@@ -17,8 +17,8 @@ from bneck.proxies.surrogate import table
 from bneck.results.record import Record
 from bneck.search import samplers
 from bneck.search.journal import Journal
-from bneck.search.objectives import Aim, Aims
-from bneck.search.samplers import SAMPLERS, Goal
+from bneck.search.objectives import Objective, Objectives, Target
+from bneck.search.samplers import SAMPLERS
 from bneck.search.samplers.online_surrogate import START
 from bneck.search.search import search
 from bneck.search.study import STUDY, Study
@@ -64,11 +64,11 @@ def run(
     folder: Path, space: Space, sampler: str, model: object, evaluations: int, **changes: object
 ) -> list[Record]:
     folder.mkdir(exist_ok=True)
-    aim = Aim(accuracy_alone, ceiling_ms=changes.pop("ceiling_ms", math.inf))
+    target = Target(accuracy_alone, ceiling_ms=changes.pop("ceiling_ms", math.inf))
     arguments: dict = {"evaluate": by_params, "batch": 2, "executor": Serial(), **changes}
     study = Study(folder / "journal.log", space, sampler=sampler, seed=3)
-    aims = Aims(space, model, [aim])
-    return search(study, aims=aims, evaluations=evaluations, **arguments)
+    objectives = Objectives(space, model, [target])
+    return search(study, objectives=objectives, evaluations=evaluations, **arguments)
 
 
 @pytest.mark.parametrize("sampler", SAMPLER_NAMES)
@@ -119,22 +119,24 @@ def test_the_surrogate_finds_the_best_of_nas_bench_macro(
     assert max(found) == max(truth.accuracies.values())
 
 
-def study_with(folder: Path, space: Space, count: int, accuracy: Callable) -> tuple[Study, Goal]:
+def study_with(
+    folder: Path, space: Space, count: int, accuracy: Callable
+) -> tuple[Study, Objective]:
     study = Study(folder / "journal.log", space, sampler="surrogate", seed=0)
-    goal = Goal(latency_ms, accuracy_alone)
+    objective = Objective(latency_ms, accuracy_alone)
     for _ in range(count):
-        candidate = study.ask(goal)
+        candidate = study.ask(objective)
         study.accept(candidate)
         value = accuracy(candidate.arch)
         study.tell(Record(candidate.number, candidate.arch, value, 1.0, value, None, seconds=0.1))
-    return study, goal
+    return study, objective
 
 
 def test_a_batch_is_diverse(tmp_path: Path, macro: Space) -> None:
-    study, goal = study_with(tmp_path, macro, 2 * START, by_params)
+    study, objective = study_with(tmp_path, macro, 2 * START, by_params)
     batch = []
     for _ in range(4):
-        candidate = study.ask(goal)
+        candidate = study.ask(objective)
         assert study.seen(candidate.arch) is None
         study.accept(candidate)
         batch.append(candidate.arch)
@@ -142,16 +144,18 @@ def test_a_batch_is_diverse(tmp_path: Path, macro: Space) -> None:
 
 
 def test_the_reward_of_today_counts_not_that_of_the_trials(tmp_path: Path, macro: Space) -> None:
-    """Told with accuracy as reward, asked for small networks: it proposes smaller ones."""
-    study, goal = study_with(tmp_path, macro, 20, by_params)
-    small = Goal(latency_ms, lambda accuracy, ms: accuracy / ms)
-    large = [latency_ms(study.ask(goal).arch) for _ in range(3)]
+    """JournalTrial with accuracy as reward, asked for small networks: it proposes smaller ones."""
+    study, objective = study_with(tmp_path, macro, 20, by_params)
+    small = Objective(latency_ms, lambda accuracy, ms: accuracy / ms)
+    large = [latency_ms(study.ask(objective).arch) for _ in range(3)]
     assert max(latency_ms(study.ask(small).arch) for _ in range(3)) < min(large)
 
 
 def test_labels_of_nought_and_one_are_no_trouble(tmp_path: Path, macro: Space) -> None:
-    study, goal = study_with(tmp_path, macro, 12, lambda arch: float(cost(arch).params > 1.5e6))
-    assert study.seen(study.ask(goal).arch) is None
+    study, objective = study_with(
+        tmp_path, macro, 12, lambda arch: float(cost(arch).params > 1.5e6)
+    )
+    assert study.seen(study.ask(objective).arch) is None
 
 
 @pytest.mark.parametrize(
@@ -175,7 +179,7 @@ def test_what_is_no_sampler(macro: Space) -> None:
     ):
         make = samplers.find(word)
         with pytest.raises(UsageError, match=message):
-            make(macro, Goal(latency_ms, accuracy_alone), 0)
+            make(macro, Objective(latency_ms, accuracy_alone), 0)
 
 
 def test_the_journal_is_optunas(tmp_path: Path, macro: Space, model: object) -> None:

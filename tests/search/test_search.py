@@ -8,9 +8,9 @@ import pytest
 from bneck.errors import BneckError, ProxyFailed, UsageError
 from bneck.executors import Failed
 from bneck.executors.serial import Serial
-from bneck.search.objectives import Aim, Aims, extreme
+from bneck.search.objectives import Objectives, Target, extreme
 from bneck.search.reward import Soft
-from bneck.search.search import best, search
+from bneck.search.search import search
 from bneck.search.study import Study, read_records
 from bneck.space import codec
 from bneck.space.architecture import Architecture
@@ -34,11 +34,11 @@ def run(
     executor: object = None,
     **changes: float,
 ) -> list:
-    aim = Aim(Soft(1.0, -0.07), **{"ceiling_ms": CEILING_MS, **changes})
+    target = Target(Soft(1.0, -0.07), **{"ceiling_ms": CEILING_MS, **changes})
     return search(
         study,
         evaluate,
-        aims=Aims(study.space, model, [aim]),
+        objectives=Objectives(study.space, model, [target]),
         evaluations=evaluations,
         batch=3,
         executor=executor or Serial(),
@@ -61,7 +61,6 @@ def test_every_network_is_new_and_under_the_ceiling(
         assert record.latency_ms == cost(record.arch).macs / 1e6 <= CEILING_MS
         assert record.accuracy == by_macs(record.arch)
         assert record.reward == Soft(1.0, -0.07)(record.accuracy, record.latency_ms)
-    assert best(records).reward == max(record.reward for record in records)
 
 
 def test_records_come_back_from_the_journal(
@@ -117,7 +116,6 @@ def test_failures_are_recorded_and_passed_over(
     failed = [record for record in records if record.error]
     assert len(failed) == 4
     assert {record.error for record in failed} == {"ProxyFailed: the loss is nan at step 7"}
-    assert best(records).accuracy is not None
 
 
 def test_a_search_that_only_fails_ends(tmp_path: Path, space: Space, model: object) -> None:

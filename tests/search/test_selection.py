@@ -7,9 +7,9 @@ import pytest
 from bneck.errors import BneckError
 from bneck.latency.measure import Measured
 from bneck.results.record import Record
-from bneck.search.objectives import Aim, Aims
+from bneck.search.objectives import Objectives, Target
 from bneck.search.reward import Soft
-from bneck.search.selection import winner
+from bneck.search.selection import select_network
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space
 from bneck.space.cost import cost
@@ -42,7 +42,7 @@ class Stopwatch:
 
 def test_the_best_is_measured_and_named(space: Space, model: object, records: list) -> None:
     watch = Stopwatch({})
-    named = winner(records, Aims(space, model, [Aim(Soft(1.0))]), 0, [], watch)
+    named = select_network(records, Objectives(space, model, [Target(Soft(1.0))]), 0, [], watch)
     assert (named.number, watch.asked) == (0, [records[0].arch])
     assert named.measured_ms == named.predicted_ms == records[0].latency_ms
 
@@ -51,20 +51,20 @@ def test_what_measures_slower_loses_its_place(space: Space, model: object, recor
     """Not above the ceiling, but slower than the next: the next is measured, and named."""
     slow = 1.01 * records[1].latency_ms / records[0].latency_ms
     watch = Stopwatch({records[0].arch: slow})
-    named = winner(records, Aims(space, model, [Aim(Soft(1.0))]), 0, [], watch)
+    named = select_network(records, Objectives(space, model, [Target(Soft(1.0))]), 0, [], watch)
     assert (named.number, len(watch.asked)) == (1, 2)
 
 
 def test_what_measures_above_the_ceiling_is_out(space: Space, model: object, records: list) -> None:
     ceiling_ms = 1.001 * records[2].latency_ms
-    aims = Aims(space, model, [Aim(Soft(1.0), 1.0, ceiling_ms)])
+    objectives = Objectives(space, model, [Target(Soft(1.0), 1.0, ceiling_ms)])
     watch = Stopwatch({record.arch: 9.0 for record in records[:2]})
-    assert winner(records, aims, 0, [], watch).number == 2
+    assert select_network(records, objectives, 0, [], watch).number == 2
     all_slow = Stopwatch({record.arch: 9.0 for record in records})
     with pytest.raises(BneckError, match=r"the 3 best networks measure .* above the ceiling"):
-        winner(records, aims, 0, [], all_slow)
+        select_network(records, objectives, 0, [], all_slow)
 
 
 def test_without_an_accuracy_there_is_none(space: Space, model: object, tmp_path: Path) -> None:
     with pytest.raises(BneckError, match="no network with a reward"):
-        winner([], Aims(space, model, [Aim(Soft(1.0))]), 0, [], Stopwatch({}))
+        select_network([], Objectives(space, model, [Target(Soft(1.0))]), 0, [], Stopwatch({}))

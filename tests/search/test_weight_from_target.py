@@ -12,9 +12,9 @@ from optuna.storages.journal import JournalFileBackend
 from bneck.executors.serial import Serial
 from bneck.quantities import Latency
 from bneck.results.pareto import front
-from bneck.search.objectives import Aim, Aims
+from bneck.search.objectives import Objectives, Target
 from bneck.search.reward import PAPERS, Soft
-from bneck.search.search import best, search
+from bneck.search.search import search
 from bneck.search.study import STUDY, Study
 from bneck.search.weight_from_target import hull
 from bneck.space.architecture import Architecture
@@ -32,13 +32,15 @@ def run(
     space: Space,
     model: object,
     by_macs: Callable,
-    aims: list[Aim],
+    targets: list[Target],
     sampler: str = "surrogate",
 ) -> tuple:
     folder.mkdir(exist_ok=True)
     study = Study(folder / "journal.log", space, sampler=sampler, seed=1)
-    both = Aims(space, model, aims)
-    records = search(study, by_macs, aims=both, evaluations=EVALUATIONS, batch=3, executor=Serial())
+    both = Objectives(space, model, targets)
+    records = search(
+        study, by_macs, objectives=both, evaluations=EVALUATIONS, batch=3, executor=Serial()
+    )
     return records, study, both
 
 
@@ -47,12 +49,12 @@ def test_a_search_ends_near_its_target_by_w_alone(
     tmp_path: Path, space: Space, model: object, by_macs: Callable, target_ms: float
 ) -> None:
     """No ceiling, no floor. ACC = m / (m + 1) of m ms: d ln ACC / d ln m = 1 / (1 + m)."""
-    records, study, aims = run(tmp_path, space, model, by_macs, [Aim(None, target_ms)])
-    (tangent,) = aims.tangents(study.labels())
-    assert -tangent.weight == pytest.approx(1 / (1 + target_ms), rel=0.1)
-    assert tangent.accuracy == pytest.approx(target_ms / (target_ms + 1), rel=0.02)
-    (goal,) = aims.goals(study.labels())
-    named = max(records, key=lambda record: goal.reward(record.accuracy, record.latency_ms))
+    records, study, objectives = run(tmp_path, space, model, by_macs, [Target(None, target_ms)])
+    (derived,) = objectives.weights(study.labels())
+    assert -derived.weight == pytest.approx(1 / (1 + target_ms), rel=0.1)
+    assert derived.accuracy == pytest.approx(target_ms / (target_ms + 1), rel=0.02)
+    (objective,) = objectives.at(study.labels())
+    named = max(records, key=lambda record: objective.reward(record.accuracy, record.latency_ms))
     assert named.latency_ms == pytest.approx(target_ms, rel=0.15)
 
 
@@ -62,10 +64,11 @@ def test_with_one_w_every_target_gives_the_same_network(
     """TAR is a constant factor: the same trials in the same order, so the same best."""
     found = {}
     for target_ms in TARGETS_MS:
-        aim = Aim(Soft(target_ms, PAPERS["MobileNetV3-Small"]), target_ms)
+        target = Target(Soft(target_ms, PAPERS["MobileNetV3-Small"]), target_ms)
         folder = tmp_path / str(target_ms)
-        records, _, _ = run(folder, space, model, by_macs, [aim], "evolution")
-        found[target_ms] = [record.arch for record in records], best(records).arch
+        records, _, _ = run(folder, space, model, by_macs, [target], "evolution")
+        best = max(records, key=lambda record: record.reward)
+        found[target_ms] = [record.arch for record in records], best.arch
     first, *others = found.values()
     assert all(other == first for other in others)
 
@@ -73,12 +76,12 @@ def test_with_one_w_every_target_gives_the_same_network(
 def test_several_targets_share_one_search(
     tmp_path: Path, space: Space, model: object, by_macs: Callable
 ) -> None:
-    wanted = [Aim(None, ms, ceiling_ms=1.25 * ms, floor_ms=ms) for ms in TARGETS_MS]
-    records, study, aims = run(tmp_path, space, model, by_macs, wanted)
-    for aim in wanted:
-        within = [r for r in records if aim.floor_ms <= r.latency_ms <= aim.ceiling_ms]
+    wanted = [Target(None, ms, ceiling_ms=1.25 * ms, floor_ms=ms) for ms in TARGETS_MS]
+    records, study, objectives = run(tmp_path, space, model, by_macs, wanted)
+    for target in wanted:
+        within = [r for r in records if target.floor_ms <= r.latency_ms <= target.ceiling_ms]
         assert len(within) >= EVALUATIONS // 3
-    weights = [tangent.weight for tangent in aims.tangents(study.labels())]
+    weights = [derived.weight for derived in objectives.weights(study.labels())]
     assert weights == sorted(weights)
     again, _, _ = run(tmp_path, space, model, by_macs, wanted)
     assert again == records
@@ -90,8 +93,10 @@ def test_accuracy_and_latency_as_two_objectives(
 ) -> None:
     path = tmp_path / "journal.log"
     study = Study(path, space, sampler=sampler, seed=1, front=True)
-    aims = Aims(space, model, [Aim(None, ms, ceiling_ms=2.2) for ms in TARGETS_MS])
-    records = search(study, by_macs, aims=aims, evaluations=12, batch=3, executor=Serial())
+    objectives = Objectives(space, model, [Target(None, ms, ceiling_ms=2.2) for ms in TARGETS_MS])
+    records = search(
+        study, by_macs, objectives=objectives, evaluations=12, batch=3, executor=Serial()
+    )
     assert [record.accuracy for record in records] == [by_macs(record.arch) for record in records]
     assert max(record.latency_ms for record in records) <= 2.2
     storage = JournalStorage(JournalFileBackend(str(path)))
@@ -119,8 +124,12 @@ def test_the_ceiling_holds_with_the_confidence_asked_for(
 ) -> None:
     """At 90 % a normal error of 5 % leaves 1.2816 * 5 % of room."""
     study = Study(tmp_path / "journal.log", space, sampler="local-search", seed=1)
-    aims = Aims(space, Uncertain(), [Aim(Soft(1.6, -1e-9), 1.6, 1.6)], confidence=0.9)
-    records = search(study, by_macs, aims=aims, evaluations=20, batch=2, executor=Serial())
+    objectives = Objectives(
+        space, Uncertain(), [Target(Soft(1.6, -1e-9), 1.6, 1.6)], confidence=0.9
+    )
+    records = search(
+        study, by_macs, objectives=objectives, evaluations=20, batch=2, executor=Serial()
+    )
     slowest = max(record.latency_ms for record in records)
     assert 0.95 * 1.6 / (1 + 0.05 * 1.2816) < slowest <= 1.6 / (1 + 0.05 * 1.2816)
 

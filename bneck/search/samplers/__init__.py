@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING
 
 from bneck.errors import UsageError
 from bneck.imports import named
-from bneck.search.samplers.goal import Goal
 from bneck.space.choices import Space
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
-__all__ = ["SAMPLERS", "Goal", "find"]
+    from bneck.search.objectives import Objective
 
-Maker = Callable[[Space, Goal, int], "BaseSampler"]
-"""(space, goal, seed) -> a sampler whose every choice hangs on the seed."""
+Maker = Callable[[Space, "Objective", int], "BaseSampler"]
+"""(space, objective, seed) -> a sampler whose every choice hangs on the seed."""
 
 SAMPLERS = {
     "random": "bneck.search.samplers.optuna_samplers:random",
@@ -42,9 +41,9 @@ def find(word: str) -> Maker:
 def _ours(place: str) -> Maker:
     module, _, name = place.partition(":")
 
-    def make(space: Space, goal: Goal, seed: int) -> "BaseSampler":
+    def make(space: Space, objective: "Objective", seed: int) -> "BaseSampler":
         maker: Maker = getattr(import_module(module), name)
-        return maker(space, goal, seed)
+        return maker(space, objective, seed)
 
     return make
 
@@ -52,7 +51,7 @@ def _ours(place: str) -> Maker:
 def _foreign(word: str) -> Maker:
     maker = named("sampler", word, SAMPLERS)
 
-    def make(space: Space, goal: Goal, seed: int) -> "BaseSampler":
+    def make(space: Space, objective: "Objective", seed: int) -> "BaseSampler":
         from optuna.samplers import BaseSampler
 
         try:

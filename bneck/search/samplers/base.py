@@ -13,35 +13,35 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.trial import FrozenTrial
 
-from bneck.search.samplers.goal import Goal
-from bneck.search.samplers.history import Past, decoded, past_of
+from bneck.search.objectives import Objective
+from bneck.search.samplers.history import TrialHistory, decoded, history_of
 from bneck.space.choices import Space, Value, Values
 
 TRIES = 100
 
 
-class Proposer(BaseSampler, ABC):
+class ArchitectureSampler(BaseSampler, ABC):
     """An Optuna sampler that proposes whole networks of a space."""
 
-    def __init__(self, space: Space, goal: Goal, seed: int) -> None:
+    def __init__(self, space: Space, objective: Objective, seed: int) -> None:
         self.space = space
-        self.goal = goal
+        self.objective = objective
         self.random = random.Random(seed)
         self._proposed: Values | None = None
 
     @abstractmethod
-    def propose(self, past: Past) -> Values:
+    def propose(self, history: TrialHistory) -> Values:
         """The next network; it should be new and under the ceiling, the search mends it if not."""
 
-    def fresh(self, past: Past) -> Values:
+    def random_network(self, history: TrialHistory) -> Values:
         """A random network that is new and under the ceiling, or else the fastest of many."""
         tried: list[tuple[float, int, Values]] = []
         for _ in range(TRIES):
             values = self.space.sample(self.random.getrandbits(32))
             arch = decoded(self.space.build, values)
-            if past.new(arch):
-                bound_ms = self.goal.bound_ms(arch)
-                if bound_ms <= self.goal.ceiling_ms:
+            if history.new(arch):
+                bound_ms = self.objective.bound_ms(arch)
+                if bound_ms <= self.objective.ceiling_ms:
                     return values
                 tried.append((bound_ms, len(tried), values))
         return min(tried)[2] if tried else values
@@ -73,6 +73,6 @@ class Proposer(BaseSampler, ABC):
     ) -> Value:
         """The proposed network's value of one choice."""
         if self._proposed is None:
-            past = past_of(study, self.space, trial.number)
-            self._proposed = self.propose(past)
+            history = history_of(study, self.space, trial.number)
+            self._proposed = self.propose(history)
         return self._proposed[param_name]

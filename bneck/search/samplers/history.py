@@ -13,7 +13,7 @@ from bneck.space.choices import Space, Value, Values
 
 
 @dataclass(frozen=True, slots=True)
-class Label:
+class LabelledNetwork:
     """A network that was evaluated."""
 
     values: Values
@@ -23,10 +23,10 @@ class Label:
 
 
 @dataclass(frozen=True)
-class Past:
+class TrialHistory:
     """The study so far: labels in order, networks in evaluation, and all that were asked for."""
 
-    labels: list[Label]
+    labels: list[LabelledNetwork]
     pending: list[Architecture]
     asked: Set[Architecture]
 
@@ -36,20 +36,20 @@ class Past:
 
 
 @dataclass
-class _Known:
+class _Read:
     """What the first ``trials`` of a study came to: all are finished, and so never change."""
 
     trials: int = 0
-    labels: list[Label] = field(default_factory=list)
+    labels: list[LabelledNetwork] = field(default_factory=list)
     asked: set[Architecture] = field(default_factory=set)
 
 
-_KNOWN: WeakKeyDictionary[Study, _Known] = WeakKeyDictionary()
+_READ: WeakKeyDictionary[Study, _Read] = WeakKeyDictionary()
 
 
-def past_of(study: Study, space: Space, number: int | None = None) -> Past:
+def history_of(study: Study, space: Space, number: int | None = None) -> TrialHistory:
     """What the trials before ``number`` came to, or all of them; only what is new is read."""
-    known = _KNOWN.setdefault(study, _Known())
+    known = _READ.setdefault(study, _Read())
     trials = study.get_trials(deepcopy=False)[:number]
     while known.trials < len(trials) and trials[known.trials].state.is_finished():
         _add(space, trials[known.trials], known.labels, known.asked)
@@ -60,13 +60,13 @@ def past_of(study: Study, space: Space, number: int | None = None) -> Past:
             _add(space, trial, labels, later)
         elif trial.params:
             pending.append(decoded(space.build, trial.params))
-    return Past(labels, pending, known.asked | later if later else known.asked)
+    return TrialHistory(labels, pending, known.asked | later if later else known.asked)
 
 
 def _add(
     space: Space,
     trial: FrozenTrial,
-    labels: list[Label],
+    labels: list[LabelledNetwork],
     asked: set[Architecture],
 ) -> None:
     """Take in one finished trial, unless it was refused or cut off before its evaluation."""
@@ -76,7 +76,7 @@ def _add(
     asked.add(arch)
     if trial.state is TrialState.COMPLETE:
         accuracy, latency_ms = trial.user_attrs["accuracy"], trial.user_attrs["latency_ms"]
-        labels.append(Label(trial.params, arch, accuracy, latency_ms))
+        labels.append(LabelledNetwork(trial.params, arch, accuracy, latency_ms))
 
 
 def decoded(build: Callable[[Values], Architecture], values: Mapping[str, Value]) -> Architecture:

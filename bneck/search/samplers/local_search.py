@@ -1,24 +1,24 @@
 """Local search (White et al. 2021, arXiv 2005.02960): the neighbours of the best, in turn."""
 
-from bneck.search.samplers.base import Proposer
-from bneck.search.samplers.history import Past, decoded
+from bneck.search.samplers.base import ArchitectureSampler
+from bneck.search.samplers.history import TrialHistory, decoded
 from bneck.space.choices import Values
 
-START = 10
+RANDOM_START = 10
 
 
-class LocalSearch(Proposer):
+class LocalSearch(ArchitectureSampler):
     """A random neighbour of the best network that has one left, after a random start."""
 
-    def propose(self, past: Past) -> Values:
+    def propose(self, history: TrialHistory) -> Values:
         """A neighbour that is new and under the ceiling, or a fresh network."""
-        if len(past.labels) < START:
-            return self.fresh(past)
-        for label in sorted(past.labels, key=self.goal.reward_of, reverse=True):
+        if len(history.labels) < RANDOM_START:
+            return self.random_network(history)
+        for label in sorted(history.labels, key=self.objective.reward_of, reverse=True):
             neighbours = list(self.space.neighbours(label.values))
             self.random.shuffle(neighbours)
             for values in neighbours:
                 arch = decoded(self.space.build, values)
-                if past.new(arch) and self.goal.allows(arch):
+                if history.new(arch) and self.objective.allows(arch):
                     return values
-        return self.fresh(past)
+        return self.random_network(history)

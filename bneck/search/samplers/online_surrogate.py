@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bneck.proxies.surrogate import features
 from bneck.proxies.surrogate.gaussian_process import GaussianProcess, Relevance, learn
 from bneck.proxies.surrogate.surrogate import EDGE, PRIOR, expit, logit
-from bneck.search.samplers.history import Label
+from bneck.search.samplers.history import LabelledNetwork
 from bneck.space.architecture import Architecture
 
 Array = NDArray[np.float64]
@@ -32,7 +32,7 @@ def no_trend(arch: Architecture) -> float:
     return 0.0
 
 
-class Learnt:
+class OnlineSurrogate:
     """What the labels so far say about other networks; those in evaluation count as expected.
 
     ``worth`` says which labels are kept where there are many. ``trend`` is a known part of the log
@@ -41,8 +41,8 @@ class Learnt:
 
     def __init__(
         self,
-        labels: Sequence[Label],
-        worth: Callable[[Label], float],
+        labels: Sequence[LabelledNetwork],
+        worth: Callable[[LabelledNetwork], float],
         pending: Sequence[Architecture] = (),
         trend: Callable[[Architecture], float] = no_trend,
     ) -> None:
@@ -75,7 +75,9 @@ class Learnt:
         return np.array([self._trend(arch) for arch in archs])
 
 
-def _kept(labels: Sequence[Label], worth: Callable[[Label], float], count: int) -> Sequence[Label]:
+def _kept(
+    labels: Sequence[LabelledNetwork], worth: Callable[[LabelledNetwork], float], count: int
+) -> Sequence[LabelledNetwork]:
     """All labels, or the best half and the latest half of ``count``, in order."""
     if len(labels) <= count:
         return labels
@@ -92,7 +94,9 @@ def step(count: int) -> int:
     return last
 
 
-def _relevance(labels: Sequence[Label], worth: Callable[[Label], float]) -> Relevance:
+def _relevance(
+    labels: Sequence[LabelledNetwork], worth: Callable[[LabelledNetwork], float]
+) -> Relevance:
     """What the first labels teach."""
     rows = _kept(labels[: step(len(labels))], worth, LEARN_ROWS)
     return _learnt(tuple(label.arch for label in rows), tuple(logits_of(rows)))
@@ -103,6 +107,6 @@ def _learnt(archs: tuple[Architecture, ...], logits: tuple[float, ...]) -> Relev
     return learn(features.groups(archs, features.Shape.of(archs)), np.array(logits), PRIOR)
 
 
-def logits_of(labels: Sequence[Label]) -> Array:
+def logits_of(labels: Sequence[LabelledNetwork]) -> Array:
     """Log odds of accuracy, kept from the infinities of 0 and 1."""
     return logit(np.clip([label.accuracy for label in labels], EDGE, 1 - EDGE))

@@ -10,9 +10,9 @@ al. 2014), so that the networks of a batch differ.
 from heapq import nlargest
 from itertools import cycle, islice
 
-from bneck.search.samplers.base import Proposer
-from bneck.search.samplers.history import Label, Past, decoded
-from bneck.search.samplers.online_surrogate import START, Learnt
+from bneck.search.samplers.base import ArchitectureSampler
+from bneck.search.samplers.history import LabelledNetwork, TrialHistory, decoded
+from bneck.search.samplers.online_surrogate import START, OnlineSurrogate
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Values
 
@@ -23,35 +23,35 @@ PARENTS, NEAR, LEAPS, RANDOM = 5, 30, 15, 5
 ROUNDS, BEAM, GROWN = 3, 4, 24
 
 
-class SurrogateSampler(Proposer):
+class SurrogateSampler(ArchitectureSampler):
     """Upper confidence bound of the reward, over what grows from the best networks and from chance.
 
     The first candidates are neighbours of the best networks, leaps of several changes and random
     networks; then, as in a beam search, the neighbours of the most promising candidates.
     """
 
-    def propose(self, past: Past) -> Values:
+    def propose(self, history: TrialHistory) -> Values:
         """The candidate of largest optimistic reward."""
-        if len(past.labels) < START:
-            return self.fresh(past)
-        model = Learnt(past.labels, self.goal.reward_of, past.pending)
-        parents = [label.values for label in self._best(past)]
+        if len(history.labels) < START:
+            return self.random_network(history)
+        model = OnlineSurrogate(history.labels, self.objective.reward_of, history.pending)
+        parents = [label.values for label in self._best(history)]
         proposed = self._changed(parents, NEAR, steps=1) + self._changed(parents, LEAPS, steps=3)
         proposed += [self.space.sample(self.random.getrandbits(32)) for _ in range(RANDOM)]
-        scored = self._scored(proposed, past, model)
+        scored = self._scored(proposed, history, model)
         for _ in range(ROUNDS):
             beam = nlargest(BEAM, scored.values(), key=lambda candidate: candidate[0])
             grown = self._changed([values for _, values in beam], GROWN, steps=1)
-            scored |= self._scored(grown, past, model)
+            scored |= self._scored(grown, history, model)
         if not scored:
-            return self.fresh(past)
+            return self.random_network(history)
         return max(scored.values(), key=lambda candidate: candidate[0])[1]
 
-    def _best(self, past: Past) -> list[Label]:
-        """The best networks from floor to ceiling; other aims of the search had others."""
-        low_ms, high_ms = self.goal.floor_ms, self.goal.ceiling_ms
-        inside = (label for label in past.labels if low_ms <= label.latency_ms <= high_ms)
-        return nlargest(PARENTS, inside, key=self.goal.reward_of)
+    def _best(self, history: TrialHistory) -> list[LabelledNetwork]:
+        """The best networks from floor to ceiling; other objectives of the search had others."""
+        low_ms, high_ms = self.objective.floor_ms, self.objective.ceiling_ms
+        inside = (label for label in history.labels if low_ms <= label.latency_ms <= high_ms)
+        return nlargest(PARENTS, inside, key=self.objective.reward_of)
 
     def _changed(self, parents: list[Values], count: int, *, steps: int) -> list[Values]:
         """The parents in turn, each changed at up to so many places."""
@@ -59,13 +59,13 @@ class SurrogateSampler(Proposer):
         return [self.mutated(parent, self.random.randint(1, steps)) for parent in turns]
 
     def _scored(
-        self, proposed: list[Values], past: Past, model: Learnt
+        self, proposed: list[Values], history: TrialHistory, model: OnlineSurrogate
     ) -> dict[Architecture, tuple[float, Values]]:
         """The optimistic reward of every new network under the ceiling."""
         named = {decoded(self.space.build, values): values for values in proposed}
-        new = [arch for arch in named if past.new(arch) and self.goal.allows(arch)]
+        new = [arch for arch in named if history.new(arch) and self.objective.allows(arch)]
         accuracies = model.accuracies(new, OPTIMISM)
         return {
-            arch: (self.goal.reward(accuracy, self.goal.latency_ms(arch)), named[arch])
+            arch: (self.objective.reward(accuracy, self.objective.latency_ms(arch)), named[arch])
             for arch, accuracy in zip(new, accuracies, strict=True)
         }

@@ -10,8 +10,8 @@ from optuna.trial import TrialState
 
 from bneck.errors import UsageError
 from bneck.results.record import Record
-from bneck.search.journal_reader import finished_trials
-from bneck.search.samplers import Goal
+from bneck.search.journal import finished_trials
+from bneck.search.objectives import Objective
 from bneck.search.study import STUDY, Study, read_records
 from bneck.space import spaces
 
@@ -21,9 +21,9 @@ def test_it_reads_what_optuna_reads(tmp_path: Path) -> None:
     space = spaces.build("v3-small", resolution_px=32, classes=10)
     journal = tmp_path / "journal.log"
     study = Study(journal, space, sampler="random", seed=0)
-    goal = Goal(lambda arch: 1.0, lambda accuracy, latency_ms: accuracy, 2.0, 0.0)
+    objective = Objective(lambda arch: 1.0, lambda accuracy, latency_ms: accuracy, 2.0, 0.0)
     for number in range(6):
-        candidate = study.ask(goal)
+        candidate = study.ask(objective)
         if number == 1:
             study.refuse(candidate, "outside the band")
             study.replace(candidate, space.sample(7))
