@@ -27,7 +27,8 @@ from random import Random
 import torch
 
 from bneck.errors import ProxyFailed
-from bneck.proxies.data.loading import ImageSet, load
+from bneck.proxies.data.image_source import ImageSource
+from bneck.proxies.data.loading import load
 from bneck.proxies.training.ema import WeightAverage
 from bneck.proxies.training.recipe import Recipe, epochs
 from bneck.proxies.training.trainer import evaluate, train
@@ -53,7 +54,7 @@ def networks(count: int, side_px: int, classes: int) -> Iterator[Architecture]:
             yield arch.at(resolution_px=side_px, classes=classes)
 
 
-def truth(arch: Architecture, whole: ImageSet, steps: int) -> dict[str, float]:
+def truth(arch: Architecture, whole: ImageSource, steps: int) -> dict[str, float]:
     """Accuracy at the end, and on the way."""
     few = searched(whole).subset(seed=0, val=VAL_ON_THE_WAY)
     network = build(arch, seed=0)
@@ -80,7 +81,7 @@ def truth(arch: Architecture, whole: ImageSet, steps: int) -> dict[str, float]:
     return row
 
 
-def alone(arch: Architecture, few: ImageSet, steps: int, name: str) -> dict[str, float]:
+def alone(arch: Architecture, few: ImageSource, steps: int, name: str) -> dict[str, float]:
     """What a training of so many steps with its own schedule comes to."""
     network = build(arch, seed=0)
     end = [time.process_time()]
@@ -93,7 +94,7 @@ def alone(arch: Architecture, few: ImageSet, steps: int, name: str) -> dict[str,
     return {f"accuracy@{name}": accuracy, f"seconds@{name}": round(end[-1] - end[0], 2)}
 
 
-def searched(whole: ImageSet) -> ImageSet:
+def searched(whole: ImageSource) -> ImageSource:
     """The images that a search would compare networks on."""
     return whole.for_search(0).subset(seed=0, train=TRAIN)
 
@@ -103,13 +104,13 @@ class Labels:
     """The table's file and the images it is about."""
 
     path: Path
-    whole: ImageSet
+    whole: ImageSource
 
     def add(self, count: int, epoch_count: float, shorter: list[int], sides: list[int]) -> None:
         """Append what is missing: the truth of all networks, then the trainings alone."""
-        own_px = self.whole.resolution_px
-        archs = list(networks(count, own_px, self.whole.classes))
-        steps = epochs(searched(self.whole), epoch_count)
+        own_px = self.whole.info.resolution_px
+        archs = list(networks(count, own_px, self.whole.info.classes))
+        steps = epochs(searched(self.whole).info, epoch_count)
         for arch in archs:
             if "accuracy" not in self._known(arch):
                 self._append(arch, partial(truth, arch, self.whole, steps))

@@ -102,7 +102,7 @@ class Cutter:
 
     def measured_ms(self, network: nn.Module) -> float:
         """Under the run's runtime, from torch's own export."""
-        side, device = self.setting.images.resolution_px, self.setting.device
+        side, device = self.setting.images.info.resolution_px, self.setting.device
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             file = Path(folder) / "network.onnx"
@@ -129,7 +129,7 @@ class Cutter:
         """Global pruning, as torch-pruning's own examples do it, widths in multiples of 8."""
         network = loaded(self.seed, self.state).eval()
         images = self.setting.images
-        example = images.normalise(images.train_images[:2])
+        example = images.normalise(images.train.pixels(torch.arange(2)))
         pruner = torch_pruning.pruner.BasePruner(
             network,
             example,

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 
 from bneck.proxies import shared_weights
 from bneck.proxies.data import loading
-from bneck.proxies.data.image_set import ImageSet
+from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.proxy import Proxy, find_proxy
 from bneck.proxies.score import MIN_SCORED, zero_cost_words
 from bneck.proxies.surrogate.correlation import Interval, bootstrap, kendall, spearman
@@ -77,7 +77,7 @@ def scored(
     return price(table, signal, family, median(seconds), scores)
 
 
-def prices(labels: Path, shared: Path | None, images: ImageSet | None) -> list[Price]:
+def prices(labels: Path, shared: Path | None, images: ImageSource | None) -> list[Price]:
     """Every signal, the cheapest first."""
     table = load(labels)
     archs = list(table.accuracies)

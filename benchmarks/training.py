@@ -15,33 +15,34 @@ import torch
 from torch import nn
 from torchvision.models import mobilenet_v3_small
 
-from bneck.proxies.data.loading import ImageSet, load
+from bneck.proxies.data.image_source import ImageSource
+from bneck.proxies.data.loading import load
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import train
 from bneck.space import presets
 from bneck.space.backends import torch_model, torchvision_weights
 
 
-def plain_images_per_second(network: nn.Module, images: ImageSet, recipe: Recipe) -> float:
+def plain_images_per_second(network: nn.Module, images: ImageSource, recipe: Recipe) -> float:
     """A training loop as tutorials write it."""
     optimizer = torch.optim.AdamW(network.parameters(), recipe.learning_rate)
     network.train()
     began = time.perf_counter()
     for _ in range(recipe.steps):
-        rows = torch.randint(len(images.train_labels), (recipe.batch_size,))
-        pixels = images.train_images[rows].float().contiguous() / 255
-        loss = nn.functional.cross_entropy(network(pixels), images.train_labels[rows])
+        rows = torch.randint(len(images.train), (recipe.batch_size,))
+        pixels = images.train.pixels(rows).float().contiguous() / 255
+        loss = nn.functional.cross_entropy(network(pixels), images.train.labels[rows])
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     return recipe.steps * recipe.batch_size / (time.perf_counter() - began)
 
 
-def the_same_network(images: ImageSet) -> tuple[nn.Module, nn.Module]:
+def the_same_network(images: ImageSource) -> tuple[nn.Module, nn.Module]:
     """torchvision's module and bneck's, with the same weights."""
-    theirs = mobilenet_v3_small(num_classes=images.classes)
+    theirs = mobilenet_v3_small(num_classes=images.info.classes)
     arch = presets.build(
-        "mobilenet_v3_small", resolution_px=images.resolution_px, classes=images.classes
+        "mobilenet_v3_small", resolution_px=images.info.resolution_px, classes=images.info.classes
     )
     ours = torch_model.Network(arch)
     ours.load_state_dict(torchvision_weights.from_torchvision(theirs.state_dict(), arch))

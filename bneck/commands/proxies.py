@@ -20,7 +20,7 @@ from bneck.live import TerminalProgress
 
 if TYPE_CHECKING:
     from bneck.progress import Progress
-    from bneck.proxies.data.image_set import ImageSet
+    from bneck.proxies.data.image_source import ImageSource
     from bneck.proxies.score import Agreement, Learnt
     from bneck.proxies.surrogate.correlation import Interval
     from bneck.proxies.surrogate.table import Table
@@ -91,7 +91,7 @@ def score(
     band_name = "macs" if model is None else "latency_ms"
     pictures = None if no_images else _pictures(images, seed, progress)
     words = proxy or scoring.zero_cost_words(images=pictures is not None)
-    seen = None if pictures is None else pictures.fingerprint
+    seen = None if pictures is None else pictures.info.fingerprint
     with Kept((words, seen, seed, steps)) as kept:
         agreements = scoring.score_proxies(
             truth,
@@ -163,7 +163,7 @@ def _latency(path: Path, archs: "Iterable[Architecture]") -> "Callable[[Architec
     return {arch: model.predict(arch).ms for arch in archs}.__getitem__
 
 
-def _pictures(spec: str, seed: int, progress: "Progress") -> "ImageSet":
+def _pictures(spec: str, seed: int, progress: "Progress") -> "ImageSource":
     """Images that choose between networks: no final validation image among them."""
     from bneck.proxies.data import loading
 

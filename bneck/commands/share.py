@@ -40,7 +40,7 @@ def share(
     images = image_data.load(data, resolution_px=resolution, seed=seed, progress=progress)
     images = images.for_search(seed).subset(seed=seed, train=train)
     result = shared_weights.share(
-        spaces.build(space, resolution_px=images.resolution_px, classes=images.classes),
+        spaces.build(space, resolution_px=images.info.resolution_px, classes=images.info.classes),
         images,
         Recipe(steps, batch_size),
         out,

@@ -17,7 +17,7 @@ from bneck.files import read_json, write_json
 from bneck.progress import Progress
 from bneck.proxies import tabular
 from bneck.proxies.data import loading
-from bneck.proxies.data.image_set import ImageSet
+from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.tabular import TableData
 from bneck.results.networks import load_network
 from bneck.results.run import Run
@@ -38,7 +38,7 @@ class Setting:
         self.progress = progress
 
     @cached_property
-    def images(self) -> ImageSet:
+    def images(self) -> ImageSource:
         """The images at the resolution that latency is measured at.
 
         Raises:
@@ -51,24 +51,13 @@ class Setting:
         self.take(images)
         return images
 
-    def take(self, images: ImageSet) -> None:
+    def take(self, images: ImageSource) -> None:
         """Use images that are loaded already, as another stage of the same plan has them.
 
         Raises:
             UsageError: they are no longer the images that the run began with.
         """
-        self._note(
-            {
-                "name": images.name,
-                "fingerprint": images.fingerprint,
-                "resolution_px": images.resolution_px,
-                "class_names": list(images.class_names),
-                "mean": list(images.mean),
-                "std": list(images.std),
-                "training": len(images.train_labels),
-                "validation": len(images.val_labels),
-            }
-        )
+        self._note(images.info.to_json())
         self.images = images
 
     @cached_property
@@ -99,7 +88,7 @@ class Setting:
     @cached_property
     def budget(self) -> Budget:
         """How long networks train."""
-        return budget(self.plan, self.images)
+        return budget(self.plan, self.images.info)
 
     @cached_property
     def accuracy(self) -> Callable[[Architecture], float]:
@@ -155,7 +144,8 @@ class Setting:
     def size(self) -> dict[str, int]:
         """Input side and class count, as networks and spaces take them."""
         if self.table is None:
-            return {"resolution_px": self.images.resolution_px, "classes": self.images.classes}
+            info = self.images.info
+            return {"resolution_px": info.resolution_px, "classes": info.classes}
         described = read_json(self.run.images)
         side_px, classes = described["resolution_px"], len(described["class_names"])
         return {"resolution_px": side_px, "classes": classes}

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from bneck.derivation.explanation import explained, read_trials
 from bneck.derivation.plan import Plan
 from bneck.derivation.stage_results import found_by_a_stage
-from bneck.derivation.training_budget import SIGNAL_VAL, SMALL_SET
 from bneck.files import read_json, write_whole
 from bneck.latency import model as latency_model
+from bneck.proxies.data.image_info import judged_on
 from bneck.results import card, codec, report, static_figures
 from bneck.results.record import Baseline, Outcome, Step
 from bneck.results.run import Run
@@ -21,9 +21,6 @@ from bneck.space import codec as networks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-HELD_OUT = 5
-"""The search's validation images are a fifth of the training images (``ImageSet.for_search``)."""
 
 
 def write_report(run: Run) -> Path:
@@ -121,6 +118,4 @@ def _counted_on(run: Run) -> int | None:
     known = read_json(run.images) if run.images.exists() else {}
     if "training" not in known:
         return None
-    training = int(known["training"])
-    held_out = -(-training // HELD_OUT)
-    return held_out if training < SMALL_SET else min(held_out, SIGNAL_VAL)
+    return judged_on(int(known["training"]))

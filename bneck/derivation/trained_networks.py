@@ -46,7 +46,7 @@ def load_trained(
 
         whole = loading.load(str(run.plan["data"]), resolution_px=arch.resolution_px, seed=seed)
         part = whole.subset(seed=seed, train=RANGE_IMAGES)
-        images = part.normalise(part.train_images).contiguous()
+        images = part.normalise(part.train.pixels()).contiguous()
     return Trained(arch, state, about, images)
 
 

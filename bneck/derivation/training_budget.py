@@ -4,13 +4,17 @@ from dataclasses import dataclass
 from math import ceil
 
 from bneck.derivation.plan import Plan
-from bneck.proxies.data.image_set import ImageSet
+from bneck.proxies.data.image_info import (
+    HELD_OUT_EVERY,
+    PROXY_TRAINING,
+    PROXY_VALIDATION,
+    ImageInfo,
+    is_small,
+)
 from bneck.proxies.data.worker_images import Images
 from bneck.proxies.training.recipe import Recipe, epochs
 
-SMALL_SET = 5000
 SIGNAL_PX = 96
-SIGNAL_TRAIN, SIGNAL_VAL = 20_000, 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,22 +30,22 @@ class Budget:
     final: Recipe
 
 
-def budget(plan: Plan, images: ImageSet) -> Budget:
+def budget(plan: Plan, images: ImageInfo) -> Budget:
     """The trainings of a plan: what the user asked for, else what suits the number of images."""
-    count = len(images.train_labels)
-    small = count < SMALL_SET
+    count = images.training
+    small = is_small(count)
     batch = min(64 if small else 128, max(2, count // 4))
     signals = Images(
         spec=plan.data,
         resolution_px=images.resolution_px,
         signal_px=min(images.resolution_px, SIGNAL_PX),
         seed=plan.seed,
-        train=None if small else SIGNAL_TRAIN,
-        val=None if small else SIGNAL_VAL,
+        train=None if small else PROXY_TRAINING,
+        val=None if small else PROXY_VALIDATION,
     )
-    in_signals = count * 0.8 if small else 16_000
-    search_steps = plan.search_steps or (ceil(7 * in_signals / batch) if small else 468)
-    fine_tune_steps = plan.fine_tune_steps or (ceil(2 * in_signals / batch) if small else 100)
+    shown = count * (1 - 1 / HELD_OUT_EVERY)
+    search_steps = plan.search_steps or (ceil(7 * shown / batch) if small else 468)
+    fine_tune_steps = plan.fine_tune_steps or (ceil(2 * shown / batch) if small else 100)
     final_epochs = plan.epochs or (30 if small else 15)
     return Budget(
         signals=signals,

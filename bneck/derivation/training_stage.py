@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bneck.progress import Progress, silent
-from bneck.proxies.data.image_set import ImageSet
+from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import evaluate, train
 from bneck.results import codec
@@ -24,7 +24,7 @@ class Training:
 
 def train_from_scratch(
     arch: Architecture,
-    images: ImageSet,
+    images: ImageSource,
     recipe: Recipe,
     *,
     name: str,
@@ -65,7 +65,7 @@ def train_from_scratch(
 
 
 def keep_trained(
-    arch: Architecture, state: weights.State, images: ImageSet, *, name: str, folder: Path
+    arch: Architecture, state: weights.State, images: ImageSource, *, name: str, folder: Path
 ) -> Training:
     """Measure weights that were trained elsewhere, and keep them as if they were trained here."""
     network = torch_model.Network(arch)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from bneck.proxies.data.batches import Batches
-from bneck.proxies.data.image_set import ImageSet
+from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.training.threads import at_most
 from bneck.space.architecture import Architecture
 from bneck.space.backends import torch_model
@@ -20,7 +20,7 @@ BATCHES, BATCH_SIZE = 8, 64
 def taylor(
     arch: Architecture,
     state: Mapping[str, Tensor],
-    images: ImageSet,
+    images: ImageSource,
     *,
     seed: int,
     threads: int | None = None,

@@ -10,7 +10,7 @@ import numpy as np
 
 from bneck.errors import ProxyFailed
 from bneck.progress import Progress, silent
-from bneck.proxies.data.image_set import ImageSet
+from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.proxy import PROXIES, Proxy, find_proxy
 from bneck.proxies.score_cache import Kept
 from bneck.proxies.surrogate.correlation import Interval, bootstrap, in_band, kendall, spearman
@@ -86,7 +86,7 @@ def score_proxies(
     table: Table,
     proxies: Mapping[str, Proxy],
     *,
-    images: ImageSet | None = None,
+    images: ImageSource | None = None,
     band: Cost = macs,
     networks: int = 200,
     seed: int = 0,
@@ -151,7 +151,7 @@ def score_surrogate(
 def _read(
     proxies: Mapping[str, Proxy],
     archs: Sequence[Architecture],
-    images: ImageSet | None,
+    images: ImageSource | None,
     seed: int,
     progress: Progress,
     kept: Kept | None = None,
@@ -180,7 +180,7 @@ def _read(
 def _row(
     proxies: Mapping[str, Proxy],
     arch: Architecture,
-    images: ImageSet | None,
+    images: ImageSource | None,
     seed: int,
     *,
     alone: bool,

@@ -17,7 +17,7 @@ from bneck.errors import UsageError
 from bneck.files import write_whole
 from bneck.progress import Progress, silent
 from bneck.proxies.data.batches import seeded
-from bneck.proxies.data.image_set import ImageSet
+from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.supernet import Supernet
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.steps import Steps
@@ -34,7 +34,7 @@ _BATCH = 128
 
 def share(
     space: Space,
-    images: ImageSet,
+    images: ImageSource,
     recipe: Recipe,
     path: Path,
     *,
@@ -70,7 +70,7 @@ def share(
         "resolution_px": network.largest.resolution_px,
         "classes": network.largest.classes,
         "steps": recipe.steps,
-        "images": images.fingerprint,
+        "images": images.info.fingerprint,
         "seconds": round(result.seconds, 1),
         "threads": threads or torch.get_num_threads(),
     }
@@ -145,7 +145,7 @@ class SharedWeights:
     validation images.
     """
 
-    images: ImageSet
+    images: ImageSource
     path: Path
     threads: int | None = None
 
@@ -157,12 +157,13 @@ class SharedWeights:
             UsageError: the weights are of another number of classes.
         """
         shared = load(self.path)
-        if shared.largest.classes != self.images.classes:
+        info = self.images.info
+        if shared.largest.classes != info.classes:
             raise UsageError(
-                f"{self.path} knows {shared.largest.classes} classes and {self.images.name} has "
-                f"{self.images.classes}"
+                f"{self.path} knows {shared.largest.classes} classes and {info.name} has "
+                f"{info.classes}"
             )
-        network = shared.extract(arch.at(classes=self.images.classes))
+        network = shared.extract(arch.at(classes=info.classes))
         few = self.images.subset(seed=seed, train=RECALIBRATED_ON, val=SCORED_ON)
         with at_most(self.threads):
             recalibrate(network, few)
@@ -180,7 +181,7 @@ def of_file(place: str) -> Callable[..., SharedWeights]:
     load(path)
 
     def make(
-        images: ImageSet | None, recipe: Recipe | None = None, *, threads: int | None = None
+        images: ImageSource | None, recipe: Recipe | None = None, *, threads: int | None = None
     ) -> SharedWeights:
         if images is None:
             raise UsageError("shared weights need images")
@@ -190,12 +191,12 @@ def of_file(place: str) -> Callable[..., SharedWeights]:
 
 
 @torch.no_grad()
-def recalibrate(network: nn.Module, images: ImageSet) -> None:
+def recalibrate(network: nn.Module, images: ImageSource) -> None:
     """Give batch norms the plain average of their statistics over the training images."""
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None
     network.train()
-    for pixels in torch.split(images.train_images, _BATCH):
+    for pixels, _ in images.train.chunks(_BATCH):
         network(images.normalise(pixels))

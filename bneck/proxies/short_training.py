@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bneck.proxies.data.image_set import ImageSet
+from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import train
 from bneck.space.architecture import Architecture
@@ -13,10 +13,10 @@ from bneck.space.backends.torch_model import build
 class ShortTraining:
     """Train from scratch for a few steps; score the averaged weights on the validation part.
 
-    Give it ``ImageSet.for_search``, so that no network is chosen by the final validation images.
+    Give it ``ImageSource.for_search``: the final validation images must not choose a network.
     """
 
-    images: ImageSet
+    images: ImageSource
     recipe: Recipe
     threads: int | None = None
 
@@ -26,5 +26,5 @@ class ShortTraining:
         Raises:
             ProxyFailed: the training diverged.
         """
-        network = build(arch.at(classes=self.images.classes), seed=seed)
+        network = build(arch.at(classes=self.images.info.classes), seed=seed)
         return train(network, self.images, self.recipe, seed=seed, threads=self.threads).accuracy

@@ -52,7 +52,7 @@ class Evaluate:
             ProxyFailed: the training diverged.
         """
         images = for_signals(self.images)
-        network = torch_model.build(arch.at(classes=images.classes), seed=self.seed)
+        network = torch_model.build(arch.at(classes=images.info.classes), seed=self.seed)
         every = max(1, self.steps // NINTHS)
 
         def look(what: str, done: int, total: int, note: str = "") -> None:

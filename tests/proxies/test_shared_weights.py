@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from bneck.errors import ProxyFailed, UsageError
-from bneck.proxies.data.loading import ImageSet, load
+from bneck.proxies.data.image_source import ImageSource
+from bneck.proxies.data.loading import load
 from bneck.proxies.proxy import find_proxy
 from bneck.proxies.shared_weights import about, recalibrate, share
 from bneck.proxies.shared_weights import load as load_shared
@@ -19,7 +20,7 @@ RECIPE = Recipe(steps=2, batch_size=8)
 
 
 @pytest.fixture(scope="module")
-def digits() -> ImageSet:
+def digits() -> ImageSource:
     whole = load("digits", resolution_px=16).for_search(0)
     return whole.subset(seed=0, train=64, val=64)
 
@@ -60,11 +61,11 @@ def test_parts_are_the_first_channels_and_the_middle_of_kernels(space: Space) ->
 
 
 def test_running_a_part_is_running_its_network_and_teaches_the_whole(
-    space: Space, digits: ImageSet
+    space: Space, digits: ImageSource
 ) -> None:
     net = Supernet(space)
     arch = space.decode(space.sample(3))
-    pixels = digits.normalise(digits.val_images[:4])
+    pixels = digits.normalise(digits.val.pixels()[:4])
     alone = net.extract(arch).train()
     expected = alone(pixels)
     found = net.train().run(arch, pixels)
@@ -76,16 +77,18 @@ def test_running_a_part_is_running_its_network_and_teaches_the_whole(
     assert gradient[rows:].abs().sum() + gradient[:, columns:].abs().sum() == 0
 
 
-def test_recalibrated_norms_hold_the_mean_over_the_images(space: Space, digits: ImageSet) -> None:
+def test_recalibrated_norms_hold_the_mean_over_the_images(
+    space: Space, digits: ImageSource
+) -> None:
     network = build(space.decode(space.sample(1)))
     recalibrate(network, digits)
     stem = network.get_submodule("stem.conv")
-    mean = stem.conv(digits.normalise(digits.train_images)).mean((0, 2, 3))
+    mean = stem.conv(digits.normalise(digits.train.pixels())).mean((0, 2, 3))
     torch.testing.assert_close(stem.norm.running_mean, mean, rtol=1e-4, atol=1e-5)
 
 
 def test_training_goes_on_and_any_network_is_scored(
-    space: Space, digits: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    space: Space, digits: ImageSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(steps, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     path = tmp_path / "shared.safetensors"
@@ -116,7 +119,7 @@ def test_training_goes_on_and_any_network_is_scored(
         proxy(presets.build("mobilenet_v3_large"), seed=0)
 
 
-def test_bad_files_are_named(tmp_path: Path, digits: ImageSet) -> None:
+def test_bad_files_are_named(tmp_path: Path, digits: ImageSource) -> None:
     with pytest.raises(UsageError, match=r"no such file: .*missing"):
         find_proxy(f"shared-weights:{tmp_path / 'missing'}")
     other = tmp_path / "other"

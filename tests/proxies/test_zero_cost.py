@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from bneck.errors import ProxyFailed, UsageError
-from bneck.proxies.data.image_set import ImageSet
+from bneck.proxies.data.image_source import ImageSource, in_memory
 from bneck.proxies.data.loading import load
 from bneck.proxies.proxy import PROXIES, find_proxy
 from bneck.proxies.zero_cost.base import ZeroCost
@@ -39,11 +39,11 @@ NET = Architecture(
 
 
 @pytest.fixture(scope="module")
-def digits() -> ImageSet:
+def digits() -> ImageSource:
     return load("digits", resolution_px=16, seed=0)
 
 
-def score(word: str, arch: Architecture, images: ImageSet | None = None) -> float:
+def score(word: str, arch: Architecture, images: ImageSource | None = None) -> float:
     return float(find_proxy(word)(images)(arch, seed=SEED))
 
 
@@ -52,9 +52,9 @@ def score_of(word: str, **passes: Any) -> float:
     return float(find_proxy(word)(images=True).score(SimpleNamespace(**passes)))
 
 
-def batch_of(images: ImageSet) -> tuple[Tensor, Tensor]:
+def batch_of(images: ImageSource) -> tuple[Tensor, Tensor]:
     part = images.subset(seed=SEED, train=2 * BATCH)
-    return images.normalise(part.train_images[:BATCH]), part.train_labels[:BATCH]
+    return images.normalise(part.train.pixels()[:BATCH]), part.train.labels[:BATCH]
 
 
 def test_params_and_macs_are_the_published_counts() -> None:
@@ -96,7 +96,7 @@ def test_synflow_of_a_deep_network_does_not_overflow() -> None:
     assert score("synflow", deep) > math.log(torch.finfo(torch.float32).max)
 
 
-def test_naswot_counts_rectifiers_in_the_same_state(digits: ImageSet) -> None:
+def test_naswot_counts_rectifiers_in_the_same_state(digits: ImageSource) -> None:
     network = build(NET, seed=SEED).train()
     states: list[Tensor] = []
     for module in network.modules():
@@ -109,7 +109,7 @@ def test_naswot_counts_rectifiers_in_the_same_state(digits: ImageSet) -> None:
     assert score("naswot", NET, digits) == pytest.approx(np.linalg.slogdet(kernel)[1], abs=0.01)
 
 
-def test_grad_norm_and_snip_read_the_gradient_of_the_loss(digits: ImageSet) -> None:
+def test_grad_norm_and_snip_read_the_gradient_of_the_loss(digits: ImageSource) -> None:
     network = build(NET, seed=SEED).train()
     pixels, labels = batch_of(digits)
     cross_entropy(network(pixels), labels).backward()
@@ -130,7 +130,7 @@ def test_jacob_cov_of_two_images(correlation: float) -> None:
     assert score_of("jacob_cov", labelled=labelled) == pytest.approx(expected, rel=1e-5)
 
 
-def test_slopes_are_the_derivatives_of_the_logits(digits: ImageSet) -> None:
+def test_slopes_are_the_derivatives_of_the_logits(digits: ImageSource) -> None:
     """Batch norm mixes images, so one pixel is moved and all logits are watched."""
     passes = Passes(NET, digits, seed=SEED)
     network, (pixels, _) = build(NET, seed=SEED).double(), batch_of(digits)
@@ -153,7 +153,7 @@ def test_zico_of_made_up_gradients() -> None:
         find_proxy("zico")(images=True).read(SimpleNamespace(gradients=(first, first), arch=NET))
 
 
-def test_the_second_gradient_is_of_other_images(digits: ImageSet) -> None:
+def test_the_second_gradient_is_of_other_images(digits: ImageSource) -> None:
     one, other = Passes(NET, digits, seed=SEED).gradients
     assert all(
         a.shape == b.shape and not torch.equal(a, b) for a, b in zip(one, other, strict=True)
@@ -233,7 +233,7 @@ def test_az_nas_scores_of_made_up_blocks() -> None:
     assert score_of("trainability", blocks=blocks) == pytest.approx((0 + (2 - 2 - 0.5)) / 2)
 
 
-def test_shared_passes_score_as_passes_of_ones_own(digits: ImageSet) -> None:
+def test_shared_passes_score_as_passes_of_ones_own(digits: ImageSource) -> None:
     alone = {word: score(word, NET, digits) for word in WORDS}
     for order in (WORDS, WORDS[::-1]):
         passes = Passes(NET, digits, seed=SEED)
@@ -241,14 +241,14 @@ def test_shared_passes_score_as_passes_of_ones_own(digits: ImageSet) -> None:
         assert together == pytest.approx(alone, rel=1e-6)
 
 
-def test_other_seeds_are_other_weights_images_and_noise(digits: ImageSet) -> None:
+def test_other_seeds_are_other_weights_images_and_noise(digits: ImageSource) -> None:
     for word in WORDS:
         proxy = find_proxy(word)(digits)
         differ = len({proxy(NET, seed=seed) for seed in range(3)}) > 1
         assert differ == (word not in ("params", "macs"))
 
 
-def test_wide_images_are_seen_smaller(digits: ImageSet) -> None:
+def test_wide_images_are_seen_smaller(digits: ImageSource) -> None:
     passes = Passes(presets.build("mobilenet_v3_small"), digits.resized(128), seed=0)
     assert passes.noise(0).shape == (BATCH, 3, MAX_PX, MAX_PX)
     assert passes.labelled.slopes.shape == (BATCH, 3, MAX_PX, MAX_PX)
@@ -261,21 +261,19 @@ def test_a_proxy_that_needs_images_says_so() -> None:
                 find_proxy(word)()
 
 
-def test_images_that_are_all_the_same_cannot_be_told_apart(digits: ImageSet) -> None:
-    blank = ImageSet(
+def test_images_that_are_all_the_same_cannot_be_told_apart(digits: ImageSource) -> None:
+    black = torch.zeros_like(digits.train.pixels())
+    blank = in_memory(
         "blank",
-        digits.class_names,
-        torch.zeros_like(digits.train_images),
-        digits.train_labels,
-        digits.val_images,
-        digits.val_labels,
-        16,
+        digits.info.class_names,
+        (black, digits.train.labels),
+        (digits.val.pixels(), digits.val.labels),
     )
     with pytest.raises(ProxyFailed, match=r"Naswot of network [0-9a-f]{16} is -inf"):
         score("naswot", NET, blank)
 
 
-def test_scores_of_networks_differ(digits: ImageSet) -> None:
+def test_scores_of_networks_differ(digits: ImageSource) -> None:
     wider = Architecture(NET.stem, NET.stages, ConvPoolLinear(24), 10, 16)
     for (a, b), word in ((pair, word) for pair in combinations((NET, wider), 2) for word in WORDS):
         if word != "progressivity":

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from bneck.errors import UsageError
-from bneck.proxies.data.image_set import ImageSet
+from bneck.proxies.data.image_source import ImageSource
 
 
 class Batches:
@@ -17,12 +17,12 @@ class Batches:
     the time where the set allows it.
     """
 
-    def __init__(self, images: ImageSet, batch_size: int, seed: int) -> None:
+    def __init__(self, images: ImageSource, batch_size: int, seed: int) -> None:
         self.images = images
-        self.batch_size = min(batch_size, len(images.train_labels))
+        self.batch_size = min(batch_size, len(images.train))
         if self.batch_size < 2:
-            raise UsageError(f"{images.name} has too few training images for a batch of 2")
-        self.steps_per_epoch = len(images.train_labels) // self.batch_size
+            raise UsageError(f"{images.info.name} has too few training images for a batch of 2")
+        self.steps_per_epoch = len(images.train) // self.batch_size
         self._seed = seed
         self._epoch = -1
         self._order = torch.empty(0)
@@ -31,14 +31,15 @@ class Batches:
         epoch, place = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
             self._order = torch.randperm(
-                len(self.images.train_labels), generator=seeded(self._seed, 0, epoch)
+                len(self.images.train), generator=seeded(self._seed, 0, epoch)
             )
             self._epoch = epoch
         rows = self._order[place * self.batch_size :][: self.batch_size]
+        train = self.images.train
         pixels = _shifted(
-            self.images.train_images, rows, self.images.flip, seeded(self._seed, 1, step)
+            train.squares, train.rows[rows], self.images.info.flip, seeded(self._seed, 1, step)
         )
-        return self.images.normalise(pixels), self.images.train_labels[rows]
+        return self.images.normalise(pixels), train.labels[rows]
 
 
 def seeded(*numbers: int) -> torch.Generator:

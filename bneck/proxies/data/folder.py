@@ -15,13 +15,8 @@ from torch import Tensor
 
 from bneck.errors import UsageError
 from bneck.progress import Progress
-from bneck.proxies.data.image_set import (
-    PHOTO_PX,
-    SMALL_PX,
-    ImageSet,
-    check_memory,
-    hold_out,
-)
+from bneck.proxies.data.image_info import PHOTO_PX, SMALL_PX
+from bneck.proxies.data.image_source import ImageSource, check_memory, hold_out, in_memory
 from bneck.proxies.data.image_spec import class_folders, files_below
 
 _CHUNK = 64
@@ -31,7 +26,9 @@ _SAMPLE = 1000
 Files = list[Path]
 
 
-def load_folder(folder: Path, resolution_px: int | None, seed: int, progress: Progress) -> ImageSet:
+def load_folder(
+    folder: Path, resolution_px: int | None, seed: int, progress: Progress
+) -> ImageSource:
     """``folder/train`` with ``folder/val`` (else ``folder/test``), or ``folder``'s classes split.
 
     Every file that is not hidden counts as an image, wherever it lies below its class. Images are
@@ -57,14 +54,11 @@ def load_folder(folder: Path, resolution_px: int | None, seed: int, progress: Pr
         default = _default_resolution(files)
         side = resolution_px or default
         images = _decode([*files, *val_files], side, default < PHOTO_PX, progress)
-    return ImageSet(
-        name=f"folder:{folder}",
-        class_names=class_names,
-        train_images=images[: len(files)],
-        train_labels=labels,
-        val_images=images[len(files) :],
-        val_labels=val_labels,
-        default_resolution_px=default,
+    return in_memory(
+        f"folder:{folder}",
+        class_names,
+        (images[: len(files)], labels),
+        (images[len(files) :], val_labels),
     )
 
 

@@ -17,17 +17,10 @@ from torch import Tensor
 from bneck.errors import BneckError, UsageError
 from bneck.progress import Progress, silent
 from bneck.proxies.data.folder import load_folder
-from bneck.proxies.data.image_set import (
-    PHOTO_PX,
-    SMALL_PX,
-    ImageSet,
-    fit_square,
-    hold_out,
-)
+from bneck.proxies.data.image_info import PHOTO_PX, SMALL_PX
+from bneck.proxies.data.image_source import ImageSource, fit_square, hold_out, in_memory
 from bneck.proxies.data.image_spec import check_images, place_of
 from bneck.proxies.score_cache import cache_folder
-
-__all__ = ["ImageSet", "load"]
 
 _CIFAR_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 _CIFAR_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
@@ -39,7 +32,7 @@ def load(
     resolution_px: int | None = None,
     seed: int = 0,
     progress: Progress = silent,
-) -> ImageSet:
+) -> ImageSource:
     """The images that ``spec`` names, squares of ``resolution_px``, in memory.
 
     - ``digits``: scikit-learn's 1,797 handwritten digits of 8 px; nothing is downloaded.
@@ -64,7 +57,7 @@ def load(
     if place is not None and kind == "folder":
         return load_folder(place, resolution_px, seed, progress)
     raw = DATA_SETS[spec]() if place is None else _npz(place)
-    return raw.image_set(spec, resolution_px, seed)
+    return raw.source(spec, resolution_px, seed)
 
 
 @dataclass(frozen=True)
@@ -77,7 +70,7 @@ class _Raw:
     val: tuple[Tensor, Tensor] | None = None
     flip: bool = True
 
-    def image_set(self, name: str, resolution_px: int | None, seed: int) -> ImageSet:
+    def source(self, name: str, resolution_px: int | None, seed: int) -> ImageSource:
         default = min(max(SMALL_PX, min(self.images.shape[-2:])), PHOTO_PX)
         side = resolution_px or default
         images, labels, val = self.images, self.labels, self.val
@@ -85,14 +78,11 @@ class _Raw:
             held_out, kept = hold_out(labels, seed)
             val = images[held_out], labels[held_out]
             images, labels = images[kept], labels[kept]
-        return ImageSet(
-            name=name,
-            class_names=self.class_names,
-            train_images=_rgb(fit_square(images, side)),
-            train_labels=labels,
-            val_images=_rgb(fit_square(val[0], side)),
-            val_labels=val[1],
-            default_resolution_px=default,
+        return in_memory(
+            name,
+            self.class_names,
+            (_rgb(fit_square(images, side)), labels),
+            (_rgb(fit_square(val[0], side)), val[1]),
             flip=self.flip,
         )
 

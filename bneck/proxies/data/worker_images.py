@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from bneck.proxies.data import loading
-from bneck.proxies.data.image_set import ImageSet
+from bneck.proxies.data.image_source import ImageSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +25,13 @@ class Images:
 
 
 @lru_cache(maxsize=1)
-def whole(images: Images) -> ImageSet:
+def whole(images: Images) -> ImageSource:
     """All images, for final trainings, in this process's memory."""
     return loading.load(images.spec, resolution_px=images.resolution_px, seed=images.seed)
 
 
 @lru_cache(maxsize=1)
-def for_signals(images: Images) -> ImageSet:
+def for_signals(images: Images) -> ImageSource:
     """The images of cheap signals, in this process's memory."""
     loaded = loading.load(images.spec, resolution_px=images.resolution_px, seed=images.seed)
     part = loaded.for_search(images.seed).subset(

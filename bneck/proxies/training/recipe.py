@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from bneck.errors import UsageError
-from bneck.proxies.data.image_set import ImageSet
+from bneck.proxies.data.image_info import ImageInfo
 from bneck.space.checks import check_range, check_word
 
 
@@ -57,9 +57,9 @@ class Recipe:
         return OPTIMIZERS[self.optimizer](groups, self.learning_rate)
 
 
-def epochs(images: ImageSet, count: float, batch_size: int = 128) -> int:
+def epochs(images: ImageInfo, count: float, batch_size: int = 128) -> int:
     """The number of steps that shows every training image ``count`` times."""
-    return max(1, round(count * len(images.train_labels) / batch_size))
+    return max(1, round(count * images.training / batch_size))
 
 
 def one_cycle(step: int, steps: int, warmup: float) -> float:

@@ -14,7 +14,7 @@ from torch.nn.functional import cross_entropy
 from bneck.errors import ProxyFailed
 from bneck.progress import Progress
 from bneck.proxies.data.batches import Batches, seeded
-from bneck.proxies.data.image_set import ImageSet
+from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.training.checkpoint import (
     digest,
     interrupts_wait,
@@ -48,7 +48,7 @@ class Steps:
     def __init__(
         self,
         network: nn.Module,
-        images: ImageSet,
+        images: ImageSource,
         recipe: Recipe,
         seed: int,
         checkpoint: Path | None,
@@ -66,7 +66,7 @@ class Steps:
             self._made_with = {
                 **asdict(recipe),
                 "seed": seed,
-                "images of fingerprint": images.fingerprint,
+                "images of fingerprint": images.info.fingerprint,
                 "starting weights": digest(network),
             }
             if checkpoint.exists():

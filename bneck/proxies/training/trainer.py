@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from bneck.errors import ProxyFailed, UsageError
 from bneck.progress import Progress, silent
-from bneck.proxies.data.image_set import ImageSet
+from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.steps import Lesson, Steps, labels_only
 from bneck.proxies.training.threads import at_most
@@ -46,7 +46,7 @@ class Evaluation(NamedTuple):
 
 def train(
     network: nn.Module,
-    images: ImageSet,
+    images: ImageSource,
     recipe: Recipe,
     *,
     seed: int,
@@ -57,7 +57,7 @@ def train(
 ) -> TrainingResult:
     """Train ``network`` in place and measure it on the validation part.
 
-    The network takes (N, 3, H, W) float images and gives (N, ``images.classes``) logits; it becomes
+    The network takes (N, 3, H, W) float images and gives (N, classes) logits; it becomes
     channels_last, which trains about three times as fast on a CPU. With ``recipe.ema`` it ends with
     the averaged weights. Batches, augmentation and dropout of a step depend on (seed, step) only,
     so a training that goes on from its ``checkpoint`` (written about every 20 seconds, at the end
@@ -82,38 +82,36 @@ def train(
     return TrainingResult(accuracy, stderr, loss, recipe.steps, run.seconds, rate, history, losses)
 
 
-def evaluate(network: nn.Module, images: ImageSet, *, threads: int | None = None) -> Evaluation:
+def evaluate(network: nn.Module, images: ImageSource, *, threads: int | None = None) -> Evaluation:
     """How good the network is on the validation part.
 
     Raises:
         ProxyFailed: the loss is not finite.
     """
-    correct, count, found = 0, len(images.val_labels), []
-    at_once = max(1, _PIXELS_AT_ONCE // images.resolution_px**2)
-    parts = zip(
-        torch.split(images.val_images, at_once),
-        torch.split(images.val_labels, at_once),
-        strict=True,
-    )
+    correct, count, found = 0, len(images.val), []
+    at_once = max(1, _PIXELS_AT_ONCE // images.info.resolution_px**2)
     with at_most(threads), _evaluating(network):
-        for pixels, labels in parts:
+        for pixels, labels in images.val.chunks(at_once):
             logits = network(images.normalise(pixels))
             correct += int((logits.argmax(1) == labels).sum())
             found.append(cross_entropy(logits, labels, reduction="none"))
     losses = torch.cat(found)
     loss = float(losses.double().mean())
     if not math.isfinite(loss):
-        raise ProxyFailed(f"the validation loss on {images.name} is {loss}: the network diverged")
+        raise ProxyFailed(
+            f"the validation loss on {images.info.name} is {loss}: the network diverged"
+        )
     accuracy = correct / count
     return Evaluation(accuracy, math.sqrt(accuracy * (1 - accuracy) / count), loss, losses)
 
 
-def _check_outputs(network: nn.Module, images: ImageSet) -> None:
+def _check_outputs(network: nn.Module, images: ImageSource) -> None:
     with _evaluating(network):
-        outputs = network(images.normalise(images.val_images[:1])).shape[-1]
-    if outputs != images.classes:
+        outputs = network(images.normalise(images.val.pixels(torch.tensor([0])))).shape[-1]
+    info = images.info
+    if outputs != info.classes:
         raise UsageError(
-            f"the network has {outputs} outputs and {images.name} has {images.classes} classes"
+            f"the network has {outputs} outputs and {info.name} has {info.classes} classes"
         )
 
 

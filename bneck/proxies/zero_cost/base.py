@@ -6,7 +6,7 @@ from typing import ClassVar
 from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
 from bneck.errors import ProxyFailed, UsageError
-from bneck.proxies.data.image_set import ImageSet
+from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.threads import at_most
 from bneck.proxies.zero_cost.passes import Passes
@@ -25,7 +25,7 @@ class ZeroCost:
 
     def __init__(
         self,
-        images: ImageSet | None = None,
+        images: ImageSource | None = None,
         recipe: Recipe | None = None,
         *,
         threads: int | None = None,

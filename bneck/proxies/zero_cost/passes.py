@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from bneck.proxies.data.batches import seeded
-from bneck.proxies.data.image_set import ImageSet, fit_square
+from bneck.proxies.data.image_source import ImageSource, fit_square
 from bneck.proxies.zero_cost.block_stats import BlockStats, block_stats
 from bneck.space.architecture import Architecture, block_path
 from bneck.space.backends.torch_model import Network, build
@@ -37,8 +37,8 @@ class Passes:
     than 96 px, which no convolution minds. No graph outlives its part.
     """
 
-    def __init__(self, arch: Architecture, images: ImageSet | None, *, seed: int) -> None:
-        self.arch = arch if images is None else arch.at(classes=images.classes)
+    def __init__(self, arch: Architecture, images: ImageSource | None, *, seed: int) -> None:
+        self.arch = arch if images is None else arch.at(classes=images.info.classes)
         self.images, self.seed = images, seed
 
     @cached_property
@@ -108,9 +108,9 @@ class Passes:
     def _images(self) -> list[tuple[Tensor, Tensor]]:
         assert self.images is not None
         batch = self.images.subset(seed=self.seed, train=2 * BATCH)
-        side = min(self.images.resolution_px, MAX_PX)
-        pixels = self.images.normalise(fit_square(batch.train_images, side))
-        halves = zip(pixels.tensor_split(2), batch.train_labels.tensor_split(2), strict=True)
+        side = min(self.images.info.resolution_px, MAX_PX)
+        pixels = self.images.normalise(fit_square(batch.train.pixels(), side))
+        halves = zip(pixels.tensor_split(2), batch.train.labels.tensor_split(2), strict=True)
         return [(half.clone(), labels) for half, labels in halves]
 
     def _gradient(self, logits: Tensor, labels: Tensor) -> tuple[Tensor, ...]:

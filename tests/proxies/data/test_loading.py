@@ -14,9 +14,9 @@ from torchvision.datasets import utils
 from bneck.errors import BneckError, UsageError
 from bneck.proxies.data import loading
 from bneck.proxies.data.batches import Batches
-from bneck.proxies.data.image_set import fit_square, stratified_order
+from bneck.proxies.data.image_source import ImageSource, fit_square, in_memory, stratified_order
 from bneck.proxies.data.image_spec import NAMED_SETS
-from bneck.proxies.data.loading import DATA_SETS, ImageSet, load
+from bneck.proxies.data.loading import DATA_SETS, load
 
 COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
 
@@ -35,36 +35,36 @@ def colours(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def digits() -> ImageSet:
+def digits() -> ImageSource:
     return load("digits", seed=0)
 
 
-def test_digits_are_upright_grey_images_that_must_not_be_mirrored(digits: ImageSet) -> None:
-    assert digits.train_images.shape == (1437, 3, 32, 32)
-    assert len(digits.val_labels) == 360
-    assert digits.classes == 10
-    assert not digits.flip
-    assert torch.equal(digits.train_images[:, 0], digits.train_images[:, 2])
+def test_digits_are_upright_grey_images_that_must_not_be_mirrored(digits: ImageSource) -> None:
+    assert digits.train.pixels().shape == (1437, 3, 32, 32)
+    assert len(digits.val.labels) == 360
+    assert digits.info.classes == 10
+    assert not digits.info.flip
+    assert torch.equal(digits.train.pixels()[:, 0], digits.train.pixels()[:, 2])
     # scikit-learn's digits have a mean of 4.884 on their scale of 16
-    assert digits.mean[0] == pytest.approx(4.884 / 16, abs=0.01)
+    assert digits.info.mean[0] == pytest.approx(4.884 / 16, abs=0.01)
 
 
-def test_normalised_training_images_have_zero_mean_and_unit_deviation(digits: ImageSet) -> None:
-    x = digits.normalise(digits.train_images)
+def test_normalised_training_images_have_zero_mean_and_unit_deviation(digits: ImageSource) -> None:
+    x = digits.normalise(digits.train.pixels())
     assert x.is_contiguous(memory_format=torch.channels_last)
     assert x.mean().item() == pytest.approx(0, abs=1e-4)
     assert x.std(correction=0).item() == pytest.approx(1, abs=1e-4)
 
 
-def test_search_never_sees_the_final_validation_images(digits: ImageSet) -> None:
+def test_search_never_sees_the_final_validation_images(digits: ImageSource) -> None:
     search = digits.for_search(seed=3)
-    parts = [search.train_images, search.val_images]
+    parts = [search.train.pixels(), search.val.pixels()]
     seen = sorted(image.numpy().tobytes() for part in parts for image in part)
-    assert seen == sorted(image.contiguous().numpy().tobytes() for image in digits.train_images)
-    assert len(search.val_labels) == 288
-    assert search.fingerprint != digits.fingerprint
-    assert search.fingerprint == digits.for_search(seed=3).fingerprint
-    assert search.fingerprint != digits.for_search(seed=4).fingerprint
+    assert seen == sorted(image.contiguous().numpy().tobytes() for image in digits.train.pixels())
+    assert len(search.val.labels) == 288
+    assert search.info.fingerprint != digits.info.fingerprint
+    assert search.info.fingerprint == digits.for_search(seed=3).info.fingerprint
+    assert search.info.fingerprint != digits.for_search(seed=4).info.fingerprint
 
 
 def test_every_beginning_of_a_stratified_order_holds_the_classes_in_proportion() -> None:
@@ -76,20 +76,20 @@ def test_every_beginning_of_a_stratified_order_holds_the_classes_in_proportion()
     assert order.tolist() != stratified_order(labels, seed=2).tolist()
 
 
-def test_a_subset_is_stratified_and_never_more_than_there_is(digits: ImageSet) -> None:
+def test_a_subset_is_stratified_and_never_more_than_there_is(digits: ImageSource) -> None:
     small = digits.subset(train=100, val=99999, seed=0)
-    assert len(small.train_labels) == 100
-    assert len(small.val_labels) == 360
-    assert small.train_labels.bincount().tolist() == pytest.approx([10] * 10, abs=1)
+    assert len(small.train.labels) == 100
+    assert len(small.val.labels) == 360
+    assert small.train.labels.bincount().tolist() == pytest.approx([10] * 10, abs=1)
 
 
-def test_another_side_and_another_content_have_another_fingerprint(digits: ImageSet) -> None:
+def test_another_side_and_another_content_have_another_fingerprint(digits: ImageSource) -> None:
     smaller = digits.resized(16)
-    assert smaller.resolution_px == 16
+    assert smaller.info.resolution_px == 16
     fewer = digits.subset(val=9, seed=0)
-    assert len({digits.fingerprint, smaller.fingerprint, fewer.fingerprint}) == 3
-    assert load("digits", seed=0).fingerprint == digits.fingerprint
-    assert load("digits", seed=1).fingerprint != digits.fingerprint
+    assert len({digits.info.fingerprint, smaller.info.fingerprint, fewer.info.fingerprint}) == 3
+    assert load("digits", seed=0).info.fingerprint == digits.info.fingerprint
+    assert load("digits", seed=1).info.fingerprint != digits.info.fingerprint
 
 
 def test_resizing_takes_the_centred_square() -> None:
@@ -99,7 +99,7 @@ def test_resizing_takes_the_centred_square() -> None:
     assert torch.equal(fit_square(image, 5), torch.full((1, 1, 5, 5), 200, dtype=torch.uint8))
 
 
-def test_a_batch_depends_on_seed_and_step_only(digits: ImageSet) -> None:
+def test_a_batch_depends_on_seed_and_step_only(digits: ImageSource) -> None:
     batches, again = Batches(digits, 64, seed=5), Batches(digits, 64, seed=5)
     late = batches[40][0]
     batches[3]
@@ -114,21 +114,22 @@ def test_an_epoch_shows_every_image_once() -> None:
     images = ramp_set(flip=False)
     batches = Batches(images, 8, seed=0)
     rows = [batches[step][1] for step in range(4)]
-    assert torch.cat(rows).sort().values.tolist() == images.train_labels.sort().values.tolist()
+    assert torch.cat(rows).sort().values.tolist() == images.train.labels.sort().values.tolist()
 
 
-def ramp_set(flip: bool) -> ImageSet:
+def ramp_set(flip: bool) -> ImageSource:
     """Images whose pixel value is 7 x column, so that shifts and flips can be read off."""
     column = (torch.arange(32, dtype=torch.uint8) * 7).expand(32, 3, 32, 32)
     labels = torch.arange(32) % 2
-    return ImageSet("ramp", ("a", "b"), column, labels, column, labels, 32, flip)
+    part = (column, labels)
+    return in_memory("ramp", ("a", "b"), part, part, flip=flip)
 
 
 def test_augmentation_shifts_by_an_eighth_and_flips_only_where_allowed() -> None:
     for flip in (False, True):
         images = ramp_set(flip)
         x, _ = Batches(images, 32, seed=0)[0]
-        middle = (x[:, 0, 16] * images.std[0] + images.mean[0]) * 255 / 7
+        middle = (x[:, 0, 16] * images.info.std[0] + images.info.mean[0]) * 255 / 7
         slope = (middle[:, 17] - middle[:, 14]).round()
         assert set(slope.tolist()) == ({3.0, -3.0} if flip else {3.0})
         shift = (middle[:, 16] - torch.where(slope > 0, 16, 15)).round().abs()
@@ -137,15 +138,15 @@ def test_augmentation_shifts_by_an_eighth_and_flips_only_where_allowed() -> None
 
 def test_a_folder_is_split_in_proportion(colours: Path) -> None:
     images = load(f"folder:{colours}", resolution_px=32, seed=0)
-    assert images.class_names == ("blue", "green", "red")
-    assert images.train_labels.bincount().tolist() == [8, 8, 8]
-    assert images.val_labels.bincount().tolist() == [2, 2, 2]
+    assert images.info.class_names == ("blue", "green", "red")
+    assert images.train.labels.bincount().tolist() == [8, 8, 8]
+    assert images.val.labels.bincount().tolist() == [2, 2, 2]
     for part, labels in (
-        (images.train_images, images.train_labels),
-        (images.val_images, images.val_labels),
+        (images.train.pixels(), images.train.labels),
+        (images.val.pixels(), images.val.labels),
     ):
         for image, label in zip(part, labels, strict=True):
-            colour = COLOURS[images.class_names[label]]
+            colour = COLOURS[images.info.class_names[label]]
             assert image[:, 5, 7].tolist() == list(colour)
 
 
@@ -155,7 +156,7 @@ def test_a_folder_with_its_own_validation_part_keeps_it(tmp_path: Path, val: str
         paint(tmp_path / "train" / name / "a.png", colour)
         paint(tmp_path / val / name / "deeper" / "b.jpg", colour)
     images = load(f"folder:{tmp_path}")
-    assert (len(images.train_labels), len(images.val_labels)) == (3, 3)
+    assert (len(images.train.labels), len(images.val.labels)) == (3, 3)
 
 
 def test_every_mode_and_size_becomes_rgb(tmp_path: Path) -> None:
@@ -170,8 +171,8 @@ def test_every_mode_and_size_becomes_rgb(tmp_path: Path) -> None:
     for name in ("grey", "white"):
         paint(tmp_path / "val" / name / "a.webp", 128, (30, 40), "RGB")
     images = load(f"folder:{tmp_path}", resolution_px=24)
-    assert images.train_images.shape == (7, 3, 24, 24)
-    for image, label in zip(images.train_images, images.train_labels, strict=True):
+    assert images.train.pixels().shape == (7, 3, 24, 24)
+    for image, label in zip(images.train.pixels(), images.train.labels, strict=True):
         expected = 128 if label == 0 else 255
         assert image.float().mean((1, 2)).tolist() == pytest.approx([expected] * 3, abs=3)
 
@@ -185,7 +186,7 @@ def test_photos_are_turned_upright(tmp_path: Path) -> None:
         for name in ("a", "b"):
             (tmp_path / part / name).mkdir(parents=True)
             lying.save(tmp_path / part / name / "x.jpg", exif=exif)
-    image = load(f"folder:{tmp_path}").train_images[0, 0].float()
+    image = load(f"folder:{tmp_path}").train.pixels()[0, 0].float()
     assert image[:28].mean() > 250
     assert image[36:].mean() < 5
 
@@ -199,7 +200,7 @@ def test_default_resolution(tmp_path: Path, sizes: list[tuple[int, int]], side: 
         for number, size in enumerate(sizes * 3):
             paint(tmp_path / name / f"{number}.png", (1, 2, 3), size)
     images = load(f"folder:{tmp_path}")
-    assert (images.default_resolution_px, images.resolution_px) == (side, side)
+    assert images.info.resolution_px == side
 
 
 def truncate(folder: Path) -> None:
@@ -253,7 +254,7 @@ def test_a_spoilt_folder_is_refused_in_one_line(
 
 def test_hidden_files_are_no_images(colours: Path) -> None:
     (colours / "red" / ".DS_Store").write_text("")
-    assert len(load(f"folder:{colours}", resolution_px=32).train_labels) == 24
+    assert len(load(f"folder:{colours}", resolution_px=32).train) == 24
 
 
 def test_missing_and_empty_folders(tmp_path: Path) -> None:
@@ -301,15 +302,15 @@ def test_npz_with_and_without_a_split(tmp_path: Path) -> None:
     labels = np.arange(50) % 5
     np.savez(file, images=noise(50, 28, 28), labels=labels, class_names=np.array(list("vwxyz")))
     images = load(f"npz:{file}")
-    assert images.class_names == ("v", "w", "x", "y", "z")
-    assert (len(images.train_labels), len(images.val_labels)) == (40, 10)
-    assert images.resolution_px == 32
+    assert images.info.class_names == ("v", "w", "x", "y", "z")
+    assert (len(images.train.labels), len(images.val.labels)) == (40, 10)
+    assert images.info.resolution_px == 32
 
     pixels = noise(50, 40, 40, 3)
     np.savez(file, x_train=pixels, y_train=labels[:, None], x_test=pixels[:7], y_test=labels[:7])
     images = load(f"npz:{file}")
-    assert images.resolution_px == 40
-    assert torch.equal(images.val_images.permute(0, 2, 3, 1), torch.from_numpy(pixels[:7]))
+    assert images.info.resolution_px == 40
+    assert torch.equal(images.val.pixels().permute(0, 2, 3, 1), torch.from_numpy(pixels[:7]))
 
 
 @pytest.mark.parametrize(
@@ -384,11 +385,11 @@ def test_cifar10_is_read_from_the_binary_archive(
     monkeypatch.setattr(loading, "_CIFAR_MD5", hashlib.md5(path.read_bytes()).hexdigest())
     monkeypatch.setattr(utils, "_urlretrieve", None)
     images = load("cifar10")
-    assert images.class_names == ("cat", "dog")
-    assert images.train_labels.tolist() == [0] * 4 + [1] * 4 + [0] * 4 + [1] * 4 + [0] * 4
+    assert images.info.class_names == ("cat", "dog")
+    assert images.train.labels.tolist() == [0] * 4 + [1] * 4 + [0] * 4 + [1] * 4 + [0] * 4
     expected = rows["data_batch_2.bin"][1, 1:].reshape(3, 32, 32)
-    assert np.array_equal(images.train_images[5].numpy(), expected)
-    assert len(images.val_labels) == 4
+    assert np.array_equal(images.train.pixels()[5].numpy(), expected)
+    assert len(images.val.labels) == 4
 
 
 def test_the_words_that_are_checked_are_those_that_are_read() -> None:

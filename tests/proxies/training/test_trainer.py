@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from bneck import live
 from bneck.errors import ProxyFailed, UsageError
-from bneck.proxies.data.loading import ImageSet, load
+from bneck.proxies.data.image_source import ImageSource
+from bneck.proxies.data.loading import load
 from bneck.proxies.proxy import PROXIES, find_proxy
 from bneck.proxies.short_training import ShortTraining
 from bneck.proxies.training import steps
@@ -25,7 +26,7 @@ QUICK = Recipe(steps=9, batch_size=32, ema=0.9)
 
 
 @pytest.fixture(scope="module")
-def digits() -> ImageSet:
+def digits() -> ImageSource:
     return load("digits", resolution_px=16, seed=0)
 
 
@@ -61,7 +62,7 @@ def same(one: nn.Module, other: nn.Module) -> bool:
     return all(torch.equal(a, b) for a, b in pairs)
 
 
-def test_a_small_network_learns_digits(digits: ImageSet) -> None:
+def test_a_small_network_learns_digits(digits: ImageSource) -> None:
     network = small_net()
     result = train(network, digits, Recipe(steps=150, batch_size=64, learning_rate=0.01), seed=0)
     assert result.accuracy > 0.9
@@ -73,18 +74,18 @@ def test_a_small_network_learns_digits(digits: ImageSet) -> None:
     assert torch.equal(result.losses, losses)
 
 
-def test_evaluation_against_closed_forms(digits: ImageSet) -> None:
+def test_evaluation_against_closed_forms(digits: ImageSource) -> None:
     network = Constant([1.0] + [0.0] * 9).train()
     accuracy, stderr, loss, losses = evaluate(network, digits)
-    assert losses.shape == digits.val_labels.shape
-    zeros = int((digits.val_labels == 0).sum()) / 360
+    assert losses.shape == digits.val.labels.shape
+    zeros = int((digits.val.labels == 0).sum()) / 360
     assert accuracy == pytest.approx(zeros)
     assert stderr == pytest.approx(math.sqrt(zeros * (1 - zeros) / 360))
     assert loss == pytest.approx(math.log(math.e + 9) - zeros)
     assert network.training
 
 
-def test_one_cycle_is_torchs(digits: ImageSet) -> None:
+def test_one_cycle_is_torchs(digits: ImageSource) -> None:
     recipe = Recipe(steps=100, learning_rate=0.5, warmup=0.3)
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], 1.0)
     reference = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.5, 100, cycle_momentum=False)
@@ -171,7 +172,7 @@ def test_the_average_follows_weights_whose_memory_format_changes() -> None:
 )
 @pytest.mark.parametrize("handler", [signal.default_int_handler, live.interrupt])
 def test_ctrl_c_loses_nothing(
-    digits: ImageSet,
+    digits: ImageSource,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     recipe: Recipe,
@@ -216,7 +217,7 @@ def test_ctrl_c_loses_nothing(
 
 
 def test_a_killed_training_goes_on_from_its_last_checkpoint(
-    digits: ImageSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    digits: ImageSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Killed(BaseException):
         pass
@@ -247,7 +248,7 @@ def test_a_killed_training_goes_on_from_its_last_checkpoint(
     ],
 )
 def test_anothers_checkpoint_is_refused(
-    digits: ImageSet, tmp_path: Path, change: dict[str, Any], message: str
+    digits: ImageSource, tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
     file = tmp_path / "c"
     usual = {"network": small_net(), "images": digits, "recipe": QUICK, "seed": 7}
@@ -257,13 +258,13 @@ def test_anothers_checkpoint_is_refused(
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x08\0\0\0\0\0\0\0{}      "])
-def test_files_that_are_no_checkpoint(digits: ImageSet, tmp_path: Path, content: bytes) -> None:
+def test_files_that_are_no_checkpoint(digits: ImageSource, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "c").write_bytes(content)
     with pytest.raises(UsageError, match="is not a training checkpoint"):
         train(small_net(), digits, QUICK, seed=0, checkpoint=tmp_path / "c")
 
 
-def test_divergence_names_step_and_learning_rate(digits: ImageSet) -> None:
+def test_divergence_names_step_and_learning_rate(digits: ImageSource) -> None:
     recipe = Recipe(steps=50, batch_size=32, optimizer="sgd", learning_rate=100, ema=None)
     with pytest.raises(ProxyFailed, match=r"loss is \w+ at step \d+ of 50 with learning rate \d"):
         train(
@@ -274,30 +275,30 @@ def test_divergence_names_step_and_learning_rate(digits: ImageSet) -> None:
         )
 
 
-def test_a_network_of_nans_cannot_be_evaluated(digits: ImageSet) -> None:
+def test_a_network_of_nans_cannot_be_evaluated(digits: ImageSource) -> None:
     with pytest.raises(ProxyFailed, match="validation loss on digits is nan"):
         evaluate(Constant([math.nan] * 10), digits)
 
 
-def test_a_network_for_other_classes_is_refused(digits: ImageSet) -> None:
+def test_a_network_for_other_classes_is_refused(digits: ImageSource) -> None:
     with pytest.raises(UsageError, match="has 7 outputs and digits has 10 classes"):
         train(small_net(classes=7), digits, QUICK, seed=0)
 
 
-def test_training_leaves_no_traces_outside(digits: ImageSet) -> None:
+def test_training_leaves_no_traces_outside(digits: ImageSource) -> None:
     before, threads = torch.get_rng_state(), torch.get_num_threads()
     train(small_net(), digits, replace(QUICK, steps=2), seed=0, threads=2)
     assert torch.equal(before, torch.get_rng_state())
     assert torch.get_num_threads() == threads
 
 
-def test_batches_larger_than_the_set_shrink(digits: ImageSet) -> None:
+def test_batches_larger_than_the_set_shrink(digits: ImageSource) -> None:
     few = digits.subset(train=20, val=20, seed=0)
     result = train(small_net(), few, Recipe(steps=2, batch_size=512), seed=0)
     assert result.images_per_second == pytest.approx(2 * 20 / result.seconds)
 
 
-def test_short_training_scores_an_architecture(digits: ImageSet) -> None:
+def test_short_training_scores_an_architecture(digits: ImageSource) -> None:
     arch = presets.build("mobilenet_v3_small", width=0.35, resolution_px=16, classes=1000)
     proxy = ShortTraining(digits.for_search(0), replace(QUICK, steps=3))
     score = proxy(arch, seed=1)
