@@ -76,7 +76,7 @@ class Cutter:
         yield NETADAPT, ours, shrunk.arch
         yield "netadapt, cut at once", self._cut_at_once(shrunk.arch), shrunk.arch
         goal_ms = max(shrunk.target_ms, self.measured_ms(ours))
-        name, device = self.setting.plan.start, self.setting.device
+        name, device = self.setting.plan.seed_network, self.setting.device
         if name in presets.PRESETS:
             _, arch = narrowest_over(name, shrunk.target_ms, device, **self.setting.size)
             narrow = loaded(arch, weights.inherit(self.seed, self.state, arch, seed=0))

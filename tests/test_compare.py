@@ -174,7 +174,9 @@ def test_runs_of_one_stage_are_listed_with_its_network(
     with Run.open(tmp_path / "shrunk", {"data": "digits", "target": "0.2"}) as shrunk:
         codec.append(shrunk.shrunk, Shrunk(0.2, arch, 3, 0.19, 0.181, 0.01, 0.9, 0.02, False))
         shutil.copy(network, shrunk.network)
-    with Run.open(tmp_path / "trained", {"data": "digits", "start": "mobilenet_v2"}) as trained:
+    with Run.open(
+        tmp_path / "trained", {"data": "digits", "seed_network": "mobilenet_v2"}
+    ) as trained:
         trained.checkpoints.mkdir()
         codec.write(trained.checkpoints / "network.json", Training("network", 0.85, 0.02, 9.0))
         shutil.copy(network, trained.network)

@@ -8,7 +8,6 @@ import typer
 from bneck.commands.common import JsonOption, SeedOption
 from bneck.commands.deriving import derivation_of, print_result
 from bneck.commands.options import (
-    AccuracyOption,
     BatchOption,
     CalibrationOption,
     ConfidenceOption,
@@ -22,8 +21,10 @@ from bneck.commands.options import (
     MaybeTargetOption,
     NetOrRun,
     OutOption,
+    ProxyOption,
     RayOption,
     ResolutionOption,
+    RewardExponentOption,
     RewardOption,
     RuntimeOption,
     SamplerOption,
@@ -33,7 +34,6 @@ from bneck.commands.options import (
     TargetsOption,
     ThreadsOption,
     TimeLimitOption,
-    WeightOption,
     WorkersOption,
 )
 from bneck.commands.search import search
@@ -58,7 +58,7 @@ def derive(
     space: SpaceOption = "v3-small",
     data: DataOption = "digits",
     seed: SeedOption = 0,
-    resolution: ResolutionOption = None,
+    resolution_px: ResolutionOption = None,
     runtime: RuntimeOption = "onnxruntime",
     threads: ThreadsOption = 1,
     latency: LatencyOption = None,
@@ -67,11 +67,11 @@ def derive(
     evaluations: EvaluationsOption = 24,
     batch: BatchOption = 2,
     reward: RewardOption = "soft",
-    weight: WeightOption = None,
+    reward_exponent: RewardExponentOption = None,
     confidence: ConfidenceOption = 0.9,
     seed_factor: SeedFactorOption = 1.25,
     delta: DeltaOption = 0.04,
-    accuracy: AccuracyOption = None,
+    proxy: ProxyOption = None,
     search_steps: SearchStepsOption = None,
     fine_tune_steps: FineTuneOption = None,
     epochs: EpochsOption = None,
@@ -123,12 +123,12 @@ def train(
     out: OutOption,
     data: DataOption = "digits",
     seed: SeedOption = 0,
-    resolution: ResolutionOption = None,
+    resolution_px: ResolutionOption = None,
     epochs: EpochsOption = None,
     json: JsonOption = False,
 ) -> None:
     """Train a network from scratch, and export it."""
-    with derivation_of(context, start=net) as derivation:
+    with derivation_of(context, seed_network=net) as derivation:
         trained = derivation.train_start()
     run = derivation.run
     result = {

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def derivation_of(
-    context: typer.Context, *, start: str | None = None, trains: bool = True
+    context: typer.Context, *, seed_network: str | None = None, trains: bool = True
 ) -> Iterator["Derivation"]:
     """The run that a command's options describe; its report is written when the command is done."""
     from bneck.derivation.plan import Plan
@@ -24,7 +24,7 @@ def derivation_of(
     options = context.params
     plan = Plan.from_dict(
         {name: options[name] for name in Plan.names() if options.get(name) is not None}
-        | ({"start": start} if start else {})
+        | ({"seed_network": seed_network} if seed_network else {})
     )
     with driven(
         plan,

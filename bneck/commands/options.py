@@ -34,7 +34,7 @@ SearchDataOption = Annotated[
         "that answer in place of trainings."
     ),
 ]
-AccuracyOption = Annotated[
+ProxyOption = Annotated[
     str | None,
     typer.Option(
         help="What networks are compared by: short-training, shared-weights:FILE or "
@@ -45,7 +45,7 @@ AccuracyOption = Annotated[
 OutOption = Annotated[Path, typer.Option(help="The run's folder; the same command goes on there.")]
 ResolutionOption = Annotated[
     int | None,
-    typer.Option(help="Input side in pixels.", show_default="what suits the data"),
+    typer.Option("--resolution", help="Input side in pixels.", show_default="what suits the data"),
 ]
 RuntimeOption = Annotated[str, typer.Option(help="What runs the network: onnxruntime or torch.")]
 ThreadsOption = Annotated[int, typer.Option(help="Threads of the runtime that latency is for.")]
@@ -73,7 +73,7 @@ SamplerOption = Annotated[
         help="surrogate, tpe, random, nsga2, evolution, local-search or package.module:attr."
     ),
 ]
-WeightOption = Annotated[
+RewardExponentOption = Annotated[
     float | None,
     typer.Option(
         help="w of the reward ACC * (LAT/TAR)^w; beta of the absolute one.",

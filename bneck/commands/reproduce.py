@@ -55,7 +55,7 @@ def reproduce(
     ] = "1.0,0.6",
     seeds: Annotated[int, typer.Option(help="Seeds of the trainings.", min=1)] = 3,
     seed: SeedOption = 0,
-    resolution: ResolutionOption = None,
+    resolution_px: ResolutionOption = None,
     runtime: RuntimeOption = "onnxruntime",
     threads: ThreadsOption = 1,
     calibration_minutes: Annotated[

@@ -8,7 +8,6 @@ import typer
 from bneck.commands.common import JsonOption, SeedOption
 from bneck.commands.deriving import derivation_of, print_result
 from bneck.commands.options import (
-    AccuracyOption,
     AshaOption,
     BatchOption,
     CalibrationOption,
@@ -18,8 +17,10 @@ from bneck.commands.options import (
     LatencyOption,
     MaybeTargetOption,
     OutOption,
+    ProxyOption,
     RayOption,
     ResolutionOption,
+    RewardExponentOption,
     RewardOption,
     RuntimeOption,
     SamplerOption,
@@ -30,7 +31,6 @@ from bneck.commands.options import (
     TargetsOption,
     ThreadsOption,
     TimeLimitOption,
-    WeightOption,
     WorkersOption,
 )
 from bneck.errors import UsageError
@@ -48,7 +48,7 @@ def search(
     space: SpaceOption = "v3-small",
     data: SearchDataOption = "digits",
     seed: SeedOption = 0,
-    resolution: ResolutionOption = None,
+    resolution_px: ResolutionOption = None,
     runtime: RuntimeOption = "onnxruntime",
     threads: ThreadsOption = 1,
     latency: LatencyOption = None,
@@ -57,10 +57,10 @@ def search(
     evaluations: EvaluationsOption = 24,
     batch: BatchOption = 2,
     reward: RewardOption = "soft",
-    weight: WeightOption = None,
+    reward_exponent: RewardExponentOption = None,
     confidence: ConfidenceOption = 0.9,
     seed_factor: SeedFactorOption = 1.25,
-    accuracy: AccuracyOption = None,
+    proxy: ProxyOption = None,
     search_steps: SearchStepsOption = None,
     workers: WorkersOption = None,
     ray: RayOption = None,

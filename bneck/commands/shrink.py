@@ -46,14 +46,6 @@ NewClassesOption = Annotated[
     bool,
     typer.Option("--new-classes", help="The weights may know other classes than the data has."),
 ]
-MultipleOption = Annotated[
-    int,
-    typer.Option(
-        help="Widths are multiples of this, or of the runtime's larger channel block; "
-        "1 for any width.",
-        min=1,
-    ),
-]
 ImportanceOption = Annotated[
     str, typer.Option(help="Which channels stay: those of largest l2 norm, or taylor importance.")
 ]
@@ -82,13 +74,12 @@ def shrink(
     space: SpaceOption = "v3-small",
     data: DataOption = "digits",
     seed: SeedOption = 0,
-    resolution: ResolutionOption = None,
+    resolution_px: ResolutionOption = None,
     runtime: RuntimeOption = "onnxruntime",
     threads: ThreadsOption = 1,
     latency: LatencyOption = None,
     calibration_minutes: CalibrationOption = 2.0,
     delta: DeltaOption = 0.04,
-    multiple: MultipleOption = 8,
     importance: ImportanceOption = "l2",
     search_steps: SearchStepsOption = None,
     fine_tune_steps: FineTuneOption = None,
@@ -103,7 +94,7 @@ def shrink(
     """Shrink a network to latency targets by NetAdapt; --space says what to calibrate on."""
     if target is None and targets is None:
         raise UsageError("shrink needs a target: --target, or --targets for several")
-    with derivation_of(context, start=net) as derivation:
+    with derivation_of(context, seed_network=net) as derivation:
         shrinking = derivation.shrinking()
         found, steps = shrinking.networks(), shrinking.steps()
     run = derivation.run

@@ -46,7 +46,7 @@ class Setting:
         """
         plan = self.plan
         images = loading.load(
-            plan.data, resolution_px=plan.resolution, seed=plan.seed, progress=self.progress
+            plan.data, resolution_px=plan.resolution_px, seed=plan.seed, progress=self.progress
         )
         self.take(images)
         return images
@@ -64,7 +64,7 @@ class Setting:
     def table(self) -> TableData | None:
         """The table that stands in place of images, if the plan's data is one."""
         plan = self.plan
-        found = tabular.of(plan.data, plan.space, plan.resolution)
+        found = tabular.of(plan.data, plan.space, plan.resolution_px)
         if found is not None:
             self._note(found.describe())
         return found
@@ -96,7 +96,7 @@ class Setting:
         if self.table is not None:
             self.progress("table", 1, 1, self.table.statement())
             return self.table
-        word = self.plan.accuracy or SHORT_TRAINING
+        word = self.plan.proxy or SHORT_TRAINING
         return Evaluate(self.budget.signals, word, self.budget.search, self.plan.seed)
 
     @cached_property

@@ -12,6 +12,7 @@ from bneck.executors import Executor
 from bneck.files import write_json
 from bneck.latency.measure import Measured
 from bneck.netadapt.netadapt import NetAdapt
+from bneck.netadapt.proposals import GRID
 from bneck.proxies.data.worker_images import for_signals
 from bneck.proxies.training.recipe import Recipe
 from bneck.results import codec
@@ -178,7 +179,7 @@ class Shrinking:
             seed=self.plan.seed,
             steps=self.run.steps,
             folder=self.run.checkpoints / "netadapt",
-            grid=max(self.plan.multiple, model.channel_grid),
+            grid=max(GRID, model.channel_grid),
             importance=self.plan.importance,
         )
         if not self.run.steps.exists():

@@ -48,8 +48,8 @@ class Derivation:
     def seed(self) -> Architecture:
         """The plan's start, or the network that the search names."""
         if not self.run.seed.exists():
-            if self.plan.start:
-                _, arch = load_network(self.plan.start, **self.setting.size)
+            if self.plan.seed_network:
+                _, arch = load_network(self.plan.seed_network, **self.setting.size)
             else:
                 arch = self.winners()[0].arch
             write_json(self.run.seed, networks.to_json(arch))

@@ -18,23 +18,22 @@ class Plan:
     """Everything that decides a run; written to ``plan.toml``. None is left to the data.
 
     Attributes:
-        start: the network to begin with instead of searching for one.
+        seed_network: the network to begin with instead of searching for one.
         weights: its trained weights, ours or torchvision's; None trains it.
         new_classes: whether the weights may know other classes than the data has.
         target: ms as a number ("2.0"), or a factor of a network's ("0.8x:mobilenet_v3_small"), at
             another side where one is named ("0.8x:mobilenet_v3_small@64").
         data: images, or ``table:FILE``, accuracies that a search answers from.
-        accuracy: the proxy that networks are compared by; None is ``short-training``.
+        proxy: what networks are compared by; None is ``short-training``.
         latency: a model that ``bneck calibrate`` wrote on this device; None calibrates anew.
         targets: several of the same, with commas between; the search's evaluations serve all.
         reward: soft, hard, absolute, front (accuracy and latency apart) or package.module:attr.
-        weight: w of the soft reward, beta of the absolute one; None derives w from the target.
+        reward_exponent: w of the soft reward, beta of the absolute one; None derives w
+            from the target.
         confidence: with which a network must be predicted under the ceiling.
         seed_factor: the search may go this many times above the target; NetAdapt takes it off.
         delta: what a NetAdapt proposal must save, as a share of the seed's latency.
         batch: networks asked for at once; the same batch gives the same trials on any executor.
-        multiple: NetAdapt's widths are multiples of it, and of the runtime's block of channels
-            where that is larger; 1 is any width.
         importance: what decides which channels stay, one of ``IMPORTANCES``.
         finish: how a shrunk network is trained in the end: "fine-tune" or from "scratch".
         search_steps, fine_tune_steps, epochs: how long networks train: each in the search, each
@@ -45,9 +44,9 @@ class Plan:
     target: str | None = None
     targets: str | None = None
     space: str | None = None
-    start: str | None = None
+    seed_network: str | None = None
     seed: int = 0
-    resolution: int | None = None
+    resolution_px: int | None = None
     runtime: str = "onnxruntime"
     threads: int = 1
     latency: str | None = None
@@ -55,15 +54,14 @@ class Plan:
     sampler: str = "surrogate"
     evaluations: int = 24
     batch: int = 2
-    accuracy: str | None = None
+    proxy: str | None = None
     reward: str = "soft"
-    weight: float | None = None
+    reward_exponent: float | None = None
     confidence: float = 0.9
     seed_factor: float = 1.25
     delta: float = 0.04
     weights: str | None = None
     new_classes: bool | None = None
-    multiple: int = 8
     importance: str = "l2"
     finish: str | None = None
     search_steps: int | None = None
@@ -71,7 +69,7 @@ class Plan:
     epochs: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("evaluations", "batch", "multiple", "search_steps", "fine_tune_steps"):
+        for name in ("evaluations", "batch", "search_steps", "fine_tune_steps"):
             if getattr(self, name) is not None:
                 check_range(name.replace("_", "-"), getattr(self, name), 1, MAX_COUNT)
         check_range("threads", self.threads, 1, MAX_THREADS)

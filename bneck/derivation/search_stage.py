@@ -41,11 +41,11 @@ class Searching:
         targets_ms = self.setting.targets_ms
         if plan.reward == FRONT:
             return self._aims([Target(None, ms, ms * factor) for ms in targets_ms])
-        derived = plan.reward == "soft" and plan.weight is None
+        derived = plan.reward == "soft" and plan.reward_exponent is None
         return self._aims(
             [
                 Target(
-                    None if derived else reward.build(plan.reward, ms, plan.weight),
+                    None if derived else reward.build(plan.reward, ms, plan.reward_exponent),
                     ms,
                     ceiling_ms=ms * factor,
                     floor_ms=ms,

@@ -38,11 +38,11 @@ def found_by_a_stage(run: Run, plan: Plan, model: LatencyModel | None) -> FoundB
             "found_accuracy": "by the cheap signal of the search",
         }
     trained = run.checkpoints / "network.json"
-    if plan.start and run.network.exists() and trained.exists():
+    if plan.seed_network and run.network.exists() and trained.exists():
         training = codec.read(trained, Training)
         arch = networks.load(run.network)
         return {
-            "found": (Found(plan.start, arch, training.accuracy, training.stderr),),
+            "found": (Found(plan.seed_network, arch, training.accuracy, training.stderr),),
             "found_by": "training",
             "found_accuracy": "after training from scratch",
         }

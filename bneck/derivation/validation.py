@@ -25,12 +25,12 @@ def check(plan: Plan, *, trains: bool = True) -> None:
     Args:
         trains: whether the command trains networks, which a table of accuracies does not allow.
     """
-    if tabular.of(plan.data, None if trains else plan.space, plan.resolution) is None:
-        check_images(plan.data, plan.resolution)
-    if plan.accuracy is not None:
-        check_proxy(plan.accuracy)
-    if plan.start is not None:
-        load_network(plan.start)
+    if tabular.of(plan.data, None if trains else plan.space, plan.resolution_px) is None:
+        check_images(plan.data, plan.resolution_px)
+    if plan.proxy is not None:
+        check_proxy(plan.proxy)
+    if plan.seed_network is not None:
+        load_network(plan.seed_network)
     if plan.weights is not None:
         check_file(Path(plan.weights))
     if plan.target is not None and plan.targets is not None:
@@ -43,8 +43,8 @@ def check(plan: Plan, *, trains: bool = True) -> None:
         return
     spaces.build(plan.space or "")
     samplers.find(plan.sampler)
-    if plan.reward != reward.FRONT or plan.weight is not None:
-        reward.build(plan.reward, 1.0, plan.weight)
+    if plan.reward != reward.FRONT or plan.reward_exponent is not None:
+        reward.build(plan.reward, 1.0, plan.reward_exponent)
     if plan.latency is not None:
         model.load(Path(plan.latency))
     open_runtime(plan.runtime, threads=plan.threads)

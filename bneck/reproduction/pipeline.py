@@ -112,7 +112,7 @@ class Reproduction:
     def _search(self, name: str, weight: float | None) -> None:
         """A seed for every factor; all evaluations serve all of them."""
         targets = ",".join(map(_target, self.factors))
-        with self._derivation(name, targets=targets, weight=weight) as derivation:
+        with self._derivation(name, targets=targets, reward_exponent=weight) as derivation:
             derivation.seed()
 
     def _netadapt(self) -> None:
@@ -124,7 +124,7 @@ class Reproduction:
         for factor, one in zip(self.factors, codec.read(found, SearchResult).networks, strict=True):
             seed = self.run.folder / "seeds" / f"{factor:g}x.json"
             write_json(seed, networks.to_json(one.arch))
-            asked = {"target": _target(factor), "start": str(seed)}
+            asked = {"target": _target(factor), "seed_network": str(seed)}
             with self._derivation(_shrinking(factor), **asked) as derivation:
                 if not derivation.run.target.exists():
                     keep_targets(derivation.run, [one.target_ms])

@@ -19,7 +19,7 @@ class ReproductionPlan:
     data: str
     space: str = "v3-small"
     seed: int = 0
-    resolution: int | None = None
+    resolution_px: int | None = None
     runtime: str = "onnxruntime"
     threads: int = 1
     calibration_minutes: float = 10.0

@@ -22,18 +22,36 @@ def as_written(plan: Plan) -> dict[str, Any]:
     return tomllib.loads(tomli_w.dumps(dict(plan)))
 
 
+RENAMED = {
+    "accuracy": "proxy",
+    "resolution": "resolution_px",
+    "start": "seed_network",
+    "weight": "reward_exponent",
+}
+"""What plans written by version 0.1.0 call otherwise."""
+REMOVED = {"multiple": 8}
+"""What version 0.1.0 could be asked and this one cannot, and the value that changes nothing."""
+
+
 def read_plan(path: Path) -> dict[str, Any]:
-    """The plan in a file.
+    """Return the plan in a file, in this version's words.
 
     Raises:
-        UsageError: it is not TOML.
+        UsageError: it is not TOML, or asks for what this version no longer does.
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        plan = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid TOML: {error}") from None
     except OSError as error:
         raise BneckError(f"cannot read {path}: {error.strerror or error}") from error
+    for name, value in REMOVED.items():
+        if plan.pop(name, value) != value:
+            raise UsageError(
+                f"{path} was written by an earlier version with another {_option(name)} than "
+                f"{value}, which no longer exists; use that version for this run"
+            )
+    return {RENAMED.get(name, name): value for name, value in plan.items()}
 
 
 def check_same(was: Plan, now: Plan) -> None:
@@ -48,7 +66,7 @@ def check_same(was: Plan, now: Plan) -> None:
 
 
 def _option(name: str) -> str:
-    return "--" + name.replace("_", "-")
+    return "--" + name.removesuffix("_px").replace("_", "-")
 
 
 def _shown(plan: Plan, name: str) -> str:

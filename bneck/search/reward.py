@@ -88,7 +88,9 @@ def build(word: str, target_ms: float, weight: float | None) -> Reward:
         made = WEIGHTED[word]
         return made(target_ms) if weight is None else made(target_ms, weight)
     if weight is not None:
-        raise UsageError(f"--weight is for {' and '.join(WEIGHTED)}, and the reward is {word!r}")
+        raise UsageError(
+            f"reward-exponent is for {' and '.join(WEIGHTED)}, and the reward is {word!r}"
+        )
     if word == "hard":
         return Hard(target_ms)
     return _foreign(word, target_ms)
@@ -118,4 +120,4 @@ def _check_target(target_ms: float) -> None:
 
 def _check_weight(weight: float) -> None:
     if not -10 <= weight <= 0:
-        raise UsageError(f"weight must be a number from -10 to 0, got {weight!r}")
+        raise UsageError(f"reward-exponent must be a number from -10 to 0, got {weight!r}")

@@ -174,6 +174,22 @@ def test_a_plan_that_is_not_toml(tmp_path: Path) -> None:
         Run.read(tmp_path)
 
 
+def test_a_plan_of_version_0_1_0_is_read_in_todays_words(tmp_path: Path) -> None:
+    file = tmp_path / "plan.toml"
+    old = 'start = "net"\nresolution = 32\naccuracy = "macs"\nweight = -0.1\nmultiple = 8\n'
+    file.write_text(old)
+    today = {
+        "seed_network": "net", "resolution_px": 32, "proxy": "macs", "reward_exponent": -0.1
+    }  # fmt: skip
+    assert Run.read(tmp_path).plan == today
+    Run.open(tmp_path, today).close()
+    with pytest.raises(UsageError, match="--resolution was 32, now 64; use another --out"):
+        Run.open(tmp_path, {**today, "resolution_px": 64})
+    file.write_text("multiple = 1\n")
+    with pytest.raises(UsageError, match="with another --multiple than 8, which no longer exists"):
+        Run.read(tmp_path)
+
+
 def test_a_place_that_cannot_be_written() -> None:
     with pytest.raises(BneckError, match="cannot write /proc/bneck"):
         Run.open(Path("/proc/bneck"), PLAN)

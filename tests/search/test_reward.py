@@ -40,7 +40,7 @@ def test_a_reward_of_the_users_own() -> None:
     ("word", "weight", "said"),
     [
         ("big", None, "unknown reward .big.; known: soft, hard, absolute, front, package"),
-        ("hard", -0.07, "--weight is for soft and absolute, and the reward is .hard."),
+        ("hard", -0.07, "reward-exponent is for soft and absolute, and the reward is .hard."),
         ("no.such:thing", None, "no reward .no.such:thing.: No module named"),
         ("math:sqrt", None, "must make of a target in ms a function of accuracy and ms"),
         ("builtins:dict", None, "must make of a target in ms a function of accuracy and ms"),
@@ -76,5 +76,5 @@ def test_bad_targets_are_refused(target_ms: float, weight: float) -> None:
 
 @pytest.mark.parametrize("weight", [0.5, float("nan"), -11])
 def test_bad_weights_are_refused(weight: float) -> None:
-    with pytest.raises(UsageError, match="weight must be a number from -10 to 0"):
+    with pytest.raises(UsageError, match="reward-exponent must be a number from -10 to 0"):
         Soft(1.0, weight)
