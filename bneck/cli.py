@@ -17,6 +17,8 @@ def main() -> None:
     ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not where it is ignored
     if ours:
         signal.signal(signal.SIGINT, live.interrupt)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # a closed terminal; not under nohup
+        signal.signal(signal.SIGHUP, live.interrupt)
     sys.path.append("")  # the current folder, last: one's own package.module:attr lies there
     code = run(sys.argv[1:])
     if ours:  # only the interpreter's own end is left

@@ -13,7 +13,7 @@ _interrupted = False
 
 
 def interrupt(*_: object) -> None:
-    """On Ctrl-C: end now, or at the next news of progress where a library swallowed it."""
+    """On Ctrl-C or a closed terminal: end now, or at the next progress if a library hides it."""
     global _interrupted
     _interrupted = True
     raise KeyboardInterrupt

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,22 +24,36 @@ class Failed:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """Stands in a stream of items where the next one depends on results that are not in yet."""
+
+
+NOT_YET = NotYet()
+
+
 class Executor(Protocol):
     """Runs a task over items. A lost worker is a retried item, never a lost run."""
 
     @property
     def workers(self) -> int:
-        """How many items run at once."""
+        """How many items may run at once at this time; a cluster may grow and shrink."""
         ...
 
     def map_unordered(
-        self, task: Callable[[Item], Result], items: Sequence[Item]
+        self, task: Callable[[Item], Result], items: Iterable[Item | NotYet]
     ) -> Iterator[tuple[Item, Result | Failed]]:
         """(item, its result) as they finish, each item once.
 
+        Args:
+            task: what is done with each item, in the workers.
+            items: taken one by one as workers become free, and ahead of that while nothing else is
+                to do. Where the next item depends on results under way, the stream yields
+                ``NOT_YET``; it is asked again once a further result has been returned.
+
         Raises:
             UsageError: a task found that the user's request cannot be served.
-            BneckError: no worker can be started.
+            BneckError: a worker's machine failed, such as its disk, or no worker can be started.
         """
         ...
 

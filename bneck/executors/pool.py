@@ -1,39 +1,48 @@
-"""Workers of one kind, each with one item at a time: retries, time limits and clean ends."""
+"""A pool of workers of one kind, each with one item at a time: retries, time limits, clean ends."""
 
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
 from typing import Any, Generic, Protocol, TypeVar
 
-from bneck.errors import BneckError, UsageError
-from bneck.executors import Failed, Item, Result, reason
+from bneck.errors import BneckError, ProxyFailed, UsageError
+from bneck.executors import Failed, Item, NotYet, Result, reason
 
 TRIES = 3
 START_SECONDS = 600.0
+ROOM_SECONDS = 5.0
+"""How often a cluster that may grow is asked for its room again."""
 
 
-class Lost(Exception):
+class WorkerLost(Exception):
     """A worker is gone; the message says how."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """News of a worker that found that the user's request cannot be served."""
+    """Answer of a worker that found that the user's request cannot be served."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """Answer of a worker whose machine failed (a full disk, a lost folder), not the item."""
 
     message: str
 
 
 class Worker(Protocol):
-    """Starts by itself; has news once it is up, then once for each item it is given."""
+    """Starts by itself; answers once when it has started, then once for each item it is given."""
 
     def give(self, task: Callable[[Any], Any], item: Any) -> None:
-        """Hand over one item; raises Lost."""
+        """Hand over one item; raises WorkerLost."""
 
-    def news(self) -> Any:
-        """The result, Failed or Refused; None or Refused when it is up. Raises Lost."""
+    def answer(self) -> Any:
+        """Result, Failed, Refused or Broken; None or Refused once started. Raises WorkerLost."""
 
     def kill(self) -> None:
         """Stop at once, in the middle of whatever it does."""
@@ -42,77 +51,139 @@ class Worker(Protocol):
 W = TypeVar("W", bound=Worker)
 
 
-class Crew(Protocol[W]):
-    """A kind of worker."""
+class WorkerKind(Protocol[W]):
+    """How workers of one kind are started and waited for."""
 
     def start(self) -> W: ...
 
     def wait(self, workers: Sequence[W], seconds: float | None) -> Sequence[W]:
-        """Those with news or lost, none after so many seconds."""
+        """Those that have answered or are lost; none after so many seconds."""
+
+    def room(self, wanted: int) -> int:
+        """How many workers fit at this time, where ``wanted`` could be used."""
 
     def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class _Start:
-    """A worker that comes up (no task), or that loads what a task needs."""
+    """A worker that is starting (no task), or that loads what a task needs."""
 
     since: float
     task: Callable[[Any], Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Job:
-    index: int
-    until: float
+    item: Any
+    losses: int = 0
+    deadline: float = inf
+
+
+class _Queue:
+    """Jobs that wait for a worker, pulled from the caller's items one by one."""
+
+    def __init__(self, items: Iterable[Any]) -> None:
+        self._items = iter(items)
+        self._jobs: deque[_Job] = deque()
+        self.ended = False
+        self.may_pull = True
+        """False once the items end, or until a result is in where the next item needs one."""
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def pull(self) -> bool:
+        """Take one more item from the caller, who may compute it now; False if there is none."""
+        if not self.may_pull:
+            return False
+        try:
+            item = next(self._items)
+        except StopIteration:
+            self.ended, self.may_pull = True, False
+            return False
+        if isinstance(item, NotYet):
+            self.may_pull = False
+            return False
+        self._jobs.append(_Job(item))
+        return True
+
+    def result_is_in(self) -> None:
+        """The caller has seen a result, and may have an item that needed it."""
+        self.may_pull = not self.ended
+
+    def first(self) -> _Job:
+        return self._jobs[0]
+
+    def pop(self) -> _Job:
+        return self._jobs.popleft()
+
+    def again(self, job: _Job) -> None:
+        self._jobs.append(job)
 
 
 class Pool(Generic[W]):
-    """An executor over the workers of a crew, which stay up between calls.
+    """An executor over workers of one kind, which stay between calls.
 
     An item whose worker is lost is given to another; at the third loss it fails. The time limit
     is for an item alone: a worker imports a task's code, and calls its ``load()`` if it has one,
     before its first item.
     """
 
-    def __init__(self, crew: Crew[W], workers: int, *, time_limit_s: float | None = None) -> None:
-        self.workers = workers
-        self._crew = crew
+    def __init__(
+        self, kind: WorkerKind[W], workers: int | None, *, time_limit_s: float | None = None
+    ) -> None:
+        """Start no worker yet; ``workers=None`` takes as many as there is room for at any time."""
+        self._kind = kind
+        self._asked = workers
+        self._room, self._room_asked_s = kind.room(0), time.monotonic()
         self._limit_s = inf if time_limit_s is None else time_limit_s
         self._starting: dict[W, _Start] = {}
         self._idle: dict[W, Callable[[Any], Any] | None] = {}  # with the task it has loaded
         self._busy: dict[W, _Job] = {}
-        self._stillborn = 0
+        self._failed_starts = 0
+
+    @property
+    def workers(self) -> int:
+        """How many items may run at once at this time."""
+        return self._room if self._asked is None else self._asked
 
     def map_unordered(
-        self, task: Callable[[Item], Result], items: Sequence[Item]
+        self, task: Callable[[Item], Result], items: Iterable[Item | NotYet]
     ) -> Iterator[tuple[Item, Result | Failed]]:
         """(item, its result) as they finish; whatever ends this early stops the busy workers."""
-        waiting = deque(range(len(items)))
-        losses = [0] * len(items)
+        queue = _Queue(items)
         try:
-            while waiting or self._busy:
-                self._hand_out(task, items, waiting)
-                heard = self._crew.wait([*self._starting, *self._busy], self._patience_s())
-                late = self._late(heard)
-                for worker in heard:
+            while True:
+                self._hand_out(task, queue)
+                if not (queue or self._busy):
+                    if queue.ended:
+                        return
+                    raise BneckError("the next item waits for results, but none is under way")
+                answered = self._wait(queue)
+                if not answered and queue.pull():  # nothing else to do: prepare an item ahead
+                    continue
+                late = self._late(answered)
+                for worker in answered:
                     if worker in self._starting:
-                        self._welcome(worker)
+                        self._started(worker)
                         continue
-                    outcome = self._outcome(worker, task)
-                    index = self._busy.pop(worker).index
-                    if isinstance(outcome, Lost):
-                        losses[index] += 1
-                        if losses[index] < TRIES:
-                            waiting.append(index)
+                    job, outcome = self._busy[worker], self._outcome(worker, task)
+                    del self._busy[worker]
+                    if isinstance(outcome, WorkerLost):
+                        job.losses += 1
+                        if job.losses < TRIES:
+                            queue.again(job)
                             continue
                         outcome = Failed(f"{outcome}, {TRIES} times")
-                    self._hand_out(task, items, waiting)
-                    yield items[index], outcome
+                    self._hand_out(task, queue, pull=False)
+                    yield job.item, outcome
+                    queue.result_is_in()
                 for worker in late:
                     worker.kill()
-                    index = self._busy.pop(worker).index
-                    yield items[index], Failed(f"stopped at the time limit of {self._limit_s:g} s")
+                    job = self._busy.pop(worker)
+                    yield job.item, Failed(f"stopped at the time limit of {self._limit_s:g} s")
+                    queue.result_is_in()
         finally:
             self._stop(self._busy)
 
@@ -121,64 +192,88 @@ class Pool(Generic[W]):
         self._stop(self._busy)
         self._stop(self._starting)
         self._stop(self._idle)
-        self._crew.close()
+        self._kind.close()
 
-    def _hand_out(
-        self, task: Callable[[Any], Any], items: Sequence[Any], waiting: deque[int]
-    ) -> None:
+    def _hand_out(self, task: Callable[[Any], Any], queue: _Queue, *, pull: bool = True) -> None:
         """Give items to idle workers; start workers for the rest, as far as there may be more."""
-        while waiting and self._idle:
-            worker, loaded = self._idle.popitem()
-            now = time.monotonic()
-            try:
-                if loaded == task:
-                    worker.give(task, items[waiting[0]])
-                    self._busy[worker] = _Job(waiting.popleft(), now + self._limit_s)
-                else:
-                    worker.give(load, task)
-                    self._starting[worker] = _Start(now, task)
-            except Lost:
-                worker.kill()
-        free = self.workers - len(self._busy) if waiting else 0
-        for _ in range(min(len(waiting), free) - len(self._starting)):
-            self._starting[self._crew.start()] = _Start(time.monotonic())
+        self._ask_for_room(queue)
+        while True:
+            while queue and self._idle:
+                self._give(task, queue)
+            free = self.workers - len(self._busy) - len(self._starting)
+            if free > 0 and len(queue) > len(self._starting):
+                self._starting[self._kind.start()] = _Start(time.monotonic())
+            elif not (pull and (free > 0 or self._idle) and queue.pull()):
+                return
 
-    def _welcome(self, worker: W) -> None:
-        """A worker is up or has loaded its task; the third loss in a row ends the work."""
+    def _give(self, task: Callable[[Any], Any], queue: _Queue) -> None:
+        worker, loaded = self._idle.popitem()
+        now = time.monotonic()
+        try:
+            if loaded == task:
+                worker.give(task, queue.first().item)
+                job = queue.pop()
+                job.deadline = now + self._limit_s
+                self._busy[worker] = job
+            else:
+                worker.give(load, task)
+                self._starting[worker] = _Start(now, task)
+        except WorkerLost:
+            worker.kill()
+
+    def _ask_for_room(self, queue: _Queue) -> None:
+        now = time.monotonic()
+        if self._asked is None and now >= self._room_asked_s + ROOM_SECONDS:
+            self._room = self._kind.room(len(queue) + len(self._busy))
+            self._room_asked_s = now
+
+    def _started(self, worker: W) -> None:
+        """A worker has started or has loaded its task; the third loss in a row ends the work."""
         start = self._starting.pop(worker)
         outcome = self._outcome(worker, start.task)
-        if not isinstance(outcome, Lost):
-            self._stillborn = 0 if start.task else self._stillborn
+        if not isinstance(outcome, WorkerLost):
+            self._failed_starts = 0 if start.task else self._failed_starts
             return
-        self._stillborn += 1
-        if self._stillborn >= TRIES:
+        self._failed_starts += 1
+        if self._failed_starts >= TRIES:
             raise BneckError(f"no worker can be started: {outcome}")
 
     def _outcome(self, worker: W, loaded: Callable[[Any], Any] | None) -> Any:
-        """What a worker has to say, which is idle then, or how it was lost."""
+        """A worker's answer, after which it is idle, or how it was lost.
+
+        Raises:
+            UsageError: it refused the user's request.
+            BneckError: its machine failed.
+        """
         try:
-            news = worker.news()
-        except Lost as loss:
+            answer = worker.answer()
+        except WorkerLost as loss:
             worker.kill()
             return loss
-        if isinstance(news, Refused):
+        if isinstance(answer, Refused | Broken):
             worker.kill()
-            raise UsageError(news.message)
+            raise_for(answer)
         self._idle[worker] = loaded
-        return news
+        return answer
 
-    def _late(self, heard: Sequence[W]) -> list[W]:
+    def _wait(self, queue: _Queue) -> Sequence[W]:
+        seconds = 0.0 if queue.may_pull else self._seconds_to_next_check()
+        return self._kind.wait([*self._starting, *self._busy], seconds)
+
+    def _late(self, answered: Sequence[W]) -> list[W]:
         now = time.monotonic()
         if not self._busy and self._first_start() < now - START_SECONDS:
-            raise BneckError(f"no worker came up in {START_SECONDS:g} s: no free CPU or GPU")
-        return [w for w, job in self._busy.items() if job.until <= now and w not in heard]
+            raise BneckError(f"no worker started within {START_SECONDS:g} s: no free CPU or GPU")
+        return [w for w, job in self._busy.items() if job.deadline <= now and w not in answered]
 
-    def _patience_s(self) -> float | None:
-        """Seconds until a worker has to be looked after even if none has news."""
+    def _seconds_to_next_check(self) -> float | None:
+        """Seconds until something has to be done even if no worker answers."""
         if self._busy:
-            soonest = min(job.until for job in self._busy.values())
+            soonest = min(job.deadline for job in self._busy.values())
         else:
             soonest = self._first_start() + START_SECONDS
+        if self._asked is None:
+            soonest = min(soonest, self._room_asked_s + ROOM_SECONDS)
         return None if soonest == inf else max(0.0, soonest - time.monotonic())
 
     def _first_start(self) -> float:
@@ -196,14 +291,32 @@ def load(task: Callable[[Any], Any]) -> None:
         task.load()
 
 
-def attempt(task: Callable[[Item], Result], item: Item) -> Result | Failed | Refused:
-    """Run the task; whatever it raises becomes a value that travels."""
+def attempt(task: Callable[[Item], Result], item: Item) -> Result | Failed | Refused | Broken:
+    """Run the task; whatever it raises becomes a value that travels.
+
+    ``ProxyFailed`` and bugs are the item's failure. Other errors of ours and of the system (a full
+    disk, a folder that is gone) are the machine's, and never become an item's result.
+    """
     try:
         return task(item)
     except UsageError as error:
         return Refused(str(error))
+    except ProxyFailed as error:
+        return Failed(reason(error))
+    except BneckError as error:
+        return Broken(str(error))
+    except OSError as error:
+        return Broken(reason(error))
     except (Exception, SystemExit) as error:
         return Failed(reason(error))
+
+
+def raise_for(answer: Any) -> None:
+    """Raise UsageError for a Refused answer, BneckError for a Broken one."""
+    if isinstance(answer, Refused):
+        raise UsageError(answer.message)
+    if isinstance(answer, Broken):
+        raise BneckError(answer.message)
 
 
 def pin_threads() -> None:

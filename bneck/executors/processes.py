@@ -1,21 +1,26 @@
-"""Processes on this machine, each with one thread and a pipe to the driver."""
+"""Processes on this machine, each with one thread and a pipe to the driver.
+
+Ctrl-C and a closed terminal reach the driver alone: it decides what becomes of its workers.
+"""
 
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import connection, get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection
 from os import _exit
 from typing import Any
 
 from bneck.executors import Executor, Failed, reason
-from bneck.executors.pool import Lost, Pool, attempt, pin_threads
+from bneck.executors.pool import Pool, WorkerLost, attempt, pin_threads
+
+_TERMINAL_SIGNALS = {signal.SIGINT, signal.SIGHUP}
 
 
 def processes(workers: int, *, time_limit_s: float | None = None) -> Executor:
     """An executor of so many processes; they end with this one, however it ends."""
-    return Pool(Processes(), workers, time_limit_s=time_limit_s)
+    return Pool(Processes(workers), workers, time_limit_s=time_limit_s)
 
 
 class Process:
@@ -25,7 +30,8 @@ class Process:
         context = get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
-        with _interrupts_held():
+        resource_tracker.ensure_running()  # which unblocks SIGINT when it starts (CPython 3.11)
+        with _terminal_signals_held():
             self._process.start()
         theirs.close()
 
@@ -35,7 +41,7 @@ class Process:
         except OSError:
             raise self._lost() from None
 
-    def news(self) -> Any:
+    def answer(self) -> Any:
         try:
             return self.pipe.recv()
         except (EOFError, OSError):
@@ -46,31 +52,40 @@ class Process:
         self._process.join()
         self.pipe.close()
 
-    def _lost(self) -> Lost:
+    def _lost(self) -> WorkerLost:
         self._process.join(timeout=1)
         code = self._process.exitcode
         if code is None or code >= 0:
-            return Lost(f"its worker ended with exit code {code}")
+            return WorkerLost(f"its worker ended with exit code {code}")
         hint = "; the system kills what exhausts the memory" if -code == signal.SIGKILL else ""
-        return Lost(f"its worker was killed by {signal.Signals(-code).name}{hint}")
+        return WorkerLost(f"its worker was killed by {signal.Signals(-code).name}{hint}")
 
 
 class Processes:
     """Workers that are processes."""
 
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+
     def start(self) -> Process:
         return Process()
 
     def wait(self, workers: Sequence[Process], seconds: float | None) -> Sequence[Process]:
-        heard = connection.wait([worker.pipe for worker in workers], seconds)
-        return [worker for worker in workers if worker.pipe in heard]
+        answered = set(connection.wait([worker.pipe for worker in workers], seconds))
+        return [worker for worker in workers if worker.pipe in answered]
+
+    def room(self, wanted: int) -> int:
+        """As many as were asked for: a machine does not grow."""
+        return self._workers
 
     def close(self) -> None:
         """The pool stops the workers, and there is nothing else."""
 
 
 def _serve(pipe: Connection) -> None:
-    """A worker's life: say that it is up, then answer each item, until the driver is gone."""
+    """A worker's life: say that it has started, answer each item, end when the driver is gone."""
+    for terminal_signal in _TERMINAL_SIGNALS:
+        signal.signal(terminal_signal, signal.SIG_IGN)
     pin_threads()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     pipe.send(None)
@@ -98,9 +113,9 @@ def _end_with_parent() -> None:
 
 
 @contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """What is started in this block never hears Ctrl-C: stopping it is the driver's business."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _terminal_signals_held() -> Iterator[None]:
+    """A process started in this block inherits the block; the driver gets its signals after it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _TERMINAL_SIGNALS)
     try:
         yield
     finally:

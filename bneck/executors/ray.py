@@ -10,15 +10,17 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import ray
+from ray.autoscaler.sdk import request_resources
 from ray.exceptions import RayError, RayTaskError
 
 from bneck import __version__
 from bneck.errors import BneckError, UsageError
 from bneck.executors import REMOTE, Executor, Failed, reason
-from bneck.executors.pool import Lost, Pool, Refused, attempt, pin_threads
+from bneck.executors.pool import Broken, Pool, Refused, WorkerLost, attempt, pin_threads
 
 ANSWER_SECONDS = 10.0
 TOKEN = "a cluster with token authentication needs RAY_AUTH_MODE=token here too"
@@ -31,17 +33,18 @@ def on_ray(
     gpus_per_trial: float = 0.0,
     time_limit_s: float | None = None,
 ) -> Executor:
-    """An executor of so many actors with one CPU each; None is as many as the cluster has room for.
+    """Executor of so many actors with one CPU each.
+
+    Args:
+        address: ``auto``, ``local`` or ``ray://HOST:PORT``.
+        workers: None is as many as the cluster has room for, which may change while it works.
+        gpus_per_trial: GPUs, or a share of one, that Ray reserves for each actor.
+        time_limit_s: an item that takes longer fails.
 
     Raises:
         UsageError: a malformed address, no cluster there, or no node with so many GPUs.
     """
-    crew = Actors(address, workers, gpus_per_trial)
-    try:
-        return Pool(crew, workers or crew.room(), time_limit_s=time_limit_s)
-    except UsageError:
-        crew.close()
-        raise
+    return Pool(Actors(address, workers, gpus_per_trial), workers, time_limit_s=time_limit_s)
 
 
 class Actor:
@@ -55,13 +58,13 @@ class Actor:
     def give(self, task: Callable[[Any], Any], item: Any) -> None:
         self.pending = self._actor.run.remote(task, item)
 
-    def news(self) -> Any:
+    def answer(self) -> Any:
         try:
             return ray.get(self.pending)
         except RayTaskError as error:
             return Failed(f"its result cannot travel: {reason(error.cause)}")
         except RayError as error:
-            raise Lost(_how(error)) from None
+            raise WorkerLost(_how(error)) from None
 
     def kill(self) -> None:
         ray.kill(self._actor)
@@ -71,7 +74,7 @@ class Actors:
     """Workers that are actors. A Ray that the program had connected to already is left as it is."""
 
     def __init__(self, address: str, workers: int | None, gpus: float) -> None:
-        self._gpus = gpus
+        self._gpus, self._wanted = gpus, 0
         hint = _check(address)
         self._connected = not ray.is_initialized()
         if self._connected:
@@ -83,9 +86,15 @@ class Actors:
                 f"gpus-per-trial is {gpus:g}, but no node of the cluster has more than {most:g}"
             )
 
-    def room(self) -> int:
-        """How many workers fit on the nodes that are up, at least 1."""
-        return max(1, sum(self._fit(node) for node in _nodes()))
+    def room(self, wanted: int = 0) -> int:
+        """How many workers fit on the nodes that are up, at least 1.
+
+        A cluster that can grow is asked for nodes for as many workers as are ``wanted``.
+        """
+        room = max(1, sum(self._fit(node) for node in _nodes()))
+        if wanted > room:
+            self._ask_for_nodes(wanted)
+        return room
 
     def start(self) -> Actor:
         return Actor(self._gpus)
@@ -96,8 +105,18 @@ class Actors:
         return [by_pending[pending] for pending in done]
 
     def close(self) -> None:
+        if ray.is_initialized() and self._wanted:
+            self._ask_for_nodes(0)
         if self._connected:
             ray.shutdown()
+
+    def _ask_for_nodes(self, workers: int) -> None:
+        """Tell Ray's autoscaler, where there is one; a cluster without one takes no notice."""
+        if workers != self._wanted:
+            self._wanted = workers
+            with suppress(RayError, RuntimeError, OSError):
+                share = {"CPU": 1.0, "GPU": self._gpus} if self._gpus else {"CPU": 1.0}
+                request_resources(bundles=[share] * workers)
 
     def _fit(self, node: dict[str, float]) -> int:
         by_cpu = node.get("CPU", 0)
@@ -121,8 +140,8 @@ class RemoteWorker:
 
     def run(self, task: Callable[[Any], Any], item: Any) -> Any:
         result = attempt(task, item)
-        if isinstance(result, Refused):
-            return Refused(f"node {self._node}: {result.message}")
+        if isinstance(result, Refused | Broken):
+            return replace(result, message=f"node {self._node}: {result.message}")
         return result
 
 

@@ -1,10 +1,10 @@
 """One item after the other, in this process."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 
-from bneck.errors import UsageError
-from bneck.executors import Failed, Item, Result
-from bneck.executors.pool import Refused, attempt
+from bneck.errors import BneckError
+from bneck.executors import Failed, Item, NotYet, Result
+from bneck.executors.pool import Broken, Refused, attempt, raise_for
 
 
 class Serial:
@@ -13,14 +13,17 @@ class Serial:
     workers = 1
 
     def map_unordered(
-        self, task: Callable[[Item], Result], items: Sequence[Item]
+        self, task: Callable[[Item], Result], items: Iterable[Item | NotYet]
     ) -> Iterator[tuple[Item, Result | Failed]]:
         """(item, its result), in order."""
         for item in items:
+            if isinstance(item, NotYet):
+                raise BneckError("the next item waits for results, but none is under way")
             outcome = attempt(task, item)
-            if isinstance(outcome, Refused):
-                raise UsageError(outcome.message)
-            yield item, outcome
+            if isinstance(outcome, Refused | Broken):
+                raise_for(outcome)
+            else:
+                yield item, outcome
 
     def close(self) -> None:
         """Nothing runs between calls."""

@@ -7,7 +7,8 @@ more: which network is next, and what became of each, stays with the driver's st
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from itertools import takewhile
 from pathlib import Path
 from queue import SimpleQueue
 from shutil import copyfile
@@ -18,7 +19,7 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 
 from bneck.errors import BneckError, UsageError
-from bneck.executors import Failed, Item, Result, reason
+from bneck.executors import NOT_YET, Failed, Item, NotYet, Result, reason
 from bneck.executors.pool import TRIES, Refused, pin_threads
 from bneck.executors.ray import Actors
 
@@ -62,17 +63,23 @@ class Tuned:
         self._runs = 0
 
     def map_unordered(
-        self, task: Callable[[Item], Result], items: Sequence[Item]
+        self, task: Callable[[Item], Result], items: Iterable[Item | NotYet]
     ) -> Iterator[tuple[Item, Result | Failed]]:
         """(item, its accuracy) as trainings end; those that ASHA stops are ``Failed``."""
         if not hasattr(task, "train"):
-            raise UsageError(f"--asha is for trainings in steps, and {task!r} is none")
-        if not items:
-            return
+            raise UsageError(f"ASHA needs a task that trains in steps, and {task!r} does not")
+        stream = iter(items)
+        while batch := list(takewhile(lambda one: one is not NOT_YET, stream)):
+            yield from self._batch(task, batch)
+
+    def _batch(
+        self, task: Callable[[Item], Result], items: list[Any]
+    ) -> Iterator[tuple[Item, Result | Failed]]:
+        """Train all that could be proposed without results; then the next can be."""
         self._runs += 1
         name = f"{os.getpid()}-{self._runs}"
         ends = _ENDS[name] = SimpleQueue()
-        thread = Thread(target=self._run, args=(task, list(items), name), daemon=True)
+        thread = Thread(target=self._run, args=(task, items, name), daemon=True)
         thread.start()
         left = set(range(len(items)))
         while left:

@@ -1,13 +1,15 @@
 """What the executors are given to do; every task here can travel to another process."""
 
+import errno
 import os
+import signal
 import sys
 import time
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from bneck.errors import ProxyFailed, UsageError
+from bneck.errors import BneckError, ProxyFailed, UsageError
 
 
 def square(number: int) -> int:
@@ -29,6 +31,24 @@ def refuse(number: int) -> int:
     if number == 1:
         raise UsageError("no such folder: /nowhere")
     return number
+
+
+def machine_fails(number: int) -> int:
+    """What a full disk does to a task, as the system says it and as we say it."""
+    if number == 1:
+        raise OSError(errno.ENOSPC, "No space left on device", "weights")
+    if number == 2:
+        raise BneckError("cannot write weights: No space left on device")
+    return number
+
+
+def terminal_signals_ignored(_: int) -> list[bool]:
+    """Whether this process ignores or blocks Ctrl-C and the end of its terminal."""
+    ignored = {signal.SIG_IGN}
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    return [
+        signal.getsignal(one) in ignored or one in blocked for one in (signal.SIGINT, signal.SIGHUP)
+    ]
 
 
 def exhaust_memory(_: int) -> int:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bneck.errors import UsageError
-from bneck.executors import Executor, Failed, open_executor
-from bneck.executors.processes import processes
+from bneck.errors import BneckError, UsageError
+from bneck.executors import NOT_YET, Executor, Failed, NotYet, open_executor
+from bneck.executors.processes import Processes, processes
 from bneck.executors.serial import Serial
 from bneck.search.study import read_records
 from tests.contracts import tasks
@@ -86,6 +86,53 @@ def test_what_the_user_has_to_mend_ends_the_work(executor: Executor) -> None:
     with pytest.raises(UsageError, match="no such folder: /nowhere"):
         list(executor.map_unordered(tasks.refuse, range(4)))
     assert list(executor.map_unordered(tasks.square, [3])) == [(3, 9)]
+
+
+@pytest.mark.parametrize("failing", [1, 2])
+def test_a_machine_that_fails_ends_the_work_and_is_no_result(
+    executor: Executor, failing: int
+) -> None:
+    with pytest.raises(BneckError, match="No space left on device"):
+        list(executor.map_unordered(tasks.machine_fails, [failing]))
+    assert list(executor.map_unordered(tasks.machine_fails, [3])) == [(3, 3)]
+
+
+def test_a_stream_of_items_may_wait_for_results(executor: Executor) -> None:
+    """Each item after the first three is the largest square so far, plus one."""
+    results: list[int] = []
+
+    def items() -> Iterator[int | NotYet]:
+        yield from (1, 2, 3)
+        for known in (3, 4, 5):
+            while len(results) < known:
+                yield NOT_YET
+            yield max(results) + 1
+
+    for _, result in executor.map_unordered(tasks.square, items()):
+        results.append(result)
+    assert sorted(results) == [1, 4, 9, 10**2, 101**2, 10202**2]
+
+
+def test_items_are_prepared_while_workers_are_busy(executor: Executor) -> None:
+    """All that can be known is asked for before the first result, were it not for one worker."""
+    asked: list[float] = []
+
+    def items() -> Iterator[float]:
+        for _ in range(6):
+            asked.append(0.5)
+            yield 0.5
+
+    results = executor.map_unordered(tasks.sleep, items())
+    next(results)
+    assert len(asked) == (1 if isinstance(executor, Serial) else 6)
+    assert len(list(results)) == 5
+
+
+@elsewhere
+def test_ctrl_c_and_a_closed_terminal_reach_the_driver_alone(executor: Executor) -> None:
+    found = dict(executor.map_unordered(tasks.terminal_signals_ignored, range(8)))
+    if isinstance(executor._kind, Processes):  # Ray's workers have no terminal
+        assert list(found.values()) == [[True, True]] * 8
 
 
 def test_a_task_cannot_end_its_worker_or_the_driver_by_raising(executor: Executor) -> None:
