@@ -14,13 +14,16 @@ from bneck.commands.common import (
     WidthOption,
     print_json,
 )
+from bneck.commands.options import own_spaces
 from bneck.errors import UsageError
 from bneck.live import TerminalProgress
 
 if TYPE_CHECKING:
     from bneck.space.choices import Space
 
-SpaceOption = Annotated[str, typer.Option(help="Spaces, separated by commas, or all.")]
+SpaceOption = Annotated[
+    str, typer.Option(help="Spaces, separated by commas, or all.", callback=own_spaces)
+]
 RuntimeOption = Annotated[
     str, typer.Option(help="onnxruntime, onnxruntime-int8, torch, openvino, ... or module:attr.")
 ]

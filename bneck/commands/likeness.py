@@ -7,7 +7,7 @@ import typer
 
 from bneck.commands.common import JsonOption, SeedOption
 from bneck.commands.deriving import print_result
-from bneck.commands.options import NetOrRun
+from bneck.commands.options import NetOrRun, own_spaces
 from bneck.errors import UsageError
 
 
@@ -20,7 +20,10 @@ def likeness(
     net: NetOrRun,
     to: Annotated[str, typer.Option(help="The published network.")] = "mobilenet_v3_small",
     space: Annotated[
-        str | None, typer.Option(help="Where random networks come from.", show_default="the run's")
+        str | None,
+        typer.Option(
+            help="Where random networks come from.", show_default="the run's", callback=own_spaces
+        ),
     ] = None,
     latency: Annotated[
         str | None,

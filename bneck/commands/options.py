@@ -21,8 +21,25 @@ TargetsOption = Annotated[
         show_default=False,
     ),
 ]
+
+
+def own_spaces(words: str | None) -> str | None:
+    """Import the spaces among the words, separated by commas, that are the user's own."""
+    for word in (words or "").split(","):
+        if ":" in word:
+            from bneck.space import spaces
+
+            spaces.load_own(word)
+    return words
+
+
 SpaceOption = Annotated[
-    str, typer.Option(help="v3-small, v3-small-plain, v3-large, mnasnet or cpu-small.")
+    str,
+    typer.Option(
+        help="v3-small, v3-small-plain, v3-large, mnasnet, cpu-small, or your own as "
+        "package.module:attr.",
+        callback=own_spaces,
+    ),
 ]
 DataOption = Annotated[
     str, typer.Option(help="digits, fashion-mnist, cifar10, folder:DIR or npz:FILE.")

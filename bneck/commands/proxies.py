@@ -15,6 +15,7 @@ from bneck.commands.common import (
     SeedOption,
     print_json,
 )
+from bneck.commands.options import own_spaces
 from bneck.commands.share import share
 from bneck.live import TerminalProgress
 
@@ -59,7 +60,10 @@ def score(
         typer.Option(help="A latency model: bands of predicted latency, not of multiply-adds."),
     ] = None,
     space: Annotated[
-        str | None, typer.Option(help="What a CSV's columns are choices of.", show_default="none")
+        str | None,
+        typer.Option(
+            help="What a CSV's columns are choices of.", show_default="none", callback=own_spaces
+        ),
     ] = None,
     resolution: ResolutionOption = None,
     classes: ClassesOption = None,

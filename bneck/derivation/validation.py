@@ -25,6 +25,8 @@ def check(plan: Plan, *, trains: bool = True) -> None:
     Args:
         trains: whether the command trains networks, which a table of accuracies does not allow.
     """
+    if plan.space is not None:
+        spaces.load_own(plan.space)
     if tabular.of(plan.data, None if trains else plan.space, plan.resolution_px) is None:
         check_images(plan.data, plan.resolution_px)
     if plan.proxy is not None:

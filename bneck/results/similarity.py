@@ -12,9 +12,10 @@ from math import log2
 from statistics import fmean, median
 
 from bneck.errors import BneckError
-from bneck.space.architecture import Architecture
+from bneck.space.architecture import Architecture, Part
 from bneck.space.blocks import Block, Identity
 from bneck.space.choices import Space
+from bneck.space.traits import activation, expansion, has_squeeze_excite, kernels
 
 TOLERANCE = 0.03
 """Random networks are as fast where their predicted latency is no further away than this share."""
@@ -22,14 +23,16 @@ MOST_CHANGES = 300
 Profile = Mapping[int, float]
 """A trait's value by output stride."""
 
-TRAITS: dict[str, Callable[[Block, int], float]] = {
-    "kernels of 5 and more": lambda block, _: float(getattr(block, "kernel", 1) >= 5),
-    "squeeze-excite": lambda block, _: float(getattr(block, "se", "none") != "none"),
-    "h-swish": lambda block, _: float(getattr(block, "activation", "") == "hswish"),
-    "expansion ratio (log2)": lambda block, inner: log2(getattr(block, "expansion", inner) / inner),
-    "width (log2)": lambda block, _: log2(block.out),
+TRAITS: dict[str, Callable[[Part, Block], float]] = {
+    "kernels of 5 and more": lambda part, _: float(max(kernels(part), default=1) >= 5),
+    "squeeze-excite": lambda part, _: float(has_squeeze_excite(part)),
+    "h-swish": lambda part, _: float(activation(part) == "hswish"),
+    "expansion ratio (log2)": lambda part, block: log2(
+        (expansion(block) or part.in_channels) / part.in_channels
+    ),
+    "width (log2)": lambda _, block: log2(block.out),
 }
-"""A number for a block and the width of its input; ``DEPTH`` counts the blocks."""
+"""A number for a block at its place; ``DEPTH`` counts the blocks."""
 DEPTH = "blocks"
 
 
@@ -117,14 +120,13 @@ def likeness(
 def profiles(arch: Architecture) -> dict[str, Profile]:
     """Every trait by output stride; strides without a block are left out."""
     rows: dict[str, dict[int, list[float]]] = {trait: {} for trait in (*TRAITS, DEPTH)}
-    stride, channels = arch.stem.stride, arch.stem.out
-    for _, block in arch.blocks():
+    stride = arch.stem.stride
+    for part, block in arch.block_parts():
         stride *= block.stride
         if not isinstance(block, Identity):
             for trait, value in TRAITS.items():
-                rows[trait].setdefault(stride, []).append(value(block, channels))
+                rows[trait].setdefault(stride, []).append(value(part, block))
             rows[DEPTH].setdefault(stride, []).append(1.0)
-        channels = block.out
     found = {trait: {at: fmean(values) for at, values in rows[trait].items()} for trait in TRAITS}
     return {**found, DEPTH: {at: sum(values) for at, values in rows[DEPTH].items()}}
 

@@ -5,9 +5,16 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from bneck.results.units import aligned
-from bneck.space.architecture import Architecture, block_path
+from bneck.space.architecture import Architecture, Part, block_path
 from bneck.space.blocks import BLOCKS, Block
-from bneck.space.layers import Conv, Leaf, Linear, Pool, Residual, input_shape, leaves
+from bneck.space.layers import Leaf, Linear, Pool, input_shape, leaves
+from bneck.space.traits import (
+    activation,
+    expansion,
+    has_residual,
+    has_squeeze_excite,
+    kernels,
+)
 
 OPERATORS = {
     "inverted_residual": "bneck",
@@ -15,7 +22,7 @@ OPERATORS = {
     "fused_bottleneck": "FusedIB",
     "conv": "conv2d",
 }
-"""The papers' words where they differ from ours."""
+"""The papers' words for blocks where they differ from ours; any other block shows its own word."""
 
 ACTIVATIONS = {"relu": "RE", "relu6": "RE6", "hswish": "HS"}
 """MobileNetV3's abbreviations, tables 1 and 2."""
@@ -43,19 +50,13 @@ class Row:
 
 def rows(arch: Architecture) -> tuple[Row, ...]:
     """The network as rows like MobileNetV3's tables 1 and 2."""
-    layers = arch.layers()
-    by_block = {
-        path: tuple(group)
-        for path, group in groupby(leaves(layers), lambda leaf: block_path(leaf.path))
-    }
-    residual = {layer.path for layer in layers if isinstance(layer, Residual)}
-    table = []
-    channels, px, _ = input_shape(layers[0])
-    for path, block in (("stem", arch.stem), *arch.blocks()):
-        parts = by_block.get(path, ())
-        table.append(_block_row(path, block, parts, channels, px, path in residual))
-        channels, px = block.out, (px - 1) // block.stride + 1
-    return (*table, *(_head_row(leaf) for leaf in by_block["head"]))
+    table: list[Row] = []
+    for part in arch.parts():
+        if part.block is not None:
+            table.append(_block_row(part, part.block))
+        else:
+            table += [_head_row(leaf) for leaf in leaves(part.layers)]
+    return tuple(table)
 
 
 def in_words(arch: Architecture) -> tuple[str, ...]:
@@ -110,24 +111,21 @@ def times(table: Iterable[Row], breakdown: Mapping[str, float]) -> dict[str, flo
     return spent
 
 
-def _block_row(
-    path: str, block: Block, parts: tuple[Leaf, ...], channels: int, px: int, residual: bool
-) -> Row:
+def _block_row(part: Part, block: Block) -> Row:
     word = next(word for word, kind in BLOCKS.items() if kind is type(block))
-    convs = [leaf for leaf in parts if isinstance(leaf, Conv) and ".se." not in leaf.path]
-    activation = getattr(block, "activation", None)
+    act = activation(part)
     return Row(
-        path=path,
-        px=px,
-        channels=channels,
+        path=part.path,
+        px=part.in_px,
+        channels=part.in_channels,
         operator=OPERATORS.get(word, word.replace("_", " ")),
-        kernel=tuple(conv.kernel for conv in convs if conv.kernel > 1),
-        expansion=getattr(block, "expansion", None),
+        kernel=kernels(part),
+        expansion=expansion(block),
         out=block.out,
-        se=any(".se." in leaf.path for leaf in parts),
-        activation=ACTIVATIONS.get(activation, activation) if activation else None,
+        se=has_squeeze_excite(part),
+        activation=None if act is None else ACTIVATIONS.get(act, act),
         stride=block.stride,
-        residual=residual,
+        residual=has_residual(part),
     )
 
 

@@ -18,11 +18,23 @@ MAX_BLOCKS = 500
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Part:
-    """What one block is lowered to; networks that have it at the same place have the same object.
+    """A block at its place, and what it is lowered to there.
 
-    So what is counted or predicted of a part can be kept by the part itself.
+    Networks that have the same block at the same place have the same object, so what is counted or
+    predicted of a part can be cached by the part itself.
+
+    Attributes:
+        path: "stem", "s2.b1" or "head".
+        block: None for the head.
+        in_channels: channels that it reads.
+        in_px: side of what it reads.
+        layers: none where the block does nothing.
     """
 
+    path: str
+    block: Block | None
+    in_channels: int
+    in_px: int
     layers: tuple[Layer, ...]
 
 
@@ -67,23 +79,28 @@ class Architecture(_Hashed):
             object.__setattr__(self, "_hash", known)
         return known
 
-    def blocks(self) -> Iterator[tuple[str, Block]]:
-        """(path, block) in order, without stem and head: ("s1.b1", ...), ("s2.b1", ...), ..."""
-        for s, stage in enumerate(self.stages, start=1):
-            for b, block in enumerate(stage, start=1):
-                yield f"s{s}.b{b}", block
-
     def layers(self) -> tuple[Layer, ...]:
         """The network lowered to primitives, in the order they run, each with its input's shape."""
         return tuple(chain.from_iterable(part.layers for part in self.parts()))
 
     def parts(self) -> Iterator[Part]:
-        """The same by stem, blocks and head."""
+        """Stem, blocks and head with the shapes they read: the only walk over shapes."""
         channels, px = IMAGE_CHANNELS, self.resolution_px
-        for path, block in (("stem", self.stem), *self.blocks()):
+        for path, block in (("stem", self.stem), *self._blocks()):
             yield _lower(block, path, channels, px, self.norm)
             channels, px = block.out, (px - 1) // block.stride + 1
         yield _lower_head(self.head, channels, px, self.classes, self.norm)
+
+    def block_parts(self) -> Iterator[tuple[Part, Block]]:
+        """The parts between stem and head, each with its block."""
+        for part in self.parts():
+            if part.block is not None and part.path != "stem":
+                yield part, part.block
+
+    def _blocks(self) -> Iterator[tuple[str, Block]]:
+        for s, stage in enumerate(self.stages, start=1):
+            for b, block in enumerate(stage, start=1):
+                yield f"s{s}.b{b}", block
 
     def at(self, *, resolution_px: int | None = None, classes: int | None = None) -> Self:
         """The same network for another input side or class count; None keeps what is."""
@@ -96,12 +113,13 @@ class Architecture(_Hashed):
 
 @lru_cache(maxsize=65536)
 def _lower(block: Block, path: str, in_channels: int, in_px: int, norm: str) -> Part:
-    return Part(block.lower(path, in_channels, in_px, norm))
+    return Part(path, block, in_channels, in_px, block.lower(path, in_channels, in_px, norm))
 
 
 @lru_cache(maxsize=4096)
 def _lower_head(head: Head, in_channels: int, in_px: int, classes: int, norm: str) -> Part:
-    return Part(head.lower(in_channels, in_px, classes, norm))
+    layers = head.lower(in_channels, in_px, classes, norm)
+    return Part("head", None, in_channels, in_px, layers)
 
 
 def block_path(path: str) -> str:

@@ -77,7 +77,9 @@ _TOP = ("resolution_px", "classes", "norm", "stem", "stages", "head")
 
 
 def _tagged(table: dict[str, type[T]], tag: str, value: T) -> dict[str, Any]:
-    word = next(word for word, kind in table.items() if kind is type(value))
+    word = next((word for word, kind in table.items() if kind is type(value)), None)
+    if word is None:
+        raise UsageError(f"{type(value).__name__} has no word among the {tag}s: {', '.join(table)}")
     content = {field.name: getattr(value, field.name) for field in fields(value)}  # type: ignore[arg-type]
     return {tag: word, **content}
 

@@ -24,7 +24,7 @@ class Cost:
 
 def cost(arch: Architecture) -> Cost:
     """Count a whole network. Batch norm counts two parameters a channel and no multiply-adds."""
-    counted = [_of_part(part) for part in arch.parts()]
+    counted = [part_cost(part) for part in arch.parts()]
     return Cost(
         params=sum(one.params for one in counted),
         macs=sum(one.macs for one in counted),
@@ -33,11 +33,12 @@ def cost(arch: Architecture) -> Cost:
 
 
 @lru_cache(maxsize=65536)
-def _of_part(part: Part) -> Cost:
-    parts = list(leaves(part.layers))
+def part_cost(part: Part) -> Cost:
+    """Count a stem, a block or a head at its place in a network."""
+    own = list(leaves(part.layers))
     return Cost(
-        params=sum(leaf_params(leaf) for leaf in parts),
-        macs=sum(leaf_macs(leaf) for leaf in parts),
+        params=sum(leaf_params(leaf) for leaf in own),
+        macs=sum(leaf_macs(leaf) for leaf in own),
         peak_activation_bytes=FLOAT_BYTES * _peak(part.layers, held=0),
     )
 

@@ -5,16 +5,16 @@ block, which NetAdapt narrows like any other (Yang et al. 2018, section 3.1): on
 are most of the latency.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from bneck.errors import UsageError, unknown
-from bneck.space.architecture import Architecture
-from bneck.space.blocks import Block, FusedBottleneck, InvertedResidual, UniversalBottleneck
-from bneck.space.layers import Layer, Residual, Scale
+from bneck.space.architecture import Architecture, Part
+from bneck.space.blocks import Block
+from bneck.space.layers import Layer, Residual, Scale, leaves
+from bneck.space.traits import changed, declares, expansion, keeps_width
 
 _NESTED = (Residual, Scale)
-Bottleneck = InvertedResidual | UniversalBottleneck | FusedBottleneck
 _HEAD_FIELDS = {"head.conv": "width", "head.hidden": "hidden"}
 
 
@@ -36,9 +36,9 @@ class Narrowable:
 def narrowables(arch: Architecture) -> tuple[Narrowable, ...]:
     """Every width of the network that NetAdapt may shrink."""
     expansions = [
-        Narrowable(f"{path}.expand", block.expansion)
-        for path, block, in_channels in _with_inputs(arch)
-        if isinstance(block, Bottleneck) and not _follows(block, in_channels)
+        Narrowable(f"{part.path}.expand", width)
+        for part, block in arch.block_parts()
+        if (width := expansion(block)) is not None and not _follows(part, block)
     ]
     bottlenecks = [
         Narrowable(_bottleneck_name(group), arch.stages[group[0]][0].out)
@@ -47,7 +47,7 @@ def narrowables(arch: Architecture) -> tuple[Narrowable, ...]:
     heads = [
         Narrowable(what, getattr(arch.head, field))
         for what, field in _HEAD_FIELDS.items()
-        if hasattr(arch.head, field)
+        if declares(arch.head, field)
     ]
     return (*expansions, *bottlenecks, *heads)
 
@@ -77,6 +77,9 @@ def narrow_stem(arch: Architecture, width: int, activation: str) -> Architecture
 
     Where the first block's widths agree from now on, it adds its input: V3-Large's beginning is
     MnasNet-A1's with half the stem.
+
+    Raises:
+        UsageError: a block that is tied to the stem cannot change its output's width.
     """
     stem = replace(arch.stem, out=width, activation=activation)
     return _with_widths(arch, replace(arch, stem=stem), _tied(arch)[0], width)
@@ -91,25 +94,23 @@ def _width(arch: Architecture, what: str) -> int:
 
 def _resized(arch: Architecture, what: str, width: int) -> Architecture:
     if what in _HEAD_FIELDS:
-        head = replace(arch.head, **{_HEAD_FIELDS[what]: width})  # type: ignore[type-var]
-        changed = replace(arch, head=head)
+        head = changed(arch.head, **{_HEAD_FIELDS[what]: width})
+        assert head is not None  # one of its narrowables
+        edited = replace(arch, head=head)
     elif what.endswith(".expand"):
-        changed = _with_expansion(arch, what.removesuffix(".expand"), width)
+        edited = _with_expansion(arch, what.removesuffix(".expand"), width)
     else:
         groups = {_bottleneck_name(group): group for group in _tied_stages(arch)}
-        changed = _with_widths(arch, arch, groups[what], width)
-    if _topology(changed.layers()) != _topology(arch.layers()):
+        edited = _with_widths(arch, arch, groups[what], width)
+    if _topology(edited.layers()) != _topology(arch.layers()):
         raise UsageError(f"{what} at width {width} would add or drop a layer of the network")
-    return changed
+    return edited
 
 
 def _with_expansion(arch: Architecture, path: str, width: int) -> Architecture:
-    def change(here: str, block: Block) -> Block:
-        if here == path and isinstance(block, Bottleneck):
-            return replace(block, expansion=width)
-        return block
-
-    return _mapped(arch, change)
+    return _mapped(
+        arch, lambda here, block: _with(here, block, "expansion", width) if here == path else block
+    )
 
 
 def _with_widths(
@@ -119,20 +120,29 @@ def _with_widths(
 
     Blocks without an expansion layer work at their input's width, and so follow it.
     """
-    inputs = {path: in_channels for path, _, in_channels in _with_inputs(arch)}
+    followers = {part.path for part, block in arch.block_parts() if _follows(part, block)}
     stages = tuple(
-        tuple(replace(block, out=width) if s in group else block for block in stage)  # type: ignore[type-var]
+        tuple(
+            _with(f"s{s + 1}.b{b}", block, "out", width) if s in group else block
+            for b, block in enumerate(stage, start=1)
+        )
         for s, stage in enumerate(arch.stages)
     )
-    changed = replace(begun, stages=stages)
-    new_inputs = {path: in_channels for path, _, in_channels in _with_inputs(changed)}
+    edited = replace(begun, stages=stages)
+    inputs = {part.path: part.in_channels for part in edited.parts()}
+    return _mapped(
+        edited,
+        lambda path, block: (
+            _with(path, block, "expansion", inputs[path]) if path in followers else block
+        ),
+    )
 
-    def follow(path: str, block: Block) -> Block:
-        if isinstance(block, InvertedResidual) and _follows(block, inputs[path]):
-            return replace(block, expansion=new_inputs[path])
-        return block
 
-    return _mapped(changed, follow)
+def _with(path: str, block: Block, field: str, width: int) -> Block:
+    copy = changed(block, **{field: width})
+    if copy is None:
+        raise UsageError(f"{path} is a {type(block).__name__}, which has no field {field!r}")
+    return copy
 
 
 def _mapped(arch: Architecture, change: Callable[[str, Block], Block]) -> Architecture:
@@ -143,17 +153,16 @@ def _mapped(arch: Architecture, change: Callable[[str, Block], Block]) -> Archit
     return replace(arch, stages=stages)
 
 
-def _with_inputs(arch: Architecture) -> Iterator[tuple[str, Block, int]]:
-    """(path, block, its input's width)"""
-    channels = arch.stem.out
-    for path, block in arch.blocks():
-        yield path, block, channels
-        channels = block.out
+def _follows(part: Part, block: Block) -> bool:
+    """Whether the block has no expansion layer, and so works at its input's width.
 
-
-def _follows(block: Block, in_channels: int) -> bool:
-    """Whether the block has no expansion layer, and so works at its input's width."""
-    return isinstance(block, InvertedResidual) and block.expansion == in_channels
+    That is so where its expansion is its input's width, and any other would need a layer more.
+    """
+    if expansion(block) != part.in_channels:
+        return False
+    wider = _with(part.path, block, "expansion", part.in_channels + 1)
+    layers = wider.lower(part.path, part.in_channels, part.in_px, "bn")
+    return len([*leaves(layers)]) > len([*leaves(part.layers)])
 
 
 def _tied_stages(arch: Architecture) -> list[tuple[int, ...]]:
@@ -167,15 +176,12 @@ def _tied_stages(arch: Architecture) -> list[tuple[int, ...]]:
 def _tied(arch: Architecture) -> list[tuple[int, ...]]:
     """The stages tied to the stem, then all others in groups."""
     groups: list[tuple[int, ...]] = [()]
-    before = arch.stem.out
-    for index, stage in enumerate(arch.stages):
-        first = stage[0]
-        tied = isinstance(first, Bottleneck) and first.stride == 1 and first.out == before
-        if tied:
+    firsts = [part for part, _ in arch.block_parts() if part.path.endswith(".b1")]
+    for index, first in enumerate(firsts):
+        if keeps_width(first):
             groups[-1] = (*groups[-1], index)
         else:
             groups.append((index,))
-        before = stage[-1].out
     return groups
 
 

@@ -4,12 +4,15 @@ Rebuilt last stage, a stem of half the filters, h-swish from a depth on.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 
+from bneck.errors import UsageError
 from bneck.space.architecture import Architecture
-from bneck.space.blocks import Identity
+from bneck.space.blocks import Block
 from bneck.space.edits import narrow_stem
 from bneck.space.heads import ConvPoolLinear, ConvPoolLinearLinear
+from bneck.space.traits import changed
 
 Move = tuple[str, Architecture]
 """What is done, in words, and the network that comes of it."""
@@ -43,24 +46,33 @@ def halved_stems(arch: Architecture) -> Iterator[Move]:
     if width < SMALLEST_STEM:
         return
     for activation in dict.fromkeys(("hswish", arch.stem.activation)):
-        yield f"stem {arch.stem.out}->{width} {activation}", narrow_stem(arch, width, activation)
+        with suppress(UsageError):  # a block tied to the stem may allow no such width
+            narrower = narrow_stem(arch, width, activation)
+            yield f"stem {arch.stem.out}->{width} {activation}", narrower
 
 
 def late_hswish(arch: Architecture) -> Iterator[Move]:
-    """ReLU before a stage and h-swish from it on, for every stage, the earliest first."""
+    """ReLU before a stage and h-swish from it on, for every stage, the earliest first.
+
+    Blocks without an activation to choose stay as they are.
+    """
     for first in range(1, len(arch.stages) + 2):
         stages = tuple(
             tuple(
-                block
-                if isinstance(block, Identity)
-                else replace(block, activation="hswish" if number >= first else "relu")  # type: ignore[type-var]
-                for block in stage
+                _with_activation(block, "hswish" if number >= first else "relu") for block in stage
             )
             for number, stage in enumerate(arch.stages, start=1)
         )
         if stages != arch.stages:
             name = f"h-swish from s{first} on" if first <= len(arch.stages) else "no h-swish"
             yield name, replace(arch, stages=stages)
+
+
+def _with_activation(block: Block, word: str) -> Block:
+    try:
+        return changed(block, activation=word) or block
+    except UsageError:  # the block knows its activations better
+        return block
 
 
 MOVES = (rebuilt_last_stages, halved_stems, late_hswish)

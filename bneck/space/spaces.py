@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bneck.errors import unknown
+from bneck.errors import UsageError, unknown
+from bneck.imports import named
 from bneck.space.architecture import Architecture
 from bneck.space.benchmark_spaces import accel_nasbench, nas_bench_macro
 from bneck.space.blocks import InvertedResidual, PlainConv
@@ -58,7 +59,7 @@ MNASNET = (
 
 
 def build(name: str, *, resolution_px: int = 224, classes: int = 1000) -> Space:
-    """A space by name, whose networks take images of one side and know so many classes.
+    """Build a space by name, for images of one side and a number of classes.
 
     Raises:
         UsageError: unknown name, or a side or class count out of range.
@@ -67,7 +68,27 @@ def build(name: str, *, resolution_px: int = 224, classes: int = 1000) -> Space:
         raise unknown("space", name, SPACES)
     check_range("resolution", resolution_px, 8, 2048)
     check_range("classes", classes, 2, 100_000)
-    return SPACES[name](name, resolution_px, classes)
+    space = SPACES[name](name, resolution_px, classes)
+    if not isinstance(space, Space):
+        raise UsageError(f"space {name!r} must return a Space, got a {type(space).__name__}")
+    return space
+
+
+def load_own(word: str) -> None:
+    """Import a space named as ``package.module:attr``, so that ``build`` knows it under that name.
+
+    The attribute is a function like those of ``SPACES``. For names that the user gives, never for
+    names read from a file: importing runs the module's code.
+
+    Raises:
+        UsageError: the module cannot be imported, or has no such function.
+    """
+    if word in SPACES:
+        return
+    make = named("space", word, SPACES)
+    if not callable(make):
+        raise UsageError(f"space {word!r} must be a function, got a {type(make).__name__}")
+    SPACES[word] = make
 
 
 def _v3(stages: tuple[Stage, ...], hidden: int) -> Callable[[str, int, int], Space]:
@@ -185,3 +206,4 @@ SPACES: dict[str, Callable[[str, int, int], Space]] = {
     "nas-bench-macro": nas_bench_macro,
     "accel-nasbench": accel_nasbench,
 }
+"""Name -> function of (name, resolution_px, classes)."""

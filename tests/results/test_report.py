@@ -65,8 +65,8 @@ def test_a_finished_run(finished: ReportData) -> None:
     assert finished.sittings[0].command in page.text
     for step in finished.steps[1:]:
         assert step.move.replace("->", "→") in page.text
-    for path, _ in finished.outcome.arch.blocks():
-        assert f">{path}<" in html
+    for part, _ in finished.outcome.arch.block_parts():
+        assert f">{part.path}<" in html
 
 
 def test_nothing_is_loaded_from_elsewhere(finished: ReportData) -> None:

@@ -53,7 +53,7 @@ def test_residuals_stand_where_stride_is_1_and_the_widths_agree() -> None:
 def test_every_preset_has_a_row_a_block(name: str) -> None:
     arch = presets.build(name)
     paths = [row.path for row in rows(arch)]
-    blocks = [path for path, _ in arch.blocks()]
+    blocks = [part.path for part, _ in arch.block_parts()]
     assert paths[: len(blocks) + 1] == ["stem", *blocks]
     assert rows(arch)[-1].out == 1000
 

@@ -21,9 +21,9 @@ def block_choices_of(preset: str, space_name: str) -> None:
     """Kernels, SE and activations of V3 are choices; its expansions are NetAdapt's work."""
     space, published = spaces.build(space_name), presets.build(preset)
     values: dict = {}
-    channels = published.stem.out
-    for path, block in published.blocks():
+    for part, block in published.block_parts():
         assert isinstance(block, InvertedResidual)
+        path, channels = part.path, part.in_channels
         stage = path.split(".")[0]
         ratios = space.choices[f"{path}.ratio"]
         nearest = min(ratios, key=lambda ratio: abs(ratio * channels - block.expansion))
@@ -35,7 +35,6 @@ def block_choices_of(preset: str, space_name: str) -> None:
             f"{path}.se": block.se != "none",
             f"{path}.activation": block.activation,
         }
-        channels = block.out
     found = space.decode(values)
     widths_aside = [
         tuple(

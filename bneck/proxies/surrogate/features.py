@@ -14,10 +14,10 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bneck.space.architecture import IMAGE_CHANNELS, Architecture
+from bneck.space.architecture import Architecture, Part
 from bneck.space.blocks import Block, Identity
-from bneck.space.cost import leaf_macs, leaf_params
-from bneck.space.layers import leaves
+from bneck.space.cost import part_cost
+from bneck.space.traits import activation, expansion, has_squeeze_excite, kernels
 
 Array = NDArray[np.float64]
 
@@ -87,46 +87,32 @@ def _sum_and_trend(stages: Array, trend: Array) -> Array:
 @lru_cache(maxsize=65536)
 def _network(arch: Architecture) -> tuple[tuple[Array, ...], tuple[float, float]]:
     """By stage (blocks, columns), and (multiply-adds, parameters) of the whole."""
-    channels, px = IMAGE_CHANNELS, arch.resolution_px
-    _, macs, params = _block(arch.stem, channels, px, arch.norm, first=True)
-    channels, px = arch.stem.out, (px - 1) // arch.stem.stride + 1
-    stages = []
-    for stage in arch.stages:
-        rows = []
-        for number, block in enumerate(stage):
-            row, block_macs, block_params = _block(block, channels, px, arch.norm, number == 0)
-            channels, px = block.out, (px - 1) // block.stride + 1
-            macs, params = macs + block_macs, params + block_params
-            rows.append(row)
-        stages.append(np.array(rows))
-    head = [*leaves(arch.head.lower(channels, px, arch.classes, arch.norm))]
-    macs += sum(leaf_macs(leaf) for leaf in head)
-    params += sum(leaf_params(leaf) for leaf in head)
-    return tuple(stages), (float(macs), float(params))
+    costs = [part_cost(part) for part in arch.parts()]
+    blocks = arch.block_parts()
+    stages = tuple(
+        np.array([_block(*next(blocks), number == 0) for number in range(len(stage))])
+        for stage in arch.stages
+    )
+    return stages, (float(sum(c.macs for c in costs)), float(sum(c.params for c in costs)))
 
 
 @lru_cache(maxsize=65536)
-def _block(
-    block: Block, channels: int, px: int, norm: str, first: bool
-) -> tuple[tuple[float, ...], int, int]:
-    """One block's columns, multiply-adds and parameters."""
-    parts = [*leaves(block.lower("s1.b1", channels, px, norm))]
-    macs, params = sum(leaf_macs(leaf) for leaf in parts), sum(leaf_params(leaf) for leaf in parts)
+def _block(part: Part, block: Block, first: bool) -> tuple[float, ...]:
+    """One block's columns."""
+    cost = part_cost(part)
     if isinstance(block, Identity):
-        return (0, 0, 0, float(first), 0, 0, 0, macs, params), macs, params
-    expansion = getattr(block, "expansion", channels)
-    row = (
+        return (0, 0, 0, float(first), 0, 0, 0, cost.macs, cost.params)
+    return (
         1,
-        log2(expansion / channels),
+        log2((expansion(block) or part.in_channels) / part.in_channels),
         log2(block.out),
         0,
-        (getattr(block, "kernel", 3) - 3) / 2,
-        float(getattr(block, "se", "none") != "none"),
-        float(getattr(block, "activation", "") == "hswish"),
-        macs,
-        params,
+        (max(kernels(part), default=1) - 3) / 2,
+        float(has_squeeze_excite(part)),
+        float(activation(part) == "hswish"),
+        cost.macs,
+        cost.params,
     )
-    return row, macs, params
 
 
 def _padded(networks: list[tuple[Array, ...]], shape: Shape) -> Array:

@@ -6,7 +6,7 @@ from pathlib import Path
 from bneck.errors import UsageError
 from bneck.results.exports import Trained
 from bneck.results.exports.checking import write_python
-from bneck.space.architecture import Architecture
+from bneck.space.architecture import Architecture, Part
 from bneck.space.backends.torchvision_weights import to_torchvision
 from bneck.space.blocks import InvertedResidual
 from bneck.space.heads import ConvPoolLinear, ConvPoolLinearLinear
@@ -44,16 +44,16 @@ def _like_v3(arch: Architecture, file: str) -> str:
     _expect(arch.norm == "bn_v3", "its batch norm's epsilon is not V3's")
     _expect((arch.stem.kernel, arch.stem.stride) == (3, 2), "its stem is not 3x3 with stride 2")
     widths = [arch.stem.out, head.width, head.hidden]
-    rows, channels = [], arch.stem.out
-    for path, block in blocks:
+    rows = []
+    for part, block in blocks:
+        path = part.path
         _expect(block.activation in ("relu", "hswish"), f"{path} has {block.activation}")
         _expect(block.se in ("none", "expansion"), f"{path} takes its SE width from the input")
         _expect(block.se == "none" or block.gate == "hsigmoid", f"{path} has a {block.gate} gate")
         widths += [block.expansion, block.out]
         activation = '"HS"' if block.activation == "hswish" else '"RE"'
-        sizes = f"{channels}, {block.kernel}, {block.expansion}, {block.out}"
+        sizes = f"{part.in_channels}, {block.kernel}, {block.expansion}, {block.out}"
         rows.append(f"    ({sizes}, {block.se != 'none'}, {activation}, {block.stride}),")
-        channels = block.out
     odd = next((width for width in widths if width % 8), None)
     _expect(odd is None, f"torchvision rounds the width {odd} to a multiple of 8")
     return _V3.format(
@@ -62,7 +62,7 @@ def _like_v3(arch: Architecture, file: str) -> str:
         hidden=head.hidden,
         file=file,
         classes=arch.classes,
-        last=channels,
+        last=blocks[-1][1].out,
     )
 
 
@@ -74,16 +74,20 @@ def _like_v2(arch: Architecture, file: str) -> str:
     _expect((arch.stem.kernel, arch.stem.stride) == (3, 2), "its stem is not 3x3 with stride 2")
     _expect(arch.norm == "bn", "its batch norm's epsilon is not V2's")
     _expect({arch.stem.activation, head.activation} == {"relu6"}, "its ends are not ReLU6")
-    rows, channels = [], arch.stem.out
-    for path, block in blocks:
+    rows = []
+    for part, block in blocks:
+        path = part.path
         _expect(block.kernel == 3, f"{path} has a {block.kernel}x{block.kernel} kernel")
         _expect(block.se == "none", f"{path} has squeeze-excite")
         _expect(block.activation == "relu6", f"{path} has {block.activation}")
-        ratio = block.expansion / channels
+        ratio = block.expansion / part.in_channels
         rows.append(f"    ({ratio!r}, {block.out}, 1, {block.stride}),")
-        channels = block.out
     return _V2.format(
-        rows="\n".join(rows), file=file, head=head.width, classes=arch.classes, last=channels
+        rows="\n".join(rows),
+        file=file,
+        head=head.width,
+        classes=arch.classes,
+        last=blocks[-1][1].out,
     )
 
 
@@ -94,18 +98,18 @@ def _like_mnasnet(arch: Architecture, file: str) -> str:
     _expect((stem.kernel, stem.stride) == (3, 2), "its stem is not 3x3 with stride 2")
     _expect(arch.norm == "bn", "its batch norm's epsilon is not MnasNet's")
     _expect(stem.activation == "relu", f"its stem has {stem.activation}")
-    _expect(first.expansion == stem.out, f"{start} has an expansion")
-    _expect(first.stride > 1 or first.out != stem.out, f"{start} has a residual")
-    rows, channels = [], first.out
-    for path, block in whole:
-        _expect(block.se == "none", f"{path} has squeeze-excite")
-        _expect(block.activation == "relu", f"{path} has {block.activation}")
-    for path, block in blocks:
+    _expect(first.expansion == stem.out, f"{start.path} has an expansion")
+    _expect(first.stride > 1 or first.out != stem.out, f"{start.path} has a residual")
+    for part, block in whole:
+        _expect(block.se == "none", f"{part.path} has squeeze-excite")
+        _expect(block.activation == "relu", f"{part.path} has {block.activation}")
+    rows = []
+    for part, block in blocks:
+        path, channels = part.path, part.in_channels
         _expect(block.kernel in (3, 5), f"{path} has a {block.kernel}x{block.kernel} kernel")
         ratio, rest = divmod(block.expansion, channels)
         _expect(ratio > 1 and rest == 0, f"{path} expands {channels} to {block.expansion}")
         rows.append(f"    ({channels}, {block.out}, {block.kernel}, {block.stride}, {ratio}),")
-        channels = block.out
     return _MNASNET.format(
         rows="\n".join(rows),
         file=file,
@@ -113,15 +117,19 @@ def _like_mnasnet(arch: Architecture, file: str) -> str:
         first=f"{first.out}, {first.kernel}, {first.stride}",
         head=head.width,
         classes=arch.classes,
-        last=channels,
+        last=blocks[-1][1].out,
     )
 
 
-def _inverted_residuals(arch: Architecture) -> Iterable[tuple[str, InvertedResidual]]:
-    for path, block in arch.blocks():
+def _inverted_residuals(arch: Architecture) -> Iterable[tuple[Part, InvertedResidual]]:
+    for part, block in arch.block_parts():
         if not isinstance(block, InvertedResidual):
-            raise UsageError(f"not expressible in torchvision's classes: {path} is no bottleneck")
-        yield path, block
+            kind = type(block).__name__
+            raise UsageError(
+                f"not expressible in torchvision's classes: {part.path} is not an inverted "
+                f"residual but a {kind}"
+            )
+        yield part, block
 
 
 def _expect(holds: bool, otherwise: str) -> None:

@@ -1,0 +1,60 @@
+"""The block and the space that docs/extending.md shows go through the whole derivation."""
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bneck.cli import run
+from bneck.results import codec
+from bneck.results.record import Step
+from bneck.space import spaces
+from bneck.space.blocks import BLOCKS
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "extending.md"
+FILES = ("large_kernel.py", "large_space.py")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A working directory with the page's files; tables are as before afterwards."""
+    shown = re.findall(r"```python\n# file: (\w+\.py)\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    for name, code in shown:
+        if name in FILES:
+            (tmp_path / name).write_text(code)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = dict(BLOCKS), dict(spaces.SPACES)
+    yield tmp_path
+    for table, kept in zip((BLOCKS, spaces.SPACES), before, strict=True):
+        table.clear()  # type: ignore[attr-defined]
+        table.update(kept)  # type: ignore[attr-defined]
+    for name in FILES:
+        sys.modules.pop(name.removesuffix(".py"), None)
+
+
+def test_a_block_of_ones_own_is_derived_narrowed_exported_and_reported(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    derive = (
+        "derive --space=large_space:large_kernels --target=0.8x:mobilenet_v3_small --data=digits "
+        "--resolution=16 --runtime=macs --calibration-minutes=0.003 --evaluations=2 "
+        "--search-steps=2 --fine-tune-steps=1 --delta=0.1 --epochs=0.05 --workers=1 "
+        "--sampler=random --out=run"
+    )
+    assert run(derive.split()) == 0
+    steps = codec.read_lines(folder / "run" / "steps.jsonl", Step)
+    tried = {one.move.partition(" ")[0] for step in steps for one in step.proposals}
+    assert {"s1.b1.expand", "s2.b2.expand", "s3.b1.expand", "s3.bottleneck"} <= tried
+    capsys.readouterr()
+    assert run(["show", "run", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["blocks"][1]["operator"] == "large kernel"
+    assert run(["export", "run", "net.py", "--to=pytorch"]) == 0
+    assert run(["export", "run", "net.onnx"]) == 0
+    assert run(["likeness", "run", "--networks=20", "--space=large_space:large_kernels"]) == 0
+    assert run(["report", "run"]) == 0
+    assert "large kernel" in (folder / "run" / "report.html").read_text()
