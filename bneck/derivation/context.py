@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from bneck.derivation import target
+from bneck.derivation.initial_weights import normalisation_of
 from bneck.derivation.plan import Plan
 from bneck.derivation.target_device import TargetDevice, target_device
 from bneck.derivation.training_budget import Budget, budget
@@ -54,9 +55,20 @@ class Setting:
     def take(self, images: ImageSource) -> None:
         """Use images that are loaded already, as another stage of the same plan has them.
 
+        They are normalised as the run's weights are: by what the run kept when it began, which is
+        what weights that it began with were trained with, else the statistics of the images.
+
         Raises:
             UsageError: they are no longer the images that the run began with.
         """
+        kept = read_json(self.run.images) if self.run.images.exists() else {}
+        normalisation = None
+        if "mean" in kept:
+            normalisation = kept["mean"], kept["std"]
+        elif self.plan.weights is not None:
+            normalisation = normalisation_of(Path(self.plan.weights))
+        if normalisation is not None:
+            images = images.normalised_with(*normalisation)
         self._note(images.info.to_json())
         self.images = images
 

@@ -1,12 +1,30 @@
 """Weights to begin with: of just this network, or of one that knew other classes."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from bneck.errors import UsageError
+from bneck.files import read_json
+from bneck.proxies.data.image_info import IMAGENET_MEAN, IMAGENET_STD
+from bneck.results.run import Run
 from bneck.space.architecture import Architecture
 from bneck.space.backends import torch_model, torchvision_weights, weights
 
 CLASSIFIER = "head.classifier."
+Normalisation = tuple[Sequence[float], Sequence[float]]
+"""(mean, std) of red, green and blue, on the scale 0 to 1."""
+
+
+def normalisation_of(path: Path) -> Normalisation | None:
+    """What the weights in ``path`` were trained with, if that is known.
+
+    Torchvision's weights: ImageNet's statistics. Weights in a run's folder: what that run kept.
+    """
+    if path.suffix != ".safetensors":
+        return IMAGENET_MEAN, IMAGENET_STD
+    beside = Run(path.parent, {}).images
+    kept = read_json(beside) if beside.exists() else {}
+    return (kept["mean"], kept["std"]) if "mean" in kept else None
 
 
 def starting_weights(

@@ -1,5 +1,6 @@
 """Networks with their weights, and what the run that they are from says about them."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,8 +45,11 @@ def load_trained(
     if with_images:
         from bneck.proxies.data import loading
 
-        whole = loading.load(str(run.plan["data"]), resolution_px=arch.resolution_px, seed=seed)
+        run_seed = int(str(run.plan["seed"]))  # which parts the run's images
+        whole = loading.load(str(run.plan["data"]), resolution_px=arch.resolution_px, seed=run_seed)
         part = whole.subset(seed=seed, train=RANGE_IMAGES)
+        if "mean" in about:
+            part = part.normalised_with(json.loads(about["mean"]), json.loads(about["std"]))
         images = part.normalise(part.train.pixels()).contiguous()
     return Trained(arch, state, about, images)
 

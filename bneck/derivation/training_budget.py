@@ -40,6 +40,8 @@ def budget(plan: Plan, images: ImageInfo) -> Budget:
         resolution_px=images.resolution_px,
         signal_px=min(images.resolution_px, SIGNAL_PX),
         seed=plan.seed,
+        mean=images.mean,
+        std=images.std,
         train=None if small else PROXY_TRAINING,
         val=None if small else PROXY_VALIDATION,
     )

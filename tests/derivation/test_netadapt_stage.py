@@ -9,10 +9,12 @@ import torch
 import torchvision
 
 from bneck.cli import run
+from bneck.derivation.initial_weights import normalisation_of
 from bneck.derivation.netadapt_stage import Shrunk
 from bneck.latency.calibrate import calibrate
 from bneck.latency.model import LatencyModel
 from bneck.latency.runtimes import open_runtime
+from bneck.proxies.data.image_info import IMAGENET_MEAN, IMAGENET_STD
 from bneck.results import codec
 from bneck.results.record import Step
 from bneck.results.run import Run
@@ -68,6 +70,9 @@ def test_torchvisions_weights_shrink_to_two_targets(
     assert result["family"][0]["accuracy_stderr"] > 0
     for step in steps:
         weights.load(out / "checkpoints" / "netadapt" / f"{step.number:03d}.safetensors", step.arch)
+    kept = json.loads((out / "images.json").read_text())
+    assert (tuple(kept["mean"]), tuple(kept["std"])) == (IMAGENET_MEAN, IMAGENET_STD)
+    assert normalisation_of(out / "weights.safetensors") == (kept["mean"], kept["std"])
     assert len(codec.read_lines(out / "shrunk.jsonl", Shrunk)) == 2
     assert Run.read(out).state == "finished"
     report = (out / "report.html").read_text()

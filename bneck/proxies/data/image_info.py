@@ -7,6 +7,8 @@ from typing import Any, Self
 SMALL_PX = 32
 """Five halvings of a mobile network leave one pixel."""
 PHOTO_PX = 224
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""What torchvision's published weights were trained with."""
 HELD_OUT_EVERY = 5
 """One of so many training images is held out where a set must be split."""
 SMALL_SET = 5000

@@ -65,11 +65,15 @@ class ImageSource:
     val: ImagePart
 
     def normalise(self, pixels: Tensor) -> Tensor:
-        """uint8 (B, 3, H, W) -> float32 of zero mean and unit deviation, channels_last."""
+        """uint8 (B, 3, H, W) -> float32 (B, 3, H, W) by the set's mean and std, channels_last."""
         mean = torch.tensor(self.info.mean).view(1, 3, 1, 1) * 255
         std = torch.tensor(self.info.std).view(1, 3, 1, 1) * 255
         x = pixels.to(torch.float32, memory_format=torch.channels_last)
         return (x - mean).div_(std)
+
+    def normalised_with(self, mean: Sequence[float], std: Sequence[float]) -> "ImageSource":
+        """The same images for weights that were trained with this mean and deviation."""
+        return replace(self, info=replace(self.info, mean=tuple(mean), std=tuple(std)))
 
     def for_search(self, seed: int) -> "ImageSource":
         """The set on which networks are compared: its val is a stratified fifth of this train.
@@ -93,16 +97,13 @@ class ImageSource:
     def _view(
         self, train: ImagePart, val: ImagePart, resolution_px: int | None = None
     ) -> "ImageSource":
-        """Parts of this set, with facts of their own."""
+        """Parts of this set, normalised as the whole is."""
         digest = hashlib.sha256(repr((self.info.fingerprint, resolution_px)).encode())
         for part in (train, val):
             digest.update(part.rows.numpy().data)
-        mean, std = statistics(train)
         info = replace(
             self.info,
             resolution_px=resolution_px or self.info.resolution_px,
-            mean=mean,
-            std=std,
             training=len(train),
             validation=len(val),
             fingerprint=digest.hexdigest()[:12],

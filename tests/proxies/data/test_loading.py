@@ -10,10 +10,12 @@ import pytest
 import torch
 from PIL import Image
 from torchvision.datasets import utils
+from torchvision.models import MobileNet_V3_Small_Weights
 
 from bneck.errors import BneckError, UsageError
 from bneck.proxies.data import loading
 from bneck.proxies.data.batches import Batches
+from bneck.proxies.data.image_info import IMAGENET_MEAN, IMAGENET_STD
 from bneck.proxies.data.image_source import ImageSource, fit_square, in_memory, stratified_order
 from bneck.proxies.data.image_spec import NAMED_SETS
 from bneck.proxies.data.loading import DATA_SETS, load
@@ -65,6 +67,26 @@ def test_search_never_sees_the_final_validation_images(digits: ImageSource) -> N
     assert search.info.fingerprint != digits.info.fingerprint
     assert search.info.fingerprint == digits.for_search(seed=3).info.fingerprint
     assert search.info.fingerprint != digits.for_search(seed=4).info.fingerprint
+
+
+def test_views_are_normalised_as_the_whole_set(digits: ImageSource) -> None:
+    whole = digits.normalised_with(IMAGENET_MEAN, IMAGENET_STD)
+    for images in (digits, whole):
+        views = [images.for_search(0), images.subset(seed=0, train=50), images.resized(16)]
+        for view in [*views, views[0].subset(seed=1, val=9).resized(24)]:
+            assert (view.info.mean, view.info.std) == (images.info.mean, images.info.std)
+
+
+def test_imagenets_statistics_are_those_of_torchvisions_weights(digits: ImageSource) -> None:
+    theirs = MobileNet_V3_Small_Weights.DEFAULT.transforms(crop_size=32, resize_size=32)
+    pixels = digits.val.pixels(torch.arange(4))
+    ours = digits.normalised_with(IMAGENET_MEAN, IMAGENET_STD).normalise(pixels)
+    assert torch.allclose(ours, theirs(pixels), atol=1e-6)
+
+
+def test_views_copy_no_pixels(digits: ImageSource) -> None:
+    view = digits.for_search(0).subset(seed=0, train=100, val=50)
+    assert view.train.squares is view.val.squares is digits.train.squares
 
 
 def test_every_beginning_of_a_stratified_order_holds_the_classes_in_proportion() -> None:
