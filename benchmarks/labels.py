@@ -70,10 +70,10 @@ def truth(arch: Architecture, whole: ImageSource, steps: int) -> dict[str, float
         if step in LOOKS or step == steps:
             average.copy_to(averaged)
             if step == steps:
-                row["accuracy"], *_ = evaluate(averaged, whole)
+                row["accuracy"] = evaluate(averaged, whole).accuracy.value
             else:
-                row[f"accuracy@{step} raw"], *_ = evaluate(network, few)
-                row[f"accuracy@{step} ema"], *_ = evaluate(averaged, few)
+                row[f"accuracy@{step} raw"] = evaluate(network, few).accuracy.value
+                row[f"accuracy@{step} ema"] = evaluate(averaged, few).accuracy.value
             row[f"seconds@{step}"] = round(spent, 2)
         since = time.process_time()
 
@@ -90,7 +90,7 @@ def alone(arch: Architecture, few: ImageSource, steps: int, name: str) -> dict[s
         end.append(time.process_time())
 
     train(network, few.subset(seed=0, val=100), Recipe(steps), seed=0, progress=note)
-    accuracy, *_ = evaluate(network, few)
+    accuracy = evaluate(network, few).accuracy.value
     return {f"accuracy@{name}": accuracy, f"seconds@{name}": round(end[-1] - end[0], 2)}
 
 

@@ -197,7 +197,7 @@ class Tune:
         file, steps, seed = item
         recipe = replace(self.recipe, steps=steps)
         result = train(read(Path(file)), whole(self.images), recipe, seed=seed, threads=1)
-        return result.accuracy, result.accuracy_stderr
+        return result.accuracy.value, result.accuracy.stderr or 0.0
 
 
 def main() -> None:

@@ -169,8 +169,15 @@ def _seed(step: Step) -> Proposal:
 
 
 def _proposal(proposal: Proposal) -> dict[str, Any]:
-    names = ("move", "latency_ms", "saved_ms", "accuracy", "accuracy_stderr", "error")
-    return {name: getattr(proposal, name) for name in names}
+    found = proposal.accuracy
+    return {
+        "move": proposal.move,
+        "latency_ms": proposal.latency_ms,
+        "saved_ms": proposal.saved_ms,
+        "accuracy": found and found.value,
+        "accuracy_stderr": found and found.stderr,
+        "error": proposal.error,
+    }
 
 
 def _frame(rows: Sequence[dict[str, Any]], index: str) -> "pd.DataFrame":
@@ -189,11 +196,10 @@ def _table(data: ReportData) -> str:
     places = units.decimals(data.outcome.target_ms)
     rows = []
     for name, network in networks:
-        ms, share = network.measured_ms, network.accuracy
         cells = (
             name,
-            "–" if ms is None else units.with_spread(ms, network.measured_std_ms, places),
-            "–" if share is None else units.percent(share, network.accuracy_stderr),
+            units.milliseconds(network.measured, places),
+            units.percent(network.accuracy),
             units.count(network.params),
             units.count(network.macs),
         )

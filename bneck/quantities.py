@@ -5,10 +5,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Milliseconds of one forward pass, with their standard deviation in ms."""
+    """Milliseconds of one forward pass, with their standard deviation in ms.
+
+    ``std_ms`` is None where nothing says how much they vary, as in a published table.
+    """
 
     ms: float
-    std_ms: float
+    std_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from bneck.latency.calibrate import calibrate
 from bneck.latency.measure import Measured
 from bneck.latency.runtimes.macs import Macs
 from bneck.latency.timing import Timing
+from bneck.quantities import Accuracy, Latency
 from bneck.results import codec
 from bneck.results.differences import differences
 from bneck.results.exports import Trained, export
@@ -36,15 +37,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     arch = presets.build("mobilenet_v3_small", width=0.35, resolution_px=32, classes=3)
     counted = cost(arch)
     outcome = Outcome(
-        arch, 0.2, 0.19, 0.01, 0.18, 0.01, 0.91, 0.02, counted.params, counted.macs, 9.0
+        arch,
+        0.2,
+        Latency(0.19, 0.01),
+        Latency(0.18, 0.01),
+        Accuracy(0.91, 0.02),
+        counted.params,
+        counted.macs,
+        9.0,
     )
     plan = {"data": "digits", "target": "0.2", "space": "v3-small"}
     with Run.open(folder / "runs" / "done", plan) as done:
         codec.write(done.result, outcome)
         small = presets.build("mobilenet_v3_small", resolution_px=32, classes=3)
-        codec.append(
-            done.baselines, Baseline("mobilenet_v3_small", small, 0.2, 0.01, 0.88, 0.02, 1, 1, 1.0)
-        )
+        measured, trained = Latency(0.2, 0.01), Accuracy(0.88, 0.02)
+        baseline = Baseline("mobilenet_v3_small", small, measured, trained, 1, 1, 1.0)
+        codec.append(done.baselines, baseline)
         about = {"name": "digits", "fingerprint": "123", "class_names": ["a", "b", "c"]}
         done.images.write_text(json.dumps(about))
         done.network.write_text(json.dumps(networks.to_json(arch)))
@@ -96,7 +104,7 @@ def test_measurements_share_one_reference(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(comparison, "measure", measure)
     table = comparison.load(["mobilenet_v2", "mobilenet_v1"], resolution_px=32)
-    assert [one.measured_ms for one in comparison.measured(table)] == [1.0, 1.0]
+    assert [one.measured.ms for one in comparison.measured(table)] == [1.0, 1.0]
 
 
 def test_networks_of_several_sides_are_measured_on_the_models_scale(tmp_path: Path) -> None:
@@ -111,7 +119,7 @@ def test_networks_of_several_sides_are_measured_on_the_models_scale(tmp_path: Pa
         write_json(file, networks.to_json(arch))
     table = comparison.measured(comparison.load([str(file) for file in files]), model=model)
     for arch, one in zip(archs, table, strict=True):
-        assert one.measured_ms == pytest.approx(cost(arch).macs / 1e9, rel=0.01)
+        assert one.measured.ms == pytest.approx(cost(arch).macs / 1e9, rel=0.01)
 
 
 def test_differences_name_blocks_that_are_missing() -> None:
@@ -171,14 +179,19 @@ def test_runs_of_one_stage_are_listed_with_its_network(
 ) -> None:
     network = folder / "runs" / "done" / "network.json"
     arch = networks.load(network)
+    found = Shrunk(
+        0.2, arch, 3, Latency(0.19), Latency(0.181, 0.01), Accuracy(0.9, 0.02), met=False
+    )
     with Run.open(tmp_path / "shrunk", {"data": "digits", "target": "0.2"}) as shrunk:
-        codec.append(shrunk.shrunk, Shrunk(0.2, arch, 3, 0.19, 0.181, 0.01, 0.9, 0.02, False))
+        codec.append(shrunk.shrunk, found)
         shutil.copy(network, shrunk.network)
     with Run.open(
         tmp_path / "trained", {"data": "digits", "seed_network": "mobilenet_v2"}
     ) as trained:
         trained.checkpoints.mkdir()
-        codec.write(trained.checkpoints / "network.json", Training("network", 0.85, 0.02, 9.0))
+        codec.write(
+            trained.checkpoints / "network.json", Training("network", Accuracy(0.85, 0.02), 9.0)
+        )
         shutil.copy(network, trained.network)
     code, out, err = said(capsys, "runs", tmp_path, "--json")
     assert code == 0, err

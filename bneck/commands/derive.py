@@ -105,9 +105,9 @@ def derive(
 def _about(outcome: "Outcome", run: "Run") -> dict[str, Any]:
     return {
         "target_ms": outcome.target_ms,
-        "predicted_ms": outcome.predicted_ms,
-        "measured_ms": outcome.measured_ms,
-        "accuracy": outcome.accuracy,
+        "predicted_ms": outcome.predicted.ms,
+        "measured_ms": outcome.measured and outcome.measured.ms,
+        "accuracy": outcome.accuracy and outcome.accuracy.value,
         "params": outcome.params,
         "macs": outcome.macs,
         "arch": str(run.network),
@@ -130,17 +130,19 @@ def train(
     """Train a network from scratch, and export it."""
     with derivation_of(context, seed_network=net) as derivation:
         trained = derivation.train_start()
+    from bneck.results.units import percent
+
     run = derivation.run
     result = {
-        "accuracy": trained.accuracy,
-        "accuracy_stderr": trained.stderr,
+        "accuracy": trained.accuracy.value,
+        "accuracy_stderr": trained.accuracy.stderr,
         "seconds": trained.seconds,
         "arch": str(run.network),
         "weights": str(run.weights),
         "onnx": str(run.onnx),
     }
     text = (
-        f"accuracy {trained.accuracy:.4f} +-{trained.stderr:.4f} after {trained.seconds:.0f} s\n"
+        f"accuracy {percent(trained.accuracy)} after {trained.seconds:.0f} s\n"
         f"network {run.network}, weights {run.weights}, ONNX {run.onnx}"
     )
     print_result(json, result, text)

@@ -52,7 +52,7 @@ def compare(
     """
     from bneck.derivation import comparison
     from bneck.latency.predictor import open_predictor
-    from bneck.results import static_figures
+    from bneck.results import codec, static_figures
     from bneck.results.differences import differences
     from bneck.results.units import aligned
 
@@ -68,7 +68,9 @@ def compare(
     if plot is not None:
         static_figures.save(_picture(table), plot)
     if json:
-        rows = [{name: getattr(one, name) for name in _FIGURES} for one in table]
+        rows = [codec.flat(one) for one in table]
+        for row in rows:
+            del row["arch"], row["onnx"]
         print_json({"networks": rows, "differences": [asdict(one) for one in found]})
         return
     print(_as_text(table))
@@ -84,32 +86,17 @@ def compare(
         print(f"picture {plot}")
 
 
-_FIGURES = (
-    "name", "resolution_px", "params", "macs", "peak_activation_bytes", "predicted_ms",
-    "predicted_std_ms", "measured_ms", "measured_std_ms", "accuracy", "accuracy_stderr", "images",
-    "doubt",
-)  # fmt: skip
-
-
 def _picture(table: Sequence["Compared"]) -> "Figure":
     """Measured ms, or predicted ms where none is measured, and accuracies."""
     from bneck.results import static_figures
 
-    ms = [
-        (one.measured_ms, one.measured_std_ms)
-        if one.measured_ms is not None
-        else (one.predicted_ms, one.predicted_std_ms)
-        for one in table
-    ]
-    accuracies = [(one.accuracy, one.accuracy_stderr) for one in table]
-    return static_figures.compared([one.name for one in table], ms, accuracies)
+    latencies = [one.measured or one.predicted for one in table]
+    accuracies = [one.accuracy for one in table]
+    return static_figures.compared([one.name for one in table], latencies, accuracies)
 
 
 def _as_text(table: Sequence["Compared"]) -> str:
     from bneck.results import units
-
-    def ms(value: float | None, spread: float | None) -> str:
-        return "–" if value is None else units.with_spread(value, spread, units.decimals(value))
 
     def count(value: int | None) -> str:
         return "–" if value is None else units.count(value)
@@ -127,7 +114,7 @@ def _as_text(table: Sequence["Compared"]) -> str:
         )
     ]
     for one in table:
-        peak, share = one.peak_activation_bytes, one.accuracy
+        peak = one.peak_activation_bytes
         lines.append(
             (
                 one.name,
@@ -135,9 +122,9 @@ def _as_text(table: Sequence["Compared"]) -> str:
                 count(one.params),
                 count(one.macs),
                 "–" if peak is None else f"{units.count(peak)}B",
-                ms(one.predicted_ms, one.predicted_std_ms),
-                ms(one.measured_ms, one.measured_std_ms),
-                "–" if share is None else units.percent(share, one.accuracy_stderr),
+                units.milliseconds(one.predicted),
+                units.milliseconds(one.measured),
+                units.percent(one.accuracy),
             )
         )
     return units.aligned(lines)

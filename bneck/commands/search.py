@@ -1,6 +1,5 @@
 """The command that searches a space: for one target, several, or the whole front."""
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import typer
@@ -75,6 +74,8 @@ def search(
     with derivation_of(context, trains=False) as derivation:
         derivation.seed()
         winners, worth = derivation.winners(), derivation.worth()
+    from bneck.results import codec
+
     run, plan = derivation.run, derivation.plan
     first = {
         "evaluations": plan.evaluations,
@@ -82,7 +83,7 @@ def search(
         "report": str(run.report),
         "worth": worth,
     }
-    networks = [asdict(winner) for winner in winners]
+    networks = [codec.flat(winner) for winner in winners]
     for one, network in zip(winners, networks, strict=True):
         network["arch"] = str(run.of_target(one.target_ms) if len(winners) > 1 else run.seed)
         network["ceiling_ms"] = one.target_ms * plan.seed_factor
@@ -101,14 +102,16 @@ def search(
 
 def _winner_in_words(winner: "SelectedNetwork") -> str:
     papers = ", ".join(f"{value:g} for {name}" for name, value in PAPERS.items())
+    from bneck.results.units import milliseconds
+
     weight = ""
     if winner.front_accuracy is not None:
         weight = f"; w {winner.weight:.3f}, derived from the target (the paper's: {papers})"
     elif winner.weight is not None:
         weight = f"; w {winner.weight:g}, for too few networks to derive it (the paper's: {papers})"
     return (
-        f"target {winner.target_ms:.4g} ms: trial {winner.number}, accuracy {winner.accuracy:.4f} "
-        f"in the search, {winner.measured_ms:.4g} ms measured "
-        f"({winner.predicted_ms:.4g} ± {winner.predicted_std_ms:.2g} predicted), reward "
+        f"target {winner.target_ms:.4g} ms: trial {winner.number}, accuracy "
+        f"{winner.accuracy.value:.4f} in the search, {winner.measured.ms:.4g} ms measured "
+        f"({milliseconds(winner.predicted)} predicted), reward "
         f"{winner.reward:.4f}{weight}"
     )

@@ -1,6 +1,5 @@
 """The command ``shrink``: NetAdapt from any network, trained or not, to one target or several."""
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -97,19 +96,21 @@ def shrink(
     with derivation_of(context, seed_network=net) as derivation:
         shrinking = derivation.shrinking()
         found, steps = shrinking.networks(), shrinking.steps()
+    from bneck.results import codec
+
     run = derivation.run
     files = {one: run.of_target(one.target_ms) if len(found) > 1 else run.network for one in found}
     last = found[-1]
     result = {
         "target_ms": last.target_ms,
-        "predicted_ms": last.predicted_ms,
-        "measured_ms": last.measured_ms,
-        "accuracy": last.accuracy,
+        "predicted_ms": last.predicted.ms,
+        "measured_ms": last.measured.ms,
+        "accuracy": last.accuracy and last.accuracy.value,
         "steps": last.step,
         "arch": str(run.network),
         "weights": str(run.weights),
         "report": str(run.report),
-        "networks": [asdict(one) | {"arch": str(file)} for one, file in files.items()],
+        "networks": [codec.flat(one) | {"arch": str(file)} for one, file in files.items()],
         "family": [_about(step) for step in steps],
     }
     text = [_table(steps), *(_in_words(net, one) for one in found)]
@@ -122,8 +123,8 @@ def _about(step: "Step") -> dict[str, Any]:
         "step": step.number,
         "move": step.move,
         "predicted_ms": step.latency_ms,
-        "accuracy": step.accuracy,
-        "accuracy_stderr": step.accuracy_stderr,
+        "accuracy": step.accuracy and step.accuracy.value,
+        "accuracy_stderr": step.accuracy and step.accuracy.stderr,
     }
 
 
@@ -134,22 +135,21 @@ def _table(steps: "tuple[Step, ...]") -> str:
     places = decimals(steps[-1].latency_ms)
     rows = [("step", "predicted ms", "accuracy", "move")]
     for step in steps:
-        known = step.accuracy is not None
-        accuracy = percent(step.accuracy or 0.0, step.accuracy_stderr) if known else ""
+        accuracy = percent(step.accuracy) if step.accuracy else ""
         ms = with_spread(step.latency_ms, None, places)
         rows.append((str(step.number), ms, accuracy, step.move))
     return aligned(rows)
 
 
 def _in_words(net: str, one: "Shrunk") -> str:
-    accuracy = "" if one.accuracy is None else f", accuracy {one.accuracy:.4f}"
+    accuracy = "" if one.accuracy is None else f", accuracy {one.accuracy.value:.4f}"
     if one.met:
         return (
             f"{net} meets the target of {one.target_ms:.4g} ms as it is: "
-            f"{one.measured_ms:.4g} ms measured{accuracy}"
+            f"{one.measured.ms:.4g} ms measured{accuracy}"
         )
     number = f"{one.step} step{'' if one.step == 1 else 's'}"
     return (
-        f"{number}: {one.measured_ms:.4g} ms measured (target {one.target_ms:.4g} ms, "
-        f"predicted {one.predicted_ms:.4g} ms){accuracy}"
+        f"{number}: {one.measured.ms:.4g} ms measured (target {one.target_ms:.4g} ms, "
+        f"predicted {one.predicted.ms:.4g} ms){accuracy}"
     )

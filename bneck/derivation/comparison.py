@@ -12,6 +12,7 @@ from bneck.latency.measure import Measured, measure
 from bneck.latency.model import LatencyModel
 from bneck.latency.runtimes import open_runtime
 from bneck.progress import Progress, silent
+from bneck.quantities import Accuracy, Latency
 from bneck.results import codec
 from bneck.results.metadata import counted_on
 from bneck.results.networks import load_network
@@ -37,12 +38,9 @@ class Compared:
     params: int | None = None
     macs: int | None = None
     peak_activation_bytes: int | None = None
-    predicted_ms: float | None = None
-    predicted_std_ms: float | None = None
-    measured_ms: float | None = None
-    measured_std_ms: float | None = None
-    accuracy: float | None = None
-    accuracy_stderr: float | None = None
+    predicted: Latency | None = None
+    measured: Latency | None = None
+    accuracy: Accuracy | None = None
     images: str | None = None
     doubt: str = ""
 
@@ -79,10 +77,9 @@ def predicted(networks: Sequence[Compared], model: Any) -> list[Compared]:
         if network.arch is None:
             return network
         try:
-            latency = model.predict(network.arch)
+            return replace(network, predicted=model.predict(network.arch))
         except NotCalibrated:
             return network
-        return replace(network, predicted_ms=latency.ms, predicted_std_ms=latency.std_ms)
 
     return [one(network) for network in networks]
 
@@ -115,12 +112,7 @@ def measured(
     progress("measuring", len(networks), len(networks))
     factors = [1.0] * len(took) if calibrated else _to_one_reference(networks, took)
     return [
-        replace(
-            network,
-            measured_ms=one.ms * factor,
-            measured_std_ms=one.std_ms * factor,
-            doubt=one.note,
-        )
+        replace(network, measured=Latency(one.ms * factor, one.std_ms * factor), doubt=one.note)
         for network, one, factor in zip(networks, took, factors, strict=True)
     ]
 
@@ -151,12 +143,7 @@ def _with_baselines(networks: Sequence[Compared]) -> list[Compared]:
     for network in networks:
         if network.accuracy is None and network.arch in known:
             baseline, images = known[network.arch]
-            network = replace(
-                network,
-                accuracy=baseline.accuracy,
-                accuracy_stderr=baseline.accuracy_stderr,
-                images=images,
-            )
+            network = replace(network, accuracy=baseline.accuracy, images=images)
         filled.append(network)
     return filled
 
@@ -177,13 +164,12 @@ def _load(text: str, resolution_px: int | None, classes: int | None) -> Compared
         return network
     run = Run.read(path)
     if run.result.exists():
-        outcome = codec.read(run.result, Outcome)
-        accuracy, stderr = outcome.accuracy, outcome.accuracy_stderr
+        accuracy = codec.read(run.result, Outcome).accuracy
     else:
-        accuracy, stderr = _of_onnx(run.onnx).accuracy if run.onnx.exists() else None, None
+        accuracy = _of_onnx(run.onnx).accuracy if run.onnx.exists() else None
     images = read_json(run.images) if run.images.exists() else {}
     about = counted_on(images) if images else None
-    return replace(network, accuracy=accuracy, accuracy_stderr=stderr, images=about)
+    return replace(network, accuracy=accuracy, images=about)
 
 
 def _of_architecture(name: str, arch: Architecture) -> Compared:
@@ -208,6 +194,6 @@ def _of_onnx(path: Path) -> Compared:
         params, side = onnx_file.outline(model)
         return Compared(name=str(path), onnx=path, resolution_px=side, params=params)
     said = onnx_file.notes(model)
-    accuracy = float(said["accuracy"]) if "accuracy" in said else None
+    accuracy = Accuracy(float(said["accuracy"])) if "accuracy" in said else None
     network = _of_architecture(str(path), arch)
     return replace(network, onnx=path, accuracy=accuracy, images=said.get("images"))

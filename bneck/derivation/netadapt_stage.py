@@ -15,6 +15,7 @@ from bneck.netadapt.netadapt import NetAdapt
 from bneck.netadapt.proposals import GRID
 from bneck.proxies.data.worker_images import for_signals
 from bneck.proxies.training.recipe import Recipe
+from bneck.quantities import Accuracy, Latency
 from bneck.results import codec
 from bneck.results.record import Proposal, Step
 from bneck.space import codec as networks
@@ -37,11 +38,9 @@ class Shrunk:
     target_ms: float
     arch: Architecture
     step: int
-    predicted_ms: float
-    measured_ms: float
-    measured_std_ms: float
-    accuracy: float | None
-    accuracy_stderr: float | None
+    predicted: Latency
+    measured: Latency
+    accuracy: Accuracy | None
     met: bool
 
 
@@ -118,10 +117,10 @@ class Shrinking:
         """The step's network and weights, finished as asked, in the files of its target."""
         arch = step.arch
         state = weights.load(self._netadapt.weights(step.number), arch)
-        accuracy, stderr = step.accuracy, step.accuracy_stderr
+        accuracy = step.accuracy
         if self.plan.finish is not None:
             trained, state = self._finished(target_ms, arch, state)
-            accuracy, stderr = trained.accuracy, trained.stderr
+            accuracy = trained.accuracy
         several = len(self.setting.targets_ms) > 1
         files = {self.run.network: self.run.weights}
         if several:
@@ -130,16 +129,13 @@ class Shrinking:
         for network, tensors in files.items():
             write_json(network, networks.to_json(arch))
             weights.save(tensors, state)
-        predicted_ms = self.setting.device.model.predict(arch).ms
         return Shrunk(
             target_ms=target_ms,
             arch=arch,
             step=step.number,
-            predicted_ms=predicted_ms,
-            measured_ms=measured.ms,
-            measured_std_ms=measured.std_ms,
+            predicted=self.setting.device.model.predict(arch),
+            measured=measured.latency,
             accuracy=accuracy,
-            accuracy_stderr=stderr,
             met=step.number == 0,
         )
 
@@ -186,7 +182,7 @@ class Shrinking:
             netadapt.check_reachable(seed, min(self.setting.targets_ms))  # before any training
             trained, state = self._trained_seed(self.setting.budget.search)
             weights.save(netadapt.weights(0), state)
-            netadapt.begin(seed, trained.accuracy, trained.stderr)
+            netadapt.begin(seed, trained.accuracy)
         return netadapt
 
     def _trained_seed(self, recipe: Recipe) -> tuple[Training, weights.State]:

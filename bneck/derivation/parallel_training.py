@@ -18,6 +18,7 @@ from bneck.proxies.data.worker_images import Images, whole
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.steps import steps_done
 from bneck.results import codec
+from bneck.results.units import percent
 from bneck.space.architecture import Architecture
 
 SECONDS_BETWEEN_LOOKS = 20.0
@@ -85,7 +86,7 @@ def train_all(
                 failed[one.name] = outcome.reason
                 note = f"{one.name} failed"
             else:
-                note = f"{one.name}: {100 * outcome.accuracy:.1f} %"
+                note = f"{one.name}: {percent(outcome.accuracy)}"
             done += 1
             finished(one, done, len(files), note)
     if failed:

@@ -83,16 +83,13 @@ class Derivation:
         predicted = self.setting.device.model.predict(arch)
         counted = cost(arch)
         self._compare_with_published(arch)
-        self._export(arch, state, metadata.measured(trained.accuracy, measured.ms))
+        self._export(arch, state, metadata.measured(trained.accuracy, measured.latency))
         outcome = Outcome(
             arch=arch,
             target_ms=self.setting.target_ms,
-            predicted_ms=predicted.ms,
-            predicted_std_ms=predicted.std_ms,
-            measured_ms=measured.ms,
-            measured_std_ms=measured.std_ms,
+            predicted=predicted,
+            measured=measured.latency,
             accuracy=trained.accuracy,
-            accuracy_stderr=trained.stderr,
             params=counted.params,
             macs=counted.macs,
             seconds=sum(read_json(self.run.seconds).values()),
@@ -194,10 +191,8 @@ class Derivation:
         return Baseline(
             name=name,
             arch=arch,
-            measured_ms=measured.ms,
-            measured_std_ms=measured.std_ms,
+            measured=measured.latency,
             accuracy=trained.accuracy,
-            accuracy_stderr=trained.stderr,
             params=counted.params,
             macs=counted.macs,
             seconds=trained.seconds,

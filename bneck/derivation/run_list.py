@@ -73,8 +73,8 @@ def _best(run: Run) -> str:
     """The derived network, else that of largest reward, else what a stage alone ended with."""
     if run.result.exists():
         outcome = codec.read(run.result, Outcome)
-        if outcome.accuracy is not None and outcome.measured_ms is not None:
-            return _words(outcome.accuracy, outcome.measured_ms, "measured")
+        if outcome.accuracy is not None and outcome.measured is not None:
+            return _words(outcome.accuracy.value, outcome.measured.ms, "measured")
     rewarded = [record for record in read_trials(run) if record.reward is not None]
     if rewarded:
         top = max(rewarded, key=lambda record: record.reward or 0.0)
@@ -83,7 +83,8 @@ def _best(run: Run) -> str:
         stage = found_by_a_stage(run, Plan.from_dict(dict(run.plan)), None)
         *_, last = stage.get("found", (None,))
         if last is not None and last.accuracy is not None:
-            return _words(last.accuracy, last.measured_ms, "measured")
+            ms = last.measured.ms if last.measured else None
+            return _words(last.accuracy.value, ms, "measured")
     return "no network yet"
 
 

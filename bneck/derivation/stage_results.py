@@ -42,7 +42,7 @@ def found_by_a_stage(run: Run, plan: Plan, model: LatencyModel | None) -> FoundB
         training = codec.read(trained, Training)
         arch = networks.load(run.network)
         return {
-            "found": (Found(plan.seed_network, arch, training.accuracy, training.stderr),),
+            "found": (Found(plan.seed_network, arch, training.accuracy),),
             "found_by": "training",
             "found_accuracy": "after training from scratch",
         }
@@ -54,11 +54,9 @@ def _of_netadapt(one: Shrunk, model: LatencyModel | None) -> Found:
         name=f"step {one.step}" if one.step else "the seed",
         arch=one.arch,
         accuracy=one.accuracy,
-        accuracy_stderr=one.accuracy_stderr,
         target_ms=one.target_ms,
-        predicted_ms=one.predicted_ms,
-        measured_ms=one.measured_ms,
-        measured_std_ms=one.measured_std_ms,
+        predicted=one.predicted,
+        measured=one.measured,
         breakdown=model.breakdown(one.arch) if model else None,
     )
 
@@ -69,9 +67,7 @@ def _of_search(one: SelectedNetwork, model: LatencyModel | None) -> Found:
         arch=one.arch,
         accuracy=one.accuracy,
         target_ms=one.target_ms,
-        predicted_ms=one.predicted_ms,
-        predicted_std_ms=one.predicted_std_ms,
-        measured_ms=one.measured_ms,
-        measured_std_ms=one.measured_std_ms,
+        predicted=one.predicted,
+        measured=one.measured,
         breakdown=model.breakdown(one.arch) if model else None,
     )

@@ -38,9 +38,7 @@ def load_trained(
 
         about = onnx_file.notes(onnx_file.read(run.onnx)) | about
     if arch != codec.load(run.network):
-        about = {
-            name: note for name, note in about.items() if name not in metadata.measured(0.0, 0.0)
-        }
+        about = {name: note for name, note in about.items() if name not in metadata.MEASURED}
     images = None
     if with_images:
         from bneck.proxies.data import loading

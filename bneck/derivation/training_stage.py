@@ -7,6 +7,7 @@ from bneck.progress import Progress, silent
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import evaluate, train
+from bneck.quantities import Accuracy
 from bneck.results import codec
 from bneck.space.architecture import Architecture
 from bneck.space.backends import torch_model, weights
@@ -14,11 +15,10 @@ from bneck.space.backends import torch_model, weights
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """How a training ended; accuracy from 0 to 1 on the validation part, with standard error."""
+    """How a training ended: its accuracy on the validation part."""
 
     name: str
-    accuracy: float
-    stderr: float
+    accuracy: Accuracy
     seconds: float
 
 
@@ -58,7 +58,7 @@ def train_from_scratch(
             threads=threads,
         )
         weights.save(tensors, network.state_dict())
-        trained = Training(name, result.accuracy, result.accuracy_stderr, result.seconds)
+        trained = Training(name, result.accuracy, result.seconds)
         codec.write(summary, trained)
         checkpoint.unlink(missing_ok=True)
     return codec.read(summary, Training), weights.load(tensors, arch)
@@ -70,8 +70,7 @@ def keep_trained(
     """Measure weights that were trained elsewhere, and keep them as if they were trained here."""
     network = torch_model.Network(arch)
     network.load_state_dict(state)
-    accuracy, stderr, *_ = evaluate(network, images)
     weights.save(folder / f"{name}.safetensors", state)
-    trained = Training(name, accuracy, stderr, 0.0)
+    trained = Training(name, evaluate(network, images).accuracy, 0.0)
     codec.write(folder / f"{name}.json", trained)
     return trained

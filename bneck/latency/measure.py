@@ -9,6 +9,7 @@ from bneck.errors import UsageError
 from bneck.latency.load_correction import Scale
 from bneck.latency.runtimes import Runtime
 from bneck.latency.timing import Run, Timing, compare, pooled
+from bneck.quantities import Latency
 from bneck.space import presets
 from bneck.space.architecture import Architecture
 
@@ -33,6 +34,11 @@ class Measured:
     quiet: bool
     note: str
     timing: Timing
+
+    @property
+    def latency(self) -> Latency:
+        """The measured ms with their standard error alone."""
+        return Latency(self.ms, self.std_ms)
 
 
 def reference(runtime: Runtime, resolution_px: int, classes: int) -> Run:

@@ -81,7 +81,7 @@ def judge(
 
 def _spread(predicted: Latency) -> float:
     """Relative spread of the ensemble, which is all that an unjudged model states."""
-    return predicted.std_ms / predicted.ms
+    return (predicted.std_ms or 0.0) / predicted.ms
 
 
 def own_variance(errors: Sequence[Floats], spreads: Floats) -> float:

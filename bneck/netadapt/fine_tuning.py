@@ -16,6 +16,7 @@ from bneck.progress import Progress
 from bneck.proxies.data.worker_images import Images, for_signals
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import train
+from bneck.quantities import Accuracy
 from bneck.results import codec
 from bneck.results.record import Proposal
 from bneck.space.architecture import Architecture
@@ -28,10 +29,9 @@ _NEXT_SEED = 1_000_003
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Accuracy from 0 to 1, with its standard error; cross-entropy in nats."""
+    """Accuracy on the validation images; cross-entropy in nats."""
 
-    accuracy: float
-    stderr: float
+    accuracy: Accuracy
     loss: float
 
 
@@ -78,7 +78,7 @@ class FineTune:
         result = train(network, images, self.recipe, seed=self.seed, threads=self.threads)
         weights.save(proposal.weights, network.state_dict())
         weights.save(proposal.losses, {LOSSES: result.losses})
-        return Score(result.accuracy, result.accuracy_stderr, result.loss)
+        return Score(result.accuracy, result.loss)
 
     def inherited(self, arch: Architecture) -> weights.State:
         """The parent's weights with the most important channels, as many as ``arch`` has."""
@@ -165,7 +165,5 @@ class Tuning:
 
 def _with_outcome(proposal: Proposal, outcome: Score | Failed) -> Proposal:
     if isinstance(outcome, Failed):
-        return replace(proposal, accuracy=None, accuracy_stderr=None, error=outcome.reason)
-    return replace(
-        proposal, accuracy=outcome.accuracy, accuracy_stderr=outcome.stderr, loss=outcome.loss
-    )
+        return replace(proposal, accuracy=None, error=outcome.reason)
+    return replace(proposal, accuracy=outcome.accuracy, loss=outcome.loss)

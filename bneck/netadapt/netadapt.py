@@ -17,6 +17,7 @@ from bneck.netadapt.selection import all_lose, choose, standard, tied
 from bneck.progress import Progress, silent
 from bneck.proxies.data.worker_images import Images
 from bneck.proxies.training.recipe import Recipe
+from bneck.quantities import Accuracy
 from bneck.results import codec
 from bneck.results.record import Proposal, Step
 from bneck.space.architecture import Architecture
@@ -54,11 +55,9 @@ class NetAdapt:
         """Where the weights of a step's network are."""
         return self.folder / f"{step:03d}.safetensors"
 
-    def begin(
-        self, seed: Architecture, accuracy: float | None, stderr: float | None = None
-    ) -> None:
+    def begin(self, seed: Architecture, accuracy: Accuracy | None) -> None:
         """Record the seed as step 0; its weights must stand at ``weights(0)`` already."""
-        first = Step(0, seed, "", self.model.predict(seed).ms, accuracy, (), 0.0, stderr)
+        first = Step(0, seed, "", self.model.predict(seed).ms, accuracy, (), 0.0)
         codec.append(self.steps, first)
 
     def done(self) -> tuple[Step, ...]:
@@ -204,7 +203,6 @@ class NetAdapt:
             chosen.accuracy,
             (*found, *beside),
             time.monotonic() - begun,
-            chosen.accuracy_stderr,
         )
         codec.append(self.steps, step)
         tuning.clear()

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bneck.errors import BneckError
+from bneck.quantities import Accuracy
 from bneck.results.record import Proposal
 
 Losses = NDArray[np.float64]
@@ -73,11 +74,10 @@ def tied(
 
 def all_lose(proposals: Sequence[Proposal], before: Proposal) -> bool:
     """Whether each loses more accuracy than the standard error of its difference to ``before``."""
-    return all(
-        (before.accuracy or 0.0) - (one.accuracy or 0.0)
-        > hypot(before.accuracy_stderr or 0.0, one.accuracy_stderr or 0.0)
-        for one in _scored(proposals)
-    )
+    unknown = Accuracy(0.0)
+    was = before.accuracy or unknown
+    found = [one.accuracy or unknown for one in _scored(proposals)]
+    return all(was.value - now.value > hypot(was.stderr or 0, now.stderr or 0) for now in found)
 
 
 def _scored(proposals: Sequence[Proposal]) -> list[Proposal]:

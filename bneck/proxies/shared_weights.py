@@ -167,7 +167,7 @@ class SharedWeights:
         few = self.images.subset(seed=seed, train=RECALIBRATED_ON, val=SCORED_ON)
         with at_most(self.threads):
             recalibrate(network, few)
-            accuracy, *_ = evaluate(network, few)
+            accuracy = evaluate(network, few).accuracy.value
         return accuracy
 
 

@@ -27,4 +27,5 @@ class ShortTraining:
             ProxyFailed: the training diverged.
         """
         network = build(arch.at(classes=self.images.info.classes), seed=seed)
-        return train(network, self.images, self.recipe, seed=seed, threads=self.threads).accuracy
+        result = train(network, self.images, self.recipe, seed=seed, threads=self.threads)
+        return result.accuracy.value

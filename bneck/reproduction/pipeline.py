@@ -22,6 +22,7 @@ from bneck.executors import Executor
 from bneck.files import write_json, write_whole
 from bneck.netadapt.proposals import GRID, Proposer
 from bneck.progress import Progress
+from bneck.quantities import Latency
 from bneck.reproduction.plan import ReproductionPlan, numbers
 from bneck.reproduction.width_baseline import narrowest_over
 from bneck.results import codec, similarity_page
@@ -44,8 +45,7 @@ class Compared:
     kind: str
     factor: float
     arch: Architecture
-    measured_ms: float
-    measured_std_ms: float
+    measured: Latency
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,8 @@ class Walked:
 
     factor: float
     step: int
-    predicted_ms: float
-    measured_ms: float
+    predicted: Latency
+    measured: Latency
 
 
 class Reproduction:
@@ -139,11 +139,11 @@ class Reproduction:
         device, found, walked = self.setting.device, [], []
         for name, kind, factor, arch in self._networks():
             measured = device.measure(arch)
-            found.append(Compared(name, kind, factor, arch, measured.ms, measured.std_ms))
+            found.append(Compared(name, kind, factor, arch, measured.latency))
         for factor in self.factors:
             for step in self.steps(factor):
-                measured = device.measure(step.arch)
-                walked.append(Walked(factor, step.number, step.latency_ms, measured.ms))
+                predicted, measured = Latency(step.latency_ms), device.measure(step.arch)
+                walked.append(Walked(factor, step.number, predicted, measured.latency))
         for record in walked:
             codec.append(self.run.folder / "path.jsonl", record)
         for one in found:

@@ -24,8 +24,8 @@ def draw(work: Reproduction) -> None:
     lines: dict[str, list[tuple[float, list[float]]]] = {}
     for one in sorted(work.compared(), key=lambda one: one.kind):  # derived first
         name = "width multiplier" if one.kind == "published" else one.kind
-        found = [training.accuracy for training in work.trainings(one)]
-        lines.setdefault(name, []).append((one.measured_ms, found))
+        found = [training.accuracy.value for training in work.trainings(one)]
+        lines.setdefault(name, []).append((one.measured.ms, found))
     if any(found for networks in lines.values() for _, found in networks):
         static_figures.save(static_figures.family(lines), folder / "family.svg")
 
@@ -35,11 +35,11 @@ def _comparison(work: Reproduction) -> str:
     compared = work.compared()
     if not compared:
         return "Nothing is measured yet."
-    whole = next(one.measured_ms for one in compared if one.name == PUBLISHED)
+    whole = next(one.measured.ms for one in compared if one.name == PUBLISHED)
     for one in sorted(compared, key=lambda one: (-one.factor, one.kind)):
-        found = [training.accuracy for training in work.trainings(one)]
+        found = [training.accuracy.value for training in work.trainings(one)]
         rows.append(
-            f"| {one.name} | {one.measured_ms:.4g} ms | {one.measured_ms / whole:.3f} "
+            f"| {one.name} | {one.measured.ms:.4g} ms | {one.measured.ms / whole:.3f} "
             f"| {_accuracy(found)} | {len(found)} |"
         )
     return "\n".join([*rows, "", *_differences(work, compared)])
@@ -50,14 +50,14 @@ def _differences(work: Reproduction, compared: tuple[Compared, ...]) -> list[str
 
     So too MobileNetV3-Small with its free channels less itself.
     """
-    found = {one: [training.accuracy for training in work.trainings(one)] for one in compared}
+    found = {one: [training.accuracy.value for training in work.trainings(one)] for one in compared}
     lines = []
     for one in compared:
         for other in compared:
             ours = one.kind == "derived" and other is not one
             free = one.kind == "free channels" and other.kind == "published"
             if (ours or free) and other.factor == one.factor and found[one] and found[other]:
-                faster = one.measured_ms / other.measured_ms
+                faster = one.measured.ms / other.measured.ms
                 lines.append(
                     f"- {one.name}: {_points(found[one], found[other])} against {other.name} at "
                     f"{faster:.3f} of its latency"
@@ -87,7 +87,7 @@ def _path(work: Reproduction) -> str:
     walked = work.walked()
     if not walked:
         return ""
-    errors = {one: one.predicted_ms / one.measured_ms - 1 for one in walked}
+    errors = {one: one.predicted.ms / one.measured.ms - 1 for one in walked}
     worst = max(walked, key=lambda one: abs(errors[one]))
     rows = [
         f"Along NetAdapt's paths of {len(walked)} networks the prediction is off by "
@@ -97,11 +97,11 @@ def _path(work: Reproduction) -> str:
         "| network | step | target | predicted | measured | of the target |",
         "|---|---|---|---|---|---|",
     ]
-    measured = {one.name: one.measured_ms for one in work.compared()}
+    measured = {one.name: one.measured.ms for one in work.compared()}
     for factor, one in work.derived().items():
         ms = measured[name := f"derived-{factor:g}x"]
         rows.append(
-            f"| {name} | {one.step} | {one.target_ms:.4g} ms | {one.predicted_ms:.4g} ms "
+            f"| {name} | {one.step} | {one.target_ms:.4g} ms | {one.predicted.ms:.4g} ms "
             f"| {ms:.4g} ms | {ms / one.target_ms:.3f} |"
         )
     return "\n".join(rows)

@@ -8,7 +8,7 @@ from bneck import __version__
 from bneck.errors import UsageError
 from bneck.results.record import Baseline, Outcome
 from bneck.results.report import ReportData
-from bneck.results.units import count, decimals, percent, with_spread
+from bneck.results.units import count, decimals, milliseconds, percent
 
 
 def build(data: ReportData, images: Mapping[str, Any]) -> str:
@@ -46,7 +46,7 @@ def _front_matter(data: ReportData, images: Mapping[str, Any]) -> str:
             "  - task: {type: image-classification}",
             f"    dataset: {{name: {_quoted(images['name'])}, type: {_quoted(images['name'])}, "
             "split: validation}",
-            f"    metrics: [{{type: accuracy, value: {out.accuracy:.4f}}}]",
+            f"    metrics: [{{type: accuracy, value: {out.accuracy.value:.4f}}}]",
         ]
     return "\n".join(["---", *lines, "---", ""])
 
@@ -122,11 +122,10 @@ def _body(data: ReportData, images: Mapping[str, Any]) -> str:
 
 
 def _row(name: str, network: Outcome | Baseline, places: int) -> str:
-    share, ms = network.accuracy, network.measured_ms
     cells = (
         _plain(name),
-        "–" if share is None else percent(share, network.accuracy_stderr),
-        "–" if ms is None else with_spread(ms, network.measured_std_ms, places),
+        percent(network.accuracy),
+        milliseconds(network.measured, places),
         count(network.params),
         count(network.macs),
     )

@@ -13,6 +13,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from bneck.errors import BneckError, UsageError, unknown
 from bneck.files import read_json, write_json
+from bneck.quantities import Accuracy, Latency
 from bneck.space import codec as space_codec
 from bneck.space.architecture import Architecture
 
@@ -40,6 +41,22 @@ def from_json(kind: type[T], value: Any) -> T:
     """
     record: T = _decode(kind, value, kind.__name__)
     return record
+
+
+def flat(record: Any) -> dict[str, Any]:
+    """The fields of a record with the parts of its values side by side: ``predicted_ms``, ...
+
+    What else it holds (an architecture, a path) is left as it is.
+    """
+    found: dict[str, Any] = {}
+    for name, kind in get_type_hints(type(record)).items():
+        value = getattr(record, name)
+        if parts := _parts(kind):
+            for part, (spelling, *_) in parts.items():
+                found[spelling.format(name)] = None if value is None else getattr(value, part)
+        else:
+            found[name] = value
+    return found
 
 
 def write(path: Path, record: Any) -> None:
@@ -145,8 +162,8 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
 
 
 def _decode_record(kind: Any, value: Any, where: str) -> Any:
-    given = _typed(dict, value, where)
     hints = get_type_hints(kind)
+    given = _lifted(_typed(dict, value, where), hints)
     for name in given:
         if name not in hints:
             raise unknown(f"key in {where}:", name, hints)
@@ -157,6 +174,36 @@ def _decode_record(kind: Any, value: Any, where: str) -> Any:
     return kind(
         **{name: _decode(hints[name], item, f"{where}.{name}") for name, item in given.items()}
     )
+
+
+_SPELT_OUT: Mapping[type, Mapping[str, tuple[str, ...]]] = {
+    Accuracy: {"value": ("{}",), "stderr": ("{}_stderr", "stderr")},
+    Latency: {"ms": ("{}_ms",), "std_ms": ("{}_std_ms",)},
+}
+"""How a value that is a field of a record is spelt out: here first, then in older files."""
+
+
+def _parts(kind: Any) -> Mapping[str, tuple[str, ...]]:
+    """The spellings of a value's parts, of a type that may also be None; {} for other types."""
+    return next((_SPELT_OUT[one] for one in (kind, *get_args(kind)) if one in _SPELT_OUT), {})
+
+
+def _lifted(given: Mapping[str, Any], hints: Mapping[str, Any]) -> dict[str, Any]:
+    """The same object with values in one piece, where an older version spelt out their parts."""
+    lifted = dict(given)
+    for name, kind in hints.items():
+        parts = _parts(kind)
+        if isinstance(lifted.get(name), dict):
+            continue
+        found = {
+            part: lifted.pop(old)
+            for part, spellings in parts.items()
+            for old in (one.format(name) for one in spellings)
+            if old in lifted and (old == name or old not in hints)
+        }
+        if found:
+            lifted[name] = None if found.get(next(iter(parts))) is None else found
+    return lifted
 
 
 def _typed(kind: Any, value: Any, where: str) -> Any:

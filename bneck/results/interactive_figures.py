@@ -41,14 +41,14 @@ def compared(
     for name, derived in (("derived", outcome), *others.items()):
         entries.append((name, derived, "var(--accent)", "star"))
     for name, network, colour, symbol in entries:
-        if network.accuracy is None or network.measured_ms is None:
+        if network.accuracy is None or network.measured is None:
             continue
         figure.add_scatter(
             name=escape(name),
-            x=[network.measured_ms],
-            y=[100 * network.accuracy],
-            error_x=_bar([network.measured_std_ms], colour),
-            error_y=_bar([network.accuracy_stderr], colour, 100),
+            x=[network.measured.ms],
+            y=[100 * network.accuracy.value],
+            error_x=_bar([network.measured.std_ms], colour),
+            error_y=_bar([network.accuracy.stderr], colour, 100),
             mode="markers",
             marker={"color": colour, "symbol": symbol, "size": 13 if symbol == "star" else 10},
             text=[_hover(escape(name), network.arch)],
@@ -114,7 +114,7 @@ def path(steps: Sequence[Step], *, targets_ms: Sequence[float] = ()) -> go.Figur
     """NetAdapt's way to the target: every proposal, and the line through those taken."""
     figure = _figure("predicted latency (ms)", "accuracy after fine-tuning (%)")
     tried = [
-        (step.number, proposal, 100 * proposal.accuracy)
+        (step.number, proposal, 100 * proposal.accuracy.value)
         for step in steps
         for proposal in step.proposals
         if proposal.accuracy is not None
@@ -128,7 +128,7 @@ def path(steps: Sequence[Step], *, targets_ms: Sequence[float] = ()) -> go.Figur
         text=[f"step {number}: {escape(p.move)}" for number, p, _ in tried],
         hovertemplate=_BESIDE,
     )
-    taken = [(step, 100 * step.accuracy) for step in steps if step.accuracy is not None]
+    taken = [(step, 100 * step.accuracy.value) for step in steps if step.accuracy is not None]
     figure.add_scatter(
         name="taken",
         x=[step.latency_ms for step, _ in taken],

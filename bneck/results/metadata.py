@@ -6,9 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from bneck.files import read_json
+from bneck.quantities import Accuracy, Latency
 from bneck.results import codec
 from bneck.results.record import Outcome
 from bneck.results.run import Run
+
+MEASURED = ("accuracy", "latency_ms")
+"""Notes that hold for one network only, not for others of its run."""
 
 
 def identity(run: Run) -> str:
@@ -33,11 +37,15 @@ def notes(run: Run) -> dict[str, str]:
         known["images"] = counted_on(about)
     if run.result.exists():
         outcome = codec.read(run.result, Outcome)
-        known |= measured(outcome.accuracy, outcome.measured_ms)
+        known |= measured(outcome.accuracy, outcome.measured)
     return known
 
 
-def measured(accuracy: float | None, latency_ms: float | None = None) -> dict[str, str]:
-    """Accuracy and latency as notes; what is None is left out."""
-    figures = {"accuracy": accuracy, "latency_ms": latency_ms}
-    return {name: f"{value:.4f}" for name, value in figures.items() if value is not None}
+def measured(accuracy: Accuracy | None, latency: Latency | None = None) -> dict[str, str]:
+    """Accuracy and latency as notes, by the names of ``MEASURED``; what is None is left out."""
+    figures = (accuracy and accuracy.value, latency and latency.ms)
+    return {
+        name: f"{value:.4f}"
+        for name, value in zip(MEASURED, figures, strict=True)
+        if value is not None
+    }

@@ -1,7 +1,7 @@
 """What is kept of a derivation: trials, NetAdapt's steps, baselines and the network it ends with.
 
-Accuracies are fractions of images classified right (top-1), from 0 to 1; ``_stderr`` is the
-standard error of one, ``_std_ms`` the spread of a latency (one standard deviation).
+Accuracies are fractions of images classified right (top-1), from 0 to 1. A ``latency_ms`` is
+predicted, without a standard deviation.
 """
 
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ from math import isfinite
 from typing import Any
 
 from bneck.errors import BneckError
+from bneck.quantities import Accuracy, Latency
 from bneck.space.architecture import Architecture
 
 
@@ -45,8 +46,7 @@ class Proposal:
     move: str
     latency_ms: float
     saved_ms: float
-    accuracy: float | None = None
-    accuracy_stderr: float | None = None
+    accuracy: Accuracy | None = None
     error: str | None = None
     rounds: int = 1
     loss: float | None = None
@@ -68,10 +68,9 @@ class Step:
     arch: Architecture
     move: str
     latency_ms: float
-    accuracy: float | None
+    accuracy: Accuracy | None
     proposals: tuple[Proposal, ...]
     seconds: float
-    accuracy_stderr: float | None = None
 
     def __post_init__(self) -> None:
         _check_numbers(self)
@@ -83,10 +82,8 @@ class Baseline:
 
     name: str
     arch: Architecture
-    measured_ms: float | None
-    measured_std_ms: float | None
-    accuracy: float | None
-    accuracy_stderr: float | None
+    measured: Latency | None
+    accuracy: Accuracy | None
     params: int
     macs: int
     seconds: float
@@ -101,12 +98,9 @@ class Outcome:
 
     arch: Architecture
     target_ms: float
-    predicted_ms: float
-    predicted_std_ms: float
-    measured_ms: float | None
-    measured_std_ms: float | None
-    accuracy: float | None
-    accuracy_stderr: float | None
+    predicted: Latency
+    measured: Latency | None
+    accuracy: Accuracy | None
     params: int
     macs: int
     seconds: float
@@ -124,33 +118,41 @@ class Found:
 
     name: str
     arch: Architecture
-    accuracy: float | None
-    accuracy_stderr: float | None = None
+    accuracy: Accuracy | None
     target_ms: float | None = None
-    predicted_ms: float | None = None
-    predicted_std_ms: float | None = None
-    measured_ms: float | None = None
-    measured_std_ms: float | None = None
+    predicted: Latency | None = None
+    measured: Latency | None = None
     breakdown: Mapping[str, float] | None = None
 
 
 def _check_numbers(record: Any) -> None:
-    """No NaN, no infinity, no accuracy that is a percentage, no negative time.
+    """Refuse NaN, infinity, an accuracy that is a percentage, and a negative time.
 
     Raises:
         BneckError: naming the record, the field and the value.
     """
+    kind = type(record).__name__
     for name in (item.name for item in fields(record)):
         value = getattr(record, name)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            continue
-        kind = type(record).__name__
-        if not isfinite(value):
-            raise BneckError(f"{name} of a {kind} must be finite, got {value}")
-        if name.startswith("accuracy") and not 0 <= value <= 1:
-            raise BneckError(f"{name} of a {kind} must be from 0 to 1, got {value}")
-        if name not in _MAY_BE_NEGATIVE and value < 0:
-            raise BneckError(f"{name} of a {kind} must not be negative, got {value}")
+        if isinstance(value, Accuracy):
+            _check_number(kind, name, value.value)
+            _check_number(kind, f"{name}'s stderr", value.stderr)
+        elif isinstance(value, Latency):
+            _check_number(kind, f"{name} ms", value.ms)
+            _check_number(kind, f"{name} std_ms", value.std_ms)
+        else:
+            _check_number(kind, name, value)
+
+
+def _check_number(kind: str, name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return
+    if not isfinite(value):
+        raise BneckError(f"{name} of a {kind} must be finite, got {value}")
+    if name.startswith("accuracy") and not 0 <= value <= 1:
+        raise BneckError(f"{name} of a {kind} must be from 0 to 1, got {value}")
+    if name not in _MAY_BE_NEGATIVE and value < 0:
+        raise BneckError(f"{name} of a {kind} must not be negative, got {value}")
 
 
 _MAY_BE_NEGATIVE = ("reward", "saved_ms")

@@ -12,6 +12,7 @@ from typing import Any
 import jinja2
 
 from bneck import __version__
+from bneck.quantities import Latency
 from bneck.results import interactive_figures, report_context, units
 from bneck.results.pareto import front
 from bneck.results.provenance import MadeWith
@@ -86,8 +87,8 @@ def build(data: ReportData) -> str:
         percent=units.percent, count=units.count, duration=units.duration, words=in_words
     )
     places = units.decimals(_scale_ms(data))
-    environment.filters["ms"] = lambda value, spread=None, extra=0: units.with_spread(
-        value, spread, places + extra
+    environment.filters["ms"] = lambda value, extra=0: units.milliseconds(
+        value if isinstance(value, Latency | None) else Latency(value), places + extra
     )
     environment.filters["spread"] = lambda spread: units.spread_alone(spread, places)
     figures = _figures(data)
@@ -114,7 +115,7 @@ def build(data: ReportData) -> str:
 def _scale_ms(data: ReportData) -> float:
     """A latency of the usual size on this page: it decides how many digits all of them show."""
     known = [data.target_ms, data.outcome.target_ms if data.outcome else None]
-    known += [one.measured_ms for one in data.found]
+    known += [one.measured.ms for one in data.found if one.measured]
     known += [record.latency_ms for record in data.records[:1]]
     return next((ms for ms in known if ms), 1.0)
 
@@ -150,7 +151,7 @@ def _networks(data: ReportData) -> list[dict[str, Any]]:
 def _figures(data: ReportData) -> dict[str, str]:
     """Each picture's JSON by the id of its place; pictures without a point are left out."""
     figures = {}
-    if data.outcome and data.outcome.accuracy is not None and data.outcome.measured_ms is not None:
+    if data.outcome and data.outcome.accuracy and data.outcome.measured:
         figures["compared"] = interactive_figures.compared(
             data.outcome, data.baselines, data.others
         )

@@ -26,7 +26,7 @@ def moves(steps: Sequence[Step]) -> list[dict[str, Any]]:
         saved = before.latency_ms - step.latency_ms if before else taken and taken.saved_ms
         gained = None
         if before and before.accuracy is not None and step.accuracy is not None:
-            gained = step.accuracy - before.accuracy
+            gained = step.accuracy.value - before.accuracy.value
         table.append({"step": step, "saved_ms": saved, "gained": gained})
     return table
 
@@ -53,7 +53,7 @@ def compared(
     """The derived network first, those for other targets, then the baselines, fastest first."""
     if outcome is None:
         return []
-    ordered = sorted(baselines, key=lambda baseline: baseline.measured_ms or 0)
+    ordered = sorted(baselines, key=lambda one: one.measured.ms if one.measured else 0)
     return [("derived", outcome), *others.items(), *((b.name, b) for b in ordered)]
 
 

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from bneck.errors import UsageError
 from bneck.files import write_with
+from bneck.quantities import Accuracy, Latency
 from bneck.results.pareto import front
 from bneck.results.record import Baseline, Outcome, Record, Step
 
@@ -35,23 +36,22 @@ def save(figure: Figure, path: Path) -> None:
     )
 
 
-Measure = tuple[float | None, float | None]
-"""A value and its spread, None where not known."""
-
-
-def compared(names: Sequence[str], ms: Sequence[Measure], accuracies: Sequence[Measure]) -> Figure:
+def compared(
+    names: Sequence[str],
+    latencies: Sequence[Latency | None],
+    accuracies: Sequence[Accuracy | None],
+) -> Figure:
     """Bars of latency, and accuracies beside them where any is known, each with its spread."""
-    known = any(accuracy is not None for accuracy, _ in accuracies)
+    known = any(accuracies)
     figure = Figure(figsize=(7.5 if known else 5.5, 0.9 + 0.42 * len(names)))
     axes = figure.subplots(1, 2 if known else 1, sharey=True, squeeze=False)[0]
-    for place, (value, spread) in enumerate(ms):
-        if value is not None:
-            axes[0].barh(place, value, 0.6, xerr=spread, color=BLUE, ecolor="black")
-    for place, (accuracy, stderr) in enumerate(accuracies):
-        if accuracy is not None:
-            axes[1].errorbar(
-                100 * accuracy, place, xerr=100 * (stderr or 0), fmt="o", color=ORANGE, capsize=3
-            )
+    for place, latency in enumerate(latencies):
+        if latency is not None:
+            axes[0].barh(place, latency.ms, 0.6, xerr=latency.std_ms, color=BLUE, ecolor="black")
+    for place, one in enumerate(accuracies):
+        if one is not None:
+            percent, spread = 100 * one.value, 100 * (one.stderr or 0)
+            axes[1].errorbar(percent, place, xerr=spread, fmt="o", color=ORANGE, capsize=3)
     axes[0].set_yticks(range(len(names)), names)
     axes[0].set_ylim(len(names) - 0.5, -0.5)
     axes[0].set_xlabel("latency (ms)")
@@ -67,12 +67,12 @@ def outcome(derived: Outcome, baselines: Iterable[Baseline]) -> Figure:
         (baseline.name, baseline, "s", GREY) for baseline in baselines
     ]
     for name, network, marker, colour in [*networks, ("derived", derived, "*", BLUE)]:
-        if network.measured_ms is not None and network.accuracy is not None:
+        if network.measured is not None and network.accuracy is not None:
             axes.errorbar(
-                network.measured_ms,
-                100 * network.accuracy,
-                xerr=network.measured_std_ms,
-                yerr=100 * (network.accuracy_stderr or 0),
+                network.measured.ms,
+                100 * network.accuracy.value,
+                xerr=network.measured.std_ms,
+                yerr=100 * (network.accuracy.stderr or 0),
                 fmt=marker,
                 markersize=11 if marker == "*" else 7,
                 color=colour,
@@ -124,14 +124,16 @@ def path(steps: Sequence[Step], *, targets_ms: Sequence[float] = ()) -> Figure:
     """NetAdapt's way to the target: every proposal, and the line through those taken."""
     figure, axes = _single("predicted latency (ms)", "accuracy after fine-tuning (%)")
     tried = [
-        (proposal.latency_ms, 100 * proposal.accuracy)
+        (proposal.latency_ms, 100 * proposal.accuracy.value)
         for step in steps
         for proposal in step.proposals
         if proposal.accuracy is not None
     ]
     if tried:
         _dots(axes, tried, "proposals")
-    taken = [(step.latency_ms, 100 * step.accuracy) for step in steps if step.accuracy is not None]
+    taken = [
+        (step.latency_ms, 100 * step.accuracy.value) for step in steps if step.accuracy is not None
+    ]
     axes.plot(*zip(*taken, strict=True), marker="o", color=BLUE, label="taken")
     _targets(axes, targets_ms)
     axes.legend(frameon=False)

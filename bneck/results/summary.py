@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from math import hypot
 
+from bneck.quantities import Accuracy
 from bneck.results.pareto import front
 from bneck.results.record import Baseline, Found, Outcome, Record, Step
-from bneck.results.units import decimals, percent, with_spread
+from bneck.results.units import decimals, milliseconds, percent
 
 FRONT_SHOWN = 8
 
@@ -17,11 +18,11 @@ def verdict(outcome: Outcome) -> str:
     """One sentence on the target: met or missed, by measurement where there is one."""
     places = decimals(outcome.target_ms)
     target = f"{outcome.target_ms:.{places}f} ms"
-    if outcome.measured_ms is None:
-        predicted = with_spread(outcome.predicted_ms, outcome.predicted_std_ms, places)
+    if outcome.measured is None:
+        predicted = milliseconds(outcome.predicted, places)
         return f"Predicted to take {predicted} ms against a target of {target}; not yet measured."
-    measured = f"{with_spread(outcome.measured_ms, outcome.measured_std_ms, places)} ms measured"
-    excess = outcome.measured_ms / outcome.target_ms - 1
+    measured = f"{milliseconds(outcome.measured, places)} ms measured"
+    excess = outcome.measured.ms / outcome.target_ms - 1
     if excess <= 0:
         return f"The target of {target} is met: {measured}."
     if excess <= TOLERANCE:
@@ -33,18 +34,18 @@ def against(outcome: Outcome, baseline: Baseline) -> str:
     """One sentence on accuracy and time beside a baseline; empty while either is not known."""
     if (
         outcome.accuracy is None
-        or outcome.measured_ms is None
+        or outcome.measured is None
         or baseline.accuracy is None
-        or baseline.measured_ms is None
+        or baseline.measured is None
     ):
         return ""
     return (
-        f"It classifies {percent(outcome.accuracy, outcome.accuracy_stderr)} of the validation "
+        f"It classifies {percent(outcome.accuracy)} of the validation "
         f"images right; {baseline.name}, trained and measured the same way, "
-        f"{percent(baseline.accuracy, baseline.accuracy_stderr)} in "
-        f"{baseline.measured_ms:.{decimals(outcome.target_ms)}f} ms. The derived network "
-        f"{_time(outcome.measured_ms / baseline.measured_ms - 1)} and is "
-        f"{_points(outcome, baseline, outcome.accuracy - baseline.accuracy)}."
+        f"{percent(baseline.accuracy)} in "
+        f"{baseline.measured.ms:.{decimals(outcome.target_ms)}f} ms. The derived network "
+        f"{_time(outcome.measured.ms / baseline.measured.ms - 1)} and is "
+        f"{_points(outcome.accuracy, baseline.accuracy)}."
     )
 
 
@@ -86,7 +87,7 @@ def came_to(found: Sequence[Found], by: str) -> tuple[str, str]:
             f"Accuracy there is a cheap signal: {' and '.join(_share(one) for one in found)}. A "
             "search keeps at or somewhat above its target; `bneck shrink` takes off the rest."
         )
-    met = [one for one in found if (one.measured_ms or 0) <= (one.target_ms or 0)]
+    met = [one for one in found if one.measured and one.measured.ms <= (one.target_ms or 0)]
     if several:
         number = "All" if len(met) == len(found) else f"{len(met)} of"
         return f"{number} {len(found)} targets are met, as measured.", ""
@@ -96,13 +97,11 @@ def came_to(found: Sequence[Found], by: str) -> tuple[str, str]:
 
 
 def _measured(one: Found) -> str:
-    ms = one.measured_ms or 0.0
-    return f"{with_spread(ms, one.measured_std_ms, decimals(ms))} ms measured"
+    return f"{milliseconds(one.measured)} ms measured"
 
 
 def _share(one: Found) -> str:
-    known = one.accuracy is not None
-    return percent(one.accuracy or 0.0, one.accuracy_stderr) if known else "no accuracy"
+    return "no accuracy" if one.accuracy is None else percent(one.accuracy)
 
 
 def standing(records: Sequence[Record]) -> str:
@@ -128,13 +127,14 @@ def _time(change: float) -> str:
     return f"takes {100 * abs(change):.0f} % {'less' if change < 0 else 'more'} time"
 
 
-def _points(outcome: Outcome, baseline: Baseline, difference: float) -> str:
+def _points(ours: Accuracy, theirs: Accuracy) -> str:
+    difference = ours.value - theirs.value
     if abs(difference) < 0.0005:
         return "just as accurate"
     text = f"{100 * abs(difference):.1f} points {'more' if difference > 0 else 'less'} accurate"
-    if outcome.accuracy_stderr is None or baseline.accuracy_stderr is None:
+    if ours.stderr is None or theirs.stderr is None:
         return text
-    stderr = hypot(outcome.accuracy_stderr, baseline.accuracy_stderr)
+    stderr = hypot(ours.stderr, theirs.stderr)
     side = "within" if abs(difference) <= 2 * stderr else "beyond"
     return f"{text}, {side} two standard errors of the difference"
 

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from math import floor, log10
 
+from bneck.quantities import Accuracy, Latency
+
 
 def decimals(ms: float) -> int:
     """Decimal places that give ``ms`` three significant digits, for a column of its like."""
@@ -21,9 +23,22 @@ def spread_alone(spread: float, places: int) -> str:
     return f"{spread:.{-floor(log10(spread)) if hidden else places}f}"
 
 
-def percent(fraction: float, spread: float | None = None) -> str:
-    """A percentage like "93.1 ± 0.4 %", from fractions."""
-    return with_spread(100 * fraction, None if spread is None else 100 * spread, 1) + " %"
+def milliseconds(latency: Latency | None, places: int | None = None) -> str:
+    """A latency like "1.48 ± 0.03" without its unit, to three significant digits; "–" for None."""
+    if latency is None:
+        return "–"
+    return with_spread(
+        latency.ms, latency.std_ms, decimals(latency.ms) if places is None else places
+    )
+
+
+def percent(accuracy: Accuracy | float | None) -> str:
+    """A percentage like "93.1 ± 0.4 %", from a fraction; "–" for None."""
+    if accuracy is None:
+        return "–"
+    known = accuracy if isinstance(accuracy, Accuracy) else Accuracy(accuracy)
+    spread = None if known.stderr is None else 100 * known.stderr
+    return with_spread(100 * known.value, spread, 1) + " %"
 
 
 def count(number: int) -> str:

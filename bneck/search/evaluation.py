@@ -57,7 +57,7 @@ class Evaluate:
 
         def look(what: str, done: int, total: int, note: str = "") -> None:
             if done % every == 0 and done < total:
-                accuracy, *_ = evaluate(network, images, threads=self.threads)
+                accuracy = evaluate(network, images, threads=self.threads).accuracy.value
                 report(done, accuracy)
 
         return train(
@@ -68,4 +68,4 @@ class Evaluate:
             checkpoint=checkpoint,
             progress=look,
             threads=self.threads,
-        ).accuracy
+        ).accuracy.value

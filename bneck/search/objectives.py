@@ -111,7 +111,7 @@ class Objectives:
 
     def margin_ms(self, arch: Architecture) -> float:
         """What the prediction must leave under a ceiling."""
-        return self._deviations * self._predict(arch).std_ms
+        return self._deviations * (self._predict(arch).std_ms or 0.0)
 
     def bound_ms(self, arch: Architecture) -> float:
         """What the network stays under with the confidence that was asked for."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from bneck.errors import BneckError
 from bneck.latency.measure import Measured
+from bneck.quantities import Accuracy, Latency
 from bneck.results.record import Record
 from bneck.search.objectives import Objective, Objectives
 from bneck.search.samplers.history import LabelledNetwork
@@ -26,11 +27,9 @@ class SelectedNetwork:
     number: int
     arch: Architecture
     target_ms: float
-    accuracy: float
-    predicted_ms: float
-    predicted_std_ms: float
-    measured_ms: float
-    measured_std_ms: float
+    accuracy: Accuracy
+    predicted: Latency
+    measured: Latency
     reward: float
     weight: float | None = None
     front_accuracy: float | None = None
@@ -105,16 +104,13 @@ def _selected(
     derived: DerivedWeight | None,
 ) -> SelectedNetwork:
     assert record.accuracy is not None
-    predicted = objectives.predicted(record.arch)
     return SelectedNetwork(
         number=record.number,
         arch=record.arch,
         target_ms=objectives.targets[place].target_ms,
-        accuracy=record.accuracy,
-        predicted_ms=predicted.ms,
-        predicted_std_ms=predicted.std_ms,
-        measured_ms=measured.ms,
-        measured_std_ms=measured.std_ms,
+        accuracy=Accuracy(record.accuracy),
+        predicted=objectives.predicted(record.arch),
+        measured=measured.latency,
         reward=reward,
         weight=derived.weight if derived else None,
         front_accuracy=derived.accuracy if derived else None,

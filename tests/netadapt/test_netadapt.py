@@ -16,6 +16,7 @@ from bneck.netadapt.proposals import Proposer
 from bneck.netadapt.selection import MOST_TIED, all_lose, choose, standard, tied
 from bneck.proxies.data.worker_images import Images, for_signals
 from bneck.proxies.training.recipe import Recipe
+from bneck.quantities import Accuracy
 from bneck.results.record import Proposal
 from bneck.space import presets
 from bneck.space.architecture import Architecture
@@ -26,7 +27,7 @@ from bneck.space.edits import narrowables
 ARCH = presets.build("mobilenet_v3_small", width=0.5, resolution_px=16, classes=10)
 
 
-BEFORE = Proposal(ARCH, "unchanged", 1.0, 0.0, 0.80, 0.01, loss=0.80)
+BEFORE = Proposal(ARCH, "unchanged", 1.0, 0.0, Accuracy(0.80, 0.01), loss=0.80)
 
 
 def proposal(loss: float | None, saved_ms: float, move: str = "a 8->4") -> Proposal:
@@ -135,7 +136,7 @@ def test_each_step_saves_delta_by_the_widest_width(tmp_path: Path, model: object
             assert now % 8 == 0
             assert tried.saved_ms == pytest.approx(before.latency_ms - tried.latency_ms)
             assert tried.saved_ms >= needed_ms
-            assert 0 <= tried.accuracy <= 1
+            assert 0 <= tried.accuracy.value <= 1
         weights.load(adapt.weights(after.number), after.arch)  # the family is kept
     assert not list((tmp_path / "family").glob("step-*"))
 
@@ -155,7 +156,7 @@ def test_other_savings_are_tried_where_all_else_loses(tmp_path: Path, model: obj
     class SeedKnowsAll(Serial):
         def map_unordered(self, task: object, items: list) -> object:
             for item, score in super().map_unordered(task, items):
-                yield item, replace(score, accuracy=1.0) if item.arch == ARCH else score
+                yield item, replace(score, accuracy=Accuracy(1.0)) if item.arch == ARCH else score
 
     start_ms = cost(ARCH).macs / 1e6
     adapt = begun(tmp_path, model, delta_ms=start_ms / 10)
@@ -168,7 +169,7 @@ def test_other_savings_are_tried_where_all_else_loses(tmp_path: Path, model: obj
 
 def test_a_loss_is_one_beyond_its_standard_error() -> None:
     def one(accuracy: float) -> Proposal:
-        return replace(proposal(0.9, 0.1), accuracy=accuracy, accuracy_stderr=0.01)
+        return replace(proposal(0.9, 0.1), accuracy=Accuracy(accuracy, 0.01))
 
     assert all_lose((one(0.78), proposal(None, 0.1)), BEFORE)
     assert not all_lose((one(0.78), one(0.79)), BEFORE)  # sqrt(2) * 0.01

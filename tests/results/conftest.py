@@ -2,6 +2,7 @@
 
 import pytest
 
+from bneck.quantities import Accuracy, Latency
 from bneck.results.record import Baseline, Outcome, Proposal, Record, Step
 from bneck.space import presets, spaces
 from bneck.space.cost import cost
@@ -17,9 +18,9 @@ def record() -> Record:
 @pytest.fixture
 def step() -> Step:
     arch = presets.build("mobilenet_v3_small", resolution_px=32, classes=10)
-    tried = Proposal(arch, "s3.b2.expand 240->200", 1.93, 0.04, 0.8, 0.01)
+    tried = Proposal(arch, "s3.b2.expand 240->200", 1.93, 0.04, Accuracy(0.8, 0.01))
     failed = Proposal(arch, "s2 24->16", 1.9, 0.07, error="loss became NaN at step 40")
-    return Step(1, arch, tried.move, 1.93, 0.8, (tried, failed), 31.0)
+    return Step(1, arch, tried.move, 1.93, Accuracy(0.8), (tried, failed), 31.0)
 
 
 @pytest.fixture
@@ -27,7 +28,14 @@ def outcome() -> Outcome:
     arch = presets.build("mobilenet_v3_small", width=0.75, resolution_px=32, classes=10)
     counts = cost(arch)
     return Outcome(
-        arch, 1.5, 1.46, 0.02, 1.48, 0.03, 0.93, 0.008, counts.params, counts.macs, 310.0
+        arch,
+        1.5,
+        Latency(1.46, 0.02),
+        Latency(1.48, 0.03),
+        Accuracy(0.93, 0.008),
+        counts.params,
+        counts.macs,
+        310.0,
     )
 
 
@@ -36,5 +44,11 @@ def baseline() -> Baseline:
     arch = presets.build("mobilenet_v3_small", resolution_px=32, classes=10)
     counts = cost(arch)
     return Baseline(
-        "mobilenet_v3_small", arch, 1.88, 0.02, 0.94, 0.008, counts.params, counts.macs, 60.0
+        "mobilenet_v3_small",
+        arch,
+        Latency(1.88, 0.02),
+        Accuracy(0.94, 0.008),
+        counts.params,
+        counts.macs,
+        60.0,
     )

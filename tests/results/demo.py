@@ -4,6 +4,7 @@ import random
 from dataclasses import replace
 from math import exp
 
+from bneck.quantities import Accuracy, Latency
 from bneck.results.provenance import MadeWith
 from bneck.results.record import Baseline, Outcome, Proposal, Record, Step
 from bneck.results.report import ReportData
@@ -55,7 +56,7 @@ def steps(seed: Architecture, count: int) -> tuple[Step, ...]:
     """Each step narrows one block's expansion to three quarters; its rivals narrow others."""
     rng = random.Random(1)
     arch, accuracy = seed, 0.914
-    table = [Step(0, arch, "", latency(arch), accuracy, (), 0.0)]
+    table = [Step(0, arch, "", latency(arch), Accuracy(accuracy), (), 0.0)]
     for number in range(1, count + 1):
         tried = []
         for s, stage in enumerate(arch.stages):
@@ -69,14 +70,15 @@ def steps(seed: Architecture, count: int) -> tuple[Step, ...]:
             if saved <= 0:
                 continue
             drop = abs(rng.gauss(0.001, 0.003))
-            tried.append(Proposal(after, move, latency(after), saved, accuracy - drop, 0.006))
-        taken = max(tried, key=lambda p: ((p.accuracy or 0) - accuracy) / p.saved_ms)
+            left = Accuracy(accuracy - drop, 0.006)
+            tried.append(Proposal(after, move, latency(after), saved, left))
+        taken = max(tried, key=lambda p: (p.accuracy.value - accuracy) / p.saved_ms)
         failed = replace(tried[0], accuracy=None, error="training diverged: the loss became NaN")
         proposals = tuple(failed if p is tried[0] and p is not taken else p for p in tried)
         table.append(
             Step(number, taken.arch, taken.move, taken.latency_ms, taken.accuracy, proposals, 41.0)
         )
-        arch, accuracy = taken.arch, taken.accuracy or 0.0
+        arch, accuracy = taken.arch, taken.accuracy.value
     return tuple(table)
 
 
@@ -84,7 +86,8 @@ def baseline(name: str, width: float, ms: float, accuracy: float) -> Baseline:
     arch = presets.build(name, width=width, resolution_px=PX, classes=CLASSES)
     label = name if width == 1 else f"{name} {width:g}"
     counts = cost(arch)
-    return Baseline(label, arch, ms, 0.003, accuracy, 0.0035, counts.params, counts.macs, 151.0)
+    measured, trained = Latency(ms, 0.003), Accuracy(accuracy, 0.0035)
+    return Baseline(label, arch, measured, trained, counts.params, counts.macs, 151.0)
 
 
 def judged(count: int) -> list[list[float]]:
@@ -106,12 +109,9 @@ def finished(trials: int = 300) -> ReportData:
     outcome = Outcome(
         arch=derived,
         target_ms=target,
-        predicted_ms=path[-1].latency_ms,
-        predicted_std_ms=0.004,
-        measured_ms=target * 0.992,
-        measured_std_ms=0.002,
-        accuracy=0.9312,
-        accuracy_stderr=0.0036,
+        predicted=Latency(path[-1].latency_ms, 0.004),
+        measured=Latency(target * 0.992, 0.002),
+        accuracy=Accuracy(0.9312, 0.0036),
         params=counts.params,
         macs=counts.macs,
         seconds=412.0,

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from bneck.quantities import Accuracy, Latency
 from bneck.results import report
 from bneck.results.record import Found
 from bneck.results.report import ReportData
@@ -149,7 +150,14 @@ def test_a_run_that_has_only_begun(finished: ReportData) -> None:
 def test_a_search_for_several_targets(finished: ReportData) -> None:
     archs = [finished.steps[0].arch, finished.steps[-1].arch]
     found = tuple(
-        Found(f"network {number}", arch, 0.9, None, target_ms, 0.2, 0.004, 0.21, 0.003)
+        Found(
+            f"network {number}",
+            arch,
+            Accuracy(0.9),
+            target_ms,
+            Latency(0.2, 0.004),
+            Latency(0.21, 0.003),
+        )
         for number, arch, target_ms in zip((4, 9), archs, (0.25, 0.19), strict=True)
     )
     data = replace(
@@ -170,7 +178,7 @@ def test_a_search_for_several_targets(finished: ReportData) -> None:
 
 def test_a_derivation_for_several_targets(finished: ReportData) -> None:
     assert finished.outcome is not None
-    faster = replace(finished.outcome, target_ms=0.15, measured_ms=0.149)
+    faster = replace(finished.outcome, target_ms=0.15, measured=Latency(0.149, 0.002))
     data = replace(finished, others={"targets/0.15ms": faster})
     page = Page(report.build(data))
     shapes = {
@@ -186,7 +194,7 @@ def test_a_derivation_for_several_targets(finished: ReportData) -> None:
 def test_a_training_alone(finished: ReportData) -> None:
     arch = finished.steps[0].arch
     data = ReportData(
-        name="v3", state="finished", plan={}, found=(Found("v3", arch, 0.953, 0.011),),
+        name="v3", state="finished", plan={}, found=(Found("v3", arch, Accuracy(0.953, 0.011)),),
         found_by="training", found_accuracy="after training from scratch",
     )  # fmt: skip
     text = Page(report.build(data)).text.replace("\xa0", " ")
@@ -225,10 +233,8 @@ def test_an_outcome_that_is_not_measured_or_trained(finished: ReportData) -> Non
     assert finished.outcome is not None
     bare = replace(
         finished.outcome,
-        measured_ms=None,
-        measured_std_ms=None,
+        measured=None,
         accuracy=None,
-        accuracy_stderr=None,
     )
     page = Page(report.build(replace(finished, outcome=bare, breakdown=None)))
     assert "not yet measured" in page.text

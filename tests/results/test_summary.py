@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from bneck.quantities import Accuracy, Latency
 from bneck.results.record import Baseline, Found, Outcome, Record, Step
 from bneck.results.summary import against, came_to, standing, unfinished, verdict
 from bneck.results.units import count, decimals, duration, percent, with_spread
@@ -21,7 +22,8 @@ from bneck.results.units import count, decimals, duration, percent, with_spread
     ],
 )
 def test_the_target(outcome: Outcome, measured: float | None, sentence: str) -> None:
-    assert verdict(replace(outcome, measured_ms=measured)) == sentence
+    latency = None if measured is None else Latency(measured, 0.03)
+    assert verdict(replace(outcome, measured=latency)) == sentence
 
 
 @pytest.mark.parametrize(
@@ -37,7 +39,7 @@ def test_beside_a_baseline(
     outcome: Outcome, baseline: Baseline, accuracy: float, ending: str
 ) -> None:
     """Two standard errors of 0.8 points make 2.3 points of the difference."""
-    sentence = against(replace(outcome, accuracy=accuracy), baseline)
+    sentence = against(replace(outcome, accuracy=Accuracy(accuracy, 0.008)), baseline)
     assert sentence.endswith(ending)
     assert "takes 21 % less time" in sentence
     assert "mobilenet_v3_small, trained and measured the same way, 94.0 ± 0.8 % in 1.88 ms" in (
@@ -47,7 +49,7 @@ def test_beside_a_baseline(
 
 def test_nothing_is_said_before_it_is_known(outcome: Outcome, baseline: Baseline) -> None:
     assert against(outcome, replace(baseline, accuracy=None)) == ""
-    assert against(replace(outcome, measured_ms=None), baseline) == ""
+    assert against(replace(outcome, measured=None), baseline) == ""
 
 
 def test_unfinished_runs(record: Record, step: Step) -> None:
@@ -66,14 +68,16 @@ def test_unfinished_runs(record: Record, step: Step) -> None:
 
 
 def test_what_one_stage_came_to(record: Record) -> None:
-    one = Found("network 7", record.arch, 0.81, None, 1.5, 1.6, 0.02, 1.62, 0.03)
+    one = Found(
+        "network 7", record.arch, Accuracy(0.81), 1.5, Latency(1.6, 0.02), Latency(1.62, 0.03)
+    )
     title, text = came_to([one], "search")
     assert title == "The search names network 7: 1.62 ± 0.03 ms measured."
     assert "a cheap signal: 81.0 %." in text
     assert came_to([one], "NetAdapt")[0] == (
         "The target of 1.50 ms is missed: 1.62 ± 0.03 ms measured."
     )
-    faster = replace(one, measured_ms=1.48)
+    faster = replace(one, measured=Latency(1.48))
     assert came_to([faster, one], "NetAdapt")[0] == "1 of 2 targets are met, as measured."
 
 
@@ -97,7 +101,7 @@ def test_numbers_as_people_read_them() -> None:
     assert [duration(s) for s in (12.46, 59.99, 303, 4325)] == [
         "12.5 s", "60.0 s", "5 min 3 s", "1 h 12 min",
     ]  # fmt: skip
-    assert percent(0.93125, 0.0041) == "93.1 ± 0.4 %"
+    assert percent(Accuracy(0.93125, 0.0041)) == "93.1 ± 0.4 %"
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def test_the_best_is_measured_and_named(space: Space, model: object, records: li
     watch = Stopwatch({})
     named = select_network(records, Objectives(space, model, [Target(Soft(1.0))]), 0, [], watch)
     assert (named.number, watch.asked) == (0, [records[0].arch])
-    assert named.measured_ms == named.predicted_ms == records[0].latency_ms
+    assert named.measured.ms == named.predicted.ms == records[0].latency_ms
 
 
 def test_what_measures_slower_loses_its_place(space: Space, model: object, records: list) -> None:

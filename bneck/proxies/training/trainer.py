@@ -17,16 +17,16 @@ from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.steps import Lesson, Steps, labels_only
 from bneck.proxies.training.threads import at_most
+from bneck.quantities import Accuracy
 
 _PIXELS_AT_ONCE = 2**19  # in evaluation: 512 images of 32 px, 10 of 224
 
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What a training came to; accuracies are shares from 0 to 1 of the validation images."""
+    """What a training came to on the validation images."""
 
-    accuracy: float
-    accuracy_stderr: float
+    accuracy: Accuracy
     loss: float  # validation cross-entropy, in nats
     steps: int
     seconds: float  # of training, over all sessions, without the evaluation
@@ -38,8 +38,7 @@ class TrainingResult:
 class Evaluation(NamedTuple):
     """What a network is worth on the validation images."""
 
-    accuracy: float  # a share from 0 to 1
-    stderr: float  # binomial standard error of that
+    accuracy: Accuracy  # with the binomial standard error
     loss: float  # mean cross-entropy, in nats
     losses: Tensor  # (images,) cross-entropies, by which two networks can be compared in pairs
 
@@ -76,10 +75,10 @@ def train(
     with at_most(threads), torch.random.fork_rng(devices=[]):
         run = Steps(network, images, recipe, seed, checkpoint, lesson)
         run.go(progress)
-        accuracy, stderr, loss, losses = evaluate(network, images)
+        accuracy, loss, losses = evaluate(network, images)
     rate = recipe.steps * run.batches.batch_size / run.seconds
     history = tuple(run.history)
-    return TrainingResult(accuracy, stderr, loss, recipe.steps, run.seconds, rate, history, losses)
+    return TrainingResult(accuracy, loss, recipe.steps, run.seconds, rate, history, losses)
 
 
 def evaluate(network: nn.Module, images: ImageSource, *, threads: int | None = None) -> Evaluation:
@@ -101,8 +100,9 @@ def evaluate(network: nn.Module, images: ImageSource, *, threads: int | None = N
         raise ProxyFailed(
             f"the validation loss on {images.info.name} is {loss}: the network diverged"
         )
-    accuracy = correct / count
-    return Evaluation(accuracy, math.sqrt(accuracy * (1 - accuracy) / count), loss, losses)
+    share = correct / count
+    accuracy = Accuracy(share, math.sqrt(share * (1 - share) / count))
+    return Evaluation(accuracy, loss, losses)
 
 
 def _check_outputs(network: nn.Module, images: ImageSource) -> None:
