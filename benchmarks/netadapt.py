@@ -32,10 +32,14 @@ from safetensors.torch import save
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from bneck.derivation.context import Setting
+from bneck.derivation.calibration_stage import TargetDevice, calibration_stage
+from bneck.derivation.data_stage import data_stage
 from bneck.derivation.netadapt_stage import Shrunk
 from bneck.derivation.plan import Plan
+from bneck.derivation.session import Session
+from bneck.derivation.training_budget import Budget, budget
 from bneck.executors import Failed, open_executor
+from bneck.executors.serial import Serial
 from bneck.files import write_whole
 from bneck.latency.measure import measure
 from bneck.live import TerminalProgress
@@ -49,7 +53,7 @@ from bneck.results import codec
 from bneck.results.record import Proposal, Step
 from bneck.results.run import Run
 from bneck.space import codec as arch_codec
-from bneck.space import presets
+from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture
 from bneck.space.backends import torch_model, weights
 
@@ -63,8 +67,16 @@ EXAMPLES = 8
 class Cutter:
     """Cuts one trained seed to a latency, by every method."""
 
-    def __init__(self, setting: Setting, steps: tuple[Step, ...], folder: Path) -> None:
-        self.setting, self.folder = setting, folder
+    def __init__(
+        self,
+        plan: Plan,
+        asked: Budget,
+        device: TargetDevice,
+        steps: tuple[Step, ...],
+        folder: Path,
+    ) -> None:
+        self.plan, self.budget, self.device, self.folder = plan, asked, device, folder
+        self.images = whole(asked.signals)
         self.seed = steps[0].arch
         self.seed_weights = folder / "000.safetensors"
         self.state = weights.load(self.seed_weights, self.seed)
@@ -76,9 +88,10 @@ class Cutter:
         yield NETADAPT, ours, shrunk.arch
         yield "netadapt, cut at once", self._cut_at_once(shrunk.arch), shrunk.arch
         goal_ms = max(shrunk.target_ms, self.measured_ms(ours))
-        name, device = self.setting.plan.seed_network, self.setting.device
+        name, device = self.plan.seed_network, self.device
         if name in presets.PRESETS:
-            _, arch = narrowest_over(name, shrunk.target_ms, device, **self.setting.size)
+            size = {"resolution_px": self.seed.resolution_px, "classes": self.seed.classes}
+            _, arch = narrowest_over(name, shrunk.target_ms, device, **size)
             narrow = loaded(arch, weights.inherit(self.seed, self.state, arch, seed=0))
             yield "width multiplier", narrow, arch
         for word, importance in (
@@ -89,12 +102,12 @@ class Cutter:
 
     def _cut_at_once(self, arch: Architecture) -> nn.Module:
         """The seed's most important channels, chosen as NetAdapt itself chooses them."""
-        plan, budget = self.setting.plan, self.setting.budget
+        plan, asked = self.plan, self.budget
         cut = FineTune(
-            budget.signals,
+            asked.signals,
             self.seed,
             self.seed_weights,
-            budget.fine_tune,
+            asked.fine_tune,
             plan.seed,
             plan.importance,
         )
@@ -102,7 +115,7 @@ class Cutter:
 
     def measured_ms(self, network: nn.Module) -> float:
         """Under the run's runtime, from torch's own export."""
-        side, device = self.setting.images.info.resolution_px, self.setting.device
+        side, device = self.seed.resolution_px, self.device
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             file = Path(folder) / "network.onnx"
@@ -128,7 +141,7 @@ class Cutter:
     def _pruned(self, ratio: float, importance: object) -> nn.Module:
         """Global pruning, as torch-pruning's own examples do it, widths in multiples of 8."""
         network = loaded(self.seed, self.state).eval()
-        images = self.setting.images
+        images = self.images
         example = images.normalise(images.train.pixels(torch.arange(2)))
         pruner = torch_pruning.pruner.BasePruner(
             network,
@@ -211,9 +224,13 @@ def main() -> None:
     arguments = parser.parse_args()
     run = Run.read(arguments.run)
     plan = Plan.from_dict(dict(run.plan) | {"epochs": arguments.epochs})
-    setting = Setting(run, plan, TerminalProgress())
+    here = Serial()
+    session = Session(run, plan, here, here, TerminalProgress())
+    data = data_stage(session)
+    device = calibration_stage(session, spaces.build(plan.space or "", **data.size))
+    asked = budget(plan, data.info)
     steps = codec.read_lines(run.steps, Step)
-    cutter = Cutter(setting, steps, run.checkpoints / "netadapt")
+    cutter = Cutter(plan, asked, device, steps, run.checkpoints / "netadapt")
     arguments.out.mkdir(parents=True, exist_ok=True)
     results = arguments.out / "results.jsonl"
     cuts = [
@@ -221,7 +238,7 @@ def main() -> None:
         for shrunk in codec.read_lines(run.shrunk, Shrunk)
         for cut in cut_once(cutter, shrunk, steps, arguments.out)
     ]
-    tune(cuts, setting, arguments.seeds, results, arguments.workers)
+    tune(cuts, asked, arguments.seeds, results, arguments.workers)
 
 
 def cut_once(
@@ -231,9 +248,9 @@ def cut_once(
     file = out / f"cut-{shrunk.target_ms:.4g}ms.json"
     if not file.exists():
         way = steps[1 : shrunk.step + 1]
-        one_round = cutter.setting.budget.fine_tune.steps
+        one_round = cutter.budget.fine_tune.steps
         before = one_round * sum(taken(step).rounds for step in way)
-        final = cutter.setting.budget.final.steps
+        final = cutter.budget.final.steps
         cuts = []
         for number, (method, network, arch) in enumerate(cutter.networks(shrunk)):
             kept = out / f"cut-{shrunk.target_ms:.4g}ms-{number}.safetensors"
@@ -264,7 +281,7 @@ def taken(step: Step) -> Proposal:
 
 
 def tune(
-    cuts: list[dict[str, Any]], setting: Setting, seeds: int, results: Path, workers: int | None
+    cuts: list[dict[str, Any]], asked: Budget, seeds: int, results: Path, workers: int | None
 ) -> None:
     """Fine-tune what is not in ``results`` yet, side by side, each kept as it ends."""
     lines = results.read_text().splitlines() if results.exists() else []
@@ -277,7 +294,7 @@ def tune(
     }
     executor = open_executor(workers)
     try:
-        task = Tune(setting.budget.signals, setting.budget.final)
+        task = Tune(asked.signals, asked.final)
         for item, outcome in executor.map_unordered(task, list(waiting)):
             if isinstance(outcome, Failed):
                 raise SystemExit(f"fine-tuning {item[0]} failed: {outcome.reason}")

@@ -9,9 +9,10 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bneck.derivation import pipeline
 from bneck.derivation.plan import Plan
 from bneck.derivation.report import report_data
-from bneck.derivation.session import driven
+from bneck.derivation.session import open_session
 from bneck.errors import UsageError
 from bneck.latency.calibrate import calibrate as run_calibration
 from bneck.latency.calibration_networks import spaces_called
@@ -114,14 +115,14 @@ def derive(
     """
     asked = {"target": str(target), "data": data, "space": space, **plan}
     words = ", ".join(f"{name}={value!r}" for name, value in {**asked, "out": str(out)}.items())
-    with driven(
+    with open_session(
         Plan.from_dict(asked),
         Path(out),
         command=f"bneck.derive({words})",
         workers=workers,
         progress=progress or TerminalProgress(),
-    ) as derivation:
-        derivation.finish()
+    ) as session:
+        pipeline.derive(session)
     return Results(Path(out))
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bneck.commands.common import JsonOption, SeedOption
-from bneck.commands.deriving import derivation_of, print_result
+from bneck.commands.deriving import print_result, session_of
 from bneck.commands.options import (
     BatchOption,
     CalibrationOption,
@@ -87,10 +87,14 @@ def derive(
 
     if target is None and targets is None:
         raise UsageError("derive needs a target: --target, or --targets for several")
-    with derivation_of(context) as derivation:
-        outcomes = derivation.finish_all()
-        (baseline,) = derivation.baselines()
-    run = derivation.run
+    with session_of(context) as session:
+        from bneck.derivation import pipeline  # torch and all: after the mistakes
+        from bneck.results import codec
+        from bneck.results.record import Baseline
+
+        outcomes = pipeline.derive(session)
+        (baseline,) = codec.read_lines(session.run.baselines, Baseline)
+    run = session.run
     others = [Run.read(run.run_of_target(outcome.target_ms)) for outcome in outcomes[1:]]
     results = [_about(*pair) for pair in zip(outcomes, (run, *others), strict=True)]
     result = results[0] | ({"networks": results} if others else {})
@@ -128,11 +132,13 @@ def train(
     json: JsonOption = False,
 ) -> None:
     """Train a network from scratch, and export it."""
-    with derivation_of(context, seed_network=net) as derivation:
-        trained = derivation.train_start()
     from bneck.results.units import percent
 
-    run = derivation.run
+    with session_of(context, seed_network=net) as session:
+        from bneck.derivation import pipeline  # torch and all: after the mistakes
+
+        trained = pipeline.train(session)
+    run = session.run
     result = {
         "accuracy": trained.accuracy.value,
         "accuracy_stderr": trained.accuracy.stderr,

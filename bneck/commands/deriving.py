@@ -10,23 +10,23 @@ from bneck.commands.common import print_json
 from bneck.live import TerminalProgress
 
 if TYPE_CHECKING:
-    from bneck.derivation.pipeline import Derivation
+    from bneck.derivation.session import Session
 
 
 @contextmanager
-def derivation_of(
+def session_of(
     context: typer.Context, *, seed_network: str | None = None, trains: bool = True
-) -> Iterator["Derivation"]:
+) -> Iterator["Session"]:
     """The run that a command's options describe; its report is written when the command is done."""
     from bneck.derivation.plan import Plan
-    from bneck.derivation.session import driven
+    from bneck.derivation.session import open_session
 
     options = context.params
     plan = Plan.from_dict(
         {name: options[name] for name in Plan.names() if options.get(name) is not None}
         | ({"seed_network": seed_network} if seed_network else {})
     )
-    with driven(
+    with open_session(
         plan,
         options["out"],
         workers=options.get("workers"),
@@ -36,8 +36,8 @@ def derivation_of(
         asha=options.get("asha", False),
         progress=TerminalProgress(),
         trains=trains,
-    ) as derivation:
-        yield derivation
+    ) as session:
+        yield session
 
 
 def print_result(as_json: bool, result: dict[str, Any], text: str) -> None:

@@ -97,7 +97,7 @@ def reproduce(
             if stage is not None and stage not in work.stages:
                 raise unknown("stage", stage, work.stages)
             for name in [stage] if stage else work.stages:
-                with work.setting.timed(name):
+                with work.session.timed(name):
                     work.stages[name]()
                 write_whole(out / "summary.md", text := summary(work))
                 draw(work)

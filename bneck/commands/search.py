@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from bneck.commands.common import JsonOption, SeedOption
-from bneck.commands.deriving import derivation_of, print_result
+from bneck.commands.deriving import print_result, session_of
 from bneck.commands.options import (
     AshaOption,
     BatchOption,
@@ -71,12 +71,14 @@ def search(
     """Search a space for the network of largest reward under each target's ceiling."""
     if target is None and targets is None:
         raise UsageError("search needs a target: --target, or --targets for several")
-    with derivation_of(context, trains=False) as derivation:
-        derivation.seed()
-        winners, worth = derivation.winners(), derivation.worth()
     from bneck.results import codec
 
-    run, plan = derivation.run, derivation.plan
+    with session_of(context, trains=False) as session:
+        from bneck.derivation import pipeline  # torch and all: after the mistakes
+
+        found = pipeline.search(session)
+        winners, worth = found.networks, found.next_evaluation
+    run, plan = session.run, session.plan
     first = {
         "evaluations": plan.evaluations,
         "arch": str(run.seed),

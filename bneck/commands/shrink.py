@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bneck.commands.common import JsonOption, SeedOption
-from bneck.commands.deriving import derivation_of, print_result
+from bneck.commands.deriving import print_result, session_of
 from bneck.commands.options import (
     CalibrationOption,
     DataOption,
@@ -93,12 +93,15 @@ def shrink(
     """Shrink a network to latency targets by NetAdapt; --space says what to calibrate on."""
     if target is None and targets is None:
         raise UsageError("shrink needs a target: --target, or --targets for several")
-    with derivation_of(context, seed_network=net) as derivation:
-        shrinking = derivation.shrinking()
-        found, steps = shrinking.networks(), shrinking.steps()
     from bneck.results import codec
+    from bneck.results.record import Step
 
-    run = derivation.run
+    with session_of(context, seed_network=net) as session:
+        from bneck.derivation import pipeline  # torch and all: after the mistakes
+
+        found = pipeline.shrink(session)
+        steps = codec.read_lines(session.run.steps, Step)
+    run = session.run
     files = {one: run.of_target(one.target_ms) if len(found) > 1 else run.network for one in found}
     last = found[-1]
     result = {

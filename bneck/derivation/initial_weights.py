@@ -1,6 +1,7 @@
-"""Weights to begin with: of just this network, or of one that knew other classes."""
+"""Weights to begin with: of just this network, or of one for other classes."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from bneck.errors import UsageError
@@ -15,8 +16,16 @@ Normalisation = tuple[Sequence[float], Sequence[float]]
 """(mean, std) of red, green and blue, on the scale 0 to 1."""
 
 
+@dataclass(frozen=True, slots=True)
+class InitialWeights:
+    """Tensors by our names; ``same_classes`` where the classifier is theirs, not a new one."""
+
+    state: weights.State
+    same_classes: bool
+
+
 def normalisation_of(path: Path) -> Normalisation | None:
-    """What the weights in ``path`` were trained with, if that is known.
+    """Return what the weights in ``path`` were trained with, if that is known.
 
     Torchvision's weights: ImageNet's statistics. Weights in a run's folder: what that run kept.
     """
@@ -27,13 +36,16 @@ def normalisation_of(path: Path) -> Normalisation | None:
     return (kept["mean"], kept["std"]) if "mean" in kept else None
 
 
-def starting_weights(
+def load_initial_weights(
     path: Path, arch: Architecture, *, new_classes: bool, seed: int
-) -> tuple[weights.State, bool]:
-    """The weights in ``path``, and whether they know as many classes as ``arch``.
+) -> InitialWeights:
+    """Read weights for ``arch``: safetensors of ours, or a state dict of torchvision's.
 
-    They are safetensors of ours, or torchvision's state dict (weights only). With ``new_classes``
-    they may know another number of classes; the classifier then begins anew.
+    Args:
+        path: the file; of a state dict only tensors are read.
+        arch: the network that they are for.
+        new_classes: whether they may be for other classes; the classifier then begins anew.
+        seed: of that new classifier.
 
     Raises:
         UsageError: the first tensor that does not fit, or another number of classes.
@@ -42,14 +54,13 @@ def starting_weights(
     load = weights.load if ours else torchvision_weights.load
     classes = weights.classes(path) if ours else torchvision_weights.classes(path)
     if classes in (None, arch.classes):
-        return load(path, arch), True
-    before = arch.at(classes=classes)
-    state = load(path, before)
+        return InitialWeights(load(path, arch), True)
+    state = load(path, arch.at(classes=classes))
     if not new_classes:
         raise UsageError(
-            f"{path} knows {classes} classes, the data has {arch.classes}: "
-            "--new-classes begins a new classifier"
+            f"{path} was trained for {classes} classes, the data has {arch.classes}; "
+            "pass --new-classes to start a new classifier"
         )
     fresh = torch_model.build(arch, seed=seed).state_dict()
     kept = {name: value for name, value in state.items() if not name.startswith(CLASSIFIER)}
-    return fresh | kept, False
+    return InitialWeights(fresh | kept, False)

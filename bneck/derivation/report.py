@@ -116,6 +116,6 @@ def _tangents(run: Run) -> tuple[tuple[float, float, float], ...]:
 def _counted_on(run: Run) -> int | None:
     """Images that the search counts accuracy on; earlier versions did not note how many."""
     known = read_json(run.images) if run.images.exists() else {}
-    if "training" not in known:
+    if not known.get("training"):
         return None
     return judged_on(int(known["training"]))

@@ -1,114 +1,124 @@
-"""The search stage of a run: what it aims at, its trials, and the networks it names."""
-
-from functools import cached_property
+"""The search: what it aims at, its trials, and the network that it names for each target."""
 
 import numpy as np
 
-from bneck.derivation.context import Setting
-from bneck.executors import Executor
+from bneck.derivation.calibration_stage import TargetDevice
+from bneck.derivation.data_stage import RunData
+from bneck.derivation.plan import Plan
+from bneck.derivation.session import Session
+from bneck.derivation.training_budget import budget
 from bneck.files import write_json
+from bneck.proxies.tabular import TableData
 from bneck.results import codec
-from bneck.results.record import Record
 from bneck.search import reward
+from bneck.search.evaluation import Evaluate
 from bneck.search.expected_improvement import describe_gain, expected_gain
 from bneck.search.objectives import Objectives, Target
 from bneck.search.reward import FRONT
 from bneck.search.search import search
-from bneck.search.selection import SearchResult, SelectedNetwork, select_network
+from bneck.search.selection import SearchResult, select_network
 from bneck.search.study import Study
 from bneck.space import codec as networks
+from bneck.space.choices import Space
 
 ALONG_THE_FRONT = 6
 """Points that our own samplers aim at in turn where the whole front is wanted."""
+SHORT_TRAINING = "short-training"
 
 
-class Searching:
-    """One search for all targets of a plan; they share its evaluations."""
+def search_stage(
+    session: Session,
+    data: RunData,
+    space: Space,
+    device: TargetDevice,
+    targets_ms: tuple[float, ...],
+) -> SearchResult:
+    """Search ``space`` and name a network for each target, its latency measured on the device.
 
-    def __init__(self, setting: Setting, executor: Executor) -> None:
-        self.setting = setting
-        self.run = setting.run
-        self.plan = setting.plan
-        self._executor = executor
+    All targets share the evaluations. The first target's network becomes the run's seed network.
 
-    @cached_property
-    def aims(self) -> Objectives:
-        """One aim a target: from the target up to the ceiling.
+    Args:
+        session: the run, what it asks for, and where its networks are scored.
+        data: what networks are scored on.
+        space: the networks to choose from.
+        device: predicts latencies, and measures those of the networks that are named.
+        targets_ms: the targets; the search goes from each up to ``seed_factor`` times it.
 
-        What a network below the target leaves unused, no later stage gives back.
-        """
-        plan, factor = self.plan, self.plan.seed_factor
-        targets_ms = self.setting.targets_ms
-        if plan.reward == FRONT:
-            return self._aims([Target(None, ms, ms * factor) for ms in targets_ms])
-        derived = plan.reward == "soft" and plan.reward_exponent is None
-        return self._aims(
-            [
-                Target(
-                    None if derived else reward.build(plan.reward, ms, plan.reward_exponent),
-                    ms,
-                    ceiling_ms=ms * factor,
-                    floor_ms=ms,
-                )
-                for ms in targets_ms
-            ]
+    Raises:
+        UsageError: no network of the space is predicted between a target and its ceiling.
+        BneckError: no network could be scored, or all named ones measure above the ceiling.
+    """
+    run, plan = session.run, session.plan
+    if not run.winners.exists():
+        with session.timed("search"):
+            wanted = search_objectives(plan, space, device, targets_ms)
+            study = Study(
+                run.journal, space, sampler=plan.sampler, seed=plan.seed, front=_front(plan)
+            )
+            records = search(
+                study,
+                _accuracy(session, data),
+                objectives=_along_the_front(wanted, device, plan) if _front(plan) else wanted,
+                evaluations=plan.evaluations,
+                batch=plan.batch,
+                executor=session.executor,
+                progress=session.progress,
+            )
+            labels = study.labels()
+            found = tuple(
+                select_network(records, wanted, place, labels, device.measure)
+                for place in range(len(targets_ms))
+            )
+            gain = expected_gain(labels, space, wanted.at(labels)[0], seed=plan.seed)
+        for one in found if len(found) > 1 else ():
+            write_json(run.of_target(one.target_ms), networks.to_json(one.arch))
+        write_json(run.seed, networks.to_json(found[0].arch))
+        codec.write(run.winners, SearchResult(found, describe_gain(gain, records)))
+    return codec.read(run.winners, SearchResult)
+
+
+def search_objectives(
+    plan: Plan, space: Space, device: TargetDevice, targets_ms: tuple[float, ...]
+) -> Objectives:
+    """Return one objective for each target: the best network from the target up to the ceiling.
+
+    Latency that a network leaves unused below its target is given back by no later stage.
+    """
+    derived = plan.reward == "soft" and plan.reward_exponent is None
+    wanted = [
+        Target(
+            None
+            if derived or _front(plan)
+            else reward.build(plan.reward, ms, plan.reward_exponent),
+            ms,
+            ceiling_ms=ms * plan.seed_factor,
+            floor_ms=0.0 if _front(plan) else ms,
         )
+        for ms in targets_ms
+    ]
+    return Objectives(space, device.model, wanted, confidence=plan.confidence, seed=plan.seed)
 
-    def records(self) -> list[Record]:
-        """All networks that the search evaluated."""
-        plan, setting = self.plan, self.setting
-        return search(
-            self._study,
-            setting.accuracy,
-            objectives=self._along_the_front() if plan.reward == FRONT else self.aims,
-            evaluations=plan.evaluations,
-            batch=plan.batch,
-            executor=self._executor,
-            progress=setting.progress,
-        )
 
-    def worth(self) -> str:
-        """What one more evaluation is expected to gain for the first target, and what it costs."""
-        labels = self._study.labels()
-        objective = self.aims.at(labels)[0]
-        gain = expected_gain(labels, self.setting.space, objective, seed=self.plan.seed)
-        return describe_gain(gain, self._study.records())
+def _front(plan: Plan) -> bool:
+    """Whether accuracy and latency are wanted apart, as a whole front."""
+    return plan.reward == FRONT
 
-    def winners(self) -> tuple[SelectedNetwork, ...]:
-        """The network of each target, measured before it is named; searched where need be."""
-        if not self.run.winners.exists():
-            with self.setting.timed("search"):
-                records = self.records()
-                labels, measure = self._study.labels(), self.setting.device.measure
-                found = tuple(
-                    select_network(records, self.aims, place, labels, measure)
-                    for place in range(len(self.aims.targets))
-                )
-            for one in found if len(found) > 1 else ():
-                write_json(self.run.of_target(one.target_ms), networks.to_json(one.arch))
-            codec.write(self.run.winners, SearchResult(found))
-        return codec.read(self.run.winners, SearchResult).networks
 
-    @cached_property
-    def _study(self) -> Study:
-        plan = self.plan
-        return Study(
-            self.run.journal,
-            self.setting.space,
-            sampler=plan.sampler,
-            seed=plan.seed,
-            front=plan.reward == FRONT,
-        )
+def _along_the_front(wanted: Objectives, device: TargetDevice, plan: Plan) -> Objectives:
+    """Points from the fastest network up to the highest ceiling."""
+    wanted.check()
+    ceiling_ms = max(aim.ceiling_ms for aim in wanted.targets)
+    points_ms = np.geomspace(wanted.fastest_ms, ceiling_ms, ALONG_THE_FRONT)
+    points = [Target(None, float(ms), ceiling_ms) for ms in points_ms]
+    return Objectives(
+        wanted.space, device.model, points, confidence=plan.confidence, seed=plan.seed
+    )
 
-    def _aims(self, targets: list[Target]) -> Objectives:
-        model, plan = self.setting.device.model, self.plan
-        return Objectives(
-            self.setting.space, model, targets, confidence=plan.confidence, seed=plan.seed
-        )
 
-    def _along_the_front(self) -> Objectives:
-        """From the fastest network up to the highest ceiling."""
-        ceiling_ms = max(aim.ceiling_ms for aim in self.aims.targets)
-        self.aims.check()
-        points_ms = np.geomspace(self.aims.fastest_ms, ceiling_ms, ALONG_THE_FRONT)
-        return self._aims([Target(None, float(ms), ceiling_ms) for ms in points_ms])
+def _accuracy(session: Session, data: RunData) -> Evaluate | TableData:
+    """What scores a network: the table, or a proxy on the images."""
+    plan = session.plan
+    if data.table is not None:
+        return data.table
+    asked = budget(plan, data.info)
+    return Evaluate(asked.signals, plan.proxy or SHORT_TRAINING, asked.search, plan.seed)

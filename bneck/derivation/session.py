@@ -1,25 +1,55 @@
-"""A derivation in its run's folder, with an executor: what commands and notebooks drive."""
+"""What every stage of a derivation is handed: a run's folder, its plan, and where work runs."""
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bneck import executors, live
 from bneck.derivation.plan import Plan
 from bneck.derivation.validation import check
-from bneck.files import write_json
+from bneck.executors import Executor
+from bneck.files import read_json, write_json
 from bneck.progress import Progress, silent
 from bneck.results.run import Run
 
-if TYPE_CHECKING:
-    from bneck.derivation.pipeline import Derivation
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One driver at work on one run.
+
+    Attributes:
+        executor: where networks are scored and proposals fine-tuned: here, or on a cluster.
+        trainer: where long trainings run: on this machine, beside the run's folder.
+    """
+
+    run: Run
+    plan: Plan
+    executor: Executor
+    trainer: Executor
+    progress: Progress = silent
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the time spent to that of ``stage`` in the run's folder, also when it ends early."""
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self.spend(stage, time.monotonic() - begun)
+
+    def spend(self, stage: str, seconds: float) -> None:
+        """Add seconds to those of ``stage`` in the run's folder."""
+        file = self.run.seconds
+        spent = read_json(file) if file.exists() else {}
+        write_json(file, spent | {stage: spent.get(stage, 0.0) + seconds})
 
 
 @contextmanager
-def driven(
+def open_session(
     plan: Plan,
     out: Path,
     *,
@@ -31,16 +61,25 @@ def driven(
     asha: bool = False,
     progress: Progress = silent,
     trains: bool = True,
-) -> Iterator["Derivation"]:
-    """The derivation in ``out``, begun or gone on with; its report is written when all is done.
+) -> Iterator[Session]:
+    """Begin or resume the run in ``out``; its report is written when all is done.
 
     Stdout is kept for the result: whatever libraries print meanwhile goes to stderr.
 
     Args:
+        plan: what is asked; a run that was begun with another plan is refused.
+        out: the run's folder.
+        command: what repeats the run; by default the command line of this process.
+        workers: evaluations at once; None takes all cores, or all of the cluster.
+        ray: ``auto``, ``local`` or ``ray://HOST:PORT``; None stays on this machine without Ray.
+        gpus_per_trial: GPUs that Ray keeps for each evaluation.
+        time_limit_s: an evaluation that takes longer fails.
+        asha: whether Ray Tune stops poor trainings early.
+        progress: is told how far the work is.
         trains: whether networks will be trained, so that a table of accuracies will not do as data.
 
     Raises:
-        UsageError: a word of the plan that cannot be, or another plan than the folder's.
+        UsageError: an impossible word or number in the plan, or another plan than the folder's.
     """
     executors.check(workers, ray, gpus_per_trial, time_limit_s, asha=asha)
     check(plan, trains=trains)
@@ -48,10 +87,6 @@ def driven(
         Run.open(out, plan.as_dict(), defaults=Plan.defaults(), command=command) as run,
         redirect_stdout(sys.stderr),
     ):
-        from bneck.derivation.context import Setting
-        from bneck.derivation.pipeline import Derivation  # torch and all: after the mistakes
-        from bneck.derivation.report import write_report
-
         executor = executors.open_executor(
             workers,
             ray=ray,
@@ -59,11 +94,16 @@ def driven(
             time_limit_s=time_limit_s,
             asha=run.checkpoints / "asha" if asha else None,
         )
+        here = ray is None and time_limit_s is None
+        trainer = executor if here else executors.open_executor(workers if ray is None else None)
         run.ended.unlink(missing_ok=True)
         try:
-            yield Derivation(Setting(run, plan, progress), executor)
+            yield Session(run, plan, executor, trainer, progress)
             write_json(run.ended, {"ended": datetime.now(UTC).isoformat(timespec="seconds")})
+            from bneck.derivation.report import write_report  # all that draws: after the work
+
             write_report(run)
         finally:
             live.close()
             executor.close()
+            trainer.close()

@@ -5,9 +5,9 @@ import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from bneck.errors import UsageError
+from bneck.proxies.data.image_info import ImageInfo
 from bneck.proxies.surrogate import table
 from bneck.proxies.surrogate.from_table import FromTable
 from bneck.space import spaces
@@ -38,15 +38,20 @@ class TableData:
         """Accuracy from 0 to 1."""
         return _source(self)(arch)
 
-    def describe(self) -> dict[str, Any]:
-        """What a run notes of its data: as of images, with one name for each class."""
+    def describe(self) -> ImageInfo:
+        """Return what a run notes of its data, as of images that are none: classes are numbers."""
         arch = next(iter(_source(self).table.accuracies))
-        return {
-            "name": f"{PREFIX}{self.path.name}",
-            "fingerprint": hashlib.sha256(self.path.read_bytes()).hexdigest()[:12],
-            "resolution_px": arch.resolution_px,
-            "class_names": [str(number) for number in range(arch.classes)],
-        }
+        return ImageInfo(
+            name=f"{PREFIX}{self.path.name}",
+            class_names=tuple(str(number) for number in range(arch.classes)),
+            resolution_px=arch.resolution_px,
+            mean=(),
+            std=(),
+            flip=False,
+            training=0,
+            validation=0,
+            fingerprint=hashlib.sha256(self.path.read_bytes()).hexdigest()[:12],
+        )
 
     def statement(self) -> str:
         """How many networks the table holds, and how far its regression is to be trusted.

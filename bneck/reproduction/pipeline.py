@@ -6,17 +6,20 @@ the procedure; everything compared is trained by one recipe and measured in one 
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bneck.derivation.context import Setting, keep_targets
-from bneck.derivation.netadapt_stage import Shrunk
-from bneck.derivation.parallel_training import Candidate, LongTraining, train_all
-from bneck.derivation.pipeline import Derivation
+from bneck.derivation.calibration_stage import TargetDevice, calibration_stage
+from bneck.derivation.data_stage import RunData, data_stage, keep_facts
+from bneck.derivation.netadapt_stage import Shrunk, netadapt_stage
 from bneck.derivation.plan import Plan
+from bneck.derivation.search_stage import search_stage
+from bneck.derivation.session import Session
 from bneck.derivation.similarity import resemblance
-from bneck.derivation.training_stage import Training
+from bneck.derivation.target_stage import keep_targets, target_stage
+from bneck.derivation.training_budget import budget
+from bneck.derivation.training_stage import Candidate, LongTraining, Training, train_all
 from bneck.errors import UsageError
 from bneck.executors import Executor
 from bneck.files import write_json, write_whole
@@ -30,8 +33,9 @@ from bneck.results.record import Step
 from bneck.results.run import Run
 from bneck.search.selection import SearchResult
 from bneck.space import codec as networks
-from bneck.space import presets
+from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture
+from bneck.space.choices import Space
 
 PUBLISHED, LARGER = "mobilenet_v3_small", "mobilenet_v3_large"
 PAPERS_WEIGHT = -0.15
@@ -65,11 +69,12 @@ class Reproduction:
         self, run: Run, plan: ReproductionPlan, executor: Executor, progress: Progress
     ) -> None:
         self.run, self.plan = run, plan
-        self._executor, self._progress = executor, progress
-        self.setting = Setting(run, plan.part(target=f"1.0x:{PUBLISHED}"), progress)
+        whole = plan.part(target=f"1.0x:{PUBLISHED}")
+        self.session = Session(run, whole, executor, executor, progress)
+        self._known: RunData | None = None
         self.factors = numbers("factors", plan.factors)
         self.repeated = numbers("repeated", plan.repeated)
-        self.stages: Mapping[str, Callable[[], None]] = {
+        self.stages: Mapping[str, Callable[[], object]] = {
             "calibrate": self._calibrate,
             "search-paper": lambda: self._search("search-paper", PAPERS_WEIGHT),
             "search-derived": lambda: self._search("search-derived", None),
@@ -106,14 +111,27 @@ class Reproduction:
             if file.exists():
                 yield codec.read(file, Training)
 
-    def _calibrate(self) -> None:
-        self.setting.device  # noqa: B018  # calibrates, and keeps the model
+    def _data(self) -> RunData:
+        """Read the images' facts once for all stages of this process."""
+        if self._known is None:
+            self._known = data_stage(self.session)
+        return self._known
+
+    def _space(self) -> Space:
+        return spaces.build(self.plan.space, **self._data().size)
+
+    def _calibrate(self) -> TargetDevice:
+        """Calibrate, or read the model that the run holds."""
+        return calibration_stage(self.session, self._space())
 
     def _search(self, name: str, weight: float | None) -> None:
-        """A seed for every factor; all evaluations serve all of them."""
+        """A seed network for every factor; all evaluations serve all of them."""
         targets = ",".join(map(_target, self.factors))
-        with self._derivation(name, targets=targets, reward_exponent=weight) as derivation:
-            derivation.seed()
+        with self._session_of(name, targets=targets, reward_exponent=weight) as session:
+            space = self._space()
+            device = calibration_stage(session, space)
+            targets_ms = target_stage(session, self._data(), device)
+            search_stage(session, self._data(), space, device, targets_ms)
 
     def _netadapt(self) -> None:
         """From each factor's own seed, as no narrowing of the largest may reach the smallest.
@@ -125,10 +143,14 @@ class Reproduction:
             seed = self.run.folder / "seeds" / f"{factor:g}x.json"
             write_json(seed, networks.to_json(one.arch))
             asked = {"target": _target(factor), "seed_network": str(seed)}
-            with self._derivation(_shrinking(factor), **asked) as derivation:
-                if not derivation.run.target.exists():
-                    keep_targets(derivation.run, [one.target_ms])
-                derivation.shrunk()
+            with self._session_of(_shrinking(factor), **asked) as session:
+                if not session.run.target.exists():
+                    keep_targets(session.run, [one.target_ms])
+                if not session.run.seed.exists():
+                    write_json(session.run.seed, networks.to_json(one.arch))
+                device = calibration_stage(session, self._space())
+                targets_ms = target_stage(session, self._data(), device)
+                netadapt_stage(session, self._data(), device, targets_ms, one.arch)
 
     def _measure(self) -> None:
         """Everything to be compared, in one sitting: what is derived and what stands beside it."""
@@ -136,8 +158,8 @@ class Reproduction:
             return
         for factor in self.factors:
             self._needed(self._part(_shrinking(factor)).shrunk, "netadapt")
-        device, found, walked = self.setting.device, [], []
-        for name, kind, factor, arch in self._networks():
+        device, found, walked = self._calibrate(), [], []
+        for name, kind, factor, arch in self._networks(device):
             measured = device.measure(arch)
             found.append(Compared(name, kind, factor, arch, measured.latency))
         for factor in self.factors:
@@ -149,8 +171,8 @@ class Reproduction:
         for one in found:
             codec.append(self.run.folder / "compared.jsonl", one)
 
-    def _networks(self) -> Iterator[tuple[str, str, float, Architecture]]:
-        size, device = self.setting.size, self.setting.device
+    def _networks(self, device: TargetDevice) -> Iterator[tuple[str, str, float, Architecture]]:
+        size = self._data().size
         published = presets.build(PUBLISHED).at(**size)
         published_ms = device.measure(published).ms
         yield PUBLISHED, "published", 1.0, published
@@ -168,6 +190,7 @@ class Reproduction:
         def train() -> None:
             self._needed(self.run.folder / "compared.jsonl", "measure")
             seeds = self.plan.seeds if factor in self.repeated else 1
+            asked = budget(self.session.plan, self._data().info)
             train_all(
                 [
                     Candidate(self._training(one, seed), one.arch, self.plan.seed + seed)
@@ -175,11 +198,9 @@ class Reproduction:
                     for one in self.compared()
                     if one.factor == factor
                 ],
-                LongTraining(
-                    self.setting.budget.signals, self.setting.budget.final, self.run.checkpoints
-                ),
-                self._executor,
-                self._progress,
+                LongTraining(asked.signals, asked.final, self.run.checkpoints),
+                self.session.trainer,
+                self.session.progress,
             )
 
         return train
@@ -200,8 +221,8 @@ class Reproduction:
             if not file.exists():
                 like = resemblance(
                     arch,
-                    self.setting.device.model,
-                    self.setting.space,
+                    self._calibrate().model,
+                    self._space(),
                     to=PUBLISHED,
                     count=self.plan.random_networks,
                     seed=self.plan.seed,
@@ -210,17 +231,17 @@ class Reproduction:
                 codec.write(file, like)
 
     @contextmanager
-    def _derivation(self, name: str, **more: Any) -> Iterator[Derivation]:
-        """A run of its own in a folder of this one, on the device calibrated here."""
+    def _session_of(self, name: str, **more: Any) -> Iterator[Session]:
+        """A session on a run of its own in a folder of this one, on the device calibrated here."""
         latency = self._needed(self.run.latency, "calibrate")
         plan = self.plan.part(latency=str(latency), **more)
         folder = self._part(name).folder
         with Run.open(
             folder, plan.as_dict(), defaults=Plan.defaults(), command=f"stage {name}"
         ) as run:
-            setting = Setting(run, plan, self._progress)
-            setting.take(self.setting.images)
-            yield Derivation(setting, self._executor)
+            session = replace(self.session, run=run, plan=plan)
+            keep_facts(session, self._data())
+            yield session
 
     def _part(self, name: str) -> Run:
         return Run(self.run.folder / name, {})

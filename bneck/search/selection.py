@@ -37,9 +37,13 @@ class SelectedNetwork:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """Networks that a search selected, one for each target."""
+    """Networks that a search selected, one for each target.
+
+    ``next_evaluation`` says whether one more evaluation is worth its time.
+    """
 
     networks: tuple[SelectedNetwork, ...]
+    next_evaluation: str = ""
 
 
 def select_network(

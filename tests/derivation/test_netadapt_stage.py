@@ -134,7 +134,7 @@ def test_a_target_that_is_met_already_is_said_and_succeeds(
     ("arguments", "words"),
     [
         (["--target=0.0000001"], "no narrowing reaches 1e-07 ms; the fastest network found takes"),
-        (["--weights={}"], "knows 7 classes, the data has 10: --new-classes begins"),
+        (["--weights={}"], "was trained for 7 classes, the data has 10; pass --new-classes"),
         (["--weights={}", "--new-classes", "NET=mobilenet_v3_large"], "fc1.weight has shape"),
         (["--weights=nowhere.pth"], "no such file: nowhere.pth"),
         (["--target=0.8x:mobilenet_v3_small@4"], "resolution_px must be a whole number"),

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from bneck.cli import run
-from bneck.derivation.context import Setting
+from bneck.derivation.data_stage import data_stage
 from bneck.derivation.plan import Plan
+from bneck.derivation.session import Session
 from bneck.errors import UsageError
 from bneck.executors.serial import Serial
 from bneck.proxies import tabular
@@ -37,17 +38,20 @@ def test_a_search_answers_from_the_table_and_trains_nothing(
     plan = Plan(data=f"table:{file}", space="v3-small", target="2")
     notes: list[str] = []
     with Run.open(tmp_path / "run", plan.as_dict()) as run_:
-        setting = Setting(run_, plan, lambda what, done, total, note="": notes.append(note))
-        assert setting.size == {"resolution_px": 32, "classes": 10}
+        data = data_stage(
+            Session(run_, plan, Serial(), Serial(), lambda *said: notes.append(said[3]))
+        )
+        assert data.size == {"resolution_px": 32, "classes": 10}
+        assert data.table is not None
         known = space.decode(space.sample(7))
-        assert setting.accuracy(known) == by_macs(known)
+        assert data.table(known) == by_macs(known)
         unknown = space.decode(space.sample(99))
-        assert setting.accuracy(unknown) == pytest.approx(by_macs(unknown), abs=0.02)
+        assert data.table(unknown) == pytest.approx(by_macs(unknown), abs=0.02)
         assert "30 networks; rank correlation of the regression in band" in notes[0]
         found = search(
-            Study(run_.journal, setting.space, sampler="random", seed=0),
-            setting.accuracy,
-            objectives=Objectives(setting.space, model, [Target(Soft(2.0), 2.0, ceiling_ms=2.0)]),
+            Study(run_.journal, space, sampler="random", seed=0),
+            data.table,
+            objectives=Objectives(space, model, [Target(Soft(2.0), 2.0, ceiling_ms=2.0)]),
             evaluations=4,
             batch=2,
             executor=Serial(),
@@ -59,7 +63,7 @@ def test_a_search_answers_from_the_table_and_trains_nothing(
         Run.open(tmp_path / "run", plan.as_dict()) as run_,
         pytest.raises(UsageError, match="no longer what this run began with"),
     ):
-        _ = Setting(run_, plan, lambda *_: None).size
+        data_stage(Session(run_, plan, Serial(), Serial()))
 
 
 def test_what_a_table_cannot_do_is_said(

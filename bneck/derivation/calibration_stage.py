@@ -1,0 +1,62 @@
+"""The calibration: a latency model of the target device, and measurements on the device."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from bneck.derivation.session import Session
+from bneck.errors import BneckError
+from bneck.latency.calibrate import calibrate
+from bneck.latency.device import this_device
+from bneck.latency.measure import Measured, measure
+from bneck.latency.model import LatencyModel, load
+from bneck.latency.runtimes import Runtime, open_runtime
+from bneck.space.architecture import Architecture
+from bneck.space.choices import Space
+
+
+@dataclass(frozen=True, slots=True)
+class TargetDevice:
+    """The latency model, and the runtime that it was calibrated on."""
+
+    model: LatencyModel
+    runtime: Runtime
+
+    def measure(self, arch: Architecture) -> Measured:
+        """Time a network of any resolution, on the scale of the calibration."""
+        model = self.model
+        return measure(arch, self.runtime, scale=model.scale, resolution_px=model.resolution_px)
+
+
+def calibration_stage(session: Session, space: Space) -> TargetDevice:
+    """Calibrate the target device on ``space``, or read the model that the run holds.
+
+    A model that the plan names is copied into the run instead.
+
+    Raises:
+        BneckError: the model is of another device, so that nothing could be measured.
+    """
+    run, plan = session.run, session.plan
+    runtime = open_runtime(plan.runtime, threads=plan.threads)
+    with session.timed("calibration"):
+        if not run.latency.exists() and plan.latency is not None:
+            load(Path(plan.latency)).save(run.latency)
+        elif not run.latency.exists():
+            work = run.latency.with_suffix(".work")
+            model = calibrate(
+                [space],
+                runtime,
+                folder=work,
+                minutes=plan.calibration_minutes,
+                seed=plan.seed,
+                progress=session.progress,
+            )
+            model.save(run.latency)
+            shutil.rmtree(work, ignore_errors=True)
+    model = load(run.latency)
+    if model.device != (here := this_device(runtime)):
+        raise BneckError(
+            f"{run.latency} was calibrated on [{model.device}] and this is [{here}]; "
+            "measure on that device, or use another --out"
+        )
+    return TargetDevice(model, runtime)

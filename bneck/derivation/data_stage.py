@@ -1,0 +1,78 @@
+"""The first stage: what a plan's data is. Facts only; pixels are loaded where they are used."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bneck.derivation.initial_weights import Normalisation, normalisation_of
+from bneck.derivation.session import Session
+from bneck.errors import UsageError
+from bneck.files import read_json, write_json
+from bneck.proxies import tabular
+from bneck.proxies.data import loading
+from bneck.proxies.data.image_info import ImageInfo
+from bneck.proxies.tabular import TableData
+
+
+@dataclass(frozen=True, slots=True)
+class RunData:
+    """Facts about the images, or the table of accuracies in their place (which has none)."""
+
+    info: ImageInfo
+    table: TableData | None = None
+
+    @property
+    def size(self) -> dict[str, int]:
+        """Resolution and class count, as networks and spaces take them."""
+        return {"resolution_px": self.info.resolution_px, "classes": self.info.classes}
+
+
+def data_stage(session: Session) -> RunData:
+    """Find out what the plan's data is, and keep it in the run.
+
+    Images are normalised by their own statistics, or as weights that the run begins with were.
+
+    Raises:
+        UsageError: it is no longer what the run began with, or cannot be read.
+    """
+    plan = session.plan
+    table = tabular.of(plan.data, plan.space, plan.resolution_px)
+    if table is not None:
+        session.progress("table", 1, 1, table.statement())
+        data = RunData(table.describe(), table)
+    else:
+        normalisation = _normalisation(session)
+        images = loading.load(
+            plan.data, resolution_px=plan.resolution_px, seed=plan.seed, progress=session.progress
+        )
+        data = RunData(
+            images.normalised_with(*normalisation).info if normalisation else images.info
+        )
+    keep_facts(session, data)
+    return data
+
+
+def _normalisation(session: Session) -> Normalisation | None:
+    """What the run's weights are trained with: as kept when it began, or as its weights were."""
+    run, plan = session.run, session.plan
+    kept = read_json(run.images) if run.images.exists() else {}
+    if "mean" in kept:
+        return kept["mean"], kept["std"]
+    return normalisation_of(Path(plan.weights)) if plan.weights is not None else None
+
+
+def keep_facts(session: Session, data: RunData) -> None:
+    """Write down what the data is, once.
+
+    Raises:
+        UsageError: another run's data, or data that changed since the run began.
+    """
+    file, now = session.run.images, data.info.to_json()
+    if not file.exists():
+        write_json(file, now)
+        return
+    before = read_json(file)
+    if before != {name: now.get(name) for name in before}:  # earlier versions noted less
+        raise UsageError(
+            f"{session.plan.data} is no longer what this run began with: fingerprint "
+            f"{before['fingerprint']} then, {now['fingerprint']} now; use another --out"
+        )

@@ -1,0 +1,108 @@
+"""The end of a derivation: the network measured, compared, exported and written down."""
+
+from bneck.derivation.calibration_stage import TargetDevice
+from bneck.derivation.session import Session
+from bneck.derivation.similarity import resemblance
+from bneck.derivation.training_stage import Training
+from bneck.errors import BneckError
+from bneck.files import read_json
+from bneck.results import codec, metadata
+from bneck.results.exports import Trained, export
+from bneck.results.record import Baseline, Outcome
+from bneck.space.architecture import Architecture
+from bneck.space.backends import weights
+from bneck.space.choices import Space
+from bneck.space.cost import cost
+
+BASELINE = "mobilenet_v3_small"
+RANDOM_NETWORKS = 200
+"""Those that the derived network's similarity is judged against: a few seconds' work."""
+
+
+def outcome_stage(
+    session: Session,
+    device: TargetDevice,
+    space: Space,
+    target_ms: float,
+    arch: Architecture,
+    trained: Training,
+    state: weights.State,
+) -> Outcome:
+    """Measure the derived network, compare it with the baseline, export it, and keep the outcome.
+
+    Args:
+        session: the run of the target.
+        device: predicts and measures the network.
+        space: the space it is from; random networks of it are what similarity is judged against.
+        target_ms: the target.
+        arch: the derived network.
+        trained: how its training ended.
+        state: its trained weights.
+    """
+    run = session.run
+    if not run.result.exists():
+        measured = device.measure(arch)
+        counted = cost(arch)
+        _compare_with_published(session, device, space, arch)
+        export_network(session, arch, state, metadata.measured(trained.accuracy, measured.latency))
+        outcome = Outcome(
+            arch=arch,
+            target_ms=target_ms,
+            predicted=device.model.predict(arch),
+            measured=measured.latency,
+            accuracy=trained.accuracy,
+            params=counted.params,
+            macs=counted.macs,
+            seconds=sum(read_json(run.seconds).values()),
+        )
+        codec.write(run.result, outcome)
+    return codec.read(run.result, Outcome)
+
+
+def keep_baseline(
+    session: Session, device: TargetDevice, arch: Architecture, trained: Training
+) -> None:
+    """Measure MobileNetV3-Small, trained the same way, and write it down for the report."""
+    run = session.run
+    if run.baselines.exists():
+        return
+    measured, counted = device.measure(arch), cost(arch)
+    baseline = Baseline(
+        name=BASELINE,
+        arch=arch,
+        measured=measured.latency,
+        accuracy=trained.accuracy,
+        params=counted.params,
+        macs=counted.macs,
+        seconds=trained.seconds,
+    )
+    codec.append(run.baselines, baseline)
+
+
+def export_network(
+    session: Session, arch: Architecture, state: weights.State, figures: dict[str, str]
+) -> None:
+    """Write the run's weights and ONNX file, with what a user of the file must know."""
+    run = session.run
+    weights.save(run.weights, state)
+    export(Trained(arch, state, metadata.notes(run) | figures), "onnx", run.onnx)
+
+
+def _compare_with_published(
+    session: Session, device: TargetDevice, space: Space, arch: Architecture
+) -> None:
+    """Note how much the network resembles the baseline; there may be none to compare with."""
+    try:
+        found = resemblance(
+            arch,
+            device.model,
+            space,
+            to=BASELINE,
+            count=RANDOM_NETWORKS,
+            seed=session.plan.seed,
+        )
+    except BneckError as error:
+        session.progress("likeness", 1, 1, str(error))
+    else:
+        codec.write(session.run.likeness, found)
+        session.progress("likeness", 1, 1)

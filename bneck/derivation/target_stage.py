@@ -1,0 +1,88 @@
+"""What the plan's targets are in ms, and whether the space can meet them at all."""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+
+from bneck.derivation import target
+from bneck.derivation.calibration_stage import TargetDevice
+from bneck.derivation.data_stage import RunData
+from bneck.derivation.plan import Plan
+from bneck.derivation.session import Session
+from bneck.errors import UsageError
+from bneck.files import read_json, write_json
+from bneck.latency.measure import measure
+from bneck.latency.runtimes import open_runtime
+from bneck.results.networks import load_network
+from bneck.results.run import Run
+from bneck.search.objectives import extreme
+from bneck.space.architecture import Architecture
+from bneck.space.choices import Space
+from bneck.space.cost import cost
+
+QUICK = 0.02
+"""Relative standard error that suffices to see that a target is out of reach."""
+UNSURE = 1.25
+"""The network of fewest multiply-adds need not be the fastest: refused is what this cannot span."""
+
+
+def target_stage(session: Session, data: RunData, device: TargetDevice) -> tuple[float, ...]:
+    """Return the plan's targets in ms; relative ones are measured once, and kept in the run."""
+    run = session.run
+    if not run.target.exists():
+
+        def measured_ms(arch: Architecture) -> float:
+            return device.measure(arch).ms
+
+        keep_targets(run, _in_ms(session.plan, data, measured_ms))
+    kept = read_json(run.target)
+    return tuple(kept.get("targets_ms", [kept["target_ms"]]))
+
+
+def keep_targets(run: Run, targets_ms: Sequence[float]) -> None:
+    """Write down the targets of a run; the first is the run's own."""
+    write_json(run.target, {"target_ms": targets_ms[0], "targets_ms": list(targets_ms)})
+
+
+def check_feasible(session: Session, data: RunData, space: Space) -> None:
+    """Refuse a target that the space cannot meet, in seconds, before minutes of calibration.
+
+    The networks of fewest and of most multiply-adds are timed briefly. What is near the edge is
+    left to the calibrated model.
+
+    Raises:
+        UsageError: the smallest network takes too long for a target, or the largest is too fast.
+    """
+    run, plan = session.run, session.plan
+    if run.latency.exists() or plan.latency is not None:
+        return
+    runtime = open_runtime(plan.runtime, threads=plan.threads)
+
+    @cache
+    def about_ms(arch: Architecture) -> float:
+        return measure(arch, runtime, wanted=QUICK).ms
+
+    smallest = space.decode(extreme(space, lambda arch: float(cost(arch).macs))[0])
+    largest = space.decode(extreme(space, lambda arch: -float(cost(arch).macs))[0])
+    for ms in _in_ms(plan, data, about_ms):
+        if about_ms(smallest) > ms * plan.seed_factor * UNSURE:
+            raise UsageError(
+                f"no network of space {space.name} meets a target of {ms:.3g} ms on this device: "
+                f"the smallest takes about {about_ms(smallest):.3g} ms"
+            )
+        if about_ms(largest) * UNSURE < ms:
+            raise UsageError(
+                f"no network of space {space.name} is as slow as {ms:.3g} ms on this device: the "
+                f"largest takes about {about_ms(largest):.3g} ms; give a lower target or a larger "
+                "space"
+            )
+
+
+def _in_ms(plan: Plan, data: RunData, measured_ms: Callable[[Architecture], float]) -> list[float]:
+    """The targets in ms, the networks they name measured by ``measured_ms``, each once."""
+
+    @cache
+    def network_ms(network: str, resolution_px: int | None) -> float:
+        _, arch = load_network(network, **data.size)
+        return measured_ms(arch.at(resolution_px=resolution_px))
+
+    return [target.resolve(text, network_ms) for text in plan.aimed_at]
