@@ -43,6 +43,7 @@ from bneck.executors.serial import Serial
 from bneck.files import write_whole
 from bneck.latency.measure import measure
 from bneck.live import TerminalProgress
+from bneck.machine import ONE_THREAD
 from bneck.netadapt.fine_tuning import FineTune
 from bneck.proxies.data.batches import Batches
 from bneck.proxies.data.worker_images import Images, whole
@@ -209,7 +210,7 @@ class Tune:
         """Accuracy and standard error."""
         file, steps, seed = item
         recipe = replace(self.recipe, steps=steps)
-        result = train(read(Path(file)), whole(self.images), recipe, seed=seed, threads=1)
+        result = train(read(Path(file)), whole(self.images), recipe, seed=seed, compute=ONE_THREAD)
         return result.accuracy.value, result.accuracy.stderr or 0.0
 
 

@@ -19,6 +19,7 @@ from statistics import median
 import torch
 from matplotlib.figure import Figure
 
+from bneck.machine import ONE_THREAD
 from bneck.proxies import shared_weights
 from bneck.proxies.data import loading
 from bneck.proxies.data.image_source import ImageSource
@@ -83,10 +84,10 @@ def prices(labels: Path, shared: Path | None, images: ImageSource | None) -> lis
     archs = list(table.accuracies)
     found = list(trainings(table, labels))
     if shared is not None and images is not None:
-        proxy = find_proxy(f"shared-weights:{shared}")(images, threads=1)
+        proxy = find_proxy(f"shared-weights:{shared}")(images, compute=ONE_THREAD)
         found.append(scored(table, SHARED, SHARED, proxy, archs))
     for word in zero_cost_words(images=images is not None):
-        proxy = find_proxy(word)(images, threads=1)
+        proxy = find_proxy(word)(images, compute=ONE_THREAD)
         found.append(scored(table, word, ZERO_COST, proxy, archs))
     return sorted(found, key=lambda each: each.seconds)
 

@@ -13,7 +13,7 @@ class Compute:
 
     Attributes:
         device: what computes; "cpu" is all that works so far.
-        threads: of one training; None leaves them to torch.
+        threads: CPU threads of one training; None is torch's own number.
 
     Raises:
         UsageError: another device.
@@ -25,3 +25,7 @@ class Compute:
     def __post_init__(self) -> None:
         if self.device not in DEVICES:
             raise unknown("device", self.device, DEVICES)
+
+
+CPU = Compute()
+ONE_THREAD = Compute(threads=1)

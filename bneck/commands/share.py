@@ -27,6 +27,7 @@ def share(
     json: JsonOption = False,
 ) -> None:
     """Train one network that holds all of a space, for `--proxy shared-weights:FILE`."""
+    from bneck.machine import Compute
     from bneck.proxies.data.image_spec import check_images
     from bneck.space import spaces
 
@@ -46,7 +47,7 @@ def share(
         out,
         seed=seed,
         progress=progress,
-        threads=threads,
+        compute=Compute(threads=threads),
     )
     found = {
         "weights": str(out),

@@ -15,11 +15,12 @@ from bneck.derivation.session import Session
 from bneck.derivation.training_budget import budget
 from bneck.errors import BneckError
 from bneck.executors import Executor, Failed
+from bneck.machine import CPU, ONE_THREAD, Compute
 from bneck.progress import Progress, silent
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.data.worker_images import Images, whole
+from bneck.proxies.training.checkpoint import steps_done
 from bneck.proxies.training.recipe import Recipe
-from bneck.proxies.training.steps import steps_done
 from bneck.proxies.training.trainer import evaluate, train
 from bneck.quantities import Accuracy
 from bneck.results import codec
@@ -69,7 +70,7 @@ def train_from_scratch(
     folder: Path,
     seed: int,
     progress: Progress = silent,
-    threads: int | None = None,
+    compute: Compute = CPU,
     start: weights.State | None = None,
 ) -> tuple[Training, weights.State]:
     """Train ``arch``, or read what was trained in ``folder`` under this name before.
@@ -93,7 +94,7 @@ def train_from_scratch(
             seed=seed,
             checkpoint=checkpoint,
             progress=lambda what, *rest: progress(f"{what} {name}", *rest),
-            threads=threads,
+            compute=compute,
         )
         weights.save(tensors, network.state_dict())
         trained = Training(name, result.accuracy, result.seconds)
@@ -127,13 +128,13 @@ class Candidate:
 class LongTraining:
     """Training from scratch as an executor's task; ``folder`` keeps what ``final`` keeps.
 
-    ``threads`` is part of the task, so that results do not hang on the executor.
+    ``compute`` is part of the task, so that results do not depend on the executor.
     """
 
     images: Images
     recipe: Recipe
     folder: Path
-    threads: int = 1
+    compute: Compute = ONE_THREAD
 
     def load(self) -> None:
         """Have the images in memory, before any training is timed."""
@@ -148,7 +149,7 @@ class LongTraining:
             name=candidate.name,
             folder=self.folder,
             seed=candidate.seed,
-            threads=self.threads,
+            compute=self.compute,
         )
         return training
 

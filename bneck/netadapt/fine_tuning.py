@@ -10,6 +10,7 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from bneck.executors import Executor, Failed
+from bneck.machine import ONE_THREAD, Compute
 from bneck.netadapt.importance import taylor
 from bneck.netadapt.selection import Losses
 from bneck.progress import Progress
@@ -61,7 +62,7 @@ class FineTune:
     recipe: Recipe
     seed: int
     importance: str = "l2"
-    threads: int = 1
+    compute: Compute = ONE_THREAD
 
     def load(self) -> None:
         """Have the images in memory, before any fine-tuning is timed."""
@@ -75,7 +76,7 @@ class FineTune:
             network.load_state_dict(self.inherited(proposal.arch))
         else:
             network.load_state_dict(weights.load(proposal.start, proposal.arch))
-        result = train(network, images, self.recipe, seed=self.seed, threads=self.threads)
+        result = train(network, images, self.recipe, seed=self.seed, compute=self.compute)
         weights.save(proposal.weights, network.state_dict())
         weights.save(proposal.losses, {LOSSES: result.losses})
         return Score(result.accuracy, result.loss)
@@ -85,17 +86,17 @@ class FineTune:
         state = weights.load(self.parent_weights, self.parent)
         importance = None
         if self.importance == "taylor":
-            importance = _taylor(self.parent, self.parent_weights, self.images, self.threads)
+            importance = _taylor(self.parent, self.parent_weights, self.images, self.compute)
         return weights.inherit(self.parent, state, arch, seed=self.seed, importance=importance)
 
 
 @lru_cache(maxsize=1)
 def _taylor(
-    parent: Architecture, parent_weights: Path, images: Images, threads: int
+    parent: Architecture, parent_weights: Path, images: Images, compute: Compute
 ) -> weights.State:
     """Found once for all proposals of a step: each step's weights have a file of their own."""
     state = weights.load(parent_weights, parent)
-    return taylor(parent, state, for_signals(images), seed=images.seed, threads=threads)
+    return taylor(parent, state, for_signals(images), seed=images.seed, compute=compute)
 
 
 class Tuning:

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from bneck.machine import CPU, Compute
 from bneck.proxies.data.batches import Batches
 from bneck.proxies.data.image_source import ImageSource
-from bneck.proxies.training.threads import at_most
+from bneck.proxies.training.trainer import computing
 from bneck.space.architecture import Architecture
 from bneck.space.backends import torch_model
 from bneck.space.channels import channel_groups
@@ -23,7 +24,7 @@ def taylor(
     images: ImageSource,
     *,
     seed: int,
-    threads: int | None = None,
+    compute: Compute = CPU,
 ) -> dict[str, Tensor]:
     """By channel group, (channels,) squared first-order change of the loss without each channel.
 
@@ -37,7 +38,7 @@ def taylor(
     groups = channel_groups(arch.layers())
     sums: dict[str, Tensor] = {}
     batches = Batches(images, BATCH_SIZE, seed)
-    with at_most(threads), torch.random.fork_rng(devices=[]):
+    with computing(compute):
         for step in range(BATCHES):
             pixels, labels = batches[step]
             network.zero_grad()

@@ -1,13 +1,20 @@
-"""What an accuracy signal is, and the table of them."""
+"""What a proxy is, and the table of them."""
 
-from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from bneck.errors import UsageError, unknown
+from bneck.errors import UsageError
 from bneck.files import check_file
+from bneck.imports import named
+from bneck.machine import CPU, Compute
 from bneck.space.architecture import Architecture
 
+if TYPE_CHECKING:  # both need torch, which checking a word does not
+    from bneck.proxies.data.image_source import ImageSource
+    from bneck.proxies.training.recipe import Recipe
+
+T = TypeVar("T")
+SHARED_WEIGHTS = "shared-weights:"
 PROXIES = {
     "params": "bneck.proxies.zero_cost.params:Params",
     "macs": "bneck.proxies.zero_cost.macs:Macs",
@@ -23,21 +30,53 @@ PROXIES = {
     "zico": "bneck.proxies.zero_cost.zico:Zico",
     "short-training": "bneck.proxies.short_training:ShortTraining",
 }
-"""Every word is a class made as ``find_proxy(word)(images, recipe, threads=threads)``.
-
-What a proxy does not need it takes and ignores: zero-cost ones the recipe, some the images.
-"""
+"""By word, the class: a ``ProxyFactory``."""
 
 
 class Proxy(Protocol):
-    """A cheap opinion on how accurate a network will be."""
+    """A cheap estimate of how accurate a network will be."""
 
     def __call__(self, arch: Architecture, *, seed: int) -> float:
-        """Higher is better, on a scale of the proxy's own; the same seed gives the same score.
+        """Score a network: higher is better, on a scale of the proxy's own.
+
+        The same seed gives the same score.
 
         Raises:
             ProxyFailed: the network cannot be scored; never NaN, never a stand-in number.
         """
+
+
+class ProxyFactory(Protocol):
+    """What makes a proxy; one takes and ignores what it does not need."""
+
+    def __call__(
+        self,
+        images: "ImageSource | None",
+        recipe: "Recipe | None" = None,
+        *,
+        compute: Compute = CPU,
+    ) -> Proxy:
+        """Make the proxy.
+
+        Args:
+            images: to score on, without the final validation images among them.
+            recipe: of a training.
+            compute: device and threads to score with.
+
+        Raises:
+            UsageError: what it needs is None.
+        """
+
+
+def needed(given: T | None, proxy: str, what: str) -> T:
+    """Return what a proxy was given.
+
+    Raises:
+        UsageError: it was given None and cannot do without.
+    """
+    if given is None:
+        raise UsageError(f"the proxy {proxy} needs {what}")
+    return given
 
 
 def check_proxy(word: str) -> None:
@@ -46,22 +85,21 @@ def check_proxy(word: str) -> None:
         find_proxy(word)
 
 
-def find_proxy(word: str) -> Any:
-    """What makes the proxy that a word of ``PROXIES``, or ``package.module:attr``, names.
+def find_proxy(word: str) -> ProxyFactory:
+    """Return what makes the proxy that a word names.
+
+    Args:
+        word: one of ``PROXIES``, ``shared-weights:FILE`` or ``package.module:attr``.
 
     Raises:
-        UsageError: neither, or a file that cannot be read.
+        UsageError: none of these, or a file that cannot be read.
     """
-    if word.startswith("shared-weights:"):
-        check_file(Path(place := word.removeprefix("shared-weights:")))
+    if word.startswith(SHARED_WEIGHTS):
+        check_file(Path(place := word.removeprefix(SHARED_WEIGHTS)))
         from bneck.proxies.shared_weights import of_file
 
         return of_file(place)
-    place = PROXIES.get(word, word)
-    module, _, attribute = place.partition(":")
-    if not attribute:
-        raise unknown("proxy", word, [*PROXIES, "shared-weights:FILE", "package.module:attr"])
-    try:
-        return getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise UsageError(f"no proxy {word!r}: {error}") from error
+    factory: ProxyFactory = named(
+        "proxy", PROXIES.get(word, word), [*PROXIES, f"{SHARED_WEIGHTS}FILE"]
+    )
+    return factory

@@ -1,8 +1,6 @@
-"""Accuracy with shared weights: one training for a whole space, then seconds for each network."""
+"""Accuracy with shared weights: one training for a whole space, then seconds per network."""
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -15,19 +13,19 @@ from torch.nn.functional import cross_entropy
 
 from bneck.errors import UsageError
 from bneck.files import write_whole
+from bneck.machine import CPU, Compute
 from bneck.progress import Progress, silent
 from bneck.proxies.data.batches import seeded
 from bneck.proxies.data.image_source import ImageSource
+from bneck.proxies.proxy import ProxyFactory, needed
 from bneck.proxies.supernet import Supernet
 from bneck.proxies.training.recipe import Recipe
-from bneck.proxies.training.steps import Steps
-from bneck.proxies.training.threads import at_most
-from bneck.proxies.training.trainer import TrainingResult, evaluate, train
+from bneck.proxies.training.trainer import TrainingResult, computing, evaluate, train
 from bneck.space import spaces
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space
 
-RANDOM = 2  # networks beside the largest and the smallest in each step
+RANDOM = 2  # networks besides the largest and the smallest in each step
 RECALIBRATED_ON, SCORED_ON = 1024, 2000  # training and validation images
 _BATCH = 128
 
@@ -40,18 +38,28 @@ def share(
     *,
     seed: int = 0,
     progress: Progress = silent,
-    threads: int | None = None,
+    compute: Compute = CPU,
 ) -> TrainingResult:
     """Train shared weights for ``space`` and write them to ``path``.
 
-    Every step learns by the sandwich rule with in-place distillation (Yu and Huang 2019,
-    "Universally Slimmable Networks", section 3): the largest network from the labels, the smallest
-    and two random ones from what the largest says. Interrupted, the same call goes on from
-    ``path.checkpoint``. The result's accuracy means little, since batch norms are not recalibrated.
+    Every step follows the sandwich rule with in-place distillation (Yu and Huang 2019,
+    "Universally Slimmable Networks", section 3): the largest network learns from the labels, the
+    smallest and two random ones from the largest one's outputs. Interrupted, the same call resumes
+    from ``path.checkpoint``. The result's accuracy means little, since batch norms are not
+    recalibrated.
+
+    Args:
+        space: whose networks share the weights.
+        images: to train on; their side and classes must be the space's.
+        recipe: of the training; a step trains four networks.
+        path: the file to write.
+        seed: decides weights, batches and the random networks.
+        progress: told of every step.
+        compute: device and threads to train with.
 
     Raises:
         ProxyFailed: the training diverged.
-        UsageError: the checkpoint is another training's.
+        UsageError: the checkpoint was made with something else.
     """
     network = Supernet(space, seed=seed)
     checkpoint = path.with_name(f"{path.name}.checkpoint")
@@ -62,8 +70,8 @@ def share(
         seed=seed,
         checkpoint=checkpoint,
         progress=progress,
-        threads=threads,
-        lesson=partial(_sandwich, space),
+        compute=compute,
+        backpropagate=partial(_sandwich, space, seed, recipe.label_smoothing),
     )
     words = {
         "space": space.name,
@@ -72,7 +80,7 @@ def share(
         "steps": recipe.steps,
         "images": images.info.fingerprint,
         "seconds": round(result.seconds, 1),
-        "threads": threads or torch.get_num_threads(),
+        "threads": compute.threads or torch.get_num_threads(),
     }
     tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     write_whole(path, save(tensors, {"shared_weights": json.dumps(words)}))
@@ -80,25 +88,32 @@ def share(
     return result
 
 
-def _sandwich(space: Space, steps: Steps, pixels: Tensor, labels: Tensor) -> float:
-    network = steps.network
+def _sandwich(
+    space: Space,
+    seed: int,
+    label_smoothing: float,
+    network: nn.Module,
+    pixels: Tensor,
+    labels: Tensor,
+    step: int,
+) -> Tensor:
+    """Add up the gradients of four networks; return the largest one's loss."""
     assert isinstance(network, Supernet)
-    logits = network.run(network.largest, pixels)
-    loss = cross_entropy(logits, labels, label_smoothing=steps.recipe.label_smoothing)
+    logits = network.run(network.largest, pixels)  # (B, 3, H, W) -> (B, classes)
+    loss = cross_entropy(logits, labels, label_smoothing=label_smoothing)
     loss.backward()
-    taught = logits.detach().softmax(1)
-    draw = seeded(steps.seed, 5, steps.step)
-    numbers = torch.randint(2**31, (RANDOM,), generator=draw).tolist()
+    teacher = logits.detach().softmax(1)  # (B, classes)
+    numbers = torch.randint(2**31, (RANDOM,), generator=seeded(seed, 5, step)).tolist()
     for arch in (network.smallest, *(space.decode(space.sample(number)) for number in numbers)):
-        cross_entropy(network.run(arch, pixels), taught).backward()
-    return loss.item()
+        cross_entropy(network.run(arch, pixels), teacher).backward()
+    return loss.detach()
 
 
 def load(path: Path) -> Supernet:
     """Read what ``share`` wrote.
 
     Raises:
-        UsageError: no file of shared weights, or of a space that has changed since.
+        UsageError: it is not a file of shared weights, or its space has changed since.
     """
     try:
         stat = path.stat()
@@ -108,7 +123,7 @@ def load(path: Path) -> Supernet:
 
 
 def about(path: Path) -> dict[str, Any]:
-    """What a file of shared weights says of itself: space, size, and the price of its training."""
+    """Return what a file says of itself: its space and size, and what its training took."""
     return _read(path)[0]
 
 
@@ -134,65 +149,62 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
 
 def _none(path: Path, error: Exception) -> UsageError:
-    return UsageError(f"{path} is no file of shared weights: {str(error).splitlines()[0]}")
+    return UsageError(f"{path} is not a file of shared weights: {str(error).splitlines()[0]}")
 
 
-@dataclass(frozen=True)
 class SharedWeights:
     """The accuracy that a network has with weights that its whole space shares.
 
-    Batch norms are recalibrated on 1,024 training images, the accuracy is that on at most 2,000
+    Batch norms are recalibrated on 1,024 training images; the accuracy is measured on at most 2,000
     validation images.
     """
 
-    images: ImageSource
-    path: Path
-    threads: int | None = None
+    def __init__(
+        self,
+        path: Path,
+        images: ImageSource | None,
+        recipe: Recipe | None = None,
+        *,
+        compute: Compute = CPU,
+    ) -> None:
+        self.path, self.compute = path, compute
+        self.images = needed(images, "shared-weights", "images")
 
     def __call__(self, arch: Architecture, *, seed: int) -> float:
-        """From 0 to 1; ``seed`` decides which images are looked at.
+        """Return the accuracy, 0 to 1; ``seed`` decides which images are used.
 
         Raises:
-            ProxyFailed: the network is outside the space that the weights are of.
-            UsageError: the weights are of another number of classes.
+            ProxyFailed: the network is outside the space that the weights were trained for.
+            UsageError: the weights were trained for another number of classes.
         """
         shared = load(self.path)
         info = self.images.info
         if shared.largest.classes != info.classes:
             raise UsageError(
-                f"{self.path} knows {shared.largest.classes} classes and {info.name} has "
-                f"{info.classes}"
+                f"{self.path} was trained for {shared.largest.classes} classes, "
+                f"{info.name} has {info.classes}"
             )
         network = shared.extract(arch.at(classes=info.classes))
         few = self.images.subset(seed=seed, train=RECALIBRATED_ON, val=SCORED_ON)
-        with at_most(self.threads):
+        with computing(self.compute):
             recalibrate(network, few)
-            accuracy = evaluate(network, few).accuracy.value
-        return accuracy
+            return evaluate(network, few).accuracy.value
 
 
-def of_file(place: str) -> Callable[..., SharedWeights]:
-    """What ``shared-weights:FILE`` makes of images.
+def of_file(place: str) -> ProxyFactory:
+    """Return the proxy that ``shared-weights:FILE`` names.
 
     Raises:
-        UsageError: no such file, or another's.
+        UsageError: there is no such file, or it holds something else.
     """
     path = Path(place)
     load(path)
-
-    def make(
-        images: ImageSource | None, recipe: Recipe | None = None, *, threads: int | None = None
-    ) -> SharedWeights:
-        if images is None:
-            raise UsageError("shared weights need images")
-        return SharedWeights(images, path, threads)
-
-    return make
+    return partial(SharedWeights, path)
 
 
 @torch.no_grad()
 def recalibrate(network: nn.Module, images: ImageSource) -> None:
-    """Give batch norms the plain average of their statistics over the training images."""
+    """Set batch norms to the plain average of their statistics over the training images."""
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     for norm in norms:
         norm.reset_running_stats()

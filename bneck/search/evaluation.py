@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from bneck.machine import ONE_THREAD, Compute
 from bneck.proxies.data.worker_images import Images, for_signals
 from bneck.proxies.proxy import find_proxy
 from bneck.proxies.training.recipe import Recipe
@@ -25,7 +26,7 @@ class Evaluate:
     proxy: str
     recipe: Recipe
     seed: int
-    threads: int = 1
+    compute: Compute = ONE_THREAD
 
     def load(self) -> None:
         """Have the images in memory, before any evaluation is timed."""
@@ -33,7 +34,7 @@ class Evaluate:
 
     def __call__(self, arch: Architecture) -> float:
         """Raises ProxyFailed where the network cannot be scored."""
-        proxy = find_proxy(self.proxy)(for_signals(self.images), self.recipe, threads=self.threads)
+        proxy = find_proxy(self.proxy)(for_signals(self.images), self.recipe, compute=self.compute)
         return float(proxy(arch, seed=self.seed))
 
     @property
@@ -57,8 +58,7 @@ class Evaluate:
 
         def look(what: str, done: int, total: int, note: str = "") -> None:
             if done % every == 0 and done < total:
-                accuracy = evaluate(network, images, threads=self.threads).accuracy.value
-                report(done, accuracy)
+                report(done, evaluate(network, images, compute=self.compute).accuracy.value)
 
         return train(
             network,
@@ -67,5 +67,5 @@ class Evaluate:
             seed=self.seed,
             checkpoint=checkpoint,
             progress=look,
-            threads=self.threads,
+            compute=self.compute,
         ).accuracy.value

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from bneck.errors import ProxyFailed
+from bneck.machine import ONE_THREAD
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.data.loading import load
 from bneck.proxies.proxy import PROXIES, find_proxy
@@ -25,7 +26,7 @@ def digits() -> ImageSource:
 
 @pytest.fixture(params=PROXIES)
 def proxy(request: pytest.FixtureRequest, digits: ImageSource) -> Any:
-    return find_proxy(request.param)(digits, RECIPE, threads=1)
+    return find_proxy(request.param)(digits, RECIPE, compute=ONE_THREAD)
 
 
 def test_scores_are_finite_seeded_and_free_of_order(proxy: Any) -> None:

@@ -10,8 +10,8 @@ from bneck.errors import BneckError
 from bneck.executors.processes import processes
 from bneck.executors.serial import Serial
 from bneck.proxies.data.worker_images import Images
+from bneck.proxies.training.checkpoint import steps_done
 from bneck.proxies.training.recipe import Recipe
-from bneck.proxies.training.steps import steps_done
 from bneck.space import presets
 
 ARCH = presets.build("mobilenet_v3_small", width=0.35, resolution_px=16, classes=10)
@@ -50,6 +50,6 @@ def test_what_is_trained_is_read_and_the_rest_goes_on(tmp_path: Path) -> None:
 
 
 def test_a_training_that_fails_is_named(tmp_path: Path) -> None:
-    diverging = training(tmp_path, learning_rate=100.0, optimizer="sgd", warmup=0.0)
+    diverging = training(tmp_path, learning_rate=100.0, weight_decay=10.0, warmup=0.0)
     with pytest.raises(BneckError, match=r"training of first failed: ProxyFailed: .* diverged"):
         train_all(TWO[:1], diverging, Serial())

@@ -4,13 +4,14 @@ import pytest
 import torch
 
 from bneck.errors import ProxyFailed, UsageError
+from bneck.machine import ONE_THREAD
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.data.loading import load
 from bneck.proxies.proxy import find_proxy
 from bneck.proxies.shared_weights import about, recalibrate, share
 from bneck.proxies.shared_weights import load as load_shared
 from bneck.proxies.supernet import Supernet
-from bneck.proxies.training import steps
+from bneck.proxies.training import trainer
 from bneck.proxies.training.recipe import Recipe
 from bneck.space import presets, spaces
 from bneck.space.backends.torch_model import build
@@ -90,7 +91,7 @@ def test_recalibrated_norms_hold_the_mean_over_the_images(
 def test_training_goes_on_and_any_network_is_scored(
     space: Space, digits: ImageSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(steps, "_SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+    monkeypatch.setattr(trainer, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
     path = tmp_path / "shared.safetensors"
     share(space, digits, RECIPE, path)
     stopped = tmp_path / "stopped.safetensors"
@@ -110,7 +111,7 @@ def test_training_goes_on_and_any_network_is_scored(
     assert price["seconds"] > 0
     assert price["threads"] >= 1
 
-    proxy = find_proxy(f"shared-weights:{path}")(digits, RECIPE, threads=1)
+    proxy = find_proxy(f"shared-weights:{path}")(digits, RECIPE, compute=ONE_THREAD)
     arch = space.decode(space.sample(0))
     score = proxy(arch, seed=0)
     assert 0 <= score <= 1
@@ -124,5 +125,5 @@ def test_bad_files_are_named(tmp_path: Path, digits: ImageSource) -> None:
         find_proxy(f"shared-weights:{tmp_path / 'missing'}")
     other = tmp_path / "other"
     other.write_text("no weights")
-    with pytest.raises(UsageError, match="other is no file of shared weights"):
+    with pytest.raises(UsageError, match="other is not a file of shared weights"):
         find_proxy(f"shared-weights:{other}")

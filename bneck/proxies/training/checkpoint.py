@@ -23,16 +23,16 @@ from bneck.files import write_whole
 def save_checkpoint(
     path: Path, tensors: dict[str, Tensor], counters: Any, made_with: dict[str, Any]
 ) -> None:
-    """Replace ``path`` in one step; ``made_with`` is what a run must share to go on from it."""
+    """Replace ``path`` in one step; only a training with the same ``made_with`` can resume it."""
     header = {"counters": json.dumps(counters), "made_with": json.dumps(made_with)}
     write_whole(path, save({name: t.contiguous() for name, t in tensors.items()}, header))
 
 
 def load_checkpoint(path: Path, made_with: dict[str, Any]) -> tuple[dict[str, Tensor], Any]:
-    """(tensors, counters) of a checkpoint that was made with just this.
+    """Return (tensors, counters) of a checkpoint that was made with just this.
 
     Raises:
-        UsageError: the file is no checkpoint, or was made with something else, which is named.
+        UsageError: the file is not a checkpoint, or was made with something else, which is named.
     """
     try:
         with safe_open(path, "pt") as file:
@@ -51,17 +51,17 @@ def load_checkpoint(path: Path, made_with: dict[str, Any]) -> tuple[dict[str, Te
         raise UsageError(f"{path} is not a training checkpoint: {error}") from error
 
 
-def read_counters(path: Path) -> Any:
-    """A checkpoint's counters without its tensors; None where no checkpoint stands."""
+def steps_done(path: Path) -> int | None:
+    """Return the number of steps that a checkpoint's training has done; None without one."""
     try:
         with safe_open(path, "pt") as file:
-            return json.loads(file.metadata()["counters"])
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+            return int(json.loads(file.metadata()["counters"])[0])
+    except (SafetensorError, OSError, LookupError, TypeError, ValueError):
         return None
 
 
 def digest(network: nn.Module) -> str:
-    """12 hex digits of the names, shapes and values of a network's weights and buffers."""
+    """Return 12 hex digits of the names, shapes and values of a network's weights and buffers."""
     sha = hashlib.sha256()
     for name, tensor in network.state_dict().items():
         sha.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
@@ -70,7 +70,7 @@ def digest(network: nn.Module) -> str:
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """``"0.exp_avg"``, ...: the state of each parameter by its number."""
+    """Return the state of each parameter by its number: ``"0.exp_avg"``, ..."""
     state = optimizer.state_dict()["state"]
     return {f"{number}.{key}": t for number, each in state.items() for key, t in each.items()}
 

@@ -1,46 +1,67 @@
-"""The one trainer: short training, fine-tuning and the final training are recipes of it."""
+"""The training loop: short training, fine-tuning and final training are recipes of it."""
 
 import math
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from bneck.errors import ProxyFailed, UsageError
+from bneck.machine import CPU, Compute
 from bneck.progress import Progress, silent
+from bneck.proxies.data.batches import Batches, seeded
 from bneck.proxies.data.image_source import ImageSource
+from bneck.proxies.training.checkpoint import (
+    digest,
+    interrupts_wait,
+    load_checkpoint,
+    optimizer_tensors,
+    restore_optimizer,
+    save_checkpoint,
+)
 from bneck.proxies.training.recipe import Recipe
-from bneck.proxies.training.steps import Lesson, Steps, labels_only
-from bneck.proxies.training.threads import at_most
 from bneck.quantities import Accuracy
 
+SECONDS_BETWEEN_CHECKPOINTS = 20.0
 _PIXELS_AT_ONCE = 2**19  # in evaluation: 512 images of 32 px, 10 of 224
+
+Backpropagate = Callable[[nn.Module, Tensor, Tensor, int], Tensor]
+"""(network, pixels, labels, step) -> the batch's mean loss; leaves gradients in the parameters."""
 
 
 @dataclass(frozen=True)
-class TrainingResult:
-    """What a training came to on the validation images."""
+class Evaluation:
+    """How good a network is on the validation images.
+
+    Attributes:
+        accuracy: share classified right, 0 to 1, with its binomial standard error.
+        loss: mean cross-entropy, in nats.
+        losses: (images,) cross-entropies, by which two networks can be compared in pairs.
+    """
 
     accuracy: Accuracy
-    loss: float  # validation cross-entropy, in nats
+    loss: float
+    losses: Tensor = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class TrainingResult(Evaluation):
+    """A trained network's evaluation, and what the training took.
+
+    Attributes:
+        seconds: of the training steps, over all sessions, without the evaluation.
+    """
+
     steps: int
-    seconds: float  # of training, over all sessions, without the evaluation
+    seconds: float
     images_per_second: float
-    history: tuple[tuple[int, float], ...]  # (step, mean training loss since the point before)
-    losses: Tensor = field(repr=False, compare=False)  # (validation images,) cross-entropies
-
-
-class Evaluation(NamedTuple):
-    """What a network is worth on the validation images."""
-
-    accuracy: Accuracy  # with the binomial standard error
-    loss: float  # mean cross-entropy, in nats
-    losses: Tensor  # (images,) cross-entropies, by which two networks can be compared in pairs
 
 
 def train(
@@ -51,58 +72,207 @@ def train(
     seed: int,
     checkpoint: Path | None = None,
     progress: Progress = silent,
-    threads: int | None = None,
-    lesson: Lesson = labels_only,
+    compute: Compute = CPU,
+    backpropagate: Backpropagate | None = None,
 ) -> TrainingResult:
-    """Train ``network`` in place and measure it on the validation part.
+    """Train ``network`` in place and evaluate it on the validation images.
 
-    The network takes (N, 3, H, W) float images and gives (N, classes) logits; it becomes
-    channels_last, which trains about three times as fast on a CPU. With ``recipe.ema`` it ends with
-    the averaged weights. Batches, augmentation and dropout of a step depend on (seed, step) only,
-    so a training that goes on from its ``checkpoint`` (written about every 20 seconds, at the end
-    and on Ctrl-C) ends with the weights of one that never stopped.
+    The network becomes channels_last, which trains about three times as fast on a CPU. Batches,
+    augmentation and dropout of a step depend on (seed, step) only, so a training that resumes from
+    its checkpoint ends with the weights of one that was never interrupted.
 
     Args:
-        threads: torch's threads while this runs; None leaves torch's own number.
-        lesson: what a step learns from.
+        network: takes (B, 3, H, W) float images, returns (B, ``images.info.classes``) logits.
+        images: trains on the training part, evaluates on the validation part.
+        recipe: steps, batch size, optimiser; with ``ema`` the averaged weights are the result.
+        seed: decides batches, augmentation and dropout.
+        checkpoint: file to resume from; written about every 20 seconds, at the end and on Ctrl-C.
+        progress: told of every step.
+        compute: device and threads to train with.
+        backpropagate: forward and backward pass of a batch; None is cross-entropy with the labels.
 
     Raises:
         ProxyFailed: the loss is no longer finite.
-        UsageError: the network's outputs do not fit the classes, or the checkpoint is another's.
+        UsageError: the network's outputs do not fit the classes, or the checkpoint was made with
+            something else.
     """
+    if backpropagate is None:
+        backpropagate = partial(learn_labels, label_smoothing=recipe.label_smoothing)
     network.to(memory_format=torch.channels_last)
-    _check_outputs(network, images)
-    with at_most(threads), torch.random.fork_rng(devices=[]):
-        run = Steps(network, images, recipe, seed, checkpoint, lesson)
-        run.go(progress)
-        accuracy, loss, losses = evaluate(network, images)
-    rate = recipe.steps * run.batches.batch_size / run.seconds
-    history = tuple(run.history)
-    return TrainingResult(accuracy, loss, recipe.steps, run.seconds, rate, history, losses)
+    with computing(compute):
+        _check_outputs(network, images)
+        batches = Batches(images, recipe.batch_size, seed)
+        optimizer = recipe.optimizer_for(network)
+        average = None if recipe.ema is None else WeightAverage(network, recipe.ema)
+        state = TrainingState(network, optimizer, average)
+        if checkpoint is not None:
+            state.resume(checkpoint, _made_with(recipe, seed, images, network))
+        network.train()
+        saved = time.monotonic()
+        with interrupts_wait() as interrupted:
+            while state.step < recipe.steps and not interrupted():
+                began = time.monotonic()
+                pixels, labels = batches[state.step]  # (B, 3, H, W) normalised, (B,)
+                for group in optimizer.param_groups:
+                    group["lr"] = recipe.learning_rate_at(state.step)
+                torch.default_generator.set_state(seeded(seed, 2, state.step).get_state())
+                optimizer.zero_grad()
+                loss = backpropagate(network, pixels, labels, state.step).item()
+                _check_loss(loss, state.step, recipe)
+                optimizer.step()
+                state.step += 1
+                if average is not None:
+                    average.update(state.step)
+                now = time.monotonic()
+                state.seconds += now - began
+                progress("training", state.step, recipe.steps, f"loss {loss:.3f}")
+                if now - saved > SECONDS_BETWEEN_CHECKPOINTS:
+                    state.save()
+                    saved = now
+            state.save()
+        if average is not None:
+            average.copy_to(network)
+        found = evaluate(network, images)
+    rate = recipe.steps * batches.batch_size / state.seconds
+    return TrainingResult(
+        found.accuracy, found.loss, found.losses, recipe.steps, state.seconds, rate
+    )
 
 
-def evaluate(network: nn.Module, images: ImageSource, *, threads: int | None = None) -> Evaluation:
-    """How good the network is on the validation part.
+def learn_labels(
+    network: nn.Module, pixels: Tensor, labels: Tensor, step: int, *, label_smoothing: float
+) -> Tensor:
+    """Cross-entropy with the labels: the ``Backpropagate`` of a usual training."""
+    logits = network(pixels)  # (B, 3, H, W) -> (B, classes)
+    loss = cross_entropy(logits, labels, label_smoothing=label_smoothing)  # ()
+    loss.backward()
+    return loss.detach()
+
+
+def evaluate(network: nn.Module, images: ImageSource, *, compute: Compute = CPU) -> Evaluation:
+    """Evaluate a network on the validation images.
 
     Raises:
         ProxyFailed: the loss is not finite.
     """
-    correct, count, found = 0, len(images.val), []
+    correct, parts = 0, []
     at_once = max(1, _PIXELS_AT_ONCE // images.info.resolution_px**2)
-    with at_most(threads), _evaluating(network):
-        for pixels, labels in images.val.chunks(at_once):
-            logits = network(images.normalise(pixels))
+    with computing(compute), _evaluating(network):
+        for pixels, labels in images.val.chunks(at_once):  # uint8 (B, 3, H, W), (B,)
+            logits = network(images.normalise(pixels))  # (B, classes)
             correct += int((logits.argmax(1) == labels).sum())
-            found.append(cross_entropy(logits, labels, reduction="none"))
-    losses = torch.cat(found)
+            parts.append(cross_entropy(logits, labels, reduction="none"))
+    losses = torch.cat(parts)  # (images,)
     loss = float(losses.double().mean())
     if not math.isfinite(loss):
         raise ProxyFailed(
             f"the validation loss on {images.info.name} is {loss}: the network diverged"
         )
-    share = correct / count
-    accuracy = Accuracy(share, math.sqrt(share * (1 - share) / count))
-    return Evaluation(accuracy, loss, losses)
+    share = correct / len(losses)
+    stderr = math.sqrt(share * (1 - share) / len(losses))
+    return Evaluation(Accuracy(share, stderr), loss, losses)
+
+
+class WeightAverage:
+    """An exponential moving average of a network's weights and buffers (EMA).
+
+    The decay of update n is ``min(decay, (1 + n) / (10 + n))``, so that the first, random weights
+    are forgotten early.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.decay = decay
+        # The parameters themselves: detached from them, a tensor would be left behind when the
+        # network changes its memory format.
+        self._live = network.state_dict(keep_vars=True)
+        self.tensors = {name: t.detach().clone() for name, t in self._live.items()}
+        floats = [name for name, t in self._live.items() if t.is_floating_point()]
+        self._floats = [self.tensors[n] for n in floats], [self._live[n] for n in floats]
+        self._counters = [name for name in self._live if name not in floats]
+
+    @torch.no_grad()
+    def update(self, number: int) -> None:
+        """Take in the network's present weights; ``number`` counts from 1."""
+        decay = min(self.decay, (1 + number) / (10 + number))
+        torch._foreach_lerp_(*self._floats, 1 - decay)
+        for name in self._counters:
+            self.tensors[name].copy_(self._live[name])
+
+    def copy_to(self, network: nn.Module) -> None:
+        """Replace the network's weights and buffers by their averages."""
+        network.load_state_dict(self.tensors)
+
+
+@dataclass
+class TrainingState:
+    """All that a training changes from step to step, which is what its checkpoint holds."""
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    average: WeightAverage | None
+    step: int = 0  # steps done
+    seconds: float = 0.0
+    checkpoint: Path | None = None
+    made_with: dict[str, Any] = field(default_factory=dict)
+
+    def save(self) -> None:
+        """Replace the checkpoint, if there is to be one."""
+        if self.checkpoint is None:
+            return
+        tensors = {f"network.{name}": t for name, t in self.network.state_dict().items()}
+        tensors |= {f"optimizer.{k}": t for k, t in optimizer_tensors(self.optimizer).items()}
+        if self.average is not None:
+            tensors |= {f"average.{name}": t for name, t in self.average.tensors.items()}
+        save_checkpoint(self.checkpoint, tensors, [self.step, self.seconds], self.made_with)
+
+    def resume(self, checkpoint: Path, made_with: dict[str, Any]) -> None:
+        """Keep a checkpoint from here on, and take in what it holds already.
+
+        Raises:
+            UsageError: the file is not a checkpoint, or was made with something else.
+        """
+        self.checkpoint, self.made_with = checkpoint, made_with
+        if not checkpoint.exists():
+            return
+        tensors, (self.step, self.seconds, *_) = load_checkpoint(checkpoint, made_with)
+        self.network.load_state_dict(_under("network.", tensors))
+        restore_optimizer(self.optimizer, _under("optimizer.", tensors))
+        if self.average is not None:
+            for name, tensor in _under("average.", tensors).items():
+                self.average.tensors[name].copy_(tensor)
+
+
+@contextmanager
+def computing(compute: Compute) -> Iterator[None]:
+    """Use the threads of ``compute`` inside the block; leave torch's random state as it was."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(compute.threads or before)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _check_loss(loss: float, step: int, recipe: Recipe) -> None:
+    if not math.isfinite(loss):
+        raise ProxyFailed(
+            f"training diverged: the loss is {loss} at step {step + 1} of {recipe.steps} with "
+            f"learning rate {recipe.learning_rate_at(step):.2g}; "
+            f"a peak below {recipe.learning_rate:g} may help"
+        )
+
+
+def _made_with(
+    recipe: Recipe, seed: int, images: ImageSource, network: nn.Module
+) -> dict[str, Any]:
+    """What a training must share with a checkpoint to resume from it."""
+    return {
+        **asdict(recipe),
+        "seed": seed,
+        "images of fingerprint": images.info.fingerprint,
+        "starting weights": digest(network),
+    }
 
 
 def _check_outputs(network: nn.Module, images: ImageSource) -> None:
@@ -124,3 +294,7 @@ def _evaluating(network: nn.Module) -> Iterator[None]:
             yield
     finally:
         network.train(was_training)
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Any]:
+    return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}

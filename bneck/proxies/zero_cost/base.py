@@ -1,14 +1,16 @@
-"""What every zero-cost proxy is: a score read from a network's passes."""
+"""The base of zero-cost proxies: a score read from a network's passes."""
 
 import math
 from typing import ClassVar
 
 from torch.linalg import LinAlgError  # type: ignore[attr-defined]
 
-from bneck.errors import ProxyFailed, UsageError
+from bneck.errors import ProxyFailed
+from bneck.machine import CPU, Compute
 from bneck.proxies.data.image_source import ImageSource
+from bneck.proxies.proxy import needed
 from bneck.proxies.training.recipe import Recipe
-from bneck.proxies.training.threads import at_most
+from bneck.proxies.training.trainer import computing
 from bneck.proxies.zero_cost.passes import Passes
 from bneck.space.architecture import Architecture
 from bneck.space.codec import key
@@ -28,23 +30,23 @@ class ZeroCost:
         images: ImageSource | None = None,
         recipe: Recipe | None = None,
         *,
-        threads: int | None = None,
+        compute: Compute = CPU,
     ) -> None:
-        if self.needs_images and images is None:
-            raise UsageError(f"the proxy {type(self).__name__} needs images")
-        self.images, self.threads = images, threads
+        if self.needs_images:
+            needed(images, type(self).__name__, "images")
+        self.images, self.compute = images, compute
 
     def __call__(self, arch: Architecture, *, seed: int) -> float:
-        """Higher is better; ``seed`` decides weights, images and noise.
+        """Score a network, higher being better; ``seed`` decides weights, images and noise.
 
         Raises:
             ProxyFailed: the score is not a finite number.
         """
-        with at_most(self.threads):
+        with computing(self.compute):
             return self.read(Passes(arch, self.images, seed=seed))
 
     def read(self, passes: Passes) -> float:
-        """The score, from passes that other proxies may have read before.
+        """Return the score, from passes that other proxies may have read before.
 
         Raises:
             ProxyFailed: the score is not a finite number.
@@ -58,7 +60,7 @@ class ZeroCost:
         return score
 
     def score(self, passes: Passes) -> float:
-        """The score, or a number that is not finite where there is none."""
+        """Return the score, or a number that is not finite where there is none."""
         raise NotImplementedError
 
     def _failed(self, passes: Passes, reason: str) -> ProxyFailed:
