@@ -24,15 +24,16 @@ from latency_figures import evaluate, steady_mean
 
 from bneck.errors import UsageError
 from bneck.files import write_json
-from bneck.latency.calibrate import brief, calibrate, renewed
+from bneck.latency.calibrate import BRIEF, calibrate
 from bneck.latency.calibration_networks import published, spaces_called
+from bneck.latency.devices import Graph
+from bneck.latency.devices.local import LocalDevice
 from bneck.latency.features import kernels
 from bneck.latency.load_correction import Scale
 from bneck.latency.measure import reference
 from bneck.latency.measurements import Measurement, Store
 from bneck.latency.model import load
-from bneck.latency.runtimes import open_runtime
-from bneck.latency.timing import Clock, Run, compare
+from bneck.latency.timing import Clock, Run, Timing, compare
 from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture, block_path
 from bneck.space.edits import narrow, narrowables
@@ -104,10 +105,10 @@ class Lab:
     def __init__(self, work: Path, minutes: float) -> None:
         self.work = work
         self.until = time.monotonic() + 60 * minutes
-        self.runtime = open_runtime("onnxruntime")
+        self.device = LocalDevice()
+        self.runtime = self.device.runtime
         header = {"benchmark": "latency", "side": SIDE, "classes": CLASSES}
         self.store = Store(work / "held-out.jsonl", header)
-        self.standards = renewed(lambda: reference(self.runtime, SIDE, CLASSES))
 
     @property
     def over(self) -> bool:
@@ -149,7 +150,7 @@ class Lab:
         else:
             made = spaces_called(name, resolution_px=SIDE, classes=CLASSES)
         start, minutes = time.monotonic(), CALIBRATIONS[name]
-        model = calibrate(made, self.runtime, folder=folder, minutes=minutes, progress=between)
+        model = calibrate(made, self.device, folder=folder, minutes=minutes, progress=between)
         wall = (time.monotonic() - start - elsewhere) / 60
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         if whole:
@@ -187,13 +188,14 @@ class Lab:
         if name in self.store.items:
             return
         start = time.monotonic()
-        if subject.against is None:
-            standard = next(self.standards)
-        else:
-            standard = self.runtime.prepare(subject.against.layers())
-        run = self.runtime.prepare(subject.arch.layers())
-        timing = brief(run, standard, self.runtime.clock)
+        against = subject.against
+        standard = reference(SIDE, CLASSES) if against is None else Graph(against.layers())
+        timing = self._timed(Graph(subject.arch.layers()), standard)
         self.store.add(Measurement(name, subject.arch, timing, time.monotonic() - start))
+
+    def _timed(self, graph: Graph, standard: Graph) -> Timing:
+        ((timing, _),) = self.device.time([graph], standard, BRIEF)
+        return timing
 
     def blocks(self) -> None:
         """Sums of blocks that are timed alone, as a plain table has them, for a few networks."""
@@ -208,8 +210,7 @@ class Lab:
             for layers in _blocks(subject.arch.layers()):
                 key = tuple(kernel for _, kernel in kernels(layers))
                 if key not in known:
-                    run = self.runtime.prepare(layers)
-                    known[key] = brief(run, next(self.standards), self.runtime.clock).ratio
+                    known[key] = self._timed(Graph(layers), reference(SIDE, CLASSES)).ratio
                 ratios.append(known[key])
             sums[subject.name] = sum(ratios)
         write_json(path, sums)
@@ -225,7 +226,7 @@ class Lab:
             ratios, loops = [], []
             for _ in range(RULER_REPEATS):
                 run = self.runtime.prepare(presets.build(name).layers())
-                standard = reference(self.runtime, SIDE, CLASSES)
+                standard = self.runtime.prepare(reference(SIDE, CLASSES).layers)
                 ratios.append(compare(run, standard, clock=clock).ratio)
                 before, own, after = (_loop_ms(x, clock) for x in (standard, run, standard))
                 loops.append(2 * own / (before + after))

@@ -9,13 +9,13 @@ from statistics import mean
 from typing import Any
 
 import numpy as np
+from batch import Batch
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from bneck.errors import BneckError
-from bneck.latency.batch import Batch
 from bneck.latency.calibrate import model_from
-from bneck.latency.device import Device
+from bneck.latency.fingerprint import Fingerprint
 from bneck.latency.fit import trusted
 from bneck.latency.measurements import Measurement, read
 from bneck.latency.model import LatencyModel
@@ -44,7 +44,7 @@ def evaluate(
     for folder in sorted(work.glob("calibration-*")):
         name = folder.name.removeprefix("calibration-")
         header, items = read(folder / "measurements.jsonl")
-        device = Device(**header["device"])
+        device = Fingerprint(**header["device"])
         together.append(items)
         models[name] = model_from(items, device, header["resolution_px"])
         cost_file = folder / "cost.json"
@@ -162,7 +162,7 @@ def _macs_regression(model: LatencyModel, items: Sequence[Measurement]) -> NDArr
 
 def _curve(
     items: Sequence[Measurement],
-    device: Device,
+    device: Fingerprint,
     archs: Mapping[str, Architecture],
     truth: Truth,
 ) -> dict[str, float]:

@@ -16,8 +16,8 @@ from bneck.derivation.session import open_session
 from bneck.errors import UsageError
 from bneck.latency.calibrate import calibrate as run_calibration
 from bneck.latency.calibration_networks import spaces_called
+from bneck.latency.devices import open_device
 from bneck.latency.model import LatencyModel
-from bneck.latency.runtimes import open_runtime
 from bneck.live import TerminalProgress
 from bneck.progress import Progress
 from bneck.results import static_figures, units
@@ -146,7 +146,7 @@ def calibrate(
     path = Path(out)
     model = run_calibration(
         spaces_called(space, resolution_px=resolution_px, classes=classes),
-        open_runtime(runtime, threads=threads),
+        open_device(runtime=runtime, threads=threads),
         folder=path.with_name(path.name + ".work"),
         minutes=minutes,
         seed=seed,

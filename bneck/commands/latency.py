@@ -74,7 +74,7 @@ def calibrate(
     from dataclasses import asdict
 
     from bneck.files import check_file
-    from bneck.latency.runtimes import open_runtime
+    from bneck.latency.devices import open_device
 
     if out.is_dir():
         raise UsageError(f"{out} is a folder: name a file for the model as --out")
@@ -85,7 +85,7 @@ def calibrate(
         model = read_measurements(measured)
     else:
         spaces = _spaces(space, resolution, classes)
-        opened = open_runtime(runtime, threads=threads)
+        opened = open_device(runtime=runtime, threads=threads)
         from bneck.latency.calibrate import calibrate as run_calibration
 
         model = run_calibration(
@@ -217,20 +217,19 @@ def _measured(
     resolution: int | None,
 ) -> Any:
     """Time a network or ONNX file, on the model's runtime and scale where there is a model."""
-    from bneck.latency.device import this_device
+    from bneck.latency.devices import open_device
     from bneck.latency.measure import measure
-    from bneck.latency.runtimes import open_runtime
     from bneck.latency.warn import warn_elsewhere
 
     if calibrated is None:
-        opened = open_runtime(runtime or "onnxruntime", threads=1 if threads is None else threads)
+        opened = open_device(runtime=runtime or "onnxruntime", threads=threads or 1)
         return measure(network, opened, resolution_px=resolution)
     for name, asked in (("runtime", runtime), ("threads", threads)):
         made_for = getattr(calibrated.device, name)
         if asked not in (None, made_for):
             raise UsageError(f"the model was calibrated for {name} {made_for}, not for {asked}")
-    opened = open_runtime(calibrated.device.runtime, threads=calibrated.device.threads)
-    warn_elsewhere(calibrated, this_device(opened))
+    opened = open_device(runtime=calibrated.device.runtime, threads=calibrated.device.threads)
+    warn_elsewhere(calibrated, opened.fingerprint())
     side = calibrated.resolution_px
     return measure(network, opened, scale=calibrated.scale, resolution_px=side)
 

@@ -7,25 +7,24 @@ from pathlib import Path
 from bneck.derivation.session import Session
 from bneck.errors import BneckError
 from bneck.latency.calibrate import calibrate
-from bneck.latency.device import this_device
+from bneck.latency.devices import Device, open_device
 from bneck.latency.measure import Measured, measure
 from bneck.latency.model import LatencyModel, load
-from bneck.latency.runtimes import Runtime, open_runtime
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space
 
 
 @dataclass(frozen=True, slots=True)
 class TargetDevice:
-    """The latency model, and the runtime that it was calibrated on."""
+    """The latency model, and the device that it was calibrated on."""
 
     model: LatencyModel
-    runtime: Runtime
+    device: Device
 
     def measure(self, arch: Architecture) -> Measured:
         """Time a network of any resolution, on the scale of the calibration."""
         model = self.model
-        return measure(arch, self.runtime, scale=model.scale, resolution_px=model.resolution_px)
+        return measure(arch, self.device, scale=model.scale, resolution_px=model.resolution_px)
 
 
 def calibration_stage(session: Session, space: Space) -> TargetDevice:
@@ -37,7 +36,7 @@ def calibration_stage(session: Session, space: Space) -> TargetDevice:
         BneckError: the model is of another device, so that nothing could be measured.
     """
     run, plan = session.run, session.plan
-    runtime = open_runtime(plan.runtime, threads=plan.threads)
+    device = open_device(runtime=plan.runtime, threads=plan.threads)
     with session.timed("calibration"):
         if not run.latency.exists() and plan.latency is not None:
             load(Path(plan.latency)).save(run.latency)
@@ -45,7 +44,7 @@ def calibration_stage(session: Session, space: Space) -> TargetDevice:
             work = run.latency.with_suffix(".work")
             model = calibrate(
                 [space],
-                runtime,
+                device,
                 folder=work,
                 minutes=plan.calibration_minutes,
                 seed=plan.seed,
@@ -54,9 +53,9 @@ def calibration_stage(session: Session, space: Space) -> TargetDevice:
             model.save(run.latency)
             shutil.rmtree(work, ignore_errors=True)
     model = load(run.latency)
-    if model.device != (here := this_device(runtime)):
+    if model.device != (here := device.fingerprint()):
         raise BneckError(
             f"{run.latency} was calibrated on [{model.device}] and this is [{here}]; "
             "measure on that device, or use another --out"
         )
-    return TargetDevice(model, runtime)
+    return TargetDevice(model, device)

@@ -8,9 +8,9 @@ from typing import Any
 
 from bneck.errors import NotCalibrated, UsageError
 from bneck.files import read_json
+from bneck.latency.devices.local import LocalDevice
 from bneck.latency.measure import Measured, measure
 from bneck.latency.model import LatencyModel
-from bneck.latency.runtimes import open_runtime
 from bneck.progress import Progress, silent
 from bneck.quantities import Accuracy, Latency
 from bneck.results import codec
@@ -100,7 +100,7 @@ def measured(
     calibrated = model if isinstance(model, LatencyModel) else None
     if calibrated:
         runtime, threads = calibrated.device.runtime, calibrated.device.threads
-    opened = open_runtime(runtime, threads=threads)
+    opened = LocalDevice(runtime=runtime, threads=threads)
     took: list[Measured] = []
     for done, network in enumerate(networks):
         progress("measuring", done, len(networks), network.name)
@@ -125,10 +125,12 @@ def _to_one_reference(networks: Sequence[Compared], took: Sequence[Measured]) ->
     ]
     seen: dict[Any, list[float]] = {}
     for kind, one in zip(kinds, took, strict=True):
+        assert one.timing is not None
         seen.setdefault(kind, []).append(one.timing.reference_ms)
     return [
         statistics.median(seen[kind]) / one.timing.reference_ms
         for kind, one in zip(kinds, took, strict=True)
+        if one.timing is not None
     ]
 
 

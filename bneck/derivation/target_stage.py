@@ -10,8 +10,7 @@ from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session
 from bneck.errors import UsageError
 from bneck.files import read_json, write_json
-from bneck.latency.measure import measure
-from bneck.latency.runtimes import open_runtime
+from bneck.latency.devices import open_device, quick_latencies_ms
 from bneck.results.networks import load_network
 from bneck.results.run import Run
 from bneck.search.objectives import extreme
@@ -19,8 +18,6 @@ from bneck.space.architecture import Architecture
 from bneck.space.choices import Space
 from bneck.space.cost import cost
 
-QUICK = 0.02
-"""Relative standard error that suffices to see that a target is out of reach."""
 UNSURE = 1.25
 """The network of fewest multiply-adds need not be the fastest: refused is what this cannot span."""
 
@@ -55,11 +52,11 @@ def check_feasible(session: Session, data: RunData, space: Space) -> None:
     run, plan = session.run, session.plan
     if run.latency.exists() or plan.latency is not None:
         return
-    runtime = open_runtime(plan.runtime, threads=plan.threads)
+    device = open_device(runtime=plan.runtime, threads=plan.threads)
 
     @cache
     def about_ms(arch: Architecture) -> float:
-        return measure(arch, runtime, wanted=QUICK).ms
+        return quick_latencies_ms(device, [arch])[0]
 
     smallest = space.decode(extreme(space, lambda arch: float(cost(arch).macs))[0])
     largest = space.decode(extreme(space, lambda arch: -float(cost(arch).macs))[0])

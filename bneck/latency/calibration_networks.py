@@ -52,8 +52,10 @@ def published(resolution_px: int, classes: int) -> Space:
     return Space("published", choices, build)
 
 
-def probe(spaces: Sequence[Space], number: int, seed: int) -> tuple[str, Architecture]:
-    """The name and network of item ``number``; names begin with "fit" or "held-out".
+def calibration_network(
+    spaces: Sequence[Space], number: int, seed: int
+) -> tuple[str, Architecture]:
+    """Return the name and network of item ``number``; names begin with "fit" or "held-out".
 
     Spaces take turns. Networks to fit are narrowed every other time, as NetAdapt will do, and one
     in eight leans to the space's expensive end; those held out are left as the space makes them.

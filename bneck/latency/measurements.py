@@ -111,7 +111,8 @@ def measurement(content: Any) -> Measurement:
     if not isinstance(content, dict):
         raise UsageError(f"a measurement must be an object, got {content!r:.40}")
     own = {"name", "arch", "seconds"}
-    timing = Timing(**typed(Timing, {k: v for k, v in content.items() if k not in own}))
+    stated = {"core_share": 1.0} | {k: v for k, v in content.items() if k not in own}
+    timing = Timing(**typed(Timing, stated))  # earlier versions did not say the core_share
     for name in own - content.keys():
         raise UsageError(f"the key {name!r} is missing")
     check_number("seconds", content["seconds"])

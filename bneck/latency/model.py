@@ -19,7 +19,6 @@ from bneck.latency.checks import (
     check_seen,
     typed,
 )
-from bneck.latency.device import Device
 from bneck.latency.features import (
     ALL_WEIGHTS,
     Blocking,
@@ -30,6 +29,7 @@ from bneck.latency.features import (
     refines,
     weights,
 )
+from bneck.latency.fingerprint import Fingerprint
 from bneck.latency.load_correction import Scale
 from bneck.quantities import Latency
 from bneck.space.architecture import Architecture, Part
@@ -76,7 +76,7 @@ class LatencyModel:
         seen: how wide the timed kernels were; empty where that is not known.
     """
 
-    device: Device
+    device: Fingerprint
     resolution_px: int
     scale: Scale
     blocking: Blocking
@@ -220,7 +220,7 @@ class LatencyModel:
 
 
 _PARTS: dict[str, type] = {
-    "device": Device,
+    "device": Fingerprint,
     "scale": Scale,
     "blocking": Blocking,
     "report": CalibrationReport,

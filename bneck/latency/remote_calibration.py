@@ -13,9 +13,9 @@ import numpy as np
 from bneck.errors import UsageError
 from bneck.files import read_json, write_json, write_whole
 from bneck.latency.calibrate import model_from
-from bneck.latency.calibration_networks import probe
+from bneck.latency.calibration_networks import calibration_network
 from bneck.latency.checks import typed
-from bneck.latency.device import Device
+from bneck.latency.fingerprint import Fingerprint
 from bneck.latency.measure import REFERENCE
 from bneck.latency.measurements import Measurement, distinct, measurement
 from bneck.latency.model import LatencyModel
@@ -48,7 +48,7 @@ def write_kit(
     """
     if folder.exists() and any(folder.iterdir()) and not (folder / "kit.json").exists():
         raise UsageError(f"{folder} is not empty and holds no kit")
-    named = [probe(spaces, number, seed) for number in range(NETWORKS)]
+    named = [calibration_network(spaces, number, seed) for number in range(NETWORKS)]
     sides = sorted({arch.resolution_px for _, arch in named})
     if len(sides) != 1:
         raise UsageError(f"a kit needs spaces of one input side, got {sides}")
@@ -113,7 +113,7 @@ def read_measurements(path: Path) -> LatencyModel:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UsageError(f"{path} is not a kit's measurements.json ({FORMAT})")
     try:
-        device = Device(**typed(Device, content.get("device")))
+        device = Fingerprint(**typed(Fingerprint, content.get("device")))
         items = _items(content.get("items"))
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None

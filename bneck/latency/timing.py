@@ -20,7 +20,21 @@ Clock = Callable[[], int]
 CHUNK_NS = 15_000_000
 MIN_RUNS, MAX_RUNS = 5, 60
 DROPPED = 2
-MAX_REFERENCE_SPREAD = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How long to time one network.
+
+    Attributes:
+        wanted: relative standard error of the ratio at which to stop.
+        min_pairs: fewest pairs of chunks, however steady they are.
+        max_pairs: most pairs; when they do not suffice the timing says ``quiet=False``.
+    """
+
+    wanted: float = 0.01
+    min_pairs: int = 6
+    max_pairs: int = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +44,7 @@ class Timing:
     ``spread`` is the standard error of the ratio, relative to it. ``reference_ms`` is the median
     warm run of the reference meanwhile, and ``reference_spread`` how far its chunks scattered
     (relative, robust): the machine's own unrest. ``quiet`` says that ``spread`` is as narrow as was
-    asked.
+    asked. ``core_share`` is the share of the time that the runs had their core.
     """
 
     ratio: float
@@ -39,6 +53,7 @@ class Timing:
     reference_spread: float
     pairs: int
     quiet: bool
+    core_share: float = 1.0
 
     @property
     def ms(self) -> float:
@@ -48,19 +63,17 @@ class Timing:
 def compare(
     run: Run,
     reference: Run,
+    effort: Effort = Effort(),
     *,
-    wanted: float = 0.01,
-    min_pairs: int = 6,
-    max_pairs: int = 60,
     clock: Clock = time.perf_counter_ns,
+    on_cpu: Clock | None = None,
 ) -> Timing:
-    """Time ``run`` against ``reference``, adding pairs of chunks until the spread is ``wanted``.
+    """Time ``run`` against ``reference``, adding pairs of chunks until the spread is as wanted.
 
     Args:
-        wanted: relative standard error of the ratio at which to stop.
-        min_pairs: fewest pairs of chunks, however steady they are.
-        max_pairs: most pairs; when they do not suffice the timing says ``quiet=False``.
+        on_cpu: nanoseconds that the runs had a core; None where that means nothing.
     """
+    begun, begun_on_cpu = time.perf_counter_ns(), on_cpu() if on_cpu else 0
     runs, reference_runs = _chunk_runs(run, clock), _chunk_runs(reference, clock)
     references = [_chunk(reference, reference_runs, clock)]
     ratios: list[float] = []
@@ -68,35 +81,40 @@ def compare(
         own = _chunk(run, runs, clock)
         references.append(_chunk(reference, reference_runs, clock))
         ratios.append(2 * own / (references[-2] + references[-1]))
-        spread = standard_error(ratios) if len(ratios) >= min_pairs else float("inf")
-        if spread <= wanted or len(ratios) >= max_pairs:
+        spread = standard_error(ratios) if len(ratios) >= effort.min_pairs else float("inf")
+        if spread <= effort.wanted or len(ratios) >= effort.max_pairs:
             break
+    share = 1.0
+    if on_cpu:
+        share = min(1.0, (on_cpu() - begun_on_cpu) / (time.perf_counter_ns() - begun))
     return Timing(
         ratio=statistics.median(ratios),
         spread=spread,
         reference_ms=statistics.median(references) / 1e6,
         reference_spread=_robust_deviation(references) / statistics.median(references),
         pairs=len(ratios),
-        quiet=spread <= wanted,
+        quiet=spread <= effort.wanted,
+        core_share=share,
     )
 
 
-def pooled(sittings: Sequence[Timing], wanted: float) -> Timing:
+def pooled(repetitions: Sequence[Timing], wanted: float) -> Timing:
     """One timing of several, each of which prepared network and reference anew.
 
     ``spread`` is the standard error of the median of their ratios, and no less than what they say
     of themselves would make it.
     """
-    ratios = [one.ratio for one in sittings]
-    within = statistics.median(one.spread for one in sittings) / math.sqrt(len(sittings))
+    ratios = [one.ratio for one in repetitions]
+    within = statistics.median(one.spread for one in repetitions) / math.sqrt(len(repetitions))
     spread = max(standard_error(ratios), within)
     return Timing(
         ratio=statistics.median(ratios),
         spread=spread,
-        reference_ms=statistics.median(one.reference_ms for one in sittings),
-        reference_spread=statistics.median(one.reference_spread for one in sittings),
-        pairs=sum(one.pairs for one in sittings),
+        reference_ms=statistics.median(one.reference_ms for one in repetitions),
+        reference_spread=statistics.median(one.reference_spread for one in repetitions),
+        pairs=sum(one.pairs for one in repetitions),
         quiet=spread <= wanted,
+        core_share=statistics.fmean(one.core_share for one in repetitions),
     )
 
 

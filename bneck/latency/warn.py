@@ -3,7 +3,7 @@
 import os
 import sys
 
-from bneck.latency.device import Device, cpu_name
+from bneck.latency.fingerprint import Fingerprint, cpu_name
 from bneck.latency.model import LatencyModel
 from bneck.space.architecture import Architecture
 
@@ -30,7 +30,7 @@ def warn_foreign(model: LatencyModel) -> None:
         )
 
 
-def warn_elsewhere(model: LatencyModel, here: Device) -> None:
+def warn_elsewhere(model: LatencyModel, here: Fingerprint) -> None:
     """Say on stderr when a model of another device is used here."""
     if model.device != here:
         print(

@@ -12,8 +12,8 @@ from bneck.cli import run
 from bneck.derivation.initial_weights import normalisation_of
 from bneck.derivation.netadapt_stage import Shrunk
 from bneck.latency.calibrate import calibrate
+from bneck.latency.devices import open_device
 from bneck.latency.model import LatencyModel
-from bneck.latency.runtimes import open_runtime
 from bneck.proxies.data.image_info import IMAGENET_MEAN, IMAGENET_STD
 from bneck.results import codec
 from bneck.results.record import Step
@@ -33,7 +33,7 @@ MS = cost(presets.build("mobilenet_v3_small", resolution_px=16, classes=10)).mac
 
 def calibrated(runtime: str, folder: Path, *, minutes: float) -> LatencyModel:
     space = spaces.build("v3-small", resolution_px=16, classes=10)
-    return calibrate([space], open_runtime(runtime), folder=folder, minutes=minutes)
+    return calibrate([space], open_device(runtime=runtime), folder=folder, minutes=minutes)
 
 
 @pytest.fixture(scope="module")

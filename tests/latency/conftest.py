@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from bneck.latency.calibrate import calibrate
-from bneck.latency.model import LatencyModel
-from bneck.latency.runtimes.macs import Macs
+from bneck.latency.devices import open_device
+from bneck.latency.model import LatencyModel, load
 from bneck.space import spaces
 
 
@@ -13,12 +13,11 @@ def macs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A calibration of the device that counts multiply-adds: v3-small, 64 px, 10 classes."""
     space = spaces.build("v3-small", resolution_px=64, classes=10)
     folder = tmp_path_factory.mktemp("calibration")
-    calibrate([space], Macs(), folder=folder, minutes=0.014).save(folder / "latency.json")
+    device = open_device(runtime="macs")
+    calibrate([space], device, folder=folder, minutes=0.014).save(folder / "latency.json")
     return folder
 
 
 @pytest.fixture(scope="session")
 def macs_model(macs_folder: Path) -> LatencyModel:
-    from bneck.latency.model import load
-
     return load(macs_folder / "latency.json")

@@ -18,7 +18,7 @@ class Blocked(Macs):
         self.grid, self.noise = grid, noise
         self.random = random.Random(0)
 
-    def prepare(self, layers: tuple[Layer, ...]) -> Callable[[], object]:
+    def prepare(self, layers: tuple[Layer, ...], weights: object = None) -> Callable[[], object]:
         nanoseconds = sum(self.leaf_ns(leaf) for leaf in leaves(layers))
 
         def run() -> None:

@@ -5,14 +5,21 @@ import pytest
 
 from bneck.errors import BneckError, NotCalibrated, UsageError
 from bneck.latency import fit
-from bneck.latency.calibrate import brief, calibrate, model_from
-from bneck.latency.calibration_networks import narrowed, probe, published, spaces_called
-from bneck.latency.device import this_device
+from bneck.latency.calibrate import BRIEF, calibrate, model_from
+from bneck.latency.calibration_networks import (
+    calibration_network,
+    narrowed,
+    published,
+    spaces_called,
+)
+from bneck.latency.devices import Graph
+from bneck.latency.devices.local import LocalDevice
+from bneck.latency.fingerprint import this_machine
 from bneck.latency.fit import find_blocking
 from bneck.latency.measure import reference
 from bneck.latency.measurements import Measurement, read
 from bneck.latency.model import LatencyModel
-from bneck.latency.runtimes.macs import MACS_A_NS, Macs
+from bneck.latency.runtimes.macs import MACS_PER_NS, Macs
 from bneck.space import presets, spaces
 from bneck.space.cost import cost
 from bneck.space.edits import narrow, narrowables
@@ -21,7 +28,9 @@ from tests.latency.devices import Blocked
 
 def test_multiply_adds_are_learnt_exactly(macs_model: LatencyModel) -> None:
     arch = presets.build("mobilenet_v3_small", resolution_px=64, classes=10)
-    assert macs_model.predict(arch).ms == pytest.approx(cost(arch).macs / MACS_A_NS / 1e6, rel=0.01)
+    assert macs_model.predict(arch).ms == pytest.approx(
+        cost(arch).macs / MACS_PER_NS / 1e6, rel=0.01
+    )
     assert macs_model.report.mape_percent < 0.5
     assert macs_model.report.within_5_percent == 100
     assert macs_model.channel_grid == 1
@@ -49,7 +58,7 @@ def test_what_was_never_timed_is_an_error(macs_model: LatencyModel) -> None:
 
 def test_the_block_of_a_blocked_device_is_found(tmp_path: Path) -> None:
     space = spaces.build("v3-small", resolution_px=64, classes=10)
-    device = Blocked(grid=16)
+    device = LocalDevice(runtime=Blocked(grid=16))
     model = calibrate([space], device, folder=tmp_path, minutes=0.08)
     assert model.channel_grid == 16
     assert model.report.mape_percent < 1
@@ -72,7 +81,7 @@ def test_some_networks_are_half_a_block_off_in_every_width() -> None:
 
 def test_some_networks_are_slower_than_random_ones_ever_are() -> None:
     space = spaces.build("v3-small", resolution_px=64, classes=10)
-    probed = [probe([space], number, seed=0)[1] for number in range(0, 320, 8)]
+    probed = [calibration_network([space], number, seed=0)[1] for number in range(0, 320, 8)]
     random = [space.decode(space.sample(seed)) for seed in range(1000)]
     slowest = max(cost(arch).macs for arch in random)
     assert sum(cost(arch).macs > slowest for arch in probed) >= len(probed) / 5
@@ -84,18 +93,22 @@ def test_small_blocks_are_told_apart_under_noise(
 ) -> None:
     monkeypatch.setattr(fit, "GRIDS", (4, 8))
     monkeypatch.setattr(fit, "ALIGNMENTS", (1,))
-    space, device = spaces.build("v3-small"), Blocked(grid=grid, noise=0.2)
-    standard = reference(device, 224, 1000)
-    items = []
-    for name, arch in (probe([space], number, seed=0) for number in range(300)):
-        timing = brief(device.prepare(arch.layers()), standard, device.clock)
-        items.append(Measurement(name, arch, timing, 0.0))
+    space = spaces.build("v3-small")
+    device = LocalDevice(runtime=Blocked(grid=grid, noise=0.2))
+    drawn = [calibration_network([space], number, seed=0) for number in range(300)]
+    graphs = [Graph(arch.layers()) for _, arch in drawn]
+    items = [
+        Measurement(name, arch, timing, 0.0)
+        for (name, arch), (timing, _) in zip(
+            drawn, device.time(graphs, reference(224, 1000), BRIEF), strict=True
+        )
+    ]
     assert find_blocking(items).grid == grid
 
 
 def test_the_stated_deviation_is_the_models_and_not_the_noise(tmp_path: Path) -> None:
     space = spaces.build("v3-small", resolution_px=64, classes=10)
-    device = Blocked(grid=8, noise=0.2)
+    device = LocalDevice(runtime=Blocked(grid=8, noise=0.2))
     model = calibrate([space], device, folder=tmp_path, minutes=0.1)
     assert model.report.repeat_mape_percent > 0.8
     quiet = Blocked(grid=8)
@@ -116,19 +129,21 @@ def test_calibration_goes_on_where_it_stopped(
 ) -> None:
     monkeypatch.setattr("bneck.latency.calibrate.model_from", lambda *_: None)  # slow, not asked
     space = spaces.build("v3-small", resolution_px=32)
-    calibrate([space], Macs(), folder=tmp_path, minutes=1e-6)  # as many networks as a fit needs
+    calibrate(
+        [space], LocalDevice(runtime=Macs()), folder=tmp_path, minutes=1e-6
+    )  # as many networks as a fit needs
     path = tmp_path / "measurements.jsonl"
     begun = path.read_text()
     assert begun.count('"fit ') >= 40
     path.write_text(begun + '{"name": "cut sh')
-    calibrate([space], Macs(), folder=tmp_path, minutes=0.01)
+    calibrate([space], LocalDevice(runtime=Macs()), folder=tmp_path, minutes=0.01)
     assert path.read_text().startswith(begun)
     done = path.read_text()
-    calibrate([space], Macs(), folder=tmp_path, minutes=0.01)
+    calibrate([space], LocalDevice(runtime=Macs()), folder=tmp_path, minutes=0.01)
     assert path.read_text() == done
     other = spaces.build("v3-small", resolution_px=64)
     with pytest.raises(UsageError, match="holds measurements of"):
-        calibrate([other], Macs(), folder=tmp_path, minutes=0.01)
+        calibrate([other], LocalDevice(runtime=Macs()), folder=tmp_path, minutes=0.01)
 
 
 def test_a_measurement_that_stands_there_twice_is_named(macs_folder: Path, tmp_path: Path) -> None:
@@ -143,13 +158,13 @@ def test_a_noisy_machine_is_refused(macs_folder: Path) -> None:
     header, items = read(macs_folder / "measurements.jsonl")
     wild = [replace(item, timing=replace(item.timing, spread=0.4)) for item in items]
     with pytest.raises(BneckError, match="scatter by 40%; stop other programs"):
-        model_from(wild, this_device(Macs()), header["resolution_px"])
+        model_from(wild, this_machine(Macs()), header["resolution_px"])
 
 
 def test_spaces_of_two_sides_are_refused(tmp_path: Path) -> None:
     both = [spaces.build("v3-small", resolution_px=side) for side in (32, 64)]
     with pytest.raises(UsageError, match=r"one input side, got \[32, 64\]"):
-        calibrate(both, Macs(), folder=tmp_path)
+        calibrate(both, LocalDevice(runtime=Macs()), folder=tmp_path)
 
 
 def test_all_covers_the_presets_without_timing_them() -> None:

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from bneck.errors import UsageError
-from bneck.latency.batch import Batch
-from bneck.latency.device import Device
+from bneck.latency.fingerprint import Fingerprint
 from bneck.latency.model import LatencyModel, load
 from bneck.latency.plots import write_page
 from bneck.latency.warn import warn_beyond, warn_elsewhere, warn_foreign
@@ -73,7 +72,7 @@ def test_a_model_of_another_device_warns_with_both(
 ) -> None:
     warn_elsewhere(macs_model, macs_model.device)
     assert capsys.readouterr().err == ""
-    here = Device("Cortex-A72", 4, "onnxruntime", "1.20.0", 2)
+    here = Fingerprint("Cortex-A72", 4, "onnxruntime", "1.20.0", 2)
     warn_elsewhere(macs_model, here)
     said = capsys.readouterr().err
     assert "Cortex-A72, 4 cores, onnxruntime 1.20.0, 2 threads" in said
@@ -86,22 +85,8 @@ def test_a_model_of_another_device_warns_with_both(
     assert f"this machine is [{macs_model.device.cpu}, " in said
 
 
-def test_a_batch_predicts_what_single_calls_do(macs_model: LatencyModel) -> None:
-    space = spaces.build("v3-small", resolution_px=64, classes=10)
-    batch = Batch(macs_model, space)
-    codes = batch.sample(300, seed=3)
-    values = [batch.values(row) for row in codes]
-    one_by_one = [macs_model.predict(space.decode(value)).ms for value in values]
-    np.testing.assert_allclose(batch.predict(codes), one_by_one)
-    np.testing.assert_allclose(batch.predict(codes), one_by_one)  # now looked up
-    np.testing.assert_array_equal(batch.codes(values), codes)
-    drawn = [space.sample(seed) for seed in range(20)]
-    alone = [macs_model.predict(space.decode(value)).ms for value in drawn]
-    np.testing.assert_allclose(batch.predict(batch.codes(drawn)), alone)
-
-
 def test_what_all_weights_cost_is_in_every_reading(macs_model: LatencyModel) -> None:
-    """2 ns a weight beyond a million: alone, in a batch, and shared out over the layers."""
+    """2 ns a weight beyond a million: alone, and shared out over the layers."""
     space = spaces.build("v3-small", resolution_px=64, classes=10)
     rate = {"network @weights over 1000": [0.002] * len(macs_model.coefficients["hswish"])}
     spilling = replace(macs_model, coefficients=macs_model.coefficients | rate)
@@ -114,9 +99,6 @@ def test_what_all_weights_cost_is_in_every_reading(macs_model: LatencyModel) -> 
     assert max(added) > 1
     for arch in archs[:3]:
         assert sum(spilling.breakdown(arch).values()) == pytest.approx(spilling.predict(arch).ms)
-    batch = Batch(spilling, space)
-    codes = batch.codes([space.sample(seed) for seed in range(20)])
-    np.testing.assert_allclose(batch.predict(codes), [spilling.predict(a).ms for a in archs])
 
 
 def test_the_page_needs_nothing_else(macs_model: LatencyModel, tmp_path: Path) -> None:

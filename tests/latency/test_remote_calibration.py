@@ -14,7 +14,7 @@ from bneck.errors import BneckError, UsageError
 from bneck.latency import remote_calibration
 from bneck.latency.measurements import read
 from bneck.latency.remote_calibration import read_measurements, write_kit
-from bneck.latency.timing import compare
+from bneck.latency.timing import Effort, compare
 from bneck.space import codec, spaces
 from tests.latency.test_timing import Machine
 
@@ -46,7 +46,7 @@ def test_the_script_times_as_we_do() -> None:
         return 1.0 + now / 3e9
 
     ours, theirs = Machine(), Machine()
-    a = compare(ours.run(5.0, drift), ours.run(2.0, drift), max_pairs=8, clock=ours.clock)
+    a = compare(ours.run(5.0, drift), ours.run(2.0, drift), Effort(max_pairs=8), clock=ours.clock)
     b = on_device().compare(theirs.run(5.0, drift), theirs.run(2.0, drift), theirs.clock)
     assert b["ratio"] == pytest.approx(a.ratio, rel=0.01)
     assert set(b) == set(a.__slots__)

@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 
 from bneck.errors import BneckError
-from bneck.latency.timing import Timing, compare, pooled, standard_error
+from bneck.latency.timing import Effort, Timing, compare, pooled, standard_error
 
 
 class Machine:
@@ -65,8 +65,7 @@ def test_a_restless_machine_is_said_to_be_one() -> None:
     timing = compare(
         machine.run(30.0, unrest),
         machine.run(20.0, unrest),
-        wanted=0.001,
-        max_pairs=20,
+        Effort(wanted=0.001, max_pairs=20),
         clock=machine.clock,
     )
     assert not timing.quiet
@@ -85,16 +84,16 @@ def test_a_clock_that_stands_still_is_an_error() -> None:
         compare(machine.run(0.0), machine.run(0.0), clock=machine.clock)
 
 
-def sitting(ratio: float, spread: float = 0.001) -> Timing:
+def repetition(ratio: float, spread: float = 0.001) -> Timing:
     return Timing(ratio, spread, reference_ms=2.0, reference_spread=0.02, pairs=6, quiet=True)
 
 
-def test_sittings_that_differ_are_less_sure_than_each_says() -> None:
-    timing = pooled([sitting(0.98), sitting(1.0), sitting(1.02)], wanted=0.005)
+def test_repetitions_that_differ_are_less_sure_than_each_says() -> None:
+    timing = pooled([repetition(0.98), repetition(1.0), repetition(1.02)], wanted=0.005)
     assert timing.ratio == 1.0
     assert timing.spread == pytest.approx(0.021455, rel=1e-3)  # as above
     assert not timing.quiet
     assert timing.pairs == 18
-    alike = pooled([sitting(1.0, spread=0.009)] * 9, wanted=0.005)
+    alike = pooled([repetition(1.0, spread=0.009)] * 9, wanted=0.005)
     assert alike.spread == pytest.approx(0.003)
     assert alike.quiet

@@ -140,6 +140,7 @@ def clock(threads: int) -> Clock:
 
 def compare(run: Run, reference: Run, now: Clock) -> Dict[str, Any]:
     """Ratio of two calls, from warm chunks that take turns."""
+    begun, begun_on_cpu = time.perf_counter_ns(), time.process_time_ns()
     runs, reference_runs = chunk_runs(run, now), chunk_runs(reference, now)
     references = [chunk(reference, reference_runs, now)]
     ratios: List[float] = []
@@ -152,6 +153,7 @@ def compare(run: Run, reference: Run, now: Clock) -> Dict[str, Any]:
         if enough or len(ratios) >= MANY_PAIRS:
             break
     middle = statistics.median(references)
+    on_cpu = time.process_time_ns() - begun_on_cpu
     return {
         "ratio": statistics.median(ratios),
         "spread": spread,
@@ -159,6 +161,7 @@ def compare(run: Run, reference: Run, now: Clock) -> Dict[str, Any]:
         "reference_spread": deviation(references) / middle,
         "pairs": len(ratios),
         "quiet": spread <= WANTED,
+        "core_share": min(1.0, on_cpu / (time.perf_counter_ns() - begun)),
     }
 
 

@@ -1,37 +1,58 @@
-"""What runs a network on this machine: one file a runtime, one word in RUNTIMES."""
+"""What runs a network on this machine: one file per runtime, one word in RUNTIMES."""
 
 import time
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from bneck.errors import UsageError, unknown
 from bneck.space.checks import check_range
 from bneck.space.layers import Layer
 
+if TYPE_CHECKING:
+    from bneck.latency.runtimes.weights import Array
+
 MAX_THREADS = 1024
 
 
-class Runtime(Protocol):
-    """What every runtime offers; made by ``open_runtime``."""
+class Runtime(ABC):
+    """What every runtime offers; made by ``open_runtime``.
+
+    Attributes:
+        word: what it is asked for by.
+        version: version of the library that does the work.
+        clock: nanoseconds that runs are timed by; ``run_clock`` unless the device is synthetic.
+        wall: nanoseconds that pass, for budgets.
+    """
 
     word: str
-    """The word it was asked for by."""
     version: str
-    """Of the library that does the work."""
-    threads: int
-    clock: Callable[[], int]
-    """Nanoseconds that runs are timed by; ``run_clock`` unless the device is synthetic."""
-    wall: Callable[[], int]
-    """Nanoseconds that pass, for budgets."""
 
-    def prepare(self, layers: tuple[Layer, ...]) -> Callable[[], object]:
-        """A call that runs one image through ``layers``, with random weights, once."""
-        ...
+    def __init__(self, *, threads: int = 1) -> None:
+        self.threads = threads
+        self.clock: Callable[[], int] = run_clock(threads)
+        self.wall: Callable[[], int] = time.perf_counter_ns
+
+    @abstractmethod
+    def prepare(
+        self, layers: tuple[Layer, ...], weights: "Mapping[str, Array] | None" = None
+    ) -> Callable[[], object]:
+        """Return a call that runs ``random_image(layers)`` through ``layers`` once.
+
+        The call returns the outputs as an array, (1, ...), where the runtime computes any.
+
+        Args:
+            weights: arrays by the torch module's state names; None takes random ones.
+        """
 
     def prepare_onnx(self, model: bytes) -> Callable[[], object]:
-        """The same for a serialised ONNX model; raises UsageError where the runtime cannot."""
-        ...
+        """Do the same for a serialised ONNX model.
+
+        Raises:
+            UsageError: the runtime cannot run ONNX models, or not this one.
+        """
+        raise UsageError(f"runtime {self.word!r} cannot run ONNX files; use onnxruntime")
 
 
 RUNTIMES = {
@@ -46,7 +67,7 @@ RUNTIMES = {
 
 
 def open_runtime(word: str, *, threads: int = 1) -> Runtime:
-    """The runtime of that word, or of ``package.module:attr``.
+    """Return the runtime of that word, or of ``package.module:attr``.
 
     Raises:
         UsageError: an unknown word, a library that is not installed, or a bad thread count.
@@ -67,7 +88,7 @@ def open_runtime(word: str, *, threads: int = 1) -> Runtime:
 
 
 def run_clock(threads: int) -> Callable[[], int]:
-    """The clock for runs that happen in the calling thread, where there is one thread.
+    """Return the clock for runs that happen in the calling thread, where there is one thread.
 
     Its CPU time is what the wall shows on a quiet machine, and does not count the time that other
     programs take in between. With more threads, or where CPU time is coarse, it is the wall's.

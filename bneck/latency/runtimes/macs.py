@@ -1,35 +1,49 @@
 """Multiply-adds as latency: a device without noise, for tests and for searching by counts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from bneck.errors import UsageError
+from bneck.latency.runtimes import Runtime
+from bneck.latency.runtimes.weights import Array
+from bneck.quantities import Latency
+from bneck.space.architecture import Architecture
 from bneck.space.cost import leaf_macs
 from bneck.space.layers import Layer, leaves
 
-MACS_A_NS = 1000
+MACS_PER_NS = 1000
 
 
-class Macs:
-    """A thousand multiply-adds a nanosecond on a clock of its own; nothing is run."""
+class Macs(Runtime):
+    """A thousand multiply-adds per nanosecond on a clock of its own; nothing is run.
+
+    Its latencies are known without a calibration: it is also a predictor.
+    """
+
+    word = "macs"
+    version = "1"
+    name = "multiply-adds"
 
     def __init__(self, *, threads: int = 1) -> None:
-        self.word = "macs"
-        self.version = "1"
-        self.threads = threads
+        super().__init__(threads=threads)
         self._now = 0
+        self.clock = self.wall = lambda: self._now
 
-    def clock(self) -> int:
-        return self._now
-
-    wall = clock
-
-    def prepare(self, layers: tuple[Layer, ...]) -> Callable[[], object]:
+    def prepare(
+        self, layers: tuple[Layer, ...], weights: Mapping[str, Array] | None = None
+    ) -> Callable[[], object]:
         macs = sum(leaf_macs(leaf) for leaf in leaves(layers))
 
         def run() -> None:
-            self._now += macs // MACS_A_NS
+            self._now += macs // MACS_PER_NS
 
         return run
 
     def prepare_onnx(self, model: bytes) -> Callable[[], object]:
         raise UsageError("runtime 'macs' counts our own networks only, not ONNX files")
+
+    def predict(self, arch: Architecture) -> Latency:
+        return Latency(sum(self.breakdown(arch).values()), 0.0)
+
+    def breakdown(self, arch: Architecture) -> dict[str, float]:
+        """Return ms by layer path."""
+        return {leaf.path: leaf_macs(leaf) / MACS_PER_NS / 1e6 for leaf in leaves(arch.layers())}

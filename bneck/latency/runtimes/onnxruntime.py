@@ -1,31 +1,27 @@
 """ONNX Runtime on the CPU: what people deploy."""
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import onnxruntime as ort
 
 from bneck.errors import UsageError
-from bneck.latency.runtimes import run_clock
-from bneck.latency.runtimes.weights import pooled, without_norms
+from bneck.latency.runtimes import Runtime
+from bneck.latency.runtimes.weights import Array, norm_free
 from bneck.space.backends import onnx_model
 from bneck.space.layers import Layer
 
 
-class OnnxRuntime:
+class OnnxRuntime(Runtime):
     """Float32, one image, sequential, all graph optimisations."""
 
-    def __init__(self, *, threads: int = 1) -> None:
-        self.word = "onnxruntime"
-        self.version = str(ort.__version__)
-        self.threads = threads
-        self.clock = run_clock(threads)
-        self.wall = time.perf_counter_ns
+    word = "onnxruntime"
+    version = str(ort.__version__)
 
-    def prepare(self, layers: tuple[Layer, ...]) -> Callable[[], object]:
-        plain = without_norms(layers)
-        return self.prepare_onnx(onnx_model.serialised(plain, pooled(plain)))
+    def prepare(
+        self, layers: tuple[Layer, ...], weights: Mapping[str, Array] | None = None
+    ) -> Callable[[], object]:
+        return self.prepare_onnx(onnx_model.serialised(*norm_free(layers, weights)))
 
     def prepare_onnx(self, model: bytes) -> Callable[[], object]:
         options = ort.SessionOptions()
@@ -40,7 +36,7 @@ class OnnxRuntime:
         except Exception as error:  # its exceptions share no base class but Exception
             raise UsageError(f"ONNX Runtime cannot load the model: {error}") from None
         feed = {item.name: _values(item) for item in session.get_inputs()}
-        return lambda: session.run(None, feed)
+        return lambda: session.run(None, feed)[0]
 
 
 def _values(item: ort.NodeArg) -> np.ndarray:

@@ -30,9 +30,7 @@ class OnnxRuntimeInt8(OnnxRuntime):
     Ranges come from random images: they do not change how long the network takes.
     """
 
-    def __init__(self, *, threads: int = 1) -> None:
-        super().__init__(threads=threads)
-        self.word = "onnxruntime-int8"
+    word = "onnxruntime-int8"
 
     def prepare_onnx(self, model: bytes) -> Callable[[], object]:
         return super().prepare_onnx(quantised(model))
@@ -42,10 +40,10 @@ class OnnxRuntimeInt8(OnnxRuntime):
 def quantised(model: bytes) -> bytes:
     """The model with its convolutions and matrix products in 8 bits.
 
-    The last two are kept: a network and its reference are prepared anew for every sitting.
+    The last two are kept: a network and its reference are prepared anew for every repetition.
 
     Raises:
-        UsageError: it is no ONNX model, or it cannot be quantised.
+        UsageError: it is not an ONNX model, or it cannot be quantised.
     """
     # It reports on stdout and through the root logger, and writes only to files.
     quiet = contextlib.redirect_stdout(io.StringIO())

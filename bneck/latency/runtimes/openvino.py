@@ -1,31 +1,34 @@
 """OpenVINO on the CPU (``pip install bneck[openvino]``), fed with the same ONNX graphs."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import openvino
 
 from bneck.errors import UsageError
-from bneck.latency.runtimes.weights import pooled, without_norms
+from bneck.latency.runtimes import Runtime
+from bneck.latency.runtimes.weights import Array, norm_free
 from bneck.space.backends import onnx_model
 from bneck.space.layers import Layer
 
 
-class OpenVino:
+class OpenVino(Runtime):
     """Float32, one image, tuned for latency."""
 
+    word = "openvino"
+    version = str(openvino.__version__).partition("-")[0]
+
     def __init__(self, *, threads: int = 1) -> None:
-        self.word = "openvino"
-        self.version = str(openvino.__version__).partition("-")[0]
-        self.threads = threads
+        super().__init__(threads=threads)
         # It runs in threads of its own, so the calling thread's CPU time says nothing.
-        self.clock = self.wall = time.perf_counter_ns
+        self.clock = time.perf_counter_ns
         self._core = openvino.Core()
 
-    def prepare(self, layers: tuple[Layer, ...]) -> Callable[[], object]:
-        plain = without_norms(layers)
-        return self.prepare_onnx(onnx_model.serialised(plain, pooled(plain)))
+    def prepare(
+        self, layers: tuple[Layer, ...], weights: Mapping[str, Array] | None = None
+    ) -> Callable[[], object]:
+        return self.prepare_onnx(onnx_model.serialised(*norm_free(layers, weights)))
 
     def prepare_onnx(self, model: bytes) -> Callable[[], object]:
         settings = {
@@ -45,4 +48,4 @@ class OpenVino:
             shape = [side.get_length() if side.is_static else 1 for side in port.partial_shape]
             image = draw.standard_normal(shape, np.float32)
             request.set_tensor(port, openvino.Tensor(image))
-        return lambda: request.infer()
+        return lambda: request.infer()[0]

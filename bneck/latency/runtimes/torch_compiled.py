@@ -1,23 +1,24 @@
 """PyTorch through ``torch.compile``: slow to prepare, so better measured than calibrated."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 
 from bneck.errors import UsageError
 from bneck.latency.runtimes.torch import Torch, image_and_network
+from bneck.latency.runtimes.weights import Array
 from bneck.space.layers import Layer
 
 
 class TorchCompiled(Torch):
     """Float32, one image, compiled by TorchInductor, which needs a C++ compiler."""
 
-    def __init__(self, *, threads: int = 1) -> None:
-        super().__init__(threads=threads)
-        self.word = "torch-compiled"
+    word = "torch-compiled"
 
-    def prepare(self, layers: tuple[Layer, ...]) -> Callable[[], object]:
-        image, network = image_and_network(layers)
+    def prepare(
+        self, layers: tuple[Layer, ...], weights: Mapping[str, Array] | None = None
+    ) -> Callable[[], object]:
+        image, network = image_and_network(layers, weights)
         compiled = torch.compile(network)
         run = self.bound(compiled, image)
         try:

@@ -1,5 +1,6 @@
-"""Weights that are only there to be timed: slices of one random pool, so that none are drawn."""
+"""Weights and images that are only there to be timed: slices of one random pool, none drawn."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from math import prod, sqrt
@@ -7,10 +8,35 @@ from math import prod, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from bneck.space.layers import Conv, Layer, Linear, Residual, Scale, leaves
+from bneck.space.backends.onnx_model import folded
+from bneck.space.layers import Conv, Layer, Linear, Residual, Scale, input_shape, leaves
 
 Array = NDArray[np.float32]
 POOL = 1 << 23
+
+
+def norm_free(
+    layers: tuple[Layer, ...], weights: Mapping[str, Array] | None = None
+) -> tuple[tuple[Layer, ...], dict[str, Array]]:
+    """Return the layers with batch norms folded away, and their weights: given ones or random."""
+    plain = without_norms(layers)
+    if weights is None:
+        return plain, pooled(plain)
+    state: dict[str, Array] = {}
+    for leaf in leaves(layers):
+        if isinstance(leaf, Conv):
+            name = f"{leaf.path}.conv"
+            state[f"{name}.weight"], state[f"{name}.bias"] = folded(leaf, weights)
+        elif isinstance(leaf, Linear):
+            for name in (f"{leaf.path}.linear.weight", f"{leaf.path}.linear.bias"):
+                state[name] = np.asarray(weights[name])
+    return plain, state
+
+
+def random_image(layers: tuple[Layer, ...]) -> Array:
+    """Return the image that networks are timed on: (1, channels, px, px), always the same."""
+    shape = 1, *input_shape(layers[0])
+    return np.random.default_rng(0).standard_normal(shape, np.float32)
 
 
 def without_norms(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:

@@ -34,17 +34,13 @@ def build(arch: Architecture, *, seed: int = 0) -> "Network":
     return network
 
 
-class Network(nn.Module):
-    """(N, 3, resolution, resolution) float images -> (N, classes) logits.
+class LayerStack(nn.Module):
+    """Any run of layers: what the first of them reads, N images of it -> the last's output."""
 
-    Other input sides work as well: the layers are convolutions up to the pool.
-    """
-
-    def __init__(self, arch: Architecture) -> None:
+    def __init__(self, layers: tuple[Layer, ...]) -> None:
         super().__init__()
-        self.architecture = arch
-        self._layers = arch.layers()
-        for leaf in leaves(self._layers):
+        self._layers = layers
+        for leaf in leaves(layers):
             attach(self, leaf.path, module_of(leaf))
 
     def forward(self, images: Tensor) -> Tensor:
@@ -60,6 +56,17 @@ class Network(nn.Module):
             else:
                 x = x * self.run(layer.body, x)
         return x
+
+
+class Network(LayerStack):
+    """(N, 3, resolution, resolution) float images -> (N, classes) logits.
+
+    Other input sides work as well: the layers are convolutions up to the pool.
+    """
+
+    def __init__(self, arch: Architecture) -> None:
+        super().__init__(arch.layers())
+        self.architecture = arch
 
 
 class ConvUnit(nn.Module):

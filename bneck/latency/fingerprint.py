@@ -9,8 +9,8 @@ from bneck.latency.runtimes import Runtime
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
-    """A device's fingerprint: two latencies compare only where all of it agrees."""
+class Fingerprint:
+    """What identifies a device: two latencies compare only where all of it agrees."""
 
     cpu: str
     cores: int
@@ -23,9 +23,11 @@ class Device:
         return f"{self.cpu}, {self.cores} cores, {self.runtime} {self.version}, {threads}"
 
 
-def this_device(runtime: Runtime) -> Device:
+def this_machine(runtime: Runtime) -> Fingerprint:
     """The machine that runs this, with the runtime as it was opened."""
-    return Device(cpu_name(), os.cpu_count() or 1, runtime.word, runtime.version, runtime.threads)
+    return Fingerprint(
+        cpu_name(), os.cpu_count() or 1, runtime.word, runtime.version, runtime.threads
+    )
 
 
 def cpu_name() -> str:

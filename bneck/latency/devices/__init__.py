@@ -1,0 +1,123 @@
+"""What latency is measured on: one file per kind of device, one word in DEVICES.
+
+Three machines may take part in a run: the one that drives it, those that train, and the target
+device, whose latency counts. A calibration and the naming of a network measure through ``Device``;
+everything between asks the latency model.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from bneck.errors import unknown
+from bneck.latency.fingerprint import Fingerprint
+from bneck.latency.timing import Effort, Timing
+from bneck.space.architecture import Architecture
+from bneck.space.layers import Layer
+
+if TYPE_CHECKING:
+    from bneck.latency.predictor import Predictor
+    from bneck.latency.runtimes.weights import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """Something that a device can time.
+
+    Attributes:
+        layers: of a network, or any run of layers; empty where ``onnx`` is given.
+        weights: arrays by the torch module's state names; None takes random ones.
+        onnx: a serialised ONNX model.
+    """
+
+    layers: tuple[Layer, ...] = ()
+    weights: "Mapping[str, Array] | None" = None
+    onnx: bytes | None = None
+
+
+class Device(ABC):
+    """A machine, a runtime on it and its settings; made by ``open_device``.
+
+    Attributes:
+        word: what it was asked for by: "local", "table:FILE".
+        published: latencies that are known without measuring; None where the device is measured.
+    """
+
+    word: str
+    published: "Predictor | None" = None
+
+    @abstractmethod
+    def fingerprint(self) -> Fingerprint:
+        """Return what identifies the device; a model of another one does not hold here.
+
+        Raises:
+            BneckError: the device cannot be reached.
+        """
+
+    @abstractmethod
+    def time(
+        self, graphs: Iterable[Graph], reference: Graph, effort: Effort
+    ) -> Iterator[tuple[Timing, float]]:
+        """Time each of ``graphs`` in turns with ``reference``, in order.
+
+        Yields:
+            The timing, and the seconds that it took. Graphs are asked for as they are needed, so
+            they may hang on what was yielded; a device may ask for some in advance.
+
+        Raises:
+            UsageError: the runtime cannot run one of them.
+            BneckError: the device cannot be reached.
+        """
+
+
+DEVICES = {
+    "local": "bneck.latency.devices.local:LocalDevice",
+    "table": "bneck.latency.devices.table:TableDevice",
+}
+"""Word before the colon -> "module:class", imported when first asked for.
+
+The class takes the text behind the colon, ``runtime`` and ``threads``.
+"""
+
+
+def open_device(word: str = "local", *, runtime: str = "onnxruntime", threads: int = 1) -> Device:
+    """Return the target device that ``word`` names.
+
+    Args:
+        word: "local" (this machine) or "table:FILE" (published latencies).
+        runtime: a word of RUNTIMES, or ``package.module:attr``.
+        threads: threads of the runtime.
+
+    Raises:
+        UsageError: an unknown word or runtime, or a file that cannot be read.
+    """
+    kind, _, rest = word.partition(":")
+    if kind not in DEVICES:
+        raise unknown("target device", word, DEVICES)
+    module, _, name = DEVICES[kind].partition(":")
+    device: Device = getattr(import_module(module), name)(rest, runtime=runtime, threads=threads)
+    device.word = word
+    return device
+
+
+def quick_latencies_ms(device: Device, archs: Sequence[Architecture]) -> list[float]:
+    """Return rough milliseconds of some networks, in about a second each.
+
+    Good enough to tell that a target is out of reach before minutes are spent on a calibration:
+    a few percent on a quiet machine.
+
+    Args:
+        archs: all of one input side and class count.
+    """
+    if device.published is not None:
+        return [device.published.predict(arch).ms for arch in archs]
+    from bneck.latency.measure import reference
+
+    graphs = [Graph(arch.layers()) for arch in archs]
+    standard = reference(archs[0].resolution_px, archs[0].classes)
+    return [timing.ms for timing, _ in device.time(graphs, standard, QUICK)]
+
+
+QUICK = Effort(wanted=0.02, min_pairs=4, max_pairs=12)

@@ -1,0 +1,59 @@
+"""``local``: the machine that runs this."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+from bneck.errors import UsageError
+from bneck.latency.devices import Device, Graph
+from bneck.latency.fingerprint import Fingerprint, this_machine
+from bneck.latency.runtimes import Runtime, open_runtime
+from bneck.latency.timing import Effort, Run, Timing, compare
+
+REFERENCE_SERVES = 10
+"""Timings, then it is prepared again: where its weights happen to lie moves its time by a percent
+or two, which would tell on every network."""
+
+
+class LocalDevice(Device):
+    """This machine, with one of RUNTIMES."""
+
+    word = "local"
+
+    def __init__(
+        self, name: str = "", *, runtime: str | Runtime = "onnxruntime", threads: int = 1
+    ) -> None:
+        if name:
+            raise UsageError(f"target device local takes no name, got {name!r}")
+        self.runtime = (
+            open_runtime(runtime, threads=threads) if isinstance(runtime, str) else runtime
+        )
+
+    def fingerprint(self) -> Fingerprint:
+        return this_machine(self.runtime)
+
+    def time(
+        self, graphs: Iterable[Graph], reference: Graph, effort: Effort
+    ) -> Iterator[tuple[Timing, float]]:
+        runtime = self.runtime
+        for number, graph in enumerate(graphs):
+            if number % REFERENCE_SERVES == 0:
+                standard = self._prepared(reference)
+            begun = runtime.wall()
+            timing = compare(
+                self._prepared(graph), standard, effort, clock=runtime.clock, on_cpu=self._on_cpu
+            )
+            yield timing, (runtime.wall() - begun) / 1e9
+
+    def _prepared(self, graph: Graph) -> Run:
+        if graph.onnx is not None:
+            return self.runtime.prepare_onnx(graph.onnx)
+        if graph.weights is None:  # a runtime of someone's own need not take any
+            return self.runtime.prepare(graph.layers)
+        return self.runtime.prepare(graph.layers, graph.weights)
+
+    @property
+    def _on_cpu(self) -> Callable[[], int] | None:
+        """Nanoseconds that the runs had a core; None where the clock is synthetic."""
+        if self.runtime.clock is time.perf_counter_ns:
+            return time.process_time_ns
+        return time.thread_time_ns if self.runtime.clock is time.thread_time_ns else None

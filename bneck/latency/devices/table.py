@@ -1,0 +1,30 @@
+"""``table:FILE``: a published table of latencies; nothing can be measured on it."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from bneck.errors import UsageError
+from bneck.latency.devices import Device, Graph
+from bneck.latency.fingerprint import Fingerprint
+from bneck.latency.table import PREFIX, Table, read_table
+from bneck.latency.timing import Effort, Timing
+
+
+class TableDevice(Device):
+    """The device that someone else measured; runtime and threads are the table's own."""
+
+    published: Table
+
+    def __init__(self, name: str, *, runtime: str = "", threads: int = 1) -> None:
+        if not name:
+            raise UsageError(f"name the file of the table: {PREFIX}FILE")
+        self.word = f"{PREFIX}{name}"
+        self.published = read_table(Path(name))
+
+    def fingerprint(self) -> Fingerprint:
+        return Fingerprint(self.word, 1, "table", "1", 1)
+
+    def time(
+        self, graphs: Iterable[Graph], reference: Graph, effort: Effort
+    ) -> Iterator[tuple[Timing, float]]:
+        raise UsageError(f"{self.word} is a table: its latencies can be predicted, not measured")

@@ -1,0 +1,71 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bneck.errors import UsageError
+from bneck.latency.devices import DEVICES, Graph, open_device, quick_latencies_ms
+from bneck.latency.measure import measure, reference
+from bneck.latency.table import block_names
+from bneck.latency.timing import Effort
+from bneck.space import presets
+from bneck.space.cost import cost
+
+SMALL = presets.build("mobilenet_v3_small", resolution_px=64, classes=10)
+LARGE = presets.build("mobilenet_v3_large", resolution_px=64, classes=10)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> str:
+    """Half a millisecond for each block of V3-Small."""
+    names = dict.fromkeys(name for _, name in block_names(SMALL.layers()))
+    path = tmp_path / "phone.csv"
+    path.write_text("block,ms\n" + "".join(f"{name},0.5\n" for name in names))
+    return f"table:{path}"
+
+
+def test_this_machine_times_graphs_in_order_and_asks_for_them_one_by_one() -> None:
+    device = open_device(runtime="macs")
+    seen: list[float] = []
+
+    def graphs() -> Iterator[Graph]:
+        for arch in (SMALL, LARGE):
+            assert len(seen) == (arch is LARGE)
+            yield Graph(arch.layers())
+
+    for timing, seconds in device.time(graphs(), reference(64, 10), Effort()):
+        seen.append(timing.ratio)
+        assert seconds > 0
+    assert seen[0] == 1.0
+    assert seen[1] == pytest.approx(cost(LARGE).macs / cost(SMALL).macs, rel=1e-3)
+
+
+def test_a_few_networks_are_timed_before_a_calibration() -> None:
+    found = quick_latencies_ms(open_device(runtime="macs"), [SMALL, LARGE])
+    assert found == pytest.approx([cost(arch).macs / 1e9 for arch in (SMALL, LARGE)], rel=1e-3)
+
+
+def test_a_table_is_a_device_that_predicts(table: str) -> None:
+    device = open_device(table)
+    blocks = len(list(block_names(SMALL.layers())))
+    took = measure(SMALL, device)
+    assert took.ms == pytest.approx(0.5 * blocks)
+    assert took.predicted
+    assert quick_latencies_ms(device, [SMALL]) == [took.ms]
+    assert str(device.fingerprint()).startswith(table)
+    with pytest.raises(UsageError, match="can be predicted, not measured"):
+        list(device.time([Graph(SMALL.layers())], reference(64, 10), Effort()))
+
+
+def test_unknown_devices_are_one_line() -> None:
+    known = ", ".join(DEVICES)
+    with pytest.raises(UsageError, match=f"unknown target device 'phone'; known: {known}"):
+        open_device("phone")
+    with pytest.raises(UsageError, match="local takes no name, got 'here'"):
+        open_device("local:here")
+    with pytest.raises(UsageError, match="name the file of the table: table:FILE"):
+        open_device("table:")
+    with pytest.raises(UsageError, match=r"cannot read no\.csv"):
+        open_device("table:no.csv")
+    with pytest.raises(UsageError, match="unknown runtime 'x'"):
+        open_device(runtime="x")
