@@ -46,7 +46,7 @@ from bneck.live import TerminalProgress
 from bneck.machine import ONE_THREAD
 from bneck.netadapt.fine_tuning import FineTune
 from bneck.proxies.data.batches import Batches
-from bneck.proxies.data.worker_images import Images, whole
+from bneck.proxies.data.worker_images import WorkerImages, whole
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import train
 from bneck.reproduction.width_baseline import narrowest_over
@@ -77,7 +77,7 @@ class Cutter:
         folder: Path,
     ) -> None:
         self.plan, self.budget, self.device, self.folder = plan, asked, device, folder
-        self.images = whole(asked.signals)
+        self.images = whole(asked.proxies)
         self.seed = steps[0].arch
         self.seed_weights = folder / "000.safetensors"
         self.state = weights.load(self.seed_weights, self.seed)
@@ -105,7 +105,7 @@ class Cutter:
         """The seed's most important channels, chosen as NetAdapt itself chooses them."""
         plan, asked = self.plan, self.budget
         cut = FineTune(
-            asked.signals,
+            asked.proxies,
             self.seed,
             self.seed_weights,
             asked.fine_tune,
@@ -200,7 +200,7 @@ def read(file: Path) -> nn.Module:
 class Tune:
     """One network's fine-tuning, as an executor's task: (file of the network, steps, seed)."""
 
-    images: Images
+    images: WorkerImages
     recipe: Recipe
 
     def load(self) -> None:
@@ -295,7 +295,7 @@ def tune(
     }
     executor = open_executor(workers)
     try:
-        task = Tune(asked.signals, asked.final)
+        task = Tune(asked.proxies, asked.final)
         for item, outcome in executor.map_unordered(task, list(waiting)):
             if isinstance(outcome, Failed):
                 raise SystemExit(f"fine-tuning {item[0]} failed: {outcome.reason}")

@@ -13,7 +13,7 @@ from bneck.files import write_json
 from bneck.latency.measure import Measured
 from bneck.netadapt.netadapt import NetAdapt
 from bneck.netadapt.proposals import GRID
-from bneck.proxies.data.worker_images import for_signals, whole
+from bneck.proxies.data.worker_images import for_proxies, whole
 from bneck.quantities import Accuracy, Latency
 from bneck.results import codec
 from bneck.results.record import Step
@@ -93,7 +93,7 @@ def _netadapt(
     run, plan, model = session.run, session.plan, device.model
     return NetAdapt(
         model=model,
-        images=asked.signals,
+        images=asked.proxies,
         recipe=asked.fine_tune,
         delta_ms=plan.delta * model.predict(seed_network).ms,
         seed=plan.seed,
@@ -112,7 +112,7 @@ def _seed_training(
     Where these are for other classes, they are where that training begins.
     """
     folder = session.run.checkpoints
-    images = for_signals(asked.signals)
+    images = for_proxies(asked.proxies)
     if initial is not None and initial.same_classes:
         trained = keep_trained(seed_network, initial.state, images, name="seed", folder=folder)
         return trained, initial.state
@@ -199,7 +199,7 @@ def _kept(
     if plan.finish is not None:
         trained, state = train_from_scratch(
             arch,
-            whole(asked.signals),
+            whole(asked.proxies),
             asked.final,
             name=f"finished-{target_ms:.4g}ms",
             folder=run.checkpoints,

@@ -120,7 +120,7 @@ def train(session: Session) -> Training:
     asked = budget(plan, data.info)
     trained, state = train_from_scratch(
         arch,
-        whole(asked.signals),
+        whole(asked.proxies),
         asked.final,
         name="network",
         folder=run.checkpoints,

@@ -11,10 +11,10 @@ from bneck.proxies.data.image_info import (
     ImageInfo,
     is_small,
 )
-from bneck.proxies.data.worker_images import Images
+from bneck.proxies.data.worker_images import WorkerImages
 from bneck.proxies.training.recipe import Recipe, epochs
 
-SIGNAL_PX = 96
+PROXY_PX = 96
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Budget:
     Small sets (under 5,000 images) are seen often in small batches; large ones are sampled.
     """
 
-    signals: Images
+    proxies: WorkerImages
     search: Recipe
     fine_tune: Recipe
     final: Recipe
@@ -35,10 +35,10 @@ def budget(plan: Plan, images: ImageInfo) -> Budget:
     count = images.training
     small = is_small(count)
     batch = min(64 if small else 128, max(2, count // 4))
-    signals = Images(
+    proxies = WorkerImages(
         spec=plan.data,
         resolution_px=images.resolution_px,
-        signal_px=min(images.resolution_px, SIGNAL_PX),
+        proxy_px=min(images.resolution_px, PROXY_PX),
         seed=plan.seed,
         mean=images.mean,
         std=images.std,
@@ -50,7 +50,7 @@ def budget(plan: Plan, images: ImageInfo) -> Budget:
     fine_tune_steps = plan.fine_tune_steps or (ceil(2 * shown / batch) if small else 100)
     final_epochs = plan.epochs or (30 if small else 15)
     return Budget(
-        signals=signals,
+        proxies=proxies,
         search=Recipe(search_steps, batch),
         fine_tune=Recipe(fine_tune_steps, batch, learning_rate=1e-3, ema=0.95),
         final=Recipe(epochs(images, final_epochs, batch), batch, ema=0.998),

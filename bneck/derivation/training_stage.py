@@ -18,7 +18,7 @@ from bneck.executors import Executor, Failed
 from bneck.machine import CPU, ONE_THREAD, Compute
 from bneck.progress import Progress, silent
 from bneck.proxies.data.image_source import ImageSource
-from bneck.proxies.data.worker_images import Images, whole
+from bneck.proxies.data.worker_images import WorkerImages, whole
 from bneck.proxies.training.checkpoint import steps_done
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import evaluate, train
@@ -54,7 +54,7 @@ def training_stage(
         asked = budget(session.plan, data.info)
         trained = train_all(
             [Candidate(name, arch, session.plan.seed) for name, arch in networks.items()],
-            LongTraining(asked.signals, asked.final, session.run.checkpoints),
+            LongTraining(asked.proxies, asked.final, session.run.checkpoints),
             session.trainer,
             session.progress,
         )
@@ -131,7 +131,7 @@ class LongTraining:
     ``compute`` is part of the task, so that results do not depend on the executor.
     """
 
-    images: Images
+    images: WorkerImages
     recipe: Recipe
     folder: Path
     compute: Compute = ONE_THREAD

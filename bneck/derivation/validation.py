@@ -27,7 +27,7 @@ def check(plan: Plan, *, trains: bool = True) -> None:
     """
     if plan.space is not None:
         spaces.load_own(plan.space)
-    if tabular.of(plan.data, None if trains else plan.space, plan.resolution_px) is None:
+    if tabular.open_table(plan.data, None if trains else plan.space, plan.resolution_px) is None:
         check_images(plan.data, plan.resolution_px)
     if plan.proxy is not None:
         check_proxy(plan.proxy)

@@ -14,7 +14,7 @@ from bneck.machine import ONE_THREAD, Compute
 from bneck.netadapt.importance import taylor
 from bneck.netadapt.selection import Losses
 from bneck.progress import Progress
-from bneck.proxies.data.worker_images import Images, for_signals
+from bneck.proxies.data.worker_images import WorkerImages, for_proxies
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import train
 from bneck.quantities import Accuracy
@@ -56,7 +56,7 @@ class FineTune:
     ``importance`` names what decides which channels stay, one of the plan's ``IMPORTANCES``.
     """
 
-    images: Images
+    images: WorkerImages
     parent: Architecture
     parent_weights: Path
     recipe: Recipe
@@ -66,11 +66,11 @@ class FineTune:
 
     def load(self) -> None:
         """Have the images in memory, before any fine-tuning is timed."""
-        for_signals(self.images)
+        for_proxies(self.images)
 
     def __call__(self, proposal: Narrowed) -> Score:
         """Raises ProxyFailed where the training diverges."""
-        images = for_signals(self.images)
+        images = for_proxies(self.images)
         network = torch_model.Network(proposal.arch)
         if proposal.start is None:
             network.load_state_dict(self.inherited(proposal.arch))
@@ -92,11 +92,11 @@ class FineTune:
 
 @lru_cache(maxsize=1)
 def _taylor(
-    parent: Architecture, parent_weights: Path, images: Images, compute: Compute
+    parent: Architecture, parent_weights: Path, images: WorkerImages, compute: Compute
 ) -> weights.State:
     """Found once for all proposals of a step: each step's weights have a file of their own."""
     state = weights.load(parent_weights, parent)
-    return taylor(parent, state, for_signals(images), seed=images.seed, compute=compute)
+    return taylor(parent, state, for_proxies(images), seed=images.seed, compute=compute)
 
 
 class Tuning:

@@ -15,7 +15,7 @@ from bneck.netadapt.fine_tuning import FineTune, Tuning
 from bneck.netadapt.proposals import GRID, Proposer
 from bneck.netadapt.selection import all_lose, choose, standard, tied
 from bneck.progress import Progress, silent
-from bneck.proxies.data.worker_images import Images
+from bneck.proxies.data.worker_images import WorkerImages
 from bneck.proxies.training.recipe import Recipe
 from bneck.quantities import Accuracy
 from bneck.results import codec
@@ -42,7 +42,7 @@ class NetAdapt:
     """
 
     model: Predictor
-    images: Images
+    images: WorkerImages
     recipe: Recipe
     delta_ms: float
     seed: int

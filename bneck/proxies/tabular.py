@@ -18,9 +18,9 @@ PREFIX = "table:"
 
 @dataclass(frozen=True, slots=True)
 class TableData:
-    """What ``table:FILE`` means in a space; small, so that it travels to workers.
+    """What ``table:FILE`` means in a space: a small value that is sent to workers.
 
-    Called with a network it answers what the table holds, or what a regression on it says.
+    Called with a network, it returns the table's accuracy, or the prediction of a regression on it.
 
     Attributes:
         resolution_px: of networks in a CSV of choices; other forms bring their own.
@@ -32,14 +32,14 @@ class TableData:
 
     def load(self) -> None:
         """Have the regression ready, before any answer is timed."""
-        _ = _source(self).surrogate
+        _source(self).regression()
 
     def __call__(self, arch: Architecture) -> float:
         """Accuracy from 0 to 1."""
         return _source(self)(arch)
 
     def describe(self) -> ImageInfo:
-        """Return what a run notes of its data, as of images that are none: classes are numbers."""
+        """Describe the table as a run keeps its data: no images, and classes named by numbers."""
         arch = next(iter(_source(self).table.accuracies))
         return ImageInfo(
             name=f"{PREFIX}{self.path.name}",
@@ -54,20 +54,25 @@ class TableData:
         )
 
     def statement(self) -> str:
-        """How many networks the table holds, and how far its regression is to be trusted.
+        """Say how many networks the table holds and how good its regression is.
 
-        What its reader warns of, such as rows that disagree, comes after.
+        The reader's warnings, such as rows that disagree, follow.
         """
         source = _source(self)
         said = "".join(f"; {warning}" for warning in _opened(self)[1])
         return (
             f"{len(source.table.accuracies)} networks; rank correlation of the regression in "
-            f"band, cross-validated: {source.surrogate.cross_validated():.2f}{said}"
+            f"band, cross-validated: {source.regression().cross_validated():.2f}{said}"
         )
 
 
-def of(data: str, space: str | None, resolution_px: int | None) -> TableData | None:
-    """What a plan's data means, if it is a table.
+def open_table(data: str, space: str | None, resolution_px: int | None) -> TableData | None:
+    """Return the table that a plan's ``data`` names, or None where it names images.
+
+    Args:
+        data: the plan's data, such as ``table:FILE`` or ``digits``.
+        space: whose networks the table holds; None where networks are to be trained.
+        resolution_px: side of the networks' input; None takes the table's.
 
     Raises:
         UsageError: the table cannot be read, is of another space or of another input side.
@@ -95,7 +100,7 @@ def _source(data: TableData) -> FromTable:
 
 @lru_cache(maxsize=1)
 def _opened(data: TableData) -> tuple[FromTable, tuple[str, ...]]:
-    """The table, and what its reader warns of."""
+    """Return the table and the warnings of its reader."""
     size = {} if data.resolution_px is None else {"resolution_px": data.resolution_px}
     choices = None if table.is_json_lines(data.path) else spaces.build(data.space, **size)
     with warnings.catch_warnings(record=True) as caught:

@@ -198,7 +198,7 @@ class Reproduction:
                     for one in self.compared()
                     if one.factor == factor
                 ],
-                LongTraining(asked.signals, asked.final, self.run.checkpoints),
+                LongTraining(asked.proxies, asked.final, self.run.checkpoints),
                 self.session.trainer,
                 self.session.progress,
             )

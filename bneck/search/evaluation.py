@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bneck.machine import ONE_THREAD, Compute
-from bneck.proxies.data.worker_images import Images, for_signals
+from bneck.proxies.data.worker_images import WorkerImages, for_proxies
 from bneck.proxies.proxy import find_proxy
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import evaluate, train
@@ -22,7 +22,7 @@ NINTHS = 9
 class Evaluate:
     """The cheap accuracy of an architecture."""
 
-    images: Images
+    images: WorkerImages
     proxy: str
     recipe: Recipe
     seed: int
@@ -30,11 +30,11 @@ class Evaluate:
 
     def load(self) -> None:
         """Have the images in memory, before any evaluation is timed."""
-        for_signals(self.images)
+        for_proxies(self.images)
 
     def __call__(self, arch: Architecture) -> float:
         """Raises ProxyFailed where the network cannot be scored."""
-        proxy = find_proxy(self.proxy)(for_signals(self.images), self.recipe, compute=self.compute)
+        proxy = find_proxy(self.proxy)(for_proxies(self.images), self.recipe, compute=self.compute)
         return float(proxy(arch, seed=self.seed))
 
     @property
@@ -52,7 +52,7 @@ class Evaluate:
         Raises:
             ProxyFailed: the training diverged.
         """
-        images = for_signals(self.images)
+        images = for_proxies(self.images)
         network = torch_model.build(arch.at(classes=images.info.classes), seed=self.seed)
         every = max(1, self.steps // NINTHS)
 

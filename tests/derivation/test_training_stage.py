@@ -9,7 +9,7 @@ from bneck.derivation.training_stage import Candidate, LongTraining, train_all
 from bneck.errors import BneckError
 from bneck.executors.processes import processes
 from bneck.executors.serial import Serial
-from bneck.proxies.data.worker_images import Images
+from bneck.proxies.data.worker_images import WorkerImages
 from bneck.proxies.training.checkpoint import steps_done
 from bneck.proxies.training.recipe import Recipe
 from bneck.space import presets
@@ -19,7 +19,7 @@ TWO = [Candidate("first", ARCH, 0), Candidate("second", ARCH, 1)]
 
 
 def training(folder: Path, **changes: object) -> LongTraining:
-    images = Images("digits", 16, 16, seed=0)
+    images = WorkerImages("digits", 16, 16, seed=0)
     return LongTraining(images, replace(Recipe(4, 32), **changes), folder)
 
 

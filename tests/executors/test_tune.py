@@ -10,7 +10,7 @@ import pytest
 
 from bneck.errors import ProxyFailed, UsageError
 from bneck.executors import Failed, open_executor
-from bneck.proxies.data.worker_images import Images
+from bneck.proxies.data.worker_images import WorkerImages
 from bneck.proxies.training.recipe import Recipe
 from bneck.search.evaluation import Evaluate
 from bneck.space import presets
@@ -58,7 +58,7 @@ def test_asha_stops_the_poor_and_restores_the_lost(tmp_path: Path) -> None:
 
 
 def test_a_staged_training_ends_as_an_unstaged_one(tmp_path: Path) -> None:
-    task = Evaluate(Images("digits", 16, 16, 0, 64, 32), "short-training", Recipe(3, 16), 0)
+    task = Evaluate(WorkerImages("digits", 16, 16, 0, 64, 32), "short-training", Recipe(3, 16), 0)
     arch = presets.build("mobilenet_v3_small", resolution_px=16, classes=10)
     reported: list[tuple[int, float]] = []
     accuracy = task.train(arch, tmp_path / "checkpoint", lambda *news: reported.append(news))

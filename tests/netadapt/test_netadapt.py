@@ -14,7 +14,7 @@ from bneck.executors.serial import Serial
 from bneck.netadapt.netadapt import NetAdapt
 from bneck.netadapt.proposals import Proposer
 from bneck.netadapt.selection import MOST_TIED, all_lose, choose, standard, tied
-from bneck.proxies.data.worker_images import Images, for_signals
+from bneck.proxies.data.worker_images import WorkerImages, for_proxies
 from bneck.proxies.training.recipe import Recipe
 from bneck.quantities import Accuracy
 from bneck.results.record import Proposal
@@ -99,7 +99,7 @@ def test_a_tie_is_settled_among_those_that_trained_longer() -> None:
 
 
 def netadapt(folder: Path, model: object, delta_ms: float = 0.02) -> NetAdapt:
-    images = Images("digits", 16, 16, seed=0, train=128, val=128)
+    images = WorkerImages("digits", 16, 16, seed=0, train=128, val=128)
     recipe = Recipe(2, batch_size=32, learning_rate=1e-3)
     return NetAdapt(model, images, recipe, delta_ms, 0, folder / "steps.jsonl", folder / "family")
 
@@ -107,7 +107,7 @@ def netadapt(folder: Path, model: object, delta_ms: float = 0.02) -> NetAdapt:
 def begun(folder: Path, model: object, **changes: float) -> NetAdapt:
     adapt = netadapt(folder, model, **changes)
     trained, state = train_from_scratch(
-        ARCH, for_signals(adapt.images), Recipe(4, 32), name="seed", folder=folder, seed=0
+        ARCH, for_proxies(adapt.images), Recipe(4, 32), name="seed", folder=folder, seed=0
     )
     weights.save(adapt.weights(0), state)
     adapt.begin(ARCH, trained.accuracy)

@@ -70,9 +70,9 @@ def test_what_a_table_cannot_do_is_said(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = f"table:{file}"
-    assert tabular.of("digits", "v3-small", None) is None
+    assert tabular.open_table("digits", "v3-small", None) is None
     with pytest.raises(UsageError, match="holds networks for 32 px, not for 64"):
-        tabular.of(data, "v3-small", 64)
+        tabular.open_table(data, "v3-small", 64)
     out = str(tmp_path / "run")
     assert run(["derive", "--target", "1", "--data", data, "--out", out]) == 2
     assert "holds accuracies and no images" in capsys.readouterr().err
@@ -85,4 +85,4 @@ def test_what_a_table_cannot_do_is_said(
 def test_a_published_table_names_its_space(shared_data: Path) -> None:
     data = f"table:{shared_data / 'nas_bench_macro.csv'}"
     with pytest.raises(UsageError, match="networks of nas-bench-macro, not of v3-small"):
-        tabular.of(data, "v3-small", None)
+        tabular.open_table(data, "v3-small", None)

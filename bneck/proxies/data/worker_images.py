@@ -1,4 +1,4 @@
-"""The images that workers train on: a small value that travels, and is loaded once there."""
+"""The images that workers train on: a small value that is sent, loaded once in each process."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -8,18 +8,21 @@ from bneck.proxies.data.image_source import ImageSource
 
 
 @dataclass(frozen=True, slots=True)
-class Images:
-    """Which images cheap signals see: a share of the training part, never the final validation.
+class WorkerImages:
+    """Which images a task needs, as a value that can be sent to workers.
 
     Attributes:
-        signal_px: the side they train at; the final training uses ``resolution_px``.
-        train, val: at most so many images of each part; None keeps all.
+        spec: the plan's data, such as ``folder:photos``.
+        resolution_px: side of the images in final trainings.
+        proxy_px: side at which proxies train.
+        seed: decides which images are held out and sampled.
+        train, val: at most so many images of each part for proxies; None keeps all.
         mean, std: what pixels are normalised with; None for the statistics of the set.
     """
 
     spec: str
     resolution_px: int
-    signal_px: int
+    proxy_px: int
     seed: int
     train: int | None = None
     val: int | None = None
@@ -28,8 +31,8 @@ class Images:
 
 
 @lru_cache(maxsize=1)
-def whole(images: Images) -> ImageSource:
-    """All images, for final trainings, in this process's memory."""
+def whole(images: WorkerImages) -> ImageSource:
+    """Return all images, for final trainings; loaded once a process."""
     loaded = loading.load(images.spec, resolution_px=images.resolution_px, seed=images.seed)
     if images.mean is None or images.std is None:
         return loaded
@@ -37,11 +40,11 @@ def whole(images: Images) -> ImageSource:
 
 
 @lru_cache(maxsize=1)
-def for_signals(images: Images) -> ImageSource:
-    """The images of cheap signals, in this process's memory."""
+def for_proxies(images: WorkerImages) -> ImageSource:
+    """Return the images that proxies see: part of the training images, none of the final ones."""
     part = (
         whole(images)
         .for_search(images.seed)
         .subset(seed=images.seed, train=images.train, val=images.val)
     )
-    return part if images.signal_px == images.resolution_px else part.resized(images.signal_px)
+    return part if images.proxy_px == images.resolution_px else part.resized(images.proxy_px)

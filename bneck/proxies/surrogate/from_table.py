@@ -1,6 +1,5 @@
-"""Accuracy from a table: looked up where the table knows the network, else learnt from the rest."""
+"""Accuracy from a table: looked up where it holds the network, else predicted from the rest."""
 
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from bneck.proxies.surrogate.table import Table
@@ -15,18 +14,21 @@ class FromTable:
 
     def __init__(self, table: Table) -> None:
         self.table = table
-
-    @cached_property
-    def surrogate(self) -> "Surrogate":
-        """What the table teaches; ``cross_validated`` says how far to trust it."""
-        from bneck.proxies.surrogate.surrogate import Surrogate
-
-        return Surrogate(list(self.table.accuracies), list(self.table.accuracies.values()))
+        self._regression: Surrogate | None = None
 
     def __call__(self, arch: Architecture, *, seed: int = 0) -> float:
-        """From 0 to 1; the seed plays no part."""
+        """Return the accuracy, from 0 to 1; the seed plays no part."""
         known = self.table.accuracies.get(arch)
         if known is not None:
             return known
-        mean, _ = self.surrogate.predict([arch])
+        mean, _ = self.regression().predict([arch])
         return float(mean[0])
+
+    def regression(self) -> "Surrogate":
+        """Fit the table, once; ``cross_validated`` says how far the regression can be trusted."""
+        from bneck.proxies.surrogate.surrogate import Surrogate
+
+        if self._regression is None:
+            known = self.table.accuracies
+            self._regression = Surrogate(list(known), list(known.values()))
+        return self._regression

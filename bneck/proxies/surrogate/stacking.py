@@ -1,8 +1,8 @@
-"""Two Gaussian processes, with and without a straight line, weighed by what they foretell.
+"""Two Gaussian processes, with and without a linear part, stacked.
 
-How much of accuracy is a straight line in the features differs between spaces. So both are learnt
-and weighed by the density that each gives to labels left out (stacking of predictive distributions:
-Yao et al. 2018, section 3.1), which labels alone decide.
+How linear accuracy is in the features differs between spaces. So both processes are fitted, and
+weighted by the density that each gives to labels left out (stacking of predictive distributions:
+Yao et al. 2018, section 3.1). The labels alone decide the weights.
 """
 
 from collections.abc import Mapping
@@ -15,13 +15,13 @@ from bneck.proxies.surrogate.gaussian_process import Columns, GaussianProcess, l
 Array = NDArray[np.float64]
 
 LEARN_ROWS = 300
-"""Relevances and weights rest on so many labels, the first; the posterior on all."""
+"""Relevances and weights are found from so many labels, the first; the posterior from all."""
 
 _ROUNDS = 200
 
 
-class Mixture:
-    """What both say after some rows and their targets."""
+class Stacking:
+    """The stacked predictions of both processes, fitted to rows and their targets."""
 
     def __init__(self, columns: Columns, targets: Array, prior: Mapping[str, float]) -> None:
         first = {name: values[:LEARN_ROWS] for name, values in columns.items()}
@@ -41,9 +41,10 @@ class Mixture:
 
 
 def stacked(densities: Array) -> Array:
-    """Weights of models from their log densities (models, labels); they sum to 1.
+    """Return the models' weights, (models,), from their log densities, (models, labels).
 
-    Those of largest likelihood, as if each model had foretold one label more than it did.
+    The weights sum to 1. They are those of largest likelihood, as if each model had predicted one
+    label more than it did.
     """
     likelihoods = np.exp(densities - densities.max(axis=0))
     models, labels = densities.shape

@@ -8,13 +8,13 @@ from numpy.typing import ArrayLike, NDArray
 from bneck.errors import UsageError
 from bneck.proxies.surrogate import features
 from bneck.proxies.surrogate.correlation import in_band
-from bneck.proxies.surrogate.stacking import Mixture
+from bneck.proxies.surrogate.stacking import Stacking
 from bneck.space.architecture import Architecture
 
 Array = NDArray[np.float64]
 MIN_LABELS = 5
 EDGE = 1e-3
-"""Accuracies are learnt as if they kept so far from 0 and 1, whose log odds are infinite."""
+"""Accuracies are clipped to this distance from 0 and 1, whose log odds are infinite."""
 
 FOLDS = 5
 
@@ -24,7 +24,6 @@ PRIOR = {
     **dict.fromkeys(("kernel", "se", "hswish"), -6.0),
     "weights": -3.0,
     "cost": -4.0,
-    "extra": -4.0,
     **dict.fromkeys(("stage size", "stage kind", "stage cost", "place", "slot"), -6.0),
 }
 
@@ -37,37 +36,26 @@ class Surrogate:
     there is nothing to choose.
     """
 
-    def __init__(
-        self, archs: Sequence[Architecture], accuracies: ArrayLike, extra: ArrayLike | None = None
-    ) -> None:
-        """Learn from labels.
-
-        Args:
-            archs: at least five networks.
-            accuracies: from 0 to 1, one a network.
-            extra: (networks, columns) of more that is known of them, such as zero-cost scores;
-                ``predict`` must then be given the same columns.
+    def __init__(self, archs: Sequence[Architecture], accuracies: ArrayLike) -> None:
+        """Learn from at least five networks and their accuracies, from 0 to 1.
 
         Raises:
             UsageError: too few labels, or an accuracy that is not from 0 to 1.
         """
         self._archs, self._labels = list(archs), np.asarray(accuracies, float)
         _check(self._labels)
-        self._extra = None if extra is None else np.asarray(extra, float)
         self._shape = features.Shape.of(archs)
         logits = logit(np.clip(self._labels, EDGE, 1 - EDGE))
-        self._model = Mixture(self._columns(archs, self._extra), logits, PRIOR)
+        self._model = Stacking(features.groups(archs, self._shape), logits, PRIOR)
 
-    def predict(
-        self,
-        archs: Sequence[Architecture],
-        extra: ArrayLike | None = None,
-        *,
-        noise: bool = True,
-    ) -> tuple[Array, Array]:
-        """Accuracy and its standard deviation, of a new label or (no noise) of its mean."""
-        columns = self._columns(archs, None if extra is None else np.asarray(extra, float))
-        mean, std = self._model.predict(columns, noise=noise)
+    def predict(self, archs: Sequence[Architecture], *, noise: bool = True) -> tuple[Array, Array]:
+        """Predict each network's accuracy.
+
+        Returns:
+            (networks,) accuracies and (networks,) standard deviations, those of a new label or
+            (no noise) of its mean.
+        """
+        mean, std = self._model.predict(features.groups(archs, self._shape), noise=noise)
         accuracy = expit(mean)
         return accuracy, (expit(mean + std) - expit(mean - std)) / 2
 
@@ -78,26 +66,13 @@ class Surrogate:
         guesses = np.zeros(count)
         for fold in np.array_split(order, min(FOLDS, count - MIN_LABELS + 1)):
             rest = np.setdiff1d(order, fold)
-            model = Surrogate(
-                [self._archs[i] for i in rest], self._labels[rest], _rows(self._extra, rest)
-            )
-            held_out = [self._archs[i] for i in fold]
-            guesses[fold], _ = model.predict(held_out, _rows(self._extra, fold))
+            model = Surrogate([self._archs[i] for i in rest], self._labels[rest])
+            guesses[fold], _ = model.predict([self._archs[i] for i in fold])
         return in_band(guesses, self._labels, features.macs(self._archs))
-
-    def _columns(self, archs: Sequence[Architecture], extra: Array | None) -> dict[str, Array]:
-        columns = features.groups(archs, self._shape)
-        if extra is not None and self._extra is not None:
-            if extra.shape != (len(archs), *self._extra.shape[1:]):
-                raise UsageError(f"extra columns must be one row a network, got {extra.shape}")
-            columns["extra"] = extra
-        elif extra is not None or self._extra is not None:
-            raise UsageError("extra columns must be given for all networks or for none")
-        return columns
 
 
 def logit(share: Array) -> Array:
-    """Log odds; makes the last percent to 100 as long a way as it is in training."""
+    """Log odds of shares: the last percent to 100 counts for as much as it costs in training."""
     return np.log(share / (1 - share))
 
 
@@ -112,7 +87,3 @@ def _check(labels: Array) -> None:
     for place, label in enumerate(labels):
         if not 0 <= label <= 1:
             raise UsageError(f"accuracy {place + 1} must be from 0 to 1, got {label}")
-
-
-def _rows(extra: Array | None, rows: NDArray[np.intp]) -> Array | None:
-    return None if extra is None else extra[rows]

@@ -2,15 +2,15 @@
 
 Four forms are read, told apart by their first line: NAS-Bench-Macro's CSV, Accel-NASBench's CSV,
 JSON lines of ``{"arch": an architecture's JSON, "accuracy": 0.72}``, and CSV with the choices of a
-space as columns beside ``accuracy``. Accuracies come out as shares of 1; the published tables hold
-percent. Columns (or keys) ``accuracy@...`` may hold what shorter trainings came to.
+space as columns beside ``accuracy``. Accuracies are returned as shares of 1; the published tables
+hold per cent. Columns (or keys) ``accuracy@...`` may hold the accuracies of shorter trainings.
 """
 
 import csv
 import json
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
@@ -61,11 +61,12 @@ def load(path: Path, space: Space | None = None) -> Table:
         UsageError: a wrong column, a network outside the space, an accuracy that is none, or fewer
             than five networks; names the file, the line and the bad value.
     """
-    lines = _lines(path)
+    lines, header = _lines(path), []
     if _holds_json(lines):
         rows = _json_lines(path, lines, space)
     else:
         header = next(csv.reader(lines[:1]), [])
+        _check_separator(path, lines)
         if "mean_acc" in header:
             space = spaces.build("nas-bench-macro", resolution_px=32, classes=10)
             rows = _csv(path, lines, ("arch", "mean_acc"), _macro(space))
@@ -75,6 +76,7 @@ def load(path: Path, space: Space | None = None) -> Table:
         else:
             rows = _choices(path, lines, header, space)
     listed = list(rows)
+    _check_scale(path, header, listed)
     return Table(path.name, space, _merged(path, listed), _columns(listed))
 
 
@@ -96,12 +98,33 @@ def _lines(path: Path) -> list[str]:
         raise UsageError(f"cannot read {path}: {error}") from error
 
 
+def _check_separator(path: Path, lines: list[str]) -> None:
+    """Refuse a table whose columns are parted by something else than commas."""
+    head = lines[0] if lines else ""
+    for separator, name in ((";", "semicolons"), ("\t", "tabs")):
+        if separator in head:
+            raise UsageError(f"{path} has {name} between its columns; commas are expected")
+
+
+def _check_scale(path: Path, header: Sequence[str], rows: Sequence[Row]) -> None:
+    """Refuse shares of 1 in a column that holds per cent: they would be read as a hundredth."""
+    for name in ("mean_acc", "val_top1"):
+        if name in header and rows and max(accuracy for _, _, accuracy, _ in rows) <= 0.01:
+            raise UsageError(
+                f"{path}: no value of {name} is above 1, so these are shares; this form of table "
+                "holds per cent, from 0 to 100"
+            )
+
+
 def _merged(path: Path, rows: Iterable[Row]) -> dict[Architecture, float]:
     """Each network once; warns of rows that disagree."""
     found: dict[Architecture, list[tuple[int, float]]] = {}
     for line, arch, accuracy, _ in rows:
         if not (isfinite(accuracy) and 0 <= accuracy <= 1):
-            raise UsageError(f"{path}, line {line}: accuracy must be from 0 to 1, got {accuracy:g}")
+            per_cent = "; divide per cent by 100" if 1 < accuracy <= 100 else ""
+            raise UsageError(
+                f"{path}, line {line}: accuracy must be from 0 to 1, got {accuracy:g}{per_cent}"
+            )
         found.setdefault(arch, []).append((line, accuracy))
     if len(found) < MIN_NETWORKS:
         raise UsageError(f"{path} holds {len(found)} networks; at least {MIN_NETWORKS} are needed")

@@ -159,20 +159,6 @@ def test_it_learns_and_says_how_well() -> None:
     assert surrogate.cross_validated(seed=1) == surrogate.cross_validated(seed=1)
 
 
-def test_extra_columns_can_carry_what_the_architecture_does_not_show() -> None:
-    space = spaces.build("v3-small", resolution_px=64, classes=10)
-    archs = [space.decode(space.sample(seed)) for seed in range(60)]
-    extra = np.random.default_rng(0).normal(size=(60, 1))
-    labels = 1 / (1 + np.exp(-extra[:, 0]))
-    surrogate = Surrogate(archs[:40], labels[:40], extra[:40])
-    mean, _ = surrogate.predict(archs[40:], extra[40:])
-    assert np.corrcoef(mean, labels[40:])[0, 1] > 0.9
-    with pytest.raises(UsageError, match="for all networks or for none"):
-        surrogate.predict(archs[40:])
-    with pytest.raises(UsageError, match="one row a network"):
-        surrogate.predict(archs[40:], extra[:3])
-
-
 def test_accuracies_of_0_and_1_can_be_learnt_from() -> None:
     space = spaces.build("v3-small")
     archs = [space.decode(space.sample(seed)) for seed in range(8)]

@@ -1,6 +1,7 @@
 """Tables of truth: published ones read right, spoilt ones refused with the line."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,11 @@ def test_our_own_json_lines(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace('"hswish"', '"hswash"', 1))
     with pytest.raises(UsageError, match=r"table.csv, line 1: .*'hswash'; known: none, relu"):
         table.load(path)
+    path.write_text("\n".join([*lines[1:], lines[0].replace('"accuracy": 0.6', '"accuracy": 60')]))
+    with pytest.raises(
+        UsageError, match="line 5: accuracy must be from 0 to 1, got 60; divide per"
+    ):
+        table.load(path)
     path.write_text("\n".join([*lines[:3], '{"arch": 7}']))
     with pytest.raises(UsageError, match=r"line 4: a row is .*accuracy"):
         table.load(path)
@@ -93,6 +99,12 @@ def test_choices_as_columns(tmp_path: Path) -> None:
         (MACRO_HEAD + "".join(MACRO) + "22222222,1,1,1,many,1,1\n", "line 7: mean_acc must be a n"),
         (MACRO_HEAD + "".join(MACRO) + "22222222,1,1,1,930,1,1\n", "from 0 to 100, got 930"),
         (MACRO_HEAD + "".join(MACRO) + "22222222,1\n", "line 7: mean_acc must be a number, got ''"),
+        (MACRO_HEAD.replace(",", ";"), "has semicolons between its columns; commas are expected"),
+        (MACRO_HEAD.replace(",", "\t"), "has tabs between its columns"),
+        (
+            MACRO_HEAD + re.sub(r"(\d\d)\.(\d)(?=,1,1)", r"0.\1\2", "".join(MACRO)),
+            "no value of mean_acc is above 1, so these are shares",
+        ),
         (MACRO_HEAD.replace("arch", "code") + "".join(MACRO), "lacks the column 'arch'"),
     ],
 )
