@@ -22,7 +22,7 @@ from bneck.live import TerminalProgress
 if TYPE_CHECKING:
     from bneck.progress import Progress
     from bneck.proxies.data.image_source import ImageSource
-    from bneck.proxies.score import Agreement, Learnt
+    from bneck.proxies.score import Agreement, SurrogateAgreement
     from bneck.proxies.surrogate.correlation import Interval
     from bneck.proxies.surrogate.table import Table
     from bneck.space.architecture import Architecture
@@ -87,7 +87,7 @@ def score(
         check_images(images)
     from bneck.proxies import score as scoring  # torch: after the mistakes
     from bneck.proxies import score_page
-    from bneck.proxies.score_cache import Kept
+    from bneck.proxies.score_cache import ScoreCache
     from bneck.proxies.training.recipe import Recipe
 
     progress = TerminalProgress()
@@ -96,7 +96,7 @@ def score(
     pictures = None if no_images else _pictures(images, seed, progress)
     words = proxy or scoring.zero_cost_words(images=pictures is not None)
     seen = None if pictures is None else pictures.info.fingerprint
-    with Kept((words, seen, seed, steps)) as kept:
+    with ScoreCache((words, seen, seed, steps)) as cache:
         agreements = scoring.score_proxies(
             truth,
             {word: find_proxy(word)(pictures, Recipe(steps)) for word in words},
@@ -105,7 +105,7 @@ def score(
             networks=networks,
             seed=seed,
             progress=progress,
-            kept=kept,
+            cache=cache,
         )
     agreements |= {
         f"column:{name}": agreement
@@ -192,7 +192,7 @@ def _intervals(agreement: "Agreement") -> dict[str, Any]:
     }
 
 
-def _learnt(learnt: "Learnt | None") -> dict[str, float] | None:
+def _learnt(learnt: "SurrogateAgreement | None") -> dict[str, float] | None:
     if learnt is None:
         return None
     return {
@@ -221,7 +221,7 @@ def _interval(interval: "Interval") -> str:
     return f"{interval.value:+.2f} ({interval.low:+.2f} to {interval.high:+.2f})"
 
 
-def _sentence(labels: int, learnt: "Learnt | None") -> str:
+def _sentence(labels: int, learnt: "SurrogateAgreement | None") -> str:
     if learnt is None:
         return f"surrogate from {labels} labels: the table is too small to say"
     return (

@@ -1,4 +1,4 @@
-"""How well accuracy signals rank the networks of a table whose accuracies are known."""
+"""Compare proxies with a table of networks whose accuracies are known."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +12,7 @@ from bneck.errors import ProxyFailed
 from bneck.progress import Progress, silent
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.proxy import PROXIES, Proxy, find_proxy
-from bneck.proxies.score_cache import Kept
+from bneck.proxies.score_cache import ScoreCache
 from bneck.proxies.surrogate.correlation import Interval, bootstrap, in_band, kendall, spearman
 from bneck.proxies.surrogate.surrogate import Surrogate
 from bneck.proxies.surrogate.table import Table
@@ -31,18 +31,20 @@ Cost = Callable[[Architecture], float]
 
 
 def macs(arch: Architecture) -> float:
-    """Multiply-adds: what networks are alike in, unless a latency model is at hand."""
+    """Return the multiply-adds, the cost that bands are made of unless a latency model is given."""
     return float(cost(arch).macs)
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How one signal ranks the networks that it could score.
+    """How well one proxy, or one column of the table, ranks the networks.
 
     Attributes:
         scores: by network; those that failed are missing.
-        seconds: of the signal alone on one network; None for a column of the table.
-        failures: one line for each network that it could not score, with its number in the table.
+        spearman, kendall: rank correlation with the table's accuracy.
+        in_band: Spearman's correlation among networks of similar cost.
+        seconds: the proxy takes for one network; None for a column of the table.
+        failures: one line for each network that could not be scored, with its number in the table.
     """
 
     scores: Mapping[Architecture, float]
@@ -54,8 +56,8 @@ class Agreement:
 
 
 @dataclass(frozen=True, slots=True)
-class Learnt:
-    """What a surrogate says of networks it was not trained on: medians over seeded splits."""
+class SurrogateAgreement:
+    """How well a surrogate ranks networks it was not trained on: medians over seeded splits."""
 
     spearman: float
     in_band: float
@@ -63,7 +65,7 @@ class Learnt:
 
 
 def zero_cost_words(*, images: bool) -> list[str]:
-    """The proxies that train nothing; without images, those that need none."""
+    """Return the words of the zero-cost proxies; without images, of those that need none."""
     kinds = {word: find_proxy(word) for word in PROXIES}
     return [
         word
@@ -74,7 +76,7 @@ def zero_cost_words(*, images: bool) -> list[str]:
 
 
 def score_columns(table: Table, *, band: Cost = macs, seed: int = 0) -> dict[str, Agreement]:
-    """The table's other columns as signals: accuracy after fewer epochs, of a single run, ..."""
+    """Compare the table's other columns: accuracy after fewer epochs, of a single run, ..."""
     return {
         name: _agreement(table, scores, band, seed)
         for name, scores in table.columns.items()
@@ -91,22 +93,31 @@ def score_proxies(
     networks: int = 200,
     seed: int = 0,
     progress: Progress = silent,
-    kept: Kept | None = None,
+    cache: ScoreCache | None = None,
 ) -> dict[str, Agreement]:
-    """Every proxy against the truth, on at most so many networks, drawn by ``seed``.
+    """Compare proxies with the table's accuracies.
 
     Zero-cost proxies share their passes; those that only count are scored on the whole table.
-    Networks that are in ``kept`` are not scored again.
+
+    Args:
+        table: networks and their accuracies.
+        proxies: by word.
+        images: that zero-cost proxies read.
+        band: cost that puts networks into bands.
+        networks: at most so many are scored, drawn by ``seed``.
+        seed: also decides the networks' weights.
+        progress: told of every network.
+        cache: networks in it are not scored again.
 
     Raises:
-        ProxyFailed: a proxy scores fewer than five networks; says what the first failed of.
+        ProxyFailed: a proxy scores fewer than five networks; says why the first one failed.
     """
     whole = list(table.accuracies)
     sample = Random(seed).sample(whole, min(networks, len(whole)))
     free = {w: p for w, p in proxies.items() if isinstance(p, ZeroCost) and p.counts_only}
-    dear = {w: p for w, p in proxies.items() if w not in free}
+    costly = {w: p for w, p in proxies.items() if w not in free}
     read = _read(free, whole, None, seed, progress)
-    read |= _read(dear, sample, images, seed, progress, kept)
+    read |= _read(costly, sample, images, seed, progress, cache)
     numbers = {arch: number for number, arch in enumerate(whole, start=1)}
     agreements = {}
     for word in proxies:
@@ -124,11 +135,11 @@ def score_proxies(
 
 def score_surrogate(
     table: Table, *, band: Cost = macs, seed: int = 0, progress: Progress = silent
-) -> dict[int, Learnt | None]:
-    """The surrogate from 20, 50 and 100 labels; None where the table has not 20 networks more."""
+) -> dict[int, SurrogateAgreement | None]:
+    """Compare a surrogate of 20, 50 and 100 labels; None where fewer than 20 networks are left."""
     archs = list(table.accuracies)
     truth, costs = np.array(list(table.accuracies.values())), np.array([band(a) for a in archs])
-    learnt: dict[int, Learnt | None] = {}
+    found: dict[int, SurrogateAgreement | None] = {}
     for place, labels in enumerate(LABELS):
         splits = []
         for split in range(SPLITS if len(archs) >= labels + MIN_HELD_OUT else 0):
@@ -144,8 +155,8 @@ def score_surrogate(
                 )
             )
             progress("surrogate", place * SPLITS + split + 1, len(LABELS) * SPLITS)
-        learnt[labels] = Learnt(*np.median(splits, axis=0).tolist()) if splits else None
-    return learnt
+        found[labels] = SurrogateAgreement(*np.median(splits, axis=0).tolist()) if splits else None
+    return found
 
 
 def _read(
@@ -154,18 +165,18 @@ def _read(
     images: ImageSource | None,
     seed: int,
     progress: Progress,
-    kept: Kept | None = None,
+    cache: ScoreCache | None = None,
 ) -> dict[str, tuple[dict[Architecture, float], float, dict[Architecture, str]]]:
-    """By word: scores, seconds alone on one network, failures. The first few share no passes."""
+    """Return by word: scores, seconds for one network, failures. The first few share no passes."""
     scores: dict[str, dict[Architecture, float]] = {word: {} for word in proxies}
     seconds: dict[str, list[float]] = {word: [] for word in proxies}
     failures: dict[str, dict[Architecture, str]] = {word: {} for word in proxies}
     for number, arch in enumerate(archs if proxies else ()):
-        row = kept.get(arch) if kept else None
+        row = cache.get(arch) if cache else None
         if row is None:
             row = _row(proxies, arch, images, seed, alone=number < _TIMED)
-            if kept:
-                kept.put(arch, row)
+            if cache:
+                cache.put(arch, row)
         for word, (score, spent, failure) in row.items():
             if failure is not None:
                 failures[word][arch] = failure
@@ -185,7 +196,7 @@ def _row(
     *,
     alone: bool,
 ) -> dict[str, tuple[float | None, float, str | None]]:
-    """By word: (score, seconds, why it failed); alone no passes are shared."""
+    """Return by word (score, seconds, why it failed); ``alone``, no passes are shared."""
     shared = Passes(arch, images, seed=seed)
     row: dict[str, tuple[float | None, float, str | None]] = {}
     for word, proxy in proxies.items():

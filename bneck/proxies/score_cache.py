@@ -1,4 +1,4 @@
-"""Scores that outlive an interruption: one JSON line a network in the cache folder."""
+"""Scores that survive an interruption: one JSON line per network in the cache folder."""
 
 import hashlib
 import json
@@ -12,14 +12,18 @@ from bneck.space.codec import key
 
 
 def cache_folder() -> Path:
-    """``$BNECK_CACHE``, or ``~/.cache/bneck``."""
+    """Return ``$BNECK_CACHE``, or ``~/.cache/bneck``."""
     return Path(os.environ.get("BNECK_CACHE", "~/.cache/bneck")).expanduser()
 
 
-class Kept:
-    """What is known of networks so far, in a file named by all that decides it.
+class ScoreCache:
+    """The scores of networks so far, in a file named by all that decides them.
 
-    The file goes with the block, but not where Ctrl-C or the system ends it.
+    As a context manager it removes the file at the end of the block, unless Ctrl-C or a signal ends
+    the block.
+
+    Args:
+        made_with: all that decides a score besides the network and bneck's version.
     """
 
     def __init__(self, made_with: object) -> None:
@@ -34,11 +38,11 @@ class Kept:
             self._rows[name] = row
 
     def get(self, arch: Architecture) -> Any:
-        """What ``put`` kept of this network, or None."""
+        """Return what ``put`` kept of this network, or None."""
         return self._rows.get(key(arch))
 
     def put(self, arch: Architecture, row: Any) -> None:
-        """Keep it; a cache that cannot be written is done without."""
+        """Keep it; a cache that cannot be written is ignored."""
         self._rows[key(arch)] = row
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""One self-contained page of small pictures: each signal's order against the truth."""
+"""One self-contained page of small pictures: each proxy's ranking against the accuracies."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -18,7 +18,14 @@ svg { border: 1px solid #8886; border-radius: 4px; }
 
 
 def page(table: Table, agreements: Mapping[str, Agreement], *, band: Cost, band_name: str) -> str:
-    """HTML without outside parts: across a signal's rank, upwards accuracy's, coloured by cost."""
+    """Draw each proxy's ranking against the table's accuracies as HTML without external parts.
+
+    Args:
+        table: the networks and their accuracies.
+        agreements: by the proxy's word.
+        band: cost that colours the dots.
+        band_name: what the legend calls it.
+    """
     cost_places = _places([band(arch) for arch in table.accuracies])
     hues = {
         arch: round(220 - 190 * place)
@@ -30,9 +37,9 @@ def page(table: Table, agreements: Mapping[str, Agreement], *, band: Cost, band_
     name = escape(table.name)
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8">'
-        f'<meta name="viewport" content="width=device-width"><title>Signals on {name}</title>'
-        f"<style>{_STYLE}</style><h1>Signals on {name}</h1><p>Across: the rank that a signal gives "
-        f"a network. Upwards: its rank by accuracy. Colour: {escape(band_name)}, from blue (least) "
+        f'<meta name="viewport" content="width=device-width"><title>Proxies on {name}</title>'
+        f"<style>{_STYLE}</style><h1>Proxies on {name}</h1><p>Horizontal: a network's rank by the "
+        f"proxy. Vertical: its rank by accuracy. Colour: {escape(band_name)}, from blue (least) "
         f"to orange (most); dots of one colour should rise from left to right.</p>"
         f"<main>{figures}</main></html>\n"
     )
@@ -59,7 +66,7 @@ def _figure(table: Table, word: str, agreement: Agreement, hues: Mapping[Archite
 
 
 def _places(values: Sequence[float]) -> list[float]:
-    """Each value's rank from 0 to 1."""
+    """Return each value's rank, from 0 to 1."""
     order = sorted(range(len(values)), key=values.__getitem__)
     places = [0.0] * len(values)
     for rank, index in enumerate(order):

@@ -15,7 +15,7 @@ from bneck.proxies.score import (
     score_surrogate,
     zero_cost_words,
 )
-from bneck.proxies.score_cache import Kept
+from bneck.proxies.score_cache import ScoreCache
 from bneck.proxies.score_page import page
 from bneck.proxies.surrogate.table import Table, load
 from bneck.space import codec, spaces
@@ -74,8 +74,8 @@ def test_an_interrupted_scoring_goes_on_and_ends_the_same(
         return params(arch)
 
     def all_scores() -> dict[Architecture, float]:
-        with Kept("asked") as kept:
-            found = score_proxies(table(), {"mine": signal}, networks=8, kept=kept)
+        with ScoreCache("asked") as cache:
+            found = score_proxies(table(), {"mine": signal}, networks=8, cache=cache)
         return dict(found["mine"].scores)
 
     with pytest.raises(KeyboardInterrupt):

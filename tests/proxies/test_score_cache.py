@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from bneck.proxies.score_cache import Kept
+from bneck.proxies.score_cache import ScoreCache
 from bneck.space import presets
 
 ARCH, OTHER = presets.build("mobilenet_v3_small"), presets.build("mobilenet_v3_large")
@@ -13,15 +13,15 @@ def test_rows_outlive_an_interruption_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BNECK_CACHE", str(tmp_path))
-    with suppress(KeyboardInterrupt), Kept("asked") as kept:
-        kept.put(ARCH, {"zen": [1.5, 0.1, None]})
+    with suppress(KeyboardInterrupt), ScoreCache("asked") as cache:
+        cache.put(ARCH, {"zen": [1.5, 0.1, None]})
         raise KeyboardInterrupt
     (file,) = (tmp_path / "scores").iterdir()
     file.write_text(file.read_text() + '\n["cut off')
-    with Kept("asked") as kept:
-        assert kept.get(ARCH) == {"zen": [1.5, 0.1, None]}
-        assert kept.get(OTHER) is None
-        assert Kept("something else").get(ARCH) is None
-        kept.put(OTHER, {})
-        assert Kept("asked").get(OTHER) == {}
+    with ScoreCache("asked") as cache:
+        assert cache.get(ARCH) == {"zen": [1.5, 0.1, None]}
+        assert cache.get(OTHER) is None
+        assert ScoreCache("something else").get(ARCH) is None
+        cache.put(OTHER, {})
+        assert ScoreCache("asked").get(OTHER) == {}
     assert list((tmp_path / "scores").iterdir()) == []
