@@ -31,10 +31,10 @@ ThreadsOption = Annotated[int, typer.Option(help="Threads of the runtime.", min=
 
 
 class _NetByDefault(TyperGroup):
-    """``latency NET`` is ``latency net NET``, so that ``latency kit`` can stand beside it."""
+    """``latency NET`` is ``latency net NET``: its options are what ``latency --help`` shows."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if args and args[0] not in (*self.commands, "--help"):
+        if args and args[0] not in self.commands:
             args = ["net", *args]
         return super().parse_args(ctx, args)
 
@@ -47,7 +47,7 @@ def register(app: typer.Typer) -> None:
         no_args_is_help=True,
         help="Predict or measure a network's latency: bneck latency NET --model FILE.",
     )
-    group.command()(net)
+    group.command(epilog="`bneck latency kit --help`: calibrate a device that needs no bneck.")(net)
     group.command()(kit)
     app.add_typer(group, name="latency")
 
@@ -155,7 +155,7 @@ def net(
     """
     from bneck.latency.model import LatencyModel
     from bneck.latency.predictor import open_predictor
-    from bneck.latency.warn import warn_beyond, warn_foreign
+    from bneck.latency.warn import warn_extrapolated, warn_foreign
     from bneck.results.networks import load_network
 
     if (net is None) == (onnx is None):
@@ -175,7 +175,7 @@ def net(
     if predictor and arch:
         predicted = predictor.predict(arch)
         if isinstance(predictor, LatencyModel):
-            warn_beyond(predictor, arch)
+            warn_extrapolated(predictor, arch)
             if not measure:
                 warn_foreign(predictor)
         result |= {"predicted_ms": predicted.ms, "std_ms": predicted.std_ms}

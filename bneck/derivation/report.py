@@ -82,7 +82,7 @@ def _report_data(run: Run) -> report.ReportData:
         others=dict(_others(run)),
         breakdown=model.breakdown(outcome.arch) if model and outcome else None,
         calibration=asdict(model.report) if model else None,
-        judged=model.judged if model else (),
+        held_out=model.held_out if model else (),
         latency_error=model.error if model else None,
         counted_on=_counted_on(run),
         class_names=tuple(read_json(run.images)["class_names"]) if run.images.exists() else (),

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 
 from bneck.errors import BneckError, UsageError
-from bneck.latency.calibrated_range import reach
+from bneck.latency.calibrated_range import calibrated_range
 from bneck.latency.calibration_networks import calibration_network
 from bneck.latency.devices import Device, Graph
 from bneck.latency.fingerprint import Fingerprint
@@ -17,7 +17,7 @@ from bneck.latency.measure import reference
 from bneck.latency.measurements import Measurement, Store
 from bneck.latency.model import LatencyModel
 from bneck.latency.timing import Effort
-from bneck.latency.validation import UNJUDGED, Verdict, judge
+from bneck.latency.validation import NOT_VALIDATED, Validation, validate
 from bneck.progress import Progress, silent
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space
@@ -142,7 +142,7 @@ class _Calibration:
 def model_from(
     items: Sequence[Measurement], device: Fingerprint, resolution_px: int
 ) -> LatencyModel:
-    """Fit on what is not held out, judge on what is, then fit on all.
+    """Fit on what is not held out, validate on what is, then fit on all.
 
     Raises:
         BneckError: too few measurements, or too noisy ones.
@@ -166,22 +166,22 @@ def model_from(
 
     blocking = find_blocking(fitted)
 
-    def model(found: Fit, chosen: Sequence[Measurement], verdict: Verdict) -> LatencyModel:
+    def model(found: Fit, chosen: Sequence[Measurement], validation: Validation) -> LatencyModel:
         return LatencyModel(
             device,
             resolution_px,
             found.scale,
             blocking,
             found.coefficients,
-            verdict.error,
-            verdict.report,
-            verdict.judged,
-            reach(item.arch.layers() for item in chosen),
+            validation.error,
+            validation.report,
+            validation.held_out,
+            calibrated_range(item.arch.layers() for item in chosen),
         )
 
     found = fit(fitted, blocking)
-    unjudged = model(found, fitted, UNJUDGED)
-    verdict = judge(unjudged, fitted, found.errors, held_out, repeats)
+    unvalidated = model(found, fitted, NOT_VALIDATED)
+    validation = validate(unvalidated, fitted, found.errors, held_out, repeats)
     seconds = sum(item.seconds for item in items)
-    report = replace(verdict.report, seconds=seconds, networks=len(items))
-    return model(fit(items, blocking), items, replace(verdict, report=report))
+    report = replace(validation.report, seconds=seconds, networks=len(items))
+    return model(fit(items, blocking), items, replace(validation, report=report))

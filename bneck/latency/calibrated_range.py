@@ -1,17 +1,17 @@
-"""How far a calibration went: a prediction beyond it is an extrapolation, and says so."""
+"""What a calibration has timed: a prediction outside of it is an extrapolation, and says so."""
 
 from collections.abc import Iterable, Mapping
 
 from bneck.latency.features import Kernel, kernels, label
 from bneck.space.layers import Layer
 
-Reach = dict[str, list[int]]
+CalibratedRange = dict[str, list[int]]
 """Most channels in and out that were timed, by kernel: "depthwise 5x5/2 on 28 px" -> [72, 72]."""
 
 
-def reach(networks: Iterable[tuple[Layer, ...]]) -> Reach:
-    """What a calibration on these networks has seen."""
-    found: Reach = {}
+def calibrated_range(networks: Iterable[tuple[Layer, ...]]) -> CalibratedRange:
+    """Return the widths that a calibration on these networks has timed."""
+    found: CalibratedRange = {}
     for layers in networks:
         for _, kernel in kernels(layers):
             most = found.setdefault(_key(kernel), [0, 0])
@@ -19,8 +19,8 @@ def reach(networks: Iterable[tuple[Layer, ...]]) -> Reach:
     return found
 
 
-def beyond(seen: Mapping[str, list[int]], layers: tuple[Layer, ...]) -> list[str]:
-    """Paths of the kernels that are wider than any timed one, or of a window and side never met."""
+def extrapolated(seen: Mapping[str, list[int]], layers: tuple[Layer, ...]) -> list[str]:
+    """Return the paths of kernels that are wider than any timed one, or of no timed size."""
     found = []
     for path, kernel in kernels(layers):
         channels_in, channels_out = seen.get(_key(kernel), [0, 0])

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bneck.errors import NotCalibrated, UsageError
 from bneck.files import read_json, write_json
-from bneck.latency.calibrated_range import Reach, beyond
+from bneck.latency.calibrated_range import CalibratedRange, extrapolated
 from bneck.latency.checks import (
     check_above,
     check_coefficients,
@@ -41,7 +41,7 @@ _SIZES = np.array(list(ALL_WEIGHTS.values()), np.float64)
 
 @dataclass(frozen=True, slots=True)
 class CalibrationReport:
-    """How well a model foretold random networks that its fit had not seen.
+    """How well a model predicted random networks that its fit had not seen.
 
     ``held_out`` counts them; the other figures are relative errors in percent.
     ``repeat_mape_percent`` is what measuring a network again moves its time by, 0 where none was
@@ -72,7 +72,7 @@ class LatencyModel:
             predicts, and where the members disagree little was measured.
         error: relative standard deviation of a careful measurement about the prediction, to which
             the ensemble's disagreement on the network is added.
-        judged: predicted and measured ms of each held-out network, before it joined the fit.
+        held_out: predicted and measured ms of each held-out network, before it joined the fit.
         seen: how wide the timed kernels were; empty where that is not known.
     """
 
@@ -83,8 +83,8 @@ class LatencyModel:
     coefficients: dict[str, list[float]]
     error: float
     report: CalibrationReport
-    judged: list[list[float]]
-    seen: Reach = field(default_factory=dict)
+    held_out: list[list[float]]
+    seen: CalibratedRange = field(default_factory=dict)
     _known: dict[Kernel, Floats] = field(default_factory=dict, repr=False, compare=False)
     _parts: dict[Part, Floats] = field(default_factory=dict, repr=False, compare=False)
 
@@ -137,9 +137,9 @@ class LatencyModel:
         ms: Floats = self._fetching(all_weights[:, None]).mean(axis=1)
         return ms
 
-    def beyond(self, arch: Architecture) -> list[str]:
-        """Paths that are wider than anything timed: the prediction extrapolates there."""
-        return beyond(self.seen, arch.layers()) if self.seen else []
+    def extrapolated(self, arch: Architecture) -> list[str]:
+        """Return the paths that are wider than anything timed: the prediction extrapolates."""
+        return extrapolated(self.seen, arch.layers()) if self.seen else []
 
     def kernel_ms(self, kernel: Kernel) -> float:
         """ms of one kernel on its own."""
@@ -202,7 +202,7 @@ class LatencyModel:
         return np.array(list(self.coefficients.values()))
 
     def _repr_html_(self) -> str:
-        """For notebooks: the device, and how well networks that it had not seen were foretold."""
+        """For notebooks: the device, and how well it predicted networks that it had not seen."""
         seen = self.report
         return (
             f"<p><b>{escape(str(self.device))}</b>, {self.resolution_px} px: on {seen.held_out} "
@@ -237,6 +237,8 @@ def load(path: Path) -> LatencyModel:
     if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
         raise UsageError(f"{path} is not a latency model of bneck ({FORMAT})")
     content.setdefault("seen", {})
+    if "judged" in content:  # as earlier versions called it
+        content["held_out"] = content.pop("judged")
     content.pop("disagreement", None)  # of older files, whose error held the ensemble's usual one
     try:
         values = typed(LatencyModel, content)
@@ -249,9 +251,9 @@ def load(path: Path) -> LatencyModel:
         check_above("grid", values["blocking"].grid)
         check_above("alignment", values["blocking"].alignment)
         check_not_negative("error", values["error"])
-        for pair in values["judged"]:
+        for pair in values["held_out"]:
             for value in pair if isinstance(pair, list) and len(pair) == 2 else [pair]:
-                check_number("judged", value)
+                check_number("held_out", value)
     except UsageError as error:
         raise UsageError(f"{path} is damaged: {error}") from None
     return LatencyModel(**values)

@@ -68,7 +68,7 @@ def _figure(title: str, x: str, y: str) -> go.Figure:
 
 
 def _predicted(model: LatencyModel) -> go.Figure:
-    predicted, measured = np.array(model.judged).T
+    predicted, measured = np.array(model.held_out).T
     figure = _figure("Held-out networks", "measured ms", "predicted ms")
     ends = [0.95 * measured.min(), 1.05 * measured.max()]
     lines = ("10 % more", 1.1, "dot"), ("equal", 1.0, "solid"), ("10 % less", 0.9, "dot")
@@ -81,7 +81,7 @@ def _predicted(model: LatencyModel) -> go.Figure:
 
 
 def _errors(model: LatencyModel) -> go.Figure:
-    predicted, measured = np.array(model.judged).T
+    predicted, measured = np.array(model.held_out).T
     figure = _figure("Error of the prediction", "percent of the measured time", "networks")
     figure.add_histogram(x=100 * (predicted / measured - 1), xbins={"size": 1})
     if floor := model.report.repeat_mape_percent:

@@ -1,4 +1,4 @@
-"""How well a fit foretells networks that it did not see, and how sure it may be."""
+"""How well a fit predicts networks that it did not see, and how sure it may be."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,25 +23,25 @@ GRID = np.linspace(0.02, 1.5, 75)
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Validation:
     """The report, and the error that a ``LatencyModel`` states."""
 
     report: CalibrationReport
     error: float
-    judged: list[list[float]]
+    held_out: list[list[float]]
 
 
-UNJUDGED = Verdict(CalibrationReport(0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0), 0.0, [])
-"""For a model that is about to be judged."""
+NOT_VALIDATED = Validation(CalibrationReport(0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0), 0.0, [])
+"""For a model that is about to be validated."""
 
 
-def judge(
+def validate(
     model: LatencyModel,
     fitted: Sequence[Measurement],
     fitted_errors: Floats,
     held_out: Sequence[Measurement],
     repeats: Sequence[Measurement],
-) -> Verdict:
+) -> Validation:
     """Compare predictions with measurements.
 
     The report is of the held-out networks, which were each measured once or more often. How sure
@@ -55,14 +55,14 @@ def judge(
         found.setdefault(item.arch, []).append(item)
     errors = [np.array([error]) for error in fitted_errors]
     spreads = [_spread(model.predict(item.arch)) for item in fitted]
-    means, judged, moved = [], [], []
+    means, pairs, moved = [], [], []
     for arch, items in found.items():
         predicted = model.predict(arch)
         own = np.array([predicted.ms / model.scale.ms(item.timing) - 1 for item in items])
         errors.append(own)
         spreads.append(_spread(predicted))
         means.append(float(own.mean()))
-        judged.append([predicted.ms, predicted.ms / (1 + means[-1])])
+        pairs.append([predicted.ms, predicted.ms / (1 + means[-1])])
         if len(own) > 1:
             moved.append(abs(float(own[0] - own[1])))
     mean = np.array(means)
@@ -76,11 +76,11 @@ def judge(
         within_10_percent=100 * float((np.abs(mean) <= 0.10).mean()),
         repeat_mape_percent=100 * float(np.mean(moved)) if moved else 0.0,
     )
-    return Verdict(report, (own_variance(errors, np.array(spreads)) + CAREFUL**2) ** 0.5, judged)
+    return Validation(report, (own_variance(errors, np.array(spreads)) + CAREFUL**2) ** 0.5, pairs)
 
 
 def _spread(predicted: Latency) -> float:
-    """Relative spread of the ensemble, which is all that an unjudged model states."""
+    """Relative spread of the ensemble, which is all that a model states before it is validated."""
     return (predicted.std_ms or 0.0) / predicted.ms
 
 

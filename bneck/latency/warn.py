@@ -8,9 +8,9 @@ from bneck.latency.model import LatencyModel
 from bneck.space.architecture import Architecture
 
 
-def warn_beyond(model: LatencyModel, arch: Architecture) -> None:
+def warn_extrapolated(model: LatencyModel, arch: Architecture) -> None:
     """Say on stderr where a prediction extrapolates."""
-    if paths := model.beyond(arch):
+    if paths := model.extrapolated(arch):
         more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
         print(
             f"warning: extrapolated: wider than anything timed in the calibration at "

@@ -144,16 +144,16 @@ def path(steps: Sequence[Step], *, targets_ms: Sequence[float] = ()) -> go.Figur
     return figure
 
 
-def calibration(judged: Sequence[Sequence[float]]) -> go.Figure:
+def calibration(held_out: Sequence[Sequence[float]]) -> go.Figure:
     """How far the latency model was off on networks it had not seen, over what they took.
 
-    ``judged`` holds pairs of predicted and measured ms.
+    ``held_out`` holds pairs of predicted and measured ms.
     """
     figure = _figure("measured latency (ms)", "predicted too long (%)")
     figure.add_scatter(
         name="held-out networks",
-        x=[round(measured, 5) for _, measured in judged],
-        y=[round(100 * (predicted / measured - 1), 3) for predicted, measured in judged],
+        x=[round(measured, 5) for _, measured in held_out],
+        y=[round(100 * (predicted / measured - 1), 3) for predicted, measured in held_out],
         mode="markers",
         marker={"color": _ACCENT, "size": 7, "opacity": 0.75},
         hovertemplate="%{x:.3f} ms measured<br>%{y:+.1f} % foretold<extra></extra>",

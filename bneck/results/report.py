@@ -31,7 +31,7 @@ class ReportData:
 
     ``breakdown`` gives the derived network's predicted ms by layer or block path, ``calibration``
     the latency model's figures by name, ``seed`` the network the search handed to NetAdapt.
-    ``judged`` holds the predicted and the measured ms of networks that the model had not seen, and
+    ``held_out`` holds the predicted and measured ms of networks that the model had not seen, and
     ``latency_error`` its relative standard deviation; ``counted_on`` says on how many images the
     search counts accuracy.
     ``others`` are the outcomes for other targets of the same search, by their runs' folders.
@@ -57,7 +57,7 @@ class ReportData:
     ceiling_ms: float | None = None
     tangents: tuple[tuple[float, float, float], ...] = ()
     class_names: tuple[str, ...] = ()
-    judged: Sequence[Sequence[float]] = ()
+    held_out: Sequence[Sequence[float]] = ()
     latency_error: float | None = None
     counted_on: int | None = None
     likeness: Likeness | None = None
@@ -167,8 +167,8 @@ def _figures(data: ReportData) -> dict[str, str]:
         )
     if sum(step.accuracy is not None for step in data.steps) > 1:
         figures["path"] = interactive_figures.path(data.steps, targets_ms=_shrunk_to(data))
-    if data.judged:
-        figures["judged"] = interactive_figures.calibration(data.judged)
+    if data.held_out:
+        figures["calibration"] = interactive_figures.calibration(data.held_out)
     return {name: interactive_figures.to_json(figure) for name, figure in figures.items()}
 
 

@@ -9,7 +9,7 @@ from bneck.errors import UsageError
 from bneck.latency.fingerprint import Fingerprint
 from bneck.latency.model import LatencyModel, load
 from bneck.latency.plots import write_page
-from bneck.latency.warn import warn_beyond, warn_elsewhere, warn_foreign
+from bneck.latency.warn import warn_elsewhere, warn_extrapolated, warn_foreign
 from bneck.space import presets, spaces
 from bneck.space.cost import cost
 
@@ -57,11 +57,11 @@ def test_an_extrapolation_says_so(
     macs_model: LatencyModel, capsys: pytest.CaptureFixture[str]
 ) -> None:
     small = presets.build("mobilenet_v3_small", resolution_px=64, classes=10)
-    assert macs_model.beyond(small) == []
-    warn_beyond(macs_model, small)
+    assert macs_model.extrapolated(small) == []
+    warn_extrapolated(macs_model, small)
     assert capsys.readouterr().err == ""
     wide = presets.build("mobilenet_v3_small", width=4.0, resolution_px=64, classes=10)
-    warn_beyond(macs_model, wide)
+    warn_extrapolated(macs_model, wide)
     assert "extrapolated: wider than anything timed in the calibration at s" in (
         capsys.readouterr().err
     )

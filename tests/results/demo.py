@@ -90,7 +90,7 @@ def baseline(name: str, width: float, ms: float, accuracy: float) -> Baseline:
     return Baseline(label, arch, measured, trained, counts.params, counts.macs, 151.0)
 
 
-def judged(count: int) -> list[list[float]]:
+def held_out(count: int) -> list[list[float]]:
     """Predicted and measured ms of networks, 2 % apart."""
     rng = random.Random(2)
     measured = [rng.uniform(0.1, 0.4) for _ in range(count)]
@@ -154,7 +154,7 @@ def finished(trials: int = 300) -> ReportData:
             "within_10_percent": 100.0,
             "repeat_mape_percent": 1.9,
         },
-        judged=judged(50),
+        held_out=held_out(50),
         latency_error=0.02,
         counted_on=288,
         target_ms=target,

@@ -62,7 +62,7 @@ def test_a_finished_run(finished: ReportData) -> None:
     assert "is met" in page.text
     assert f"{finished.outcome.target_ms:.3f} ms" in page.text.replace("\xa0", " ")
     assert "mobilenet_v3_small, trained and measured the same way" in page.text
-    assert set(page.figures) == {"compared", "search", "path", "judged"}
+    assert set(page.figures) == {"compared", "search", "path", "calibration"}
     assert finished.sittings[0].command in page.text
     for step in finished.steps[1:]:
         assert step.move.replace("->", "→") in page.text
@@ -225,7 +225,7 @@ def test_a_run_that_is_still_going(finished: ReportData) -> None:
     page = Page(report.build(data))
     assert "This derivation is still going." in page.text
     assert "The run was still going then." in page.text
-    assert set(page.figures) == {"search", "path", "judged"}
+    assert set(page.figures) == {"search", "path", "calibration"}
     assert "Comparison" not in page.text
 
 
@@ -238,7 +238,7 @@ def test_an_outcome_that_is_not_measured_or_trained(finished: ReportData) -> Non
     )
     page = Page(report.build(replace(finished, outcome=bare, breakdown=None)))
     assert "not yet measured" in page.text
-    assert set(page.figures) == {"search", "path", "judged"}
+    assert set(page.figures) == {"search", "path", "calibration"}
 
 
 @pytest.mark.parametrize("word", ["None", "nan", "Undefined", "inf "])

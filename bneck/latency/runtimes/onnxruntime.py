@@ -9,6 +9,7 @@ from bneck.errors import UsageError
 from bneck.latency.runtimes import Runtime
 from bneck.latency.runtimes.weights import Array, norm_free
 from bneck.space.backends import onnx_model
+from bneck.space.backends.onnx_session import open_session
 from bneck.space.layers import Layer
 
 
@@ -24,15 +25,9 @@ class OnnxRuntime(Runtime):
         return self.prepare_onnx(onnx_model.serialised(*norm_free(layers, weights)))
 
     def prepare_onnx(self, model: bytes) -> Callable[[], object]:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = self.threads
-        options.inter_op_num_threads = 1
-        options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-        options.log_severity_level = 3
-        # Two sessions take turns: threads of the waiting one must not spin on the other's cores.
-        options.add_session_config_entry("session.force_spinning_stop", "1")
         try:
-            session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            # Two sessions take turns: threads of the waiting one must not spin on the cores.
+            session = open_session(model, threads=self.threads, waits_passively=True)
         except Exception as error:  # its exceptions share no base class but Exception
             raise UsageError(f"ONNX Runtime cannot load the model: {error}") from None
         feed = {item.name: _values(item) for item in session.get_inputs()}

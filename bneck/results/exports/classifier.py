@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bneck.errors import UsageError
 from bneck.results.exports import onnx_file
 from bneck.space.backends import onnx_model
+from bneck.space.backends.onnx_session import open_session
 
 NEEDED = ("classes", "mean", "std")
 
@@ -53,7 +54,5 @@ def open_classifier(path: Path) -> Classifier:
             "not from a run; export the run's folder"
         )
     classes, mean, std = (json.loads(notes[name]) for name in NEEDED)
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
+    session = open_session(model.SerializeToString())
     return Classifier(tuple(classes), tuple(mean), tuple(std), arch.resolution_px, session)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from google.protobuf.message import DecodeError
 from torch import Tensor
@@ -20,6 +19,7 @@ from bneck.results.exports.checking import difference
 from bneck.space import codec
 from bneck.space.architecture import Architecture
 from bneck.space.backends import onnx_model
+from bneck.space.backends.onnx_session import open_session
 
 PRODUCER = "bneck"
 
@@ -47,7 +47,7 @@ def graph(trained: Trained) -> onnx.ModelProto:
 
 def runner(data: bytes) -> Callable[[Tensor], Tensor]:
     """ONNX Runtime on the graph: (N, 3, px, px) images -> (N, classes) logits."""
-    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    session = open_session(data)
 
     def run(images: Tensor) -> Tensor:
         return torch.from_numpy(session.run(None, {onnx_model.INPUT: images.numpy()})[0])
