@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bneck.derivation import pipeline
-from bneck.derivation.plan import Plan
+from bneck.derivation.plan import OPTIONS, Plan
 from bneck.derivation.report import report_data
 from bneck.derivation.session import open_session
 from bneck.errors import UsageError
@@ -116,7 +116,7 @@ def derive(
     asked = {"target": str(target), "data": data, "space": space, **plan}
     words = ", ".join(f"{name}={value!r}" for name, value in {**asked, "out": str(out)}.items())
     with open_session(
-        Plan.from_dict(asked),
+        Plan.from_dict(asked, OPTIONS["derive"]),
         Path(out),
         command=f"bneck.derive({words})",
         workers=workers,

@@ -10,8 +10,17 @@ import pytest
 import torch
 import torchvision
 
+import bneck
 from bneck.cli import run
+from bneck.derivation.plan import OPTIONS
+from bneck.latency.runtimes import RUNTIMES
+from bneck.proxies.data.image_spec import NAMED_SETS
+from bneck.proxies.proxy import PROXIES
+from bneck.results.exports import EXPORTS
+from bneck.search.reward import REWARDS
+from bneck.search.samplers import SAMPLERS
 from bneck.space import codec, presets
+from bneck.space.spaces import SPACES
 
 COMMANDS = (
     "derive", "search", "shrink", "train", "calibrate", "show", "export", "predict", "report"
@@ -30,6 +39,45 @@ def test_every_command_explains_itself(capsys: pytest.CaptureFixture[str], comma
     assert code == 0
     assert "Usage:" in out
     assert "--json" in out
+
+
+def test_options_are_under_headings_and_words_come_from_the_tables(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _, out, _ = said(capsys, "search", "--help")
+    headings = [line for line in out.splitlines() if re.fullmatch(r"[A-Z].*:", line)]
+    assert headings == ["Target:", "Data:", "Search:", "Training:", "Where it runs:", "Options:"]
+    words = " ".join(out.split()).replace("- ", "-")  # words are broken at hyphens
+    tables = (SPACES, RUNTIMES, SAMPLERS, PROXIES, REWARDS, NAMED_SETS)
+    assert [word for table in tables for word in table if word not in words] == []
+    _, out, _ = said(capsys, "export", "--help")
+    words = " ".join(out.split()).replace("- ", "-")
+    assert [word for word in EXPORTS if word not in words] == []
+
+
+def test_usage_has_one_kind_of_brackets(capsys: pytest.CaptureFixture[str]) -> None:
+    for command, usage in (
+        ("predict", "[OPTIONS] RUN IMAGE..."),
+        ("compare", "[OPTIONS] NET NET..."),
+        ("runs", "[OPTIONS] [FOLDER]"),
+    ):
+        assert said(capsys, command, "--help")[1].startswith(f"Usage: bneck {command} {usage}\n")
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert said(capsys, "--version") == (0, f"{bneck.__version__}\n", "")
+
+
+@pytest.mark.parametrize("command", ["derive", "search", "shrink", "train"])
+def test_every_option_of_a_run_reaches_its_plan(
+    capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    _, out, _ = said(capsys, command, "--help")
+    for name in OPTIONS[command]:
+        assert f"  --{name.removesuffix('_px').replace('_', '-')} " in out
+    unknown = {"reward", "confidence", "finish"} - {*OPTIONS[command]}
+    for name in unknown:
+        assert f"--{name} " not in out
 
 
 def test_help_needs_none_of_the_heavy_libraries() -> None:
@@ -170,14 +218,14 @@ def test_export_of_a_json_file(capsys: pytest.CaptureFixture[str], tmp_path: Pat
         (["derive", "--target", "2", "--seed-factor", "0.5"], "seed-factor must be .* got 0.5"),
         (["derive", "--target", "2", "--delta", "7"], "delta must be .* got 7"),
         (["derive", "--target", "2", "--reward-exponent", "1"], "reward-exponent must be .* got 1"),
-        (["derive", "--target", "2", "--reward", "big"], "unknown reward 'big'; known: soft, hard"),
+        (["search", "--target", "2", "--reward", "big"], "unknown reward 'big'; known: soft, hard"),
         (["derive", "--target", "2", "--latency", "no.json"], "no such file: no.json"),
         (["derive", "--target", "soon"], "target must be ms above 0 .* got 'soon'"),
         (["derive", "--target", "0.8x:nonet"], "'nonet' is no network"),
         (["derive", "--target", "2", "--threads", "100000"], "threads must be .* got 100000"),
         (["derive", "--target", "2", "--search-steps", "0"], "search-steps must be .* got 0"),
         (["derive", "--target", "2", "--epochs", "nan"], "epochs must be above 0 .* got nan"),
-        (["derive", "--target", "2", "--seed", "9" * 23], "'--seed'"),
+        (["derive", "--target", "2", "--seed", "9" * 23], "seed must be .* 4294967295, got 9"),
         (["derive", "--target", "2", "--ray", "head"], "ray must be auto, local or ray://"),
         (["train", "mobilenet_v9"], "'mobilenet_v9' is no network"),
         (["report", "nowhere"], "nowhere is not a run's folder"),
@@ -192,7 +240,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     words: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    if arguments[0] in ("derive", "train") and arguments != ["derive", "--target", "2"]:
+    if arguments[0] in ("derive", "search", "train") and arguments != ["derive", "--target", "2"]:
         arguments = [*arguments, "--out", "run"]
     code, _, err = said(capsys, *arguments)
     lines = [line for line in err.splitlines() if line.startswith("bneck: ")]

@@ -1,30 +1,88 @@
 """The command line as typer sees it: all commands, and its complaints as ours."""
 
 import sys
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
-from bneck.commands import (
-    derive,
-    latency,
-    likeness,
-    network,
-    proxies,
-    reproduce,
-    results,
-    shrink,
-)
+from bneck import __version__
+from bneck.commands.command import Command
 from bneck.errors import UsageError
 
+COMMANDS = {
+    "derive": "bneck.commands.derive:derive",
+    "search": "bneck.commands.search:search",
+    "shrink": "bneck.commands.shrink:shrink",
+    "train": "bneck.commands.train:train",
+    "report": "bneck.commands.report:report",
+    "runs": "bneck.commands.runs:runs",
+    "predict": "bneck.commands.predict:predict",
+    "export": "bneck.commands.export:export",
+    "show": "bneck.commands.show:show",
+    "compare": "bneck.commands.compare:compare",
+    "likeness": "bneck.commands.likeness:likeness",
+    "calibrate": "bneck.commands.latency:calibrate",
+    "latency": "bneck.commands.latency:group",
+    "proxies": "bneck.commands.proxies:group",
+    "reproduce": "bneck.commands.reproduce:reproduce",
+}
+"""Word -> "module:command" or "module:group of commands", imported when it is asked for."""
+
+
+class _Commands(Mapping[str, Any]):
+    """The commands by their words."""
+
+    def __getitem__(self, word: str) -> Any:
+        module, _, name = COMMANDS[word].partition(":")
+        found = getattr(import_module(module), name)
+        if isinstance(found, typer.Typer):
+            return typer.main.get_group(found)
+        alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+        alone.command(word, cls=Command)(found)
+        return typer.main.get_command(alone)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+class _Group(TyperGroup):
+    def __init__(self, **about: Any) -> None:
+        super().__init__(**about)
+        self.commands: Any = _Commands()
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        print(__version__)
+        raise typer.Exit
+
+
 app = typer.Typer(
-    help="Derive a mobile network for your CPU, your latency target and your images.",
+    cls=_Group,
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for commands in (derive, shrink, likeness, reproduce, network, results, latency, proxies):
-    commands.register(app)
+
+
+@app.callback()
+def bneck(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_say_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Derive a mobile network for your CPU, your latency target and your images."""
+
 
 # Typer names its base of all usage errors in no public module.
 _UsageProblem: type[Exception] = next(
@@ -40,7 +98,7 @@ def call(arguments: list[str]) -> int:
         KeyboardInterrupt: Ctrl-C.
     """
     try:
-        code = app(arguments, standalone_mode=False)
+        code = app(arguments, prog_name="bneck", standalone_mode=False)
     except typer.Abort:
         raise KeyboardInterrupt from None
     except _UsageProblem as error:

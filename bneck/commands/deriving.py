@@ -1,12 +1,12 @@
-"""What the commands that make a run share: the run that their options describe, its result."""
+"""The run that a command's options describe."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
-from bneck.commands.common import print_json
+from bneck.derivation.plan import OPTIONS, Plan
 from bneck.live import TerminalProgress
 
 if TYPE_CHECKING:
@@ -18,14 +18,13 @@ def session_of(
     context: typer.Context, *, seed_network: str | None = None, trains: bool = True
 ) -> Iterator["Session"]:
     """The run that a command's options describe; its report is written when the command is done."""
-    from bneck.derivation.plan import Plan
-    from bneck.derivation.session import open_session
+    from bneck.derivation.session import open_session  # numpy, and not for --help
 
     options = context.params
-    plan = Plan.from_dict(
-        {name: options[name] for name in Plan.names() if options.get(name) is not None}
-        | ({"seed_network": seed_network} if seed_network else {})
-    )
+    asked = {
+        name: options[name] for name in OPTIONS[str(context.info_name)] if options[name] is not None
+    }
+    plan = Plan.from_dict(asked | ({"seed_network": seed_network} if seed_network else {}))
     with open_session(
         plan,
         options["out"],
@@ -38,11 +37,3 @@ def session_of(
         trains=trains,
     ) as session:
         yield session
-
-
-def print_result(as_json: bool, result: dict[str, Any], text: str) -> None:
-    """One JSON object, or the text, on stdout."""
-    if as_json:
-        print_json(result)
-    else:
-        print(text)

@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from bneck.commands.common import (
+from bneck.commands.command import Command
+from bneck.commands.options import (
     ClassesOption,
     JsonOption,
     ResolutionOption,
     SeedOption,
     WidthOption,
-    print_json,
+    own_spaces,
 )
-from bneck.commands.options import own_spaces
+from bneck.commands.output import print_json
 from bneck.errors import UsageError
 from bneck.live import TerminalProgress
 
@@ -39,19 +40,6 @@ class _NetByDefault(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to the command line."""
-    app.command()(calibrate)
-    group = typer.Typer(
-        cls=_NetByDefault,
-        no_args_is_help=True,
-        help="Predict or measure a network's latency: bneck latency NET --model FILE.",
-    )
-    group.command(epilog="`bneck latency kit --help`: calibrate a device that needs no bneck.")(net)
-    group.command()(kit)
-    app.add_typer(group, name="latency")
-
-
 def calibrate(
     out: Annotated[Path, typer.Option(help="The model's file (JSON); a page stands beside it.")],
     space: SpaceOption = "v3-small",
@@ -67,9 +55,10 @@ def calibrate(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Time random networks of a space on this machine and fit a latency model to them.
+    """Fit a latency model of this machine.
 
-    Measurements are kept beside the model in FILE.work; started again, it goes on from there.
+    Random networks of a space are timed for it. Measurements are kept beside the model in
+    FILE.work; run the same command again to resume.
     """
     from dataclasses import asdict
 
@@ -149,7 +138,7 @@ def net(
     classes: ClassesOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Predict a network's latency, block by block, and measure it if asked.
+    """Predict a network's latency by block, or measure it.
 
     Measured with a model, the time is on the calibration's scale and with its runtime and threads.
     """
@@ -241,7 +230,9 @@ def kit(
     classes: ClassesOption = None,
     seed: SeedOption = 0,
 ) -> None:
-    """Write ONNX files and one script that calibrate another device, which needs no bneck.
+    """Write a kit that calibrates another device.
+
+    It is ONNX files and one script, and the device needs no bneck.
 
     There: python measure.py, with numpy and onnxruntime; here: bneck calibrate --from FILE.
     """
@@ -253,3 +244,15 @@ def kit(
         f"{out}: copy it to the device and run `python measure.py` in it (numpy and onnxruntime); "
         "then here `bneck calibrate --from measurements.json --out latency.json`"
     )
+
+
+group = typer.Typer(
+    rich_markup_mode=None,
+    cls=_NetByDefault,
+    no_args_is_help=True,
+    help="Predict or measure latency: bneck latency NET --model FILE.",
+)
+group.command(
+    cls=Command, epilog="`bneck latency kit --help`: calibrate a device that needs no bneck."
+)(net)
+group.command(cls=Command)(kit)

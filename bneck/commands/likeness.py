@@ -5,24 +5,26 @@ from typing import Annotated
 
 import typer
 
-from bneck.commands.common import JsonOption, SeedOption
-from bneck.commands.deriving import print_result
-from bneck.commands.options import NetOrRun, own_spaces
+from bneck.commands.options import JsonOption, NetArgument, SeedOption, own_spaces
+from bneck.commands.output import print_result
+from bneck.derivation.plan import OWN, one_of
 from bneck.errors import UsageError
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to the command line."""
-    app.command()(likeness)
+from bneck.files import write_whole
+from bneck.results import codec, similarity_page
+from bneck.results.networks import load_network
+from bneck.results.run import Run
+from bneck.space import spaces
 
 
 def likeness(
-    net: NetOrRun,
+    net: NetArgument,
     to: Annotated[str, typer.Option(help="The published network.")] = "mobilenet_v3_small",
     space: Annotated[
         str | None,
         typer.Option(
-            help="Where random networks come from.", show_default="the run's", callback=own_spaces
+            help=f"Space of the random networks: {one_of(*spaces.SPACES, OWN)}.",
+            show_default="the run's",
+            callback=own_spaces,
         ),
     ] = None,
     latency: Annotated[
@@ -41,14 +43,12 @@ def likeness(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Compare a network with a published one, against random networks that are as fast."""
-    from bneck.derivation.similarity import resemblance
-    from bneck.files import write_whole
+    """Measure how much a network resembles a published one.
+
+    Random networks that are as fast are the yardstick.
+    """
+    from bneck.derivation.similarity import resemblance  # numpy
     from bneck.latency.predictor import open_predictor
-    from bneck.results import codec, similarity_page
-    from bneck.results.networks import load_network
-    from bneck.results.run import Run
-    from bneck.space import spaces
 
     _, arch = load_network(net)
     if Path(net).is_dir():

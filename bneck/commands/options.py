@@ -1,143 +1,123 @@
-"""What the commands that make a run can be asked; names and defaults are the plan's."""
+"""The options of the commands: those of a run from the fields of its plan, and the shared rest."""
 
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import Field, fields
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-MaybeTargetOption = Annotated[
-    str | None,
-    typer.Option(
-        help="ms, like 2.0, or a share of a network's: 0.8x:mobilenet_v3_small, or, at another "
-        "side in pixels, 0.8x:mobilenet_v3_small@64.",
-        show_default=False,
+from bneck.derivation.plan import EXECUTION, MAX_SEED, Plan
+from bneck.space import spaces
+
+Command = TypeVar("Command", bound=Callable[..., None])
+
+OutOption = Annotated[
+    Path, typer.Option(help="Run folder. Run the same command again to resume it.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")]
+NetArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="NET", help="A preset's name, a JSON file, or a run's folder (its network)."
     ),
 ]
-TargetsOption = Annotated[
-    str | None,
+WidthOption = Annotated[
+    float | None, typer.Option(help="Width multiplier, for presets.", show_default="1.0")
+]
+ResolutionOption = Annotated[
+    int | None,
+    typer.Option(help="Input resolution in pixels.", show_default="the network's own"),
+]
+ClassesOption = Annotated[
+    int | None, typer.Option(help="Number of classes.", show_default="the network's own")
+]
+SeedOption = Annotated[int, typer.Option(help="Random seed.", min=0, max=MAX_SEED)]
+WorkersOption = Annotated[
+    int | None,
     typer.Option(
-        metavar="TEXT,TEXT...",
-        help="Several targets, which share the evaluations: 1.5,2,3.",
-        show_default=False,
+        help="Evaluations at once, one thread each.",
+        show_default="all cores",
+        rich_help_panel=EXECUTION,
     ),
 ]
+RayOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Evaluate on Ray: auto (the cluster of this machine), ray://HOST:PORT or local.",
+        show_default="no Ray",
+        rich_help_panel=EXECUTION,
+    ),
+]
+GpusOption = Annotated[
+    float,
+    typer.Option(
+        help="With --ray: GPUs reserved for each evaluation, for a proxy of your own that uses "
+        "them.",
+        rich_help_panel=EXECUTION,
+    ),
+]
+TimeLimitOption = Annotated[
+    float | None,
+    typer.Option(
+        help="Seconds after which an evaluation fails.",
+        show_default="none",
+        rich_help_panel=EXECUTION,
+    ),
+]
+
+
+def described(name: str) -> Any:
+    """Return the option that the plan's field of this name describes."""
+    return _option(next(one for one in fields(Plan) if one.name == name))
+
+
+def planned(names: Iterable[str], plan: type[Any] = Plan) -> Callable[[Command], Command]:
+    """Give a command the options that a plan's fields of these names describe.
+
+    They come after the command's own in its signature, and are passed as ``**asked``.
+    """
+
+    def add(command: Command) -> Command:
+        own = [
+            one
+            for one in inspect.signature(command).parameters.values()
+            if one.kind is not inspect.Parameter.VAR_KEYWORD
+        ]
+        known, types = {one.name: one for one in fields(plan)}, get_type_hints(plan)
+        added = [_parameter(known[name], types[name]) for name in names]
+        parameters = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in (*own, *added)]
+        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        return command
+
+    return add
+
+
+def _parameter(field: Field[Any], kind: Any) -> inspect.Parameter:
+    """What a plan's field is in a command's signature."""
+    return inspect.Parameter(
+        field.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=field.default,
+        annotation=Annotated[kind, _option(field)],
+    )
+
+
+def _option(field: Field[Any]) -> Any:
+    about = field.metadata
+    return typer.Option(
+        "--" + field.name.removesuffix("_px").replace("_", "-"),
+        help=about["help"],
+        show_default=about["unset"] or field.default is not None,
+        rich_help_panel=about["panel"] or None,
+        callback=own_spaces if field.name == "space" else None,
+    )
 
 
 def own_spaces(words: str | None) -> str | None:
     """Import the spaces among the words, separated by commas, that are the user's own."""
     for word in (words or "").split(","):
         if ":" in word:
-            from bneck.space import spaces
-
             spaces.load_own(word)
     return words
-
-
-SpaceOption = Annotated[
-    str,
-    typer.Option(
-        help="v3-small, v3-small-plain, v3-large, mnasnet, cpu-small, or your own as "
-        "package.module:attr.",
-        callback=own_spaces,
-    ),
-]
-DataOption = Annotated[
-    str, typer.Option(help="digits, fashion-mnist, cifar10, folder:DIR or npz:FILE.")
-]
-SearchDataOption = Annotated[
-    str,
-    typer.Option(
-        help="digits, fashion-mnist, cifar10, folder:DIR or npz:FILE; or table:FILE, accuracies "
-        "that answer in place of trainings."
-    ),
-]
-ProxyOption = Annotated[
-    str | None,
-    typer.Option(
-        help="What networks are compared by: short-training, shared-weights:FILE or "
-        "package.module:attr.",
-        show_default="short-training",
-    ),
-]
-OutOption = Annotated[Path, typer.Option(help="The run's folder; the same command goes on there.")]
-ResolutionOption = Annotated[
-    int | None,
-    typer.Option("--resolution", help="Input side in pixels.", show_default="what suits the data"),
-]
-RuntimeOption = Annotated[str, typer.Option(help="What runs the network: onnxruntime or torch.")]
-ThreadsOption = Annotated[int, typer.Option(help="Threads of the runtime that latency is for.")]
-EvaluationsOption = Annotated[int, typer.Option(help="Networks that the search trains.")]
-CalibrationOption = Annotated[
-    float, typer.Option("--calibration-minutes", help="Time to spend on calibrating this device.")
-]
-LatencyOption = Annotated[
-    str | None,
-    typer.Option(
-        help="A model that `bneck calibrate` wrote here, at the same side and classes.",
-        show_default="calibrate",
-    ),
-]
-RewardOption = Annotated[
-    str,
-    typer.Option(
-        help="soft or hard (MnasNet), absolute (TuNAS), front (accuracy and latency apart) or "
-        "package.module:attr."
-    ),
-]
-SamplerOption = Annotated[
-    str,
-    typer.Option(
-        help="surrogate, tpe, random, nsga2, evolution, local-search or package.module:attr."
-    ),
-]
-RewardExponentOption = Annotated[
-    float | None,
-    typer.Option(
-        help="w of the reward ACC * (LAT/TAR)^w; beta of the absolute one.",
-        show_default="derived from the target",
-    ),
-]
-ConfidenceOption = Annotated[
-    float,
-    typer.Option(help="With which a network must be predicted under the search's ceiling."),
-]
-SeedFactorOption = Annotated[
-    float, typer.Option(help="The search may go so many times above the target.")
-]
-BatchOption = Annotated[int, typer.Option(help="Networks the search asks for at once.")]
-DeltaOption = Annotated[
-    float, typer.Option(help="What a NetAdapt proposal saves, as a share of the seed's latency.")
-]
-SearchStepsOption = Annotated[
-    int | None, typer.Option(help="Training steps in the search.", show_default="by the data")
-]
-FineTuneOption = Annotated[
-    int | None, typer.Option(help="Training steps of a proposal.", show_default="by the data")
-]
-EpochsOption = Annotated[
-    float | None, typer.Option(help="Epochs of the final training.", show_default="by the data")
-]
-WorkersOption = Annotated[
-    int | None, typer.Option(help="Evaluations at once, one thread each.", show_default="all cores")
-]
-RayOption = Annotated[
-    str | None,
-    typer.Option(
-        help="Evaluate on Ray: auto (the cluster that runs here), ray://HOST:PORT, or local.",
-        show_default="no Ray",
-    ),
-]
-GpusOption = Annotated[float, typer.Option(help="GPUs that Ray keeps for each evaluation.")]
-TimeLimitOption = Annotated[
-    float | None,
-    typer.Option(help="Seconds after which an evaluation fails.", show_default="none"),
-]
-NetOrRun = Annotated[
-    str, typer.Argument(metavar="NET", help="A preset's name, a JSON file or a run's folder.")
-]
-AshaOption = Annotated[
-    bool,
-    typer.Option(
-        "--asha", help="With --ray: stop poor trainings early; --out must be on all nodes."
-    ),
-]

@@ -1,23 +1,29 @@
-"""Commands about accuracy signals: proxies score."""
+"""The commands ``proxies score`` and ``proxies share``: cheap accuracy signals."""
 
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bneck.commands.common import (
+from bneck.commands.command import Command
+from bneck.commands.options import (
     ClassesOption,
     JsonOption,
     ResolutionOption,
     SeedOption,
-    print_json,
+    own_spaces,
 )
-from bneck.commands.options import own_spaces
+from bneck.commands.output import print_result
 from bneck.commands.share import share
+from bneck.derivation.plan import OWN, one_of
+from bneck.files import write_whole
 from bneck.live import TerminalProgress
+from bneck.proxies.data.image_spec import NAMED_SETS, check_images
+from bneck.proxies.proxy import PROXIES, check_proxy, find_proxy
+from bneck.space import spaces
 
 if TYPE_CHECKING:
     from bneck.progress import Progress
@@ -28,28 +34,21 @@ if TYPE_CHECKING:
     from bneck.space.architecture import Architecture
 
 
-def register(app: typer.Typer) -> None:
-    """Add the commands to the command line."""
-    group = typer.Typer(
-        no_args_is_help=True, help="Judge cheap accuracy signals, and train shared weights."
-    )
-    group.command()(score)
-    group.command()(share)
-    app.add_typer(group, name="proxies")
-
-
 def score(
     table: Annotated[Path, typer.Option(help="Networks and their accuracies: CSV or JSON lines.")],
     images: Annotated[
         str,
-        typer.Option(help="digits, fashion-mnist, cifar10, folder:DIR or npz:FILE."),
+        typer.Option(help=f"Images: {one_of(*NAMED_SETS, 'folder:DIR', 'npz:FILE')}."),
     ] = "digits",
     no_images: Annotated[
         bool, typer.Option("--no-images", help="Score only what needs none.")
     ] = False,
     proxy: Annotated[
         list[str] | None,
-        typer.Option(help="A proxy's name or package.module:attr.", show_default="all zero-cost"),
+        typer.Option(
+            help=f"Proxies to judge: {one_of(*PROXIES, 'shared-weights:FILE', OWN)}.",
+            show_default="all zero-cost",
+        ),
     ] = None,
     steps: Annotated[int, typer.Option(help="Training steps, for short-training.")] = 468,
     networks: Annotated[
@@ -57,12 +56,14 @@ def score(
     ] = 200,
     model: Annotated[
         Path | None,
-        typer.Option(help="A latency model: bands of predicted latency, not of multiply-adds."),
+        typer.Option(help="Latency model: bands of predicted latency, not of multiply-adds."),
     ] = None,
     space: Annotated[
         str | None,
         typer.Option(
-            help="What a CSV's columns are choices of.", show_default="none", callback=own_spaces
+            help=f"What a CSV's columns are choices of: {one_of(*spaces.SPACES, OWN)}.",
+            show_default="none",
+            callback=own_spaces,
         ),
     ] = None,
     resolution: ResolutionOption = None,
@@ -71,15 +72,13 @@ def score(
     seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
-    """Rank a table's networks by every proxy, by its other columns and by a surrogate.
+    """Judge proxies by how they rank a table's networks.
+
+    Its other columns and a surrogate are judged too.
 
     In band is among networks of similar cost, which is what a search under a latency target sees.
     Column by column it says how well a shorter training agrees with the longest.
     """
-    from bneck.files import write_whole
-    from bneck.proxies.data.image_spec import check_images
-    from bneck.proxies.proxy import check_proxy, find_proxy
-
     truth = _table(table, space, resolution, classes)
     for word in proxy or ():
         check_proxy(word)
@@ -87,17 +86,55 @@ def score(
         check_images(images)
     from bneck.proxies import score as scoring  # torch: after the mistakes
     from bneck.proxies import score_page
-    from bneck.proxies.score_cache import ScoreCache
-    from bneck.proxies.training.recipe import Recipe
 
     progress = TerminalProgress()
     band = scoring.macs if model is None else _latency(model, truth.accuracies)
     band_name = "macs" if model is None else "latency_ms"
     pictures = None if no_images else _pictures(images, seed, progress)
     words = proxy or scoring.zero_cost_words(images=pictures is not None)
+    agreements = _by_proxies(truth, words, pictures, steps, band, networks, seed, progress)
+    agreements |= {
+        f"column:{name}": agreement
+        for name, agreement in scoring.score_columns(truth, band=band, seed=seed).items()
+    }
+    learnt = scoring.score_surrogate(truth, band=band, seed=seed, progress=progress)
+    if plot is not None:
+        write_whole(plot, score_page.page(truth, agreements, band=band, band_name=band_name))
+    result = {
+        "table": truth.name,
+        "networks": len(truth.accuracies),
+        "band": band_name,
+        "proxies": {word: _numbers(agreement) for word, agreement in agreements.items()},
+        "surrogate": {str(labels): _learnt(what) for labels, what in learnt.items()},
+        "intervals": {word: _intervals(agreement) for word, agreement in agreements.items()},
+    }
+    text = [
+        f"{truth.name}: {len(truth.accuracies)} networks, in bands of {band_name}",
+        _as_text(agreements),
+        *(_sentence(labels, what) for labels, what in learnt.items()),
+        *_failures(agreements),
+    ]
+    print_result(json, result, "\n".join([*text, f"pictures {plot}"] if plot else text))
+
+
+def _by_proxies(
+    truth: "Table",
+    words: list[str],
+    pictures: "ImageSource | None",
+    steps: int,
+    band: "Callable[[Architecture], float]",
+    networks: int,
+    seed: int,
+    progress: "Progress",
+) -> dict[str, "Agreement"]:
+    """Each proxy's agreement with the table; scores are kept, so that a second call is quick."""
+    from bneck.proxies import score as scoring
+    from bneck.proxies.score_cache import ScoreCache
+    from bneck.proxies.training.recipe import Recipe
+
     seen = None if pictures is None else pictures.info.fingerprint
     with ScoreCache((words, seen, seed, steps)) as cache:
-        agreements = scoring.score_proxies(
+        return scoring.score_proxies(
             truth,
             {word: find_proxy(word)(pictures, Recipe(steps)) for word in words},
             images=pictures,
@@ -107,42 +144,17 @@ def score(
             progress=progress,
             cache=cache,
         )
-    agreements |= {
-        f"column:{name}": agreement
-        for name, agreement in scoring.score_columns(truth, band=band, seed=seed).items()
-    }
-    learnt = scoring.score_surrogate(truth, band=band, seed=seed, progress=progress)
-    if plot is not None:
-        write_whole(plot, score_page.page(truth, agreements, band=band, band_name=band_name))
-    if json:
-        print_json(
-            {
-                "table": truth.name,
-                "networks": len(truth.accuracies),
-                "band": band_name,
-                "proxies": {word: _numbers(agreement) for word, agreement in agreements.items()},
-                "surrogate": {str(labels): _learnt(what) for labels, what in learnt.items()},
-                "intervals": {
-                    word: _intervals(agreement) for word, agreement in agreements.items()
-                },
-            }
-        )
-        return
-    print(f"{truth.name}: {len(truth.accuracies)} networks, in bands of {band_name}")
-    print(_as_text(agreements))
-    for labels, what in learnt.items():
-        print(_sentence(labels, what))
+
+
+def _failures(agreements: Mapping[str, "Agreement"]) -> Iterator[str]:
     for word, agreement in agreements.items():
         if agreement.failures:
-            print(f"{word} failed on {len(agreement.failures)}: {agreement.failures[0]}")
-    if plot is not None:
-        print(f"pictures {plot}")
+            yield f"{word} failed on {len(agreement.failures)}: {agreement.failures[0]}"
 
 
 def _table(path: Path, space: str | None, resolution: int | None, classes: int | None) -> "Table":
     """The table; what it warns of is one line each on stderr."""
     from bneck.proxies.surrogate.table import load
-    from bneck.space import spaces
 
     size = {
         "resolution_px": 224 if resolution is None else resolution,
@@ -228,3 +240,12 @@ def _sentence(labels: int, learnt: "SurrogateAgreement | None") -> str:
         f"surrogate from {labels} labels: Spearman {learnt.spearman:+.2f}, in band "
         f"{learnt.in_band:+.2f}; {learnt.within_2_std:.0%} within 2 standard deviations"
     )
+
+
+group = typer.Typer(
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    help="Judge proxies for accuracy, and train shared weights.",
+)
+group.command(cls=Command)(score)
+group.command(cls=Command)(share)

@@ -1,78 +1,54 @@
 """The command that searches a space: for one target, several, or the whole front."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bneck.commands.common import JsonOption, SeedOption
-from bneck.commands.deriving import print_result, session_of
+from bneck.commands.deriving import session_of
 from bneck.commands.options import (
-    AshaOption,
-    BatchOption,
-    CalibrationOption,
-    ConfidenceOption,
-    EvaluationsOption,
     GpusOption,
-    LatencyOption,
-    MaybeTargetOption,
+    JsonOption,
     OutOption,
-    ProxyOption,
     RayOption,
-    ResolutionOption,
-    RewardExponentOption,
-    RewardOption,
-    RuntimeOption,
-    SamplerOption,
-    SearchDataOption,
-    SearchStepsOption,
-    SeedFactorOption,
-    SpaceOption,
-    TargetsOption,
-    ThreadsOption,
     TimeLimitOption,
     WorkersOption,
+    planned,
 )
+from bneck.commands.output import print_result
+from bneck.derivation.plan import EXECUTION, OPTIONS
 from bneck.errors import UsageError
+from bneck.results import codec
+from bneck.results.units import milliseconds
 from bneck.search.reward import PAPERS
 
 if TYPE_CHECKING:
     from bneck.search.selection import SelectedNetwork
 
+AshaOption = Annotated[
+    bool,
+    typer.Option(
+        "--asha",
+        help="With --ray: stop poor trainings early; --out must be on all nodes.",
+        rich_help_panel=EXECUTION,
+    ),
+]
 
+
+@planned(OPTIONS["search"])
 def search(
     context: typer.Context,
     out: OutOption,
-    target: MaybeTargetOption = None,
-    targets: TargetsOption = None,
-    space: SpaceOption = "v3-small",
-    data: SearchDataOption = "digits",
-    seed: SeedOption = 0,
-    resolution_px: ResolutionOption = None,
-    runtime: RuntimeOption = "onnxruntime",
-    threads: ThreadsOption = 1,
-    latency: LatencyOption = None,
-    calibration_minutes: CalibrationOption = 2.0,
-    sampler: SamplerOption = "surrogate",
-    evaluations: EvaluationsOption = 24,
-    batch: BatchOption = 2,
-    reward: RewardOption = "soft",
-    reward_exponent: RewardExponentOption = None,
-    confidence: ConfidenceOption = 0.9,
-    seed_factor: SeedFactorOption = 1.25,
-    proxy: ProxyOption = None,
-    search_steps: SearchStepsOption = None,
     workers: WorkersOption = None,
     ray: RayOption = None,
     gpus_per_trial: GpusOption = 0.0,
     time_limit: TimeLimitOption = None,
     asha: AshaOption = False,
     json: JsonOption = False,
+    **asked: Any,
 ) -> None:
-    """Search a space for the network of largest reward under each target's ceiling."""
-    if target is None and targets is None:
+    """Search a space for the best network under a latency ceiling."""
+    if not (context.params["target"] or context.params["targets"]):
         raise UsageError("search needs a target: --target, or --targets for several")
-    from bneck.results import codec
-
     with session_of(context, trains=False) as session:
         from bneck.derivation import pipeline  # torch and all: after the mistakes
 
@@ -104,8 +80,6 @@ def search(
 
 def _winner_in_words(winner: "SelectedNetwork") -> str:
     papers = ", ".join(f"{value:g} for {name}" for name, value in PAPERS.items())
-    from bneck.results.units import milliseconds
-
     weight = ""
     if winner.front_accuracy is not None:
         weight = f"; w {winner.weight:.3f}, derived from the target (the paper's: {papers})"

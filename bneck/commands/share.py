@@ -5,16 +5,19 @@ from typing import Annotated
 
 import typer
 
-from bneck.commands.common import JsonOption, SeedOption, print_json
-from bneck.commands.options import DataOption, ResolutionOption, SpaceOption
+from bneck.commands.options import JsonOption, SeedOption, described
+from bneck.commands.output import print_result
 from bneck.live import TerminalProgress
+from bneck.machine import Compute
+from bneck.proxies.data.image_spec import check_images
+from bneck.space import spaces
 
 
 def share(
-    out: Annotated[Path, typer.Option(help="The file of weights; interrupted, it goes on.")],
-    space: SpaceOption = "v3-small",
-    data: DataOption = "digits",
-    resolution: ResolutionOption = None,
+    out: Annotated[Path, typer.Option(help="File of weights. Run again to resume.")],
+    space: Annotated[str, described("space")] = "v3-small",
+    data: Annotated[str, described("data")] = "digits",
+    resolution: Annotated[int | None, described("resolution_px")] = None,
     steps: Annotated[int, typer.Option(help="Training steps, four networks each.")] = 2000,
     batch_size: Annotated[int, typer.Option(help="Images a step.")] = 128,
     train: Annotated[
@@ -26,11 +29,10 @@ def share(
     seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
-    """Train one network that holds all of a space, for `--proxy shared-weights:FILE`."""
-    from bneck.machine import Compute
-    from bneck.proxies.data.image_spec import check_images
-    from bneck.space import spaces
+    """Train shared weights for a whole space.
 
+    They are for `--proxy shared-weights:FILE`.
+    """
     check_images(data, resolution)
     spaces.build(space)
     from bneck.proxies import shared_weights
@@ -55,7 +57,4 @@ def share(
         "seconds": result.seconds,
         "images_per_second": result.images_per_second,
     }
-    if json:
-        print_json(found)
-    else:
-        print(f"{out}: {result.steps} steps in {result.seconds:.0f} s")
+    print_result(json, found, f"{out}: {result.steps} steps in {result.seconds:.0f} s")

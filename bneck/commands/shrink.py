@@ -1,101 +1,46 @@
 """The command ``shrink``: NetAdapt from any network, trained or not, to one target or several."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from bneck.commands.common import JsonOption, SeedOption
-from bneck.commands.deriving import print_result, session_of
+from bneck.commands.deriving import session_of
 from bneck.commands.options import (
-    CalibrationOption,
-    DataOption,
-    DeltaOption,
-    EpochsOption,
-    FineTuneOption,
     GpusOption,
-    LatencyOption,
-    MaybeTargetOption,
-    NetOrRun,
+    JsonOption,
+    NetArgument,
     OutOption,
     RayOption,
-    ResolutionOption,
-    RuntimeOption,
-    SearchStepsOption,
-    SpaceOption,
-    TargetsOption,
-    ThreadsOption,
     TimeLimitOption,
     WorkersOption,
+    planned,
 )
+from bneck.commands.output import print_result
+from bneck.derivation.plan import OPTIONS
 from bneck.errors import UsageError
+from bneck.results import codec
+from bneck.results.record import Step
+from bneck.results.units import aligned, decimals, percent, with_spread
 
 if TYPE_CHECKING:
     from bneck.derivation.netadapt_stage import Shrunk
-    from bneck.results.record import Step
-
-WeightsOption = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FILE",
-        help="NET's trained weights: safetensors, or torchvision's state dict (.pth).",
-        show_default="train NET first",
-    ),
-]
-NewClassesOption = Annotated[
-    bool,
-    typer.Option("--new-classes", help="The weights may know other classes than the data has."),
-]
-ImportanceOption = Annotated[
-    str, typer.Option(help="Which channels stay: those of largest l2 norm, or taylor importance.")
-]
-FinishOption = Annotated[
-    str | None,
-    typer.Option(
-        help="Train what came out for --epochs: fine-tune, or from scratch.",
-        show_default="neither",
-    ),
-]
 
 
-def register(app: typer.Typer) -> None:
-    """Add the command to the command line."""
-    app.command()(shrink)
-
-
+@planned(OPTIONS["shrink"])
 def shrink(
     context: typer.Context,
-    net: NetOrRun,
+    net: NetArgument,
     out: OutOption,
-    target: MaybeTargetOption = None,
-    targets: TargetsOption = None,
-    weights: WeightsOption = None,
-    new_classes: NewClassesOption = False,
-    space: SpaceOption = "v3-small",
-    data: DataOption = "digits",
-    seed: SeedOption = 0,
-    resolution_px: ResolutionOption = None,
-    runtime: RuntimeOption = "onnxruntime",
-    threads: ThreadsOption = 1,
-    latency: LatencyOption = None,
-    calibration_minutes: CalibrationOption = 2.0,
-    delta: DeltaOption = 0.04,
-    importance: ImportanceOption = "l2",
-    search_steps: SearchStepsOption = None,
-    fine_tune_steps: FineTuneOption = None,
-    finish: FinishOption = None,
-    epochs: EpochsOption = None,
     workers: WorkersOption = None,
     ray: RayOption = None,
     gpus_per_trial: GpusOption = 0.0,
     time_limit: TimeLimitOption = None,
     json: JsonOption = False,
+    **asked: Any,
 ) -> None:
-    """Shrink a network to latency targets by NetAdapt; --space says what to calibrate on."""
-    if target is None and targets is None:
+    """Shrink a network to latency targets by NetAdapt."""
+    if not (context.params["target"] or context.params["targets"]):
         raise UsageError("shrink needs a target: --target, or --targets for several")
-    from bneck.results import codec
-    from bneck.results.record import Step
-
     with session_of(context, seed_network=net) as session:
         from bneck.derivation import pipeline  # torch and all: after the mistakes
 
@@ -112,16 +57,19 @@ def shrink(
         "steps": last.step,
         "arch": str(run.network),
         "weights": str(run.weights),
+        "onnx": str(run.onnx),
         "report": str(run.report),
         "networks": [codec.flat(one) | {"arch": str(file)} for one, file in files.items()],
         "family": [_about(step) for step in steps],
     }
     text = [_table(steps), *(_in_words(net, one) for one in found)]
-    text.append(f"network {run.network}, weights {run.weights}, report {run.report}")
+    text.append(
+        f"network {run.network}, weights {run.weights}, ONNX {run.onnx}, report {run.report}"
+    )
     print_result(json, result, "\n".join(text))
 
 
-def _about(step: "Step") -> dict[str, Any]:
+def _about(step: Step) -> dict[str, Any]:
     return {
         "step": step.number,
         "move": step.move,
@@ -131,10 +79,8 @@ def _about(step: "Step") -> dict[str, Any]:
     }
 
 
-def _table(steps: "tuple[Step, ...]") -> str:
+def _table(steps: tuple[Step, ...]) -> str:
     """The family: every network on the way, with its accuracy after the short fine-tuning."""
-    from bneck.results.units import aligned, decimals, percent, with_spread
-
     places = decimals(steps[-1].latency_ms)
     rows = [("step", "predicted ms", "accuracy", "move")]
     for step in steps:

@@ -1,78 +1,171 @@
-"""What a derivation was asked for."""
+"""What a derivation can be asked for: every option of the commands that make a run, said once."""
 
-from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any
 
 from bneck.errors import UsageError, unknown
-from bneck.latency.runtimes import MAX_THREADS
+from bneck.latency.runtimes import MAX_THREADS, RUNTIMES
+from bneck.proxies.data.image_spec import NAMED_SETS
+from bneck.proxies.proxy import PROXIES
+from bneck.search.reward import REWARDS
+from bneck.search.samplers import SAMPLERS
 from bneck.space.checks import check_range, check_word
+from bneck.space.spaces import SPACES
 
 MAX_COUNT = 100_000_000
+MAX_SEED = 2**32 - 1
+"""What the random generators of all libraries take."""
 FINISHES = ("fine-tune", "scratch")
 IMPORTANCES = ("l2", "taylor")
+OWN = "package.module:attr"
+
+
+def one_of(*words: str) -> str:
+    """Return words as a sentence lists them: "a, b or c"."""
+    *most, last = words
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def option(default: Any, help_: str, panel: str = "", *, unset: str = "") -> Any:
+    """Return a field that is an option too.
+
+    Args:
+        help_: what `--help` says about it.
+        panel: the heading of `--help` that it is under.
+        unset: what happens where the default is None.
+    """
+    return field(default=default, metadata={"help": help_, "panel": panel, "unset": unset})
+
+
+PANELS = TARGET, DATA, SEARCH, NETADAPT, TRAINING, EXECUTION = (
+    "Target", "Data", "Search", "NetAdapt", "Training", "Where it runs"
+)  # fmt: skip
+"""The headings of `--help`, in order."""
+BY_THE_DATA = "by the data"
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything that decides a run; written to ``plan.toml``. None is left to the data.
+    """Everything that decides a run; written to ``plan.toml``. None is left to the data."""
 
-    Attributes:
-        seed_network: the network to begin with instead of searching for one.
-        weights: its trained weights, ours or torchvision's; None trains it.
-        new_classes: whether the weights may know other classes than the data has.
-        target: ms as a number ("2.0"), or a factor of a network's ("0.8x:mobilenet_v3_small"), at
-            another side where one is named ("0.8x:mobilenet_v3_small@64").
-        data: images, or ``table:FILE``, accuracies that a search answers from.
-        proxy: what networks are compared by; None is ``short-training``.
-        latency: a model that ``bneck calibrate`` wrote on this device; None calibrates anew.
-        targets: several of the same, with commas between; the search's evaluations serve all.
-        reward: soft, hard, absolute, front (accuracy and latency apart) or package.module:attr.
-        reward_exponent: w of the soft reward, beta of the absolute one; None derives w
-            from the target.
-        confidence: with which a network must be predicted under the ceiling.
-        seed_factor: the search may go this many times above the target; NetAdapt takes it off.
-        delta: what a NetAdapt proposal must save, as a share of the seed's latency.
-        batch: networks asked for at once; the same batch gives the same trials on any executor.
-        importance: what decides which channels stay, one of ``IMPORTANCES``.
-        finish: how a shrunk network is trained in the end: "fine-tune" or from "scratch".
-        search_steps, fine_tune_steps, epochs: how long networks train: each in the search, each
-            proposal of NetAdapt, and the derived network in the end.
-    """
-
-    data: str
-    target: str | None = None
-    targets: str | None = None
-    space: str | None = None
-    seed_network: str | None = None
-    seed: int = 0
-    resolution_px: int | None = None
-    runtime: str = "onnxruntime"
-    threads: int = 1
-    latency: str | None = None
-    calibration_minutes: float = 2.0
-    sampler: str = "surrogate"
-    evaluations: int = 24
-    batch: int = 2
-    proxy: str | None = None
-    reward: str = "soft"
-    reward_exponent: float | None = None
-    confidence: float = 0.9
-    seed_factor: float = 1.25
-    delta: float = 0.04
-    weights: str | None = None
-    new_classes: bool | None = None
-    importance: str = "l2"
-    finish: str | None = None
-    search_steps: int | None = None
-    fine_tune_steps: int | None = None
-    epochs: float | None = None
+    data: str = option(
+        "digits",
+        f"Images: {one_of(*NAMED_SETS, 'folder:DIR', 'npz:FILE')}; in a search also table:FILE, "
+        "accuracies that are looked up and not trained for.",
+        DATA,
+    )
+    target: str | None = option(
+        None,
+        "Latency to reach: milliseconds (2.0), or a share of a network's latency "
+        "(0.8x:mobilenet_v3_small), at another resolution where one is named "
+        "(0.8x:mobilenet_v3_small@64).",
+        TARGET,
+    )
+    targets: str | None = option(
+        None,
+        "Several targets with commas between them (1.5,2,3); they share the search's evaluations.",
+        TARGET,
+    )
+    space: str = option(
+        "v3-small",
+        f"Space of networks, on which the device is calibrated too: {one_of(*SPACES, OWN)}.",
+        TARGET,
+    )
+    seed_network: str | None = option(
+        None, "Network to start from instead of searching for one: a preset, JSON file or run."
+    )
+    seed: int = option(0, "Random seed.")
+    resolution_px: int | None = option(None, "Input resolution in pixels.", DATA, unset=BY_THE_DATA)
+    runtime: str = option(
+        "onnxruntime",
+        f"What runs the network on the target device: {one_of(*RUNTIMES, OWN)}.",
+        TARGET,
+    )
+    threads: int = option(1, "Threads of that runtime.", TARGET)
+    latency: str | None = option(
+        None,
+        "Latency model that `bneck calibrate` wrote on this machine, at the same resolution and "
+        "number of classes.",
+        TARGET,
+        unset="calibrate",
+    )
+    calibration_minutes: float = option(
+        2.0, "Minutes to spend on calibrating this machine.", TARGET
+    )
+    sampler: str = option(
+        "surrogate", f"How networks are proposed: {one_of(*SAMPLERS, OWN)}.", SEARCH
+    )
+    evaluations: int = option(24, "Networks that the search trains.", SEARCH)
+    batch: int = option(
+        2, "Networks proposed and trained per round, the most that are trained at once.", SEARCH
+    )
+    proxy: str | None = option(
+        None,
+        "What stands for a network's accuracy in the search: "
+        f"{one_of(*PROXIES, 'shared-weights:FILE', OWN)}.",
+        SEARCH,
+        unset="short-training",
+    )
+    reward: str = option(
+        "soft",
+        f"Accuracy and latency in one number: {one_of(*REWARDS, OWN)}; front keeps them apart.",
+        SEARCH,
+    )
+    reward_exponent: float | None = option(
+        None,
+        "w of the reward ACC * (LAT/TAR)^w, or beta of the absolute reward.",
+        SEARCH,
+        unset="derived from the target",
+    )
+    confidence: float = option(
+        0.9, "Probability with which a network must stay under the latency ceiling.", SEARCH
+    )
+    seed_factor: float = option(
+        1.25,
+        "Latency ceiling of the search, as a multiple of the target; NetAdapt takes it off.",
+        SEARCH,
+    )
+    delta: float = option(
+        0.04, "Latency that each step saves at least, as a share of the seed network's.", NETADAPT
+    )
+    weights: str | None = option(
+        None,
+        "NET's trained weights: safetensors, or torchvision's state dict (.pth).",
+        TRAINING,
+        unset="train NET first",
+    )
+    new_classes: bool = option(
+        False, "Start a new classifier: the weights were trained for other classes.", TRAINING
+    )
+    importance: str = option(
+        "l2",
+        "Which channels stay: those of largest L2 norm (l2), or those that matter most to the "
+        "loss (taylor).",
+        NETADAPT,
+    )
+    finish: str | None = option(
+        None,
+        f"How the network is trained for --epochs in the end: {one_of(*FINISHES)}.",
+        TRAINING,
+        unset="not at all",
+    )
+    search_steps: int | None = option(
+        None, "Training steps of each network in the search.", TRAINING, unset=BY_THE_DATA
+    )
+    fine_tune_steps: int | None = option(
+        None, "Training steps of each of NetAdapt's proposals.", TRAINING, unset=BY_THE_DATA
+    )
+    epochs: float | None = option(
+        None, "Epochs of the final training.", TRAINING, unset=BY_THE_DATA
+    )
 
     def __post_init__(self) -> None:
         for name in ("evaluations", "batch", "search_steps", "fine_tune_steps"):
             if getattr(self, name) is not None:
                 check_range(name.replace("_", "-"), getattr(self, name), 1, MAX_COUNT)
         check_range("threads", self.threads, 1, MAX_THREADS)
+        check_range("seed", self.seed, 0, MAX_SEED)
         for name, high in (("epochs", 1e6), ("calibration_minutes", 1e4)):
             if (value := getattr(self, name)) is not None and not 0 < value <= high:
                 word = name.replace("_", "-")
@@ -95,12 +188,12 @@ class Plan:
         return () if self.target is None else (self.target,)
 
     def as_dict(self) -> dict[str, Any]:
-        """What is asked, without what is left to the data."""
+        """Return what is asked, without what is left to the data."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
-        """What stands where nothing is asked, as far as it is not left to the data."""
+        """Return what stands where nothing is asked, as far as it is not left to the data."""
         return {
             field.name: field.default
             for field in fields(cls)
@@ -108,20 +201,36 @@ class Plan:
         }
 
     @classmethod
-    def names(cls) -> tuple[str, ...]:
-        """All that a plan may say."""
-        return tuple(field.name for field in fields(cls))
+    def from_dict(cls, value: Mapping[str, Any], known: Iterable[str] = ()) -> "Plan":
+        """Read back what ``as_dict`` wrote, or what a command was asked.
 
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> "Plan":
-        """Read back what ``as_dict`` wrote.
+        Args:
+            known: the names that may be said; all of a plan's unless given.
 
         Raises:
-            UsageError: an unknown or missing name, or a value out of range.
+            UsageError: an unknown name, or a value out of range.
         """
+        known = tuple(known) or tuple(field.name for field in fields(cls))
         for name in value:
-            if name not in cls.names():
-                raise unknown("name in the plan:", name, cls.names())
-        if "data" not in value:
-            raise UsageError("the plan names no data")
+            if name not in known:
+                raise unknown("name in the plan:", name, known)
         return cls(**value)
+
+
+_EVERY_RUN = ("data", "resolution_px", "seed")
+_DEVICE = ("target", "targets", "space", "runtime", "threads", "latency", "calibration_minutes")
+_SEARCH = (
+    "sampler", "evaluations", "batch", "proxy", "reward_exponent", "seed_factor", "search_steps"
+)  # fmt: skip
+_NETADAPT = ("delta", "fine_tune_steps", "epochs")
+
+OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "derive": (*_DEVICE, *_EVERY_RUN, *_SEARCH, *_NETADAPT),
+    "search": (*_DEVICE, *_EVERY_RUN, *_SEARCH, "reward", "confidence"),
+    "shrink": (
+        *_DEVICE, *_EVERY_RUN, *_NETADAPT,
+        "importance", "weights", "new_classes", "search_steps", "finish",
+    ),
+    "train": (*_EVERY_RUN, "epochs"),
+}  # fmt: skip
+"""Command -> the fields of a plan that it can be asked."""

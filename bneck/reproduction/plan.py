@@ -1,46 +1,55 @@
 """What a reproduction is asked for."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from bneck.derivation.plan import Plan
+from bneck.derivation.plan import TARGET, TRAINING, Plan, option
 from bneck.errors import UsageError
+
+
+def as_planned(name: str, default: Any = None) -> Any:
+    """Return a field that means what the plan's field of this name means."""
+    one = next(one for one in fields(Plan) if one.name == name)
+    return field(default=one.default if default is None else default, metadata=one.metadata)
 
 
 @dataclass(frozen=True, slots=True)
 class ReproductionPlan:
-    """What a reproduction was asked for; written to ``plan.toml``.
+    """What a reproduction was asked for; written to ``plan.toml``."""
 
-    Attributes:
-        factors: latencies to derive for, as shares of MobileNetV3-Small's, with commas between.
-        repeated: those of them that are trained with ``seeds`` seeds; the others with one.
-    """
-
-    data: str
-    space: str = "v3-small"
-    seed: int = 0
-    resolution_px: int | None = None
-    runtime: str = "onnxruntime"
-    threads: int = 1
-    calibration_minutes: float = 10.0
-    factors: str = "1.5,1.0,0.8,0.6"
-    repeated: str = "1.0,0.6"
-    seeds: int = 3
-    evaluations: int = 60
-    sampler: str = "surrogate"
-    delta: float = 0.04
-    search_steps: int | None = None
-    fine_tune_steps: int | None = None
-    epochs: float | None = None
-    random_networks: int = 1000
+    data: str = as_planned("data", "cifar10")
+    space: str = as_planned("space")
+    seed: int = as_planned("seed")
+    resolution_px: int | None = as_planned("resolution_px")
+    runtime: str = as_planned("runtime")
+    threads: int = as_planned("threads")
+    calibration_minutes: float = as_planned("calibration_minutes", 10.0)
+    factors: str = option(
+        "1.5,1.0,0.8,0.6", "Latencies to derive for, as shares of MobileNetV3-Small's.", TARGET
+    )
+    repeated: str = option(
+        "1.0,0.6",
+        "Those of them that are trained with all --seeds; the others are trained once.",
+        TRAINING,
+    )
+    seeds: int = option(3, "Random seeds of the repeated trainings.", TRAINING)
+    evaluations: int = as_planned("evaluations", 60)
+    sampler: str = as_planned("sampler")
+    delta: float = as_planned("delta")
+    search_steps: int | None = as_planned("search_steps")
+    fine_tune_steps: int | None = as_planned("fine_tune_steps")
+    epochs: float | None = as_planned("epochs")
+    random_networks: int = option(1000, "Random networks that the likeness is judged by.")
 
     def __post_init__(self) -> None:
         once = set(numbers("factors", self.factors))
         for factor in numbers("repeated", self.repeated):
             if factor not in once:
-                raise UsageError(f"repeated names {factor:g}, which is none of {self.factors}")
+                raise UsageError(f"repeated {factor:g} is not one of factors {self.factors}")
         if self.seeds < 1:
             raise UsageError(f"seeds must be at least 1, got {self.seeds}")
+        if self.random_networks < 10:
+            raise UsageError(f"random-networks must be at least 10, got {self.random_networks}")
 
     def as_dict(self) -> dict[str, Any]:
         """What is asked, without what is left to the data."""
@@ -48,7 +57,7 @@ class ReproductionPlan:
 
     def part(self, **more: Any) -> Plan:
         """The plan of one stage: what the two kinds of plan share, and ``more``."""
-        shared = {item.name for item in fields(self)} & set(Plan.names())
+        shared = {item.name for item in fields(self)} & {item.name for item in fields(Plan)}
         return Plan(**{name: getattr(self, name) for name in shared} | more)
 
 

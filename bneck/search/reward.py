@@ -12,6 +12,7 @@ PAPERS = {"MobileNetV3-Large": -0.07, "MobileNetV3-Small": -0.15}
 
 FRONT = "front"
 """The word for no reward at all: accuracy and latency are objectives of their own."""
+REWARDS = ("soft", "hard", "absolute", FRONT)
 
 
 class Reward(Protocol):
@@ -100,7 +101,7 @@ WEIGHTED: dict[str, type[Soft | Absolute]] = {"soft": Soft, "absolute": Absolute
 
 
 def _foreign(word: str, target_ms: float) -> Reward:
-    make = named("reward", word, ["soft", "hard", "absolute", FRONT])
+    make = named("reward", word, REWARDS)
     try:
         made: Reward = make(target_ms)
         tried = made(0.5, target_ms)

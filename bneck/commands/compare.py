@@ -1,0 +1,115 @@
+"""The command ``compare``: networks beside each other."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bneck.commands.options import ClassesOption, JsonOption, ResolutionOption
+from bneck.commands.output import print_result
+from bneck.live import TerminalProgress
+from bneck.results import codec, units
+from bneck.results.differences import Difference, differences
+
+if TYPE_CHECKING:
+    from bneck.derivation.comparison import Compared
+
+
+def compare(
+    networks: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NET NET...", help="Presets, JSON files, runs' folders or ONNX files."
+        ),
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="A latency model, or table:FILE.", show_default="the first run's, if any"
+        ),
+    ] = None,
+    measure: Annotated[bool, typer.Option(help="Time each network here and now.")] = True,
+    plot: Annotated[Path | None, typer.Option(help="Also write a picture: png, svg, pdf.")] = None,
+    resolution: ResolutionOption = None,
+    classes: ClassesOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Compare networks: cost, latency, accuracy, differing blocks.
+
+    Presets take the input resolution and class count of the first network that has its own.
+    """
+    from bneck.derivation import comparison  # numpy
+    from bneck.latency.predictor import open_predictor
+
+    table = comparison.load(networks, resolution_px=resolution, classes=classes)
+    file = model or comparison.run_model(networks)
+    predictor = open_predictor(str(file)) if file else None
+    if predictor is not None:
+        table = comparison.predicted(table, predictor)
+    if measure:
+        table = comparison.measured(table, model=predictor, progress=TerminalProgress())
+    if plot is not None:
+        _draw(table, plot)
+    found = differences([one.arch for one in table if one.arch is not None])
+    rows = [codec.flat(one) for one in table]
+    for row in rows:
+        del row["arch"], row["onnx"]
+    result = {"networks": rows, "differences": [asdict(one) for one in found]}
+    text = [_as_text(table), *_doubts(table), *_differing(table, found)]
+    print_result(json, result, "\n".join([*text, f"picture {plot}"] if plot else text))
+
+
+_FIGURES = (
+    "name", "resolution_px", "params", "macs", "peak_activation_bytes", "predicted_ms",
+    "predicted_std_ms", "measured_ms", "measured_std_ms", "accuracy", "accuracy_stderr", "images",
+    "doubt",
+)  # fmt: skip
+
+
+def _draw(table: Sequence["Compared"], file: Path) -> None:
+    """Measured ms, or predicted ms where none is measured, and accuracies."""
+    from bneck.results import static_figures  # matplotlib
+
+    ms = [one.measured or one.predicted for one in table]
+    accuracies = [one.accuracy for one in table]
+    static_figures.save(static_figures.compared([one.name for one in table], ms, accuracies), file)
+
+
+def _doubts(table: Sequence["Compared"]) -> Iterator[str]:
+    """What the figures must not be taken for."""
+    yield from (f"{one.name}: do not trust it: {one.doubt}" for one in table if one.doubt)
+    if len({one.images for one in table if one.accuracy is not None}) > 1:
+        yield "the accuracies are of different images, or of images that the file does not name"
+
+
+def _differing(table: Sequence["Compared"], found: Sequence[Difference]) -> Iterator[str]:
+    """The blocks that differ, as a table."""
+    if found:
+        names = [one.name for one in table if one.arch is not None]
+        lines = [("block", "trait", *names), *((d.path, d.trait, *d.values) for d in found)]
+        yield f"\nwhere they differ\n{units.aligned(lines)}"
+
+
+def _as_text(table: Sequence["Compared"]) -> str:
+    def count(value: int | None) -> str:
+        return "–" if value is None else units.count(value)
+
+    lines = [("network", "px", "params", "macs", "peak memory", "predicted ms", "measured ms",
+              "accuracy")]  # fmt: skip
+    for one in table:
+        peak = one.peak_activation_bytes
+        lines.append(
+            (
+                one.name,
+                str(one.resolution_px or "–"),
+                count(one.params),
+                count(one.macs),
+                "–" if peak is None else f"{units.count(peak)}B",
+                units.milliseconds(one.predicted),
+                units.milliseconds(one.measured),
+                units.percent(one.accuracy),
+            )
+        )
+    return units.aligned(lines)

@@ -1,0 +1,26 @@
+"""The command ``report``: a run's report, written again."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bneck.commands.options import JsonOption
+from bneck.commands.output import print_result
+from bneck.results.run import Run
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="The run's folder.")],
+    pictures: Annotated[
+        bool, typer.Option("--pictures", help="Also write RUN/pictures, as PNG and SVG.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Write a run's report again, also while it is running."""
+    opened = Run.read(run)
+    from bneck.derivation.report import write_pictures, write_report  # all that draws
+
+    path = write_report(opened)
+    drawn = [str(file) for file in write_pictures(opened)] if pictures else []
+    print_result(json, {"report": str(path), "pictures": drawn}, "\n".join([str(path), *drawn]))

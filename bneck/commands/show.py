@@ -1,0 +1,34 @@
+"""The command ``show``: a network block by block."""
+
+from dataclasses import asdict
+
+from bneck.commands.options import (
+    ClassesOption,
+    JsonOption,
+    NetArgument,
+    ResolutionOption,
+    WidthOption,
+)
+from bneck.commands.output import print_result
+from bneck.results import table
+from bneck.results.networks import load_network
+from bneck.space.cost import cost
+
+
+def show(
+    net: NetArgument,
+    width: WidthOption = None,
+    resolution: ResolutionOption = None,
+    classes: ClassesOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Print a network block by block, with its cost."""
+    name, arch = load_network(net, width=width, resolution_px=resolution, classes=classes)
+    rows, counted = table.rows(arch), cost(arch)
+    about = {"name": name, **asdict(counted), "resolution_px": arch.resolution_px}
+    text = (
+        f"{name}: {counted.params:,} parameters, {counted.macs / 1e6:.1f} M multiply-adds, "
+        f"{counted.peak_activation_bytes / 1e6:.2f} MB of activations at {arch.resolution_px} px"
+    )
+    result = {**about, "blocks": [asdict(row) for row in rows]}
+    print_result(json, result, f"{text}\n{table.as_text(rows)}")

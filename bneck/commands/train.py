@@ -1,0 +1,40 @@
+"""The command ``train``: one network, from scratch."""
+
+from typing import Any
+
+import typer
+
+from bneck.commands.deriving import session_of
+from bneck.commands.options import JsonOption, NetArgument, OutOption, planned
+from bneck.commands.output import print_result
+from bneck.derivation.plan import OPTIONS
+from bneck.results.units import percent
+
+
+@planned(OPTIONS["train"])
+def train(
+    context: typer.Context,
+    net: NetArgument,
+    out: OutOption,
+    json: JsonOption = False,
+    **asked: Any,
+) -> None:
+    """Train a network from scratch, and export it."""
+    with session_of(context, seed_network=net) as session:
+        from bneck.derivation import pipeline  # torch and all: after the mistakes
+
+        trained = pipeline.train(session)
+    run = session.run
+    result = {
+        "accuracy": trained.accuracy.value,
+        "accuracy_stderr": trained.accuracy.stderr,
+        "seconds": trained.seconds,
+        "arch": str(run.network),
+        "weights": str(run.weights),
+        "onnx": str(run.onnx),
+    }
+    text = (
+        f"accuracy {percent(trained.accuracy)} after {trained.seconds:.0f} s\n"
+        f"network {run.network}, weights {run.weights}, ONNX {run.onnx}"
+    )
+    print_result(json, result, text)
