@@ -16,11 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
+from bneck import records
 from bneck.files import write_whole
 from bneck.latency.predictor import open_predictor
 from bneck.proxies.surrogate.surrogate import Surrogate
 from bneck.proxies.surrogate.table import load
-from bneck.results import codec, similarity_page
+from bneck.results import similarity_page
 from bneck.results.similarity import as_fast, likeness
 from bneck.space import codec as networks
 from bneck.space import presets, spaces
@@ -147,7 +148,7 @@ def main() -> None:
         }
         for name in PUBLISHED:
             found = likeness(arch, presets.build(name), name, others, ms)
-            codec.write(folder / f"{name}.json", found)
+            records.write(folder / f"{name}.json", found)
             write_whole(folder / f"{name}.svg", similarity_page.as_svg(found))
             write_whole(folder / f"{name}.txt", similarity_page.as_text(found) + "\n")
             line[name] = {"all": found.percentile} | {t.name: t.percentile for t in found.traits}

@@ -32,6 +32,7 @@ from safetensors.torch import save
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from bneck import records
 from bneck.derivation.calibration_stage import TargetDevice, calibration_stage
 from bneck.derivation.data_stage import data_stage
 from bneck.derivation.netadapt_stage import Shrunk
@@ -50,7 +51,6 @@ from bneck.proxies.data.worker_images import WorkerImages, whole
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import train
 from bneck.reproduction.width_baseline import narrowest_over
-from bneck.results import codec
 from bneck.results.record import Proposal, Step
 from bneck.results.run import Run
 from bneck.space import codec as arch_codec
@@ -230,13 +230,13 @@ def main() -> None:
     data = data_stage(session)
     device = calibration_stage(session, spaces.build(plan.space or "", **data.size))
     asked = budget(plan, data.info)
-    steps = codec.read_lines(run.steps, Step)
+    steps = records.read_lines(run.steps, Step)
     cutter = Cutter(plan, asked, device, steps, run.checkpoints / "netadapt")
     arguments.out.mkdir(parents=True, exist_ok=True)
     results = arguments.out / "results.jsonl"
     cuts = [
         cut
-        for shrunk in codec.read_lines(run.shrunk, Shrunk)
+        for shrunk in records.read_lines(run.shrunk, Shrunk)
         for cut in cut_once(cutter, shrunk, steps, arguments.out)
     ]
     tune(cuts, asked, arguments.seeds, results, arguments.workers)

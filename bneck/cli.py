@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from bneck import live
 from bneck.errors import BneckError
+from bneck.imports import forget_working_directory
 
 INTERRUPTED = 130
 
@@ -19,7 +20,7 @@ def main() -> None:
         signal.signal(signal.SIGINT, live.interrupt)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # a closed terminal; not under nohup
         signal.signal(signal.SIGHUP, live.interrupt)
-    sys.path.append("")  # the current folder, last: one's own package.module:attr lies there
+    forget_working_directory()
     code = run(sys.argv[1:])
     if ours:  # only the interpreter's own end is left
         signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,22 +1,56 @@
-"""Things of others that a user names as ``package.module:attr``."""
+"""Objects that a user names as ``package.module:attr``; what a file names is never imported."""
 
-from collections.abc import Iterable
+import os
+import sys
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
 from bneck.errors import UsageError, unknown
 
 
-def named(kind: str, word: str, known: Iterable[str]) -> Any:
-    """What ``package.module:attr`` names.
+class Untrusted(str):
+    """Text that was read from a file: it may have been written by somebody else."""
+
+    __slots__ = ()
+
+
+def load_object(kind: str, word: str, known: Mapping[str, str] | Sequence[str] = ()) -> Any:
+    """Import what a word of ``known`` or ``package.module:attr`` names.
+
+    Modules are looked for in the working directory too, after all other places.
+
+    Args:
+        kind: what is named, such as "runtime"; for messages.
+        word: as it was given on the command line or by a Python caller.
+        known: our own words, with the ``module:attr`` of each where there is something to import.
 
     Raises:
-        UsageError: no such form (lists the ``known`` words of that kind), or nothing to import.
+        UsageError: no such word or form, text from a file, or nothing to import.
     """
-    module, _, attribute = word.partition(":")
+    place = known.get(word) if isinstance(known, Mapping) else None
+    module, _, attribute = (place or word).partition(":")
     if not attribute:
         raise unknown(kind, word, [*known, "package.module:attr"])
+    if place is None:
+        if isinstance(word, Untrusted):
+            raise UsageError(
+                f"a file names the {kind} {word!r}, and what files name is not imported; give it "
+                f"as --{kind} if you trust it"
+            )
+        if "" not in sys.path:
+            sys.path.append("")
     try:
         return getattr(import_module(module), attribute)
     except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise UsageError(f"no {kind} {word!r}: {error}") from error
+        raise UsageError(f"cannot load {kind} {word!r}: {error}") from error
+
+
+def forget_working_directory() -> None:
+    """Take the working directory off ``sys.path``, where Python puts it for ``-c`` and ``-m``.
+
+    It stays where this package itself is imported from there.
+    """
+    here = os.getcwd()
+    if here != os.path.dirname(os.path.dirname(os.path.abspath(__file__))):
+        sys.path[:] = [place for place in sys.path if place not in ("", here)]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bneck import records
 from bneck.cli import run
 from bneck.derivation import comparison
 from bneck.derivation.netadapt_stage import Shrunk
@@ -19,7 +20,6 @@ from bneck.latency.measure import Measured
 from bneck.latency.runtimes.macs import Macs
 from bneck.latency.timing import Timing
 from bneck.quantities import Accuracy, Latency
-from bneck.results import codec
 from bneck.results.differences import differences
 from bneck.results.exports import Trained, export
 from bneck.results.record import Baseline, Outcome
@@ -49,11 +49,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     plan = {"data": "digits", "target": "0.2", "space": "v3-small"}
     with Run.open(folder / "runs" / "done", plan) as done:
-        codec.write(done.result, outcome)
+        records.write(done.result, outcome)
         small = presets.build("mobilenet_v3_small", resolution_px=32, classes=3)
         measured, trained = Latency(0.2, 0.01), Accuracy(0.88, 0.02)
         baseline = Baseline("mobilenet_v3_small", small, measured, trained, 1, 1, 1.0)
-        codec.append(done.baselines, baseline)
+        records.append(done.baselines, baseline)
         about = {"name": "digits", "fingerprint": "123", "class_names": ["a", "b", "c"]}
         done.images.write_text(json.dumps(about))
         done.network.write_text(json.dumps(networks.to_json(arch)))
@@ -184,13 +184,13 @@ def test_runs_of_one_stage_are_listed_with_its_network(
         0.2, arch, 3, Latency(0.19), Latency(0.181, 0.01), Accuracy(0.9, 0.02), met=False
     )
     with Run.open(tmp_path / "shrunk", {"data": "digits", "target": "0.2"}) as shrunk:
-        codec.append(shrunk.shrunk, found)
+        records.append(shrunk.shrunk, found)
         shutil.copy(network, shrunk.network)
     with Run.open(
         tmp_path / "trained", {"data": "digits", "seed_network": "mobilenet_v2"}
     ) as trained:
         trained.checkpoints.mkdir()
-        codec.write(
+        records.write(
             trained.checkpoints / "network.json", Training("network", Accuracy(0.85, 0.02), 9.0)
         )
         shutil.copy(network, trained.network)
@@ -207,7 +207,7 @@ def test_a_run_of_another_version_says_which(folder: Path, tmp_path: Path) -> No
     old = Run.read(tmp_path / "old")
     (sitting,) = old.sittings
     (tmp_path / "old" / "made_with.jsonl").unlink()
-    codec.append(
+    records.append(
         tmp_path / "old" / "made_with.jsonl",
         replace(sitting, versions={**sitting.versions, "bneck": "0.0.3"}),
     )

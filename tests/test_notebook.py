@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import bneck
+from bneck import records
 from bneck.errors import UsageError
-from bneck.results import codec
 from bneck.results.record import Outcome, Step
 from bneck.results.run import Run
 from bneck.space.presets import PRESETS
@@ -25,10 +25,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     plan = {"data": "digits", "target": "0.2", "space": "v3-small"}
     with Run.open(folder, plan, command="bneck derive") as run:
         for step in data.steps:
-            codec.append(run.steps, step)
+            records.append(run.steps, step)
         for baseline in data.baselines:
-            codec.append(run.baselines, baseline)
-        codec.write(run.result, data.outcome)
+            records.append(run.baselines, baseline)
+        records.write(run.result, data.outcome)
         about = {"name": "digits", "fingerprint": "0" * 12, "class_names": ["a", "b"]}
         run.images.write_text(json.dumps(about))
     return folder
@@ -70,7 +70,7 @@ def test_frames(folder: Path) -> None:
     results = bneck.open_run(folder)
     steps = results.steps
     assert isinstance(steps, pd.DataFrame)
-    written = codec.read_lines(results.run.steps, Step)
+    written = records.read_lines(results.run.steps, Step)
     assert list(steps[steps.taken].index) == [step.number for step in written if step.proposals]
     assert len(steps) == 1 + sum(len(step.proposals) for step in written)
     assert steps.latency_ms.iloc[0] == written[0].latency_ms

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from bneck import records
 from bneck.cli import run
-from bneck.results import codec
 from bneck.results.record import Step
 from bneck.space import spaces
 from bneck.space.blocks import BLOCKS
@@ -46,7 +46,7 @@ def test_a_block_of_ones_own_is_derived_narrowed_exported_and_reported(
         "--sampler=random --out=run"
     )
     assert run(derive.split()) == 0
-    steps = codec.read_lines(folder / "run" / "steps.jsonl", Step)
+    steps = records.read_lines(folder / "run" / "steps.jsonl", Step)
     tried = {one.move.partition(" ")[0] for step in steps for one in step.proposals}
     assert {"s1.b1.expand", "s2.b2.expand", "s3.b1.expand", "s3.bottleneck"} <= tried
     capsys.readouterr()

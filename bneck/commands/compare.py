@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bneck import records
 from bneck.commands.options import ClassesOption, JsonOption, ResolutionOption
 from bneck.commands.output import print_result
 from bneck.live import TerminalProgress
-from bneck.results import codec, units
+from bneck.results import units
 from bneck.results.differences import Difference, differences
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def compare(
     if plot is not None:
         _draw(table, plot)
     found = differences([one.arch for one in table if one.arch is not None])
-    rows = [codec.flat(one) for one in table]
+    rows = [records.flat(one) for one in table]
     for row in rows:
         del row["arch"], row["onnx"]
     result = {"networks": rows, "differences": [asdict(one) for one in found]}

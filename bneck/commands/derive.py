@@ -4,6 +4,7 @@ from typing import Any
 
 import typer
 
+from bneck import records
 from bneck.commands.deriving import session_of
 from bneck.commands.options import (
     GpusOption,
@@ -17,7 +18,6 @@ from bneck.commands.options import (
 from bneck.commands.output import print_result
 from bneck.derivation.plan import OPTIONS
 from bneck.errors import UsageError
-from bneck.results import codec
 from bneck.results.record import Baseline, Outcome
 from bneck.results.run import Run
 from bneck.results.summary import against, verdict
@@ -44,7 +44,7 @@ def derive(
         from bneck.derivation import pipeline  # torch and all: after the mistakes
 
         outcomes = pipeline.derive(session)
-        (baseline,) = codec.read_lines(session.run.baselines, Baseline)
+        (baseline,) = records.read_lines(session.run.baselines, Baseline)
     run = session.run
     others = [Run.read(run.run_of_target(outcome.target_ms)) for outcome in outcomes[1:]]
     results = [_about(*pair) for pair in zip(outcomes, (run, *others), strict=True)]

@@ -5,12 +5,13 @@ from typing import Annotated
 
 import typer
 
+from bneck import records
 from bneck.commands.options import JsonOption, NetArgument, SeedOption, own_spaces
 from bneck.commands.output import print_result
 from bneck.derivation.plan import OWN, one_of
 from bneck.errors import UsageError
 from bneck.files import write_whole
-from bneck.results import codec, similarity_page
+from bneck.results import similarity_page
 from bneck.results.networks import load_network
 from bneck.results.run import Run
 from bneck.space import spaces
@@ -61,6 +62,6 @@ def likeness(
     others = spaces.build(space, resolution_px=arch.resolution_px, classes=arch.classes)
     found = resemblance(arch, open_predictor(latency), others, to=to, count=networks, seed=seed)
     if out is not None:
-        codec.write(out / "likeness.json", found)
+        records.write(out / "likeness.json", found)
         write_whole(out / "likeness.svg", similarity_page.as_svg(found))
-    print_result(json, codec.to_json(found), similarity_page.as_text(found))
+    print_result(json, records.to_json(found), similarity_page.as_text(found))

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bneck import records
 from bneck.commands.deriving import session_of
 from bneck.commands.options import (
     GpusOption,
@@ -17,7 +18,6 @@ from bneck.commands.options import (
 from bneck.commands.output import print_result
 from bneck.derivation.plan import EXECUTION, OPTIONS
 from bneck.errors import UsageError
-from bneck.results import codec
 from bneck.results.units import milliseconds
 from bneck.search.reward import PAPERS
 
@@ -61,7 +61,7 @@ def search(
         "report": str(run.report),
         "worth": worth,
     }
-    networks = [codec.flat(winner) for winner in winners]
+    networks = [records.flat(winner) for winner in winners]
     for one, network in zip(winners, networks, strict=True):
         network["arch"] = str(run.of_target(one.target_ms) if len(winners) > 1 else run.seed)
         network["ceiling_ms"] = one.target_ms * plan.seed_factor

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from bneck import records
 from bneck.commands.deriving import session_of
 from bneck.commands.options import (
     GpusOption,
@@ -18,7 +19,6 @@ from bneck.commands.options import (
 from bneck.commands.output import print_result
 from bneck.derivation.plan import OPTIONS
 from bneck.errors import UsageError
-from bneck.results import codec
 from bneck.results.record import Step
 from bneck.results.units import aligned, decimals, percent, with_spread
 
@@ -45,7 +45,7 @@ def shrink(
         from bneck.derivation import pipeline  # torch and all: after the mistakes
 
         found = pipeline.shrink(session)
-        steps = codec.read_lines(session.run.steps, Step)
+        steps = records.read_lines(session.run.steps, Step)
     run = session.run
     files = {one: run.of_target(one.target_ms) if len(found) > 1 else run.network for one in found}
     last = found[-1]
@@ -59,7 +59,7 @@ def shrink(
         "weights": str(run.weights),
         "onnx": str(run.onnx),
         "report": str(run.report),
-        "networks": [codec.flat(one) | {"arch": str(file)} for one, file in files.items()],
+        "networks": [records.flat(one) | {"arch": str(file)} for one, file in files.items()],
         "family": [_about(step) for step in steps],
     }
     text = [_table(steps), *(_in_words(net, one) for one in found)]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bneck import records
 from bneck.errors import NotCalibrated, UsageError
 from bneck.files import read_json
 from bneck.latency.devices.local import LocalDevice
@@ -13,7 +14,6 @@ from bneck.latency.measure import Measured, measure
 from bneck.latency.model import LatencyModel
 from bneck.progress import Progress, silent
 from bneck.quantities import Accuracy, Latency
-from bneck.results import codec
 from bneck.results.metadata import counted_on
 from bneck.results.networks import load_network
 from bneck.results.record import Baseline, Outcome
@@ -139,7 +139,7 @@ def _with_baselines(networks: Sequence[Compared]) -> list[Compared]:
     known: dict[Architecture, tuple[Baseline, str | None]] = {}
     for network in networks:
         if (Path(network.name) / PLAN).is_file():
-            for baseline in codec.read_lines(Run.read(Path(network.name)).baselines, Baseline):
+            for baseline in records.read_lines(Run.read(Path(network.name)).baselines, Baseline):
                 known.setdefault(baseline.arch, (baseline, network.images))
     filled = []
     for network in networks:
@@ -166,7 +166,7 @@ def _load(text: str, resolution_px: int | None, classes: int | None) -> Compared
         return network
     run = Run.read(path)
     if run.result.exists():
-        accuracy = codec.read(run.result, Outcome).accuracy
+        accuracy = records.read(run.result, Outcome).accuracy
     else:
         accuracy = _of_onnx(run.onnx).accuracy if run.onnx.exists() else None
     images = read_json(run.images) if run.images.exists() else {}

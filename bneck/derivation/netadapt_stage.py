@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from bneck import records
 from bneck.derivation.calibration_stage import TargetDevice
 from bneck.derivation.data_stage import RunData
 from bneck.derivation.initial_weights import InitialWeights
@@ -15,7 +16,6 @@ from bneck.netadapt.netadapt import NetAdapt
 from bneck.netadapt.proposals import GRID
 from bneck.proxies.data.worker_images import for_proxies, whole
 from bneck.quantities import Accuracy, Latency
-from bneck.results import codec
 from bneck.results.record import Step
 from bneck.space import codec as networks
 from bneck.space.architecture import Architecture
@@ -69,7 +69,7 @@ def netadapt_stage(
         BneckError: a network that measures above its target whatever is predicted.
     """
     run = session.run
-    waiting = sorted(targets_ms, reverse=True)[len(codec.read_lines(run.shrunk, Shrunk)) :]
+    waiting = sorted(targets_ms, reverse=True)[len(records.read_lines(run.shrunk, Shrunk)) :]
     if waiting:
         with session.timed("NetAdapt"):
             asked = budget(session.plan, data.info)
@@ -83,8 +83,8 @@ def netadapt_stage(
                 step, measured = _to_target(session, netadapt, device, target_ms)
                 several = len(targets_ms) > 1
                 shrunk = _kept(session, netadapt, asked, step, measured, target_ms, several=several)
-                codec.append(run.shrunk, shrunk)
-    return codec.read_lines(run.shrunk, Shrunk)
+                records.append(run.shrunk, shrunk)
+    return records.read_lines(run.shrunk, Shrunk)
 
 
 def _netadapt(

@@ -1,12 +1,13 @@
 """The end of a derivation: the network measured, compared, exported and written down."""
 
+from bneck import records
 from bneck.derivation.calibration_stage import TargetDevice
 from bneck.derivation.session import Session
 from bneck.derivation.similarity import resemblance
 from bneck.derivation.training_stage import Training
 from bneck.errors import BneckError
 from bneck.files import read_json
-from bneck.results import codec, metadata
+from bneck.results import metadata
 from bneck.results.exports import Trained, export
 from bneck.results.record import Baseline, Outcome
 from bneck.space.architecture import Architecture
@@ -55,8 +56,8 @@ def outcome_stage(
             macs=counted.macs,
             seconds=sum(read_json(run.seconds).values()),
         )
-        codec.write(run.result, outcome)
-    return codec.read(run.result, Outcome)
+        records.write(run.result, outcome)
+    return records.read(run.result, Outcome)
 
 
 def keep_baseline(
@@ -76,7 +77,7 @@ def keep_baseline(
         macs=counted.macs,
         seconds=trained.seconds,
     )
-    codec.append(run.baselines, baseline)
+    records.append(run.baselines, baseline)
 
 
 def export_network(
@@ -104,5 +105,5 @@ def _compare_with_published(
     except BneckError as error:
         session.progress("likeness", 1, 1, str(error))
     else:
-        codec.write(session.run.likeness, found)
+        records.write(session.run.likeness, found)
         session.progress("likeness", 1, 1)

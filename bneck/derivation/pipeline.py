@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from bneck import records
 from bneck.derivation.calibration_stage import calibration_stage
 from bneck.derivation.data_stage import RunData, data_stage
 from bneck.derivation.initial_weights import load_initial_weights
@@ -23,7 +24,7 @@ from bneck.derivation.training_budget import budget
 from bneck.derivation.training_stage import Training, train_from_scratch, training_stage
 from bneck.files import read_json, write_json
 from bneck.proxies.data.worker_images import whole
-from bneck.results import codec, metadata
+from bneck.results import metadata
 from bneck.results.networks import load_network
 from bneck.results.record import Outcome
 from bneck.results.run import Run
@@ -152,7 +153,7 @@ def _session_of_target(
         if not run.target.exists():
             for name in SHARED:
                 shutil.copyfile(session.run.folder / name, folder / name)
-            codec.write(run.winners, SearchResult((selected,)))
+            records.write(run.winners, SearchResult((selected,)))
             write_json(run.seed, networks.to_json(selected.arch))
             keep_targets(run, [selected.target_ms])
         yield replace(session, run=run, plan=plan)
@@ -162,4 +163,4 @@ def _outcomes(run: Run) -> tuple[Outcome, ...]:
     """The outcomes of a finished run, in the order of its targets."""
     kept = read_json(run.target)
     others = [Run(run.run_of_target(ms), {}) for ms in kept.get("targets_ms", [])[1:]]
-    return tuple(codec.read(one.result, Outcome) for one in (run, *others))
+    return tuple(records.read(one.result, Outcome) for one in (run, *others))

@@ -5,13 +5,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bneck import records
 from bneck.derivation.explanation import explained, read_trials
 from bneck.derivation.plan import Plan
 from bneck.derivation.stage_results import found_by_a_stage
 from bneck.files import read_json, write_whole
 from bneck.latency import model as latency_model
 from bneck.proxies.data.image_info import judged_on
-from bneck.results import card, codec, report, static_figures
+from bneck.results import card, report, static_figures
 from bneck.results.record import Baseline, Outcome, Step
 from bneck.results.run import Run
 from bneck.results.similarity import Likeness
@@ -64,7 +65,7 @@ def report_data(run: Run) -> report.ReportData:
 
 def _report_data(run: Run) -> report.ReportData:
     plan = Plan.from_dict(dict(run.plan))
-    outcome = codec.read(run.result, Outcome) if run.result.exists() else None
+    outcome = records.read(run.result, Outcome) if run.result.exists() else None
     model = latency_model.load(run.latency) if run.latency.exists() else None
     aimed = read_json(run.target) if run.target.exists() else {}
     target_ms = aimed.get("target_ms")
@@ -75,10 +76,10 @@ def _report_data(run: Run) -> report.ReportData:
         plan=run.plan,
         sittings=run.sittings,
         records=tuple(read_trials(run)),
-        steps=codec.read_lines(run.steps, Step),
+        steps=records.read_lines(run.steps, Step),
         seed=networks.load(run.seed) if run.seed.exists() else None,
         outcome=outcome,
-        baselines=codec.read_lines(run.baselines, Baseline),
+        baselines=records.read_lines(run.baselines, Baseline),
         others=dict(_others(run)),
         breakdown=model.breakdown(outcome.arch) if model and outcome else None,
         calibration=asdict(model.report) if model else None,
@@ -86,7 +87,7 @@ def _report_data(run: Run) -> report.ReportData:
         latency_error=model.error if model else None,
         counted_on=_counted_on(run),
         class_names=tuple(read_json(run.images)["class_names"]) if run.images.exists() else (),
-        likeness=codec.read(run.likeness, Likeness) if run.likeness.exists() else None,
+        likeness=records.read(run.likeness, Likeness) if run.likeness.exists() else None,
         target_ms=target_ms,
         **found_by_a_stage(run, plan, model) if outcome is None else {},
         ceiling_ms=target_ms * plan.seed_factor if target_ms and not several else None,
@@ -100,12 +101,12 @@ def _others(run: Run) -> Iterator[tuple[str, Outcome]]:
     for target_ms in kept.get("targets_ms", [])[1:]:
         folder = run.run_of_target(target_ms)
         if (result := Run(folder, {}).result).exists():
-            yield folder.relative_to(run.folder).as_posix(), codec.read(result, Outcome)
+            yield folder.relative_to(run.folder).as_posix(), records.read(result, Outcome)
 
 
 def _tangents(run: Run) -> tuple[tuple[float, float, float], ...]:
     """(target in ms, accuracy of the foretold front there, w) where w was derived from labels."""
-    winners = codec.read(run.winners, SearchResult).networks if run.winners.exists() else ()
+    winners = records.read(run.winners, SearchResult).networks if run.winners.exists() else ()
     return tuple(
         (one.target_ms, one.front_accuracy, one.weight)
         for one in winners

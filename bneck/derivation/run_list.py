@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bneck import records
 from bneck.derivation.explanation import explained, made_by, read_trials
 from bneck.derivation.plan import Plan
 from bneck.derivation.stage_results import found_by_a_stage
 from bneck.errors import BneckError, UsageError
 from bneck.files import check_folder
-from bneck.results import codec
 from bneck.results.record import Outcome
 from bneck.results.run import PLAN, Run
 from bneck.results.units import decimals, percent
@@ -72,7 +72,7 @@ def _idle(folder: Path) -> float:
 def _best(run: Run) -> str:
     """The derived network, else that of largest reward, else what a stage alone ended with."""
     if run.result.exists():
-        outcome = codec.read(run.result, Outcome)
+        outcome = records.read(run.result, Outcome)
         if outcome.accuracy is not None and outcome.measured is not None:
             return _words(outcome.accuracy.value, outcome.measured.ms, "measured")
     rewarded = [record for record in read_trials(run) if record.reward is not None]

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from bneck import records
 from bneck.derivation.calibration_stage import TargetDevice
 from bneck.derivation.data_stage import RunData
 from bneck.derivation.plan import Plan
@@ -9,7 +10,6 @@ from bneck.derivation.session import Session
 from bneck.derivation.training_budget import budget
 from bneck.files import write_json
 from bneck.proxies.tabular import TableData
-from bneck.results import codec
 from bneck.search import reward
 from bneck.search.evaluation import Evaluate
 from bneck.search.expected_improvement import describe_gain, expected_gain
@@ -55,7 +55,7 @@ def search_stage(
             study = Study(
                 run.journal, space, sampler=plan.sampler, seed=plan.seed, front=_front(plan)
             )
-            records = search(
+            evaluated = search(
                 study,
                 _accuracy(session, data),
                 objectives=_along_the_front(wanted, device, plan) if _front(plan) else wanted,
@@ -66,15 +66,15 @@ def search_stage(
             )
             labels = study.labels()
             found = tuple(
-                select_network(records, wanted, place, labels, device.measure)
+                select_network(evaluated, wanted, place, labels, device.measure)
                 for place in range(len(targets_ms))
             )
             gain = expected_gain(labels, space, wanted.at(labels)[0], seed=plan.seed)
         for one in found if len(found) > 1 else ():
             write_json(run.of_target(one.target_ms), networks.to_json(one.arch))
         write_json(run.seed, networks.to_json(found[0].arch))
-        codec.write(run.winners, SearchResult(found, describe_gain(gain, records)))
-    return codec.read(run.winners, SearchResult)
+        records.write(run.winners, SearchResult(found, describe_gain(gain, evaluated)))
+    return records.read(run.winners, SearchResult)
 
 
 def search_objectives(

@@ -2,11 +2,11 @@
 
 from typing import TypedDict
 
+from bneck import records
 from bneck.derivation.netadapt_stage import Shrunk
 from bneck.derivation.plan import Plan
 from bneck.derivation.training_stage import Training
 from bneck.latency.model import LatencyModel
-from bneck.results import codec
 from bneck.results.record import Found
 from bneck.results.run import Run
 from bneck.search.selection import SearchResult, SelectedNetwork
@@ -23,7 +23,7 @@ class FoundByStage(TypedDict, total=False):
 
 def found_by_a_stage(run: Run, plan: Plan, model: LatencyModel | None) -> FoundByStage:
     """The networks of the last stage that has some; nothing where none has."""
-    if shrunk := codec.read_lines(run.shrunk, Shrunk):
+    if shrunk := records.read_lines(run.shrunk, Shrunk):
         after = {None: "the step's fine-tuning", "fine-tune": "fine-tuning", "scratch": "training"}
         return {
             "found": tuple(_of_netadapt(one, model) for one in shrunk),
@@ -31,7 +31,7 @@ def found_by_a_stage(run: Run, plan: Plan, model: LatencyModel | None) -> FoundB
             "found_accuracy": f"after {after[plan.finish]}",
         }
     if run.winners.exists():
-        winners = codec.read(run.winners, SearchResult).networks
+        winners = records.read(run.winners, SearchResult).networks
         return {
             "found": tuple(_of_search(one, model) for one in winners),
             "found_by": "search",
@@ -39,7 +39,7 @@ def found_by_a_stage(run: Run, plan: Plan, model: LatencyModel | None) -> FoundB
         }
     trained = run.checkpoints / "network.json"
     if plan.seed_network and run.network.exists() and trained.exists():
-        training = codec.read(trained, Training)
+        training = records.read(trained, Training)
         arch = networks.load(run.network)
         return {
             "found": (Found(plan.seed_network, arch, training.accuracy),),

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from bneck import records
 from bneck.derivation.data_stage import RunData
 from bneck.derivation.session import Session
 from bneck.derivation.training_budget import budget
@@ -23,7 +24,6 @@ from bneck.proxies.training.checkpoint import steps_done
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import evaluate, train
 from bneck.quantities import Accuracy
-from bneck.results import codec
 from bneck.results.units import percent
 from bneck.space.architecture import Architecture
 from bneck.space.backends import torch_model, weights
@@ -98,9 +98,9 @@ def train_from_scratch(
         )
         weights.save(tensors, network.state_dict())
         trained = Training(name, result.accuracy, result.seconds)
-        codec.write(summary, trained)
+        records.write(summary, trained)
         checkpoint.unlink(missing_ok=True)
-    return codec.read(summary, Training), weights.load(tensors, arch)
+    return records.read(summary, Training), weights.load(tensors, arch)
 
 
 def keep_trained(
@@ -111,7 +111,7 @@ def keep_trained(
     network.load_state_dict(state)
     weights.save(folder / f"{name}.safetensors", state)
     trained = Training(name, evaluate(network, images).accuracy, 0.0)
-    codec.write(folder / f"{name}.json", trained)
+    records.write(folder / f"{name}.json", trained)
     return trained
 
 
@@ -183,7 +183,7 @@ def train_all(
     if failed:
         name, why = next(iter(failed.items()))
         raise BneckError(f"the training of {name} failed: {why}")
-    return tuple(codec.read(file, Training) for file in files.values())
+    return tuple(records.read(file, Training) for file in files.values())
 
 
 @contextmanager

@@ -1,35 +1,9 @@
-"""JSON objects as dataclasses, checked field by field."""
+"""Checks of the numbers in files about latency."""
 
-from dataclasses import fields
 from math import isfinite
 from typing import Any
 
-from bneck.errors import UsageError, unknown
-
-_SIMPLE: dict[Any, Any] = {int: int, float: (int, float), str: str, bool: bool}
-
-
-def typed(kind: type, content: Any) -> dict[str, Any]:
-    """The public fields of a dataclass: all there, none foreign, simple ones of their type.
-
-    Raises:
-        UsageError: names the first field that is not so.
-    """
-    if not isinstance(content, dict):
-        raise UsageError(f"{kind.__name__} must be an object, got {content!r:.40}")
-    declared = {item.name: item.type for item in fields(kind) if not item.name.startswith("_")}
-    for name in content:
-        if name not in declared:
-            raise unknown("key", name, declared)
-    for name, declared_type in declared.items():
-        if name not in content:
-            raise UsageError(f"the key {name!r} is missing")
-        value, wanted = content[name], _SIMPLE.get(declared_type, (dict, list))
-        if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
-            raise UsageError(f"{name} has the wrong type: {value!r:.40}")
-        if declared_type in (int, float):
-            check_number(name, value)
-    return dict(content)
+from bneck.errors import UsageError
 
 
 def check_number(name: str, value: object) -> None:

@@ -1,14 +1,13 @@
 """Timed networks on disk: one JSON line each, appended as they come, so that timing can go on."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bneck.errors import BneckError, UsageError
-from bneck.files import write_whole
-from bneck.latency.checks import check_above, check_not_negative, check_number, typed
+from bneck import records
+from bneck.errors import UsageError
+from bneck.latency.checks import check_above, check_not_negative, check_number
 from bneck.latency.timing import Timing
 from bneck.space import codec
 from bneck.space.architecture import Architecture
@@ -31,20 +30,9 @@ def read(path: Path) -> tuple[dict[str, Any], list[Measurement]]:
         UsageError: it cannot be read, or a line is damaged.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {path}: {error}") from None
-    lines: list[Any] = []
-    for line in text.splitlines(keepends=True):
-        if not line.endswith("\n"):
-            continue  # cut short by a crash
-        try:
-            lines.append(json.loads(line))
-        except json.JSONDecodeError:
-            raise UsageError(f"{path} is damaged: {line:.60!r}") from None
-    if not lines or not isinstance(lines[0], dict):
-        raise UsageError(f"{path} holds no measurements")
-    try:
+        lines = [content for _, content in records.json_lines(path)]
+        if not lines or not isinstance(lines[0], dict):
+            raise UsageError("it has no header")
         return lines[0], distinct(measurement(line) for line in lines[1:])
     except UsageError as error:
         raise UsageError(f"{path} is damaged: {error}") from None
@@ -64,7 +52,6 @@ class Store:
             if found != header:
                 raise UsageError(f"{path} holds measurements of {found}, not of {header}")
             self.items = {item.name: item for item in items}
-            self._drop_half_a_line()
         else:
             self._append(header)
 
@@ -75,17 +62,7 @@ class Store:
         self.items[item.name] = item
 
     def _append(self, content: dict[str, Any]) -> None:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(content, allow_nan=False) + "\n")
-        except OSError as error:
-            raise BneckError(f"cannot write {self.path}: {error.strerror or error}") from error
-
-    def _drop_half_a_line(self) -> None:
-        text = self.path.read_text(encoding="utf-8")
-        if not text.endswith("\n"):
-            write_whole(self.path, text[: text.rindex("\n") + 1])
+        records.append(self.path, content)
 
 
 def distinct(items: Iterable[Measurement]) -> list[Measurement]:
@@ -112,9 +89,9 @@ def measurement(content: Any) -> Measurement:
         raise UsageError(f"a measurement must be an object, got {content!r:.40}")
     own = {"name", "arch", "seconds"}
     stated = {"core_share": 1.0} | {k: v for k, v in content.items() if k not in own}
-    timing = Timing(**typed(Timing, stated))  # earlier versions did not say the core_share
     for name in own - content.keys():
         raise UsageError(f"the key {name!r} is missing")
+    timing = records.from_json(Timing, stated)  # earlier versions did not say the core_share
     check_number("seconds", content["seconds"])
     check_not_negative("seconds", content["seconds"])
     for name in ("ratio", "reference_ms", "pairs"):

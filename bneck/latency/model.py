@@ -1,6 +1,6 @@
 """Latency of a network on a calibrated device, without running it."""
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bneck import records
 from bneck.errors import NotCalibrated, UsageError
 from bneck.files import read_json, write_json
 from bneck.latency.calibrated_range import CalibratedRange, extrapolated
@@ -15,9 +16,7 @@ from bneck.latency.checks import (
     check_above,
     check_coefficients,
     check_not_negative,
-    check_number,
     check_seen,
-    typed,
 )
 from bneck.latency.features import (
     ALL_WEIGHTS,
@@ -213,18 +212,7 @@ class LatencyModel:
 
     def save(self, path: Path) -> None:
         """Write the model as JSON."""
-        content = {item.name: getattr(self, item.name) for item in fields(self)}
-        del content["_known"], content["_parts"]
-        parts = {name: asdict(content[name]) for name in _PARTS}
-        write_json(path, {"format": FORMAT, **content, **parts})
-
-
-_PARTS: dict[str, type] = {
-    "device": Fingerprint,
-    "scale": Scale,
-    "blocking": Blocking,
-    "report": CalibrationReport,
-}
+        write_json(path, {"format": FORMAT, **records.to_json(self)})
 
 
 def load(path: Path) -> LatencyModel:
@@ -241,19 +229,17 @@ def load(path: Path) -> LatencyModel:
         content["held_out"] = content.pop("judged")
     content.pop("disagreement", None)  # of older files, whose error held the ensemble's usual one
     try:
-        values = typed(LatencyModel, content)
-        for name, kind in _PARTS.items():
-            values[name] = kind(**typed(kind, values[name]))
-        check_coefficients(values["coefficients"])
-        check_seen(values["seen"])
-        check_above("resolution_px", values["resolution_px"])
-        check_above("reference_ms", values["scale"].reference_ms)
-        check_above("grid", values["blocking"].grid)
-        check_above("alignment", values["blocking"].alignment)
-        check_not_negative("error", values["error"])
-        for pair in values["held_out"]:
-            for value in pair if isinstance(pair, list) and len(pair) == 2 else [pair]:
-                check_number("held_out", value)
+        model = records.from_json(LatencyModel, content)
+        check_coefficients(model.coefficients)
+        check_seen(model.seen)
+        check_above("resolution_px", model.resolution_px)
+        check_above("reference_ms", model.scale.reference_ms)
+        check_above("grid", model.blocking.grid)
+        check_above("alignment", model.blocking.alignment)
+        check_not_negative("error", model.error)
+        for pair in model.held_out:
+            if len(pair) != 2:
+                raise UsageError(f"held_out must be pairs of ms, got {pair!r:.40}")
     except UsageError as error:
         raise UsageError(f"{path} is damaged: {error}") from None
-    return LatencyModel(**values)
+    return model

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from bneck import records
 from bneck.errors import UsageError
 from bneck.files import read_json, write_json, write_whole
 from bneck.latency.calibrate import model_from
 from bneck.latency.calibration_networks import calibration_network
-from bneck.latency.checks import typed
 from bneck.latency.fingerprint import Fingerprint
 from bneck.latency.measure import REFERENCE
 from bneck.latency.measurements import Measurement, distinct, measurement
@@ -113,7 +113,7 @@ def read_measurements(path: Path) -> LatencyModel:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UsageError(f"{path} is not a kit's measurements.json ({FORMAT})")
     try:
-        device = Fingerprint(**typed(Fingerprint, content.get("device")))
+        device = records.from_json(Fingerprint, content.get("device"))
         items = _items(content.get("items"))
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 
+from bneck import records
 from bneck.executors import Executor, Failed
 from bneck.machine import ONE_THREAD, Compute
 from bneck.netadapt.importance import taylor
@@ -18,7 +19,6 @@ from bneck.proxies.data.worker_images import WorkerImages, for_proxies
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import train
 from bneck.quantities import Accuracy
-from bneck.results import codec
 from bneck.results.record import Proposal
 from bneck.space.architecture import Architecture
 from bneck.space.backends import torch_model, weights
@@ -109,7 +109,7 @@ class Tuning:
         self._journal = folder / "proposals.jsonl"
         self._done = {
             (proposal.move, proposal.rounds): proposal
-            for proposal in codec.read_lines(self._journal, Proposal)
+            for proposal in records.read_lines(self._journal, Proposal)
             if proposal.loss is not None or proposal.error is not None  # older ones have no loss
         }
 
@@ -140,7 +140,7 @@ class Tuning:
         finished = len(wanted) - len(waiting)
         for item, outcome in executor.map_unordered(task, list(waiting)):
             proposal = _with_outcome(waiting[item], outcome)
-            codec.append(self._journal, proposal)
+            records.append(self._journal, proposal)
             self._done[proposal.move, number] = proposal
             finished += 1
             tie = ", ties settled" if number > 1 else ""

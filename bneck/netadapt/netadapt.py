@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from bneck import records
 from bneck.errors import BneckError, UsageError
 from bneck.executors import Executor
 from bneck.latency.predictor import Predictor
@@ -18,7 +19,6 @@ from bneck.progress import Progress, silent
 from bneck.proxies.data.worker_images import WorkerImages
 from bneck.proxies.training.recipe import Recipe
 from bneck.quantities import Accuracy
-from bneck.results import codec
 from bneck.results.record import Proposal, Step
 from bneck.space.architecture import Architecture
 
@@ -58,11 +58,11 @@ class NetAdapt:
     def begin(self, seed: Architecture, accuracy: Accuracy | None) -> None:
         """Record the seed as step 0; its weights must stand at ``weights(0)`` already."""
         first = Step(0, seed, "", self.model.predict(seed).ms, accuracy, (), 0.0)
-        codec.append(self.steps, first)
+        records.append(self.steps, first)
 
     def done(self) -> tuple[Step, ...]:
         """The steps taken so far, the seed first."""
-        return codec.read_lines(self.steps, Step)
+        return records.read_lines(self.steps, Step)
 
     def check_reachable(self, arch: Architecture, target_ms: float) -> None:
         """Raise UsageError, which names the fastest, where no narrowing of ``arch`` will do."""
@@ -204,6 +204,6 @@ class NetAdapt:
             (*found, *beside),
             time.monotonic() - begun,
         )
-        codec.append(self.steps, step)
+        records.append(self.steps, step)
         tuning.clear()
         return step

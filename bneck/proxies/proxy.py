@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from bneck.errors import UsageError
 from bneck.files import check_file
-from bneck.imports import named
+from bneck.imports import load_object
 from bneck.machine import CPU, Compute
 from bneck.space.architecture import Architecture
 
@@ -99,7 +99,5 @@ def find_proxy(word: str) -> ProxyFactory:
         from bneck.proxies.shared_weights import of_file
 
         return of_file(place)
-    factory: ProxyFactory = named(
-        "proxy", PROXIES.get(word, word), [*PROXIES, f"{SHARED_WEIGHTS}FILE"]
-    )
+    factory: ProxyFactory = load_object("proxy", word, PROXIES | {f"{SHARED_WEIGHTS}FILE": ""})
     return factory

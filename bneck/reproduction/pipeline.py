@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from bneck import records
 from bneck.derivation.calibration_stage import TargetDevice, calibration_stage
 from bneck.derivation.data_stage import RunData, data_stage, keep_facts
 from bneck.derivation.netadapt_stage import Shrunk, netadapt_stage
@@ -28,7 +29,7 @@ from bneck.progress import Progress
 from bneck.quantities import Latency
 from bneck.reproduction.plan import ReproductionPlan, numbers
 from bneck.reproduction.width_baseline import narrowest_over
-from bneck.results import codec, similarity_page
+from bneck.results import similarity_page
 from bneck.results.record import Step
 from bneck.results.run import Run
 from bneck.search.selection import SearchResult
@@ -87,29 +88,29 @@ class Reproduction:
     def derived(self) -> dict[float, Shrunk]:
         """What NetAdapt came to, by factor."""
         found = {
-            factor: codec.read_lines(self._part(_shrinking(factor)).shrunk, Shrunk)
+            factor: records.read_lines(self._part(_shrinking(factor)).shrunk, Shrunk)
             for factor in sorted(self.factors, reverse=True)
         }
         return {factor: shrunk[0] for factor, shrunk in found.items() if shrunk}
 
     def steps(self, factor: float) -> tuple[Step, ...]:
         """NetAdapt's path to a factor, the seed first."""
-        return codec.read_lines(self._part(_shrinking(factor)).steps, Step)
+        return records.read_lines(self._part(_shrinking(factor)).steps, Step)
 
     def compared(self) -> tuple[Compared, ...]:
         """All that is trained, as measured; () before that stage."""
-        return codec.read_lines(self.run.folder / "compared.jsonl", Compared)
+        return records.read_lines(self.run.folder / "compared.jsonl", Compared)
 
     def walked(self) -> tuple[Walked, ...]:
         """NetAdapt's paths, measured; () before that stage."""
-        return codec.read_lines(self.run.folder / "path.jsonl", Walked)
+        return records.read_lines(self.run.folder / "path.jsonl", Walked)
 
     def trainings(self, one: Compared) -> Iterator[Training]:
         """The trainings of a network that are done."""
         for seed in range(self.plan.seeds):
             file = self.run.checkpoints / f"{self._training(one, seed)}.json"
             if file.exists():
-                yield codec.read(file, Training)
+                yield records.read(file, Training)
 
     def _data(self) -> RunData:
         """Read the images' facts once for all stages of this process."""
@@ -139,7 +140,9 @@ class Reproduction:
         To the latencies that the search aimed at: measured anew, they would have moved.
         """
         found = self._needed(self._part("search-paper").winners, "search-paper")
-        for factor, one in zip(self.factors, codec.read(found, SearchResult).networks, strict=True):
+        for factor, one in zip(
+            self.factors, records.read(found, SearchResult).networks, strict=True
+        ):
             seed = self.run.folder / "seeds" / f"{factor:g}x.json"
             write_json(seed, networks.to_json(one.arch))
             asked = {"target": _target(factor), "seed_network": str(seed)}
@@ -167,9 +170,9 @@ class Reproduction:
                 predicted, measured = Latency(step.latency_ms), device.measure(step.arch)
                 walked.append(Walked(factor, step.number, predicted, measured.latency))
         for record in walked:
-            codec.append(self.run.folder / "path.jsonl", record)
+            records.append(self.run.folder / "path.jsonl", record)
         for one in found:
-            codec.append(self.run.folder / "compared.jsonl", one)
+            records.append(self.run.folder / "compared.jsonl", one)
 
     def _networks(self, device: TargetDevice) -> Iterator[tuple[str, str, float, Architecture]]:
         size = self._data().size
@@ -228,7 +231,7 @@ class Reproduction:
                     seed=self.plan.seed,
                 )
                 write_whole(file.with_suffix(".svg"), similarity_page.as_svg(like))
-                codec.write(file, like)
+                records.write(file, like)
 
     @contextmanager
     def _session_of(self, name: str, **more: Any) -> Iterator[Session]:

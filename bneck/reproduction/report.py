@@ -3,9 +3,10 @@
 from math import hypot, sqrt
 from statistics import fmean, stdev
 
+from bneck import records
 from bneck.files import read_json
 from bneck.reproduction.pipeline import PUBLISHED, Compared, Reproduction
-from bneck.results import codec, static_figures
+from bneck.results import static_figures
 from bneck.results.similarity import Likeness
 
 
@@ -111,7 +112,7 @@ def _likeness(work: Reproduction) -> str:
     files = sorted((work.run.folder / "likeness").glob("*.json"))
     if not files:
         return ""
-    found = {file.stem: codec.read(file, Likeness) for file in files}
+    found = {file.stem: records.read(file, Likeness) for file in files}
     names = [trait.name for trait in next(iter(found.values())).traits]
     rows = [
         f"| likeness to V3-Small | all | {' | '.join(names)} |",

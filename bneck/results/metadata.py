@@ -5,9 +5,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from bneck import records
 from bneck.files import read_json
 from bneck.quantities import Accuracy, Latency
-from bneck.results import codec
 from bneck.results.record import Outcome
 from bneck.results.run import Run
 
@@ -18,7 +18,7 @@ MEASURED = ("accuracy", "latency_ms")
 def identity(run: Run) -> str:
     """12 hex digits of the plan and the first sitting: they stay when the folder is moved."""
     plan = json.dumps(run.plan, sort_keys=True, default=str)
-    first = codec.to_json(run.sittings[0]) if run.sittings else None
+    first = records.to_json(run.sittings[0]) if run.sittings else None
     return hashlib.sha256(f"{plan}{json.dumps(first)}".encode()).hexdigest()[:12]
 
 
@@ -36,7 +36,7 @@ def notes(run: Run) -> dict[str, str]:
         known |= {names[key]: json.dumps(about[key]) for key in names if key in about}
         known["images"] = counted_on(about)
     if run.result.exists():
-        outcome = codec.read(run.result, Outcome)
+        outcome = records.read(run.result, Outcome)
         known |= measured(outcome.accuracy, outcome.measured)
     return known
 

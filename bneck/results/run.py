@@ -8,9 +8,9 @@ from typing import IO, Self
 
 import tomli_w
 
+from bneck import records
 from bneck.errors import BneckError, UsageError
 from bneck.files import write_whole
-from bneck.results import codec
 from bneck.results.plan_file import Plan, as_written, check_same, read_plan
 from bneck.results.provenance import MadeWith, this_sitting
 
@@ -62,7 +62,7 @@ class Run:
             was = read_plan(run._plan_file)
             unsaid = {name: value for name, value in (defaults or {}).items() if name in run.plan}
             check_same(as_written(unsaid) | was, run.plan)
-            codec.append(run._sittings_file, this_sitting(command))
+            records.append(run._sittings_file, this_sitting(command))
         except BaseException:
             run.close()
             raise
@@ -124,7 +124,7 @@ class Run:
     @property
     def sittings(self) -> tuple[MadeWith, ...]:
         """Every time the run was begun or gone on with, oldest first."""
-        return codec.read_lines(self._sittings_file, MadeWith)
+        return records.read_lines(self._sittings_file, MadeWith)
 
     @property
     def journal(self) -> Path:

@@ -5,7 +5,7 @@ from math import isfinite
 from typing import Protocol
 
 from bneck.errors import UsageError
-from bneck.imports import named
+from bneck.imports import load_object
 
 PAPERS = {"MobileNetV3-Large": -0.07, "MobileNetV3-Small": -0.15}
 """w of the soft reward, as published (Howard et al. 2019, section 4.1)."""
@@ -101,7 +101,7 @@ WEIGHTED: dict[str, type[Soft | Absolute]] = {"soft": Soft, "absolute": Absolute
 
 
 def _foreign(word: str, target_ms: float) -> Reward:
-    make = named("reward", word, REWARDS)
+    make = load_object("reward", word, REWARDS)
     try:
         made: Reward = make(target_ms)
         tried = made(0.5, target_ms)

@@ -13,8 +13,8 @@ import optuna
 from optuna.storages import JournalStorage
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
+from bneck import records
 from bneck.errors import BneckError
-from bneck.results import codec
 from bneck.results.record import Record
 from bneck.search import samplers
 from bneck.search.journal import Journal, JournalTrial, finished_trials
@@ -53,7 +53,7 @@ class Study:
         self._front = front
         self._make_sampler, self._seed = samplers.find(sampler), seed
         self._journal = Journal(journal)
-        codec.drop_torn_line(journal)
+        records.drop_torn_line(journal)
         journal.with_name(f"{journal.name}.lock").unlink(missing_ok=True)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         try:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain
-from typing import Self
+from typing import Any, Self
 
 from bneck.errors import UsageError
 from bneck.space.blocks import Block, PlainConv
@@ -78,6 +78,23 @@ class Architecture(_Hashed):
             known = hash((self.stem, self.stages, self.head, self.classes, self.resolution_px))
             object.__setattr__(self, "_hash", known)
         return known
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON object that ``from_json`` turns back into an equal architecture."""
+        from bneck.space import codec
+
+        return codec.to_json(self)
+
+    @classmethod
+    def from_json(cls, value: Any) -> "Architecture":
+        """Build the architecture that ``to_json`` wrote.
+
+        Raises:
+            UsageError: a key is missing, unknown or of the wrong type, or a value out of range.
+        """
+        from bneck.space import codec  # which knows all blocks and builds on this module
+
+        return codec.from_json(value)
 
     def layers(self) -> tuple[Layer, ...]:
         """The network lowered to primitives, in the order they run, each with its input's shape."""

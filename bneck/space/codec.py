@@ -2,10 +2,11 @@
 
 import hashlib
 import json
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from bneck import records
 from bneck.errors import UsageError, unknown
 from bneck.files import read_json
 from bneck.space.architecture import Architecture
@@ -90,19 +91,8 @@ def _untagged(table: dict[str, type[T]], tag: str, value: Any, where: str) -> T:
     word = value[tag]
     if not isinstance(word, str) or word not in table:
         raise unknown(tag, word, table)
-    kind = table[word]
-    declared = fields(kind)  # type: ignore[arg-type]
-    required = {field.name for field in declared if field.default is MISSING}
-    content = _object(
-        {name: item for name, item in value.items() if name != tag},
-        where,
-        allowed={field.name for field in declared},
-        required=required,
-    )
-    try:
-        return kind(**content)
-    except UsageError as error:
-        raise UsageError(f"{where}: {error}") from None
+    content = {name: item for name, item in value.items() if name != tag}
+    return records.from_json(table[word], content, where)
 
 
 def _object(value: Any, where: str, *, allowed: set[str], required: set[str]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bneck.errors import UsageError, unknown
-from bneck.imports import named
+from bneck.imports import load_object
 from bneck.space.architecture import Architecture
 from bneck.space.benchmark_spaces import accel_nasbench, nas_bench_macro
 from bneck.space.blocks import InvertedResidual, PlainConv
@@ -85,7 +85,7 @@ def load_own(word: str) -> None:
     """
     if word in SPACES:
         return
-    make = named("space", word, SPACES)
+    make = load_object("space", word, list(SPACES))
     if not callable(make):
         raise UsageError(f"space {word!r} must be a function, got a {type(make).__name__}")
     SPACES[word] = make

@@ -111,9 +111,11 @@ def test_a_space_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         spaces.load_own("own_space:nothing")
         with pytest.raises(UsageError, match="must return a Space, got a NoneType"):
             spaces.build("own_space:nothing")
-        with pytest.raises(UsageError, match=r"no space 'own_space:three': .* no attribute"):
+        with pytest.raises(
+            UsageError, match=r"cannot load space 'own_space:three': .* no attribute"
+        ):
             spaces.load_own("own_space:three")
-        with pytest.raises(UsageError, match=r"no space 'no_such_module:two': No module"):
+        with pytest.raises(UsageError, match=r"cannot load space 'no_such_module:two': No module"):
             spaces.load_own("no_such_module:two")
     finally:
         spaces.SPACES.clear()

@@ -8,6 +8,7 @@ import pytest
 import torch
 import torchvision
 
+from bneck import records
 from bneck.cli import run
 from bneck.derivation.initial_weights import normalisation_of
 from bneck.derivation.netadapt_stage import Shrunk
@@ -15,7 +16,6 @@ from bneck.latency.calibrate import calibrate
 from bneck.latency.devices import open_device
 from bneck.latency.model import LatencyModel
 from bneck.proxies.data.image_info import IMAGENET_MEAN, IMAGENET_STD
-from bneck.results import codec
 from bneck.results.record import Step
 from bneck.results.run import Run
 from bneck.space import codec as networks
@@ -65,7 +65,7 @@ def test_torchvisions_weights_shrink_to_two_targets(
         weights.load(Path(one["arch"]).with_suffix(".safetensors"), arch)
         assert cost(arch).macs / 1e9 == pytest.approx(one["measured_ms"], rel=0.02)
     assert networks.load(Path(result["arch"])) == networks.load(Path(second["arch"]))
-    steps = codec.read_lines(out / "steps.jsonl", Step)
+    steps = records.read_lines(out / "steps.jsonl", Step)
     assert [row["step"] for row in result["family"]] == [step.number for step in steps]
     assert result["family"][0]["accuracy_stderr"] > 0
     for step in steps:
@@ -73,7 +73,7 @@ def test_torchvisions_weights_shrink_to_two_targets(
     kept = json.loads((out / "images.json").read_text())
     assert (tuple(kept["mean"]), tuple(kept["std"])) == (IMAGENET_MEAN, IMAGENET_STD)
     assert normalisation_of(out / "weights.safetensors") == (kept["mean"], kept["std"])
-    assert len(codec.read_lines(out / "shrunk.jsonl", Shrunk)) == 2
+    assert len(records.read_lines(out / "shrunk.jsonl", Shrunk)) == 2
     assert Run.read(out).state == "finished"
     report = (out / "report.html").read_text()
     assert "All 2 targets are met, as measured." in report
@@ -99,7 +99,7 @@ def test_channels_are_free_where_they_measure_as_free(
         out = tmp_path / f"free-{free}"
         shrink = ["shrink", "mobilenet_v3_small", target, f"--latency={file}"]
         assert run([*shrink, f"--runtime={word}", f"--out={out}", *options]) == 0
-        steps = codec.read_lines(out / "steps.jsonl", Step)
+        steps = records.read_lines(out / "steps.jsonl", Step)
         assert steps[-1].move.startswith("free channels") == free
         assert not any(step.move.startswith("free channels") for step in steps[:-1])
 
@@ -112,7 +112,7 @@ def test_it_ends_under_the_target_by_what_measuring_again_differs_by(tmp_path: P
     shrink = ["shrink", "mobilenet_v3_small", "--target=0.94x:mobilenet_v3_small"]
     options = [option for option in QUICK if not option.startswith("--calibration")]
     assert run([*shrink, f"--latency={file}", f"--out={tmp_path}/run", *options]) == 0
-    (one,) = codec.read_lines(tmp_path / "run" / "shrunk.jsonl", Shrunk)
+    (one,) = records.read_lines(tmp_path / "run" / "shrunk.jsonl", Shrunk)
     assert one.target_ms * 0.97 < one.measured.ms <= one.target_ms / 1.01
 
 

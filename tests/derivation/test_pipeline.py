@@ -12,8 +12,8 @@ from pathlib import Path
 import onnxruntime
 import pytest
 
+from bneck import records
 from bneck.cli import run
-from bneck.results import codec
 from bneck.results.record import Outcome, Step
 from bneck.results.run import Run
 from bneck.space import codec as networks
@@ -177,9 +177,9 @@ def test_stopped_in_every_stage_it_ends_the_same(whole: Path, tmp_path: Path) ->
     code, _, stderr = finish(out)
     assert code == 0, stderr
     ours, theirs = Run.read(out), Run.read(whole)
-    assert [(step.move, step.accuracy) for step in codec.read_lines(ours.steps, Step)] == [
-        (step.move, step.accuracy) for step in codec.read_lines(theirs.steps, Step)
+    assert [(step.move, step.accuracy) for step in records.read_lines(ours.steps, Step)] == [
+        (step.move, step.accuracy) for step in records.read_lines(theirs.steps, Step)
     ]
-    got, expected = codec.read(ours.result, Outcome), codec.read(theirs.result, Outcome)
+    got, expected = records.read(ours.result, Outcome), records.read(theirs.result, Outcome)
     assert got.arch == expected.arch == networks.load(out / "network.json")
     assert got.accuracy == expected.accuracy

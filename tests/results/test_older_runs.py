@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from bneck import records
 from bneck.cli import run
 from bneck.derivation.netadapt_stage import Shrunk
 from bneck.derivation.training_stage import Training
 from bneck.errors import UsageError
 from bneck.quantities import Accuracy, Latency
-from bneck.results import codec
 from bneck.results.record import Baseline, Outcome, Step
 from bneck.results.run import Run
 from bneck.search.selection import SearchResult
@@ -22,28 +22,28 @@ CHANCE = Accuracy(0.1, 0.015811388300841896)
 
 def test_its_records_have_values_in_one_piece() -> None:
     older = Run.read(OLDER)
-    outcome = codec.read(older.result, Outcome)
+    outcome = records.read(older.result, Outcome)
     assert outcome.predicted == Latency(0.001344403153100586, 9.56759165625855e-06)
     assert outcome.measured == Latency(0.001333, 0.0)
     assert outcome.accuracy == CHANCE
-    (baseline,) = codec.read_lines(older.baselines, Baseline)
+    (baseline,) = records.read_lines(older.baselines, Baseline)
     assert (baseline.measured, baseline.accuracy) == (Latency(0.001591, 0.0), CHANCE)
-    (shrunk,) = codec.read_lines(older.shrunk, Shrunk)
+    (shrunk,) = records.read_lines(older.shrunk, Shrunk)
     assert shrunk.predicted == Latency(0.001344403153100586, None)  # it wrote no spread
-    (winner,) = codec.read(older.winners, SearchResult).networks
+    (winner,) = records.read(older.winners, SearchResult).networks
     assert winner.accuracy == Accuracy(0.10069444444444445)
-    _, step = codec.read_lines(older.steps, Step)
+    _, step = records.read_lines(older.steps, Step)
     assert step.accuracy == step.proposals[0].accuracy
-    training = codec.read(older.checkpoints / "derived.json", Training)
+    training = records.read(older.checkpoints / "derived.json", Training)
     assert training.accuracy == CHANCE
 
 
 def test_what_is_read_is_written_in_one_piece_and_read_again(tmp_path: Path) -> None:
-    outcome = codec.read(OLDER / "result.json", Outcome)
-    codec.write(tmp_path / "result.json", outcome)
+    outcome = records.read(OLDER / "result.json", Outcome)
+    records.write(tmp_path / "result.json", outcome)
     written = json.loads((tmp_path / "result.json").read_text())
     assert written["accuracy"] == {"value": CHANCE.value, "stderr": CHANCE.stderr}
-    assert codec.read(tmp_path / "result.json", Outcome) == outcome
+    assert records.read(tmp_path / "result.json", Outcome) == outcome
 
 
 def test_it_is_listed_and_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -61,9 +61,9 @@ def test_it_is_listed_and_compared(tmp_path: Path, capsys: pytest.CaptureFixture
 def test_half_a_value_is_refused_by_name(tmp_path: Path) -> None:
     value = json.loads((OLDER / "result.json").read_text())
     with pytest.raises(UsageError, match="unknown key in Outcome: 'accuracy_error'"):
-        codec.from_json(Outcome, value | {"accuracy_error": 0.1})
+        records.from_json(Outcome, value | {"accuracy_error": 0.1})
     with pytest.raises(UsageError, match=r"Outcome.measured.ms must be a number, got 'x'"):
-        codec.from_json(Outcome, value | {"measured_ms": "x"})
+        records.from_json(Outcome, value | {"measured_ms": "x"})
     del value["predicted_ms"]
     with pytest.raises(UsageError, match=r"Outcome\.predicted"):
-        codec.from_json(Outcome, value)
+        records.from_json(Outcome, value)

@@ -10,8 +10,8 @@ from typing import IO
 
 import pytest
 
+from bneck import records
 from bneck.errors import BneckError, UsageError
-from bneck.results import codec
 from bneck.results.record import Outcome, Step
 from bneck.results.run import Run
 
@@ -138,13 +138,13 @@ def test_two_drivers_in_one_process(tmp_path: Path) -> None:
 
 def test_a_moved_run_still_opens(tmp_path: Path, step: Step, outcome: Outcome) -> None:
     with Run.open(tmp_path / "here", PLAN, command="bneck derive") as run:
-        codec.append(run.steps, step)
-        codec.write(run.result, outcome)
+        records.append(run.steps, step)
+        records.write(run.result, outcome)
     shutil.move(tmp_path / "here", tmp_path / "there")
     moved = Run.read(tmp_path / "there")
     assert moved.state == "finished"
-    assert codec.read_lines(moved.steps, Step) == (step,)
-    assert codec.read(moved.result, Outcome) == outcome
+    assert records.read_lines(moved.steps, Step) == (step,)
+    assert records.read(moved.result, Outcome) == outcome
     Run.open(tmp_path / "there", PLAN, command="bneck derive").close()
     assert str(tmp_path) not in "".join(p.read_text() for p in (tmp_path / "there").iterdir())
 

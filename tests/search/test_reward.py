@@ -41,7 +41,7 @@ def test_a_reward_of_the_users_own() -> None:
     [
         ("big", None, "unknown reward .big.; known: soft, hard, absolute, front, package"),
         ("hard", -0.07, "reward-exponent is for soft and absolute, and the reward is .hard."),
-        ("no.such:thing", None, "no reward .no.such:thing.: No module named"),
+        ("no.such:thing", None, "cannot load reward .no.such:thing.: No module named"),
         ("math:sqrt", None, "must make of a target in ms a function of accuracy and ms"),
         ("builtins:dict", None, "must make of a target in ms a function of accuracy and ms"),
     ],

@@ -162,7 +162,7 @@ def test_labels_of_nought_and_one_are_no_trouble(tmp_path: Path, macro: Space) -
     ("word", "message"),
     [
         ("annealing", r"unknown sampler 'annealing'; known: random, tpe, .*package.module:attr"),
-        ("optuna.samplers:Nothing", "no sampler 'optuna.samplers:Nothing'"),
+        ("optuna.samplers:Nothing", "cannot load sampler 'optuna.samplers:Nothing'"),
         ("no.such.module:Sampler", "No module named 'no'"),
     ],
 )

@@ -51,9 +51,9 @@ def change(*path: object, to: object) -> dict:
         (change("stages", 1, 0, "block", to="sse0.25"), "unknown block 'sse0.25'"),
         (change("stages", 1, 0, "sse", to=1), "unknown key in s2.b1: 'sse'"),
         (change("stages", 1, 0, "kernel", to=4), "s2.b1: kernel must be odd, got 4"),
-        (change("stages", 1, 0, "kernel", to="3"), "s2.b1: kernel must be a whole number"),
-        (change("stages", 1, 0, "expansion", to=1e30), "s2.b1: expansion must be"),
-        (change("stages", 1, 0, "se", to=True), "s2.b1: unknown se True"),
+        (change("stages", 1, 0, "kernel", to="3"), "s2.b1.kernel must be a whole number"),
+        (change("stages", 1, 0, "expansion", to=1e30), "s2.b1.expansion must be"),
+        (change("stages", 1, 0, "se", to=True), "s2.b1.se must be text"),
         (change("stages", 1, 0, "stride", to=3), "s2.b1: stride must be"),
         (change("stages", 1, 0, "activation", to="swish"), "s2.b1: unknown activation 'swish'"),
         (

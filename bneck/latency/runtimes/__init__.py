@@ -3,10 +3,10 @@
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from importlib import import_module
 from typing import TYPE_CHECKING
 
-from bneck.errors import UsageError, unknown
+from bneck.errors import UsageError
+from bneck.imports import load_object
 from bneck.space.checks import check_range
 from bneck.space.layers import Layer
 
@@ -73,16 +73,7 @@ def open_runtime(word: str, *, threads: int = 1) -> Runtime:
         UsageError: an unknown word, a library that is not installed, or a bad thread count.
     """
     check_range("threads", threads, 1, MAX_THREADS)
-    if word not in RUNTIMES and ":" not in word:
-        raise unknown("runtime", word, (*RUNTIMES, "package.module:attr"))
-    module, _, name = RUNTIMES.get(word, word).partition(":")
-    try:
-        make = getattr(import_module(module), name)
-    except ImportError as error:
-        raise UsageError(f"runtime {word!r} cannot be used here: {error}") from None
-    except AttributeError:
-        raise UsageError(f"runtime {word!r}: {module} has no {name!r}") from None
-    runtime: Runtime = make(threads=threads)
+    runtime: Runtime = load_object("runtime", word, RUNTIMES)(threads=threads)
     runtime.word = word
     return runtime
 

@@ -1,11 +1,10 @@
 """How the next network is proposed: Optuna samplers, one word each in SAMPLERS."""
 
 from collections.abc import Callable
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from bneck.errors import UsageError
-from bneck.imports import named
+from bneck.imports import load_object
 from bneck.space.choices import Space
 
 if TYPE_CHECKING:
@@ -39,17 +38,15 @@ def find(word: str) -> Maker:
 
 
 def _ours(place: str) -> Maker:
-    module, _, name = place.partition(":")
-
     def make(space: Space, objective: "Objective", seed: int) -> "BaseSampler":
-        maker: Maker = getattr(import_module(module), name)
+        maker: Maker = load_object("sampler", place)
         return maker(space, objective, seed)
 
     return make
 
 
 def _foreign(word: str) -> Maker:
-    maker = named("sampler", word, SAMPLERS)
+    maker = load_object("sampler", word, list(SAMPLERS))
 
     def make(space: Space, objective: "Objective", seed: int) -> "BaseSampler":
         from optuna.samplers import BaseSampler

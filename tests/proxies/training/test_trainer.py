@@ -299,10 +299,10 @@ def test_every_proxy_of_the_table_is_there() -> None:
     ("word", "message"),
     [
         ("naswat", "unknown proxy 'naswat'; known: .*short-training, shared-weights:FILE, package"),
-        ("no.such:thing", "no proxy 'no.such:thing': No module"),
-        ("bneck.errors:thing", "no proxy 'bneck.errors:thing'"),
-        (".errors:thing", "no proxy '.errors:thing'"),
-        (":thing", "no proxy ':thing'"),
+        ("no.such:thing", "cannot load proxy 'no.such:thing': No module"),
+        ("bneck.errors:thing", "cannot load proxy 'bneck.errors:thing'"),
+        (".errors:thing", "cannot load proxy '.errors:thing'"),
+        (":thing", "cannot load proxy ':thing'"),
     ],
 )
 def test_unknown_proxies(word: str, message: str) -> None:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from bneck import records
 from bneck.errors import BneckError, UsageError
-from bneck.results import codec
 from bneck.results.record import Outcome, Proposal, Record, Step
 
 
@@ -14,8 +14,8 @@ def test_records_come_back_equal(
     record: Record, step: Step, outcome: Outcome, tmp_path: Path
 ) -> None:
     for value in (record, step, outcome):
-        codec.write(tmp_path / "one.json", value)
-        assert codec.read(tmp_path / "one.json", type(value)) == value
+        records.write(tmp_path / "one.json", value)
+        assert records.read(tmp_path / "one.json", type(value)) == value
 
 
 @pytest.mark.parametrize(
@@ -37,21 +37,21 @@ def test_foreign_json_is_refused_by_name(
     record: Record, change: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(BneckError) as caught:
-        codec.from_json(Record, {**codec.to_json(record), **change})
+        records.from_json(Record, {**records.to_json(record), **change})
     assert str(caught.value).startswith(message)
 
 
 def test_a_missing_key_is_named(step: Step) -> None:
-    value = codec.to_json(step)
+    value = records.to_json(step)
     del value["proposals"][1]["saved_ms"]
     with pytest.raises(UsageError, match=r"Step.proposals\[1\] lacks the key 'saved_ms'"):
-        codec.from_json(Step, value)
+        records.from_json(Step, value)
 
 
 def test_defaults_may_be_left_out(step: Step) -> None:
-    value = codec.to_json(step.proposals[0])
+    value = records.to_json(step.proposals[0])
     del value["error"]
-    assert codec.from_json(Proposal, value) == step.proposals[0]
+    assert records.from_json(Proposal, value) == step.proposals[0]
 
 
 def test_nan_is_never_kept(record: Record) -> None:
@@ -61,44 +61,44 @@ def test_nan_is_never_kept(record: Record) -> None:
 
 def test_lines_are_added_and_read(step: Step, tmp_path: Path) -> None:
     path = tmp_path / "steps.jsonl"
-    assert codec.read_lines(path, Step) == ()
-    codec.append(path, step)
-    codec.append(path, step)
-    assert codec.read_lines(path, Step) == (step, step)
+    assert records.read_lines(path, Step) == ()
+    records.append(path, step)
+    records.append(path, step)
+    assert records.read_lines(path, Step) == (step, step)
 
 
 def test_a_kill_in_mid_line_costs_that_line_only(step: Step, tmp_path: Path) -> None:
     path = tmp_path / "steps.jsonl"
-    codec.append(path, step)
+    records.append(path, step)
     whole = path.read_bytes()
     for kept in (1, 100, len(whole) - 1):
         path.write_bytes(whole + whole[:kept])
-        assert codec.read_lines(path, Step) == (step,)
-        codec.append(path, step)
+        assert records.read_lines(path, Step) == (step,)
+        records.append(path, step)
         assert path.read_bytes() == whole + whole
 
 
 def test_a_kill_in_the_first_line(step: Step, tmp_path: Path) -> None:
     path = tmp_path / "steps.jsonl"
     path.write_bytes(b'{"num')
-    assert codec.read_lines(path, Step) == ()
-    codec.append(path, step)
-    assert codec.read_lines(path, Step) == (step,)
+    assert records.read_lines(path, Step) == ()
+    records.append(path, step)
+    assert records.read_lines(path, Step) == (step,)
 
 
 def test_a_torn_middle_line_is_an_error(step: Step, tmp_path: Path) -> None:
     path = tmp_path / "steps.jsonl"
-    line = json.dumps(codec.to_json(step))
+    line = json.dumps(records.to_json(step))
     path.write_text(f"{line}\n{line[:50]}\n{line}\n")
     with pytest.raises(UsageError, match=r"steps.jsonl, line 2 is not valid JSON"):
-        codec.read_lines(path, Step)
+        records.read_lines(path, Step)
 
 
 def test_a_line_of_another_kind_is_an_error(record: Record, tmp_path: Path) -> None:
     path = tmp_path / "steps.jsonl"
-    codec.append(path, record)
+    records.append(path, record)
     with pytest.raises(UsageError, match=r"steps.jsonl, line 1: unknown key in Step: 'reward'"):
-        codec.read_lines(path, Step)
+        records.read_lines(path, Step)
 
 
 def test_a_full_disk_leaves_whole_lines(record: Record) -> None:
@@ -106,4 +106,4 @@ def test_a_full_disk_leaves_whole_lines(record: Record) -> None:
     if not full.exists():
         pytest.skip("no /dev/full on this system")
     with pytest.raises(BneckError, match="cannot write /dev/full"):
-        codec.append(full, record)
+        records.append(full, record)

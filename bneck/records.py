@@ -1,31 +1,34 @@
-"""Records as JSON and back: strict, so that a foreign or half-written file is never half-read."""
+"""Records as JSON and back: strict, so that a foreign or half-written file is never half-read.
+
+A record is a frozen dataclass of plain values, other records, tuples and mappings. A class with
+``to_json`` and ``from_json`` of its own is written and read by these.
+"""
 
 import errno
 import json
 import os
 import sys
-from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
 from io import FileIO
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from bneck.errors import BneckError, UsageError, unknown
-from bneck.files import read_json, write_json
+from bneck.files import read_json, write_json, write_whole
+from bneck.imports import Untrusted
 from bneck.quantities import Accuracy, Latency
-from bneck.space import codec as space_codec
-from bneck.space.architecture import Architecture
 
 T = TypeVar("T")
 
 
 def to_json(value: Any) -> Any:
-    """A record, or what a record holds, as JSON values that ``from_json`` reads back equal."""
-    if isinstance(value, Architecture):
-        return space_codec.to_json(value)
+    """Return a record, or what a record holds, as JSON values that ``from_json`` reads back."""
+    if hasattr(value, "to_json"):
+        return value.to_json()
     if is_dataclass(value):
-        return {item.name: to_json(getattr(value, item.name)) for item in fields(value)}
+        return {item.name: to_json(getattr(value, item.name)) for item in _public(value)}
     if isinstance(value, Mapping):
         return {str(name): to_json(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
@@ -33,18 +36,25 @@ def to_json(value: Any) -> Any:
     return value
 
 
-def from_json(kind: type[T], value: Any) -> T:
+def from_json(kind: type[T], value: Any, where: str | None = None) -> T:
     """Build a record of ``kind`` from what ``to_json`` wrote.
+
+    Text in it comes from outside: it is ``Untrusted``, and never imported.
+
+    Args:
+        kind: the dataclass.
+        value: a parsed JSON object.
+        where: what errors call the object; by default the name of ``kind``.
 
     Raises:
         UsageError: a key is missing or unknown, or a value of the wrong type or out of range.
     """
-    record: T = _decode(kind, value, kind.__name__)
+    record: T = _decode(kind, value, where or kind.__name__)
     return record
 
 
 def flat(record: Any) -> dict[str, Any]:
-    """The fields of a record with the parts of its values side by side: ``predicted_ms``, ...
+    """Return the fields of a record with the parts of its values side by side: ``predicted_ms``.
 
     What else it holds (an architecture, a path) is left as it is.
     """
@@ -72,17 +82,31 @@ def read(path: Path, kind: type[T]) -> T:
 def append(path: Path, record: Any) -> None:
     """Add one record as a line to a JSON-lines file, and wait until it is on the disk.
 
-    What a kill left of an unfinished last line is removed first.
+    The file is made with its first line in it. What a kill left of an unfinished last line is
+    removed first.
 
     Raises:
         BneckError: the file cannot be written (full disk, no permission).
     """
     line = json.dumps(to_json(record), allow_nan=False, separators=(",", ":")).encode() + b"\n"
+    append_bytes(path, line)
+
+
+def append_bytes(path: Path, lines: bytes) -> None:
+    """Add whole lines to a file, all of them or none, and wait until they are on the disk.
+
+    Raises:
+        BneckError: the file cannot be written (full disk, no permission).
+    """
+    if not path.exists():
+        write_whole(path, lines)
+        return
     try:
-        with path.open("ab+", buffering=0) as file:
+        with path.open("rb+", buffering=0) as file:
             end = _whole_end(file)
             file.truncate(end)
-            if file.write(line) != len(line):
+            file.seek(end)
+            if file.write(lines) != len(lines):
                 file.truncate(end)
                 raise OSError(errno.ENOSPC, "no space left")
             os.fsync(file.fileno())
@@ -98,27 +122,38 @@ def drop_torn_line(path: Path) -> None:
 
 
 def read_lines(path: Path, kind: type[T]) -> tuple[T, ...]:
-    """All records of a JSON-lines file; none where there is no file.
-
-    A last line without its line end was being written when the process died, and is left out.
+    """Return all records of a JSON-lines file; none where there is no file.
 
     Raises:
-        UsageError: any other line is not a record of ``kind``; the message names file and line.
+        UsageError: a line is not a record of ``kind``; the message names file and line.
+    """
+    return tuple(_named(where, kind, value) for where, value in json_lines(path))
+
+
+def json_lines(path: Path) -> Iterator[tuple[str, Any]]:
+    """Yield where each line is, in words, and its JSON value; nothing where there is no file.
+
+    A last line without its line end was being written when the process died, and is left out, as
+    blank lines are.
+
+    Raises:
+        UsageError: a line that is not JSON; the message names file and line.
     """
     if not path.exists():
-        return ()
+        return
     try:
         lines = path.read_bytes().split(b"\n")[:-1]
     except OSError as error:
         raise BneckError(f"cannot read {path}: {error.strerror or error}") from error
-    records = []
     for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        where = f"{path}, line {number}"
         try:
             value = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise UsageError(f"{path}, line {number} is not valid JSON: {error}") from None
-        records.append(_named(f"{path}, line {number}", kind, value))
-    return tuple(records)
+            raise UsageError(f"{where} is not valid JSON: {error}") from None
+        yield where, value
 
 
 def _whole_end(file: FileIO) -> int:
@@ -142,38 +177,52 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
     if get_origin(kind) is UnionType:
         inner = next(item for item in get_args(kind) if item is not NoneType)
         return None if value is None else _decode(inner, value, where)
-    if kind is Architecture:
-        return space_codec.from_json(value)
+    if hasattr(kind, "from_json"):
+        return kind.from_json(value)
     if is_dataclass(kind):
         return _decode_record(kind, value, where)
-    if get_origin(kind) is tuple:
-        item_kind = get_args(kind)[0]
+    origin = get_origin(kind)
+    if origin in (tuple, list):
         items = enumerate(_typed(list, value, where))
-        return tuple(_decode(item_kind, item, f"{where}[{i}]") for i, item in items)
-    if get_origin(kind) is Mapping:
+        item_kind = get_args(kind)[0]
+        return origin(_decode(item_kind, item, f"{where}[{i}]") for i, item in items)
+    if origin in (Mapping, dict):
         pairs = _typed(dict, value, where).items()
-        return {name: _decode(get_args(kind)[1], item, f"{where}.{name}") for name, item in pairs}
+        return {
+            Untrusted(name): _decode(get_args(kind)[1], item, f"{where}.{name:.60}")
+            for name, item in pairs
+        }
     if kind is float:
         number = _typed(int | float, value, where)
         if isinstance(value, bool) or not abs(number) <= sys.float_info.max:
-            raise UsageError(f"{where} must be a finite number, got {value!r}")
+            raise UsageError(f"{where} must be a finite number, got {value!r:.60}")
         return float(number)
+    if kind is str:
+        return Untrusted(_typed(str, value, where))
     return _typed(kind, value, where)
 
 
 def _decode_record(kind: Any, value: Any, where: str) -> Any:
     hints = get_type_hints(kind)
     given = _lifted(_typed(dict, value, where), hints)
+    declared = {item.name: item for item in _public(kind)}
     for name in given:
-        if name not in hints:
-            raise unknown(f"key in {where}:", name, hints)
-    for item in fields(kind):
+        if name not in declared:
+            raise unknown(f"key in {where}:", name[:60], declared)
+    for name, item in declared.items():
         required = item.default is MISSING and item.default_factory is MISSING
-        if required and item.name not in given:
-            raise UsageError(f"{where} lacks the key {item.name!r}")
-    return kind(
-        **{name: _decode(hints[name], item, f"{where}.{name}") for name, item in given.items()}
-    )
+        if required and name not in given:
+            raise UsageError(f"{where} lacks the key {name!r}")
+    values = {name: _decode(hints[name], item, f"{where}.{name}") for name, item in given.items()}
+    try:
+        return kind(**values)
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from None
+
+
+def _public(kind: Any) -> list[Field[Any]]:
+    """The fields that are written: what begins with _ is worked out anew."""
+    return [item for item in fields(kind) if not item.name.startswith("_")]
 
 
 _SPELT_OUT: Mapping[type, Mapping[str, tuple[str, ...]]] = {
@@ -207,7 +256,15 @@ def _lifted(given: Mapping[str, Any], hints: Mapping[str, Any]) -> dict[str, Any
 
 
 def _typed(kind: Any, value: Any, where: str) -> Any:
-    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        wanted = {dict: "an object", list: "a list", str: "text", int: "a whole number"}
-        raise UsageError(f"{where} must be {wanted.get(kind, 'a number')}, got {value!r:.60}")
+    if not isinstance(value, kind) or (kind in (int, int | float) and isinstance(value, bool)):
+        raise UsageError(f"{where} must be {_IN_WORDS.get(kind, 'a number')}, got {value!r:.60}")
     return value
+
+
+_IN_WORDS: Mapping[Any, str] = {
+    dict: "an object",
+    list: "a list",
+    str: "text",
+    int: "a whole number",
+    bool: "true or false",
+}
