@@ -9,21 +9,16 @@ from bneck.derivation.initial_weights import InitialWeights
 from bneck.derivation.session import Session
 from bneck.derivation.training_budget import Budget, budget
 from bneck.derivation.training_stage import Training, keep_trained, train_from_scratch
-from bneck.errors import BneckError
 from bneck.files import write_json
-from bneck.latency.measure import Measured
 from bneck.netadapt.netadapt import NetAdapt
 from bneck.netadapt.proposals import GRID
+from bneck.netadapt.to_measured import shrink_to_measured
 from bneck.proxies.data.worker_images import for_proxies, whole
 from bneck.quantities import Accuracy, Latency
 from bneck.results.record import Step
 from bneck.space import codec as networks
 from bneck.space.architecture import Architecture
 from bneck.space.backends import weights
-
-TIGHTENINGS = 4
-FREE = 0.01
-"""What a network may measure longer and still be as fast: two measurements differ by as much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +75,14 @@ def netadapt_stage(
                 weights.save(netadapt.weights(0), state)
                 netadapt.begin(seed_network, trained.accuracy)
             for target_ms in waiting:
-                step, measured = _to_target(session, netadapt, device, target_ms)
+                step, measured = shrink_to_measured(
+                    netadapt,
+                    target_ms,
+                    lambda arch: device.measure(arch).latency,
+                    session.executor,
+                    session.progress,
+                    repeat=device.model.report.repeat_mape_percent / 100,
+                )
                 several = len(targets_ms) > 1
                 shrunk = _kept(session, netadapt, asked, step, measured, target_ms, several=several)
                 records.append(run.shrunk, shrunk)
@@ -128,66 +130,12 @@ def _seed_training(
     )
 
 
-def _to_target(
-    session: Session, netadapt: NetAdapt, device: TargetDevice, target_ms: float
-) -> tuple[Step, Measured]:
-    """Shrink until the network *measures* at or under the target.
-
-    Where it does not, the goal is tightened by what the model was off, and NetAdapt resumes from
-    its last step.
-    """
-    step = netadapt.done()[-1]
-    measured = device.measure(step.arch)
-    # A seed that measures at the target meets it: nothing was narrowed that could be unsure.
-    if (_sure_ms(device, measured) if step.number else measured.ms) <= target_ms:
-        return _widened(session, netadapt, device, step, measured, target_ms)
-    goal_ms = target_ms
-    for _ in range(TIGHTENINGS):
-        step = netadapt.shrink(goal_ms, session.executor, session.progress)[-1]
-        measured = device.measure(step.arch)
-        if (sure_ms := _sure_ms(device, measured)) <= target_ms:
-            return _widened(session, netadapt, device, step, measured, target_ms)
-        goal_ms = min(goal_ms, step.latency_ms) * target_ms / sure_ms
-    raise BneckError(
-        f"the network measures {measured.ms:.3g} ms, above the target of {target_ms:.3g} ms, "
-        f"although {step.latency_ms:.3g} ms are predicted: calibrate again on a quieter machine"
-    )
-
-
-def _sure_ms(device: TargetDevice, measured: Measured) -> float:
-    """What has to be within the target, so that the network is under it when measured again.
-
-    Above the measurement by its standard error, or by what repeated measurements differed by in
-    the calibration, up to FREE.
-    """
-    repeat = device.model.report.repeat_mape_percent / 100
-    return measured.ms + max(measured.std_ms, measured.ms * min(repeat, FREE))
-
-
-def _widened(
-    session: Session,
-    netadapt: NetAdapt,
-    device: TargetDevice,
-    step: Step,
-    measured: Measured,
-    target_ms: float,
-) -> tuple[Step, Measured]:
-    """The step with its free channels, unless it is the seed or they measure as not free."""
-    wider = netadapt.widened() if step.number > 0 else None
-    if wider is None:
-        return step, measured
-    again = device.measure(wider.arch)
-    if again.ms > measured.ms * (1 + FREE) or _sure_ms(device, again) > target_ms:
-        return step, measured
-    return netadapt.widen(wider, session.executor, session.progress), again
-
-
 def _kept(
     session: Session,
     netadapt: NetAdapt,
     asked: Budget,
     step: Step,
-    measured: Measured,
+    measured: Latency,
     target_ms: float,
     *,
     several: bool,
@@ -220,7 +168,7 @@ def _kept(
         arch=arch,
         step=step.number,
         predicted=netadapt.model.predict(arch),
-        measured=measured.latency,
+        measured=measured,
         accuracy=accuracy,
         met=step.number == 0,
     )

@@ -1,4 +1,4 @@
-"""The fine-tunings of one NetAdapt step: the task that workers do, and rounds of it."""
+"""The short-term fine-tunings of one NetAdapt step: the task that workers do, and rounds of it."""
 
 import shutil
 from collections.abc import Iterable
@@ -7,10 +7,11 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import load_file
 
 from bneck import records
+from bneck.errors import BneckError
 from bneck.executors import Executor, Failed
+from bneck.files import write_whole
 from bneck.machine import ONE_THREAD, Compute
 from bneck.netadapt.importance import taylor
 from bneck.netadapt.selection import Losses
@@ -23,30 +24,34 @@ from bneck.results.record import Proposal
 from bneck.space.architecture import Architecture
 from bneck.space.backends import torch_model, weights
 
-LOSSES = "losses"
-"""Name of the one tensor in a file of losses."""
 _NEXT_SEED = 1_000_003
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
-    """Accuracy on the validation images; cross-entropy in nats."""
-
-    accuracy: Accuracy
-    loss: float
-
-
-@dataclass(frozen=True, slots=True)
 class Narrowed:
-    """A proposal to fine-tune, where its weights go, and where they come from if not inherited.
+    """A network to fine-tune; ``start`` are its weights, None inherits those of the step's start.
 
-    ``losses`` is where the cross-entropy of each validation image goes.
+    Weights travel as the bytes of a safetensors file: a worker may be any machine.
     """
 
     arch: Architecture
-    weights: Path
-    losses: Path
-    start: Path | None = None
+    start: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FineTuned:
+    """What came of a fine-tuning.
+
+    Attributes:
+        accuracy: on the validation images.
+        losses: cross-entropy of each validation image, in nats; ``loss`` is their mean.
+        weights: the bytes of a safetensors file.
+    """
+
+    accuracy: Accuracy
+    loss: float
+    losses: tuple[float, ...]
+    weights: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,7 @@ class FineTune:
 
     images: WorkerImages
     parent: Architecture
-    parent_weights: Path
+    parent_weights: bytes
     recipe: Recipe
     seed: int
     importance: str = "l2"
@@ -68,22 +73,31 @@ class FineTune:
         """Have the images in memory, before any fine-tuning is timed."""
         for_proxies(self.images)
 
-    def __call__(self, proposal: Narrowed) -> Score:
-        """Raises ProxyFailed where the training diverges."""
-        images = for_proxies(self.images)
-        network = torch_model.Network(proposal.arch)
-        if proposal.start is None:
-            network.load_state_dict(self.inherited(proposal.arch))
+    def __call__(self, narrowed: Narrowed) -> FineTuned:
+        """Train the network a little. Raises ProxyFailed where the training diverges."""
+        arch = narrowed.arch
+        network = torch_model.Network(arch)
+        if narrowed.start is None:
+            network.load_state_dict(self.inherited(arch))
         else:
-            network.load_state_dict(weights.load(proposal.start, proposal.arch))
-        result = train(network, images, self.recipe, seed=self.seed, compute=self.compute)
-        weights.save(proposal.weights, network.state_dict())
-        weights.save(proposal.losses, {LOSSES: result.losses})
-        return Score(result.accuracy, result.loss)
+            network.load_state_dict(weights.from_bytes(narrowed.start, arch))
+        result = train(
+            network,
+            for_proxies(self.images),
+            self.recipe,
+            seed=self.seed,
+            compute=self.compute,
+        )
+        return FineTuned(
+            result.accuracy,
+            result.loss,
+            tuple(result.losses.tolist()),
+            weights.to_bytes(network.state_dict()),
+        )
 
     def inherited(self, arch: Architecture) -> weights.State:
         """The parent's weights with the most important channels, as many as ``arch`` has."""
-        state = weights.load(self.parent_weights, self.parent)
+        state = weights.from_bytes(self.parent_weights, self.parent)
         importance = None
         if self.importance == "taylor":
             importance = _taylor(self.parent, self.parent_weights, self.images, self.compute)
@@ -92,25 +106,38 @@ class FineTune:
 
 @lru_cache(maxsize=1)
 def _taylor(
-    parent: Architecture, parent_weights: Path, images: WorkerImages, compute: Compute
+    parent: Architecture, parent_weights: bytes, images: WorkerImages, compute: Compute
 ) -> weights.State:
-    """Found once for all proposals of a step: each step's weights have a file of their own."""
-    state = weights.load(parent_weights, parent)
+    """Found once for all proposals of a step that this process fine-tunes."""
+    state = weights.from_bytes(parent_weights, parent)
     return taylor(parent, state, for_proxies(images), seed=images.seed, compute=compute)
 
 
-class Tuning:
-    """One step's fine-tunings, each kept as it ends, so that the step can go on."""
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A proposal that was fine-tuned, and its cross-entropy on each validation image."""
+
+    proposal: Proposal
+    losses: tuple[float, ...]
+
+
+class StepTrainings:
+    """One step's fine-tunings, each kept as it ends, so that the step can be resumed.
+
+    Weights are written before the line that names them, all by this process.
+    """
 
     def __init__(self, task: FineTune, proposals: tuple[Proposal, ...], folder: Path) -> None:
         self._task, self._folder = task, folder
         self._names = {proposal.move: f"{i:02d}" for i, proposal in enumerate(proposals)}
-        folder.mkdir(parents=True, exist_ok=True)
-        self._journal = folder / "proposals.jsonl"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BneckError(f"cannot write {folder}: {error.strerror or error}") from error
+        self._journal = folder / "fine-tuned.jsonl"
         self._done = {
-            (proposal.move, proposal.rounds): proposal
-            for proposal in records.read_lines(self._journal, Proposal)
-            if proposal.loss is not None or proposal.error is not None  # older ones have no loss
+            (kept.proposal.move, kept.proposal.rounds): kept
+            for kept in records.read_lines(self._journal, Kept)
         }
 
     def round(
@@ -121,32 +148,28 @@ class Tuning:
         where: str,
         progress: Progress,
     ) -> tuple[Proposal, ...]:
-        """The proposals with their accuracy after T steps more; the second goes on from the first.
+        """Fine-tune the proposals by T steps more; the second round starts from the first's end.
 
         One that fails in the second round keeps the outcome of the first.
         """
         wanted = {proposal.move: replace(proposal, rounds=number) for proposal in proposals}
         waiting = {
-            Narrowed(
-                proposal.arch,
-                self.weights(proposal),
-                self._losses(proposal),
-                self.weights(replace(proposal, rounds=1)) if number > 1 else None,
-            ): proposal
+            Narrowed(proposal.arch, self._start(proposal)): proposal
             for proposal in wanted.values()
             if (proposal.move, number) not in self._done
         }
         task = replace(self._task, seed=self._task.seed + (number - 1) * _NEXT_SEED)
         finished = len(wanted) - len(waiting)
-        for item, outcome in executor.map_unordered(task, list(waiting)):
-            proposal = _with_outcome(waiting[item], outcome)
-            records.append(self._journal, proposal)
-            self._done[proposal.move, number] = proposal
+        for narrowed, outcome in executor.map_unordered(task, list(waiting)):
+            proposal = waiting[narrowed]
+            self._keep(proposal, outcome)
             finished += 1
             tie = ", ties settled" if number > 1 else ""
             progress(f"{where}{tie}", finished, len(wanted), proposal.move)
-        outcomes = [self._done[move, number] for move in wanted]
-        return tuple(self._done[one.move, 1] if one.error is not None else one for one in outcomes)
+        outcomes = [self._done[move, number].proposal for move in wanted]
+        return tuple(
+            self._done[one.move, 1].proposal if one.error is not None else one for one in outcomes
+        )
 
     def weights(self, proposal: Proposal) -> Path:
         """Where a proposal's fine-tuned weights are."""
@@ -154,17 +177,29 @@ class Tuning:
 
     def losses(self, proposal: Proposal) -> Losses:
         """(validation images,) cross-entropies that a proposal ended with, in nats."""
-        return np.asarray(load_file(self._losses(proposal))[LOSSES], np.float64)
-
-    def _losses(self, proposal: Proposal) -> Path:
-        return self.weights(proposal).with_suffix(".losses.safetensors")
+        return np.asarray(self._done[proposal.move, proposal.rounds].losses, np.float64)
 
     def clear(self) -> None:
         """Remove all that was kept."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
+    def _start(self, proposal: Proposal) -> bytes | None:
+        if proposal.rounds == 1:
+            return None
+        first = self.weights(replace(proposal, rounds=1))
+        return weights.to_bytes(weights.load(first, proposal.arch))
 
-def _with_outcome(proposal: Proposal, outcome: Score | Failed) -> Proposal:
-    if isinstance(outcome, Failed):
-        return replace(proposal, accuracy=None, error=outcome.reason)
-    return replace(proposal, accuracy=outcome.accuracy, loss=outcome.loss)
+    def _keep(self, proposal: Proposal, outcome: FineTuned | Failed) -> None:
+        if isinstance(outcome, Failed):
+            failed = replace(proposal, accuracy=None, error=outcome.reason)
+            kept = Kept(failed, ())
+        else:
+            write_whole(self.weights(proposal), outcome.weights)
+            tuned = replace(
+                proposal,
+                accuracy=outcome.accuracy,
+                loss=outcome.loss,
+            )
+            kept = Kept(tuned, outcome.losses)
+        records.append(self._journal, kept)
+        self._done[proposal.move, proposal.rounds] = kept

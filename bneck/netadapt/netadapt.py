@@ -3,7 +3,6 @@
 Yang et al. 2018; Howard et al. 2019, section 4.2.
 """
 
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,20 +11,19 @@ from bneck import records
 from bneck.errors import BneckError, UsageError
 from bneck.executors import Executor
 from bneck.latency.predictor import Predictor
-from bneck.netadapt.fine_tuning import FineTune, Tuning
-from bneck.netadapt.proposals import GRID, Proposer
-from bneck.netadapt.selection import all_lose, choose, standard, tied
+from bneck.netadapt import rules
+from bneck.netadapt.fine_tuning import FineTune, StepTrainings
+from bneck.netadapt.proposals import GRID, ProposalGenerator
+from bneck.netadapt.selection import all_lose_accuracy, best, reference
 from bneck.progress import Progress, silent
 from bneck.proxies.data.worker_images import WorkerImages
 from bneck.proxies.training.recipe import Recipe
 from bneck.quantities import Accuracy
 from bneck.results.record import Proposal, Step
 from bneck.space.architecture import Architecture
+from bneck.space.backends import weights
 
-HALVINGS = 5
 UNCHANGED = "unchanged"
-MOST_UNDER = 0.03
-"""Latency that a proposal may leave unused below the target, as a share of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +31,14 @@ class NetAdapt:
     """How to shrink.
 
     Attributes:
-        delta_ms: what each proposal must save, 1 % of the seed's latency in the paper.
+        model: predicts latencies.
+        images: what proposals are fine-tuned on.
         recipe: the T fine-tune steps of each proposal.
+        delta_ms: what each proposal must save, 1 % of the seed network's latency in the paper.
+        seed: of all random choices.
+        steps: the file of ``Step`` records, one per line; step 0 is the seed network.
         folder: keeps every step's weights (``003.safetensors``) and unfinished proposals.
-        steps: the file of ``Step`` records, one a line; step 0 is the seed.
-        grid: the runtime's block of channels, which widths land on.
+        grid: the runtime's block of channels; proposed widths are multiples of it.
         importance: which channels stay: those of largest "l2" norm, or "taylor".
     """
 
@@ -55,20 +56,20 @@ class NetAdapt:
         """Where the weights of a step's network are."""
         return self.folder / f"{step:03d}.safetensors"
 
-    def begin(self, seed: Architecture, accuracy: Accuracy | None) -> None:
-        """Record the seed as step 0; its weights must stand at ``weights(0)`` already."""
-        first = Step(0, seed, "", self.model.predict(seed).ms, accuracy, (), 0.0)
-        records.append(self.steps, first)
+    def begin(self, seed_network: Architecture, accuracy: Accuracy | None) -> None:
+        """Record the seed network as step 0; its weights must be at ``weights(0)`` already."""
+        latency_ms = self.model.predict(seed_network).ms
+        records.append(self.steps, Step(0, seed_network, "", latency_ms, accuracy, (), 0.0))
 
     def done(self) -> tuple[Step, ...]:
-        """The steps taken so far, the seed first."""
+        """The steps taken so far, the seed network first."""
         return records.read_lines(self.steps, Step)
 
     def check_reachable(self, arch: Architecture, target_ms: float) -> None:
         """Raise UsageError, which names the fastest, where no narrowing of ``arch`` will do."""
         if self.model.predict(arch).ms <= target_ms:
             return
-        fastest_ms = self._proposer.fastest_ms(arch)
+        fastest_ms = self._generator.fastest_ms(arch)
         if fastest_ms > target_ms:
             raise UsageError(
                 f"no narrowing reaches {target_ms:.3g} ms; the fastest network found takes "
@@ -78,9 +79,9 @@ class NetAdapt:
     def shrink(
         self, target_ms: float, executor: Executor, progress: Progress = silent
     ) -> tuple[Step, ...]:
-        """Take steps until the network is predicted at or under ``target_ms``; returns all of them.
+        """Take steps until the network is predicted at or under ``target_ms``; return all of them.
 
-        Interrupted, it goes on with the proposals that are not fine-tuned yet.
+        After an interruption it continues with the proposals that are not fine-tuned yet.
 
         Raises:
             UsageError: not even the narrowest network is predicted under the target (names the
@@ -99,12 +100,12 @@ class NetAdapt:
         return tuple(steps)
 
     def widened(self) -> Proposal | None:
-        """The last network with all widths as wide as its predicted latency allows for nothing.
+        """The last network with all widths as wide as its predicted latency allows at no cost.
 
         None where there is nothing to widen.
         """
         before = self.done()[-1]
-        move = self._proposer.widened(before.arch)
+        move = self._generator.widened(before.arch)
         if move is None:
             return None
         name, arch = move
@@ -112,89 +113,92 @@ class NetAdapt:
         return Proposal(arch, name, latency_ms, before.latency_ms - latency_ms)
 
     def widen(self, wider: Proposal, executor: Executor, progress: Progress = silent) -> Step:
-        """One more step, to what ``widened`` proposed."""
-        where = "NetAdapt's free channels"
-        return self._take(self.done()[-1], (wider,), (), executor, where, progress)
+        """Take one more step, to what ``widened`` proposed."""
+        begun = time.monotonic()
+        before = self.done()[-1]
+        trainings = self._trainings(before, (wider,))
+        found = trainings.round(1, (wider,), executor, "NetAdapt's free channels", progress)
+        return self._take(before, found, None, trainings, begun)
 
     @property
-    def _proposer(self) -> Proposer:
-        return Proposer(self.model, self.grid)
+    def _generator(self) -> ProposalGenerator:
+        return ProposalGenerator(self.model, self.grid)
 
     def _step(
         self, before: Step, target_ms: float, executor: Executor, where: str, progress: Progress
     ) -> Step:
-        first, spare = self._proposals(before, target_ms)
-        return self._take(before, first, spare, executor, where, progress)
+        """Fine-tune all proposals, those too close to call twice as long, and take the best.
+
+        Unless there is but one proposal, the network before the step is fine-tuned too: a few steps
+        more change what a trained network knows, and what a proposal costs is what it ends lower
+        than that.
+        """
+        begun = time.monotonic()
+        first, others = self._proposals(before, target_ms)
+        unchanged = _unchanged(before)
+        trainings = self._trainings(before, (*first, *others, unchanged))
+        if len(first) + len(others) == 1:
+            found = trainings.round(1, first, executor, where, progress)
+            return self._take(before, found, None, trainings, begun)
+        *found_first, unchanged = trainings.round(1, (*first, unchanged), executor, where, progress)
+        found = tuple(found_first)
+        if others and all_lose_accuracy(found, unchanged):
+            found += trainings.round(1, others, executor, f"{where}, other savings", progress)
+        if ties := rules.settle_ties(found, reference(unchanged, found), trainings.losses):
+            again = trainings.round(2, (*ties, unchanged), executor, where, progress)
+            longer = {one.move: one for one in again}
+            found = tuple(longer.get(one.move, one) for one in found)
+            unchanged = longer[UNCHANGED]
+        return self._take(before, found, unchanged, trainings, begun)
 
     def _proposals(
         self, before: Step, target_ms: float
     ) -> tuple[tuple[Proposal, ...], tuple[Proposal, ...]]:
-        """Which to try, and which besides where all of these lose accuracy.
+        """What to try first, and what besides where all of these lose accuracy.
 
-        The first save delta, or what is left to the target, and end at most 3 % under it, if any
-        does. The others end farther under it, or save half as much.
+        Raises:
+            BneckError: nothing can be narrowed any more.
         """
+
+        def propose(needed_ms: float) -> tuple[Proposal, ...]:
+            return self._generator.proposals(before.arch, needed_ms)
+
         needed_ms = min(self.delta_ms, before.latency_ms - target_ms)
-        for _ in range(HALVINGS):
-            if proposals := self._proposer.proposals(before.arch, needed_ms):
-                least_ms = (1 - MOST_UNDER) * target_ms
-                first = tuple(one for one in proposals if one.latency_ms >= least_ms) or proposals
-                if (half_ms := needed_ms / 2) >= self.delta_ms / 2**HALVINGS:
-                    proposals += self._proposer.proposals(before.arch, half_ms)
-                moves = {one.move for one in first}
-                spare = {one.move: one for one in proposals if one.move not in moves}
-                return first, tuple(spare.values())
-            needed_ms /= 2
-        raise BneckError(
-            f"no narrowing reaches {target_ms:.3g} ms; the fastest network found takes "
-            f"{before.latency_ms:.3g} ms"
+        needed_ms, proposals = rules.halve_the_saving(propose, needed_ms)
+        if not proposals:
+            raise BneckError(
+                f"no narrowing reaches {target_ms:.3g} ms; the fastest network found takes "
+                f"{before.latency_ms:.3g} ms"
+            )
+        first = rules.near_the_target(proposals, target_ms)
+        others = rules.other_savings(proposals, first, propose, needed_ms, self.delta_ms)
+        return first, others
+
+    def _trainings(self, before: Step, proposals: tuple[Proposal, ...]) -> StepTrainings:
+        number = before.number + 1
+        task = FineTune(
+            self.images,
+            before.arch,
+            weights.to_bytes(weights.load(self.weights(before.number), before.arch)),
+            self.recipe,
+            self.seed + number,
+            self.importance,
         )
+        return StepTrainings(task, proposals, self.folder / f"step-{number:03d}")
 
     def _take(
         self,
         before: Step,
-        first: tuple[Proposal, ...],
-        spare: tuple[Proposal, ...],
-        executor: Executor,
-        where: str,
-        progress: Progress,
+        found: tuple[Proposal, ...],
+        unchanged: Proposal | None,
+        trainings: StepTrainings,
+        begun: float,
     ) -> Step:
-        """Fine-tune all proposals, those too close to call twice as long, and keep the best.
-
-        The ``spare`` ones only where the first all lose accuracy. Unless there is but one proposal,
-        the network as it was is fine-tuned too: a few steps more change what a trained network
-        knows, and what a proposal costs is what it ends lower than that.
-        """
-        begun = time.monotonic()
-        beside: tuple[Proposal, ...]
+        """Record the best of what was found, and keep its weights."""
+        beside = () if unchanged is None else (unchanged,)
+        chosen = best(found, reference(unchanged or _unchanged(before), found))
         number = before.number + 1
-        unchanged = Proposal(before.arch, UNCHANGED, before.latency_ms, 0.0)
-        tuning = Tuning(
-            FineTune(
-                self.images,
-                before.arch,
-                self.weights(before.number),
-                self.recipe,
-                self.seed + number,
-                self.importance,
-            ),
-            (*first, *spare, unchanged),
-            self.folder / f"step-{number:03d}",
-        )
-        if len(first) + len(spare) == 1:
-            found, beside = [*tuning.round(1, first, executor, where, progress)], ()
-        else:
-            *found, unchanged = tuning.round(1, (*first, unchanged), executor, where, progress)
-            if spare and all_lose(found, unchanged):
-                found += tuning.round(1, spare, executor, f"{where}, other savings", progress)
-            if close := tied(found, standard(unchanged, found), tuning.losses):
-                again = tuning.round(2, (*close, unchanged), executor, where, progress)
-                longer = {one.move: one for one in again}
-                found = [longer.get(one.move, one) for one in found]
-                unchanged = longer[UNCHANGED]
-            beside = (unchanged,)
-        chosen = choose(found, standard(unchanged, found))
-        shutil.copyfile(tuning.weights(chosen), self.weights(number))
+        weights.save(self.weights(number), weights.load(trainings.weights(chosen), chosen.arch))
         step = Step(
             number,
             chosen.arch,
@@ -205,5 +209,10 @@ class NetAdapt:
             time.monotonic() - begun,
         )
         records.append(self.steps, step)
-        tuning.clear()
+        trainings.clear()
         return step
+
+
+def _unchanged(before: Step) -> Proposal:
+    """The network before a step, not fine-tuned."""
+    return Proposal(before.arch, UNCHANGED, before.latency_ms, 0.0)

@@ -18,11 +18,11 @@ GRIDS_UP = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Proposer:
+class ProposalGenerator:
     """Proposes networks of lower predicted latency.
 
     Attributes:
-        model: foretells the latencies.
+        model: predicts the latencies.
         grid: the block of channels that the runtime computes at once: widths that are no multiple
             of it waste time. Below one block, multiples of 8 are proposed too.
     """
@@ -31,7 +31,11 @@ class Proposer:
     grid: int = GRID
 
     def proposals(self, arch: Architecture, needed_ms: float) -> tuple[Proposal, ...]:
-        """One of each width and of each hand-made step: what keeps most and saves ``needed_ms``."""
+        """Return, for each width and each hand-made step, what keeps most and saves ``needed_ms``.
+
+        Widths that would change the topology, and networks that the model was not calibrated for,
+        are passed over.
+        """
         now_ms = self.model.predict(arch).ms
         found: dict[Architecture, Proposal] = {}
         for variants in (
@@ -44,7 +48,7 @@ class Proposer:
         return tuple(found.values())
 
     def fastest_ms(self, arch: Architecture) -> float:
-        """The least latency that narrowing and the hand-made steps lead to, as predicted."""
+        """Return the least predicted latency that narrowing and the hand-made steps lead to."""
         least_ms = self.model.predict(arch).ms
         while True:
             variants = [self._least(arch, item) for item in narrowables(arch)]
@@ -59,7 +63,7 @@ class Proposer:
             least_ms, arch = best
 
     def widened(self, arch: Architecture) -> Move | None:
-        """Every width at the widest that costs nothing by the model; None where none is free.
+        """Return every width at the widest that costs nothing by the model, or None.
 
         Runtimes compute channels in blocks, so that widths between two blocks pay for the next one.
         """
@@ -97,7 +101,7 @@ class Proposer:
         return None
 
     def _ms(self, arch: Architecture) -> float | None:
-        """None for what the device was never timed on, which nothing can be said about."""
+        """None for what the model was not calibrated for."""
         try:
             return self.model.predict(arch).ms
         except NotCalibrated:

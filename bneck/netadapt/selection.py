@@ -17,12 +17,10 @@ from bneck.results.record import Proposal
 
 Losses = NDArray[np.float64]
 LEAST_MS = 1e-12
-MOST_TIED = 4
-"""Contenders that more steps are paid for; about one in four of a step's proposals."""
 
 
-def standard(unchanged: Proposal, proposals: Sequence[Proposal]) -> Proposal:
-    """What the proposals are compared with: the network as it was, fine-tuned like them.
+def reference(unchanged: Proposal, proposals: Sequence[Proposal]) -> Proposal:
+    """Return what proposals are compared with: the network before the step, fine-tuned like them.
 
     Where that failed, the proposal of the lowest loss.
     """
@@ -32,15 +30,16 @@ def standard(unchanged: Proposal, proposals: Sequence[Proposal]) -> Proposal:
     return min(scored, key=lambda one: one.loss or 0.0)
 
 
-def choose(proposals: Sequence[Proposal], before: Proposal) -> Proposal:
-    """The proposal with the best change of accuracy per ms saved (V3, section 4.2).
+def best(proposals: Sequence[Proposal], before: Proposal) -> Proposal:
+    """Return the proposal with the best change of accuracy per ms saved (V3, section 4.2).
 
     The paper's quotient dAcc/|dLat| prefers the smaller saving once accuracy rises. So a gain
-    counts dAcc * |dLat| and stands above every loss; at equal accuracy more saved never loses.
+    counts dAcc * |dLat| and is above every loss; at equal accuracy more saved never loses.
     Those that were trained longer to settle a tie are compared among themselves.
 
     Args:
-        before: the ``standard`` that was trained as long as the longest.
+        proposals: those of the step; failed ones are passed over.
+        before: the ``reference``, trained as long as the longest.
 
     Raises:
         BneckError: every proposal failed.
@@ -53,26 +52,33 @@ def choose(proposals: Sequence[Proposal], before: Proposal) -> Proposal:
     return max(finalists, key=lambda proposal: _merit(proposal, before))
 
 
-def tied(
-    proposals: Sequence[Proposal], before: Proposal, losses: Callable[[Proposal], Losses]
+def too_close_to_call(
+    proposals: Sequence[Proposal],
+    before: Proposal,
+    losses: Callable[[Proposal], Losses],
+    *,
+    most: int,
 ) -> tuple[Proposal, ...]:
-    """The best proposal and those within a standard error of it, best first; () for a clear win.
+    """Return the best and those within a standard error of it, best first; () for a clear win.
 
     Args:
+        proposals: those of the step; failed ones are passed over.
+        before: the ``reference``.
         losses: gives the loss on each validation image, the same images for all: the standard error
             is that of the difference in pairs.
+        most: how many are returned.
     """
     ranked = sorted(_scored(proposals), key=lambda one: _merit(one, before), reverse=True)
     if not ranked:
         return ()
-    best, *others = ranked
+    first, *others = ranked
     at_first = losses(before)
     rises = {one.move: losses(one) - at_first for one in ranked}
-    contenders = [one for one in others if _close(best, one, rises)]
-    return (best, *contenders[: MOST_TIED - 1]) if contenders else ()
+    contenders = [one for one in others if _close(first, one, rises)]
+    return (first, *contenders[: most - 1]) if contenders else ()
 
 
-def all_lose(proposals: Sequence[Proposal], before: Proposal) -> bool:
+def all_lose_accuracy(proposals: Sequence[Proposal], before: Proposal) -> bool:
     """Whether each loses more accuracy than the standard error of its difference to ``before``."""
     unknown = Accuracy(0.0)
     was = before.accuracy or unknown
@@ -90,9 +96,9 @@ def _merit(proposal: Proposal, before: Proposal) -> tuple[float, float]:
     return (gain * saved if gain >= 0 else gain / saved, saved)
 
 
-def _close(best: Proposal, other: Proposal, rises: dict[str, Losses]) -> bool:
+def _close(first: Proposal, other: Proposal, rises: dict[str, Losses]) -> bool:
     """Whether the loss that ``other`` would need to win is within the error of its own."""
-    rise = rises[best.move]
-    needed = rise * (other.saved_ms / best.saved_ms) if rise.mean() > 0 else rise
+    rise = rises[first.move]
+    needed = rise * (other.saved_ms / first.saved_ms) if rise.mean() > 0 else rise
     excess = rises[other.move] - needed
     return bool(excess.mean() <= excess.std() / len(excess) ** 0.5)

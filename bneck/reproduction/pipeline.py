@@ -24,7 +24,7 @@ from bneck.derivation.training_stage import Candidate, LongTraining, Training, t
 from bneck.errors import UsageError
 from bneck.executors import Executor
 from bneck.files import write_json, write_whole
-from bneck.netadapt.proposals import GRID, Proposer
+from bneck.netadapt.proposals import GRID, ProposalGenerator
 from bneck.progress import Progress
 from bneck.quantities import Latency
 from bneck.reproduction.plan import ReproductionPlan, numbers
@@ -180,7 +180,7 @@ class Reproduction:
         published_ms = device.measure(published).ms
         yield PUBLISHED, "published", 1.0, published
         grid = max(GRID, device.model.channel_grid)
-        if (wider := Proposer(device.model, grid).widened(published)) is not None:
+        if (wider := ProposalGenerator(device.model, grid).widened(published)) is not None:
             yield f"{PUBLISHED}-free-channels", "free channels", 1.0, wider[1]
         for factor, shrunk in self.derived().items():
             yield f"derived-{factor:g}x", "derived", factor, shrunk.arch

@@ -1,6 +1,7 @@
 """NetAdapt's choice and its widths, in closed form; its steps on real digits."""
 
-import json
+import errno
+import os
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -12,8 +13,9 @@ from bneck.derivation.training_stage import train_from_scratch
 from bneck.errors import BneckError
 from bneck.executors.serial import Serial
 from bneck.netadapt.netadapt import NetAdapt
-from bneck.netadapt.proposals import Proposer
-from bneck.netadapt.selection import MOST_TIED, all_lose, choose, standard, tied
+from bneck.netadapt.proposals import ProposalGenerator
+from bneck.netadapt.rules import MOST_TIED
+from bneck.netadapt.selection import all_lose_accuracy, best, reference, too_close_to_call
 from bneck.proxies.data.worker_images import WorkerImages, for_proxies
 from bneck.proxies.training.recipe import Recipe
 from bneck.quantities import Accuracy
@@ -49,22 +51,22 @@ def test_saving_more_at_the_same_loss_never_loses(
     better: tuple[float, float], worse: tuple[float, float]
 ) -> None:
     pair = (proposal(*worse), proposal(*better))
-    assert choose(pair, BEFORE) is pair[1]
-    assert choose(pair[::-1], BEFORE) is pair[1]
+    assert best(pair, BEFORE) is pair[1]
+    assert best(pair[::-1], BEFORE) is pair[1]
 
 
 def test_failed_proposals_are_passed_over() -> None:
-    assert choose((proposal(None, 9.0), proposal(0.9, 0.1)), BEFORE).loss == 0.9
+    assert best((proposal(None, 9.0), proposal(0.9, 0.1)), BEFORE).loss == 0.9
     with pytest.raises(BneckError, match="every proposal failed, the first with: diverged"):
-        choose((proposal(None, 9.0),), BEFORE)
+        best((proposal(None, 9.0),), BEFORE)
 
 
 def test_where_the_unchanged_network_failed_the_best_stands_for_it() -> None:
     tried = (proposal(0.9, 0.1), proposal(None, 0.1), proposal(0.8, 0.2))
-    assert standard(BEFORE, tried) is BEFORE
+    assert reference(BEFORE, tried) is BEFORE
     failed = replace(BEFORE, loss=None, error="diverged")
-    assert standard(failed, tried) is tried[2]
-    assert standard(failed, tried[1:2]) is failed  # for choose to say that all failed
+    assert reference(failed, tried) is tried[2]
+    assert reference(failed, tried[1:2]) is failed  # for best to say that all failed
 
 
 def test_only_what_is_within_a_standard_error_of_the_pairs_is_a_tie() -> None:
@@ -79,7 +81,10 @@ def test_only_what_is_within_a_standard_error_of_the_pairs_is_a_tie() -> None:
 
     def ties(*some: Proposal) -> list[str]:
         before = replace(BEFORE, loss=float(hard.mean()))
-        return [one.move for one in tied(some, before, lambda one: known[one.move])]
+        return [
+            one.move
+            for one in too_close_to_call(some, before, lambda one: known[one.move], most=MOST_TIED)
+        ]
 
     known = {"unchanged": hard}
     assert ties(called(0.01), called(0.02, seed=2)) == []
@@ -95,7 +100,7 @@ def test_only_what_is_within_a_standard_error_of_the_pairs_is_a_tie() -> None:
 def test_a_tie_is_settled_among_those_that_trained_longer() -> None:
     first = proposal(0.81, 0.1)
     again = replace(first, move="b", loss=0.85, rounds=2)
-    assert choose((first, again), BEFORE) is again
+    assert best((first, again), BEFORE) is again
 
 
 def netadapt(folder: Path, model: object, delta_ms: float = 0.02) -> NetAdapt:
@@ -128,7 +133,7 @@ def test_each_step_saves_delta_by_the_widest_width(tmp_path: Path, model: object
         assert after == steps[after.number]
         *proposals, unchanged = after.proposals
         assert (unchanged.arch, unchanged.move) == (before.arch, "unchanged")
-        assert after.arch == choose(proposals, unchanged).arch
+        assert after.arch == best(proposals, unchanged).arch
         for tried in proposals:
             what, _, change = tried.move.partition(" ")
             was, now = map(int, change.split("->"))
@@ -145,7 +150,7 @@ def test_no_step_goes_far_under_the_target(tmp_path: Path, model: object) -> Non
     start_ms = cost(ARCH).macs / 1e6
     adapt = begun(tmp_path, model, delta_ms=start_ms / 10)
     target_ms = 0.912 * start_ms
-    every = Proposer(model).proposals(ARCH, start_ms - target_ms)
+    every = ProposalGenerator(model).proposals(ARCH, start_ms - target_ms)
     (_, step) = adapt.shrink(target_ms, Serial())
     near = {one.move for one in every if one.latency_ms >= 0.97 * target_ms}
     assert {one.move for one in step.proposals} == near | {"unchanged"}
@@ -162,7 +167,9 @@ def test_other_savings_are_tried_where_all_else_loses(tmp_path: Path, model: obj
     adapt = begun(tmp_path, model, delta_ms=start_ms / 10)
     target_ms = 0.912 * start_ms
     left_ms = start_ms - target_ms
-    every = [one for ms in (left_ms, left_ms / 2) for one in Proposer(model).proposals(ARCH, ms)]
+    every = [
+        one for ms in (left_ms, left_ms / 2) for one in ProposalGenerator(model).proposals(ARCH, ms)
+    ]
     step = adapt.shrink(target_ms, SeedKnowsAll())[1]
     assert {one.move for one in step.proposals} == {"unchanged", *(one.move for one in every)}
 
@@ -171,8 +178,8 @@ def test_a_loss_is_one_beyond_its_standard_error() -> None:
     def one(accuracy: float) -> Proposal:
         return replace(proposal(0.9, 0.1), accuracy=Accuracy(accuracy, 0.01))
 
-    assert all_lose((one(0.78), proposal(None, 0.1)), BEFORE)
-    assert not all_lose((one(0.78), one(0.79)), BEFORE)  # sqrt(2) * 0.01
+    assert all_lose_accuracy((one(0.78), proposal(None, 0.1)), BEFORE)
+    assert not all_lose_accuracy((one(0.78), one(0.79)), BEFORE)  # sqrt(2) * 0.01
 
 
 class Counting(Serial):
@@ -205,20 +212,45 @@ def test_it_goes_on_between_the_proposals_of_a_step(tmp_path: Path, model: objec
     assert [step.accuracy for step in got] == [step.accuracy for step in expected]
 
 
-def test_what_an_older_version_tuned_without_a_loss_is_tuned_again(
+def test_weights_and_losses_that_a_kill_left_half_written_are_made_again(
     tmp_path: Path, model: object
 ) -> None:
     target_ms = cost(ARCH).macs / 1e6 - 0.02
+    (tmp_path / "whole").mkdir()
+    expected = begun(tmp_path / "whole", model).shrink(target_ms, Serial())
     adapt = begun(tmp_path, model)
-    stopped = Counting(3)
     with pytest.raises(KeyboardInterrupt):
-        adapt.shrink(target_ms, stopped)
-    (journal,) = (tmp_path / "family").glob("step-*/proposals.jsonl")
-    lines = journal.read_text().splitlines()
-    older = [json.dumps({k: v for k, v in json.loads(x).items() if k != "loss"}) for x in lines]
-    journal.write_text("\n".join(older) + "\n")
+        adapt.shrink(target_ms, Counting(3))
+    (journal,) = (tmp_path / "family").glob("step-*/fine-tuned.jsonl")
+    journal.write_bytes(journal.read_bytes()[:-100])
+    (journal.parent / "02-1.safetensors").write_bytes(b"torn")
     step = adapt.shrink(target_ms, Serial())[-1]
-    assert all(one.loss is not None for one in step.proposals)
+    assert (step.arch, step.accuracy) == (expected[-1].arch, expected[-1].accuracy)
+
+
+def test_a_full_disk_is_no_proposals_result(
+    tmp_path: Path, model: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target_ms = cost(ARCH).macs / 1e6 - 0.02
+    (tmp_path / "whole").mkdir()
+    expected = begun(tmp_path / "whole", model).shrink(target_ms, Serial())
+    adapt = begun(tmp_path, model)
+    write = Path.write_bytes
+    written: list[Path] = []
+
+    def full(path: Path, data: bytes) -> int:
+        written.append(path)
+        if len(written) > 2:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(path, data)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", full)
+        with pytest.raises(BneckError, match=r"cannot write .*02-1\.safetensors: No space left"):
+            adapt.shrink(target_ms, Serial())
+    step = adapt.shrink(target_ms, Serial())[-1]
+    assert step.proposals == expected[-1].proposals
+    assert all(one.error is None for one in step.proposals)
 
 
 def test_a_target_that_no_narrowing_reaches_names_the_fastest(

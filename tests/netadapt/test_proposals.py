@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from bneck.latency.predictor import Predictor
-from bneck.netadapt.proposals import Proposer
+from bneck.netadapt.proposals import ProposalGenerator
 from bneck.quantities import Latency
 from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture
@@ -40,7 +40,7 @@ class Blocked:
 
 
 def test_narrowing_lands_on_the_grid_and_keeps_most() -> None:
-    proposer = Proposer(Blocked(), grid=16)
+    proposer = ProposalGenerator(Blocked(), grid=16)
     now_ms = Blocked().predict(V3).ms
     found = {p.move.split()[0]: p for p in proposer.proposals(V3, 0.001)}
     widths = {item.what: item.width for item in narrowables(V3)}
@@ -67,7 +67,7 @@ class Counted(Blocked):
 def test_any_width_is_the_widest_that_just_saves_enough() -> None:
     """At 2 x 2 px a channel of s4.b1 takes 4 x (40 + 25 + 48) multiply-adds, and 64 in its SE."""
     for needed_ms, width in ((1e-9, 119), (0.004, 112)):
-        found = Proposer(Counted(), grid=1).proposals(V3, needed_ms)
+        found = ProposalGenerator(Counted(), grid=1).proposals(V3, needed_ms)
         move = next(one for one in found if one.move.startswith("s4.b1.expand"))
         assert move.move == f"s4.b1.expand 120->{width}"
 
@@ -75,7 +75,7 @@ def test_any_width_is_the_widest_that_just_saves_enough() -> None:
 def test_v3_smalls_widths_off_the_grid_widen_for_nothing() -> None:
     """72, 88 and 120 pay for 80, 96 and 128; bottlenecks of 24 and 40 for 32 and 48."""
     model = Blocked()
-    name, wider = Proposer(model, grid=16).widened(V3)
+    name, wider = ProposalGenerator(model, grid=16).widened(V3)
     assert "s2.b1.expand 72->80" in name
     assert "s2.b2.expand 88->96" in name
     assert model.predict(wider).ms <= model.predict(V3).ms
@@ -83,15 +83,15 @@ def test_v3_smalls_widths_off_the_grid_widen_for_nothing() -> None:
     grown = {item.what: item.width for item in narrowables(wider)}
     for item in narrowables(V3):
         assert grown[item.what] >= item.width
-    assert Proposer(model, grid=16).widened(wider) is None
+    assert ProposalGenerator(model, grid=16).widened(wider) is None
 
 
 def test_the_fastest_network_is_known_before_any_training(model: Predictor) -> None:
-    fastest_ms = Proposer(model).fastest_ms(V3)
+    fastest_ms = ProposalGenerator(model).fastest_ms(V3)
     assert 0 < fastest_ms < 0.4 * model.predict(V3).ms
     narrowest = V3
     for _ in range(100):
-        found = Proposer(model).proposals(narrowest, 1e-9)
+        found = ProposalGenerator(model).proposals(narrowest, 1e-9)
         if not found:
             break
         narrowest = min(found, key=lambda proposal: proposal.latency_ms).arch
@@ -101,7 +101,9 @@ def test_the_fastest_network_is_known_before_any_training(model: Predictor) -> N
 def test_v3s_hand_made_steps_are_proposed_where_they_are_not_taken_yet(model: Predictor) -> None:
     """From MnasNet-A1: the last block goes and its expansion moves behind the pool (figure 5)."""
     arch = presets.build("mnasnet_a1", resolution_px=64, classes=10)
-    found = {p.move: p for p in Proposer(model).proposals(arch, 0.01 * model.predict(arch).ms)}
+    found = {
+        p.move: p for p in ProposalGenerator(model).proposals(arch, 0.01 * model.predict(arch).ms)
+    }
     rebuilt = found["last stage rebuilt, without s7"].arch
     assert arch.head == ConvPoolLinear(1280)
     assert rebuilt.head == ConvPoolLinearLinear(960, 1280, "hswish")
@@ -112,7 +114,7 @@ def test_v3s_hand_made_steps_are_proposed_where_they_are_not_taken_yet(model: Pr
     assert (first.expansion, first.out) == (16, 16)  # as V3-Large begins: it adds its input now
     assert isinstance(halved.layers()[1], Residual)
     published = presets.build("mobilenet_v3_large", resolution_px=64, classes=10)
-    moves = [p.move for p in Proposer(model).proposals(published, 0.0)]
+    moves = [p.move for p in ProposalGenerator(model).proposals(published, 0.0)]
     assert not any(move.startswith("last stage") for move in moves)
 
 
@@ -133,7 +135,7 @@ def test_late_hswish_is_proposed_where_the_device_says_that_it_saves() -> None:
         ),
     )
     model = SlowHswish()
-    found = Proposer(model).proposals(everywhere, 0.001)
+    found = ProposalGenerator(model).proposals(everywhere, 0.001)
     (late,) = (p for p in found if "h-swish from" in p.move)
     kept = [b.activation for stage in late.arch.stages for b in stage]
     first = kept.index("hswish")
@@ -159,6 +161,6 @@ def test_each_move_keeps_most_first() -> None:
     arch = presets.build("mnasnet_small", resolution_px=64, classes=10)
     widths = [
         int(move.rpartition("->")[2])
-        for move, _ in Proposer(Blocked(), 16)._narrowed(arch, narrowables(arch)[-1])
+        for move, _ in ProposalGenerator(Blocked(), 16)._narrowed(arch, narrowables(arch)[-1])
     ]
     assert all(a > b for a, b in pairwise(widths))

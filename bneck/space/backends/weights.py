@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load as deserialised
 from safetensors.torch import save as serialised
 from torch import Tensor
 
@@ -23,8 +24,26 @@ State = dict[str, Tensor]
 
 def save(path: Path, state: Mapping[str, Tensor]) -> None:
     """Write a state as safetensors, whole or not at all."""
-    tensors = {name: tensor.detach().contiguous() for name, tensor in state.items()}
-    write_whole(path, serialised(tensors))
+    write_whole(path, to_bytes(state))
+
+
+def to_bytes(state: Mapping[str, Tensor]) -> bytes:
+    """Return the content of a safetensors file of the state."""
+    return serialised({name: tensor.detach().contiguous() for name, tensor in state.items()})
+
+
+def from_bytes(data: bytes, arch: Architecture) -> State:
+    """Read what ``to_bytes`` returned.
+
+    Raises:
+        UsageError: not such bytes, or the first tensor that does not fit ``arch``.
+    """
+    try:
+        state = deserialised(data)
+    except SafetensorError as error:
+        raise UsageError(f"not a safetensors file: {error}") from None
+    check(state, arch, "these weights")
+    return state
 
 
 def load(path: Path, arch: Architecture) -> State:

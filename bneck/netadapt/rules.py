@@ -1,0 +1,117 @@
+"""The rules that NetAdapt needs beyond the paper's: one function each, in the order they apply.
+
+The paper's rule is ``selection.best``: of all proposals that save delta, fine-tuned alike, the best
+change of accuracy per ms saved. What follows is for where that has no answer, or a poor one:
+
+==================  ==============================================  ===============================
+rule                where                                           what is done
+==================  ==============================================  ===============================
+halve_the_saving    nothing saves delta any more                    ask for half, up to 5 times
+near_the_target     a proposal would end far under the target       first those at most 3 % under it
+other_savings       all of these lose accuracy                      the others, and half the saving
+settle_ties         the best are within a standard error            4 of them train as long again
+tighten_the_goal    the network measures above the target           aim lower, up to 4 times
+widen_free_widths   a width leaves a block of channels half empty   fill it if it measures the same
+==================  ==============================================  ===============================
+
+The first four are applied in each step (``NetAdapt.shrink``), the last two where the target is met
+by measuring (``shrink_to_measured``).
+"""
+
+from collections.abc import Callable, Sequence
+
+from bneck.netadapt.selection import Losses, too_close_to_call
+from bneck.quantities import Latency
+from bneck.results.record import Proposal
+
+Proposals = tuple[Proposal, ...]
+Propose = Callable[[float], Proposals]
+"""The proposals that save so many ms."""
+
+HALVINGS = 5
+MOST_UNDER = 0.03
+"""Latency that a proposal may leave unused below the target, as a share of it."""
+MOST_TIED = 4
+"""Proposals that more steps are paid for; about one in four of a step's."""
+TIGHTENINGS = 4
+FREE = 0.01
+"""What a network may measure longer and still be as fast: two measurements differ by as much."""
+
+
+def halve_the_saving(propose: Propose, needed_ms: float) -> tuple[float, Proposals]:
+    """Return what was saved in the end and the proposals; () where even little cannot be saved."""
+    for _ in range(HALVINGS):
+        if proposals := propose(needed_ms):
+            return needed_ms, proposals
+        needed_ms /= 2
+    return needed_ms, ()
+
+
+def near_the_target(proposals: Proposals, target_ms: float) -> Proposals:
+    """Return those that end at most 3 % under the target, or all where none does."""
+    least_ms = (1 - MOST_UNDER) * target_ms
+    return tuple(one for one in proposals if one.latency_ms >= least_ms) or proposals
+
+
+def other_savings(
+    proposals: Proposals, first: Proposals, propose: Propose, needed_ms: float, delta_ms: float
+) -> Proposals:
+    """Return what is tried where all of the ``first`` proposals lose accuracy.
+
+    Args:
+        proposals: all that save ``needed_ms``.
+        first: those of them that are tried in any case.
+        propose: gives more.
+        needed_ms: what was asked for.
+        delta_ms: what a step is to save; a 32nd of it is the least that is asked for.
+    """
+    half_ms = needed_ms / 2
+    if half_ms >= delta_ms / 2**HALVINGS:
+        proposals += propose(half_ms)
+    tried = {one.move for one in first}
+    return tuple({one.move: one for one in proposals if one.move not in tried}.values())
+
+
+def settle_ties(
+    found: Sequence[Proposal], before: Proposal, losses: Callable[[Proposal], Losses]
+) -> Proposals:
+    """Return the proposals to train as long again; () where the best wins clearly."""
+    return too_close_to_call(found, before, losses, most=MOST_TIED)
+
+
+def tighten_the_goal(
+    goal_ms: float, predicted_ms: float, sure_ms: float, target_ms: float
+) -> float:
+    """Return the next predicted latency to shrink to: the model's error is taken out.
+
+    Args:
+        goal_ms: what was aimed at.
+        predicted_ms: what the network is predicted to take, at most the goal.
+        sure_ms: what it measures, with its error.
+        target_ms: what it has to measure.
+    """
+    return min(goal_ms, predicted_ms) * target_ms / sure_ms
+
+
+def widen_free_widths(wider: Latency, measured: Latency, target_ms: float, repeat: float) -> bool:
+    """Return whether the widened network is kept: as fast as before, and within the target.
+
+    Args:
+        wider: the latency with every width at the widest that the model predicts to cost nothing.
+        measured: the latency before.
+        target_ms: what the network may take.
+        repeat: the relative error of measuring again.
+    """
+    return wider.ms <= measured.ms * (1 + FREE) and sure_ms(wider, repeat) <= target_ms
+
+
+def sure_ms(measured: Latency, repeat: float) -> float:
+    """Return what must be within the target, so that the network is under it when measured again.
+
+    That is above the measurement by its standard error, or by what measuring again differs by.
+
+    Args:
+        measured: the network's latency.
+        repeat: the relative error of measuring again that the calibration saw; at most 1 % counts.
+    """
+    return measured.ms + max(measured.std_ms or 0.0, measured.ms * min(repeat, FREE))

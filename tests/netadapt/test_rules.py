@@ -1,0 +1,110 @@
+"""The rules beyond the paper's, each in closed form, and the loop that ends by measuring."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from bneck.errors import BneckError
+from bneck.netadapt import rules
+from bneck.netadapt.to_measured import shrink_to_measured
+from bneck.quantities import Latency
+from bneck.results.record import Proposal, Step
+from bneck.space import presets
+
+ARCH = presets.build("mobilenet_v3_small", width=0.5, resolution_px=16, classes=10)
+
+
+def proposal(move: str, latency_ms: float) -> Proposal:
+    return Proposal(ARCH, move, latency_ms, 1.0 - latency_ms)
+
+
+def test_halving_ends_at_a_32nd() -> None:
+    asked: list[float] = []
+
+    def propose(needed_ms: float) -> tuple[Proposal, ...]:
+        asked.append(needed_ms)
+        return (proposal("a", 0.9),) if needed_ms <= 0.25 else ()
+
+    assert rules.halve_the_saving(propose, 1.0) == (0.25, (proposal("a", 0.9),))
+    assert asked == [1.0, 0.5, 0.25]
+    asked.clear()
+    assert rules.halve_the_saving(propose, 64.0)[1] == ()
+    assert asked == [64.0, 32.0, 16.0, 8.0, 4.0]
+
+
+def test_what_overshoots_the_target_is_tried_last() -> None:
+    near, far = proposal("near", 0.875), proposal("far", 0.87)
+    assert rules.near_the_target((far, near), 0.9) == (near,)  # 0.97 * 0.9 = 0.873
+    assert rules.near_the_target((far,), 0.9) == (far,)
+    others = rules.other_savings((far, near), (near,), lambda _: (near, proposal("b", 0.9)), 0.1, 1)
+    assert [one.move for one in others] == ["far", "b"]
+    fewer = rules.other_savings((far, near), (near,), lambda _: (proposal("b", 0.9),), 0.06, 1)
+    assert [one.move for one in fewer] == ["far"]  # 0.03 is less than a 32nd
+
+
+def test_what_is_sure_counts_an_error_of_1_percent_at_most() -> None:
+    assert rules.sure_ms(Latency(2.0, 0.001), 0.005) == pytest.approx(2.01)
+    assert rules.sure_ms(Latency(2.0, 0.001), 0.5) == pytest.approx(2.02)
+    assert rules.sure_ms(Latency(2.0, 0.1), 0.0) == pytest.approx(2.1)
+
+
+@dataclass
+class Model:
+    """Each step reaches exactly the goal it is given; widths can grow once by ``free_ms``."""
+
+    free_ms: float | None = None
+    steps: list[Step] = field(default_factory=lambda: [step(0, 2.0)])
+
+    def done(self) -> tuple[Step, ...]:
+        return tuple(self.steps)
+
+    def shrink(self, target_ms: float, *_: object) -> tuple[Step, ...]:
+        if self.steps[-1].latency_ms > target_ms:
+            self.steps.append(step(len(self.steps), target_ms))
+        return tuple(self.steps)
+
+    def widened(self) -> Proposal | None:
+        if self.free_ms is None:
+            return None
+        return Proposal(ARCH, "free channels", self.steps[-1].latency_ms, 0.0)
+
+    def widen(self, wider: Proposal, *_: object) -> Step:
+        self.steps.append(step(len(self.steps), wider.latency_ms))
+        return self.steps[-1]
+
+
+def step(number: int, latency_ms: float) -> Step:
+    return Step(number, ARCH, "", latency_ms, None, (), 0.0)
+
+
+def measured(model: Model, error: float) -> Latency:
+    return Latency(model.steps[-1].latency_ms * error, 0.0)
+
+
+def test_a_model_that_errs_by_8_percent_is_corrected_in_one_more_round() -> None:
+    model = Model()
+    found, latency = shrink_to_measured(model, 1.0, lambda _: measured(model, 1.08), None)
+    assert [one.latency_ms for one in model.steps] == pytest.approx([2.0, 1.0, 1 / 1.08])
+    assert found == model.steps[-1]
+    assert latency.ms == pytest.approx(1.0)
+
+
+def test_a_seed_network_that_measures_under_the_target_is_the_result() -> None:
+    model = Model(free_ms=0.0)
+    found, latency = shrink_to_measured(model, 1.9, lambda _: measured(model, 0.9), None)
+    assert (found.number, latency.ms) == (0, pytest.approx(1.8))
+
+
+@pytest.mark.parametrize(("grows", "steps"), [(1.005, 3), (1.05, 2)])
+def test_widths_grow_only_if_they_measure_as_free(grows: float, steps: int) -> None:
+    model = Model(free_ms=0.0)
+    readings = iter((2.0, 0.99, 0.99 * grows))
+    shrink_to_measured(model, 1.0, lambda _: Latency(next(readings), 0.0), None)
+    assert len(model.steps) == steps
+
+
+def test_a_network_that_stays_above_the_target_is_an_error() -> None:
+    model = Model()
+    with pytest.raises(BneckError, match=r"measures 2 ms, above the target of 1 ms, although"):
+        shrink_to_measured(model, 1.0, lambda _: Latency(2.0, 0.0), None)
+    assert len(model.steps) == 1 + rules.TIGHTENINGS
