@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bneck.derivation import pipeline
+from bneck.derivation.execution import Execution
 from bneck.derivation.plan import OPTIONS, Plan
 from bneck.derivation.report import report_data
 from bneck.derivation.session import open_session
@@ -118,8 +119,8 @@ def derive(
     with open_session(
         Plan.from_dict(asked, OPTIONS["derive"]),
         Path(out),
+        Execution(workers=workers),
         command=f"bneck.derive({words})",
-        workers=workers,
         progress=progress or TerminalProgress(),
     ) as session:
         pipeline.derive(session)

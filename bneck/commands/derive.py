@@ -2,45 +2,25 @@
 
 from typing import Any
 
-import typer
-
 from bneck import records
-from bneck.commands.deriving import session_of
-from bneck.commands.options import (
-    GpusOption,
-    JsonOption,
-    OutOption,
-    RayOption,
-    TimeLimitOption,
-    WorkersOption,
-    planned,
-)
+from bneck.commands.deriving import EXECUTION_OPTIONS, session_of
+from bneck.commands.options import JsonOption, OutOption, planned
 from bneck.commands.output import print_result
+from bneck.derivation.execution import Execution
 from bneck.derivation.plan import OPTIONS
-from bneck.errors import UsageError
 from bneck.results.record import Baseline, Outcome
 from bneck.results.run import Run
 from bneck.results.summary import against, verdict
 
 
 @planned(OPTIONS["derive"])
-def derive(
-    context: typer.Context,
-    out: OutOption,
-    workers: WorkersOption = None,
-    ray: RayOption = None,
-    gpus_per_trial: GpusOption = 0.0,
-    time_limit: TimeLimitOption = None,
-    json: JsonOption = False,
-    **asked: Any,
-) -> None:
+@planned(EXECUTION_OPTIONS, Execution)
+def derive(out: OutOption, json: JsonOption = False, **asked: Any) -> None:
     """Derive a network for a device, a latency target and images.
 
     The stages: calibrate, search, NetAdapt, train, measure, export, report.
     """
-    if not (context.params["target"] or context.params["targets"]):
-        raise UsageError("derive needs a target: --target, or --targets for several")
-    with session_of(context) as session:
+    with session_of("derive", out, asked) as session:
         from bneck.derivation import pipeline  # torch and all: after the mistakes
 
         outcomes = pipeline.derive(session)

@@ -1,39 +1,46 @@
 """The run that a command's options describe."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import typer
-
+from bneck.derivation.execution import Execution
 from bneck.derivation.plan import OPTIONS, Plan
+from bneck.errors import UsageError
 from bneck.live import TerminalProgress
 
 if TYPE_CHECKING:
     from bneck.derivation.session import Session
 
+EXECUTION_OPTIONS = ("workers", "ray", "gpus_per_trial", "time_limit_s")
+
 
 @contextmanager
 def session_of(
-    context: typer.Context, *, seed_network: str | None = None, trains: bool = True
+    command: str, out: Path, asked: Mapping[str, Any], *, net: str | None = None
 ) -> Iterator["Session"]:
-    """The run that a command's options describe; its report is written when the command is done."""
+    """The run that a command's options describe; its report is written when the command is done.
+
+    Args:
+        command: its word; ``search`` alone trains no network that is kept.
+        out: the run's folder.
+        asked: the command's other options, by the names of the plan's and ``Execution``'s fields.
+        net: the network to start from.
+    """
     from bneck.derivation.session import open_session  # numpy, and not for --help
 
-    options = context.params
-    asked = {
-        name: options[name] for name in OPTIONS[str(context.info_name)] if options[name] is not None
-    }
-    plan = Plan.from_dict(asked | ({"seed_network": seed_network} if seed_network else {}))
+    words = {name: asked[name] for name in OPTIONS[command] if asked[name] is not None}
+    plan = Plan.from_dict(words if net is None else {**words, "seed_network": net})
+    if "target" in OPTIONS[command] and not plan.aimed_at:
+        raise UsageError(f"{command} needs a target: --target, or --targets for several")
+    names = {one.name for one in fields(Execution)}
     with open_session(
         plan,
-        options["out"],
-        workers=options.get("workers"),
-        ray=options.get("ray"),
-        gpus_per_trial=options.get("gpus_per_trial", 0.0),
-        time_limit_s=options.get("time_limit"),
-        asha=options.get("asha", False),
+        out,
+        Execution(**{name: value for name, value in asked.items() if name in names}),
         progress=TerminalProgress(),
-        trains=trains,
+        trains=command != "search",
     ) as session:
         yield session

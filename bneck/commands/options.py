@@ -1,6 +1,7 @@
 """The options of the commands: those of a run from the fields of its plan, and the shared rest."""
 
 import inspect
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import Field, fields
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
-from bneck.derivation.plan import EXECUTION, MAX_SEED, Plan
+from bneck.derivation.plan import MAX_SEED, Plan
 from bneck.space import spaces
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -34,38 +35,6 @@ ClassesOption = Annotated[
     int | None, typer.Option(help="Number of classes.", show_default="the network's own")
 ]
 SeedOption = Annotated[int, typer.Option(help="Random seed.", min=0, max=MAX_SEED)]
-WorkersOption = Annotated[
-    int | None,
-    typer.Option(
-        help="Evaluations at once, one thread each.",
-        show_default="all cores",
-        rich_help_panel=EXECUTION,
-    ),
-]
-RayOption = Annotated[
-    str | None,
-    typer.Option(
-        help="Evaluate on Ray: auto (the cluster of this machine), ray://HOST:PORT or local.",
-        show_default="no Ray",
-        rich_help_panel=EXECUTION,
-    ),
-]
-GpusOption = Annotated[
-    float,
-    typer.Option(
-        help="With --ray: GPUs reserved for each evaluation, for a proxy of your own that uses "
-        "them.",
-        rich_help_panel=EXECUTION,
-    ),
-]
-TimeLimitOption = Annotated[
-    float | None,
-    typer.Option(
-        help="Seconds after which an evaluation fails.",
-        show_default="none",
-        rich_help_panel=EXECUTION,
-    ),
-]
 
 
 def described(name: str) -> Any:
@@ -74,20 +43,17 @@ def described(name: str) -> Any:
 
 
 def planned(names: Iterable[str], plan: type[Any] = Plan) -> Callable[[Command], Command]:
-    """Give a command the options that a plan's fields of these names describe.
+    """Give a command the options that the fields of these names describe.
 
     They come after the command's own in its signature, and are passed as ``**asked``.
     """
 
     def add(command: Command) -> Command:
-        own = [
-            one
-            for one in inspect.signature(command).parameters.values()
-            if one.kind is not inspect.Parameter.VAR_KEYWORD
-        ]
+        own = inspect.signature(command).parameters.values()
         known, types = {one.name: one for one in fields(plan)}, get_type_hints(plan)
         added = [_parameter(known[name], types[name]) for name in names]
-        parameters = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in (*own, *added)]
+        rest = [one for one in own if one.kind is not inspect.Parameter.VAR_KEYWORD]
+        parameters = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in (*rest, *added)]
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         return command
 
@@ -107,7 +73,7 @@ def _parameter(field: Field[Any], kind: Any) -> inspect.Parameter:
 def _option(field: Field[Any]) -> Any:
     about = field.metadata
     return typer.Option(
-        "--" + field.name.removesuffix("_px").replace("_", "-"),
+        "--" + re.sub("_(px|s)$", "", field.name).replace("_", "-"),
         help=about["help"],
         show_default=about["unset"] or field.default is not None,
         rich_help_panel=about["panel"] or None,

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from bneck import executors
-from bneck.commands.options import JsonOption, OutOption, WorkersOption, planned
+from bneck.commands.options import JsonOption, OutOption, planned
 from bneck.commands.output import print_result
+from bneck.derivation.execution import Execution
 from bneck.errors import unknown
 from bneck.files import write_whole
 from bneck.live import TerminalProgress
@@ -21,6 +21,7 @@ KNOWN = ("v3-small",)
 
 
 @planned([one.name for one in fields(ReproductionPlan)], ReproductionPlan)
+@planned(["workers"], Execution)
 def reproduce(
     what: Annotated[str, typer.Argument(metavar="WHAT", help=f"{' or '.join(KNOWN)}.")],
     out: OutOption,
@@ -32,7 +33,6 @@ def reproduce(
             show_default="all, in order",
         ),
     ] = None,
-    workers: WorkersOption = None,
     json: JsonOption = False,
     **asked: Any,
 ) -> None:
@@ -41,21 +41,23 @@ def reproduce(
 
     if what not in KNOWN:
         raise unknown("reproduction", what, KNOWN)
+    execution = Execution(workers=asked.pop("workers"))
+    execution.check()
     plan = ReproductionPlan(**asked)
     check(plan.part(target="1.0x:mobilenet_v3_small"))
     with Run.open(out, plan.as_dict()) as run, redirect_stdout(sys.stderr):
-        stages, text = _reproduced(run, plan, stage, workers, out / "summary.md")
+        stages, text = _reproduced(run, plan, stage, execution, out / "summary.md")
     print_result(json, {"summary": str(out / "summary.md"), "stages": stages}, text)
 
 
 def _reproduced(
-    run: Run, plan: ReproductionPlan, stage: str | None, workers: int | None, file: Path
+    run: Run, plan: ReproductionPlan, stage: str | None, execution: Execution, file: Path
 ) -> tuple[list[str], str]:
     """Do one stage or all, writing the summary after each; all stages' names, and the summary."""
     from bneck.reproduction.pipeline import Reproduction  # torch and all: after the mistakes
     from bneck.reproduction.report import draw, summary
 
-    executor = executors.open_executor(workers)
+    executor = execution.open(run.checkpoints)
     try:
         work, text = Reproduction(run, plan, executor, TerminalProgress()), ""
         if stage is not None and stage not in work.stages:

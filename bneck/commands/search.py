@@ -1,55 +1,25 @@
 """The command that searches a space: for one target, several, or the whole front."""
 
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from bneck import records
-from bneck.commands.deriving import session_of
-from bneck.commands.options import (
-    GpusOption,
-    JsonOption,
-    OutOption,
-    RayOption,
-    TimeLimitOption,
-    WorkersOption,
-    planned,
-)
+from bneck.commands.deriving import EXECUTION_OPTIONS, session_of
+from bneck.commands.options import JsonOption, OutOption, planned
 from bneck.commands.output import print_result
-from bneck.derivation.plan import EXECUTION, OPTIONS
-from bneck.errors import UsageError
+from bneck.derivation.execution import Execution
+from bneck.derivation.plan import OPTIONS
 from bneck.results.units import milliseconds
 from bneck.search.reward import PAPERS
 
 if TYPE_CHECKING:
     from bneck.search.selection import SelectedNetwork
 
-AshaOption = Annotated[
-    bool,
-    typer.Option(
-        "--asha",
-        help="With --ray: stop poor trainings early; --out must be on all nodes.",
-        rich_help_panel=EXECUTION,
-    ),
-]
-
 
 @planned(OPTIONS["search"])
-def search(
-    context: typer.Context,
-    out: OutOption,
-    workers: WorkersOption = None,
-    ray: RayOption = None,
-    gpus_per_trial: GpusOption = 0.0,
-    time_limit: TimeLimitOption = None,
-    asha: AshaOption = False,
-    json: JsonOption = False,
-    **asked: Any,
-) -> None:
+@planned((*EXECUTION_OPTIONS, "asha"), Execution)
+def search(out: OutOption, json: JsonOption = False, **asked: Any) -> None:
     """Search a space for the best network under a latency ceiling."""
-    if not (context.params["target"] or context.params["targets"]):
-        raise UsageError("search needs a target: --target, or --targets for several")
-    with session_of(context, trains=False) as session:
+    with session_of("search", out, asked) as session:
         from bneck.derivation import pipeline  # torch and all: after the mistakes
 
         found = pipeline.search(session)

@@ -2,23 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from bneck import records
-from bneck.commands.deriving import session_of
-from bneck.commands.options import (
-    GpusOption,
-    JsonOption,
-    NetArgument,
-    OutOption,
-    RayOption,
-    TimeLimitOption,
-    WorkersOption,
-    planned,
-)
+from bneck.commands.deriving import EXECUTION_OPTIONS, session_of
+from bneck.commands.options import JsonOption, NetArgument, OutOption, planned
 from bneck.commands.output import print_result
+from bneck.derivation.execution import Execution
 from bneck.derivation.plan import OPTIONS
-from bneck.errors import UsageError
 from bneck.results.record import Step
 from bneck.results.units import aligned, decimals, percent, with_spread
 
@@ -27,21 +16,10 @@ if TYPE_CHECKING:
 
 
 @planned(OPTIONS["shrink"])
-def shrink(
-    context: typer.Context,
-    net: NetArgument,
-    out: OutOption,
-    workers: WorkersOption = None,
-    ray: RayOption = None,
-    gpus_per_trial: GpusOption = 0.0,
-    time_limit: TimeLimitOption = None,
-    json: JsonOption = False,
-    **asked: Any,
-) -> None:
+@planned(EXECUTION_OPTIONS, Execution)
+def shrink(net: NetArgument, out: OutOption, json: JsonOption = False, **asked: Any) -> None:
     """Shrink a network to latency targets by NetAdapt."""
-    if not (context.params["target"] or context.params["targets"]):
-        raise UsageError("shrink needs a target: --target, or --targets for several")
-    with session_of(context, seed_network=net) as session:
+    with session_of("shrink", out, asked, net=net) as session:
         from bneck.derivation import pipeline  # torch and all: after the mistakes
 
         found = pipeline.shrink(session)

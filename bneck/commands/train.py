@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import typer
-
 from bneck.commands.deriving import session_of
 from bneck.commands.options import JsonOption, NetArgument, OutOption, planned
 from bneck.commands.output import print_result
@@ -12,15 +10,9 @@ from bneck.results.units import percent
 
 
 @planned(OPTIONS["train"])
-def train(
-    context: typer.Context,
-    net: NetArgument,
-    out: OutOption,
-    json: JsonOption = False,
-    **asked: Any,
-) -> None:
+def train(net: NetArgument, out: OutOption, json: JsonOption = False, **asked: Any) -> None:
     """Train a network from scratch, and export it."""
-    with session_of(context, seed_network=net) as session:
+    with session_of("train", out, asked, net=net) as session:
         from bneck.derivation import pipeline  # torch and all: after the mistakes
 
         trained = pipeline.train(session)

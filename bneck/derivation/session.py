@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bneck import executors, live
+from bneck import live
+from bneck.derivation.execution import Execution
 from bneck.derivation.plan import Plan
 from bneck.derivation.validation import check
 from bneck.executors import Executor
@@ -52,13 +53,9 @@ class Session:
 def open_session(
     plan: Plan,
     out: Path,
+    execution: Execution,
     *,
     command: str | None = None,
-    workers: int | None = None,
-    ray: str | None = None,
-    gpus_per_trial: float = 0.0,
-    time_limit_s: float | None = None,
-    asha: bool = False,
     progress: Progress = silent,
     trains: bool = True,
 ) -> Iterator[Session]:
@@ -69,33 +66,22 @@ def open_session(
     Args:
         plan: what is asked; a run that was begun with another plan is refused.
         out: the run's folder.
+        execution: where the work runs.
         command: what repeats the run; by default the command line of this process.
-        workers: evaluations at once; None takes all cores, or all of the cluster.
-        ray: ``auto``, ``local`` or ``ray://HOST:PORT``; None stays on this machine without Ray.
-        gpus_per_trial: GPUs that Ray keeps for each evaluation.
-        time_limit_s: an evaluation that takes longer fails.
-        asha: whether Ray Tune stops poor trainings early.
         progress: is told how far the work is.
         trains: whether networks will be trained, so that a table of accuracies will not do as data.
 
     Raises:
         UsageError: an impossible word or number in the plan, or another plan than the folder's.
     """
-    executors.check(workers, ray, gpus_per_trial, time_limit_s, asha=asha)
+    execution.check()
     check(plan, trains=trains)
     with (
         Run.open(out, plan.as_dict(), defaults=Plan.defaults(), command=command) as run,
         redirect_stdout(sys.stderr),
     ):
-        executor = executors.open_executor(
-            workers,
-            ray=ray,
-            gpus_per_trial=gpus_per_trial,
-            time_limit_s=time_limit_s,
-            asha=run.checkpoints / "asha" if asha else None,
-        )
-        here = ray is None and time_limit_s is None
-        trainer = executor if here else executors.open_executor(workers if ray is None else None)
+        executor = execution.open(run.checkpoints / "asha")
+        trainer = execution.open_trainer(executor)
         run.ended.unlink(missing_ok=True)
         try:
             yield Session(run, plan, executor, trainer, progress)

@@ -50,7 +50,7 @@ def test_every_stage_leaves_what_the_summary_reads(
         (["v3-small", "--stage=netadapt"], "builds on search-paper, which is not done"),
         (["v3-small", "--stage=train-0.8"], "builds on measure, which is not done"),
         (["v3-small", "--factors=fast"], "factors must be numbers above 0 like 1.0,0.6, got"),
-        (["v3-small", "--repeated=0.7"], "repeated names 0.7, which is none of 1.0,0.8"),
+        (["v3-small", "--repeated=0.7"], "repeated 0.7 is not one of factors 1.0,0.8"),
     ],
 )
 def test_bad_requests_are_named(

@@ -1,14 +1,17 @@
 """Multiply-adds as latency: a device without noise, for tests and for searching by counts."""
 
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from bneck.errors import UsageError
 from bneck.latency.runtimes import Runtime
-from bneck.latency.runtimes.weights import Array
 from bneck.quantities import Latency
 from bneck.space.architecture import Architecture
 from bneck.space.cost import leaf_macs
 from bneck.space.layers import Layer, leaves
+
+if TYPE_CHECKING:
+    from bneck.latency.runtimes.weights import Array  # onnx
 
 MACS_PER_NS = 1000
 
@@ -29,7 +32,7 @@ class Macs(Runtime):
         self.clock = self.wall = lambda: self._now
 
     def prepare(
-        self, layers: tuple[Layer, ...], weights: Mapping[str, Array] | None = None
+        self, layers: tuple[Layer, ...], weights: "Mapping[str, Array] | None" = None
     ) -> Callable[[], object]:
         macs = sum(leaf_macs(leaf) for leaf in leaves(layers))
 

@@ -1,0 +1,56 @@
+"""Where a run's work runs. It decides how long a run takes, not what comes out of it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bneck import executors
+from bneck.derivation.plan import EXECUTION, option
+from bneck.executors import Executor
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """The workers that networks are scored and trained on."""
+
+    workers: int | None = option(
+        None, "Evaluations at once, one thread each.", EXECUTION, unset="all cores"
+    )
+    ray: str | None = option(
+        None,
+        "Evaluate on Ray: auto (the cluster of this machine), ray://HOST:PORT or local.",
+        EXECUTION,
+        unset="no Ray",
+    )
+    gpus_per_trial: float = option(
+        0.0,
+        "With --ray: GPUs reserved for each evaluation, for a proxy of your own that uses them.",
+        EXECUTION,
+    )
+    time_limit_s: float | None = option(
+        None, "Seconds after which an evaluation fails.", EXECUTION, unset="none"
+    )
+    asha: bool = option(
+        False, "With --ray: stop poor trainings early; --out must be on all nodes.", EXECUTION
+    )
+
+    def check(self) -> None:
+        """Raise UsageError for what cannot be, before anything is started."""
+        executors.check(
+            self.workers, self.ray, self.gpus_per_trial, self.time_limit_s, asha=self.asha
+        )
+
+    def open(self, checkpoints: Path) -> Executor:
+        """Open what scores networks; ``checkpoints`` is a folder of all nodes, for ``asha``."""
+        return executors.open_executor(
+            self.workers,
+            ray=self.ray,
+            gpus_per_trial=self.gpus_per_trial,
+            time_limit_s=self.time_limit_s,
+            asha=checkpoints if self.asha else None,
+        )
+
+    def open_trainer(self, scorer: Executor) -> Executor:
+        """Open what runs long trainings, always on this machine; it may be ``scorer`` itself."""
+        if self.ray is None and self.time_limit_s is None:
+            return scorer
+        return executors.open_executor(self.workers if self.ray is None else None)
