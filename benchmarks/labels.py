@@ -64,7 +64,8 @@ def truth(arch: Architecture, whole: ImageSource, steps: int) -> dict[str, float
 
     def look(what: str, step: int, *rest: object) -> None:
         nonlocal spent, since
-        average.update(step)
+        average.prepare(step)
+        average.update()
         spent += time.process_time() - since
         if step in LOOKS or step == steps:
             average.copy_to(averaged)

@@ -9,6 +9,7 @@ from typing import NoReturn
 from bneck import live
 from bneck.errors import BneckError
 from bneck.imports import forget_working_directory
+from bneck.machine import wait_passively
 
 INTERRUPTED = 130
 
@@ -21,6 +22,7 @@ def main() -> None:
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # a closed terminal; not under nohup
         signal.signal(signal.SIGHUP, live.interrupt)
     forget_working_directory()
+    wait_passively()
     code = run(sys.argv[1:])
     if ours:  # only the interpreter's own end is left
         signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,10 +1,14 @@
 """The machine that a process runs on, and which part of it a training may use."""
 
+import os
+import re
 from dataclasses import dataclass
+from pathlib import Path
 
-from bneck.errors import unknown
+from bneck.errors import UsageError
 
-DEVICES = ("cpu",)
+DEVICES = "auto, cpu, cuda, cuda:N"
+_CGROUP = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,8 +16,9 @@ class Compute:
     """Where trainings run: passed wherever training happens.
 
     Attributes:
-        device: what computes; "cpu" is all that works so far.
-        threads: CPU threads of one training; None is torch's own number.
+        device: "cpu", "cuda" (the current GPU), "cuda:N" (GPU number N), or "auto": a GPU where
+            there is one.
+        threads: CPU threads of one training; None is the faster of one and all cores.
 
     Raises:
         UsageError: another device.
@@ -23,9 +28,49 @@ class Compute:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        if self.device not in DEVICES:
-            raise unknown("device", self.device, DEVICES)
+        if not re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", self.device):
+            raise UsageError(f"unknown device {self.device!r}; known: {DEVICES}")
 
 
 CPU = Compute()
 ONE_THREAD = Compute(threads=1)
+
+
+def cores() -> int:
+    """Return how many cores this process may use: its affinity and its container's CPU quota."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, min(allowed or 1, *(int(quota) for quota in _quotas())))
+
+
+def _quotas() -> list[float]:
+    """Cores' worth of time that the control groups of this process grant, from the root down."""
+    found = [float("1e6")]
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return found
+    inside = next((line.removeprefix("0::/") for line in lines if line.startswith("0::")), "")
+    folder = _CGROUP / inside
+    for group in (folder, *folder.parents):
+        try:
+            quota, period = (group / "cpu.max").read_text().split()
+            found.append(float(quota) / float(period))
+        except (OSError, ValueError):  # no such file, or "max": no limit
+            continue
+    try:  # version 1 of control groups, as a container sees its own
+        quota, period = (
+            (_CGROUP / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period")
+        )
+        found += [float(quota) / float(period)] if float(quota) > 0 else []
+    except (OSError, ValueError):
+        pass
+    return found
+
+
+def wait_passively() -> None:
+    """Let OpenMP's threads sleep while they wait, unless the user decided otherwise.
+
+    Spinning threads make a training ten times slower as soon as a neighbour wants their core. To be
+    called before torch is imported.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

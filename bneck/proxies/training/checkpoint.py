@@ -4,8 +4,9 @@ import hashlib
 import json
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -20,12 +21,55 @@ from bneck.errors import UsageError
 from bneck.files import write_whole
 
 
-def save_checkpoint(
-    path: Path, tensors: dict[str, Tensor], counters: Any, made_with: dict[str, Any]
-) -> None:
-    """Replace ``path`` in one step; only a training with the same ``made_with`` can resume it."""
-    header = {"counters": json.dumps(counters), "made_with": json.dumps(made_with)}
-    write_whole(path, save({name: t.contiguous() for name, t in tensors.items()}, header))
+@dataclass
+class TrainingState:
+    """All that a training changes from step to step, which is what its checkpoint holds.
+
+    Attributes:
+        averaged: the averaged weights and buffers, where they are kept.
+        threads: the number of threads that was found to be fastest, once it is known.
+    """
+
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    averaged: Mapping[str, Tensor]
+    step: int = 0  # steps done
+    seconds: float = 0.0
+    threads: int | None = None
+    checkpoint: Path | None = None
+    made_with: dict[str, Any] = field(default_factory=dict)
+
+    def save(self) -> None:
+        """Replace the checkpoint, if there is to be one."""
+        if self.checkpoint is None:
+            return
+        tensors = {f"network.{name}": t for name, t in self.network.state_dict().items()}
+        tensors |= {f"optimizer.{k}": t for k, t in _optimizer_tensors(self.optimizer).items()}
+        tensors |= {f"average.{name}": t for name, t in self.averaged.items()}
+        counters = [self.step, self.seconds, self.threads]
+        header = {"counters": json.dumps(counters), "made_with": json.dumps(self.made_with)}
+        content = save({name: t.cpu().contiguous() for name, t in tensors.items()}, header)
+        write_whole(self.checkpoint, content)
+
+    def resume(self, checkpoint: Path, made_with: dict[str, Any]) -> None:
+        """Keep a checkpoint from here on, and continue from what it holds already.
+
+        Args:
+            checkpoint: the file; it need not exist.
+            made_with: what a training must share with the checkpoint to resume from it.
+
+        Raises:
+            UsageError: the file is not a checkpoint, or was made with something else.
+        """
+        self.checkpoint, self.made_with = checkpoint, made_with
+        if not checkpoint.exists():
+            return
+        tensors, (self.step, self.seconds, *more) = load_checkpoint(checkpoint, made_with)
+        self.threads = next((one for one in more if isinstance(one, int)), None)
+        self.network.load_state_dict(_under("network.", tensors))
+        _restore_optimizer(self.optimizer, _under("optimizer.", tensors))
+        for name, tensor in _under("average.", tensors).items():
+            self.averaged[name].copy_(tensor)
 
 
 def load_checkpoint(path: Path, made_with: dict[str, Any]) -> tuple[dict[str, Tensor], Any]:
@@ -65,18 +109,18 @@ def digest(network: nn.Module) -> str:
     sha = hashlib.sha256()
     for name, tensor in network.state_dict().items():
         sha.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        sha.update(tensor.contiguous().numpy().data)
+        sha.update(tensor.cpu().contiguous().numpy().data)
     return sha.hexdigest()[:12]
 
 
-def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Return the state of each parameter by its number: ``"0.exp_avg"``, ..."""
     state = optimizer.state_dict()["state"]
     return {f"{number}.{key}": t for number, each in state.items() for key, t in each.items()}
 
 
-def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Undo ``optimizer_tensors``, each tensor laid out in memory like its parameter."""
+def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Undo ``_optimizer_tensors``, each tensor laid out in memory like its parameter."""
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
@@ -115,3 +159,7 @@ def interrupts_wait() -> Iterator[Callable[[], bool]]:
             signal.signal(signal.SIGINT, usual)
     if pressed:
         raise KeyboardInterrupt
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Any]:
+    return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}

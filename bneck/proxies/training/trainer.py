@@ -14,19 +14,14 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from bneck.errors import ProxyFailed, UsageError
-from bneck.machine import CPU, Compute
+from bneck.machine import CPU, Compute, cores
 from bneck.progress import Progress, silent
 from bneck.proxies.data.batches import Batches, seeded
 from bneck.proxies.data.image_source import ImageSource
-from bneck.proxies.training.checkpoint import (
-    digest,
-    interrupts_wait,
-    load_checkpoint,
-    optimizer_tensors,
-    restore_optimizer,
-    save_checkpoint,
-)
+from bneck.proxies.training.checkpoint import TrainingState, digest, interrupts_wait
+from bneck.proxies.training.device import torch_device
 from bneck.proxies.training.recipe import Recipe
+from bneck.proxies.training.threads import Threads
 from bneck.quantities import Accuracy
 
 SECONDS_BETWEEN_CHECKPOINTS = 20.0
@@ -104,27 +99,26 @@ def train(
         batches = Batches(images, recipe.batch_size, seed)
         optimizer = recipe.optimizer_for(network)
         average = None if recipe.ema is None else WeightAverage(network, recipe.ema)
-        state = TrainingState(network, optimizer, average)
+        state = TrainingState(network, optimizer, average.tensors if average else {})
         if checkpoint is not None:
             state.resume(checkpoint, _made_with(recipe, seed, images, network))
+        step = TrainingStep(network, optimizer, average, backpropagate)
+        threads = Threads(compute, state.threads)
         network.train()
         saved = time.monotonic()
         with interrupts_wait() as interrupted:
             while state.step < recipe.steps and not interrupted():
                 began = time.monotonic()
+                threads.set()
                 pixels, labels = batches[state.step]  # (B, 3, H, W) normalised, (B,)
-                for group in optimizer.param_groups:
-                    group["lr"] = recipe.learning_rate_at(state.step)
-                torch.default_generator.set_state(seeded(seed, 2, state.step).get_state())
-                optimizer.zero_grad()
-                loss = backpropagate(network, pixels, labels, state.step).item()
+                step.prepare(state.step, recipe, seed)
+                loss = step(pixels, labels, state.step).item()
                 _check_loss(loss, state.step, recipe)
-                optimizer.step()
                 state.step += 1
-                if average is not None:
-                    average.update(state.step)
                 now = time.monotonic()
                 state.seconds += now - began
+                threads.took(now - began)
+                state.threads = threads.chosen
                 progress("training", state.step, recipe.steps, f"loss {loss:.3f}")
                 if now - saved > SECONDS_BETWEEN_CHECKPOINTS:
                     state.save()
@@ -132,11 +126,46 @@ def train(
             state.save()
         if average is not None:
             average.copy_to(network)
-        found = evaluate(network, images)
+        found = _evaluate(network, images)
     rate = recipe.steps * batches.batch_size / state.seconds
     return TrainingResult(
         found.accuracy, found.loss, found.losses, recipe.steps, state.seconds, rate
     )
+
+
+class TrainingStep:
+    """Forward, loss, backward, optimiser and average on one batch.
+
+    What changes from step to step is set by ``prepare``, so that a GPU can capture the call once
+    and replay it.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        average: "WeightAverage | None",
+        backpropagate: Backpropagate,
+    ) -> None:
+        self.network, self.optimizer, self.average = network, optimizer, average
+        self.backpropagate = backpropagate
+
+    def prepare(self, step: int, recipe: Recipe, seed: int) -> None:
+        """Set learning rate, averaging and random state for step 0 to ``recipe.steps - 1``."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = recipe.learning_rate_at(step)
+        if self.average is not None:
+            self.average.prepare(step + 1)
+        torch.default_generator.set_state(seeded(seed, 2, step).get_state())
+
+    def __call__(self, pixels: Tensor, labels: Tensor, step: int) -> Tensor:
+        """Train on (B, 3, H, W) pixels and (B,) labels; return the loss before the step."""
+        self.optimizer.zero_grad()
+        loss = self.backpropagate(self.network, pixels, labels, step)  # ()
+        self.optimizer.step()
+        if self.average is not None:
+            self.average.update()
+        return loss
 
 
 def learn_labels(
@@ -155,9 +184,14 @@ def evaluate(network: nn.Module, images: ImageSource, *, compute: Compute = CPU)
     Raises:
         ProxyFailed: the loss is not finite.
     """
+    with computing(compute):
+        return _evaluate(network, images)
+
+
+def _evaluate(network: nn.Module, images: ImageSource) -> Evaluation:
     correct, parts = 0, []
     at_once = max(1, _PIXELS_AT_ONCE // images.info.resolution_px**2)
-    with computing(compute), _evaluating(network):
+    with _evaluating(network):
         for pixels, labels in images.val.chunks(at_once):  # uint8 (B, 3, H, W), (B,)
             logits = network(images.normalise(pixels))  # (B, classes)
             correct += int((logits.argmax(1) == labels).sum())
@@ -182,6 +216,7 @@ class WeightAverage:
 
     def __init__(self, network: nn.Module, decay: float) -> None:
         self.decay = decay
+        self._share = 0.0  # of the network's present weights in the next update
         # The parameters themselves: detached from them, a tensor would be left behind when the
         # network changes its memory format.
         self._live = network.state_dict(keep_vars=True)
@@ -190,11 +225,14 @@ class WeightAverage:
         self._floats = [self.tensors[n] for n in floats], [self._live[n] for n in floats]
         self._counters = [name for name in self._live if name not in floats]
 
+    def prepare(self, number: int) -> None:
+        """Set the decay of update ``number``, counted from 1."""
+        self._share = 1 - min(self.decay, (1 + number) / (10 + number))
+
     @torch.no_grad()
-    def update(self, number: int) -> None:
-        """Take in the network's present weights; ``number`` counts from 1."""
-        decay = min(self.decay, (1 + number) / (10 + number))
-        torch._foreach_lerp_(*self._floats, 1 - decay)
+    def update(self) -> None:
+        """Take in the network's present weights."""
+        torch._foreach_lerp_(*self._floats, self._share)
         for name in self._counters:
             self.tensors[name].copy_(self._live[name])
 
@@ -203,53 +241,22 @@ class WeightAverage:
         network.load_state_dict(self.tensors)
 
 
-@dataclass
-class TrainingState:
-    """All that a training changes from step to step, which is what its checkpoint holds."""
-
-    network: nn.Module
-    optimizer: torch.optim.Optimizer
-    average: WeightAverage | None
-    step: int = 0  # steps done
-    seconds: float = 0.0
-    checkpoint: Path | None = None
-    made_with: dict[str, Any] = field(default_factory=dict)
-
-    def save(self) -> None:
-        """Replace the checkpoint, if there is to be one."""
-        if self.checkpoint is None:
-            return
-        tensors = {f"network.{name}": t for name, t in self.network.state_dict().items()}
-        tensors |= {f"optimizer.{k}": t for k, t in optimizer_tensors(self.optimizer).items()}
-        if self.average is not None:
-            tensors |= {f"average.{name}": t for name, t in self.average.tensors.items()}
-        save_checkpoint(self.checkpoint, tensors, [self.step, self.seconds], self.made_with)
-
-    def resume(self, checkpoint: Path, made_with: dict[str, Any]) -> None:
-        """Keep a checkpoint from here on, and take in what it holds already.
-
-        Raises:
-            UsageError: the file is not a checkpoint, or was made with something else.
-        """
-        self.checkpoint, self.made_with = checkpoint, made_with
-        if not checkpoint.exists():
-            return
-        tensors, (self.step, self.seconds, *_) = load_checkpoint(checkpoint, made_with)
-        self.network.load_state_dict(_under("network.", tensors))
-        restore_optimizer(self.optimizer, _under("optimizer.", tensors))
-        if self.average is not None:
-            for name, tensor in _under("average.", tensors).items():
-                self.average.tensors[name].copy_(tensor)
-
-
 @contextmanager
-def computing(compute: Compute) -> Iterator[None]:
-    """Use the threads of ``compute`` inside the block; leave torch's random state as it was."""
+def computing(compute: Compute) -> Iterator[torch.device]:
+    """Use the threads of ``compute`` inside the block; leave torch's random state as it was.
+
+    Yields:
+        the device that ``compute`` names.
+
+    Raises:
+        UsageError: torch finds no such device on this machine.
+    """
+    device = torch_device(compute.device)
     before = torch.get_num_threads()
-    torch.set_num_threads(compute.threads or before)
+    torch.set_num_threads(compute.threads or min(before, cores()))
     try:
-        with torch.random.fork_rng(devices=[]):
-            yield
+        with torch.random.fork_rng(devices=[] if device.type == "cpu" else [device]):
+            yield device
     finally:
         torch.set_num_threads(before)
 
@@ -294,7 +301,3 @@ def _evaluating(network: nn.Module) -> Iterator[None]:
             yield
     finally:
         network.train(was_training)
-
-
-def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Any]:
-    return {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}

@@ -135,7 +135,8 @@ def test_the_average_covers_buffers_and_forgets_the_start_early() -> None:
     for number in range(1, 21):
         network.running_mean.fill_(number)
         network.num_batches_tracked.fill_(number)
-        average.update(number)
+        average.prepare(number)
+        average.update()
         decay = min(0.5, (1 + number) / (10 + number))
         expected = decay * expected + (1 - decay) * number
     assert average.tensors["running_mean"].item() == pytest.approx(expected)
@@ -149,7 +150,8 @@ def test_the_average_follows_weights_whose_memory_format_changes() -> None:
     average = WeightAverage(network, decay=0.0)
     network.to(memory_format=torch.channels_last)
     nn.init.ones_(network.weight)
-    average.update(1)
+    average.prepare(1)
+    average.update()
     assert average.tensors["weight"].unique().tolist() == [1.0]
 
 
