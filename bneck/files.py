@@ -2,7 +2,7 @@
 
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,11 @@ def write_with(path: Path, write: Callable[[Path], None]) -> None:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
-        temporary = Path(name)
+        temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}")
+        temporary.touch(exist_ok=False)  # with the rights that the umask leaves
         write(temporary)
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
-        temporary.chmod(0o644)
         temporary.replace(path)
     except OSError as error:
         raise BneckError(f"cannot write {path}: {error.strerror or error}") from error
@@ -47,6 +45,23 @@ def write_whole(path: Path, content: str | bytes) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as readable JSON; NaN and infinities are refused, for they are not JSON."""
     write_whole(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def is_written(path: Path) -> bool:
+    """Whether there is a file with content, of JSON lines with a whole line.
+
+    Earlier versions, and a power loss, could leave one that is empty, torn or all zeros: that is as
+    good as none.
+    """
+    try:
+        with path.open("rb") as file:
+            if path.suffix == ".jsonl":
+                return any(line.strip(b"\0\n ") and line.endswith(b"\n") for line in file)
+            return bool(file.read(4096).strip(b"\0\r\n\t "))
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise BneckError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def check_file(path: Path) -> None:

@@ -15,6 +15,7 @@ from bneck.derivation.plan import OPTIONS, Plan
 from bneck.derivation.report import report_data
 from bneck.derivation.session import open_session
 from bneck.errors import UsageError
+from bneck.files import is_written
 from bneck.latency.calibrate import calibrate as run_calibration
 from bneck.latency.calibration_networks import spaces_called
 from bneck.latency.devices import open_device
@@ -52,7 +53,7 @@ class Results:
     @property
     def network(self) -> Architecture | None:
         """The derived network, once there is one."""
-        return codec.load(self.run.network) if self.run.network.exists() else None
+        return codec.load(self.run.network) if is_written(self.run.network) else None
 
     @property
     def trials(self) -> "pd.DataFrame":

@@ -102,7 +102,8 @@ def append_bytes(path: Path, lines: bytes) -> None:
         write_whole(path, lines)
         return
     try:
-        with path.open("rb+", buffering=0) as file:
+        handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+        with os.fdopen(handle, "rb+", buffering=0) as file:
             end = _whole_end(file)
             file.truncate(end)
             file.seek(end)

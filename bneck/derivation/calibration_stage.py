@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bneck.derivation.session import Session
 from bneck.errors import BneckError
+from bneck.files import is_written
 from bneck.latency.calibrate import calibrate
 from bneck.latency.devices import Device, open_device
 from bneck.latency.measure import Measured, measure
@@ -38,9 +39,9 @@ def calibration_stage(session: Session, space: Space) -> TargetDevice:
     run, plan = session.run, session.plan
     device = open_device(runtime=plan.runtime, threads=plan.threads)
     with session.timed("calibration"):
-        if not run.latency.exists() and plan.latency is not None:
+        if not is_written(run.latency) and plan.latency is not None:
             load(Path(plan.latency)).save(run.latency)
-        elif not run.latency.exists():
+        elif not is_written(run.latency):
             work = run.latency.with_suffix(".work")
             model = calibrate(
                 [space],

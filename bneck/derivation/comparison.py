@@ -8,7 +8,7 @@ from typing import Any
 
 from bneck import records
 from bneck.errors import NotCalibrated, UsageError
-from bneck.files import read_json
+from bneck.files import is_written, read_json
 from bneck.latency.devices.local import LocalDevice
 from bneck.latency.measure import Measured, measure
 from bneck.latency.model import LatencyModel
@@ -153,7 +153,7 @@ def _with_baselines(networks: Sequence[Compared]) -> list[Compared]:
 def run_model(texts: Sequence[str]) -> Path | None:
     """The latency model of the first run among the arguments that has one."""
     runs = (Run.read(Path(text)) for text in texts if (Path(text) / PLAN).is_file())
-    return next((run.latency for run in runs if run.latency.exists()), None)
+    return next((run.latency for run in runs if is_written(run.latency)), None)
 
 
 def _load(text: str, resolution_px: int | None, classes: int | None) -> Compared:
@@ -165,11 +165,11 @@ def _load(text: str, resolution_px: int | None, classes: int | None) -> Compared
     if not (path / PLAN).is_file():
         return network
     run = Run.read(path)
-    if run.result.exists():
+    if is_written(run.result):
         accuracy = records.read(run.result, Outcome).accuracy
     else:
-        accuracy = _of_onnx(run.onnx).accuracy if run.onnx.exists() else None
-    images = read_json(run.images) if run.images.exists() else {}
+        accuracy = _of_onnx(run.onnx).accuracy if is_written(run.onnx) else None
+    images = read_json(run.images) if is_written(run.images) else {}
     about = counted_on(images) if images else None
     return replace(network, accuracy=accuracy, images=about)
 

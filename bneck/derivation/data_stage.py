@@ -6,7 +6,7 @@ from pathlib import Path
 from bneck.derivation.initial_weights import Normalisation, normalisation_of
 from bneck.derivation.session import Session
 from bneck.errors import UsageError
-from bneck.files import read_json, write_json
+from bneck.files import is_written, read_json, write_json
 from bneck.proxies import tabular
 from bneck.proxies.data import loading
 from bneck.proxies.data.image_info import ImageInfo
@@ -54,7 +54,7 @@ def data_stage(session: Session) -> RunData:
 def _normalisation(session: Session) -> Normalisation | None:
     """What the run's weights are trained with: as kept when it began, or as its weights were."""
     run, plan = session.run, session.plan
-    kept = read_json(run.images) if run.images.exists() else {}
+    kept = read_json(run.images) if is_written(run.images) else {}
     if "mean" in kept:
         return kept["mean"], kept["std"]
     return normalisation_of(Path(plan.weights)) if plan.weights is not None else None
@@ -67,7 +67,7 @@ def keep_facts(session: Session, data: RunData) -> None:
         UsageError: another run's data, or data that changed since the run began.
     """
     file, now = session.run.images, data.info.to_json()
-    if not file.exists():
+    if not is_written(file):
         write_json(file, now)
         return
     before = read_json(file)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from bneck import __version__
 from bneck.derivation.plan import Plan
 from bneck.errors import UsageError
-from bneck.files import read_json
+from bneck.files import is_written, read_json
 from bneck.results.record import Record
 from bneck.results.run import Run
 from bneck.search.study import read_records
@@ -35,7 +35,7 @@ def made_by(run: Run) -> str:
 
 def read_trials(run: Run) -> list[Record]:
     """The networks that the search has evaluated so far."""
-    if not run.journal.exists() or not run.latency.exists():
+    if not is_written(run.journal) or not is_written(run.latency):
         return []
     plan, size = Plan.from_dict(dict(run.plan)), read_json(run.images)
     space = spaces.build(

@@ -9,7 +9,7 @@ from bneck.derivation.initial_weights import InitialWeights
 from bneck.derivation.session import Session
 from bneck.derivation.training_budget import Budget, budget
 from bneck.derivation.training_stage import Training, keep_trained, train_from_scratch
-from bneck.files import write_json
+from bneck.files import is_written, write_json
 from bneck.netadapt.netadapt import NetAdapt
 from bneck.netadapt.proposals import GRID
 from bneck.netadapt.to_measured import shrink_to_measured
@@ -69,7 +69,7 @@ def netadapt_stage(
         with session.timed("NetAdapt"):
             asked = budget(session.plan, data.info)
             netadapt = _netadapt(session, device, asked, seed_network)
-            if not run.steps.exists():
+            if not is_written(run.steps):
                 netadapt.check_reachable(seed_network, min(targets_ms))  # before any training
                 trained, state = _seed_training(session, asked, seed_network, initial)
                 weights.save(netadapt.weights(0), state)

@@ -6,7 +6,7 @@ from bneck.derivation.session import Session
 from bneck.derivation.similarity import resemblance
 from bneck.derivation.training_stage import Training
 from bneck.errors import BneckError
-from bneck.files import read_json
+from bneck.files import is_written, read_json
 from bneck.results import metadata
 from bneck.results.exports import Trained, export
 from bneck.results.record import Baseline, Outcome
@@ -41,7 +41,7 @@ def outcome_stage(
         state: its trained weights.
     """
     run = session.run
-    if not run.result.exists():
+    if not is_written(run.result):
         measured = device.measure(arch)
         counted = cost(arch)
         _compare_with_published(session, device, space, arch)
@@ -65,7 +65,7 @@ def keep_baseline(
 ) -> None:
     """Measure MobileNetV3-Small, trained the same way, and write it down for the report."""
     run = session.run
-    if run.baselines.exists():
+    if is_written(run.baselines):
         return
     measured, counted = device.measure(arch), cost(arch)
     baseline = Baseline(

@@ -22,7 +22,7 @@ from bneck.derivation.session import Session
 from bneck.derivation.target_stage import check_feasible, keep_targets, target_stage
 from bneck.derivation.training_budget import budget
 from bneck.derivation.training_stage import Training, train_from_scratch, training_stage
-from bneck.files import read_json, write_json
+from bneck.files import is_written, read_json, write_json
 from bneck.proxies.data.worker_images import whole
 from bneck.results import metadata
 from bneck.results.networks import load_network
@@ -45,7 +45,7 @@ def derive(session: Session) -> tuple[Outcome, ...]:
     inside the run, which can be looked at and exported from like any other.
     """
     run, plan = session.run, session.plan
-    if run.result.exists():
+    if is_written(run.result):
         return _outcomes(run)
     data = data_stage(session)
     space = spaces.build(plan.space or "", **data.size)
@@ -73,7 +73,7 @@ def derive(session: Session) -> tuple[Outcome, ...]:
         for part, one, name in reversed(list(zip(parts, shrunk, names, strict=True))):
             keep_baseline(part, device, baseline, trained[BASELINE])
             state = weights.load(run.checkpoints / f"{name}.safetensors", one.arch)
-            if part is not session and not part.run.result.exists():
+            if part is not session and not is_written(part.run.result):
                 part.spend("final training", trained[name].seconds)
             outcome_stage(part, device, space, one.target_ms, one.arch, trained[name], state)
             if part is not session:
@@ -97,7 +97,7 @@ def shrink(session: Session) -> tuple[Shrunk, ...]:
     data = data_stage(session)
     seed_network = _given_network(session, data)
     initial = None
-    if plan.weights is not None and not run.steps.exists():
+    if plan.weights is not None and not is_written(run.steps):
         initial = load_initial_weights(
             Path(plan.weights),
             seed_network,
@@ -136,7 +136,7 @@ def train(session: Session) -> Training:
 def _given_network(session: Session, data: RunData) -> Architecture:
     """The network that the plan names, at the data's resolution and classes; kept in the run."""
     run = session.run
-    if not run.seed.exists():
+    if not is_written(run.seed):
         _, arch = load_network(session.plan.seed_network or "", **data.size)
         write_json(run.seed, networks.to_json(arch))
     return networks.load(run.seed)
@@ -150,7 +150,7 @@ def _session_of_target(
     folder = session.run.run_of_target(selected.target_ms)
     plan = replace(session.plan, target=target, targets=None)
     with Run.open(folder, plan.as_dict(), defaults=Plan.defaults()) as run:
-        if not run.target.exists():
+        if not is_written(run.target):
             for name in SHARED:
                 shutil.copyfile(session.run.folder / name, folder / name)
             records.write(run.winners, SearchResult((selected,)))

@@ -9,7 +9,7 @@ from bneck import records
 from bneck.derivation.explanation import explained, read_trials
 from bneck.derivation.plan import Plan
 from bneck.derivation.stage_results import found_by_a_stage
-from bneck.files import read_json, write_whole
+from bneck.files import is_written, read_json, write_whole
 from bneck.latency import model as latency_model
 from bneck.proxies.data.image_info import judged_on
 from bneck.results import card, report, static_figures
@@ -65,9 +65,9 @@ def report_data(run: Run) -> report.ReportData:
 
 def _report_data(run: Run) -> report.ReportData:
     plan = Plan.from_dict(dict(run.plan))
-    outcome = records.read(run.result, Outcome) if run.result.exists() else None
-    model = latency_model.load(run.latency) if run.latency.exists() else None
-    aimed = read_json(run.target) if run.target.exists() else {}
+    outcome = records.read(run.result, Outcome) if is_written(run.result) else None
+    model = latency_model.load(run.latency) if is_written(run.latency) else None
+    aimed = read_json(run.target) if is_written(run.target) else {}
     target_ms = aimed.get("target_ms")
     several = len(aimed.get("targets_ms", ())) > 1
     return report.ReportData(
@@ -77,7 +77,7 @@ def _report_data(run: Run) -> report.ReportData:
         sittings=run.sittings,
         records=tuple(read_trials(run)),
         steps=records.read_lines(run.steps, Step),
-        seed=networks.load(run.seed) if run.seed.exists() else None,
+        seed=networks.load(run.seed) if is_written(run.seed) else None,
         outcome=outcome,
         baselines=records.read_lines(run.baselines, Baseline),
         others=dict(_others(run)),
@@ -86,8 +86,8 @@ def _report_data(run: Run) -> report.ReportData:
         held_out=model.held_out if model else (),
         latency_error=model.error if model else None,
         counted_on=_counted_on(run),
-        class_names=tuple(read_json(run.images)["class_names"]) if run.images.exists() else (),
-        likeness=records.read(run.likeness, Likeness) if run.likeness.exists() else None,
+        class_names=tuple(read_json(run.images)["class_names"]) if is_written(run.images) else (),
+        likeness=records.read(run.likeness, Likeness) if is_written(run.likeness) else None,
         target_ms=target_ms,
         **found_by_a_stage(run, plan, model) if outcome is None else {},
         ceiling_ms=target_ms * plan.seed_factor if target_ms and not several else None,
@@ -97,16 +97,16 @@ def _report_data(run: Run) -> report.ReportData:
 
 def _others(run: Run) -> Iterator[tuple[str, Outcome]]:
     """The finished derivations for other targets of the run's search, by folder."""
-    kept = read_json(run.target) if run.target.exists() else {}
+    kept = read_json(run.target) if is_written(run.target) else {}
     for target_ms in kept.get("targets_ms", [])[1:]:
         folder = run.run_of_target(target_ms)
-        if (result := Run(folder, {}).result).exists():
+        if is_written(result := Run(folder, {}).result):
             yield folder.relative_to(run.folder).as_posix(), records.read(result, Outcome)
 
 
 def _tangents(run: Run) -> tuple[tuple[float, float, float], ...]:
     """(target in ms, accuracy of the foretold front there, w) where w was derived from labels."""
-    winners = records.read(run.winners, SearchResult).networks if run.winners.exists() else ()
+    winners = records.read(run.winners, SearchResult).networks if is_written(run.winners) else ()
     return tuple(
         (one.target_ms, one.front_accuracy, one.weight)
         for one in winners
@@ -116,7 +116,7 @@ def _tangents(run: Run) -> tuple[tuple[float, float, float], ...]:
 
 def _counted_on(run: Run) -> int | None:
     """Images that the search counts accuracy on; earlier versions did not note how many."""
-    known = read_json(run.images) if run.images.exists() else {}
+    known = read_json(run.images) if is_written(run.images) else {}
     if not known.get("training"):
         return None
     return judged_on(int(known["training"]))

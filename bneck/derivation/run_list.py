@@ -10,7 +10,7 @@ from bneck.derivation.explanation import explained, made_by, read_trials
 from bneck.derivation.plan import Plan
 from bneck.derivation.stage_results import found_by_a_stage
 from bneck.errors import BneckError, UsageError
-from bneck.files import check_folder
+from bneck.files import check_folder, is_written
 from bneck.results.record import Outcome
 from bneck.results.run import PLAN, Run
 from bneck.results.units import decimals, percent
@@ -71,7 +71,7 @@ def _idle(folder: Path) -> float:
 
 def _best(run: Run) -> str:
     """The derived network, else that of largest reward, else what a stage alone ended with."""
-    if run.result.exists():
+    if is_written(run.result):
         outcome = records.read(run.result, Outcome)
         if outcome.accuracy is not None and outcome.measured is not None:
             return _words(outcome.accuracy.value, outcome.measured.ms, "measured")
@@ -79,7 +79,7 @@ def _best(run: Run) -> str:
     if rewarded:
         top = max(rewarded, key=lambda record: record.reward or 0.0)
         return f"{_words(top.accuracy or 0.0, top.latency_ms, 'predicted')}, trial {top.number}"
-    if run.network.exists():
+    if is_written(run.network):
         stage = found_by_a_stage(run, Plan.from_dict(dict(run.plan)), None)
         *_, last = stage.get("found", (None,))
         if last is not None and last.accuracy is not None:

@@ -8,7 +8,7 @@ from bneck.derivation.data_stage import RunData
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session
 from bneck.derivation.training_budget import budget
-from bneck.files import write_json
+from bneck.files import is_written, write_json
 from bneck.proxies.tabular import TableData
 from bneck.search import reward
 from bneck.search.evaluation import Evaluate
@@ -49,7 +49,7 @@ def search_stage(
         BneckError: no network could be scored, or all named ones measure above the ceiling.
     """
     run, plan = session.run, session.plan
-    if not run.winners.exists():
+    if not is_written(run.winners):
         with session.timed("search"):
             wanted = search_objectives(plan, space, device, targets_ms)
             study = Study(

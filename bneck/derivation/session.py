@@ -13,7 +13,7 @@ from bneck.derivation.execution import Execution
 from bneck.derivation.plan import Plan
 from bneck.derivation.validation import check
 from bneck.executors import Executor
-from bneck.files import read_json, write_json
+from bneck.files import is_written, read_json, write_json
 from bneck.progress import Progress, silent
 from bneck.results.run import Run
 
@@ -45,7 +45,7 @@ class Session:
     def spend(self, stage: str, seconds: float) -> None:
         """Add seconds to those of ``stage`` in the run's folder."""
         file = self.run.seconds
-        spent = read_json(file) if file.exists() else {}
+        spent = read_json(file) if is_written(file) else {}
         write_json(file, spent | {stage: spent.get(stage, 0.0) + seconds})
 
 

@@ -6,6 +6,7 @@ from bneck import records
 from bneck.derivation.netadapt_stage import Shrunk
 from bneck.derivation.plan import Plan
 from bneck.derivation.training_stage import Training
+from bneck.files import is_written
 from bneck.latency.model import LatencyModel
 from bneck.results.record import Found
 from bneck.results.run import Run
@@ -30,7 +31,7 @@ def found_by_a_stage(run: Run, plan: Plan, model: LatencyModel | None) -> FoundB
             "found_by": "NetAdapt",
             "found_accuracy": f"after {after[plan.finish]}",
         }
-    if run.winners.exists():
+    if is_written(run.winners):
         winners = records.read(run.winners, SearchResult).networks
         return {
             "found": tuple(_of_search(one, model) for one in winners),
@@ -38,7 +39,7 @@ def found_by_a_stage(run: Run, plan: Plan, model: LatencyModel | None) -> FoundB
             "found_accuracy": "by the cheap signal of the search",
         }
     trained = run.checkpoints / "network.json"
-    if plan.seed_network and run.network.exists() and trained.exists():
+    if plan.seed_network and is_written(run.network) and is_written(trained):
         training = records.read(trained, Training)
         arch = networks.load(run.network)
         return {

@@ -9,7 +9,7 @@ from bneck.derivation.data_stage import RunData
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session
 from bneck.errors import UsageError
-from bneck.files import read_json, write_json
+from bneck.files import is_written, read_json, write_json
 from bneck.latency.devices import open_device, quick_latencies_ms
 from bneck.results.networks import load_network
 from bneck.results.run import Run
@@ -25,7 +25,7 @@ UNSURE = 1.25
 def target_stage(session: Session, data: RunData, device: TargetDevice) -> tuple[float, ...]:
     """Return the plan's targets in ms; relative ones are measured once, and kept in the run."""
     run = session.run
-    if not run.target.exists():
+    if not is_written(run.target):
 
         def measured_ms(arch: Architecture) -> float:
             return device.measure(arch).ms
@@ -50,7 +50,7 @@ def check_feasible(session: Session, data: RunData, space: Space) -> None:
         UsageError: the smallest network takes too long for a target, or the largest is too fast.
     """
     run, plan = session.run, session.plan
-    if run.latency.exists() or plan.latency is not None:
+    if is_written(run.latency) or plan.latency is not None:
         return
     device = open_device(runtime=plan.runtime, threads=plan.threads)
 

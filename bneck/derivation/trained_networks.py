@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bneck.files import check_file
+from bneck.files import check_file, is_written
 from bneck.results import metadata
 from bneck.results.run import PLAN, Run
 from bneck.space import codec
@@ -33,7 +33,7 @@ def load_trained(
         return Trained(arch, state)
     run = Run.read(Path(text))
     about = metadata.notes(run)
-    if run.onnx.exists():  # earlier versions noted the normalisation nowhere else
+    if is_written(run.onnx):  # earlier versions noted the normalisation nowhere else
         from bneck.results.exports import onnx_file
 
         about = onnx_file.notes(onnx_file.read(run.onnx)) | about

@@ -16,6 +16,7 @@ from bneck.derivation.session import Session
 from bneck.derivation.training_budget import budget
 from bneck.errors import BneckError
 from bneck.executors import Executor, Failed
+from bneck.files import is_written
 from bneck.machine import CPU, ONE_THREAD, Compute
 from bneck.progress import Progress, silent
 from bneck.proxies.data.image_source import ImageSource
@@ -82,7 +83,7 @@ def train_from_scratch(
         ProxyFailed: the training diverged.
     """
     summary, tensors = folder / f"{name}.json", folder / f"{name}.safetensors"
-    if not summary.exists():
+    if not is_written(summary):
         network = torch_model.build(arch, seed=seed)
         if start is not None:
             network.load_state_dict(start)
@@ -168,7 +169,7 @@ def train_all(
         BneckError: a training failed, when the others are done (names it and says why).
     """
     files = {one: task.folder / f"{one.name}.json" for one in candidates}
-    waiting = [one for one, file in files.items() if not file.exists()]
+    waiting = [one for one, file in files.items() if not is_written(file)]
     failed: dict[str, str] = {}
     done = len(files) - len(waiting)
     with _watching(waiting, task, progress) as finished:

@@ -23,7 +23,7 @@ from bneck.derivation.training_budget import budget
 from bneck.derivation.training_stage import Candidate, LongTraining, Training, train_all
 from bneck.errors import UsageError
 from bneck.executors import Executor
-from bneck.files import write_json, write_whole
+from bneck.files import is_written, write_json, write_whole
 from bneck.netadapt.proposals import GRID, ProposalGenerator
 from bneck.progress import Progress
 from bneck.quantities import Latency
@@ -109,7 +109,7 @@ class Reproduction:
         """The trainings of a network that are done."""
         for seed in range(self.plan.seeds):
             file = self.run.checkpoints / f"{self._training(one, seed)}.json"
-            if file.exists():
+            if is_written(file):
                 yield records.read(file, Training)
 
     def _data(self) -> RunData:
@@ -147,9 +147,9 @@ class Reproduction:
             write_json(seed, networks.to_json(one.arch))
             asked = {"target": _target(factor), "seed_network": str(seed)}
             with self._session_of(_shrinking(factor), **asked) as session:
-                if not session.run.target.exists():
+                if not is_written(session.run.target):
                     keep_targets(session.run, [one.target_ms])
-                if not session.run.seed.exists():
+                if not is_written(session.run.seed):
                     write_json(session.run.seed, networks.to_json(one.arch))
                 device = calibration_stage(session, self._space())
                 targets_ms = target_stage(session, self._data(), device)
@@ -217,11 +217,11 @@ class Reproduction:
         """Of both seeds and of every derived network, on this device's model."""
         found = {f"derived-{factor:g}x": one.arch for factor, one in self.derived().items()}
         for name in ("search-paper", "search-derived"):
-            if (file := self._part(name).seed).exists():
+            if is_written(file := self._part(name).seed):
                 found[name] = networks.load(file)
         for name, arch in found.items():
             file = self.run.folder / "likeness" / f"{name}.json"
-            if not file.exists():
+            if not is_written(file):
                 like = resemblance(
                     arch,
                     self._calibrate().model,
@@ -250,7 +250,7 @@ class Reproduction:
         return Run(self.run.folder / name, {})
 
     def _needed(self, file: Path, stage: str) -> Path:
-        if not file.exists():
+        if not is_written(file):
             raise UsageError(f"this stage builds on {stage}, which is not done: --stage {stage}")
         return file
 

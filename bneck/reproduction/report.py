@@ -4,7 +4,7 @@ from math import hypot, sqrt
 from statistics import fmean, stdev
 
 from bneck import records
-from bneck.files import read_json
+from bneck.files import is_written, read_json
 from bneck.reproduction.pipeline import PUBLISHED, Compared, Reproduction
 from bneck.results import static_figures
 from bneck.results.similarity import Likeness
@@ -128,7 +128,7 @@ def _likeness(work: Reproduction) -> str:
 
 def _times(work: Reproduction) -> str:
     """Minutes of each stage, in all its sittings."""
-    if not work.run.seconds.exists():
+    if not is_written(work.run.seconds):
         return ""
     spent = read_json(work.run.seconds)
     rows = [f"| {stage} | {seconds / 60:.1f} min |" for stage, seconds in spent.items()]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bneck import records
-from bneck.files import read_json
+from bneck.files import is_written, read_json
 from bneck.quantities import Accuracy, Latency
 from bneck.results.record import Outcome
 from bneck.results.run import Run
@@ -30,12 +30,12 @@ def counted_on(images: Mapping[str, Any]) -> str:
 def notes(run: Run) -> dict[str, str]:
     """Classes, normalisation, images, accuracy and latency as far as known; the run's identity."""
     known = {"run": identity(run)}
-    if run.images.exists():
+    if is_written(run.images):
         about = read_json(run.images)
         names = {"class_names": "classes", "mean": "mean", "std": "std"}
         known |= {names[key]: json.dumps(about[key]) for key in names if key in about}
         known["images"] = counted_on(about)
-    if run.result.exists():
+    if is_written(run.result):
         outcome = records.read(run.result, Outcome)
         known |= measured(outcome.accuracy, outcome.measured)
     return known

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from bneck.errors import UsageError
+from bneck.files import is_written
 from bneck.results.run import Run
 from bneck.space import codec, presets
 from bneck.space.architecture import Architecture
@@ -34,7 +35,7 @@ def _from_path(text: str) -> Architecture:
     if path.is_dir():
         run = Run.read(path)
         for file in (run.network, run.seed):
-            if file.exists():
+            if is_written(file):
                 return codec.load(file)
         raise UsageError(f"the run {text} has no network yet; the same command goes on with it")
     if path.suffix == ".json" or path.is_file():

@@ -1,22 +1,22 @@
 """A run is a folder that explains itself, can be moved, and goes on where it stopped."""
 
-import fcntl
 import os
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 import tomli_w
 
 from bneck import records
 from bneck.errors import BneckError, UsageError
-from bneck.files import write_whole
+from bneck.files import is_written, write_whole
+from bneck.results.lock import LEASE, LOCK, Lock, is_held
 from bneck.results.plan_file import Plan, as_written, check_same, read_plan
 from bneck.results.provenance import MadeWith, this_sitting
 
-PLAN, LOCK = "plan.toml", ".lock"
+PLAN = "plan.toml"
 BEGINNING = {
-    *(PLAN, LOCK, "made_with.jsonl"),
+    *(PLAN, LOCK, LEASE, "made_with.jsonl"),
     *(f"{name}.json" for name in ("images", "seed", "seconds", "target")),
 }
 """What a folder holds before anything was timed or trained."""
@@ -28,7 +28,7 @@ class Run:
     Use as a context manager, or call ``close``; a process that dies lets go of the lock too.
     """
 
-    def __init__(self, folder: Path, plan: Plan, lock: IO[bytes] | None = None) -> None:
+    def __init__(self, folder: Path, plan: Plan, lock: Lock | None = None) -> None:
         self.folder = folder
         self.plan = plan
         self._lock = lock
@@ -52,11 +52,11 @@ class Run:
             UsageError: another plan, another driver at work, or a folder that is not a run.
             BneckError: the folder cannot be written.
         """
-        run = cls(folder, as_written(plan), _lock(folder))
-        # A forked worker must not hold the lock on after its driver was killed.
-        os.register_at_fork(after_in_child=run.close)
+        _folder_of_a_run(folder)
+        run = cls(folder, as_written(plan), Lock(folder))
         try:
-            if not run._plan_file.exists():
+            _refuse_links(folder)
+            if not is_written(run._plan_file):
                 run._is_new = True
                 write_whole(run._plan_file, tomli_w.dumps(dict(run.plan)))
             was = read_plan(run._plan_file)
@@ -102,24 +102,15 @@ class Run:
         """A mistake begins no run: put right, it must not be refused as another plan."""
         names = {path.name for path in self.folder.iterdir()}
         if names <= BEGINNING:
-            for name in names:
+            for name in names - {LEASE}:
                 (self.folder / name).unlink()
 
     @property
     def state(self) -> str:
         """Either "finished", where the last command came to its end, "running" or "stopped"."""
-        if self.result.exists() or self.ended.exists():
+        if is_written(self.result) or is_written(self.ended):
             return "finished"
-        if self._lock is not None:
-            return "running"
-        try:
-            with (self.folder / LOCK).open("rb") as lock:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            pass
-        except BlockingIOError:
-            return "running"
-        return "stopped"
+        return "running" if self._lock is not None or is_held(self.folder) else "stopped"
 
     @property
     def sittings(self) -> tuple[MadeWith, ...]:
@@ -238,28 +229,28 @@ class Run:
         return self.folder / "made_with.jsonl"
 
 
-def _lock(folder: Path) -> IO[bytes]:
-    """The folder's lock, held; the folder is made where there is none."""
+def _folder_of_a_run(folder: Path) -> None:
+    """Make the folder where there is none; raise UsageError where it holds something else."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
-        if names and PLAN not in names:
-            raise UsageError(
-                f"{folder} is not a run's folder: it has no {PLAN} but {names[0]!r}; "
-                "name a new or an empty folder as --out"
-            )
-        lock = (folder / LOCK).open("ab")
     except (FileExistsError, NotADirectoryError):
         raise UsageError(f"{folder} is not a folder; name another --out") from None
     except OSError as error:
         raise BneckError(f"cannot write {folder}: {error.strerror or error}") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock.close()
-        if isinstance(error, BlockingIOError):
-            raise UsageError(
-                f"another process is at work in {folder}; wait for it or use another --out"
-            ) from None
-        raise BneckError(f"cannot lock {folder}: {error.strerror or error}") from error
-    return lock
+    if names and PLAN not in names:
+        raise UsageError(
+            f"{folder} is not a run's folder: it has no {PLAN} but {names[0]!r}; "
+            "name a new or an empty folder as --out"
+        )
+
+
+def _refuse_links(folder: Path) -> None:
+    """Raise UsageError for a symbolic link inside the run: what it names would be written to."""
+    for place, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            if (path := Path(place, name)).is_symlink():
+                raise UsageError(
+                    f"{path} is a symbolic link, which a run does not write through; put the file "
+                    "or folder itself there"
+                )

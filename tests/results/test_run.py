@@ -113,7 +113,7 @@ def test_what_an_earlier_version_did_not_ask_stands_at_its_default(tmp_path: Pat
 
 def test_a_second_driver_is_refused(driven: tuple[Path, "subprocess.Popen[str]"]) -> None:
     folder, _ = driven
-    with pytest.raises(UsageError, match=r"another process is at work in .*driven; wait for it"):
+    with pytest.raises(UsageError, match=r"at work in .*driven: process \d+ on .*; wait for"):
         Run.open(folder, {"target": 2.0})
     assert Run.read(folder).state == "running"
 
@@ -193,3 +193,42 @@ def test_a_plan_of_version_0_1_0_is_read_in_todays_words(tmp_path: Path) -> None
 def test_a_place_that_cannot_be_written() -> None:
     with pytest.raises(BneckError, match="cannot write /proc/bneck"):
         Run.open(Path("/proc/bneck"), PLAN)
+
+
+@pytest.mark.parametrize("target", ["../precious.txt", "../folder"])
+def test_a_run_does_not_write_through_links(tmp_path: Path, target: str) -> None:
+    """Somebody else's run may name any file of ours."""
+    (tmp_path / "precious.txt").write_text("precious")
+    (tmp_path / "folder").mkdir()
+    Run.open(tmp_path / "run", PLAN).close()
+    (tmp_path / "run" / "checkpoints").mkdir()
+    for link in (tmp_path / "run" / "steps.jsonl", tmp_path / "run" / "checkpoints" / "seed.json"):
+        link.symlink_to(Path("..", target) if link.parent.name == "checkpoints" else target)
+        with pytest.raises(UsageError, match=f"{link} is a symbolic link"):
+            Run.open(tmp_path / "run", PLAN)
+        link.unlink()
+    assert (tmp_path / "precious.txt").read_text() == "precious"
+
+
+def test_records_are_not_appended_through_a_link(tmp_path: Path, step: Step) -> None:
+    (tmp_path / "precious.txt").write_text("precious")
+    (tmp_path / "steps.jsonl").symlink_to("precious.txt")
+    with pytest.raises(BneckError, match=r"cannot write .*steps.jsonl"):
+        records.append(tmp_path / "steps.jsonl", step)
+    assert (tmp_path / "precious.txt").read_text() == "precious"
+
+
+def test_the_umask_is_respected(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        Run.open(tmp_path / "run", PLAN).close()
+    finally:
+        os.umask(before)
+    for file in (tmp_path / "run").iterdir():
+        assert file.stat().st_mode & 0o077 == 0, file
+
+
+def test_an_empty_plan_of_an_older_version_is_as_good_as_none(tmp_path: Path) -> None:
+    (tmp_path / "plan.toml").touch()
+    Run.open(tmp_path, PLAN).close()
+    assert Run.read(tmp_path).plan == PLAN

@@ -1,0 +1,102 @@
+"""One driver at a time, also where two machines see one folder and not each other's locks."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from bneck import records
+from bneck.errors import UsageError
+from bneck.results import lock
+from bneck.results.lock import LEASE, LOCK, Driver, Lock, break_lock, is_held, read_driver
+
+FAR = Driver("gpu-box/other-boot", 17, "5", "2026-11-26T10:00:00+00:00", "feed")
+
+
+def left_by(driver: Driver, folder: Path, idle_s: float) -> None:
+    """A lease as another machine leaves it, renewed so long ago."""
+    records.write(folder / LEASE, driver)
+    then = time.time() - idle_s
+    os.utime(folder / LEASE, (then, then))
+
+
+def test_the_driver_is_named(tmp_path: Path) -> None:
+    held = Lock(tmp_path)
+    driver = read_driver(tmp_path)
+    assert driver is not None
+    assert (driver.process, driver.is_here, driver.lives) == (os.getpid(), True, True)
+    assert is_held(tmp_path)
+    with pytest.raises(UsageError, match=rf"process {os.getpid()} on .*, since 20"):
+        Lock(tmp_path)
+    held.close()
+    assert not is_held(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == [LOCK]
+
+
+def test_a_lease_holds_where_the_lock_does_not_reach(tmp_path: Path) -> None:
+    """As through two mounts: the lock file is another one, the lease is shared."""
+    held = Lock(tmp_path)
+    (tmp_path / LOCK).unlink()
+    with pytest.raises(UsageError, match="another process is at work"):
+        Lock(tmp_path)
+    held.close()
+    Lock(tmp_path).close()
+
+
+def test_another_machine_at_work_is_refused_until_its_lease_expires(tmp_path: Path) -> None:
+    left_by(FAR, tmp_path, idle_s=5)
+    assert is_held(tmp_path)
+    with pytest.raises(UsageError) as caught:
+        Lock(tmp_path)
+    said = str(caught.value)
+    assert "process 17 on gpu-box, since 2026-11-26T10:00:00" in said
+    assert re.search(r"if it crashed, wait 11\d s or run `bneck runs .* --break-lock`", said)
+    left_by(FAR, tmp_path, idle_s=lock.EXPIRES_AFTER_S + 5)
+    assert not is_held(tmp_path)
+    Lock(tmp_path).close()
+
+
+def test_a_lock_is_broken_by_name(tmp_path: Path) -> None:
+    left_by(FAR, tmp_path, idle_s=5)
+    assert break_lock(tmp_path) == FAR
+    Lock(tmp_path).close()
+    assert break_lock(tmp_path) is None
+
+
+def test_a_live_driver_of_this_machine_is_not_broken(tmp_path: Path) -> None:
+    held = Lock(tmp_path)
+    with pytest.raises(UsageError, match="is not abandoned"):
+        break_lock(tmp_path)
+    held.close()
+
+
+def test_a_driver_that_was_killed_leaves_nothing_in_the_way(tmp_path: Path) -> None:
+    script = "import os, sys; from bneck.results.lock import Lock; from pathlib import Path; "
+    script += "Lock(Path(sys.argv[1])); os._exit(9)"
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
+    assert read_driver(tmp_path) is not None
+    assert not is_held(tmp_path)
+    Lock(tmp_path).close()
+
+
+def test_the_lease_is_renewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "RENEWED_EVERY_S", 0.01)
+    held = Lock(tmp_path)
+    os.utime(tmp_path / LEASE, (0, 0))
+    deadline = time.monotonic() + 10
+    while (tmp_path / LEASE).stat().st_mtime == 0 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert (tmp_path / LEASE).stat().st_mtime > 0
+    held.close()
+
+
+def test_a_lease_of_nothing_is_someone_unknown(tmp_path: Path) -> None:
+    (tmp_path / LEASE).write_bytes(b"")
+    with pytest.raises(UsageError, match="another process is at work"):
+        Lock(tmp_path)
+    os.utime(tmp_path / LEASE, (0, 0))
+    Lock(tmp_path).close()
