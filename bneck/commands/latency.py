@@ -154,7 +154,16 @@ def net(
             "nothing to do: give --model FILE, --measure or both; --onnx needs --measure"
         )
     result: dict[str, Any] = dict.fromkeys(
-        ("device", "predicted_ms", "std_ms", "measured_ms", "measured_std_ms", "quiet", "note")
+        (
+            "device",
+            "predicted_ms",
+            "std_ms",
+            "measured_ms",
+            "measured_std_ms",
+            "quiet",
+            "note",
+            "batch",
+        )
     )
     result["blocks"], lines = {}, []
     predictor = open_predictor(model) if model else None
@@ -175,9 +184,10 @@ def net(
         calibrated = predictor if isinstance(predictor, LatencyModel) else None
         took = _measured(onnx or arch, calibrated, runtime, threads, resolution)
         result |= {"measured_ms": took.ms, "measured_std_ms": took.std_ms}
-        result |= {"quiet": took.quiet, "note": took.note}
+        result |= {"quiet": took.quiet, "note": took.note, "batch": took.batch}
         belief = "the machine was quiet" if took.quiet else f"do not trust it: {took.note}"
-        lines.append(f"measured {took.ms:.3g} +- {took.std_ms:.2g} ms; {belief}")
+        images = f" for {took.batch} images, as the file's batch is fixed" * (took.batch > 1)
+        lines.append(f"measured {took.ms:.3g} +- {took.std_ms:.2g} ms{images}; {belief}")
     if json:
         print_json(result)
         return

@@ -28,6 +28,8 @@ REPEAT_SHARE = 0.2
 """Of the time, for measuring the held-out networks again and again: the model's own error can only
 be told from noise by what several measurements of a network agree on."""
 MOST_REPEATS = 7
+MOST_SYNTHETIC = 600
+"""Networks that tell all there is to tell of a device without noise, whose minutes are not ours."""
 TOO_NOISY = 0.1
 """Relative standard error of a typical timing, beyond which a fit would mean nothing."""
 BRIEF = Effort(min_pairs=4, max_pairs=6)
@@ -126,6 +128,8 @@ class _Calibration:
         fitted = 0
         for number in count():
             if self.spent >= self.seconds * (1 - REPEAT_SHARE) and fitted >= FEWEST:
+                break
+            if self.device.synthetic and number >= MOST_SYNTHETIC:
                 break
             name, arch = calibration_network(self.spaces, number, self.seed)
             yield name, arch

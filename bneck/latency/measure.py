@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from bneck.errors import UsageError
 from bneck.latency.devices import Device, Graph
 from bneck.latency.load_correction import Scale
+from bneck.latency.onnx_graph import read_onnx
 from bneck.latency.timing import Effort, Timing, pooled
 from bneck.quantities import Latency
 from bneck.space import presets
@@ -33,6 +34,7 @@ class Measured:
         note: why it is not to be trusted; empty where it is.
         timing: None where nothing was run.
         predicted: whether it is a prediction, for nothing could be measured on the device.
+        batch: images that one run takes, where an ONNX file says more than one.
     """
 
     ms: float
@@ -41,6 +43,7 @@ class Measured:
     note: str
     timing: Timing | None
     predicted: bool = False
+    batch: int = 1
 
     @property
     def latency(self) -> Latency:
@@ -78,18 +81,20 @@ def measure(
         weights: the network's own, by the torch module's state names; None takes random ones.
         scale: a calibration's, so that the ms compare with its predictions; None takes what the
             reference took meanwhile.
-        resolution_px: side of the reference; where None the network's, or 224 for an ONNX file.
+        resolution_px: side of the reference, where None the network's; without a scale also what
+            free sides of an ONNX file become.
         wanted: relative standard error at which to stop.
 
     Raises:
-        UsageError: a file that cannot be read or run.
+        UsageError: a file that cannot be read or run, or whose sides are free.
         BneckError: the device cannot be reached.
     """
     if isinstance(network, Path):
-        side, classes = resolution_px or 224, 1000
-        graph = Graph(onnx=_content(network))
+        onnx = read_onnx(network, None if scale else resolution_px)
+        side, classes, batch = resolution_px or onnx.resolution_px or 224, 1000, onnx.batch
+        graph = Graph(onnx=onnx.model)
     else:
-        side, classes = resolution_px or network.resolution_px, network.classes
+        side, classes, batch = resolution_px or network.resolution_px, network.classes, 1
         graph = Graph(network.layers(), weights)
         if device.published is not None:
             latency = device.published.predict(network)
@@ -111,14 +116,7 @@ def measure(
             break
     ms = timing.ms if scale is None else scale.ms(timing)
     note = _doubt(timing, wanted)
-    return Measured(ms, ms * timing.spread, not note, note, timing)
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror or error}") from None
+    return Measured(ms, ms * timing.spread, not note, note, timing, batch=batch)
 
 
 def _doubt(timing: Timing, wanted: float) -> str:

@@ -12,7 +12,7 @@ from bneck.latency.calibration_networks import (
     published,
     spaces_called,
 )
-from bneck.latency.devices import Graph
+from bneck.latency.devices import Graph, open_device
 from bneck.latency.devices.local import LocalDevice
 from bneck.latency.fingerprint import this_machine
 from bneck.latency.fit import find_blocking
@@ -175,3 +175,15 @@ def test_all_covers_the_presets_without_timing_them() -> None:
     assert [space.name for space in spaces_called("mnasnet,v3-large", resolution_px=64, classes=10)]
     with pytest.raises(UsageError, match="unknown space 'v4'"):
         spaces_called("v3-small,v4", resolution_px=64, classes=10)
+
+
+def test_a_device_without_noise_needs_no_minutes(tmp_path: Path) -> None:
+    """Its own clock would take hours to spend two minutes: some hundred networks say all."""
+    space = spaces.build("v3-small", resolution_px=32, classes=10)
+    header = []
+    folders = tmp_path / "a", tmp_path / "b"
+    for folder in folders:
+        model = calibrate([space], open_device(runtime="macs"), folder=folder, minutes=2.0)
+        header.append((model.report.networks, model.coefficients))
+    assert header[0] == header[1]
+    assert header[0][0] < 2000

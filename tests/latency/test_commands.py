@@ -19,10 +19,10 @@ def test_a_prediction_is_one_object(macs_folder: Path, capsys: pytest.CaptureFix
     net = ["mobilenet_v3_small", "--resolution", "64", "--classes", "10"]
     model = ["--model", str(macs_folder / "latency.json")]
     result = printed(capsys, "latency", *net, *model)
-    measured = ["measured_ms", "measured_std_ms", "quiet", "note"]
+    measured = ["measured_ms", "measured_std_ms", "quiet", "note", "batch"]
     assert list(result) == ["device", "predicted_ms", "std_ms", *measured, "blocks"]
     assert "macs 1, 1 thread" in str(result["device"])
-    assert [result[name] for name in measured] == [None] * 4
+    assert [result[name] for name in measured] == [None] * 5
     blocks = result["blocks"]
     assert isinstance(blocks, dict)
     assert list(blocks)[:2] == ["stem", "s1.b1"]

@@ -43,10 +43,12 @@ class Device(ABC):
     Attributes:
         word: what it was asked for by: "local", "table:FILE".
         published: latencies that are known without measuring; None where the device is measured.
+        synthetic: whether its clock is its own, so that measuring again says nothing new.
     """
 
     word: str
     published: "Predictor | None" = None
+    synthetic: bool = False
 
     @abstractmethod
     def fingerprint(self) -> Fingerprint:

@@ -27,6 +27,7 @@ class LocalDevice(Device):
         self.runtime = (
             open_runtime(runtime, threads=threads) if isinstance(runtime, str) else runtime
         )
+        self.synthetic = self.runtime.wall is self.runtime.clock
 
     def fingerprint(self) -> Fingerprint:
         return this_machine(self.runtime)
@@ -36,9 +37,9 @@ class LocalDevice(Device):
     ) -> Iterator[tuple[Timing, float]]:
         runtime = self.runtime
         for number, graph in enumerate(graphs):
+            begun = runtime.wall()
             if number % REFERENCE_SERVES == 0:
                 standard = self._prepared(reference)
-            begun = runtime.wall()
             timing = compare(
                 self._prepared(graph), standard, effort, clock=runtime.clock, on_cpu=self._on_cpu
             )

@@ -1,9 +1,11 @@
 """ONNX Runtime on the CPU: what people deploy."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import onnxruntime as ort
+from numpy.typing import NDArray
 
 from bneck.errors import UsageError
 from bneck.latency.runtimes import Runtime
@@ -28,14 +30,44 @@ class OnnxRuntime(Runtime):
         try:
             # Two sessions take turns: threads of the waiting one must not spin on the cores.
             session = open_session(model, threads=self.threads, waits_passively=True)
+            feed = {item.name: _values(item) for item in session.get_inputs()}
+            session.run(None, feed)
+        except UsageError:
+            raise
         except Exception as error:  # its exceptions share no base class but Exception
-            raise UsageError(f"ONNX Runtime cannot load the model: {error}") from None
-        feed = {item.name: _values(item) for item in session.get_inputs()}
+            raise UsageError(_explained(str(error))) from None
         return lambda: session.run(None, feed)[0]
 
 
-def _values(item: ort.NodeArg) -> np.ndarray:
+_TYPES: dict[str, Any] = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+    "tensor(uint8)": np.uint8,
+    "tensor(int8)": np.int8,
+}
+
+
+def _values(item: ort.NodeArg) -> NDArray[Any]:
     shape = [side if isinstance(side, int) else 1 for side in item.shape]
-    if item.type != "tensor(float)":
-        raise UsageError(f"input {item.name!r} is {item.type}; only tensor(float) can be timed")
-    return np.random.default_rng(0).standard_normal(shape, np.float32)
+    if item.type not in _TYPES:
+        known = ", ".join(_TYPES)
+        raise UsageError(f"input {item.name!r} is {item.type}; what can be timed: {known}")
+    draw = np.random.default_rng(0)
+    kind = _TYPES[item.type]
+    if not np.issubdtype(kind, np.integer):
+        return draw.standard_normal(shape, np.float32).astype(kind)
+    limits = np.iinfo(kind)
+    return draw.integers(limits.min, limits.max, shape, kind, endpoint=True)
+
+
+def _explained(problem: str) -> str:
+    """Return a sentence of ours for an error of ONNX Runtime's."""
+    first = next((line for line in problem.splitlines() if line.strip()), "unknown error")
+    newer = ("IR version", "opset", "is not a registered function/op", "Could not find an impl")
+    if any(word in problem for word in newer):
+        return (
+            f"the model needs another version of ONNX Runtime than {ort.__version__}, "
+            f"which says: {first}"
+        )
+    return f"ONNX Runtime cannot run the model: {first}"

@@ -3,8 +3,9 @@
 Every export is loaded back and its outputs compared with our module's before it is called done.
 """
 
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,21 @@ class Trained:
     images: Any = None
 
 
+def _without_denormals(trained: Trained) -> tuple[Trained, int]:
+    """The same with denormal weights as zeros, and how many there were."""
+    import torch
+
+    tiny, found, state = torch.finfo(torch.float32).tiny, 0, {}
+    for name, tensor in trained.state.items():
+        state[name] = tensor
+        if tensor.is_floating_point():
+            denormal = (tensor != 0) & (tensor.abs() < tiny)
+            if count := int(denormal.sum()):
+                found += count
+                state[name] = tensor.masked_fill(denormal, 0.0)
+    return (replace(trained, state=state), found) if found else (trained, 0)
+
+
 def in_words(to: str, difference: float) -> str:
     """What ``export`` returned, as one says it of this format."""
     default = "the outputs differ by {} of the largest"
@@ -64,6 +80,13 @@ def export(trained: Trained, to: str, path: Path) -> float:
     """
     check_format(to)
     module = import_module(EXPORTS[to])
+    trained, denormals = _without_denormals(trained)
+    if denormals:
+        print(
+            f"{path}: {denormals} weights below 1.2e-38 are written as 0, for they would make the "
+            "network many times slower",
+            file=sys.stderr,
+        )
     difference: float = module.write(trained, path)
     if not difference <= getattr(module, "TOLERANCE", TOLERANCE):
         raise BneckError(f"{path}: the {to} export differs from the network by {difference:.2g}")

@@ -53,8 +53,15 @@ def build(
     """
     model, tensors = _written(layers, weights, fold_norm, batch, seed)
     for name, array in tensors.items():
-        model.graph.initializer.add(**_about(name, array), raw_data=array.tobytes())
+        normal = without_denormals(array)
+        model.graph.initializer.add(**_about(name, array), raw_data=normal.tobytes())
     return model
+
+
+def without_denormals(array: Array) -> Array:
+    """Return the array with numbers below 1.2e-38 as zeros: they make many runtimes very slow."""
+    denormal = np.abs(array) < np.finfo(np.float32).tiny
+    return np.where(denormal, np.float32(0), array) if denormal.any() else array
 
 
 def serialised(

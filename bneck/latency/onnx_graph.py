@@ -1,0 +1,94 @@
+"""ONNX files of any origin, made ready to be timed: weights beside the file, free dimensions."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError
+
+from bneck.errors import UsageError
+
+COLOURS = (1, 3, 4)
+"""Sizes by which an input's channel dimension is told from its sides."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxGraph:
+    """A model that holds its weights, all dimensions of its inputs fixed.
+
+    Attributes:
+        model: the serialised model.
+        batch: images that one run takes.
+        resolution_px: side of its first input, or None where that is not an image.
+    """
+
+    model: bytes
+    batch: int
+    resolution_px: int | None
+
+
+def read_onnx(path: Path, resolution_px: int | None = None) -> OnnxGraph:
+    """Read an ONNX file, with the weights that may lie beside it, and fix its free dimensions.
+
+    A free batch becomes one image.
+
+    Args:
+        path: the file.
+        resolution_px: what free sides become.
+
+    Raises:
+        UsageError: an unreadable file, free sides without a resolution, or fixed ones of another.
+    """
+    try:
+        model = onnx.load_model_from_string(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror or error}") from None
+    except DecodeError:
+        raise UsageError(f"{path} is not an ONNX file") from None
+    if not model.graph.node or not model.graph.input:
+        raise UsageError(f"{path} is not an ONNX file")
+    try:
+        onnx.load_external_data_for_model(model, str(path.parent))
+    except Exception as error:  # a missing file, a wrong length, a path that leads elsewhere
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UsageError(f"{path}: its weights beside it cannot be read: {reason}") from None
+    weights = {tensor.name for tensor in model.graph.initializer}
+    inputs = [item for item in model.graph.input if item.name not in weights]
+    sides = [_fix(item, path, resolution_px) for item in inputs]
+    first = [dim.dim_value for item in inputs[:1] for dim in item.type.tensor_type.shape.dim]
+    batch = first[0] if len(first) == 4 else 1
+    return OnnxGraph(model.SerializeToString(), batch, sides[0] if sides else None)
+
+
+def _fix(item: onnx.ValueInfoProto, path: Path, resolution_px: int | None) -> int | None:
+    """Fix the free dimensions of an input; returns its side where it is an image."""
+    dims = item.type.tensor_type.shape.dim
+    free = [place for place, dim in enumerate(dims) if not dim.dim_value]
+    if len(dims) != 4:
+        if any(place > 0 for place in free):
+            raise UsageError(
+                f"{path}: input {item.name!r} has free dimensions and is not a batch of images"
+            )
+        for place in free:
+            dims[place].dim_value = 1
+        return None
+    last = dims[3].dim_value in COLOURS and dims[1].dim_value not in COLOURS
+    places = (1, 2) if last else (2, 3)
+    fixed = {dims[place].dim_value for place in places} - {0}
+    if resolution_px is None and len(fixed) == 0:
+        raise UsageError(
+            f"{path}: height and width of input {item.name!r} are free: "
+            "give the resolution (--resolution PIXELS)"
+        )
+    if resolution_px is not None and fixed - {resolution_px}:
+        sides = " x ".join(str(side) for side in sorted(fixed))
+        raise UsageError(f"{path}: input {item.name!r} takes {sides} px, not {resolution_px} px")
+    for place in free:
+        if place == 0:
+            value = 1
+        elif place in places:
+            value = resolution_px or max(fixed)
+        else:
+            value = 3
+        dims[place].dim_value = value
+    return int(dims[places[0]].dim_value)
