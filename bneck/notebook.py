@@ -4,7 +4,7 @@ What comes back shows itself in a notebook.
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,9 @@ from bneck.space.architecture import Architecture
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bneck.derivation.prediction import Classes
+    from bneck.space.backends.torch_model import Network
+
 
 class Results:
     """A run to look at, read from its folder anew each time; it may be going on meanwhile."""
@@ -51,9 +54,49 @@ class Results:
         return self._data.baselines
 
     @property
-    def network(self) -> Architecture | None:
-        """The derived network, once there is one."""
+    def architecture(self) -> Architecture | None:
+        """The derived network as a value, once there is one."""
         return codec.load(self.run.network) if is_written(self.run.network) else None
+
+    def network(self) -> "Network":
+        """Return the trained network as a torch module, ready to be run.
+
+        It takes float32 (N, 3, resolution, resolution), RGB from 0 to 1, less the mean and divided
+        by the std of ``run.images``, and gives logits (N, classes).
+
+        Raises:
+            UsageError: the run has no trained network yet.
+        """
+        from bneck.space.backends import torch_model, weights
+
+        arch = self.architecture
+        if arch is None or not is_written(self.run.weights):
+            raise UsageError(f"{self.run.folder} has no network yet: the run is {self.run.state}")
+        module = torch_model.build(arch)
+        module.load_state_dict(weights.load(self.run.weights, arch))
+        return module.eval()
+
+    def predict(self, images: str | Path | Iterable[str | Path]) -> "list[Classes]":
+        """Classify image files by the run's ONNX file, as its validation images were.
+
+        Args:
+            images: a file, a folder, which stands for the images below it, or several.
+
+        Returns:
+            For each image the probabilities by class, likeliest first.
+
+        Raises:
+            UsageError: the run has no network yet, or a file that is not an image.
+        """
+        from bneck.derivation.prediction import classifier_of, classify
+
+        places = [images] if isinstance(images, str | Path) else images
+        found = []
+        for file, classes in classify(classifier_of(self.run.folder), map(Path, places)):
+            if isinstance(classes, UsageError):
+                raise UsageError(f"{file} is not an image: {classes}")
+            found.append(classes)
+        return found
 
     @property
     def trials(self) -> "pd.DataFrame":
@@ -85,6 +128,11 @@ class Results:
     @property
     def _data(self) -> ReportData:
         return report_data(self.run)
+
+    def __repr__(self) -> str:
+        """What came out, or how far the run is, in a few lines of text."""
+        lines = (str(self.run.folder), *sentences(self._data))
+        return "\n".join(line for line in lines if line)
 
     def _repr_html_(self) -> str:
         """Headline, networks side by side, and a picture; what is not markup of ours is escaped."""

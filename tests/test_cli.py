@@ -117,7 +117,7 @@ def test_a_mistake_is_answered_before_the_heavy_libraries_are_imported(tmp_path:
         "train mobilenet_v3_small --out r --epochs 0",
         "reproduce v3-small --out r --data imagenet",
         "export mobilenet_v1 x --to tflite",
-        "export mobilenet_v1 x --weights no.pth",
+        "export mobilenet_v1 x.onnx --weights no.pth",
         "report nowhere",
         "runs nowhere",
         "calibrate --out model.json --runtime tvm",
@@ -185,9 +185,11 @@ def test_show_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert shown["resolution_px"] == 192
 
 
-@pytest.mark.parametrize("to", ["onnx", "torchvision"])
-def test_export_of_a_json_file(capsys: pytest.CaptureFixture[str], tmp_path: Path, to: str) -> None:
-    net, file = tmp_path / "net.json", tmp_path / "out.py"
+@pytest.mark.parametrize(("to", "name"), [("onnx", "out.onnx"), ("torchvision", "out.py")])
+def test_export_of_a_json_file(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, to: str, name: str
+) -> None:
+    net, file = tmp_path / "net.json", tmp_path / name
     arch = presets.build("mobilenet_v3_small", width=0.5, resolution_px=32, classes=10)
     net.write_text(json.dumps(codec.to_json(arch)))
     code, out, err = said(capsys, "export", net, file, "--to", to, "--json")
@@ -207,7 +209,13 @@ def test_export_of_a_json_file(capsys: pytest.CaptureFixture[str], tmp_path: Pat
         (["shw"], "No such command 'shw'"),
         (["show", "mobilenet_v1", "--blocks"], "No such option"),
         (["export", "mobilenet_v1", "x", "--to", "tflite"], "unknown export format 'tflite'"),
-        (["export", "mobilenet_v1", "x", "--weights", "no.pth"], "no such file: no.pth"),
+        (["export", "mobilenet_v1", "x.onnx", "--weights", "no.pth"], "no such file: no.pth"),
+        (["export", "mobilenet_v1", "x.tflite"], "a file of onnx ends in .onnx, got 'x.tflite'"),
+        (["export", "mobilenet_v1", "x", "--to", "pytorch"], "a file of pytorch ends in .py"),
+        (
+            ["export", "mobilenet_v1", "torchvision.py", "--to", "torchvision"],
+            "torchvision.py would hide the module torchvision: use another name",
+        ),
         (["derive", "--target", "2"], "Missing option '--out'"),
         (["derive", "--target", "2", "--space", "v4"], "unknown space 'v4'; known: v3-small"),
         (["derive", "--target", "2", "--data", "imagenet"], "unknown image data 'imagenet'"),

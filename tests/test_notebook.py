@@ -5,13 +5,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 import bneck
 from bneck import records
 from bneck.errors import UsageError
+from bneck.files import write_json
+from bneck.results.exports import Trained, export
 from bneck.results.record import Outcome, Step
 from bneck.results.run import Run
+from bneck.space import codec as networks
+from bneck.space import presets
+from bneck.space.backends import torch_model, weights
 from bneck.space.presets import PRESETS
 from tests.results import demo
 
@@ -55,6 +63,32 @@ def test_results_show_themselves(folder: Path) -> None:
     assert "&lt;b&gt;run&lt;/b&gt;" in html
 
 
+def test_results_show_themselves_as_text(folder: Path) -> None:
+    lines = repr(bneck.open_run(folder)).splitlines()
+    assert lines[0] == str(folder)
+    assert "The target of 0.2" in lines[1]
+
+
+def test_the_trained_network_is_a_torch_module(tmp_path: Path) -> None:
+    arch = presets.build("mobilenet_v3_small", width=0.35, resolution_px=32, classes=3)
+    state = torch_model.build(arch, seed=5).state_dict()
+    notes = {"classes": '["a", "b", "c"]', "mean": "[0.5, 0.5, 0.5]", "std": "[0.2, 0.2, 0.2]"}
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    with Run.open(tmp_path / "run", {"data": "digits"}, command="bneck train") as run:
+        write_json(run.network, networks.to_json(arch))
+        weights.save(run.weights, state)
+        export(Trained(arch, state, notes), "onnx", run.onnx)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    results = bneck.open_run(tmp_path / "run")
+    image = (torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255 - 0.5) / 0.2
+    with torch.no_grad():
+        expected = results.network()(image).softmax(1)[0]
+    (classes,) = results.predict(tmp_path / "a.png")
+    assert list(classes.values()) == sorted(classes.values(), reverse=True)
+    for name, share in zip("abc", expected, strict=True):
+        assert classes[name] == pytest.approx(float(share), abs=1e-5)
+
+
 def test_a_latency_model_shows_itself(tmp_path: Path) -> None:
     model = bneck.calibrate(
         tmp_path / "macs.json", runtime="macs", resolution_px=32, classes=10, minutes=1e-6
@@ -76,7 +110,9 @@ def test_frames(folder: Path) -> None:
     assert steps.latency_ms.iloc[0] == written[0].latency_ms
     assert results.trials.empty
     assert isinstance(results.outcome, Outcome)
-    assert results.network is None
+    assert results.architecture is None
+    with pytest.raises(UsageError, match="has no network yet: the run is"):
+        results.network()
 
 
 def test_the_same_words_are_refused_as_on_the_command_line(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """`bneck predict`: pictures in, classes out, one line for every mistake."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -63,8 +64,7 @@ def test_pictures_are_classified(capsys: pytest.CaptureFixture[str], folder: Pat
     ("model", "picture", "message"),
     [
         ("net.onnx", "notes.txt", "cannot read {}/notes.txt: not an image"),
-        ("net.onnx", "none.png", "cannot read {}/none.png: No such file or directory"),
-        ("net.onnx", "", "cannot read {}: Is a directory"),
+        ("net.onnx", "none.png", "no such file: {}/none.png"),
         ("none.onnx", "a.png", "no such file: {}/none.onnx"),
         ("a.png", "a.png", "{}/a.png is not an ONNX file"),
         ("foreign.onnx", "a.png", "{}/foreign.onnx is an ONNX file, but not one that bneck"),
@@ -79,6 +79,25 @@ def test_a_mistake_is_one_line(
     assert code == 2
     assert err.startswith(f"bneck: {message.format(folder)}")
     assert len(err.splitlines()) == 1
+
+
+def test_folders_stand_for_the_images_in_them(
+    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
+) -> None:
+    for place in ("cats", "dogs/old"):
+        (tmp_path / place).mkdir(parents=True)
+        shutil.copy(folder / "a.png", tmp_path / place)
+    (tmp_path / "cats" / "list.txt").write_text("a.png")
+    code, out, err = said(capsys, folder / "net.onnx", tmp_path, "--json")
+    assert code == 0
+    files = [tmp_path / "cats" / "a.png", tmp_path / "dogs" / "old" / "a.png"]
+    seen = json.loads(out)
+    assert [image["file"] for image in seen["images"]] == [str(file) for file in files]
+    assert seen["passed_over"] == [str(tmp_path / "cats" / "list.txt")]
+    assert err == f"passed over, as they are not images: {tmp_path / 'cats' / 'list.txt'}\n"
+    (tmp_path / "none").mkdir()
+    code, _, err = said(capsys, folder / "net.onnx", tmp_path / "none")
+    assert (code, err) == (2, f"bneck: no images in {tmp_path / 'none'}\n")
 
 
 def test_one_bad_picture_does_not_hide_the_others(

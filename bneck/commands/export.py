@@ -16,7 +16,7 @@ from bneck.commands.options import (
 from bneck.commands.output import print_result
 from bneck.derivation.plan import one_of
 from bneck.derivation.trained_networks import load_trained
-from bneck.results.exports import EXPORTS, check_format, in_words
+from bneck.results.exports import EXPORTS, check_file_name, in_words
 from bneck.results.exports import export as write_export
 from bneck.results.networks import load_network
 
@@ -45,7 +45,7 @@ def export(
 
     The file is loaded again and its outputs are compared with the network's.
     """
-    check_format(to)
+    check_file_name(to, file)
     name, arch = load_network(net, width=width, resolution_px=resolution, classes=classes)
     trained = load_trained(net, weights, arch, seed=seed, with_images=to == "onnx-int8")
     difference = write_export(trained, to, file)

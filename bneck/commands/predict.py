@@ -1,5 +1,6 @@
 """The command ``predict``: pictures classified by a run's ONNX file."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -8,43 +9,40 @@ import typer
 from bneck.commands.options import JsonOption
 from bneck.commands.output import print_json
 from bneck.errors import UsageError
-from bneck.files import check_file
-from bneck.results.run import Run
 
 
 def predict(
     model: Annotated[
         Path, typer.Argument(metavar="RUN", help="A run's folder, or an ONNX file of bneck.")
     ],
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files.")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(metavar="IMAGE...", help="Image files, or folders with all images in them."),
+    ],
     top: Annotated[int, typer.Option(help="Classes to name, likeliest first.", min=1)] = 3,
     json: JsonOption = False,
 ) -> None:
-    """Classify images with a run's network."""
-    file = model
-    if model.is_dir():
-        file = (run := Run.read(model)).onnx
-        if not file.exists():
-            raise UsageError(f"{model} has no {file.name} yet: the run is {run.state}")
-    check_file(file)
-    from bneck.proxies.data.folder import read_picture
-    from bneck.results.exports.classifier import open_classifier
+    """Classify images with a run's network.
 
-    classifier = open_classifier(file)
-    found, bad = [], []
-    for image in images:
-        try:
-            shares = classifier.probabilities(read_picture(image, classifier.resolution_px))
-        except UsageError as error:
-            bad.append(str(error))
-            continue
-        likeliest = (-shares).argsort(kind="stable")[:top]
-        found.append((image, {classifier.classes[row]: float(shares[row]) for row in likeliest}))
-        if not json:
-            words = ", ".join(f"{name} {share:.1%}" for name, share in found[-1][1].items())
-            print(f"{image}: {words}")
-    rows = [{"file": str(image), "classes": shares} for image, shares in found]
+    Files in a folder that are not images are passed over, and named.
+    """
+    if missing := [str(image) for image in images if not image.exists()]:
+        raise UsageError(f"no such file: {', '.join(missing)}")
+    from bneck.derivation.prediction import classifier_of, classify  # onnxruntime
+
+    found, bad, passed_over = [], [], []
+    for image, classes in classify(classifier_of(model), images, top):
+        if not isinstance(classes, UsageError):
+            found.append({"file": str(image), "classes": classes})
+            if not json:
+                print(f"{image}: {', '.join(f'{name} {p:.1%}' for name, p in classes.items())}")
+        elif image in images:
+            bad.append(str(classes))
+        else:
+            passed_over.append(str(image))
     if json:
-        print_json({"images": rows})
-    if bad:
-        raise UsageError("; ".join(bad))
+        print_json({"images": found, "passed_over": passed_over})
+    if passed_over:
+        print(f"passed over, as they are not images: {', '.join(passed_over)}", file=sys.stderr)
+    if bad or not found:
+        raise UsageError("; ".join(bad) or f"no images in {', '.join(map(str, images))}")

@@ -109,7 +109,10 @@ def test_torchvision_code_of_every_family(name: str, tmp_path: Path) -> None:
     if name == "mobilenet_v2":  # whose class keeps the stem's 32 filters
         arch = replace(arch, stem=replace(arch.stem, out=32))
     state = torch_model.build(arch).state_dict()
-    assert export(Trained(arch, state), "torchvision", tmp_path / "net.py") < 1e-5
+    notes = {"classes": '["a", "b", "c"]', "mean": "[0.1, 0.2, 0.3]", "std": "[1, 1, 1]"}
+    assert export(Trained(arch, state, notes), "torchvision", tmp_path / "net.py") < 1e-5
+    source = (tmp_path / "net.py").read_text()
+    assert "CLASSES = ['a', 'b', 'c']\nMEAN = [0.1, 0.2, 0.3]\nSTD = [1, 1, 1]\n" in source
 
 
 def test_what_torchvision_has_no_block_for_is_named(tmp_path: Path) -> None:
@@ -154,7 +157,7 @@ def test_an_export_with_other_outputs_is_refused(
 
 
 def test_code_must_be_a_python_file(trained: Trained, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"name a .py file, not .*net.safetensors"):
+    with pytest.raises(UsageError, match=r"a file of pytorch ends in .py, got"):
         export(trained, "pytorch", tmp_path / "net.safetensors")
 
 

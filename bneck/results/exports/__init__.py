@@ -10,7 +10,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from bneck.errors import BneckError, unknown
+from bneck.errors import BneckError, UsageError, unknown
 from bneck.space.architecture import Architecture
 
 EXPORTS = {
@@ -22,6 +22,17 @@ EXPORTS = {
     "torchvision": "bneck.results.exports.torchvision_code",
 }
 """Word -> module with ``write(network, path) -> largest difference of the outputs``."""
+SUFFIXES = {
+    "onnx": (".onnx",),
+    "onnx-int8": (".onnx",),
+    "pytorch": (".py",),
+    "torch-export": (".pt2",),
+    "torchscript": (".pt", ".pth", ".ts"),
+    "torchvision": (".py",),
+}
+"""Word -> how the file's name may end."""
+IMPORTED = {"bneck", "numpy", "safetensors", "torch", "torchvision", *sys.stdlib_module_names}
+"""Modules that exported code, or what it imports, must find under these names."""
 
 TOLERANCE = 1e-4
 
@@ -65,20 +76,25 @@ def in_words(to: str, difference: float) -> str:
     return words.format(f"{difference:.2g}")
 
 
-def check_format(to: str) -> None:
-    """Raise UsageError for an unknown format."""
+def check_file_name(to: str, path: Path) -> None:
+    """Raise UsageError for an unknown format, or a file name that does not fit it."""
     if to not in EXPORTS:
         raise unknown("export format", to, EXPORTS)
+    if path.suffix not in SUFFIXES[to]:
+        raise UsageError(f"a file of {to} ends in {' or '.join(SUFFIXES[to])}, got {str(path)!r}")
+    if path.suffix == ".py" and path.stem in IMPORTED:
+        raise UsageError(f"{path.name} would hide the module {path.stem}: use another name")
 
 
 def export(trained: Trained, to: str, path: Path) -> float:
     """Write ``trained`` to ``path`` and return the largest difference of its outputs from ours.
 
     Raises:
-        UsageError: an unknown format, or a network that the format cannot express.
+        UsageError: an unknown format, a file name that does not fit it, or a network that the
+            format cannot express.
         BneckError: the file gives other outputs than our module.
     """
-    check_format(to)
+    check_file_name(to, path)
     module = import_module(EXPORTS[to])
     trained, denormals = _without_denormals(trained)
     if denormals:

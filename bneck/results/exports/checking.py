@@ -1,6 +1,7 @@
 """How an export is compared with the network it was made of."""
 
 import importlib.util
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -9,7 +10,6 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from bneck.errors import UsageError
 from bneck.files import write_whole
 from bneck.results.exports import Trained
 from bneck.space.backends.torch_model import Network
@@ -38,6 +38,14 @@ def difference(trained: Trained, other: Callable[[Tensor], Tensor]) -> float:
     return float((ours - theirs).abs().max() / ours.abs().max().clamp_min(1e-3))
 
 
+def facts(trained: Trained) -> str:
+    """Lines of Python: the classes and the normalisation, as far as they are known."""
+    names = {"CLASSES": "classes", "MEAN": "mean", "STD": "std"}
+    notes = trained.notes
+    known = [f"{name} = {json.loads(notes[key])!r}" for name, key in names.items() if key in notes]
+    return "".join(f"\n{line}" for line in known)
+
+
 def write_python(
     trained: Trained,
     path: Path,
@@ -47,12 +55,7 @@ def write_python(
     """Write a module with ``build(weights)`` and its weights, import it and compare.
 
     ``convert`` turns the names and shapes of a fresh network of the module into its weights.
-
-    Raises:
-        UsageError: ``path`` does not end in .py.
     """
-    if path.suffix != ".py":
-        raise UsageError(f"this export is Python: name a .py file, not {path}")
     write_whole(path, source)
     module = _imported(path)
     tensors = {

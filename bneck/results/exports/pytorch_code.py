@@ -1,11 +1,10 @@
 """One readable file of plain PyTorch, weights beside it, that needs nothing of bneck."""
 
-import json
 from pathlib import Path
 
 from bneck.errors import UsageError
 from bneck.results.exports import Trained
-from bneck.results.exports.checking import write_python
+from bneck.results.exports.checking import facts, write_python
 from bneck.space.layers import (
     NORMS,
     Conv,
@@ -36,14 +35,12 @@ def write(trained: Trained, path: Path) -> float:
 
 def code(trained: Trained, file: str) -> str:
     """The source of a module with ``build(weights)``; its parts are named as our layers' paths."""
-    arch, notes = trained.arch, trained.notes
-    facts = {"CLASSES": "classes", "MEAN": "mean", "STD": "std"}
-    known = [f"{name} = {json.loads(notes[key])!r}" for name, key in facts.items() if key in notes]
+    arch = trained.arch
     return _SOURCE.format(
         px=arch.resolution_px,
         classes=arch.classes,
         file=file,
-        facts="".join(f"\n{line}" for line in known),
+        facts=facts(trained),
         eps=NORMS[arch.norm],
         network="\n".join(_chain("Chain", _tree(arch.layers()), 1)),
     )

@@ -1,11 +1,12 @@
 """Python that builds the network from torchvision's own classes, weights beside it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from bneck.errors import UsageError
 from bneck.results.exports import Trained
-from bneck.results.exports.checking import write_python
+from bneck.results.exports.checking import facts, write_python
 from bneck.space.architecture import Architecture, Part
 from bneck.space.backends.torchvision_weights import to_torchvision
 from bneck.space.blocks import InvertedResidual
@@ -21,19 +22,27 @@ def write(trained: Trained, path: Path) -> float:
     return write_python(
         trained,
         path,
-        code(trained.arch, path.with_suffix(".safetensors").name),
+        code(trained, path.with_suffix(".safetensors").name),
         lambda theirs: to_torchvision(trained.state, trained.arch, theirs),
     )
 
 
-def code(arch: Architecture, weights: str) -> str:
-    """The source of a module with ``build(weights)``."""
-    if not isinstance(arch.head, ConvPoolLinear):
-        return _like_v3(arch, weights)
-    return (_like_mnasnet if arch.head.activation == "relu" else _like_v2)(arch, weights)
+def code(trained: Trained, weights: str) -> str:
+    """Return the source of a module with ``build(weights)``, the classes and the normalisation."""
+    arch = trained.arch
+    like = _like_v3
+    if isinstance(arch.head, ConvPoolLinear):
+        like = _like_mnasnet if arch.head.activation == "relu" else _like_v2
+    shared = {
+        "file": weights,
+        "facts": facts(trained),
+        "px": arch.resolution_px,
+        "classes": arch.classes,
+    }
+    return like(arch, shared)
 
 
-def _like_v3(arch: Architecture, file: str) -> str:
+def _like_v3(arch: Architecture, shared: Mapping[str, Any]) -> str:
     head = arch.head
     blocks = list(_inverted_residuals(arch))
     _expect(isinstance(head, ConvPoolLinearLinear), "its head is not V3's")
@@ -60,13 +69,12 @@ def _like_v3(arch: Architecture, file: str) -> str:
         rows="\n".join(rows),
         head=head.width,
         hidden=head.hidden,
-        file=file,
-        classes=arch.classes,
+        **shared,
         last=blocks[-1][1].out,
     )
 
 
-def _like_v2(arch: Architecture, file: str) -> str:
+def _like_v2(arch: Architecture, shared: Mapping[str, Any]) -> str:
     head = arch.head
     blocks = list(_inverted_residuals(arch))
     assert isinstance(head, ConvPoolLinear)
@@ -84,14 +92,13 @@ def _like_v2(arch: Architecture, file: str) -> str:
         rows.append(f"    ({ratio!r}, {block.out}, 1, {block.stride}),")
     return _V2.format(
         rows="\n".join(rows),
-        file=file,
+        **shared,
         head=head.width,
-        classes=arch.classes,
         last=blocks[-1][1].out,
     )
 
 
-def _like_mnasnet(arch: Architecture, file: str) -> str:
+def _like_mnasnet(arch: Architecture, shared: Mapping[str, Any]) -> str:
     head, stem = arch.head, arch.stem
     (start, first), *blocks = whole = list(_inverted_residuals(arch))
     assert isinstance(head, ConvPoolLinear)
@@ -112,11 +119,10 @@ def _like_mnasnet(arch: Architecture, file: str) -> str:
         rows.append(f"    ({channels}, {block.out}, {block.kernel}, {block.stride}, {ratio}),")
     return _MNASNET.format(
         rows="\n".join(rows),
-        file=file,
+        **shared,
         stem=stem.out,
         first=f"{first.out}, {first.kernel}, {first.stride}",
         head=head.width,
-        classes=arch.classes,
         last=blocks[-1][1].out,
     )
 
@@ -137,7 +143,11 @@ def _expect(holds: bool, otherwise: str) -> None:
         raise UsageError(f"not expressible in torchvision's classes: {otherwise}")
 
 
-_V3 = '''"""A network derived by bneck, built from torchvision's MobileNetV3 classes."""
+_V3 = '''"""A network derived by bneck, built from torchvision's MobileNetV3 classes.
+
+    network = build().eval()    # with the weights that lie beside this file
+    logits = network(images)    # (N, 3, {px}, {px}), RGB from 0 to 1, less MEAN, divided by STD
+"""
 
 from functools import partial
 from pathlib import Path
@@ -148,6 +158,7 @@ from torchvision.models.mobilenetv3 import InvertedResidualConfig, MobileNetV3
 from torchvision.ops.misc import Conv2dNormActivation
 
 WEIGHTS = Path(__file__).with_name({file!r})
+{facts}
 
 # in, kernel, expansion, out, squeeze-excite, activation, stride
 ROWS = (
@@ -171,7 +182,11 @@ def build(weights: Path | None = WEIGHTS) -> MobileNetV3:
     return network
 '''
 
-_V2 = '''"""A network derived by bneck, built from torchvision's MobileNetV2 classes."""
+_V2 = '''"""A network derived by bneck, built from torchvision's MobileNetV2 classes.
+
+    network = build().eval()    # with the weights that lie beside this file
+    logits = network(images)    # (N, 3, {px}, {px}), RGB from 0 to 1, less MEAN, divided by STD
+"""
 
 from pathlib import Path
 
@@ -181,6 +196,7 @@ from torchvision.models.mobilenetv2 import MobileNetV2
 from torchvision.ops.misc import Conv2dNormActivation
 
 WEIGHTS = Path(__file__).with_name({file!r})
+{facts}
 
 # expansion ratio, out, repeats, stride
 ROWS = (
@@ -198,7 +214,11 @@ def build(weights: Path | None = WEIGHTS) -> MobileNetV2:
     return network
 '''
 
-_MNASNET = '''"""A network derived by bneck, built from torchvision's MnasNet classes."""
+_MNASNET = '''"""A network derived by bneck, built from torchvision's MnasNet classes.
+
+    network = build().eval()    # with the weights that lie beside this file
+    logits = network(images)    # (N, 3, {px}, {px}), RGB from 0 to 1, less MEAN, divided by STD
+"""
 
 from collections import OrderedDict
 from pathlib import Path
@@ -208,6 +228,7 @@ from torch import nn
 from torchvision.models.mnasnet import MNASNet, _InvertedResidual
 
 WEIGHTS = Path(__file__).with_name({file!r})
+{facts}
 
 # in, out, kernel, stride, expansion ratio
 ROWS = (

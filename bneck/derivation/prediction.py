@@ -1,0 +1,49 @@
+"""Pictures classified by a run's network, as its validation images were."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from bneck.errors import UsageError
+from bneck.files import check_file, is_written
+from bneck.proxies.data.folder import read_picture
+from bneck.proxies.data.image_spec import files_below
+from bneck.results.exports.classifier import Classifier, open_classifier
+from bneck.results.run import Run
+
+Classes = dict[str, float]
+"""Probabilities by class, likeliest first."""
+
+
+def classifier_of(place: Path) -> Classifier:
+    """Open the classifier of a run's folder, or of an ONNX file of bneck.
+
+    Raises:
+        UsageError: neither, or a run that has no network yet.
+    """
+    file = place
+    if place.is_dir():
+        file = (run := Run.read(place)).onnx
+        if not is_written(file):
+            raise UsageError(f"{place} has no {file.name} yet: the run is {run.state}")
+    check_file(file)
+    return open_classifier(file)
+
+
+def classify(
+    classifier: Classifier, places: Iterable[Path], top: int | None = None
+) -> Iterator[tuple[Path, Classes | UsageError]]:
+    """Yield each picture with its classes, or with why it cannot be read.
+
+    Args:
+        places: files, and folders, which stand for all files below them that are not hidden.
+        top: how many classes to give; all of them unless given.
+    """
+    for place in places:
+        for file in files_below(place) if place.is_dir() else [place]:
+            try:
+                shares = classifier.probabilities(read_picture(file, classifier.resolution_px))
+            except UsageError as error:
+                yield file, error
+                continue
+            rows = (-shares).argsort(kind="stable")[:top]
+            yield file, {classifier.classes[row]: float(shares[row]) for row in rows}
