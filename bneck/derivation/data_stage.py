@@ -71,7 +71,7 @@ def keep_facts(session: Session, data: RunData) -> None:
         write_json(file, now)
         return
     before = read_json(file)
-    if before != {name: now.get(name) for name in before}:  # earlier versions noted less
+    if not data.info.is_what(before):
         raise UsageError(
             f"{session.plan.data} is no longer what this run began with: fingerprint "
             f"{before['fingerprint']} then, {now['fingerprint']} now; use another --out"

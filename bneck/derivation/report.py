@@ -11,7 +11,7 @@ from bneck.derivation.plan import Plan
 from bneck.derivation.stage_results import found_by_a_stage
 from bneck.files import is_written, read_json, write_whole
 from bneck.latency import model as latency_model
-from bneck.proxies.data.image_info import judged_on
+from bneck.proxies.data.image_info import ImageInfo
 from bneck.results import card, report, static_figures
 from bneck.results.record import Baseline, Outcome, Step
 from bneck.results.run import Run
@@ -116,7 +116,7 @@ def _tangents(run: Run) -> tuple[tuple[float, float, float], ...]:
 
 def _counted_on(run: Run) -> int | None:
     """Images that the search counts accuracy on; earlier versions did not note how many."""
-    known = read_json(run.images) if is_written(run.images) else {}
-    if not known.get("training"):
+    if not is_written(run.images):
         return None
-    return judged_on(int(known["training"]))
+    info = ImageInfo.from_json(read_json(run.images))
+    return info.judged_on if info.training else None

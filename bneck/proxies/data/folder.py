@@ -1,151 +1,139 @@
-"""Image folders: one folder a class, any sizes and modes."""
+"""Image folders: one folder for each class, any sizes and modes, decoded once."""
 
-import os
-import warnings
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+import hashlib
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
-from torch import Tensor
 
 from bneck.errors import UsageError
 from bneck.progress import Progress
-from bneck.proxies.data.image_info import PHOTO_PX, SMALL_PX
-from bneck.proxies.data.image_source import ImageSource, check_memory, hold_out, in_memory
-from bneck.proxies.data.image_spec import class_folders, files_below
+from bneck.proxies.data.decoding import find_white, kind_and_size
+from bneck.proxies.data.image_info import PHOTO_PX, SMALL_PX, ImageInfo
+from bneck.proxies.data.image_source import ImagePart, ImageSource, check_labels, mapped
+from bneck.proxies.data.layout import Layout, read_layout
+from bneck.proxies.data.rows import numbered
+from bneck.proxies.data.squares import Squares, prepare
+from bneck.proxies.data.summary import counts_and_sides, warnings
 
-_CHUNK = 64
-_NAMED = 3
 _SAMPLE = 1000
-
-Files = list[Path]
+_NAMED = 3
+UNREADABLE_SHARE = 0.01
+"""More files than this share are not passed over: something else is wrong with them."""
 
 
 def load_folder(
-    folder: Path, resolution_px: int | None, seed: int, progress: Progress
+    folder: Path,
+    resolution_px: int | None,
+    seed: int,
+    progress: Progress,
+    *,
+    skip_unreadable: bool = False,
 ) -> ImageSource:
-    """``folder/train`` with ``folder/val`` (else ``folder/test``), or ``folder``'s classes split.
+    """Load ``folder/train`` with ``val`` and ``test`` if there are any, or a folder of classes.
 
-    Every file that is not hidden counts as an image, wherever it lies below its class. Images are
-    turned upright by their EXIF orientation, brought to RGB (16-bit grey scaled, transparency laid
-    on white), cropped to the centred square and resized.
+    Images are turned upright by their EXIF orientation, brought to RGB (more than 8 bits scaled by
+    what the set holds, transparency laid on white), cropped to the centred square and resized;
+    this is done once, into a file of squares (``squares``).
+
+    Args:
+        folder: the set's folder; ``layout`` says which names are parts.
+        resolution_px: side of the squares; None for 224, or the images' own where that is smaller.
+        seed: decides which fifth validates where there is no such part.
+        progress: told what the set holds, and how far decoding is.
+        skip_unreadable: pass over up to 1 % of files that are not whole images.
 
     Raises:
         UsageError: a missing or empty folder, fewer than two classes, classes that differ between
-            the parts, files that are no whole images (up to three named), too many pixels.
+            the parts, files that are not whole images (up to three named).
+        BneckError: no room for the squares.
     """
-    train, val = class_folders(folder)
-    class_names = tuple(sorted(train))
-    files, labels = _flat(train, class_names)
-    if val is None:
-        held_out, kept = hold_out(labels, seed)
-        val_files, val_labels = [files[row] for row in held_out], labels[held_out]
-        files, labels = [files[row] for row in kept], labels[kept]
-    else:
-        val_files, val_labels = _flat(val, class_names)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module="PIL")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        default = _default_resolution(files)
-        side = resolution_px or default
-        images = _decode([*files, *val_files], side, default < PHOTO_PX, progress)
-    return in_memory(
-        f"folder:{folder}",
-        class_names,
-        (images[: len(files)], labels),
-        (images[len(files) :], val_labels),
+    layout = read_layout(folder)
+    sizes, white = _look_at(layout)
+    side_px = resolution_px or _default_resolution(sizes)
+    summary = counts_and_sides(layout, sizes)
+    progress("images", 1, 1, summary)
+    squares = prepare(layout, side_px, white, progress)
+    _check_readable(squares, skip=skip_unreadable)
+    source = _source(squares, f"folder:{folder}", seed, summary)
+    for number, warning in enumerate(source.info.warnings, start=1):
+        progress(f"note {number} on the images", 1, 1, warning)
+    return source
+
+
+def _look_at(layout: Layout) -> tuple[set[tuple[int, int]], dict[str, int]]:
+    """Sizes of a sample of the images, and what white is in deep pixels, if there are any."""
+    paths = [layout.folder / path for files in layout.parts.values() for path in files.paths]
+    heads = [kind_and_size(path) for path in paths[:: len(paths) // _SAMPLE + 1]]
+    known = [head for head in heads if head is not None]
+    deep = any(kind is not None for kind, _ in known)
+    return {size for _, size in known}, find_white(paths) if deep else {}
+
+
+def _default_resolution(sizes: set[tuple[int, int]]) -> int:
+    """224, or the short side that all images share where that is smaller, but at least 32."""
+    if len(sizes) != 1:
+        return PHOTO_PX
+    return max(SMALL_PX, min(PHOTO_PX, *next(iter(sizes))))
+
+
+def _check_readable(squares: Squares, *, skip: bool) -> None:
+    """Refuse a set with files that are not images, unless they are few and to be passed over."""
+    bad, index = squares.index.bad, squares.index
+    if not bad or (skip and len(bad) <= UNREADABLE_SHARE * index.count):
+        return
+    names = squares.names()
+    listed = ", ".join(f"{names[row]} ({why})" for row, why in list(bad.items())[:_NAMED])
+    more = f" and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
+    hint = (
+        f"; more than {UNREADABLE_SHARE:.0%} of {index.count} files are not passed over"
+        if skip
+        else ""
     )
+    raise UsageError(f"not readable as images in {index.folder}: {listed}{more}{hint}")
 
 
-def read_picture(file: Path, side_px: int) -> NDArray[np.uint8]:
-    """One image as a run's images were read: (side, side, 3) RGB, upright, the centred square.
+def _source(squares: Squares, name: str, seed: int, summary: str) -> ImageSource:
+    """The set's parts as rows of the squares; a fifth of the training images validates if none do.
 
-    Raises:
-        UsageError: there is no such file, or it is no whole image.
+    Where only train and test are given, test validates.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="PIL")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return _square(file, side_px)
-    except Exception as error:  # decoders fail in many ways on a broken file
-        raise UsageError(f"cannot read {file}: {_reason(error)}") from None
-
-
-def _flat(classes: dict[str, Path], names: Sequence[str]) -> tuple[Files, Tensor]:
-    found = [files_below(classes[name]) for name in names]
-    files = [file for of_class in found for file in of_class]
-    labels = [label for label, of_class in enumerate(found) for _ in of_class]
-    return files, torch.tensor(labels)
-
-
-def _default_resolution(files: Files) -> int:
-    """224, or the short side that all of a sample share where that is smaller, but at least 32."""
-    sizes = set()
-    for file in files[:: len(files) // _SAMPLE + 1]:
-        try:
-            with Image.open(file) as image:
-                sizes.add(image.size)
-        except Exception:  # decoding names the bad files, all of them at once
-            continue
-        if len(sizes) > 1 or min(image.size) >= PHOTO_PX:
-            return PHOTO_PX
-    return max(SMALL_PX, *(min(size) for size in sizes)) if sizes else PHOTO_PX
-
-
-def _decode(files: Files, side_px: int, small: bool, progress: Progress) -> Tensor:
-    """uint8 (N, 3, side, side); threads pay from photo size on, below they only wait in turn."""
-    check_memory(len(files), side_px)
-    pixels = np.empty((len(files), side_px, side_px, 3), np.uint8)
-    starts = range(0, len(files), _CHUNK)
-    bad: list[str] = []
-    pool = ThreadPoolExecutor(1 if small else os.cpu_count())
-    try:
-        chunks = pool.map(partial(_decode_chunk, files, pixels), starts)
-        for start, errors in zip(starts, chunks, strict=True):
-            bad += errors
-            progress("decoding images", min(start + _CHUNK, len(files)), len(files))
-    finally:
-        pool.shutdown(cancel_futures=True)
-    if bad:
-        more = f" and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
-        raise UsageError(f"not readable as images: {', '.join(bad[:_NAMED])}{more}")
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2)
-
-
-def _decode_chunk(files: Files, pixels: NDArray[np.uint8], start: int) -> list[str]:
-    errors = []
-    for row in range(start, min(start + _CHUNK, len(files))):
-        try:
-            pixels[row] = _square(files[row], pixels.shape[1])
-        except Exception as error:  # decoders fail in many ways on a broken file
-            errors.append(f"{files[row]} ({_reason(error)})")
-    return errors
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, UnidentifiedImageError):
-        return "not an image"
-    return getattr(error, "strerror", None) or str(error)
-
-
-def _square(file: Path, side_px: int) -> NDArray[np.uint8]:
-    image: Image.Image
-    with Image.open(file) as image:
-        image.draft(None, (side_px, side_px))
-        ImageOps.exif_transpose(image, in_place=True)
-        if image.mode.startswith("I"):
-            deep = np.asarray(image).astype(np.int64) >> 8
-            image = Image.fromarray(deep.clip(0, 255).astype(np.uint8))
-        if image.has_transparency_data:
-            image = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        image = image.convert("RGB")
-        if image.size != (side_px, side_px):
-            image = ImageOps.fit(image, (side_px, side_px), Image.Resampling.BILINEAR)
-        return np.asarray(image)
+    index = squares.index
+    pixels = mapped(squares.place / "squares.u8", index.side_px)
+    labels = torch.from_numpy(squares.labels().astype("int64"))
+    digests = squares.digests()
+    contents = numbered(digests)
+    good = torch.ones(index.count, dtype=torch.bool)
+    good[list(index.bad)] = False
+    parts, start = {}, 0
+    for part, count in index.parts.items():
+        rows = torch.arange(start, start + count)
+        rows = rows[good[rows]]
+        parts[part] = ImagePart(pixels, rows, labels[rows], contents[rows], squares.place)
+        start += count
+    train, val, test = parts["train"], parts.get("val"), parts.get("test")
+    if val is None:
+        val, test = test, None
+    if val is None:
+        check_labels(name, len(index.class_names), train.labels, train.labels)
+        train, val = train.split(seed)
+    check_labels(name, len(index.class_names), train.labels, val.labels)
+    mean, std = train.statistics()
+    content = hashlib.sha256(repr((index.class_names, index.side_px)).encode())
+    for one in (train, val, *([test] if test else [])):
+        content.update(one.labels.numpy().data)
+        content.update(digests[one.rows.numpy()].data)
+    info = ImageInfo(
+        name=name,
+        class_names=index.class_names,
+        resolution_px=index.side_px,
+        mean=mean,
+        std=std,
+        flip=True,
+        training=len(train),
+        validation=len(val),
+        test=len(test) if test else 0,
+        fingerprint=content.hexdigest()[:16],
+        summary=summary,
+    )
+    source = ImageSource(info, train, val, test)
+    return source.warned(warnings(source))

@@ -30,6 +30,9 @@ class ImageInfo:
         flip: whether a mirrored image still shows its class; not so for characters.
         training, validation: number of images in each part.
         fingerprint: hexadecimal digest of the content; another one for every view.
+        test: number of images that give the last figure, where validation images choose.
+        summary: parts, classes, images and sides in one line.
+        warnings: what its user should know, such as pictures that occur twice.
     """
 
     name: str
@@ -41,6 +44,9 @@ class ImageInfo:
     training: int
     validation: int
     fingerprint: str
+    test: int = 0
+    summary: str = ""
+    warnings: tuple[str, ...] = ()
 
     @property
     def classes(self) -> int:
@@ -54,17 +60,41 @@ class ImageInfo:
             for name, value in asdict(self).items()
         }
 
+    @property
+    def judged_on(self) -> int:
+        """Number of images on which the search judges networks."""
+        count = self.validation if self.test else held_out(self.training)
+        return count if is_small(self.training) else min(count, PROXY_VALIDATION)
+
+    def is_what(self, kept: Mapping[str, Any]) -> bool:
+        """Whether these are the images that a run kept by ``to_json``; earlier versions kept less.
+
+        Where its fingerprint is shorter, it was made of other content and cannot be compared.
+        """
+        told = {"summary", "warnings", "test"}
+        if len(str(kept.get("fingerprint", ""))) != len(self.fingerprint):
+            told |= {"fingerprint", "mean", "std"}
+        now = self.to_json()
+        return all(now.get(name) == value for name, value in kept.items() if name not in told)
+
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> Self:
-        """Read what ``to_json`` wrote; earlier versions kept no ``flip``.
+        """Read what ``to_json`` wrote; what earlier versions did not keep is empty.
 
         Raises:
-            KeyError: a fact is missing.
+            KeyError: name, classes, resolution or fingerprint are missing.
         """
-        known = {"flip": True, **kept}
-        values: dict[str, Any] = {field.name: known[field.name] for field in fields(cls)}
-        for name in ("class_names", "mean", "std"):
-            values[name] = tuple(values[name])
+        empty = {"mean": (), "std": (), "flip": True, "training": 0, "validation": 0}
+        known = {**empty, **kept}
+        values: dict[str, Any] = {
+            "test": known.get("test", 0),
+            "summary": known.get("summary", ""),
+            "warnings": tuple(known.get("warnings", ())),
+        }
+        for field in fields(cls):
+            if field.name not in values:
+                value = known[field.name]
+                values[field.name] = tuple(value) if isinstance(value, list) else value
         return cls(**values)
 
 
@@ -76,9 +106,3 @@ def held_out(training: int) -> int:
 def is_small(training: int) -> bool:
     """Whether proxies see all of a set with so many training images."""
     return training < SMALL_SET
-
-
-def judged_on(training: int) -> int:
-    """Number of images on which the search judges networks, held out of ``training`` images."""
-    count = held_out(training)
-    return count if is_small(training) else min(count, PROXY_VALIDATION)

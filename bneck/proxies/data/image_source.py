@@ -1,33 +1,48 @@
-"""Labelled images by row number: the two parts of a set, its splits and its views."""
+"""Labelled images by row number: the parts of a set, its splits and its views."""
 
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 
-from bneck.errors import UsageError
-from bneck.proxies.data.image_info import ImageInfo, held_out
-
-_CHUNK = 1024
+from bneck.errors import BneckError, UsageError
+from bneck.files import read_json, write_json, write_with
+from bneck.proxies.data.image_info import ImageInfo
+from bneck.proxies.data.rows import (
+    CHUNK,
+    check_memory,
+    digest_rows,
+    fit_square,
+    hold_out,
+    numbered,
+    statistics,
+    stratified_order,
+)
 
 
 @dataclass(frozen=True, eq=False)
 class ImagePart:
-    """The training or the validation images of a set: rows of squares that all views share.
+    """The training, validation or test images of a set: rows of squares that all views share.
 
     Attributes:
         squares: uint8 (N, 3, side, side), in memory or mapped from a file; never copied whole.
         rows: int64 (n,), the squares that belong to this part, in the part's order.
         labels: int64 (n,), 0 to classes - 1.
+        contents: int64 (n,), equal where two squares hold the same pixels.
+        store: the folder of the file of squares, which also keeps what is derived from it; None
+            where squares are in memory.
     """
 
     squares: Tensor
     rows: Tensor
     labels: Tensor
+    contents: Tensor
+    store: Path | None = field(default=None)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -43,7 +58,12 @@ class ImagePart:
 
     def take(self, which: Tensor) -> "ImagePart":
         """The part's images numbered ``which``, as a part; no pixel is copied."""
-        return ImagePart(self.squares, self.rows[which], self.labels[which])
+        return replace(
+            self,
+            rows=self.rows[which],
+            labels=self.labels[which],
+            contents=self.contents[which],
+        )
 
     def first(self, count: int | None, seed: int) -> "ImagePart":
         """At most ``count`` images, every class in proportion; None keeps all."""
@@ -51,18 +71,67 @@ class ImagePart:
             return self
         return self.take(stratified_order(self.labels, seed)[:count])
 
+    def split(self, seed: int) -> tuple["ImagePart", "ImagePart"]:
+        """(four fifths to train on, a fifth to validate on), every class in proportion."""
+        chosen, kept = hold_out(self.labels, seed, self.contents)
+        return self.take(kept), self.take(chosen)
+
+    def resized(self, side_px: int) -> "ImagePart":
+        """The part's images at another side: in memory, or in a file beside the squares."""
+        if self.squares.shape[-1] == side_px:
+            return self
+        rows = torch.arange(len(self))
+        if self.store is None:
+            check_memory(len(self), side_px)
+            return replace(self, squares=torch.cat(list(self._resized(side_px))), rows=rows)
+        file = self.store / f"resized-{self._digest()}-{side_px}.u8"
+        if not file.exists():
+            write_with(file, lambda temporary: self._write_resized(temporary, side_px))
+        return replace(self, squares=mapped(file, side_px), rows=rows)
+
+    def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """(mean, std) of the pixels, red, green and blue, on the scale 0 to 1.
+
+        A constant channel has the deviation of one grey level. Kept beside a file of squares.
+        """
+        pixels = (pixels for pixels, _ in self.chunks(CHUNK))
+        if self.store is None:
+            return statistics(pixels)
+        file = self.store / f"statistics-{self._digest()}.json"
+        if file.exists():
+            mean, std = read_json(file)
+            return tuple(mean), tuple(std)
+        found = statistics(pixels)
+        with suppress(BneckError):  # a cache that cannot be written is done without
+            write_json(file, found)
+        return found
+
+    def _digest(self) -> str:
+        return hashlib.sha256(self.rows.numpy().data).hexdigest()[:16]
+
+    def _resized(self, side_px: int) -> Iterator[Tensor]:
+        for chunk, _ in self.chunks(CHUNK):
+            yield fit_square(chunk, side_px)
+
+    def _write_resized(self, file: Path, side_px: int) -> None:
+        with file.open("wb") as opened:
+            for chunk in self._resized(side_px):
+                opened.write(chunk.permute(0, 2, 3, 1).contiguous().numpy().data)
+
 
 @dataclass(frozen=True, eq=False)
 class ImageSource:
     """A set of images: its facts, and its pixels by row numbers.
 
-    ``val`` measures the final accuracy and nothing else: whatever *chooses* between networks works
-    on ``for_search``, whose validation part is held out of ``train``.
+    Where there is no ``test``, ``val`` measures the final accuracy and nothing else: whatever
+    *chooses* between networks works on ``for_search``, whose validation part is held out of
+    ``train``. Where there is one, ``val`` chooses and ``test`` gives the last figure.
     """
 
     info: ImageInfo
     train: ImagePart
     val: ImagePart
+    test: ImagePart | None = None
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """uint8 (B, 3, H, W) -> float32 (B, 3, H, W) by the set's mean and std, channels_last."""
@@ -75,13 +144,18 @@ class ImageSource:
         """The same images for weights that were trained with this mean and deviation."""
         return replace(self, info=replace(self.info, mean=tuple(mean), std=tuple(std)))
 
-    def for_search(self, seed: int) -> "ImageSource":
-        """The set on which networks are compared: its val is a stratified fifth of this train.
+    def warned(self, warnings: Sequence[str]) -> "ImageSource":
+        """The same images with what their user should know."""
+        return replace(self, info=replace(self.info, warnings=tuple(warnings)))
 
-        This set's own val is left out altogether, so that the final accuracy stays honest.
+    def for_search(self, seed: int) -> "ImageSource":
+        """The set on which networks are compared; what gives the last figure is left out.
+
+        Its val is this val where there are test images, else a stratified fifth of this train.
         """
-        chosen, kept = hold_out(self.train.labels, seed)
-        return self._view(self.train.take(kept), self.train.take(chosen))
+        if self.test is not None:
+            return self._view(self.train, self.val)
+        return self._view(*self.train.split(seed))
 
     def subset(
         self, *, seed: int, train: int | None = None, val: int | None = None
@@ -90,9 +164,15 @@ class ImageSource:
         return self._view(self.train.first(train, seed), self.val.first(val, seed))
 
     def resized(self, resolution_px: int) -> "ImageSource":
-        """The same images at another side, held in memory, for proxies that train smaller."""
-        parts = (_resized(self.train, resolution_px), _resized(self.val, resolution_px))
+        """The same images at another side, for proxies that train smaller."""
+        if resolution_px == self.info.resolution_px:
+            return self
+        parts = (self.train.resized(resolution_px), self.val.resized(resolution_px))
         return self._view(*parts, resolution_px)
+
+    def on_test(self) -> "ImageSource":
+        """The set with its test images as val; itself where there are none."""
+        return self if self.test is None else self._view(self.train, self.test)
 
     def _view(
         self, train: ImagePart, val: ImagePart, resolution_px: int | None = None
@@ -106,6 +186,7 @@ class ImageSource:
             resolution_px=resolution_px or self.info.resolution_px,
             training=len(train),
             validation=len(val),
+            test=0,
             fingerprint=digest.hexdigest()[:12],
         )
         return ImageSource(info, train, val)
@@ -115,8 +196,9 @@ def in_memory(
     name: str,
     class_names: Sequence[str],
     train: tuple[Tensor, Tensor],
-    val: tuple[Tensor, Tensor],
+    val: tuple[Tensor, Tensor] | None = None,
     *,
+    seed: int = 0,
     flip: bool = True,
 ) -> ImageSource:
     """Images that are tensors already.
@@ -125,16 +207,23 @@ def in_memory(
         name: what errors call the set.
         class_names: one for each label.
         train, val: squares, uint8 (N, 3, side, side), and labels, int64 (N,).
+        seed: decides which fifth of ``train`` validates where there is no ``val``.
         flip: whether a mirrored image still shows its class.
 
     Raises:
         UsageError: fewer than two classes, a part without images, a label without a class.
     """
+    given = [train] if val is None else [train, val]
+    digests = [digest_rows(images) for images, _ in given]
+    contents = numbered(np.concatenate(digests)).split([len(rows) for rows in digests])
     parts = [
-        ImagePart(images, torch.arange(len(images)), labels) for images, labels in (train, val)
+        ImagePart(images, torch.arange(len(images)), labels, of_part)
+        for (images, labels), of_part in zip(given, contents, strict=True)
     ]
-    check_labels(name, len(class_names), parts[0].labels, parts[1].labels)
-    mean, std = statistics(parts[0])
+    check_labels(name, len(class_names), parts[0].labels, parts[-1].labels)
+    train_part, val_part = parts if len(parts) == 2 else parts[0].split(seed)
+    check_labels(name, len(class_names), train_part.labels, val_part.labels)
+    mean, std = train_part.statistics()
     info = ImageInfo(
         name=name,
         class_names=tuple(class_names),
@@ -142,11 +231,18 @@ def in_memory(
         mean=mean,
         std=std,
         flip=flip,
-        training=len(parts[0]),
-        validation=len(parts[1]),
-        fingerprint=_content((tuple(class_names), flip), parts),
+        training=len(train_part),
+        validation=len(val_part),
+        fingerprint=_fingerprint((tuple(class_names), flip), (train_part, val_part)),
     )
-    return ImageSource(info, *parts)
+    return ImageSource(info, train_part, val_part)
+
+
+def mapped(file: Path, side_px: int) -> Tensor:
+    """Squares of a file, uint8 (N, 3, side, side): mapped, in channels_last order."""
+    count = file.stat().st_size // (3 * side_px**2)
+    pixels = np.memmap(file, np.uint8, "c", shape=(count, side_px, side_px, 3))
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2)
 
 
 def check_labels(name: str, classes: int, train: Tensor, val: Tensor) -> None:
@@ -164,81 +260,12 @@ def check_labels(name: str, classes: int, train: Tensor, val: Tensor) -> None:
             )
 
 
-def statistics(part: ImagePart) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """(mean, std) of the pixels, red, green and blue, on the scale 0 to 1.
-
-    A constant channel has the deviation of one grey level.
-    """
-    counts = torch.zeros(3, 256, dtype=torch.int64)
-    for chunk, _ in part.chunks(_CHUNK):
-        for channel in range(3):
-            counts[channel] += torch.bincount(chunk[:, channel].flatten(), minlength=256)
-    share = counts.double() / counts.sum(1, keepdim=True)
-    value = torch.arange(256, dtype=torch.float64) / 255
-    mean = share @ value
-    std = (share @ value.square() - mean.square()).clamp_min(0).sqrt().clamp_min(1 / 255)
-    return tuple(mean.tolist()), tuple(std.tolist())
-
-
-def _content(facts: object, parts: Sequence[ImagePart]) -> str:
+def _fingerprint(facts: object, parts: Sequence[ImagePart]) -> str:
     """12 hexadecimal digits of pixels, labels and what else decides the set's meaning."""
     digest = hashlib.sha256(repr(facts).encode())
     for part in parts:
-        digest.update(repr(tuple(part.squares.shape)).encode())
+        digest.update(repr((len(part), *part.squares.shape[1:])).encode())
         digest.update(part.labels.contiguous().numpy().data)
-        for chunk, _ in part.chunks(_CHUNK):
+        for chunk, _ in part.chunks(CHUNK):
             digest.update(chunk.contiguous().numpy().data)
     return digest.hexdigest()[:12]
-
-
-def hold_out(labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-    """(rows to validate on, a fifth rounded up; rows to train on), every class in proportion."""
-    order = stratified_order(labels, seed)
-    chosen, kept = order.tensor_split([held_out(len(order))])
-    return chosen, kept
-
-
-def stratified_order(labels: Tensor, seed: int) -> Tensor:
-    """A seeded order of the rows, of which every beginning holds the classes in proportion."""
-    shuffled = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
-    place = torch.empty(len(labels), dtype=torch.float64)
-    for label in set(labels.tolist()):
-        rows = (labels[shuffled] == label).nonzero().squeeze(1)
-        place[rows] = (torch.arange(len(rows), dtype=torch.float64) + 0.5) / len(rows)
-    return shuffled[place.argsort(stable=True)]
-
-
-def fit_square(images: Tensor, side_px: int) -> Tensor:
-    """uint8 (N, C, H, W) -> (N, C, side, side): the centred square, resized with antialiasing."""
-    height, width = images.shape[-2:]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    square = images[..., top : top + side, left : left + side]
-    if side == side_px:
-        return square
-    check_memory(len(images), side_px)
-    size = (side_px, side_px)
-    chunks = [
-        interpolate(chunk, size, mode="bilinear", antialias=True)
-        for chunk in torch.split(square, _CHUNK)
-    ]
-    return torch.cat(chunks)
-
-
-def _resized(part: ImagePart, side_px: int) -> ImagePart:
-    if part.squares.shape[-1] == side_px:
-        return part
-    check_memory(len(part), side_px)
-    squares = torch.cat([fit_square(chunk, side_px) for chunk, _ in part.chunks(_CHUNK)])
-    return ImagePart(squares, torch.arange(len(part)), part.labels)
-
-
-def check_memory(count: int, side_px: int) -> None:
-    """Refuse a set of images that would fill more than half of this machine's memory."""
-    needed = count * 3 * side_px**2
-    half = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-    if needed > half:
-        raise UsageError(
-            f"{count} images at {side_px} px need {needed / 2**30:.1f} GB of memory and at most "
-            f"{half / 2**30:.1f} GB may be used here; choose a smaller resolution or fewer images"
-        )

@@ -18,8 +18,9 @@ from bneck.errors import BneckError, UsageError
 from bneck.progress import Progress, silent
 from bneck.proxies.data.folder import load_folder
 from bneck.proxies.data.image_info import PHOTO_PX, SMALL_PX
-from bneck.proxies.data.image_source import ImageSource, fit_square, hold_out, in_memory
+from bneck.proxies.data.image_source import ImageSource, in_memory
 from bneck.proxies.data.image_spec import check_images, place_of
+from bneck.proxies.data.rows import fit_square
 from bneck.proxies.score_cache import cache_folder
 
 _CIFAR_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
@@ -73,16 +74,13 @@ class _Raw:
     def source(self, name: str, resolution_px: int | None, seed: int) -> ImageSource:
         default = min(max(SMALL_PX, min(self.images.shape[-2:])), PHOTO_PX)
         side = resolution_px or default
-        images, labels, val = self.images, self.labels, self.val
-        if val is None:
-            held_out, kept = hold_out(labels, seed)
-            val = images[held_out], labels[held_out]
-            images, labels = images[kept], labels[kept]
+        val = None if self.val is None else (_rgb(fit_square(self.val[0], side)), self.val[1])
         return in_memory(
             name,
             self.class_names,
-            (_rgb(fit_square(images, side)), labels),
-            (_rgb(fit_square(val[0], side)), val[1]),
+            (_rgb(fit_square(self.images, side)), self.labels),
+            val,
+            seed=seed,
             flip=self.flip,
         )
 

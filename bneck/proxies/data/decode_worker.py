@@ -1,0 +1,97 @@
+"""Decodes chunks of files into a file of squares: in this process, or as a process of its own.
+
+As a process it reads one JSON object a line on stdin and answers each with one on stdout: first a
+``Job``, then chunks. It ends when stdin does, so it never outlives its driver.
+"""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bneck.proxies.data.decoding import NotAnImage, square
+
+CHUNK = 64
+DIGEST_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What all chunks have in common.
+
+    Attributes:
+        root: the set's folder.
+        squares: the file to fill, raw uint8 (N, side, side, 3).
+        side_px: side of the squares.
+        white: as ``decoding.square`` takes it.
+    """
+
+    root: str
+    squares: str
+    side_px: int
+    white: Mapping[str, int]
+
+
+def decode_chunk(job: Job, start: int, files: Sequence[str]) -> dict[str, Any]:
+    """Decode files into the squares from number ``start`` on.
+
+    Returns:
+        ``start``, ``digests`` (hexadecimal, of each square's pixels) and ``bad``: a pair of number
+        and reason for each file that cannot be used, whose square stays black.
+
+    Raises:
+        OSError: the squares cannot be written.
+    """
+    pixels = np.zeros((len(files), job.side_px, job.side_px, 3), np.uint8)
+    bad = []
+    for place, name in enumerate(files):
+        try:
+            pixels[place] = square(Path(job.root, name), job.side_px, job.white)
+        except NotAnImage as error:
+            bad.append((start + place, str(error)))
+    with open(job.squares, "r+b") as file:
+        file.seek(start * pixels[0].nbytes)
+        file.write(pixels.data)
+    return {"start": start, "digests": b"".join(map(digest, pixels)).hex(), "bad": bad}
+
+
+def digest(pixels: "np.typing.NDArray[np.uint8]") -> bytes:
+    """16 bytes that tell pictures of the same pixels."""
+    return blake2b(np.ascontiguousarray(pixels).data, digest_size=DIGEST_BYTES).digest()
+
+
+def as_line(value: object) -> bytes:
+    """JSON in one line; names of files that are not UTF-8 survive."""
+    return json.dumps(value).encode() + b"\n"
+
+
+def main() -> None:
+    """Serve chunks until stdin ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver decides when this ends
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a decoder prints is no answer
+    job = Job(**json.loads(sys.stdin.buffer.readline()))
+    for line in sys.stdin.buffer:
+        chunk = json.loads(line)
+        try:
+            answer = decode_chunk(job, chunk["start"], chunk["files"])
+        except OSError as error:
+            answer = {"error": error.strerror or str(error)}
+        answers.write(as_line(answer))
+        answers.flush()
+
+
+def opening(job: Job) -> bytes:
+    """The line that a process is begun with."""
+    return as_line(asdict(job))
+
+
+if __name__ == "__main__":
+    main()

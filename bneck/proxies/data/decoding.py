@@ -1,0 +1,191 @@
+"""One picture file as a square of 8-bit RGB. Needs Pillow and NumPy only."""
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from bneck.errors import UsageError
+
+MAX_PIXELS = 500_000_000
+DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
+WHITES = (255, 1023, 4095, 16383, 65535, 2**31 - 1, 2**32 - 1)
+"""Values that may mean white in integers of more than 8 bits."""
+FLOAT_WHITES = (1, 255, 65535)
+
+White = Mapping[str, int]
+"""By kind of pixel ("16-bit", "32-bit", "float"), the value that means white."""
+Square = NDArray[np.uint8]
+
+
+class NotAnImage(Exception):
+    """Why a file cannot be used, in words that follow its name."""
+
+
+def square(file: Path, side_px: int, white: White | None = None) -> Square:
+    """Decode a file to uint8 (side, side, 3): upright RGB, the centred square, resized.
+
+    Transparency is laid on white. Pixels of more than 8 bits are scaled by ``white``, or by what
+    this file alone holds.
+
+    Raises:
+        NotAnImage: it cannot be decoded whole, or its pixels cannot be scaled.
+    """
+    try:
+        with _any_size(), Image.open(file) as image:
+            return _square(image, side_px, white)
+    except NotAnImage:
+        raise
+    except Exception as error:  # decoders fail in many ways on a broken file
+        raise NotAnImage(_reason(file, error)) from None
+
+
+def read_picture(file: Path, side_px: int) -> Square:
+    """Decode a file as ``square`` does, for use outside of a set of images.
+
+    Raises:
+        UsageError: there is no such file, or it is not a whole image.
+    """
+    try:
+        return square(file, side_px)
+    except NotAnImage as error:
+        raise UsageError(f"cannot read {file}: {error}") from None
+
+
+def kind_and_size(file: Path) -> tuple[str | None, tuple[int, int]] | None:
+    """Read a file's header: the kind of deep pixels or None, and the size; None if unreadable."""
+    with suppress(Exception), _any_size(), Image.open(file) as image:
+        return _kind(image), image.size
+    return None
+
+
+def find_white(files: Sequence[Path]) -> dict[str, int]:
+    """Find what white is in each kind of deep pixels that the files hold.
+
+    The smallest of the usual ranges (8, 10, 12, 14, 16 bits and so on) that holds them all.
+
+    Raises:
+        UsageError: negative values, values that are not numbers, or beyond every range.
+    """
+    largest: dict[str, float] = {}
+    for file in files:
+        try:
+            with _any_size(), Image.open(file) as image:
+                if (kind := _kind(image)) is not None:
+                    largest[kind] = max(largest.get(kind, 0.0), _largest(_values(image)))
+                    _white(kind, largest[kind])
+        except NotAnImage as error:
+            raise UsageError(f"{file}: {error}") from None
+        except Exception:  # decoding names the bad files, all of them at once
+            continue
+    return {kind: _white(kind, value) for kind, value in largest.items()}
+
+
+def scaled(values: NDArray[np.generic], white: int) -> Square:
+    """Scale pixel values, 0 to ``white``, to uint8; 16 bits lose their lower eight."""
+    if white == 65535 and values.dtype.kind in "iu":
+        return (values.astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
+    if white == 255 and values.dtype.kind in "iu":
+        return values.clip(0, 255).astype(np.uint8)
+    return np.rint(values.astype(np.float64) * (255 / white)).clip(0, 255).astype(np.uint8)
+
+
+def white_of(largest: float, *, floats: bool) -> int | None:
+    """The smallest usual range that holds a value, or None."""
+    return next((white for white in (FLOAT_WHITES if floats else WHITES) if largest <= white), None)
+
+
+def _square(image: Image.Image, side_px: int, white: White | None) -> Square:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise NotAnImage(
+            f"{width} x {height} pixels, a decompression bomb: at most {MAX_PIXELS:,} are read"
+        )
+    image.draft(None, (side_px, side_px))  # JPEG: decode at a fraction of the size
+    ImageOps.exif_transpose(image, in_place=True)
+    kind = _kind(image)
+    if kind is not None:
+        values = _values(image)
+        range_ = white[kind] if white and kind in white else _white(kind, _largest(values))
+        image = Image.fromarray(scaled(values, range_))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    image = image.convert("RGB")
+    if image.size != (side_px, side_px):
+        image = ImageOps.fit(image, (side_px, side_px), Image.Resampling.BILINEAR)
+    return np.asarray(image)
+
+
+def _kind(image: Image.Image) -> str | None:
+    if image.mode not in DEEP_MODES:
+        return None
+    return {"F": "float", "I": "32-bit"}.get(image.mode, "16-bit")
+
+
+def _values(image: Image.Image) -> NDArray[np.generic]:
+    values = np.asarray(image)
+    signed = getattr(image, "tag_v2", {}).get(339, 1) != 1  # TIFF's SampleFormat; 1 is unsigned
+    if image.mode == "I" and image.format == "TIFF" and not signed:
+        return values.view(np.uint32)
+    return values
+
+
+def _largest(values: NDArray[np.generic]) -> float:
+    low, high = float(values.min()), float(values.max())
+    if not np.isfinite([low, high]).all():
+        raise NotAnImage("it has pixels that are not finite numbers")
+    if low < 0:
+        raise NotAnImage(f"it has negative pixels ({low:g}); they must begin at 0")
+    return high
+
+
+def _white(kind: str, largest: float) -> int:
+    white = white_of(largest, floats=kind == "float")
+    if white is None:
+        raise NotAnImage(f"it has {kind} pixels up to {largest:g}; at most 65535 is understood")
+    return white
+
+
+@contextmanager
+def _any_size() -> Iterator[None]:
+    """Without Pillow's own limit of 89 million pixels and its warnings of odd files.
+
+    Not for several threads: both are settings of the whole process.
+    """
+    _learn_heic()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        warnings.filterwarnings("ignore", module="PIL")
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+def _reason(file: Path, error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "HEIC, which needs bneck[heic]" if _is_heic(file) else "not an image"
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _is_heic(file: Path) -> bool:
+    with suppress(OSError), file.open("rb") as opened:
+        head = opened.read(12)
+        return head[4:8] == b"ftyp" and head[8:12] in {b"heic", b"heix", b"hevc", b"mif1", b"msf1"}
+    return False
+
+
+@cache
+def _learn_heic() -> None:
+    """Have Pillow read HEIC where the extra bneck[heic] is installed."""
+    with suppress(ImportError):
+        from pillow_heif import register_heif_opener
+
+        register_heif_opener()

@@ -1,0 +1,101 @@
+"""Labels and class names that lie in files beside the images, as ImageNet's do."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bneck.errors import UsageError
+
+CLASSES = "classes.txt"
+TRUTHS = (
+    "ILSVRC2012_validation_ground_truth.txt",
+    "LOC_val_solution.csv",
+    "ground_truth.txt",
+)
+"""One label for each image in the order of the names, or one (name, label) a line."""
+META = "meta.mat"
+FILES = {CLASSES, META, *TRUTHS}
+
+
+def find(folder: Path, part: Path) -> Path | None:
+    """Return the file that holds the labels of a part without class folders, if there is one."""
+    devkit = folder / "ILSVRC2012_devkit_t12" / "data"
+    places = (place / name for place in (folder, part, devkit) for name in TRUTHS)
+    return next((place for place in places if place.is_file()), None)
+
+
+def labels(folder: Path, part: Path, names: Sequence[str], classes: Sequence[str]) -> list[int]:
+    """Return the label of each image of a part without class folders.
+
+    A line of the ground truth is a class folder's name, or ILSVRC2012's number of the class, for
+    the images in the order of their names; or the image's name, then the class.
+
+    Raises:
+        UsageError: another number of lines than images, an image without a line, an unknown class.
+    """
+    truth = find(folder, part)
+    assert truth is not None
+    rows = [line.replace(",", " ").split() for line in _lines(truth)]
+    if truth.suffix == ".csv":
+        rows = rows[1:]
+    if any(len(row) > 1 for row in rows):
+        known = {Path(row[0]).stem: row[1] for row in rows if len(row) > 1}
+        missing = next((name for name in names if Path(name).stem not in known), None)
+        if missing is not None:
+            raise UsageError(f"{truth} has no line for {missing}")
+        words = [known[Path(name).stem] for name in names]
+    elif len(rows) != len(names):
+        raise UsageError(f"{truth} has {len(rows)} labels for the {len(names)} files of {part}")
+    else:
+        words = [row[0] for row in rows]
+    numbers = {name: label for label, name in enumerate(classes)}
+    if all(word.isdigit() for word in words) and not numbers.keys() & set(words):
+        words = _by_number(truth, words)
+    unknown = next((word for word in words if word not in numbers), None)
+    if unknown is not None:
+        raise UsageError(f"{truth}: {unknown!r} is not one of the {len(classes)} class folders")
+    return [numbers[word] for word in words]
+
+
+def display_names(folder: Path, classes: Sequence[str]) -> tuple[str, ...]:
+    """Return the classes' names: those of ``classes.txt`` (folder, name), else their folders'.
+
+    Raises:
+        UsageError: a class folder that the file leaves out.
+    """
+    file = folder / CLASSES
+    if not file.is_file():
+        return tuple(classes)
+    rows = [line.replace("\t", " ").strip().partition(" ") for line in _lines(file)]
+    shown = {first.rstrip(",:"): rest.strip() or first for first, _, rest in rows}
+    if len(rows) == len(classes) and not shown.keys() & set(classes):
+        return tuple(" ".join(part for part in (first, rest) if part) for first, _, rest in rows)
+    missing = next((name for name in classes if name not in shown), None)
+    if missing is not None:
+        raise UsageError(f"{file} has no line for the class folder {missing}")
+    return tuple(shown[name] for name in classes)
+
+
+def _by_number(truth: Path, words: Sequence[str]) -> list[str]:
+    """Names of the classes that ILSVRC2012 numbers from 1, in an order of its own."""
+    meta = truth.with_name(META)
+    if not meta.is_file():
+        raise UsageError(
+            f"{truth} numbers its classes in ILSVRC2012's own order: put the devkit's {META} "
+            f"beside it"
+        )
+    from scipy.io import loadmat
+
+    try:
+        rows = loadmat(str(meta), squeeze_me=True)["synsets"]
+        wnids = {str(int(row["ILSVRC2012_ID"])): str(row["WNID"]) for row in rows}
+    except Exception as error:  # whatever is wrong inside a user's file
+        raise UsageError(f"{meta} is not the devkit's {META}: {error}") from error
+    return [wnids.get(word, word) for word in words]
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {file}: {error}") from error
+    return [line for line in text.splitlines() if line.strip()]

@@ -1,0 +1,230 @@
+"""Folders of images: their parts, classes and files. No image is opened here."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bneck.errors import UsageError
+from bneck.files import check_folder
+from bneck.proxies.data import ground_truth
+
+PARTS = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing"),
+}
+"""Names of folders, in any case, that are parts of a set and never classes."""
+LEFT_BEHIND = {
+    *("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir", "lost+found"),
+    *("$recycle.bin", "system volume information"),
+}
+"""Files and folders, in any case, that systems leave among a user's files."""
+_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The folders of a set.
+
+    Attributes:
+        folder: the set's own folder.
+        classes: by part ("train", "val", "test"), the folder of each class.
+        flat: by part, the folder of one that has no class folders but a ground truth.
+        beside: names of other files and folders beside the parts or classes.
+    """
+
+    folder: Path
+    classes: Mapping[str, Mapping[str, Path]]
+    flat: Mapping[str, Path]
+    beside: tuple[str, ...]
+
+    @property
+    def class_folders(self) -> tuple[str, ...]:
+        """Names of the class folders, sorted: their order is the labels' order."""
+        return tuple(sorted(self.classes["train"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The files of one part, in order, with their labels.
+
+    Attributes:
+        paths: relative to the set's folder.
+        stamps: (bytes, time of the last change in ns) of each file.
+        labels: number of each file's class.
+    """
+
+    paths: list[str]
+    stamps: list[tuple[int, int]]
+    labels: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """All files of a set by part, and what was passed over (by name, with its count)."""
+
+    folder: Path
+    class_names: tuple[str, ...]
+    parts: Mapping[str, Files]
+    passed_over: Mapping[str, int]
+    beside: tuple[str, ...]
+
+
+def find_parts(folder: Path) -> Parts:
+    """Find the folders of the parts and classes, without listing their files.
+
+    Raises:
+        UsageError: a missing or empty folder, two folders for one part, parts without one to train
+            on, fewer than two classes, classes that differ between the parts.
+    """
+    try:
+        return _find_parts(folder)
+    except OSError as error:
+        raise UsageError(f"cannot read {folder}: {error.strerror}") from error
+
+
+def read_layout(folder: Path) -> Layout:
+    """List all files of a set.
+
+    Raises:
+        UsageError: as ``find_parts``; also a class without a file.
+    """
+    found = find_parts(folder)
+    names = found.class_folders
+    passed_over: Counter[str] = Counter()
+    try:
+        parts = {
+            part: _files_of_classes(found.folder, classes, names, passed_over)
+            for part, classes in found.classes.items()
+        }
+        for part, place in found.flat.items():
+            listed = _walk(place, passed_over)
+            labels = ground_truth.labels(found.folder, place, [one[0] for one in listed], names)
+            parts[part] = _files(found.folder, place, listed, labels)
+        shown = ground_truth.display_names(found.folder, names)
+    except OSError as error:
+        raise UsageError(f"cannot read {folder}: {error.strerror}") from error
+    return Layout(folder, shown, parts, dict(passed_over), found.beside)
+
+
+def files_below(folder: Path) -> list[Path]:
+    """List all files below a folder, in order, without what systems leave behind."""
+    return [folder / path for path, _ in _walk(folder, Counter())]
+
+
+def is_left_behind(name: str) -> bool:
+    """Whether a file or folder is hidden, or one that systems leave behind."""
+    return name.startswith(".") or name.lower() in LEFT_BEHIND
+
+
+def _find_parts(folder: Path) -> Parts:
+    check_folder(folder)
+    entries = {entry.name: entry for entry in folder.iterdir() if not is_left_behind(entry.name)}
+    folders = {name: entry for name, entry in entries.items() if entry.is_dir()}
+    parts = {part: _part(folder, folders, part) for part in PARTS}
+    if all(place is None for place in parts.values()):
+        beside = tuple(sorted(entries.keys() - folders.keys()))
+        return Parts(folder, {"train": _classes(folder, folders)}, {}, beside)
+    train = parts["train"]
+    if train is None:
+        held = ", ".join(place.name for place in parts.values() if place is not None)
+        raise UsageError(
+            f"{folder} has {held} and no train folder; folders of these names are parts of a set, "
+            "never classes"
+        )
+    classes, flat = {"train": _classes(train, _subfolders(train))}, {}
+    for part in ("val", "test"):
+        if (place := parts[part]) is None:
+            continue
+        inner = _subfolders(place)
+        if not inner and ground_truth.find(folder, place) is not None:
+            flat[part] = place
+            continue
+        classes[part] = _classes(place, inner)
+        if classes[part].keys() != classes["train"].keys():
+            odd = ", ".join(sorted(classes[part].keys() ^ classes["train"].keys())[:_NAMED])
+            raise UsageError(
+                f"the classes of {train} and {place} differ: only one of them has {odd}"
+            )
+    used = {place.name for place in parts.values() if place is not None}
+    known = used | ground_truth.FILES
+    return Parts(folder, classes, flat, tuple(sorted(entries.keys() - known)))
+
+
+def _part(folder: Path, folders: Mapping[str, Path], part: str) -> Path | None:
+    found = sorted(name for name in folders if name.lower() in PARTS[part])
+    if len(found) > 1:
+        raise UsageError(f"{folder} has {' and '.join(found)}: only one of them can be used")
+    return folders[found[0]] if found else None
+
+
+def _subfolders(folder: Path) -> dict[str, Path]:
+    return {
+        entry.name: entry
+        for entry in folder.iterdir()
+        if entry.is_dir() and not is_left_behind(entry.name)
+    }
+
+
+def _classes(folder: Path, classes: Mapping[str, Path]) -> Mapping[str, Path]:
+    if len(classes) < 2:
+        found = f"one ({next(iter(classes))})" if classes else "none"
+        raise UsageError(
+            f"{folder} must hold at least 2 folders of images, one for each class; found {found}"
+        )
+    return classes
+
+
+def _files_of_classes(
+    root: Path, classes: Mapping[str, Path], names: tuple[str, ...], passed_over: Counter[str]
+) -> Files:
+    all_files = Files([], [], [])
+    for label, name in enumerate(names):
+        listed = _walk(classes[name], passed_over)
+        if not listed:
+            raise UsageError(f"no images in {classes[name]}")
+        files = _files(root, classes[name], listed, [label] * len(listed))
+        all_files.paths.extend(files.paths)
+        all_files.stamps.extend(files.stamps)
+        all_files.labels.extend(files.labels)
+    return all_files
+
+
+def _files(
+    root: Path, place: Path, listed: list[tuple[str, tuple[int, int]]], labels: list[int]
+) -> Files:
+    prefix = f"{place.relative_to(root).as_posix()}/"
+    return Files([prefix + path for path, _ in listed], [stamp for _, stamp in listed], labels)
+
+
+def _walk(folder: Path, passed_over: Counter[str]) -> list[tuple[str, tuple[int, int]]]:
+    """Files below a folder as (relative path, stamp), in the order of their paths' parts.
+
+    A linked folder is followed, each folder once.
+    """
+    listed = list(_below(str(folder), "", passed_over, set()))
+    return sorted(listed, key=lambda one: one[0].split("/"))
+
+
+def _below(
+    folder: str, prefix: str, passed_over: Counter[str], seen: set[tuple[int, int]]
+) -> Iterator[tuple[str, tuple[int, int]]]:
+    about = os.stat(folder)
+    if (about.st_dev, about.st_ino) in seen:
+        passed_over["links to folders seen before"] += 1
+        return
+    seen.add((about.st_dev, about.st_ino))
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda one: (one.is_symlink(), one.name)):
+            if is_left_behind(entry.name):
+                hidden = entry.name.startswith(".") and entry.name != ".ipynb_checkpoints"
+                passed_over["hidden" if hidden else entry.name] += 1
+            elif entry.is_dir():
+                yield from _below(entry.path, f"{prefix}{entry.name}/", passed_over, seen)
+            elif entry.is_file():
+                stat = entry.stat()
+                yield f"{prefix}{entry.name}", (stat.st_size, stat.st_mtime_ns)
+            else:
+                passed_over["broken links"] += 1

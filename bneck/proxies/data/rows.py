@@ -1,0 +1,97 @@
+"""What is computed of many labelled squares: splits, contents, statistics, other sides."""
+
+import os
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from bneck.errors import UsageError
+from bneck.proxies.data.decode_worker import digest
+from bneck.proxies.data.image_info import held_out
+
+CHUNK = 1024
+"""Images that are worked on at a time."""
+
+
+def digest_rows(images: Tensor) -> NDArray[np.uint8]:
+    """uint8 (N, C, H, W) -> uint8 (N, 16): equal where pixels are."""
+    found = b"".join(digest(image.numpy()) for image in images)
+    return np.frombuffer(found, np.uint8).reshape(len(images), -1)
+
+
+def numbered(digests: NDArray[np.uint8]) -> Tensor:
+    """uint8 (N, 16) -> int64 (N,): the same number for equal rows."""
+    rows = np.ascontiguousarray(digests).view(np.dtype((np.void, digests.shape[1]))).ravel()
+    return torch.from_numpy(np.unique(rows, return_inverse=True)[1].astype(np.int64))
+
+
+def statistics(chunks: Iterable[Tensor]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """(mean, std) of uint8 (B, 3, H, W) chunks, red, green and blue, on the scale 0 to 1."""
+    counts = torch.zeros(3, 256, dtype=torch.int64)
+    for chunk in chunks:
+        for channel in range(3):
+            counts[channel] += torch.bincount(chunk[:, channel].flatten(), minlength=256)
+    share = counts.double() / counts.sum(1, keepdim=True)
+    value = torch.arange(256, dtype=torch.float64) / 255
+    mean = share @ value
+    std = (share @ value.square() - mean.square()).clamp_min(0).sqrt().clamp_min(1 / 255)
+    return tuple(mean.tolist()), tuple(std.tolist())
+
+
+def hold_out(labels: Tensor, seed: int, contents: Tensor) -> tuple[Tensor, Tensor]:
+    """(rows to validate on, a fifth rounded up; rows to train on), every class in proportion.
+
+    All pictures of the same content are on one side: they are counted once, as the first of them.
+    """
+    first = torch.from_numpy(np.sort(np.unique(contents.numpy(), return_index=True)[1]))
+    order = first[stratified_order(labels[first], seed)]
+    chosen, kept = order.tensor_split([held_out(len(order))])
+    if len(first) == len(labels):
+        return chosen, kept
+    is_first = torch.zeros(len(labels), dtype=torch.bool)
+    is_first[first] = True
+    repeated = (~is_first).nonzero().squeeze(1)
+    with_chosen = torch.isin(contents[repeated], contents[chosen])
+    return torch.cat([chosen, repeated[with_chosen]]), torch.cat([kept, repeated[~with_chosen]])
+
+
+def stratified_order(labels: Tensor, seed: int) -> Tensor:
+    """A seeded order of the rows, of which every beginning holds the classes in proportion."""
+    shuffled = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+    place = torch.empty(len(labels), dtype=torch.float64)
+    for label in labels.unique().tolist():
+        rows = (labels[shuffled] == label).nonzero().squeeze(1)
+        place[rows] = (torch.arange(len(rows), dtype=torch.float64) + 0.5) / len(rows)
+    return shuffled[place.argsort(stable=True)]
+
+
+def fit_square(images: Tensor, side_px: int) -> Tensor:
+    """uint8 (N, C, H, W) -> (N, C, side, side): the centred square, resized with antialiasing."""
+    height, width = images.shape[-2:]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    square = images[..., top : top + side, left : left + side]
+    if side == side_px:
+        return square
+    check_memory(len(images), side_px)
+    size = (side_px, side_px)
+    chunks = [
+        interpolate(chunk, size, mode="bilinear", antialias=True)
+        for chunk in torch.split(square, CHUNK)
+    ]
+    return torch.cat(chunks)
+
+
+def check_memory(count: int, side_px: int) -> None:
+    """Refuse a set of images that would fill more than half of this machine's memory."""
+    needed = count * 3 * side_px**2
+    half = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    if needed > half:
+        raise UsageError(
+            f"{count} images at {side_px} px need {needed / 2**30:.1f} GB of memory and at most "
+            f"{half / 2**30:.1f} GB may be used here; choose a smaller resolution or fewer images"
+        )

@@ -1,0 +1,109 @@
+"""What a set of images holds, in one line, and what its user should know before training."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from bneck.proxies.data.layout import Layout
+
+if TYPE_CHECKING:
+    from bneck.proxies.data.image_source import ImageSource
+
+_NAMED = 5
+FEW_TO_CHOOSE_BY = 100
+IMBALANCED = 3
+DARK = 0.02
+
+
+def counts_and_sides(layout: Layout, sizes: set[tuple[int, int]]) -> str:
+    """Say parts, classes, images, smallest and largest class, sides, and what was passed over."""
+    parts = ", ".join(f"{part} {len(files.paths):,}" for part, files in layout.parts.items())
+    counts = Counter(label for files in layout.parts.values() for label in files.labels)
+    least, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+    names = layout.class_names
+    said = (
+        f"{sum(counts.values()):,} images ({parts}) of {len(names)} classes, from "
+        f"{counts[least]:,} ({names[least]}) to {counts[most]:,} ({names[most]})"
+    )
+    if sizes:
+        sides = [side for size in sizes for side in size]
+        said += f", sides {min(sides)} to {max(sides)} px"
+    if layout.passed_over:
+        listed = (f"{count} {name}" for name, count in sorted(layout.passed_over.items()))
+        said += f"; passed over: {', '.join(listed)}"
+    if layout.beside:
+        more = f" and {len(layout.beside) - _NAMED} more" if len(layout.beside) > _NAMED else ""
+        said += f"; not used: {', '.join(layout.beside[:_NAMED])}{more}"
+    return said
+
+
+def warnings(images: "ImageSource") -> tuple[str, ...]:
+    """Say what speaks against trusting accuracies on these images."""
+    return (*_repeated(images), *_uncovered(images), *_few(images), *_dark(images))
+
+
+def _repeated(images: "ImageSource") -> Iterator[str]:
+    """Pictures of the same pixels, across parts and across classes."""
+    import torch
+
+    parts = {"training": images.train, "validation": images.val}
+    if images.test is not None:
+        parts["test"] = images.test
+    named = list(parts.items())
+    for i, (one, a) in enumerate(named):
+        for other, b in named[i + 1 :]:
+            shared = int(torch.isin(b.contents, a.contents).sum())
+            if shared:
+                yield (
+                    f"{shared} of {len(b)} {other} images are the same pictures as {one} images: "
+                    "accuracy on them is that of memorised images"
+                )
+    contents = torch.cat([part.contents for part in parts.values()])
+    labels = torch.cat([part.labels for part in parts.values()])
+    pairs = torch.unique(torch.stack([contents, labels]), dim=1)
+    seen, times = pairs[0].unique(return_counts=True)
+    if mixed := int((times > 1).sum()):
+        yield f"{mixed} pictures are the same in more than one class"
+    if twice := len(contents) - len(seen):
+        yield (
+            f"{twice} images are duplicates of other images; wherever images are held out, the "
+            "same pictures stay on one side"
+        )
+
+
+def _uncovered(images: "ImageSource") -> Iterator[str]:
+    """Classes without an image in a part, and classes of very different sizes."""
+    names = images.info.class_names
+    for part, what in ((images.train, "trained"), (images.val, "validated")):
+        counts = part.labels.bincount(minlength=len(names))
+        absent = [names[label] for label in (counts == 0).nonzero().flatten().tolist()]
+        if absent:
+            more = f" and {len(absent) - _NAMED} more" if len(absent) > _NAMED else ""
+            yield f"classes that are not {what} on: {', '.join(absent[:_NAMED])}{more}"
+    counts = images.train.labels.bincount(minlength=len(names))
+    if int(counts.max()) > IMBALANCED * max(1, int(counts.min())):
+        yield (
+            f"classes are imbalanced: {names[int(counts.argmin())]} has {int(counts.min())} "
+            f"training images and {names[int(counts.argmax())]} {int(counts.max())}; read the "
+            "balanced accuracy beside the accuracy"
+        )
+
+
+def _few(images: "ImageSource") -> Iterator[str]:
+    """Too few images to tell networks apart: the binomial standard error at an accuracy of 0.8."""
+    count = images.info.judged_on
+    if count < FEW_TO_CHOOSE_BY:
+        error = 100 * (0.8 * 0.2 / max(1, count)) ** 0.5
+        yield (
+            f"networks are compared on {count} images only: an accuracy of 80 % will have a "
+            f"standard error of {error:.0f} points"
+        )
+
+
+def _dark(images: "ImageSource") -> Iterator[str]:
+    """Pixels that say little."""
+    info = images.info
+    if max(info.std) <= 1.01 / 255:
+        yield f"all pixels have nearly one value ({info.mean[0]:.3f} on the scale 0 to 1)"
+    elif max(info.mean) < DARK:
+        yield f"the images are nearly black (mean {max(info.mean):.3f} on the scale 0 to 1)"
