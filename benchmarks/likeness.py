@@ -90,7 +90,7 @@ def best(
     known: dict[tuple, tuple[float, Values]] = {}
 
     def learn(candidates: Iterator[Values]) -> None:
-        new = {space.encode(values): values for values in candidates}
+        new = {tuple(space.check(values).items()): values for values in candidates}
         new = {code: values for code, values in new.items() if code not in known}
         if new:
             rewards = accuracy(list(new.values())) * np.array(

@@ -41,7 +41,7 @@ def main() -> None:
     image = torch.zeros(1, 3, arch.resolution_px, arch.resolution_px)
 
     def direct() -> bytes:
-        return onnx_model.serialised(arch.layers(), weights)
+        return onnx_model.build(arch.layers(), weights).SerializeToString()
 
     def export() -> bytes:
         file = io.BytesIO()

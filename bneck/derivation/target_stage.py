@@ -13,7 +13,6 @@ from bneck.files import is_written, read_json, write_json
 from bneck.latency.devices import open_device, quick_latencies_ms
 from bneck.results.networks import load_network
 from bneck.results.run import Run
-from bneck.search.objectives import extreme
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space
 from bneck.space.cost import cost
@@ -58,8 +57,8 @@ def check_feasible(session: Session, data: RunData, space: Space) -> None:
     def about_ms(arch: Architecture) -> float:
         return quick_latencies_ms(device, [arch])[0]
 
-    smallest = space.decode(extreme(space, lambda arch: float(cost(arch).macs))[0])
-    largest = space.decode(extreme(space, lambda arch: -float(cost(arch).macs))[0])
+    smallest = space.decode(space.minimise(lambda arch: float(cost(arch).macs))[0])
+    largest = space.decode(space.minimise(lambda arch: -float(cost(arch).macs))[0])
     for ms in _in_ms(plan, data, about_ms):
         if about_ms(smallest) > ms * plan.seed_factor * UNSURE:
             raise UsageError(

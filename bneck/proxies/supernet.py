@@ -5,7 +5,7 @@ A smaller network's layer is the beginning of the widest one's channels and the 
 network has not, squeeze-excites included, are left out, and each network keeps its activations.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
@@ -26,9 +26,9 @@ class Supernet(nn.Module):
     def __init__(self, space: Space, *, seed: int = 0) -> None:
         super().__init__()
         self.space = space
-        most = extreme(space, lambda arch: cost(arch).params)
+        most = space.minimise(lambda arch: -cost(arch).params)[0]
         self.largest = space.decode(most)
-        self.smallest = space.decode(extreme(space, lambda arch: -cost(arch).params))
+        self.smallest = space.decode(space.minimise(lambda arch: cost(arch).params)[0])
         with torch.random.fork_rng(devices=[]):
             for leaf in _widest(space, most):
                 attach(self, leaf.path, module_of(leaf))
@@ -62,16 +62,6 @@ class Supernet(nn.Module):
             network = Network(arch)
         network.load_state_dict(self.part(arch))
         return network.to(memory_format=torch.channels_last)
-
-
-def extreme(space: Space, measure: Callable[[Architecture], float]) -> Values:
-    """The network of largest ``measure``, found choice by choice."""
-    values = space.check({name: allowed[0] for name, allowed in space.choices.items()})
-    for name in space.choices:
-        if name in values:
-            options = [values, *space.neighbours(values, of=name)]
-            values = max(options, key=lambda each: measure(space.decode(each)))
-    return values
 
 
 def _widest(space: Space, most: Values) -> Iterator[Leaf]:

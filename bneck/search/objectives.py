@@ -14,7 +14,7 @@ from bneck.search.samplers.history import LabelledNetwork
 from bneck.search.samplers.online_surrogate import START, step
 from bneck.search.weight_from_target import DerivedWeight, weight_from_target
 from bneck.space.architecture import Architecture
-from bneck.space.choices import Space, Values
+from bneck.space.choices import Space
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +96,11 @@ class Objectives:
     @cached_property
     def fastest_ms(self) -> float:
         """What the fastest network of the space stays under."""
-        return extreme(self.space, self.bound_ms)[1]
+        return self.space.minimise(self.bound_ms)[1]
 
     @cached_property
     def _slowest_ms(self) -> float:
-        return -extreme(self.space, lambda arch: -self.latency_ms(arch))[1]
+        return -self.space.minimise(lambda arch: -self.latency_ms(arch))[1]
 
     def predicted(self, arch: Architecture) -> Latency:
         """The model's word on a network."""
@@ -164,19 +164,3 @@ class Objectives:
                 seed=self._seed,
             )
         return self._weights[known]
-
-
-def extreme(space: Space, measure: Callable[[Architecture], float]) -> tuple[Values, float]:
-    """The network of least ``measure`` as far as single changes lead, and its measure."""
-    values = space.check({name: allowed[0] for name, allowed in space.choices.items()})
-    least, settled = measure(space.decode(values)), False
-    while not settled:
-        settled = True
-        for name, allowed in space.choices.items():
-            for value in allowed:
-                if name not in values or value == values[name]:
-                    continue
-                changed = space.changed(values, name, value)
-                if (lesser := measure(space.decode(changed))) < least:
-                    values, least, settled = changed, lesser, False
-    return values, least

@@ -122,13 +122,20 @@ class Space:
         others = [value for value in self.choices[name] if not _same(value, current[name])]
         return self._fill({**current, name: draw.choice(others)}, draw.choice)
 
-    def encode(self, values: Mapping[str, Value]) -> tuple[float, ...]:
-        """One number a choice: its value's place from 0 to 1, and -1 where it is not live."""
-        current = self.check(values)
-        return tuple(
-            _place(allowed, current[name]) if name in current else -1.0
-            for name, allowed in self.choices.items()
-        )
+    def minimise(self, measure: Callable[[Architecture], float]) -> tuple[Values, float]:
+        """Return the values of least ``measure``, as far as single changes lead, and its value."""
+        values = self._fill({}, _first)
+        least, settled = measure(self.decode(values)), False
+        while not settled:
+            settled = True
+            for name, allowed in self.choices.items():
+                for value in allowed:
+                    if name not in values or value == values[name]:
+                        continue
+                    changed = self.changed(values, name, value)
+                    if (lesser := measure(self.decode(changed))) < least:
+                        values, least, settled = changed, lesser, False
+        return values, least
 
     def _fill(self, values: Values, pick: Callable[[tuple[Value, ...]], Value]) -> Values:
         """Keep what is live, and pick what is missing."""
@@ -166,7 +173,3 @@ def _same(a: Value, b: Value) -> bool:
 
 def _first(allowed: tuple[Value, ...]) -> Value:
     return allowed[0]
-
-
-def _place(allowed: tuple[Value, ...], value: Value) -> float:
-    return allowed.index(value) / max(1, len(allowed) - 1)

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from bneck.cli import run
+from bneck.latency.runtimes.weights import norm_free
 from bneck.space import presets
 from bneck.space.backends import onnx_model
 from bneck.space.cost import cost
@@ -47,7 +48,7 @@ def test_a_model_is_of_one_runtime_and_thread_count(
 def test_an_onnx_file_needs_no_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arch = presets.build("mobilenet_v3_small", resolution_px=32, width=0.25, classes=10)
     path = tmp_path / "net.onnx"
-    path.write_bytes(onnx_model.build(arch.layers()).SerializeToString())
+    path.write_bytes(onnx_model.build(*norm_free(arch.layers())).SerializeToString())
     options = ["--measure", "--resolution", "32"]
     result = printed(capsys, "latency", "--onnx", str(path), *options)
     assert result["predicted_ms"] is None

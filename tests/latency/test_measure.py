@@ -14,6 +14,7 @@ from bneck.latency.load_correction import Scale
 from bneck.latency.measure import measure
 from bneck.latency.onnx_graph import read_onnx
 from bneck.latency.runtimes import open_runtime
+from bneck.latency.runtimes.weights import norm_free
 from bneck.space import presets
 from bneck.space.backends import onnx_model
 from bneck.space.cost import cost
@@ -76,7 +77,7 @@ def test_an_onnx_file_takes_as_long_as_the_network_in_it(tmp_path: Path) -> None
     """V3-Small against itself, to the noise of two short measurements on a busy machine."""
     arch = presets.build("mobilenet_v3_small", resolution_px=96, classes=1000)
     path = tmp_path / "net.onnx"
-    path.write_bytes(onnx_model.build(arch.layers(), batch="n").SerializeToString())
+    path.write_bytes(onnx_model.build(*norm_free(arch.layers()), batch="n").SerializeToString())
     took = measure(path, open_device(), wanted=0.05)
     assert took.timing is not None
     assert took.timing.ratio == pytest.approx(1, rel=0.3)

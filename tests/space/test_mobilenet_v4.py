@@ -126,7 +126,6 @@ def test_the_space_holds_all_kinds_and_round_trips() -> None:
         values = space.sample(seed)
         arch = space.decode(values)
         assert codec.from_json(codec.to_json(arch)) == arch
-        assert len(space.encode(values)) == len(space.choices)
         kinds.update(str(v) for name, v in values.items() if name.endswith(".kind"))
         for near in list(space.neighbours(values))[:5]:
             space.decode(near)

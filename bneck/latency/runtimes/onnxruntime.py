@@ -24,7 +24,7 @@ class OnnxRuntime(Runtime):
     def prepare(
         self, layers: tuple[Layer, ...], weights: Mapping[str, Array] | None = None
     ) -> Callable[[], object]:
-        return self.prepare_onnx(onnx_model.serialised(*norm_free(layers, weights)))
+        return self.prepare_onnx(onnx_model.build(*norm_free(layers, weights)).SerializeToString())
 
     def prepare_onnx(self, model: bytes) -> Callable[[], object]:
         try:

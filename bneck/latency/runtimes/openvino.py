@@ -28,7 +28,7 @@ class OpenVino(Runtime):
     def prepare(
         self, layers: tuple[Layer, ...], weights: Mapping[str, Array] | None = None
     ) -> Callable[[], object]:
-        return self.prepare_onnx(onnx_model.serialised(*norm_free(layers, weights)))
+        return self.prepare_onnx(onnx_model.build(*norm_free(layers, weights)).SerializeToString())
 
     def prepare_onnx(self, model: bytes) -> Callable[[], object]:
         settings = {
