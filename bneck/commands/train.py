@@ -1,4 +1,4 @@
-"""The command ``train``: one network, from scratch."""
+"""The command ``train``: one network alone."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from bneck.results.units import percent
 
 @planned(OPTIONS["train"])
 def train(net: NetArgument, out: OutOption, json: JsonOption = False, **asked: Any) -> None:
-    """Train a network from scratch, and export it."""
+    """Train a network, from scratch or from weights, and export it."""
     with session_of("train", out, asked, net=net) as session:
         from bneck.derivation import pipeline  # torch and all: after the mistakes
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from bneck import records
 from bneck.derivation.calibration_stage import calibration_stage
 from bneck.derivation.data_stage import RunData, data_stage
-from bneck.derivation.initial_weights import load_initial_weights
+from bneck.derivation.initial_weights import InitialWeights, load_initial_weights
 from bneck.derivation.netadapt_stage import Shrunk, netadapt_stage
 from bneck.derivation.outcome_stage import BASELINE, export_network, keep_baseline, outcome_stage
 from bneck.derivation.plan import Plan
@@ -96,14 +96,7 @@ def shrink(session: Session) -> tuple[Shrunk, ...]:
     run, plan = session.run, session.plan
     data = data_stage(session)
     seed_network = _given_network(session, data)
-    initial = None
-    if plan.weights is not None and not is_written(run.steps):
-        initial = load_initial_weights(
-            Path(plan.weights),
-            seed_network,
-            new_classes=bool(plan.new_classes),
-            seed=plan.seed,
-        )
+    initial = None if is_written(run.steps) else _given_weights(plan, seed_network)
     device = calibration_stage(session, spaces.build(plan.space or "", **data.size))
     targets_ms = target_stage(session, data, device)
     found = netadapt_stage(session, data, device, targets_ms, seed_network, initial)
@@ -114,10 +107,11 @@ def shrink(session: Session) -> tuple[Shrunk, ...]:
 
 
 def train(session: Session) -> Training:
-    """Train the plan's network from scratch alone, and export it."""
+    """Train the plan's network alone, from scratch or from given weights, and export it."""
     run, plan = session.run, session.plan
     data = data_stage(session)
     arch = _given_network(session, data)
+    initial = _given_weights(plan, arch)
     asked = budget(plan, data.info)
     trained, state = train_from_scratch(
         arch,
@@ -127,6 +121,7 @@ def train(session: Session) -> Training:
         folder=run.checkpoints,
         seed=plan.seed,
         progress=session.progress,
+        start=initial.state if initial is not None else None,
     )
     write_json(run.network, networks.to_json(arch))
     export_network(session, arch, state, metadata.measured(trained.accuracy))
@@ -140,6 +135,15 @@ def _given_network(session: Session, data: RunData) -> Architecture:
         _, arch = load_network(session.plan.seed_network or "", **data.size)
         write_json(run.seed, networks.to_json(arch))
     return networks.load(run.seed)
+
+
+def _given_weights(plan: Plan, arch: Architecture) -> InitialWeights | None:
+    """The weights that the plan begins with, if it names any."""
+    if plan.weights is None:
+        return None
+    return load_initial_weights(
+        Path(plan.weights), arch, new_classes=plan.new_classes, seed=plan.seed
+    )
 
 
 @contextmanager

@@ -131,9 +131,9 @@ class Plan:
     )
     weights: str | None = option(
         None,
-        "NET's trained weights: safetensors, or torchvision's state dict (.pth).",
+        "Weights of NET to begin with: safetensors, or torchvision's state dict (.pth).",
         TRAINING,
-        unset="train NET first",
+        unset="trained from scratch",
     )
     new_classes: bool = option(
         False, "Start a new classifier: the weights were trained for other classes.", TRAINING
@@ -231,6 +231,6 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
         *_DEVICE, *_EVERY_RUN, *_NETADAPT,
         "importance", "weights", "new_classes", "search_steps", "finish",
     ),
-    "train": (*_EVERY_RUN, "epochs"),
+    "train": (*_EVERY_RUN, "epochs", "weights", "new_classes"),
 }  # fmt: skip
 """Command -> the fields of a plan that it can be asked."""
