@@ -8,9 +8,10 @@ from bneck.commands.options import JsonOption, OutOption, planned
 from bneck.commands.output import print_result
 from bneck.derivation.execution import Execution
 from bneck.derivation.plan import OPTIONS
+from bneck.errors import BneckError
 from bneck.results.record import Baseline, Outcome
 from bneck.results.run import Run
-from bneck.results.summary import against, verdict
+from bneck.results.summary import against, is_met, verdict
 
 
 @planned(OPTIONS["derive"])
@@ -35,6 +36,8 @@ def derive(out: OutOption, json: JsonOption = False, **asked: Any) -> None:
         text.append(f"network {one.network}, ONNX {one.onnx}, report {one.report}")
     text.append(f"to use it: bneck predict {run.folder} IMAGE...")
     print_result(json, result, "\n".join(text))
+    if not all(map(is_met, outcomes)):
+        raise BneckError("a network measures above its target")
 
 
 def _about(outcome: Outcome, run: Run) -> dict[str, Any]:
@@ -42,6 +45,8 @@ def _about(outcome: Outcome, run: Run) -> dict[str, Any]:
         "target_ms": outcome.target_ms,
         "predicted_ms": outcome.predicted.ms,
         "measured_ms": outcome.measured and outcome.measured.ms,
+        "met": is_met(outcome),
+        "note": outcome.note,
         "accuracy": outcome.accuracy and outcome.accuracy.value,
         "params": outcome.params,
         "macs": outcome.macs,

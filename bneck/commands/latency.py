@@ -86,14 +86,16 @@ def calibrate(
             progress=TerminalProgress(),
         )
     from bneck.latency.plots import write_page
+    from bneck.latency.warn import warn_calibration
 
     model.save(out)
     page = out.with_suffix(".html")
     write_page(model, page)
     report = model.report
+    warn_calibration(model)
     if json:
         about = {"device": str(model.device), "runtime": model.device.runtime}
-        print_json({**about, **asdict(report)})
+        print_json({**about, **asdict(report), "doubt": report.doubt})
         return
     again = (
         f"measuring again differs by {report.repeat_mape_percent:.1f} %"

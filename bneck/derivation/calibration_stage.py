@@ -4,28 +4,64 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from bneck import records
 from bneck.derivation.session import Session
 from bneck.errors import BneckError
 from bneck.files import is_written
 from bneck.latency.calibrate import calibrate
 from bneck.latency.devices import Device, open_device
-from bneck.latency.measure import Measured, measure
+from bneck.latency.measure import Measured, agreeing, measure
 from bneck.latency.model import LatencyModel, load
+from bneck.latency.warn import warn_calibration
 from bneck.space.architecture import Architecture
+from bneck.space.backends.weights import State
 from bneck.space.choices import Space
 
 
 @dataclass(frozen=True, slots=True)
+class _Taken:
+    """One measurement of a network, which later ones of the same network must agree with."""
+
+    arch: Architecture
+    ms: float
+    std_ms: float
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
 class TargetDevice:
-    """The latency model, and the device that it was calibrated on."""
+    """The latency model, and the device that it was calibrated on.
+
+    Attributes:
+        history: the file that keeps all measurements of the run.
+    """
 
     model: LatencyModel
     device: Device
+    history: Path
 
-    def measure(self, arch: Architecture) -> Measured:
-        """Time a network of any resolution, on the scale of the calibration."""
+    def measure(self, arch: Architecture, state: State | None = None) -> Measured:
+        """Time a network of any resolution, on the scale of the calibration.
+
+        Where the network was measured before in this run and the two disagree, the stated spread
+        covers both.
+
+        Args:
+            arch: the network.
+            state: its trained weights; None times random ones.
+        """
         model = self.model
-        return measure(arch, self.device, scale=model.scale, resolution_px=model.resolution_px)
+        took = measure(
+            arch,
+            self.device,
+            weights=None if state is None else {n: t.numpy() for n, t in state.items()},
+            scale=model.scale,
+            resolution_px=model.resolution_px,
+        )
+        before = records.read_lines(self.history, _Taken)
+        taken = _Taken(arch, took.ms, took.std_ms, took.note)
+        records.append(self.history, taken)
+        return agreeing(took, [one.ms for one in before if one.arch == arch])
 
 
 def calibration_stage(session: Session, space: Space) -> TargetDevice:
@@ -59,4 +95,5 @@ def calibration_stage(session: Session, space: Space) -> TargetDevice:
             f"{run.latency} was calibrated on [{model.device}] and this is [{here}]; "
             "measure on that device, or use another --out"
         )
-    return TargetDevice(model, device)
+    warn_calibration(model)
+    return TargetDevice(model, device, run.measurements)

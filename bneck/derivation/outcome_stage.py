@@ -42,7 +42,7 @@ def outcome_stage(
     """
     run = session.run
     if not is_written(run.result):
-        measured = device.measure(arch)
+        measured = device.measure(arch, state)
         counted = cost(arch)
         _compare_with_published(session, device, space, arch)
         export_network(session, arch, state, metadata.measured(trained.accuracy, measured.latency))
@@ -55,6 +55,7 @@ def outcome_stage(
             params=counted.params,
             macs=counted.macs,
             seconds=sum(read_json(run.seconds).values()),
+            note=measured.note,
         )
         records.write(run.result, outcome)
     return records.read(run.result, Outcome)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bneck import records
 from bneck.derivation.explanation import explained, read_trials
@@ -82,7 +82,7 @@ def _report_data(run: Run) -> report.ReportData:
         baselines=records.read_lines(run.baselines, Baseline),
         others=dict(_others(run)),
         breakdown=model.breakdown(outcome.arch) if model and outcome else None,
-        calibration=asdict(model.report) if model else None,
+        calibration=_calibration(model) if model else None,
         held_out=model.held_out if model else (),
         latency_error=model.error if model else None,
         counted_on=_counted_on(run),
@@ -93,6 +93,12 @@ def _report_data(run: Run) -> report.ReportData:
         ceiling_ms=target_ms * plan.seed_factor if target_ms and not several else None,
         tangents=_tangents(run),
     )
+
+
+def _calibration(model: latency_model.LatencyModel) -> dict[str, Any]:
+    figures = asdict(model.report)
+    del figures["busy"]
+    return figures | ({"doubt": model.report.doubt} if model.report.doubt else {})
 
 
 def _others(run: Run) -> Iterator[tuple[str, Outcome]]:

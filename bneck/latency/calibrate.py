@@ -78,8 +78,9 @@ def calibrate(
         "seed": seed,
     }
     store = Store(folder / "measurements.jsonl", header)
+    watch = device.watch()
     _Calibration(store, spaces, device, minutes * 60, seed, progress).run(reference(side, classes))
-    return model_from(list(store.items.values()), fingerprint, side)
+    return model_from(list(store.items.values()), fingerprint, side, busy=str(watch()))
 
 
 @dataclass
@@ -144,7 +145,7 @@ class _Calibration:
 
 
 def model_from(
-    items: Sequence[Measurement], device: Fingerprint, resolution_px: int
+    items: Sequence[Measurement], device: Fingerprint, resolution_px: int, *, busy: str = ""
 ) -> LatencyModel:
     """Fit on what is not held out, validate on what is, then fit on all.
 
@@ -187,5 +188,5 @@ def model_from(
     unvalidated = model(found, fitted, NOT_VALIDATED)
     validation = validate(unvalidated, fitted, found.errors, held_out, repeats)
     seconds = sum(item.seconds for item in items)
-    report = replace(validation.report, seconds=seconds, networks=len(items))
+    report = replace(validation.report, seconds=seconds, networks=len(items), busy=busy)
     return model(fit(items, blocking), items, replace(validation, report=report))

@@ -1,12 +1,13 @@
 """How long a network or an ONNX file takes on a device, now."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bneck.errors import UsageError
 from bneck.latency.devices import Device, Graph
+from bneck.latency.load import Load
 from bneck.latency.load_correction import Scale
 from bneck.latency.onnx_graph import read_onnx
 from bneck.latency.timing import Effort, Timing, pooled
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 REFERENCE = "mobilenet_v3_small"
 NOISY = 0.10
 LEAST_CORE_SHARE = 0.9
+DISAGREEING = 0.03
+"""Relative difference between two measurements of a network that is worth a word."""
 MIN_REPETITIONS, MAX_REPETITIONS = 5, 12
 """For each of which network and reference are prepared again: where their weights happen to lie in
 memory moves all chunks of a repetition alike, which its own spread does not show."""
@@ -101,6 +104,7 @@ def measure(
             return Measured(latency.ms, latency.std_ms or 0.0, True, "", None, predicted=True)
     standard = reference(side, scale.classes if scale else classes)
     effort = Effort(wanted, max_pairs=MAX_PAIRS)
+    watch = device.watch()
     repetitions: list[Timing] = []
     while True:
         try:
@@ -115,16 +119,35 @@ def measure(
         if enough or len(repetitions) >= MAX_REPETITIONS:
             break
     ms = timing.ms if scale is None else scale.ms(timing)
-    note = _doubt(timing, wanted)
+    note = _doubt(timing, wanted, watch())
     return Measured(ms, ms * timing.spread, not note, note, timing, batch=batch)
 
 
-def _doubt(timing: Timing, wanted: float) -> str:
+def agreeing(measured: Measured, earlier_ms: Sequence[float]) -> Measured:
+    """Return a measurement as sure as earlier ones of the same network, in other sessions, allow.
+
+    Where they differ by more than their own spreads say, its standard error is half of the
+    difference.
+    """
+    if not earlier_ms:
+        return measured
+    apart = max(earlier_ms, key=lambda ms: abs(ms - measured.ms))
+    std_ms = max(measured.std_ms, abs(apart - measured.ms) / 2)
+    note = measured.note
+    if abs(apart / measured.ms - 1) > DISAGREEING:
+        words = f"the same network measured {apart:.3g} ms at another time of this run"
+        note = f"{note}; {words}" if note else words
+    return replace(measured, std_ms=std_ms, note=note, quiet=not note)
+
+
+def _doubt(timing: Timing, wanted: float, load: Load) -> str:
     """Return why a timing is not to be believed, or nothing."""
     if timing.core_share < LEAST_CORE_SHARE:
         return (
             f"other programs used {1 - timing.core_share:.0%} of this core during the measurement"
         )
+    if not load.quiet:
+        return f"{load} during the measurement"
     if not timing.quiet:
         return (
             f"the spread stayed at {timing.spread:.1%} after {timing.pairs} pairs of chunks "

@@ -55,6 +55,7 @@ def _facts(model: LatencyModel) -> str:
             else "not known, for nothing was measured again"
         ),
         "stated standard deviation": f"{100 * model.error:.2f} %",
+        "doubts": model.report.doubt or "none",
         "channels come in blocks of": str(model.blocking.grid),
         "fast kernels read channels in multiples of": str(model.blocking.alignment),
     }

@@ -19,6 +19,12 @@ def warn_extrapolated(model: LatencyModel, arch: Architecture) -> None:
         )
 
 
+def warn_calibration(model: LatencyModel) -> None:
+    """Say on stderr why a calibration is not to be relied on."""
+    if doubt := model.report.doubt:
+        print(f"warning: {doubt}", file=sys.stderr)
+
+
 def warn_foreign(model: LatencyModel) -> None:
     """Say on stderr that predictions are another device's, where the CPU is another."""
     cpu, cores = cpu_name(), os.cpu_count() or 1

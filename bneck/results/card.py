@@ -93,7 +93,8 @@ def _body(data: ReportData, images: Mapping[str, Any]) -> str:
             "|---|---|---|---|---|",
             *rows,
             "",
-            "All rows were trained by the same recipe and measured the same way.",
+            "All rows were trained by the same recipe and measured the same way."
+            + (f" The latencies are not to be relied on: {_plain(out.note)}." if out.note else ""),
             "",
             "## Training data",
             "",

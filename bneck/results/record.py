@@ -94,7 +94,10 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The derived network, trained from scratch and measured."""
+    """The derived network, trained from scratch and measured.
+
+    ``note`` says why the measurement is not to be relied on.
+    """
 
     arch: Architecture
     target_ms: float
@@ -104,6 +107,7 @@ class Outcome:
     params: int
     macs: int
     seconds: float
+    note: str = ""
 
     def __post_init__(self) -> None:
         _check_numbers(self)

@@ -91,6 +91,7 @@ def calibration(figures: Mapping[str, Any]) -> dict[str, str]:
         "within_5_percent": ("within ± 5 %", _percent),
         "within_10_percent": ("within ± 10 %", _percent),
         "repeat_mape_percent": ("measuring twice differs by", _percent),
+        "doubt": ("not to be relied on", str),
     }
     words = {}
     for name, value in figures.items():

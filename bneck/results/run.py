@@ -128,6 +128,11 @@ class Run:
         return self.folder / "steps.jsonl"
 
     @property
+    def measurements(self) -> Path:
+        """Networks measured on the target device, with their ms, one a line."""
+        return self.folder / "measured.jsonl"
+
+    @property
     def baselines(self) -> Path:
         """``Baseline`` records, one a line."""
         return self.folder / "baselines.jsonl"

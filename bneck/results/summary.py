@@ -10,9 +10,6 @@ from bneck.results.units import decimals, milliseconds, percent
 
 FRONT_SHOWN = 8
 
-TOLERANCE = 0.03
-"""How far over the target a measurement may lie before the target counts as missed."""
-
 
 def verdict(outcome: Outcome) -> str:
     """One sentence on the target: met or missed, by measurement where there is one."""
@@ -22,12 +19,16 @@ def verdict(outcome: Outcome) -> str:
         predicted = milliseconds(outcome.predicted, places)
         return f"Predicted to take {predicted} ms against a target of {target}; not yet measured."
     measured = f"{milliseconds(outcome.measured, places)} ms measured"
+    doubt = f" Do not rely on it: {outcome.note}." if outcome.note else ""
+    if is_met(outcome):
+        return f"The target of {target} is met: {measured}.{doubt}"
     excess = outcome.measured.ms / outcome.target_ms - 1
-    if excess <= 0:
-        return f"The target of {target} is met: {measured}."
-    if excess <= TOLERANCE:
-        return f"The target of {target} is met within {100 * TOLERANCE:.0f} %: {measured}."
-    return f"The target of {target} is missed by {100 * excess:.0f} %: {measured}."
+    return f"The target of {target} is missed by {100 * excess:.1f} %: {measured}.{doubt}"
+
+
+def is_met(outcome: Outcome) -> bool:
+    """Return whether the network measures at or under its target."""
+    return outcome.measured is not None and outcome.measured.ms <= outcome.target_ms
 
 
 def against(outcome: Outcome, baseline: Baseline) -> str:

@@ -71,6 +71,8 @@ def test_the_run_holds_what_the_command_says(whole: Path) -> None:
         "target_ms",
         "predicted_ms",
         "measured_ms",
+        "met",
+        "note",
         "accuracy",
         "params",
         "macs",

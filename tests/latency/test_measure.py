@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ from onnx import TensorProto, helper, numpy_helper
 from bneck.cli import run
 from bneck.errors import UsageError
 from bneck.latency.devices import open_device
+from bneck.latency.load import QUIET, Load, LoadWatch
 from bneck.latency.load_correction import Scale
-from bneck.latency.measure import measure
+from bneck.latency.measure import Measured, agreeing, measure
 from bneck.latency.onnx_graph import read_onnx
 from bneck.latency.runtimes import open_runtime
 from bneck.latency.runtimes.weights import norm_free
@@ -180,3 +182,31 @@ def test_what_is_not_an_onnx_file_is_one_line(tmp_path: Path) -> None:
     good = convolution(tmp_path / "good.onnx", [1, 3, 33, 33])
     with pytest.raises(UsageError, match="our own networks only"):
         measure(good, open_device(runtime="macs"))
+
+
+def test_measurements_that_disagree_are_less_sure() -> None:
+    """0.331 and 0.382 ms, seventeen minutes apart, each said to be known to half a percent."""
+    took = Measured(0.382, 0.002, True, "", None)
+    assert agreeing(took, []) == took
+    assert agreeing(took, [0.381]) == took
+    found = agreeing(took, [0.380, 0.331])
+    assert found.std_ms == pytest.approx((0.382 - 0.331) / 2)
+    assert "measured 0.331 ms at another time of this run" in found.note
+    assert not found.quiet
+
+
+def test_a_busy_machine_is_said() -> None:
+    watch = LoadWatch()
+    other = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        time.sleep(1.0)
+        busy = watch.load()
+    finally:
+        other.kill()
+        other.wait()
+    assert busy.other_cores > 0.2  # of a core, on a machine that others share
+    assert str(Load(1.2, 0.1)) == (
+        "other programs used 1.2 cores and other guests of this virtual machine's host took 10%"
+    )
+    assert Load(0.1, 0.0).quiet
+    assert str(QUIET) == ""

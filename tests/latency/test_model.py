@@ -9,7 +9,7 @@ from bneck.errors import UsageError
 from bneck.latency.fingerprint import Fingerprint
 from bneck.latency.model import LatencyModel, load
 from bneck.latency.plots import write_page
-from bneck.latency.warn import warn_elsewhere, warn_extrapolated, warn_foreign
+from bneck.latency.warn import warn_calibration, warn_elsewhere, warn_extrapolated, warn_foreign
 from bneck.space import presets, spaces
 from bneck.space.cost import cost
 
@@ -107,3 +107,17 @@ def test_the_page_needs_nothing_else(macs_model: LatencyModel, tmp_path: Path) -
     assert "noise floor" in page
     assert "1x1 convolution" in page
     assert 'src="http' not in page
+
+
+def test_a_doubtful_calibration_is_said(
+    macs_model: LatencyModel, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert macs_model.report.doubt == ""
+    bad = replace(macs_model.report, mape_percent=10.0, busy="other programs used 1.2 cores")
+    warn_calibration(replace(macs_model, report=bad))
+    said = capsys.readouterr().err
+    assert "other programs used 1.2 cores during the calibration" in said
+    assert "predictions are off by 10.0 % on average" in said
+    assert "target as a share of a network's latency" in said
+    again = replace(macs_model.report, repeat_mape_percent=5.0)
+    assert "measuring a network again differs by 5.0 %" in again.doubt

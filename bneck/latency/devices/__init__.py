@@ -6,13 +6,14 @@ everything between asks the latency model.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from bneck.errors import unknown
 from bneck.latency.fingerprint import Fingerprint
+from bneck.latency.load import QUIET, Load
 from bneck.latency.timing import Effort, Timing
 from bneck.space.architecture import Architecture
 from bneck.space.layers import Layer
@@ -57,6 +58,10 @@ class Device(ABC):
         Raises:
             BneckError: the device cannot be reached.
         """
+
+    def watch(self) -> Callable[[], Load]:
+        """Return a call that tells what else kept the device busy since, if that is known."""
+        return lambda: QUIET
 
     @abstractmethod
     def time(

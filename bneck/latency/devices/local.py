@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from bneck.errors import UsageError
 from bneck.latency.devices import Device, Graph
 from bneck.latency.fingerprint import Fingerprint, this_machine
+from bneck.latency.load import Load, LoadWatch
 from bneck.latency.runtimes import Runtime, open_runtime
 from bneck.latency.timing import Effort, Run, Timing, compare
 
@@ -31,6 +32,9 @@ class LocalDevice(Device):
 
     def fingerprint(self) -> Fingerprint:
         return this_machine(self.runtime)
+
+    def watch(self) -> Callable[[], Load]:
+        return super().watch() if self.synthetic else LoadWatch().load
 
     def time(
         self, graphs: Iterable[Graph], reference: Graph, effort: Effort

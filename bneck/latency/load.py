@@ -1,0 +1,101 @@
+"""How busy a machine is with anything else, for latencies that are measured meanwhile."""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from bneck.progress import Progress, silent
+
+_STAT = Path("/proc/stat")
+BUSY_CORES = 0.5
+"""Cores' worth of other programs beyond which they take caches and memory from what is timed."""
+STOLEN = 0.02
+"""Share of the time that other guests of a virtual machine's host may take."""
+LOOK_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What else a machine did during some time.
+
+    Attributes:
+        other_cores: cores' worth of time that other programs used.
+        stolen: share of the time that the hypervisor gave to other guests.
+    """
+
+    other_cores: float
+    stolen: float
+
+    @property
+    def quiet(self) -> bool:
+        """Whether latencies measured meanwhile are those of a quiet machine."""
+        return self.other_cores <= BUSY_CORES and self.stolen <= STOLEN
+
+    def __str__(self) -> str:
+        words = []
+        if self.other_cores > BUSY_CORES:
+            words.append(f"other programs used {self.other_cores:.1f} cores")
+        if self.stolen > STOLEN:
+            words.append(f"other guests of this virtual machine's host took {self.stolen:.0%}")
+        return " and ".join(words)
+
+
+QUIET = Load(0.0, 0.0)
+
+
+class LoadWatch:
+    """Watches from when it is made; on systems without /proc it sees nothing."""
+
+    def __init__(self) -> None:
+        self._begun = _now()
+
+    def load(self) -> Load:
+        """Return what else the machine did since the watch began."""
+        now = _now()
+        if now is None or self._begun is None:
+            return QUIET
+        seconds, used, stolen, own = (a - b for a, b in zip(now, self._begun, strict=True))
+        if seconds <= 0:
+            return QUIET
+        cores = os.cpu_count() or 1
+        return Load(max(0.0, used - own) / seconds, max(0.0, stolen) / seconds / cores)
+
+
+def _now() -> tuple[float, float, float, float] | None:
+    """Seconds: of the wall, of all cores in use, stolen from all cores, of this process."""
+    try:
+        words = _STAT.read_text().split("\n", 1)[0].split()
+        user, nice, system, _, _, irq, softirq, stolen = (int(word) for word in words[1:9])
+    except (OSError, ValueError):
+        return None
+    tick = os.sysconf("SC_CLK_TCK")
+    own = os.times()
+    return (
+        time.monotonic(),
+        (user + nice + system + irq + softirq) / tick,
+        stolen / tick,
+        own.user + own.system,
+    )
+
+
+def wait_until_quiet(minutes: float, progress: Progress = silent) -> Load:
+    """Wait until nothing else keeps this machine busy, for so many minutes at most.
+
+    Returns:
+        What the last look saw: its ``quiet`` says whether the wait was successful.
+    """
+    until = time.monotonic() + 60 * minutes
+    while True:
+        watch = LoadWatch()
+        time.sleep(LOOK_S)
+        load = watch.load()
+        left = until - time.monotonic()
+        if load.quiet or left <= 0:
+            return load
+        progress(
+            "waiting for a quiet machine (s)",
+            int(60 * minutes - left),
+            int(60 * minutes),
+            str(load),
+        )
