@@ -1,4 +1,4 @@
-"""Training batches that depend on nothing but (seed, step), so that a run can stop and go on."""
+"""Training batches that depend on nothing but (seed, step), so that a training can resume."""
 
 import hashlib
 
@@ -6,60 +6,92 @@ import torch
 from torch import Tensor
 
 from bneck.errors import UsageError
+from bneck.proxies.data.augmentation import (
+    AUGMENTATION,
+    CROP_BY_WORD,
+    MIXES,
+    check_augmentation,
+    mixed,
+    random_erasing,
+)
 from bneck.proxies.data.image_source import ImageSource
 
 
 class Batches:
-    """``batches[step]`` is (float32 (B, 3, H, W) normalised and channels_last, int64 (B,)).
+    """``batches[step]`` is (float32 (B, 3, H, W) normalised and channels_last, labels).
 
+    Labels are int64 (B,), or, where images are mixed, shares of the classes, float32 (B, classes).
     Every epoch is a permutation of its own; what does not fill a batch at its end is left out.
-    Each image is shifted by up to an eighth of its side, the border mirrored, and flipped half of
-    the time where the set allows it.
+
+    Args:
+        images: their training part is used.
+        batch_size: at most; a smaller set is one batch.
+        seed: decides order and augmentation.
+        augmentation: words of ``AUGMENTATIONS`` joined by "+".
+        rank, processes: which equal slice of every batch is wanted.
+
+    Raises:
+        UsageError: too few images, or a batch that cannot be divided by the processes.
     """
 
-    def __init__(self, images: ImageSource, batch_size: int, seed: int) -> None:
+    def __init__(
+        self,
+        images: ImageSource,
+        batch_size: int,
+        seed: int,
+        augmentation: str = AUGMENTATION,
+        *,
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
         self.images = images
         self.batch_size = min(batch_size, len(images.train))
         if self.batch_size < 2:
             raise UsageError(f"{images.info.name} has too few training images for a batch of 2")
         self.steps_per_epoch = len(images.train) // self.batch_size
+        self._words = check_augmentation(augmentation)
+        self._crop = next(CROP_BY_WORD[word] for word in self._words if word in CROP_BY_WORD)
+        self._mixes = tuple(word for word in self._words if word in MIXES)
+        each, left_over = divmod(self.batch_size, processes)
+        if left_over or (processes > 1 and self._mixes and each % 2):
+            even = " into even parts" if self._mixes else ""
+            raise UsageError(
+                f"a batch of {self.batch_size} cannot be divided by {processes} processes{even}"
+            )
+        self._own = slice(rank * each, (rank + 1) * each)
         self._seed = seed
         self._epoch = -1
         self._order = torch.empty(0)
 
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
+        train, own, size = self.images.train, self._own, self.batch_size
+        rows = self._rows(step)  # (B,)
+        draw = seeded(self._seed, 1, step)
+        flip = self.images.info.flip
+        pixels = self._crop(train.squares, train.rows[rows], flip, draw, own)  # uint8 (b, 3, H, W)
+        if "trivial-augment" in self._words:
+            from bneck.proxies.data.trivial_augment import trivial_augment
+
+            pixels = trivial_augment(pixels, size, draw, own)
+        x = self.images.normalise(pixels)  # float32
+        if "random-erasing" in self._words:
+            x = random_erasing(x, size, draw, own)
+        labels = train.labels[rows[own]].to(x.device)
+        if self._mixes:
+            return mixed(x, labels, self.images.info.classes, self._mixes, draw)
+        return x, labels
+
+    def _rows(self, step: int) -> Tensor:
+        """Return the places in the training part that a step sees: (B,)."""
         epoch, place = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
-            self._order = torch.randperm(
-                len(self.images.train), generator=seeded(self._seed, 0, epoch)
-            )
+            draw = seeded(self._seed, 0, epoch)
+            self._order = torch.randperm(len(self.images.train), generator=draw)
             self._epoch = epoch
-        rows = self._order[place * self.batch_size :][: self.batch_size]
-        train = self.images.train
-        pixels = _shifted(
-            train.squares, train.rows[rows], self.images.info.flip, seeded(self._seed, 1, step)
-        )
-        return self.images.normalise(pixels), train.labels[rows]
+        return self._order[place * self.batch_size :][: self.batch_size]
 
 
 def seeded(*numbers: int) -> torch.Generator:
-    """A generator of its own for each tuple of numbers."""
+    """Return a generator of its own for each tuple of numbers."""
     digest = hashlib.sha256(repr(numbers).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
-
-
-def _shifted(images: Tensor, rows: Tensor, flip: bool, generator: torch.Generator) -> Tensor:
-    """Gather the shifted and flipped images straight into channels_last: uint8 (B, 3, H, W)."""
-    side = images.shape[-1]
-    reach = side // 8
-    shift = torch.randint(-reach, reach + 1, (2, len(rows), 1), generator=generator)
-    y, x = (_mirrored(torch.arange(side) + part, side) for part in shift)
-    if flip:
-        flipped = torch.rand(len(rows), 1, generator=generator) < 0.5
-        x = torch.where(flipped, x.flip(1), x)
-    gathered = images[rows[:, None, None], :, y[:, :, None], x[:, None, :]]  # (B, H, W, 3)
-    return gathered.permute(0, 3, 1, 2)
-
-
-def _mirrored(position: Tensor, side: int) -> Tensor:
-    return (side - 1) - ((side - 1) - position.abs()).abs()

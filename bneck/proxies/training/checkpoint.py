@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from bneck import live
 from bneck.errors import UsageError
 from bneck.files import write_whole
+from bneck.proxies.training.distributed import rank
 
 
 @dataclass
@@ -40,8 +41,8 @@ class TrainingState:
     made_with: dict[str, Any] = field(default_factory=dict)
 
     def save(self) -> None:
-        """Replace the checkpoint, if there is to be one."""
-        if self.checkpoint is None:
+        """Replace the checkpoint, if there is to be one; of several processes, the first does."""
+        if self.checkpoint is None or rank() > 0:
             return
         tensors = {f"network.{name}": t for name, t in self.network.state_dict().items()}
         tensors |= {f"optimizer.{k}": t for k, t in _optimizer_tensors(self.optimizer).items()}

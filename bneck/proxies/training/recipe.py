@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from bneck.errors import UsageError
+from bneck.proxies.data.augmentation import AUGMENTATION, check_augmentation
 from bneck.proxies.data.image_info import ImageInfo
 from bneck.space.checks import check_range
 
@@ -25,6 +26,7 @@ class Recipe:
     warmup: float = 0.3  # share of the steps before the peak
     weight_decay: float = 0.05  # on convolution and linear weights only, not on norms and biases
     label_smoothing: float = 0.1
+    augmentation: str = AUGMENTATION  # words of ``AUGMENTATIONS`` joined by "+"
     ema: float | None = 0.98  # decay per step of the averaged weights and buffers; None for none
 
     def __post_init__(self) -> None:
@@ -34,6 +36,7 @@ class Recipe:
         _check_between("warmup", self.warmup, 0, 1)
         _check_between("weight decay", self.weight_decay, 0, 10)
         _check_between("label smoothing", self.label_smoothing, 0, 0.9)
+        check_augmentation(self.augmentation)
         if self.ema is not None:
             _check_between("ema", self.ema, 0, 1)
 

@@ -16,10 +16,20 @@ from torch.nn.functional import cross_entropy
 from bneck.errors import ProxyFailed, UsageError
 from bneck.machine import CPU, Compute, cores
 from bneck.progress import Progress, silent
+from bneck.proxies.data.augmentation import AUGMENTATION
 from bneck.proxies.data.batches import Batches, seeded
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.training.checkpoint import TrainingState, digest, interrupts_wait
 from bneck.proxies.training.device import torch_device
+from bneck.proxies.training.distributed import (
+    gathered,
+    in_any_process,
+    in_parallel,
+    mean_over_processes,
+    own_rows,
+    processes,
+    rank,
+)
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.threads import Threads
 from bneck.quantities import Accuracy
@@ -96,23 +106,30 @@ def train(
     network.to(memory_format=torch.channels_last)
     with computing(compute):
         _check_outputs(network, images)
-        batches = Batches(images, recipe.batch_size, seed)
+        batches = Batches(
+            images,
+            recipe.batch_size,
+            seed,
+            recipe.augmentation,
+            rank=rank(),
+            processes=processes(),
+        )
         optimizer = recipe.optimizer_for(network)
         average = None if recipe.ema is None else WeightAverage(network, recipe.ema)
         state = TrainingState(network, optimizer, average.tensors if average else {})
         if checkpoint is not None:
             state.resume(checkpoint, _made_with(recipe, seed, images, network))
-        step = TrainingStep(network, optimizer, average, backpropagate)
         threads = Threads(compute, state.threads)
         network.train()
         saved = time.monotonic()
-        with interrupts_wait() as interrupted:
-            while state.step < recipe.steps and not interrupted():
+        with interrupts_wait() as interrupted, in_parallel(network) as parallel:
+            step = TrainingStep(parallel, optimizer, average, backpropagate)
+            while state.step < recipe.steps and not in_any_process(interrupted()):
                 began = time.monotonic()
                 threads.set()
                 pixels, labels = batches[state.step]  # (B, 3, H, W) normalised, (B,)
                 step.prepare(state.step, recipe, seed)
-                loss = step(pixels, labels, state.step).item()
+                loss = mean_over_processes(step(pixels, labels, state.step))
                 _check_loss(loss, state.step, recipe)
                 state.step += 1
                 now = time.monotonic()
@@ -124,6 +141,8 @@ def train(
                     state.save()
                     saved = now
             state.save()
+        if state.step < recipe.steps:  # another process was interrupted
+            raise KeyboardInterrupt
         if average is not None:
             average.copy_to(network)
         found = _evaluate(network, images)
@@ -189,20 +208,21 @@ def evaluate(network: nn.Module, images: ImageSource, *, compute: Compute = CPU)
 
 
 def _evaluate(network: nn.Module, images: ImageSource) -> Evaluation:
-    correct, parts = 0, []
+    parts = []
+    own = images.val if processes() == 1 else images.val.take(own_rows(len(images.val)))
     at_once = max(1, _PIXELS_AT_ONCE // images.info.resolution_px**2)
     with _evaluating(network):
-        for pixels, labels in images.val.chunks(at_once):  # uint8 (B, 3, H, W), (B,)
+        for pixels, labels in own.chunks(at_once):  # uint8 (B, 3, H, W), (B,)
             logits = network(images.normalise(pixels))  # (B, classes)
-            correct += int((logits.argmax(1) == labels).sum())
-            parts.append(cross_entropy(logits, labels, reduction="none"))
-    losses = torch.cat(parts)  # (images,)
+            right = logits.argmax(1) == labels
+            parts.append(torch.stack([cross_entropy(logits, labels, reduction="none"), right]))
+    losses, right = gathered(torch.cat(parts, 1), len(images.val))  # (images,) each
     loss = float(losses.double().mean())
     if not math.isfinite(loss):
         raise ProxyFailed(
             f"the validation loss on {images.info.name} is {loss}: the network diverged"
         )
-    share = correct / len(losses)
+    share = int(right.sum()) / len(losses)
     stderr = math.sqrt(share * (1 - share) / len(losses))
     return Evaluation(Accuracy(share, stderr), loss, losses)
 
@@ -274,8 +294,11 @@ def _made_with(
     recipe: Recipe, seed: int, images: ImageSource, network: nn.Module
 ) -> dict[str, Any]:
     """What a training must share with a checkpoint to resume from it."""
+    fields = asdict(recipe)
+    if recipe.augmentation == AUGMENTATION:  # older checkpoints know no other
+        del fields["augmentation"]
     return {
-        **asdict(recipe),
+        **fields,
         "seed": seed,
         "images of fingerprint": images.info.fingerprint,
         "starting weights": digest(network),

@@ -1,0 +1,170 @@
+"""How training images are varied: a recipe's words, each drawn from a seeded generator.
+
+Numbers are drawn on the CPU for the whole batch, and pixels stay where they are, so that a batch
+is the same on every device and however many processes share it.
+"""
+
+import math
+from collections.abc import Callable
+from random import Random
+
+import torch
+from torch import Generator, Tensor
+from torch.nn.functional import affine_grid, grid_sample, one_hot
+
+from bneck.errors import UsageError
+
+AUGMENTATION = "crop-and-flip"
+"""The default: cheap, and right for small images."""
+CROPS = (AUGMENTATION, "random-resized-crop")
+MIXES = ("mixup", "cutmix")
+AUGMENTATIONS = (*CROPS, "trivial-augment", "random-erasing", *MIXES)
+ERASED = 0.2  # of the images, as torchvision's training of MobileNetV3
+
+
+def check_augmentation(words: str) -> tuple[str, ...]:
+    """Return the words of a recipe's augmentation, which are joined by "+".
+
+    Raises:
+        UsageError: an unknown word, or not exactly one way to crop.
+    """
+    found = tuple(words.split("+"))
+    for word in found:
+        if word not in AUGMENTATIONS:
+            raise UsageError(
+                f"unknown augmentation {word!r}; known: {', '.join(AUGMENTATIONS)}, joined by +"
+            )
+    if sum(word in CROPS for word in found) != 1:
+        raise UsageError(f"augmentation {words!r} must name one of {', '.join(CROPS)}")
+    return found
+
+
+def crop_and_flip(squares: Tensor, rows: Tensor, flip: bool, draw: Generator, own: slice) -> Tensor:
+    """Shift images by up to an eighth of their side, the border mirrored, and flip half of them.
+
+    Args:
+        squares: uint8 (N, 3, side, side).
+        rows: int64 (B,), the batch's rows of ``squares``.
+        flip: whether a mirrored image still shows its class.
+        draw: where random numbers come from.
+        own: which images of the batch are wanted.
+
+    Returns:
+        uint8 (b, 3, side, side), channels_last: gathered straight into that format.
+    """
+    side = squares.shape[-1]
+    reach = side // 8
+    shift = torch.randint(-reach, reach + 1, (2, len(rows), 1), generator=draw)
+    y, x = (_mirrored(torch.arange(side) + part, side) for part in shift)
+    if flip:
+        flipped = torch.rand(len(rows), 1, generator=draw) < 0.5
+        x = torch.where(flipped, x.flip(1), x)
+    rows, y, x = (each[own].to(squares.device) for each in (rows, y, x))
+    gathered = squares[rows[:, None, None], :, y[:, :, None], x[:, None, :]]  # (b, side, side, 3)
+    return gathered.permute(0, 3, 1, 2)
+
+
+def random_resized_crop(
+    squares: Tensor, rows: Tensor, flip: bool, draw: Generator, own: slice
+) -> Tensor:
+    """Cut 8 to 100 % of each image's area, stretched by up to 4/3, and resize it (bilinear).
+
+    Szegedy et al. 2015, "Going Deeper with Convolutions", section 6. Arguments and result are those
+    of ``crop_and_flip``.
+    """
+    area, stretch, left, top, mirror = torch.rand(5, len(rows), generator=draw)
+    area = 0.08 + 0.92 * area
+    stretch = torch.exp((2 * stretch - 1) * math.log(4 / 3))
+    width = (area * stretch).sqrt().clamp(max=1)  # shares of the side
+    height = (area / stretch).sqrt().clamp(max=1)
+    sign = torch.where(mirror < 0.5, -1.0, 1.0) if flip else torch.ones(len(rows))
+    # grid_sample's coordinates run from -1 to 1, so a box of width w has its centre within 1 - w.
+    theta = torch.zeros(len(rows), 2, 3)
+    theta[:, 0, 0], theta[:, 0, 2] = sign * width, (2 * left - 1) * (1 - width)
+    theta[:, 1, 1], theta[:, 1, 2] = height, (2 * top - 1) * (1 - height)
+    return sampled(squares[rows[own].to(squares.device)], theta[own], "bilinear", "reflection")
+
+
+def sampled(pixels: Tensor, theta: Tensor, mode: str, border: str) -> Tensor:
+    """Sample uint8 (b, 3, side, side) at affine places (b, 2, 3); returns the same type, shape."""
+    theta = theta.to(pixels.device)
+    grid = affine_grid(theta, list(pixels.shape), align_corners=False)  # (b, side, side, 2)
+    found = grid_sample(
+        pixels.to(torch.float32), grid, mode=mode, padding_mode=border, align_corners=False
+    )
+    return found.round_().clamp_(0, 255).to(torch.uint8)
+
+
+def random_erasing(x: Tensor, count: int, draw: Generator, own: slice) -> Tensor:
+    """Blank a rectangle of 2 to 33 % of the area in a fifth of the images.
+
+    Zhong et al. 2017, "Random Erasing Data Augmentation".
+
+    Args:
+        x: normalised (b, 3, side, side), in which 0 is the mean colour.
+        count: images in the whole batch.
+        draw: where random numbers come from.
+        own: which of them ``x`` holds.
+    """
+    side = x.shape[-1]
+    chance, area, stretch, left, top = torch.rand(5, count, generator=draw)[:, own, None]
+    area = 0.02 + 0.31 * area
+    stretch = torch.exp(math.log(0.3) + stretch * (math.log(3.3) - math.log(0.3)))
+    width = (area * stretch).sqrt().clamp(max=1) * side  # (b, 1)
+    height = (area / stretch).sqrt().clamp(max=1) * side
+    place = torch.arange(side)
+    left, top = left * (side - width), top * (side - height)
+    inside_x = (place >= left) & (place < left + width)  # (b, side)
+    inside_y = (place >= top) & (place < top + height)
+    erased = inside_y[:, :, None] & inside_x[:, None, :] & (chance < ERASED)[:, :, None]
+    return x.masked_fill(erased[:, None].to(x.device), 0.0)
+
+
+def mixed(
+    x: Tensor, labels: Tensor, classes: int, words: tuple[str, ...], draw: Generator
+) -> tuple[Tensor, Tensor]:
+    """Mix each image with its neighbour in the batch, by one of ``MIXES``.
+
+    mixup: Zhang et al. 2018, weights from Beta(0.2, 0.2). cutmix: Yun et al. 2019, a box of uniform
+    area. Neighbours are images 0 and 1, 2 and 3, ...; the batch is a random order anyway.
+
+    Args:
+        x: (b, 3, side, side).
+        labels: int64 (b,).
+        classes: how many there are.
+        words: those of ``MIXES`` to choose from for this batch.
+        draw: where random numbers come from.
+
+    Returns:
+        (b, 3, side, side) and the share of each class, float32 (b, classes).
+    """
+    random = Random(int(torch.randint(2**62, (), generator=draw)))
+    word = random.choice(words)
+    places = torch.arange(len(x))
+    partner = torch.where((places ^ 1) < len(x), places ^ 1, places).to(x.device)
+    if word == "mixup":
+        share = random.betavariate(0.2, 0.2)
+        x = x.lerp(x[partner], 1 - share)
+    else:
+        side = x.shape[-1]
+        half = math.sqrt(1 - random.random()) * side / 2
+        (top, bottom), (left, right) = (
+            (max(0, round(centre - half)), min(side, round(centre + half)))
+            for centre in (random.uniform(0, side), random.uniform(0, side))
+        )
+        share = 1 - (bottom - top) * (right - left) / side**2
+        whole, x = x, x.clone()
+        x[:, :, top:bottom, left:right] = whole[partner, :, top:bottom, left:right]
+    shares = one_hot(labels, classes).to(torch.float32)
+    return x, shares.lerp(shares[partner], 1 - share)
+
+
+def _mirrored(position: Tensor, side: int) -> Tensor:
+    return (side - 1) - ((side - 1) - position.abs()).abs()
+
+
+Crop = Callable[[Tensor, Tensor, bool, Generator, slice], Tensor]
+CROP_BY_WORD: dict[str, Crop] = {
+    AUGMENTATION: crop_and_flip,
+    "random-resized-crop": random_resized_crop,
+}

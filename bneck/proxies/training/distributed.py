@@ -1,0 +1,125 @@
+"""One training in several processes, each of which trains on its slice of every batch.
+
+The processes are those of ``torch.distributed``'s default group, which torchrun or Ray Train sets
+up; without a group there is one process, and nothing here does anything.
+"""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+
+def rank() -> int:
+    """Return the number of this process, from 0."""
+    return distributed.get_rank() if _several() else 0
+
+
+def processes() -> int:
+    """Return how many processes train together."""
+    return distributed.get_world_size() if _several() else 1
+
+
+@contextmanager
+def in_parallel(network: nn.Module) -> Iterator[nn.Module]:
+    """Yield the module to train: gradients are averaged, batch norms see the whole batch.
+
+    After the block ``network`` is as it was, but for its weights and buffers.
+    """
+    if processes() == 1:
+        yield network
+        return
+    norms = [one for one in network.modules() if isinstance(one, nn.BatchNorm2d)]
+    for norm in norms:  # nn.SyncBatchNorm is for GPUs only
+        norm.forward = partial(_synced_batch_norm, norm)  # type: ignore[method-assign]
+    try:
+        with warnings.catch_warnings():  # depthwise weights have one layout under two names
+            warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
+            yield DistributedDataParallel(network)
+    finally:
+        for norm in norms:
+            del norm.forward
+
+
+def in_any_process(asked: bool) -> bool:
+    """Return whether any process asks; all must call this together."""
+    return asked if processes() == 1 else _total(torch.tensor(float(asked))) > 0
+
+
+def mean_over_processes(loss: Tensor) -> float:
+    """Return the batch's mean loss, from the mean over each process's slice."""
+    return loss.item() if processes() == 1 else _total(loss.double()) / processes()
+
+
+def own_rows(count: int) -> Tensor:
+    """Return which of ``count`` images this process evaluates: (about count / processes,)."""
+    return torch.arange(rank(), count, processes())
+
+
+def gathered(own: Tensor, count: int) -> Tensor:
+    """Return (k, count) values of which each process has computed those of its ``own_rows``."""
+    if processes() == 1:
+        return own
+    every = torch.zeros(len(own), count, dtype=own.dtype, device=_device())
+    every[:, own_rows(count)] = own.to(every.device)
+    distributed.all_reduce(every)
+    return every.to(own.device)
+
+
+def _total(number: Tensor) -> float:
+    """Return the sum over all processes of a tensor ()."""
+    total = number.to(_device(), copy=True)
+    distributed.all_reduce(total)
+    return total.item()
+
+
+def _device() -> torch.device:
+    """Return where the group's back end wants its tensors."""
+    return torch.device("cuda" if distributed.get_backend() == "nccl" else "cpu")
+
+
+def _several() -> bool:
+    return distributed.is_available() and distributed.is_initialized()
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over all processes; the gradient is the sum of theirs."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        total = x.clone()
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        total = grad.clone()
+        distributed.all_reduce(total)
+        return total
+
+
+def _synced_batch_norm(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
+    """Batch norm by the mean and variance of all processes' (B, C, H, W) together."""
+    if not norm.training:
+        return nn.BatchNorm2d.forward(norm, x)
+    count = x.numel() // x.shape[1] * processes()
+    x = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+    mean = _Sum.apply(x.sum((0, 2, 3))) / count  # (C,)
+    centred = x - mean[:, None, None]
+    variance = _Sum.apply(centred.square().sum((0, 2, 3))) / count  # (C,)
+    with torch.no_grad():
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        assert norm.num_batches_tracked is not None
+        assert norm.momentum is not None
+        norm.num_batches_tracked.add_(1)
+        norm.running_mean.lerp_(mean, norm.momentum)
+        norm.running_var.lerp_(variance * (count / max(1, count - 1)), norm.momentum)
+    scale = norm.weight * torch.rsqrt(variance + norm.eps)  # (C,)
+    y: Tensor = centred * scale[:, None, None] + norm.bias[:, None, None]
+    return y

@@ -1,0 +1,95 @@
+"""One process of a training: ``python -m ... RANK PROCESSES FOLDER``."""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+from torch import Tensor, distributed, nn
+
+from bneck.machine import ONE_THREAD
+from bneck.proxies.data.loading import load
+from bneck.proxies.training import trainer
+from bneck.proxies.training.recipe import Recipe
+from bneck.proxies.training.trainer import TrainingResult, train
+from bneck.space import presets
+from bneck.space.backends.torch_model import build
+
+STOPPED = 10
+STEPS = 50
+
+
+class Double(nn.Module):
+    """A network in double precision, so that rounding does not part two trainings."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network.double()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.network(x.double())
+        return y
+
+
+class Stop(Exception):
+    """Stands in for the end of a process."""
+
+
+def trained(
+    checkpoint: Path | None = None, stop_at: int | None = None
+) -> tuple[list[float], TrainingResult | None]:
+    """Train MobileNetV3-Small on digits; the losses of its steps, and what it came to."""
+    images = load("digits", resolution_px=16, seed=0)
+    arch = presets.build("mobilenet_v3_small", width=0.25, resolution_px=16, classes=10)
+    losses: list[float] = []
+    usual = trainer.mean_over_processes
+
+    def remember(loss: Tensor) -> float:
+        losses.append(usual(loss))
+        return losses[-1]
+
+    def progress(what: str, done: int, total: int, note: str = "") -> None:
+        if done == stop_at:
+            raise Stop
+
+    trainer.mean_over_processes = remember
+    trainer.SECONDS_BETWEEN_CHECKPOINTS = 0.0
+    try:
+        result = train(
+            Double(build(arch, seed=1)),
+            images,
+            Recipe(STEPS, batch_size=32),
+            seed=0,
+            checkpoint=checkpoint,
+            progress=progress,
+            compute=ONE_THREAD,
+        )
+    except Stop:
+        return losses, None
+    finally:
+        trainer.mean_over_processes = usual
+        trainer.SECONDS_BETWEEN_CHECKPOINTS = 20.0
+    return losses, result
+
+
+def main(rank: int, processes: int, folder: Path) -> None:
+    """Train together with the others, to the end and again until ``STOPPED``."""
+    torch.set_num_threads(1)
+    store = f"file://{folder / 'store'}"
+    distributed.init_process_group("gloo", init_method=store, rank=rank, world_size=processes)
+    losses, result = trained()
+    assert result is not None
+    found = {
+        "losses": losses,
+        "loss": result.loss,
+        "accuracy": result.accuracy.value,
+        "images": len(result.losses),
+    }
+    (folder / f"{rank}.json").write_text(json.dumps(found))
+    trained(folder / "checkpoint", STOPPED)
+    distributed.barrier()
+    distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
