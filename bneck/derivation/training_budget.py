@@ -42,6 +42,7 @@ def budget(plan: Plan, images: ImageInfo) -> Budget:
         seed=plan.seed,
         mean=images.mean,
         std=images.std,
+        fingerprint=images.fingerprint,
         train=None if small else PROXY_TRAINING,
         val=None if small else PROXY_VALIDATION,
     )

@@ -130,9 +130,10 @@ def _kind(image: Image.Image) -> str | None:
 
 def _values(image: Image.Image) -> NDArray[np.generic]:
     values = np.asarray(image)
-    signed = getattr(image, "tag_v2", {}).get(339, 1) != 1  # TIFF's SampleFormat; 1 is unsigned
-    if image.mode == "I" and image.format == "TIFF" and not signed:
-        return values.view(np.uint32)
+    if image.mode == "I" and image.format == "TIFF":
+        sample_format = getattr(image, "tag_v2", {}).get(339, 1)  # 1 is unsigned, also by default
+        if sample_format in (1, (1,)):
+            return values.view(np.uint32)
     return values
 
 

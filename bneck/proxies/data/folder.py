@@ -12,8 +12,8 @@ from bneck.proxies.data.image_info import PHOTO_PX, SMALL_PX, ImageInfo
 from bneck.proxies.data.image_source import ImagePart, ImageSource, check_labels, mapped
 from bneck.proxies.data.layout import Layout, read_layout
 from bneck.proxies.data.rows import numbered
-from bneck.proxies.data.squares import Squares, prepare
-from bneck.proxies.data.summary import counts_and_sides, warnings
+from bneck.proxies.data.squares import Squares, keep_pointer, pointed_to, prepare
+from bneck.proxies.data.summary import folder_summary, warned
 
 _SAMPLE = 1000
 _NAMED = 3
@@ -50,14 +50,25 @@ def load_folder(
     layout = read_layout(folder)
     sizes, white = _look_at(layout)
     side_px = resolution_px or _default_resolution(sizes)
-    summary = counts_and_sides(layout, sizes)
+    summary = folder_summary(layout, sizes)
     progress("images", 1, 1, summary)
     squares = prepare(layout, side_px, white, progress)
     _check_readable(squares, skip=skip_unreadable)
-    source = _source(squares, f"folder:{folder}", seed, summary)
-    for number, warning in enumerate(source.info.warnings, start=1):
-        progress(f"note {number} on the images", 1, 1, warning)
+    source = warned(_source(squares, f"folder:{folder}", seed), summary, progress)
+    keep_pointer(source.info.fingerprint, squares.place)
     return source
+
+
+def prepared_folder(folder: Path, seed: int, fingerprint: str) -> ImageSource | None:
+    """Open the squares of images that this machine prepared before, without listing the folder.
+
+    Args:
+        folder: the set's folder, for the set's name.
+        seed: of the split.
+        fingerprint: of the images with that split.
+    """
+    squares = pointed_to(fingerprint)
+    return None if squares is None else _source(squares, f"folder:{folder}", seed)
 
 
 def _look_at(layout: Layout) -> tuple[set[tuple[int, int]], dict[str, int]]:
@@ -92,7 +103,7 @@ def _check_readable(squares: Squares, *, skip: bool) -> None:
     raise UsageError(f"not readable as images in {index.folder}: {listed}{more}{hint}")
 
 
-def _source(squares: Squares, name: str, seed: int, summary: str) -> ImageSource:
+def _source(squares: Squares, name: str, seed: int) -> ImageSource:
     """The set's parts as rows of the squares; a fifth of the training images validates if none do.
 
     Where only train and test are given, test validates.
@@ -133,7 +144,5 @@ def _source(squares: Squares, name: str, seed: int, summary: str) -> ImageSource
         validation=len(val),
         test=len(test) if test else 0,
         fingerprint=content.hexdigest()[:16],
-        summary=summary,
     )
-    source = ImageSource(info, train, val, test)
-    return source.warned(warnings(source))
+    return ImageSource(info, train, val, test)

@@ -144,10 +144,6 @@ class ImageSource:
         """The same images for weights that were trained with this mean and deviation."""
         return replace(self, info=replace(self.info, mean=tuple(mean), std=tuple(std)))
 
-    def warned(self, warnings: Sequence[str]) -> "ImageSource":
-        """The same images with what their user should know."""
-        return replace(self, info=replace(self.info, warnings=tuple(warnings)))
-
     def for_search(self, seed: int) -> "ImageSource":
         """The set on which networks are compared; what gives the last figure is left out.
 

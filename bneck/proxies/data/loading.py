@@ -1,26 +1,23 @@
 """Image sets by name: ``digits``, ``fashion-mnist``, ``cifar10``, ``folder:DIR``, ``npz:FILE``."""
 
 import contextlib
-import itertools
+import socket
 import sys
 import tarfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from bneck.errors import BneckError, UsageError
+from bneck.errors import BneckError
 from bneck.progress import Progress, silent
-from bneck.proxies.data.folder import load_folder
-from bneck.proxies.data.image_info import PHOTO_PX, SMALL_PX
-from bneck.proxies.data.image_source import ImageSource, in_memory
+from bneck.proxies.data.folder import load_folder, prepared_folder
+from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.data.image_spec import check_images, place_of
-from bneck.proxies.data.rows import fit_square
+from bneck.proxies.data.npz import load_npz
+from bneck.proxies.data.raw import Raw
+from bneck.proxies.data.summary import described
 from bneck.proxies.score_cache import cache_folder
 
 _CIFAR_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
@@ -33,77 +30,72 @@ def load(
     resolution_px: int | None = None,
     seed: int = 0,
     progress: Progress = silent,
+    skip_unreadable: bool = False,
+    fingerprint: str | None = None,
 ) -> ImageSource:
-    """The images that ``spec`` names, squares of ``resolution_px``, in memory.
+    """Load the images that ``spec`` names, as squares.
 
     - ``digits``: scikit-learn's 1,797 handwritten digits of 8 px; nothing is downloaded.
     - ``fashion-mnist``, ``cifar10``: downloaded into ``$BNECK_CACHE`` or ``~/.cache/bneck``.
-    - ``folder:DIR``: ``DIR/train/CLASS/*`` and ``DIR/val/CLASS/*`` (or ``test``), or
-      ``DIR/CLASS/*``.
-    - ``npz:FILE``: arrays ``x_train, y_train, x_test, y_test``, or ``images, labels``; images are
-      uint8 (N, H, W), (N, H, W, 1) or (N, H, W, 3), labels 0 to classes - 1; optional names of the
-      classes in ``class_names``.
+    - ``folder:DIR``: ``DIR/train/CLASS/*`` with ``DIR/val/CLASS/*`` and ``DIR/test/CLASS/*`` if
+      there are any, or ``DIR/CLASS/*`` (``layout``); decoded once into a file (``squares``).
+    - ``npz:FILE``: arrays ``x_train, y_train, x_test, y_test``, or ``images, labels`` (``npz``).
 
-    What has no validation part of its own is split 80 : 20, stratified, by ``seed``. Without a
-    ``resolution_px`` the set's default is taken: 32 for the named sets, 224 for folders, or the
-    images' own side where that is smaller and the same for all.
+    What has no validation part of its own is split 80 : 20, stratified, by ``seed``.
+
+    Args:
+        spec: one of the words above.
+        resolution_px: side of the squares; None for 32 for the named sets, 224 for folders, or the
+            images' own side where that is smaller and the same for all.
+        seed: decides the split.
+        progress: told what the set holds, what speaks against it, and how far decoding is.
+        skip_unreadable: pass over up to 1 % of a folder's files that are not whole images.
+        fingerprint: of the images that are expected, by which prepared squares are found at once.
 
     Raises:
         UsageError: an unknown name, a missing or malformed file (named), labels out of range, fewer
             than two classes, more pixels than fit into memory.
-        BneckError: a download is impossible.
+        BneckError: a download is impossible, there is no room for the squares, or the images have
+            another fingerprint.
     """
-    check_images(spec, resolution_px)
     kind, place = place_of(spec)
     if place is not None and kind == "folder":
-        return load_folder(place, resolution_px, seed, progress)
-    raw = DATA_SETS[spec]() if place is None else _npz(place)
-    return raw.source(spec, resolution_px, seed)
-
-
-@dataclass(frozen=True)
-class _Raw:
-    """Images of one size as they come, uint8 (N, 1 or 3, H, W); ``val`` is None before a split."""
-
-    images: Tensor
-    labels: Tensor
-    class_names: tuple[str, ...]
-    val: tuple[Tensor, Tensor] | None = None
-    flip: bool = True
-
-    def source(self, name: str, resolution_px: int | None, seed: int) -> ImageSource:
-        default = min(max(SMALL_PX, min(self.images.shape[-2:])), PHOTO_PX)
-        side = resolution_px or default
-        val = None if self.val is None else (_rgb(fit_square(self.val[0], side)), self.val[1])
-        return in_memory(
-            name,
-            self.class_names,
-            (_rgb(fit_square(self.images, side)), self.labels),
-            val,
-            seed=seed,
-            flip=self.flip,
+        images = (fingerprint and prepared_folder(place, seed, fingerprint)) or None
+        if images is None:
+            check_images(spec, resolution_px)
+            skip = skip_unreadable
+            images = load_folder(place, resolution_px, seed, progress, skip_unreadable=skip)
+    else:
+        check_images(spec, resolution_px)
+        raw = DATA_SETS[spec]() if place is None else load_npz(place)
+        images = described(raw.source(spec, resolution_px, seed), progress, note=raw.note)
+    if fingerprint not in (None, images.info.fingerprint):
+        raise BneckError(
+            f"{spec} on {socket.gethostname()} holds other images than the run began with: "
+            f"fingerprint {images.info.fingerprint}, not {fingerprint}"
         )
+    return images
 
 
-def _digits() -> _Raw:
+def _digits() -> Raw:
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
     grey = torch.from_numpy(bunch.images * (255 / 16)).round().to(torch.uint8)
     names = tuple(str(digit) for digit in range(10))
-    return _Raw(grey[:, None], torch.from_numpy(bunch.target).long(), names, flip=False)
+    return Raw(grey[:, None], torch.from_numpy(bunch.target).long(), names, flip=False)
 
 
-def _fashion_mnist() -> _Raw:
+def _fashion_mnist() -> Raw:
     from torchvision.datasets import FashionMNIST
 
     with _downloading("fashion-mnist") as root:
         train, test = (FashionMNIST(root, train=part, download=True) for part in (True, False))
     names = tuple(train.classes)
-    return _Raw(train.data[:, None], train.targets, names, (test.data[:, None], test.targets))
+    return Raw(train.data[:, None], train.targets, names, (test.data[:, None], test.targets))
 
 
-def _cifar10() -> _Raw:
+def _cifar10() -> Raw:
     """Read from the binary version's archive, because the Python version is a pickle."""
     from torchvision.datasets.utils import download_url
 
@@ -117,7 +109,7 @@ def _cifar10() -> _Raw:
             }
     names = content["batches.meta.txt"].decode().split()
     images, labels = _cifar_rows(*(content[f"data_batch_{number}.bin"] for number in range(1, 6)))
-    return _Raw(images, labels, tuple(names), val=_cifar_rows(content["test_batch.bin"]))
+    return Raw(images, labels, tuple(names), val=_cifar_rows(content["test_batch.bin"]))
 
 
 def _cifar_rows(*batches: bytes) -> tuple[Tensor, Tensor]:
@@ -126,7 +118,7 @@ def _cifar_rows(*batches: bytes) -> tuple[Tensor, Tensor]:
     return rows[:, 1:].view(-1, 3, 32, 32), rows[:, 0].long()
 
 
-DATA_SETS: dict[str, Callable[[], _Raw]] = {
+DATA_SETS: dict[str, Callable[[], Raw]] = {
     "digits": _digits,
     "fashion-mnist": _fashion_mnist,
     "cifar10": _cifar10,
@@ -147,58 +139,3 @@ def _downloading(name: str) -> Iterator[Path]:
             f"cannot download {name} into {root}: {reason}; "
             "images at hand can be given as folder:DIR or npz:FILE"
         ) from error
-
-
-def _npz(path: Path) -> _Raw:
-    arrays = _arrays(path)
-    has_val = "x_train" in arrays
-    keys = ["x_train", "y_train", "x_test", "y_test"] if has_val else ["images", "labels"]
-    missing = [key for key in keys if key not in arrays]
-    if missing:
-        raise UsageError(
-            f"{path} has no {', '.join(missing)} but {', '.join(arrays) or 'nothing'}; "
-            "it must hold x_train, y_train, x_test, y_test, or images, labels"
-        )
-    parts = [_labelled(path, arrays, *keys[i : i + 2]) for i in range(0, len(keys), 2)]
-    images, labels = parts[0]
-    present = set(labels.tolist())
-    named = arrays.get("class_names")
-    classes = max(present) + 1 if named is None else named.size
-    absent = next(label for label in itertools.count() if label not in present)
-    if absent < classes:
-        raise UsageError(f"{path}: {keys[1]} has no image of class {absent} of 0 to {classes - 1}")
-    names = tuple(str(name) for name in (range(classes) if named is None else named.ravel()))
-    return _Raw(images, labels, names, parts[1] if has_val else None)
-
-
-def _arrays(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
-    except Exception as error:  # whatever is wrong inside a user's archive
-        raise UsageError(f"{path} is not an npz file of plain arrays: {error}") from error
-
-
-def _labelled(
-    path: Path, arrays: dict[str, NDArray[Any]], images_key: str, labels_key: str
-) -> tuple[Tensor, Tensor]:
-    images, labels = arrays[images_key], arrays[labels_key].squeeze()
-    shape = images.shape
-    channels = shape[3] if len(shape) == 4 else 1
-    if images.dtype != np.uint8 or len(shape) not in (3, 4) or channels not in (1, 3) or 0 in shape:
-        raise UsageError(
-            f"{path}: {images_key} must be uint8 (N, H, W), (N, H, W, 1) or (N, H, W, 3), "
-            f"not {images.dtype} {shape}"
-        )
-    if labels.dtype.kind not in "iu" or labels.shape != shape[:1]:
-        raise UsageError(
-            f"{path}: {labels_key} must be {shape[0]} whole numbers, "
-            f"not {labels.dtype} {labels.shape}"
-        )
-    pixels = torch.from_numpy(images.reshape(*shape[:3], channels)).permute(0, 3, 1, 2)
-    return pixels, torch.from_numpy(labels.astype(np.int64))
-
-
-def _rgb(images: Tensor) -> Tensor:
-    """Grey images are shown as three equal channels, which share their memory."""
-    return images.expand(-1, 3, -1, -1)

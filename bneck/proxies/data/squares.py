@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bneck.errors import BneckError
-from bneck.files import read_json, write_json
+from bneck.files import read_json, write_json, write_whole
 from bneck.progress import Progress
 from bneck.proxies.data.decode_pool import decoded_chunks
 from bneck.proxies.data.decode_worker import CHUNK, DIGEST_BYTES, Job
@@ -158,6 +158,21 @@ def all_squares() -> list[Squares]:
     places = squares_folder().iterdir() if squares_folder().is_dir() else ()
     found = [one for one in map(open_squares, places) if one is not None]
     return sorted(found, key=lambda one: (one.index.folder, one.index.side_px))
+
+
+def keep_pointer(fingerprint: str, place: Path) -> None:
+    """Remember where images of this fingerprint lie, so that workers find them at once."""
+    with suppress(BneckError):  # done without where the cache is read-only by now
+        write_whole(squares_folder() / "by-fingerprint" / fingerprint, place.name)
+
+
+def pointed_to(fingerprint: str) -> Squares | None:
+    """Open the squares that ``keep_pointer`` remembers; None if there are none."""
+    try:
+        name = (squares_folder() / "by-fingerprint" / fingerprint).read_text()
+    except OSError:
+        return None
+    return open_squares(squares_folder() / name)
 
 
 def remove(place: Path) -> None:

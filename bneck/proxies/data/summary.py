@@ -1,9 +1,11 @@
 """What a set of images holds, in one line, and what its user should know before training."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from bneck.progress import Progress
 from bneck.proxies.data.layout import Layout
 
 if TYPE_CHECKING:
@@ -15,16 +17,26 @@ IMBALANCED = 3
 DARK = 0.02
 
 
-def counts_and_sides(layout: Layout, sizes: set[tuple[int, int]]) -> str:
+def described(images: "ImageSource", progress: Progress, note: str = "") -> "ImageSource":
+    """Say what images in memory hold, and keep it with them; ``note`` is said as well."""
+    parts = {"train": images.train.labels.tolist(), "val": images.val.labels.tolist()}
+    summary = _counts(parts, images.info.class_names)
+    summary += f", {images.info.resolution_px} px" + (f"; {note}" if note else "")
+    progress("images", 1, 1, summary)
+    return warned(images, summary, progress)
+
+
+def warned(images: "ImageSource", summary: str, progress: Progress) -> "ImageSource":
+    """Say what speaks against the images, and keep that and the summary with them."""
+    found = warnings(images)
+    for number, warning in enumerate(found, start=1):
+        progress(f"note {number} on the images", 1, 1, warning)
+    return replace(images, info=replace(images.info, summary=summary, warnings=found))
+
+
+def folder_summary(layout: Layout, sizes: set[tuple[int, int]]) -> str:
     """Say parts, classes, images, smallest and largest class, sides, and what was passed over."""
-    parts = ", ".join(f"{part} {len(files.paths):,}" for part, files in layout.parts.items())
-    counts = Counter(label for files in layout.parts.values() for label in files.labels)
-    least, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
-    names = layout.class_names
-    said = (
-        f"{sum(counts.values()):,} images ({parts}) of {len(names)} classes, from "
-        f"{counts[least]:,} ({names[least]}) to {counts[most]:,} ({names[most]})"
-    )
+    said = _counts({part: files.labels for part, files in layout.parts.items()}, layout.class_names)
     if sizes:
         sides = [side for size in sizes for side in size]
         said += f", sides {min(sides)} to {max(sides)} px"
@@ -35,6 +47,17 @@ def counts_and_sides(layout: Layout, sizes: set[tuple[int, int]]) -> str:
         more = f" and {len(layout.beside) - _NAMED} more" if len(layout.beside) > _NAMED else ""
         said += f"; not used: {', '.join(layout.beside[:_NAMED])}{more}"
     return said
+
+
+def _counts(parts: Mapping[str, Sequence[int]], names: Sequence[str]) -> str:
+    """Say how many images each part has, and how many the smallest and the largest class."""
+    counts = Counter(label for labels in parts.values() for label in labels)
+    least, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+    listed = ", ".join(f"{part} {len(labels):,}" for part, labels in parts.items())
+    return (
+        f"{sum(counts.values()):,} images ({listed}) of {len(names)} classes, from "
+        f"{counts[least]:,} ({names[least]}) to {counts[most]:,} ({names[most]})"
+    )
 
 
 def warnings(images: "ImageSource") -> tuple[str, ...]:

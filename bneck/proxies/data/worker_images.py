@@ -18,6 +18,7 @@ class WorkerImages:
         seed: decides which images are held out and sampled.
         train, val: at most so many images of each part for proxies; None keeps all.
         mean, std: what pixels are normalised with; None for the statistics of the set.
+        fingerprint: of the images that the driver has, which a worker's must have too.
     """
 
     spec: str
@@ -28,12 +29,19 @@ class WorkerImages:
     val: int | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+    fingerprint: str | None = None
 
 
 @lru_cache(maxsize=1)
 def whole(images: WorkerImages) -> ImageSource:
     """Return all images, for final trainings; loaded once a process."""
-    loaded = loading.load(images.spec, resolution_px=images.resolution_px, seed=images.seed)
+    loaded = loading.load(
+        images.spec,
+        resolution_px=images.resolution_px,
+        seed=images.seed,
+        skip_unreadable=True,  # the driver has judged them
+        fingerprint=images.fingerprint,
+    )
     if images.mean is None or images.std is None:
         return loaded
     return loaded.normalised_with(images.mean, images.std)

@@ -1,0 +1,81 @@
+"""What the pixels of a file mean."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bneck.errors import UsageError
+from bneck.proxies.data.decoding import NotAnImage, find_white, read_picture, square
+from bneck.proxies.data.loading import load
+
+RAMP = np.linspace(0, 1, 64 * 64).reshape(64, 64)
+
+
+@pytest.mark.parametrize(
+    ("white", "dtype"),
+    [(1, np.float32), (255, np.float32), (255, np.int32), (4095, np.uint16), (65535, np.uint16),
+     (1023, np.int32), (2**32 - 1, np.uint32)],
+)  # fmt: skip
+def test_a_ramp_is_a_ramp_in_whatever_numbers(
+    tmp_path: Path, white: int, dtype: type[np.generic]
+) -> None:
+    file = tmp_path / "ramp.tif"
+    values = (RAMP * white).astype(dtype)
+    if dtype == np.uint32:  # which Pillow reads but does not write: TIFF's SampleFormat, tag 339
+        Image.fromarray(values.view(np.int32)).save(file)
+        signed = bytes([0x53, 1, 3, 0, 1, 0, 0, 0, 2])
+        file.write_bytes(file.read_bytes().replace(signed, signed[:-1] + b"\1"))
+    else:
+        Image.fromarray(values).save(file)
+    decoded = read_picture(file, 64)[:, :, 0].astype(float)
+    assert np.abs(decoded - RAMP * 255).max() <= 1
+
+
+def test_a_set_is_scaled_alike(tmp_path: Path) -> None:
+    for name, light in (("dark", 0.05), ("bright", 0.9)):
+        (tmp_path / name).mkdir()
+        for number in range(5):
+            values = (RAMP * light * 4095).astype(np.uint16) + number
+            Image.fromarray(values).save(tmp_path / name / f"{number}.png")
+    images = load(f"folder:{tmp_path}", resolution_px=64)
+    brightest = [int(images.train.pixels()[images.train.labels == label].max()) for label in (0, 1)]
+    assert brightest == pytest.approx([0.9 * 255, 0.05 * 255], abs=1)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (RAMP.astype(np.float32) - 1, r"negative pixels \(-1\)"),
+        ((RAMP * -5).astype(np.int32), r"negative pixels \(-5\)"),
+        (np.full((64, 64), np.nan, np.float32), "not finite"),
+        (RAMP.astype(np.float32) * 1e9, "float pixels up to 1e"),
+    ],
+)
+def test_pixels_without_a_scale_are_refused_by_name(
+    tmp_path: Path, values: np.ndarray, message: str
+) -> None:
+    file = tmp_path / "odd.tif"
+    Image.fromarray(values).save(file)
+    with pytest.raises(NotAnImage, match=message):
+        square(file, 64)
+    with pytest.raises(UsageError, match=f"odd.tif: .*{message}"):
+        find_white([file])
+
+
+def test_a_photo_of_108_megapixels_is_an_image_and_a_bomb_is_not(tmp_path: Path) -> None:
+    file = tmp_path / "large.jpg"
+    Image.new("L", (12000, 9000), 200).save(file, quality=30)
+    assert read_picture(file, 32).mean() == pytest.approx(200, abs=2)
+    Image.new("1", (30000, 30000)).save(tmp_path / "bomb.png")
+    with pytest.raises(UsageError, match="30000 x 30000 pixels, a decompression bomb"):
+        read_picture(tmp_path / "bomb.png", 32)
+
+
+def test_an_image_is_known_by_its_content(tmp_path: Path) -> None:
+    Image.new("RGB", (20, 20), "red").save(tmp_path / "a.bin", "JPEG")
+    assert read_picture(tmp_path / "a.bin", 8)[0, 0, 0] > 250
+    (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic" + b"\0" * 40)
+    with pytest.raises(UsageError, match=r"a\.heic: (HEIC, which needs bneck\[heic\]|)"):
+        read_picture(tmp_path / "a.heic", 8)

@@ -1,0 +1,155 @@
+"""Which folders are parts, which are classes, and what is passed over."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+from bneck.errors import UsageError
+from bneck.proxies.data.layout import read_layout
+from bneck.proxies.data.loading import load
+from tests.proxies.data.pictures import draw
+
+
+@pytest.mark.parametrize("train", ["train", "Train", "TRAINING"])
+@pytest.mark.parametrize("val", ["val", "Val", "valid", "validation", "DEV"])
+def test_parts_are_no_classes_whatever_their_case(tmp_path: Path, train: str, val: str) -> None:
+    draw(tmp_path, f"{train}/cat", f"{train}/dog", f"{val}/cat", f"{val}/dog", count=1)
+    layout = read_layout(tmp_path)
+    assert layout.class_names == ("cat", "dog")
+    assert {part: files.labels for part, files in layout.parts.items()} == {
+        "train": [0, 1],
+        "val": [0, 1],
+    }
+
+
+def test_with_val_and_test_val_chooses_and_test_gives_the_last_figure(tmp_path: Path) -> None:
+    draw(tmp_path, "train/a", "train/b", "valid/a", "valid/b", "testing/a", "testing/b")
+    images = load(f"folder:{tmp_path}")
+    assert (images.info.training, images.info.validation, images.info.test) == (10, 10, 10)
+    chosen_by = images.for_search(0)
+    assert chosen_by.val.rows.tolist() == images.val.rows.tolist()
+    assert len(chosen_by.train) == 10
+    assert images.test is not None
+    assert images.on_test().val.rows.tolist() == images.test.rows.tolist()
+    assert images.info.judged_on == 10
+
+
+def test_with_test_alone_it_validates(tmp_path: Path) -> None:
+    draw(tmp_path, "train/a", "train/b", "test/a", "test/b")
+    images = load(f"folder:{tmp_path}")
+    assert (images.info.validation, images.info.test) == (10, 0)
+    assert len(images.for_search(0).val) == 2
+
+
+def test_what_systems_leave_behind_is_passed_over_and_counted(tmp_path: Path) -> None:
+    draw(tmp_path, "a", "b", "b/deeper")
+    for name in ("a/Thumbs.db", "a/desktop.ini", "b/.DS_Store", "__MACOSX/a/._0.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    draw(tmp_path, "a/@eaDir", "b/.ipynb_checkpoints", "b/deeper/.hidden", ".git")
+    layout = read_layout(tmp_path)
+    assert len(layout.parts["train"].paths) == 15
+    assert layout.passed_over == {
+        "Thumbs.db": 1, "desktop.ini": 1, "hidden": 2, "@eaDir": 1, ".ipynb_checkpoints": 1,
+    }  # fmt: skip
+
+
+def test_a_linked_folder_is_followed_once(tmp_path: Path) -> None:
+    draw(tmp_path, "a", "b", "elsewhere/of_a", count=3)
+    (tmp_path / "elsewhere").rename(tmp_path.with_name(f"{tmp_path.name}-elsewhere"))
+    (tmp_path / "a" / "more").symlink_to(tmp_path.with_name(f"{tmp_path.name}-elsewhere"))
+    (tmp_path / "a" / "self").symlink_to(tmp_path / "a")
+    (tmp_path / "b" / "gone.png").symlink_to(tmp_path / "nowhere")
+    layout = read_layout(tmp_path)
+    assert layout.parts["train"].labels == [0] * 6 + [1] * 3
+    assert layout.passed_over == {"links to folders seen before": 1, "broken links": 1}
+
+
+def test_the_summary_names_parts_classes_sides_and_what_is_beside(tmp_path: Path) -> None:
+    draw(tmp_path, "train/a", "train/b", "val/a", "val/b", "extra/c", count=4)
+    draw(tmp_path, "train/a/more", count=2, side=40)
+    (tmp_path / "README.txt").write_text("")
+    said: list[str] = []
+    load(f"folder:{tmp_path}", progress=lambda what, done, total, note="": said.append(note))
+    assert said[0] == (
+        "18 images (train 10, val 8) of 2 classes, from 8 (b) to 10 (a), sides 32 to 40 px; "
+        "not used: README.txt, extra"
+    )
+
+
+def two_trains(folder: Path) -> None:
+    draw(folder, "train/a", "training/a")
+
+
+def no_train(folder: Path) -> None:
+    draw(folder, "val/a", "cats/b")
+
+
+def images_in_train(folder: Path) -> None:
+    draw(folder, "car", "train")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (two_trains, "has train and training: only one of them can be used"),
+        (no_train, "has val and no train folder; folders of these names are parts"),
+        (images_in_train, "train must hold at least 2 folders of images, one for each class"),
+    ],
+)
+def test_layouts_that_make_no_sense_are_named(
+    tmp_path: Path, spoil: Callable[[Path], None], message: str
+) -> None:
+    spoil(tmp_path)
+    with pytest.raises(UsageError, match=message):
+        read_layout(tmp_path)
+
+
+@pytest.fixture
+def imagenet(tmp_path: Path) -> Path:
+    """ImageNet's layout in little: val is flat."""
+    draw(tmp_path, "train/n02", "train/n01", count=2)
+    draw(tmp_path, "val", count=4)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("ILSVRC2012_validation_ground_truth.txt", "1\n2\n2\n1\n"),
+        ("ground_truth.txt", "n02\nn01\nn01\nn02\n"),
+        (
+            "LOC_val_solution.csv",
+            "ImageId,PredictionString\n1,n01 8 1\n0,n02 1 2\n2,n01\n3,n02",
+        ),
+    ],
+)
+def test_a_flat_validation_part_takes_its_labels_from_the_ground_truth(
+    imagenet: Path, name: str, text: str
+) -> None:
+    (imagenet / name).write_text(text)
+    synsets = np.array([(1, "n02"), (2, "n01")], dtype=[("ILSVRC2012_ID", int), ("WNID", object)])
+    savemat(imagenet / "meta.mat", {"synsets": synsets})
+    (imagenet / "classes.txt").write_text("n02 tench, Tinca tinca\nn01 goldfish\n")
+    layout = read_layout(imagenet)
+    assert layout.class_names == ("goldfish", "tench, Tinca tinca")
+    assert layout.parts["val"].labels == [1, 0, 0, 1]
+    assert layout.beside == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("n01\n", "has 1 labels for the 4 files"),
+        ("n01\nn01\nn03\nn01", "'n03' is not one of the 2 class folders"),
+        ("1\n2\n2\n1", "own order: put the devkit's meta.mat beside it"),
+        ("0.png n01\n1.png n01", "has no line for 2.png"),
+    ],
+)
+def test_a_ground_truth_that_does_not_fit_is_named(imagenet: Path, text: str, message: str) -> None:
+    (imagenet / "ground_truth.txt").write_text(text)
+    with pytest.raises(UsageError, match=message):
+        read_layout(imagenet)

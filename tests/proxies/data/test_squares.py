@@ -1,0 +1,182 @@
+"""Files of squares: made once, whole or not at all, found again, and never trusted when torn."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bneck.errors import BneckError, UsageError
+from bneck.proxies.data import decode_pool, folder, squares
+from bneck.proxies.data.image_source import ImageSource
+from bneck.proxies.data.loading import load
+from bneck.proxies.data.squares import all_squares, squares_folder
+from bneck.proxies.data.worker_images import WorkerImages, whole
+from tests.proxies.data.pictures import draw
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BNECK_CACHE", str(tmp_path_factory.mktemp("cache")))
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    draw(tmp_path, "a", "b", count=40, side=16)
+    return tmp_path
+
+
+def loaded(place: Path, **more: object) -> ImageSource:
+    return load(f"folder:{place}", resolution_px=16, **more)  # type: ignore[arg-type]
+
+
+def test_squares_are_the_pictures_and_are_made_once(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = loaded(pictures)
+    for label, name in enumerate("ab"):
+        theirs = {
+            np.asarray(Image.open(file)).tobytes() for file in (pictures / name).glob("*.png")
+        }
+        ours = [
+            part.pixels()[part.labels == label].permute(0, 2, 3, 1).contiguous().numpy()
+            for part in (images.train, images.val)
+        ]
+        assert {one.tobytes() for part in ours for one in part} == theirs
+    monkeypatch.setattr(squares, "decoded_chunks", None)
+    assert loaded(pictures).info == images.info
+    (pictures / "a" / "0.png").touch()
+    with pytest.raises(TypeError):  # another time: decoded anew
+        loaded(pictures)
+
+
+def test_processes_decode_what_this_process_decodes(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = loaded(pictures)
+    shutil.rmtree(squares_folder())
+    monkeypatch.setattr(decode_pool, "MIN_CHUNKS", 1)
+    monkeypatch.setattr(decode_pool, "cores", lambda: 2)
+    monkeypatch.setattr(squares, "CHUNK", 16)
+    again = loaded(pictures)
+    assert again.info == before.info
+    assert again.train.squares.equal(before.train.squares)
+
+
+def test_it_resumes_after_a_kill(pictures: Path) -> None:
+    script = (
+        "import os, signal\n"
+        "from bneck.proxies.data import squares\n"
+        "squares.CHUNK = 16\n"
+        "from bneck.proxies.data.loading import load\n"
+        "def progress(what, done, total, note=''):\n"
+        "    if what == 'decoding images' and done >= 32: os.kill(os.getpid(), signal.SIGKILL)\n"
+        f"load('folder:{pictures}', resolution_px=16, progress=progress)\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", script], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert all_squares() == []
+    (partial,) = squares_folder().glob("*.partial")
+    with (partial / "chunks.jsonl").open("a") as journal:
+        journal.write('{"start": 32, "dig')  # a line that was cut off
+    counts: list[int] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(squares, "CHUNK", 16)
+        resumed = loaded(
+            pictures,
+            progress=lambda what, done, total, note="": what == "images" or counts.append(done),
+        )
+    assert counts[0] == 48  # two chunks were done before
+    shutil.rmtree(squares_folder())
+    assert loaded(pictures).info == resumed.info
+
+
+@pytest.mark.parametrize("name", ["squares.u8", "labels.npy", "index.json"])
+def test_a_torn_file_is_made_again(pictures: Path, name: str) -> None:
+    before = loaded(pictures)
+    (one,) = all_squares()
+    os.truncate(one.place / name, 100)
+    assert all_squares() == []
+    assert loaded(pictures).info == before.info
+
+
+def test_another_version_is_made_again(pictures: Path) -> None:
+    before = loaded(pictures)
+    (one,) = all_squares()
+    index = one.place / "index.json"
+    index.write_text(json.dumps(json.loads(index.read_text()) | {"version": 0}))
+    assert loaded(pictures).info == before.info
+
+
+def test_a_disk_without_room_is_said_before_it_starts(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage("/")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    with pytest.raises(BneckError, match=r"need 0\.00 GB in .*BNECK_CACHE names another folder"):
+        loaded(pictures)
+    monkeypatch.undo()
+
+
+def test_a_cache_that_cannot_be_written_is_said(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BNECK_CACHE", str(pictures / "a" / "0.png"))
+    with pytest.raises(BneckError, match=r"cannot write the 0\.00 GB of squares .*BNECK_CACHE"):
+        loaded(pictures)
+
+
+def test_files_that_are_no_images_are_named_or_passed_over(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(4):
+        (pictures / "a" / f"note{number}.png").write_text("no image")
+    with pytest.raises(UsageError, match=r"note0.png \(not an image\).*and 1 more"):
+        loaded(pictures)
+    with pytest.raises(UsageError, match="more than 1% of 84 files are not passed over"):
+        loaded(pictures, skip_unreadable=True)
+    monkeypatch.setattr(folder, "UNREADABLE_SHARE", 0.05)
+    images = loaded(pictures, skip_unreadable=True)
+    assert images.info.training + images.info.validation == 80
+
+
+def test_workers_share_what_the_driver_prepared(pictures: Path) -> None:
+    info = loaded(pictures).info
+    images = WorkerImages(f"folder:{pictures}", 16, 16, seed=0, fingerprint=info.fingerprint)
+    shutil.move(pictures / "a", pictures / "gone")  # the folder itself is not read again
+    assert whole(images).info.fingerprint == info.fingerprint
+
+
+def test_a_machine_with_other_images_is_named(pictures: Path) -> None:
+    images = WorkerImages(f"folder:{pictures}", 16, 16, seed=0, fingerprint="0" * 16)
+    with pytest.raises(BneckError, match="holds other images than the run began with"):
+        whole(images)
+
+
+def test_resized_views_are_mapped_and_equal_those_in_memory(pictures: Path) -> None:
+    images = loaded(pictures)
+    view = images.for_search(0).resized(8)
+    assert len(list(all_squares()[0].place.glob("resized-*-8.u8"))) == 2
+    held = replace(images.for_search(0).train, store=None).resized(8)
+    assert view.train.pixels().equal(held.pixels())
+
+
+def test_a_second_process_waits_for_the_first(pictures: Path) -> None:
+    script = (
+        "from bneck.proxies.data.loading import load\n"
+        f"print(load('folder:{pictures}', resolution_px=16).info.fingerprint)\n"
+    )
+    both = [
+        subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    said = {process.communicate()[0].strip() for process in both}
+    assert said == {loaded(pictures).info.fingerprint}
+    assert len(all_squares()) == 1
