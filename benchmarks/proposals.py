@@ -14,21 +14,17 @@ from itertools import pairwise
 from math import log
 from pathlib import Path
 
-import optuna
-from optuna.distributions import CategoricalDistribution
-from optuna.storages import JournalStorage
-
 from bneck.executors.serial import Serial
 from bneck.latency.model import LatencyModel, load
 from bneck.proxies.surrogate.surrogate import expit
-from bneck.search.journal import Journal
+from bneck.search.journal import Journal, State
 from bneck.search.objectives import Objectives, Target
 from bneck.search.reward import Soft
 from bneck.search.search import search
-from bneck.search.study import STUDY, Study
+from bneck.search.study import Study
 from bneck.space import spaces
 from bneck.space.architecture import Architecture
-from bneck.space.choices import Space
+from bneck.space.choices import Space, Values
 from bneck.space.cost import cost
 
 
@@ -38,32 +34,21 @@ def accuracy(arch: Architecture) -> float:
     return float(expit(0.3 * log(counted.params) + 0.2 * log(counted.macs) - 6.0))
 
 
-def filled(journal: Path, space: Space, model: LatencyModel, past: int) -> None:
-    """A study of so many random networks, all different."""
-    kept = Journal(journal)
-    study = optuna.create_study(
-        storage=JournalStorage(kept), study_name=STUDY, direction="maximize"
-    )
-    networks: dict[Architecture, dict[str, int | bool | str]] = {}
+def filled(path: Path, space: Space, model: LatencyModel, past: int) -> None:
+    """Write a study of so many random networks, all different."""
+    journal = Journal(path, space, directions=["maximize"])
+    networks: dict[Architecture, Values] = {}
     seed = 0
     while len(networks) < past:
         values = space.sample(seed)
         networks.setdefault(space.decode(values), values)
         seed += 1
-    for arch, values in networks.items():
-        told = {"accuracy": accuracy(arch), "latency_ms": model.predict(arch).ms}
-        rest = {"error": None, "seconds": 0.0, "made_with": {}}
-        study.add_trial(
-            optuna.create_trial(
-                params=values,
-                distributions={
-                    name: CategoricalDistribution(space.choices[name]) for name in values
-                },
-                value=told["accuracy"],
-                user_attrs=told | rest,
-            )
-        )
-    kept.flush()
+    for number, (arch, values) in enumerate(networks.items()):
+        latency = {"latency_ms": model.predict(arch).ms}
+        journal.propose(values, user_attrs=latency, system_attrs={})
+        found = accuracy(arch)
+        result = {"seconds": 0.0, "accuracy": found}
+        journal.finish(number, State.COMPLETE, [found], result)
 
 
 def main() -> None:
@@ -74,6 +59,7 @@ def main() -> None:
     parser.add_argument("--sampler", default="surrogate")
     parser.add_argument("--past", type=int, default=1000)
     parser.add_argument("--proposals", type=int, default=50)
+    parser.add_argument("--parallel", type=int, default=1)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
 
@@ -86,8 +72,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         journal = Path(folder) / "journal.log"
         filled(journal, space, model, arguments.past)
+        size = journal.stat().st_size
         begun = time.process_time()
-        study = Study(journal, space, sampler=arguments.sampler, seed=0)
+        study = Study(
+            journal, space, sampler=arguments.sampler, seed=0, parallel=arguments.parallel
+        )
         opened = time.process_time() - begun
         search(
             study,
@@ -96,7 +85,6 @@ def main() -> None:
                 space, model, [Target(Soft(middle_ms), ceiling_ms=middle_ms)], confidence=0.9
             ),
             evaluations=arguments.past + 1 + arguments.proposals,
-            batch=1,
             executor=Serial(),
             progress=lambda *news: told.append(time.process_time()),
         )
@@ -110,6 +98,7 @@ def main() -> None:
         "median_seconds": round(statistics.median(seconds), 4),
         "most_seconds": round(max(seconds), 4),
         "opening_seconds": round(opened, 1),
+        "journal_kb_per_trial": round(size / arguments.past / 1000, 2),
         "memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }
     if arguments.json:

@@ -133,7 +133,7 @@ class Course:
         return self.best[min(evaluations, len(self.best)) - 1]
 
 
-def course(problem: Problem, sampler: str, evaluations: int, seed: int, batch: int) -> Course:
+def course(problem: Problem, sampler: str, evaluations: int, seed: int, parallel: int) -> Course:
     """Run one search."""
     evaluating = 0.0
 
@@ -146,14 +146,14 @@ def course(problem: Problem, sampler: str, evaluations: int, seed: int, batch: i
 
     target = Target(accuracy_alone, ceiling_ms=problem.ceiling_ms)
     with tempfile.TemporaryDirectory() as folder:
-        study = Study(Path(folder) / "journal.log", problem.space, sampler=sampler, seed=seed)
+        journal = Path(folder) / "journal.log"
+        study = Study(journal, problem.space, sampler=sampler, seed=seed, parallel=parallel)
         begun = time.process_time()
         records = search(
             study,
             evaluate,
             objectives=Objectives(problem.space, MacsDevice(), [target]),  # type: ignore[arg-type]
             evaluations=evaluations,
-            batch=batch,
             executor=Serial(),
         )
         seconds = time.process_time() - begun - evaluating
@@ -191,7 +191,7 @@ def main() -> None:
     parser.add_argument("--evaluations", type=int, default=100)
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--parallel", type=int, default=1)
     parser.add_argument("--ceiling", type=float, metavar="MILLION_MACS")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
@@ -200,7 +200,8 @@ def main() -> None:
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
     for sampler in arguments.sampler:
         courses = [
-            course(problem, sampler, arguments.evaluations, seed, arguments.batch) for seed in seeds
+            course(problem, sampler, arguments.evaluations, seed, arguments.parallel)
+            for seed in seeds
         ]
         result = summary(problem, sampler, courses)
         if arguments.json:

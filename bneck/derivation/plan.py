@@ -97,8 +97,21 @@ class Plan:
         "surrogate", f"How networks are proposed: {one_of(*SAMPLERS, OWN)}.", SEARCH
     )
     evaluations: int = option(24, "Networks that the search trains.", SEARCH)
-    batch: int = option(
-        2, "Networks proposed and trained per round, the most that are trained at once.", SEARCH
+    parallel: int | None = option(
+        None,
+        "Evaluations under way that a proposal does not know: more keeps more workers busy. The "
+        "trials depend on it, and not on the workers.",
+        SEARCH,
+        unset="twice the workers at the run's start",
+    )
+    layer_macs: int | None = option(
+        None,
+        "Multiply-adds that a layer's fixed cost is worth in the estimated length of a training.",
+        SEARCH,
+        unset="this version's",
+    )
+    eager: bool = option(
+        False, "Propose from whatever results are there: other trials every time.", SEARCH
     )
     proxy: str | None = option(
         None,
@@ -161,7 +174,7 @@ class Plan:
     )
 
     def __post_init__(self) -> None:
-        for name in ("evaluations", "batch", "search_steps", "fine_tune_steps"):
+        for name in ("evaluations", "parallel", "layer_macs", "search_steps", "fine_tune_steps"):
             if getattr(self, name) is not None:
                 check_range(name.replace("_", "-"), getattr(self, name), 1, MAX_COUNT)
         check_range("threads", self.threads, 1, MAX_THREADS)
@@ -220,7 +233,8 @@ class Plan:
 _EVERY_RUN = ("data", "resolution_px", "seed")
 _DEVICE = ("target", "targets", "space", "runtime", "threads", "latency", "calibration_minutes")
 _SEARCH = (
-    "sampler", "evaluations", "batch", "proxy", "reward_exponent", "seed_factor", "search_steps"
+    "sampler", "evaluations", "parallel", "eager", "proxy", "reward_exponent", "seed_factor",
+    "search_steps",
 )  # fmt: skip
 _NETADAPT = ("delta", "fine_tune_steps", "epochs")
 

@@ -18,6 +18,7 @@ from bneck.search.reward import FRONT
 from bneck.search.search import search
 from bneck.search.selection import SearchResult, select_network
 from bneck.search.study import Study
+from bneck.search.virtual_time import LAYER_MACS
 from bneck.space import codec as networks
 from bneck.space.choices import Space
 
@@ -52,15 +53,12 @@ def search_stage(
     if not is_written(run.winners):
         with session.timed("search"):
             wanted = search_objectives(plan, space, device, targets_ms)
-            study = Study(
-                run.journal, space, sampler=plan.sampler, seed=plan.seed, front=_front(plan)
-            )
+            study = _study(session, space)
             evaluated = search(
                 study,
                 _accuracy(session, data),
                 objectives=_along_the_front(wanted, device, plan) if _front(plan) else wanted,
                 evaluations=plan.evaluations,
-                batch=plan.batch,
                 executor=session.executor,
                 progress=session.progress,
             )
@@ -97,6 +95,29 @@ def search_objectives(
         for ms in targets_ms
     ]
     return Objectives(space, device.model, wanted, confidence=plan.confidence, seed=plan.seed)
+
+
+def _study(session: Session, space: Space) -> Study:
+    """Open the study; the plan keeps the virtual time that the run began with."""
+    run, plan = session.run, session.plan
+    parallel = run.settle("parallel", 2 * session.executor.workers)
+    layer_macs = run.settle("layer_macs", LAYER_MACS)
+    study = Study(
+        run.journal,
+        space,
+        sampler=plan.sampler,
+        seed=plan.seed,
+        parallel=None if plan.eager else parallel,
+        layer_macs=layer_macs,
+        front=_front(plan),
+    )
+    if study.from_before:
+        note = (
+            f"{study.from_before} networks were proposed in batches by an earlier version; "
+            f"the others follow with --parallel {parallel}"
+        )
+        session.progress("search", study.from_before, plan.evaluations, note)
+    return study
 
 
 def _front(plan: Plan) -> bool:

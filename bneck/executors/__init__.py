@@ -35,6 +35,9 @@ NOT_YET = NotYet()
 class Executor(Protocol):
     """Runs a task over items. A lost worker is a retried item, never a lost run."""
 
+    in_stages: bool
+    """Whether a task's ``train`` is called instead of the task, to stop poor trainings early."""
+
     @property
     def workers(self) -> int:
         """How many items may run at once at this time; a cluster may grow and shrink."""

@@ -48,6 +48,8 @@ class Tuned:
     ``storage`` is a folder that all nodes share: checkpoints travel through it.
     """
 
+    in_stages = True
+
     def __init__(
         self, address: str, workers: int | None, storage: Path, *, gpus_per_trial: float = 0.0
     ) -> None:

@@ -24,11 +24,14 @@ def as_written(plan: Plan) -> dict[str, Any]:
 
 RENAMED = {
     "accuracy": "proxy",
+    "batch": "parallel",
     "resolution": "resolution_px",
     "start": "seed_network",
     "weight": "reward_exponent",
 }
 """What plans written by version 0.1.0 call otherwise."""
+SETTLED = ("parallel", "layer_macs")
+"""What a run decides at its start where its plan does not say it, and then keeps."""
 REMOVED = {"multiple": 8}
 """What version 0.1.0 could be asked and this one cannot, and the value that changes nothing."""
 
@@ -59,7 +62,7 @@ def check_same(was: Plan, now: Plan) -> None:
     differences = [
         f"{_option(name)} was {_shown(was, name)}, now {_shown(now, name)}"
         for name in dict.fromkeys([*was, *now])
-        if was.get(name) != now.get(name)
+        if was.get(name) != now.get(name) and (name in now or name not in SETTLED)
     ]
     if differences:
         raise UsageError(f"{', '.join(differences)}; use another --out or the same plan")

@@ -79,6 +79,14 @@ class Run:
             raise UsageError(f"{folder} is not a run's folder: it has no {PLAN}")
         return cls(folder, read_plan(folder / PLAN))
 
+    def settle(self, name: str, value: int) -> int:
+        """Return what the plan says of ``name``; where it says nothing, write ``value`` into it."""
+        plan = read_plan(self._plan_file)
+        if name not in plan:
+            plan[name] = value
+            write_whole(self._plan_file, tomli_w.dumps(plan))
+        return int(plan[name])
+
     def close(self) -> None:
         """Let go of the lock."""
         if self._lock is not None:

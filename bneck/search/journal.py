@@ -1,139 +1,245 @@
-"""The study's journal on disk: written once a trial, read for reports without a replay.
+"""The trials of a search on disk, in the format of Optuna's journals.
 
-Optuna's own file backend locks the file and waits for the disk at every choice of every network: 25
-to 50 ms for 70 choices. A run has one driver, held by the run's lock, so its operations can be kept
-back until a trial changes its state. The file is Optuna's format, line by line: optuna-dashboard
-and ``JournalFileBackend`` read it, even during a search.
-
-Reports read the finished trials as data: Optuna's own replay copies each trial at every choice,
-most of ten seconds for 2,000 networks of 60 choices. A journal of ours has one study and one
-writer, so its trials are numbered as created.
+Optuna's own tools open the file (``optuna.load_study``, optuna-dashboard), even during a search.
+Optuna itself writes a line for every choice of every network, and copies each trial at every line
+it reads. Here a proposal is one line with all of its choices, its result is a few short ones, and
+the file is read once, as data. A journal has one study and one writer, who holds the run's lock;
+so its trials are numbered as created.
 """
 
+import errno
 import json
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import IntEnum
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from optuna.storages.journal import BaseJournalBackend
-from optuna.storages.journal._storage import JournalOperation
-from optuna.trial import TrialState
-
 from bneck.errors import BneckError, UsageError
+from bneck.space.choices import Space, Value, Values
 
-_AT_ONCE = (JournalOperation.CREATE_STUDY, JournalOperation.SET_TRIAL_STATE_VALUES)
+STUDY = "bneck"
+"""Name of the one study in a journal."""
+WRITER = "bneck"
 
 
-class Journal(BaseJournalBackend):
-    """A journal with a single writer, whose last line is whole."""
+class Operation(IntEnum):
+    """Kinds of lines that matter here, by Optuna's numbers (``JournalOperation``)."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._held: list[str] = []
-        self._recent: list[dict[str, Any]] = []
-        self._recent_from: int | None = None
+    CREATE_STUDY = 0
+    SET_STUDY_SYSTEM_ATTR = 3
+    CREATE_TRIAL = 4
+    SET_TRIAL_PARAM = 5
+    SET_TRIAL_STATE_VALUES = 6
+    SET_TRIAL_USER_ATTR = 8
+    SET_TRIAL_SYSTEM_ATTR = 9
 
-    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
-        """The file's operations at the first call, and what was appended since at later ones."""
-        if self._recent_from is None:
-            self._recent_from = 0
-            yield from self._read_file(log_number_from)
-            return
-        del self._recent[: log_number_from - self._recent_from]
-        self._recent_from = log_number_from
-        yield from list(self._recent)
 
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Take operations in; a change of state writes them and all before them."""
-        self._recent += logs
-        self._held += [json.dumps(log, separators=(",", ":")) + "\n" for log in logs]
-        if any(log["op_code"] in _AT_ONCE for log in logs):
-            self.flush()
+class State(IntEnum):
+    """States of a trial, by Optuna's numbers (``TrialState``)."""
 
-    def flush(self) -> None:
-        """Write what is kept back, and wait until it is on the disk.
+    RUNNING = 0
+    COMPLETE = 1
+    PRUNED = 2
+    FAIL = 3
+    WAITING = 4
+
+
+FINISHED = (State.COMPLETE, State.PRUNED, State.FAIL)
+
+
+@dataclass(slots=True)
+class JournalTrial:
+    """One trial as far as the journal tells it.
+
+    Attributes:
+        whole: it was created with all of its choices, by one line.
+    """
+
+    number: int
+    state: State = State.RUNNING
+    values: list[float] | None = None
+    params: Values = field(default_factory=dict)
+    user_attrs: dict[str, Any] = field(default_factory=dict)
+    system_attrs: dict[str, Any] = field(default_factory=dict)
+    whole: bool = False
+
+
+@dataclass(slots=True)
+class JournalContent:
+    """What a journal holds.
+
+    Attributes:
+        trials: in the order of their proposals.
+        finished: their numbers in the order in which they finished.
+        study_attrs: notes of Optuna's samplers on the study.
+        length: bytes of whole lines; what follows was being written when its writer died.
+    """
+
+    trials: list[JournalTrial] = field(default_factory=list)
+    finished: list[int] = field(default_factory=list)
+    study_attrs: dict[str, Any] = field(default_factory=dict)
+    length: int = 0
+
+
+def read_journal(path: Path) -> JournalContent:
+    """Return what the journal holds; it may be written meanwhile. Blank lines are passed over.
+
+    Raises:
+        UsageError: a whole line is not of Optuna's format (names the line).
+        BneckError: the file cannot be read.
+    """
+    content = JournalContent()
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, start=1):
+                if not line.endswith(b"\n"):
+                    break
+                if line.strip():
+                    _read_line(path, number, line, content)
+                content.length += len(line)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise BneckError(f"cannot read {path}: {error.strerror or error}") from error
+    return content
+
+
+def _read_line(path: Path, number: int, line: bytes, content: JournalContent) -> None:
+    try:
+        _apply(json.loads(line), content)
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
+        raise UsageError(
+            f"{path}, line {number} is not a line of an Optuna journal "
+            f"({type(error).__name__}: {error}); restore or remove that line"
+        ) from None
+
+
+def _apply(log: dict[str, Any], content: JournalContent) -> None:
+    operation, trials = log["op_code"], content.trials
+    if operation == Operation.CREATE_TRIAL:
+        distributions = log.get("distributions", {})
+        params = {
+            sys.intern(name): _choices(distributions[name])[int(place)]
+            for name, place in log.get("params", {}).items()
+        }
+        state = State(log.get("state", State.RUNNING))
+        user_attrs, system_attrs = log.get("user_attrs", {}), log.get("system_attrs", {})
+        trial = JournalTrial(len(trials), state, None, params, user_attrs, system_attrs)
+        trial.whole = bool(params)
+        trials.append(trial)
+    elif operation == Operation.SET_TRIAL_PARAM:
+        choices = _choices(log["distribution"])
+        chosen = choices[int(log["param_value_internal"])]
+        trials[log["trial_id"]].params[sys.intern(log["param_name"])] = chosen
+    elif operation == Operation.SET_TRIAL_STATE_VALUES:
+        trial = trials[log["trial_id"]]
+        if trial.state not in FINISHED:
+            trial.state = State(log["state"])
+            trial.values = log["values"] or trial.values
+            if trial.state in FINISHED:
+                content.finished.append(trial.number)
+    elif operation == Operation.SET_TRIAL_USER_ATTR:
+        trials[log["trial_id"]].user_attrs.update(log["user_attr"])
+    elif operation == Operation.SET_TRIAL_SYSTEM_ATTR:
+        trials[log["trial_id"]].system_attrs.update(log["system_attr"])
+    elif operation == Operation.SET_STUDY_SYSTEM_ATTR:
+        content.study_attrs.update(log["system_attr"])
+
+
+@lru_cache(maxsize=4096)
+def _choices(distribution: str) -> tuple[Value, ...]:
+    """Choices of a categorical distribution, in Optuna's long or abbreviated form."""
+    kind = json.loads(distribution)
+    return tuple((kind["attributes"] if "name" in kind else kind)["choices"])
+
+
+class Journal:
+    """The single writer of a journal; ``content`` is what was there when it was opened."""
+
+    def __init__(self, path: Path, space: Space, *, directions: Sequence[str]) -> None:
+        """Open the journal, and begin it where there is none yet.
+
+        Args:
+            path: its file; what a kill left of a last line is removed.
+            space: whose networks the trials are.
+            directions: "maximize" or "minimize", for each number that a trial ends with.
 
         Raises:
-            BneckError: the file cannot be written (full disk, no permission).
+            UsageError: a whole line is not of Optuna's format.
+            BneckError: the file cannot be read or written.
         """
-        if not self._held:
-            return
-        content = "".join(self._held).encode()
+        self._path = path
+        self._space = space
+        self._distributions = {
+            name: _compact({"type": "categorical", "choices": allowed})
+            for name, allowed in space.choices.items()
+        }
+        self.content = read_journal(path)
+        self.count = len(self.content.trials)
+        """Trials in the file, refused and unfinished ones included."""
+        if path.exists():
+            os.truncate(path, self.content.length)
+        if self.content.length == 0:
+            codes = [{"minimize": 1, "maximize": 2}[direction] for direction in directions]
+            self._append([_line(Operation.CREATE_STUDY, study_name=STUDY, directions=codes)])
+
+    def propose(
+        self, values: Values, *, user_attrs: Mapping[str, Any], system_attrs: Mapping[str, Any]
+    ) -> None:
+        """Add a running trial with all of its choices, as one line: it is there or it is not."""
+        places = {name: self._space.choices[name].index(value) for name, value in values.items()}
+        line = _line(
+            Operation.CREATE_TRIAL,
+            study_id=0,
+            datetime_start=_now(),
+            state=State.RUNNING,
+            params=places,
+            distributions={name: self._distributions[name] for name in values},
+            user_attrs=dict(user_attrs),
+            system_attrs=dict(system_attrs),
+        )
+        self._append([line], sync=False)
+        self.count += 1
+
+    def finish(
+        self, number: int, state: State, values: Sequence[float] | None, attrs: Mapping[str, Any]
+    ) -> None:
+        """Add a trial's result and wait until it is on the disk; it counts with its last line."""
+        lines = [
+            _line(Operation.SET_TRIAL_USER_ATTR, trial_id=number, user_attr={name: value})
+            for name, value in attrs.items()
+        ]
+        ended = {"trial_id": number, "state": state, "values": values}
+        lines.append(_line(Operation.SET_TRIAL_STATE_VALUES, **ended, datetime_complete=_now()))
+        self._append(lines)
+
+    def _append(self, lines: Sequence[str], *, sync: bool = True) -> None:
+        """Add lines, all or none."""
+        content = "".join(lines).encode()
         try:
             with self._path.open("ab", buffering=0) as file:
                 end = file.tell()
                 if file.write(content) != len(content):
                     file.truncate(end)
-                    raise OSError("no space left")
-                os.fsync(file.fileno())
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                if sync:
+                    os.fsync(file.fileno())
         except OSError as error:
             raise BneckError(f"cannot write {self._path}: {error.strerror or error}") from error
-        self._held.clear()
-
-    def _read_file(self, start: int) -> Iterator[dict[str, Any]]:
-        if not self._path.exists():
-            return
-        with self._path.open("rb") as file:
-            for number, line in enumerate(file):
-                self._recent_from = number + 1
-                if number >= start:
-                    yield json.loads(line)
 
 
-@dataclass
-class JournalTrial:
-    """One trial as far as the journal tells it."""
-
-    number: int
-    state: TrialState = TrialState.RUNNING
-    values: list[float] | None = None
-    params: dict[str, Any] = field(default_factory=dict)
-    user_attrs: dict[str, Any] = field(default_factory=dict)
+def _line(operation: Operation, **fields: Any) -> str:
+    return _compact({"op_code": operation, "worker_id": WRITER, **fields}) + "\n"
 
 
-def finished_trials(journal: Path) -> list[JournalTrial]:
-    """The trials that are complete or failed, in order; the journal may be written meanwhile.
-
-    Raises:
-        UsageError: a whole line that is not of Optuna's format; names the line.
-    """
-    trials: list[JournalTrial] = []
-    for number, line in enumerate(_whole_lines(journal), start=1):
-        try:
-            _apply(json.loads(line), trials)
-        except (ValueError, KeyError, IndexError, TypeError) as error:
-            raise UsageError(f"{journal}, line {number} is no Optuna journal's: {error}") from None
-    return [told for told in trials if told.state in (TrialState.COMPLETE, TrialState.FAIL)]
+def _compact(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"), allow_nan=False)
 
 
-def _whole_lines(journal: Path) -> Iterator[bytes]:
-    """A last line without its end is still being written."""
-    with journal.open("rb") as file:
-        yield from (line for line in file if line.endswith(b"\n"))
-
-
-def _apply(log: dict[str, Any], trials: list[JournalTrial]) -> None:
-    operation = log["op_code"]
-    if operation == JournalOperation.CREATE_TRIAL:
-        state = TrialState(log.get("state", TrialState.RUNNING))
-        trials.append(JournalTrial(len(trials), state, user_attrs=dict(log.get("user_attrs", {}))))
-    elif operation == JournalOperation.SET_TRIAL_PARAM:
-        choices = _choices(log["distribution"])
-        chosen = choices[int(log["param_value_internal"])]
-        trials[log["trial_id"]].params[log["param_name"]] = chosen
-    elif operation == JournalOperation.SET_TRIAL_STATE_VALUES:
-        told = trials[log["trial_id"]]
-        if not told.state.is_finished():
-            told.state = TrialState(log["state"])
-            told.values = log["values"] or told.values
-    elif operation == JournalOperation.SET_TRIAL_USER_ATTR:
-        trials[log["trial_id"]].user_attrs.update(log["user_attr"])
-
-
-@lru_cache(maxsize=4096)
-def _choices(distribution: str) -> list[Any]:
-    choices: list[Any] = json.loads(distribution)["attributes"]["choices"]
-    return choices
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -154,7 +154,8 @@ class Objectives:
         ]
 
     def _weight(self, place: int, labels: Sequence[LabelledNetwork]) -> DerivedWeight:
-        known = place, step(len(labels)) if len(labels) >= START else 0
+        learnt_from = labels[: step(len(labels))] if len(labels) >= START else ()
+        known = place, hash(tuple((label.accuracy, label.latency_ms) for label in learnt_from))
         if known not in self._weights:
             self._weights[known] = weight_from_target(
                 self.space,

@@ -1,196 +1,266 @@
-"""The memory of a search: an Optuna study on a journal file, told by the driver alone.
+"""The memory of a search: its trials on disk, in the order that virtual time gives them."""
 
-Trials end complete (with their reward), failed (an evaluation that could not be done) or pruned
-(refused before any work: too slow, or a network that was seen before).
-"""
-
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import optuna
-from optuna.storages import JournalStorage
-from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
-
-from bneck import records
-from bneck.errors import BneckError
 from bneck.results.record import Record
 from bneck.search import samplers
-from bneck.search.journal import Journal, JournalTrial, finished_trials
-from bneck.search.objectives import Objective
-from bneck.search.samplers.history import LabelledNetwork, history_of
-from bneck.space.architecture import Architecture
-from bneck.space.choices import Space, Value, Values
-from bneck.space.codec import key
+from bneck.search.allowed import SpaceExhausted, allowed_network
+from bneck.search.journal import Journal, JournalTrial, State, read_journal
+from bneck.search.objectives import Objective, Objectives
+from bneck.search.samplers.history import LabelledNetwork, Trial, TrialHistory
+from bneck.search.virtual_time import LAYER_MACS, VirtualTime, training_length
+from bneck.space.choices import Space, Values
 
-STUDY = "bneck"
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A network that was proposed and waits for its evaluation."""
-
-    number: int
-    values: Values
-    arch: Architecture
-    aim: int = 0
-    """Which of the search's objectives it is for."""
+EVALUATED = "seconds"
+"""A finished trial that has this attribute was evaluated; others were refused or cut off."""
+LATENCY, REFUSED, TARGET, OLD_TARGET = "latency_ms", "refused", "target", "aim"
 
 
 class Study:
     """Proposes networks of a space and remembers what became of them.
 
-    The sampler is seeded anew for each trial from (seed, number), so a study that was interrupted
-    proposes what an uninterrupted one would have.
+    Each proposal's random choices come from (seed, number) alone, and its knowledge from virtual
+    time, so a study that was interrupted proposes what an uninterrupted one would have proposed.
     """
 
     def __init__(
-        self, journal: Path, space: Space, *, sampler: str, seed: int, front: bool = False
+        self,
+        journal: Path,
+        space: Space,
+        *,
+        sampler: str,
+        seed: int,
+        parallel: int | None = 1,
+        layer_macs: int = LAYER_MACS,
+        front: bool = False,
     ) -> None:
-        """``front``: accuracy and latency are two objectives, and no reward is told."""
-        self.space = space
-        self._front = front
-        self._make_sampler, self._seed = samplers.find(sampler), seed
-        self._journal = Journal(journal)
-        records.drop_torn_line(journal)
-        journal.with_name(f"{journal.name}.lock").unlink(missing_ok=True)
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        try:
-            self._study = optuna.create_study(
-                storage=JournalStorage(self._journal),
-                study_name=STUDY,
-                directions=["maximize", "minimize"] if front else ["maximize"],
-                load_if_exists=True,
-            )
-        except (ValueError, KeyError) as error:
-            raise BneckError(f"{journal} is damaged: {error}") from error
-        self._seen = {
-            key(self.space.decode(trial.params)): trial.number
-            for trial in self._trials(TrialState.COMPLETE, TrialState.FAIL, TrialState.RUNNING)
-            if self._whole(trial)
-        }
+        """Open the study, or begin it.
 
-    def ask(self, objective: Objective, aim: int = 0) -> Candidate:
-        """Propose a network; it may have been ``seen`` before or be above the ceiling."""
-        seed = self._seed_of(len(self._trials()))
-        self._study.sampler = self._make_sampler(self.space, objective, seed)
-        trial = self._study.ask()
-        values: Values = {}
-        for name, allowed in self.space.choices.items():
-            if self.space.live(name, values):
-                values[name] = _chosen(trial, name, allowed)
-        return Candidate(trial.number, values, self.space.decode(values), aim)
+        Args:
+            journal: its file.
+            space: whose networks are proposed.
+            sampler: a word of ``SAMPLERS`` or ``package.module:attr``.
+            seed: random seed of all proposals.
+            parallel: workers of the virtual time; None proposes from whatever has ended.
+            layer_macs: see ``training_length``.
+            front: accuracy and latency are two objectives, and no reward is kept.
 
-    def seen(self, arch: Architecture) -> int | None:
-        """The number of the trial that had this network already."""
-        return self._seen.get(key(arch))
-
-    def accept(self, candidate: Candidate) -> None:
-        """Remember that the candidate is to be evaluated."""
-        self._seen[key(candidate.arch)] = candidate.number
-        if candidate.aim:
-            self._set(candidate.number, {"aim": candidate.aim})
-        self._journal.flush()
-
-    def refuse(self, candidate: Candidate, reason: str) -> None:
-        """The candidate is not worth an evaluation."""
-        self._set(candidate.number, {"refused": reason})
-        self._study.tell(candidate.number, state=TrialState.PRUNED)
-
-    def replace(self, candidate: Candidate, values: Values) -> None:
-        """Let the next ``ask`` propose this network in place of a refused candidate.
-
-        It takes over what the sampler noted on the candidate, such as NSGA-II's generation, which
-        would otherwise never be filled where most proposals are above the ceiling.
+        Raises:
+            UsageError: an unknown sampler, or a line that is not of a journal.
+            BneckError: the file cannot be read or written.
         """
-        noted = self._study.get_trials(deepcopy=False)[candidate.number].system_attrs
-        attributes = {**noted, "fixed_params": dict(values)}
-        self._study.add_trial(create_trial(state=TrialState.WAITING, system_attrs=attributes))
+        self.space = space
+        self._sampler = samplers.find(sampler)(space, front)
+        self._seed, self._front, self._layer_macs = seed, front, layer_macs
+        self._time = None if parallel is None else VirtualTime(parallel)
+        self._history = TrialHistory()
+        self._to_end: list[Trial] = []  # ended in virtual time; their results may not be in yet
+        directions = ["maximize", "minimize"] if front else ["maximize"]
+        self._journal = Journal(journal, space, directions=directions)
+        self.from_before = 0
+        """Trials of an earlier version, which had batches: all count as ended at the start."""
+        self._replay()
 
-    def tell(self, record: Record) -> None:
-        """What came of an accepted candidate; the record's number names it."""
-        attributes = {
-            "accuracy": record.accuracy,
-            "latency_ms": record.latency_ms,
-            "error": record.error,
-            "seconds": record.seconds,
-            "made_with": dict(record.made_with),
-        }
-        self._set(record.number, attributes)
-        if record.reward is None:
-            self._study.tell(record.number, state=TrialState.FAIL)
-        elif self._front:
-            self._study.tell(record.number, [record.accuracy or 0.0, record.latency_ms])
+    def may_propose(self, under_way: int, workers: int) -> bool:
+        """Whether all results that the next proposal is made from are in.
+
+        Without virtual time, whether fewer trials are under way than there are workers.
+        """
+        self._end_trials()
+        return not self._to_end if self._time is not None else under_way < workers
+
+    def propose(self, objectives: Objectives) -> Trial:
+        """Propose a network for the target whose turn it is, or for the next that has any left.
+
+        Raises:
+            SpaceExhausted: no target has a network left.
+        """
+        current = self.current(objectives)
+        turn = len(self._history.trials)
+        for further in range(len(current)):
+            target = (turn + further) % len(current)
+            try:
+                trial = self._proposed(current[target], target)
+            except SpaceExhausted as end:
+                last = end
+                continue
+            self._write(trial, current[target])
+            self._take(trial)
+            return trial
+        raise last
+
+    def tell(self, trial: Trial, record: Record) -> None:
+        """Store the result of an evaluated trial."""
+        attrs: dict[str, Any] = {EVALUATED: record.seconds}
+        if record.made_with:
+            attrs["made_with"] = dict(record.made_with)
+        if record.error is None:
+            attrs["accuracy"] = record.accuracy
         else:
-            self._study.tell(record.number, record.reward)
+            attrs["error"] = record.error
+        values = None if record.reward is None else [record.reward]
+        if self._front and record.accuracy is not None:
+            values = [record.accuracy, record.latency_ms]
+        state = State.FAIL if values is None else State.COMPLETE
+        self._journal.finish(trial.number, state, values, attrs)
+        trial.record = record
+        if self._time is None:
+            self._to_end.append(trial)
 
-    def pending(self) -> list[Candidate]:
-        """Networks that were being evaluated when the last driver ended; the rest is dropped."""
-        candidates = []
-        for trial in self._trials(TrialState.RUNNING):
-            if self._whole(trial):
-                arch = self.space.decode(trial.params)
-                aim = trial.user_attrs.get("aim", 0)
-                candidates.append(Candidate(trial.number, trial.params, arch, aim))
-            else:
-                self._study.tell(trial.number, state=TrialState.FAIL)
-        return candidates
+    def pending(self) -> list[Trial]:
+        """Networks that wait for their evaluation, of this process or one before."""
+        return [trial for trial in self._history.trials if trial.record is None]
 
-    def labels(self, before: int | None = None) -> list[LabelledNetwork]:
-        """The networks with an accuracy, of the trials before a number or of all, in order."""
-        return history_of(self._study, self.space, before).labels
+    def current(self, objectives: Objectives) -> list[Objective]:
+        """The objective of each target, as the next proposal knows it."""
+        return objectives.at(self._history.labels)
+
+    def objective(self, trial: Trial, objectives: Objectives) -> Objective:
+        """The objective that a trial was proposed for, as it was at that time."""
+        return objectives.at(self._history.labels[: trial.labels])[trial.target]
+
+    def labels(self) -> list[LabelledNetwork]:
+        """The networks with an accuracy, in the order in which virtual time ends them."""
+        by_number = self._history.trials
+        later = self._to_end + [by_number[p] for p in (self._time.rest() if self._time else ())]
+        return self._history.labels + [label for trial in later if (label := trial.label)]
 
     def records(self) -> list[Record]:
         """Every network that was evaluated, failures included, in order."""
-        return _records(self._trials(TrialState.COMPLETE, TrialState.FAIL), self.space)
+        return [trial.record for trial in self._history.trials if trial.record is not None]
 
-    def _trials(self, *states: TrialState) -> list[FrozenTrial]:
-        return self._study.get_trials(deepcopy=False, states=states or None)
+    def _proposed(self, objective: Objective, target: int) -> Trial:
+        """The sampler's proposal, or where that is refused a network near it."""
+        history, number = self._history, self._history.proposals
+        seed = (self._seed * 1_000_003 + number) % 2**32
+        values = self._sampler.propose(history, objective, seed)
+        allowed = allowed_network(self.space, objective, history, values, number)
+        return Trial(
+            number=self._journal.count,
+            values=allowed,
+            arch=self.space.decode(allowed),
+            target=target,
+            refused=None if allowed is values else values,
+            notes=self._sampler.notes,
+            labels=len(history.labels),
+        )
 
-    def _whole(self, trial: FrozenTrial) -> bool:
-        """Whether all its choices were made before the driver ended."""
-        values: dict[str, Value] = {}
-        for name in self.space.choices:
-            if self.space.live(name, values):
-                if name not in trial.params:
-                    return False
-                values[name] = trial.params[name]
-        return True
+    def _write(self, trial: Trial, objective: Objective) -> None:
+        user_attrs: dict[str, Any] = {LATENCY: objective.latency_ms(trial.arch)}
+        if trial.target:
+            user_attrs[TARGET] = trial.target
+        system_attrs = dict(trial.notes)
+        if trial.refused is not None:
+            system_attrs[REFUSED] = _places(self.space, trial.refused)
+        self._journal.propose(trial.values, user_attrs=user_attrs, system_attrs=system_attrs)
 
-    def _seed_of(self, number: int) -> int:
-        return (self._seed * 1_000_003 + number) % 2**32
+    def _end_trials(self) -> None:
+        """Go on to the next start in virtual time, as far as results are in."""
+        if self._time is not None:
+            trials = self._history.trials
+            self._to_end += [trials[place] for place in self._time.to_next_start()]
+        while self._to_end and self._to_end[0].record is not None:
+            self._history.end(self._to_end.pop(0))
 
-    def _set(self, number: int, attributes: Mapping[str, Any]) -> None:
-        trial = Trial(self._study, self._study.get_trials(deepcopy=False)[number]._trial_id)
-        for name, value in attributes.items():
-            trial.set_user_attr(name, value)
+    def _take(self, trial: Trial) -> None:
+        """Let a proposed trial be part of the history, and run in virtual time."""
+        if self._time is not None:
+            length = training_length(trial.arch, self._layer_macs)
+            self._time.start(len(self._history.trials), length)
+        self._history.propose(trial)
+
+    def _replay(self) -> None:
+        """Take in what the journal holds, as if it were proposed now."""
+        content = self._journal.content
+        history, refused = self._history, None
+        for found in content.trials:
+            if found.state is State.PRUNED:  # by an earlier version; now a part of the next trial
+                refused = found.params
+                continue
+            ran = found.state in (State.RUNNING, State.COMPLETE) or EVALUATED in found.user_attrs
+            if not ran or not _whole(self.space, found.params):
+                continue  # cut off in an earlier version, before it was proposed
+            if found.whole:
+                self._end_trials()
+            trial = self._trial(found, refused)
+            refused = None
+            if found.whole or trial.record is None:
+                self._take(trial)
+            else:
+                history.propose(trial)
+                history.end(trial)
+                self.from_before += 1
+        if self._time is None:
+            by_number = {trial.number: trial for trial in history.trials}
+            for number in content.finished:
+                ended = by_number.get(number)
+                if ended is not None and history.is_under_way(ended):
+                    history.end(ended)
+
+    def _trial(self, found: JournalTrial, refused: Values | None) -> Trial:
+        notes = dict(found.system_attrs)
+        if REFUSED in notes:
+            refused = _values(self.space, notes.pop(REFUSED))
+        attrs = found.user_attrs
+        return Trial(
+            number=found.number,
+            values=found.params,
+            arch=self.space.decode(found.params),
+            target=attrs.get(TARGET, attrs.get(OLD_TARGET, 0)),
+            refused=refused,
+            notes=notes,
+            record=_record(found, self.space),
+            labels=len(self._history.labels),
+        )
 
 
 def read_records(journal: Path, space: Space) -> list[Record]:
-    """The records of a study, read without writing to it; another driver may be at work."""
-    return _records(finished_trials(journal), space)
+    """Return the records of a study without writing to it; another driver may be at work."""
+    found = (_record(trial, space) for trial in read_journal(journal).trials)
+    return [record for record in found if record is not None]
 
 
-def _records(trials: Sequence[FrozenTrial | JournalTrial], space: Space) -> list[Record]:
+def _record(trial: JournalTrial, space: Space) -> Record | None:
+    """The record of a trial, None unless it was evaluated."""
+    attrs = trial.user_attrs
+    if EVALUATED not in attrs or trial.state not in (State.COMPLETE, State.FAIL):
+        return None
+    return Record(
+        number=trial.number,
+        arch=space.decode(trial.params),
+        accuracy=attrs.get("accuracy"),
+        latency_ms=attrs[LATENCY],
+        reward=trial.values[0] if trial.values else None,
+        error=attrs.get("error"),
+        seconds=attrs[EVALUATED],
+        made_with=attrs.get("made_with", {}),
+    )
+
+
+def _whole(space: Space, params: Values) -> bool:
+    """Whether all choices were made before the driver ended."""
+    values: Values = {}
+    for name in space.choices:
+        if space.live(name, values):
+            if name not in params:
+                return False
+            values[name] = params[name]
+    return True
+
+
+def _places(space: Space, values: Values) -> list[int]:
+    """For each choice the place of its value, -1 where it is not live."""
     return [
-        Record(
-            number=trial.number,
-            arch=space.decode(trial.params),
-            accuracy=trial.user_attrs["accuracy"],
-            latency_ms=trial.user_attrs["latency_ms"],
-            reward=trial.values[0] if trial.values else None,
-            error=trial.user_attrs["error"],
-            seconds=trial.user_attrs["seconds"],
-            made_with=trial.user_attrs["made_with"],
-        )
-        for trial in trials
-        if "made_with" in trial.user_attrs
+        allowed.index(values[name]) if name in values else -1
+        for name, allowed in space.choices.items()
     ]
 
 
-def _chosen(trial: Trial, name: str, allowed: tuple[Value, ...]) -> Value:
-    value = trial.suggest_categorical(name, allowed)
-    assert value is not None
-    assert not isinstance(value, float)
-    return value
+def _values(space: Space, places: Sequence[int]) -> Values:
+    return {
+        name: allowed[place]
+        for (name, allowed), place in zip(space.choices.items(), places, strict=True)
+        if place >= 0
+    }

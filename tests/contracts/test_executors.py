@@ -217,7 +217,7 @@ def test_a_worker_killed_while_it_waits_costs_nothing(executor: Executor) -> Non
 def test_a_search_has_the_same_trials_wherever_it_runs(
     executor: Executor, tmp_path: Path, sampler: str
 ) -> None:
-    arguments = {"evaluations": 10, "batch": 4, "sampler": sampler}
+    arguments = {"evaluations": 10, "parallel": 4, "sampler": sampler}
     plain = driver.run(tmp_path / "plain", driver.accuracy, Serial(), **arguments)
     here = driver.run(tmp_path / "here", driver.accuracy, executor, **arguments)
     assert [(r.number, r.arch, r.reward) for r in here] == [
@@ -227,7 +227,7 @@ def test_a_search_has_the_same_trials_wherever_it_runs(
 
 
 def test_a_search_records_why_networks_failed(executor: Executor, tmp_path: Path) -> None:
-    records = driver.run(tmp_path, driver.faulty, executor, evaluations=24, batch=8)
+    records = driver.run(tmp_path, driver.faulty, executor, evaluations=24, parallel=8)
     assert len(records) == len({record.arch for record in records}) == 24
     faults = [driver.fault_of(record.arch) for record in records]
     assert {"raise", "nan", "none"} <= set(faults)

@@ -28,7 +28,7 @@ PLAN = {
     "calibration-minutes": 0.003,
     "sampler": "random",
     "evaluations": 3,
-    "batch": 2,
+    "parallel": 2,
     "search-steps": 12,
     "fine-tune-steps": 2,
     "delta": 0.08,

@@ -53,7 +53,6 @@ def test_a_search_answers_from_the_table_and_trains_nothing(
             data.table,
             objectives=Objectives(space, model, [Target(Soft(2.0), 2.0, ceiling_ms=2.0)]),
             evaluations=4,
-            batch=2,
             executor=Serial(),
         )
         assert max(record.latency_ms for record in found) <= 2.0

@@ -24,7 +24,7 @@ from bneck.space.architecture import Architecture
 from tests.closed_form import MacsDevice, accuracy
 
 SPACE = spaces.build("v3-small", resolution_px=32, classes=10)
-BATCH = 4
+PARALLEL = 4
 REASONS = {
     "raise": "ProxyFailed: the loss is nan at step 7",
     "nan": "the accuracy is nan, not a number from 0 to 1",
@@ -82,17 +82,16 @@ def run(
     executor: Executor,
     *,
     evaluations: int,
-    batch: int = BATCH,
+    parallel: int = PARALLEL,
     sampler: str = "random",
     progress: Progress = silent,
 ) -> list[Record]:
     folder.mkdir(exist_ok=True)
     return search(
-        Study(folder / "journal.log", SPACE, sampler=sampler, seed=0),
+        Study(folder / "journal.log", SPACE, sampler=sampler, seed=0, parallel=parallel),
         evaluate,
         objectives=Objectives(SPACE, MacsDevice(), [Target(Soft(1.0), ceiling_ms=1.5)]),
         evaluations=evaluations,
-        batch=batch,
         executor=executor,
         progress=progress,
     )

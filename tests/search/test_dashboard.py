@@ -6,10 +6,14 @@ from typing import Any
 
 import pytest
 
-from bneck.results.record import Record
-from bneck.search.objectives import Objective
-from bneck.search.study import STUDY, Study
+from bneck.executors.serial import Serial
+from bneck.search.journal import STUDY, read_journal
+from bneck.search.objectives import Objectives, Target
+from bneck.search.reward import Soft
+from bneck.search.search import search
+from bneck.search.study import Study
 from bneck.space import spaces
+from tests.closed_form import MacsDevice, accuracy
 
 pytestmark = pytest.mark.filterwarnings("default")  # the dashboard's own
 
@@ -21,18 +25,16 @@ def test_the_dashboard_opens_the_journal(tmp_path: Path) -> None:
     space = spaces.build("v3-small", resolution_px=32, classes=10)
     journal = tmp_path / "journal.log"
     study = Study(journal, space, sampler="random", seed=0)
-    objective = Objective(lambda arch: 1.0, lambda accuracy, latency_ms: accuracy, 2.0, 0.0)
-    candidate = study.ask(objective)
-    study.accept(candidate)
-    study.tell(Record(candidate.number, candidate.arch, 0.5, 1.0, 0.5, None, 1.0))
+    objectives = Objectives(space, MacsDevice(), [Target(Soft(1.0), 1.0)])
+    (record,) = search(study, accuracy, objectives=objectives, evaluations=1, executor=Serial())
 
     app = dashboard.wsgi(get_storage(str(journal)))
     (shown,) = _get(app, "/api/studies")["study_summaries"]
     assert shown["study_name"] == STUDY
     detail = _get(app, f"/api/studies/{shown['study_id']}")
     (trial,) = detail["trials"]
-    assert trial["values"] == [0.5]
-    assert {param["name"] for param in trial["params"]} == {*candidate.values}
+    assert trial["values"] == [record.reward]
+    assert {param["name"] for param in trial["params"]} == {*read_journal(journal).trials[0].params}
 
 
 def _get(app: Any, path: str) -> Any:

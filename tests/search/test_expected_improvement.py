@@ -35,7 +35,6 @@ def test_what_a_label_is_worth_falls_with_what_is_known(
             by_macs,
             objectives=objectives,
             evaluations=evaluations,
-            batch=2,
             executor=Serial(),
         )
         gains[evaluations] = expected_gain(study.labels(), space, objective)

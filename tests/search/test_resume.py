@@ -61,4 +61,4 @@ def test_a_killed_search_ends_as_if_it_had_not_been(
     records = read_records(tmp_path / "journal.log", driver.SPACE)
     assert len(records) == len({record.arch for record in records}) == EVALUATIONS
     assert all(record.accuracy == driver.accuracy(record.arch) for record in records)
-    assert len(traces(tmp_path)) <= EVALUATIONS + kills * driver.BATCH
+    assert len(traces(tmp_path)) <= EVALUATIONS + kills * driver.PARALLEL

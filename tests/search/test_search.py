@@ -1,12 +1,11 @@
 """The search: under its ceiling, never twice, and the same after an interruption."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from bneck.errors import BneckError, ProxyFailed, UsageError
-from bneck.executors import Failed
 from bneck.executors.serial import Serial
 from bneck.search.objectives import Objectives, Target
 from bneck.search.reward import Soft
@@ -22,7 +21,7 @@ CEILING_MS = 1.6
 
 def study(folder: Path, space: Space, sampler: str = "tpe", seed: int = 0) -> Study:
     folder.mkdir(exist_ok=True)
-    return Study(folder / "journal.log", space, sampler=sampler, seed=seed)
+    return Study(folder / "journal.log", space, sampler=sampler, seed=seed, parallel=3)
 
 
 def run(
@@ -40,7 +39,6 @@ def run(
         evaluate,
         objectives=Objectives(study.space, model, [target]),
         evaluations=evaluations,
-        batch=3,
         executor=executor or Serial(),
     )
 
@@ -147,19 +145,3 @@ def test_a_floor_keeps_networks_from_leaving_latency_unused(
     slow = {"floor_ms": 90.0, "ceiling_ms": 100.0}  # above all networks of the space
     with pytest.raises(UsageError, match=r"as slow as 90 ms; the slowest takes [\d.]+ ms"):
         run(study(tmp_path / "slow", space, "random"), by_macs, model, 2, **slow)
-
-
-class Backwards(Serial):
-    """Finishes a batch in the other order, as parallel workers may."""
-
-    def map_unordered(self, task: Callable, items: Sequence) -> Iterator[tuple[object, object]]:
-        done: list[tuple[object, object | Failed]] = list(super().map_unordered(task, items))
-        yield from reversed(done)
-
-
-def test_the_order_of_finishing_does_not_matter(
-    tmp_path: Path, space: Space, model: object, by_macs: Callable
-) -> None:
-    forwards = run(study(tmp_path / "a", space), by_macs, model)
-    backwards = run(study(tmp_path / "b", space), by_macs, model, executor=Backwards())
-    assert [r.arch for r in forwards] == [r.arch for r in backwards]

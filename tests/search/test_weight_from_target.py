@@ -12,10 +12,11 @@ from optuna.storages.journal import JournalFileBackend
 from bneck.executors.serial import Serial
 from bneck.quantities import Latency
 from bneck.results.pareto import front
+from bneck.search.journal import STUDY
 from bneck.search.objectives import Objectives, Target
 from bneck.search.reward import PAPERS, Soft
 from bneck.search.search import search
-from bneck.search.study import STUDY, Study
+from bneck.search.study import Study
 from bneck.search.weight_from_target import hull
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space
@@ -36,11 +37,9 @@ def run(
     sampler: str = "surrogate",
 ) -> tuple:
     folder.mkdir(exist_ok=True)
-    study = Study(folder / "journal.log", space, sampler=sampler, seed=1)
+    study = Study(folder / "journal.log", space, sampler=sampler, seed=1, parallel=3)
     both = Objectives(space, model, targets)
-    records = search(
-        study, by_macs, objectives=both, evaluations=EVALUATIONS, batch=3, executor=Serial()
-    )
+    records = search(study, by_macs, objectives=both, evaluations=EVALUATIONS, executor=Serial())
     return records, study, both
 
 
@@ -92,11 +91,9 @@ def test_accuracy_and_latency_as_two_objectives(
     tmp_path: Path, space: Space, model: object, by_macs: Callable, sampler: str
 ) -> None:
     path = tmp_path / "journal.log"
-    study = Study(path, space, sampler=sampler, seed=1, front=True)
+    study = Study(path, space, sampler=sampler, seed=1, parallel=3, front=True)
     objectives = Objectives(space, model, [Target(None, ms, ceiling_ms=2.2) for ms in TARGETS_MS])
-    records = search(
-        study, by_macs, objectives=objectives, evaluations=12, batch=3, executor=Serial()
-    )
+    records = search(study, by_macs, objectives=objectives, evaluations=12, executor=Serial())
     assert [record.accuracy for record in records] == [by_macs(record.arch) for record in records]
     assert max(record.latency_ms for record in records) <= 2.2
     storage = JournalStorage(JournalFileBackend(str(path)))
@@ -127,9 +124,7 @@ def test_the_ceiling_holds_with_the_confidence_asked_for(
     objectives = Objectives(
         space, Uncertain(), [Target(Soft(1.6, -1e-9), 1.6, 1.6)], confidence=0.9
     )
-    records = search(
-        study, by_macs, objectives=objectives, evaluations=20, batch=2, executor=Serial()
-    )
+    records = search(study, by_macs, objectives=objectives, evaluations=20, executor=Serial())
     slowest = max(record.latency_ms for record in records)
     assert 0.95 * 1.6 / (1 + 0.05 * 1.2816) < slowest <= 1.6 / (1 + 0.05 * 1.2816)
 

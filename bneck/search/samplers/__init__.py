@@ -1,7 +1,8 @@
-"""How the next network is proposed: Optuna samplers, one word each in SAMPLERS."""
+"""How the next network is proposed: samplers of ours and of Optuna, one word each in SAMPLERS."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from bneck.errors import UsageError
 from bneck.imports import load_object
@@ -10,53 +11,58 @@ from bneck.space.choices import Space
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
-    from bneck.search.objectives import Objective
-
-Maker = Callable[[Space, "Objective", int], "BaseSampler"]
-"""(space, objective, seed) -> a sampler whose every choice hangs on the seed."""
+    from bneck.search.samplers.base import Sampler
 
 SAMPLERS = {
-    "random": "bneck.search.samplers.optuna_samplers:random",
+    "random": "bneck.search.samplers.random:RandomSampler",
     "tpe": "bneck.search.samplers.optuna_samplers:tpe",
     "nsga2": "bneck.search.samplers.optuna_samplers:nsga2",
     "evolution": "bneck.search.samplers.evolution:Evolution",
     "local-search": "bneck.search.samplers.local_search:LocalSearch",
     "surrogate": "bneck.search.samplers.surrogate:SurrogateSampler",
 }
-"""Word -> "module:maker", imported when a sampler is made: to check a word costs nothing."""
+"""Word -> "module:attribute", imported when a sampler is made: to check a word costs nothing."""
+
+OPTUNAS = ("tpe", "nsga2")
+"""Those that make one of Optuna's samplers from a seed; the others are classes of ours."""
 
 
-def find(word: str) -> Maker:
-    """The maker behind a word of ``SAMPLERS`` or behind ``package.module:attr``.
+def find(word: str) -> Callable[[Space, bool], "Sampler"]:
+    """Return what makes the sampler of a word in ``SAMPLERS``, or of ``package.module:attr``.
 
-    The latter is any Optuna sampler, or a function that returns one; it is called with ``seed=``.
+    The latter is a sampler of Optuna, or a function that returns one; it is called with ``seed=``.
+    What is returned takes the space, and whether accuracy and latency are two objectives.
 
     Raises:
         UsageError: an unknown word, or nothing that can be imported.
     """
-    return _ours(SAMPLERS[word]) if word in SAMPLERS else _foreign(word)
+    if word not in SAMPLERS:
+        return partial(
+            _optunas, partial(_foreign, word, load_object("sampler", word, list(SAMPLERS)))
+        )
+    if word in OPTUNAS:
+        return partial(_optunas, lambda seed: _attribute(word)(seed))
+    return lambda space, front: _attribute(word)(space)
 
 
-def _ours(place: str) -> Maker:
-    def make(space: Space, objective: "Objective", seed: int) -> "BaseSampler":
-        maker: Maker = load_object("sampler", place)
-        return maker(space, objective, seed)
-
-    return make
+def _attribute(word: str) -> Any:
+    return load_object("sampler", SAMPLERS[word])
 
 
-def _foreign(word: str) -> Maker:
-    maker = load_object("sampler", word, list(SAMPLERS))
+def _optunas(make: Callable[[int], "BaseSampler"], space: Space, front: bool) -> "Sampler":
+    from bneck.search.samplers.optuna_samplers import OptunaSampler
 
-    def make(space: Space, objective: "Objective", seed: int) -> "BaseSampler":
-        from optuna.samplers import BaseSampler
+    return OptunaSampler(space, make, front=front)
 
-        try:
-            sampler = maker(seed=seed)
-        except TypeError as error:
-            raise UsageError(f"{word!r} cannot be called with a seed: {error}") from error
-        if not isinstance(sampler, BaseSampler):
-            raise UsageError(f"{word!r} makes no Optuna sampler but a {type(sampler).__name__}")
-        return sampler
 
-    return make
+def _foreign(word: str, make: Callable[..., object], seed: int) -> "BaseSampler":
+    from optuna.samplers import BaseSampler
+
+    try:
+        sampler = make(seed=seed)
+    except TypeError as error:
+        raise UsageError(f"{word!r} cannot be called with a seed: {error}") from error
+    if not isinstance(sampler, BaseSampler):
+        kind = type(sampler).__name__
+        raise UsageError(f"{word!r} returned a {kind}, not an Optuna sampler")
+    return sampler

@@ -1,15 +1,13 @@
-"""What a study has come to, as samplers and the derived weight need it."""
+"""The trials of a search, as samplers and the derived weight need them."""
 
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from weakref import WeakKeyDictionary
+from typing import Any
 
-from optuna import Study
-from optuna.trial import FrozenTrial, TrialState
-
+from bneck.results.record import Record
 from bneck.space.architecture import Architecture
-from bneck.space.choices import Space, Value, Values
+from bneck.space.choices import Value, Values
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,61 +20,80 @@ class LabelledNetwork:
     latency_ms: float
 
 
-@dataclass(frozen=True)
-class TrialHistory:
-    """The study so far: labels in order, networks in evaluation, and all that were asked for."""
+@dataclass(slots=True)
+class Trial:
+    """A network that was proposed and, once it is evaluated, its record.
 
-    labels: list[LabelledNetwork]
-    pending: list[Architecture]
-    asked: Set[Architecture]
+    Attributes:
+        number: in the journal.
+        target: which of the search's targets it was proposed for.
+        refused: what the sampler had proposed first, where that was not allowed.
+        notes: what one of Optuna's samplers noted on the trial and on the study.
+        labels: how many networks were labelled for its proposal.
+    """
+
+    number: int
+    values: Values
+    arch: Architecture
+    target: int = 0
+    refused: Values | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    record: Record | None = None
+    labels: int = 0
+
+    @property
+    def label(self) -> LabelledNetwork | None:
+        """None where the evaluation failed, or has not ended."""
+        record = self.record
+        if record is None or record.accuracy is None:
+            return None
+        return LabelledNetwork(self.values, self.arch, record.accuracy, record.latency_ms)
+
+
+class TrialHistory:
+    """The search so far, as far as the next proposal may know it.
+
+    Attributes:
+        trials: all that were proposed, in order.
+        ended: those of known outcome, in the order in which they ended; never reordered.
+        labels: networks with an accuracy among those that ended, in that order.
+        proposals: how many proposals were made, refused ones included.
+    """
+
+    def __init__(self) -> None:
+        self.trials: list[Trial] = []
+        self.ended: list[Trial] = []
+        self.labels: list[LabelledNetwork] = []
+        self.proposals = 0
+        self._seen: dict[Architecture, int] = {}
+        self._under_way: dict[int, Trial] = {}
+
+    @property
+    def pending(self) -> list[Architecture]:
+        """Networks that were proposed and whose outcome is not known yet."""
+        return [trial.arch for trial in self._under_way.values()]
 
     def new(self, arch: Architecture) -> bool:
-        """Whether the network was never asked for."""
-        return arch not in self.asked and arch not in self.pending
+        """Whether the network was never proposed."""
+        return arch not in self._seen
 
+    def is_under_way(self, trial: Trial) -> bool:
+        """Whether the outcome of a proposed trial is not known yet."""
+        return trial.number in self._under_way
 
-@dataclass
-class _Read:
-    """What the first ``trials`` of a study came to: all are finished, and so never change."""
+    def propose(self, trial: Trial) -> None:
+        """Take in a trial that was proposed."""
+        self.trials.append(trial)
+        self.proposals += 1 if trial.refused is None else 2
+        self._seen[trial.arch] = trial.number
+        self._under_way[trial.number] = trial
 
-    trials: int = 0
-    labels: list[LabelledNetwork] = field(default_factory=list)
-    asked: set[Architecture] = field(default_factory=set)
-
-
-_READ: WeakKeyDictionary[Study, _Read] = WeakKeyDictionary()
-
-
-def history_of(study: Study, space: Space, number: int | None = None) -> TrialHistory:
-    """What the trials before ``number`` came to, or all of them; only what is new is read."""
-    known = _READ.setdefault(study, _Read())
-    trials = study.get_trials(deepcopy=False)[:number]
-    while known.trials < len(trials) and trials[known.trials].state.is_finished():
-        _add(space, trials[known.trials], known.labels, known.asked)
-        known.trials += 1
-    labels, pending, later = list(known.labels), list[Architecture](), set[Architecture]()
-    for trial in trials[known.trials :]:
-        if trial.state.is_finished():
-            _add(space, trial, labels, later)
-        elif trial.params:
-            pending.append(decoded(space.build, trial.params))
-    return TrialHistory(labels, pending, known.asked | later if later else known.asked)
-
-
-def _add(
-    space: Space,
-    trial: FrozenTrial,
-    labels: list[LabelledNetwork],
-    asked: set[Architecture],
-) -> None:
-    """Take in one finished trial, unless it was refused or cut off before its evaluation."""
-    if "accuracy" not in trial.user_attrs:
-        return
-    arch = decoded(space.build, trial.params)
-    asked.add(arch)
-    if trial.state is TrialState.COMPLETE:
-        accuracy, latency_ms = trial.user_attrs["accuracy"], trial.user_attrs["latency_ms"]
-        labels.append(LabelledNetwork(trial.params, arch, accuracy, latency_ms))
+    def end(self, trial: Trial) -> None:
+        """Let the outcome of a trial be known; it has a record."""
+        del self._under_way[trial.number]
+        self.ended.append(trial)
+        if (label := trial.label) is not None:
+            self.labels.append(label)
 
 
 def decoded(build: Callable[[Values], Architecture], values: Mapping[str, Value]) -> Architecture:
@@ -84,7 +101,7 @@ def decoded(build: Callable[[Values], Architecture], values: Mapping[str, Value]
     return _decoded(build, tuple(values.items()))
 
 
-@lru_cache(maxsize=32768)
+@lru_cache(maxsize=8192)
 def _decoded(
     build: Callable[[Values], Architecture], items: tuple[tuple[str, Value], ...]
 ) -> Architecture:

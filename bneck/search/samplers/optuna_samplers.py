@@ -1,21 +1,121 @@
-"""Optuna's own samplers, which see of a space and an objective what Optuna sees."""
+"""Samplers of Optuna, over a study in memory that is told what the history knows."""
 
-from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+from collections.abc import Callable
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.samplers import BaseSampler, NSGAIISampler, TPESampler
+from optuna.storages import InMemoryStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import Trial as OptunaTrial
 
 from bneck.search.objectives import Objective
-from bneck.space.choices import Space
+from bneck.search.samplers.base import Sampler
+from bneck.search.samplers.history import Trial, TrialHistory
+from bneck.space.choices import Space, Value, Values
+
+STUDY_NOTES = "study"
 
 
-def random(space: Space, objective: Objective, seed: int) -> BaseSampler:
-    """Every choice drawn uniformly."""
-    return RandomSampler(seed=seed)
-
-
-def tpe(space: Space, objective: Objective, seed: int) -> BaseSampler:
+def tpe(seed: int) -> BaseSampler:
     """The tree-structured Parzen estimator, over all choices at once."""
     return TPESampler(seed=seed, multivariate=True)
 
 
-def nsga2(space: Space, objective: Objective, seed: int) -> BaseSampler:
+def nsga2(seed: int) -> BaseSampler:
     """The genetic algorithm NSGA-II."""
     return NSGAIISampler(seed=seed)
+
+
+class OptunaSampler(Sampler):
+    """One of Optuna's samplers, made anew for each proposal from its seed.
+
+    A refused proposal is a pruned trial of its study; the network that replaces it takes over what
+    the sampler noted, such as NSGA-II's generation, which would otherwise never be filled where
+    most proposals are above the ceiling.
+    """
+
+    def __init__(self, space: Space, make: Callable[[int], BaseSampler], *, front: bool) -> None:
+        """Begin with an empty study; ``front`` makes accuracy and latency two objectives of it."""
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self._space, self._make, self._front = space, make, front
+        maximize, minimize = StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE
+        directions = [maximize, minimize] if front else [maximize]
+        self._storage = InMemoryStorage()
+        self._study = optuna.create_study(storage=self._storage, directions=directions)
+        self._id = self._storage.get_study_id_from_name(self._study.study_name)
+        self._asked: OptunaTrial | None = None  # asked for here, its trial not yet in the history
+        self._numbers: dict[int, int] = {}  # of a trial in the study, by its number in the history
+        self._ended = 0
+
+    def propose(self, history: TrialHistory, objective: Objective, seed: int) -> Values:
+        """Return the network that Optuna's sampler suggests, choice by choice."""
+        self._study.sampler = self._make(seed)
+        self._follow(history)
+        before = dict(self._storage.get_study_system_attrs(self._id))
+        self._asked = trial = self._study.ask()
+        values: Values = {}
+        for name, allowed in self._space.choices.items():
+            if self._space.live(name, values):
+                values[name] = _chosen(trial.suggest_categorical(name, allowed))
+        notes = dict(self._trials()[trial.number].system_attrs)
+        after = self._storage.get_study_system_attrs(self._id)
+        if changed := {name: after[name] for name in after if after[name] != before.get(name)}:
+            notes[STUDY_NOTES] = changed
+        self.notes = notes
+        return values
+
+    def _follow(self, history: TrialHistory) -> None:
+        """Bring the study to where the history is."""
+        for trial in history.trials[len(self._numbers) :]:
+            self._numbers[trial.number] = self._added(trial)
+        if self._asked is not None:  # nothing allowed was found in its place
+            self._study.tell(self._asked, state=TrialState.FAIL)
+            self._asked = None
+        for trial in history.ended[self._ended :]:
+            self._study.tell(self._numbers[trial.number], **self._outcome(trial))
+        self._ended = len(history.ended)
+
+    def _added(self, trial: Trial) -> int:
+        """Number in the study of a trial that was proposed, here or before an interruption."""
+        asked, self._asked = self._asked, None
+        if asked is not None and trial.refused is None:
+            return asked.number
+        if asked is not None:
+            self._study.tell(asked, state=TrialState.PRUNED)
+        elif trial.refused is not None:
+            self._add(trial.refused, TrialState.PRUNED, trial)
+        return self._add(trial.values, TrialState.RUNNING, trial)
+
+    def _add(self, values: Values, state: TrialState, trial: Trial) -> int:
+        notes = dict(trial.notes)
+        for name, value in notes.pop(STUDY_NOTES, {}).items():
+            self._storage.set_study_system_attr(self._id, name, value)
+        distributions: dict[str, BaseDistribution] = {
+            name: CategoricalDistribution(self._space.choices[name]) for name in values
+        }
+        added = create_trial(
+            state=state, params=values, distributions=distributions, system_attrs=notes
+        )
+        self._study.add_trial(added)
+        return len(self._trials()) - 1
+
+    def _trials(self) -> list[FrozenTrial]:
+        return self._study.get_trials(deepcopy=False)
+
+    def _outcome(self, trial: Trial) -> dict[str, Any]:
+        record = trial.record
+        assert record is not None
+        if record.accuracy is None:
+            return {"state": TrialState.FAIL}
+        if self._front:
+            return {"values": [record.accuracy, record.latency_ms]}
+        return {"values": record.reward}
+
+
+def _chosen(value: Value | float | None) -> Value:
+    assert value is not None
+    assert not isinstance(value, float)
+    return value

@@ -10,6 +10,7 @@ al. 2014), so that the networks of a batch differ.
 from heapq import nlargest
 from itertools import cycle, islice
 
+from bneck.search.objectives import Objective
 from bneck.search.samplers.base import ArchitectureSampler
 from bneck.search.samplers.history import LabelledNetwork, TrialHistory, decoded
 from bneck.search.samplers.online_surrogate import START, OnlineSurrogate
@@ -30,28 +31,22 @@ class SurrogateSampler(ArchitectureSampler):
     networks; then, as in a beam search, the neighbours of the most promising candidates.
     """
 
-    def propose(self, history: TrialHistory) -> Values:
-        """The candidate of largest optimistic reward."""
+    def next_network(self, history: TrialHistory, objective: Objective) -> Values:
+        """Return the candidate of largest optimistic reward."""
         if len(history.labels) < START:
-            return self.random_network(history)
-        model = OnlineSurrogate(history.labels, self.objective.reward_of, history.pending)
-        parents = [label.values for label in self._best(history)]
+            return self.random_network(history, objective)
+        model = OnlineSurrogate(history.labels, objective.reward_of, history.pending)
+        parents = [label.values for label in _best(history, objective)]
         proposed = self._changed(parents, NEAR, steps=1) + self._changed(parents, LEAPS, steps=3)
         proposed += [self.space.sample(self.random.getrandbits(32)) for _ in range(RANDOM)]
-        scored = self._scored(proposed, history, model)
+        scored = self._scored(proposed, history, objective, model)
         for _ in range(ROUNDS):
             beam = nlargest(BEAM, scored.values(), key=lambda candidate: candidate[0])
             grown = self._changed([values for _, values in beam], GROWN, steps=1)
-            scored |= self._scored(grown, history, model)
+            scored |= self._scored(grown, history, objective, model)
         if not scored:
-            return self.random_network(history)
+            return self.random_network(history, objective)
         return max(scored.values(), key=lambda candidate: candidate[0])[1]
-
-    def _best(self, history: TrialHistory) -> list[LabelledNetwork]:
-        """The best networks from floor to ceiling; other objectives of the search had others."""
-        low_ms, high_ms = self.objective.floor_ms, self.objective.ceiling_ms
-        inside = (label for label in history.labels if low_ms <= label.latency_ms <= high_ms)
-        return nlargest(PARENTS, inside, key=self.objective.reward_of)
 
     def _changed(self, parents: list[Values], count: int, *, steps: int) -> list[Values]:
         """The parents in turn, each changed at up to so many places."""
@@ -59,13 +54,24 @@ class SurrogateSampler(ArchitectureSampler):
         return [self.mutated(parent, self.random.randint(1, steps)) for parent in turns]
 
     def _scored(
-        self, proposed: list[Values], history: TrialHistory, model: OnlineSurrogate
+        self,
+        proposed: list[Values],
+        history: TrialHistory,
+        objective: Objective,
+        model: OnlineSurrogate,
     ) -> dict[Architecture, tuple[float, Values]]:
-        """The optimistic reward of every new network under the ceiling."""
+        """The optimistic reward of every network that is new and allowed."""
         named = {decoded(self.space.build, values): values for values in proposed}
-        new = [arch for arch in named if history.new(arch) and self.objective.allows(arch)]
+        new = [arch for arch in named if history.new(arch) and objective.allows(arch)]
         accuracies = model.accuracies(new, OPTIMISM)
         return {
-            arch: (self.objective.reward(accuracy, self.objective.latency_ms(arch)), named[arch])
+            arch: (objective.reward(accuracy, objective.latency_ms(arch)), named[arch])
             for arch, accuracy in zip(new, accuracies, strict=True)
         }
+
+
+def _best(history: TrialHistory, objective: Objective) -> list[LabelledNetwork]:
+    """The best networks from floor to ceiling; other targets of the search had others."""
+    low_ms, high_ms = objective.floor_ms, objective.ceiling_ms
+    inside = (label for label in history.labels if low_ms <= label.latency_ms <= high_ms)
+    return nlargest(PARENTS, inside, key=objective.reward_of)

@@ -1,0 +1,61 @@
+"""A search in virtual time: which results a proposal is made from, the same wherever it runs.
+
+A cluster that proposes from whatever is there gives other trials every time, and one that waits for
+batches or for the trials of a window idles behind the longest training. So the search is simulated
+on a number of virtual workers, with lengths of trainings that are estimated from the architecture
+alone, never taken from a clock. A trial is proposed from exactly the trials that have ended by its
+start in the simulation. Real workers follow as those results come in: they may be fewer or more.
+"""
+
+from functools import lru_cache
+from heapq import heappop, heappush
+
+from bneck.space.architecture import Architecture, Part
+from bneck.space.cost import cost
+from bneck.space.layers import leaves
+
+LAYER_MACS = 50_000
+"""Multiply-adds per image that a layer's fixed cost is worth in a training step.
+
+Found on 20 random networks of v3-small trained on one x86 core at 32 and 64 px: the estimated
+lengths are proportional to the measured ones within 10 and 16 % (standard deviation).
+"""
+
+
+def training_length(arch: Architecture, layer_macs: int = LAYER_MACS) -> float:
+    """Estimated length of a training, in multiply-adds per image: a fixed rule, not a clock.
+
+    Trainings of a search have the same steps, so only the ratio of two lengths matters.
+    """
+    return float(cost(arch).macs + layer_macs * sum(_layers(part) for part in arch.parts()))
+
+
+@lru_cache(maxsize=65536)
+def _layers(part: Part) -> int:
+    return sum(1 for _ in leaves(part.layers))
+
+
+class VirtualTime:
+    """Simulated workers that take trials in the order of their numbers."""
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self._ends: list[tuple[float, int]] = []  # a heap of (end, trial) of those under way
+        self._now = 0.0
+
+    def to_next_start(self) -> list[int]:
+        """Go on until a worker is free; return the trials that ended on the way, in order."""
+        ended = []
+        if len(self._ends) >= self._workers:
+            self._now = self._ends[0][0]
+        while self._ends and self._ends[0][0] <= self._now:
+            ended.append(heappop(self._ends)[1])
+        return ended
+
+    def start(self, trial: int, length: float) -> None:
+        """Give a trial to the worker that is free."""
+        heappush(self._ends, (self._now + length, trial))
+
+    def rest(self) -> list[int]:
+        """The trials under way, in the order in which they will end."""
+        return [trial for _, trial in sorted(self._ends)]

@@ -1,0 +1,151 @@
+"""What every sampler keeps to, modelled on Optuna's own contract suite for samplers."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bneck.errors import ProxyFailed
+from bneck.executors.serial import Serial
+from bneck.results.record import Record
+from bneck.search.objectives import Objectives, Target
+from bneck.search.reward import Soft
+from bneck.search.samplers import SAMPLERS
+from bneck.search.search import search
+from bneck.search.study import Study
+from bneck.space import codec, spaces
+from bneck.space.architecture import Architecture
+from bneck.space.choices import Space, Values
+from bneck.space.cost import cost
+from tests.closed_form import MacsDevice
+from tests.search.simulated import Simulated, lognormal
+
+pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+
+NAMES = [*SAMPLERS, "optuna.samplers:QMCSampler"]
+BANDS = {"nas-bench-macro": (20.0, 40.0), "v3-small": (1.0, 1.5)}
+"""Floor and ceiling in million multiply-adds: a minority of each space lies between."""
+
+
+@pytest.fixture(params=NAMES)
+def sampler(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(params=BANDS)
+def space(request: pytest.FixtureRequest) -> Space:
+    """One without and one with choices that are live only sometimes."""
+    return spaces.build(request.param, resolution_px=32, classes=10)
+
+
+def accuracy(arch: Architecture) -> float:
+    """Larger with more parameters, give or take what the architecture's key says."""
+    share = 1 / (1 + math.exp(13.5 - math.log(cost(arch).params)))
+    return 0.9 * share + int(codec.key(arch)[:6], 16) % 1000 / 1e5
+
+
+def fails_sometimes(arch: Architecture) -> float:
+    if int(codec.key(arch)[:8], 16) % 3 == 0:
+        raise ProxyFailed("the loss is nan at step 7")
+    return accuracy(arch)
+
+
+def run(
+    folder: Path,
+    space: Space,
+    sampler: str,
+    evaluations: int = 24,
+    *,
+    evaluate: Callable[[Architecture], float] = accuracy,
+    executor: object = None,
+    seed: int = 3,
+    parallel: int = 4,
+    front: bool = False,
+) -> list[Record]:
+    folder.mkdir(exist_ok=True)
+    floor_ms, ceiling_ms = BANDS.get(space.name, (0.0, math.inf))
+    target = Target(None if front else Soft(1.0), ceiling_ms, ceiling_ms, floor_ms)
+    journal = folder / "journal.log"
+    study = Study(journal, space, sampler=sampler, seed=seed, parallel=parallel, front=front)
+    objectives = Objectives(space, MacsDevice(), [target])
+    return search(
+        study,
+        evaluate,
+        objectives=objectives,
+        evaluations=evaluations,
+        executor=executor or Serial(),
+    )
+
+
+def networks(records: list[Record]) -> list[Architecture]:
+    return [record.arch for record in records]
+
+
+def test_networks_are_new_and_allowed(tmp_path: Path, space: Space, sampler: str) -> None:
+    records = run(tmp_path, space, sampler)
+    assert len(set(networks(records))) == len(records) == 24
+    floor_ms, ceiling_ms = BANDS[space.name]
+    assert all(floor_ms <= record.latency_ms <= ceiling_ms for record in records)
+
+
+def test_the_seed_decides(tmp_path: Path, space: Space, sampler: str) -> None:
+    one, same = (run(tmp_path / name, space, sampler, 12) for name in ("one", "same"))
+    other = run(tmp_path / "other", space, sampler, 12, seed=4)
+    assert networks(one) == networks(same)
+    assert networks(one)[:4] != networks(other)[:4]
+
+
+@pytest.mark.parametrize("workers", [2, 3, 64])
+def test_trials_are_the_same_on_any_number_of_workers(
+    tmp_path: Path, space: Space, sampler: str, workers: int
+) -> None:
+    """Their results come in another order, and some networks fail."""
+    alone = run(tmp_path / "alone", space, sampler, evaluate=fails_sometimes)
+    executor = Simulated(workers, lognormal)
+    many = run(tmp_path / "many", space, sampler, evaluate=fails_sometimes, executor=executor)
+    assert [(r.arch, r.reward, r.error) for r in many] == [
+        (r.arch, r.reward, r.error) for r in alone
+    ]
+    assert {record.error for record in many} == {None, "ProxyFailed: the loss is nan at step 7"}
+
+
+def test_a_search_resumes_from_any_line(tmp_path: Path, space: Space, sampler: str) -> None:
+    """Whatever prefix of its lines is on the disk, and where the last one is cut."""
+    whole = run(tmp_path / "whole", space, sampler, 16, executor=Simulated(3))
+    lines = (tmp_path / "whole" / "journal.log").read_bytes().splitlines(keepends=True)
+    for place, count in enumerate(range(0, len(lines), 11)):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        torn = lines[count][: len(lines[count]) * place // 7]
+        (folder / "journal.log").write_bytes(b"".join(lines[:count]) + torn)
+        resumed = run(folder, space, sampler, 16)
+        assert [(r.arch, r.reward) for r in resumed] == [(r.arch, r.reward) for r in whole]
+
+
+def test_more_evaluations_go_on_from_where_it_ended(
+    tmp_path: Path, space: Space, sampler: str
+) -> None:
+    whole = run(tmp_path / "whole", space, sampler, 20)
+    run(tmp_path / "parts", space, sampler, 9, executor=Simulated(5))
+    assert networks(run(tmp_path / "parts", space, sampler, 20)) == networks(whole)
+
+
+def test_accuracy_and_latency_may_be_two_objectives(
+    tmp_path: Path, space: Space, sampler: str
+) -> None:
+    records = run(tmp_path, space, sampler, 14, front=True)
+    assert [record.accuracy for record in records] == [accuracy(arch) for arch in networks(records)]
+
+
+def test_a_finished_space_ends_the_search(tmp_path: Path, sampler: str) -> None:
+    """Nine networks, each of them evaluated once."""
+    large = spaces.build("nas-bench-macro", resolution_px=32, classes=10)
+
+    def decode(values: Values) -> Architecture:
+        return large.decode({**dict.fromkeys(large.choices, "identity"), **values})
+
+    ops = ("identity", "k3e3", "k5e6")
+    tiny = Space("tiny", {"s1.b1.op": ops, "s2.b1.op": ops}, decode)
+    records = run(tmp_path, tiny, sampler, 20)
+    assert len(set(networks(records))) == len(records) == 9
