@@ -1,7 +1,7 @@
 VENV ?= .venv
 PYTHON ?= python3
 
-.PHONY: derive test lint docs clean
+.PHONY: derive test test-slow lint docs clean
 
 derive: $(VENV)/.installed
 	$(VENV)/bin/bneck derive --target 0.8x:mobilenet_v3_small --space v3-small \
@@ -9,6 +9,9 @@ derive: $(VENV)/.installed
 
 test: lint docs
 	$(VENV)/bin/pytest -n auto --dist loadscope
+
+test-slow: $(VENV)/.installed-test
+	$(VENV)/bin/pytest -m slow
 
 lint: $(VENV)/.installed-test
 	$(VENV)/bin/ruff check

@@ -1,0 +1,83 @@
+"""One derivation by what a user gets unasked: ONNX Runtime's clock and the surrogate sampler."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from PIL import Image
+
+from bneck.cli import run
+from bneck.derivation.explanation import read_trials
+from bneck.results import codec
+from bneck.results.record import Outcome, Step
+from bneck.results.run import Run
+from bneck.search.selection import SearchResult
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three classes of 60 noisy squares that differ in where they are bright."""
+    folder, draw = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
+    for label, name in enumerate(("left", "middle", "right")):
+        (folder / name).mkdir()
+        for number in range(60):
+            pixels = draw.integers(0, 90, (32, 32, 3), np.uint8)
+            pixels[:, 11 * label : 11 * label + 10] += 120
+            Image.fromarray(pixels).save(folder / name / f"{number:03d}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def derived(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("derived") / "run"
+    code = run(
+        ["derive", "--target=0.7x:mobilenet_v3_small", f"--data=folder:{photos}", f"--out={out}",
+         "--calibration-minutes=0.3", "--evaluations=10", "--search-steps=12",
+         "--fine-tune-steps=2", "--delta=0.1", "--epochs=12", "--workers=2"]
+    )  # fmt: skip
+    assert code == 0
+    return out
+
+
+def test_the_surrogate_searches_the_band_and_the_best_reward_wins(derived: Path) -> None:
+    opened = Run.read(derived)
+    assert opened.plan["runtime"] == "onnxruntime"
+    assert opened.plan["sampler"] == "surrogate"
+    target_ms = json.loads(opened.target.read_text())["target_ms"]
+    trials = read_trials(opened)
+    assert len(trials) == len({trial.arch for trial in trials}) == 10
+    assert all(target_ms <= trial.latency_ms <= 1.25 * target_ms for trial in trials)
+    (selected,) = codec.read(opened.winners, SearchResult).networks
+    assert selected.arch in {trial.arch for trial in trials}
+    assert selected.accuracy.value == max(
+        trial.accuracy for trial in trials if trial.arch == selected.arch
+    )
+
+
+def test_the_network_measures_at_or_under_its_target_and_has_learnt(derived: Path) -> None:
+    opened = Run.read(derived)
+    outcome = codec.read(opened.result, Outcome)
+    first, *_, last = codec.read_lines(opened.steps, Step)
+    assert first.latency_ms > last.latency_ms
+    # NetAdapt measured it under the target; measured again it may differ by some per cent here.
+    assert outcome.measured is not None
+    assert outcome.measured.ms < 1.1 * outcome.target_ms
+    assert outcome.accuracy is not None
+    assert outcome.accuracy.value > 0.8  # 1/3 by chance
+
+
+def test_the_onnx_file_says_what_the_run_counted(derived: Path, photos: Path) -> None:
+    session = onnxruntime.InferenceSession(
+        derived / "model.onnx", providers=["CPUExecutionProvider"]
+    )
+    said = session.get_modelmeta().custom_metadata_map
+    mean, std = (np.float32(json.loads(said[name])) for name in ("mean", "std"))
+    right = 0
+    for label, name in enumerate(json.loads(said["classes"])):
+        pixels = [np.asarray(Image.open(file)) for file in sorted((photos / name).iterdir())]
+        x = (np.float32(pixels) / 255 - mean) / std
+        (scores,) = session.run(None, {session.get_inputs()[0].name: x.transpose(0, 3, 1, 2)})
+        right += int((scores.argmax(1) == label).sum())
+    assert right / 180 > 0.85

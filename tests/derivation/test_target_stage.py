@@ -1,0 +1,30 @@
+"""A target that no network of the space can meet is refused before the device is calibrated."""
+
+from pathlib import Path
+
+import pytest
+
+from bneck.cli import run
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("0.001", "no network of space v3-small meets a target of 0.001 ms on this device: the "
+                  "smallest takes about"),
+        ("60", "no network of space v3-small is as slow as 60 ms on this device: the largest takes "
+               "about"),
+        ("0.05x:mobilenet_v3_small", "the smallest takes about"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("command", ["derive", "search"])
+def test_a_target_out_of_reach_costs_no_calibration(
+    command: str, target: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    asked = ["--data=digits", "--resolution=16", "--runtime=macs", "--calibration-minutes=60"]
+    assert run([command, f"--target={target}", *asked, f"--out={out}"]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert words in error
+    assert not (out / "latency.work").exists()
+    assert not (out / "plan.toml").exists()  # a mistake begins no run
