@@ -8,6 +8,8 @@ import pytest
 
 from bneck.cli import run
 from bneck.errors import ProxyFailed
+from bneck.latency.calibrate import calibrate
+from bneck.latency.devices import open_device
 from bneck.proxies.proxy import find_proxy
 from bneck.proxies.score import (
     score_columns,
@@ -23,8 +25,6 @@ from bneck.space.architecture import Architecture
 from bneck.space.cost import cost
 
 SPACE = spaces.build("v3-small", resolution_px=16, classes=10)
-ROOT = Path(__file__).resolve().parents[2]
-MODEL_AT_32_PX = ROOT / "reproductions/mobilenet_v3_small/pruning/latency.json"
 ARCHS = [SPACE.decode(SPACE.sample(seed)) for seed in range(40)]
 
 
@@ -205,9 +205,12 @@ def test_command_mistakes(
 
 
 def test_a_model_of_another_side_is_refused_before_anything_is_scored(
-    table_file: Path, capsys: pytest.CaptureFixture[str]
+    table_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = f"--table {table_file} --no-images --model {MODEL_AT_32_PX}"
+    space, file = spaces.build("v3-small", resolution_px=32, classes=10), tmp_path / "latency.json"
+    device = open_device(runtime="macs")
+    calibrate([space], device, folder=tmp_path / "work", minutes=0.003).save(file)
+    arguments = f"--table {table_file} --no-images --model {file}"
     assert run(["proxies", "score", *arguments.split()]) == 2
     (error,) = capsys.readouterr().err.splitlines()
     assert error.startswith("bneck: this latency model was calibrated at 32 px, not at ")
