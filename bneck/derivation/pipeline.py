@@ -15,14 +15,13 @@ from bneck.derivation.data_stage import RunData, data_stage
 from bneck.derivation.initial_weights import InitialWeights, load_initial_weights
 from bneck.derivation.netadapt_stage import Shrunk, netadapt_stage
 from bneck.derivation.outcome_stage import BASELINE, export_network, keep_baseline, outcome_stage
-from bneck.derivation.plan import Plan
 from bneck.derivation.report import write_report
 from bneck.derivation.search_stage import search_stage
-from bneck.derivation.session import Session
-from bneck.derivation.target_stage import check_feasible, keep_targets, target_stage
+from bneck.derivation.session import Session, open_run
+from bneck.derivation.target_stage import check_feasible, keep_targets, kept_targets, target_stage
 from bneck.derivation.training_budget import budget
 from bneck.derivation.training_stage import Training, train_from_scratch, training_stage
-from bneck.files import is_written, read_json, write_json
+from bneck.files import is_written, write_json
 from bneck.proxies.data.worker_images import whole
 from bneck.results import metadata
 from bneck.results.networks import load_network
@@ -153,7 +152,7 @@ def _session_of_target(
     """A session on one of several targets, in a run of its own inside the run."""
     folder = session.run.run_of_target(selected.target_ms)
     plan = replace(session.plan, target=target, targets=None)
-    with Run.open(folder, plan.as_dict(), defaults=Plan.defaults()) as run:
+    with open_run(plan, folder, session.progress) as run:
         if not is_written(run.target):
             for name in SHARED:
                 shutil.copyfile(session.run.folder / name, folder / name)
@@ -165,6 +164,5 @@ def _session_of_target(
 
 def _outcomes(run: Run) -> tuple[Outcome, ...]:
     """The outcomes of a finished run, in the order of its targets."""
-    kept = read_json(run.target)
-    others = [Run(run.run_of_target(ms), {}) for ms in kept.get("targets_ms", [])[1:]]
+    others = [Run(run.run_of_target(ms), {}) for ms in kept_targets(run)[1:]]
     return tuple(records.read(one.result, Outcome) for one in (run, *others))

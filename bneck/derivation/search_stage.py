@@ -50,7 +50,8 @@ def search_stage(
         BneckError: no network could be scored, or all named ones measure above the ceiling.
     """
     run, plan = session.run, session.plan
-    if not is_written(run.winners):
+    known = records.read(run.winners, SearchResult).networks if is_written(run.winners) else ()
+    if len(known) < len(targets_ms):
         with session.timed("search"):
             wanted = search_objectives(plan, space, device, targets_ms)
             study = _study(session, space)
@@ -63,9 +64,9 @@ def search_stage(
                 progress=session.progress,
             )
             labels = study.labels()
-            found = tuple(
-                select_network(evaluated, wanted, place, labels, device.measure)
-                for place in range(len(targets_ms))
+            more = range(len(known), len(targets_ms))  # a target may be added to a finished search
+            found = known + tuple(
+                select_network(evaluated, wanted, place, labels, device.measure) for place in more
             )
             gain = expected_gain(labels, space, wanted.at(labels)[0], seed=plan.seed)
         for one in found if len(found) > 1 else ():

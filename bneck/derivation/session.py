@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bneck import live
+from bneck.derivation.change_of_plan import change_plan
 from bneck.derivation.execution import Execution
 from bneck.derivation.plan import Plan
 from bneck.derivation.validation import check
@@ -49,6 +50,21 @@ class Session:
         write_json(file, spent | {stage: spent.get(stage, 0.0) + seconds})
 
 
+def open_run(plan: Plan, out: Path, progress: Progress, *, command: str | None = None) -> Run:
+    """Begin or resume the run in ``out``, making way for what may change in its plan.
+
+    Raises:
+        UsageError: a change that needs another run, or another driver at work.
+    """
+    return Run.open(
+        out,
+        plan.as_dict(),
+        defaults=Plan.defaults(),
+        command=command,
+        change=lambda run, was: change_plan(run, was, progress),
+    )
+
+
 @contextmanager
 def open_session(
     plan: Plan,
@@ -77,7 +93,7 @@ def open_session(
     execution.check()
     check(plan, trains=trains)
     with (
-        Run.open(out, plan.as_dict(), defaults=Plan.defaults(), command=command) as run,
+        open_run(plan, out, progress, command=command) as run,
         redirect_stdout(sys.stderr),
     ):
         executor = execution.open(run.checkpoints / "asha")

@@ -6,7 +6,6 @@ from functools import cache
 from bneck.derivation import target
 from bneck.derivation.calibration_stage import TargetDevice
 from bneck.derivation.data_stage import RunData
-from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session
 from bneck.errors import UsageError
 from bneck.files import is_written, read_json, write_json
@@ -23,15 +22,21 @@ UNSURE = 1.25
 
 def target_stage(session: Session, data: RunData, device: TargetDevice) -> tuple[float, ...]:
     """Return the plan's targets in ms; relative ones are measured once, and kept in the run."""
-    run = session.run
-    if not is_written(run.target):
+    run, asked = session.run, session.plan.aimed_at
+    known = kept_targets(run)
+    if len(known) < len(asked):
 
         def measured_ms(arch: Architecture) -> float:
             return device.measure(arch).ms
 
-        keep_targets(run, _in_ms(session.plan, data, measured_ms))
-    kept = read_json(run.target)
-    return tuple(kept.get("targets_ms", [kept["target_ms"]]))
+        keep_targets(run, [*known, *_in_ms(asked[len(known) :], data, measured_ms)])
+    return kept_targets(run)
+
+
+def kept_targets(run: Run) -> tuple[float, ...]:
+    """Return the targets in ms that the run has found out so far."""
+    kept = read_json(run.target) if is_written(run.target) else {"targets_ms": []}
+    return tuple(kept.get("targets_ms", [kept.get("target_ms")]))
 
 
 def keep_targets(run: Run, targets_ms: Sequence[float]) -> None:
@@ -59,7 +64,7 @@ def check_feasible(session: Session, data: RunData, space: Space) -> None:
 
     smallest = space.decode(space.minimise(lambda arch: float(cost(arch).macs))[0])
     largest = space.decode(space.minimise(lambda arch: -float(cost(arch).macs))[0])
-    for ms in _in_ms(plan, data, about_ms):
+    for ms in _in_ms(plan.aimed_at, data, about_ms):
         if about_ms(smallest) > ms * plan.seed_factor * UNSURE:
             raise UsageError(
                 f"no network of space {space.name} meets a target of {ms:.3g} ms on this device: "
@@ -73,7 +78,9 @@ def check_feasible(session: Session, data: RunData, space: Space) -> None:
             )
 
 
-def _in_ms(plan: Plan, data: RunData, measured_ms: Callable[[Architecture], float]) -> list[float]:
+def _in_ms(
+    targets: Sequence[str], data: RunData, measured_ms: Callable[[Architecture], float]
+) -> list[float]:
     """The targets in ms, the networks they name measured by ``measured_ms``, each once."""
 
     @cache
@@ -81,4 +88,4 @@ def _in_ms(plan: Plan, data: RunData, measured_ms: Callable[[Architecture], floa
         _, arch = load_network(network, **data.size)
         return measured_ms(arch.at(resolution_px=resolution_px))
 
-    return [target.resolve(text, network_ms) for text in plan.aimed_at]
+    return [target.resolve(text, network_ms) for text in targets]

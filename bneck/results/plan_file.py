@@ -57,15 +57,24 @@ def read_plan(path: Path) -> dict[str, Any]:
     return {RENAMED.get(name, name): value for name, value in plan.items()}
 
 
-def check_same(was: Plan, now: Plan) -> None:
-    """Raise UsageError, naming every difference, unless the plans are the same."""
-    differences = [
-        f"{_option(name)} was {_shown(was, name)}, now {_shown(now, name)}"
+def changed(was: Plan, now: Plan) -> tuple[str, ...]:
+    """Return the names that the two plans do not agree on.
+
+    What a run decided at its start is no difference where ``now`` leaves it open.
+    """
+    return tuple(
+        name
         for name in dict.fromkeys([*was, *now])
         if was.get(name) != now.get(name) and (name in now or name not in SETTLED)
-    ]
-    if differences:
-        raise UsageError(f"{', '.join(differences)}; use another --out or the same plan")
+    )
+
+
+def differences(was: Plan, now: Plan) -> str:
+    """Return every difference of two plans in words; empty where they agree."""
+    return ", ".join(
+        f"{_option(name)} was {_shown(was, name)}, now {_shown(now, name)}"
+        for name in changed(was, now)
+    )
 
 
 def _option(name: str) -> str:

@@ -1,6 +1,7 @@
 """A run is a folder that explains itself, can be moved, and goes on where it stopped."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,7 +12,7 @@ from bneck import records
 from bneck.errors import BneckError, UsageError
 from bneck.files import is_written, write_whole
 from bneck.results.lock import LEASE, LOCK, Lock, is_held
-from bneck.results.plan_file import Plan, as_written, check_same, read_plan
+from bneck.results.plan_file import SETTLED, Plan, as_written, differences, read_plan
 from bneck.results.provenance import MadeWith, this_sitting
 
 PLAN = "plan.toml"
@@ -42,11 +43,17 @@ class Run:
         *,
         defaults: Plan | None = None,
         command: str | None = None,
+        change: Callable[[Self, Plan], None] | None = None,
     ) -> Self:
-        """Begin a run in ``folder``, or go on with the one that is there if its plan is the same.
+        """Begin a run in ``folder``, or resume the one that is there if its plan is the same.
 
-        ``defaults`` is what stands where an earlier version's plan says nothing; ``command`` is
-        what repeats the run, by default the command line of this process.
+        Args:
+            folder: made where there is none.
+            plan: what is asked.
+            defaults: what an earlier version's plan means where it says nothing.
+            command: what repeats the run, by default the command line of this process.
+            change: makes way in the run for another plan than it was begun with, which it is
+                given, or raises UsageError; by default every other plan is refused.
 
         Raises:
             UsageError: another plan, another driver at work, or a folder that is not a run.
@@ -61,7 +68,13 @@ class Run:
                 write_whole(run._plan_file, tomli_w.dumps(dict(run.plan)))
             was = read_plan(run._plan_file)
             unsaid = {name: value for name, value in (defaults or {}).items() if name in run.plan}
-            check_same(as_written(unsaid) | was, run.plan)
+            was = as_written(unsaid) | was
+            if said := differences(was, run.plan):
+                if change is None:
+                    raise UsageError(f"{said}; use another --out or the same plan")
+                change(run, was)
+                decided = {name: was[name] for name in SETTLED if name in was}
+                write_whole(run._plan_file, tomli_w.dumps(decided | dict(run.plan)))
             records.append(run._sittings_file, this_sitting(command))
         except BaseException:
             run.close()

@@ -1,0 +1,92 @@
+"""A changed mind: which changes of a plan a run goes along with, and what is done anew for them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bneck.derivation.plan import Plan
+from bneck.errors import UsageError
+from bneck.progress import Progress
+from bneck.results.plan_file import changed, differences
+from bneck.results.run import Run
+
+SUPERSEDED = "superseded"
+"""Folder in a run for what a change of its plan replaces; nothing is deleted."""
+
+OUTCOME = ("result.json", "likeness.json", "model.onnx", "model_card.md", "ended.json")
+FINAL = ("baselines.jsonl", "checkpoints/mobilenet_v3_small.*", "checkpoints/network.*")
+DERIVED = (
+    "shrunk.jsonl", "network.json", "weights.safetensors",
+    "checkpoints/derived*", "checkpoints/finished-*",
+)  # fmt: skip
+NETADAPT = ("steps.jsonl", "checkpoints/netadapt", "checkpoints/seed.*", "targets", *DERIVED)
+SEARCH = ("winners.json", "seed.json")
+
+CHANGES: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "evaluations": (
+        (*SEARCH, *NETADAPT, *OUTCOME),
+        "the calibration and the networks evaluated so far",
+    ),
+    "target": (OUTCOME, "the calibration, the search and what was derived from it"),
+    "targets": (OUTCOME, "the calibration, the search and what was derived from it"),
+    "calibration_minutes": ((), "the calibration as it is"),
+    "delta": ((*NETADAPT, *OUTCOME), "the calibration and the search"),
+    "fine_tune_steps": ((*NETADAPT, *OUTCOME), "the calibration and the search"),
+    "importance": ((*NETADAPT, *OUTCOME), "the calibration and the search"),
+    "finish": ((*DERIVED, *OUTCOME), "the calibration and NetAdapt's steps"),
+    "epochs": ((*FINAL, *DERIVED, *OUTCOME), "the calibration, the search and NetAdapt's steps"),
+}
+"""Field of a plan -> the files of a run that its change makes obsolete, and what is reused."""
+
+CALIBRATED_ON = ("space", "runtime", "threads", "resolution_px", "data")
+
+
+def change_plan(run: Run, was: Mapping[str, Any], progress: Progress) -> None:
+    """Make way in ``run`` for its new plan, keeping all work that the change leaves valid.
+
+    What becomes obsolete is moved into ``superseded/1``, ``superseded/2``, ... in the run.
+
+    Args:
+        run: the run with the new plan.
+        was: the plan that the run was done by.
+        progress: is told what is reused.
+
+    Raises:
+        UsageError: a change that needs a run of its own; names it and the command to begin one.
+    """
+    changed = [
+        name for name in dict.fromkeys([*was, *run.plan]) if was.get(name) != run.plan.get(name)
+    ]
+    for name in changed:
+        if name not in CHANGES or not _sound(name, was, run.plan):
+            raise UsageError(f"{differences(was, run.plan)}; {_elsewhere(run, was)}")
+    place = run.folder / SUPERSEDED / str(1 + len(list((run.folder / SUPERSEDED).glob("*"))))
+    for name in names:
+        patterns, reused = CHANGES[name]
+        for pattern in patterns:
+            for path in sorted(run.folder.glob(pattern)):
+                _move(path, place / path.relative_to(run.folder))
+        progress("plan", 1, 1, f"{differences(was, run.plan)}: reusing {reused}")
+
+
+def _sound(name: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether the run's work so far holds under the new value."""
+    if name == "evaluations":
+        return bool(now[name] > was[name])
+    if name in ("target", "targets"):
+        before, after = Plan.from_dict(was).aimed_at, Plan.from_dict(now).aimed_at
+        return after[: len(before)] == before
+    return True
+
+
+def _elsewhere(run: Run, was: Mapping[str, Any]) -> str:
+    """What to do instead: another folder, with this one's calibration where that holds."""
+    same_device = all(was.get(name) == run.plan.get(name) for name in CALIBRATED_ON)
+    if same_device and run.latency.exists() and "latency" not in run.plan:
+        return f"use another --out, and --latency {run.latency} to reuse the calibration"
+    return "use another --out or the same plan"
+
+
+def _move(path: Path, to: Path) -> None:
+    to.parent.mkdir(parents=True, exist_ok=True)
+    path.rename(to)

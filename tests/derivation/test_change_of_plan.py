@@ -1,0 +1,104 @@
+"""A changed mind on the same folder: what is reused, what is done anew, what is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bneck import records
+from bneck.cli import run
+from bneck.results.record import Outcome, Step
+from bneck.results.run import Run
+from bneck.search.selection import SearchResult
+
+PLAN = {
+    "data": "digits",
+    "resolution": 16,
+    "runtime": "macs",
+    "calibration-minutes": 0.003,
+    "sampler": "random",
+    "evaluations": 2,
+    "search-steps": 2,
+    "fine-tune-steps": 1,
+    "delta": 0.2,
+    "epochs": 0.1,
+    "workers": 1,
+}
+ONE, TWO = "0.85x:mobilenet_v3_small", "0.85x:mobilenet_v3_small,0.8x:mobilenet_v3_small"
+
+
+def derive(out: Path, **changes: object) -> int:
+    asked = {"target": ONE, **PLAN, **changes}
+    options = [f"--{name}={value}" for name, value in asked.items() if value is not None]
+    return run(["derive", *options, f"--out={out}"])
+
+
+def trials(out: Path) -> list[str]:
+    """Lines of the journal that say a network's accuracy."""
+    return [line for line in (out / "journal.log").read_text().splitlines() if "accuracy" in line]
+
+
+def test_changes_reuse_what_they_leave_valid(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    assert derive(out) == 0
+    latency, steps = (out / "latency.json").read_bytes(), (out / "steps.jsonl").read_bytes()
+    first = records.read(out / "result.json", Outcome)
+    searched = trials(out)
+    capsys.readouterr()
+
+    assert derive(out, epochs=0.2) == 0
+    said = capsys.readouterr().err
+    assert "--epochs was 0.1, now 0.2: reusing the calibration, the search and NetAdapt's" in said
+    assert (out / "steps.jsonl").read_bytes() == steps
+    assert trials(out) == searched
+    longer = records.read(out / "result.json", Outcome)
+    assert longer.arch == first.arch
+    assert longer.accuracy != first.accuracy
+    assert records.read(out / "superseded/1/result.json", Outcome) == first
+
+    assert derive(out, epochs=0.2, evaluations=4) == 0
+    assert "reusing the calibration and the networks evaluated so far" in capsys.readouterr().err
+    assert len(trials(out)) > len(searched)
+    assert trials(out)[: len(searched)] == searched
+    (selected,) = records.read(out / "winners.json", SearchResult).networks
+
+    assert derive(out, epochs=0.2, evaluations=4, target=None, targets=TWO) == 0
+    kept, added = records.read(out / "winners.json", SearchResult).networks
+    assert kept == selected
+    assert added.target_ms == pytest.approx(kept.target_ms * 0.8 / 0.85, rel=1e-3)
+    inner = Run.read(out / "targets" / f"{added.target_ms:.4g}ms")
+    assert inner.state == Run.read(out).state == "finished"
+
+    # A longer final training reaches the derivations inside the run too.
+    inner_steps = records.read_lines(inner.steps, Step)
+    assert derive(out, epochs=0.3, evaluations=4, target=None, targets=TWO) == 0
+    assert records.read_lines(inner.steps, Step) == inner_steps
+    assert json.loads((inner.folder / "result.json").read_text())["accuracy"] is not None
+    assert (out / "latency.json").read_bytes() == latency
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"evaluations": 1}, "--evaluations was 2, now 1"),
+        ({"target": "0.5"}, f"--target was {ONE}, now 0.5"),
+        ({"seed": 1}, "--seed was 0, now 1"),
+        ({"runtime": "onnxruntime"}, "--runtime was macs, now onnxruntime"),
+    ],
+)
+def test_what_needs_a_run_of_its_own_is_refused(
+    change: dict[str, object], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    assert run(["search", *(f"--{n}={v}" for n, v in {"target": ONE, **PLAN}.items() if n not in
+               ("fine-tune-steps", "delta", "epochs")), f"--out={out}"]) == 0  # fmt: skip
+    before = sorted(path.name for path in out.iterdir())
+    capsys.readouterr()
+    assert derive(out, **change) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    reused = "another --out, and --latency" in said
+    assert reused == ("runtime" not in change)  # the calibration holds for the same device only
+    assert sorted(path.name for path in out.iterdir()) == before
