@@ -15,6 +15,7 @@ from bneck.derivation.data_stage import RunData, data_stage
 from bneck.derivation.initial_weights import InitialWeights, load_initial_weights
 from bneck.derivation.netadapt_stage import Shrunk, netadapt_stage
 from bneck.derivation.outcome_stage import BASELINE, export_network, keep_baseline, outcome_stage
+from bneck.derivation.plan import Plan
 from bneck.derivation.report import write_report
 from bneck.derivation.search_stage import search_stage
 from bneck.derivation.session import Session, open_run
