@@ -7,7 +7,7 @@ from typing import Any
 from bneck.derivation.plan import Plan
 from bneck.errors import UsageError
 from bneck.progress import Progress
-from bneck.results.plan_file import changed, differences
+from bneck.results.plan_file import differences
 from bneck.results.run import Run
 
 SUPERSEDED = "superseded"
@@ -54,10 +54,8 @@ def change_plan(run: Run, was: Mapping[str, Any], progress: Progress) -> None:
     Raises:
         UsageError: a change that needs a run of its own; names it and the command to begin one.
     """
-    changed = [
-        name for name in dict.fromkeys([*was, *run.plan]) if was.get(name) != run.plan.get(name)
-    ]
-    for name in changed:
+    names = changed(was, run.plan)
+    for name in names:
         if name not in CHANGES or not _sound(name, was, run.plan):
             raise UsageError(f"{differences(was, run.plan)}; {_elsewhere(run, was)}")
     place = run.folder / SUPERSEDED / str(1 + len(list((run.folder / SUPERSEDED).glob("*"))))
