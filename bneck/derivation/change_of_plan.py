@@ -7,7 +7,7 @@ from typing import Any
 from bneck.derivation.plan import Plan
 from bneck.errors import UsageError
 from bneck.progress import Progress
-from bneck.results.plan_file import differences
+from bneck.results.plan_file import changed, differences
 from bneck.results.run import Run
 
 SUPERSEDED = "superseded"
