@@ -1,15 +1,19 @@
 """Progress on stderr: a live view in a terminal, a line every few seconds elsewhere."""
 
 import atexit
+import math
 import sys
+import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 _view: Any = None
 """The live view that is on the screen, if any."""
 _interrupted = False
+_watches: list[threading.Event] = []
+"""Each ends a thread that prints lines while nothing else does."""
 
 
 def interrupt(*_: object) -> None:
@@ -22,6 +26,8 @@ def interrupt(*_: object) -> None:
 def close() -> None:
     """Leave the live view as it stands, so that other output can follow it."""
     global _view
+    while _watches:
+        _watches.pop().set()
     if _view is not None:
         _view.stop()
         _view = None
@@ -48,26 +54,31 @@ class Stage:
 
     @property
     def time(self) -> str:
-        """What it took if it is done, else how long still."""
+        """What it took if it is done, else how long still, or how long so far."""
         if self.done >= self.total:
             return duration(self.now_s - self.began_s)
-        return "" if self.left_s is None else f"{duration(self.left_s)} left"
+        if self.left_s is not None:
+            return f"{duration(self.left_s)} left"
+        return f"{duration(self.now_s - self.began_s)} so far" * (self.now_s - self.began_s >= 1)
 
 
 class TerminalProgress:
     """What is done, how far, how long still, and the news; a note's first line is its headline.
 
-    In a terminal the stages that are going on are in view, with the whole of notes that have
+    In a terminal the stages that are running are in view, with the whole of notes that have
     several lines, such as the search's best networks, and a stage that is done stays on the screen
-    above; elsewhere a line is printed every few seconds.
+    above them; elsewhere a line is printed every few seconds, also while there is no news.
     """
 
-    SECONDS = 5.0
+    SECONDS, SILENCE = 5.0, 10.0
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._stages: dict[str, Stage] = {}
         self._printed_s: dict[str, float] = {}
+        self._printing = threading.Lock()
+        self._ended = threading.Event()
+        self._ended.set()
         self._live = sys.stderr.isatty()
 
     def __call__(self, what: str, done: int, total: int, note: str = "") -> None:
@@ -81,12 +92,36 @@ class TerminalProgress:
         self._stages[what] = stage
         if self._live:
             self._draw()
-        elif done >= total or now - self._printed_s.get(what, 0.0) >= self.SECONDS:
+        else:
+            if done >= total or now - self._printed_s.get(what, -math.inf) >= self.SECONDS:
+                self._print(what, now)
+            self._keep_talking()
+
+    def _print(self, what: str, now: float) -> None:
+        stage = replace(self._stages[what], now_s=now)
+        left = "" if stage.done >= stage.total or not stage.time else f", {stage.time}"
+        headline = stage.note.partition("\n")[0]
+        text = f"{what}: {stage.done}/{stage.total}{left}{f'; {headline}' if headline else ''}"
+        with self._printing:
             self._printed_s[what] = now
-            left = "" if done >= total or not stage.time else f", {stage.time}"
-            headline = note.partition("\n")[0]
-            line = f"{what}: {done}/{total}{left}{f'; {headline}' if headline else ''}"
-            print(line, file=sys.stderr, flush=True)
+            print(text, file=sys.stderr, flush=True)
+
+    def _keep_talking(self) -> None:
+        """Start the thread that prints a line where there was none for some time."""
+        if not self._ended.is_set():
+            return
+        self._ended = ended = threading.Event()
+        _watches.append(ended)
+
+        def look() -> None:
+            while not ended.wait(1.0):
+                now = self._clock()
+                stages = list(self._stages.items())
+                running = [what for what, one in stages if one.done < one.total]
+                if running and now - max(self._printed_s.values()) >= self.SILENCE:
+                    self._print(running[-1], now)
+
+        threading.Thread(target=look, daemon=True).start()
 
     def _draw(self) -> None:
         global _view
@@ -94,23 +129,34 @@ class TerminalProgress:
         from rich.live import Live
 
         if _view is None:
-            _view = Live(console=Console(stderr=True), redirect_stdout=False)
+            _view = Live(
+                console=Console(stderr=True), redirect_stdout=False, get_renderable=self.view
+            )
             _view.start()
             atexit.register(close)
-        _view.update(self.view())
-        if all(stage.done >= stage.total for stage in self._stages.values()):
+        ended = {what: one for what, one in self._stages.items() if one.done >= one.total}
+        if ended:
+            _view.console.print(self._rendered(ended))
+            self._stages = {w: one for w, one in self._stages.items() if w not in ended}
+        if self._stages:
+            _view.refresh()
+        else:
             close()
-            self._stages.clear()
 
     def view(self) -> Any:
         """The stages as a rich table, and below it the news of several lines."""
+        return self._rendered(dict(self._stages))
+
+    def _rendered(self, stages: dict[str, Stage]) -> Any:
         from rich.console import Group
         from rich.progress_bar import ProgressBar
         from rich.table import Table
         from rich.text import Text
 
         grid = Table.grid(padding=(0, 2))
-        for what, stage in self._stages.items():
+        now = self._clock()
+        for what, known in stages.items():
+            stage = known if known.done >= known.total else replace(known, now_s=now)
             grid.add_row(
                 Text(what),
                 ProgressBar(total=max(1, stage.total), completed=stage.done, width=24),
@@ -118,7 +164,7 @@ class TerminalProgress:
                 Text(stage.time),
                 Text(stage.note.partition("\n")[0]),
             )
-        news = [stage.note for stage in self._stages.values() if "\n" in stage.note][-1:]
+        news = [stage.note for stage in stages.values() if "\n" in stage.note][-1:]
         return Group(grid, *(Text(f"\n{note.partition(chr(10))[2]}") for note in news))
 
 

@@ -1,8 +1,12 @@
 """Progress: lines where nobody watches, a live view in a terminal."""
 
+import sys
+import time
+
 import pytest
 from rich.console import Console
 
+from bneck import live
 from bneck.live import TerminalProgress, duration
 
 
@@ -29,6 +33,22 @@ def test_lines_come_every_few_seconds_and_at_the_end(capsys: pytest.CaptureFixtu
     ]
 
 
+def test_a_line_comes_while_nothing_is_new(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    progress = TerminalProgress(clock)
+    progress("training", 0, 4)
+    clock.now = 20.0
+    progress("training", 1, 4)
+    capsys.readouterr()
+    clock.now = 40.0
+    for _ in range(300):  # until the watching thread looks
+        time.sleep(0.1)
+        if said := capsys.readouterr().err:
+            break
+    live.close()
+    assert said == "training: 1/4, 2 min left\n"
+
+
 def test_the_view_holds_every_stage_and_the_front(capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
     progress = TerminalProgress(clock)
@@ -45,6 +65,26 @@ def test_the_view_holds_every_stage_and_the_front(capsys: pytest.CaptureFixture[
     for words in ("calibrating", "60/60", "12/24", "60 s left", "2 failed", "0.15 ms  0.91"):
         assert words in text
     capsys.readouterr()
+
+
+def test_in_a_terminal_what_is_done_scrolls_up(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    clock = Clock()
+    progress = TerminalProgress(clock)
+    progress("whole run (s)", 0, 60)
+    for step in range(40):
+        progress(f"step {step}", 1, 1)
+    shown = progress.view()
+    console = Console(width=100, record=True)
+    with console.capture() as text:
+        console.print(shown)
+    live.close()
+    assert text.get().split() == ["whole", "run", "(s)", *text.get().split()[3:]]
+    assert "step" not in text.get()
+    said = capsys.readouterr().err
+    assert all(f"step {step} " in said for step in range(40))
 
 
 def test_durations() -> None:

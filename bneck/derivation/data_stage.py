@@ -35,6 +35,7 @@ def data_stage(session: Session) -> RunData:
         UsageError: it is no longer what the run began with, or cannot be read.
     """
     plan = session.plan
+    session.progress("starting", 1, 1)
     table = tabular.open_table(plan.data, plan.space, plan.resolution_px)
     if table is not None:
         session.progress("table", 1, 1, table.statement())

@@ -20,6 +20,7 @@ from bneck.derivation.report import write_report
 from bneck.derivation.search_stage import search_stage
 from bneck.derivation.session import Session, open_run
 from bneck.derivation.target_stage import check_feasible, keep_targets, kept_targets, target_stage
+from bneck.derivation.time_estimate import announce
 from bneck.derivation.training_budget import budget
 from bneck.derivation.training_stage import Training, train_from_scratch, training_stage
 from bneck.files import is_written, write_json
@@ -48,7 +49,8 @@ def derive(session: Session) -> tuple[Outcome, ...]:
     if is_written(run.result):
         return _outcomes(run)
     data = data_stage(session)
-    space = spaces.build(plan.space or "", **data.size)
+    space = spaces.build(plan.space, **data.size)
+    announce(session, data)
 
     check_feasible(session, data, space)
     device = calibration_stage(session, space)
@@ -84,7 +86,8 @@ def derive(session: Session) -> tuple[Outcome, ...]:
 def search(session: Session) -> SearchResult:
     """Search the plan's space alone: name a network for each target, measured but not trained."""
     data = data_stage(session)
-    space = spaces.build(session.plan.space or "", **data.size)
+    space = spaces.build(session.plan.space, **data.size)
+    announce(session, data, ("calibration", "search"))
     check_feasible(session, data, space)
     device = calibration_stage(session, space)
     targets_ms = target_stage(session, data, device)
@@ -96,8 +99,9 @@ def shrink(session: Session) -> tuple[Shrunk, ...]:
     run, plan = session.run, session.plan
     data = data_stage(session)
     seed_network = _given_network(session, data)
+    announce(session, data, ("calibration", "NetAdapt"))
     initial = None if is_written(run.steps) else _given_weights(plan, seed_network)
-    device = calibration_stage(session, spaces.build(plan.space or "", **data.size))
+    device = calibration_stage(session, spaces.build(plan.space, **data.size))
     targets_ms = target_stage(session, data, device)
     found = netadapt_stage(session, data, device, targets_ms, seed_network, initial)
     last = found[-1]

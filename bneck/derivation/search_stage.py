@@ -55,6 +55,7 @@ def search_stage(
         with session.timed("search"):
             wanted = search_objectives(plan, space, device, targets_ms)
             study = _study(session, space)
+            session.progress("search", len(study.records()), plan.evaluations)
             evaluated = search(
                 study,
                 _accuracy(session, data),

@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from bneck import live
 from bneck.derivation.change_of_plan import change_plan
 from bneck.derivation.execution import Execution
 from bneck.derivation.plan import Plan
+from bneck.derivation.schedule import Schedule
 from bneck.derivation.validation import check
 from bneck.executors import Executor
 from bneck.files import is_written, read_json, write_json
@@ -26,6 +27,7 @@ class Session:
     Attributes:
         executor: where networks are scored and proposals fine-tuned: here, or on a cluster.
         trainer: where long trainings run: on this machine, beside the run's folder.
+        schedule: what the stages are expected to take, once that is known.
     """
 
     run: Run
@@ -33,6 +35,7 @@ class Session:
     executor: Executor
     trainer: Executor
     progress: Progress = silent
+    schedule: Schedule = field(default_factory=Schedule)
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -42,6 +45,7 @@ class Session:
             yield
         finally:
             self.spend(stage, time.monotonic() - begun)
+        self.schedule.finish(stage, self.progress)
 
     def spend(self, stage: str, seconds: float) -> None:
         """Add seconds to those of ``stage`` in the run's folder."""
@@ -96,6 +100,7 @@ def open_session(
         open_run(plan, out, progress, command=command) as run,
         redirect_stdout(sys.stderr),
     ):
+        progress("starting", 0, 1)
         executor = execution.open(run.checkpoints / "asha")
         trainer = execution.open_trainer(executor)
         run.ended.unlink(missing_ok=True)

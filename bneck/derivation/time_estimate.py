@@ -1,0 +1,123 @@
+"""How long a run will take: said at its start and after each stage, from steps timed here."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+import torch
+
+from bneck.derivation.data_stage import RunData
+from bneck.derivation.outcome_stage import BASELINE
+from bneck.derivation.session import Session
+from bneck.derivation.target import parse
+from bneck.derivation.training_budget import budget
+from bneck.files import is_written
+from bneck.machine import ONE_THREAD
+from bneck.proxies.training.recipe import Recipe
+from bneck.proxies.training.trainer import TrainingStep, computing, learn_labels
+from bneck.search.samplers.online_surrogate import START
+from bneck.space import presets
+from bneck.space.architecture import Architecture
+from bneck.space.backends import torch_model
+from bneck.space.edits import narrowables
+
+STAGES = ("calibration", "search", "NetAdapt", "final training")
+PIXELS = 2**17
+"""Pixels of the timed batches: enough that a step's fixed costs do not count."""
+TOO_FEW = 0.25
+"""Of the training steps that suit the data: with fewer, networks hardly differ yet."""
+
+
+def announce(session: Session, data: RunData, stages: Sequence[str] = STAGES) -> None:
+    """Say how long the stages that are not done yet will take, and whether the plan is too small.
+
+    Args:
+        session: whose plan, folder and workers are asked.
+        data: how many images there are, and at which resolution.
+        stages: those of ``STAGES`` that the command runs.
+    """
+    if "search" in stages:
+        _warn_if_small(session, data)
+    session.schedule.expect(_seconds(session, data, stages))
+    session.schedule.say(session.progress)
+
+
+def _seconds(session: Session, data: RunData, stages: Sequence[str]) -> dict[str, float]:
+    """Seconds by stage; a stage whose length cannot be known, or that is done, is left out."""
+    run, plan = session.run, session.plan
+    found: dict[str, float] = {}
+    if "calibration" in stages and plan.latency is None and not is_written(run.latency):
+        found["calibration"] = 60 * plan.calibration_minutes
+    if data.table is not None:
+        return found
+    asked, workers, classes = budget(plan, data.info), session.executor.workers, data.info.classes
+    network = presets.build(BASELINE)
+
+    def step_s(recipe: Recipe, px: int) -> float:
+        return _step_seconds(network.at(resolution_px=px, classes=classes), recipe)
+
+    proxy_px = asked.proxies.proxy_px
+    short_s = step_s(asked.search, proxy_px)
+    if "search" in stages and plan.proxy is None and not is_written(run.winners):
+        found["search"] = plan.evaluations * asked.search.steps * short_s / workers
+    targets = max(1, len(plan.aimed_at))
+    if "NetAdapt" in stages and not is_written(run.shrunk) and (share := _to_shave_off(session)):
+        tunings = share / plan.delta * len(narrowables(network)) / workers
+        steps = asked.search.steps + tunings * asked.fine_tune.steps
+        found["NetAdapt"] = targets * steps * short_s
+    if "final training" in stages and not is_written(run.result):
+        trainings = targets + 1 if "search" in stages else 1
+        rounds = -(-trainings // session.trainer.workers)
+        found["final training"] = (
+            rounds * asked.final.steps * step_s(asked.final, data.info.resolution_px)
+        )
+    return found
+
+
+def _to_shave_off(session: Session) -> float | None:
+    """The share of its latency that NetAdapt's seed network must lose, if that can be known.
+
+    The search ends somewhere between a target and its ceiling.
+    """
+    plan = session.plan
+    if plan.seed_network is None:
+        return (plan.seed_factor - 1) / 2
+    factor, network, _ = parse(plan.aimed_at[-1])
+    return max(plan.delta, 1 - factor) if network == plan.seed_network else None
+
+
+def _step_seconds(arch: Architecture, recipe: Recipe) -> float:
+    """Seconds of a training step of one thread, by the faster of two on random pixels."""
+    images = min(recipe.batch_size, max(4, PIXELS // arch.resolution_px**2))
+    with computing(ONE_THREAD):
+        network = torch_model.build(arch).to(memory_format=torch.channels_last)
+        step = TrainingStep(
+            network,
+            recipe.optimizer_for(network),
+            None,
+            partial(learn_labels, label_smoothing=recipe.label_smoothing),
+        )
+        side = arch.resolution_px
+        pixels = torch.rand(images, 3, side, side).to(memory_format=torch.channels_last)
+        labels = torch.zeros(images, dtype=torch.long)
+        took = []
+        for number in range(3):
+            began = time.monotonic()
+            step(pixels, labels, number)
+            took.append(time.monotonic() - began)
+    return min(took[1:]) * recipe.batch_size / images
+
+
+def _warn_if_small(session: Session, data: RunData) -> None:
+    """Say it where a search is too small to find anything."""
+    plan, said = session.plan, []
+    if plan.evaluations < START:
+        said.append(f"{plan.evaluations} evaluations, when {START} random ones come first")
+    if data.table is None and plan.proxy is None and plan.search_steps is not None:
+        usual = budget(replace(plan, search_steps=None), data.info).search.steps
+        if plan.search_steps < TOO_FEW * usual:
+            said.append(f"{plan.search_steps} training steps, when {usual} suit these images")
+    if said:
+        note = f"warning: too small to find a good network: {', and '.join(said)}"
+        session.progress("plan", 1, 1, note)

@@ -1,0 +1,55 @@
+"""What a run says of how long it will take, and of plans that are too small."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bneck.cli import run
+from bneck.derivation.schedule import Schedule
+
+QUICK = (
+    "--data=digits", "--resolution=16", "--runtime=macs", "--calibration-minutes=0.003",
+    "--target=0.8x:mobilenet_v3_small", "--workers=1", "--json",
+)  # fmt: skip
+
+
+def test_what_is_left_is_said_after_each_stage() -> None:
+    said: list[tuple[str, int, int, str]] = []
+
+    def progress(what: str, done: int, total: int, note: str = "") -> None:
+        said.append((what, done, total, note))
+
+    schedule = Schedule()
+    schedule.say(progress)
+    schedule.finish("search", progress)
+    assert said == []
+    schedule.expect({"calibration": 120.0, "search": 480.0})
+    schedule.say(progress)
+    schedule.finish("calibration", progress)
+    schedule.finish("calibration", progress)
+    schedule.finish("search", progress)
+    what = "whole run (s)"
+    assert said == [
+        (what, 0, 600, "about 10 min to go: calibration 2 min, search 8 min"),
+        (what, 120, 600, "about 8 min to go: search 8 min"),
+        (what, 600, 600, ""),
+    ]
+
+
+def test_a_run_says_how_long_its_stages_take(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    small = ("--evaluations=2", "--search-steps=4")
+    assert run(["search", "--out", str(tmp_path / "run"), *QUICK, *small]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["evaluations"] == 2
+    lines = err.splitlines()
+    assert lines[0] == "starting: 0/1"
+    assert (
+        "plan: 1/1; warning: too small to find a good network: 2 evaluations, when 8 random ones "
+        "come first, and 4 training steps, when 126 suit these images"
+    ) in lines
+    told = next(line for line in lines if line.startswith("whole run (s): 0/"))
+    assert "calibration 0 s, search " in told
+    assert any(line.startswith("search: 0/2") for line in lines)
