@@ -149,7 +149,7 @@ STOPS = [
 
 
 def proposals(out: Path) -> Iterator[Path]:
-    return (out / "checkpoints/netadapt").glob("step-*/proposals.jsonl")
+    return (out / "checkpoints/netadapt").glob("step-*/fine-tuned.jsonl")
 
 
 def stop(out: Path, how: signal.Signals, begun: Callable[[Path], object]) -> tuple[int, str]:
