@@ -8,9 +8,9 @@ import onnxruntime
 import pytest
 from PIL import Image
 
+from bneck import records
 from bneck.cli import run
 from bneck.derivation.explanation import read_trials
-from bneck.results import codec
 from bneck.results.record import Outcome, Step
 from bneck.results.run import Run
 from bneck.search.selection import SearchResult
@@ -49,7 +49,7 @@ def test_the_surrogate_searches_the_band_and_the_best_reward_wins(derived: Path)
     trials = read_trials(opened)
     assert len(trials) == len({trial.arch for trial in trials}) == 10
     assert all(target_ms <= trial.latency_ms <= 1.25 * target_ms for trial in trials)
-    (selected,) = codec.read(opened.winners, SearchResult).networks
+    (selected,) = records.read(opened.winners, SearchResult).networks
     assert selected.arch in {trial.arch for trial in trials}
     assert selected.accuracy.value == max(
         trial.accuracy for trial in trials if trial.arch == selected.arch
@@ -58,8 +58,8 @@ def test_the_surrogate_searches_the_band_and_the_best_reward_wins(derived: Path)
 
 def test_the_network_measures_at_or_under_its_target_and_has_learnt(derived: Path) -> None:
     opened = Run.read(derived)
-    outcome = codec.read(opened.result, Outcome)
-    first, *_, last = codec.read_lines(opened.steps, Step)
+    outcome = records.read(opened.result, Outcome)
+    first, *_, last = records.read_lines(opened.steps, Step)
     assert first.latency_ms > last.latency_ms
     # NetAdapt measured it under the target; measured again it may differ by some per cent here.
     assert outcome.measured is not None
