@@ -56,7 +56,7 @@ from bneck.results.run import Run
 from bneck.space import codec as arch_codec
 from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture
-from bneck.space.backends import torch_model, weights
+from bneck.space.backends import inheritance, torch_model, weights
 
 HALVINGS = 7
 ROUND_TO = 8
@@ -93,7 +93,7 @@ class Cutter:
         if name in presets.PRESETS:
             size = {"resolution_px": self.seed.resolution_px, "classes": self.seed.classes}
             _, arch = narrowest_over(name, shrunk.target_ms, device, **size)
-            narrow = loaded(arch, weights.inherit(self.seed, self.state, arch, seed=0))
+            narrow = loaded(arch, inheritance.inherit(self.seed, self.state, arch, seed=0))
             yield "width multiplier", narrow, arch
         for word, importance in (
             ("magnitude", torch_pruning.importance.GroupMagnitudeImportance(p=2)),

@@ -22,7 +22,7 @@ from bneck.proxies.training.trainer import train
 from bneck.quantities import Accuracy
 from bneck.results.record import Proposal
 from bneck.space.architecture import Architecture
-from bneck.space.backends import torch_model, weights
+from bneck.space.backends import inheritance, torch_model, weights
 
 _NEXT_SEED = 1_000_003
 
@@ -101,7 +101,7 @@ class FineTune:
         importance = None
         if self.importance == "taylor":
             importance = _taylor(self.parent, self.parent_weights, self.images, self.compute)
-        return weights.inherit(self.parent, state, arch, seed=self.seed, importance=importance)
+        return inheritance.inherit(self.parent, state, arch, seed=self.seed, importance=importance)
 
 
 @lru_cache(maxsize=1)

@@ -13,7 +13,7 @@ from bneck.results.similarity import profiles
 from bneck.results.table import rows
 from bneck.space import codec
 from bneck.space.architecture import Architecture
-from bneck.space.backends import onnx_model, torch_model, weights
+from bneck.space.backends import inheritance, onnx_model, torch_model, weights
 from bneck.space.blocks import BLOCKS, Block, PlainConv
 from bneck.space.channels import channel_groups
 from bneck.space.cost import cost
@@ -142,7 +142,7 @@ def test_narrowed_weights_fit(arch: Architecture) -> None:
     state = torch_model.build(arch, seed=1).state_dict()
     for item in narrowables(arch):
         narrower = narrow(arch, item.what, item.width - 8)
-        inherited = weights.inherit(arch, state, narrower, seed=2)
+        inherited = inheritance.inherit(arch, state, narrower, seed=2)
         weights.check(inherited, narrower, item.what)
 
 

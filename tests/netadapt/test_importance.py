@@ -13,7 +13,7 @@ from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import train
 from bneck.space import presets
-from bneck.space.backends import torch_model, weights
+from bneck.space.backends import inheritance, torch_model, weights
 from bneck.space.channels import channel_groups
 from bneck.space.edits import narrow
 
@@ -68,7 +68,7 @@ def test_it_ranks_channels_as_closing_their_gates_does(
     """The first order ranks them far better than the filters' norms: .63 against -.05 here."""
     found = importance.taylor(ARCH, trained, images, seed=0)[GATE]
     removed = squared_changes(trained, images, 1.0)
-    by_norm = weights.squared_norms(ARCH, trained)[GATE]
+    by_norm = inheritance.squared_norms(ARCH, trained)[GATE]
     assert spearmanr(found, removed).statistic > 0.5
     assert spearmanr(by_norm, removed).statistic < 0.3
 
@@ -88,6 +88,6 @@ def test_dead_channels_matter_least_and_are_the_first_to_go(
     assert scores[dead].abs().max() == 0
     narrower = narrow(ARCH, "s5.b2.expand", len(scores) - 8)
     for given, survive in ((None, True), (found, False)):
-        kept = weights.inherit(ARCH, state, narrower, seed=0, importance=given)
+        kept = inheritance.inherit(ARCH, state, narrower, seed=0, importance=given)
         rows = kept["s5.b2.expand.norm.weight"]
         assert bool((rows == 0).any()) == survive

@@ -10,7 +10,7 @@ import torch
 
 from bneck.errors import UsageError
 from bneck.space import codec, presets, spaces
-from bneck.space.backends import onnx_model, torch_model, weights
+from bneck.space.backends import inheritance, onnx_model, torch_model
 from bneck.space.backends.torchvision_weights import from_torchvision
 from bneck.space.blocks import FusedBottleneck, UniversalBottleneck
 from bneck.space.cost import cost
@@ -97,7 +97,7 @@ def test_narrowed_networks_take_over_weights_and_still_run() -> None:
     for what in ("s4.b1.expand", "s4.bottleneck", "s5.bottleneck", "s2.bottleneck"):
         narrower = narrow(arch, what, 16)
         network = torch_model.Network(narrower)
-        network.load_state_dict(weights.inherit(arch, state, narrower, seed=0))
+        network.load_state_dict(inheritance.inherit(arch, state, narrower, seed=0))
         kept = network.get_submodule("stem.conv").conv.weight
         assert torch.equal(kept, state["stem.conv.conv.weight"])
         with torch.no_grad():
@@ -109,7 +109,7 @@ def test_a_start_depthwise_follows_the_bottleneck_it_reads() -> None:
     arch = presets.build(NAME, width=0.5, resolution_px=32, classes=10)
     state = torch_model.build(arch, seed=1).state_dict()
     narrower = narrow(arch, "s4.bottleneck", 16)
-    got = weights.inherit(arch, state, narrower, seed=0)
+    got = inheritance.inherit(arch, state, narrower, seed=0)
     whole, part = (w["s4.b6.start.conv.weight"] for w in (state, got))
     assert part.shape == (16, 1, 3, 3)
     rows = [int((whole == row).flatten(1).all(1).nonzero()) for row in part]

@@ -16,7 +16,7 @@ from torch.nn.grad import conv2d_input
 from bneck.space.architecture import Architecture
 from bneck.space.layers import NORMS, Conv, Layer, Leaf, Linear, Pool, Residual, leaves
 
-_ACTIVATIONS: dict[str, type[nn.Module]] = {
+ACTIVATIONS: dict[str, type[nn.Module]] = {
     "none": nn.Identity,
     "relu": nn.ReLU,
     "relu6": nn.ReLU6,
@@ -88,7 +88,7 @@ class ConvUnit(nn.Module):
         self.norm: nn.Module = (
             nn.BatchNorm2d(layer.out_channels, eps=NORMS[layer.norm]) if has_norm else nn.Identity()
         )
-        self.activation = _ACTIVATIONS[layer.activation]()
+        self.activation = ACTIVATIONS[layer.activation]()
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.activation(self.norm(self.conv(x)))
@@ -146,7 +146,7 @@ class LinearUnit(nn.Module):
     def __init__(self, layer: Linear) -> None:
         super().__init__()
         self.linear = nn.Linear(layer.in_features, layer.out_features)
-        self.activation = _ACTIVATIONS[layer.activation]()
+        self.activation = ACTIVATIONS[layer.activation]()
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.activation(self.linear(torch.flatten(x, 1)))

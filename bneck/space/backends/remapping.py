@@ -1,0 +1,175 @@
+"""Weights from any other network: what fits is inherited, the rest changes nothing at first.
+
+This is what once-trained weights need to serve every candidate of a search (Fang et al. 2020, "Fast
+Neural Network Adaptation", parameter remapping).
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from math import sqrt
+
+import torch
+from torch import Tensor
+
+from bneck.space.architecture import Architecture, Part, block_path
+from bneck.space.backends import torch_model
+from bneck.space.backends.inheritance import PARAMETERS, lay_over, squared_norms
+from bneck.space.backends.weights import State
+from bneck.space.cost import cost
+from bneck.space.layers import NORMS, Conv, Layer, Residual, Scale, leaves
+from bneck.space.traits import changed, has_residual
+
+_CLASSIFIER = "head.classifier"
+_OPEN = 2.0
+"""Where a new gate begins: open by 5/6 (hsigmoid) or 0.88 (sigmoid), where its slope is not 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remapped:
+    """The weights that a network begins with, and where they come from.
+
+    Attributes:
+        state: all of the network's tensors.
+        paths: the layers with weights of the source, in the order they run.
+        share: of the network's parameters that are the source's, from 0 to 1.
+    """
+
+    state: State
+    paths: tuple[str, ...]
+    share: float
+
+
+def remap(
+    source: Architecture,
+    state: Mapping[str, Tensor],
+    target: Architecture,
+    *,
+    seed: int,
+    importance: Mapping[str, Tensor] | None = None,
+) -> Remapped:
+    """Return weights for any network: what fits is the source's, the rest changes nothing at first.
+
+    Beyond ``inherit``: a block past a stage's depth takes the weights of the stage's last block; if
+    it adds its input, its last batch norm begins at zero, so that it passes its input on. So does a
+    block of which the source has nothing. A squeeze-excite that the source lacks begins at a factor
+    of one, a depthwise convolution before an expansion as the identity. A classifier for another
+    number of classes is fresh. Batch norms are rescaled where the epsilons differ.
+
+    Args:
+        source: the network that the weights are of.
+        state: its tensors by name.
+        target: the network that they are for.
+        seed: of the fresh weights.
+        importance: as in ``inherit``.
+
+    Returns:
+        The weights; of the source at least the stem is in them, which every network has.
+    """
+    deep, given, added = _deepened(source, _with_epsilon(state, source, target), target, seed)
+    ranked = squared_norms(deep, given) | dict(importance or {})
+    fresh, copied = lay_over(deep, given, target, seed, ranked)
+    if source.classes != target.classes:
+        copied.pop(_CLASSIFIER, None)
+        initial = torch_model.build(target, seed=seed).state_dict()
+        fresh |= {name: t for name, t in initial.items() if name.startswith(f"{_CLASSIFIER}.")}
+    for part in target.parts():
+        if has_residual(part) and (part.path in added or not _any_copied(part, copied)):
+            _pass_input_on(part, fresh)
+        else:
+            _begin_neutral(part.layers, fresh, copied)
+    share = sum(copied.values()) / cost(target).params
+    return Remapped(fresh, tuple(path for path in copied if copied[path]), share)
+
+
+def _with_epsilon(
+    state: Mapping[str, Tensor], source: Architecture, target: Architecture
+) -> Mapping[str, Tensor]:
+    """The same function with the target's epsilon in every batch norm."""
+    was, now = NORMS[source.norm], NORMS[target.norm]
+    if was == now:
+        return state
+    scaled = dict(state)
+    for name, variance in state.items():
+        if name.endswith(".norm.running_var"):
+            weight = name.replace("running_var", "weight")
+            scaled[weight] = state[weight] * torch.sqrt((variance + now) / (variance + was))
+    return scaled
+
+
+def _deepened(
+    source: Architecture, state: Mapping[str, Tensor], target: Architecture, seed: int
+) -> tuple[Architecture, Mapping[str, Tensor], set[str]]:
+    """The source with its stages as deep as the target's, and the paths of the added blocks.
+
+    An added block has the tensors of its stage's last block where their shapes agree.
+    """
+    stages, nearest = [], {}
+    for s, stage in enumerate(source.stages, start=1):
+        wanted = len(target.stages[s - 1]) if s <= len(target.stages) else 0
+        last = changed(stage[-1], stride=1) or stage[-1]
+        stages.append(stage + (last,) * (wanted - len(stage)))
+        for b in range(len(stage) + 1, wanted + 1):
+            nearest[f"s{s}.b{b}"] = f"s{s}.b{len(stage)}"
+    if not nearest:
+        return source, state, set()
+    deep = replace(source, stages=tuple(stages))
+    given = torch_model.build(deep, seed=seed).state_dict() | dict(state)
+    for name, tensor in given.items():
+        path = block_path(name)
+        if path in nearest:
+            like = state.get(nearest[path] + name.removeprefix(path))
+            if like is not None and like.shape == tensor.shape:
+                given[name] = like
+    return deep, given, {*nearest}
+
+
+def _any_copied(part: Part, copied: Mapping[str, int]) -> bool:
+    return any(leaf.path in copied for leaf in leaves(part.layers))
+
+
+def _pass_input_on(part: Part, state: State) -> None:
+    """Let a block that adds its input compute zero beside it, by its last layer alone."""
+    last = [leaf for leaf in leaves(part.layers) if isinstance(leaf, Conv)][-1]
+    kind = "conv" if last.norm == "none" else "norm"
+    for name in PARAMETERS:
+        state[f"{last.path}.{kind}.{name}"].zero_()
+
+
+def _begin_neutral(layers: tuple[Layer, ...], state: State, copied: Mapping[str, int]) -> None:
+    """Let squeeze-excites and depthwise convolutions without inherited weights change nothing."""
+    for layer, following in _with_following(layers):
+        if isinstance(layer, Residual):
+            _begin_neutral(layer.body, state, copied)
+        elif isinstance(layer, Scale):
+            inner = [*leaves(layer.body)]
+            gate = inner[-1]
+            if (
+                isinstance(gate, Conv)
+                and isinstance(following, Conv)
+                and following.path in copied
+                and not any(leaf.path in copied for leaf in inner)
+            ):
+                state[f"{gate.path}.conv.weight"].zero_()
+                state[f"{gate.path}.conv.bias"].fill_(_OPEN)
+                opened = torch_model.ACTIVATIONS[gate.activation]()(torch.tensor(_OPEN))
+                state[f"{following.path}.conv.weight"] /= opened
+        elif (
+            isinstance(layer, Conv)
+            and layer.depthwise
+            and (layer.stride, layer.activation) == (1, "none")
+            and layer.path not in copied
+            and isinstance(following, Conv)
+            and following.path in copied
+        ):
+            _be_identity(layer, state)
+
+
+def _with_following(layers: tuple[Layer, ...]) -> Iterator[tuple[Layer, Layer | None]]:
+    return zip(layers, (*layers[1:], None), strict=False)
+
+
+def _be_identity(layer: Conv, state: State) -> None:
+    """A depthwise convolution, and its batch norm, that return their input."""
+    weight = state[f"{layer.path}.conv.weight"].zero_()
+    weight[:, :, layer.kernel // 2, layer.kernel // 2] = 1.0
+    state[f"{layer.path}.norm.weight"].fill_(sqrt(1 + NORMS[layer.norm]))
