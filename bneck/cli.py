@@ -10,6 +10,7 @@ from bneck import live
 from bneck.errors import BneckError
 from bneck.imports import forget_working_directory
 from bneck.machine import wait_passively
+from bneck.text import one_line
 
 INTERRUPTED = 130
 
@@ -60,7 +61,7 @@ def run(arguments: list[str]) -> int:
 
 def _fail(message: str, code: int) -> int:
     live.close()
-    print(f"bneck: {' '.join(message.split())}", file=sys.stderr)
+    print(f"bneck: {one_line(message)}", file=sys.stderr)
     return code
 
 

@@ -3,7 +3,8 @@
 import json
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,15 @@ def check_folder(path: Path) -> None:
     """Raise UsageError where there is no such folder."""
     if not path.is_dir():
         raise UsageError(f"no such folder: {path}")
+
+
+@contextmanager
+def naming(where: object) -> Iterator[None]:
+    """Let the errors of a bad file, or a part of it, say where it is."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from None
 
 
 def read_json(path: Path) -> Any:

@@ -2,12 +2,16 @@
 
 import atexit
 import math
+import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TextIO
+
+from bneck.text import harmless, one_line
 
 _view: Any = None
 """The live view that is on the screen, if any."""
@@ -31,6 +35,52 @@ def close() -> None:
     if _view is not None:
         _view.stop()
         _view = None
+
+
+@contextmanager
+def stdout_for_results() -> Iterator[None]:
+    """Send to stderr whatever is printed meanwhile, by this process or those that it starts.
+
+    What is written to ``results()`` goes to stdout.
+    """
+    out = sys.stdout
+    out.flush()
+    try:
+        real = os.dup(1)
+    except OSError:  # it is closed
+        with redirect_stdout(sys.stderr):
+            yield
+        return
+    with os.fdopen(real, "w", encoding="utf-8") as stream:
+        _results.append(stream if _descriptor(out) == 1 else out)
+        os.dup2(2, 1)
+        try:
+            with redirect_stdout(sys.stderr):
+                yield
+        finally:
+            _results.pop()
+            stream.flush()
+            os.dup2(real, 1)
+
+
+def results() -> TextIO:
+    """Return the stream for what a command was asked for."""
+    return _results[-1] if _results else sys.stdout
+
+
+_results: list[TextIO] = []
+
+
+def _descriptor(stream: TextIO) -> int | None:
+    try:
+        return stream.fileno()
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def warn(text: str) -> None:
+    """Print a warning to stderr, on one line."""
+    print(f"warning: {one_line(text)}", file=sys.stderr, flush=True)
 
 
 @dataclass
@@ -84,6 +134,7 @@ class TerminalProgress:
     def __call__(self, what: str, done: int, total: int, note: str = "") -> None:
         if _interrupted:
             raise KeyboardInterrupt
+        what, note = harmless(what), harmless(note)
         now = self._clock()
         before = self._stages.get(what)
         if before is None or done < before.done:

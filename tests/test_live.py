@@ -1,5 +1,6 @@
 """Progress: lines where nobody watches, a live view in a terminal."""
 
+import subprocess
 import sys
 import time
 
@@ -89,3 +90,25 @@ def test_in_a_terminal_what_is_done_scrolls_up(
 
 def test_durations() -> None:
     assert [duration(s) for s in (45, 89.6, 600, 6000)] == ["45 s", "90 s", "10 min", "1.7 h"]
+
+
+def test_what_libraries_and_children_print_is_not_among_results() -> None:
+    script = """
+import os, sys
+from bneck.live import results, stdout_for_results
+with stdout_for_results():
+    print("a library")
+    os.system("echo a child")
+    print("the result", file=results(), flush=True)
+print("afterwards", file=results())
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.splitlines() == ["the result", "afterwards"]
+    assert sorted(ended.stderr.splitlines()) == ["a child", "a library"]
+
+
+def test_progress_is_obeyed_by_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    TerminalProgress()("class \x1b[2J", 1, 1, "\x1b]0;note\x07")
+    assert "\x1b" not in capsys.readouterr().err

@@ -94,7 +94,8 @@ def test_folders_stand_for_the_images_in_them(
     seen = json.loads(out)
     assert [image["file"] for image in seen["images"]] == [str(file) for file in files]
     assert seen["passed_over"] == [str(tmp_path / "cats" / "list.txt")]
-    assert err == f"passed over, as they are not images: {tmp_path / 'cats' / 'list.txt'}\n"
+    file = tmp_path / "cats" / "list.txt"
+    assert err == f"warning: passed over, as they are not images: {file}\n"
     (tmp_path / "none").mkdir()
     code, _, err = said(capsys, folder / "net.onnx", tmp_path / "none")
     assert (code, err) == (2, f"bneck: no images in {tmp_path / 'none'}\n")

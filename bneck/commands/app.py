@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ from typer.core import TyperGroup
 from bneck import __version__
 from bneck.commands.command import Command
 from bneck.errors import UsageError
+from bneck.live import stdout_for_results
 
 COMMANDS = {
     "derive": "bneck.commands.derive:derive",
@@ -98,7 +100,9 @@ def call(arguments: list[str]) -> int:
         KeyboardInterrupt: Ctrl-C.
     """
     try:
-        code = app(arguments, prog_name="bneck", standalone_mode=False)
+        asks_json = "--json" in arguments and "--help" not in arguments
+        with stdout_for_results() if asks_json else nullcontext():
+            code = app(arguments, prog_name="bneck", standalone_mode=False)
     except typer.Abort:
         raise KeyboardInterrupt from None
     except _UsageProblem as error:

@@ -15,7 +15,7 @@ from bneck.commands.options import (
     WidthOption,
     own_spaces,
 )
-from bneck.commands.output import print_json
+from bneck.commands.output import print_json, print_text
 from bneck.errors import UsageError
 from bneck.live import TerminalProgress
 
@@ -102,7 +102,7 @@ def calibrate(
         if report.repeat_mape_percent
         else "none was measured again"
     )
-    print(
+    print_text(
         f"{model.device}: {report.networks} networks timed in {report.seconds:.0f} s; on "
         f"{report.held_out} held-out networks the mean error is {report.mape_percent:.1f} %, "
         f"{report.within_5_percent:.0f} % are within 5 % and {report.within_10_percent:.0f} % "
@@ -193,7 +193,7 @@ def net(
     if json:
         print_json(result)
         return
-    print("\n".join([f"{name}: {', '.join(lines)}", *_shares(result["blocks"])]))
+    print_text("\n".join([f"{name}: {', '.join(lines)}", *_shares(result["blocks"])]))
 
 
 def _by_block(parts: dict[str, float]) -> dict[str, float]:
@@ -252,7 +252,7 @@ def kit(
     from bneck.latency.remote_calibration import write_kit
 
     write_kit(spaces, out, seed=seed, progress=TerminalProgress())
-    print(
+    print_text(
         f"{out}: copy it to the device and run `python measure.py` in it (numpy and onnxruntime); "
         "then here `bneck calibrate --from measurements.json --out latency.json`"
     )

@@ -4,10 +4,18 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from bneck.live import results
+from bneck.text import harmless
+
 
 def print_json(value: Mapping[str, Any]) -> None:
     """Print one JSON object to stdout."""
-    print(json.dumps(value, allow_nan=False))
+    print(json.dumps(value, allow_nan=False), file=results())
+
+
+def print_text(text: str) -> None:
+    """Print text to stdout; what came from files in it is obeyed by no terminal."""
+    print(harmless(text), file=results())
 
 
 def print_result(as_json: bool, result: Mapping[str, Any], text: str) -> None:
@@ -15,4 +23,4 @@ def print_result(as_json: bool, result: Mapping[str, Any], text: str) -> None:
     if as_json:
         print_json(result)
     else:
-        print(text)
+        print_text(text)

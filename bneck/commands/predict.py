@@ -1,14 +1,14 @@
 """The command ``predict``: pictures classified by a run's ONNX file."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bneck.commands.options import JsonOption
-from bneck.commands.output import print_json
+from bneck.commands.output import print_json, print_text
 from bneck.errors import UsageError
+from bneck.live import warn
 
 
 def predict(
@@ -35,7 +35,8 @@ def predict(
         if not isinstance(classes, UsageError):
             found.append({"file": str(image), "classes": classes})
             if not json:
-                print(f"{image}: {', '.join(f'{name} {p:.1%}' for name, p in classes.items())}")
+                words = ", ".join(f"{name} {share:.1%}" for name, share in classes.items())
+                print_text(f"{image}: {words}")
         elif image in images:
             bad.append(str(classes))
         else:
@@ -43,6 +44,6 @@ def predict(
     if json:
         print_json({"images": found, "passed_over": passed_over})
     if passed_over:
-        print(f"passed over, as they are not images: {', '.join(passed_over)}", file=sys.stderr)
+        warn(f"passed over, as they are not images: {', '.join(passed_over)}")
     if bad or not found:
         raise UsageError("; ".join(bad) or f"no images in {', '.join(map(str, images))}")

@@ -1,6 +1,5 @@
 """The commands ``proxies score`` and ``proxies share``: cheap accuracy signals."""
 
-import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -20,7 +19,7 @@ from bneck.commands.output import print_result
 from bneck.commands.share import share
 from bneck.derivation.plan import OWN, one_of
 from bneck.files import write_whole
-from bneck.live import TerminalProgress
+from bneck.live import TerminalProgress, warn
 from bneck.proxies.data.image_spec import NAMED_SETS, check_images
 from bneck.proxies.proxy import PROXIES, check_proxy, find_proxy
 from bneck.space import spaces
@@ -164,7 +163,7 @@ def _table(path: Path, space: str | None, resolution: int | None, classes: int |
         warnings.simplefilter("always")
         table = load(path, spaces.build(space, **size) if space else None)
     for warning in caught:
-        print(f"warning: {warning.message}", file=sys.stderr)
+        warn(str(warning.message))
     return table
 
 

@@ -1,7 +1,5 @@
 """The command ``reproduce``: a published derivation, stage by stage."""
 
-import sys
-from contextlib import redirect_stdout
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +11,7 @@ from bneck.commands.output import print_result
 from bneck.derivation.execution import Execution
 from bneck.errors import unknown
 from bneck.files import write_whole
-from bneck.live import TerminalProgress
+from bneck.live import TerminalProgress, stdout_for_results
 from bneck.reproduction.plan import ReproductionPlan
 from bneck.results.run import Run
 
@@ -45,7 +43,7 @@ def reproduce(
     execution.check()
     plan = ReproductionPlan(**asked)
     check(plan.part(target="1.0x:mobilenet_v3_small"))
-    with Run.open(out, plan.as_dict()) as run, redirect_stdout(sys.stderr):
+    with Run.open(out, plan.as_dict()) as run, stdout_for_results():
         stages, text = _reproduced(run, plan, stage, execution, out / "summary.md")
     print_result(json, {"summary": str(out / "summary.md"), "stages": stages}, text)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from bneck import records
 from bneck.errors import NotCalibrated, UsageError
-from bneck.files import is_written, read_json
+from bneck.files import is_written, naming, read_json
 from bneck.latency.devices.local import LocalDevice
 from bneck.latency.measure import Measured, measure
 from bneck.latency.model import LatencyModel
@@ -191,11 +191,11 @@ def _of_onnx(path: Path) -> Compared:
     from bneck.results.exports import onnx_file
 
     model = onnx_file.read(path)
-    arch = onnx_file.architecture(model)
+    with naming(path):
+        arch, said = onnx_file.architecture(model), onnx_file.notes(model)
     if arch is None:
         params, side = onnx_file.outline(model)
         return Compared(name=str(path), onnx=path, resolution_px=side, params=params)
-    said = onnx_file.notes(model)
     accuracy = Accuracy(float(said["accuracy"])) if "accuracy" in said else None
     network = _of_architecture(str(path), arch)
     return replace(network, onnx=path, accuracy=accuracy, images=said.get("images"))

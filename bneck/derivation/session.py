@@ -1,9 +1,8 @@
 """What every stage of a derivation is handed: a run's folder, its plan, and where work runs."""
 
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -98,7 +97,7 @@ def open_session(
     check(plan, trains=trains)
     with (
         open_run(plan, out, progress, command=command) as run,
-        redirect_stdout(sys.stderr),
+        live.stdout_for_results(),
     ):
         progress("starting", 0, 1)
         executor = execution.open(run.checkpoints / "asha")

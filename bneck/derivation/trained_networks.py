@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bneck.files import check_file, is_written
+from bneck.files import check_file, is_written, naming
 from bneck.results import metadata
 from bneck.results.run import PLAN, Run
 from bneck.space import codec
@@ -36,7 +36,8 @@ def load_trained(
     if is_written(run.onnx):  # earlier versions noted the normalisation nowhere else
         from bneck.results.exports import onnx_file
 
-        about = onnx_file.notes(onnx_file.read(run.onnx)) | about
+        with naming(run.onnx):
+            about = onnx_file.notes(onnx_file.read(run.onnx)) | about
     if arch != codec.load(run.network):
         about = {name: note for name, note in about.items() if name not in metadata.MEASURED}
     images = None

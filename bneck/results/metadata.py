@@ -3,9 +3,11 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from math import isfinite
 from typing import Any
 
 from bneck import records
+from bneck.errors import UsageError
 from bneck.files import is_written, read_json
 from bneck.quantities import Accuracy, Latency
 from bneck.results.record import Outcome
@@ -49,3 +51,46 @@ def measured(accuracy: Accuracy | None, latency: Latency | None = None) -> dict[
         for name, value in zip(MEASURED, figures, strict=True)
         if value is not None
     }
+
+
+def check_notes(notes: Mapping[str, str]) -> None:
+    """Raise UsageError, naming the first note that makes no sense."""
+    if "classes" in notes:
+        names = parsed("classes", notes["classes"])
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise _senseless("classes", notes["classes"], "a list of names")
+        if len(set(names)) != len(names):
+            raise _senseless("classes", notes["classes"], "different names")
+    for name in ("mean", "std"):
+        if name in notes:
+            values = parsed(name, notes[name])
+            if not (isinstance(values, list) and len(values) == 3 and all(map(_number, values))):
+                raise _senseless(name, notes[name], "three numbers")
+            if name == "std" and min(values) <= 0:
+                raise _senseless(name, notes[name], "three numbers above 0")
+    for name, most in (("accuracy", 1.0), ("latency_ms", 1e9)):
+        if name in notes and not _within(notes[name], most):
+            raise _senseless(name, notes[name], f"a number from 0 to {most:g}")
+
+
+def parsed(name: str, text: str) -> Any:
+    """Return a note's JSON value; raises UsageError where it is not JSON."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise _senseless(name, text, "JSON") from None
+
+
+def _senseless(name: str, text: str, wanted: str) -> UsageError:
+    return UsageError(f"the metadata {name!r} must be {wanted}, got {text!r:.60}")
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+
+
+def _within(text: str, most: float) -> bool:
+    try:
+        return 0 <= float(text) <= most
+    except ValueError:
+        return False

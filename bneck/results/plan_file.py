@@ -9,6 +9,7 @@ from typing import Any
 import tomli_w
 
 from bneck.errors import BneckError, UsageError
+from bneck.imports import Untrusted
 
 PlanValue = str | int | float | bool | list[Any]
 Plan = Mapping[str, PlanValue]
@@ -54,7 +55,14 @@ def read_plan(path: Path) -> dict[str, Any]:
                 f"{path} was written by an earlier version with another {_option(name)} than "
                 f"{value}, which no longer exists; use that version for this run"
             )
-    return {RENAMED.get(name, name): value for name, value in plan.items()}
+    return {RENAMED.get(name, name): _untrusted(value) for name, value in plan.items()}
+
+
+def _untrusted(value: Any) -> Any:
+    """Text in a plan may be somebody else's: what it names is not imported."""
+    if isinstance(value, str):
+        return Untrusted(value)
+    return [_untrusted(item) for item in value] if isinstance(value, list) else value
 
 
 def changed(was: Plan, now: Plan) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from bneck import records
 from bneck.errors import UsageError, unknown
-from bneck.files import read_json
+from bneck.files import naming, read_json
 from bneck.space.architecture import Architecture
 from bneck.space.blocks import BLOCKS, PlainConv
 from bneck.space.heads import HEADS
@@ -68,10 +68,8 @@ def from_json(value: Any) -> Architecture:
 def load(path: Path) -> Architecture:
     """Read an architecture from a JSON file; errors name the file."""
     value = read_json(path)
-    try:
+    with naming(path):
         return from_json(value)
-    except UsageError as error:
-        raise UsageError(f"{path}: {error}") from None
 
 
 _TOP = ("resolution_px", "classes", "norm", "stem", "stages", "head")

@@ -9,6 +9,7 @@ from bneck.errors import UsageError
 from bneck.latency.fingerprint import Fingerprint
 from bneck.latency.model import LatencyModel, load
 from bneck.latency.plots import write_page
+from bneck.latency.runtimes import open_runtime
 from bneck.latency.warn import warn_calibration, warn_elsewhere, warn_extrapolated, warn_foreign
 from bneck.space import presets, spaces
 from bneck.space.cost import cost
@@ -121,3 +122,19 @@ def test_a_doubtful_calibration_is_said(
     assert "target as a share of a network's latency" in said
     again = replace(macs_model.report, repeat_mape_percent=5.0)
     assert "measuring a network again differs by 5.0 %" in again.doubt
+
+
+def test_a_latency_model_of_somebody_else_runs_nothing(
+    macs_model: LatencyModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "payload.py").write_text("open('PWNED', 'w').close()")
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "latency.json"
+    macs_model.save(file)
+    value = json.loads(file.read_text())
+    value["device"]["runtime"] = "payload:Macs"
+    file.write_text(json.dumps(value))
+    found = load(file)
+    with pytest.raises(UsageError, match="a file names the runtime"):
+        open_runtime(found.device.runtime)
+    assert not (tmp_path / "PWNED").exists()

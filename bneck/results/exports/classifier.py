@@ -9,6 +9,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from bneck.errors import UsageError
+from bneck.files import naming
 from bneck.results.exports import onnx_file
 from bneck.space.backends import onnx_model
 from bneck.space.backends.onnx_session import open_session
@@ -44,8 +45,8 @@ def open_classifier(path: Path) -> Classifier:
         UsageError: no ONNX file, or one of another origin, or without what pictures need.
     """
     model = onnx_file.read(path)
-    notes = onnx_file.notes(model)
-    arch = onnx_file.architecture(model)
+    with naming(path):
+        arch, notes = onnx_file.architecture(model), onnx_file.notes(model)
     if arch is None:
         raise UsageError(f"{path} is an ONNX file, but not one that bneck exported")
     if lacking := [name for name in NEEDED if name not in notes]:

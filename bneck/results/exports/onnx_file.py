@@ -14,6 +14,7 @@ from torch import Tensor
 from bneck import __version__
 from bneck.errors import UsageError
 from bneck.files import write_whole
+from bneck.results import metadata
 from bneck.results.exports import Trained
 from bneck.results.exports.checking import difference
 from bneck.space import codec
@@ -73,16 +74,38 @@ def read(path: Path) -> onnx.ModelProto:
 
 
 def notes(model: onnx.ModelProto) -> dict[str, str]:
-    """The metadata of a graph by name."""
-    return {item.key: item.value for item in model.metadata_props}
+    """Return the metadata of a graph by name: all of it where bneck did not make it.
+
+    Raises:
+        UsageError: bneck made it, and a note makes no sense; names the note.
+    """
+    found = {item.key: item.value for item in model.metadata_props}
+    if _is_ours(model):
+        metadata.check_notes(found)
+    return found
 
 
 def architecture(model: onnx.ModelProto) -> Architecture | None:
-    """What the graph was made of, or None where bneck did not make it."""
-    text = notes(model).get("architecture")
-    if model.producer_name not in (PRODUCER, "onnx.quantize") or text is None:
+    """Return what the graph was made of, or None where bneck did not make it.
+
+    Raises:
+        UsageError: the note that tells it makes no sense.
+    """
+    text = next((item.value for item in model.metadata_props if item.key == "architecture"), None)
+    if not _is_ours(model) or text is None:
         return None
-    return codec.from_json(json.loads(text))
+    arch = codec.from_json(metadata.parsed("architecture", text))
+    names = notes(model).get("classes")
+    if names is not None and len(json.loads(names)) != arch.classes:
+        raise UsageError(
+            f"its metadata names {len(json.loads(names))} classes, and the network has "
+            f"{arch.classes}"
+        )
+    return arch
+
+
+def _is_ours(model: onnx.ModelProto) -> bool:
+    return model.producer_name in (PRODUCER, "onnx.quantize")
 
 
 def outline(model: onnx.ModelProto) -> tuple[int, int | None]:

@@ -1,0 +1,28 @@
+"""Text from files and folders, made harmless for terminals and pages."""
+
+from unicodedata import category
+
+_KEPT = "\n\u00ad\u200c\u200d"
+"""Line ends; the soft hyphen and the joiners of scripts and emoji, which move nothing."""
+
+
+def harmless(text: str) -> str:
+    r"""Return the text with every character that a terminal or page would obey spelt out.
+
+    Such are escape sequences (``\x1b``), what moves the cursor, and what turns the direction of
+    writing around. Line ends stay.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        c.encode("unicode_escape").decode() if c not in _KEPT and _obeyed(c) else c for c in text
+    )
+
+
+def one_line(text: str) -> str:
+    """Return the text harmless and on one line."""
+    return harmless(" ".join(text.split()))
+
+
+def _obeyed(character: str) -> bool:
+    return category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")

@@ -1,0 +1,63 @@
+"""What a user names is imported; what a file names never is."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bneck import records
+from bneck.errors import UsageError
+from bneck.imports import Untrusted, load_object
+from bneck.results.provenance import MadeWith
+from bneck.results.run import Run
+
+PAYLOAD = "open('PWNED', 'w').close()\nclass Macs: pass\n"
+
+
+def test_what_is_named_is_imported() -> None:
+    assert load_object("proxy", "pathlib:Path", ["zen"]) is Path
+    assert load_object("proxy", "path", {"path": "pathlib:Path"}) is Path
+    with pytest.raises(UsageError, match=r"unknown proxy 'zenn'; known: zen, package\.module:attr"):
+        load_object("proxy", "zenn", ["zen"])
+    with pytest.raises(UsageError, match=r"cannot load proxy 'no\.such:thing': No module"):
+        load_object("proxy", "no.such:thing")
+
+
+def test_what_a_file_names_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "payload.py").write_text(PAYLOAD)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=r"a file names the runtime 'payload:Macs'.*--runtime"):
+        load_object("runtime", Untrusted("payload:Macs"), {"macs": "x:y"})
+    assert not (tmp_path / "PWNED").exists()
+    assert load_object("path", Untrusted("path"), {"path": "pathlib:Path"}) is Path
+
+
+def test_all_text_of_records_and_plans_is_untrusted(tmp_path: Path) -> None:
+    value = {
+        "started": "2026", "command": "x", "device": "y", "cores": 2, "versions": {"a": "b"},
+    }  # fmt: skip
+    read = records.from_json(MadeWith, value)
+    assert all(isinstance(text, Untrusted) for text in (read.device, *read.versions.values()))
+    Run.open(tmp_path, {"proxy": "payload:Proxy", "seed": 0}).close()
+    assert isinstance(Run.read(tmp_path).plan["proxy"], Untrusted)
+
+
+@pytest.mark.parametrize(
+    "start", [["-c", "from bneck.cli import main; main()"], ["-m", "bneck.cli"]]
+)
+def test_the_working_directory_is_not_searched(tmp_path: Path, start: list[str]) -> None:
+    """A folder may hold a file that is called like a library."""
+    (tmp_path / "typer.py").write_text(PAYLOAD)
+    (tmp_path / "rich.py").write_text(PAYLOAD)
+    ended = subprocess.run(
+        [sys.executable, *start, "--version"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert not (tmp_path / "PWNED").exists()
