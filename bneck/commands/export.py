@@ -47,7 +47,7 @@ def export(
     """
     check_file_name(to, file)
     name, arch = load_network(net, width=width, resolution_px=resolution, classes=classes)
-    trained = load_trained(net, weights, arch, seed=seed, with_images=to == "onnx-int8")
+    trained = load_trained(net, weights, arch, seed=seed, with_images=to.endswith("-int8"))
     difference = write_export(trained, to, file)
     result = {"network": name, "to": to, "file": str(file), "error": difference}
     print_result(json, result, f"{file}: {name} as {to}; {in_words(to, difference)}")

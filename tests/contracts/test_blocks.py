@@ -31,6 +31,7 @@ from bneck.space.layers import (
 )
 from bneck.space.moves import MOVES
 from bneck.space.traits import changed
+from tests.contracts import litert
 
 KERNEL, EXPANSION, WIDTH = 5, 48, 24
 USUAL = {"expansion": EXPANSION, "out": WIDTH}
@@ -116,6 +117,10 @@ def test_parameters_are_torchs_and_outputs_onnx_runtimes(arch: Architecture) -> 
     (theirs,) = session.run(None, {onnx_model.INPUT: images.numpy()})
     with torch.no_grad():
         np.testing.assert_allclose(ours.eval()(images).numpy(), theirs, rtol=1e-3, atol=1e-5)
+
+
+def test_litert_computes_what_torch_does(arch: Architecture) -> None:
+    assert litert.error_of(arch) < 1e-5
 
 
 def test_netadapt_can_narrow_every_width(arch: Architecture) -> None:

@@ -17,6 +17,7 @@ from bneck.space.edits import narrow, narrowables
 from bneck.space.heads import HEADS
 from bneck.space.layers import Pool, leaves, output_shape
 from bneck.space.moves import MOVES
+from tests.contracts import litert
 
 
 @pytest.fixture(params=HEADS)
@@ -49,6 +50,10 @@ def test_parameters_are_torchs_and_outputs_onnx_runtimes(arch: Architecture) -> 
     (theirs,) = session.run(None, {onnx_model.INPUT: images.numpy()})
     with torch.no_grad():
         np.testing.assert_allclose(ours.eval()(images).numpy(), theirs, rtol=1e-3, atol=1e-6)
+
+
+def test_litert_computes_what_torch_does(arch: Architecture) -> None:
+    assert litert.error_of(arch) < 1e-5
 
 
 def test_netadapt_can_narrow_its_layers(arch: Architecture) -> None:

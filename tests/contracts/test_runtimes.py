@@ -16,9 +16,9 @@ from bneck.space.backends import torch_model
 from bneck.space.layers import Scale
 
 SLOW = {"torch-compiled"}
-EXTRAS = {"openvino": "openvino"}
+EXTRAS = {"openvino": "openvino", "litert": "ai_edge_litert", "litert-int8": "ai_edge_quantizer"}
 COUNTS_ONLY = {"macs"}
-INT8 = {"onnxruntime-int8"}
+INT8 = {"litert-int8", "onnxruntime-int8"}
 
 V3 = presets.build("mobilenet_v3_small", resolution_px=64, classes=10)
 """Squeeze-excite, h-swish and ReLU, 3x3 and 5x5 windows of both strides, residuals."""
@@ -32,7 +32,7 @@ V2 = presets.build("mobilenet_v2", width=0.35, resolution_px=32, classes=10)
 def runtime(request: pytest.FixtureRequest) -> Runtime:
     word = request.param
     if word in EXTRAS and find_spec(EXTRAS[word]) is None:
-        pytest.skip(f"pip install bneck[{word}]")
+        pytest.skip(f"pip install 'bneck[{word}]'")
     return open_runtime(word)
 
 
@@ -99,7 +99,7 @@ def test_a_large_network_takes_longer_than_a_small_one(runtime: Runtime) -> None
 
 
 def test_unknown_words() -> None:
-    with pytest.raises(UsageError, match="unknown runtime 'ncnn'; known: onnxruntime"):
+    with pytest.raises(UsageError, match="unknown runtime 'ncnn'; known: litert, litert-int8"):
         open_runtime("ncnn")
     with pytest.raises(UsageError, match="cannot load runtime"):
         open_runtime("no_such_package:Runtime")

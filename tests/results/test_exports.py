@@ -75,6 +75,26 @@ def test_int8_keeps_the_classes_and_drops_figures_of_the_float_network(
         export(Trained(trained.arch, trained.state), "onnx-int8", file)
 
 
+def test_litert_says_what_its_users_must_know(trained: Trained, tmp_path: Path) -> None:
+    pytest.importorskip("ai_edge_litert", reason="pip install 'bneck[litert]'")
+    from bneck.space.backends import tflite_model
+
+    file = tmp_path / "net.tflite"
+    assert export(trained, "tflite", file) < 1e-5
+    notes = tflite_model.notes(file.read_bytes())
+    assert json.loads(notes.pop("architecture"))["classes"] == 3
+    assert notes == trained.notes
+    int8 = tmp_path / "int8.tflite"
+    assert 0 < export(trained, "tflite-int8", int8) < 0.25
+    kept = tflite_model.notes(int8.read_bytes())
+    assert json.loads(kept["classes"]) == list(CLASSES)
+    assert "accuracy" not in kept
+    assert "latency_ms" not in kept
+    assert int8.stat().st_size < 0.5 * file.stat().st_size
+    with pytest.raises(UsageError, match="8-bit ranges are found on images: give a run's folder"):
+        export(Trained(trained.arch, trained.state), "tflite-int8", int8)
+
+
 def test_plain_code_runs_where_there_is_no_bneck(trained: Trained, tmp_path: Path) -> None:
     file = tmp_path / "net.py"
     assert export(trained, "pytorch", file) == 0

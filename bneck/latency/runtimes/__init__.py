@@ -56,6 +56,8 @@ class Runtime(ABC):
 
 
 RUNTIMES = {
+    "litert": "bneck.latency.runtimes.litert:LiteRt",
+    "litert-int8": "bneck.latency.runtimes.litert_int8:LiteRtInt8",
     "onnxruntime": "bneck.latency.runtimes.onnxruntime:OnnxRuntime",
     "onnxruntime-int8": "bneck.latency.runtimes.onnxruntime_int8:OnnxRuntimeInt8",
     "openvino": "bneck.latency.runtimes.openvino:OpenVino",

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from bneck.errors import UsageError
 from bneck.files import write_whole
 from bneck.results.exports import Trained
 from bneck.space.backends.torch_model import Network
@@ -28,6 +29,25 @@ def images(trained: Trained) -> Tensor:
     """(2, 3, resolution, resolution) seeded noise."""
     side = trained.arch.resolution_px
     return torch.randn(IMAGES, 3, side, side, generator=torch.Generator().manual_seed(0))
+
+
+def images_of(trained: Trained) -> Tensor:
+    """Return the images that 8-bit ranges are found on.
+
+    Raises:
+        UsageError: there are none.
+    """
+    if trained.images is None:
+        raise UsageError(
+            "8-bit ranges are found on images: give a run's folder, and keep its images in place"
+        )
+    images: Tensor = trained.images
+    return images
+
+
+def relative_error(ours: Tensor, theirs: Tensor) -> float:
+    """Return the root mean square of the logits' difference, as a share of theirs."""
+    return float((ours - theirs).square().mean().sqrt() / ours.square().mean().sqrt())
 
 
 def difference(trained: Trained, other: Callable[[Tensor], Tensor]) -> float:

@@ -5,10 +5,9 @@ from pathlib import Path
 import onnx
 import torch
 
-from bneck.errors import UsageError
 from bneck.files import write_whole
 from bneck.results.exports import Trained
-from bneck.results.exports.checking import network
+from bneck.results.exports.checking import images_of, network, relative_error
 from bneck.results.exports.onnx_file import graph, runner
 from bneck.space.backends.onnx_int8 import quantised
 
@@ -31,13 +30,10 @@ def write(trained: Trained, path: Path) -> float:
     Raises:
         UsageError: ``trained`` brings no images.
     """
-    if trained.images is None:
-        raise UsageError(
-            "8-bit ranges are found on images: give a run's folder, and keep its images in place"
-        )
+    images = images_of(trained)
     model = graph(trained)
     floats = {item.key: item.value for item in model.metadata_props}
-    data = quantised(model, (image.numpy() for image in trained.images.split(1)))
+    data = quantised(model, (image.numpy() for image in images.split(1)))
     int8 = onnx.load_model_from_string(data)
     del int8.metadata_props[:]
     for name in floats.keys() - {"accuracy", "latency_ms"}:
@@ -45,6 +41,6 @@ def write(trained: Trained, path: Path) -> float:
     data = int8.SerializeToString()
     onnx.checker.check_model(int8, full_check=True)
     with torch.no_grad():
-        ours, theirs = network(trained)(trained.images), runner(data)(trained.images)
+        ours, theirs = network(trained)(images), runner(data)(images)
     write_whole(path, data)
-    return float((ours - theirs).square().mean().sqrt() / ours.square().mean().sqrt())
+    return relative_error(ours, theirs)

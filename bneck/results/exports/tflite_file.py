@@ -1,0 +1,57 @@
+"""LiteRT (TensorFlow Lite), batch norms folded, one image, NHWC: what Android phones run."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bneck.errors import UsageError
+from bneck.files import write_whole
+from bneck.results.exports import Trained
+from bneck.results.exports.checking import difference
+from bneck.space import codec
+
+try:
+    from bneck.space.backends import tflite_model
+    from bneck.space.backends.tflite_session import open_interpreter
+except ImportError as error:
+    raise UsageError(f"this export needs LiteRT: pip install 'bneck[litert]' ({error})") from None
+
+
+def write(trained: Trained, path: Path) -> float:
+    """Write the file and compare LiteRT's outputs with ours; returns the difference."""
+    data = model(trained, metadata(trained))
+    worst = difference(trained, runner(data))
+    write_whole(path, data)
+    return worst
+
+
+def model(trained: Trained, notes: Mapping[str, str]) -> bytes:
+    """Return the file's content with the network's weights, and ``notes`` as metadata."""
+    state = {name: np.asarray(tensor) for name, tensor in trained.state.items()}
+    return tflite_model.build(trained.arch.layers(), state, metadata=notes)
+
+
+def metadata(trained: Trained) -> dict[str, str]:
+    """Return the texts that the file carries: the notes and the architecture."""
+    architecture = json.dumps(codec.to_json(trained.arch), separators=(",", ":"))
+    return {**trained.notes, "architecture": architecture}
+
+
+def runner(data: bytes) -> Callable[[Tensor], Tensor]:
+    """LiteRT on a file: (N, 3, px, px) images -> (N, classes) logits, one by one."""
+    interpreter = open_interpreter(data)
+    (image,), (logits,) = interpreter.get_input_details(), interpreter.get_output_details()
+
+    def run(images: Tensor) -> Tensor:
+        found = []
+        for one in images.permute(0, 2, 3, 1).split(1):
+            interpreter.set_tensor(image["index"], np.ascontiguousarray(one.numpy()))
+            interpreter.invoke()
+            found.append(torch.from_numpy(interpreter.get_tensor(logits["index"]).copy()))
+        return torch.cat(found)
+
+    return run
