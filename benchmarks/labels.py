@@ -30,7 +30,8 @@ from bneck.errors import ProxyFailed
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.data.loading import load
 from bneck.proxies.training.recipe import Recipe, epochs
-from bneck.proxies.training.trainer import WeightAverage, evaluate, train
+from bneck.proxies.training.step import WeightAverage
+from bneck.proxies.training.trainer import evaluate, train
 from bneck.space import codec, spaces
 from bneck.space.architecture import Architecture
 from bneck.space.backends.torch_model import build

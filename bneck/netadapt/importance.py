@@ -34,11 +34,12 @@ def taylor(
     """
     network = torch_model.Network(arch)
     network.load_state_dict(dict(state))
-    network.to(memory_format=torch.channels_last).train()
+    network.train()
     groups = channel_groups(arch.layers())
     sums: dict[str, Tensor] = {}
-    batches = Batches(images, BATCH_SIZE, seed)
-    with computing(compute):
+    with computing(compute) as device:
+        network.to(device).to(memory_format=torch.channels_last)
+        batches = Batches(images, BATCH_SIZE, seed, device=device)
         for step in range(BATCHES):
             pixels, labels = batches[step]
             network.zero_grad()
@@ -50,7 +51,7 @@ def taylor(
                 has_norm = isinstance(leaf, Conv) and leaf.norm != "none"
                 gate = unit.get_submodule("norm" if has_norm else _weighted(leaf))
                 group = groups[leaf.path].writes
-                change = _change(gate).square()
+                change = _change(gate).square().cpu()
                 sums[group] = sums[group] + change if group in sums else change
     return sums
 

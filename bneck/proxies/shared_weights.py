@@ -186,9 +186,9 @@ class SharedWeights:
             )
         network = shared.extract(arch.at(classes=info.classes))
         few = self.images.subset(seed=seed, train=RECALIBRATED_ON, val=SCORED_ON)
-        with computing(self.compute):
-            recalibrate(network, few)
-            return evaluate(network, few).accuracy.value
+        with computing(self.compute) as device:
+            recalibrate(network.to(device), few)
+            return evaluate(network, few, compute=self.compute).accuracy.value
 
 
 def of_file(place: str) -> ProxyFactory:
@@ -209,6 +209,7 @@ def recalibrate(network: nn.Module, images: ImageSource) -> None:
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None
+    device = next(network.parameters()).device
     network.train()
     for pixels, _ in images.train.chunks(_BATCH):
-        network(images.normalise(pixels))
+        network(images.normalise(pixels.to(device)))

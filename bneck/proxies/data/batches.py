@@ -15,6 +15,9 @@ from bneck.proxies.data.augmentation import (
     random_erasing,
 )
 from bneck.proxies.data.image_source import ImageSource
+from bneck.proxies.data.squares_on_device import squares_for
+
+_CPU = torch.device("cpu")
 
 
 class Batches:
@@ -29,6 +32,7 @@ class Batches:
         seed: decides order and augmentation.
         augmentation: words of ``AUGMENTATIONS`` joined by "+".
         rank, processes: which equal slice of every batch is wanted.
+        device: where batches are needed; squares that fit into a GPU are kept there.
 
     Raises:
         UsageError: too few images, or a batch that cannot be divided by the processes.
@@ -43,6 +47,7 @@ class Batches:
         *,
         rank: int = 0,
         processes: int = 1,
+        device: torch.device = _CPU,
     ) -> None:
         self.images = images
         self.batch_size = min(batch_size, len(images.train))
@@ -59,16 +64,17 @@ class Batches:
                 f"a batch of {self.batch_size} cannot be divided by {processes} processes{even}"
             )
         self._own = slice(rank * each, (rank + 1) * each)
+        self._squares = squares_for(device, images.train)
         self._seed = seed
-        self._epoch = -1
-        self._order = torch.empty(0)
+        self._orders: dict[int, Tensor] = {}
 
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
         train, own, size = self.images.train, self._own, self.batch_size
         rows = self._rows(step)  # (B,)
         draw = seeded(self._seed, 1, step)
         flip = self.images.info.flip
-        pixels = self._crop(train.squares, train.rows[rows], flip, draw, own)  # uint8 (b, 3, H, W)
+        squares, places = self._squares.read(rows, self._rows(step + 1))
+        pixels = self._crop(squares, places, flip, draw, own)  # uint8 (b, 3, H, W)
         if "trivial-augment" in self._words:
             from bneck.proxies.data.trivial_augment import trivial_augment
 
@@ -84,11 +90,15 @@ class Batches:
     def _rows(self, step: int) -> Tensor:
         """Return the places in the training part that a step sees: (B,)."""
         epoch, place = divmod(step, self.steps_per_epoch)
-        if epoch != self._epoch:
+        return self._order(epoch)[place * self.batch_size :][: self.batch_size]
+
+    def _order(self, epoch: int) -> Tensor:
+        if epoch not in self._orders:
             draw = seeded(self._seed, 0, epoch)
-            self._order = torch.randperm(len(self.images.train), generator=draw)
-            self._epoch = epoch
-        return self._order[place * self.batch_size :][: self.batch_size]
+            order = torch.randperm(len(self.images.train), generator=draw)
+            last = {epoch - 1: self._orders[epoch - 1]} if epoch - 1 in self._orders else {}
+            self._orders = {**last, epoch: order}
+        return self._orders[epoch]
 
 
 def seeded(*numbers: int) -> torch.Generator:

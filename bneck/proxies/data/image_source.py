@@ -135,8 +135,8 @@ class ImageSource:
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """uint8 (B, 3, H, W) -> float32 (B, 3, H, W) by the set's mean and std, channels_last."""
-        mean = torch.tensor(self.info.mean).view(1, 3, 1, 1) * 255
-        std = torch.tensor(self.info.std).view(1, 3, 1, 1) * 255
+        mean = torch.tensor(self.info.mean, device=pixels.device).view(1, 3, 1, 1) * 255
+        std = torch.tensor(self.info.std, device=pixels.device).view(1, 3, 1, 1) * 255
         x = pixels.to(torch.float32, memory_format=torch.channels_last)
         return (x - mean).div_(std)
 

@@ -45,13 +45,20 @@ class Recipe:
         return self.learning_rate * one_cycle(step, self.steps, self.warmup)
 
     def optimizer_for(self, network: nn.Module) -> torch.optim.Optimizer:
-        """Make AdamW over ``network``'s parameters; vectors have no weight decay."""
+        """Make AdamW over ``network``'s parameters; vectors have no weight decay.
+
+        On a GPU the learning rate is a tensor, so that a captured step reads it there.
+        """
         parameters = [p for p in network.parameters() if p.requires_grad]
         groups = [
             {"params": [p for p in parameters if p.ndim > 1], "weight_decay": self.weight_decay},
             {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
         ]
-        return torch.optim.AdamW(groups, self.learning_rate, fused=True)
+        gpu = next((p.device for p in parameters if p.is_cuda), None)
+        if gpu is None:
+            return torch.optim.AdamW(groups, self.learning_rate, fused=True)
+        rate = torch.tensor(self.learning_rate, device=gpu)
+        return torch.optim.AdamW(groups, rate, fused=True, capturable=True)
 
 
 def epochs(images: ImageInfo, count: float, batch_size: int = 128) -> int:

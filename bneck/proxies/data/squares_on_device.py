@@ -1,0 +1,82 @@
+"""Where a training's squares are read from: memory, the GPU, or a thread that reads ahead."""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from bneck.proxies.data.image_source import ImagePart
+
+_SHARE = 0.4  # of a GPU's free memory that squares may take
+
+
+class Squares(Protocol):
+    """Gives a batch's squares on the training's device."""
+
+    def read(self, rows: Tensor, ahead: Tensor) -> tuple[Tensor, Tensor]:
+        """Return squares, uint8 (N, 3, side, side), and the batch's rows among them.
+
+        Args:
+            rows: int64 (B,), the batch's numbers in the training part.
+            ahead: those of the batch after it.
+        """
+
+
+class InMemory:
+    """Squares where they are."""
+
+    def __init__(self, part: ImagePart) -> None:
+        self._part = part
+
+    def read(self, rows: Tensor, ahead: Tensor) -> tuple[Tensor, Tensor]:
+        """Return all squares."""
+        return self._part.squares, self._part.rows[rows]
+
+
+class Resident:
+    """A part's squares, copied to a device once."""
+
+    def __init__(self, part: ImagePart, device: torch.device) -> None:
+        whole = torch.empty(len(part), *part.squares.shape[1:], dtype=torch.uint8, device=device)
+        start = 0
+        for pixels, _ in part.chunks(1024):
+            whole[start : start + len(pixels)] = pixels.to(device)
+            start += len(pixels)
+        self._squares = whole
+
+    def read(self, rows: Tensor, ahead: Tensor) -> tuple[Tensor, Tensor]:
+        """Return all squares."""
+        return self._squares, rows
+
+
+class ReadAhead:
+    """A batch's squares alone, copied to a device while the batch before it is trained on."""
+
+    def __init__(self, part: ImagePart, device: torch.device) -> None:
+        self._part, self._device = part, device
+        self._thread = ThreadPoolExecutor(1, "read-ahead")
+        self._waiting: tuple[Tensor, Future[Tensor]] | None = None
+
+    def read(self, rows: Tensor, ahead: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the batch's squares, and begin to read the next ones."""
+        if self._waiting is not None and torch.equal(self._waiting[0], rows):
+            squares = self._waiting[1].result()
+        else:
+            squares = self._squares(rows)
+        self._waiting = ahead, self._thread.submit(self._squares, ahead)
+        return squares.to(self._device, non_blocking=True), torch.arange(len(rows))
+
+    def _squares(self, rows: Tensor) -> Tensor:
+        squares = self._part.pixels(rows)
+        return squares.pin_memory() if self._device.type == "cuda" else squares
+
+
+def squares_for(device: torch.device, part: ImagePart) -> Squares:
+    """Return the way to read a training part: on a GPU it is resident where it fits."""
+    if device.type == "cpu":
+        return InMemory(part)
+    free, _ = torch.cuda.mem_get_info(device)
+    if len(part) * part.squares[0].numel() <= _SHARE * free:
+        return Resident(part, device)
+    return ReadAhead(part, device)

@@ -1,0 +1,182 @@
+"""What of training on a GPU can be held without one: the graph is stood in for by calls."""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bneck.errors import ProxyFailed
+from bneck.proxies.data.batches import Batches
+from bneck.proxies.data.image_source import ImageSource
+from bneck.proxies.data.loading import load
+from bneck.proxies.data.squares_on_device import ReadAhead, Resident
+from bneck.proxies.training import cuda
+from bneck.proxies.training.cuda import CapturedStep, convolution_paths, precision_for
+from bneck.proxies.training.recipe import Recipe
+from bneck.proxies.training.step import TrainingStep, WeightAverage, learn_labels
+from bneck.space import presets
+from bneck.space.backends.torch_model import DepthwiseConv, build
+
+RECIPE = Recipe(steps=8, batch_size=16)
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def digits() -> ImageSource:
+    return load("digits", resolution_px=16, seed=0)
+
+
+def small(seed: int = 0) -> nn.Module:
+    arch = presets.build("mobilenet_v3_small", width=0.25, resolution_px=16, classes=10)
+    return build(arch, seed=seed).to(memory_format=torch.channels_last)
+
+
+def learn(
+    network: nn.Module, pixels: Tensor, labels: Tensor, step: int, *, label_smoothing: float = 0.1
+) -> Tensor:
+    return learn_labels(network, pixels, labels, step, label_smoothing=label_smoothing)
+
+
+def trained(
+    images: ImageSource,
+    wrap: Callable[[TrainingStep], Callable[[Tensor, Tensor, int], Tensor]],
+    *,
+    on_gpu: bool = False,
+) -> tuple[list[float], dict[str, Tensor]]:
+    """Losses and averaged weights after RECIPE; ``on_gpu`` as numbers are kept for a graph."""
+    network = small().train()
+    optimizer = RECIPE.optimizer_for(network)
+    average = WeightAverage(network, 0.98)
+    if on_gpu:
+        for group in optimizer.param_groups:
+            group["lr"] = torch.tensor(group["lr"])
+        average._share = torch.zeros(())
+    step = TrainingStep(network, optimizer, average, learn)
+    run, batches, losses = wrap(step), Batches(images, RECIPE.batch_size, 3), []
+    for number in range(RECIPE.steps):
+        step.prepare(number, RECIPE, 3)
+        losses.append(run(*batches[number], number).item())
+    return losses, average.tensors
+
+
+def stand_in(run: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
+    """A graph's manners: nothing runs at the capture, each replay overwrites one result."""
+    loss = torch.empty(())
+
+    def replay() -> None:
+        loss.copy_(run())
+
+    return replay, loss
+
+
+def test_a_captured_step_trains_as_a_plain_one(digits: ImageSource) -> None:
+    losses, weights = trained(digits, lambda step: step)
+    captured, same = trained(digits, lambda step: CapturedStep(step, stand_in))
+    assert captured == losses
+    assert all(torch.equal(weights[name], same[name]) for name in weights)
+
+
+def test_numbers_that_a_graph_reads_give_the_same_training(digits: ImageSource) -> None:
+    losses, weights = trained(digits, lambda step: step)
+    captured, same = trained(digits, lambda step: step, on_gpu=True)
+    assert captured == pytest.approx(losses, rel=1e-3)
+    # The averages begin at the same weights, and 8 steps part them by rounding alone.
+    name = "stem.conv.conv.weight"
+    torch.testing.assert_close(weights[name], same[name], rtol=1e-2, atol=1e-3)
+
+
+def test_a_step_that_cannot_be_captured_is_run_plainly_and_said_once(digits: ImageSource) -> None:
+    def refuse(run: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
+        raise RuntimeError("operation not permitted when stream is capturing\nmore")
+
+    losses, _ = trained(digits, lambda step: step)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert trained(digits, lambda step: CapturedStep(step, refuse))[0] == losses
+    (warning,) = caught
+    assert str(warning.message).endswith("slower: operation not permitted when stream is capturing")
+
+
+class Hungry(nn.Module):
+    """Has room for so many images at a time."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most, self.linear, self.seen = most, nn.Linear(3 * 16 * 16, 10), 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        if len(x) > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+        y: Tensor = self.linear(x.flatten(1))
+        return y
+
+
+def test_out_of_memory_trains_in_pieces_with_the_same_gradients(digits: ImageSource) -> None:
+    pixels, labels = Batches(digits, 16, 0)[0]
+    found = []
+    for most in (16, 5):
+        torch.manual_seed(0)
+        network = Hungry(most)
+        step = TrainingStep(network, torch.optim.SGD(network.parameters(), 0.1), None, learn)
+        loss = step(pixels, labels, 0).item()
+        found.append((loss, network.linear.weight.detach()))
+    assert step.pieces == 4
+    assert found[1][0] == pytest.approx(found[0][0], rel=1e-6)
+    torch.testing.assert_close(found[1][1], found[0][1])
+    hopeless = TrainingStep(Hungry(1), torch.optim.SGD(network.parameters()), None, learn)
+    with pytest.raises(ProxyFailed, match="out of memory with 2 images at a time: CUDA out of"):
+        hopeless(pixels, labels, 0)
+
+
+def test_torchs_own_depthwise_kernels_give_the_same_gradients() -> None:
+    module = DepthwiseConv(6, 6, 5, 2, 2, groups=6, bias=False)
+    x = torch.randn(4, 6, 9, 9, requires_grad=True)
+    results = []
+    for precision in ("bf16", "tf32"):
+        with convolution_paths(module, precision):
+            y = module(x)
+        results.append([y, *torch.autograd.grad(y.square().sum(), [x, module.weight])])
+    torch.testing.assert_close(results[0], results[1])
+    assert "forward" not in vars(module)
+
+
+def test_precision_is_what_ends_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = torch.device("cuda", 0)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (9, 0))
+    # 5.7 s more to begin with, 1 / 23,700 - 1 / 45,197 s less an image: worth it from 284,000 on.
+    assert precision_for(gpu, 280_000, 128) == "tf32"
+    assert precision_for(gpu, 290_000, 128) == "bf16"
+    assert precision_for(gpu, 290_000, 64) == "tf32"
+    assert precision_for(CPU, 290_000, 128) == "fp32"
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (7, 5))
+    assert precision_for(gpu, 290_000, 128) == "fp32"
+
+
+@pytest.mark.parametrize("kind", [Resident, ReadAhead])
+def test_batches_are_the_same_wherever_squares_are(
+    kind: type[Resident] | type[ReadAhead], digits: ImageSource
+) -> None:
+    images = digits.for_search(0)
+    usual, moved = (Batches(images, 64, 5, "crop-and-flip+mixup") for _ in range(2))
+    moved._squares = kind(images.train, CPU)
+    for step in (0, 1, 2, 17, 18, 5):  # over the end of an epoch, and back
+        pairs = zip(usual[step], moved[step], strict=True)
+        assert all(torch.equal(one, other) for one, other in pairs)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_trains_what_a_cpu_does(digits: ImageSource, tmp_path: Path) -> None:
+    from bneck.machine import Compute
+    from bneck.proxies.training.trainer import train
+
+    recipe = Recipe(steps=60, batch_size=64)
+    one, other = (
+        train(small(), digits, recipe, seed=0, compute=Compute(device))
+        for device in ("cpu", "cuda")
+    )
+    assert other.precision == "tf32"
+    assert other.loss == pytest.approx(one.loss, rel=0.1)
+    assert recipe.steps > cuda.WARM_UP
