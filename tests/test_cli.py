@@ -256,3 +256,16 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     assert len(lines) == 1
     assert re.search(words, lines[0]), lines[0]
     assert "Traceback" not in err
+
+
+def test_options_of_the_first_version_are_read_in_todays_words(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = ["search", "--target=1", "--data=digits", "--out=nowhere", "--batch=0"]
+    assert run([*arguments, "--accuracy", "params"]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "bneck: --batch is called --parallel now"
+    assert said[1] == "bneck: --accuracy is called --proxy now"
+    assert "parallel must be" in said[2]
+    assert run(["train", "mobilenet_v3_small", "--batch=2", "--out=nowhere"]) == 2
+    assert "No such option: --batch" in capsys.readouterr().err

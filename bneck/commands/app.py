@@ -34,6 +34,14 @@ COMMANDS = {
 """Word -> "module:command" or "module:group of commands", imported when it is asked for."""
 
 
+RENAMED = {
+    "--accuracy": "--proxy",
+    "--batch": "--parallel",
+    "--weight": "--reward-exponent",
+}
+"""Options of ``derive`` and ``search`` by the names of version 0.1.0, so that scripts still run."""
+
+
 class _Commands(Mapping[str, Any]):
     """The commands by their words."""
 
@@ -102,7 +110,7 @@ def call(arguments: list[str]) -> int:
     try:
         asks_json = "--json" in arguments and "--help" not in arguments
         with stdout_for_results() if asks_json else nullcontext():
-            code = app(arguments, prog_name="bneck", standalone_mode=False)
+            code = app(_in_todays_words(arguments), prog_name="bneck", standalone_mode=False)
     except typer.Abort:
         raise KeyboardInterrupt from None
     except _UsageProblem as error:
@@ -112,3 +120,16 @@ def call(arguments: list[str]) -> int:
         print(message, file=sys.stderr)
         return 2
     return code if isinstance(code, int) else 0
+
+
+def _in_todays_words(arguments: list[str]) -> list[str]:
+    """The arguments with renamed options by their names of today, which are said."""
+    if not arguments or arguments[0] not in ("derive", "search"):
+        return arguments
+    words = []
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if name in RENAMED:
+            print(f"bneck: {name} is called {RENAMED[name]} now", file=sys.stderr)
+        words.append(RENAMED.get(name, name) + equals + value)
+    return words
