@@ -11,6 +11,7 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from typing import Any, TextIO
 
+from bneck.quantities import duration
 from bneck.text import harmless, one_line
 
 _view: Any = None
@@ -217,10 +218,3 @@ class TerminalProgress:
             )
         news = [stage.note for stage in stages.values() if "\n" in stage.note][-1:]
         return Group(grid, *(Text(f"\n{note.partition(chr(10))[2]}") for note in news))
-
-
-def duration(seconds: float) -> str:
-    """A rough time: "45 s", "12 min" or "1.5 h"."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,7 +1,9 @@
 """The machine that a process runs on, and which part of it a training may use."""
 
 import os
+import platform
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,6 +67,29 @@ def _quotas() -> list[float]:
     except (OSError, ValueError):
         pass
     return found
+
+
+def memory_bytes() -> int:
+    """Return how much memory this process may fill: the machine's, or its container's limit."""
+    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for limit in ("memory.max", "memory/memory.limit_in_bytes"):
+        with suppress(OSError, ValueError):  # no such file, or "max": no limit
+            found.append(int((_CGROUP / limit).read_text()))
+    return min(found)
+
+
+def cpu_name() -> str:
+    """Return the CPU's name as the system gives it, or its architecture where it gives none."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    for field in ("model name", "Model", "Hardware"):
+        for line in lines:
+            name, _, value = line.partition(":")
+            if name.strip() == field and value.strip():
+                return value.strip()
+    return platform.processor() or platform.machine() or "unknown CPU"
 
 
 def wait_passively() -> None:

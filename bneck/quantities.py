@@ -23,3 +23,16 @@ class Accuracy:
 
     value: float
     stderr: float | None = None
+
+
+def duration(seconds: float) -> str:
+    """Return a time like "1 h 12 min", "5 min 3 s", "45 s" or "2.5 s"."""
+    if seconds < 9.95:
+        return f"{seconds:.2g} s"
+    whole = round(seconds)
+    if whole <= 90:
+        return f"{whole} s"
+    large, small, units = (*divmod(whole, 60), ("min", "s"))
+    if large >= 60:
+        large, small, units = (*divmod(large, 60), ("h", "min"))
+    return f"{large} {units[0]} {small} {units[1]}" if small else f"{large} {units[0]}"

@@ -8,7 +8,8 @@ import pytest
 from rich.console import Console
 
 from bneck import live
-from bneck.live import TerminalProgress, duration
+from bneck.live import TerminalProgress
+from bneck.quantities import duration
 
 
 class Clock:
@@ -89,7 +90,13 @@ def test_in_a_terminal_what_is_done_scrolls_up(
 
 
 def test_durations() -> None:
-    assert [duration(s) for s in (45, 89.6, 600, 6000)] == ["45 s", "90 s", "10 min", "1.7 h"]
+    assert [duration(s) for s in (2.46, 45, 89.6, 600, 6000)] == [
+        "2.5 s",
+        "45 s",
+        "90 s",
+        "10 min",
+        "1 h 40 min",
+    ]
 
 
 def test_what_libraries_and_children_print_is_not_among_results() -> None:

@@ -15,11 +15,12 @@ from bneck.results import similarity_page
 from bneck.results.networks import load_network
 from bneck.results.run import Run
 from bneck.space import spaces
+from bneck.space.presets import MOBILENET_V3_SMALL
 
 
 def likeness(
     net: NetArgument,
-    to: Annotated[str, typer.Option(help="The published network.")] = "mobilenet_v3_small",
+    to: Annotated[str, typer.Option(help="The published network.")] = MOBILENET_V3_SMALL,
     space: Annotated[
         str | None,
         typer.Option(

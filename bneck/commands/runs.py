@@ -9,7 +9,8 @@ import typer
 from bneck.commands.options import JsonOption
 from bneck.commands.output import print_result
 from bneck.files import check_folder
-from bneck.results.units import aligned, duration
+from bneck.quantities import duration
+from bneck.results.units import aligned
 
 
 def runs(

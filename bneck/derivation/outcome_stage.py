@@ -14,8 +14,8 @@ from bneck.space.architecture import Architecture
 from bneck.space.backends import weights
 from bneck.space.choices import Space
 from bneck.space.cost import cost
+from bneck.space.presets import MOBILENET_V3_SMALL
 
-BASELINE = "mobilenet_v3_small"
 RANDOM_NETWORKS = 200
 """Those that the derived network's similarity is judged against: a few seconds' work."""
 
@@ -70,7 +70,7 @@ def keep_baseline(
         return
     measured, counted = device.measure(arch), cost(arch)
     baseline = Baseline(
-        name=BASELINE,
+        name=MOBILENET_V3_SMALL,
         arch=arch,
         measured=measured.latency,
         accuracy=trained.accuracy,
@@ -99,7 +99,7 @@ def _compare_with_published(
             arch,
             device.model,
             space,
-            to=BASELINE,
+            to=MOBILENET_V3_SMALL,
             count=RANDOM_NETWORKS,
             seed=session.plan.seed,
         )

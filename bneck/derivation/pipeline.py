@@ -14,7 +14,7 @@ from bneck.derivation.calibration_stage import calibration_stage
 from bneck.derivation.data_stage import RunData, data_stage
 from bneck.derivation.initial_weights import InitialWeights, load_initial_weights
 from bneck.derivation.netadapt_stage import Shrunk, netadapt_stage
-from bneck.derivation.outcome_stage import BASELINE, export_network, keep_baseline, outcome_stage
+from bneck.derivation.outcome_stage import export_network, keep_baseline, outcome_stage
 from bneck.derivation.plan import Plan
 from bneck.derivation.report import write_report
 from bneck.derivation.search_stage import search_stage
@@ -34,6 +34,7 @@ from bneck.space import codec as networks
 from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture
 from bneck.space.backends import weights
+from bneck.space.presets import MOBILENET_V3_SMALL
 
 SHARED = ("images.json", "latency.json", "journal.log", "seconds.json")
 """What the derivations for several targets have in common, by its name in a run's folder."""
@@ -66,14 +67,14 @@ def derive(session: Session) -> tuple[Outcome, ...]:
             for part, seed in zip(parts, selected, strict=True)
         ]
 
-        baseline = presets.build(BASELINE).at(**data.size)
+        baseline = presets.build(MOBILENET_V3_SMALL).at(**data.size)
         names = ["derived", *(f"derived-{one.target_ms:.4g}ms" for one in shrunk[1:])]
         archs = dict(zip(names, (one.arch for one in shrunk), strict=True))
-        trained = training_stage(session, data, {**archs, BASELINE: baseline})
+        trained = training_stage(session, data, {**archs, MOBILENET_V3_SMALL: baseline})
 
         # The run's own outcome comes last: it says that the whole run is finished.
         for part, one, name in reversed(list(zip(parts, shrunk, names, strict=True))):
-            keep_baseline(part, device, baseline, trained[BASELINE])
+            keep_baseline(part, device, baseline, trained[MOBILENET_V3_SMALL])
             state = weights.load(run.checkpoints / f"{name}.safetensors", one.arch)
             if part is not session and not is_written(part.run.result):
                 part.spend("final training", trained[name].seconds)

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bneck.live import duration
 from bneck.progress import Progress
+from bneck.quantities import duration
 
 
 @dataclass

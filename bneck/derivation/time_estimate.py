@@ -8,7 +8,6 @@ from functools import partial
 import torch
 
 from bneck.derivation.data_stage import RunData
-from bneck.derivation.outcome_stage import BASELINE
 from bneck.derivation.session import Session
 from bneck.derivation.target import parse
 from bneck.derivation.training_budget import budget
@@ -21,6 +20,7 @@ from bneck.space import presets
 from bneck.space.architecture import Architecture
 from bneck.space.backends import torch_model
 from bneck.space.edits import narrowables
+from bneck.space.presets import MOBILENET_V3_SMALL
 
 STAGES = ("calibration", "search", "NetAdapt", "final training")
 PIXELS = 2**17
@@ -52,7 +52,7 @@ def _seconds(session: Session, data: RunData, stages: Sequence[str]) -> dict[str
     if data.table is not None:
         return found
     asked, workers, classes = budget(plan, data.info), session.executor.workers, data.info.classes
-    network = presets.build(BASELINE)
+    network = presets.build(MOBILENET_V3_SMALL)
 
     def step_s(recipe: Recipe, px: int) -> float:
         return _step_seconds(network.at(resolution_px=px, classes=classes), recipe)

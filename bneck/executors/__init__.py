@@ -1,6 +1,5 @@
 """Where evaluations run: one interface, one file a kind."""
 
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from bneck.errors import UsageError
+from bneck.machine import cores
 
 REMOTE = re.compile(r"ray://([^:/\s]+):(\d{1,5})")
 """A Ray cluster elsewhere: its host and client port."""
@@ -100,7 +100,7 @@ def open_executor(
         from bneck.executors.ray import on_ray
 
         return on_ray(ray, workers, gpus_per_trial=gpus_per_trial, time_limit_s=time_limit_s)
-    return _local(workers or os.cpu_count() or 1, time_limit_s)
+    return _local(workers or cores(), time_limit_s)
 
 
 def check(

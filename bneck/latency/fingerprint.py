@@ -1,11 +1,10 @@
 """What machine, runtime and settings a latency belongs to."""
 
 import os
-import platform
 from dataclasses import dataclass
-from pathlib import Path
 
 from bneck.latency.runtimes import Runtime
+from bneck.machine import cpu_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +27,3 @@ def this_machine(runtime: Runtime) -> Fingerprint:
     return Fingerprint(
         cpu_name(), os.cpu_count() or 1, runtime.word, runtime.version, runtime.threads
     )
-
-
-def cpu_name() -> str:
-    """The CPU's name as the system gives it, or its architecture where it gives none."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        lines = []
-    for field in ("model name", "Model", "Hardware"):
-        for line in lines:
-            name, _, value = line.partition(":")
-            if name.strip() == field and value.strip():
-                return value.strip()
-    return platform.processor() or platform.machine() or "unknown CPU"

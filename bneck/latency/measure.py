@@ -14,11 +14,11 @@ from bneck.latency.timing import Effort, Timing, pooled
 from bneck.quantities import Latency
 from bneck.space import presets
 from bneck.space.architecture import Architecture
+from bneck.space.presets import MOBILENET_V3_SMALL
 
 if TYPE_CHECKING:
     from bneck.latency.runtimes.weights import Array
 
-REFERENCE = "mobilenet_v3_small"
 NOISY = 0.10
 LEAST_CORE_SHARE = 0.9
 DISAGREEING = 0.03
@@ -60,7 +60,7 @@ def reference(resolution_px: int, classes: int) -> Graph:
     It has as many classes as what it is compared with: at small sides a classifier of 1000 is
     most of the network, and slows down under load as nothing else does.
     """
-    arch = presets.build(REFERENCE, resolution_px=resolution_px, classes=classes)
+    arch = presets.build(MOBILENET_V3_SMALL, resolution_px=resolution_px, classes=classes)
     return Graph(arch.layers())
 
 

@@ -16,7 +16,6 @@ from bneck.files import read_json, write_json, write_whole
 from bneck.latency.calibrate import model_from
 from bneck.latency.calibration_networks import calibration_network
 from bneck.latency.fingerprint import Fingerprint
-from bneck.latency.measure import REFERENCE
 from bneck.latency.measurements import Measurement, distinct, measurement
 from bneck.latency.model import LatencyModel
 from bneck.latency.runtimes.weights import pooled, random_pool, without_norms
@@ -25,6 +24,7 @@ from bneck.space import codec, presets
 from bneck.space.architecture import Architecture
 from bneck.space.backends import onnx_model
 from bneck.space.choices import Space
+from bneck.space.presets import MOBILENET_V3_SMALL
 
 FORMAT = "bneck-measurements-1"
 NETWORKS = 300
@@ -59,7 +59,7 @@ def write_kit(
         floats = max(floats, _write_without_weights(folder / "networks" / file, arch))
         networks.append({"name": name, "file": file, "arch": codec.to_json(arch)})
     classes = named[0][1].classes
-    standard = presets.build(REFERENCE, resolution_px=sides[0], classes=classes)
+    standard = presets.build(MOBILENET_V3_SMALL, resolution_px=sides[0], classes=classes)
     reference = folder / "networks" / "reference.onnx"
     floats = max(floats, _write_without_weights(reference, standard))
     weights = np.resize(random_pool(), floats) * DEVIATION

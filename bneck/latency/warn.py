@@ -2,9 +2,10 @@
 
 import os
 
-from bneck.latency.fingerprint import Fingerprint, cpu_name
+from bneck.latency.fingerprint import Fingerprint
 from bneck.latency.model import LatencyModel
 from bneck.live import warn
+from bneck.machine import cpu_name
 from bneck.space.architecture import Architecture
 
 

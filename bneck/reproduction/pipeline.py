@@ -37,8 +37,9 @@ from bneck.space import codec as networks
 from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space
+from bneck.space.presets import MOBILENET_V3_SMALL
 
-PUBLISHED, LARGER = "mobilenet_v3_small", "mobilenet_v3_large"
+LARGER = "mobilenet_v3_large"
 PAPERS_WEIGHT = -0.15
 
 
@@ -70,7 +71,7 @@ class Reproduction:
         self, run: Run, plan: ReproductionPlan, executor: Executor, progress: Progress
     ) -> None:
         self.run, self.plan = run, plan
-        whole = plan.part(target=f"1.0x:{PUBLISHED}")
+        whole = plan.part(target=f"1.0x:{MOBILENET_V3_SMALL}")
         self.session = Session(run, whole, executor, executor, progress)
         self._known: RunData | None = None
         self.factors = numbers("factors", plan.factors)
@@ -176,16 +177,16 @@ class Reproduction:
 
     def _networks(self, device: TargetDevice) -> Iterator[tuple[str, str, float, Architecture]]:
         size = self._data().size
-        published = presets.build(PUBLISHED).at(**size)
+        published = presets.build(MOBILENET_V3_SMALL).at(**size)
         published_ms = device.measure(published).ms
-        yield PUBLISHED, "published", 1.0, published
+        yield MOBILENET_V3_SMALL, "published", 1.0, published
         grid = max(GRID, device.model.channel_grid)
         if (wider := ProposalGenerator(device.model, grid).widened(published)) is not None:
-            yield f"{PUBLISHED}-free-channels", "free channels", 1.0, wider[1]
+            yield f"{MOBILENET_V3_SMALL}-free-channels", "free channels", 1.0, wider[1]
         for factor, shrunk in self.derived().items():
             yield f"derived-{factor:g}x", "derived", factor, shrunk.arch
             if factor != 1:
-                preset = PUBLISHED if factor < 1 else LARGER
+                preset = MOBILENET_V3_SMALL if factor < 1 else LARGER
                 width, arch = narrowest_over(preset, factor * published_ms, device, **size)
                 yield f"{preset}-{width:g}", "width multiplier", factor, arch
 
@@ -226,7 +227,7 @@ class Reproduction:
                     arch,
                     self._calibrate().model,
                     self._space(),
-                    to=PUBLISHED,
+                    to=MOBILENET_V3_SMALL,
                     count=self.plan.random_networks,
                     seed=self.plan.seed,
                 )
@@ -256,7 +257,7 @@ class Reproduction:
 
 
 def _target(factor: float) -> str:
-    return f"{factor:g}x:{PUBLISHED}"
+    return f"{factor:g}x:{MOBILENET_V3_SMALL}"
 
 
 def _shrinking(factor: float) -> str:

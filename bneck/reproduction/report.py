@@ -5,9 +5,10 @@ from statistics import fmean, stdev
 
 from bneck import records
 from bneck.files import is_written, read_json
-from bneck.reproduction.pipeline import PUBLISHED, Compared, Reproduction
+from bneck.reproduction.pipeline import Compared, Reproduction
 from bneck.results import static_figures
 from bneck.results.similarity import Likeness
+from bneck.space.presets import MOBILENET_V3_SMALL
 
 
 def summary(work: Reproduction) -> str:
@@ -36,7 +37,7 @@ def _comparison(work: Reproduction) -> str:
     compared = work.compared()
     if not compared:
         return "Nothing is measured yet."
-    whole = next(one.measured.ms for one in compared if one.name == PUBLISHED)
+    whole = next(one.measured.ms for one in compared if one.name == MOBILENET_V3_SMALL)
     for one in sorted(compared, key=lambda one: (-one.factor, one.kind)):
         found = [training.accuracy.value for training in work.trainings(one)]
         rows.append(

@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from bneck import __version__
+from bneck.machine import cpu_name
 
 LIBRARIES = ("numpy", "onnx", "onnxruntime", "optuna", "torch", "torchvision")
 
@@ -37,18 +38,7 @@ def this_sitting(command: str | None = None) -> MadeWith:
     return MadeWith(
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         command=command or shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        device=_cpu(),
+        device=cpu_name(),
         cores=os.cpu_count() or 1,
         versions=versions,
     )
-
-
-def _cpu() -> str:
-    """The processor's name, as the system tells it."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()

@@ -12,7 +12,7 @@ from typing import Any
 import jinja2
 
 from bneck import __version__
-from bneck.quantities import Latency
+from bneck.quantities import Latency, duration
 from bneck.results import interactive_figures, report_context, units
 from bneck.results.pareto import front
 from bneck.results.provenance import MadeWith
@@ -21,6 +21,7 @@ from bneck.results.similarity import Likeness
 from bneck.results.summary import against, came_to, unfinished, verdict
 from bneck.results.table import in_words
 from bneck.space.architecture import Architecture
+from bneck.space.presets import MOBILENET_V3_SMALL
 
 PAGE = Path(__file__).parent / "page"
 
@@ -84,7 +85,7 @@ def build(data: ReportData) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        percent=units.percent, count=units.count, duration=units.duration, words=in_words
+        percent=units.percent, count=units.count, duration=duration, words=in_words
     )
     places = units.decimals(_scale_ms(data))
     environment.filters["ms"] = lambda value, extra=0: units.milliseconds(
@@ -124,7 +125,7 @@ def sentences(data: ReportData) -> tuple[str, str]:
     """Title and text: what came out, or how far the run is."""
     if data.outcome is not None:
         named = {baseline.name: baseline for baseline in data.baselines}
-        baseline = named.get("mobilenet_v3_small", next(iter(data.baselines), None))
+        baseline = named.get(MOBILENET_V3_SMALL, next(iter(data.baselines), None))
         return verdict(data.outcome), against(data.outcome, baseline) if baseline else ""
     if data.found and data.state == "finished":
         return came_to(data.found, data.found_by)

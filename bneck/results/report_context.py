@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from bneck.results import units
+from bneck.quantities import duration
 from bneck.results.record import Baseline, Found, Outcome, Record, Step
 from bneck.results.similarity import Likeness
 from bneck.results.table import Row, rows, times
@@ -83,7 +83,7 @@ def likeness(found: Likeness) -> list[dict[str, Any]]:
 def calibration(figures: Mapping[str, Any]) -> dict[str, str]:
     """The latency model's figures with their units, in words."""
     known: dict[str, tuple[str, Callable[[Any], str]]] = {
-        "seconds": ("calibration took", units.duration),
+        "seconds": ("calibration took", duration),
         "held_out": ("held-out networks", str),
         "mape_percent": ("mean error", _percent),
         "networks": ("networks timed", str),

@@ -49,16 +49,6 @@ def count(number: int) -> str:
     return str(number)
 
 
-def duration(seconds: float) -> str:
-    """A time like "1 h 12 min", "5 min 3 s" or "12.5 s"."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
-
-
 def aligned(lines: Sequence[Sequence[str]]) -> str:
     """Cells as columns for a terminal, left-aligned, two spaces apart."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]

@@ -19,6 +19,9 @@ from bneck.space.mobilenet_v4 import mobilenet_v4_conv_small
 SE, NO = True, False
 RE, HS = "relu", "hswish"
 
+MOBILENET_V3_SMALL = "mobilenet_v3_small"
+"""The network that others are timed against and compared with."""
+
 # arXiv 1704.04861, table 1: out, stride
 V1 = (
     (64, 1),  # 112 x 112 x 32
@@ -238,7 +241,7 @@ PRESETS: dict[str, Callable[[float], Architecture]] = {
     "mobilenet_v3_large": _mobilenet_v3(V3_LARGE, hidden=1280),
     "mobilenet_v3_large_reduced": _mobilenet_v3(_reduced(V3_LARGE), hidden=640),
     "mobilenet_v3_large_minimal": _mobilenet_v3(_minimal(V3_LARGE), hidden=1280),
-    "mobilenet_v3_small": _mobilenet_v3(V3_SMALL, hidden=1024),
+    MOBILENET_V3_SMALL: _mobilenet_v3(V3_SMALL, hidden=1024),
     "mobilenet_v3_small_reduced": _mobilenet_v3(_reduced(V3_SMALL), hidden=512),
     "mobilenet_v3_small_minimal": _mobilenet_v3(_minimal(V3_SMALL), hidden=1024),
     "mobilenet_v4_conv_small": mobilenet_v4_conv_small,

@@ -2,10 +2,10 @@ from dataclasses import replace
 
 import pytest
 
-from bneck.quantities import Accuracy, Latency
+from bneck.quantities import Accuracy, Latency, duration
 from bneck.results.record import Baseline, Found, Outcome, Record, Step
 from bneck.results.summary import against, came_to, standing, unfinished, verdict
-from bneck.results.units import count, decimals, duration, percent, with_spread
+from bneck.results.units import count, decimals, percent, with_spread
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_numbers_as_people_read_them() -> None:
         "12", "954 k", "2.54 M", "56.5 M",
     ]  # fmt: skip
     assert [duration(s) for s in (12.46, 59.99, 303, 4325)] == [
-        "12.5 s", "60.0 s", "5 min 3 s", "1 h 12 min",
+        "12 s", "60 s", "5 min 3 s", "1 h 12 min",
     ]  # fmt: skip
     assert percent(Accuracy(0.93125, 0.0041)) == "93.1 ± 0.4 %"
 

@@ -10,6 +10,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from bneck.errors import BneckError
+from bneck.machine import cores
 from bneck.proxies.data.decode_worker import Job, as_line, decode_chunk, opening
 
 MIN_CHUNKS = 8
@@ -59,14 +60,6 @@ def decoded_chunks(job: Job, chunks: Iterable[Chunk], count: int) -> Iterator[An
         threads.shutdown(cancel_futures=True)
         for process in crew:
             process.communicate()
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS
-        return os.cpu_count() or 1
 
 
 def _start(job: Job) -> "subprocess.Popen[bytes]":

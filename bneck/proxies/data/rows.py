@@ -1,6 +1,5 @@
 """What is computed of many labelled squares: splits, contents, statistics, other sides."""
 
-import os
 from collections.abc import Iterable
 
 import numpy as np
@@ -10,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from bneck.errors import UsageError
+from bneck.machine import memory_bytes
 from bneck.proxies.data.decode_worker import digest
 from bneck.proxies.data.image_info import held_out
 
@@ -89,7 +89,7 @@ def fit_square(images: Tensor, side_px: int) -> Tensor:
 def check_memory(count: int, side_px: int) -> None:
     """Refuse a set of images that would fill more than half of this machine's memory."""
     needed = count * 3 * side_px**2
-    half = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    half = memory_bytes() // 2
     if needed > half:
         raise UsageError(
             f"{count} images at {side_px} px need {needed / 2**30:.1f} GB of memory and at most "
