@@ -14,7 +14,8 @@ from bneck.derivation.training_budget import budget
 from bneck.files import is_written
 from bneck.machine import ONE_THREAD
 from bneck.proxies.training.recipe import Recipe
-from bneck.proxies.training.trainer import TrainingStep, computing, learn_labels
+from bneck.proxies.training.step import TrainingStep, learn_labels
+from bneck.proxies.training.trainer import computing
 from bneck.search.samplers.online_surrogate import START
 from bneck.space import presets
 from bneck.space.architecture import Architecture
