@@ -49,7 +49,7 @@ def likeness(
 
     Random networks that are as fast are the yardstick.
     """
-    from bneck.derivation.similarity import resemblance  # numpy
+    from bneck.derivation.comparison import resemblance  # numpy
     from bneck.latency.predictor import open_predictor
 
     _, arch = load_network(net)

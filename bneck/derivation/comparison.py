@@ -12,14 +12,17 @@ from bneck.files import is_written, naming, read_json
 from bneck.latency.devices.local import LocalDevice
 from bneck.latency.measure import Measured, measure
 from bneck.latency.model import LatencyModel
+from bneck.latency.predictor import Predictor
 from bneck.progress import Progress, silent
 from bneck.quantities import Accuracy, Latency
 from bneck.results.metadata import counted_on
 from bneck.results.networks import load_network
 from bneck.results.record import Baseline, Outcome
 from bneck.results.run import PLAN, Run
+from bneck.results.similarity import Likeness, as_fast, likeness
 from bneck.space import presets
 from bneck.space.architecture import Architecture
+from bneck.space.choices import Space
 from bneck.space.cost import cost
 
 
@@ -199,3 +202,20 @@ def _of_onnx(path: Path) -> Compared:
     accuracy = Accuracy(float(said["accuracy"])) if "accuracy" in said else None
     network = _of_architecture(str(path), arch)
     return replace(network, onnx=path, accuracy=accuracy, images=said.get("images"))
+
+
+def resemblance(
+    arch: Architecture, predictor: Predictor, space: Space, *, to: str, count: int, seed: int
+) -> Likeness:
+    """The likeness of ``arch`` to the network called ``to``, against ``count`` of ``space``.
+
+    Raises:
+        BneckError: the space has too few networks as fast, or leaves no choice.
+        UsageError: no network is called so.
+    """
+    _, published = load_network(to, resolution_px=arch.resolution_px, classes=arch.classes)
+    goal_ms = predictor.predict(arch).ms
+    others = as_fast(
+        space, lambda other: predictor.predict(other).ms, goal_ms, count=count, seed=seed
+    )
+    return likeness(arch, published, to, others, goal_ms)

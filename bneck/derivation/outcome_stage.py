@@ -2,8 +2,8 @@
 
 from bneck import records
 from bneck.derivation.calibration_stage import TargetDevice
+from bneck.derivation.comparison import resemblance
 from bneck.derivation.session import Session
-from bneck.derivation.similarity import resemblance
 from bneck.derivation.training_stage import Training
 from bneck.errors import BneckError
 from bneck.files import is_written, read_json

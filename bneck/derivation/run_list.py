@@ -6,9 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bneck import records
-from bneck.derivation.explanation import explained, made_by, read_trials
 from bneck.derivation.plan import Plan
-from bneck.derivation.stage_results import found_by_a_stage
+from bneck.derivation.stage_results import explained, found_by_a_stage, made_by, read_trials
 from bneck.errors import BneckError, UsageError
 from bneck.files import check_folder, is_written
 from bneck.results.record import Outcome

@@ -1,17 +1,53 @@
-"""What the stages of a run have come to on their own: a search, NetAdapt or a training."""
+"""What a run has come to, read from its folder without drawing: its version, trials, stages."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TypedDict
 
-from bneck import records
+from bneck import __version__, records
 from bneck.derivation.netadapt_stage import Shrunk
 from bneck.derivation.plan import Plan
 from bneck.derivation.training_stage import Training
-from bneck.files import is_written
+from bneck.errors import UsageError
+from bneck.files import is_written, read_json
 from bneck.latency.model import LatencyModel
-from bneck.results.record import Found
+from bneck.results.record import Found, Record
 from bneck.results.run import Run
 from bneck.search.selection import SearchResult, SelectedNetwork
+from bneck.search.study import read_records
 from bneck.space import codec as networks
+from bneck.space import spaces
+
+
+@contextmanager
+def explained(run: Run) -> Iterator[None]:
+    """Where a run of another version cannot be read, say which version made it."""
+    try:
+        yield
+    except UsageError as error:
+        if (version := made_by(run)) == __version__:
+            raise
+        raise UsageError(
+            f"{run.folder} was made by bneck {version} and this is {__version__}, which reads it "
+            f"otherwise: {error}; use bneck {version} for this run, or begin a new one"
+        ) from None
+
+
+def made_by(run: Run) -> str:
+    """The version of bneck that last worked on the run."""
+    sittings = run.sittings
+    return sittings[-1].versions.get("bneck", "unknown") if sittings else "unknown"
+
+
+def read_trials(run: Run) -> list[Record]:
+    """The networks that the search has evaluated so far."""
+    if not is_written(run.journal) or not is_written(run.latency):
+        return []
+    plan, size = Plan.from_dict(dict(run.plan)), read_json(run.images)
+    space = spaces.build(
+        plan.space or "", resolution_px=size["resolution_px"], classes=len(size["class_names"])
+    )
+    return read_records(run.journal, space)
 
 
 class FoundByStage(TypedDict, total=False):

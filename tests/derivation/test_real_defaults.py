@@ -10,7 +10,7 @@ from PIL import Image
 
 from bneck import records
 from bneck.cli import run
-from bneck.derivation.explanation import read_trials
+from bneck.derivation.stage_results import read_trials
 from bneck.results.record import Outcome, Step
 from bneck.results.run import Run
 from bneck.search.selection import SearchResult
