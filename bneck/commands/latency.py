@@ -223,7 +223,10 @@ def _measured(
     from bneck.latency.warn import warn_elsewhere
 
     if calibrated is None:
-        opened = open_device(runtime=runtime or "onnxruntime", threads=threads or 1)
+        opened = open_device(
+            runtime="onnxruntime" if runtime is None else runtime,
+            threads=1 if threads is None else threads,
+        )
         return measure(network, opened, resolution_px=resolution)
     for name, asked in (("runtime", runtime), ("threads", threads)):
         made_for = getattr(calibrated.device, name)
@@ -249,6 +252,8 @@ def kit(
     There: python measure.py, with numpy and onnxruntime; here: bneck calibrate --from FILE.
     """
     spaces = _spaces(space, resolution, classes)
+    if out.is_file():
+        raise UsageError(f"{out} is a file: name a folder as --out")
     from bneck.latency.remote_calibration import write_kit
 
     write_kit(spaces, out, seed=seed, progress=TerminalProgress())

@@ -7,10 +7,12 @@ import typer
 
 from bneck.commands.options import JsonOption, SeedOption, described
 from bneck.commands.output import print_result
+from bneck.derivation.plan import MAX_COUNT
 from bneck.live import TerminalProgress
 from bneck.machine import Compute
 from bneck.proxies.data.image_spec import check_images
 from bneck.space import spaces
+from bneck.space.checks import check_range
 
 
 def share(
@@ -35,6 +37,11 @@ def share(
     """
     check_images(data, resolution)
     spaces.build(space)
+    for name, value, least in (("steps", steps, 1), ("batch-size", batch_size, 2)):
+        check_range(name, value, least, MAX_COUNT)
+    for name, maybe, least in (("train", train, 2), ("threads", threads, 1)):
+        if maybe is not None:
+            check_range(name, maybe, least, MAX_COUNT)
     from bneck.proxies import shared_weights
     from bneck.proxies.data import loading as image_data  # torch: after the mistakes
     from bneck.proxies.training.recipe import Recipe

@@ -37,7 +37,9 @@ def check(plan: Plan, *, trains: bool = True) -> None:
         check_file(Path(plan.weights))
     if plan.target is not None and plan.targets is not None:
         raise UsageError("give either --target or --targets, not both")
-    for text in plan.aimed_at:
+    for place, text in enumerate(plan.aimed_at):
+        if text in plan.aimed_at[:place]:
+            raise UsageError(f"targets names {text} twice: {plan.targets!r}")
         _, network, side_px = target.parse(text)
         if network is not None:
             load_network(network, resolution_px=side_px)

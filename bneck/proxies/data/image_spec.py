@@ -2,8 +2,9 @@
 
 import os
 from pathlib import Path
+from zipfile import is_zipfile
 
-from bneck.errors import unknown
+from bneck.errors import UsageError, unknown
 from bneck.files import check_file
 from bneck.proxies.data.layout import find_parts
 from bneck.space.checks import check_range
@@ -20,7 +21,12 @@ def check_images(spec: str, resolution_px: int | None = None) -> None:
         find_parts(place)
     elif kind == "npz" and place is not None:
         check_file(place)
+        if not is_zipfile(place):
+            raise UsageError(f"{place} is not an npz file, which is a zip file of arrays")
     elif spec not in NAMED_SETS:
+        if spec and Path(spec).exists():
+            kind = "folder" if Path(spec).is_dir() else "npz"
+            raise UsageError(f"unknown image data {spec!r}; did you mean {kind}:{spec}?")
         raise unknown("image data", spec, [*NAMED_SETS, "folder:DIR", "npz:FILE"])
 
 

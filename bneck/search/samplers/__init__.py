@@ -37,9 +37,10 @@ def find(word: str) -> Callable[[Space, bool], "Sampler"]:
         UsageError: an unknown word, or nothing that can be imported.
     """
     if word not in SAMPLERS:
-        return partial(
-            _optunas, partial(_foreign, word, load_object("sampler", word, list(SAMPLERS)))
-        )
+        make = load_object("sampler", word, list(SAMPLERS))
+        if not callable(make):
+            raise UsageError(f"sampler {word!r} must be a class or function, and is {make!r:.60}")
+        return partial(_optunas, partial(_foreign, word, make))
     if word in OPTUNAS:
         return partial(_optunas, lambda seed: _attribute(word)(seed))
     return lambda space, front: _attribute(word)(space)

@@ -1,0 +1,198 @@
+"""A user's mistakes, in every documented command: one line, exit code 2, no traceback."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from bneck.cli import run
+
+NET = "mobilenet_v3_small"
+NOT_UTF8 = os.fsdecode(b"n\xff")
+NO_NETWORKS = ("", "nonet", "none.json", "empty.json", "binary", "nothing", "folder", NOT_UTF8)
+
+RUNS = {
+    "--seed": ("-1", "x", "9" * 23),
+    "--resolution": ("-3", "4", "100000", "x"),
+    "--data": (
+        "", "imagenet", "folder:", "npz:", "folder", "nothing", "folder:folder", "folder:none",
+        "npz:nothing", "npz:none", "npz:columns.csv", NOT_UTF8, f"folder:{NOT_UTF8}",
+    ),
+}  # fmt: skip
+EPOCHS = {"--epochs": ("-1", "0", "inf", "nan", "", "x")}
+DEVICE = {
+    "--space": ("", "v9", "nomodule:attr", "os:path", ":"),
+    "--runtime": ("", "x", "nomodule:attr", "os:nope", ":x"),
+    "--threads": ("0", "-1", "1.5", "100000"),
+    "--latency": ("", "none.json", "empty.json", "binary", "folder", "nothing", NOT_UTF8),
+    "--calibration-minutes": ("0", "-1", "nan", "inf", "x"),
+    "--workers": ("0", "-2", "x"),
+    "--ray": ("", "x", "ray://"),
+    "--gpus-per-trial": ("-1", "1", "nan"),
+    "--time-limit": ("0", "-1", "nan"),
+}
+TARGETS = {
+    "--target": (
+        "", "0", "-1", "nan", "inf", "1e9", "soon", "2ms", "1,2", NOT_UTF8, "0.8x:", "0.8x:nonet",
+        f"0x:{NET}", f"0.8x:{NET}@0", f"0.8x:{NET}@99999",
+    ),
+    "--targets": ("", ",", "1,", "1,,2", "1,-2", "1,1", "a,b"),
+}  # fmt: skip
+SEARCH = {
+    "--sampler": ("", "x", "nomodule:attr", "os:path"),
+    "--evaluations": ("0", "-1", "1e3"),
+    "--parallel": ("0", "-1"),
+    "--proxy": (
+        "", "x", "nomodule:attr", "shared-weights:", "shared-weights:none",
+    ),
+    "--reward-exponent": ("1", "-11", "nan"),
+    "--seed-factor": ("0", "-1", "nan"),
+    "--search-steps": ("0", "-1"),
+}  # fmt: skip
+NETADAPT = {"--delta": ("0", "-1", "nan", "1"), "--fine-tune-steps": ("0", "-1")}
+WEIGHTS = {"--weights": ("", "none.pth", "folder", NOT_UTF8)}
+FRONT = {
+    "--reward": ("", "x", "nomodule:attr", "os:getcwd"),
+    "--confidence": ("0", "1", "-1", "nan"),
+    "--data": ("table:", "table:none", "table:columns.csv", "table:nothing", "table:binary"),
+}
+COMMANDS = {
+    "derive": (("--target", "2"), (RUNS, EPOCHS, DEVICE, SEARCH, NETADAPT)),
+    "search": (("--target", "2"), (RUNS, DEVICE, SEARCH, FRONT)),
+    "shrink": ((NET, "--target", "2"), (RUNS, EPOCHS, DEVICE, NETADAPT, WEIGHTS)),
+    "train": ((NET,), (RUNS, EPOCHS, WEIGHTS)),
+}
+SIZES = {
+    "--width": ("", "0", "-1", "nan", "99"),
+    "--resolution": ("0", "-1", "1", "x"),
+    "--classes": ("0", "1", "-1", "100000000"),
+}
+OTHERS: dict[tuple[str, ...], dict[str, tuple[str, ...]]] = {
+    ("show", NET): SIZES,
+    ("export", NET, "x.onnx"): SIZES | {"--to": ("", "X", "pytorch"), **WEIGHTS},
+    ("latency", NET, "--measure"): SIZES
+    | {"--runtime": ("", "x"), "--threads": ("0", "-1"), "--model": ("none", "table:", "binary")},
+    ("latency", "--measure"): {"--onnx": ("", "none", "nothing", "binary", "folder")},
+    ("latency", "kit"): {"--out": ("nothing",), "--space": ("v9",)},
+    ("calibrate", "--out", "m.json"): {
+        "--space": ("", "v9", "v3-small,"),
+        "--runtime": ("", "x"),
+        "--threads": ("0",),
+        "--minutes": ("0", "-1", "nan"),
+        "--seed": ("-1",),
+        "--from": ("none", "empty.json", "binary", "nothing"),
+    },
+    ("compare", NET, "--no-measure"): {"--model": ("none", "binary"), "--plot": ("x.gif", "")},
+    ("likeness", NET, "--latency", "macs", "--space", "v3-small"): {
+        "--to": ("", "nonet"),
+        "--networks": ("3", "x"),
+        "--space": ("v9",),
+        "--latency": ("none", "empty.json"),
+    },
+    ("reproduce", "v3-small", "--out", "r"): {
+        "--factors": ("", "a", "-1", "0"),
+        "--repeated": ("", "7"),
+        "--seeds": ("0",),
+        "--random-networks": ("1",),
+        "--workers": ("0",),
+        "--delta": ("9",),
+        "--calibration-minutes": ("-1",),
+        "--sampler": ("x",),
+        "--evaluations": ("0",),
+    },
+    ("proxies", "score", "--table", "columns.csv"): {
+        "--table": ("none", "nothing", "columns.csv", "binary", "folder"),
+        "--space": ("v9",),
+        "--networks": ("1",),
+    },
+    ("proxies", "share", "--out", "w"): {
+        "--steps": ("0",),
+        "--batch-size": ("0",),
+        "--train": ("0",),
+        "--threads": ("0",),
+        "--space": ("v9",),
+        "--data": ("x",),
+        "--resolution": ("1",),
+    },
+    ("predict",): {"nothing": ("none.png",), "folder": ("nothing",), "none.onnx": ("nothing",)},
+    (): {"nope": (), "derive": ("--nope",), "shw": (NET,), "--nope": (), "show": ("a b",)},
+}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What a user may name by mistake."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "nothing").touch()
+    (tmp_path / "empty.json").write_text("{}")
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "columns.csv").write_text("a,b\n1,2\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def check(capsys: pytest.CaptureFixture[str], folder: Path, *arguments: str) -> list[str]:
+    """What is wrong with how a mistake was answered."""
+    before = {*folder.iterdir()}
+    code = run(list(arguments))
+    out, err = capsys.readouterr()
+    lines = err.splitlines()
+    wrong = [f"exit code {code}"] * (code != 2) + ["printed to stdout"] * bool(out)
+    if len(lines) != 1 or not lines[0].startswith("bneck: ") or "Traceback" in err:
+        wrong.append(f"said {err[-300:]!r}")
+    wrong += [f"left {path.name!r}" for path in {*folder.iterdir()} - before]
+    return [f"{arguments}: {one}" for one in wrong]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_that_make_a_run(
+    capsys: pytest.CaptureFixture[str], folder: Path, command: str
+) -> None:
+    arguments, tables = COMMANDS[command]
+    wrong = []
+    for table in tables:
+        for option, values in table.items():
+            for value in values:
+                wrong += check(capsys, folder, command, *arguments, "--out", "run", option, value)
+    for out in ("nothing", "nothing/below", "folder/../columns.csv"):
+        wrong += check(capsys, folder, command, *arguments, "--out", out)
+    wrong += check(capsys, folder, command, *arguments)
+    if "--target" in arguments:
+        start = [command, *arguments[: arguments.index("--target")], "--out", "run"]
+        wrong += check(capsys, folder, *start)
+        wrong += check(capsys, folder, *start, "--target", "1", "--targets", "1,2")
+        for option, values in TARGETS.items():
+            for value in values:
+                wrong += check(capsys, folder, *start, option, value)
+    if NET in arguments:
+        for net in NO_NETWORKS:
+            rest = arguments[1:]
+            wrong += check(capsys, folder, command, net, *rest, "--out", "run")
+    assert wrong == []
+
+
+@pytest.mark.parametrize("command", OTHERS, ids=" ".join)
+def test_other_commands(
+    capsys: pytest.CaptureFixture[str], folder: Path, command: tuple[str, ...]
+) -> None:
+    wrong = []
+    for option, values in OTHERS[command].items():
+        for value in values or ("",):
+            wrong += check(capsys, folder, *command, option, *([value] if values else []))
+    assert wrong == []
+
+
+@pytest.mark.parametrize("command", ["show", "export", "likeness", "compare", "report", "predict"])
+def test_names_of_no_network(
+    capsys: pytest.CaptureFixture[str], folder: Path, command: str
+) -> None:
+    rest = {"export": ("x.onnx",), "predict": ("nothing",), "compare": ("--no-measure",)}
+    wrong = []
+    for net in NO_NETWORKS:
+        wrong += check(capsys, folder, command, net, *rest.get(command, ()))
+    assert wrong == []
+
+
+def test_a_bare_path_is_offered_as_folder(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    assert run(["train", NET, "--out", "run", "--data", "folder"]) == 2
+    assert "unknown image data 'folder'; did you mean folder:folder?" in capsys.readouterr().err
