@@ -7,7 +7,7 @@ latency model calibrated on the device, and a NetAdapt pass that shrinks expansi
 from importlib import import_module
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = ["__version__", "calibrate", "derive", "open_run", "presets"]
 

@@ -45,6 +45,8 @@ def netadapt_stage(
     targets_ms: tuple[float, ...],
     seed_network: Architecture,
     initial: InitialWeights | None = None,
+    *,
+    retrained: bool = False,
 ) -> tuple[Shrunk, ...]:
     """Narrow ``seed_network`` in one pass through all targets; every network on the way is kept.
 
@@ -55,6 +57,8 @@ def netadapt_stage(
         targets_ms: the targets in any order.
         seed_network: the network to begin with.
         initial: its weights; None trains it as the search does.
+        retrained: whether what comes out is trained from scratch afterwards: a seed network that
+            meets all targets is then not trained here, since nothing would use its weights.
 
     Returns:
         The network of each target, the slowest target first; the last is the run's network.
@@ -70,6 +74,11 @@ def netadapt_stage(
             asked = budget(session.plan, data.info)
             netadapt = _netadapt(session, device, asked, seed_network)
             if not is_written(run.steps):
+                if retrained and (met := _met_already(device, seed_network, waiting)):
+                    write_json(run.network, networks.to_json(seed_network))
+                    for one in met:
+                        records.append(run.shrunk, one)
+                    return met
                 netadapt.check_reachable(seed_network, min(targets_ms))  # before any training
                 trained, state = _seed_training(session, asked, seed_network, initial)
                 weights.save(netadapt.weights(0), state)
@@ -103,6 +112,20 @@ def _netadapt(
         folder=run.checkpoints / "netadapt",
         grid=max(GRID, model.channel_grid),
         importance=plan.importance,
+    )
+
+
+def _met_already(
+    device: TargetDevice, seed_network: Architecture, targets_ms: list[float]
+) -> tuple[Shrunk, ...]:
+    """The seed network as it is for every target, if it measures at or under all of them."""
+    measured = device.measure(seed_network).latency
+    if measured.ms > min(targets_ms):
+        return ()
+    predicted = device.model.predict(seed_network)
+    return tuple(
+        Shrunk(target_ms, seed_network, 0, predicted, measured, None, True)
+        for target_ms in targets_ms
     )
 
 

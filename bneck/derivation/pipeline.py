@@ -63,7 +63,7 @@ def derive(session: Session) -> tuple[Outcome, ...]:
         for text, seed in zip(plan.aimed_at[1:], selected[1:], strict=True):
             parts.append(opened.enter_context(_session_of_target(session, text, seed)))
         shrunk = [
-            netadapt_stage(part, data, device, (seed.target_ms,), seed.arch)[-1]
+            netadapt_stage(part, data, device, (seed.target_ms,), seed.arch, retrained=True)[-1]
             for part, seed in zip(parts, selected, strict=True)
         ]
 
