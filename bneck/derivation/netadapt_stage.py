@@ -112,6 +112,7 @@ def _netadapt(
         folder=run.checkpoints / "netadapt",
         grid=max(GRID, model.channel_grid),
         importance=plan.importance,
+        compute=plan.compute(threads=1),
     )
 
 
@@ -149,6 +150,7 @@ def _seed_training(
         folder=folder,
         seed=session.plan.seed,
         progress=session.progress,
+        compute=session.plan.compute(),
         start=initial.state if initial is not None else None,
     )
 
@@ -176,6 +178,7 @@ def _kept(
             folder=run.checkpoints,
             seed=plan.seed,
             progress=session.progress,
+            compute=plan.compute(),
             start=state if plan.finish == "fine-tune" else None,
         )
         accuracy = trained.accuracy

@@ -126,6 +126,7 @@ def train(session: Session) -> Training:
         folder=run.checkpoints,
         seed=plan.seed,
         progress=session.progress,
+        compute=plan.compute(),
         start=initial.state if initial is not None else None,
     )
     write_json(run.network, networks.to_json(arch))

@@ -6,6 +6,7 @@ from typing import Any
 
 from bneck.errors import UsageError, unknown
 from bneck.latency.runtimes import MAX_THREADS, RUNTIMES
+from bneck.machine import DEVICES, Compute
 from bneck.proxies.data.image_spec import NAMED_SETS
 from bneck.proxies.proxy import PROXIES
 from bneck.search.reward import REWARDS
@@ -172,6 +173,12 @@ class Plan:
     epochs: float | None = option(
         None, "Epochs of the final training.", TRAINING, unset=BY_THE_DATA
     )
+    device: str = option(
+        "cpu",
+        f"What trains: {DEVICES}; auto is a GPU where there is one. Latencies are of the target "
+        "device whatever trains.",
+        TRAINING,
+    )
 
     def __post_init__(self) -> None:
         for name in ("evaluations", "parallel", "layer_macs", "search_steps", "fine_tune_steps"):
@@ -189,6 +196,7 @@ class Plan:
             raise UsageError(f"confidence must be from 0.5 to below 1, got {self.confidence}")
         if not 0.001 <= self.delta <= 0.5:
             raise UsageError(f"delta must be from 0.001 to 0.5, got {self.delta}")
+        self.compute()
         check_word("importance", self.importance, IMPORTANCES)
         if self.finish is not None:
             check_word("finish", self.finish, FINISHES)
@@ -199,6 +207,14 @@ class Plan:
         if self.targets is not None:
             return tuple(part.strip() for part in self.targets.split(","))
         return () if self.target is None else (self.target,)
+
+    def compute(self, threads: int | None = None) -> Compute:
+        """Return what a training runs on.
+
+        Raises:
+            UsageError: an unknown device.
+        """
+        return Compute(self.device, threads)
 
     def as_dict(self) -> dict[str, Any]:
         """Return what is asked, without what is left to the data."""
@@ -230,7 +246,7 @@ class Plan:
         return cls(**value)
 
 
-_EVERY_RUN = ("data", "resolution_px", "seed")
+_EVERY_RUN = ("data", "resolution_px", "seed", "device")
 _DEVICE = ("target", "targets", "space", "runtime", "threads", "latency", "calibration_minutes")
 _SEARCH = (
     "sampler", "evaluations", "parallel", "eager", "proxy", "reward_exponent", "seed_factor",

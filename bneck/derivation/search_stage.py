@@ -144,4 +144,10 @@ def _accuracy(session: Session, data: RunData) -> Evaluate | TableData:
     if data.table is not None:
         return data.table
     asked = budget(plan, data.info)
-    return Evaluate(asked.proxies, plan.proxy or SHORT_TRAINING, asked.search, plan.seed)
+    return Evaluate(
+        asked.proxies,
+        plan.proxy or SHORT_TRAINING,
+        asked.search,
+        plan.seed,
+        plan.compute(threads=1),
+    )

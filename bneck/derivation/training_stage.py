@@ -55,7 +55,12 @@ def training_stage(
         asked = budget(session.plan, data.info)
         trained = train_all(
             [Candidate(name, arch, session.plan.seed) for name, arch in networks.items()],
-            LongTraining(asked.proxies, asked.final, session.run.checkpoints),
+            LongTraining(
+                asked.proxies,
+                asked.final,
+                session.run.checkpoints,
+                session.plan.compute(threads=1),
+            ),
             session.trainer,
             session.progress,
         )

@@ -11,6 +11,7 @@ from bneck import records
 from bneck.errors import BneckError, UsageError
 from bneck.executors import Executor
 from bneck.latency.predictor import Predictor
+from bneck.machine import ONE_THREAD, Compute
 from bneck.netadapt import rules
 from bneck.netadapt.fine_tuning import FineTune, StepTrainings
 from bneck.netadapt.proposals import GRID, ProposalGenerator
@@ -40,6 +41,7 @@ class NetAdapt:
         folder: keeps every step's weights (``003.safetensors``) and unfinished proposals.
         grid: the runtime's block of channels; proposed widths are multiples of it.
         importance: which channels stay: those of largest "l2" norm, or "taylor".
+        compute: what each fine-tuning runs on.
     """
 
     model: Predictor
@@ -51,6 +53,7 @@ class NetAdapt:
     folder: Path
     grid: int = GRID
     importance: str = "l2"
+    compute: Compute = ONE_THREAD
 
     def weights(self, step: int) -> Path:
         """Where the weights of a step's network are."""
@@ -183,6 +186,7 @@ class NetAdapt:
             self.recipe,
             self.seed + number,
             self.importance,
+            self.compute,
         )
         return StepTrainings(task, proposals, self.folder / f"step-{number:03d}")
 

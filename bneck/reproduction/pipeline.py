@@ -202,7 +202,12 @@ class Reproduction:
                     for one in self.compared()
                     if one.factor == factor
                 ],
-                LongTraining(asked.proxies, asked.final, self.run.checkpoints),
+                LongTraining(
+                    asked.proxies,
+                    asked.final,
+                    self.run.checkpoints,
+                    self.session.plan.compute(threads=1),
+                ),
                 self.session.trainer,
                 self.session.progress,
             )

@@ -39,6 +39,7 @@ class ReproductionPlan:
     search_steps: int | None = as_planned("search_steps")
     fine_tune_steps: int | None = as_planned("fine_tune_steps")
     epochs: float | None = as_planned("epochs")
+    device: str = as_planned("device")
     random_networks: int = option(1000, "Random networks that the likeness is judged by.")
 
     def __post_init__(self) -> None:
