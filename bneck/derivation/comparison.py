@@ -8,14 +8,14 @@ from typing import Any
 
 from bneck import records
 from bneck.errors import NotCalibrated, UsageError
-from bneck.files import is_written, naming, read_json
+from bneck.files import is_written, naming
 from bneck.latency.devices.local import LocalDevice
 from bneck.latency.measure import Measured, measure
 from bneck.latency.model import LatencyModel
 from bneck.latency.predictor import Predictor
 from bneck.progress import Progress, silent
 from bneck.quantities import Accuracy, Latency
-from bneck.results.metadata import counted_on
+from bneck.results.image_facts import read_image_facts
 from bneck.results.networks import load_network
 from bneck.results.record import Baseline, Outcome
 from bneck.results.run import PLAN, Run
@@ -172,8 +172,8 @@ def _load(text: str, resolution_px: int | None, classes: int | None) -> Compared
         accuracy = records.read(run.result, Outcome).accuracy
     else:
         accuracy = _of_onnx(run.onnx).accuracy if is_written(run.onnx) else None
-    images = read_json(run.images) if is_written(run.images) else {}
-    about = counted_on(images) if images else None
+    images = read_image_facts(run)
+    about = images.counted_on if images else None
     return replace(network, accuracy=accuracy, images=about)
 
 

@@ -10,8 +10,9 @@ from bneck.derivation.plan import Plan
 from bneck.derivation.stage_results import explained, found_by_a_stage, read_trials
 from bneck.files import is_written, read_json, write_whole
 from bneck.latency import model as latency_model
-from bneck.proxies.data.image_info import ImageInfo
+from bneck.proxies.data.image_info import judged_on
 from bneck.results import card, report, static_figures
+from bneck.results.image_facts import image_facts, read_image_facts
 from bneck.results.record import Baseline, Outcome, Step
 from bneck.results.run import Run
 from bneck.results.similarity import Likeness
@@ -28,7 +29,7 @@ def write_report(run: Run) -> Path:
     data = report_data(run)
     write_whole(run.report, report.build(data))
     if data.outcome is not None:
-        write_whole(run.card, card.build(data, read_json(run.images)))
+        write_whole(run.card, card.build(data, image_facts(read_json(run.images), run.images)))
     return run.report
 
 
@@ -85,7 +86,7 @@ def _report_data(run: Run) -> report.ReportData:
         held_out=model.held_out if model else (),
         latency_error=model.error if model else None,
         counted_on=_counted_on(run),
-        class_names=tuple(read_json(run.images)["class_names"]) if is_written(run.images) else (),
+        class_names=images.class_names if (images := read_image_facts(run)) else (),
         likeness=records.read(run.likeness, Likeness) if is_written(run.likeness) else None,
         target_ms=target_ms,
         **found_by_a_stage(run, plan, model) if outcome is None else {},
@@ -121,7 +122,7 @@ def _tangents(run: Run) -> tuple[tuple[float, float, float], ...]:
 
 def _counted_on(run: Run) -> int | None:
     """Images that the search counts accuracy on; earlier versions did not note how many."""
-    if not is_written(run.images):
+    images = read_image_facts(run)
+    if not images or not images.training:
         return None
-    info = ImageInfo.from_json(read_json(run.images))
-    return info.judged_on if info.training else None
+    return judged_on(images.training, images.validation or 0, images.test)

@@ -9,8 +9,9 @@ from bneck.derivation.netadapt_stage import Shrunk
 from bneck.derivation.plan import Plan
 from bneck.derivation.training_stage import Training
 from bneck.errors import UsageError
-from bneck.files import is_written, read_json
+from bneck.files import is_written
 from bneck.latency.model import LatencyModel
+from bneck.results.image_facts import read_image_facts
 from bneck.results.record import Found, Record
 from bneck.results.run import Run
 from bneck.search.selection import SearchResult, SelectedNetwork
@@ -43,9 +44,11 @@ def read_trials(run: Run) -> list[Record]:
     """The networks that the search has evaluated so far."""
     if not is_written(run.journal) or not is_written(run.latency):
         return []
-    plan, size = Plan.from_dict(dict(run.plan)), read_json(run.images)
+    plan, images = Plan.from_dict(dict(run.plan)), read_image_facts(run)
+    if images is None or images.resolution_px is None:
+        raise UsageError(f"{run.images} does not say the images' resolution")
     space = spaces.build(
-        plan.space or "", resolution_px=size["resolution_px"], classes=len(size["class_names"])
+        plan.space or "", resolution_px=images.resolution_px, classes=len(images.class_names)
     )
     return read_records(run.journal, space)
 

@@ -1,143 +1,76 @@
 """A model card: Markdown with the fields that model hubs read, for a network to be passed on."""
 
 import json
-from collections.abc import Mapping
-from typing import Any
+import re
+
+import jinja2
 
 from bneck import __version__
 from bneck.errors import UsageError
-from bneck.results.record import Baseline, Outcome
-from bneck.results.report import ReportData
-from bneck.results.units import count, decimals, milliseconds, percent
+from bneck.results import units
+from bneck.results.image_facts import ImageFacts
+from bneck.results.report import PAGE, ReportData
+from bneck.text import harmless, one_line
 
 
-def build(data: ReportData, images: Mapping[str, Any]) -> str:
-    """The card of a finished run.
+def build(data: ReportData, images: ImageFacts) -> str:
+    """Return the card of a finished run.
 
     The front matter holds what Hugging Face's hub reads (``model-index``, ``pipeline_tag`` and so
-    on); a licence is for the owner of the weights to choose, so there is none.
-
-    Args:
-        images: the run's ``images.json``.
+    on); a licence is for the owner of the weights to choose, so there is none. Local paths are left
+    out: a card is passed on.
 
     Raises:
         UsageError: the run has no derived network yet.
     """
-    if data.outcome is None:
+    out = data.outcome
+    if out is None:
         raise UsageError(f"{data.name} has no derived network yet; the run is {data.state}")
-    return f"{_front_matter(data, images)}\n{_body(data, images)}"
-
-
-def _front_matter(data: ReportData, images: Mapping[str, Any]) -> str:
-    """YAML, every text quoted as JSON, which YAML contains."""
-    out = data.outcome
-    assert out is not None
-    lines = [
-        "library_name: onnx",
-        "pipeline_tag: image-classification",
-        "tags: [image-classification, mobilenet, neural-architecture-search, onnx, bneck]",
-        "metrics: [accuracy]",
-        "model-index:",
-        f"- name: {_quoted(data.name)}",
-    ]
-    if out.accuracy is not None:
-        lines += [
-            "  results:",
-            "  - task: {type: image-classification}",
-            f"    dataset: {{name: {_quoted(images['name'])}, type: {_quoted(images['name'])}, "
-            "split: validation}",
-            f"    metrics: [{{type: accuracy, value: {out.accuracy.value:.4f}}}]",
-        ]
-    return "\n".join(["---", *lines, "---", ""])
-
-
-def _body(data: ReportData, images: Mapping[str, Any]) -> str:
-    out = data.outcome
-    assert out is not None
-    places = decimals(out.target_ms)
-    side, classes = out.arch.resolution_px, images["class_names"]
+    places = units.decimals(out.target_ms)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(PAGE),
+        autoescape=False,  # Markdown: each text goes through one of these filters
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(
+        md=_plain,
+        tojson=json.dumps,  # YAML contains JSON
+        code=_code,
+        percent=units.percent,
+        count=units.count,
+        ms=lambda latency: units.milliseconds(latency, places),
+    )
     sitting = data.sittings[0] if data.sittings else None
-    networks: list[tuple[str, Outcome | Baseline]] = [("this network", out)]
-    networks += [(baseline.name, baseline) for baseline in data.baselines]
-    rows = [_row(name, network, places) for name, network in networks]
-    validation = images.get("validation")
-    counted = f" of {validation:,} images" if validation else ""
-    return "\n".join(
-        [
-            f"# {_plain(data.name)}",
-            "",
-            f"An image classifier for {len(classes)} classes, derived by bneck {__version__} for "
-            f"{out.target_ms:.{places}f} ms on {_plain(sitting.device if sitting else 'a CPU')}: a "
-            "block-wise search, NetAdapt and a training from scratch, as MobileNetV3 was derived.",
-            "",
-            "## Use",
-            "",
-            "```sh",
-            "bneck predict model.onnx photo.jpg",
-            "```",
-            "",
-            f"Without bneck: `model.onnx` takes `image`, float32 (N, 3, {side}, {side}): RGB from "
-            f"0 to 1, less the mean, divided by the deviation, and gives `logits` (N, "
-            f"{len(classes)}). Class names, mean and deviation are in the file's metadata "
-            "(`classes`, `mean`, `std`, each JSON).",
-            "",
-            f"Classes: {', '.join(map(_plain, classes))}.",
-            "",
-            "## Evaluation",
-            "",
-            f"Accuracy (top-1) on the validation part{counted} of `{_plain(images['name'])}`, "
-            "with its standard error; latency of one image, warm, one forward pass, measured on "
-            "the device above.",
-            "",
-            "| network | accuracy | latency (ms) | parameters | multiply-adds |",
-            "|---|---|---|---|---|",
-            *rows,
-            "",
-            "All rows were trained by the same recipe and measured the same way."
-            + (f" The latencies are not to be relied on: {_plain(out.note)}." if out.note else ""),
-            "",
-            "## Training data",
-            "",
-            f"`{_plain(images['name'])}`, fingerprint `{images['fingerprint']}`"
-            + (f", {images['training']:,} images to train on" if "training" in images else "")
-            + f", at {side} x {side} pixels.",
-            "",
-            "## Limits",
-            "",
-            "It knows the classes above and gives one of them to any picture. Its latency holds on "
-            "the device it was measured on. Nothing was examined about bias, about pictures unlike "
-            "the training data, or about safety.",
-            "",
-            "## To repeat it",
-            "",
-            "```sh",
-            sitting.command if sitting else "",
-            "```",
-            "",
-            ", ".join(f"{name} {version}" for name, version in sitting.versions.items())
-            if sitting
-            else "",
-            "",
-        ]
+    return environment.get_template("card.md").render(
+        name=data.name,
+        out=out,
+        images=images,
+        version=__version__,
+        target=f"{out.target_ms:.{places}f}",
+        side=out.arch.resolution_px,
+        device=sitting.device if sitting else "a CPU",
+        networks=[("this network", out), *((one.name, one) for one in data.baselines)],
+        sitting=sitting,
+        command=_without_folders(sitting.command) if sitting else "",
     )
-
-
-def _row(name: str, network: Outcome | Baseline, places: int) -> str:
-    cells = (
-        _plain(name),
-        percent(network.accuracy),
-        milliseconds(network.measured, places),
-        count(network.params),
-        count(network.macs),
-    )
-    return f"| {' | '.join(cells)} |"
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text)
 
 
 def _plain(text: str) -> str:
     """Text that Markdown and HTML show as it is, on one line and in one table cell."""
-    kept = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
+    kept = one_line(text).replace("&", "&amp;").replace("<", "&lt;")
     return "".join(f"\\{c}" if c in "\\`*_[]|#" else c for c in kept)
+
+
+def _code(text: str) -> str:
+    """A block of code, fenced by more backticks than it holds."""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}sh\n{harmless(text)}\n{fence}"
+
+
+def _without_folders(command: str) -> str:
+    """The command with the last part alone of each path that begins at the root or at home."""
+    return re.sub(r"(?<![\w./~-])~?/(?:[^\s'\"/]+/)*(?=[^\s'\"/])", "", command)

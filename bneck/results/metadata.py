@@ -8,8 +8,9 @@ from typing import Any
 
 from bneck import records
 from bneck.errors import UsageError
-from bneck.files import is_written, read_json
+from bneck.files import is_written
 from bneck.quantities import Accuracy, Latency
+from bneck.results.image_facts import read_image_facts
 from bneck.results.record import Outcome
 from bneck.results.run import Run
 
@@ -24,19 +25,13 @@ def identity(run: Run) -> str:
     return hashlib.sha256(f"{plan}{json.dumps(first)}".encode()).hexdigest()[:12]
 
 
-def counted_on(images: Mapping[str, Any]) -> str:
-    """What accuracies are counted on, from a run's ``images.json``; equal where images are."""
-    return f"{images['name']} ({images['fingerprint']})"
-
-
 def notes(run: Run) -> dict[str, str]:
     """Classes, normalisation, images, accuracy and latency as far as known; the run's identity."""
     known = {"run": identity(run)}
-    if is_written(run.images):
-        about = read_json(run.images)
-        names = {"class_names": "classes", "mean": "mean", "std": "std"}
-        known |= {names[key]: json.dumps(about[key]) for key in names if key in about}
-        known["images"] = counted_on(about)
+    if about := read_image_facts(run):
+        facts = {"classes": about.class_names, "mean": about.mean, "std": about.std}
+        known |= {name: json.dumps(fact) for name, fact in facts.items() if fact is not None}
+        known["images"] = about.counted_on
     if is_written(run.result):
         outcome = records.read(run.result, Outcome)
         known |= measured(outcome.accuracy, outcome.measured)

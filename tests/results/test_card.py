@@ -7,16 +7,17 @@ import yaml
 
 from bneck.errors import UsageError
 from bneck.results import card
+from bneck.results.image_facts import ImageFacts
 from bneck.results.report import ReportData
 from tests.results import demo
 
-IMAGES = {
-    "name": "folder:photos",
-    "fingerprint": "0123456789ab",
-    "class_names": ["cat", "a|b", "<script>alert(1)</script>"],
-    "training": 480,
-    "validation": 120,
-}
+IMAGES = ImageFacts(
+    name="folder:/home/ada/photos",
+    fingerprint="0123456789ab",
+    class_names=("cat", "a|b", "<script>alert(1)</script>", "\x1b[2J"),
+    training=480,
+    validation=120,
+)
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +48,22 @@ def test_the_body_says_what_was_measured(finished: ReportData) -> None:
     assert finished.sittings[0].command in text
     assert "<script>" not in text
     assert "a\\|b" in text
+    assert "\x1b" not in text
+
+
+def test_a_card_names_no_local_path(finished: ReportData) -> None:
+    command = "bneck derive --data folder:/home/ada/photos --out ~/runs/x --latency=/tmp/a/l.json"
+    sitting = replace(finished.sittings[0], command=command)
+    text = card.build(replace(finished, sittings=(sitting,)), IMAGES)
+    assert "bneck derive --data folder:photos --out x --latency=l.json" in text
+    assert "/home" not in text
+    assert "/tmp" not in text
+
+
+def test_nothing_breaks_out_of_the_command(finished: ReportData) -> None:
+    sitting = replace(finished.sittings[0], command="bneck derive ```\n# Heading <script>")
+    text = card.build(replace(finished, sittings=(sitting,)), IMAGES)
+    assert "````sh\nbneck derive ```\n# Heading <script>\n````" in text
 
 
 def test_a_run_without_a_network_has_no_card() -> None:

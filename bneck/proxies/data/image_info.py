@@ -63,8 +63,7 @@ class ImageInfo:
     @property
     def judged_on(self) -> int:
         """Number of images on which the search judges networks."""
-        count = self.validation if self.test else held_out(self.training)
-        return count if is_small(self.training) else min(count, PROXY_VALIDATION)
+        return judged_on(self.training, self.validation, self.test)
 
     def is_what(self, kept: Mapping[str, Any]) -> bool:
         """Whether these are the images that a run kept by ``to_json``; earlier versions kept less.
@@ -101,6 +100,12 @@ class ImageInfo:
 def held_out(training: int) -> int:
     """Number of ``training`` images that are held out where a set must be split: a fifth."""
     return -(-training // HELD_OUT_EVERY)
+
+
+def judged_on(training: int, validation: int, test: int) -> int:
+    """Number of images on which the search judges networks, of a set with parts of these sizes."""
+    count = validation if test else held_out(training)
+    return count if is_small(training) else min(count, PROXY_VALIDATION)
 
 
 def is_small(training: int) -> bool:

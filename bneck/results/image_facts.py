@@ -1,0 +1,68 @@
+"""What a run's folder says about the images it was made from."""
+
+from dataclasses import dataclass, fields
+from pathlib import PurePath
+from typing import Any
+
+from bneck import records
+from bneck.errors import UsageError
+from bneck.files import is_written, naming, read_json
+from bneck.results.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """What of ``images.json`` exports, reports and comparisons need; None where it is not said.
+
+    Attributes:
+        name: as the plan names the set, such as ``folder:photos``; it may hold a local path.
+        fingerprint: hexadecimal digest of the content.
+        class_names: one for each label, in the labels' order.
+        mean, std: what pixels are normalised with, by channel, on the scale 0 to 1.
+        training, validation, test: number of images in each part.
+    """
+
+    name: str
+    fingerprint: str
+    class_names: tuple[str, ...]
+    resolution_px: int | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    training: int | None = None
+    validation: int | None = None
+    test: int = 0
+
+    @property
+    def public_name(self) -> str:
+        """The set's name without the folders it lies in, which are nobody else's business."""
+        kind, colon, place = self.name.rpartition(":")
+        return f"{kind}{colon}{PurePath(place).name or place}"
+
+    @property
+    def counted_on(self) -> str:
+        """What accuracies are counted on; equal where images are."""
+        return f"{self.name} ({self.fingerprint})"
+
+
+def read_image_facts(run: Run) -> ImageFacts | None:
+    """Return what the run says about its images, or None where it does not say yet.
+
+    Raises:
+        UsageError: the file makes no sense.
+    """
+    if not is_written(run.images):
+        return None
+    return image_facts(read_json(run.images), run.images)
+
+
+def image_facts(content: Any, where: object = "images") -> ImageFacts:
+    """Take from the content of an ``images.json`` what is needed here; the rest may be anything.
+
+    Raises:
+        UsageError: something needed is missing or of the wrong type.
+    """
+    with naming(where):
+        if not isinstance(content, dict):
+            raise UsageError(f"the facts of images must be an object, got {content!r:.40}")
+        known = {item.name for item in fields(ImageFacts)}
+        return records.from_json(ImageFacts, {k: v for k, v in content.items() if k in known})
