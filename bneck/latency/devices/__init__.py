@@ -81,6 +81,7 @@ class Device(ABC):
 
 DEVICES = {
     "local": "bneck.latency.devices.local:LocalDevice",
+    "ssh": "bneck.latency.devices.ssh:SshDevice",
     "table": "bneck.latency.devices.table:TableDevice",
 }
 """Word before the colon -> "module:class", imported when first asked for.
@@ -93,7 +94,8 @@ def open_device(word: str = "local", *, runtime: str = "onnxruntime", threads: i
     """Return the target device that ``word`` names.
 
     Args:
-        word: "local" (this machine) or "table:FILE" (published latencies).
+        word: "local" (this machine), "ssh:USER@HOST[:PORT][/PYTHON]" (another one) or
+            "table:FILE" (published latencies).
         runtime: a word of RUNTIMES, or ``package.module:attr``.
         threads: threads of the runtime.
 

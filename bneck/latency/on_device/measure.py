@@ -1,9 +1,10 @@
-"""Times the networks of this folder with ONNX Runtime and writes measurements.json.
+"""Times the networks of this folder and writes measurements.json.
 
     python measure.py [--minutes 12] [--threads 1]
 
-Needs Python 3.9 or later, numpy and onnxruntime, nothing else. It can be stopped at any time;
-started again, it goes on. Then, where bneck is installed:
+Needs Python 3.9 or later, numpy and the runtime that kit.json names (onnxruntime or
+ai-edge-litert), nothing else. It can be stopped at any time; started again, it resumes. Then,
+where bneck is installed:
 
     bneck calibrate --from measurements.json --out latency.json
 """
@@ -16,10 +17,11 @@ import platform
 import statistics
 import sys
 import time
-from typing import Any, Callable, Dict, List
+import zlib
+from importlib import metadata
+from typing import Any, BinaryIO, Callable, Dict, List
 
 import numpy
-import onnxruntime
 
 # Written for Python 3.9, whatever the rest of bneck asks for.
 # ruff: noqa: UP006, UP035
@@ -32,6 +34,8 @@ CHUNK_NS = 15_000_000
 MIN_RUNS, MAX_RUNS, DROPPED = 5, 60, 2
 REFERENCE_SERVES = 10
 FEW_PAIRS, MANY_PAIRS, WANTED = 4, 8, 0.01
+PACKAGES = {"onnxruntime": "onnxruntime", "litert": "ai-edge-litert"}
+"""What has to be installed for a runtime, whose word may end in "-int8"."""
 
 
 def main() -> None:
@@ -44,18 +48,20 @@ def main() -> None:
         parser.error("--minutes must be above 0 and --threads at least 1")
     with open(os.path.join(HERE, "kit.json"), encoding="utf-8") as file:
         kit = json.load(file)
-    device = fingerprint(options.threads)
+    runtime = kit.get("runtime", "onnxruntime")
+    device = fingerprint(runtime, options.threads)
     result = begun(kit, device)
     done = {item["name"] for item in result["items"]}
     until = time.monotonic() + 60 * options.minutes
     missing = [entry for entry in kit["networks"] if entry["name"] not in done]
     for number, entry in enumerate(missing):
         if number % REFERENCE_SERVES == 0:
-            reference = prepare("reference.onnx", options.threads)
+            reference = prepare(kit.get("reference", "reference.onnx"), runtime, options.threads)
         if number and time.monotonic() >= until:
             break
         start = time.monotonic()
-        timing = compare(prepare(entry["file"], options.threads), reference, clock(options.threads))
+        run = prepare(entry["file"], runtime, options.threads)
+        timing = compare(run, reference, clock(options.threads))
         timing["seconds"] = time.monotonic() - start
         result["items"].append(dict(name=entry["name"], arch=entry["arch"], **timing))
         write(result)
@@ -67,13 +73,55 @@ def main() -> None:
     print(f"{TARGET}: {len(result['items'])} networks")
 
 
-def fingerprint(threads: int) -> Dict[str, Any]:
+def serve(requests: BinaryIO) -> None:
+    """Time what a driver sends over a connection; each answer is a line of JSON.
+
+    A request is a line of JSON, and as many bytes of a compressed model as it says.
+    """
+    about = json.loads(requests.readline())
+    runtime, threads = about["runtime"], about["threads"]
+    try:
+        answer(fingerprint(runtime, threads))
+    except ImportError as error:
+        answer({"error": str(error), "missing": PACKAGES[runtime.replace("-int8", "")]})
+        return
+    reference: Run = clock(threads)
+    for line in iter(requests.readline, b""):
+        request = json.loads(line)
+        model = zlib.decompress(requests.read(request["size"]))
+        try:
+            run = opened(model, runtime, threads)
+            if request["reference"]:
+                reference = run
+                answer({})
+            else:
+                now = clock(threads)
+                answer(compare(run, reference, now, request["pairs"], request["wanted"]))
+        except Exception as error:
+            answer({"error": str(error).split("\n")[0] or type(error).__name__})
+
+
+def answer(content: Dict[str, Any]) -> None:
+    """Send a line to the driver."""
+    sys.stdout.write(json.dumps(content) + "\n")
+    sys.stdout.flush()
+
+
+def fingerprint(runtime: str, threads: int) -> Dict[str, Any]:
     """The device as bneck names it."""
+    if runtime.startswith("litert"):
+        import ai_edge_litert.interpreter  # noqa: F401  (is it there?)
+
+        version = metadata.version("ai-edge-litert")
+    else:
+        import onnxruntime
+
+        version = onnxruntime.__version__
     return {
         "cpu": cpu_name(),
         "cores": os.cpu_count() or 1,
-        "runtime": "onnxruntime",
-        "version": onnxruntime.__version__,
+        "runtime": runtime,
+        "version": version,
         "threads": threads,
     }
 
@@ -116,19 +164,44 @@ def write(result: Dict[str, Any]) -> None:
     os.replace(temporary, TARGET)
 
 
-def prepare(name: str, threads: int) -> Run:
+def prepare(name: str, runtime: str, threads: int) -> Run:
     """A call that runs one image through the network in that file."""
+    return opened(os.path.join(HERE, "networks", name), runtime, threads)
+
+
+def opened(model: Any, runtime: str, threads: int) -> Run:
+    """The same for a file's path or its content."""
+    return (litert if runtime.startswith("litert") else onnx)(model, threads)
+
+
+def onnx(model: Any, threads: int) -> Run:
+    """By ONNX Runtime."""
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
+    options.add_session_config_entry("session.set_denormal_as_zero", "1")
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    path = os.path.join(HERE, "networks", name)
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     shape = session.get_inputs()[0].shape
     image = numpy.random.default_rng(0).standard_normal(shape, numpy.float32)
     feed = {session.get_inputs()[0].name: image}
     return lambda: session.run(None, feed)
+
+
+def litert(model: Any, threads: int) -> Run:
+    """By LiteRT."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    source = {"model_path": model} if isinstance(model, str) else {"model_content": model}
+    interpreter = Interpreter(num_threads=threads, **source)
+    interpreter.allocate_tensors()
+    given = interpreter.get_input_details()[0]
+    image = numpy.random.default_rng(0).standard_normal(given["shape"], numpy.float32)
+    interpreter.set_tensor(given["index"], image)
+    return lambda: interpreter.invoke()
 
 
 def clock(threads: int) -> Clock:
@@ -138,7 +211,13 @@ def clock(threads: int) -> Clock:
     return time.perf_counter_ns
 
 
-def compare(run: Run, reference: Run, now: Clock) -> Dict[str, Any]:
+def compare(
+    run: Run,
+    reference: Run,
+    now: Clock,
+    pairs: Any = (FEW_PAIRS, MANY_PAIRS),
+    wanted: float = WANTED,
+) -> Dict[str, Any]:
     """Ratio of two calls, from warm chunks that take turns."""
     begun, begun_on_cpu = time.perf_counter_ns(), time.process_time_ns()
     runs, reference_runs = chunk_runs(run, now), chunk_runs(reference, now)
@@ -149,8 +228,8 @@ def compare(run: Run, reference: Run, now: Clock) -> Dict[str, Any]:
         references.append(chunk(reference, reference_runs, now))
         ratios.append(2 * own / (references[-2] + references[-1]))
         spread = standard_error(ratios)
-        enough = len(ratios) >= FEW_PAIRS and spread <= WANTED
-        if enough or len(ratios) >= MANY_PAIRS:
+        enough = len(ratios) >= pairs[0] and spread <= wanted
+        if enough or len(ratios) >= pairs[1]:
             break
     middle = statistics.median(references)
     on_cpu = time.process_time_ns() - begun_on_cpu
@@ -160,7 +239,7 @@ def compare(run: Run, reference: Run, now: Clock) -> Dict[str, Any]:
         "reference_ms": middle / 1e6,
         "reference_spread": deviation(references) / middle,
         "pairs": len(ratios),
-        "quiet": spread <= WANTED,
+        "quiet": spread <= wanted,
         "core_share": min(1.0, on_cpu / (time.perf_counter_ns() - begun)),
     }
 
@@ -197,4 +276,4 @@ if __name__ == "__main__":
     try:
         main()
     except KeyboardInterrupt:
-        sys.exit("stopped; started again, it goes on")
+        sys.exit("stopped; started again, it resumes")

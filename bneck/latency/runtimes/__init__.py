@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from bneck.latency.runtimes.weights import Array
 
 MAX_THREADS = 1024
+PORTABLE = ("litert", "litert-int8", "onnxruntime", "onnxruntime-int8")
+"""Runtimes that other devices can be measured with."""
 
 
 class Runtime(ABC):
@@ -45,6 +47,21 @@ class Runtime(ABC):
         Args:
             weights: arrays by the torch module's state names; None takes random ones.
         """
+
+    def model(self, layers: tuple[Layer, ...], weights: "Mapping[str, Array]") -> bytes:
+        """Return a file by which this runtime runs the layers on another machine.
+
+        Args:
+            layers: without batch norms.
+            weights: of these layers.
+
+        Raises:
+            UsageError: the runtime runs on this machine only.
+        """
+        raise UsageError(
+            f"runtime {self.word!r} runs on this machine only; on other devices: "
+            f"{', '.join(PORTABLE)}"
+        )
 
     def prepare_onnx(self, model: bytes) -> Callable[[], object]:
         """Do the same for a serialised ONNX model.

@@ -37,5 +37,4 @@ class LiteRt(Runtime):
         return run
 
     def model(self, layers: tuple[Layer, ...], weights: Mapping[str, Array]) -> bytes:
-        """Return the file that is run."""
         return tflite_model.build(layers, weights)

@@ -26,6 +26,9 @@ class OnnxRuntime(Runtime):
     ) -> Callable[[], object]:
         return self.prepare_onnx(onnx_model.build(*norm_free(layers, weights)).SerializeToString())
 
+    def model(self, layers: tuple[Layer, ...], weights: Mapping[str, Array]) -> bytes:
+        return bytes(onnx_model.build(layers, weights).SerializeToString())
+
     def prepare_onnx(self, model: bytes) -> Callable[[], object]:
         try:
             # Two sessions take turns: threads of the waiting one must not spin on the cores.

@@ -1,6 +1,6 @@
 """ONNX Runtime with 8-bit weights and activations, by its own static quantisation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 
 import numpy as np
@@ -8,7 +8,9 @@ import onnx
 
 from bneck.errors import UsageError
 from bneck.latency.runtimes.onnxruntime import OnnxRuntime
+from bneck.latency.runtimes.weights import Array
 from bneck.space.backends.onnx_int8 import quantised
+from bneck.space.layers import Layer
 
 IMAGES = 2
 
@@ -20,6 +22,9 @@ class OnnxRuntimeInt8(OnnxRuntime):
     """
 
     word = "onnxruntime-int8"
+
+    def model(self, layers: tuple[Layer, ...], weights: Mapping[str, Array]) -> bytes:
+        return _quantised(super().model(layers, weights))
 
     def prepare_onnx(self, model: bytes) -> Callable[[], object]:
         return super().prepare_onnx(_quantised(model))

@@ -16,12 +16,20 @@ POOL = 1 << 23
 
 
 def norm_free(
-    layers: tuple[Layer, ...], weights: Mapping[str, Array] | None = None
+    layers: tuple[Layer, ...],
+    weights: Mapping[str, Array] | None = None,
+    *,
+    period: int | None = None,
 ) -> tuple[tuple[Layer, ...], dict[str, Array]]:
-    """Return the layers with batch norms folded away, and their weights: given ones or random."""
+    """Return the layers with batch norms folded away, and their weights.
+
+    Args:
+        weights: by the torch module's state names; None takes random ones.
+        period: after which random weights repeat, so that a file of them can be compressed.
+    """
     plain = without_norms(layers)
     if weights is None:
-        return plain, pooled(plain)
+        return plain, pooled(plain, period or POOL)
     state: dict[str, Array] = {}
     for leaf in leaves(layers):
         if isinstance(leaf, Conv):
@@ -52,7 +60,7 @@ def without_norms(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
     return tuple(found)
 
 
-def pooled(layers: tuple[Layer, ...]) -> dict[str, Array]:
+def pooled(layers: tuple[Layer, ...], period: int = POOL) -> dict[str, Array]:
     """Weights and biases by state name, for layers without norms, scaled as He's are.
 
     Biases are not zero, so that no activation fades into denormal numbers, which are slow.
@@ -67,13 +75,16 @@ def pooled(layers: tuple[Layer, ...]) -> dict[str, Array]:
             name, shape = f"{leaf.path}.linear", (leaf.out_features, leaf.in_features)
         else:
             continue
-        state[f"{name}.weight"] = _pool(prod(shape), sqrt(2 / prod(shape[1:]))).reshape(shape)
-        state[f"{name}.bias"] = _pool(shape[0], 0.1)
+        state[f"{name}.weight"] = _pool(prod(shape), sqrt(2 / prod(shape[1:])), period).reshape(
+            shape
+        )
+        state[f"{name}.bias"] = _pool(shape[0], 0.1, period)
     return state
 
 
-def _pool(size: int, deviation: float) -> Array:
-    values = np.resize(random_pool(), size) if size > POOL else random_pool()[:size]
+def _pool(size: int, deviation: float, period: int) -> Array:
+    pool = random_pool()[:period]
+    values = np.resize(pool, size) if size > period else pool[:size]
     return values * np.float32(deviation)
 
 

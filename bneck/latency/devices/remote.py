@@ -1,0 +1,174 @@
+"""A device that is measured by a script of its own, over a connection that may be cut."""
+
+import json
+import time
+import zlib
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from importlib.resources import files
+from typing import IO, Any
+
+from bneck import records
+from bneck.errors import BneckError, UsageError
+from bneck.latency.devices import Device, Graph
+from bneck.latency.fingerprint import Fingerprint
+from bneck.latency.runtimes import open_runtime
+from bneck.latency.runtimes.weights import norm_free
+from bneck.latency.timing import Effort, Timing
+
+REFERENCE_SERVES = 10
+"""As on this machine."""
+PERIOD = 1021
+"""After so many numbers random weights repeat, so that a network is some ten kB to send."""
+TRIES = 8
+WAIT_S = 1.0
+"""Before the first new try; twice as long before each further one."""
+
+
+class Cut(Exception):
+    """A connection that broke; ``args`` say why, in the words of what made it."""
+
+
+class Connection:
+    """Two pipes to the script ``on_device/measure.py``, running in its ``serve``."""
+
+    def __init__(self, requests: IO[bytes], answers: IO[bytes]) -> None:
+        self._requests = requests
+        self._answers = answers
+
+    def ask(self, request: dict[str, Any], content: bytes = b"") -> dict[str, Any]:
+        """Send a request and return the answer.
+
+        Raises:
+            Cut: the connection broke.
+        """
+        try:
+            self._requests.write(json.dumps(request).encode() + b"\n" + content)
+            self._requests.flush()
+            line = self._answers.readline()
+            return dict(json.loads(line))
+        except (OSError, ValueError) as error:  # also half a line, or none
+            raise Cut(str(error)) from None
+
+
+class RemoteDevice(Device):
+    """A device whose connection is made by ``connect``, again where it is cut."""
+
+    def __init__(self, *, runtime: str, threads: int) -> None:
+        self.runtime = open_runtime(runtime, threads=1)
+        self.threads = threads
+        self._connection: Connection | None = None
+        self._about: Fingerprint | None = None
+
+    @abstractmethod
+    def connect(self) -> Connection:
+        """Start the script on the device.
+
+        Raises:
+            BneckError: the device refuses, so that trying again would not help.
+            Cut: the connection could not be made or broke.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """End the connection, if there is one."""
+
+    def fingerprint(self) -> Fingerprint:
+        if self._about is None:
+            self._connected()
+        assert self._about is not None
+        return self._about
+
+    def time(
+        self, graphs: Iterable[Graph], reference: Graph, effort: Effort
+    ) -> Iterator[tuple[Timing, float]]:
+        standard = self._request(reference, reference=True)
+        for number, graph in enumerate(graphs):
+            begun = time.monotonic()
+            asked = {"pairs": [effort.min_pairs, effort.max_pairs], "wanted": effort.wanted}
+            request = self._request(graph, reference=False, **asked)
+            answer = self._timed(request, standard, renew=number % REFERENCE_SERVES == 0)
+            known = {item.name for item in fields(Timing)}
+            timing = records.from_json(Timing, {n: v for n, v in answer.items() if n in known})
+            yield timing, time.monotonic() - begun
+
+    def _timed(
+        self, request: tuple[dict[str, Any], bytes], standard: Any, *, renew: bool
+    ) -> dict[str, Any]:
+        """The answer to a request; made again from where the connection was cut."""
+        reason = ""
+        for attempt in range(TRIES):
+            if attempt:
+                time.sleep(WAIT_S * 2 ** (attempt - 1))
+            try:
+                fresh = self._connection is None
+                connection = self._connected()
+                if fresh or renew:
+                    self._answered(connection.ask(*standard))
+                return self._answered(connection.ask(*request))
+            except Cut as cut:
+                reason = self._ended(cut) or "the connection was cut"
+                self._connection = None
+        raise BneckError(
+            f"{self.word} cannot be reached any more: {reason}; run the same command to resume"
+        )
+
+    def _ended(self, cut: Cut) -> str:
+        """Close the connection; returns why it broke, or raises where it will break again."""
+        try:
+            return self.last_words() or str(cut)
+        finally:
+            self.close()
+
+    def last_words(self) -> str:
+        """Return what the connection said when it ended.
+
+        Raises:
+            BneckError: trying again would not help.
+        """
+        return ""
+
+    def _answered(self, answer: dict[str, Any]) -> dict[str, Any]:
+        if "error" in answer:
+            raise UsageError(f"{self.word}: {self.runtime.word} cannot run it: {answer['error']}")
+        return answer
+
+    def _connected(self) -> Connection:
+        if self._connection is None:
+            try:
+                connection = self.connect()
+                about = connection.ask({"runtime": self.runtime.word, "threads": self.threads})
+            except Cut as cut:
+                reason = self._ended(cut)
+                if self._about is not None:
+                    raise Cut(reason) from None
+                raise BneckError(f"{self.word} cannot be reached: {reason}") from None
+            if "missing" in about:
+                self.close()
+                raise BneckError(
+                    f"{self.word} lacks what is needed ({about['error']}); there: "
+                    f"pip install numpy {about['missing']}"
+                )
+            found = records.from_json(Fingerprint, about)
+            if self._about not in (None, found):
+                raise BneckError(f"{self.word} was [{self._about}] and is now [{found}]")
+            self._about, self._connection = found, connection
+        return self._connection
+
+    def _request(
+        self, graph: Graph, *, reference: bool, **asked: Any
+    ) -> tuple[dict[str, Any], bytes]:
+        if graph.onnx is not None:
+            if not self.runtime.word.startswith("onnxruntime"):
+                raise UsageError(f"runtime {self.runtime.word!r} cannot run ONNX files")
+            model = graph.onnx
+        else:
+            model = self.runtime.model(*norm_free(graph.layers, graph.weights, period=PERIOD))
+        content = zlib.compress(model, 1)
+        return {"size": len(content), "reference": reference, **asked}, content
+
+
+def script() -> bytes:
+    """Return the source of what runs on the device."""
+    return files("bneck.latency").joinpath("on_device", "measure.py").read_bytes()

@@ -1,0 +1,181 @@
+"""Another machine over the system's own ssh: an sshd on the loopback plays it."""
+
+import getpass
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bneck.errors import BneckError, UsageError
+from bneck.latency.devices import Graph, open_device, remote
+from bneck.latency.devices.ssh import SshDevice
+from bneck.latency.measure import measure, reference
+from bneck.latency.runtimes.weights import norm_free
+from bneck.latency.timing import Effort
+from bneck.space import presets
+
+SMALL = presets.build("mobilenet_v3_small", width=0.35, resolution_px=32, classes=10)
+LARGE = presets.build("mobilenet_v3_large", resolution_px=64, classes=10)
+SHORT = Effort(wanted=1.0, min_pairs=2, max_pairs=2)
+SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """USER@127.0.0.1:PORT of an sshd that lets this test in."""
+    if not Path(SSHD).exists() or shutil.which("ssh") is None:
+        pytest.skip("no OpenSSH client and server here")
+    folder = tmp_path_factory.mktemp("sshd")
+    for name in ("host", "key"):
+        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
+        subprocess.run(command, check=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    config = (
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nUsePAM no\n"
+        f"AuthorizedKeysFile {folder}/key.pub\nStrictModes no\nPidFile none\n"
+    )
+    (folder / "sshd_config").write_text(config)
+    if os.getuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)
+    sshd = subprocess.Popen([SSHD, "-D", "-f", str(folder / "sshd_config")])
+    wrapper = folder / "bin" / "ssh"
+    wrapper.parent.mkdir()
+    host_key = (folder / "host.pub").read_text().split()[:2]
+    (folder / "known").write_text(f"[127.0.0.1]:{port} {' '.join(host_key)}\n")
+    wrapper.write_text(
+        f"#!/bin/sh\nexec {shutil.which('ssh')} -F /dev/null -i {folder}/key "
+        f'-o UserKnownHostsFile="${{KNOWN:-{folder}/known}}" "$@"\n'
+    )
+    wrapper.chmod(0o755)
+    path, os.environ["PATH"] = os.environ["PATH"], f"{wrapper.parent}:{os.environ['PATH']}"
+    try:
+        for _ in range(100):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.1)
+        yield f"{getpass.getuser()}@127.0.0.1:{port}"
+    finally:
+        os.environ["PATH"] = path
+        sshd.terminate()
+        sshd.wait()
+
+
+@pytest.fixture
+def device(server: str) -> Iterator[SshDevice]:
+    found = open_device(f"ssh:{server}{sys.executable}")
+    assert isinstance(found, SshDevice)
+    yield found
+    found.close()
+
+
+def test_it_says_what_it_is(device: SshDevice) -> None:
+    assert device.fingerprint() == open_device().fingerprint()
+
+
+def test_a_network_takes_there_what_it_takes_here(device: SshDevice) -> None:
+    """Ratios, to the noise of two measurements on a busy machine."""
+    here, there = (measure(LARGE, one, wanted=0.1) for one in (open_device(), device))
+    assert here.timing is not None
+    assert there.timing is not None
+    assert there.timing.ratio == pytest.approx(here.timing.ratio, rel=0.4)
+    assert not there.predicted
+
+
+def test_a_networks_own_weights_are_sent(device: SshDevice) -> None:
+    graph = Graph(*norm_free(SMALL.layers()))
+    ((timing, seconds),) = device.time([graph], reference(32, 10), SHORT)
+    assert 0.05 < timing.ratio < 20
+    assert seconds > 0
+
+
+def test_cut_ten_times_it_loses_nothing(device: SshDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "WAIT_S", 0.01)
+    monkeypatch.setattr(remote, "TRIES", 100)
+    device.fingerprint()
+    cuts, done = [0], threading.Event()
+
+    def cut() -> None:
+        while cuts[0] < 10 and not done.is_set():
+            process = device._process
+            if process is not None and process.poll() is None:
+                process.kill()
+                cuts[0] += 1
+            time.sleep(0.4)
+
+    thread = threading.Thread(target=cut)
+    thread.start()
+    graphs = [Graph(SMALL.layers()) for _ in range(30)]
+    found = list(device.time(graphs, reference(32, 10), Effort(0.5, 4, 4)))
+    done.set()
+    thread.join()
+    assert len(found) == 30
+    assert cuts[0] >= 3
+
+
+def test_a_host_that_is_gone_is_one_line(
+    device: SshDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "WAIT_S", 0.001)
+    times = device.time([Graph(SMALL.layers())] * 2, reference(32, 10), SHORT)
+    next(times)
+    device.close()
+    device._connection = None
+    device.port = "1"
+    with pytest.raises(BneckError, match=r"cannot be reached any more: .*refused; run the same"):
+        next(times)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("python", "/no/such/python"), "there is no /no/such/python"),
+        (("host", "nobody_at_all@127.0.0.1"), "it refuses the key"),
+        (("port", "1"), "cannot be reached: .*refused"),
+    ],
+)
+def test_what_is_wrong_there_is_one_line(
+    device: SshDevice, change: tuple[str, str], message: str
+) -> None:
+    setattr(device, *change)
+    with pytest.raises(BneckError, match=message) as raised:
+        device.fingerprint()
+    assert raised.value.exit_code == 1
+    assert "\n" not in str(raised.value)
+
+
+def test_an_unknown_host_key_is_one_line(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KNOWN", "/dev/null")
+    found = open_device(f"ssh:{server}{sys.executable}")
+    with pytest.raises(BneckError, match="its host key is unknown or has changed"):
+        found.fingerprint()
+
+
+def test_a_missing_package_names_its_install_line(device: SshDevice, tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} -I -S "$@"\n')
+    python.chmod(0o755)
+    device.python = str(python)
+    with pytest.raises(BneckError, match="pip install numpy onnxruntime"):
+        device.fingerprint()
+
+
+@pytest.mark.parametrize("word", ["ssh:", "ssh:-oProxyCommand=x", "ssh:a b", "ssh:host:port"])
+def test_words_that_are_not_hosts(word: str) -> None:
+    with pytest.raises(UsageError, match=r"expected ssh:USER@HOST\[:PORT\]\[/PYTHON\], got ssh:"):
+        open_device(word)
+
+
+def test_runtimes_of_this_machine_alone(server: str) -> None:
+    found = open_device(f"ssh:{server}{sys.executable}", runtime="torch")
+    with pytest.raises(UsageError, match="'torch' runs on this machine only; on other devices"):
+        list(found.time([], reference(32, 10), SHORT))
