@@ -1,1 +1,1 @@
-"""How narrow a network may be: NetAdapt, as MobileNetV3 uses it."""
+"""NetAdapt as MobileNetV3 uses it: narrows a network until it meets a latency target."""

@@ -40,7 +40,7 @@ class Narrowed:
 
 @dataclass(frozen=True, slots=True)
 class FineTuned:
-    """What came of a fine-tuning.
+    """Result of a fine-tuning.
 
     Attributes:
         accuracy: on the validation images.
@@ -172,7 +172,7 @@ class StepTrainings:
         )
 
     def weights(self, proposal: Proposal) -> Path:
-        """Where a proposal's fine-tuned weights are."""
+        """Return the file of a proposal's fine-tuned weights."""
         return self._folder / f"{self._names[proposal.move]}-{proposal.rounds}.safetensors"
 
     def losses(self, proposal: Proposal) -> Losses:

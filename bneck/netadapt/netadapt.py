@@ -29,7 +29,7 @@ UNCHANGED = "unchanged"
 
 @dataclass(frozen=True, slots=True)
 class NetAdapt:
-    """How to shrink.
+    """NetAdapt with its settings and its place on disk.
 
     Attributes:
         model: predicts latencies.
@@ -56,7 +56,7 @@ class NetAdapt:
     compute: Compute = ONE_THREAD
 
     def weights(self, step: int) -> Path:
-        """Where the weights of a step's network are."""
+        """Return the file of the weights of a step's network."""
         return self.folder / f"{step:03d}.safetensors"
 
     def begin(self, seed_network: Architecture, accuracy: Accuracy | None) -> None:
@@ -132,9 +132,8 @@ class NetAdapt:
     ) -> Step:
         """Fine-tune all proposals, those too close to call twice as long, and take the best.
 
-        Unless there is but one proposal, the network before the step is fine-tuned too: a few steps
-        more change what a trained network knows, and what a proposal costs is what it ends lower
-        than that.
+        Unless there is but one proposal, the network before the step is fine-tuned too: a few
+        more steps change a trained network's accuracy too, and proposals are compared with that.
         """
         begun = time.monotonic()
         first, others = self._proposals(before, target_ms)
@@ -157,7 +156,7 @@ class NetAdapt:
     def _proposals(
         self, before: Step, target_ms: float
     ) -> tuple[tuple[Proposal, ...], tuple[Proposal, ...]]:
-        """What to try first, and what besides where all of these lose accuracy.
+        """Return what to try first, and what to try where all of these lose accuracy.
 
         Raises:
             BneckError: nothing can be narrowed any more.

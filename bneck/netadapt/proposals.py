@@ -14,7 +14,7 @@ GRID = 8
 NOTHING = 1e-6
 """A widening is free where the predicted latency grows by no larger share than this."""
 GRIDS_UP = 2
-"""How many blocks of channels a free widening may add at once."""
+"""Blocks of channels that a free widening may add at once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """NetAdapt's choice among the proposals of a step, and which of them are too close to call.
 
 A proposal of 1 % of the latency costs a tenth of a point of accuracy or less, and accuracy on some
-thousand images is known to half a point. So how much accuracy a proposal costs is told by the rise
-of the validation loss, which the same few steps of training make on the same images nearly alike.
+thousand images has an error of half a point. So proposals are judged by the rise of the validation
+loss, which has far less noise between networks that were trained alike on the same images.
 """
 
 from collections.abc import Callable, Sequence
@@ -79,7 +79,7 @@ def too_close_to_call(
 
 
 def all_lose_accuracy(proposals: Sequence[Proposal], before: Proposal) -> bool:
-    """Whether each loses more accuracy than the standard error of its difference to ``before``."""
+    """Return whether each loses more accuracy than the standard error of the difference."""
     unknown = Accuracy(0.0)
     was = before.accuracy or unknown
     found = [one.accuracy or unknown for one in _scored(proposals)]

@@ -34,7 +34,7 @@ def shrink_to_measured(
         target_ms: what the network may take.
         measure: times a network on the target device.
         executor: where proposals are fine-tuned.
-        progress: is told of every fine-tuning.
+        progress: called after every fine-tuning.
         repeat: relative error of measuring again, as the calibration saw it.
 
     Raises:

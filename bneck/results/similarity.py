@@ -1,4 +1,4 @@
-"""How much a network resembles a published one, against random networks that are as fast.
+"""Similarity of a network to a published one, compared with random networks that are as fast.
 
 Traits are compared by depth: at each resolution (output stride) the mean over the blocks that work
 there, as far as both networks have some. A percentile of 90 means: nearer to the published network
@@ -18,7 +18,7 @@ from bneck.space.choices import Space
 from bneck.space.traits import activation, expansion, has_squeeze_excite, kernels
 
 TOLERANCE = 0.03
-"""Random networks are as fast where their predicted latency is no further away than this share."""
+"""Largest relative difference in predicted latency of networks that count as equally fast."""
 MOST_CHANGES = 300
 Profile = Mapping[int, float]
 """A trait's value by output stride."""
@@ -118,7 +118,7 @@ def likeness(
 
 
 def profiles(arch: Architecture) -> dict[str, Profile]:
-    """Every trait by output stride; strides without a block are left out."""
+    """Return every trait by output stride; strides without a block are left out."""
     rows: dict[str, dict[int, list[float]]] = {trait: {} for trait in (*TRAITS, DEPTH)}
     stride = arch.stem.stride
     for part, block in arch.block_parts():
@@ -140,7 +140,7 @@ def as_fast(
     seed: int,
     tolerance: float = TOLERANCE,
 ) -> list[Architecture]:
-    """``count`` random networks of ``space`` within ``tolerance`` of ``goal_ms``.
+    """Return ``count`` random networks of ``space`` within ``tolerance`` of ``goal_ms``.
 
     Each begins as a network drawn uniformly and is changed in one random choice at a time, no
     change leading further away, until it is there; those drawn there stay as they are.

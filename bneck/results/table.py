@@ -1,4 +1,4 @@
-"""A network as the papers print it: one row a block, headed by the size of its input."""
+"""A network as the papers print it: one row per block, headed by the size of its input."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class Row:
 
 
 def rows(arch: Architecture) -> tuple[Row, ...]:
-    """The network as rows like MobileNetV3's tables 1 and 2."""
+    """Return the network as rows like MobileNetV3's tables 1 and 2."""
     table: list[Row] = []
     for part in arch.parts():
         if part.block is not None:
@@ -60,7 +60,7 @@ def rows(arch: Architecture) -> tuple[Row, ...]:
 
 
 def in_words(arch: Architecture) -> tuple[str, ...]:
-    """One line a stage: "s3  k5 240→40 SE HS · ...", for hover texts and lists."""
+    """Return one line per stage: "s3  k5 240→40 SE HS · ...", for hover texts and lists."""
     blocks = [row for row in rows(arch) if row.path.startswith("s") and row.path != "stem"]
     stages = groupby(blocks, lambda row: row.path.partition(".")[0])
     return tuple(
@@ -69,7 +69,7 @@ def in_words(arch: Architecture) -> tuple[str, ...]:
 
 
 def block_in_words(row: Row) -> str:
-    """One block in short: "k5 240→40 SE HS /2"."""
+    """Return one block in short: "k5 240→40 SE HS /2"."""
     inner = row.channels if row.expansion is None else row.expansion
     words = [f"k{'+'.join(map(str, row.kernel))}" if row.kernel else row.operator]
     words.append(f"{inner}→{row.out}")
@@ -80,7 +80,7 @@ def block_in_words(row: Row) -> str:
 
 
 def as_text(table: Iterable[Row]) -> str:
-    """The rows as aligned columns for a terminal."""
+    """Return the rows as aligned columns for a terminal."""
     heads = ("layer", "input", "operator", "expansion", "out", "SE", "act", "stride")
     lines = [heads]
     for row in table:
@@ -100,7 +100,7 @@ def as_text(table: Iterable[Row]) -> str:
 
 
 def times(table: Iterable[Row], breakdown: Mapping[str, float]) -> dict[str, float]:
-    """Milliseconds by row, from milliseconds by layer or by block.
+    """Return milliseconds by row, from milliseconds by layer or by block.
 
     What belongs to no row (a fixed cost, a head timed as a whole) follows under its own path.
     """

@@ -1,1 +1,1 @@
-"""What a network is: values, and the one lowering that everything else reads."""
+"""Networks as values, and their lowering to layers, which everything else reads."""

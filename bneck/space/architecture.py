@@ -92,7 +92,7 @@ class Architecture(_Hashed):
         Raises:
             UsageError: a key is missing, unknown or of the wrong type, or a value out of range.
         """
-        from bneck.space import codec  # which knows all blocks and builds on this module
+        from bneck.space import codec  # which imports this module
 
         return codec.from_json(value)
 
@@ -140,6 +140,6 @@ def _lower_head(head: Head, in_channels: int, in_px: int, classes: int, norm: st
 
 
 def block_path(path: str) -> str:
-    """The block that a layer belongs to: "s2.b1.se.reduce" -> "s2.b1", "head.conv" -> "head"."""
+    """Return the path of a layer's block: "s2.b1.se.reduce" -> "s2.b1", "head.conv" -> "head"."""
     parts = path.split(".")
     return ".".join(parts[:2]) if parts[0] not in ("stem", "head") else parts[0]

@@ -28,8 +28,8 @@ _ACCEL = (
 def nas_bench_macro(name: str, resolution_px: int, classes: int) -> Space:
     """3,969 networks of eight blocks: nothing, or one of two inverted residuals.
 
-    An identity inside a stage could stand anywhere in it; here it stands at the end, so a block is
-    a choice only where the one before it is none, and every network has one set of values.
+    An identity could be anywhere inside a stage; here it is at the end, so a block is a choice only
+    where the one before it is not an identity, and every network has one set of values.
     """
     choices: dict[str, tuple[Value, ...]] = {}
     parents: dict[str, tuple[str, tuple[Value, ...]]] = {}
@@ -73,7 +73,7 @@ def macro_values(code: str) -> Values:
 
 
 def accel_nasbench(name: str, resolution_px: int, classes: int) -> Space:
-    """MnasNet's skeleton: expansion, kernel, depth and squeeze-excite, one choice each a stage."""
+    """MnasNet's skeleton; expansion, kernel, depth and squeeze-excite are chosen per stage."""
     choices: dict[str, tuple[Value, ...]] = {}
     for s, (_, _, depths) in enumerate(_ACCEL, start=1):
         choices |= {

@@ -19,7 +19,7 @@ class Space:
     """Named choices around a skeleton.
 
     Attributes:
-        choices: allowed values by name; a parent stands before its children.
+        choices: allowed values by name; parents come before their children.
         parents: for a choice that is live only sometimes, its parent and the parent's values at
             which it is ("s3.b4.kernel": ("s3.depth", (4,))).
         build: decodes live values, already checked, into an architecture.
@@ -32,19 +32,19 @@ class Space:
 
     @cached_property
     def size(self) -> int:
-        """How many different value sets there are."""
+        """Number of different value sets."""
         roots = [name for name in self.choices if name not in self.parents]
         return prod(self._count(name) for name in roots)
 
     def live(self, name: str, values: Mapping[str, Value]) -> bool:
-        """Whether the choice plays a part, given the values of those before it."""
+        """Return whether the choice is used, given the values of those before it."""
         if name not in self.parents:
             return True
         parent, at = self.parents[name]
         return parent in values and values[parent] in at
 
     def check(self, values: Mapping[str, Value]) -> Values:
-        """The live values in order.
+        """Return the live values in order.
 
         Raises:
             UsageError: a name is unknown, a live choice is missing or a value is not allowed.
@@ -65,11 +65,11 @@ class Space:
         return checked
 
     def decode(self, values: Mapping[str, Value]) -> Architecture:
-        """The network that the values name; those of choices that are not live are ignored."""
+        """Return the network of the values; those of choices that are not live are ignored."""
         return self.build(self.check(values))
 
     def all(self) -> Iterator[Values]:
-        """Every value set; ``size`` says how many there are."""
+        """Yield every value set; ``size`` is their number."""
         names = list(self.choices)
 
         def extend(values: Values, at: int) -> Iterator[Values]:
@@ -84,9 +84,9 @@ class Space:
         return extend({}, 0)
 
     def sample(self, seed: int, lean: float = 0.0) -> Values:
-        """Each live choice drawn uniformly, or with the probability ``lean`` its last value.
+        """Draw each live choice uniformly, or with the probability ``lean`` take its last value.
 
-        Spaces list values from the cheapest on, so that what leans is expensive.
+        Spaces list values from the cheapest on, so leaning samples are expensive.
         """
         draw = random.Random(seed)
 
@@ -96,7 +96,7 @@ class Space:
         return self._fill({}, pick)
 
     def neighbours(self, values: Mapping[str, Value], *, of: str | None = None) -> Iterator[Values]:
-        """Every value set that differs in one choice; newly live choices take their first value.
+        """Yield value sets that differ in one choice; newly live choices take their first value.
 
         Args:
             of: the only choice to change, a live one; None changes each in turn.
@@ -108,11 +108,11 @@ class Space:
                     yield self.changed(current, name, value)
 
     def changed(self, values: Mapping[str, Value], name: str, value: Value) -> Values:
-        """Live values with one choice changed; newly live choices take their first value."""
+        """Return live values with one choice changed; newly live choices take their first value."""
         return self._fill({**values, name: value}, _first)
 
     def mutate(self, values: Mapping[str, Value], seed: int) -> Values:
-        """One live choice redrawn to another value; newly live choices are drawn as well."""
+        """Redraw one live choice to another value; newly live choices are drawn as well."""
         current = self.check(values)
         draw = random.Random(seed)
         names = [name for name in current if len(self.choices[name]) > 1]

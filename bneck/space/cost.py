@@ -1,4 +1,4 @@
-"""What a network costs, counted from its lowering. One multiply-add counts as one."""
+"""Cost of a network, counted from its lowering. One multiply-add counts as one."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,7 +23,7 @@ class Cost:
 
 
 def cost(arch: Architecture) -> Cost:
-    """Count a whole network. Batch norm counts two parameters a channel and no multiply-adds."""
+    """Count a whole network. Batch norm counts two parameters per channel and no multiply-adds."""
     counted = [part_cost(part) for part in arch.parts()]
     return Cost(
         params=sum(one.params for one in counted),

@@ -1,4 +1,4 @@
-"""V3-Small's skeleton, MobileNetV4's blocks beside V3's: what suits a CPU may be chosen.
+"""V3-Small's skeleton with MobileNetV4's blocks as well as V3's, so that a CPU gets what suits it.
 
 Block kinds are named as in MobileNetV4 (arXiv 2404.10518, figure 4).
 """
@@ -75,7 +75,7 @@ def cpu_small(name: str, resolution_px: int, classes: int) -> Space:
 
 
 def _block(own: Values, channels: int, out: int, stride: int) -> Block:
-    """``own`` holds a block's choices by their last word."""
+    """``own`` holds the choices of one block by the last word of their names."""
     kind, activation = own["kind"], str(own["activation"])
     expansion, kernel = int(own["ratio"]) * channels, int(own.get("kernel", 0))
     if kind == "bneck":

@@ -154,9 +154,9 @@ def _mapped(arch: Architecture, change: Callable[[str, Block], Block]) -> Archit
 
 
 def _follows(part: Part, block: Block) -> bool:
-    """Whether the block has no expansion layer, and so works at its input's width.
+    """Return whether the block has no expansion layer and so works at its input's width.
 
-    That is so where its expansion is its input's width, and any other would need a layer more.
+    That is so where its expansion is its input's width, and any other would need one more layer.
     """
     if expansion(block) != part.in_channels:
         return False

@@ -1,4 +1,4 @@
-"""What stands behind the last block: pool and classifier, in the forms of the family."""
+"""Layers behind the last block: pool and classifier, in the forms of the MobileNet family."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -8,7 +8,7 @@ from bneck.space.layers import Conv, Layer, Linear, Pool, check_activation, poin
 
 
 class Head(Protocol):
-    """What every head offers."""
+    """Interface of every head."""
 
     def __hash__(self) -> int: ...
 

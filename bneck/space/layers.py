@@ -38,7 +38,7 @@ class Conv:
 
     @property
     def bias(self) -> bool:
-        """A bias stands exactly where no batch norm brings one."""
+        """Whether there is a bias: where no batch norm brings one."""
         return self.norm == "none"
 
     @property
@@ -56,7 +56,7 @@ def pointwise(
 def depthwise(
     path: str, channels: int, kernel: int, stride: int, in_px: int, activation: str, norm: str
 ) -> Conv:
-    """One filter a channel."""
+    """A convolution with one filter per channel."""
     return Conv(path, channels, channels, kernel, stride, channels, in_px, activation, norm)
 
 

@@ -15,7 +15,7 @@ from bneck.space.heads import ConvPoolLinear, ConvPoolLinearLinear
 from bneck.space.traits import changed
 
 Move = tuple[str, Architecture]
-"""What is done, in words, and the network that comes of it."""
+"""The name of the move, and the resulting network."""
 
 SMALLEST_STEM = 8
 HEAD_RATIO = 6
@@ -23,10 +23,10 @@ HEAD_RATIO = 6
 
 
 def rebuilt_last_stages(arch: Architecture) -> Iterator[Move]:
-    """The wide 1x1 convolution moved behind the pool (section 5.1, figure 5).
+    """Move the wide 1x1 convolution behind the pool (section 5.1, figure 5).
 
-    What stood before it is a convolution to six times the last width; a last stage of one block of
-    stride 1, which only widened, goes.
+    In its place a convolution goes to six times the last width. A last stage of one block of
+    stride 1, which only widened, is dropped, and in a second variant kept.
     """
     if not isinstance(arch.head, ConvPoolLinear):
         return
@@ -41,7 +41,7 @@ def rebuilt_last_stages(arch: Architecture) -> Iterator[Move]:
 
 
 def halved_stems(arch: Architecture) -> Iterator[Move]:
-    """Half the stem's filters, with h-swish and with the activation it has (section 5.2)."""
+    """Halve the stem's filters, with h-swish and with the activation it has (section 5.2)."""
     width = arch.stem.out // 2
     if width < SMALLEST_STEM:
         return
@@ -52,7 +52,7 @@ def halved_stems(arch: Architecture) -> Iterator[Move]:
 
 
 def late_hswish(arch: Architecture) -> Iterator[Move]:
-    """ReLU before a stage and h-swish from it on, for every stage, the earliest first.
+    """Use ReLU before a stage and h-swish from it on, for every stage, the earliest first.
 
     Blocks without an activation to choose stay as they are.
     """

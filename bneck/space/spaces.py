@@ -17,7 +17,7 @@ from bneck.space.heads import ConvPoolLinear, ConvPoolLinearLinear, Head
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What one stage may be; ``ratios`` are expansion widths over the block's input width."""
+    """The choices of one stage; ``ratios`` are expansion widths over the block's input width."""
 
     stride: int
     widths: tuple[int, ...]
@@ -75,7 +75,7 @@ def build(name: str, *, resolution_px: int = 224, classes: int = 1000) -> Space:
 
 
 def load_own(word: str) -> None:
-    """Import a space named as ``package.module:attr``, so that ``build`` knows it under that name.
+    """Import a space named as ``package.module:attr``, so that ``build`` finds it under that name.
 
     The attribute is a function like those of ``SPACES``. For names that the user gives, never for
     names read from a file: importing runs the module's code.

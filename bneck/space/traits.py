@@ -1,4 +1,4 @@
-"""What edits, tables, features and comparisons read of a block, and the copies that edits make.
+"""Traits of blocks, read by edits, tables, features and comparisons, and edited copies of blocks.
 
 Kernels, squeeze-excite and activations are read off the layers that a block is lowered to. Two of a
 block's own fields have a meaning: ``expansion``, the inner width that can be narrowed on its own,
@@ -19,17 +19,17 @@ Value = TypeVar("Value", bound=Block | Head)
 
 
 def declares(value: Block | Head, name: str) -> bool:
-    """Whether a block or a head has a field of that name."""
+    """Return whether a block or a head has a field of that name."""
     return any(field.name == name for field in fields(value))  # type: ignore[arg-type]
 
 
 def expansion(block: Block) -> int | None:
-    """The inner width that can be narrowed on its own; None where the block declares none."""
+    """Return the inner width that can be narrowed on its own, None where none is declared."""
     return int(getattr(block, "expansion")) if declares(block, "expansion") else None  # noqa: B009
 
 
 def changed(value: Value, **changes: int | str) -> Value | None:
-    """A copy with other fields; None where the block or head does not declare one of them.
+    """Return a copy with other fields, None where the block or head does not declare one of them.
 
     Raises:
         UsageError: the new value is out of range.
@@ -40,29 +40,29 @@ def changed(value: Value, **changes: int | str) -> Value | None:
 
 
 def kernels(part: Part) -> tuple[int, ...]:
-    """Kernels wider than 1x1, in the order they run; squeeze-excites aside."""
+    """Return the kernels wider than 1x1, in the order they run; squeeze-excites aside."""
     convs = (leaf for leaf in _main_path(part.layers) if isinstance(leaf, Conv))
     return tuple(conv.kernel for conv in convs if conv.kernel > 1)
 
 
 def activation(part: Part) -> str | None:
-    """The first activation on the way through the block; None where it is linear."""
+    """Return the first activation of the block's main path, None where it is linear."""
     convs = (leaf for leaf in _main_path(part.layers) if isinstance(leaf, Conv))
     return next((conv.activation for conv in convs if conv.activation != "none"), None)
 
 
 def has_squeeze_excite(part: Part) -> bool:
-    """Whether some layer rescales the channels by what a branch computes of them."""
+    """Return whether a branch of the block rescales its channels."""
     return any(isinstance(layer, Scale) for layer in _flat(part.layers))
 
 
 def has_residual(part: Part) -> bool:
-    """Whether the block adds its input to what it computes."""
+    """Return whether the block adds its input to its result."""
     return any(isinstance(layer, Residual) for layer in part.layers)
 
 
 def keeps_width(part: Part) -> bool:
-    """Whether the output's channels are the input's: added to it, or the block is empty."""
+    """Return whether the output must have the input's width: a residual, or an empty block."""
     return not part.layers or has_residual(part)
 
 

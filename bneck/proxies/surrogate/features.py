@@ -31,7 +31,7 @@ _PER_BLOCK = 9
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How many stages and blocks a stage have columns of their own."""
+    """Numbers of stages, and of blocks per stage, that have columns of their own."""
 
     stages: int
     depth: int
@@ -50,7 +50,7 @@ def groups(archs: Sequence[Architecture], shape: Shape) -> dict[str, Array]:
     ``stage size``, ``stage kind`` and ``stage cost`` are the same properties by stage; ``weights``
     the log parameters of the stages, summed and as a trend; ``place`` how a block differs from its
     stage's mean, ``slot`` the blocks one by one, and ``cost`` log multiply-adds and log parameters.
-    What lies outside ``shape`` counts in the sums alone.
+    Blocks outside ``shape`` count in the sums alone.
     """
     networks = [_network(arch) for arch in archs]
     blocks = _padded([stages for stages, _ in networks], shape)

@@ -128,7 +128,7 @@ def _any_copied(part: Part, copied: Mapping[str, int]) -> bool:
 
 
 def _pass_input_on(part: Part, state: State) -> None:
-    """Let a block that adds its input compute zero beside it, by its last layer alone."""
+    """Let a residual block compute zero by its last layer, so that it returns its input."""
     last = [leaf for leaf in leaves(part.layers) if isinstance(leaf, Conv)][-1]
     kind = "conv" if last.norm == "none" else "norm"
     for name in PARAMETERS:

@@ -99,7 +99,7 @@ class DepthwiseConv(nn.Conv2d):
     """A depthwise convolution that also trains fast on maps of a few pixels.
 
     There torch takes up to fifty times as long for the gradient of the weights as one small matrix
-    product a channel does. Evaluation and exports keep the convolution.
+    product per channel does. Evaluation and exports keep the convolution.
     """
 
     def forward(self, x: Tensor) -> Tensor:

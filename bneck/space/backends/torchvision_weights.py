@@ -32,7 +32,7 @@ def load(path: Path, arch: Architecture) -> State:
 
 
 def classes(path: Path) -> int | None:
-    """How many classes the network in a weight file knows: its last tensor is the last bias.
+    """Return the number of classes in a weight file, whose last tensor is the classifier's bias.
 
     Raises:
         UsageError: no such file, or not a state dict.
@@ -79,13 +79,13 @@ def _pairs(arch: Architecture, theirs: Mapping[str, Tensor]) -> Iterator[tuple[s
     for ours in _our_names(arch):
         name = next(names, None)
         if name is None:
-            raise UsageError(f"the weights end before {ours}")
+            raise UsageError(f"missing tensor {ours}")
         have, want = list(theirs[name].shape), list(wanted[ours].shape)
         if have != want or name.rsplit(".")[-1] != ours.rsplit(".")[-1]:
             raise UsageError(f"{name} has shape {have}, where {ours} needs {want}")
         yield ours, name
     if (left := next(names, None)) is not None:
-        raise UsageError(f"the network has no place for the tensor {left}")
+        raise UsageError(f"unexpected tensor {left}")
 
 
 def _our_names(arch: Architecture) -> Iterator[str]:

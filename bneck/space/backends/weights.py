@@ -56,7 +56,7 @@ def load(path: Path, arch: Architecture) -> State:
 
 
 def classes(path: Path) -> int | None:
-    """How many classes the network in a safetensors file knows; None where it has no classifier.
+    """Return the number of classes of the network in a safetensors file; None without a classifier.
 
     Raises:
         UsageError: no safetensors file.
@@ -81,10 +81,10 @@ def check(state: Mapping[str, Tensor], arch: Architecture, source: str) -> None:
         wanted = torch_model.Network(arch).state_dict()
     for name, tensor in wanted.items():
         if name not in state:
-            raise UsageError(f"{source} lacks the tensor {name}")
+            raise UsageError(f"{source}: missing tensor {name}")
         if state[name].shape != tensor.shape:
             have, want = list(state[name].shape), list(tensor.shape)
             raise UsageError(f"{source}: {name} has shape {have}, the network needs {want}")
     for name in state:
         if name not in wanted:
-            raise UsageError(f"{source} has the tensor {name}, which the network does not know")
+            raise UsageError(f"{source}: unexpected tensor {name}")

@@ -23,7 +23,7 @@ __all__ = [
 
 
 class Block(Protocol):
-    """What every block offers: its output width, its stride, and how it is lowered."""
+    """Interface of every block: its output width, its stride, and how it is lowered."""
 
     @property
     def out(self) -> int: ...

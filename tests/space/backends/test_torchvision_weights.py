@@ -47,7 +47,7 @@ def test_the_first_tensor_that_does_not_fit_is_named() -> None:
         from_torchvision(state, presets.build("mobilenet_v3_large"))
     with pytest.raises(UsageError, match=r"classifier\.3\.weight has shape \[1000, 1024\]"):
         from_torchvision(state, presets.build("mobilenet_v3_small", classes=10))
-    with pytest.raises(UsageError, match="no place for the tensor extra"):
+    with pytest.raises(UsageError, match="unexpected tensor extra"):
         from_torchvision(state | {"extra": torch.zeros(1)}, presets.build("mobilenet_v3_small"))
 
 
