@@ -1,20 +1,20 @@
-"""How busy a search keeps simulated workers: threads that sleep instead of training.
+"""How busy a search keeps the workers of a simulated cluster.
 
-Everything but the training is real: search, study, journal and the executors' pool. Lengths are
-lognormal, and the search's estimates of them are off by a lognormal error of their own. What is
-printed is the share of the workers' time that was spent in evaluations from the first proposal
-until the last evaluation started, and where the rest went: the start (first proposals one after
-the other), and later waits. ``--batch`` is not an option: compare with version 0.1.
+Search, study, journal and the executors' pool are the real ones; evaluations take simulated time.
+The clock counts this process's CPU time, which is what proposals and records cost the driver, and
+skips the waits, so other programs do not move the figures (nor do waits for the disk: one a
+result). Lengths are lognormal, and the search's estimates of them have a lognormal error of their
+own. What is printed is the share of the workers' time that was spent in evaluations, from the
+search's start until the last evaluation began, and where the rest went: before each worker's first
+evaluation, and later.
 """
 
 import argparse
 import json
-import queue
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Sequence
-from math import exp, inf
+from math import exp
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -40,79 +40,76 @@ class MacsDevice:
         return Latency(cost(arch).macs / 1e6, 0.0)
 
 
+def accuracy(arch: Architecture) -> float:
+    """Some accuracy that rises with the parameters."""
+    return 1 - 1 / (1 + cost(arch).params / 1e6)
+
+
 def lognormal(arch: Architecture, sigma: float, salt: str) -> float:
     """A number of mean 1 that hangs on the network alone."""
     return exp(sigma * Random(f"{codec.key(arch)} {salt}").gauss(0.0, 1.0) - sigma**2 / 2)
 
 
-class Sleeps:
-    """An evaluation of a given length; notes when each one began and ended."""
+class Clock:
+    """Seconds of this process's CPU, plus the waits that were skipped."""
 
-    def __init__(self, seconds: Callable[[Architecture], float]) -> None:
-        self._seconds = seconds
-        self.spans: list[tuple[float, float]] = []
+    def __init__(self) -> None:
+        self._begun = time.process_time()
+        self._skipped = 0.0
 
-    def __call__(self, arch: Architecture) -> float:
-        """Some accuracy that rises with the parameters."""
-        begun = time.monotonic()
-        time.sleep(self._seconds(arch))
-        self.spans.append((begun, time.monotonic()))
-        return 1 - 1 / (1 + cost(arch).params / 1e6)
+    def now(self) -> float:
+        """Seconds since the clock was made."""
+        return time.process_time() - self._begun + self._skipped
+
+    def skip_to(self, seconds: float) -> None:
+        """Wait without waiting."""
+        self._skipped += max(0.0, seconds - self.now())
 
 
-class SleepingWorker:
-    """A worker that is a thread of this process."""
+class SimulatedWorker:
+    """A worker whose evaluation ends after the given length."""
 
-    def __init__(self, kind: "SleepingWorkers") -> None:
+    def __init__(self, kind: "SimulatedWorkers") -> None:
         self._kind = kind
-        self._given: queue.SimpleQueue[tuple[Any, Any] | None] = queue.SimpleQueue()
-        self.answers: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self.answers.put(None)
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        while (job := self._given.get()) is not None:
-            answer = attempt(*job)
-            with self._kind.answered:
-                self.answers.put(answer)
-                self._kind.answered.notify_all()
+        self._answer: Any = None
+        self.end = kind.clock.now()
 
     def give(self, task: Callable[[Any], Any], item: Any) -> None:
-        """Hand over one item."""
-        self._given.put((task, item))
+        """Take one item."""
+        begun = self._kind.clock.now()
+        self._answer = attempt(task, item)
+        if isinstance(item, Architecture):
+            self.end = begun + self._kind.length(item)
+            self._kind.spans.append((begun, self.end))
 
     def answer(self) -> Any:
         """What came of it."""
-        return self.answers.get()
+        return self._answer
 
     def kill(self) -> None:
-        """End after the item at hand."""
-        self._given.put(None)
+        """Nothing runs."""
 
 
-class SleepingWorkers:
-    """As many as were asked for."""
+class SimulatedWorkers:
+    """As many as were asked for; ``spans`` holds when each evaluation began and ended."""
 
-    def __init__(self, workers: int) -> None:
-        self._workers = workers
-        self.answered = threading.Condition()
+    def __init__(self, workers: int, length: Callable[[Architecture], float]) -> None:
+        self._workers, self.length = workers, length
+        self.clock = Clock()
+        self.spans: list[tuple[float, float]] = []
 
-    def start(self) -> SleepingWorker:
-        """One more."""
-        return SleepingWorker(self)
+    def start(self) -> SimulatedWorker:
+        """One more, at once."""
+        return SimulatedWorker(self)
 
     def wait(
-        self, workers: Sequence[SleepingWorker], seconds: float | None
-    ) -> Sequence[SleepingWorker]:
-        """Those that have answered."""
-        with self.answered:
-            deadline = inf if seconds is None else time.monotonic() + seconds
-            while not (found := [one for one in workers if not one.answers.empty()]):
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    return []
-                self.answered.wait(None if left == inf else left)
-            return found
+        self, workers: Sequence[SimulatedWorker], seconds: float | None
+    ) -> Sequence[SimulatedWorker]:
+        """Those that have ended by now, or the next one after a wait."""
+        if seconds != 0.0:
+            self.clock.skip_to(min(worker.end for worker in workers))
+        now = self.clock.now()
+        return [worker for worker in workers if worker.end <= now]
 
     def room(self, wanted: int) -> int:
         """All of them."""
@@ -134,9 +131,8 @@ def busy(arguments: argparse.Namespace) -> dict[str, Any]:
     def estimated(arch: Architecture, layer_macs: int) -> float:
         return length(arch) * lognormal(arch, arguments.error, "error")
 
-    sleeps = Sleeps(lambda arch: arguments.mean * length(arch))
     parallel = arguments.parallel or 2 * arguments.workers
-    pool = Pool(SleepingWorkers(arguments.workers), arguments.workers)
+    workers = SimulatedWorkers(arguments.workers, lambda arch: arguments.mean * length(arch))
     with (
         tempfile.TemporaryDirectory() as folder,
         mock.patch.object(study_module, "training_length", estimated),
@@ -148,17 +144,16 @@ def busy(arguments: argparse.Namespace) -> dict[str, Any]:
             seed=0,
             parallel=None if arguments.eager else parallel,
         )
-        begun, cpu = time.monotonic(), time.process_time()
+        begun, cpu = workers.clock.now(), time.process_time()
         search(
             study,
-            sleeps,
+            accuracy,
             objectives=Objectives(space, device, [target]),  # type: ignore[arg-type]
             evaluations=arguments.evaluations,
-            executor=pool,
+            executor=Pool(workers, arguments.workers),
         )
         cpu = time.process_time() - cpu
-    pool.close()
-    spans = sorted(sleeps.spans)
+    spans = sorted(workers.spans)
     last_start = spans[-1][0]
     spent = sum(min(end, last_start) - start for start, end in spans)
     capacity = arguments.workers * (last_start - begun)
@@ -174,7 +169,7 @@ def busy(arguments: argparse.Namespace) -> dict[str, Any]:
         "idle_at_the_start_percent": round(100 * sum(first) / capacity, 1),
         "idle_later_percent": round(100 * (1 - (spent + sum(first)) / capacity), 1),
         "driver_cpu_ms_per_evaluation": round(1000 * cpu / arguments.evaluations, 1),
-        "seconds": round(time.monotonic() - begun, 1),
+        "simulated_seconds": round(last_start - begun, 1),
     }
 
 

@@ -19,13 +19,14 @@ def lognormal(arch: Architecture, *, sigma: float = 1.0, seed: int = 0) -> float
 
 
 class Simulated:
-    """So many workers; ``busy`` sums up the lengths, ``last_start`` is when the last one began."""
+    """So many workers; ``spans`` holds when each evaluation began and ended."""
 
     in_stages = False
 
     def __init__(self, workers: int, length: Callable[[Any], float] = lognormal) -> None:
         self.workers, self._length = workers, length
-        self.now = self.busy = self.last_start = 0.0
+        self.now = 0.0
+        self.spans: list[tuple[float, float]] = []
 
     def map_unordered(
         self, task: Callable, items: Iterable[object]
@@ -39,7 +40,7 @@ class Simulated:
                 if ended or isinstance(item, NotYet):
                     break
                 length = self._length(item)
-                self.last_start, self.busy = self.now, self.busy + length
+                self.spans.append((self.now, self.now + length))
                 job = (self.now + length, len(under_way), item, attempt(task, item))
                 heapq.heappush(under_way, job)
             if not under_way:
@@ -50,7 +51,9 @@ class Simulated:
 
     def busy_share(self) -> float:
         """Share of the workers' time that was spent in evaluations, until the last one started."""
-        return self.busy / (self.workers * max(self.now, self.last_start))
+        last_start = max(start for start, _ in self.spans)
+        spent = sum(min(end, last_start) - start for start, end in self.spans)
+        return spent / (self.workers * last_start)
 
     def close(self) -> None:
         """Nothing runs between calls."""
