@@ -55,7 +55,7 @@ def run(arguments: list[str]) -> int:
     except (OSError, MemoryError) as error:
         return _fail(str(error) or "out of memory", 1)
     if code == INTERRUPTED:
-        return _fail("interrupted; the same command goes on from here", INTERRUPTED)
+        return _fail("interrupted; run the same command to resume", INTERRUPTED)
     return code
 
 

@@ -8,6 +8,14 @@ from typing import Any
 
 from bneck.errors import UsageError, unknown
 
+EXTRAS = {
+    "ai_edge_litert": "litert",
+    "ai_edge_quantizer": "litert",
+    "openvino": "openvino",
+    "ray": "ray",
+}
+"""Module -> the extra of this package that installs it."""
+
 
 class Untrusted(str):
     """Text that was read from a file: it may have been written by somebody else."""
@@ -43,7 +51,9 @@ def load_object(kind: str, word: str, known: Mapping[str, str] | Sequence[str] =
     try:
         return getattr(import_module(module), attribute)
     except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise UsageError(f"cannot load {kind} {word!r}: {error}") from error
+        missing = str(getattr(error, "name", None)).partition(".")[0]
+        hint = f"; pip install 'bneck[{EXTRAS[missing]}]'" if missing in EXTRAS else ""
+        raise UsageError(f"cannot load {kind} {word!r}: {error}{hint}") from error
 
 
 def forget_working_directory() -> None:

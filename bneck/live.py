@@ -29,7 +29,7 @@ def interrupt(*_: object) -> None:
 
 
 def close() -> None:
-    """Leave the live view as it stands, so that other output can follow it."""
+    """End the live view and the threads that print lines, so that other output can follow."""
     global _view
     while _watches:
         _watches.pop().set()

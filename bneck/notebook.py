@@ -38,14 +38,14 @@ if TYPE_CHECKING:
 
 
 class Results:
-    """A run to look at, read from its folder anew each time; it may be going on meanwhile."""
+    """A run to look at, read from its folder each time it is asked; it may still be running."""
 
     def __init__(self, folder: Path) -> None:
         self.run = Run.read(folder)
 
     @property
     def outcome(self) -> Outcome | None:
-        """The derived network with its figures, once the run is finished."""
+        """The derived network with its figures, once the run is finished, else None."""
         return self._data.outcome
 
     @property
@@ -80,7 +80,7 @@ class Results:
         """Classify image files by the run's ONNX file, as its validation images were.
 
         Args:
-            images: a file, a folder, which stands for the images below it, or several.
+            images: a file, a folder (all images below it), or several of them.
 
         Returns:
             For each image the probabilities by class, likeliest first.
@@ -154,7 +154,7 @@ def derive(
     progress: Progress | None = None,
     **plan: Any,
 ) -> Results:
-    """Derive a network, or go on with the run in ``out``: as ``bneck derive`` does.
+    """Derive a network, or resume the run in ``out``, as ``bneck derive`` does.
 
     Args:
         target: ms, or a share of another network's latency: "0.8x:mobilenet_v3_small".
@@ -210,7 +210,7 @@ def open_run(folder: str | Path) -> Results:
     """The run in a folder.
 
     Raises:
-        UsageError: there is no run in it.
+        UsageError: the folder is not a run's.
     """
     return Results(Path(folder))
 

@@ -25,6 +25,19 @@ def test_what_is_named_is_imported() -> None:
         load_object("proxy", "no.such:thing")
 
 
+def test_a_missing_library_is_called_by_its_extra() -> None:
+    code = (
+        "import sys; sys.modules.update(openvino=None, ai_edge_litert=None)\n"
+        "from bneck.cli import run\n"
+        "for word in ('openvino', 'litert'): run(['latency', 'mobilenet_v1', '--measure', "
+        "'--runtime', word])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    first, second = done.stderr.splitlines()
+    assert first.endswith("; pip install 'bneck[openvino]'")
+    assert second.endswith("; pip install 'bneck[litert]'")
+
+
 def test_what_a_file_names_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "payload.py").write_text(PAYLOAD)
     monkeypatch.chdir(tmp_path)

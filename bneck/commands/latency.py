@@ -41,7 +41,9 @@ class _NetByDefault(TyperGroup):
 
 
 def calibrate(
-    out: Annotated[Path, typer.Option(help="The model's file (JSON); a page stands beside it.")],
+    out: Annotated[
+        Path, typer.Option(help="The model's file (JSON); a page is written next to it.")
+    ],
     space: SpaceOption = "v3-small",
     runtime: RuntimeOption = "onnxruntime",
     threads: ThreadsOption = 1,
@@ -57,8 +59,8 @@ def calibrate(
 ) -> None:
     """Fit a latency model of this machine.
 
-    Random networks of a space are timed for it. Measurements are kept beside the model in
-    FILE.work; run the same command again to resume.
+    Random networks of a space are timed for it. Measurements are kept in FILE.work;
+    run the same command again to resume.
     """
     from dataclasses import asdict
 

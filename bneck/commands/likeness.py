@@ -59,7 +59,7 @@ def likeness(
         latency = latency or str(run.latency)
         out = out or run.folder
     if space is None or latency is None:
-        raise UsageError(f"{net} is no run, so --space and --latency must be given")
+        raise UsageError(f"{net} is not a run: give --space and --latency")
     others = spaces.build(space, resolution_px=arch.resolution_px, classes=arch.classes)
     found = resemblance(arch, open_predictor(latency), others, to=to, count=networks, seed=seed)
     if out is not None:

@@ -116,7 +116,7 @@ class Plan:
     )
     proxy: str | None = option(
         None,
-        "What stands for a network's accuracy in the search: "
+        "What a network's accuracy is estimated by in the search: "
         f"{one_of(*PROXIES, 'shared-weights:FILE', OWN)}.",
         SEARCH,
         unset="short-training",
@@ -222,7 +222,7 @@ class Plan:
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:
-        """Return what stands where nothing is asked, as far as it is not left to the data."""
+        """Return the values of all that is not asked and not left to the data."""
         return {
             field.name: field.default
             for field in fields(cls)
