@@ -48,6 +48,7 @@ def _about(outcome: Outcome, run: Run) -> dict[str, Any]:
         "met": is_met(outcome),
         "note": outcome.note,
         "accuracy": outcome.accuracy and outcome.accuracy.value,
+        "test_accuracy": outcome.test_accuracy and outcome.test_accuracy.value,
         "params": outcome.params,
         "macs": outcome.macs,
         "arch": str(run.network),

@@ -20,13 +20,16 @@ def train(net: NetArgument, out: OutOption, json: JsonOption = False, **asked: A
     result = {
         "accuracy": trained.accuracy.value,
         "accuracy_stderr": trained.accuracy.stderr,
+        "test_accuracy": trained.test_accuracy and trained.test_accuracy.value,
         "seconds": trained.seconds,
         "arch": str(run.network),
         "weights": str(run.weights),
         "onnx": str(run.onnx),
     }
+    tested = trained.test_accuracy
+    on_test = f", {percent(tested)} on the test images" if tested else ""
     text = (
-        f"accuracy {percent(trained.accuracy)} after {trained.seconds:.0f} s\n"
+        f"accuracy {percent(trained.accuracy)}{on_test} after {trained.seconds:.0f} s\n"
         f"network {run.network}, weights {run.weights}, ONNX {run.onnx}"
     )
     print_result(json, result, text)

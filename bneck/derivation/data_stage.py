@@ -43,7 +43,11 @@ def data_stage(session: Session) -> RunData:
     else:
         normalisation = _normalisation(session)
         images = loading.load(
-            plan.data, resolution_px=plan.resolution_px, seed=plan.seed, progress=session.progress
+            plan.data,
+            resolution_px=plan.resolution_px,
+            seed=plan.seed,
+            progress=session.progress,
+            skip_unreadable=plan.skip_unreadable,
         )
         data = RunData(
             images.normalised_with(*normalisation).info if normalisation else images.info

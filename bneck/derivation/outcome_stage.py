@@ -56,6 +56,7 @@ def outcome_stage(
             macs=counted.macs,
             seconds=sum(read_json(run.seconds).values()),
             note=measured.note,
+            test_accuracy=trained.test_accuracy,
         )
         records.write(run.result, outcome)
     return records.read(run.result, Outcome)
@@ -77,6 +78,7 @@ def keep_baseline(
         params=counted.params,
         macs=counted.macs,
         seconds=trained.seconds,
+        test_accuracy=trained.test_accuracy,
     )
     records.append(run.baselines, baseline)
 

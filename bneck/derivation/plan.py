@@ -56,6 +56,9 @@ class Plan:
         "accuracies that are looked up and not trained for.",
         DATA,
     )
+    skip_unreadable: bool = option(
+        False, "Pass over up to 1 % of a folder's files that are not whole images.", DATA
+    )
     target: str | None = option(
         None,
         "Latency to reach: milliseconds (2.0), or a share of a network's latency "
@@ -246,7 +249,7 @@ class Plan:
         return cls(**value)
 
 
-_EVERY_RUN = ("data", "resolution_px", "seed", "device")
+_EVERY_RUN = ("data", "resolution_px", "skip_unreadable", "seed", "device")
 _DEVICE = ("target", "targets", "space", "runtime", "threads", "latency", "calibration_minutes")
 _SEARCH = (
     "sampler", "evaluations", "parallel", "eager", "proxy", "reward_exponent", "seed_factor",

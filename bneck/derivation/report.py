@@ -68,6 +68,7 @@ def _report_data(run: Run) -> report.ReportData:
     outcome = records.read(run.result, Outcome) if is_written(run.result) else None
     model = latency_model.load(run.latency) if is_written(run.latency) else None
     aimed = read_json(run.target) if is_written(run.target) else {}
+    images = read_image_facts(run)
     target_ms = aimed.get("target_ms")
     several = len(aimed.get("targets_ms", ())) > 1
     return report.ReportData(
@@ -86,7 +87,8 @@ def _report_data(run: Run) -> report.ReportData:
         held_out=model.held_out if model else (),
         latency_error=model.error if model else None,
         counted_on=_counted_on(run),
-        class_names=images.class_names if (images := read_image_facts(run)) else (),
+        class_names=images.class_names if images else (),
+        on_images=images.notes if images else (),
         likeness=records.read(run.likeness, Likeness) if is_written(run.likeness) else None,
         target_ms=target_ms,
         **found_by_a_stage(run, plan, model) if outcome is None else {},

@@ -1,10 +1,11 @@
 """Networks with their weights, and what the run that they are from says about them."""
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bneck.files import check_file, is_written, naming
+from bneck.files import check_file, is_written, naming, read_json
 from bneck.results import metadata
 from bneck.results.run import PLAN, Run
 from bneck.space import codec
@@ -46,6 +47,13 @@ def load_trained(
 
         run_seed = int(str(run.plan["seed"]))  # which parts the run's images
         whole = loading.load(str(run.plan["data"]), resolution_px=arch.resolution_px, seed=run_seed)
+        if not whole.info.is_what(kept := read_json(run.images)):
+            print(
+                f"warning: {run.plan['data']} has changed: 8-bit ranges are found on other images "
+                f"than the run was trained on (fingerprint {whole.info.fingerprint} now, "
+                f"{kept['fingerprint']} then)",
+                file=sys.stderr,
+            )
         part = whole.subset(seed=seed, train=RANGE_IMAGES)
         if "mean" in about:
             part = part.normalised_with(json.loads(about["mean"]), json.loads(about["std"]))

@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch import nn
+
 from bneck import records
 from bneck.derivation.data_stage import RunData
 from bneck.derivation.session import Session
@@ -34,11 +36,12 @@ SECONDS_BETWEEN_LOOKS = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """How a training ended: its accuracy on the validation part."""
+    """How a training ended: its accuracy on the validation images, and on test images if any."""
 
     name: str
     accuracy: Accuracy
     seconds: float
+    test_accuracy: Accuracy | None = None
 
 
 def training_stage(
@@ -103,10 +106,18 @@ def train_from_scratch(
             compute=compute,
         )
         weights.save(tensors, network.state_dict())
-        trained = Training(name, result.accuracy, result.seconds)
+        tested = _on_test(network, images, compute)
+        trained = Training(name, result.accuracy, result.seconds, tested)
         records.write(summary, trained)
         checkpoint.unlink(missing_ok=True)
     return records.read(summary, Training), weights.load(tensors, arch)
+
+
+def _on_test(network: nn.Module, images: ImageSource, compute: Compute) -> Accuracy | None:
+    """The last figure: on images that chose nothing, where there are any."""
+    if images.test is None:
+        return None
+    return evaluate(network, images.on_test(), compute=compute).accuracy
 
 
 def keep_trained(

@@ -20,6 +20,7 @@ class ImageFacts:
         class_names: one for each label, in the labels' order.
         mean, std: what pixels are normalised with, by channel, on the scale 0 to 1.
         training, validation, test: number of images in each part.
+        summary, warnings: the images in one line, and what speaks against trusting them.
     """
 
     name: str
@@ -31,12 +32,19 @@ class ImageFacts:
     training: int | None = None
     validation: int | None = None
     test: int = 0
+    summary: str = ""
+    warnings: tuple[str, ...] = ()
 
     @property
     def public_name(self) -> str:
         """The set's name without the folders it lies in, which are nobody else's business."""
         kind, colon, place = self.name.rpartition(":")
         return f"{kind}{colon}{PurePath(place).name or place}"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The summary, if there is one, and the warnings."""
+        return ((self.summary,) if self.summary else ()) + self.warnings
 
     @property
     def counted_on(self) -> str:

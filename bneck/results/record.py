@@ -87,6 +87,7 @@ class Baseline:
     params: int
     macs: int
     seconds: float
+    test_accuracy: Accuracy | None = None
 
     def __post_init__(self) -> None:
         _check_numbers(self)
@@ -96,7 +97,8 @@ class Baseline:
 class Outcome:
     """The derived network, trained from scratch and measured.
 
-    ``note`` says why the measurement is not to be relied on.
+    ``note`` says why the measurement is not to be relied on. ``accuracy`` is counted on the
+    validation images, ``test_accuracy`` on test images, where there are any.
     """
 
     arch: Architecture
@@ -108,6 +110,7 @@ class Outcome:
     macs: int
     seconds: float
     note: str = ""
+    test_accuracy: Accuracy | None = None
 
     def __post_init__(self) -> None:
         _check_numbers(self)

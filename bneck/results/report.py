@@ -35,6 +35,7 @@ class ReportData:
     ``held_out`` holds the predicted and measured ms of networks that the model had not seen, and
     ``latency_error`` its relative standard deviation; ``counted_on`` says on how many images the
     search counts accuracy.
+    ``on_images`` sums the images up, and then says what speaks against trusting them.
     ``others`` are the outcomes for other targets of the same search, by their runs' folders.
     ``tangents`` are (ms, accuracy, w): where the reward with a derived w touches the front.
     ``found`` are the networks of a run that is not a whole derivation, one a target, and
@@ -58,6 +59,7 @@ class ReportData:
     ceiling_ms: float | None = None
     tangents: tuple[tuple[float, float, float], ...] = ()
     class_names: tuple[str, ...] = ()
+    on_images: tuple[str, ...] = ()
     held_out: Sequence[Sequence[float]] = ()
     latency_error: float | None = None
     counted_on: int | None = None

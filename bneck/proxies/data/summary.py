@@ -39,7 +39,8 @@ def folder_summary(layout: Layout, sizes: set[tuple[int, int]]) -> str:
     said = _counts({part: files.labels for part, files in layout.parts.items()}, layout.class_names)
     if sizes:
         sides = [side for size in sizes for side in size]
-        said += f", sides {min(sides)} to {max(sides)} px"
+        least, most = min(sides), max(sides)
+        said += f", sides {least} to {most} px" if least < most else f", sides {least} px"
     if layout.passed_over:
         listed = (f"{count} {name}" for name, count in sorted(layout.passed_over.items()))
         said += f"; passed over: {', '.join(listed)}"
@@ -54,10 +55,10 @@ def _counts(parts: Mapping[str, Sequence[int]], names: Sequence[str]) -> str:
     counts = Counter(label for labels in parts.values() for label in labels)
     least, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
     listed = ", ".join(f"{part} {len(labels):,}" for part, labels in parts.items())
-    return (
-        f"{sum(counts.values()):,} images ({listed}) of {len(names)} classes, from "
-        f"{counts[least]:,} ({names[least]}) to {counts[most]:,} ({names[most]})"
-    )
+    said = f"{sum(counts.values()):,} images ({listed}) of {len(names)} classes"
+    if counts[least] == counts[most]:
+        return f"{said}, {counts[least]:,} of each"
+    return f"{said}, {counts[least]:,} ({names[least]}) to {counts[most]:,} ({names[most]})"
 
 
 def warnings(images: "ImageSource") -> tuple[str, ...]:

@@ -75,7 +75,7 @@ def test_the_summary_names_parts_classes_sides_and_what_is_beside(tmp_path: Path
     said: list[str] = []
     load(f"folder:{tmp_path}", progress=lambda what, done, total, note="": said.append(note))
     assert said[0] == (
-        "18 images (train 10, val 8) of 2 classes, from 8 (b) to 10 (a), sides 32 to 40 px; "
+        "18 images (train 10, val 8) of 2 classes, 8 (b) to 10 (a), sides 32 to 40 px; "
         "not used: README.txt, extra"
     )
 
