@@ -79,17 +79,39 @@ def memory_bytes() -> int:
 
 
 def cpu_name() -> str:
-    """Return the CPU's name as the system gives it, or its architecture where it gives none."""
+    """Return the CPU's name as the system gives it, or its architecture where it gives none.
+
+    ARM systems give numbers for the maker and the part of each kind of core: they are appended to
+    the board's name, for boards of one name differ in them, and boards of one part in their name.
+    """
+    return cpu_of(text_of("/proc/cpuinfo"), text_of("/proc/device-tree/model")) or (
+        platform.processor() or platform.machine() or "unknown CPU"
+    )
+
+
+def text_of(path: str) -> str:
+    """Return what the system says in a file, or nothing."""
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
     except OSError:
-        lines = []
-    for field in ("model name", "Model", "Hardware"):
-        for line in lines:
-            name, _, value = line.partition(":")
-            if name.strip() == field and value.strip():
-                return value.strip()
-    return platform.processor() or platform.machine() or "unknown CPU"
+        return ""
+
+
+def cpu_of(cpuinfo: str, board: str) -> str:
+    """Return the name that ``/proc/cpuinfo`` and the device tree give, or nothing."""
+    found: dict[str, list[str]] = {}
+    for line in cpuinfo.splitlines():
+        field, _, value = line.partition(":")
+        if value.strip():
+            found.setdefault(field.strip(), []).append(value.strip())
+    parts = list(zip(found.get("CPU implementer", []), found.get("CPU part", []), strict=False))
+    kinds = sorted({f"{maker}/{part}" for maker, part in parts})
+    if not kinds and "model name" in found:
+        return found["model name"][0]
+    named = [board.strip("\0 \n"), *found.get("Model", []), *found.get("Hardware", [])]
+    name = next((one for one in named if one), "")
+    return f"{name or 'ARM'} ({', '.join(kinds)})" if kinds else name
 
 
 def wait_passively() -> None:

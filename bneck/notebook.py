@@ -184,6 +184,7 @@ def calibrate(
     classes: int = 1000,
     runtime: str = "onnxruntime",
     threads: int = 1,
+    target_device: str = "local",
     minutes: float = 5.0,
     seed: int = 0,
     progress: Progress | None = None,
@@ -196,7 +197,7 @@ def calibrate(
     path = Path(out)
     model = run_calibration(
         spaces_called(space, resolution_px=resolution_px, classes=classes),
-        open_device(runtime=runtime, threads=threads),
+        open_device(target_device, runtime=runtime, threads=threads),
         folder=path.with_name(path.name + ".work"),
         minutes=minutes,
         seed=seed,

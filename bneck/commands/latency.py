@@ -28,6 +28,9 @@ SpaceOption = Annotated[
 RuntimeOption = Annotated[
     str, typer.Option(help="onnxruntime, onnxruntime-int8, torch, openvino, ... or module:attr.")
 ]
+DeviceOption = Annotated[
+    str, typer.Option(help="What to measure on: local, or ssh:USER@HOST[:PORT][/PYTHON].")
+]
 ThreadsOption = Annotated[int, typer.Option(help="Threads of the runtime.", min=1)]
 
 
@@ -47,6 +50,7 @@ def calibrate(
     space: SpaceOption = "v3-small",
     runtime: RuntimeOption = "onnxruntime",
     threads: ThreadsOption = 1,
+    target_device: DeviceOption = "local",
     minutes: Annotated[float, typer.Option(help="Time to spend on measuring.", min=0.1)] = 5.0,
     resolution: ResolutionOption = None,
     classes: ClassesOption = None,
@@ -57,7 +61,7 @@ def calibrate(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Fit a latency model of this machine.
+    """Fit a latency model of this machine, or of another one.
 
     Random networks of a space are timed for it. Measurements are kept in FILE.work;
     run the same command again to resume.
@@ -76,7 +80,7 @@ def calibrate(
         model = read_measurements(measured)
     else:
         spaces = _spaces(space, resolution, classes)
-        opened = open_device(runtime=runtime, threads=threads)
+        opened = open_device(target_device, runtime=runtime, threads=threads)
         from bneck.latency.calibrate import calibrate as run_calibration
 
         model = run_calibration(
@@ -137,6 +141,7 @@ def net(
     threads: Annotated[
         int | None, typer.Option(help="Threads of the runtime: the model's, or 1.")
     ] = None,
+    target_device: DeviceOption = "local",
     width: WidthOption = None,
     resolution: ResolutionOption = None,
     classes: ClassesOption = None,
@@ -186,7 +191,7 @@ def net(
         lines = [f"predicted {predicted.ms:.3g} +- {predicted.std_ms:.2g} ms on [{predictor.name}]"]
     if measure:
         calibrated = predictor if isinstance(predictor, LatencyModel) else None
-        took = _measured(onnx or arch, calibrated, runtime, threads, resolution)
+        took = _measured(onnx or arch, calibrated, target_device, runtime, threads, resolution)
         result |= {"measured_ms": took.ms, "measured_std_ms": took.std_ms}
         result |= {"quiet": took.quiet, "note": took.note, "batch": took.batch}
         belief = "the machine was quiet" if took.quiet else f"do not trust it: {took.note}"
@@ -215,6 +220,7 @@ def _shares(blocks: dict[str, float]) -> list[str]:
 def _measured(
     network: Any,
     calibrated: Any,
+    device: str,
     runtime: str | None,
     threads: int | None,
     resolution: int | None,
@@ -226,6 +232,7 @@ def _measured(
 
     if calibrated is None:
         opened = open_device(
+            device,
             runtime="onnxruntime" if runtime is None else runtime,
             threads=1 if threads is None else threads,
         )
@@ -234,7 +241,9 @@ def _measured(
         made_for = getattr(calibrated.device, name)
         if asked not in (None, made_for):
             raise UsageError(f"the model was calibrated for {name} {made_for}, not for {asked}")
-    opened = open_device(runtime=calibrated.device.runtime, threads=calibrated.device.threads)
+    opened = open_device(
+        device, runtime=calibrated.device.runtime, threads=calibrated.device.threads
+    )
     warn_elsewhere(calibrated, opened.fingerprint())
     side = calibrated.resolution_px
     return measure(network, opened, scale=calibrated.scale, resolution_px=side)

@@ -6,13 +6,12 @@ from pathlib import Path
 
 from bneck import records
 from bneck.derivation.session import Session
-from bneck.errors import BneckError
 from bneck.files import is_written
 from bneck.latency.calibrate import calibrate
 from bneck.latency.devices import Device, open_device
 from bneck.latency.measure import Measured, agreeing, measure
 from bneck.latency.model import LatencyModel, load
-from bneck.latency.warn import warn_calibration
+from bneck.latency.warn import check_device, warn_calibration
 from bneck.space.architecture import Architecture
 from bneck.space.backends.weights import State
 from bneck.space.choices import Space
@@ -73,7 +72,7 @@ def calibration_stage(session: Session, space: Space) -> TargetDevice:
         BneckError: the model is of another device, so that nothing could be measured.
     """
     run, plan = session.run, session.plan
-    device = open_device(runtime=plan.runtime, threads=plan.threads)
+    device = open_device(plan.target_device, runtime=plan.runtime, threads=plan.threads)
     with session.timed("calibration"):
         if not is_written(run.latency) and plan.latency is not None:
             load(Path(plan.latency)).save(run.latency)
@@ -90,10 +89,6 @@ def calibration_stage(session: Session, space: Space) -> TargetDevice:
             model.save(run.latency)
             shutil.rmtree(work, ignore_errors=True)
     model = load(run.latency)
-    if model.device != (here := device.fingerprint()):
-        raise BneckError(
-            f"{run.latency} was calibrated on [{model.device}] and this is [{here}]; "
-            "measure on that device, or use another --out"
-        )
+    check_device(model, device, accept_version=plan.accept_version)
     warn_calibration(model)
     return TargetDevice(model, device, run.measurements)

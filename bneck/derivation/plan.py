@@ -81,6 +81,11 @@ class Plan:
     )
     seed: int = option(0, "Random seed.")
     resolution_px: int | None = option(None, "Input resolution in pixels.", DATA, unset=BY_THE_DATA)
+    target_device: str = option(
+        "local",
+        "Device that latency is meant for: local (this machine) or ssh:USER@HOST[:PORT][/PYTHON].",
+        TARGET,
+    )
     runtime: str = option(
         "onnxruntime",
         f"What runs the network on the target device: {one_of(*RUNTIMES, OWN)}.",
@@ -95,7 +100,10 @@ class Plan:
         unset="calibrate",
     )
     calibration_minutes: float = option(
-        2.0, "Minutes to spend on calibrating this machine.", TARGET
+        2.0, "Minutes to spend on calibrating the target device.", TARGET
+    )
+    accept_version: bool = option(
+        False, "Take a latency model of another version of the runtime as it is.", TARGET
     )
     sampler: str = option(
         "surrogate", f"How networks are proposed: {one_of(*SAMPLERS, OWN)}.", SEARCH
@@ -250,7 +258,10 @@ class Plan:
 
 
 _EVERY_RUN = ("data", "resolution_px", "skip_unreadable", "seed", "device")
-_DEVICE = ("target", "targets", "space", "runtime", "threads", "latency", "calibration_minutes")
+_DEVICE = (
+    "target", "targets", "space", "target_device", "runtime", "threads", "latency",
+    "calibration_minutes", "accept_version",
+)  # fmt: skip
 _SEARCH = (
     "sampler", "evaluations", "parallel", "eager", "proxy", "reward_exponent", "seed_factor",
     "search_steps",

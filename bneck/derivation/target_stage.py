@@ -56,7 +56,7 @@ def check_feasible(session: Session, data: RunData, space: Space) -> None:
     run, plan = session.run, session.plan
     if is_written(run.latency) or plan.latency is not None:
         return
-    device = open_device(runtime=plan.runtime, threads=plan.threads)
+    device = open_device(plan.target_device, runtime=plan.runtime, threads=plan.threads)
 
     @cache
     def about_ms(arch: Architecture) -> float:

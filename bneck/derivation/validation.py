@@ -10,6 +10,7 @@ from bneck.derivation.plan import Plan
 from bneck.errors import UsageError
 from bneck.files import check_file
 from bneck.latency import model
+from bneck.latency.devices import check_measurable
 from bneck.latency.runtimes import open_runtime
 from bneck.proxies import tabular
 from bneck.proxies.data.image_spec import check_images
@@ -56,3 +57,4 @@ def check(plan: Plan, *, trains: bool = True) -> None:
     if plan.latency is not None:
         model.load(Path(plan.latency))
     open_runtime(plan.runtime, threads=plan.threads)
+    check_measurable(plan.target_device)

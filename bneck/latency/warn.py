@@ -1,7 +1,10 @@
 """What a user must know of a prediction, said on stderr."""
 
 import os
+from dataclasses import replace
 
+from bneck.errors import BneckError, UsageError
+from bneck.latency.devices import Device
 from bneck.latency.fingerprint import Fingerprint
 from bneck.latency.model import LatencyModel
 from bneck.live import warn
@@ -23,6 +26,35 @@ def warn_calibration(model: LatencyModel) -> None:
     """Say on stderr why a calibration is not to be relied on."""
     if doubt := model.report.doubt:
         warn(doubt)
+
+
+def check_device(model: LatencyModel, device: Device, *, accept_version: bool = False) -> None:
+    """Raise where a model does not hold on a device, so that nothing measured there would compare.
+
+    Args:
+        model: a calibrated model.
+        device: what is measured on.
+        accept_version: whether another version of the runtime will do; it is said.
+
+    Raises:
+        UsageError: another version of the runtime.
+        BneckError: another machine, runtime or number of threads.
+    """
+    here = device.fingerprint()
+    if model.device == here:
+        return
+    if replace(model.device, version=here.version) != here:
+        raise BneckError(
+            f"the latency model was calibrated on [{model.device}] and this is [{here}]; measure "
+            "on that device, or calibrate this one"
+        )
+    versions = f"{here.runtime} {model.device.version}, and {device.word} has {here.version}"
+    if not accept_version:
+        raise UsageError(
+            f"the latency model was calibrated with {versions}: calibrate again, or take it as it "
+            "is by --accept-version"
+        )
+    warn(f"the latency model was calibrated with {versions}")
 
 
 def warn_foreign(model: LatencyModel) -> None:

@@ -1,13 +1,23 @@
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from bneck.errors import UsageError
-from bneck.latency.devices import DEVICES, Graph, open_device, quick_latencies_ms
+from bneck.errors import BneckError, UsageError
+from bneck.latency.devices import (
+    DEVICES,
+    Graph,
+    check_measurable,
+    open_device,
+    quick_latencies_ms,
+)
 from bneck.latency.measure import measure, reference
+from bneck.latency.model import LatencyModel
 from bneck.latency.table import block_names
 from bneck.latency.timing import Effort
+from bneck.latency.warn import check_device
+from bneck.machine import cpu_of
 from bneck.space import presets
 from bneck.space.cost import cost
 
@@ -69,3 +79,55 @@ def test_unknown_devices_are_one_line() -> None:
         open_device("table:no.csv")
     with pytest.raises(UsageError, match="unknown runtime 'x'"):
         open_device(runtime="x")
+
+
+PI_4 = """processor\t: 0
+CPU implementer\t: 0x41
+CPU part\t: 0xd08
+processor\t: 1
+CPU implementer\t: 0x41
+CPU part\t: 0xd08
+
+Hardware\t: BCM2835
+Model\t\t: Raspberry Pi 4 Model B Rev 1.4
+"""
+BIG_LITTLE = "CPU implementer : 0x41\nCPU part : 0xd05\nCPU implementer : 0x41\nCPU part : 0xd0a\n"
+
+
+def test_arm_boards_are_told_apart() -> None:
+    assert cpu_of(PI_4, "Raspberry Pi 4 Model B Rev 1.4\0") == (
+        "Raspberry Pi 4 Model B Rev 1.4 (0x41/0xd08)"
+    )
+    assert cpu_of(BIG_LITTLE, "") == "ARM (0x41/0xd05, 0x41/0xd0a)"
+    assert cpu_of("model name\t: AMD EPYC\nmodel name\t: AMD EPYC\n", "") == "AMD EPYC"
+    assert cpu_of("", "") == ""
+
+
+def test_a_model_of_another_version_is_refused_or_accepted(
+    macs_model: LatencyModel, capsys: pytest.CaptureFixture[str]
+) -> None:
+    device = open_device(runtime="macs")
+    check_device(macs_model, device)
+    older = replace(macs_model, device=replace(macs_model.device, version="0"))
+    with pytest.raises(UsageError, match=r"with macs 0, and local has 1: .* --accept-version"):
+        check_device(older, device)
+    check_device(older, device, accept_version=True)
+    assert "calibrated with macs 0, and local has 1" in capsys.readouterr().err
+    elsewhere = replace(macs_model, device=replace(macs_model.device, cpu="Cortex-A72"))
+    with pytest.raises(BneckError, match=r"calibrated on \[Cortex-A72, .* and this is \["):
+        check_device(elsewhere, device, accept_version=True)
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("phone", "unknown target device 'phone'"),
+        ("table:x.csv", "nothing can be measured on table:x.csv"),
+        ("ssh:", "'ssh:' names no device; expected ssh:NAME"),
+    ],
+)
+def test_a_derivation_needs_a_device_that_measures(word: str, message: str) -> None:
+    check_measurable("local")
+    check_measurable("ssh:pi@board")
+    with pytest.raises(UsageError, match=message):
+        check_measurable(word)

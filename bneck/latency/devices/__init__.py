@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from bneck.errors import unknown
+from bneck.errors import UsageError, unknown
 from bneck.latency.fingerprint import Fingerprint
 from bneck.latency.load import QUIET, Load
 from bneck.latency.timing import Effort, Timing
@@ -109,6 +109,20 @@ def open_device(word: str = "local", *, runtime: str = "onnxruntime", threads: i
     device: Device = getattr(import_module(module), name)(rest, runtime=runtime, threads=threads)
     device.word = word
     return device
+
+
+def check_measurable(word: str) -> None:
+    """Raise UsageError unless ``word`` names a device that networks can be timed on."""
+    kind, _, rest = word.partition(":")
+    if kind not in DEVICES:
+        raise unknown("target device", word, DEVICES)
+    if kind == "table":
+        raise UsageError(
+            f"nothing can be measured on {word}: a published table predicts latencies "
+            "(bneck latency NET --model table:FILE), and a derivation measures its networks"
+        )
+    if rest == "" and kind != "local":
+        raise UsageError(f"target device {word!r} names no device; expected {kind}:NAME")
 
 
 def quick_latencies_ms(device: Device, archs: Sequence[Architecture]) -> list[float]:
