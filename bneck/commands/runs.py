@@ -8,20 +8,35 @@ import typer
 
 from bneck.commands.options import JsonOption
 from bneck.commands.output import print_result
+from bneck.errors import BneckError
 from bneck.files import check_folder
+from bneck.live import warn
 from bneck.quantities import duration
+from bneck.results import lock
 from bneck.results.units import aligned
 
 
 def runs(
     folder: Annotated[Path, typer.Argument(help="Where runs lie.")] = Path("runs"),
+    check: Annotated[
+        bool, typer.Option("--check", help="Also name files that are not what the run wrote.")
+    ] = False,
+    break_lock: Annotated[
+        bool,
+        typer.Option(
+            "--break-lock", help="Free the run in FOLDER, whose driver crashed on another machine."
+        ),
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """List the runs in a folder: state, best network, age."""
     check_folder(folder)
+    if break_lock:
+        driver = lock.break_lock(folder)
+        warn(f"{folder} was held by {driver}" if driver else f"{folder} was held by nobody")
     from bneck.derivation.run_list import list_runs  # all that reads runs: after the mistake
 
-    found = list_runs(folder)
+    found = list_runs(folder, check=check)
     lines: list[tuple[Any, ...]] = [("run", "state", "best", "age", "last change", "made by")]
     for one in found:
         age, idle = (
@@ -30,3 +45,5 @@ def runs(
         lines.append((str(one.folder), one.state, one.best or one.problem, age, idle, one.version))
     result = {"runs": [{**asdict(one), "folder": str(one.folder)} for one in found]}
     print_result(json, result, aligned(lines))
+    if altered := [str(one.folder / name) for one in found for name in one.changed]:
+        raise BneckError(f"changed since the run wrote them: {', '.join(altered)}")

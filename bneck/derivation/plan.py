@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any
 
+from bneck import records
 from bneck.errors import UsageError, unknown
 from bneck.latency.runtimes import MAX_THREADS, RUNTIMES
 from bneck.machine import DEVICES, Compute
@@ -248,12 +249,13 @@ class Plan:
             known: the names that may be said; all of a plan's unless given.
 
         Raises:
-            UsageError: an unknown name, or a value out of range.
+            UsageError: an unknown name, or a value out of range or of the wrong type.
         """
         known = tuple(known) or tuple(field.name for field in fields(cls))
         for name in value:
             if name not in known:
                 raise unknown("name in the plan:", name, known)
+        records.from_json(cls, dict(value), "plan")  # which checks the types
         return cls(**value)
 
 

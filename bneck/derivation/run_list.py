@@ -10,6 +10,7 @@ from bneck.derivation.plan import Plan
 from bneck.derivation.stage_results import explained, found_by_a_stage, made_by, read_trials
 from bneck.errors import BneckError, UsageError
 from bneck.files import check_folder, is_written
+from bneck.results.checksums import changed
 from bneck.results.record import Outcome
 from bneck.results.run import PLAN, Run
 from bneck.results.units import decimals, percent
@@ -19,7 +20,8 @@ from bneck.results.units import decimals, percent
 class Listed:
     """One run: its state, its best network in words, and its times in seconds.
 
-    ``problem`` says why a run cannot be read; ``idle_s`` is since its files last changed.
+    ``problem`` says why a run cannot be read; ``idle_s`` is since its files last changed;
+    ``changed`` names files that are no longer what the run wrote, where that was asked.
     """
 
     folder: Path
@@ -29,10 +31,15 @@ class Listed:
     age_s: float | None
     idle_s: float | None
     version: str
+    changed: tuple[str, ...] = ()
 
 
-def list_runs(folder: Path) -> list[Listed]:
+def list_runs(folder: Path, *, check: bool = False) -> list[Listed]:
     """The runs in ``folder`` itself and up to two folders below it, newest change first.
+
+    Args:
+        folder: where they are.
+        check: whether to tell which files were changed since the last command on a run ended.
 
     Raises:
         UsageError: there is no such folder, or no run in it.
@@ -41,21 +48,22 @@ def list_runs(folder: Path) -> list[Listed]:
     plans = [*folder.glob(PLAN), *folder.glob(f"*/{PLAN}"), *folder.glob(f"*/*/{PLAN}")]
     if not plans:
         raise UsageError(f"no runs in {folder}; a run's folder holds a {PLAN}")
-    listed = [_listed(plan.parent) for plan in plans]
+    listed = [_listed(plan.parent, check) for plan in plans]
     return sorted(listed, key=lambda one: (one.idle_s is None, one.idle_s, str(one.folder)))
 
 
-def _listed(folder: Path) -> Listed:
+def _listed(folder: Path, check: bool) -> Listed:
     try:
         run = Run.read(folder)
         sittings = run.sittings
         with explained(run):
             best = _best(run)
-    except BneckError as error:
+        began = datetime.fromisoformat(sittings[0].started) if sittings else None
+        age = (datetime.now(UTC) - began).total_seconds() if began else None
+        altered = changed(folder) if check else ()
+    except (BneckError, OSError, ValueError, TypeError) as error:
         return Listed(folder, "unreadable", "", str(error), None, _idle(folder), "–")
-    began = datetime.fromisoformat(sittings[0].started) if sittings else None
-    age = (datetime.now(UTC) - began).total_seconds() if began else None
-    return Listed(folder, run.state, best, "", age, _idle(folder), made_by(run))
+    return Listed(folder, run.state, best, "", age, _idle(folder), made_by(run), altered)
 
 
 def _idle(folder: Path) -> float:

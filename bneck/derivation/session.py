@@ -16,6 +16,7 @@ from bneck.derivation.validation import check
 from bneck.executors import Executor
 from bneck.files import is_written, read_json, write_json
 from bneck.progress import Progress, silent
+from bneck.results.checksums import CHECKSUMS, changed, seal
 from bneck.results.run import Run
 
 
@@ -102,13 +103,17 @@ def open_session(
         progress("starting", 0, 1)
         executor = execution.open(run.checkpoints / "asha")
         trainer = execution.open_trainer(executor)
-        run.ended.unlink(missing_ok=True)
+        for name in changed(run.folder):
+            live.warn(f"{run.folder / name} was changed since the run's last command ended")
+        for file in (run.folder / CHECKSUMS, run.ended):
+            file.unlink(missing_ok=True)
         try:
             yield Session(run, plan, executor, trainer, progress)
             write_json(run.ended, {"ended": datetime.now(UTC).isoformat(timespec="seconds")})
             from bneck.derivation.report import write_report  # all that draws: after the work
 
             write_report(run)
+            seal(run.folder)
         finally:
             live.close()
             executor.close()

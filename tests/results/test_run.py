@@ -12,6 +12,7 @@ import pytest
 
 from bneck import records
 from bneck.errors import BneckError, UsageError
+from bneck.results import checksums
 from bneck.results.record import Outcome, Step
 from bneck.results.run import Run
 
@@ -232,3 +233,19 @@ def test_an_empty_plan_of_an_older_version_is_as_good_as_none(tmp_path: Path) ->
     (tmp_path / "plan.toml").touch()
     Run.open(tmp_path, PLAN).close()
     assert Run.read(tmp_path).plan == PLAN
+
+
+def test_what_was_changed_since_is_named(tmp_path: Path) -> None:
+    Run.open(tmp_path / "run", PLAN).close()
+    (tmp_path / "run" / "report.html").write_text("a page")
+    (tmp_path / "run" / "network.json").write_text("{}")
+    assert checksums.changed(tmp_path / "run") == ()  # nothing is sealed
+    checksums.seal(tmp_path / "run")
+    (tmp_path / "run" / "report.html").write_text("the page again")
+    assert checksums.changed(tmp_path / "run") == ()
+    (tmp_path / "run" / "network.json").write_text("{ }")
+    (tmp_path / "run" / "steps.jsonl").write_text("{}\n")
+    (tmp_path / "run" / "made_with.jsonl").unlink()
+    assert checksums.changed(tmp_path / "run") == (
+        "made_with.jsonl", "network.json", "steps.jsonl",
+    )  # fmt: skip

@@ -1,0 +1,74 @@
+"""`bneck runs`: changed files are named, a lock is broken, one broken run hides no other."""
+
+import json
+import os
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from bneck import records
+from bneck.cli import run
+from bneck.results import checksums
+from bneck.results.lock import LEASE, Driver, read_driver
+
+OLDER = Path(__file__).parent / "run_of_0.1"
+UNDATED = '{"started": "", "command": "", "device": "", "cores": 1, "versions": {}}\n'
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    shutil.copytree(OLDER, tmp_path / "one")
+    shutil.copytree(OLDER, tmp_path / "two")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("result.json", '{"arch": 1}'),
+        ("result.json", "{"),
+        ("plan.toml", "= ="),
+        ("plan.toml", 'epochs = "many"'),
+        (
+            "made_with.jsonl",
+            '{"started": "", "command": "", "device": "", "cores": 1, "versions": {}}\n',
+        ),
+        ("made_with.jsonl", "[]\n"),
+    ],
+)
+def test_one_broken_run_hides_no_other(
+    runs: Path, capsys: pytest.CaptureFixture[str], file: str, content: str
+) -> None:
+    (runs / "two" / file).write_text(content)
+    assert run(["runs", str(runs), "--json"]) == 0
+    one, two = sorted(json.loads(capsys.readouterr().out)["runs"], key=lambda one: one["folder"])
+    assert (one["state"], one["problem"]) == ("finished", "")
+    if file != "plan.toml" or content == "= =":
+        assert two["problem"] != ""
+
+
+def test_what_was_changed_is_named(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    checksums.seal(runs / "one")
+    assert run(["runs", str(runs), "--check"]) == 0
+    (runs / "one" / "result.json").write_text((runs / "one" / "result.json").read_text() + "\n")
+    assert run(["runs", str(runs)]) == 0
+    assert run(["runs", str(runs), "--check"]) == 1
+    err = capsys.readouterr().err
+    assert err == f"bneck: changed since the run wrote them: {runs / 'one' / 'result.json'}\n"
+
+
+def test_a_lock_is_broken_by_name(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (runs / "one" / "ended.json").unlink()
+    (runs / "one" / "result.json").unlink()
+    records.write(runs / "one" / LEASE, Driver("box/boot", 7, "1", "2026-11-26T10:00:00", "ab"))
+    now = time.time()
+    os.utime(runs / "one" / LEASE, (now, now))
+    assert run(["runs", str(runs / "one")]) == 0
+    assert "running" in capsys.readouterr().out
+    assert run(["runs", str(runs / "one"), "--break-lock"]) == 0
+    out, err = capsys.readouterr()
+    assert "was held by process 7 on box, since 2026-11-26T10:00:00" in err
+    assert "stopped" in out
+    assert read_driver(runs / "one") is None
