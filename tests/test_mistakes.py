@@ -19,6 +19,7 @@ RUNS = {
         "npz:nothing", "npz:none", "npz:columns.csv", NOT_UTF8, f"folder:{NOT_UTF8}",
     ),
 }  # fmt: skip
+DEVICES = {"--device": ("", "tpu", "cuda:x", "cuda:-1")}
 EPOCHS = {"--epochs": ("-1", "0", "inf", "nan", "", "x")}
 DEVICE = {
     "--space": ("", "v9", "nomodule:attr", "os:path", ":"),
@@ -57,10 +58,10 @@ FRONT = {
     "--data": ("table:", "table:none", "table:columns.csv", "table:nothing", "table:binary"),
 }
 COMMANDS = {
-    "derive": (("--target", "2"), (RUNS, EPOCHS, DEVICE, SEARCH, NETADAPT)),
+    "derive": (("--target", "2"), (RUNS, EPOCHS, DEVICES, DEVICE, SEARCH, NETADAPT)),
     "search": (("--target", "2"), (RUNS, DEVICE, SEARCH, FRONT)),
     "shrink": ((NET, "--target", "2"), (RUNS, EPOCHS, DEVICE, NETADAPT, WEIGHTS)),
-    "train": ((NET,), (RUNS, EPOCHS, WEIGHTS)),
+    "train": ((NET,), (RUNS, EPOCHS, DEVICES, WEIGHTS)),
 }
 SIZES = {
     "--width": ("", "0", "-1", "nan", "99"),
