@@ -187,9 +187,9 @@ class TerminalProgress:
             _view.start()
             atexit.register(close)
         ended = {what: one for what, one in self._stages.items() if one.done >= one.total}
+        self._stages = {w: one for w, one in self._stages.items() if w not in ended}
         if ended:
             _view.console.print(self._rendered(ended))
-            self._stages = {w: one for w, one in self._stages.items() if w not in ended}
         if self._stages:
             _view.refresh()
         else:
