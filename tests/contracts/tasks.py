@@ -16,6 +16,14 @@ def square(number: int) -> int:
     return number * number
 
 
+def node(seconds: float) -> str:
+    """The Ray node that it runs on."""
+    import ray
+
+    time.sleep(seconds)
+    return str(ray.get_runtime_context().get_node_id())
+
+
 def sleep(seconds: float) -> float:
     time.sleep(seconds)
     return seconds

@@ -76,6 +76,26 @@ def test_a_search_outlives_its_nodes_and_workers(cluster, tmp_path: Path) -> Non
             assert record.error == driver.REASONS[fault]
 
 
+def test_a_node_that_joins_gets_its_share_of_what_follows(cluster) -> None:
+    """And when it leaves for good, only what ran on it runs again."""
+    with closing(on_ray()) as executor:
+        assert executor.workers == 1
+        where, joined = [], None
+        for _, node in executor.map_unordered(tasks.node, [0.2] * 150):
+            where.append(node)
+            if len(where) == 10:
+                joined = cluster.add_node(num_cpus=1)
+            if len(where) == 110:
+                cluster.remove_node(joined, allow_graceful=False)
+    (first, *_), nodes = where, set(where)
+    assert len(where) == 150
+    assert len(nodes) == 2
+    (other,) = nodes - {first}
+    begun, ended = where.index(other), 149 - where[::-1].index(other)
+    assert where[begun:ended].count(other) >= (ended - begun) // 3
+    assert len(where) - ended > 20
+
+
 def test_what_a_cluster_lacks_is_named(cluster) -> None:
     with pytest.raises(UsageError, match=r"gpus-per-trial is 1, but no node .* has more than 0"):
         on_ray(gpus_per_trial=1)
