@@ -45,7 +45,7 @@ def run(arguments: list[str]) -> int:
     try:
         from bneck.commands.app import call  # a Ctrl-C meanwhile is one like any other
 
-        code = call(arguments)
+        code = call(arguments) or live.exit_code()
     except BneckError as error:
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt:

@@ -28,6 +28,11 @@ def interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
+def exit_code() -> int:
+    """130 if Ctrl-C came and whatever it interrupted hid it, else 0."""
+    return 130 if _interrupted else 0
+
+
 def close() -> None:
     """End the live view and the threads that print lines, so that other output can follow."""
     global _view

@@ -40,6 +40,24 @@ def test_a_terminal_signal_ends_with_130(sent: signal.Signals) -> None:
     assert said.count("\n") == 1
 
 
+def test_a_signal_that_a_library_hides_is_not_lost() -> None:
+    hiding = WORKING.replace(
+        "    time.sleep(60)",
+        "    try:\n        time.sleep(60)\n    except BaseException:\n        return 0",
+    )
+    command = subprocess.Popen(
+        [sys.executable, "-c", hiding],
+        cwd=Path(__file__).resolve().parents[1],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert command.stdout is not None
+    command.stdout.readline()
+    command.send_signal(signal.SIGINT)
+    command.communicate(timeout=60)
+    assert command.returncode == 130
+
+
 def test_a_command_under_nohup_outlives_its_terminal() -> None:
     ignoring = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
     working = WORKING.replace("time.sleep(60)", "time.sleep(3); return 0")
@@ -52,4 +70,5 @@ def test_a_command_under_nohup_outlives_its_terminal() -> None:
     assert command.stdout is not None
     command.stdout.readline()
     command.send_signal(signal.SIGHUP)
-    assert command.wait(timeout=60) == 0
+    command.communicate(timeout=60)
+    assert command.returncode == 0
