@@ -13,6 +13,7 @@ from bneck.commands.options import (
     JsonOption,
     ResolutionOption,
     SeedOption,
+    described,
     own_spaces,
 )
 from bneck.commands.output import print_result
@@ -20,6 +21,7 @@ from bneck.commands.share import share
 from bneck.derivation.plan import OWN, one_of
 from bneck.files import write_whole
 from bneck.live import TerminalProgress, warn
+from bneck.machine import Compute, cores
 from bneck.proxies.data.image_spec import NAMED_SETS, check_images
 from bneck.proxies.proxy import PROXIES, check_proxy, find_proxy
 from bneck.space import spaces
@@ -68,6 +70,7 @@ def score(
     resolution: ResolutionOption = None,
     classes: ClassesOption = None,
     plot: Annotated[Path | None, typer.Option(help="Also write pictures (HTML).")] = None,
+    device: Annotated[str, described("device")] = "cpu",
     seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
@@ -78,6 +81,7 @@ def score(
     In band is among networks of similar cost, which is what a search under a latency target sees.
     Column by column it says how well a shorter training agrees with the longest.
     """
+    compute = Compute(device, cores())  # a fixed number of threads: the same scores every time
     truth = _table(table, space, resolution, classes)
     for word in proxy or ():
         check_proxy(word)
@@ -91,7 +95,7 @@ def score(
     band_name = "macs" if model is None else "latency_ms"
     pictures = None if no_images else _pictures(images, seed, progress)
     words = proxy or scoring.zero_cost_words(images=pictures is not None)
-    agreements = _by_proxies(truth, words, pictures, steps, band, networks, seed, progress)
+    agreements = _by_proxies(truth, words, pictures, steps, band, networks, seed, compute, progress)
     agreements |= {
         f"column:{name}": agreement
         for name, agreement in scoring.score_columns(truth, band=band, seed=seed).items()
@@ -124,6 +128,7 @@ def _by_proxies(
     band: "Callable[[Architecture], float]",
     networks: int,
     seed: int,
+    compute: Compute,
     progress: "Progress",
 ) -> dict[str, "Agreement"]:
     """Each proxy's agreement with the table; scores are kept, so that a second call is quick."""
@@ -132,10 +137,10 @@ def _by_proxies(
     from bneck.proxies.training.recipe import Recipe
 
     seen = None if pictures is None else pictures.info.fingerprint
-    with ScoreCache((words, seen, seed, steps)) as cache:
+    with ScoreCache((words, seen, seed, steps, compute)) as cache:
         return scoring.score_proxies(
             truth,
-            {word: find_proxy(word)(pictures, Recipe(steps)) for word in words},
+            {word: find_proxy(word)(pictures, Recipe(steps), compute=compute) for word in words},
             images=pictures,
             band=band,
             networks=networks,

@@ -26,8 +26,10 @@ def share(
         int | None, typer.Option(help="Training images, at most.", show_default="all")
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(help="Threads to train with.", show_default="torch's own")
+        int | None,
+        typer.Option(help="Threads to train with.", show_default="the faster of one and all"),
     ] = None,
+    device: Annotated[str, described("device")] = "cpu",
     seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
@@ -35,6 +37,7 @@ def share(
 
     They are for `--proxy shared-weights:FILE`.
     """
+    compute = Compute(device, threads)
     check_images(data, resolution)
     spaces.build(space)
     for name, value, least in (("steps", steps, 1), ("batch-size", batch_size, 2)):
@@ -56,7 +59,7 @@ def share(
         out,
         seed=seed,
         progress=progress,
-        compute=Compute(threads=threads),
+        compute=compute,
     )
     found = {
         "weights": str(out),

@@ -1,6 +1,6 @@
 """Accuracy after a short training: the proxy that costs most and assumes least."""
 
-from bneck.machine import CPU, Compute
+from bneck.machine import ONE_THREAD, Compute
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.proxy import needed
 from bneck.proxies.training.recipe import Recipe
@@ -16,7 +16,11 @@ class ShortTraining:
     """
 
     def __init__(
-        self, images: ImageSource | None, recipe: Recipe | None = None, *, compute: Compute = CPU
+        self,
+        images: ImageSource | None,
+        recipe: Recipe | None = None,
+        *,
+        compute: Compute = ONE_THREAD,
     ) -> None:
         self.images = needed(images, "short-training", "images")
         self.recipe = needed(recipe, "short-training", "a recipe")
