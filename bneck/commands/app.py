@@ -22,6 +22,8 @@ COMMANDS = {
     "report": "bneck.commands.report:report",
     "runs": "bneck.commands.runs:runs",
     "predict": "bneck.commands.predict:predict",
+    "evaluate": "bneck.commands.evaluate:evaluate",
+    "images": "bneck.commands.images:images",
     "export": "bneck.commands.export:export",
     "show": "bneck.commands.show:show",
     "compare": "bneck.commands.compare:compare",

@@ -12,7 +12,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
@@ -28,7 +28,7 @@ from bneck.proxies.data.decode_worker import CHUNK, DIGEST_BYTES, Job
 from bneck.proxies.data.layout import Layout
 from bneck.proxies.score_cache import cache_folder
 
-VERSION = 1
+VERSION = 2
 PARTS = ("train", "val", "test")
 SPARE_BYTES = 64 * 2**20
 """Left free on the disk."""
@@ -43,7 +43,7 @@ class Index:
         class_names: one for each label.
         parts: number of images by part; they lie in the order train, val, test.
         bad: number of an image and why it cannot be used.
-        notes: what its reader should know, such as what was passed over.
+        white: what white is in deep pixels, as ``decoding.find_white`` says.
     """
 
     version: int
@@ -52,7 +52,7 @@ class Index:
     class_names: tuple[str, ...]
     parts: Mapping[str, int]
     bad: Mapping[int, str]
-    notes: tuple[str, ...] = field(default=())
+    white: Mapping[str, int]
 
     @property
     def count(self) -> int:
@@ -69,7 +69,6 @@ class Index:
         """Read what ``write_json`` made of ``asdict``."""
         values = dict(kept)
         values["class_names"] = tuple(values["class_names"])
-        values["notes"] = tuple(values["notes"])
         values["bad"] = {int(row): why for row, why in values["bad"].items()}
         return cls(**values)
 
@@ -84,6 +83,17 @@ class Squares:
     def labels(self) -> NDArray[np.int32]:
         """(N,) class numbers."""
         return np.asarray(np.load(self.place / "labels.npy", allow_pickle=False))
+
+    def class_counts(self) -> dict[str, dict[str, int]]:
+        """By class, the number of images in each part."""
+        labels, names, start = self.labels(), self.index.class_names, 0
+        counts: dict[str, dict[str, int]] = {name: {} for name in names}
+        for part, count in self.index.parts.items():
+            of_part = np.bincount(labels[start : start + count], minlength=len(names))
+            for name, number in zip(names, of_part, strict=True):
+                counts[name][part] = int(number)
+            start += count
+        return counts
 
     def digests(self) -> NDArray[np.uint8]:
         """(N, 16): equal where pixels are."""
@@ -123,12 +133,13 @@ def prepare(layout: Layout, side_px: int, white: Mapping[str, int], progress: Pr
         class_names=layout.class_names,
         parts={part: len(layout.parts[part].paths) for part in PARTS if part in layout.parts},
         bad={},
+        white=white,
     )
     try:
         with _lock(place):
             if (ready := open_squares(place)) is not None:  # another process was first
                 return ready
-            _make(place, layout, index, white, progress)
+            _make(place, layout, index, progress)
     except OSError as error:
         raise BneckError(
             f"cannot write the {index.size_bytes / 2**30:.2f} GB of squares into {place.parent}: "
@@ -175,6 +186,30 @@ def pointed_to(fingerprint: str) -> Squares | None:
     return open_squares(squares_folder() / name)
 
 
+def squares_of(folder: Path) -> list[Squares]:
+    """The sets that were decoded from a folder."""
+    return [one for one in all_squares() if one.index.folder == str(folder.absolute())]
+
+
+def changed_files(squares: Squares, progress: Progress) -> list[str]:
+    """Names of files that are gone, or decode to other pixels than lie in the squares."""
+    index, names, digests = squares.index, squares.names(), squares.digests()
+    job = Job(index.folder, os.devnull, index.side_px, index.white)
+    starts = range(0, index.count, CHUNK)
+    chunks = ((start, names[start : start + CHUNK]) for start in starts)
+    changed: list[int] = []
+    for done, (_, answer) in enumerate(decoded_chunks(job, chunks, len(starts)), start=1):
+        start, found = int(answer["start"]), bytes.fromhex(answer["digests"])
+        now = np.frombuffer(found, np.uint8).reshape(-1, DIGEST_BYTES)
+        bad = {int(row) for row, _ in answer["bad"]} ^ {
+            row for row in index.bad if start <= row < start + CHUNK
+        }
+        differ = (now != digests[start : start + len(now)]).any(axis=1).nonzero()[0] + start
+        changed += sorted({*bad, *(int(row) for row in differ)})
+        progress("verifying images", min(done * CHUNK, index.count), index.count)
+    return [names[row] for row in sorted(changed)]
+
+
 def remove(place: Path) -> None:
     """Remove a set, also one that was never finished."""
     for one in (place, _partial(place)):
@@ -182,9 +217,7 @@ def remove(place: Path) -> None:
     _lock_file(place).unlink(missing_ok=True)
 
 
-def _make(
-    place: Path, layout: Layout, index: Index, white: Mapping[str, int], progress: Progress
-) -> None:
+def _make(place: Path, layout: Layout, index: Index, progress: Progress) -> None:
     """Decode into ``KEY.partial``, then give it its name."""
     partial = _partial(place)
     paths = [path for part in index.parts for path in layout.parts[part].paths]
@@ -206,7 +239,7 @@ def _make(
     with (partial / "chunks.jsonl").open("a+b") as journal:
         for answer in _whole_lines(journal):
             take(answer)
-        job = Job(str(layout.folder), str(squares), index.side_px, white)
+        job = Job(str(layout.folder), str(squares), index.side_px, index.white)
         waiting = [start for start in range(0, index.count, CHUNK) if start not in done]
         chunks = ((start, paths[start : start + CHUNK]) for start in waiting)
         for line, answer in decoded_chunks(job, chunks, len(waiting)):

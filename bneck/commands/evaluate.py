@@ -1,0 +1,102 @@
+"""The command ``evaluate``: how good a trained network is on labelled images."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bneck.commands.options import JsonOption, SeedOption
+from bneck.commands.output import print_result
+from bneck.errors import UsageError
+from bneck.live import TerminalProgress
+from bneck.proxies.data.image_spec import check_images
+from bneck.results.units import aligned, percent
+from bneck.text import one_line
+
+if TYPE_CHECKING:
+    from bneck.derivation.evaluation import Evaluation
+
+LARGEST_SHOWN = 20
+"""A confusion matrix of more classes is in the JSON alone."""
+
+
+def evaluate(
+    net: Annotated[
+        str,
+        typer.Argument(
+            metavar="NET",
+            help="A run's folder, an ONNX file of bneck, or with --weights a network.",
+        ),
+    ],
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Images: folder:DIR, npz:FILE or a named set.", show_default="the run's own"
+        ),
+    ] = None,
+    part: Annotated[
+        str | None,
+        typer.Option(help="train, val or test.", show_default="test if there is one, else val"),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Weights, for a network that is not a run.")
+    ] = None,
+    seed: SeedOption = 0,
+    json: JsonOption = False,
+) -> None:
+    """Evaluate a trained network on labelled images.
+
+    Accuracy, classes one by one, confusion matrix, calibration of confidences, and latency.
+    """
+    if part not in (None, "train", "val", "test"):
+        raise UsageError(f"unknown part {part!r}; known: train, val, test")
+    if data is not None:
+        check_images(data)
+    if not Path(net).exists() and weights is None:
+        raise UsageError(f"no such run or file: {net}; a network needs --weights")
+    from bneck.derivation.evaluation import evaluate_network  # torch: after the mistakes
+
+    progress = TerminalProgress()
+    found = evaluate_network(net, data, part=part, weights=weights, seed=seed, progress=progress)
+    print_result(json, _as_json(found), _as_text(found))
+
+
+def _as_json(found: "Evaluation") -> dict[str, Any]:
+    figures = asdict(found.figures)
+    accuracy = figures.pop("accuracy")
+    return {
+        "images": found.images.name,
+        "fingerprint": found.images.fingerprint,
+        "part": found.part,
+        "accuracy": accuracy["value"],
+        "accuracy_stderr": accuracy["stderr"],
+        **figures,
+        "latency_ms": found.latency.ms,
+        "latency_std_ms": found.latency.std_ms,
+    }
+
+
+def _as_text(found: "Evaluation") -> str:
+    figures, total = found.figures, sum(one.images for one in found.figures.classes)
+    said = [
+        f"accuracy {percent(figures.accuracy)} on the {total:,} {found.part} images of "
+        f"{found.images.name}; balanced {percent(figures.balanced_accuracy)} %",
+        f"confidence {percent(figures.confidence)} % on average, expected calibration error "
+        f"{percent(figures.calibration_error)} %, log loss {figures.log_loss:.3f}",
+        f"latency {found.latency.ms:.3g} ms, median of one image at a time in this process",
+        "",
+    ]
+    lines: list[tuple[str, ...]] = [("class", "images", "recall %", "precision %")]
+    lines += [
+        (one_line(one.name), str(one.images), percent(one.recall), percent(one.precision))
+        for one in figures.classes
+    ]
+    said.append(aligned(lines))
+    if len(figures.classes) <= LARGEST_SHOWN:
+        head = ("true \\ given", *(one_line(one.name) for one in figures.classes))
+        rows = [
+            (name, *map(str, row)) for name, row in zip(head[1:], figures.confusion, strict=True)
+        ]
+        said += ["", aligned([head, *rows])]
+    return "\n".join(said)

@@ -1,0 +1,122 @@
+"""The command ``images``: sets of images that lie ready as files of squares."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bneck.commands.options import JsonOption, SeedOption
+from bneck.commands.output import print_result
+from bneck.errors import BneckError, UsageError
+from bneck.files import check_folder
+from bneck.live import TerminalProgress
+from bneck.proxies.data.image_spec import check_images
+from bneck.results.units import aligned
+from bneck.text import one_line
+
+if TYPE_CHECKING:
+    from bneck.proxies.data.squares import Squares
+
+_NAMED = 3
+
+
+def images(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="DIR", help="A folder of images.", show_default="list all sets"),
+    ] = None,
+    resolution: Annotated[
+        int | None,
+        typer.Option(help="Side of the squares in pixels.", show_default="by the images"),
+    ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Decode again, and compare with the squares.")
+    ] = False,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Remove the squares of this folder.")
+    ] = False,
+    skip_unreadable: Annotated[
+        bool, typer.Option("--skip-unreadable", help="Pass over up to 1 % unreadable files.")
+    ] = False,
+    seed: SeedOption = 0,
+    json: JsonOption = False,
+) -> None:
+    """Prepare, list, verify or remove the squares that a folder of images is decoded into.
+
+    Without DIR, all sets in the cache are listed.
+    """
+    if verify and remove:
+        raise UsageError("--verify and --remove exclude each other")
+    if folder is None:
+        if verify or remove:
+            raise UsageError("name the folder of images whose squares are meant")
+        from bneck.proxies.data.squares import all_squares
+
+        _list(all_squares(), json)
+        return
+    from bneck.proxies.data import squares
+
+    if remove:
+        found = squares.squares_of(folder)
+        for one in found:
+            squares.remove(one.place)
+        places = [str(one.place) for one in found]
+        print_result(json, {"removed": places}, "\n".join(places) or f"no squares of {folder}")
+        return
+    check_folder(folder)
+    check_images(f"folder:{folder}", resolution)
+    from bneck.proxies.data.folder import load_folder  # torch: after the mistakes
+
+    progress = TerminalProgress()
+    source = load_folder(folder, resolution, seed, progress, skip_unreadable=skip_unreadable)
+    (one,) = (one for one in squares.squares_of(folder) if one.place == source.train.store)
+    if verify and (changed := squares.changed_files(one, progress)):
+        more = f" and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
+        raise BneckError(
+            f"{len(changed)} of {one.index.count} files are not what was decoded: "
+            f"{', '.join(changed[:_NAMED])}{more}; --remove the squares to decode them again"
+        )
+    result = _about(one) | {
+        "summary": source.info.summary,
+        "warnings": list(source.info.warnings),
+        "verified": verify,
+    }
+    counts = result["classes"]
+    parts = list(one.index.parts)
+    lines: list[tuple[str, ...]] = [("class", *parts)]
+    lines += [
+        (one_line(name), *(str(of_part[part]) for part in parts))
+        for name, of_part in counts.items()
+    ]
+    said = [aligned(lines), "", f"{one.place}: {one.index.size_bytes / 2**30:.2f} GB"]
+    if verify:
+        said.append(f"all {one.index.count} files are as they were decoded")
+    print_result(json, result, "\n".join(said))
+
+
+def _list(found: "list[Squares]", as_json: bool) -> None:
+    lines: list[tuple[str, ...]] = [("folder", "px", "images", "classes", "GB", "squares")]
+    lines += [
+        (
+            one_line(one.index.folder),
+            str(one.index.side_px),
+            str(one.index.count),
+            str(len(one.index.class_names)),
+            f"{one.index.size_bytes / 2**30:.2f}",
+            str(one.place),
+        )
+        for one in found
+    ]
+    print_result(as_json, {"sets": [_about(one) for one in found]}, aligned(lines))
+
+
+def _about(one: "Squares") -> dict[str, Any]:
+    return {
+        "folder": one.index.folder,
+        "squares": str(one.place),
+        "resolution_px": one.index.side_px,
+        "bytes": one.index.size_bytes,
+        "parts": dict(one.index.parts),
+        "unreadable": len(one.index.bad),
+        "classes": one.class_counts(),
+    }

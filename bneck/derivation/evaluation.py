@@ -1,0 +1,142 @@
+"""A trained network judged on labelled images, as those who deploy it would run it."""
+
+import json
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bneck.derivation.prediction import classifier_of
+from bneck.derivation.trained_networks import load_weights
+from bneck.errors import UsageError
+from bneck.progress import Progress
+from bneck.proxies.data import loading
+from bneck.proxies.data.image_info import ImageInfo
+from bneck.proxies.data.image_source import ImagePart, ImageSource
+from bneck.quantities import Latency
+from bneck.results.classification import Classification, classification
+from bneck.results.exports import Trained, export
+from bneck.results.exports.classifier import Classifier, open_classifier
+from bneck.results.networks import load_network
+from bneck.results.run import PLAN, Run
+
+PARTS = ("train", "val", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """A network's figures, the images they were counted on, and its latency meanwhile.
+
+    Attributes:
+        part: "train", "val" or "test".
+        latency: median of one image in this process, with half its interquartile range.
+    """
+
+    images: ImageInfo
+    part: str
+    figures: Classification
+    latency: Latency
+
+
+def evaluate_network(
+    net: str,
+    data: str | None,
+    *,
+    part: str | None,
+    weights: Path | None,
+    seed: int,
+    progress: Progress,
+) -> Evaluation:
+    """Classify a part of a set of images, one by one, and judge the outcome.
+
+    Args:
+        net: a run's folder, an ONNX file of bneck, or with ``weights`` a network.
+        data: the images; None for those that the run was trained on.
+        part: "train", "val" or "test"; None for the test images if there are any, else val.
+        weights: the weights of a network that is neither a run nor an ONNX file.
+        seed: splits images without a validation part; a run's own images are split as they were.
+        progress: told how far it is.
+
+    Raises:
+        UsageError: no images, other classes than the network's, no such part, no weights.
+    """
+    run = Run.read(Path(net)) if (Path(net) / PLAN).is_file() else None
+    if data is None:
+        if run is None:
+            raise UsageError(f"{net} is not a run, so name the images: --data folder:DIR")
+        data, seed = str(run.plan["data"]), int(str(run.plan["seed"]))
+    with ExitStack() as opened:
+        if run is not None or Path(net).suffix == ".onnx":
+            classifier = classifier_of(Path(net))
+            images = loading.load(
+                data, resolution_px=classifier.resolution_px, seed=seed, progress=progress
+            )
+        else:
+            folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
+            classifier, images = _of_weights(net, weights, data, seed, folder, progress)
+        _check_classes(net, classifier, images)
+        name, chosen = _part(images, part)
+        labels = chosen.labels.numpy()
+        probabilities, seconds = _classified(classifier, chosen, progress)
+    low, middle, high = np.quantile(seconds, (0.25, 0.5, 0.75)) * 1000
+    return Evaluation(
+        images.info,
+        name,
+        classification(probabilities, labels, images.info.class_names),
+        Latency(float(middle), float(high - low) / 2),
+    )
+
+
+def _of_weights(
+    net: str, file: Path | None, data: str, seed: int, folder: Path, progress: Progress
+) -> tuple[Classifier, ImageSource]:
+    """A network with weights of a file, exported; it takes images by their own statistics."""
+    if file is None:
+        raise UsageError(f"{net} is neither a run nor an ONNX file, so name its --weights")
+    _, arch = load_network(net)
+    images = loading.load(data, resolution_px=arch.resolution_px, seed=seed, progress=progress)
+    info = images.info
+    arch = arch.at(classes=info.classes)
+    notes = {"classes": info.class_names, "mean": info.mean, "std": info.std}
+    about = {name: json.dumps(note) for name, note in notes.items()}
+    trained = Trained(arch, load_weights(net, file, arch, seed=seed), about)
+    export(trained, "onnx", folder / "network.onnx")
+    return open_classifier(folder / "network.onnx"), images
+
+
+def _check_classes(net: str, classifier: Classifier, images: ImageSource) -> None:
+    """Refuse images of other classes, or in another order: their labels mean something else."""
+    ours, theirs = classifier.classes, images.info.class_names
+    if ours == theirs:
+        return
+    if len(ours) != len(theirs):
+        raise UsageError(f"{net} knows {len(ours)} classes, {images.info.name} has {len(theirs)}")
+    one, other = next(pair for pair in zip(ours, theirs, strict=True) if pair[0] != pair[1])
+    raise UsageError(f"{net} knows the class {one!r} where {images.info.name} has {other!r}")
+
+
+def _part(images: ImageSource, part: str | None) -> tuple[str, ImagePart]:
+    parts = {"train": images.train, "val": images.val, "test": images.test}
+    name = part or ("test" if images.test is not None else "val")
+    chosen = parts.get(name)
+    if chosen is None:
+        known = ", ".join(name for name in PARTS if parts[name] is not None)
+        raise UsageError(f"{images.info.name} has no {name} images; it has {known}")
+    return name, chosen
+
+
+def _classified(
+    classifier: Classifier, part: ImagePart, progress: Progress
+) -> tuple[np.ndarray, np.ndarray]:
+    """(images, classes) probabilities and (images,) seconds, one image at a time."""
+    found, seconds = [], []
+    for pixels, _ in part.chunks(64):
+        for picture in pixels.permute(0, 2, 3, 1).contiguous().numpy():
+            began = time.perf_counter()
+            found.append(classifier.probabilities(picture))
+            seconds.append(time.perf_counter() - began)
+        progress("classifying", len(found), len(part))
+    return np.array(found), np.array(seconds)

@@ -1,0 +1,92 @@
+"""How good a classifier is, from its probabilities on labelled images."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bneck.quantities import Accuracy
+
+BINS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class ClassFigures:
+    """One class: its images, the share of them recognised, and how often the class is right.
+
+    Attributes:
+        precision: share right of those that were given this class; None where there were none.
+        recall: share of the class's images that were given this class; None without images.
+    """
+
+    name: str
+    images: int
+    precision: float | None
+    recall: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """A classifier's figures on labelled images.
+
+    Attributes:
+        accuracy: share classified right (top-1), with its binomial standard error.
+        balanced_accuracy: mean recall of the classes that have images.
+        confusion: [true class][given class], numbers of images.
+        confidence: mean probability of the class that was given.
+        calibration_error: expected calibration error, by 15 bins of equal width (Guo et al. 2017,
+            equation 3); 0 where confidences are accuracies.
+        log_loss: mean cross-entropy, in nats.
+    """
+
+    accuracy: Accuracy
+    balanced_accuracy: float
+    classes: tuple[ClassFigures, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    confidence: float
+    calibration_error: float
+    log_loss: float
+
+
+def classification(
+    probabilities: NDArray[np.floating], labels: NDArray[np.integer], names: Sequence[str]
+) -> Classification:
+    """Judge a classifier.
+
+    Args:
+        probabilities: (images, classes), rows that sum to 1.
+        labels: (images,), 0 to classes - 1.
+        names: of the classes.
+    """
+    count, classes = probabilities.shape
+    given, sure = probabilities.argmax(1), probabilities.max(1)
+    right = given == labels
+    confusion = np.zeros((classes, classes), np.int64)
+    np.add.at(confusion, (labels, given), 1)
+    of_class, given_class, hits = confusion.sum(1), confusion.sum(0), confusion.diagonal()
+    figures = tuple(
+        ClassFigures(name, int(n), _share(hit, all_given), _share(hit, n))
+        for name, n, all_given, hit in zip(names, of_class, given_class, hits, strict=True)
+    )
+    share = float(right.mean())
+    true = probabilities[np.arange(count), labels].astype(np.float64)
+    return Classification(
+        accuracy=Accuracy(share, (share * (1 - share) / count) ** 0.5),
+        balanced_accuracy=float(np.mean([one.recall for one in figures if one.recall is not None])),
+        classes=figures,
+        confusion=tuple(tuple(int(n) for n in row) for row in confusion),
+        confidence=float(sure.mean()),
+        calibration_error=_calibration_error(sure, right),
+        log_loss=float(-np.log(true.clip(1e-12)).mean()),
+    )
+
+
+def _share(part: int, whole: int) -> float | None:
+    return float(part / whole) if whole else None
+
+
+def _calibration_error(sure: NDArray[np.floating], right: NDArray[np.bool_]) -> float:
+    bins = np.minimum((sure * BINS).astype(int), BINS - 1)
+    gaps = [abs(float((right[bins == b] - sure[bins == b]).sum())) for b in range(BINS)]
+    return sum(gaps) / len(sure)

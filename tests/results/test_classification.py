@@ -1,0 +1,46 @@
+"""Figures of a classifier, against scikit-learn and closed forms."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import (
+    balanced_accuracy_score,
+    confusion_matrix,
+    log_loss,
+    precision_score,
+    recall_score,
+)
+
+from bneck.results.classification import classification
+
+NAMES = ("a", "b", "c")
+
+
+def test_figures_are_scikit_learns() -> None:
+    random = np.random.default_rng(0)
+    shares = random.dirichlet((1, 2, 1), 200)
+    labels = random.choice(3, 200, p=(0.7, 0.2, 0.1))
+    found, given = classification(shares, labels, NAMES), shares.argmax(1)
+    assert found.accuracy.value == pytest.approx((given == labels).mean())
+    assert found.balanced_accuracy == pytest.approx(balanced_accuracy_score(labels, given))
+    assert np.array_equal(found.confusion, confusion_matrix(labels, given))
+    assert found.log_loss == pytest.approx(log_loss(labels, shares))
+    recall = [one.recall for one in found.classes]
+    precision = [one.precision for one in found.classes]
+    assert recall == pytest.approx(recall_score(labels, given, average=None))
+    assert precision == pytest.approx(precision_score(labels, given, average=None))
+
+
+@pytest.mark.parametrize(("sure", "right", "error"), [(0.9, 9, 0.0), (0.9, 5, 0.4), (0.6, 10, 0.4)])
+def test_calibration_is_the_gap_between_confidence_and_accuracy(
+    sure: float, right: int, error: float
+) -> None:
+    shares = np.tile([sure, 1 - sure, 0], (10, 1))
+    labels = np.array([0] * right + [1] * (10 - right))
+    assert classification(shares, labels, NAMES).calibration_error == pytest.approx(error)
+
+
+def test_a_class_without_images_has_no_recall_and_does_not_count() -> None:
+    found = classification(np.eye(3)[[0, 0, 1]], np.array([0, 0, 1]), NAMES)
+    assert found.classes[2].recall is None
+    assert found.classes[2].precision is None
+    assert found.balanced_accuracy == 1

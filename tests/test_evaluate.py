@@ -1,0 +1,99 @@
+"""`bneck evaluate` and `bneck images` on a small folder of pictures."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from bneck.cli import run
+from tests.proxies.data.pictures import draw
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    draw(folder, *(f"{part}/{name}" for part in ("train", "valid", "test") for name in "ab"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(photos: Path) -> Path:
+    out = photos.with_name("run")
+    arguments = ["--data", f"folder:{photos}", "--epochs", "1", "--out", str(out)]
+    assert run(["train", "mobilenet_v3_small", *arguments]) == 0
+    return out
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: object) -> Any:
+    capsys.readouterr()
+    code = run([*map(str, arguments), "--json"])
+    captured = capsys.readouterr()
+    assert code == 0, captured.err
+    return json.loads(captured.out)
+
+
+def test_a_run_is_evaluated_on_its_own_images_as_its_training_was(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = said(capsys, "evaluate", trained)
+    kept = json.loads((trained / "checkpoints" / "network.json").read_text())
+    assert found["part"] == "test"
+    assert found["accuracy"] == pytest.approx(kept["test_accuracy"]["value"])
+    assert sum(map(sum, found["confusion"])) == 10
+    assert found["latency_ms"] > 0
+    on_val = said(capsys, "evaluate", trained, "--part", "val")
+    assert on_val["accuracy"] == pytest.approx(kept["accuracy"]["value"])
+
+
+def test_an_onnx_file_and_a_network_with_weights_give_the_runs_figures(
+    trained: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = said(capsys, "evaluate", trained)
+    data = ("--data", f"folder:{photos}")
+    weights = trained / "weights.safetensors"
+    for net in ((trained / "model.onnx",), (trained / "network.json", "--weights", weights)):
+        found = said(capsys, "evaluate", *net, *data)
+        assert found["confusion"] == own["confusion"]
+        assert found["log_loss"] == pytest.approx(own["log_loss"], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "no such run or file: nowhere"),
+        (["{run}/model.onnx"], "is not a run, so name the images"),
+        (["{run}", "--part", "dev"], "unknown part 'dev'; known: train, val, test"),
+        (["{run}", "--data", "digits"], "knows 2 classes, digits has 10"),
+        (["{run}/network.json", "--data", "digits"], "so name its --weights"),
+    ],
+)
+def test_mistakes_are_one_line(
+    trained: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["evaluate", *(word.format(run=trained) for word in arguments)]) == 2
+    error = capsys.readouterr().err
+    assert message in error.splitlines()[-1]
+
+
+def test_squares_are_prepared_listed_verified_and_removed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draw(tmp_path, "a", "b", count=6)
+    made = said(capsys, "images", tmp_path, "--resolution", 32)
+    assert made["classes"] == {"a": {"train": 6}, "b": {"train": 6}}
+    assert made["bytes"] == 12 * 3 * 32**2
+    assert str(tmp_path) in [one["folder"] for one in said(capsys, "images")["sets"]]
+    assert said(capsys, "images", tmp_path, "--resolution", 32, "--verify")["verified"]
+
+    file = tmp_path / "a" / "3.png"
+    before = file.stat()
+    Image.new("RGB", (32, 32)).save(file)
+    file.write_bytes(file.read_bytes().ljust(before.st_size, b"\0"))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))  # neither size nor time tells
+    assert run(["images", str(tmp_path), "--resolution", "32", "--verify"]) == 1
+    assert "1 of 12 files are not what was decoded: a/3.png" in capsys.readouterr().err
+    assert said(capsys, "images", tmp_path, "--remove")["removed"] == [made["squares"]]
+    assert said(capsys, "images", tmp_path, "--remove")["removed"] == []
