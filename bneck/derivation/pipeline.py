@@ -128,6 +128,7 @@ def train(session: Session) -> Training:
         progress=session.progress,
         compute=plan.compute(),
         start=initial.state if initial is not None else None,
+        branches=plan.branches,
     )
     write_json(run.network, networks.to_json(arch))
     export_network(session, arch, state, metadata.measured(trained.accuracy))

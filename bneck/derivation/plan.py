@@ -185,6 +185,12 @@ class Plan:
     epochs: float | None = option(
         None, "Epochs of the final training.", TRAINING, unset=BY_THE_DATA
     )
+    branches: bool = option(
+        False,
+        "Train depthwise and pointwise convolutions in the end with parallel branches, which are "
+        "folded into them before anything is measured or exported.",
+        TRAINING,
+    )
     device: str = option(
         "cpu",
         f"What trains: {DEVICES}; auto is a GPU where there is one. Latencies are of the target "
@@ -271,12 +277,12 @@ _SEARCH = (
 _NETADAPT = ("delta", "fine_tune_steps", "epochs")
 
 OPTIONS: Mapping[str, tuple[str, ...]] = {
-    "derive": (*_DEVICE, *_EVERY_RUN, *_SEARCH, *_NETADAPT),
+    "derive": (*_DEVICE, *_EVERY_RUN, *_SEARCH, *_NETADAPT, "branches"),
     "search": (*_DEVICE, *_EVERY_RUN, *_SEARCH, "reward", "confidence"),
     "shrink": (
         *_DEVICE, *_EVERY_RUN, *_NETADAPT,
         "importance", "weights", "new_classes", "search_steps", "finish",
     ),
-    "train": (*_EVERY_RUN, "epochs", "weights", "new_classes"),
+    "train": (*_EVERY_RUN, "epochs", "branches", "weights", "new_classes"),
 }  # fmt: skip
 """Command -> the fields of a plan that it can be asked."""

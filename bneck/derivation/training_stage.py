@@ -30,6 +30,7 @@ from bneck.quantities import Accuracy
 from bneck.results.units import percent
 from bneck.space.architecture import Architecture
 from bneck.space.backends import torch_model, weights
+from bneck.space.backends.branches import branched, fold
 
 SECONDS_BETWEEN_LOOKS = 20.0
 
@@ -63,6 +64,7 @@ def training_stage(
                 asked.final,
                 session.run.checkpoints,
                 session.plan.compute(threads=1),
+                session.plan.branches,
             ),
             session.trainer,
             session.progress,
@@ -81,20 +83,30 @@ def train_from_scratch(
     progress: Progress = silent,
     compute: Compute = CPU,
     start: weights.State | None = None,
+    branches: bool = False,
 ) -> tuple[Training, weights.State]:
     """Train ``arch``, or read what was trained in ``folder`` under this name before.
 
-    Interrupted, it goes on from its checkpoint. With ``start`` it is no training from scratch but
-    one that begins with those weights.
+    An interrupted training resumes from its checkpoint.
+
+    Args:
+        arch: the network.
+        images: what it is trained and measured on.
+        recipe: how it is trained.
+        name: under which it is kept.
+        folder: where its checkpoint, its weights and its result are kept.
+        seed: of all random choices.
+        progress: called now and then.
+        compute: where it is trained.
+        start: weights to begin with; None trains from scratch.
+        branches: whether convolutions have parallel branches until the training ends.
 
     Raises:
         ProxyFailed: the training diverged.
     """
     summary, tensors = folder / f"{name}.json", folder / f"{name}.safetensors"
     if not is_written(summary):
-        network = torch_model.build(arch, seed=seed)
-        if start is not None:
-            network.load_state_dict(start)
+        network = _network(arch, seed, start, branches)
         checkpoint = folder / f"{name}.checkpoint"
         result = train(
             network,
@@ -105,7 +117,7 @@ def train_from_scratch(
             progress=lambda what, *rest: progress(f"{what} {name}", *rest),
             compute=compute,
         )
-        weights.save(tensors, network.state_dict())
+        weights.save(tensors, fold(network))
         tested = _on_test(network, images, compute)
         trained = Training(name, result.accuracy, result.seconds, tested)
         records.write(summary, trained)
@@ -118,6 +130,17 @@ def _on_test(network: nn.Module, images: ImageSource, compute: Compute) -> Accur
     if images.test is None:
         return None
     return evaluate(network, images.on_test(), compute=compute).accuracy
+
+
+def _network(
+    arch: Architecture, seed: int, start: weights.State | None, branches: bool
+) -> torch_model.Network:
+    if branches:
+        return branched(arch, seed=seed, start=start)
+    network = torch_model.build(arch, seed=seed)
+    if start is not None:
+        network.load_state_dict(start)
+    return network
 
 
 def keep_trained(
@@ -152,6 +175,7 @@ class LongTraining:
     recipe: Recipe
     folder: Path
     compute: Compute = ONE_THREAD
+    branches: bool = False
 
     def load(self) -> None:
         """Have the images in memory, before any training is timed."""
@@ -167,6 +191,7 @@ class LongTraining:
             folder=self.folder,
             seed=candidate.seed,
             compute=self.compute,
+            branches=self.branches,
         )
         return training
 

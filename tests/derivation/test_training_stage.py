@@ -9,10 +9,12 @@ from bneck.derivation.training_stage import Candidate, LongTraining, train_all
 from bneck.errors import BneckError
 from bneck.executors.processes import processes
 from bneck.executors.serial import Serial
-from bneck.proxies.data.worker_images import WorkerImages
+from bneck.proxies.data.worker_images import WorkerImages, whole
 from bneck.proxies.training.checkpoint import steps_done
 from bneck.proxies.training.recipe import Recipe
+from bneck.proxies.training.trainer import evaluate
 from bneck.space import presets
+from bneck.space.backends import torch_model, weights
 
 ARCH = presets.build("mobilenet_v3_small", width=0.35, resolution_px=16, classes=10)
 TWO = [Candidate("first", ARCH, 0), Candidate("second", ARCH, 1)]
@@ -47,6 +49,19 @@ def test_what_is_trained_is_read_and_the_rest_goes_on(tmp_path: Path) -> None:
     assert news[-1][1:3] == (2, 2)
     assert not list(tmp_path.glob("*.checkpoint"))
     assert steps_done(tmp_path / "second.checkpoint") is None
+
+
+def test_branches_are_folded_before_the_weights_are_kept(tmp_path: Path) -> None:
+    task = replace(training(tmp_path / "branched"), branches=True)
+    (branched,) = train_all(TWO[:1], task, Serial())
+    (plain,) = train_all(TWO[:1], training(tmp_path / "plain"), Serial())
+    network = torch_model.Network(ARCH)
+    network.load_state_dict(weights.load(tmp_path / "branched" / "first.safetensors", ARCH))
+    again = evaluate(network, whole(task.images))
+    assert again.accuracy.value == pytest.approx(branched.accuracy.value, abs=0.005)
+    same = (tmp_path / "plain" / "first.safetensors").read_bytes()
+    assert (tmp_path / "branched" / "first.safetensors").read_bytes() != same
+    assert plain.name == branched.name
 
 
 def test_a_training_that_fails_is_named(tmp_path: Path) -> None:

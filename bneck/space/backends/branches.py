@@ -1,8 +1,8 @@
 """Training with parallel branches that fold into one convolution, exactly.
 
 As in RepVGG (Ding et al. 2021) and MobileOne (Vasu et al. 2023), a convolution is trained as the
-sum of itself, a 1x1 convolution and the identity, each with a batch norm of its own. All of these are
-linear once trained, so the network that is exported and timed is the plain one.
+sum of itself, a 1x1 convolution and the identity, each with a batch norm of its own. All of these
+are linear once trained, so the network that is exported and timed is the plain one.
 """
 
 import math
