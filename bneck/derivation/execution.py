@@ -23,7 +23,8 @@ class Execution:
     )
     gpus_per_trial: float = option(
         0.0,
-        "With --ray: GPUs reserved for each evaluation, for a proxy of your own that uses them.",
+        "With --ray: GPUs, or a share of one, reserved for each evaluation; `--device cuda` there "
+        "needs them, as does a proxy of your own that uses GPUs.",
         EXECUTION,
     )
     time_limit_s: float | None = option(

@@ -41,7 +41,7 @@ def check(plan: Plan, *, trains: bool = True) -> None:
     if plan.weights is not None:
         check_file(Path(plan.weights))
     if plan.target is not None and plan.targets is not None:
-        raise UsageError("give either --target or --targets, not both")
+        raise UsageError("give either target or targets, not both")
     for place, text in enumerate(plan.aimed_at):
         if text in plan.aimed_at[:place]:
             raise UsageError(f"targets names {text} twice: {plan.targets!r}")

@@ -140,7 +140,7 @@ def test_a_target_that_is_met_already_is_said_and_succeeds(
         (["--target=0.8x:mobilenet_v3_small@4"], "resolution_px must be a whole number"),
         (["--importance=l1"], "unknown importance 'l1'; known: l2, taylor"),
         (["--finish=later"], "unknown finish 'later'; known: fine-tune, scratch"),
-        (["--targets=0.9"], "give either --target or --targets, not both"),
+        (["--targets=0.9"], "give either target or targets, not both"),
     ],
 )
 def test_bad_requests_are_named(
