@@ -1,6 +1,6 @@
 """Change the files of a finished run at random and let every reading command look at it.
 
-    python benchmarks/fuzz_runs.py RUN [--mutations 300] [--seed 0]
+    python benchmarks/fuzz_runs.py RUN [--mutations 300] [--seed 0] [--resume COMMAND]
 
 Each mutation is on a fresh copy. A command may succeed, or fail with one line and exit code 1 or 2;
 what counts as a fault is a traceback. Exits 1 where there was one.
@@ -135,17 +135,21 @@ def main() -> int:
     parser.add_argument("run", type=Path)
     parser.add_argument("--mutations", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--resume", help="The command that made RUN, without --out: run it too.")
     asked = parser.parse_args()
     found: dict[str, int] = {}
     for number in range(asked.mutations):
         rng = random.Random(f"{asked.seed} {number}")
         with tempfile.TemporaryDirectory() as folder:
             copy, picture = Path(folder, "runs", "one"), Path(folder, "picture.png")
-            shutil.copytree(asked.run, copy, ignore=shutil.ignore_patterns("checkpoints"))
+            without = None if asked.resume else shutil.ignore_patterns("checkpoints")
+            shutil.copytree(asked.run, copy, ignore=without)
             Image.new("RGB", (20, 20), (90, 60, 30)).save(picture)
             files = sorted(file for file in copy.rglob("*") if file.is_file())
             told = ", ".join(mutate(rng.choice(files), rng) for _ in range(rng.randint(1, 2)))
             commands = READING if number % 10 == 0 else rng.sample(READING, 4)
+            if asked.resume:
+                commands = [f"{asked.resume} --out {{run}}"]
             for command in commands:
                 words = command.format(run=copy, folder=copy.parent, picture=picture)
                 if fault := look(words):

@@ -10,8 +10,7 @@ from bneck.commands.options import JsonOption, NetArgument, SeedOption, own_spac
 from bneck.commands.output import print_result
 from bneck.derivation.plan import OWN, one_of
 from bneck.errors import UsageError
-from bneck.files import write_whole
-from bneck.results import similarity_page
+from bneck.results import similarity
 from bneck.results.networks import load_network
 from bneck.results.run import Run
 from bneck.space import spaces
@@ -63,6 +62,8 @@ def likeness(
     others = spaces.build(space, resolution_px=arch.resolution_px, classes=arch.classes)
     found = resemblance(arch, open_predictor(latency), others, to=to, count=networks, seed=seed)
     if out is not None:
+        from bneck.results import static_figures  # matplotlib: where something is drawn
+
         records.write(out / "likeness.json", found)
-        write_whole(out / "likeness.svg", similarity_page.as_svg(found))
-    print_result(json, records.to_json(found), similarity_page.as_text(found))
+        static_figures.save(static_figures.similarity(found), out / "likeness.svg")
+    print_result(json, records.to_json(found), similarity.as_text(found))

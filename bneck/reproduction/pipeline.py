@@ -23,13 +23,13 @@ from bneck.derivation.training_budget import budget
 from bneck.derivation.training_stage import Candidate, LongTraining, Training, train_all
 from bneck.errors import UsageError
 from bneck.executors import Executor
-from bneck.files import is_written, write_json, write_whole
+from bneck.files import is_written, write_json
 from bneck.netadapt.proposals import GRID, ProposalGenerator
 from bneck.progress import Progress
 from bneck.quantities import Latency
 from bneck.reproduction.plan import ReproductionPlan, numbers
 from bneck.reproduction.width_baseline import narrowest_over
-from bneck.results import similarity_page
+from bneck.results import static_figures
 from bneck.results.record import Step
 from bneck.results.run import Run
 from bneck.search.selection import SearchResult
@@ -236,7 +236,7 @@ class Reproduction:
                     count=self.plan.random_networks,
                     seed=self.plan.seed,
                 )
-                write_whole(file.with_suffix(".svg"), similarity_page.as_svg(like))
+                static_figures.save(static_figures.similarity(like), file.with_suffix(".svg"))
                 records.write(file, like)
 
     @contextmanager

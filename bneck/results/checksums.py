@@ -10,7 +10,15 @@ from bneck.files import is_written, write_json
 from bneck.results.lock import LEASE, LOCK
 
 CHECKSUMS = "checksums.json"
-_LEFT_OUT = (CHECKSUMS, LOCK, LEASE, "report.html", "model_card.md")
+_LEFT_OUT = (
+    CHECKSUMS,
+    LOCK,
+    LEASE,
+    "report.html",
+    "model_card.md",
+    "likeness.json",
+    "likeness.svg",
+)
 """What commands that only look at a run write again."""
 _FOLDERS_LEFT_OUT = ("pictures", "checkpoints")
 

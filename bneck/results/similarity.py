@@ -12,6 +12,7 @@ from math import log2
 from statistics import fmean, median
 
 from bneck.errors import BneckError
+from bneck.results.units import aligned, decimals
 from bneck.space.architecture import Architecture, Part
 from bneck.space.blocks import Block, Identity
 from bneck.space.choices import Space
@@ -185,3 +186,32 @@ def _percentile(distance: float, distances: Sequence[float]) -> float:
     larger = sum(other > distance for other in distances)
     equal = sum(other == distance for other in distances)
     return 100 * (larger + equal / 2) / len(distances)
+
+
+def as_text(found: Likeness) -> str:
+    """The traits as a table: profiles by output stride, distance and percentile."""
+    rows = [("trait", "network", found.published, "random", "distance", "of random", "percentile")]
+    for trait in found.traits:
+        rows.append(
+            (
+                trait.name,
+                _numbers(trait.network),
+                _numbers(trait.published),
+                _numbers(trait.random_mean),
+                f"{trait.distance:.2f}",
+                f"{trait.random_distance:.2f}",
+                "fixed" if trait.percentile is None else f"{trait.percentile:.0f}",
+            )
+        )
+    strides = "/".join(map(str, found.traits[0].strides))
+    ms = f"{found.latency_ms:.{decimals(found.latency_ms)}f}"
+    return (
+        f"{aligned(rows)}\n"
+        f"columns 2 to 4: by output stride {strides}\n"
+        f"all free traits together: nearer to {found.published} than {found.percentile:.1f} % of "
+        f"{found.networks} random networks at {ms} ms predicted"
+    )
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return " ".join(f"{value:.3g}" for value in values)

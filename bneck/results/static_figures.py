@@ -13,6 +13,7 @@ from bneck.files import write_with
 from bneck.quantities import Accuracy, Latency
 from bneck.results.pareto import front
 from bneck.results.record import Baseline, Outcome, Record, Step
+from bneck.results.similarity import Likeness
 
 SUFFIXES = (".png", ".svg", ".pdf")
 BLUE, ORANGE, GREY = "#0f6a87", "#b5482a", "#8d979d"
@@ -147,6 +148,35 @@ def blocks(spent: Mapping[str, float]) -> Figure:
     axes.barh(list(spent), list(spent.values()), 0.7, color=BLUE)
     axes.invert_yaxis()
     axes.set_xlabel("predicted latency (ms)")
+    return _plain(figure)
+
+
+def similarity(found: Likeness) -> Figure:
+    """Each trait's profile over depth, and the distances of all traits together."""
+    count = len(found.traits)
+    figure = Figure(figsize=(7, 1.3 * (count + 1)), layout="constrained")
+    *rows, last = figure.subplots(count + 1, 1)
+    for axes, trait in zip(rows, found.traits, strict=True):
+        places = range(len(trait.strides))
+        lines = (
+            (trait.random_mean, GREY, f"mean of {found.networks} random networks"),
+            (trait.published, ORANGE, found.published),
+            (trait.network, BLUE, "network"),
+        )
+        for values, colour, label in lines:
+            axes.plot(places, values, marker="o", markersize=3, color=colour, label=label)
+        axes.set_xticks(places, [f"1/{stride}" for stride in trait.strides])
+        said = "fixed by the space" if trait.percentile is None else f"{trait.percentile:.0f} %"
+        axes.set_title(f"{trait.name}: {said}", loc="left", fontsize=9)
+    last.hist(found.random, bins=40, color=GREY)
+    last.axvline(found.distance, color=BLUE, linewidth=2)
+    last.set_title("distance, all traits", loc="left", fontsize=9)
+    figure.suptitle(
+        f"nearer to {found.published} than {found.percentile:.1f} % of {found.networks} random "
+        "networks as fast",
+        fontsize=10,
+    )
+    figure.legend(*rows[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return _plain(figure)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from bneck.cli import run
 from bneck.errors import BneckError
-from bneck.results import similarity_page
+from bneck.results import static_figures
 from bneck.results.similarity import DEPTH, as_fast, likeness, profiles
 from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture
@@ -82,6 +82,6 @@ def test_the_command_writes_table_and_picture(
     content = json.loads((tmp_path / "likeness.json").read_text())
     assert [trait["name"] for trait in content["traits"]][-1] == "blocks"
     ElementTree.fromstring((tmp_path / "likeness.svg").read_text())
-    assert similarity_page.COLOURS[0] in (tmp_path / "likeness.svg").read_text()
+    assert static_figures.BLUE in (tmp_path / "likeness.svg").read_text()
     assert run(arguments) == 2
-    assert "--space and --latency must be given" in capsys.readouterr().err
+    assert "give --space and --latency" in capsys.readouterr().err
