@@ -35,18 +35,18 @@ class Supernet(nn.Module):
         initialise(self, seed)
 
     def forward(self, images: Tensor) -> Tensor:
-        """The logits of the largest network."""
+        """Return the logits of the largest network."""
         return self.run(self.largest, images)
 
     def run(self, arch: Architecture, images: Tensor) -> Tensor:
-        """The logits of any network of the space; gradients reach the shared weights."""
+        """Return the logits of any network of the space; gradients reach the shared weights."""
         with torch.device("meta"):
             network = Network(arch)
         logits: Tensor = functional_call(network.train(self.training), self.part(arch), (images,))
         return logits
 
     def part(self, arch: Architecture) -> dict[str, Tensor]:
-        """The state of one network: views of the shared tensors.
+        """Return the state of one network: views of the shared tensors.
 
         Raises:
             ProxyFailed: the network has a layer that is not, or not so wide, in the space.
@@ -57,7 +57,7 @@ class Supernet(nn.Module):
         return {name: _part(name, whole.get(name), like.shape) for name, like in wanted.items()}
 
     def extract(self, arch: Architecture) -> Network:
-        """A network of its own with the shared weights; batch norms must be recalibrated."""
+        """Return a separate network with the shared weights; recalibrate its batch norms."""
         with torch.random.fork_rng(devices=[]):
             network = Network(arch)
         network.load_state_dict(self.part(arch))
@@ -96,7 +96,7 @@ def _wider(one: Leaf, other: Leaf) -> Leaf:
 
 
 def _part(name: str, whole: Tensor | None, shape: torch.Size) -> Tensor:
-    """The beginning of the channels, the middle of the kernel."""
+    """Return the first channels and the middle of the kernel."""
     fits = whole is not None and whole.dim() == len(shape)
     if whole is None or not fits or any(a < b for a, b in zip(whole.shape, shape, strict=True)):
         raise ProxyFailed(f"the shared weights hold no {name} of {'x'.join(map(str, shape))}")

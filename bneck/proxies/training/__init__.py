@@ -1,1 +1,1 @@
-"""How a network is trained, so that it can stop and go on anywhere."""
+"""Training a network on any device, so that it can be interrupted and resumed."""

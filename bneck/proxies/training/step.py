@@ -44,7 +44,7 @@ def learn_labels(
 
 
 class TrainingStep:
-    """What every batch goes through.
+    """A step of the training, called with each batch.
 
     All that changes from step to step is set by ``prepare``, so that a GPU can capture the call
     once and replay it. Where memory runs out, the batch is taken in smaller pieces from there on.

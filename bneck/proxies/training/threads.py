@@ -20,10 +20,12 @@ class Threads:
         chosen: the number that was asked for, or found; None while it is being tried.
     """
 
-    def __init__(self, compute: Compute, chosen: int | None = None) -> None:
+    def __init__(
+        self, compute: Compute, chosen: int | None = None, *, on_gpu: bool = False
+    ) -> None:
         self._all = min(torch.get_num_threads(), cores())
         self.chosen = compute.threads or chosen
-        if self.chosen is None and (self._all == 1 or compute.device != "cpu"):
+        if self.chosen is None and (self._all == 1 or on_gpu):
             self.chosen = self._all
         self._one_s: list[float] = []
         self._all_s: list[float] = []

@@ -43,7 +43,7 @@ _READ_EVERY = {"cpu": 1, "cuda": 10}  # steps; to read the loss, the host waits 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How good a network is on the validation images.
+    """A network's accuracy and loss on the validation images.
 
     Attributes:
         accuracy: share classified right, 0 to 1, with its binomial standard error.
@@ -85,9 +85,10 @@ def train(
     """Train ``network`` in place and evaluate it on the validation images.
 
     The network becomes channels_last, which trains about three times as fast on a CPU, and is on
-    the CPU afterwards, wherever it was trained. Batches,
-    augmentation and dropout of a step depend on (seed, step) only, so a training that resumes from
-    its checkpoint ends with the weights of one that was never interrupted.
+    the CPU afterwards, wherever it was trained. Batches, augmentation and dropout of a step depend
+    on (seed, step) only, so a training on a CPU that resumes from its checkpoint ends with the
+    weights of one that was never interrupted. On a GPU, and where the number of threads is left
+    open, the last bits may differ from run to run.
 
     Args:
         network: takes (B, 3, H, W) float images, returns (B, ``images.info.classes``) logits.
@@ -129,7 +130,7 @@ def train(
         state = TrainingState(network, optimizer, average.tensors if average else {})
         if checkpoint is not None:
             state.resume(checkpoint, _made_with(recipe, seed, images, network))
-        threads = Threads(compute, state.threads)
+        threads = Threads(compute, state.threads, on_gpu=device.type == "cuda")
         network.train()
         saved = time.monotonic()
         with (
@@ -240,7 +241,7 @@ def _check_loss(loss: float, step: int, recipe: Recipe) -> None:
 def _made_with(
     recipe: Recipe, seed: int, images: ImageSource, network: nn.Module
 ) -> dict[str, Any]:
-    """What a training must share with a checkpoint to resume from it."""
+    """Return what a training must share with a checkpoint to resume from it."""
     fields = asdict(recipe)
     if recipe.augmentation == AUGMENTATION:  # older checkpoints know no other
         del fields["augmentation"]

@@ -1,4 +1,4 @@
-"""What single blocks do to features and to gradients: what AZ-NAS looks at.
+"""Statistics of single blocks, of features and gradients, which AZ-NAS reads.
 
 Lee and Ham 2024, "AZ-NAS: Assembling Zero-Cost Proxies for Network Architecture Search".
 """
@@ -16,7 +16,7 @@ from bneck.space.layers import Layer
 
 @dataclass(frozen=True)
 class BlockStats:
-    """Of one block."""
+    """Statistics of one block."""
 
     entropy: float  # of the output's principal components, in nats (equations 2 and 3)
     gain: float  # spectral norm of the mean Jacobian of channels (equations 6 and 7)
@@ -49,7 +49,7 @@ def _entropy(features: Tensor) -> float:
 
 
 def _gain(x: Tensor, y: Tensor, generator: torch.Generator) -> float:
-    """Random signs are sent back; what returns is regressed on them, averaged over pixels."""
+    """Backpropagate random signs and regress the result on them, averaged over pixels."""
     signs = torch.randint(0, 2, y.shape, generator=generator).to(y.dtype) * 2 - 1
     (back,) = torch.autograd.grad(y, x, signs)
     jacobian = _by_pixel(_folded(back, y.shape[-1])).T @ _by_pixel(signs)

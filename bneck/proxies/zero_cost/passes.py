@@ -23,7 +23,7 @@ _RECTIFIERS = (nn.ReLU, nn.ReLU6, nn.Hardswish)
 
 @dataclass(frozen=True)
 class Labelled:
-    """What one batch of images leaves behind."""
+    """Results of one forward and backward pass of a batch of images."""
 
     agreement: Tensor  # float32 (B, B): rectifiers that are on in both images, or off in both
     slopes: Tensor  # float32 (B, 3, side, side): d sum of logits / d pixels
@@ -31,7 +31,7 @@ class Labelled:
 
 
 class Passes:
-    """What the proxies read; each part is computed when it is first read, and kept.
+    """The passes that proxies read; each is computed when it is first read, and kept.
 
     The network is in training mode: batch norm works by the batch. Images are twice 12 of the
     training part, every class in proportion; noise has the network's own side; neither is wider
@@ -44,41 +44,41 @@ class Passes:
 
     @cached_property
     def network(self) -> Network:
-        """Freshly initialised."""
+        """The network, freshly initialised."""
         return build(self.arch, seed=self.seed).to(memory_format=torch.channels_last).train()
 
     @cached_property
     def weights(self) -> tuple[Tensor, ...]:
-        """Of convolutions and linear layers, without biases and batch norms."""
+        """Weights of convolutions and linear layers, without biases and batch norms."""
         modules = self.network.modules()
         return tuple(m.weight for m in modules if isinstance(m, nn.Conv2d | nn.Linear))
 
     @property
     def before_pool(self) -> tuple[Layer, ...]:
-        """The layers in front of the classifier's pool."""
+        """Return the layers before the classifier's pool."""
         return tuple(takewhile(lambda layer: not isinstance(layer, Pool), self.arch.layers()))
 
     @property
     def side_px(self) -> int:
-        """Of noise and of constant inputs."""
+        """Side of noise and of constant inputs."""
         return min(self.arch.resolution_px, MAX_PX)
 
     def noise(self, number: int) -> Tensor:
-        """Standard normal (12, 3, side, side); each number names other noise."""
+        """Return standard normal noise (12, 3, side, side), different for each number."""
         shape = (BATCH, 3, self.side_px, self.side_px)
         drawn = torch.randn(shape, generator=seeded(self.seed, 3, number))
         return drawn.contiguous(memory_format=torch.channels_last)
 
     @cached_property
     def blocks(self) -> tuple[BlockStats, ...]:
-        """What stem, blocks that have layers, and last convolution do to noise."""
+        """Statistics of stem, blocks that have layers, and last convolution on noise."""
         groups = groupby(self.before_pool, lambda layer: block_path(layer.path))
         parts = [tuple(layers) for _, layers in groups]
         return block_stats(self.network, parts, self.noise(0), seeded(self.seed, 4))
 
     @cached_property
     def labelled(self) -> Labelled:
-        """A batch of images."""
+        """Results of a batch of images."""
         pixels, labels = self._images[0]
         pixels.requires_grad_()
         agreement = torch.zeros(len(pixels), len(pixels))
@@ -101,7 +101,7 @@ class Passes:
 
     @cached_property
     def gradients(self) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """d mean cross-entropy / d weights of ``labelled``, and of another batch."""
+        """Gradients of the mean cross-entropy by the weights, of ``labelled`` and another batch."""
         pixels, labels = self._images[1]
         return self.labelled.gradient, self._gradient(self.network(pixels), labels)
 

@@ -13,7 +13,7 @@ _GATES = (nn.Sigmoid, nn.Hardsigmoid)
 
 
 class Synflow(ZeroCost):
-    """log of the sum of w dR/dw, R what |weights| make of an image of ones.
+    """log of the sum of w dR/dw, with R the output of |weights| for an image of ones.
 
     Tanaka et al. 2020, "Pruning neural networks without any data", section 6, summed as Abdelfattah
     et al. 2021, section 3.2. Batch norms and activations are left out, but for gates. Between
@@ -36,7 +36,7 @@ class Synflow(ZeroCost):
 
 
 def _positive(network: Network) -> Network:
-    """A copy whose weights are positive and whose layers are linear, but for gates."""
+    """Return a copy with positive weights and linear layers, except for gates."""
     copy = deepcopy(network)
     for module in copy.modules():
         if isinstance(module, ConvUnit):

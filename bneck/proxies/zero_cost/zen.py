@@ -41,7 +41,7 @@ class Zen(ZeroCost):
 
 
 def _log_std_gain(conv: nn.Conv2d) -> float:
-    """log of what standard normal weights are larger by than these, drawn by He's rule."""
+    """Return the log of standard normal weights' deviation over that of He's rule."""
     fan_out = conv.out_channels * conv.kernel_size[0] ** 2 / conv.groups
     return math.log(fan_out / 2) / 2
 
