@@ -17,6 +17,7 @@ from bneck.commands.options import (
 )
 from bneck.commands.output import print_json, print_text
 from bneck.errors import UsageError
+from bneck.latency.runtimes import PORTABLE, RUNTIMES
 from bneck.live import TerminalProgress
 
 if TYPE_CHECKING:
@@ -25,13 +26,17 @@ if TYPE_CHECKING:
 SpaceOption = Annotated[
     str, typer.Option(help="Spaces, separated by commas, or all.", callback=own_spaces)
 ]
-RuntimeOption = Annotated[
-    str, typer.Option(help="onnxruntime, onnxruntime-int8, torch, openvino, ... or module:attr.")
-]
+RuntimeOption = Annotated[str, typer.Option(help=f"{', '.join(RUNTIMES)} or package.module:attr.")]
 DeviceOption = Annotated[
     str, typer.Option(help="What to measure on: local, or ssh:USER@HOST[:PORT][/PYTHON].")
 ]
 ThreadsOption = Annotated[int, typer.Option(help="Threads of the runtime.", min=1)]
+
+
+WaitOption = Annotated[
+    float,
+    typer.Option(help="Minutes to wait, at most, for this machine to become quiet.", min=0.0),
+]
 
 
 class _NetByDefault(TyperGroup):
@@ -52,6 +57,7 @@ def calibrate(
     threads: ThreadsOption = 1,
     target_device: DeviceOption = "local",
     minutes: Annotated[float, typer.Option(help="Time to spend on measuring.", min=0.1)] = 5.0,
+    wait_quiet: WaitOption = 0.0,
     resolution: ResolutionOption = None,
     classes: ClassesOption = None,
     seed: SeedOption = 0,
@@ -81,6 +87,7 @@ def calibrate(
     else:
         spaces = _spaces(space, resolution, classes)
         opened = open_device(target_device, runtime=runtime, threads=threads)
+        _wait_until_quiet(wait_quiet)
         from bneck.latency.calibrate import calibrate as run_calibration
 
         model = run_calibration(
@@ -142,6 +149,7 @@ def net(
         int | None, typer.Option(help="Threads of the runtime: the model's, or 1.")
     ] = None,
     target_device: DeviceOption = "local",
+    wait_quiet: WaitOption = 0.0,
     width: WidthOption = None,
     resolution: ResolutionOption = None,
     classes: ClassesOption = None,
@@ -191,6 +199,7 @@ def net(
         lines = [f"predicted {predicted.ms:.3g} +- {predicted.std_ms:.2g} ms on [{predictor.name}]"]
     if measure:
         calibrated = predictor if isinstance(predictor, LatencyModel) else None
+        _wait_until_quiet(wait_quiet)
         took = _measured(onnx or arch, calibrated, target_device, runtime, threads, resolution)
         result |= {"measured_ms": took.ms, "measured_std_ms": took.std_ms}
         result |= {"quiet": took.quiet, "note": took.note, "batch": took.batch}
@@ -201,6 +210,15 @@ def net(
         print_json(result)
         return
     print_text("\n".join([f"{name}: {', '.join(lines)}", *_shares(result["blocks"])]))
+
+
+def _wait_until_quiet(minutes: float) -> None:
+    if minutes > 0:
+        from bneck.latency.load import wait_until_quiet
+        from bneck.live import warn
+
+        if not (load := wait_until_quiet(minutes, TerminalProgress())).quiet:
+            warn(f"this machine did not become quiet within {minutes:g} minutes: {load}")
 
 
 def _by_block(parts: dict[str, float]) -> dict[str, float]:
@@ -254,22 +272,26 @@ def kit(
     space: SpaceOption = "v3-small",
     resolution: ResolutionOption = None,
     classes: ClassesOption = None,
+    runtime: Annotated[
+        str, typer.Option(help=f"What the device runs networks with: {', '.join(PORTABLE)}.")
+    ] = "onnxruntime",
     seed: SeedOption = 0,
 ) -> None:
     """Write a kit that calibrates another device.
 
-    It is ONNX files and one script, and the device needs no bneck.
+    It is networks and one script, and the device needs no bneck.
 
-    There: python measure.py, with numpy and onnxruntime; here: bneck calibrate --from FILE.
+    There: python measure.py, with numpy and the runtime; here: bneck calibrate --from FILE.
     """
     spaces = _spaces(space, resolution, classes)
     if out.is_file():
         raise UsageError(f"{out} is a file: name a folder as --out")
     from bneck.latency.remote_calibration import write_kit
 
-    write_kit(spaces, out, seed=seed, progress=TerminalProgress())
+    write_kit(spaces, out, runtime=runtime, seed=seed, progress=TerminalProgress())
     print_text(
-        f"{out}: copy it to the device and run `python measure.py` in it (numpy and onnxruntime); "
+        f"{out}: copy it to the device and run `python measure.py` in it (it needs numpy and "
+        f"{runtime.removesuffix('-int8')}); "
         "then here `bneck calibrate --from measurements.json --out latency.json`"
     )
 

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bneck import records
+from bneck.derivation.plan import ANEW
 from bneck.derivation.session import Session
 from bneck.files import is_written
+from bneck.latency import calibrations
 from bneck.latency.calibrate import calibrate
 from bneck.latency.devices import Device, open_device
 from bneck.latency.measure import Measured, agreeing, measure
@@ -77,18 +79,40 @@ def calibration_stage(session: Session, space: Space) -> TargetDevice:
         if not is_written(run.latency) and plan.latency is not None:
             load(Path(plan.latency)).save(run.latency)
         elif not is_written(run.latency):
-            work = run.latency.with_suffix(".work")
-            model = calibrate(
-                [space],
-                device,
-                folder=work,
-                minutes=plan.calibration_minutes,
-                seed=plan.seed,
-                progress=session.progress,
-            )
-            model.save(run.latency)
-            shutil.rmtree(work, ignore_errors=True)
+            _calibrated(session, space, device).save(run.latency)
     model = load(run.latency)
     check_device(model, device, accept_version=plan.accept_version)
     warn_calibration(model)
     return TargetDevice(model, device, run.measurements)
+
+
+def _calibrated(session: Session, space: Space, device: Device) -> LatencyModel:
+    """A model of the device: one that an earlier run made, or a calibration."""
+    run, plan = session.run, session.plan
+    arch = space.decode(space.sample(plan.seed))
+    here = device.fingerprint()
+    file = calibrations.kept(here, [space.name], arch.resolution_px, arch.classes)
+    fresh = device.synthetic or plan.calibrate == ANEW
+    if not fresh and (found := calibrations.reusable(file, here)):
+        session.progress(
+            "calibration",
+            1,
+            1,
+            f"calibrated {calibrations.age(file)}, {found.report.mape_percent:.1f} % mean error: "
+            f"reused; --calibrate {ANEW}",
+        )
+        return found
+    work = run.latency.with_suffix(".work")
+    model = calibrate(
+        [space],
+        device,
+        folder=work,
+        minutes=plan.calibration_minutes,
+        seed=plan.seed,
+        progress=session.progress,
+    )
+    if not device.synthetic:
+        calibrations.keep(model, file)
+    model.save(run.latency)
+    shutil.rmtree(work, ignore_errors=True)
+    return model

@@ -47,6 +47,10 @@ PANELS = TARGET, DATA, SEARCH, NETADAPT, TRAINING, EXECUTION = (
 BY_THE_DATA = "by the data"
 
 
+KEPT, ANEW = "kept", "anew"
+"""Words for ``calibrate``."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Everything that decides a run; written to ``plan.toml``. None is left to the data."""
@@ -102,6 +106,12 @@ class Plan:
     )
     calibration_minutes: float = option(
         2.0, "Minutes to spend on calibrating the target device.", TARGET
+    )
+    calibrate: str = option(
+        KEPT,
+        f"Calibration to use where --latency names none: {KEPT} (of an earlier run on the same "
+        f"device, where there is one) or {ANEW}.",
+        TARGET,
     )
     accept_version: bool = option(
         False, "Take a latency model of another version of the runtime as it is.", TARGET
@@ -216,6 +226,7 @@ class Plan:
             raise UsageError(f"delta must be from 0.001 to 0.5, got {self.delta}")
         self.compute()
         check_word("importance", self.importance, IMPORTANCES)
+        check_word("calibrate", self.calibrate, (KEPT, ANEW))
         if self.finish is not None:
             check_word("finish", self.finish, FINISHES)
 
@@ -268,7 +279,7 @@ class Plan:
 _EVERY_RUN = ("data", "resolution_px", "skip_unreadable", "seed", "device")
 _DEVICE = (
     "target", "targets", "space", "target_device", "runtime", "threads", "latency",
-    "calibration_minutes", "accept_version",
+    "calibration_minutes", "calibrate", "accept_version",
 )  # fmt: skip
 _SEARCH = (
     "sampler", "evaluations", "parallel", "eager", "proxy", "reward_exponent", "seed_factor",

@@ -9,7 +9,6 @@ from bneck.errors import UsageError
 from bneck.latency.devices import Device, Graph
 from bneck.latency.load import Load
 from bneck.latency.load_correction import Scale
-from bneck.latency.onnx_graph import read_onnx
 from bneck.latency.timing import Effort, Timing, pooled
 from bneck.quantities import Latency
 from bneck.space import presets
@@ -93,6 +92,8 @@ def measure(
         BneckError: the device cannot be reached.
     """
     if isinstance(network, Path):
+        from bneck.latency.onnx_graph import read_onnx  # onnx, for those who need it
+
         onnx = read_onnx(network, None if scale else resolution_px)
         side, classes, batch = resolution_px or onnx.resolution_px or 224, 1000, onnx.batch
         graph = Graph(onnx=onnx.model)

@@ -1,28 +1,27 @@
-"""A folder that calibrates another device: ONNX files and one script, to be copied there."""
+"""A folder that calibrates another device: networks and one script, to be copied there."""
 
 import hashlib
 import json
+import zlib
 from collections.abc import Iterator, Sequence
-from importlib.resources import files
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from bneck import records
 from bneck.errors import UsageError
 from bneck.files import read_json, write_json, write_whole
 from bneck.latency.calibrate import model_from
 from bneck.latency.calibration_networks import calibration_network
+from bneck.latency.devices.remote import PERIOD, script
 from bneck.latency.fingerprint import Fingerprint
 from bneck.latency.measurements import Measurement, distinct, measurement
 from bneck.latency.model import LatencyModel
-from bneck.latency.runtimes.weights import pooled, random_pool, without_norms
+from bneck.latency.runtimes import Runtime, open_runtime
+from bneck.latency.runtimes.weights import norm_free
 from bneck.progress import Progress, silent
 from bneck.space import codec, presets
 from bneck.space.architecture import Architecture
-from bneck.space.backends import onnx_model
 from bneck.space.choices import Space
 from bneck.space.presets import MOBILENET_V3_SMALL
 
@@ -31,17 +30,24 @@ NETWORKS = 300
 REPEATED_AFTER = 20
 """Networks later a held-out one stands there again: under another load, against another reference,
 and yet before a slow board has run out of minutes."""
-WEIGHTS, DEVIATION = "weights.bin", 0.05
-"""One file of random numbers that all networks read their weights from, so the kit stays small."""
-
-SCALARS = ("zero", "six")
-"""The bounds of ReLU6, which are no weights."""
 
 
 def write_kit(
-    spaces: Sequence[Space], folder: Path, *, seed: int = 0, progress: Progress = silent
+    spaces: Sequence[Space],
+    folder: Path,
+    *,
+    runtime: str = "onnxruntime",
+    seed: int = 0,
+    progress: Progress = silent,
 ) -> None:
     """Write the kit for ``spaces``, all of one input side.
+
+    Args:
+        spaces: what the networks are drawn from.
+        folder: where to write it.
+        runtime: one of PORTABLE, which the device has.
+        seed: of the networks that are drawn.
+        progress: told about every network.
 
     Raises:
         UsageError: spaces of several sides, or a folder that holds something else.
@@ -52,23 +58,21 @@ def write_kit(
     sides = sorted({arch.resolution_px for _, arch in named})
     if len(sides) != 1:
         raise UsageError(f"a kit needs spaces of one input side, got {sides}")
-    networks, floats = [], 0
+    opened = open_runtime(runtime)
+    networks = []
     for number, (name, arch) in enumerate(named):
         progress("writing the kit", number, NETWORKS)
-        file = f"{number:03}.onnx"
-        floats = max(floats, _write_without_weights(folder / "networks" / file, arch))
+        file = f"{number:03}.z"
+        _write_network(folder / "networks" / file, arch, opened)
         networks.append({"name": name, "file": file, "arch": codec.to_json(arch)})
     classes = named[0][1].classes
     standard = presets.build(MOBILENET_V3_SMALL, resolution_px=sides[0], classes=classes)
-    reference = folder / "networks" / "reference.onnx"
-    floats = max(floats, _write_without_weights(reference, standard))
-    weights = np.resize(random_pool(), floats) * DEVIATION
-    write_whole(folder / "networks" / WEIGHTS, weights.astype("<f4").tobytes())
-    script = files("bneck.latency").joinpath("on_device", "measure.py").read_bytes()
-    write_whole(folder / "measure.py", script)
+    _write_network(folder / "networks" / "reference.z", standard, opened)
+    write_whole(folder / "measure.py", script())
     networks = list(_with_repeats(networks))
-    digest = hashlib.sha256(json.dumps(networks, sort_keys=True).encode()).hexdigest()[:16]
-    write_json(folder / "kit.json", {"format": FORMAT, "kit": digest, "networks": networks})
+    kit = {"format": FORMAT, "runtime": runtime, "networks": networks}
+    digest = hashlib.sha256(json.dumps(kit, sort_keys=True).encode()).hexdigest()[:16]
+    write_json(folder / "kit.json", {"kit": digest, **kit})
     progress("writing the kit", NETWORKS, NETWORKS)
 
 
@@ -81,25 +85,10 @@ def _with_repeats(networks: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]
             yield {**before, "name": before["name"].replace("held-out", "repeat")}
 
 
-def _write_without_weights(path: Path, arch: Architecture) -> int:
-    """Write the ONNX file of a network whose weights lie in WEIGHTS beside it.
-
-    Returns the floats that its largest tensor needs; all tensors begin at the file's start.
-    """
-    layers = without_norms(arch.layers())
-    model = onnx_model.build(layers, pooled(layers))
-    largest = 0
-    for tensor in model.graph.initializer:
-        if tensor.name in SCALARS:
-            continue
-        size = len(tensor.raw_data)
-        largest = max(largest, size // 4)
-        tensor.ClearField("raw_data")
-        tensor.data_location = tensor.EXTERNAL
-        for key, value in (("location", WEIGHTS), ("offset", "0"), ("length", str(size))):
-            tensor.external_data.add(key=key, value=value)
-    write_whole(path, model.SerializeToString())
-    return largest
+def _write_network(path: Path, arch: Architecture, runtime: Runtime) -> None:
+    """Write a network compressed: its random weights repeat, so that the kit stays small."""
+    model = runtime.model(*norm_free(arch.layers(), period=PERIOD))
+    write_whole(path, zlib.compress(model, 1))
 
 
 def read_measurements(path: Path) -> LatencyModel:

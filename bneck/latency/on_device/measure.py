@@ -48,7 +48,7 @@ def main() -> None:
         parser.error("--minutes must be above 0 and --threads at least 1")
     with open(os.path.join(HERE, "kit.json"), encoding="utf-8") as file:
         kit = json.load(file)
-    runtime = kit.get("runtime", "onnxruntime")
+    runtime = kit["runtime"]
     device = fingerprint(runtime, options.threads)
     result = begun(kit, device)
     done = {item["name"] for item in result["items"]}
@@ -56,7 +56,7 @@ def main() -> None:
     missing = [entry for entry in kit["networks"] if entry["name"] not in done]
     for number, entry in enumerate(missing):
         if number % REFERENCE_SERVES == 0:
-            reference = prepare(kit.get("reference", "reference.onnx"), runtime, options.threads)
+            reference = prepare("reference.z", runtime, options.threads)
         if number and time.monotonic() >= until:
             break
         start = time.monotonic()
@@ -187,15 +187,16 @@ def write(result: Dict[str, Any]) -> None:
 
 def prepare(name: str, runtime: str, threads: int) -> Run:
     """A call that runs one image through the network in that file."""
-    return opened(os.path.join(HERE, "networks", name), runtime, threads)
+    with open(os.path.join(HERE, "networks", name), "rb") as file:
+        return opened(zlib.decompress(file.read()), runtime, threads)
 
 
-def opened(model: Any, runtime: str, threads: int) -> Run:
-    """The same for a file's path or its content."""
+def opened(model: bytes, runtime: str, threads: int) -> Run:
+    """The same for a file's content."""
     return (litert if runtime.startswith("litert") else onnx)(model, threads)
 
 
-def onnx(model: Any, threads: int) -> Run:
+def onnx(model: bytes, threads: int) -> Run:
     """By ONNX Runtime."""
     import onnxruntime
 
@@ -212,12 +213,11 @@ def onnx(model: Any, threads: int) -> Run:
     return lambda: session.run(None, feed)
 
 
-def litert(model: Any, threads: int) -> Run:
+def litert(model: bytes, threads: int) -> Run:
     """By LiteRT."""
     from ai_edge_litert.interpreter import Interpreter
 
-    source = {"model_path": model} if isinstance(model, str) else {"model_content": model}
-    interpreter = Interpreter(num_threads=threads, **source)
+    interpreter = Interpreter(model_content=model, num_threads=threads)
     interpreter.allocate_tensors()
     given = interpreter.get_input_details()[0]
     image = numpy.random.default_rng(0).standard_normal(given["shape"], numpy.float32)

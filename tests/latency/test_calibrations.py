@@ -1,0 +1,53 @@
+"""Calibrations that later runs on the same device use again."""
+
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bneck.latency import calibrations
+from bneck.latency.model import LatencyModel
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("BNECK_CACHE", str(tmp_path))
+    return tmp_path
+
+
+def test_one_device_runtime_space_and_resolution_have_one_file(
+    macs_model: LatencyModel, cache: Path
+) -> None:
+    device = macs_model.device
+    file = calibrations.kept(device, ["v3-small"], 64, 10)
+    assert file.is_relative_to(cache)
+    others = {
+        calibrations.kept(device, ["v3-large"], 64, 10),
+        calibrations.kept(device, ["v3-small"], 96, 10),
+        calibrations.kept(device, ["v3-small"], 64, 11),
+        calibrations.kept(replace(device, version="2"), ["v3-small"], 64, 10),
+        calibrations.kept(replace(device, threads=2), ["v3-small"], 64, 10),
+    }
+    assert len(others - {file}) == 5
+    assert calibrations.kept(device, ["v3-small"], 64, 10) == file
+
+
+def test_what_is_kept_is_found_again(macs_model: LatencyModel, cache: Path) -> None:
+    file = calibrations.kept(macs_model.device, ["v3-small"], 64, 10)
+    assert calibrations.reusable(file, macs_model.device) is None
+    calibrations.keep(macs_model, file)
+    assert calibrations.reusable(file, macs_model.device) == macs_model
+    assert calibrations.age(file) == "today"
+    os.utime(file, (time.time() - 2.5 * 24 * 3600,) * 2)
+    assert calibrations.age(file) == "2 days ago"
+    file.write_text("{}")
+    assert calibrations.reusable(file, macs_model.device) is None
+
+
+def test_a_doubtful_one_is_not_kept(macs_model: LatencyModel, cache: Path) -> None:
+    doubtful = replace(macs_model, report=replace(macs_model.report, mape_percent=9.0))
+    file = calibrations.kept(macs_model.device, ["v3-small"], 64, 10)
+    calibrations.keep(doubtful, file)
+    assert not file.exists()
