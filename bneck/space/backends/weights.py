@@ -40,8 +40,7 @@ def from_bytes(data: bytes, arch: Architecture) -> State:
         state = deserialised(data)
     except SafetensorError as error:
         raise UsageError(f"not a safetensors file: {error}") from None
-    check(state, arch, "these weights")
-    return state
+    return fitted(state, arch, "these weights")
 
 
 def load(path: Path, arch: Architecture) -> State:
@@ -50,9 +49,7 @@ def load(path: Path, arch: Architecture) -> State:
     Raises:
         UsageError: no safetensors file, or its first tensor that does not fit ``arch``.
     """
-    state = _read(path)
-    check(state, arch, str(path))
-    return state
+    return fitted(_read(path), arch, str(path))
 
 
 def classes(path: Path) -> int | None:
@@ -75,8 +72,20 @@ def _read(path: Path) -> State:
         raise UsageError(f"{path} is not a safetensors file: {error}") from None
 
 
+def fitted(state: Mapping[str, Tensor], arch: Architecture, source: str) -> State:
+    """Return the tensors as ``arch`` needs them: half, bfloat16 and double become float32.
+
+    Raises:
+        UsageError: the first tensor that does not fit, or is not of floating point where it must.
+    """
+    check(state, arch, source)
+    with torch.device("meta"):
+        wanted = torch_model.Network(arch).state_dict()
+    return {name: state[name].to(tensor.dtype) for name, tensor in wanted.items()}
+
+
 def check(state: Mapping[str, Tensor], arch: Architecture, source: str) -> None:
-    """Raise UsageError naming the first tensor that is missing, of another shape or too many."""
+    """Raise UsageError naming the first tensor that is missing, does not fit or is too many."""
     with torch.device("meta"):
         wanted = torch_model.Network(arch).state_dict()
     for name, tensor in wanted.items():
@@ -85,6 +94,9 @@ def check(state: Mapping[str, Tensor], arch: Architecture, source: str) -> None:
         if state[name].shape != tensor.shape:
             have, want = list(state[name].shape), list(tensor.shape)
             raise UsageError(f"{source}: {name} has shape {have}, the network needs {want}")
+        if state[name].is_floating_point() != tensor.is_floating_point():
+            kinds = [str(one.dtype).removeprefix("torch.") for one in (state[name], tensor)]
+            raise UsageError(f"{source}: {name} is {kinds[0]}, the network needs {kinds[1]}")
     for name in state:
         if name not in wanted:
             raise UsageError(f"{source}: unexpected tensor {name}")

@@ -36,3 +36,24 @@ def test_bytes_round_trip_and_name_what_does_not_fit() -> None:
         weights.from_bytes(weights.to_bytes(state), ARCH.at(classes=7))
     with pytest.raises(UsageError, match="not a safetensors file"):
         weights.from_bytes(b"torn", ARCH)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_other_precision_become_what_the_network_needs(
+    tmp_path: Path, dtype: torch.dtype
+) -> None:
+    state = torch_model.build(ARCH, seed=0).state_dict()
+    other = {name: t.to(dtype) if t.is_floating_point() else t for name, t in state.items()}
+    weights.save(tmp_path / "other.safetensors", other)
+    read = weights.load(tmp_path / "other.safetensors", ARCH)
+    assert {name: t.dtype for name, t in read.items()} == {n: t.dtype for n, t in state.items()}
+    for name, tensor in read.items():
+        assert torch.equal(tensor, other[name].to(tensor.dtype))
+
+
+def test_weights_that_are_whole_numbers_are_refused(tmp_path: Path) -> None:
+    state = torch_model.build(ARCH, seed=0).state_dict()
+    name = "stem.conv.conv.weight"
+    weights.save(tmp_path / "int8.safetensors", state | {name: state[name].to(torch.int8)})
+    with pytest.raises(UsageError, match=rf"{name} is int8, the network needs float32"):
+        weights.load(tmp_path / "int8.safetensors", ARCH)
