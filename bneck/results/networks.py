@@ -37,7 +37,7 @@ def _from_path(text: str) -> Architecture:
         for file in (run.network, run.seed):
             if is_written(file):
                 return codec.load(file)
-        raise UsageError(f"the run {text} has no network yet; the same command goes on with it")
+        raise UsageError(f"the run {text} has no network yet; run its command again to resume it")
     if path.suffix == ".json" or path.is_file():
         return codec.load(path)
     known = ", ".join(presets.PRESETS)

@@ -57,7 +57,7 @@ def unfinished(
     title = {
         "running": "This derivation is still going.",
         "finished": "This run ended without a derived network.",
-    }.get(state, "This derivation stopped before its end; the same command goes on with it.")
+    }.get(state, "This derivation was stopped; run the same command to resume it.")
     failed = [record for record in records if record.accuracy is None]
     if not records:
         text = "No network has been tried yet."
