@@ -4,16 +4,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import MISSING, fields
 
 import numpy as np
-import onnxruntime
 import pytest
-import torch
 
 from bneck.proxies.surrogate import features
 from bneck.results.similarity import profiles
 from bneck.results.table import rows
 from bneck.space import codec
 from bneck.space.architecture import Architecture
-from bneck.space.backends import inheritance, onnx_model, torch_model, weights
+from bneck.space.backends import inheritance, torch_model, weights
 from bneck.space.blocks import BLOCKS, Block, PlainConv
 from bneck.space.channels import channel_groups
 from bneck.space.cost import cost
@@ -31,7 +29,7 @@ from bneck.space.layers import (
 )
 from bneck.space.moves import MOVES
 from bneck.space.traits import changed
-from tests.contracts import litert
+from tests.contracts.backends_agree import check_backends_agree
 
 KERNEL, EXPANSION, WIDTH = 5, 48, 24
 USUAL = {"expansion": EXPANSION, "out": WIDTH}
@@ -104,23 +102,7 @@ def test_json_gives_it_back(arch: Architecture) -> None:
 
 
 def test_parameters_are_torchs_and_outputs_onnx_runtimes(arch: Architecture) -> None:
-    ours = torch_model.build(arch, seed=1)
-    assert cost(arch).params == sum(parameter.numel() for parameter in ours.parameters())
-    for module in ours.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):  # as after some training
-            module.running_mean.normal_(generator=torch.Generator().manual_seed(len(module.weight)))
-            module.running_var.uniform_(0.5, 2)
-    images = torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    state = {name: tensor.numpy() for name, tensor in ours.state_dict().items()}
-    graph = onnx_model.build(arch.layers(), state).SerializeToString()
-    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
-    (theirs,) = session.run(None, {onnx_model.INPUT: images.numpy()})
-    with torch.no_grad():
-        np.testing.assert_allclose(ours.eval()(images).numpy(), theirs, rtol=1e-3, atol=1e-5)
-
-
-def test_litert_computes_what_torch_does(arch: Architecture) -> None:
-    assert litert.error_of(arch) < 1e-5
+    check_backends_agree(arch)
 
 
 def test_netadapt_can_narrow_every_width(arch: Architecture) -> None:

@@ -2,22 +2,18 @@
 
 from dataclasses import MISSING, fields
 
-import numpy as np
-import onnxruntime
 import pytest
-import torch
 
 from bneck.results.table import rows
 from bneck.space import codec
 from bneck.space.architecture import Architecture
-from bneck.space.backends import onnx_model, torch_model
 from bneck.space.blocks import InvertedResidual, PlainConv
 from bneck.space.cost import cost
 from bneck.space.edits import narrow, narrowables
 from bneck.space.heads import HEADS
 from bneck.space.layers import Pool, leaves, output_shape
 from bneck.space.moves import MOVES
-from tests.contracts import litert
+from tests.contracts.backends_agree import check_backends_agree
 
 
 @pytest.fixture(params=HEADS)
@@ -41,19 +37,7 @@ def test_json_gives_it_back(arch: Architecture) -> None:
 
 
 def test_parameters_are_torchs_and_outputs_onnx_runtimes(arch: Architecture) -> None:
-    ours = torch_model.build(arch, seed=1)
-    assert cost(arch).params == sum(parameter.numel() for parameter in ours.parameters())
-    images = torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    state = {name: tensor.numpy() for name, tensor in ours.state_dict().items()}
-    graph = onnx_model.build(arch.layers(), state).SerializeToString()
-    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
-    (theirs,) = session.run(None, {onnx_model.INPUT: images.numpy()})
-    with torch.no_grad():
-        np.testing.assert_allclose(ours.eval()(images).numpy(), theirs, rtol=1e-3, atol=1e-6)
-
-
-def test_litert_computes_what_torch_does(arch: Architecture) -> None:
-    assert litert.error_of(arch) < 1e-5
+    check_backends_agree(arch)
 
 
 def test_netadapt_can_narrow_its_layers(arch: Architecture) -> None:

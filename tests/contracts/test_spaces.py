@@ -8,10 +8,10 @@ import pytest
 
 from bneck.errors import UsageError
 from bneck.space import codec, spaces
-from bneck.space.backends import torch_model
 from bneck.space.choices import Space
 from bneck.space.cost import cost
 from bneck.space.edits import narrowables
+from tests.contracts.backends_agree import check_backends_agree
 
 SAMPLES = range(40)
 
@@ -63,9 +63,8 @@ def test_neighbours_and_mutations_stay_inside(space: Space) -> None:
         assert space.check(mutated) == mutated != values
 
 
-def test_parameters_are_torchs(space: Space) -> None:
-    arch = space.decode(space.sample(0))
-    assert cost(arch).params == sum(p.numel() for p in torch_model.build(arch).parameters())
+def test_parameters_are_torchs_and_outputs_onnx_runtimes(space: Space) -> None:
+    check_backends_agree(space.decode(space.sample(0)))
 
 
 def test_what_leans_is_more_expensive(space: Space) -> None:
