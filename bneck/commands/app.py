@@ -28,7 +28,7 @@ COMMANDS = {
     "show": "bneck.commands.show:show",
     "compare": "bneck.commands.compare:compare",
     "likeness": "bneck.commands.likeness:likeness",
-    "calibrate": "bneck.commands.latency:calibrate",
+    "calibrate": "bneck.commands.calibrate:calibrate",
     "latency": "bneck.commands.latency:group",
     "proxies": "bneck.commands.proxies:group",
     "reproduce": "bneck.commands.reproduce:reproduce",

@@ -1,42 +1,25 @@
-"""Commands about time: calibrate, latency."""
+"""The command ``latency``: a network's, predicted or measured."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from bneck.commands.calibrate import kit
 from bneck.commands.command import Command
-from bneck.commands.options import (
-    ClassesOption,
-    JsonOption,
-    ResolutionOption,
-    SeedOption,
-    WidthOption,
-    own_spaces,
-)
-from bneck.commands.output import print_json, print_text
+from bneck.commands.measuring import DeviceOption, WaitOption, wait_for_quiet
+from bneck.commands.options import ClassesOption, JsonOption, ResolutionOption, WidthOption
+from bneck.commands.output import print_result
+from bneck.derivation.plan import OWN, one_of
 from bneck.errors import UsageError
-from bneck.latency.runtimes import PORTABLE, RUNTIMES
-from bneck.live import TerminalProgress
+from bneck.latency.runtimes import RUNTIMES
+from bneck.results.networks import load_network
+from bneck.space.architecture import block_path
 
-if TYPE_CHECKING:
-    from bneck.space.choices import Space
-
-SpaceOption = Annotated[
-    str, typer.Option(help="Spaces, separated by commas, or all.", callback=own_spaces)
-]
-RuntimeOption = Annotated[str, typer.Option(help=f"{', '.join(RUNTIMES)} or package.module:attr.")]
-DeviceOption = Annotated[
-    str, typer.Option(help="What to measure on: local, or ssh:USER@HOST[:PORT][/PYTHON].")
-]
-ThreadsOption = Annotated[int, typer.Option(help="Threads of the runtime.", min=1)]
-
-
-WaitOption = Annotated[
-    float,
-    typer.Option(help="Minutes to wait, at most, for this machine to become quiet.", min=0.0),
-]
+FIGURES = (
+    "device", "predicted_ms", "std_ms", "measured_ms", "measured_std_ms", "quiet", "note", "batch"
+)  # fmt: skip
 
 
 class _NetByDefault(TyperGroup):
@@ -46,90 +29,6 @@ class _NetByDefault(TyperGroup):
         if args and args[0] not in self.commands:
             args = ["net", *args]
         return super().parse_args(ctx, args)
-
-
-def calibrate(
-    out: Annotated[
-        Path, typer.Option(help="The model's file (JSON); a page is written next to it.")
-    ],
-    space: SpaceOption = "v3-small",
-    runtime: RuntimeOption = "onnxruntime",
-    threads: ThreadsOption = 1,
-    target_device: DeviceOption = "local",
-    minutes: Annotated[float, typer.Option(help="Time to spend on measuring.", min=0.1)] = 5.0,
-    wait_quiet: WaitOption = 0.0,
-    resolution: ResolutionOption = None,
-    classes: ClassesOption = None,
-    seed: SeedOption = 0,
-    measured: Annotated[
-        Path | None,
-        typer.Option("--from", help="measurements.json of a kit, instead of this machine."),
-    ] = None,
-    json: JsonOption = False,
-) -> None:
-    """Fit a latency model of this machine, or of another one.
-
-    Random networks of a space are timed for it. Measurements are kept in FILE.work;
-    run the same command again to resume.
-    """
-    from dataclasses import asdict
-
-    from bneck.files import check_file
-    from bneck.latency.devices import open_device
-
-    if out.is_dir():
-        raise UsageError(f"{out} is a folder: name a file for the model as --out")
-    if measured is not None:
-        check_file(measured)
-        from bneck.latency.remote_calibration import read_measurements
-
-        model = read_measurements(measured)
-    else:
-        spaces = _spaces(space, resolution, classes)
-        opened = open_device(target_device, runtime=runtime, threads=threads)
-        _wait_until_quiet(wait_quiet)
-        from bneck.latency.calibrate import calibrate as run_calibration
-
-        model = run_calibration(
-            spaces,
-            opened,
-            folder=out.with_name(out.name + ".work"),
-            minutes=minutes,
-            seed=seed,
-            progress=TerminalProgress(),
-        )
-    from bneck.latency.plots import write_page
-    from bneck.latency.warn import warn_calibration
-
-    model.save(out)
-    page = out.with_suffix(".html")
-    write_page(model, page)
-    report = model.report
-    warn_calibration(model)
-    if json:
-        about = {"device": str(model.device), "runtime": model.device.runtime}
-        print_json({**about, **asdict(report), "doubt": report.doubt})
-        return
-    again = (
-        f"measuring again differs by {report.repeat_mape_percent:.1f} %"
-        if report.repeat_mape_percent
-        else "none was measured again"
-    )
-    print_text(
-        f"{model.device}: {report.networks} networks timed in {report.seconds:.0f} s; on "
-        f"{report.held_out} held-out networks the mean error is {report.mape_percent:.1f} %, "
-        f"{report.within_5_percent:.0f} % are within 5 % and {report.within_10_percent:.0f} % "
-        f"within 10 %; {again}\n"
-        f"model {out}, page {page}: reference {model.reference_ms:.3g} ms, channels come in "
-        f"blocks of {model.channel_grid}"
-    )
-
-
-def _spaces(names: str, resolution: int | None, classes: int | None) -> "list[Space]":
-    from bneck.latency.calibration_networks import spaces_called
-
-    side = 224 if resolution is None else resolution
-    return spaces_called(names, resolution_px=side, classes=1000 if classes is None else classes)
 
 
 def net(
@@ -143,7 +42,11 @@ def net(
     measure: Annotated[bool, typer.Option("--measure", help="Time it here and now.")] = False,
     onnx: Annotated[Path | None, typer.Option(help="Time this ONNX file instead of NET.")] = None,
     runtime: Annotated[
-        str | None, typer.Option(help="What runs the network: the model's, or onnxruntime.")
+        str | None,
+        typer.Option(
+            help=f"What runs the network: {one_of(*RUNTIMES, OWN)}.",
+            show_default="the model's, or onnxruntime",
+        ),
     ] = None,
     threads: Annotated[
         int | None, typer.Option(help="Threads of the runtime: the model's, or 1.")
@@ -162,7 +65,6 @@ def net(
     from bneck.latency.model import LatencyModel
     from bneck.latency.predictor import open_predictor
     from bneck.latency.warn import warn_extrapolated, warn_foreign
-    from bneck.results.networks import load_network
 
     if (net is None) == (onnx is None):
         raise UsageError("give either a network (NET) or an ONNX file (--onnx FILE)")
@@ -170,18 +72,7 @@ def net(
         raise UsageError(
             "nothing to do: give --model FILE, --measure or both; --onnx needs --measure"
         )
-    result: dict[str, Any] = dict.fromkeys(
-        (
-            "device",
-            "predicted_ms",
-            "std_ms",
-            "measured_ms",
-            "measured_std_ms",
-            "quiet",
-            "note",
-            "batch",
-        )
-    )
+    result: dict[str, Any] = dict.fromkeys(FIGURES)
     result["blocks"], lines = {}, []
     predictor = open_predictor(model) if model else None
     name, arch = str(onnx), None
@@ -199,31 +90,18 @@ def net(
         lines = [f"predicted {predicted.ms:.3g} +- {predicted.std_ms:.2g} ms on [{predictor.name}]"]
     if measure:
         calibrated = predictor if isinstance(predictor, LatencyModel) else None
-        _wait_until_quiet(wait_quiet)
+        wait_for_quiet(wait_quiet)
         took = _measured(onnx or arch, calibrated, target_device, runtime, threads, resolution)
         result |= {"measured_ms": took.ms, "measured_std_ms": took.std_ms}
         result |= {"quiet": took.quiet, "note": took.note, "batch": took.batch}
         belief = "the machine was quiet" if took.quiet else f"do not trust it: {took.note}"
         images = f" for {took.batch} images, as the file's batch is fixed" * (took.batch > 1)
         lines.append(f"measured {took.ms:.3g} +- {took.std_ms:.2g} ms{images}; {belief}")
-    if json:
-        print_json(result)
-        return
-    print_text("\n".join([f"{name}: {', '.join(lines)}", *_shares(result["blocks"])]))
-
-
-def _wait_until_quiet(minutes: float) -> None:
-    if minutes > 0:
-        from bneck.latency.load import wait_until_quiet
-        from bneck.live import warn
-
-        if not (load := wait_until_quiet(minutes, TerminalProgress())).quiet:
-            warn(f"this machine did not become quiet within {minutes:g} minutes: {load}")
+    text = [f"{name}: {', '.join(lines)}", *_shares(result["blocks"])]
+    print_result(json, result, "\n".join(text))
 
 
 def _by_block(parts: dict[str, float]) -> dict[str, float]:
-    from bneck.space.architecture import block_path
-
     blocks: dict[str, float] = {}
     for path, ms in parts.items():
         blocks[block_path(path)] = blocks.get(block_path(path), 0.0) + ms
@@ -265,35 +143,6 @@ def _measured(
     warn_elsewhere(calibrated, opened.fingerprint())
     side = calibrated.resolution_px
     return measure(network, opened, scale=calibrated.scale, resolution_px=side)
-
-
-def kit(
-    out: Annotated[Path, typer.Option(help="The folder to copy to the other device.")],
-    space: SpaceOption = "v3-small",
-    resolution: ResolutionOption = None,
-    classes: ClassesOption = None,
-    runtime: Annotated[
-        str, typer.Option(help=f"What the device runs networks with: {', '.join(PORTABLE)}.")
-    ] = "onnxruntime",
-    seed: SeedOption = 0,
-) -> None:
-    """Write a kit that calibrates another device.
-
-    It is networks and one script, and the device needs no bneck.
-
-    There: python measure.py, with numpy and the runtime; here: bneck calibrate --from FILE.
-    """
-    spaces = _spaces(space, resolution, classes)
-    if out.is_file():
-        raise UsageError(f"{out} is a file: name a folder as --out")
-    from bneck.latency.remote_calibration import write_kit
-
-    write_kit(spaces, out, runtime=runtime, seed=seed, progress=TerminalProgress())
-    print_text(
-        f"{out}: copy it to the device and run `python measure.py` in it (it needs numpy and "
-        f"{runtime.removesuffix('-int8')}); "
-        "then here `bneck calibrate --from measurements.json --out latency.json`"
-    )
 
 
 group = typer.Typer(

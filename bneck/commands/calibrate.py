@@ -1,0 +1,132 @@
+"""The commands that calibrate a device: this one or another, and one that has no bneck."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bneck.commands.measuring import (
+    DeviceOption,
+    RuntimeOption,
+    SpaceOption,
+    ThreadsOption,
+    WaitOption,
+    spaces_of,
+    wait_for_quiet,
+)
+from bneck.commands.options import ClassesOption, JsonOption, ResolutionOption, SeedOption
+from bneck.commands.output import print_result, print_text
+from bneck.derivation.plan import one_of
+from bneck.errors import UsageError
+from bneck.files import check_file
+from bneck.latency.runtimes import PORTABLE
+from bneck.live import TerminalProgress
+
+if TYPE_CHECKING:
+    from bneck.latency.model import LatencyModel
+
+
+def calibrate(
+    out: Annotated[
+        Path, typer.Option(help="The model's file (JSON); a page is written next to it.")
+    ],
+    space: SpaceOption = "v3-small",
+    runtime: RuntimeOption = "onnxruntime",
+    threads: ThreadsOption = 1,
+    target_device: DeviceOption = "local",
+    minutes: Annotated[float, typer.Option(help="Time to spend on measuring.", min=0.1)] = 5.0,
+    wait_quiet: WaitOption = 0.0,
+    resolution: ResolutionOption = None,
+    classes: ClassesOption = None,
+    seed: SeedOption = 0,
+    measured: Annotated[
+        Path | None,
+        typer.Option("--from", help="measurements.json of a kit, instead of this machine."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Fit a latency model of this machine, or of another one.
+
+    Random networks of a space are timed for it. Measurements are kept in FILE.work;
+    run the same command again to resume.
+    """
+    if out.is_dir():
+        raise UsageError(f"{out} is a folder: name a file for the model as --out")
+    if measured is not None:
+        check_file(measured)
+        from bneck.latency.remote_calibration import read_measurements  # numpy
+
+        model = read_measurements(measured)
+    else:
+        spaces = spaces_of(space, resolution, classes)
+        from bneck.latency.devices import open_device  # numpy
+
+        opened = open_device(target_device, runtime=runtime, threads=threads)
+        wait_for_quiet(wait_quiet)
+        from bneck.latency.calibrate import calibrate as run_calibration
+
+        model = run_calibration(
+            spaces,
+            opened,
+            folder=out.with_name(out.name + ".work"),
+            minutes=minutes,
+            seed=seed,
+            progress=TerminalProgress(),
+        )
+    from bneck.latency.plots import write_page
+    from bneck.latency.warn import warn_calibration
+
+    model.save(out)
+    page = out.with_suffix(".html")
+    write_page(model, page)
+    warn_calibration(model)
+    report, device = model.report, model.device
+    result = {"device": str(device), "runtime": device.runtime, **asdict(report)}
+    print_result(json, {**result, "doubt": report.doubt}, _in_words(model, out, page))
+
+
+def _in_words(model: "LatencyModel", out: Path, page: Path) -> str:
+    report = model.report
+    again = (
+        f"measuring again differs by {report.repeat_mape_percent:.1f} %"
+        if report.repeat_mape_percent
+        else "none was measured again"
+    )
+    return (
+        f"{model.device}: {report.networks} networks timed in {report.seconds:.0f} s; on "
+        f"{report.held_out} held-out networks the mean error is {report.mape_percent:.1f} %, "
+        f"{report.within_5_percent:.0f} % are within 5 % and {report.within_10_percent:.0f} % "
+        f"within 10 %; {again}\n"
+        f"model {out}, page {page}: reference {model.reference_ms:.3g} ms, channels come in "
+        f"blocks of {model.channel_grid}"
+    )
+
+
+def kit(
+    out: Annotated[Path, typer.Option(help="The folder to copy to the other device.")],
+    space: SpaceOption = "v3-small",
+    resolution: ResolutionOption = None,
+    classes: ClassesOption = None,
+    runtime: Annotated[
+        str, typer.Option(help=f"What the device runs networks with: {one_of(*PORTABLE)}.")
+    ] = "onnxruntime",
+    seed: SeedOption = 0,
+) -> None:
+    """Write a kit that calibrates another device.
+
+    It is networks and one script, and the device needs no bneck.
+
+    There: python measure.py, with numpy and the runtime; here: bneck calibrate --from FILE.
+    """
+    spaces = spaces_of(space, resolution, classes)
+    if out.is_file():
+        raise UsageError(f"{out} is a file: name a folder as --out")
+    from bneck.latency.remote_calibration import write_kit
+
+    write_kit(spaces, out, runtime=runtime, seed=seed, progress=TerminalProgress())
+    print_text(
+        f"{out}: copy it to the device and run `python measure.py` in it (it needs numpy and "
+        f"{runtime.removesuffix('-int8')}); "
+        "then here `bneck calibrate --from measurements.json --out latency.json`"
+    )

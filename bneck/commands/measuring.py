@@ -1,0 +1,50 @@
+"""What the commands that time networks share: their options, and waiting for a quiet machine."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bneck.commands.options import own_spaces
+from bneck.derivation.plan import OWN, one_of
+from bneck.latency.runtimes import RUNTIMES
+from bneck.live import TerminalProgress, warn
+from bneck.space.spaces import SPACES
+
+if TYPE_CHECKING:
+    from bneck.space.choices import Space
+
+SpaceOption = Annotated[
+    str,
+    typer.Option(
+        help=f"Spaces with commas between them, or all: {one_of(*SPACES, OWN)}.",
+        callback=own_spaces,
+    ),
+]
+RuntimeOption = Annotated[
+    str, typer.Option(help=f"What runs the networks: {one_of(*RUNTIMES, OWN)}.")
+]
+DeviceOption = Annotated[
+    str, typer.Option(help="What to measure on: local, or ssh:USER@HOST[:PORT][/PYTHON].")
+]
+ThreadsOption = Annotated[int, typer.Option(help="Threads of the runtime.", min=1)]
+WaitOption = Annotated[
+    float,
+    typer.Option(help="Minutes to wait, at most, for this machine to become quiet.", min=0.0),
+]
+
+
+def spaces_of(names: str, resolution: int | None, classes: int | None) -> "list[Space]":
+    """The spaces of these names, at ImageNet's resolution and classes unless given."""
+    from bneck.latency.calibration_networks import spaces_called
+
+    side = 224 if resolution is None else resolution
+    return spaces_called(names, resolution_px=side, classes=1000 if classes is None else classes)
+
+
+def wait_for_quiet(minutes: float) -> None:
+    """Wait at most so many minutes until this machine is quiet; warn where it is not then."""
+    if minutes > 0:
+        from bneck.latency.load import wait_until_quiet
+
+        if not (load := wait_until_quiet(minutes, TerminalProgress())).quiet:
+            warn(f"this machine did not become quiet within {minutes:g} minutes: {load}")
