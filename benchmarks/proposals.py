@@ -88,7 +88,7 @@ def main() -> None:
             executor=Serial(),
             progress=lambda *news: told.append(time.process_time()),
         )
-    # The first one reads all the trials, as it does once in a sitting.
+    # The first one reads all the trials, as it does once in a session.
     seconds = [after - before for before, after in pairwise(told)]
     result = {
         "space": space.name,

@@ -1,4 +1,4 @@
-"""What long work says while it goes on; who shows it, and how, is the caller's choice."""
+"""What long work says meanwhile; who shows it, and how, is the caller's choice."""
 
 from typing import Protocol
 

@@ -222,7 +222,7 @@ def _decode_record(kind: Any, value: Any, where: str) -> Any:
 
 
 def _public(kind: Any) -> list[Field[Any]]:
-    """The fields that are written: what begins with _ is worked out anew."""
+    """The fields that are written: what begins with _ is computed again."""
     return [item for item in fields(kind) if not item.name.startswith("_")]
 
 

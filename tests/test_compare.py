@@ -143,7 +143,7 @@ def test_differences_name_blocks_that_are_missing() -> None:
     [
         (["mobilenet_v2"], "give at least two networks to compare"),
         (["mobilenet_v2", "none.onnx"], "cannot read none.onnx"),
-        (["mobilenet_v2", "mobilenet_v9"], "'mobilenet_v9' is no network"),
+        (["mobilenet_v2", "mobilenet_v9"], "'mobilenet_v9' is not a network"),
         (["mobilenet_v2", "mobilenet_v1", "--plot", "a.gif"], "a picture ends in .png, .svg, .pdf"),
     ],
 )
@@ -205,11 +205,11 @@ def test_a_run_of_another_version_says_which(folder: Path, tmp_path: Path) -> No
 
     shutil.copytree(folder / "runs" / "done", tmp_path / "old")
     old = Run.read(tmp_path / "old")
-    (sitting,) = old.sittings
+    (session,) = old.sessions
     (tmp_path / "old" / "made_with.jsonl").unlink()
     records.append(
         tmp_path / "old" / "made_with.jsonl",
-        replace(sitting, versions={**sitting.versions, "bneck": "0.0.3"}),
+        replace(session, versions={**session.versions, "bneck": "0.0.3"}),
     )
     with (tmp_path / "old" / "plan.toml").open("a") as plan:
         plan.write("warmth = 3\n")

@@ -1,4 +1,4 @@
-"""A changed mind: which changes of a plan a run goes along with, and what is done anew for them."""
+"""A change of mind: which changes of a plan a run takes, and what is done again for them."""
 
 from collections.abc import Mapping
 from pathlib import Path

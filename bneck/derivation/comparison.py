@@ -74,7 +74,7 @@ def load(
 
 
 def predicted(networks: Sequence[Compared], model: Any) -> list[Compared]:
-    """With the latency that a model foretells, where it can."""
+    """With the latency that a model predicts, where it can."""
 
     def one(network: Compared) -> Compared:
         if network.arch is None:

@@ -32,7 +32,7 @@ def data_stage(session: Session) -> RunData:
     Images are normalised by their own statistics, or as weights that the run begins with were.
 
     Raises:
-        UsageError: it is no longer what the run began with, or cannot be read.
+        UsageError: it changed since the run began, or cannot be read.
     """
     plan = session.plan
     session.progress("starting", 1, 1)

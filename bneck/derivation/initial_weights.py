@@ -44,7 +44,8 @@ def load_initial_weights(
     Args:
         path: the file; of a state dict only tensors are read.
         arch: the network that they are for.
-        new_classes: whether they may be for other classes; the classifier then begins anew.
+        new_classes: whether they may be for other classes; a new classifier then starts from
+            random weights.
         seed: of that new classifier.
 
     Raises:

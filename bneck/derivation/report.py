@@ -75,7 +75,7 @@ def _report_data(run: Run) -> report.ReportData:
         name=run.folder.resolve().name,
         state=run.state,
         plan=run.plan,
-        sittings=run.sittings,
+        sessions=run.sessions,
         records=tuple(read_trials(run)),
         steps=records.read_lines(run.steps, Step),
         seed=networks.load(run.seed) if is_written(run.seed) else None,
@@ -113,7 +113,7 @@ def _others(run: Run) -> Iterator[tuple[str, Outcome]]:
 
 
 def _tangents(run: Run) -> tuple[tuple[float, float, float], ...]:
-    """(target in ms, accuracy of the foretold front there, w) where w was derived from labels."""
+    """(target in ms, accuracy of the predicted front there, w) where w was derived from labels."""
     winners = records.read(run.winners, SearchResult).networks if is_written(run.winners) else ()
     return tuple(
         (one.target_ms, one.front_accuracy, one.weight)

@@ -55,10 +55,10 @@ def list_runs(folder: Path, *, check: bool = False) -> list[Listed]:
 def _listed(folder: Path, check: bool) -> Listed:
     try:
         run = Run.read(folder)
-        sittings = run.sittings
+        sessions = run.sessions
         with explained(run):
             best = _best(run)
-        began = datetime.fromisoformat(sittings[0].started) if sittings else None
+        began = datetime.fromisoformat(sessions[0].started) if sessions else None
         age = (datetime.now(UTC) - began).total_seconds() if began else None
         altered = changed(folder) if check else ()
     except (BneckError, OSError, ValueError, TypeError) as error:

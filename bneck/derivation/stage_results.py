@@ -36,8 +36,8 @@ def explained(run: Run) -> Iterator[None]:
 
 def made_by(run: Run) -> str:
     """The version of bneck that last worked on the run."""
-    sittings = run.sittings
-    return sittings[-1].versions.get("bneck", "unknown") if sittings else "unknown"
+    sessions = run.sessions
+    return sessions[-1].versions.get("bneck", "unknown") if sessions else "unknown"
 
 
 def read_trials(run: Run) -> list[Record]:
@@ -54,7 +54,7 @@ def read_trials(run: Run) -> list[Record]:
 
 
 class FoundByStage(TypedDict, total=False):
-    """Those fields of ``ReportData`` that tell what a stage came to."""
+    """Those fields of ``ReportData`` that hold the result of a stage."""
 
     found: tuple[Found, ...]
     found_by: str
@@ -75,7 +75,7 @@ def found_by_a_stage(run: Run, plan: Plan, model: LatencyModel | None) -> FoundB
         return {
             "found": tuple(_of_search(one, model) for one in winners),
             "found_by": "search",
-            "found_accuracy": "by the cheap signal of the search",
+            "found_accuracy": "by the proxy of the search",
         }
     trained = run.checkpoints / "network.json"
     if plan.seed_network and is_written(run.network) and is_written(trained):

@@ -204,7 +204,7 @@ def train_all(
 ) -> tuple[Training, ...]:
     """All candidates trained, in their order; what is in the folder already is not trained again.
 
-    Stopped, each training goes on from its checkpoint.
+    Stopped, each training resumes from its checkpoint.
 
     Raises:
         BneckError: a training failed, when the others are done (names it and says why).

@@ -1,7 +1,7 @@
 """Long trainings on Ray Tune: ASHA stops poor ones early, checkpoints take the others elsewhere.
 
 Asynchronous successive halving (Li et al. 2020, arXiv 1810.05934): at 1/9 and at 1/3 of the steps
-only the best third of all trainings that ever came so far goes on. Tune runs trainings and no
+only the best third of all trainings that ever got so far continues. Tune runs trainings and no
 more: which network is next, and what became of each, stays with the driver's study.
 """
 
@@ -33,7 +33,7 @@ _ENDS: dict[str, SimpleQueue[tuple[int, Any]]] = {}
 class Staged(Protocol):
     """A task that trains in steps and says how it goes; it is the same training wherever it runs.
 
-    ``train`` writes its state to ``checkpoint`` now and then, goes on from it where it is there,
+    ``train`` writes its state to ``checkpoint`` now and then, resumes from it where there is one,
     and calls ``report(step, accuracy)`` at every ninth of its ``steps``.
     """
 

@@ -1,7 +1,7 @@
 """MobileNetV3-Small's derivation as a recorded plan of stages, each leaving files, each resumable.
 
 Howard et al. 2019, sections 4.1 and 4.2. The paper's seed is not published, so what is repeated is
-the procedure; everything compared is trained by one recipe and measured in one sitting.
+the procedure; everything compared is trained by one recipe and measured in one session.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -45,7 +45,7 @@ PAPERS_WEIGHT = -0.15
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A network of the comparison, and its latency as measured in the one sitting."""
+    """A network of the comparison, and its latency as measured in the one session."""
 
     name: str
     kind: str
@@ -157,7 +157,7 @@ class Reproduction:
                 netadapt_stage(session, self._data(), device, targets_ms, one.arch)
 
     def _measure(self) -> None:
-        """Everything to be compared, in one sitting: what is derived and what stands beside it."""
+        """Everything to be compared, in one session: what is derived and what stands beside it."""
         if self.compared():
             return
         for factor in self.factors:

@@ -128,7 +128,7 @@ def _likeness(work: Reproduction) -> str:
 
 
 def _times(work: Reproduction) -> str:
-    """Minutes of each stage, in all its sittings."""
+    """Minutes of each stage, in all its sessions."""
     if not is_written(work.run.seconds):
         return ""
     spent = read_json(work.run.seconds)

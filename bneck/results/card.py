@@ -43,7 +43,7 @@ def build(data: ReportData, images: ImageFacts) -> str:
         count=units.count,
         ms=lambda latency: units.milliseconds(latency, places),
     )
-    sitting = data.sittings[0] if data.sittings else None
+    session = data.sessions[0] if data.sessions else None
     return environment.get_template("card.md").render(
         name=data.name,
         out=out,
@@ -51,10 +51,10 @@ def build(data: ReportData, images: ImageFacts) -> str:
         version=__version__,
         target=f"{out.target_ms:.{places}f}",
         side=out.arch.resolution_px,
-        device=sitting.device if sitting else "a CPU",
+        device=session.device if session else "a CPU",
         networks=[("this network", out), *((one.name, one) for one in data.baselines)],
-        sitting=sitting,
-        command=_without_folders(sitting.command) if sitting else "",
+        session=session,
+        command=_without_folders(session.command) if session else "",
     )
 
 

@@ -75,7 +75,7 @@ def search(
     standard error of a share) and what the latency model errs by (relative standard deviation).
     Each of ``tangents`` (ms, accuracy, w) is drawn as the curve of equal ``ACC * LAT^w`` there.
     """
-    figure = _figure("predicted latency (ms)", "cheap accuracy (%)")
+    figure = _figure("predicted latency (ms)", "proxy accuracy (%)")
     best = front(records)
     on_front = {record.number for record in best}
     others = [r for r in records if r.accuracy is not None and r.number not in on_front]
@@ -149,14 +149,14 @@ def calibration(held_out: Sequence[Sequence[float]]) -> go.Figure:
 
     ``held_out`` holds pairs of predicted and measured ms.
     """
-    figure = _figure("measured latency (ms)", "predicted too long (%)")
+    figure = _figure("measured latency (ms)", "prediction error (%)")
     figure.add_scatter(
         name="held-out networks",
         x=[round(measured, 5) for _, measured in held_out],
         y=[round(100 * (predicted / measured - 1), 3) for predicted, measured in held_out],
         mode="markers",
         marker={"color": _ACCENT, "size": 7, "opacity": 0.75},
-        hovertemplate="%{x:.3f} ms measured<br>%{y:+.1f} % foretold<extra></extra>",
+        hovertemplate="%{x:.3f} ms measured<br>predicted %{y:+.1f} % off<extra></extra>",
     )
     figure.add_hrect(y0=-5, y1=5, line_width=0, fillcolor="var(--bar)", opacity=0.15)
     figure.add_hline(y=0, line={"color": "var(--muted)", "width": 1})

@@ -19,9 +19,9 @@ MEASURED = ("accuracy", "latency_ms")
 
 
 def identity(run: Run) -> str:
-    """12 hex digits of the plan and the first sitting: they stay when the folder is moved."""
+    """12 hex digits of the plan and the first session: they stay when the folder is moved."""
     plan = json.dumps(run.plan, sort_keys=True, default=str)
-    first = records.to_json(run.sittings[0]) if run.sittings else None
+    first = records.to_json(run.sessions[0]) if run.sessions else None
     return hashlib.sha256(f"{plan}{json.dumps(first)}".encode()).hexdigest()[:12]
 
 

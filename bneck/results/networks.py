@@ -41,4 +41,6 @@ def _from_path(text: str) -> Architecture:
     if path.suffix == ".json" or path.is_file():
         return codec.load(path)
     known = ", ".join(presets.PRESETS)
-    raise UsageError(f"{text!r} is no network: give a JSON file, a run's folder or one of: {known}")
+    raise UsageError(
+        f"{text!r} is not a network; expected a JSON file, a run's folder or one of: {known}"
+    )

@@ -1,4 +1,4 @@
-"""What a run was asked, as TOML; a run goes on only with the plan that it began with."""
+"""What a run was asked, as TOML; a run resumes with the plan that it began with."""
 
 import tomllib
 from collections.abc import Mapping

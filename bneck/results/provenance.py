@@ -18,7 +18,7 @@ LIBRARIES = ("numpy", "onnx", "onnxruntime", "optuna", "torch", "torchvision")
 
 @dataclass(frozen=True, slots=True)
 class MadeWith:
-    """One sitting of a run: when it began (UTC), by which command, on what."""
+    """One session of a run: when it began (UTC), by which command, on what."""
 
     started: str
     command: str
@@ -27,8 +27,8 @@ class MadeWith:
     versions: Mapping[str, str]
 
 
-def this_sitting(command: str | None = None) -> MadeWith:
-    """The sitting that begins now; ``command`` is by default this process's command line."""
+def this_session(command: str | None = None) -> MadeWith:
+    """The session that begins now; ``command`` is by default this process's command line."""
     versions = {"bneck": __version__, "python": platform.python_version()}
     for library in LIBRARIES:
         try:

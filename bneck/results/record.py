@@ -16,7 +16,7 @@ from bneck.space.architecture import Architecture
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One network of the search: its cheap accuracy and reward, or the reason there is none."""
+    """One network of the search: its proxy accuracy and reward, or the reason there is none."""
 
     number: int
     arch: Architecture
@@ -118,7 +118,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A network that one stage alone came to; ``name`` says which it is, like "network 7".
+    """The result of one stage alone; ``name`` says which it is, like "network 7".
 
     ``breakdown`` is its predicted ms by layer or block path.
     """

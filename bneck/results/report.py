@@ -39,14 +39,14 @@ class ReportData:
     ``others`` are the outcomes for other targets of the same search, by their runs' folders.
     ``tangents`` are (ms, accuracy, w): where the reward with a derived w touches the front.
     ``found`` are the networks of a run that is not a whole derivation, one a target, and
-    ``found_by`` what came to them: "search", "NetAdapt" or "training"; ``found_accuracy`` says in
-    words after what their accuracy was counted.
+    ``found_by`` the stage that found them: "search", "NetAdapt" or "training";
+    ``found_accuracy`` says in words after what their accuracy was counted.
     """
 
     name: str
     state: str
     plan: Mapping[str, Any]
-    sittings: tuple[MadeWith, ...] = ()
+    sessions: tuple[MadeWith, ...] = ()
     records: tuple[Record, ...] = ()
     steps: tuple[Step, ...] = ()
     seed: Architecture | None = None

@@ -1,4 +1,4 @@
-"""A run is a folder that explains itself, can be moved, and goes on where it stopped."""
+"""A run is a folder that explains itself, can be moved, and resumes where it stopped."""
 
 import os
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from bneck.errors import BneckError, UsageError
 from bneck.files import is_written, write_whole
 from bneck.results.lock import LEASE, LOCK, Lock, is_held
 from bneck.results.plan_file import SETTLED, Plan, as_written, differences, read_plan
-from bneck.results.provenance import MadeWith, this_sitting
+from bneck.results.provenance import MadeWith, this_session
 
 PLAN = "plan.toml"
 BEGINNING = {
@@ -75,7 +75,7 @@ class Run:
                 change(run, was)
                 decided = {name: was[name] for name in SETTLED if name in was}
                 write_whole(run._plan_file, tomli_w.dumps(decided | dict(run.plan)))
-            records.append(run._sittings_file, this_sitting(command))
+            records.append(run._sessions_file, this_session(command))
         except BaseException:
             run.close()
             raise
@@ -128,15 +128,15 @@ class Run:
 
     @property
     def state(self) -> str:
-        """Either "finished", where the last command came to its end, "running" or "stopped"."""
+        """Either "finished", where the last command ended, "running" or "stopped"."""
         if is_written(self.result) or is_written(self.ended):
             return "finished"
         return "running" if self._lock is not None or is_held(self.folder) else "stopped"
 
     @property
-    def sittings(self) -> tuple[MadeWith, ...]:
+    def sessions(self) -> tuple[MadeWith, ...]:
         """Every time the run was begun or gone on with, oldest first."""
-        return records.read_lines(self._sittings_file, MadeWith)
+        return records.read_lines(self._sessions_file, MadeWith)
 
     @property
     def journal(self) -> Path:
@@ -175,7 +175,7 @@ class Run:
 
     @property
     def seconds(self) -> Path:
-        """Seconds that each stage took, over all sittings."""
+        """Seconds that each stage took, over all sessions."""
         return self.folder / "seconds.json"
 
     @property
@@ -190,7 +190,7 @@ class Run:
 
     @property
     def shrunk(self) -> Path:
-        """What NetAdapt came to for each target, one a line."""
+        """NetAdapt's network for each target, one per line."""
         return self.folder / "shrunk.jsonl"
 
     @property
@@ -251,7 +251,7 @@ class Run:
         return self.folder / PLAN
 
     @property
-    def _sittings_file(self) -> Path:
+    def _sessions_file(self) -> Path:
         return self.folder / "made_with.jsonl"
 
 

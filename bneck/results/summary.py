@@ -85,7 +85,7 @@ def came_to(found: Sequence[Found], by: str) -> tuple[str, str]:
         if several:
             title = f"The search names a network for each of {len(found)} targets."
         return title, (
-            f"Accuracy there is a cheap signal: {' and '.join(_share(one) for one in found)}. A "
+            f"Accuracy there is a proxy: {' and '.join(_share(one) for one in found)}. A "
             "search keeps at or somewhat above its target; `bneck shrink` takes off the rest."
         )
     met = [one for one in found if one.measured and one.measured.ms <= (one.target_ms or 0)]

@@ -45,7 +45,7 @@ class Evaluate:
     def train(
         self, arch: Architecture, checkpoint: Path, report: Callable[[int, float], None]
     ) -> float:
-        """The same accuracy as a call's, of a training that can be looked at and goes on anywhere.
+        """The same accuracy as a call's, of a training that can be looked at and resumed anywhere.
 
         Reports (step, accuracy so far) at every ninth of the steps, without the weights' average.
 

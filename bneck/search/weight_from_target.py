@@ -2,7 +2,7 @@
 
 TAR cancels out of ``ACC * (LAT/TAR)^w``. The reward is largest where the front of accuracy over
 latency has d ln ACC / d ln LAT = -w, so a target is aimed at by giving w that slope. The front is
-the one that the labels' regression and the latency model foretell for the whole space; of it counts
+the one that the labels' regression and the latency model predict for the whole space; of it counts
 the upper hull in logarithms, because no w leads to what lies below that. A search knows networks on
 one side of its target only, so the regression rests on a trend of accuracy with latency, found from
 the labels under a prior around the papers' two weights.
@@ -69,8 +69,8 @@ def weight_from_target(
 ) -> DerivedWeight:
     """Where and how steeply the front of ``space`` passes the target, after so many labels.
 
-    It is found anew when the labels have grown by 15 %, from those of that moment, so it hangs on
-    their order and the seed alone. Under eight labels w is MobileNetV3-Large's.
+    It is found again when the labels have grown by 15 %, from those of that moment, so it
+    depends on their order and the seed alone. Under eight labels w is MobileNetV3-Large's.
     """
     if len(labels) < START:
         return DerivedWeight(target_ms, PAPERS["MobileNetV3-Large"])
@@ -133,7 +133,7 @@ def _front(
     labels: Sequence[LabelledNetwork],
     draw: random.Random,
 ) -> list[Point]:
-    """The hull of what is foretold near the target, grown from labelled and random networks."""
+    """The hull of what is predicted near the target, grown from labelled and random networks."""
     papers = Soft(target_ms)
     model = OnlineSurrogate(
         labels,

@@ -89,7 +89,7 @@ def test_the_run_holds_what_the_command_says(whole: Path) -> None:
     notes = session.get_modelmeta().custom_metadata_map
     assert json.loads(notes["classes"]) == [str(digit) for digit in range(10)]
     report = Path(result["report"]).read_text()
-    assert "How like mobilenet_v3_small it is" in report
+    assert "Similarity to mobilenet_v3_small" in report
     assert Run.read(whole).state == "finished"
     stages = json.loads((whole / "seconds.json").read_text())
     assert result["seconds"] == pytest.approx(sum(stages.values()))

@@ -72,7 +72,7 @@ def test_calibrate_writes_model_and_page(
     [
         (["latency", "mobilenet_v3_small"], "give --model FILE, --measure or both"),
         (["latency", "--measure"], "either a network (NET) or an ONNX file"),
-        (["latency", "mobilenet_v9", "--measure"], "'mobilenet_v9' is no network"),
+        (["latency", "mobilenet_v9", "--measure"], "'mobilenet_v9' is not a network"),
         (["latency", "mobilenet_v2", "--model", "nowhere.json"], "no such file: nowhere.json"),
         (["latency", "mobilenet_v2", "--model", "table:no.csv"], "cannot read no.csv"),
         (["latency", "mobilenet_v2", "--measure", "--runtime", "x"], "unknown runtime 'x'"),

@@ -131,7 +131,7 @@ def finished(trials: int = 300) -> ReportData:
             "seed_factor": 1.3,
             "trials": trials,
         },
-        sittings=(
+        sessions=(
             MadeWith("2026-11-20T09:14:03+00:00", command, "AMD EPYC 9004 Processor", 2, versions),
         ),
         records=tried,

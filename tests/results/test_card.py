@@ -45,7 +45,7 @@ def test_the_body_says_what_was_measured(finished: ReportData) -> None:
     assert "| this network | 93.1 ± 0.4 % |" in text
     assert "| mobilenet\\_v3\\_small | 93.3 ± 0.4 % |" in text
     assert "the validation part of 120 images" in text
-    assert finished.sittings[0].command in text
+    assert finished.sessions[0].command in text
     assert "<script>" not in text
     assert "a\\|b" in text
     assert "\x1b" not in text
@@ -53,16 +53,16 @@ def test_the_body_says_what_was_measured(finished: ReportData) -> None:
 
 def test_a_card_names_no_local_path(finished: ReportData) -> None:
     command = "bneck derive --data folder:/home/ada/photos --out ~/runs/x --latency=/tmp/a/l.json"
-    sitting = replace(finished.sittings[0], command=command)
-    text = card.build(replace(finished, sittings=(sitting,)), IMAGES)
+    session = replace(finished.sessions[0], command=command)
+    text = card.build(replace(finished, sessions=(session,)), IMAGES)
     assert "bneck derive --data folder:photos --out x --latency=l.json" in text
     assert "/home" not in text
     assert "/tmp" not in text
 
 
 def test_nothing_breaks_out_of_the_command(finished: ReportData) -> None:
-    sitting = replace(finished.sittings[0], command="bneck derive ```\n# Heading <script>")
-    text = card.build(replace(finished, sittings=(sitting,)), IMAGES)
+    session = replace(finished.sessions[0], command="bneck derive ```\n# Heading <script>")
+    text = card.build(replace(finished, sessions=(session,)), IMAGES)
     assert "````sh\nbneck derive ```\n# Heading <script>\n````" in text
 
 

@@ -63,7 +63,7 @@ def test_a_finished_run(finished: ReportData) -> None:
     assert f"{finished.outcome.target_ms:.3f} ms" in page.text.replace("\xa0", " ")
     assert "mobilenet_v3_small, trained and measured the same way" in page.text
     assert set(page.figures) == {"compared", "search", "path", "calibration"}
-    assert finished.sittings[0].command in page.text
+    assert finished.sessions[0].command in page.text
     for step in finished.steps[1:]:
         assert step.move.replace("->", "→") in page.text
     for part, _ in finished.outcome.arch.block_parts():
@@ -126,7 +126,7 @@ def test_every_string_is_escaped(finished: ReportData) -> None:
         name=HOSTILE,
         state=HOSTILE,
         plan={"data": HOSTILE, HOSTILE: [HOSTILE]},
-        sittings=(replace(finished.sittings[0], command=HOSTILE, device=HOSTILE),),
+        sessions=(replace(finished.sessions[0], command=HOSTILE, device=HOSTILE),),
         records=(failed, *finished.records[1:]),
         steps=(finished.steps[0], replace(first, move=HOSTILE), second),
         baselines=(replace(finished.baselines[0], name=HOSTILE),),
@@ -162,7 +162,7 @@ def test_a_search_for_several_targets(finished: ReportData) -> None:
     )
     data = replace(
         finished, outcome=None, baselines=(), steps=(), target_ms=0.25,
-        found=found, found_by="search", found_accuracy="by the cheap signal of the search",
+        found=found, found_by="search", found_accuracy="by the proxy of the search",
     )  # fmt: skip
     html = report.build(data)
     page = Page(html)

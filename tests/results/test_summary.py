@@ -78,7 +78,7 @@ def test_what_one_stage_came_to(record: Record) -> None:
     )
     title, text = came_to([one], "search")
     assert title == "The search names network 7: 1.62 ± 0.03 ms measured."
-    assert "a cheap signal: 81.0 %." in text
+    assert "a proxy: 81.0 %." in text
     assert came_to([one], "NetAdapt")[0] == (
         "The target of 1.50 ms is missed: 1.62 ± 0.03 ms measured."
     )

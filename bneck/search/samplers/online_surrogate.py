@@ -24,7 +24,7 @@ ROWS, LEARN_ROWS = 200, 150
 """Labels that the posterior and its relevances rest on; beyond them, the best and the latest."""
 
 RELEARN = 1.15
-"""Relevances are found anew whenever the labels have grown by this factor."""
+"""Relevances are found again whenever the labels have grown by this factor."""
 
 
 def no_trend(arch: Architecture) -> float:

@@ -30,7 +30,7 @@ def nsga2(seed: int) -> BaseSampler:
 
 
 class OptunaSampler(Sampler):
-    """One of Optuna's samplers, made anew for each proposal from its seed.
+    """One of Optuna's samplers, made again for each proposal from its seed.
 
     A refused proposal is a pruned trial of its study; the network that replaces it takes over what
     the sampler noted, such as NSGA-II's generation, which would otherwise never be filled where
