@@ -9,6 +9,7 @@ from bneck.commands.output import print_result
 from bneck.derivation.execution import Execution
 from bneck.derivation.plan import OPTIONS
 from bneck.errors import BneckError
+from bneck.files import is_written
 from bneck.results.record import Baseline, Outcome
 from bneck.results.run import Run
 from bneck.results.summary import against, is_met, verdict
@@ -41,6 +42,10 @@ def derive(out: OutOption, json: JsonOption = False, **asked: Any) -> None:
 
 
 def _about(outcome: Outcome, run: Run) -> dict[str, Any]:
+    from bneck.results.classification import Classification  # numpy, and not for --help
+
+    known = is_written(run.classification)
+    classes = records.read(run.classification, Classification) if known else None
     return {
         "target_ms": outcome.target_ms,
         "predicted_ms": outcome.predicted.ms,
@@ -48,6 +53,7 @@ def _about(outcome: Outcome, run: Run) -> dict[str, Any]:
         "met": is_met(outcome),
         "note": outcome.note,
         "accuracy": outcome.accuracy and outcome.accuracy.value,
+        "balanced_accuracy": classes and classes.balanced_accuracy,
         "test_accuracy": outcome.test_accuracy and outcome.test_accuracy.value,
         "params": outcome.params,
         "macs": outcome.macs,

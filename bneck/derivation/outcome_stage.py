@@ -1,8 +1,11 @@
 """The end of a derivation: the network measured, compared, exported and written down."""
 
+from dataclasses import replace
+
 from bneck import records
 from bneck.derivation.calibration_stage import TargetDevice
 from bneck.derivation.comparison import resemblance
+from bneck.derivation.evaluation import evaluate_network
 from bneck.derivation.session import Session
 from bneck.derivation.training_stage import Training
 from bneck.errors import BneckError
@@ -18,6 +21,9 @@ from bneck.space.presets import MOBILENET_V3_SMALL
 
 RANDOM_NETWORKS = 200
 """Those that the derived network's similarity is judged against: a few seconds' work."""
+
+MOST_IN_MATRIX = 100
+"""Classes that a confusion matrix is kept for: it has their square of numbers."""
 
 
 def outcome_stage(
@@ -46,6 +52,7 @@ def outcome_stage(
         counted = cost(arch)
         _compare_with_published(session, device, space, arch)
         export_network(session, arch, state, metadata.measured(trained.accuracy, measured.latency))
+        _classify(session)
         outcome = Outcome(
             arch=arch,
             target_ms=target_ms,
@@ -90,6 +97,24 @@ def export_network(
     run = session.run
     weights.save(run.weights, state)
     export(Trained(arch, state, metadata.notes(run) | figures), "onnx", run.onnx)
+
+
+def _classify(session: Session) -> None:
+    """Note how the exported network does class by class, for the report."""
+    run = session.run
+    if is_written(run.classification):
+        return
+    found = evaluate_network(
+        str(run.folder),
+        None,
+        part=None,
+        weights=None,
+        seed=session.plan.seed,
+        progress=session.progress,
+    ).figures
+    if len(found.classes) > MOST_IN_MATRIX:
+        found = replace(found, confusion=())
+    records.write(run.classification, found)
 
 
 def _compare_with_published(

@@ -12,6 +12,7 @@ from bneck.files import is_written, read_json, write_whole
 from bneck.latency import model as latency_model
 from bneck.proxies.data.image_info import judged_on
 from bneck.results import card, report, static_figures
+from bneck.results.classification import Classification
 from bneck.results.image_facts import image_facts, read_image_facts
 from bneck.results.record import Baseline, Outcome, Step
 from bneck.results.run import Run
@@ -89,6 +90,11 @@ def _report_data(run: Run) -> report.ReportData:
         counted_on=_counted_on(run),
         class_names=images.class_names if images else (),
         on_images=images.notes if images else (),
+        classification=(
+            records.read(run.classification, Classification)
+            if is_written(run.classification)
+            else None
+        ),
         likeness=records.read(run.likeness, Likeness) if is_written(run.likeness) else None,
         target_ms=target_ms,
         **found_by_a_stage(run, plan, model) if outcome is None else {},

@@ -54,6 +54,7 @@ def build(data: ReportData, images: ImageFacts) -> str:
         device=session.device if session else "a CPU",
         networks=[("this network", out), *((one.name, one) for one in data.baselines)],
         session=session,
+        classes=data.classification,
         command=_without_folders(session.command) if session else "",
     )
 

@@ -14,6 +14,7 @@ import jinja2
 from bneck import __version__
 from bneck.quantities import Latency, duration
 from bneck.results import interactive_figures, report_context, units
+from bneck.results.classification import Classification
 from bneck.results.pareto import front
 from bneck.results.provenance import MadeWith
 from bneck.results.record import Baseline, Found, Outcome, Record, Step
@@ -38,6 +39,7 @@ class ReportData:
     ``on_images`` sums the images up, and then says what speaks against trusting them.
     ``others`` are the outcomes for other targets of the same search, by their runs' folders.
     ``tangents`` are (ms, accuracy, w): where the reward with a derived w touches the front.
+    ``classification`` is the derived network's, class by class.
     ``found`` are the networks of a run that is not a whole derivation, one a target, and
     ``found_by`` the stage that found them: "search", "NetAdapt" or "training";
     ``found_accuracy`` says in words after what their accuracy was counted.
@@ -64,6 +66,7 @@ class ReportData:
     latency_error: float | None = None
     counted_on: int | None = None
     likeness: Likeness | None = None
+    classification: Classification | None = None
     found: tuple[Found, ...] = ()
     found_by: str = ""
     found_accuracy: str = ""
@@ -104,6 +107,7 @@ def build(data: ReportData) -> str:
         networks=_networks(data),
         compared=report_context.compared(data.outcome, data.others, data.baselines),
         found=report_context.found(data.found),
+        classes=report_context.classes(data.classification),
         likeness=report_context.likeness(data.likeness) if data.likeness else [],
         calibration=report_context.calibration(data.calibration or {}),
         figures=figures,

@@ -5,11 +5,16 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bneck.quantities import duration
+from bneck.results import units
+from bneck.results.classification import Classification
 from bneck.results.record import Baseline, Found, Outcome, Record, Step
 from bneck.results.similarity import Likeness
 from bneck.results.table import Row, rows, times
 from bneck.space.architecture import Architecture
 from bneck.space.cost import cost
+
+MOST_IN_MATRIX = 20
+"""Classes of which a confusion matrix can be read on a page."""
 
 
 def failures(records: Sequence[Record]) -> list[tuple[str, int]]:
@@ -60,6 +65,25 @@ def compared(
 def found(networks: Sequence[Found]) -> list[dict[str, Any]]:
     """The networks of a stage with their costs."""
     return [{"one": one, "cost": cost(one.arch)} for one in networks]
+
+
+def classes(found: Classification | None) -> dict[str, Any] | None:
+    """Figures of each class, and the confusion matrix where it is small enough to be read."""
+    if found is None:
+        return None
+    shown = found.confusion if len(found.classes) <= MOST_IN_MATRIX else ()
+    names = [one.name for one in found.classes]
+    return {
+        "balanced": units.percent(found.balanced_accuracy),
+        "calibration_error": units.percent(found.calibration_error),
+        "images": sum(one.images for one in found.classes),
+        "rows": [
+            (one.name, one.images, units.percent(one.recall), units.percent(one.precision))
+            for one in found.classes
+        ],
+        "names": names if shown else [],
+        "confusion": list(zip(names, shown, strict=False)),
+    }
 
 
 def likeness(found: Likeness) -> list[dict[str, Any]]:

@@ -222,6 +222,11 @@ class Run:
         return self.folder / "model.onnx"
 
     @property
+    def classification(self) -> Path:
+        """How the derived network classifies the images of the last figure: ``Classification``."""
+        return self.folder / "classification.json"
+
+    @property
     def likeness(self) -> Path:
         """How much the network resembles a published one: ``Likeness``."""
         return self.folder / "likeness.json"

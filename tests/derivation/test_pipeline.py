@@ -74,6 +74,8 @@ def test_the_run_holds_what_the_command_says(whole: Path) -> None:
         "met",
         "note",
         "accuracy",
+        "balanced_accuracy",
+        "test_accuracy",
         "params",
         "macs",
         "arch",

@@ -5,10 +5,12 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
 from bneck.quantities import Accuracy, Latency
 from bneck.results import report
+from bneck.results.classification import classification
 from bneck.results.record import Found
 from bneck.results.report import ReportData
 from bneck.results.similarity import Likeness, Trait
@@ -252,3 +254,21 @@ def test_two_thousand_trials_stay_small() -> None:
 
 def _plain(text: str) -> str:
     return " ".join(text.split())
+
+
+def test_class_by_class(finished: ReportData) -> None:
+    """Three cats, one taken for a dog; one dog: recalls of 2/3 and 1."""
+    probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.4, 0.6], [0.3, 0.7]])
+    found = classification(probabilities, np.array([0, 0, 0, 1]), ["<cat>", "dog"])
+    html = report.build(replace(finished, classification=found))
+    text = _plain(Page(html).text).replace("\xa0", " ")
+    assert "Balanced accuracy, the mean over the classes, is 83.3 %" in text
+
+    def row(name: str, *cells: str) -> str:
+        shown = "".join(f'<td class="n">{cell}</td>' for cell in cells)
+        return f'<tr><th scope="row">{name}</th>{shown}</tr>'
+
+    assert row("&lt;cat&gt;", "3", "66.7 %", "100.0 %") in html
+    assert row("dog", "1", "100.0 %", "50.0 %") in html
+    assert row("&lt;cat&gt;", "2", "1") in html
+    assert row("dog", "0", "1") in html
