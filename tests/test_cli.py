@@ -232,7 +232,7 @@ def test_export_of_a_json_file(
         (["derive", "--target", "0.8x:nonet"], "'nonet' is not a network"),
         (["derive", "--target", "2", "--threads", "100000"], "threads must be .* got 100000"),
         (["derive", "--target", "2", "--search-steps", "0"], "search-steps must be .* got 0"),
-        (["derive", "--target", "2", "--epochs", "nan"], "epochs must be above 0 .* got nan"),
+        (["derive", "--target", "2", "--epochs", "nan"], "epochs must be a finite number, got nan"),
         (["derive", "--target", "2", "--seed", "9" * 23], "seed must be .* 4294967295, got 9"),
         (["derive", "--target", "2", "--ray", "head"], "ray must be auto, local or ray://"),
         (["train", "mobilenet_v9"], "'mobilenet_v9' is not a network"),
