@@ -58,9 +58,9 @@ def images(
 
     if remove:
         found = squares.squares_of(folder)
-        for one in found:
-            squares.remove(one.place)
-        places = [str(one.place) for one in found]
+        places = [str(old.place) for old in found]
+        for old in found:
+            squares.remove(old.place)
         print_result(json, {"removed": places}, "\n".join(places) or f"no squares of {folder}")
         return
     check_folder(folder)
@@ -69,8 +69,10 @@ def images(
 
     progress = TerminalProgress()
     source = load_folder(folder, resolution, seed, progress, skip_unreadable=skip_unreadable)
-    (one,) = (one for one in squares.squares_of(folder) if one.place == source.train.store)
-    if verify and (changed := squares.changed_files(one, progress)):
+    assert source.train.store is not None
+    one = squares.open_squares(source.train.store)
+    assert one is not None
+    if verify and (changed := squares.changed_files(one, folder, progress)):
         more = f" and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
         raise BneckError(
             f"{len(changed)} of {one.index.count} files are not what was decoded: "

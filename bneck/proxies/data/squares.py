@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -191,10 +191,10 @@ def squares_of(folder: Path) -> list[Squares]:
     return [one for one in all_squares() if one.index.folder == str(folder.absolute())]
 
 
-def changed_files(squares: Squares, progress: Progress) -> list[str]:
-    """Names of files that are gone, or decode to other pixels than lie in the squares."""
+def changed_files(squares: Squares, folder: Path, progress: Progress) -> list[str]:
+    """Names of files of a folder that are gone, or decode to other pixels than the squares hold."""
     index, names, digests = squares.index, squares.names(), squares.digests()
-    job = Job(index.folder, os.devnull, index.side_px, index.white)
+    job = Job(str(folder), os.devnull, index.side_px, index.white)
     starts = range(0, index.count, CHUNK)
     chunks = ((start, names[start : start + CHUNK]) for start in starts)
     changed: list[int] = []
@@ -237,7 +237,8 @@ def _make(place: Path, layout: Layout, index: Index, progress: Progress) -> None
         done.add(start)
 
     with (partial / "chunks.jsonl").open("a+b") as journal:
-        for answer in _whole_lines(journal):
+        written = squares.stat().st_size // (3 * index.side_px**2)
+        for answer in _whole_lines(journal, written, index.count):
             take(answer)
         job = Job(str(layout.folder), str(squares), index.side_px, index.white)
         waiting = [start for start in range(0, index.count, CHUNK) if start not in done]
@@ -260,15 +261,26 @@ def _make(place: Path, layout: Layout, index: Index, progress: Progress) -> None
     partial.rename(place)
 
 
-def _whole_lines(journal: Any) -> Iterator[Mapping[str, Any]]:
-    """The chunks that an earlier process finished; a line that was cut off is dropped."""
+def _whole_lines(journal: IO[bytes], written: int, count: int) -> Iterator[Mapping[str, Any]]:
+    """The chunks that an earlier process finished, up to the first that is not whole.
+
+    Args:
+        journal: an answer of ``decode_worker`` a line.
+        written: how many squares the file has room for by now.
+        count: how many there will be.
+    """
     journal.seek(0)
     whole = 0
     for line in journal.readlines():
-        if not line.endswith(b"\n"):
+        try:
+            answer = json.loads(line)
+            is_whole = line.endswith(b"\n") and min(answer["start"] + CHUNK, count) <= written
+        except (ValueError, KeyError, TypeError):
+            is_whole = False
+        if not is_whole:
             break
         whole += len(line)
-        yield json.loads(line)
+        yield answer
     journal.truncate(whole)
 
 

@@ -1,5 +1,6 @@
 """What the pixels of a file mean."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,18 @@ def test_a_photo_of_108_megapixels_is_an_image_and_a_bomb_is_not(tmp_path: Path)
 def test_an_image_is_known_by_its_content(tmp_path: Path) -> None:
     Image.new("RGB", (20, 20), "red").save(tmp_path / "a.bin", "JPEG")
     assert read_picture(tmp_path / "a.bin", 8)[0, 0, 0] > 250
-    (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic" + b"\0" * 40)
-    with pytest.raises(UsageError, match=r"a\.heic: (HEIC, which needs bneck\[heic\]|)"):
-        read_picture(tmp_path / "a.heic", 8)
+
+
+def test_heic_is_read_where_its_library_is_and_called_by_its_name_elsewhere(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "a.heic"
+    if find_spec("pillow_heif") is None:
+        file.write_bytes(b"\0\0\0\x18ftypheic" + b"\0" * 40)
+        with pytest.raises(UsageError, match=r"a\.heic: HEIC, which needs bneck\[heic\]"):
+            read_picture(file, 8)
+    else:
+        from pillow_heif import from_pillow
+
+        from_pillow(Image.new("RGB", (64, 64), (200, 10, 10))).save(file)
+        assert read_picture(file, 8)[4, 4] == pytest.approx([200, 10, 10], abs=4)

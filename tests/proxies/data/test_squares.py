@@ -98,6 +98,20 @@ def test_it_resumes_after_a_kill(pictures: Path) -> None:
     assert loaded(pictures).info == resumed.info
 
 
+@pytest.mark.parametrize("spoil", ["squares.u8", "chunks.jsonl"])
+def test_a_partial_set_that_was_spoilt_is_decoded_where_it_was(pictures: Path, spoil: str) -> None:
+    before = loaded(pictures)
+    (one,) = all_squares()
+    partial = one.place.rename(one.place.with_name(f"{one.place.name}.partial"))
+    start = {"start": 0, "digests": "ff" * 16 * squares.CHUNK, "bad": []}
+    (partial / "chunks.jsonl").write_text(json.dumps(start) + "\n")
+    if spoil == "squares.u8":
+        os.truncate(partial / spoil, 100)
+    else:
+        (partial / spoil).write_text("[]\n" + json.dumps(start))
+    assert loaded(pictures).info == before.info
+
+
 @pytest.mark.parametrize("name", ["squares.u8", "labels.npy", "index.json"])
 def test_a_torn_file_is_made_again(pictures: Path, name: str) -> None:
     before = loaded(pictures)
