@@ -92,8 +92,10 @@ def append(path: Path, record: Any) -> None:
     append_bytes(path, line)
 
 
-def append_bytes(path: Path, lines: bytes) -> None:
+def append_bytes(path: Path, lines: bytes, *, sync: bool = True) -> None:
     """Add whole lines to a file, all of them or none, and wait until they are on the disk.
+
+    Without ``sync`` they are on the disk no later than what is added after them.
 
     Raises:
         BneckError: the file cannot be written (full disk, no permission).
@@ -110,16 +112,10 @@ def append_bytes(path: Path, lines: bytes) -> None:
             if file.write(lines) != len(lines):
                 file.truncate(end)
                 raise OSError(errno.ENOSPC, "no space left")
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
     except OSError as error:
         raise BneckError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def drop_torn_line(path: Path) -> None:
-    """Remove what a kill left of an unfinished last line."""
-    if path.exists():
-        with path.open("rb+", buffering=0) as file:
-            file.truncate(_whole_end(file))
 
 
 def read_lines(path: Path, kind: type[T]) -> tuple[T, ...]:

@@ -1,1 +1,1 @@
-"""Which network: reward, study, NetAdapt and the whole derivation."""
+"""Which network: objectives, samplers, the study in virtual time, and what it selects."""

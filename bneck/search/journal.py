@@ -7,9 +7,7 @@ the file is read once, as data. A journal has one study and one writer, who hold
 so its trials are numbered as created.
 """
 
-import errno
 import json
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bneck.errors import BneckError, UsageError
+from bneck.records import append_bytes
 from bneck.space.choices import Space, Value, Values
 
 STUDY = "bneck"
@@ -77,13 +76,13 @@ class JournalContent:
         trials: in the order of their proposals.
         finished: their numbers in the order in which they finished.
         study_attrs: notes of Optuna's samplers on the study.
-        length: bytes of whole lines; what follows was being written when its writer died.
+        begun: the study was created.
     """
 
     trials: list[JournalTrial] = field(default_factory=list)
     finished: list[int] = field(default_factory=list)
     study_attrs: dict[str, Any] = field(default_factory=dict)
-    length: int = 0
+    begun: bool = False
 
 
 def read_journal(path: Path) -> JournalContent:
@@ -101,7 +100,6 @@ def read_journal(path: Path) -> JournalContent:
                     break
                 if line.strip():
                     _read_line(path, number, line, content)
-                content.length += len(line)
     except FileNotFoundError:
         pass
     except OSError as error:
@@ -121,7 +119,9 @@ def _read_line(path: Path, number: int, line: bytes, content: JournalContent) ->
 
 def _apply(log: dict[str, Any], content: JournalContent) -> None:
     operation, trials = log["op_code"], content.trials
-    if operation == Operation.CREATE_TRIAL:
+    if operation == Operation.CREATE_STUDY:
+        content.begun = True
+    elif operation == Operation.CREATE_TRIAL:
         distributions = log.get("distributions", {})
         params = {
             sys.intern(name): _choices(distributions[name])[int(place)]
@@ -182,9 +182,7 @@ class Journal:
         self.content = read_journal(path)
         self.count = len(self.content.trials)
         """Trials in the file, refused and unfinished ones included."""
-        if path.exists():
-            os.truncate(path, self.content.length)
-        if self.content.length == 0:
+        if not self.content.begun:
             codes = [{"minimize": 1, "maximize": 2}[direction] for direction in directions]
             self._append([_line(Operation.CREATE_STUDY, study_name=STUDY, directions=codes)])
 
@@ -219,18 +217,7 @@ class Journal:
         self._append(lines)
 
     def _append(self, lines: Sequence[str], *, sync: bool = True) -> None:
-        """Add lines, all or none."""
-        content = "".join(lines).encode()
-        try:
-            with self._path.open("ab", buffering=0) as file:
-                end = file.tell()
-                if file.write(content) != len(content):
-                    file.truncate(end)
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                if sync:
-                    os.fsync(file.fileno())
-        except OSError as error:
-            raise BneckError(f"cannot write {self._path}: {error.strerror or error}") from error
+        append_bytes(self._path, "".join(lines).encode(), sync=sync)
 
 
 def _line(operation: Operation, **fields: Any) -> str:
