@@ -27,12 +27,16 @@ class Threads:
         self.chosen = compute.threads or chosen
         if self.chosen is None and (self._all == 1 or on_gpu):
             self.chosen = self._all
+        self._set = 0
         self._one_s: list[float] = []
         self._all_s: list[float] = []
 
     def set(self) -> None:
-        """Set torch's threads for the next step."""
-        torch.set_num_threads(self.chosen or (1 if len(self._one_s) < _TRIED else self._all))
+        """Set torch's threads for the next step, if others are set: to set them costs it time."""
+        wanted = self.chosen or (1 if len(self._one_s) < _TRIED else self._all)
+        if wanted != self._set:
+            torch.set_num_threads(wanted)
+            self._set = wanted
 
     def took(self, seconds: float) -> None:
         """Note how long a step took with the threads that were set."""
