@@ -127,7 +127,9 @@ def test_the_stated_deviation_is_the_models_and_not_the_noise(tmp_path: Path) ->
 def test_calibration_goes_on_where_it_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bneck.latency.calibrate.model_from", lambda *_: None)  # slow, not asked
+    monkeypatch.setattr(
+        "bneck.latency.calibrate.model_from", lambda *_, **__: None
+    )  # slow, not asked
     space = spaces.build("v3-small", resolution_px=32)
     calibrate(
         [space], LocalDevice(runtime=Macs()), folder=tmp_path, minutes=1e-6
