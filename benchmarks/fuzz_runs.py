@@ -146,7 +146,7 @@ def main() -> int:
             shutil.copytree(asked.run, copy, ignore=without)
             Image.new("RGB", (20, 20), (90, 60, 30)).save(picture)
             files = sorted(file for file in copy.rglob("*") if file.is_file())
-            told = ", ".join(mutate(rng.choice(files), rng) for _ in range(rng.randint(1, 2)))
+            told = ", ".join(mutate(file, rng) for file in rng.sample(files, rng.randint(1, 2)))
             commands = READING if number % 10 == 0 else rng.sample(READING, 4)
             if asked.resume:
                 commands = [f"{asked.resume} --out {{run}}"]

@@ -1,6 +1,7 @@
 """The whole derivation on real digits, killed in every stage; the device counts multiply-adds."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -187,3 +188,18 @@ def test_stopped_in_every_stage_it_ends_the_same(whole: Path, tmp_path: Path) ->
     got, expected = records.read(ours.result, Outcome), records.read(theirs.result, Outcome)
     assert got.arch == expected.arch == networks.load(out / "network.json")
     assert got.accuracy == expected.accuracy
+
+
+@pytest.mark.slow
+def test_emptied_files_are_made_again(whole: Path, tmp_path: Path) -> None:
+    """As an earlier version, or a power loss, left them."""
+    out = tmp_path / "run"
+    shutil.copytree(whole, out)
+    for name in ("result.json", "ended.json", "shrunk.jsonl"):
+        (out / name).unlink()
+    for name in ("steps.jsonl", "baselines.jsonl"):
+        (out / name).write_bytes(b"")
+    code, _, stderr = finish(out)
+    assert code == 0, stderr
+    got, expected = (records.read(Run.read(run).result, Outcome) for run in (out, whole))
+    assert (got.arch, got.accuracy) == (expected.arch, expected.accuracy)

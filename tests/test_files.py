@@ -1,0 +1,45 @@
+"""What counts as written, and with which rights."""
+
+from pathlib import Path
+
+import pytest
+
+from bneck.errors import BneckError
+from bneck.files import is_written, write_json
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "written"),
+    [
+        ("a.json", b"{}", True),
+        ("a.json", b"", False),
+        ("a.json", b"\n \n", False),
+        ("a.json", b"\0" * 5000, False),
+        ("a.jsonl", b'{"a": 1}\n', True),
+        ("a.jsonl", b'{"a": 1', False),
+        ("a.jsonl", b"\n\n", False),
+        ("a.jsonl", b'{"a": 1}\n{"b', True),
+        ("a.safetensors", b"\0" * 20, False),
+    ],
+)
+def test_an_empty_or_torn_file_is_as_good_as_none(
+    tmp_path: Path, name: str, content: bytes, written: bool
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert is_written(tmp_path / name) is written
+
+
+def test_what_is_no_file_is_not_written(tmp_path: Path) -> None:
+    assert not is_written(tmp_path / "none.json")
+    assert not is_written(tmp_path)
+    (tmp_path / "file").touch()
+    assert not is_written(tmp_path / "file" / "below.json")
+
+
+def test_a_file_is_there_with_its_content_or_not_at_all(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="Out of range"):
+        write_json(tmp_path / "a.json", float("nan"))
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(BneckError, match=r"cannot write .*taken"):
+        write_json(tmp_path / "taken", {})
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
