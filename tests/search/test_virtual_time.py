@@ -1,0 +1,95 @@
+"""Virtual time: what a proposal knows, and how busy it keeps workers whose lengths are guessed."""
+
+from pathlib import Path
+
+import pytest
+
+from bneck.errors import UsageError
+from bneck.results.run import Run
+from bneck.search import study as study_module
+from bneck.search.objectives import Objectives, Target
+from bneck.search.reward import Soft
+from bneck.search.search import search
+from bneck.search.study import Study
+from bneck.search.virtual_time import VirtualTime, training_length
+from bneck.space import presets
+from bneck.space.architecture import Architecture
+from bneck.space.choices import Space
+from bneck.space.cost import cost
+from tests.closed_form import MacsDevice, accuracy
+from tests.search.simulated import Simulated, lognormal
+
+
+def test_a_trial_knows_those_that_ended_by_its_start() -> None:
+    """Two workers: 0 takes 5, and beside it run 1 (2), 2 (2) and 3 (3), which starts at 4."""
+    time, known = VirtualTime(2), []
+    for trial, length in enumerate([5.0, 2.0, 2.0, 3.0, 1.0]):
+        known += time.to_next_start()
+        assert known == [[], [], [1], [1, 2], [1, 2, 0]][trial]
+        time.start(trial, length)
+    assert time.rest() == [4, 3]
+
+
+def test_trials_that_end_at_once_are_known_together() -> None:
+    time = VirtualTime(3)
+    for trial in range(3):
+        assert time.to_next_start() == []
+        time.start(trial, 1.0)
+    assert time.to_next_start() == [0, 1, 2]
+    assert time.to_next_start() == []
+
+
+def test_a_length_is_multiply_adds_and_layers() -> None:
+    """V3-Small: 11 blocks of 3 convolutions (the first of 2), 9 SE of 3 layers, 5 around them."""
+    arch = presets.build("mobilenet_v3_small")
+    layers = 2 + 10 * 3 + 9 * (2 + 1) + (1 + 1 + 1 + 2)
+    assert training_length(arch, 7) == cost(arch).macs + 7 * layers
+
+
+def run(folder: Path, space: Space, executor: Simulated, parallel: int | None, count: int) -> list:
+    study = Study(folder / "journal.log", space, sampler="random", seed=0, parallel=parallel)
+    objectives = Objectives(space, MacsDevice(), [Target(Soft(1.2), 1.2, 1.5, 1.2)])
+    return search(study, accuracy, objectives=objectives, evaluations=count, executor=executor)
+
+
+@pytest.mark.parametrize(("parallel", "low", "high"), [(16, 0.5, 0.8), (32, 0.95, 1.0)])
+def test_twice_the_workers_keeps_them_busy(
+    tmp_path: Path,
+    space: Space,
+    monkeypatch: pytest.MonkeyPatch,
+    parallel: int,
+    low: float,
+    high: float,
+) -> None:
+    """Lognormal lengths of sigma 1 that are guessed to 30 %, 16 workers."""
+
+    def guessed(arch: Architecture, layer_macs: int) -> float:
+        return lognormal(arch) * lognormal(arch, sigma=0.3, seed=1)
+
+    monkeypatch.setattr(study_module, "training_length", guessed)
+    executor = Simulated(16)
+    run(tmp_path, space, executor, parallel, 320)
+    assert low <= executor.busy_share() <= high
+
+
+def test_an_eager_search_keeps_all_busy_and_resumes(tmp_path: Path, space: Space) -> None:
+    executor = Simulated(16)
+    first = run(tmp_path, space, executor, None, 100)
+    assert executor.busy_share() > 0.999
+    records = run(tmp_path, space, Simulated(5), None, 120)
+    assert records[:100] == first
+    assert len({record.arch for record in records}) == 120
+
+
+def test_a_plan_keeps_what_its_run_began_with(tmp_path: Path) -> None:
+    with Run.open(tmp_path / "run", {"data": "digits"}) as begun:
+        assert begun.settle("parallel", 8) == 8
+    with Run.open(tmp_path / "run", {"data": "digits"}) as resumed:
+        assert resumed.settle("parallel", 128) == 8
+    with pytest.raises(UsageError, match="--parallel was 8, now 16"):
+        Run.open(tmp_path / "run", {"data": "digits", "parallel": 16})
+    old = tmp_path / "old"
+    old.mkdir()
+    (old / "plan.toml").write_text('data = "digits"\nbatch = 4\n')
+    with Run.open(old, {"data": "digits"}) as resumed:
+        assert resumed.settle("parallel", 128) == 4
