@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -76,6 +77,22 @@ def test_mistakes_are_one_line(
     assert run(["evaluate", *(word.format(run=trained) for word in arguments)]) == 2
     error = capsys.readouterr().err
     assert message in error.splitlines()[-1]
+
+
+def test_images_that_changed_since_the_training_are_said_where_8_bit_ranges_are_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels, random = np.arange(30) % 3, np.random.default_rng(0)
+    file, out = tmp_path / "x.npz", tmp_path / "run"
+    np.savez(file, images=random.integers(0, 256, (30, 16, 16, 3), np.uint8), labels=labels)
+    arguments = ["--data", f"npz:{file}", "--resolution", "16", "--epochs", "0.5"]
+    assert run(["train", "mobilenet_v3_small", *arguments, "--out", str(out)]) == 0
+    export = ["export", str(out), str(tmp_path / "a.onnx"), "--to", "onnx-int8"]
+    assert run(export) == 0
+    assert "has changed" not in capsys.readouterr().err
+    np.savez(file, images=random.integers(0, 256, (30, 16, 16, 3), np.uint8), labels=labels)
+    assert run(export) == 0
+    assert "has changed: 8-bit ranges are found on other images" in capsys.readouterr().err
 
 
 def test_squares_are_prepared_listed_verified_and_removed(
