@@ -116,7 +116,8 @@ def _square(image: Image.Image, side_px: int, white: White | None) -> Square:
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    image = image.convert("RGB")
+    if image.mode != "RGB":  # which would be a copy
+        image = image.convert("RGB")
     if image.size != (side_px, side_px):
         image = ImageOps.fit(image, (side_px, side_px), Image.Resampling.BILINEAR)
     return np.asarray(image)
