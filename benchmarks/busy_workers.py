@@ -20,7 +20,8 @@ from random import Random
 from typing import Any
 from unittest import mock
 
-from bneck.executors.pool import Pool, attempt
+from bneck.executors.pool import Pool
+from bneck.executors.worker import attempt
 from bneck.quantities import Latency
 from bneck.search import study as study_module
 from bneck.search.objectives import Objectives, Target

@@ -1,68 +1,20 @@
 """A pool of workers of one kind, each with one item at a time: retries, time limits, clean ends."""
 
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic
 
-from bneck.errors import BneckError, ProxyFailed, UsageError
-from bneck.executors import Failed, Item, NotYet, Result, reason
+from bneck.errors import BneckError
+from bneck.executors import Failed, Item, NotYet, Result
+from bneck.executors.worker import Broken, Refused, W, WorkerKind, WorkerLost, load, raise_for
 
 TRIES = 3
 START_SECONDS = 600.0
 ROOM_SECONDS = 5.0
 """How often a cluster that may grow is asked for its room again."""
-
-
-class WorkerLost(Exception):
-    """A worker is gone; the message says how."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Answer of a worker that found that the user's request cannot be served."""
-
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """Answer of a worker whose machine failed (a full disk, a lost folder), not the item."""
-
-    message: str
-
-
-class Worker(Protocol):
-    """Starts by itself; answers once when it has started, then once for each item it is given."""
-
-    def give(self, task: Callable[[Any], Any], item: Any) -> None:
-        """Hand over one item; raises WorkerLost."""
-
-    def answer(self) -> Any:
-        """Result, Failed, Refused or Broken; None or Refused once started. Raises WorkerLost."""
-
-    def kill(self) -> None:
-        """Stop at once, in the middle of whatever it does."""
-
-
-W = TypeVar("W", bound=Worker)
-
-
-class WorkerKind(Protocol[W]):
-    """How workers of one kind are started and waited for."""
-
-    def start(self) -> W: ...
-
-    def wait(self, workers: Sequence[W], seconds: float | None) -> Sequence[W]:
-        """Those that have answered or are lost; none after so many seconds."""
-
-    def room(self, wanted: int) -> int:
-        """How many workers fit at this time, where ``wanted`` could be used."""
-
-    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,43 +237,3 @@ class Pool(Generic[W]):
     def _stop(workers: dict[W, Any]) -> None:
         while workers:
             workers.popitem()[0].kill()
-
-
-def load(task: Callable[[Any], Any]) -> None:
-    """What comes before a worker's first item of a task: only to be unpickled imports its code."""
-    if hasattr(task, "load"):
-        task.load()
-
-
-def attempt(task: Callable[[Item], Result], item: Item) -> Result | Failed | Refused | Broken:
-    """Run the task; whatever it raises becomes a value that travels.
-
-    ``ProxyFailed`` and bugs are the item's failure. Other errors of ours and of the system (a full
-    disk, a folder that is gone) are the machine's, and never become an item's result.
-    """
-    try:
-        return task(item)
-    except UsageError as error:
-        return Refused(str(error))
-    except ProxyFailed as error:
-        return Failed(reason(error))
-    except BneckError as error:
-        return Broken(str(error))
-    except OSError as error:
-        return Broken(reason(error))
-    except (Exception, SystemExit) as error:
-        return Failed(reason(error))
-
-
-def raise_for(answer: Any) -> None:
-    """Raise UsageError for a Refused answer, BneckError for a Broken one."""
-    if isinstance(answer, Refused):
-        raise UsageError(answer.message)
-    if isinstance(answer, Broken):
-        raise BneckError(answer.message)
-
-
-def pin_threads() -> None:
-    """One thread for the numeric libraries of this process, which read this when first imported."""
-    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[variable] = "1"

@@ -13,7 +13,8 @@ from os import _exit
 from typing import Any
 
 from bneck.executors import Executor, Failed, reason
-from bneck.executors.pool import Pool, WorkerLost, attempt, pin_threads
+from bneck.executors.pool import Pool
+from bneck.executors.worker import WorkerLost, attempt, pin_threads
 
 _TERMINAL_SIGNALS = {signal.SIGINT, signal.SIGHUP}
 

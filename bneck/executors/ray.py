@@ -20,7 +20,8 @@ from ray.exceptions import RayError, RayTaskError
 from bneck import __version__
 from bneck.errors import BneckError, UsageError
 from bneck.executors import REMOTE, Executor, Failed, reason
-from bneck.executors.pool import Broken, Pool, Refused, WorkerLost, attempt, pin_threads
+from bneck.executors.pool import Pool
+from bneck.executors.worker import Broken, Refused, WorkerLost, attempt, pin_threads
 
 ANSWER_SECONDS = 10.0
 TOKEN = "a cluster with token authentication needs RAY_AUTH_MODE=token here too"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from bneck.errors import BneckError
 from bneck.executors import Failed, Item, NotYet, Result
-from bneck.executors.pool import Broken, Refused, attempt, raise_for
+from bneck.executors.worker import Broken, Refused, attempt, raise_for
 
 
 class Serial:

@@ -20,8 +20,9 @@ from ray.tune.schedulers import ASHAScheduler
 
 from bneck.errors import BneckError, UsageError
 from bneck.executors import NOT_YET, Failed, Item, NotYet, Result, reason
-from bneck.executors.pool import TRIES, Refused, pin_threads
+from bneck.executors.pool import TRIES
 from bneck.executors.ray import Actors
+from bneck.executors.worker import Refused, pin_threads
 
 SHARES, REDUCTION = 9, 3
 CHECKPOINT = "training.checkpoint"

@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 from bneck.executors import NotYet
-from bneck.executors.pool import attempt
+from bneck.executors.worker import attempt
 from bneck.space import codec
 from bneck.space.architecture import Architecture
 
