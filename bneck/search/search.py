@@ -104,7 +104,7 @@ def search(
             study.tell(trial, record)
             finished.append(record)
             progress("search", len(finished), total, _news(finished, study.current(objectives)))
-            if len(finished) == MAX_FAILED_AT_FIRST and all(record.error for record in finished):
+            if len(finished) >= MAX_FAILED_AT_FIRST and all(record.error for record in finished):
                 raise BneckError(f"the first {len(finished)} networks failed: {finished[0].error}")
     return sorted(finished, key=lambda record: record.number)
 
