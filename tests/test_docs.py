@@ -3,6 +3,7 @@
 import re
 import runpy
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import typer.main
 
 from bneck.commands.app import app
 from bneck.space.blocks import BLOCKS
+from bneck.space.spaces import SPACES
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -39,12 +41,17 @@ def test_python(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         else:
             script.append(code)
     (tmp_path / "page.py").write_text("\n".join(script))
-    before = dict(BLOCKS)
+    tables, modules = (BLOCKS, SPACES), set(sys.modules)
+    before = [dict(table) for table in tables]
     try:
         runpy.run_path(str(tmp_path / "page.py"))
     finally:
-        BLOCKS.clear()
-        BLOCKS.update(before)
+        for table, kept in zip(tables, before, strict=True):
+            table.clear()
+            table.update(kept)
+        for name in set(sys.modules) - modules:
+            if (tmp_path / f"{name}.py").exists():
+                del sys.modules[name]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

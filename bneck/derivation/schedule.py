@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import ceil
 
 from bneck.progress import Progress
 from bneck.quantities import duration
@@ -32,5 +33,5 @@ class Schedule:
         total, to_come = sum(self.expected_s.values()), sum(left.values())
         stages = ", ".join(f"{name} {duration(seconds)}" for name, seconds in left.items())
         note = f"about {duration(to_come)} to go: {stages}" if left else ""
-        whole = max(1, round(total))
-        progress("whole run (s)", whole - round(to_come) if left else whole, whole, note)
+        whole = ceil(total)
+        progress("whole run (s)", whole - ceil(to_come), whole, note)

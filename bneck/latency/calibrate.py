@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import count, product
+from math import ceil
 from pathlib import Path
 from statistics import median
 
@@ -105,7 +106,7 @@ class _Calibration:
         self.seconds = max(self.seconds, once / (1 - REPEAT_SHARE))
         self._time(self._repeats(), standard)
         note = f"{len(self.store.items)} timings"
-        self.progress("calibrating (s)", int(self.seconds), int(self.seconds), note)
+        self.progress("calibrating (s)", ceil(self.seconds), ceil(self.seconds), note)
 
     def _time(self, networks: Iterator[tuple[str, Architecture]], standard: Graph) -> None:
         """Time what the store lacks; each is asked for when the one before is in the store."""
@@ -122,7 +123,7 @@ class _Calibration:
             self.store.add(Measurement(name, arch, timing, seconds))
             self.spent += seconds
             note = f"{len(self.store.items)} networks; {name}: {timing.ratio:.3f} x the reference"
-            whole = int(self.seconds)
+            whole = ceil(self.seconds)
             self.progress("calibrating (s)", min(int(self.spent), whole - 1), whole, note)
 
     def _new_networks(self) -> Iterator[tuple[str, Architecture]]:

@@ -20,11 +20,11 @@ from bneck.search.selection import SearchResult
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three classes of 60 noisy squares that differ in where they are bright."""
     folder, draw = tmp_path_factory.mktemp("photos"), np.random.default_rng(0)
-    for label, name in enumerate(("left", "middle", "right")):
+    for label, name in enumerate(("bottom", "middle", "top")):
         (folder / name).mkdir()
         for number in range(60):
-            pixels = draw.integers(0, 90, (32, 32, 3), np.uint8)
-            pixels[:, 11 * label : 11 * label + 10] += 120
+            pixels = draw.integers(0, 60, (32, 32, 3), np.uint8)
+            pixels[22 - 11 * label : 32 - 11 * label] += 190  # rows: images are mirrored
             Image.fromarray(pixels).save(folder / name / f"{number:03d}.png")
     return folder
 
@@ -35,7 +35,7 @@ def derived(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     code = run(
         ["derive", "--target=0.7x:mobilenet_v3_small", f"--data=folder:{photos}", f"--out={out}",
          "--resolution=32", "--calibration-minutes=0.1", "--evaluations=10", "--search-steps=12",
-         "--fine-tune-steps=2", "--delta=0.1", "--epochs=12", "--workers=2"]
+         "--fine-tune-steps=2", "--delta=0.25", "--epochs=20", "--workers=2"]
     )  # fmt: skip
     assert code == 0
     return out

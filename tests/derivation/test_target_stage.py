@@ -10,7 +10,7 @@ from bneck.cli import run
 @pytest.mark.parametrize(
     ("target", "words"),
     [
-        ("0.001", "no network of space v3-small meets a target of 0.001 ms on this device: the "
+        ("0.0001", "no network of space v3-small meets a target of 0.0001 ms on this device: the "
                   "smallest takes about"),
         ("60", "no network of space v3-small is as slow as 60 ms on this device: the largest takes "
                "about"),
