@@ -8,7 +8,14 @@ MAX_CHANNELS = 16384
 
 
 def check_range(what: str, value: object, low: int, high: int) -> None:
-    """``value`` must be an int (no bool) from ``low`` to ``high``."""
+    """``value`` must be an int (no bool) from ``low`` to ``high``.
+
+    Args:
+        what: what the error calls the value.
+        value: what is checked.
+        low: the least value allowed.
+        high: the largest value allowed.
+    """
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise UsageError(f"{what} must be a whole number from {low} to {high}, got {value!r}")
 
@@ -31,6 +38,12 @@ def check_stride(value: object) -> None:
 
 
 def check_word(what: str, value: object, known: Iterable[str]) -> None:
-    """``value`` must be one of ``known``."""
+    """``value`` must be one of ``known``.
+
+    Args:
+        what: what the error calls the value.
+        value: what is checked.
+        known: the words allowed.
+    """
     if value not in tuple(known):
         raise unknown(what, value, known)

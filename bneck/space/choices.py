@@ -108,7 +108,13 @@ class Space:
                     yield self.changed(current, name, value)
 
     def changed(self, values: Mapping[str, Value], name: str, value: Value) -> Values:
-        """Return live values with one choice changed; newly live choices take their first value."""
+        """Return live values with one choice changed; newly live choices take their first value.
+
+        Args:
+            values: of the live choices.
+            name: the choice to change.
+            value: what it changes to.
+        """
         return self._fill({**values, name: value}, _first)
 
     def mutate(self, values: Mapping[str, Value], seed: int) -> Values:

@@ -55,6 +55,11 @@ def narrowables(arch: Architecture) -> tuple[Narrowable, ...]:
 def narrow(arch: Architecture, what: str, width: int) -> Architecture:
     """The network with one of its ``narrowables`` at a smaller width.
 
+    Args:
+        arch: the network.
+        what: name of the width, as in ``Narrowable``.
+        width: its new number of channels.
+
     Raises:
         UsageError: there is no such width, or the new one would change the network's topology.
     """
@@ -65,7 +70,13 @@ def narrow(arch: Architecture, what: str, width: int) -> Architecture:
 
 
 def widen(arch: Architecture, what: str, width: int) -> Architecture:
-    """The network with one of its ``narrowables`` at a larger width; errors as in ``narrow``."""
+    """The network with one of its ``narrowables`` at a larger width; errors as in ``narrow``.
+
+    Args:
+        arch: the network.
+        what: name of the width, as in ``Narrowable``.
+        width: its new number of channels.
+    """
     now = _width(arch, what)
     if width <= now:
         raise UsageError(f"{what} must grow beyond {now}, got {width}")
@@ -77,6 +88,11 @@ def narrow_stem(arch: Architecture, width: int, activation: str) -> Architecture
 
     Where the first block's widths agree from now on, it adds its input: V3-Large's beginning is
     MnasNet-A1's with half the stem.
+
+    Args:
+        arch: the network.
+        width: channels of the new stem.
+        activation: of the new stem, a word of ``ACTIVATIONS``.
 
     Raises:
         UsageError: a block that is tied to the stem cannot change its output's width.

@@ -13,7 +13,14 @@ class Head(Protocol):
     def __hash__(self) -> int: ...
 
     def lower(self, in_channels: int, in_px: int, classes: int, norm: str) -> tuple[Layer, ...]:
-        """(in_channels, in_px, in_px) -> (classes,) logits"""
+        """(in_channels, in_px, in_px) -> (classes,) logits
+
+        Args:
+            in_channels: channels of the last block's output.
+            in_px: side of that output, px.
+            classes: number of logits.
+            norm: a word of ``NORMS``, the batch norm of the head's convolutions.
+        """
         ...
 
 
@@ -26,7 +33,14 @@ class PoolLinear:
     """Pool, classifier (MobileNetV1, table 1)."""
 
     def lower(self, in_channels: int, in_px: int, classes: int, norm: str) -> tuple[Layer, ...]:
-        """(in_channels, in_px, in_px) -> (classes,)"""
+        """(in_channels, in_px, in_px) -> (classes,)
+
+        Args:
+            in_channels: channels of the last block's output.
+            in_px: side of that output, px.
+            classes: number of logits.
+            norm: not used: there is no convolution.
+        """
         return (
             Pool("head.pool", in_channels, in_px),
             Linear("head.classifier", in_channels, classes, "none"),
@@ -45,7 +59,14 @@ class ConvPoolLinear:
         check_activation(self.activation)
 
     def lower(self, in_channels: int, in_px: int, classes: int, norm: str) -> tuple[Layer, ...]:
-        """(in_channels, in_px, in_px) -> (classes,)"""
+        """(in_channels, in_px, in_px) -> (classes,)
+
+        Args:
+            in_channels: channels of the last block's output.
+            in_px: side of that output, px.
+            classes: number of logits.
+            norm: a word of ``NORMS``, the batch norm of the convolution.
+        """
         return (
             _last_conv(self.width, self.activation, in_channels, in_px, norm),
             Pool("head.pool", self.width, in_px),
@@ -67,7 +88,14 @@ class ConvPoolLinearLinear:
         check_activation(self.activation)
 
     def lower(self, in_channels: int, in_px: int, classes: int, norm: str) -> tuple[Layer, ...]:
-        """(in_channels, in_px, in_px) -> (classes,)"""
+        """(in_channels, in_px, in_px) -> (classes,)
+
+        Args:
+            in_channels: channels of the last block's output.
+            in_px: side of that output, px.
+            classes: number of logits.
+            norm: a word of ``NORMS``, the batch norm of the convolution.
+        """
         return (
             _last_conv(self.width, self.activation, in_channels, in_px, norm),
             Pool("head.pool", self.width, in_px),
@@ -90,7 +118,14 @@ class ConvPoolConvLinear:
         check_activation(self.activation)
 
     def lower(self, in_channels: int, in_px: int, classes: int, norm: str) -> tuple[Layer, ...]:
-        """(in_channels, in_px, in_px) -> (classes,)"""
+        """(in_channels, in_px, in_px) -> (classes,)
+
+        Args:
+            in_channels: channels of the last block's output.
+            in_px: side of that output, px.
+            classes: number of logits.
+            norm: a word of ``NORMS``, the batch norm of both convolutions.
+        """
         return (
             _last_conv(self.width, self.activation, in_channels, in_px, norm),
             Pool("head.pool", self.width, in_px),

@@ -49,14 +49,33 @@ class Conv:
 def pointwise(
     path: str, in_channels: int, out_channels: int, in_px: int, activation: str, norm: str
 ) -> Conv:
-    """A 1x1 convolution."""
+    """A 1x1 convolution.
+
+    Args:
+        path: of the layer.
+        in_channels: channels that it reads.
+        out_channels: channels that it yields.
+        in_px: side of its input, px.
+        activation: a word of ``ACTIVATIONS``.
+        norm: a word of ``NORMS``.
+    """
     return Conv(path, in_channels, out_channels, 1, 1, 1, in_px, activation, norm)
 
 
 def depthwise(
     path: str, channels: int, kernel: int, stride: int, in_px: int, activation: str, norm: str
 ) -> Conv:
-    """A convolution with one filter per channel."""
+    """A convolution with one filter per channel.
+
+    Args:
+        path: of the layer.
+        channels: channels that it reads and yields.
+        kernel: side of its filters, px.
+        stride: step of its filters, px.
+        in_px: side of its input, px.
+        activation: a word of ``ACTIVATIONS``.
+        norm: a word of ``NORMS``.
+    """
     return Conv(path, channels, channels, kernel, stride, channels, in_px, activation, norm)
 
 
@@ -102,7 +121,15 @@ Leaf = Conv | Pool | Linear
 def bottleneck(
     path: str, in_channels: int, out: int, stride: int, body: list[Layer]
 ) -> tuple[Layer, ...]:
-    """The body, added to its input where the stride is 1 and the widths agree (V2, section 3.3)."""
+    """The body, added to its input where the stride is 1 and the widths agree (V2, section 3.3).
+
+    Args:
+        path: of the block.
+        in_channels: channels that the body reads.
+        out: channels that the body yields.
+        stride: of the body as a whole.
+        body: its layers in the order they run.
+    """
     if stride == 1 and in_channels == out:
         return (Residual(path, tuple(body)),)
     return tuple(body)

@@ -117,7 +117,13 @@ MnasRows = tuple[tuple[int, int, int, int, int, bool], ...]
 def build(
     name: str, *, width: float = 1.0, resolution_px: int = 224, classes: int = 1000
 ) -> Architecture:
-    """A published network by name, at a width multiplier and an input side.
+    """A published network at a width multiplier and an input side.
+
+    Args:
+        name: a key of ``PRESETS``.
+        width: the width multiplier, 0.05 to 8.
+        resolution_px: side of the images, 8 to 2048 px.
+        classes: number of classes, 2 to 100,000.
 
     Raises:
         UsageError: unknown name, or a width, side or class count out of range.

@@ -59,7 +59,12 @@ MNASNET = (
 
 
 def build(name: str, *, resolution_px: int = 224, classes: int = 1000) -> Space:
-    """Build a space by name, for images of one side and a number of classes.
+    """Build a space by name.
+
+    Args:
+        name: a key of ``SPACES``.
+        resolution_px: side of the images, 8 to 2048 px.
+        classes: number of classes, 2 to 100,000.
 
     Raises:
         UsageError: unknown name, or a side or class count out of range.

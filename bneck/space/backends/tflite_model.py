@@ -139,7 +139,13 @@ class _Writer:
         return self.activated(self.conv(leaf, x, batch), leaf)
 
     def conv(self, leaf: Conv, x: int, batch: int) -> int:
-        """A convolution with torch's padding: ``kernel // 2`` on all sides."""
+        """A convolution with torch's padding: ``kernel // 2`` on all sides.
+
+        Args:
+            leaf: the convolution.
+            x: its input, of shape (batch, px, px, channels).
+            batch: number of images.
+        """
         options: Any
         weight, bias = folded(leaf, self.weights)
         if leaf.depthwise:
@@ -167,7 +173,13 @@ class _Writer:
         return self.node(op, inputs, shape, leaf.path, f"{kind}Conv2DOptions", options)
 
     def pad(self, x: int, by: int, path: str) -> int:
-        """Zeros around the image; runtimes fuse them with the convolution that follows."""
+        """Zeros around the image; runtimes fuse them with the convolution that follows.
+
+        Args:
+            x: the image, of shape (batch, height, width, channels).
+            by: px on each of the four sides.
+            path: of the layer that the zeros are for; names the new tensors.
+        """
         around = np.array([[0, 0], [by, by], [by, by], [0, 0]], np.int32)
         batch, height, width, channels = self.shape(x)
         shape = batch, height + 2 * by, width + 2 * by, channels
@@ -204,7 +216,16 @@ class _Writer:
         kind: str = "NONE",
         options: Any = None,
     ) -> int:
-        """Add an operator; returns its output."""
+        """Add an operator; returns its output.
+
+        Args:
+            op: a code of ``BuiltinOperator``.
+            inputs: the tensors that it reads, in its order.
+            shape: of its output, the batch first.
+            path: name of its output.
+            kind: a name in ``BuiltinOptions``, the type of ``options``.
+            options: the operator's own settings; None with the kind "NONE".
+        """
         if op not in self.codes:
             code = schema.OperatorCodeT()
             code.builtinCode, code.deprecatedBuiltinCode, code.version = op, min(op, 127), 1

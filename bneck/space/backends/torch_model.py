@@ -187,7 +187,13 @@ def module_of(leaf: Leaf) -> nn.Module:
 
 
 def attach(root: nn.Module, path: str, module: nn.Module) -> None:
-    """Put ``module`` at a dotted path, making what is missing on the way."""
+    """Put ``module`` at a dotted path, making what is missing on the way.
+
+    Args:
+        root: the module that the path begins in.
+        path: names joined by dots; the last one becomes the module's.
+        module: what to put there.
+    """
     *parents, name = path.split(".")
     for part in parents:
         if not hasattr(root, part):

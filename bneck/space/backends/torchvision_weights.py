@@ -68,7 +68,13 @@ def from_torchvision(state: Mapping[str, Tensor], arch: Architecture) -> State:
 def to_torchvision(
     state: Mapping[str, Tensor], arch: Architecture, template: Mapping[str, Tensor]
 ) -> State:
-    """Our tensors under torchvision's names, which ``template`` (its state dict) lists."""
+    """Our tensors under torchvision's names.
+
+    Args:
+        state: our tensors by name.
+        arch: the network that they are of.
+        template: torchvision's state dict of the same network, which lists its names.
+    """
     return {theirs: state[ours] for ours, theirs in _pairs(arch, template)}
 
 

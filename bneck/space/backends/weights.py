@@ -75,6 +75,11 @@ def _read(path: Path) -> State:
 def fitted(state: Mapping[str, Tensor], arch: Architecture, source: str) -> State:
     """Return the tensors as ``arch`` needs them: half, bfloat16 and double become float32.
 
+    Args:
+        state: tensors by name.
+        arch: the network that they are for.
+        source: where they come from, which the errors begin with.
+
     Raises:
         UsageError: the first tensor that does not fit, or is not of floating point where it must.
     """
@@ -85,7 +90,13 @@ def fitted(state: Mapping[str, Tensor], arch: Architecture, source: str) -> Stat
 
 
 def check(state: Mapping[str, Tensor], arch: Architecture, source: str) -> None:
-    """Raise UsageError naming the first tensor that is missing, does not fit or is too many."""
+    """Raise UsageError naming the first tensor that is missing, does not fit or is too many.
+
+    Args:
+        state: tensors by name.
+        arch: the network that they are for.
+        source: where they come from, which the errors begin with.
+    """
     with torch.device("meta"):
         wanted = torch_model.Network(arch).state_dict()
     for name, tensor in wanted.items():

@@ -34,7 +34,14 @@ class Block(Protocol):
     def __hash__(self) -> int: ...
 
     def lower(self, path: str, in_channels: int, in_px: int, norm: str) -> tuple[Layer, ...]:
-        """The primitives of this block on an input of in_channels x in_px x in_px."""
+        """The primitives of this block at its place.
+
+        Args:
+            path: of the block, such as "s2.b1"; its layers' paths begin with it.
+            in_channels: channels of the input.
+            in_px: side of the input, px.
+            norm: a word of ``NORMS``, the batch norm of its convolutions.
+        """
         ...
 
 
