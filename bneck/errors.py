@@ -24,5 +24,11 @@ class NotCalibrated(UsageError):
 
 
 def unknown(kind: str, value: object, known: Iterable[object]) -> UsageError:
-    """The error for a word that is in no table, listing the words that are."""
+    """The error for a word that is in no table, listing the words that are.
+
+    Args:
+        kind: what the word should be one of, such as "space".
+        value: the word.
+        known: the words of the table.
+    """
     return UsageError(f"unknown {kind} {value!r}; known: {', '.join(str(word) for word in known)}")

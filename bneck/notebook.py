@@ -191,6 +191,18 @@ def calibrate(
 ) -> LatencyModel:
     """Calibrate a latency model of this machine and write it to ``out``: as ``bneck calibrate``.
 
+    Args:
+        out: the model's file.
+        space: a space by name, several with commas between them, or "all".
+        resolution_px: input side of the networks, in px.
+        classes: their class count.
+        runtime: a word of RUNTIMES, or ``package.module:attr``.
+        threads: threads of the runtime.
+        target_device: "local" or "ssh:USER@HOST[:PORT][/PYTHON]".
+        minutes: time to spend; a slow or noisy device may take longer.
+        seed: of the networks that are drawn.
+        progress: told about every network; None shows it in the terminal.
+
     Raises:
         UsageError: an unknown space or runtime.
     """

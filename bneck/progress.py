@@ -11,4 +11,11 @@ class Progress(Protocol):
 
 
 def silent(what: str, done: int, total: int, note: str = "") -> None:
-    """Progress for callers that do not want any."""
+    """Progress for callers that do not want any.
+
+    Args:
+        what: what is counted.
+        done: items finished.
+        total: items in all.
+        note: the latest news.
+    """

@@ -95,7 +95,11 @@ def append(path: Path, record: Any) -> None:
 def append_bytes(path: Path, lines: bytes, *, sync: bool = True) -> None:
     """Add whole lines to a file, all of them or none, and wait until they are on the disk.
 
-    Without ``sync`` they are on the disk no later than what is added after them.
+    Args:
+        path: made with these lines in it where there is none.
+        lines: whole lines, each with its newline.
+        sync: whether to wait for the disk; without it they are there no later than what is added
+            after them.
 
     Raises:
         BneckError: the file cannot be written (full disk, no permission).

@@ -55,6 +55,11 @@ def load(
 
     Presets are built at the side and for the classes of the first network that has its own.
 
+    Args:
+        texts: preset words, JSON files, runs' folders or ONNX files; at least two.
+        resolution_px: side of all but ONNX files, in px; None leaves each its own, presets as said.
+        classes: class count of all but ONNX files; None likewise.
+
     Raises:
         UsageError: fewer than two arguments, or one that means no network.
     """
@@ -97,8 +102,13 @@ def measured(
 ) -> list[Compared]:
     """With the latency of each, timed here and now in turns with the reference.
 
-    A calibrated model gives runtime, threads and scale; without one, ms are what the reference took
-    over all these measurements.
+    Args:
+        networks: what is timed; each has an architecture or an ONNX file.
+        model: a calibrated ``LatencyModel`` gives runtime, threads and scale; without one, ms are
+            what the reference took over all these measurements.
+        runtime: a word of RUNTIMES, or ``package.module:attr``, where no calibrated model says it.
+        threads: threads of the runtime, likewise.
+        progress: told which network is timed.
     """
     calibrated = model if isinstance(model, LatencyModel) else None
     if calibrated:
@@ -208,6 +218,14 @@ def resemblance(
     arch: Architecture, predictor: Predictor, space: Space, *, to: str, count: int, seed: int
 ) -> Likeness:
     """The likeness of ``arch`` to the network called ``to``, against ``count`` of ``space``.
+
+    Args:
+        arch: the network that is judged.
+        predictor: says which networks are as fast.
+        space: where the random networks to judge it against come from.
+        to: the published network: a preset or what else ``load_network`` takes.
+        count: how many random networks.
+        seed: of their choice.
 
     Raises:
         BneckError: the space has too few networks as fast, or leaves no choice.

@@ -72,7 +72,14 @@ def outcome_stage(
 def keep_baseline(
     session: Session, device: TargetDevice, arch: Architecture, trained: Training
 ) -> None:
-    """Measure MobileNetV3-Small, trained the same way, and write it down for the report."""
+    """Measure MobileNetV3-Small, trained the same way, and write it down for the report.
+
+    Args:
+        session: the run; nothing is done where it has baselines already.
+        device: measures the network.
+        arch: MobileNetV3-Small at the side and for the classes of the data.
+        trained: how its training ended.
+    """
     run = session.run
     if is_written(run.baselines):
         return
@@ -93,7 +100,14 @@ def keep_baseline(
 def export_network(
     session: Session, arch: Architecture, state: weights.State, figures: dict[str, str]
 ) -> None:
-    """Write the run's weights and ONNX file, with what a user of the file must know."""
+    """Write the run's weights and ONNX file, with what a user of the file must know.
+
+    Args:
+        session: the run.
+        arch: the network.
+        state: its trained weights.
+        figures: notes by name, such as accuracy and latency_ms; these replace the run's.
+    """
     run = session.run
     weights.save(run.weights, state)
     export(Trained(arch, state, metadata.notes(run) | figures), "onnx", run.onnx)

@@ -83,6 +83,12 @@ def search_objectives(
     """Return one objective for each target: the best network from the target up to the ceiling.
 
     Latency that a network leaves unused below its target is given back by no later stage.
+
+    Args:
+        plan: gives the reward, the ceiling as a multiple of the target, confidence and seed.
+        space: the networks to choose from.
+        device: predicts latencies.
+        targets_ms: the targets.
     """
     derived = plan.reward == "soft" and plan.reward_exponent is None
     wanted = [

@@ -57,6 +57,12 @@ class Session:
 def open_run(plan: Plan, out: Path, progress: Progress, *, command: str | None = None) -> Run:
     """Begin or resume the run in ``out``, making way for what may change in its plan.
 
+    Args:
+        plan: what is asked.
+        out: the run's folder.
+        progress: told what work is reused where the plan has changed.
+        command: what repeats the run; by default the command line of this process.
+
     Raises:
         UsageError: a change that needs another run, or another driver at work.
     """

@@ -62,7 +62,13 @@ class FoundByStage(TypedDict, total=False):
 
 
 def found_by_a_stage(run: Run, plan: Plan, model: LatencyModel | None) -> FoundByStage:
-    """The networks of the last stage that has some; nothing where none has."""
+    """The networks of the last stage that has some; nothing where none has.
+
+    Args:
+        run: the run that is read.
+        plan: its plan.
+        model: breaks the networks' latencies down; None leaves that out.
+    """
     if shrunk := records.read_lines(run.shrunk, Shrunk):
         after = {None: "the step's fine-tuning", "fine-tune": "fine-tuning", "scratch": "training"}
         return {

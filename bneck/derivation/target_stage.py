@@ -21,7 +21,13 @@ UNSURE = 1.25
 
 
 def target_stage(session: Session, data: RunData, device: TargetDevice) -> tuple[float, ...]:
-    """Return the plan's targets in ms; relative ones are measured once, and kept in the run."""
+    """Return the plan's targets in ms; relative ones are measured once, and kept in the run.
+
+    Args:
+        session: the run and its plan.
+        data: gives side and classes of the networks that relative targets name.
+        device: measures these networks.
+    """
     run, asked = session.run, session.plan.aimed_at
     known = kept_targets(run)
     if len(known) < len(asked):
@@ -49,6 +55,11 @@ def check_feasible(session: Session, data: RunData, space: Space) -> None:
 
     The networks of fewest and of most multiply-adds are timed briefly. What is near the edge is
     left to the calibrated model.
+
+    Args:
+        session: the run and its plan; nothing is done where either has a latency model.
+        data: gives side and classes of the networks that relative targets name.
+        space: the networks to choose from.
 
     Raises:
         UsageError: the smallest network takes too long for a target, or the largest is too fast.

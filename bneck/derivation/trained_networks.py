@@ -64,6 +64,12 @@ def load_trained(
 def load_weights(text: str, file: Path | None, arch: Architecture, *, seed: int) -> "State":
     """The weights of ``arch``: from ``file``, else from the run that ``text`` names, else random.
 
+    Args:
+        text: what names the network; only a run's folder has weights.
+        file: bneck's own (``.safetensors``) or torchvision's weights; None takes the run's, if any.
+        arch: the network that the weights must fit.
+        seed: of random weights.
+
     Raises:
         UsageError: the file's first tensor that does not fit.
     """

@@ -52,6 +52,11 @@ def training_stage(
 
     Their weights are in the run's checkpoints, under the same names.
 
+    Args:
+        session: the run, its plan, and where trainings run.
+        data: facts about the images.
+        networks: what is trained, by the name that it is kept under.
+
     Raises:
         BneckError: a training diverged.
     """
@@ -146,7 +151,15 @@ def _network(
 def keep_trained(
     arch: Architecture, state: weights.State, images: ImageSource, *, name: str, folder: Path
 ) -> Training:
-    """Measure weights that were trained elsewhere, and keep them as if they were trained here."""
+    """Measure weights that were trained elsewhere, and keep them as if they were trained here.
+
+    Args:
+        arch: the network.
+        state: its trained weights.
+        images: whose validation part it is measured on.
+        name: under which it is kept.
+        folder: where its weights and its result are kept.
+    """
     network = torch_model.Network(arch)
     network.load_state_dict(state)
     weights.save(folder / f"{name}.safetensors", state)
@@ -205,6 +218,12 @@ def train_all(
     """All candidates trained, in their order; what is in the folder already is not trained again.
 
     Stopped, each training resumes from its checkpoint.
+
+    Args:
+        candidates: what is trained.
+        task: how each is trained, and the folder where it is kept.
+        executor: where the trainings run.
+        progress: told how far each training is, and how many have ended.
 
     Raises:
         BneckError: a training failed, when the others are done (names it and says why).

@@ -111,7 +111,15 @@ def check(
     *,
     asha: bool,
 ) -> None:
-    """Raise UsageError for what ``open_executor`` cannot be asked, before anything is started."""
+    """Raise UsageError for what ``open_executor`` cannot be asked, before anything is started.
+
+    Args:
+        workers: how many evaluations run at once, at least 1; None takes all cores.
+        ray: ``auto``, ``local`` or ``ray://HOST:PORT``; None is without Ray.
+        gpus_per_trial: GPUs, or a share of one, for each evaluation; above 0 only with Ray.
+        time_limit_s: seconds that an evaluation may take, above 0; None sets no limit.
+        asha: whether poor trainings are stopped early; only with Ray and without a time limit.
+    """
     if workers is not None and workers < 1:
         raise UsageError(f"workers must be at least 1, got {workers}")
     if time_limit_s is not None and not time_limit_s > 0:

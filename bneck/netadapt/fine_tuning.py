@@ -151,6 +151,13 @@ class StepTrainings:
         """Fine-tune the proposals by T steps more; the second round starts from the first's end.
 
         One that fails in the second round keeps the outcome of the first.
+
+        Args:
+            number: 1, or 2 to settle ties.
+            proposals: those of the step that take part in this round.
+            executor: where they are fine-tuned.
+            where: what ``progress`` calls the work.
+            progress: told about every proposal that is done.
         """
         wanted = {proposal.move: replace(proposal, rounds=number) for proposal in proposals}
         waiting = {

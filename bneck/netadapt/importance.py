@@ -31,6 +31,13 @@ def taylor(
     A channel's gate is its batch norm, as in the paper's section 4: (g . w)^2 over the norm's scale
     and shift, or over weight and bias of a layer without one, summed over the layers that write the
     channel and over 8 batches of 64 training images.
+
+    Args:
+        arch: the network.
+        state: its trained weights.
+        images: whose training part the loss is taken on.
+        seed: of the batches.
+        compute: where the gradients are found.
     """
     network = torch_model.Network(arch)
     network.load_state_dict(dict(state))

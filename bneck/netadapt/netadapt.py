@@ -86,6 +86,11 @@ class NetAdapt:
 
         After an interruption it continues with the proposals that are not fine-tuned yet.
 
+        Args:
+            target_ms: the predicted latency to reach.
+            executor: where proposals are fine-tuned.
+            progress: told about every proposal.
+
         Raises:
             UsageError: not even the narrowest network is predicted under the target (names the
                 fastest).
@@ -116,7 +121,13 @@ class NetAdapt:
         return Proposal(arch, name, latency_ms, before.latency_ms - latency_ms)
 
     def widen(self, wider: Proposal, executor: Executor, progress: Progress = silent) -> Step:
-        """Take one more step, to what ``widened`` proposed."""
+        """Take one more step, to what ``widened`` proposed.
+
+        Args:
+            wider: what ``widened`` proposed for the last network.
+            executor: where it is fine-tuned.
+            progress: told when that is done.
+        """
         begun = time.monotonic()
         before = self.done()[-1]
         trainings = self._trainings(before, (wider,))

@@ -75,7 +75,13 @@ def other_savings(
 def settle_ties(
     found: Sequence[Proposal], before: Proposal, losses: Callable[[Proposal], Losses]
 ) -> Proposals:
-    """Return the proposals to train as long again; () where the best wins clearly."""
+    """Return the proposals to train as long again; () where the best wins clearly.
+
+    Args:
+        found: the step's proposals, fine-tuned.
+        before: the ``reference`` that they are compared with.
+        losses: gives the cross-entropy on each validation image, (validation images,), in nats.
+    """
     return too_close_to_call(found, before, losses, most=MOST_TIED)
 
 

@@ -17,6 +17,13 @@ def narrowest_over(
     Multipliers go by large steps of latency. So what is at the target or under it is compared with
     a network that is no faster, never with one that was held back.
 
+    Args:
+        preset: the network whose width is varied.
+        target_ms: what it must take at least, measured.
+        device: measures it.
+        resolution_px: its input side, in px.
+        classes: its class count.
+
     Raises:
         UsageError: not even the widest, at 2, does (names what it takes).
     """
