@@ -150,6 +150,12 @@ def model_from(
 ) -> LatencyModel:
     """Fit on what is not held out, validate on what is, then fit on all.
 
+    Args:
+        items: measurements whose names begin with "fit", "held-out" or "repeat".
+        device: what they were taken on.
+        resolution_px: the networks' input side.
+        busy: what else kept the device busy meanwhile, in words; empty for nothing.
+
     Raises:
         BneckError: too few measurements, or too noisy ones.
     """

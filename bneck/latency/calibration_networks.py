@@ -28,7 +28,13 @@ PUBLISHED_WIDTHS = (35, 40, 45, 55, 60, 65, 70, 80, 85, 90, 95, 105, 110, 115, 1
 
 
 def spaces_called(text: str, *, resolution_px: int, classes: int) -> list[Space]:
-    """The spaces of "v3-small,mnasnet", or "all": every space, and the published networks' kin."""
+    """The spaces of a text.
+
+    Args:
+        text: names like "v3-small,mnasnet", or "all": every space, and the published networks' kin.
+        resolution_px: the networks' input side.
+        classes: the networks' class count.
+    """
     names = spaces.SPACES if text == "all" else text.split(",")
     found = [spaces.build(name, resolution_px=resolution_px, classes=classes) for name in names]
     if text == "all":
@@ -59,6 +65,11 @@ def calibration_network(
 
     Spaces take turns. Networks to fit are narrowed every other time, as NetAdapt will do, and one
     in eight leans to the space's expensive end; those held out are left as the space makes them.
+
+    Args:
+        spaces: what the networks are drawn from.
+        number: of the item, counted from 0.
+        seed: of all networks of a calibration.
     """
     turn, place = divmod(number, len(spaces))
     space = spaces[place]

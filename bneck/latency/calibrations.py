@@ -17,7 +17,14 @@ DAY_S = 24 * 3600
 
 
 def kept(device: Fingerprint, spaces: Sequence[str], resolution_px: int, classes: int) -> Path:
-    """Return the file of the calibration of this device, with this runtime, for these spaces."""
+    """Return the file of a calibration in the cache folder, whether it is there or not.
+
+    Args:
+        device: the device and the runtime on it.
+        spaces: names of the spaces, in any order.
+        resolution_px: the networks' input side.
+        classes: the networks' class count.
+    """
     made_of = [asdict(device), sorted(spaces), resolution_px, classes]
     digest = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
     folder = Path(os.environ.get("BNECK_CACHE", "~/.cache/bneck")).expanduser()

@@ -44,6 +44,11 @@ def fit(items: Sequence[Measurement], blocking: Blocking, seed: int = 0) -> Fit:
 
     An ensemble is fitted to networks drawn with replacement: where its members disagree, the
     measurements say little.
+
+    Args:
+        items: measured networks, all of one class count.
+        blocking: how the runtime lays out channels.
+        seed: of the draws.
     """
     names, values = table(items, blocking)
     timings = [item.timing for item in items]
@@ -103,6 +108,12 @@ def weigh(names: Sequence[str], values: Floats, times: Floats, trust: Floats) ->
 
     Errors are taken relative to the measured times, then to what that predicts: the first alone
     leans low, for a time that noise made small counts more than one that it made large.
+
+    Args:
+        names: of the features.
+        values: of the features, (networks, features).
+        times: measured ms, (networks,).
+        trust: how much each network counts, (networks,).
     """
     roots = np.sqrt(trust)
     penalty = np.sqrt([REFINING_RIDGE if refines(name) else RIDGE for name in names])
@@ -120,7 +131,14 @@ def weigh(names: Sequence[str], values: Floats, times: Floats, trust: Floats) ->
 
 
 def cross_validated(names: Sequence[str], values: Floats, times: Floats, trust: Floats) -> Floats:
-    """(networks,) times predicted by coefficients that did not see the network."""
+    """(networks,) times predicted by coefficients that did not see the network.
+
+    Args:
+        names: of the features.
+        values: of the features, (networks, features).
+        times: measured ms, (networks,).
+        trust: how much each network counts, (networks,).
+    """
     fold = np.arange(len(times)) % FOLDS
     predicted = np.zeros(len(times))
     for number in range(FOLDS):
@@ -130,6 +148,12 @@ def cross_validated(names: Sequence[str], values: Floats, times: Floats, trust: 
 
 
 def relative_error(predicted: Floats, times: Floats, trust: Floats) -> float:
-    """Root mean square; errors count 25 % at most, so that one spoilt timing decides nothing."""
+    """Root mean square; errors count 25 % at most, so that one spoilt timing decides nothing.
+
+    Args:
+        predicted: ms, (networks,).
+        times: measured ms, (networks,).
+        trust: how much each network counts, (networks,).
+    """
     errors = np.minimum(np.abs(predicted / times - 1), 0.25)
     return float(np.sqrt(np.average(errors**2, weights=trust)))

@@ -31,7 +31,10 @@ def compared(
 ) -> go.Figure:
     """Accuracy over measured latency of the networks that were trained and measured alike.
 
-    ``others`` were derived for other targets of the same search.
+    Args:
+        outcome: the derived network.
+        baselines: networks to compare it with.
+        others: those derived for other targets of the same search, by name.
     """
     figure = _figure("measured latency (ms)", "accuracy (%)")
     symbols = cycle(("diamond", "square", "triangle-up", "circle"))
@@ -71,9 +74,16 @@ def search(
 ) -> go.Figure:
     """Cheap accuracy over predicted latency of every scored network, with the Pareto front.
 
-    The front has error bars where it is known on how many images accuracy was ``counted_on`` (one
-    standard error of a share) and what the latency model errs by (relative standard deviation).
-    Each of ``tangents`` (ms, accuracy, w) is drawn as the curve of equal ``ACC * LAT^w`` there.
+    The front has error bars where ``counted_on`` or ``latency_error`` is known.
+
+    Args:
+        records: the search's networks; those without a score are left out.
+        seed: the network that NetAdapt begins with, which is ringed.
+        targets_ms: latencies to draw a line at.
+        ceiling_ms: the search's latency ceiling, to draw a line at.
+        counted_on: images that accuracy was counted on, for one standard error of a share.
+        latency_error: what the latency model errs by (relative standard deviation).
+        tangents: (ms, accuracy, w), each drawn as the curve of equal ``ACC * LAT^w`` there.
     """
     figure = _figure("predicted latency (ms)", "proxy accuracy (%)")
     best = front(records)

@@ -18,6 +18,12 @@ def load_network(
 ) -> tuple[str, Architecture]:
     """The (name, architecture) that a network argument means.
 
+    Args:
+        text: a preset's name, a JSON file or a run's folder.
+        width: a preset's width multiplier; None takes 1.
+        resolution_px: another input side; None keeps the network's own.
+        classes: another class count; None keeps the network's own.
+
     Raises:
         UsageError: neither a preset nor a JSON file nor a run's folder, or a width for the latter.
     """

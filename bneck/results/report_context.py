@@ -37,7 +37,13 @@ def moves(steps: Sequence[Step]) -> list[dict[str, Any]]:
 
 
 def network(name: str, arch: Architecture, breakdown: Mapping[str, float] | None) -> dict[str, Any]:
-    """A network's rows, with ms and share of each where a breakdown is known."""
+    """A network's rows, with ms and share of each where a breakdown is known.
+
+    Args:
+        name: the network's, as the page shows it.
+        arch: the network.
+        breakdown: predicted ms by layer or block path; None where it is not known.
+    """
     table: tuple[Row, ...] = rows(arch)
     spent = times(table, breakdown or {})
     paths = {row.path for row in table}
@@ -55,7 +61,13 @@ def network(name: str, arch: Architecture, breakdown: Mapping[str, float] | None
 def compared(
     outcome: Outcome | None, others: Mapping[str, Outcome], baselines: Sequence[Baseline]
 ) -> list[tuple[str, Outcome | Baseline]]:
-    """The derived network first, those for other targets, then the baselines, fastest first."""
+    """The derived network first, those for other targets, then the baselines, fastest first.
+
+    Args:
+        outcome: the derived network; None gives an empty list.
+        others: those for other targets, by name.
+        baselines: networks to compare with.
+    """
     if outcome is None:
         return []
     ordered = sorted(baselines, key=lambda one: one.measured.ms if one.measured else 0)

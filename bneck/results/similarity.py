@@ -79,7 +79,14 @@ def likeness(
     others: Sequence[Architecture],
     ms: float,
 ) -> Likeness:
-    """Compare ``arch`` with ``published`` (called ``name``), ``others`` being as fast: ``ms``.
+    """Compare a network with a published one, beside random networks that are as fast.
+
+    Args:
+        arch: the network.
+        published: the one to compare with.
+        name: of the published one.
+        others: random networks as fast as ``arch``.
+        ms: predicted latency of ``arch``.
 
     Raises:
         BneckError: no trait is free among the others, or no output stride is in both networks.
@@ -141,10 +148,18 @@ def as_fast(
     seed: int,
     tolerance: float = TOLERANCE,
 ) -> list[Architecture]:
-    """Return ``count`` random networks of ``space`` within ``tolerance`` of ``goal_ms``.
+    """Return random networks of a space that are as fast as wanted.
 
     Each begins as a network drawn uniformly and is changed in one random choice at a time, no
     change leading further away, until it is there; those drawn there stay as they are.
+
+    Args:
+        space: what they are drawn from.
+        latency_ms: predicts a network's latency.
+        goal_ms: the latency wanted.
+        count: how many networks to return.
+        seed: of the draws.
+        tolerance: largest difference from ``goal_ms``, as a share of it.
 
     Raises:
         BneckError: most walks end elsewhere (names the nearest latency reached).

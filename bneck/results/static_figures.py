@@ -42,7 +42,13 @@ def compared(
     latencies: Sequence[Latency | None],
     accuracies: Sequence[Accuracy | None],
 ) -> Figure:
-    """Bars of latency, and accuracies beside them where any is known, each with its spread."""
+    """Bars of latency, and accuracies beside them where any is known, each with its spread.
+
+    Args:
+        names: of the networks, from top to bottom.
+        latencies: one a network; None leaves out the bar.
+        accuracies: one a network; None leaves out the point.
+    """
     known = any(accuracies)
     figure = Figure(figsize=(7.5 if known else 5.5, 0.9 + 0.42 * len(names)))
     axes = figure.subplots(1, 2 if known else 1, sharey=True, squeeze=False)[0]

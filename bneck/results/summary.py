@@ -53,7 +53,14 @@ def against(outcome: Outcome, baseline: Baseline) -> str:
 def unfinished(
     state: str, records: Sequence[Record], steps: Sequence[Step], target_ms: float | None
 ) -> tuple[str, str]:
-    """Title and text for a run without an outcome."""
+    """Title and text for a run without an outcome.
+
+    Args:
+        state: the run's: "running", "finished" or another word where it was stopped.
+        records: the search's networks so far.
+        steps: NetAdapt's so far.
+        target_ms: latency to reach; None where it is not known.
+    """
     title = {
         "running": "This derivation is still going.",
         "finished": "This run ended without a derived network.",

@@ -12,7 +12,13 @@ def decimals(ms: float) -> int:
 
 
 def with_spread(value: float, spread: float | None, places: int) -> str:
-    """A number like "1.48 ± 0.03", or "1.48" where no spread is known."""
+    """A number like "1.48 ± 0.03", or "1.48" where no spread is known.
+
+    Args:
+        value: the number.
+        spread: in the number's unit; None where it is not known.
+        places: decimal places; a spread that would read as 0 gets more.
+    """
     text = f"{value:.{places}f}"
     return text if spread is None else f"{text} ± {spread_alone(spread, places)}"
 

@@ -69,9 +69,14 @@ class Device(ABC):
     ) -> Iterator[tuple[Timing, float]]:
         """Time each of ``graphs`` in turns with ``reference``, in order.
 
+        Args:
+            graphs: asked for as they are needed, so they may hang on what was yielded; a device may
+                ask for some in advance.
+            reference: what every time is given as a ratio to.
+            effort: how long to time each.
+
         Yields:
-            The timing, and the seconds that it took. Graphs are asked for as they are needed, so
-            they may hang on what was yielded; a device may ask for some in advance.
+            The timing, and the seconds that it took.
 
         Raises:
             UsageError: the runtime cannot run one of them.

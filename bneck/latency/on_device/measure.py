@@ -186,13 +186,25 @@ def write(result: Dict[str, Any]) -> None:
 
 
 def prepare(name: str, runtime: str, threads: int) -> Run:
-    """A call that runs one image through the network in that file."""
+    """A call that runs one image through the network in that file.
+
+    Args:
+        name: of a compressed file in the folder "networks".
+        runtime: its word: "onnxruntime" or "litert", perhaps with "-int8" behind.
+        threads: threads of the runtime.
+    """
     with open(os.path.join(HERE, "networks", name), "rb") as file:
         return opened(zlib.decompress(file.read()), runtime, threads)
 
 
 def opened(model: bytes, runtime: str, threads: int) -> Run:
-    """The same for a file's content."""
+    """The same for a file's content.
+
+    Args:
+        model: the content, not compressed: ONNX, or TFLite for LiteRT.
+        runtime: its word, as in ``prepare``.
+        threads: threads of the runtime.
+    """
     return (litert if runtime.startswith("litert") else onnx)(model, threads)
 
 
@@ -239,7 +251,15 @@ def compare(
     pairs: Any = (FEW_PAIRS, MANY_PAIRS),
     wanted: float = WANTED,
 ) -> Dict[str, Any]:
-    """Ratio of two calls, from warm chunks that take turns."""
+    """Ratio of two calls, from warm chunks that take turns.
+
+    Args:
+        run: the call to time.
+        reference: what it is divided by.
+        now: the clock, in nanoseconds.
+        pairs: fewest and most pairs of chunks.
+        wanted: relative standard error of the ratio at which to stop.
+    """
     begun, begun_on_cpu = time.perf_counter_ns(), time.process_time_ns()
     runs, reference_runs = chunk_runs(run, now), chunk_runs(reference, now)
     references = [chunk(reference, reference_runs, now)]
@@ -271,7 +291,13 @@ def chunk_runs(run: Run, now: Clock) -> int:
 
 
 def chunk(run: Run, runs: int, now: Clock) -> float:
-    """Median nanoseconds of warm runs."""
+    """Median nanoseconds of warm runs.
+
+    Args:
+        run: the call to time.
+        runs: how many are timed, after some that warm it up.
+        now: the clock, in nanoseconds.
+    """
     for _ in range(DROPPED):
         run()
     times: List[float] = []

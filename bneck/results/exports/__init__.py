@@ -93,6 +93,11 @@ def check_file_name(to: str, path: Path) -> None:
 def export(trained: Trained, to: str, path: Path) -> float:
     """Write ``trained`` to ``path`` and return the largest difference of its outputs from ours.
 
+    Args:
+        trained: the network with its weights.
+        to: a format of EXPORTS.
+        path: the file, with an ending of SUFFIXES.
+
     Raises:
         UsageError: an unknown format, a file name that does not fit it, or a network that the
             format cannot express.

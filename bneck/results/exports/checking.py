@@ -74,7 +74,11 @@ def write_python(
 ) -> float:
     """Write a module with ``build(weights)`` and its weights, import it and compare.
 
-    ``convert`` turns the names and shapes of a fresh network of the module into its weights.
+    Args:
+        trained: the network with its weights.
+        path: the module's file; the weights go beside it, as ``.safetensors``.
+        source: the module's code.
+        convert: turns the names and shapes of a fresh network of the module into its weights.
     """
     write_whole(path, source)
     module = _imported(path)
