@@ -20,7 +20,7 @@ from random import Random
 from typing import Any
 from unittest import mock
 
-from bneck.executors.pool import Pool
+from bneck.executors.pool import WorkerPool
 from bneck.executors.worker import attempt
 from bneck.quantities import Latency
 from bneck.search import study as study_module
@@ -151,7 +151,7 @@ def busy(arguments: argparse.Namespace) -> dict[str, Any]:
             accuracy,
             objectives=Objectives(space, device, [target]),  # type: ignore[arg-type]
             evaluations=arguments.evaluations,
-            executor=Pool(workers, arguments.workers),
+            executor=WorkerPool(workers, arguments.workers),
         )
         cpu = time.process_time() - cpu
     spans = sorted(workers.spans)

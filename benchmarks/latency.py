@@ -29,7 +29,7 @@ from bneck.latency.calibration_networks import published, spaces_called
 from bneck.latency.devices import Graph
 from bneck.latency.devices.local import LocalDevice
 from bneck.latency.features import kernels
-from bneck.latency.load_correction import Scale
+from bneck.latency.load_correction import LoadCorrection
 from bneck.latency.measure import reference
 from bneck.latency.measurements import Measurement, Store
 from bneck.latency.model import load
@@ -246,7 +246,7 @@ def _turns(number: int, name: str) -> Iterator[tuple[int, Subject]]:
 
 
 @cache
-def _scale(model: Path) -> Scale:
+def _scale(model: Path) -> LoadCorrection:
     return load(model).scale
 
 

@@ -90,7 +90,7 @@ def warn(text: str) -> None:
 
 
 @dataclass
-class Stage:
+class StageProgress:
     """How far one kind of work is."""
 
     began_s: float
@@ -130,7 +130,7 @@ class TerminalProgress:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._stages: dict[str, Stage] = {}
+        self._stages: dict[str, StageProgress] = {}
         self._printed_s: dict[str, float] = {}
         self._printing = threading.Lock()
         self._ended = threading.Event()
@@ -144,8 +144,8 @@ class TerminalProgress:
         now = self._clock()
         before = self._stages.get(what)
         if before is None or done < before.done:
-            before = Stage(now, done, done, total, note, now)
-        stage = Stage(before.began_s, before.first, done, total, note, now)
+            before = StageProgress(now, done, done, total, note, now)
+        stage = StageProgress(before.began_s, before.first, done, total, note, now)
         self._stages[what] = stage
         if self._live:
             self._draw()
@@ -204,7 +204,7 @@ class TerminalProgress:
         """The stages as a rich table, and below it the news of several lines."""
         return self._rendered(dict(self._stages))
 
-    def _rendered(self, stages: dict[str, Stage]) -> Any:
+    def _rendered(self, stages: dict[str, StageProgress]) -> Any:
         from rich.console import Group
         from rich.progress_bar import ProgressBar
         from rich.table import Table

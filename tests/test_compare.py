@@ -17,7 +17,7 @@ from bneck.files import write_json
 from bneck.latency.calibrate import calibrate
 from bneck.latency.devices.local import LocalDevice
 from bneck.latency.measure import Measured
-from bneck.latency.runtimes.macs import Macs
+from bneck.latency.runtimes.macs import MacsRuntime
 from bneck.latency.timing import Timing
 from bneck.quantities import Accuracy, Latency
 from bneck.results.differences import differences
@@ -111,7 +111,9 @@ def test_measurements_share_one_reference(monkeypatch: pytest.MonkeyPatch) -> No
 def test_networks_of_several_sides_are_measured_on_the_models_scale(tmp_path: Path) -> None:
     """Whatever its side, a network takes as long as its multiply-adds on a device that counts."""
     space = spaces.build("v3-small", resolution_px=32, classes=10)
-    model = calibrate([space], LocalDevice(runtime=Macs()), folder=tmp_path / "work", minutes=0.003)
+    model = calibrate(
+        [space], LocalDevice(runtime=MacsRuntime()), folder=tmp_path / "work", minutes=0.003
+    )
     files = [tmp_path / "32.json", tmp_path / "64.json"]
     archs = [
         presets.build("mobilenet_v2", resolution_px=int(file.stem), classes=10) for file in files

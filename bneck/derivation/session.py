@@ -1,23 +1,53 @@
 """What every stage of a derivation is handed: a run's folder, its plan, and where work runs."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from math import ceil
 from pathlib import Path
 
 from bneck import live
 from bneck.derivation.change_of_plan import change_plan
 from bneck.derivation.execution import Execution
 from bneck.derivation.plan import Plan
-from bneck.derivation.schedule import Schedule
 from bneck.derivation.validation import check
 from bneck.executors import Executor
 from bneck.files import is_written, read_json, write_json
 from bneck.progress import Progress, silent
+from bneck.quantities import duration
 from bneck.results.checksums import CHECKSUMS, changed, seal
 from bneck.results.run import Run
+
+
+@dataclass
+class Schedule:
+    """What the stages of a run are expected to take, in seconds, and which are done."""
+
+    expected_s: dict[str, float] = field(default_factory=dict)
+    done: set[str] = field(default_factory=set)
+
+    def expect(self, seconds: Mapping[str, float]) -> None:
+        """Take in what stages will take."""
+        self.expected_s.update(seconds)
+
+    def finish(self, stage: str, progress: Progress) -> None:
+        """Note that a stage is done, and say what is left."""
+        if stage in self.expected_s and stage not in self.done:
+            self.done.add(stage)
+            self.say(progress)
+
+    def say(self, progress: Progress) -> None:
+        """Say what the stages to come will take, if that is known."""
+        if not self.expected_s:
+            return
+        left = {name: s for name, s in self.expected_s.items() if name not in self.done}
+        total, to_come = sum(self.expected_s.values()), sum(left.values())
+        stages = ", ".join(f"{name} {duration(seconds)}" for name, seconds in left.items())
+        note = f"about {duration(to_come)} to go: {stages}" if left else ""
+        whole = ceil(total)
+        progress("whole run (s)", whole - ceil(to_come), whole, note)
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ class _Queue:
         self._jobs.append(job)
 
 
-class Pool(Generic[W]):
+class WorkerPool(Generic[W]):
     """An executor over workers of one kind, which stay between calls.
 
     An item whose worker is lost is given to another; at the third loss it fails. The time limit

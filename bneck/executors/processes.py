@@ -13,7 +13,7 @@ from os import _exit
 from typing import Any
 
 from bneck.executors import Executor, Failed, reason
-from bneck.executors.pool import Pool
+from bneck.executors.pool import WorkerPool
 from bneck.executors.worker import WorkerLost, attempt, pin_threads
 
 _TERMINAL_SIGNALS = {signal.SIGINT, signal.SIGHUP}
@@ -21,7 +21,7 @@ _TERMINAL_SIGNALS = {signal.SIGINT, signal.SIGHUP}
 
 def processes(workers: int, *, time_limit_s: float | None = None) -> Executor:
     """An executor of so many processes; they end with this one, however it ends."""
-    return Pool(Processes(workers), workers, time_limit_s=time_limit_s)
+    return WorkerPool(Processes(workers), workers, time_limit_s=time_limit_s)
 
 
 class Process:

@@ -20,7 +20,7 @@ from ray.exceptions import RayError, RayTaskError
 from bneck import __version__
 from bneck.errors import BneckError, UsageError
 from bneck.executors import REMOTE, Executor, Failed, reason
-from bneck.executors.pool import Pool
+from bneck.executors.pool import WorkerPool
 from bneck.executors.worker import Broken, Refused, WorkerLost, attempt, pin_threads
 
 ANSWER_SECONDS = 10.0
@@ -45,7 +45,7 @@ def on_ray(
     Raises:
         UsageError: a malformed address, no cluster there, or no node with so many GPUs.
     """
-    return Pool(Actors(address, workers, gpus_per_trial), workers, time_limit_s=time_limit_s)
+    return WorkerPool(Actors(address, workers, gpus_per_trial), workers, time_limit_s=time_limit_s)
 
 
 class Actor:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LinearRegression
 
 from bneck.latency.features import Blocking, refines, totals
-from bneck.latency.load_correction import Scale
+from bneck.latency.load_correction import LoadCorrection
 from bneck.latency.measurements import Measurement
 from bneck.latency.timing import Timing
 
@@ -34,7 +34,7 @@ class Fit:
     ``errors`` are the relative errors of cross-validation, (networks,).
     """
 
-    scale: Scale
+    scale: LoadCorrection
     coefficients: dict[str, list[float]]
     errors: Floats
 
@@ -53,7 +53,7 @@ def fit(items: Sequence[Measurement], blocking: Blocking, seed: int = 0) -> Fit:
     names, values = table(items, blocking)
     timings = [item.timing for item in items]
     trust = trusted(timings)
-    scale = Scale.ordinary(timings, items[0].arch.classes)
+    scale = LoadCorrection.ordinary(timings, items[0].arch.classes)
     for _ in range(2):
         times = np.array([scale.ms(timing) for timing in timings])
         predicted = cross_validated(names, values, times, trust)
@@ -74,7 +74,7 @@ def find_blocking(items: Sequence[Measurement]) -> Blocking:
     items = items[:ENOUGH]
     timings = [item.timing for item in items]
     trust = trusted(timings)
-    scale = Scale.ordinary(timings, items[0].arch.classes)
+    scale = LoadCorrection.ordinary(timings, items[0].arch.classes)
     times = np.array([scale.ms(timing) for timing in timings])
     best, least = Blocking(1, 1), float("inf")
     for grid, alignment in product(GRIDS, ALIGNMENTS):

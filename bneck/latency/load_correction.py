@@ -16,7 +16,7 @@ WILD = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
+class LoadCorrection:
     """``reference_ms`` is the ordinary time of the reference, which knows ``classes`` classes.
 
     When a machine is loaded, not all networks slow down by the same factor: those that wait for

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bneck.errors import UsageError
 from bneck.latency.devices import Device, Graph
 from bneck.latency.load import Load
-from bneck.latency.load_correction import Scale
+from bneck.latency.load_correction import LoadCorrection
 from bneck.latency.timing import Effort, Timing, pooled
 from bneck.quantities import Latency
 from bneck.space import presets
@@ -68,7 +68,7 @@ def measure(
     device: Device,
     *,
     weights: "Mapping[str, Array] | None" = None,
-    scale: Scale | None = None,
+    scale: LoadCorrection | None = None,
     resolution_px: int | None = None,
     wanted: float = 0.005,
 ) -> Measured:

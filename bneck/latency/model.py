@@ -29,7 +29,7 @@ from bneck.latency.features import (
     weights,
 )
 from bneck.latency.fingerprint import Fingerprint
-from bneck.latency.load_correction import Scale
+from bneck.latency.load_correction import LoadCorrection
 from bneck.quantities import Latency
 from bneck.space.architecture import Architecture, Part
 
@@ -94,7 +94,7 @@ class LatencyModel:
 
     device: Fingerprint
     resolution_px: int
-    scale: Scale
+    scale: LoadCorrection
     blocking: Blocking
     coefficients: dict[str, list[float]]
     error: float

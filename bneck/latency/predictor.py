@@ -4,14 +4,14 @@ from pathlib import Path
 from typing import Protocol
 
 from bneck.latency.model import load
-from bneck.latency.runtimes.macs import Macs
+from bneck.latency.runtimes.macs import MacsRuntime
 from bneck.latency.table import PREFIX, read_table
 from bneck.quantities import Latency
 from bneck.space.architecture import Architecture
 
 
 class Predictor(Protocol):
-    """What ``LatencyModel``, ``Table`` and ``Macs`` have in common."""
+    """What ``LatencyModel``, ``Table`` and ``MacsRuntime`` have in common."""
 
     @property
     def name(self) -> str:
@@ -30,7 +30,7 @@ class Predictor(Protocol):
 def open_predictor(text: str) -> Predictor:
     """Return the model in a file that ``bneck calibrate`` wrote, ``table:FILE`` or "macs"."""
     if text == "macs":
-        return Macs()
+        return MacsRuntime()
     if text.startswith(PREFIX):
         return read_table(Path(text.removeprefix(PREFIX)))
     return load(Path(text))

@@ -33,7 +33,7 @@ HEADER = ["block", "ms"]
 
 
 @dataclass(frozen=True)
-class Table:
+class PublishedTable:
     """Latency of a network as the sum of its blocks' entries.
 
     Entries are (ms, standard deviation in ms, 0 where the table has none) by block name.
@@ -64,7 +64,7 @@ class Table:
         return found
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path) -> PublishedTable:
     """Read our CSV (``block,ms`` and optionally ``std_ms``) or once-for-all's YAML, by file name.
 
     Raises:
@@ -84,7 +84,7 @@ def read_table(path: Path) -> Table:
             raise UsageError(f"{path}, line {line}: {block} must take more than 0 ms")
     if not entries:
         raise UsageError(f"{path} holds no blocks")
-    return Table(f"{PREFIX}{path}", entries)
+    return PublishedTable(f"{PREFIX}{path}", entries)
 
 
 def _number(text: str, where: str) -> float:

@@ -44,7 +44,7 @@ PAPERS_WEIGHT = -0.15
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class MeasuredNetwork:
     """A network of the comparison, and its latency as measured in the one session."""
 
     name: str
@@ -98,15 +98,15 @@ class Reproduction:
         """NetAdapt's path to a factor, the seed first."""
         return records.read_lines(self._part(_shrinking(factor)).steps, Step)
 
-    def compared(self) -> tuple[Compared, ...]:
+    def compared(self) -> tuple[MeasuredNetwork, ...]:
         """All that is trained, as measured; () before that stage."""
-        return records.read_lines(self.run.folder / "compared.jsonl", Compared)
+        return records.read_lines(self.run.folder / "compared.jsonl", MeasuredNetwork)
 
     def walked(self) -> tuple[Walked, ...]:
         """NetAdapt's paths, measured; () before that stage."""
         return records.read_lines(self.run.folder / "path.jsonl", Walked)
 
-    def trainings(self, one: Compared) -> Iterator[Training]:
+    def trainings(self, one: MeasuredNetwork) -> Iterator[Training]:
         """The trainings of a network that are done."""
         for seed in range(self.plan.seeds):
             file = self.run.checkpoints / f"{self._training(one, seed)}.json"
@@ -165,7 +165,7 @@ class Reproduction:
         device, found, walked = self._calibrate(), [], []
         for name, kind, factor, arch in self._networks(device):
             measured = device.measure(arch)
-            found.append(Compared(name, kind, factor, arch, measured.latency))
+            found.append(MeasuredNetwork(name, kind, factor, arch, measured.latency))
         for factor in self.factors:
             for step in self.steps(factor):
                 predicted, measured = Latency(step.latency_ms), device.measure(step.arch)
@@ -215,7 +215,7 @@ class Reproduction:
         return train
 
     @staticmethod
-    def _training(one: Compared, seed: int) -> str:
+    def _training(one: MeasuredNetwork, seed: int) -> str:
         """The name of a network's training from one seed."""
         return f"{one.name}-seed{seed}"
 

@@ -5,7 +5,7 @@ from statistics import fmean, stdev
 
 from bneck import records
 from bneck.files import is_written, read_json
-from bneck.reproduction.pipeline import Compared, Reproduction
+from bneck.reproduction.pipeline import MeasuredNetwork, Reproduction
 from bneck.results import static_figures
 from bneck.results.similarity import Likeness
 from bneck.space.presets import MOBILENET_V3_SMALL
@@ -47,7 +47,7 @@ def _comparison(work: Reproduction) -> str:
     return "\n".join([*rows, "", *_differences(work, compared)])
 
 
-def _differences(work: Reproduction, compared: tuple[Compared, ...]) -> list[str]:
+def _differences(work: Reproduction, compared: tuple[MeasuredNetwork, ...]) -> list[str]:
     """Derived less what stands beside it at the same factor, where both are trained.
 
     So too MobileNetV3-Small with its free channels less itself.

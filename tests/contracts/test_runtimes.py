@@ -107,4 +107,4 @@ def test_unknown_words() -> None:
         open_runtime("bneck.latency.runtimes.macs:Nothing")
     with pytest.raises(UsageError, match="threads must be a whole number from 1 to 1024, got 0"):
         open_runtime("onnxruntime", threads=0)
-    assert open_runtime("bneck.latency.runtimes.macs:Macs").version == "1"
+    assert open_runtime("bneck.latency.runtimes.macs:MacsRuntime").version == "1"

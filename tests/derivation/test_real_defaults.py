@@ -10,6 +10,7 @@ from PIL import Image
 
 from bneck import records
 from bneck.cli import run
+from bneck.derivation.netadapt_stage import Shrunk
 from bneck.derivation.stage_results import read_trials
 from bneck.results.record import Outcome, Step
 from bneck.results.run import Run
@@ -59,8 +60,12 @@ def test_the_surrogate_searches_the_band_and_the_best_reward_wins(derived: Path)
 def test_the_network_measures_at_or_under_its_target_and_has_learnt(derived: Path) -> None:
     opened = Run.read(derived)
     outcome = records.read(opened.result, Outcome)
-    first, *_, last = records.read_lines(opened.steps, Step)
-    assert first.latency_ms > last.latency_ms
+    (shrunk,) = records.read_lines(opened.shrunk, Shrunk)
+    assert shrunk.measured.ms <= outcome.target_ms
+    steps = records.read_lines(opened.steps, Step)
+    assert [step.number for step in steps] == list(range(len(steps)))
+    assert shrunk.met == (not steps)  # a selected network may measure at the target already
+    assert all(later.latency_ms < steps[0].latency_ms for later in steps[1:])
     # NetAdapt measured it under the target; measured again it may differ by some per cent here.
     assert outcome.measured is not None
     assert outcome.measured.ms < 1.1 * outcome.target_ms

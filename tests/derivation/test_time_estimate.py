@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bneck.cli import run
-from bneck.derivation.schedule import Schedule
+from bneck.derivation.session import Schedule
 
 QUICK = (
     "--data=digits", "--resolution=16", "--runtime=macs", "--calibration-minutes=0.003",

@@ -13,14 +13,14 @@ import pytest
 
 from bneck.errors import UsageError
 from bneck.executors import open_executor
-from bneck.executors.pool import Pool
+from bneck.executors.pool import WorkerPool
 from bneck.executors.serial import Serial
 from tests.contracts import tasks
 
 
 def test_one_worker_needs_no_process_unless_it_may_have_to_be_stopped() -> None:
     assert isinstance(open_executor(1), Serial)
-    assert isinstance(open_executor(1, time_limit_s=60), Pool)
+    assert isinstance(open_executor(1, time_limit_s=60), WorkerPool)
     assert open_executor(3).workers == 3
     assert open_executor().workers == os.cpu_count()
 

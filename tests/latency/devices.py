@@ -3,14 +3,14 @@
 import random
 from collections.abc import Callable
 
-from bneck.latency.runtimes.macs import Macs
+from bneck.latency.runtimes.macs import MacsRuntime
 from bneck.space.cost import leaf_macs
 from bneck.space.layers import Conv, Layer, Leaf, leaves
 
 OVERHEAD_NS = 500
 
 
-class Blocked(Macs):
+class Blocked(MacsRuntime):
     """Rounds the channels of convolutions up to ``grid``; has an overhead, and noise if asked."""
 
     def __init__(self, *, threads: int = 1, grid: int = 16, noise: float = 0.0) -> None:

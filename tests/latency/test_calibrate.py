@@ -19,7 +19,7 @@ from bneck.latency.fit import find_blocking
 from bneck.latency.measure import reference
 from bneck.latency.measurements import Measurement, read
 from bneck.latency.model import LatencyModel
-from bneck.latency.runtimes.macs import MACS_PER_NS, Macs
+from bneck.latency.runtimes.macs import MACS_PER_NS, MacsRuntime
 from bneck.space import presets, spaces
 from bneck.space.cost import cost
 from bneck.space.edits import narrow, narrowables
@@ -132,20 +132,20 @@ def test_calibration_goes_on_where_it_stopped(
     )  # slow, not asked
     space = spaces.build("v3-small", resolution_px=32)
     calibrate(
-        [space], LocalDevice(runtime=Macs()), folder=tmp_path, minutes=1e-6
+        [space], LocalDevice(runtime=MacsRuntime()), folder=tmp_path, minutes=1e-6
     )  # as many networks as a fit needs
     path = tmp_path / "measurements.jsonl"
     begun = path.read_text()
     assert begun.count('"fit ') >= 40
     path.write_text(begun + '{"name": "cut sh')
-    calibrate([space], LocalDevice(runtime=Macs()), folder=tmp_path, minutes=0.01)
+    calibrate([space], LocalDevice(runtime=MacsRuntime()), folder=tmp_path, minutes=0.01)
     assert path.read_text().startswith(begun)
     done = path.read_text()
-    calibrate([space], LocalDevice(runtime=Macs()), folder=tmp_path, minutes=0.01)
+    calibrate([space], LocalDevice(runtime=MacsRuntime()), folder=tmp_path, minutes=0.01)
     assert path.read_text() == done
     other = spaces.build("v3-small", resolution_px=64)
     with pytest.raises(UsageError, match="holds measurements of"):
-        calibrate([other], LocalDevice(runtime=Macs()), folder=tmp_path, minutes=0.01)
+        calibrate([other], LocalDevice(runtime=MacsRuntime()), folder=tmp_path, minutes=0.01)
 
 
 def test_a_measurement_that_stands_there_twice_is_named(macs_folder: Path, tmp_path: Path) -> None:
@@ -160,13 +160,13 @@ def test_a_noisy_machine_is_refused(macs_folder: Path) -> None:
     header, items = read(macs_folder / "measurements.jsonl")
     wild = [replace(item, timing=replace(item.timing, spread=0.4)) for item in items]
     with pytest.raises(BneckError, match="scatter by 40%; stop other programs"):
-        model_from(wild, this_machine(Macs()), header["resolution_px"])
+        model_from(wild, this_machine(MacsRuntime()), header["resolution_px"])
 
 
 def test_spaces_of_two_sides_are_refused(tmp_path: Path) -> None:
     both = [spaces.build("v3-small", resolution_px=side) for side in (32, 64)]
     with pytest.raises(UsageError, match=r"one input side, got \[32, 64\]"):
-        calibrate(both, LocalDevice(runtime=Macs()), folder=tmp_path)
+        calibrate(both, LocalDevice(runtime=MacsRuntime()), folder=tmp_path)
 
 
 def test_all_covers_the_presets_without_timing_them() -> None:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from bneck.latency.load_correction import Scale
+from bneck.latency.load_correction import LoadCorrection
 from bneck.latency.timing import Timing
 
 
@@ -10,14 +10,14 @@ def timing(ratio: float, reference_ms: float) -> Timing:
 
 
 def test_on_an_ordinary_day_ms_is_ratio_times_reference() -> None:
-    scale = Scale(2.0, load=0.4, load_by_size=0.2)
+    scale = LoadCorrection(2.0, load=0.4, load_by_size=0.2)
     assert scale.ms(timing(3.0, 2.0)) == pytest.approx(6.0)
 
 
 def test_a_network_that_load_does_not_slow_keeps_its_time() -> None:
     # The reference doubled, the network did not: its ratio halved.
-    assert Scale(2.0, load=1.0).ms(timing(1.5, 4.0)) == pytest.approx(6.0)
-    assert Scale(2.0, load=0.0).ms(timing(3.0, 4.0)) == pytest.approx(6.0)
+    assert LoadCorrection(2.0, load=1.0).ms(timing(1.5, 4.0)) == pytest.approx(6.0)
+    assert LoadCorrection(2.0, load=0.0).ms(timing(3.0, 4.0)) == pytest.approx(6.0)
 
 
 def test_the_correction_is_found_again() -> None:
@@ -27,12 +27,12 @@ def test_the_correction_is_found_again() -> None:
     share = 0.3 + 0.2 * np.log(true_ms / 2.0)
     ratios = true_ms / 2.0 * np.exp(-share * slowness)
     timings = [timing(r, 2.0 * np.exp(s)) for r, s in zip(ratios, slowness, strict=True)]
-    scale = Scale(2.0).corrected(timings, true_ms)
+    scale = LoadCorrection(2.0).corrected(timings, true_ms)
     assert scale.load == pytest.approx(0.3, abs=0.03)
     assert scale.load_by_size == pytest.approx(0.2, abs=0.03)
 
 
 def test_without_load_there_is_no_correction() -> None:
     timings = [timing(ratio, 2.0) for ratio in (1.0, 2.0, 3.0)]
-    scale = Scale.ordinary(timings, classes=1000)
-    assert scale.corrected(timings, np.array([2.2, 4.1, 5.9])) == Scale(2.0, classes=1000)
+    scale = LoadCorrection.ordinary(timings, classes=1000)
+    assert scale.corrected(timings, np.array([2.2, 4.1, 5.9])) == LoadCorrection(2.0, classes=1000)

@@ -12,7 +12,7 @@ from bneck.cli import run
 from bneck.errors import UsageError
 from bneck.latency.devices import open_device
 from bneck.latency.load import QUIET, Load, LoadWatch
-from bneck.latency.load_correction import Scale
+from bneck.latency.load_correction import LoadCorrection
 from bneck.latency.measure import Measured, agreeing, measure
 from bneck.latency.onnx_graph import read_onnx
 from bneck.latency.runtimes import open_runtime
@@ -25,7 +25,7 @@ from bneck.space.cost import cost
 def test_a_network_is_measured_on_the_calibrations_scale() -> None:
     arch = presets.build("mobilenet_v2", resolution_px=64, classes=10)
     small = presets.build("mobilenet_v3_small", resolution_px=64, classes=10)
-    took = measure(arch, open_device(runtime="macs"), scale=Scale(3.0, classes=10))
+    took = measure(arch, open_device(runtime="macs"), scale=LoadCorrection(3.0, classes=10))
     assert took.ms == pytest.approx(3.0 * cost(arch).macs / cost(small).macs, rel=0.001)
     assert took.quiet
     assert took.note == ""
@@ -35,7 +35,7 @@ def test_a_network_of_another_side_is_measured_against_the_calibrations_referenc
     large = presets.build("mobilenet_v2", resolution_px=96, classes=10)
     small = presets.build("mobilenet_v3_small", resolution_px=64, classes=10)
     took = measure(
-        large, open_device(runtime="macs"), scale=Scale(3.0, classes=10), resolution_px=64
+        large, open_device(runtime="macs"), scale=LoadCorrection(3.0, classes=10), resolution_px=64
     )
     assert took.ms == pytest.approx(3.0 * cost(large).macs / cost(small).macs, rel=0.001)
 

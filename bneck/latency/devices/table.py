@@ -6,14 +6,14 @@ from pathlib import Path
 from bneck.errors import UsageError
 from bneck.latency.devices import Device, Graph
 from bneck.latency.fingerprint import Fingerprint
-from bneck.latency.table import PREFIX, Table, read_table
+from bneck.latency.table import PREFIX, PublishedTable, read_table
 from bneck.latency.timing import Effort, Timing
 
 
 class TableDevice(Device):
     """The device that someone else measured; runtime and threads are the table's own."""
 
-    published: Table
+    published: PublishedTable
 
     def __init__(self, name: str, *, runtime: str = "", threads: int = 1) -> None:
         if not name:

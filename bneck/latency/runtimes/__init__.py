@@ -80,7 +80,7 @@ RUNTIMES = {
     "openvino": "bneck.latency.runtimes.openvino:OpenVino",
     "torch": "bneck.latency.runtimes.torch:Torch",
     "torch-compiled": "bneck.latency.runtimes.torch_compiled:TorchCompiled",
-    "macs": "bneck.latency.runtimes.macs:Macs",
+    "macs": "bneck.latency.runtimes.macs:MacsRuntime",
 }
 """Word -> "module:callable", imported when first asked for; the callable takes ``threads``."""
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 MACS_PER_NS = 1000
 
 
-class Macs(Runtime):
+class MacsRuntime(Runtime):
     """A thousand multiply-adds per nanosecond on a clock of its own; nothing is run.
 
     Its latencies are known without a calibration: it is also a predictor.

@@ -11,7 +11,7 @@ from bneck.proxies.data.image_source import ImagePart
 _SHARE = 0.4  # of a GPU's free memory that squares may take
 
 
-class Squares(Protocol):
+class DeviceSquares(Protocol):
     """Gives a batch's squares on the training's device."""
 
     def read(self, rows: Tensor, ahead: Tensor) -> tuple[Tensor, Tensor]:
@@ -24,7 +24,7 @@ class Squares(Protocol):
 
 
 class InMemory:
-    """Squares where they are."""
+    """DeviceSquares where they are."""
 
     def __init__(self, part: ImagePart) -> None:
         self._part = part
@@ -72,7 +72,7 @@ class ReadAhead:
         return squares.pin_memory() if self._device.type == "cuda" else squares
 
 
-def squares_for(device: torch.device, part: ImagePart) -> Squares:
+def squares_for(device: torch.device, part: ImagePart) -> DeviceSquares:
     """Return the way to read a training part: on a GPU it is resident where it fits."""
     if device.type == "cpu":
         return InMemory(part)

@@ -42,7 +42,7 @@ _READ_EVERY = {"cpu": 1, "cuda": 10}  # steps; to read the loss, the host waits 
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class ValidationResult:
     """A network's accuracy and loss on the validation images.
 
     Attributes:
@@ -57,7 +57,7 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class TrainingResult(Evaluation):
+class TrainingResult(ValidationResult):
     """A trained network's evaluation, and what the training took.
 
     Attributes:
@@ -173,7 +173,9 @@ def train(
     )
 
 
-def evaluate(network: nn.Module, images: ImageSource, *, compute: Compute = CPU) -> Evaluation:
+def evaluate(
+    network: nn.Module, images: ImageSource, *, compute: Compute = CPU
+) -> ValidationResult:
     """Evaluate a network on the validation images.
 
     Raises:
@@ -185,7 +187,7 @@ def evaluate(network: nn.Module, images: ImageSource, *, compute: Compute = CPU)
         return found
 
 
-def _evaluate(network: nn.Module, images: ImageSource, device: torch.device) -> Evaluation:
+def _evaluate(network: nn.Module, images: ImageSource, device: torch.device) -> ValidationResult:
     parts = []
     own = images.val if processes() == 1 else images.val.take(own_rows(len(images.val)))
     at_once = max(1, _PIXELS_AT_ONCE[device.type] // images.info.resolution_px**2)
@@ -202,7 +204,7 @@ def _evaluate(network: nn.Module, images: ImageSource, device: torch.device) -> 
         )
     share = int(right.sum()) / len(losses)
     stderr = math.sqrt(share * (1 - share) / len(losses))
-    return Evaluation(Accuracy(share, stderr), loss, losses)
+    return ValidationResult(Accuracy(share, stderr), loss, losses)
 
 
 @contextmanager

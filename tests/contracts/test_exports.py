@@ -1,0 +1,70 @@
+"""What every export promises: a file that agrees with the network, whole or not at all."""
+
+import stat
+from pathlib import Path
+
+import pytest
+import torch
+
+from bneck.errors import BneckError, UsageError
+from bneck.results.exports import EXPORTS, SUFFIXES, TOLERANCE, Trained, checking, export
+from bneck.space import presets
+from bneck.space.backends import torch_model
+
+FORMATS = [
+    pytest.param(word, marks=[pytest.mark.slow] if word == "torch-export" else [])
+    for word in EXPORTS
+]
+
+
+@pytest.fixture(scope="module")
+def trained() -> Trained:
+    """V3-Small: squeeze-excite, h-swish, 3x3 and 5x5, residuals; figures that formats may keep."""
+    arch = presets.build("mobilenet_v3_small", width=0.35, resolution_px=32, classes=3)
+    network = torch_model.build(arch, seed=1)
+    images = torch.randn(32, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    notes = {"classes": '["a", "b", "c"]', "mean": "[0.5, 0.5, 0.5]", "std": "[0.2, 0.2, 0.2]"}
+    return Trained(arch, network.state_dict(), notes, images)
+
+
+def test_each_word_has_its_suffixes() -> None:
+    assert SUFFIXES.keys() == EXPORTS.keys()
+
+
+@pytest.mark.parametrize("to", FORMATS)
+def test_it_agrees_with_the_network(to: str, trained: Trained, tmp_path: Path) -> None:
+    file = tmp_path / f"exported{SUFFIXES[to][0]}"
+    difference = export(trained, to, file)
+    assert 0 <= difference <= (0.5 if to.endswith("int8") else TOLERANCE)
+    assert file.stat().st_size > 0
+    assert stat.S_IMODE(file.stat().st_mode) & 0o600 == 0o600
+    left = {path.name for path in tmp_path.iterdir()}
+    assert all(name.startswith("exported") for name in left), left
+
+
+@pytest.mark.parametrize("to", FORMATS)
+def test_another_suffix_is_refused_before_any_work(
+    to: str, trained: Trained, tmp_path: Path
+) -> None:
+    file = tmp_path / "exported.zip"
+    with pytest.raises(UsageError, match=f"a file of {to} ends in"):
+        export(trained, to, file)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("to", ["onnx", "pytorch", "tflite", "torchvision"])  # written by ours
+def test_a_file_that_would_disagree_is_refused(
+    to: str, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Checked on one image, our own module gives another answer than the file."""
+    expected = checking.network
+
+    def other(trained: Trained) -> object:
+        network = expected(trained)
+        with torch.no_grad():
+            network.get_parameter("head.classifier.linear.bias").add_(1.0)
+        return network
+
+    monkeypatch.setattr(checking, "network", other)
+    with pytest.raises(BneckError, match="differs from the network by"):
+        export(trained, to, tmp_path / f"exported{SUFFIXES[to][0]}")
