@@ -71,6 +71,11 @@ class ProxyFactory(Protocol):
 def needed(given: T | None, proxy: str, what: str) -> T:
     """Return what a proxy was given.
 
+    Args:
+        given: what the proxy was given.
+        proxy: what the error calls the proxy.
+        what: what the error calls the thing needed, such as "images".
+
     Raises:
         UsageError: it was given None and cannot do without.
     """

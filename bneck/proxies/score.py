@@ -76,7 +76,13 @@ def zero_cost_words(*, images: bool) -> list[str]:
 
 
 def score_columns(table: Table, *, band: Cost = macs, seed: int = 0) -> dict[str, Agreement]:
-    """Compare the table's other columns: accuracy after fewer epochs, of a single run, ..."""
+    """Compare the table's other columns: accuracy after fewer epochs, of a single run, ...
+
+    Args:
+        table: networks, their accuracies and the other columns.
+        band: cost that puts networks into bands.
+        seed: decides the bootstrap's samples.
+    """
     return {
         name: _agreement(table, scores, band, seed)
         for name, scores in table.columns.items()
@@ -136,7 +142,14 @@ def score_proxies(
 def score_surrogate(
     table: Table, *, band: Cost = macs, seed: int = 0, progress: Progress = silent
 ) -> dict[int, SurrogateAgreement | None]:
-    """Compare a surrogate of 20, 50 and 100 labels; None where fewer than 20 networks are left."""
+    """Compare a surrogate of 20, 50 and 100 labels; None where fewer than 20 networks are left.
+
+    Args:
+        table: networks and their accuracies.
+        band: cost that puts networks into bands.
+        seed: decides which networks are learnt from in each split.
+        progress: told of every split.
+    """
     archs = list(table.accuracies)
     truth, costs = np.array(list(table.accuracies.values())), np.array([band(a) for a in archs])
     found: dict[int, SurrogateAgreement | None] = {}

@@ -20,6 +20,13 @@ def allowed_network(
     Choices are changed one by one, at random, and only changes that lead no further outside the
     allowed latencies are kept. Where that finds nothing, a space that can be listed is listed.
 
+    Args:
+        space: whose networks may be returned.
+        objective: says which latencies are allowed.
+        history: says which networks are new.
+        values: the proposal.
+        seed: decides the changes.
+
     Raises:
         SpaceExhausted: no network is left.
     """

@@ -47,7 +47,11 @@ class Evaluate:
     ) -> float:
         """The same accuracy as a call's, of a training that can be looked at and resumed anywhere.
 
-        Reports (step, accuracy so far) at every ninth of the steps, without the weights' average.
+        Args:
+            arch: the network.
+            checkpoint: file of the training, which is resumed where it exists.
+            report: told (step, accuracy so far, 0 to 1) at every ninth of the steps but not
+                at the end, without the weights' average.
 
         Raises:
             ProxyFailed: the training diverged.

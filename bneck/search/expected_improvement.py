@@ -25,6 +25,12 @@ def expected_gain(
     The largest expected improvement (Jones et al. 1998, equation 15) among the new networks of the
     objective's band that are neighbours of the five best, or random. The best so far counts with
     the surrogate's accuracy, so a lucky label is no gain. None with fewer than 8 labels.
+
+    Args:
+        labels: networks that were evaluated.
+        space: whose networks could be evaluated next.
+        objective: the reward and the allowed latencies.
+        seed: decides which neighbours and random networks are looked at.
     """
     if len(labels) < START:
         return None
@@ -63,7 +69,13 @@ def describe_gain(gain: float | None, records: Sequence[Record]) -> str:
 
 
 def improvement(mean: float, above: float, best: float) -> float:
-    """E max(0, x - best), x normal around ``mean`` with ``above`` one deviation up."""
+    """The expected value of max(0, x - best), for a normally distributed x.
+
+    Args:
+        mean: of x.
+        above: one standard deviation above the mean; not above it means that x is certain.
+        best: what x is to exceed.
+    """
     std = above - mean
     if std <= 0:
         return max(0.0, mean - best)

@@ -189,7 +189,13 @@ class Journal:
     def propose(
         self, values: Values, *, user_attrs: Mapping[str, Any], system_attrs: Mapping[str, Any]
     ) -> None:
-        """Add a running trial with all of its choices, as one line: it is there or it is not."""
+        """Add a running trial with all of its choices, as one line: it is there or it is not.
+
+        Args:
+            values: the network's choices, by name.
+            user_attrs: facts on the trial, as JSON values.
+            system_attrs: notes of the sampler on the trial, as JSON values.
+        """
         places = {name: self._space.choices[name].index(value) for name, value in values.items()}
         line = _line(
             Operation.CREATE_TRIAL,
@@ -207,7 +213,14 @@ class Journal:
     def finish(
         self, number: int, state: State, values: Sequence[float] | None, attrs: Mapping[str, Any]
     ) -> None:
-        """Add a trial's result and wait until it is on the disk; it counts with its last line."""
+        """Add a trial's result and wait until it is on the disk; it counts with its last line.
+
+        Args:
+            number: of the trial.
+            state: how it ended.
+            values: one number for each of the study's directions; None where it failed.
+            attrs: more facts on the trial, as JSON values.
+        """
         lines = [
             _line(Operation.SET_TRIAL_USER_ATTR, trial_id=number, user_attr={name: value})
             for name, value in attrs.items()

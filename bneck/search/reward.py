@@ -80,7 +80,10 @@ class Absolute:
 def build(word: str, target_ms: float, weight: float | None) -> Reward:
     """The reward of that word, or what ``package.module:attr`` makes of a target in ms.
 
-    ``weight`` is the soft form's w or the absolute form's beta; None takes MobileNetV3-Large's.
+    Args:
+        word: one of ``REWARDS`` but ``FRONT``, or ``package.module:attr``.
+        target_ms: the latency aimed at.
+        weight: the soft form's w or the absolute form's beta; None takes MobileNetV3-Large's.
 
     Raises:
         UsageError: an unknown word, a weight for a form that has none, or no reward.

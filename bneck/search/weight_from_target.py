@@ -71,6 +71,13 @@ def weight_from_target(
 
     It is found again when the labels have grown by 15 %, from those of that moment, so it
     depends on their order and the seed alone. Under eight labels w is MobileNetV3-Large's.
+
+    Args:
+        space: whose front it is.
+        latency_ms: predicts a network's latency.
+        target_ms: the latency aimed at.
+        labels: networks that were evaluated, in the order in which they ended.
+        seed: decides which networks the front is sought among.
     """
     if len(labels) < START:
         return DerivedWeight(target_ms, PAPERS["MobileNetV3-Large"])

@@ -69,8 +69,15 @@ def random_resized_crop(
 ) -> Tensor:
     """Cut 8 to 100 % of each image's area, stretched by up to 4/3, and resize it (bilinear).
 
-    Szegedy et al. 2015, "Going Deeper with Convolutions", section 6. Arguments and result are those
-    of ``crop_and_flip``.
+    Szegedy et al. 2015, "Going Deeper with Convolutions", section 6. The result is that of
+    ``crop_and_flip``.
+
+    Args:
+        squares: uint8 (N, 3, side, side).
+        rows: int64 (B,), the batch's rows of ``squares``.
+        flip: whether a mirrored image still shows its class.
+        draw: where random numbers come from.
+        own: which images of the batch are wanted.
     """
     area, stretch, left, top, mirror = torch.rand(5, len(rows), generator=draw)
     area = 0.08 + 0.92 * area
@@ -86,7 +93,15 @@ def random_resized_crop(
 
 
 def sampled(pixels: Tensor, theta: Tensor, mode: str, border: str) -> Tensor:
-    """Sample uint8 (b, 3, side, side) at affine places (b, 2, 3); returns the same type, shape."""
+    """Sample images at affine places; returns the type and shape of ``pixels``.
+
+    Args:
+        pixels: uint8 (b, 3, side, side).
+        theta: float (b, 2, 3), for each image the affine map of places in the result to places
+            in it; both run from -1 to 1.
+        mode: how values between pixels are found, "bilinear" or "nearest".
+        border: what lies outside an image, a ``padding_mode`` of torch's ``grid_sample``.
+    """
     theta = theta.to(pixels.device)
     grid = affine_grid(theta, list(pixels.shape), align_corners=False)  # (b, side, side, 2)
     found = grid_sample(

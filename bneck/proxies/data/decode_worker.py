@@ -40,7 +40,12 @@ class Job:
 
 
 def decode_chunk(job: Job, start: int, files: Sequence[str]) -> dict[str, Any]:
-    """Decode files into the squares from number ``start`` on.
+    """Decode files into the squares of a job, one after the other.
+
+    Args:
+        job: the folder, the file to fill and how to decode.
+        start: number of the first file's square.
+        files: paths below the job's folder.
 
     Returns:
         ``start``, ``digests`` (hexadecimal, of each square's pixels) and ``bad``: a pair of number

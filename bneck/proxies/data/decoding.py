@@ -30,8 +30,13 @@ class NotAnImage(Exception):
 def square(file: Path, side_px: int, white: White | None = None) -> Square:
     """Decode a file to uint8 (side, side, 3): upright RGB, the centred square, resized.
 
-    Transparency is laid on white. Pixels of more than 8 bits are scaled by ``white``, or by what
-    this file alone holds.
+    Transparency is laid on white.
+
+    Args:
+        file: the picture.
+        side_px: side of the square.
+        white: what pixels of more than 8 bits are scaled by; without it, or where it lacks
+            their kind, they are scaled by what this file alone holds.
 
     Raises:
         NotAnImage: it cannot be decoded whole, or its pixels cannot be scaled.

@@ -29,6 +29,12 @@ def labels(folder: Path, part: Path, names: Sequence[str], classes: Sequence[str
     A line of the ground truth is a class folder's name, or ILSVRC2012's number of the class, for
     the images in the order of their names; or the image's name, then the class.
 
+    Args:
+        folder: the set's.
+        part: the part's folder, for which ``find`` finds a file.
+        names: paths of the part's images, in order.
+        classes: names of the class folders, in the order of their labels.
+
     Raises:
         UsageError: another number of lines than images, an image without a line, an unknown class.
     """

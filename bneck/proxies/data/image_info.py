@@ -103,7 +103,13 @@ def held_out(training: int) -> int:
 
 
 def judged_on(training: int, validation: int, test: int) -> int:
-    """Number of images on which the search judges networks, of a set with parts of these sizes."""
+    """Number of images on which the search judges networks, of a set with parts of these sizes.
+
+    Args:
+        training: number of training images.
+        validation: number of validation images.
+        test: number of test images, 0 where there are none.
+    """
     count = validation if test else held_out(training)
     return count if is_small(training) else min(count, PROXY_VALIDATION)
 

@@ -156,7 +156,13 @@ class ImageSource:
     def subset(
         self, *, seed: int, train: int | None = None, val: int | None = None
     ) -> "ImageSource":
-        """At most so many images of each part, every class in proportion; None keeps all."""
+        """At most so many images of each part, every class in proportion.
+
+        Args:
+            seed: decides which images.
+            train: at most so many training images; None keeps all.
+            val: at most so many validation images; None keeps all.
+        """
         return self._view(self.train.first(train, seed), self.val.first(val, seed))
 
     def resized(self, resolution_px: int) -> "ImageSource":
@@ -242,7 +248,14 @@ def mapped(file: Path, side_px: int) -> Tensor:
 
 
 def check_labels(name: str, classes: int, train: Tensor, val: Tensor) -> None:
-    """Raise UsageError unless there are two classes, images in both parts, and labels in range."""
+    """Raise UsageError unless there are two classes, images in both parts, and labels in range.
+
+    Args:
+        name: what the error calls the set.
+        classes: how many there are.
+        train: int64 (N,), labels of the training images.
+        val: int64 (N,), labels of the validation images.
+    """
     if classes < 2:
         raise UsageError(f"{name} has {classes} class; at least 2 are needed")
     for part, labels in (("training", train), ("validation", val)):

@@ -30,7 +30,13 @@ class Raw:
     note: str = ""
 
     def source(self, name: str, resolution_px: int | None, seed: int) -> ImageSource:
-        """Return the images as squares; by default of their own shorter side, from 32 to 224."""
+        """Return the images as squares, with a validation part.
+
+        Args:
+            name: what the set is called.
+            resolution_px: side of the squares; None for their own shorter side, from 32 to 224 px.
+            seed: decides which fifth validates where there is no ``val``.
+        """
         side = resolution_px or min(max(SMALL_PX, min(self.images.shape[-2:])), PHOTO_PX)
         val = None if self.val is None else (_rgb(fit_square(self.val[0], side)), self.val[1])
         return in_memory(

@@ -46,6 +46,11 @@ def hold_out(labels: Tensor, seed: int, contents: Tensor) -> tuple[Tensor, Tenso
     """(rows to validate on, a fifth rounded up; rows to train on), every class in proportion.
 
     All pictures of the same content are on one side: they are counted once, as the first of them.
+
+    Args:
+        labels: int64 (N,).
+        seed: decides which rows.
+        contents: int64 (N,), the same number for the same pixels.
     """
     first = torch.from_numpy(np.sort(np.unique(contents.numpy(), return_index=True)[1]))
     order = first[stratified_order(labels[first], seed)]

@@ -192,7 +192,13 @@ def squares_of(folder: Path) -> list[Squares]:
 
 
 def changed_files(squares: Squares, folder: Path, progress: Progress) -> list[str]:
-    """Names of files of a folder that are gone, or decode to other pixels than the squares hold."""
+    """Names of files of a folder that are gone, or decode to other pixels than the squares hold.
+
+    Args:
+        squares: what was decoded.
+        folder: where the files are now.
+        progress: told of every chunk that is decoded again.
+    """
     index, names, digests = squares.index, squares.names(), squares.digests()
     job = Job(str(folder), os.devnull, index.side_px, index.white)
     starts = range(0, index.count, CHUNK)

@@ -18,7 +18,13 @@ DARK = 0.02
 
 
 def described(images: "ImageSource", progress: Progress, note: str = "") -> "ImageSource":
-    """Say what images in memory hold, and keep it with them; ``note`` is said as well."""
+    """Say what images in memory hold, and keep it with them.
+
+    Args:
+        images: in memory.
+        progress: told the summary and each warning.
+        note: is said after the summary.
+    """
     parts = {"train": images.train.labels.tolist(), "val": images.val.labels.tolist()}
     summary = _counts(parts, images.info.class_names)
     summary += f", {images.info.resolution_px} px" + (f"; {note}" if note else "")
@@ -27,7 +33,13 @@ def described(images: "ImageSource", progress: Progress, note: str = "") -> "Ima
 
 
 def warned(images: "ImageSource", summary: str, progress: Progress) -> "ImageSource":
-    """Say what speaks against the images, and keep that and the summary with them."""
+    """Say what speaks against the images, and keep that and the summary with them.
+
+    Args:
+        images: looked through for warnings.
+        summary: what they hold, in one line.
+        progress: told each warning.
+    """
     found = warnings(images)
     for number, warning in enumerate(found, start=1):
         progress(f"note {number} on the images", 1, 1, warning)

@@ -49,7 +49,13 @@ def kendall(signal: ArrayLike, truth: ArrayLike) -> float:
 
 
 def in_band(signal: ArrayLike, truth: ArrayLike, cost: ArrayLike) -> float:
-    """The module's definition; at least two networks."""
+    """The module's definition; at least two networks.
+
+    Args:
+        signal: (networks,) what is to rank them.
+        truth: (networks,) what they are ranked by in truth.
+        cost: (networks,) multiply-adds or latency, by which they are put into bands.
+    """
     a, b = np.asarray(signal, float), np.asarray(truth, float)
     order = np.argsort(np.asarray(cost, float), kind="stable")
     bands = max(1, min(BANDS, len(order) // MIN_IN_BAND))
@@ -62,7 +68,14 @@ def bootstrap(
     seed: int,
     samples: int = 1000,
 ) -> Interval:
-    """``statistic(*columns)``, and its interval over networks drawn again with replacement."""
+    """``statistic(*columns)``, and its interval over networks drawn again with replacement.
+
+    Args:
+        statistic: a number made of the columns.
+        columns: (networks,) each; a drawn network brings its value of every column.
+        seed: decides the samples.
+        samples: how many times networks are drawn, each time as many as there are.
+    """
     arrays = [np.asarray(column, float) for column in columns]
     random = np.random.default_rng(seed)
     count = len(arrays[0])

@@ -62,7 +62,13 @@ class Recipe:
 
 
 def epochs(images: ImageInfo, count: float, batch_size: int = 128) -> int:
-    """Return the number of steps that shows every training image ``count`` times."""
+    """Return the number of steps that shows every training image ``count`` times.
+
+    Args:
+        images: whose training part is shown.
+        count: how often, not necessarily a whole number.
+        batch_size: images in a step.
+    """
     return max(1, round(count * images.training / batch_size))
 
 
@@ -70,6 +76,11 @@ def one_cycle(step: int, steps: int, warmup: float) -> float:
     """Return a share of the peak: a cosine from 1/25 up to 1, another down to 4e-6.
 
     Smith and Topin 2018, "Super-Convergence", as in torch.
+
+    Args:
+        step: 0 to ``steps - 1``.
+        steps: of the whole training.
+        warmup: share of the steps before the peak, 0 to 1.
     """
     peak, last = max(0.0, warmup * steps - 1), steps - 1
     if step < peak:

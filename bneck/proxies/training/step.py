@@ -62,7 +62,13 @@ class TrainingStep:
         self.pieces = 1
 
     def prepare(self, step: int, recipe: Recipe, seed: int) -> None:
-        """Set learning rate, averaging and random state for step 0 to ``recipe.steps - 1``."""
+        """Set learning rate, averaging and random state for a step.
+
+        Args:
+            step: 0 to ``recipe.steps - 1``.
+            recipe: gives the learning rate.
+            seed: decides, with the step, the random state.
+        """
         rate = recipe.learning_rate_at(step)
         for group in self.optimizer.param_groups:
             if isinstance(group["lr"], Tensor):  # a captured step reads it there

@@ -178,6 +178,12 @@ def evaluate(
 ) -> ValidationResult:
     """Evaluate a network on the validation images.
 
+    Args:
+        network: takes (B, 3, H, W) float images, returns (B, classes) logits; is on the CPU
+            afterwards.
+        images: those whose validation part is classified.
+        compute: device and threads to compute with.
+
     Raises:
         ProxyFailed: the loss is not finite.
     """

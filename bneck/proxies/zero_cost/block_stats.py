@@ -28,7 +28,14 @@ def block_stats(
     x: Tensor,
     generator: torch.Generator,
 ) -> tuple[BlockStats, ...]:
-    """Run ``x`` through one block after the other, each with a graph of its own."""
+    """Run ``x`` through one block after the other, each with a graph of its own.
+
+    Args:
+        network: whose weights the layers have.
+        blocks: the layers of each block, from the network's input on.
+        x: (B, 3, side, side), the input of the first block.
+        generator: draws the random signs that are backpropagated.
+    """
     stats = []
     for layers in blocks:
         x = x.detach().requires_grad_()

@@ -24,7 +24,13 @@ class Sampler(ABC):
 
     @abstractmethod
     def propose(self, history: TrialHistory, objective: Objective, seed: int) -> Values:
-        """Return the next network; one that is not new or not allowed is replaced by the search."""
+        """Return the next network; one that is not new or not allowed is replaced by the search.
+
+        Args:
+            history: the search so far, as far as it may be known.
+            objective: the reward and the allowed latencies.
+            seed: decides this proposal's random numbers.
+        """
 
 
 class ArchitectureSampler(Sampler):
@@ -35,7 +41,13 @@ class ArchitectureSampler(Sampler):
         self.random = random.Random()
 
     def propose(self, history: TrialHistory, objective: Objective, seed: int) -> Values:
-        """Return ``next_network`` with the random source seeded for this proposal alone."""
+        """Return ``next_network`` with the random source seeded for this proposal alone.
+
+        Args:
+            history: given to ``next_network``.
+            objective: given to ``next_network``.
+            seed: of the random source.
+        """
         self.random.seed(seed)
         return self.next_network(history, objective)
 

@@ -51,7 +51,13 @@ class OptunaSampler(Sampler):
         self._ended = 0
 
     def propose(self, history: TrialHistory, objective: Objective, seed: int) -> Values:
-        """Return the network that Optuna's sampler suggests, choice by choice."""
+        """Return the network that Optuna's sampler suggests, choice by choice.
+
+        Args:
+            history: the trials so far, which Optuna's study is brought up to.
+            objective: not used.
+            seed: Optuna's sampler is made from it.
+        """
         self._study.sampler = self._make(seed)
         self._follow(history)
         before = dict(self._storage.get_study_system_attrs(self._id))
