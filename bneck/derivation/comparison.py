@@ -202,8 +202,9 @@ def _of_architecture(name: str, arch: Architecture) -> Compared:
 def _of_onnx(path: Path) -> Compared:
     """Our own files carry their architecture; of others only weights and input side are known."""
     from bneck.results.exports import onnx_file
+    from bneck.space.backends import onnx_parsing
 
-    model = onnx_file.read(path)
+    model = onnx_parsing.read(path)
     with naming(path):
         arch, said = onnx_file.architecture(model), onnx_file.notes(model)
     if arch is None:

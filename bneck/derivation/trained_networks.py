@@ -36,9 +36,10 @@ def load_trained(
     about = metadata.notes(run)
     if is_written(run.onnx):  # earlier versions noted the normalisation nowhere else
         from bneck.results.exports import onnx_file
+        from bneck.space.backends import onnx_parsing
 
         with naming(run.onnx):
-            about = onnx_file.notes(onnx_file.read(run.onnx)) | about
+            about = onnx_file.notes(onnx_parsing.read(run.onnx)) | about
     if arch != codec.load(run.network):
         about = {name: note for name, note in about.items() if name not in metadata.MEASURED}
     images = None

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError
 
 from bneck.errors import UsageError
+from bneck.space.backends import onnx_parsing
 
 COLOURS = (1, 3, 4)
 """Sizes by which an input's channel dimension is told from its sides."""
@@ -39,14 +39,7 @@ def read_onnx(path: Path, resolution_px: int | None = None) -> OnnxGraph:
     Raises:
         UsageError: an unreadable file, free sides without a resolution, or fixed ones of another.
     """
-    try:
-        model = onnx.load_model_from_string(path.read_bytes())
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror or error}") from None
-    except DecodeError:
-        raise UsageError(f"{path} is not an ONNX file") from None
-    if not model.graph.node or not model.graph.input:
-        raise UsageError(f"{path} is not an ONNX file")
+    model = onnx_parsing.read(path)
     try:
         onnx.load_external_data_for_model(model, str(path.parent))
     except Exception as error:  # a missing file, a wrong length, a path that leads elsewhere

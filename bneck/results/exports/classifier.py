@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bneck.errors import UsageError
 from bneck.files import naming
 from bneck.results.exports import onnx_file
-from bneck.space.backends import onnx_model
+from bneck.space.backends import onnx_model, onnx_parsing
 from bneck.space.backends.onnx_session import open_session
 
 NEEDED = ("classes", "mean", "std")
@@ -44,7 +44,7 @@ def open_classifier(path: Path) -> Classifier:
     Raises:
         UsageError: no ONNX file, or one of another origin, or without what pictures need.
     """
-    model = onnx_file.read(path)
+    model = onnx_parsing.read(path)
     with naming(path):
         arch, notes = onnx_file.architecture(model), onnx_file.notes(model)
     if arch is None:

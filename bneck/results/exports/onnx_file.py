@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from google.protobuf.message import DecodeError
 from torch import Tensor
 
 from bneck import __version__
@@ -54,23 +53,6 @@ def runner(data: bytes) -> Callable[[Tensor], Tensor]:
         return torch.from_numpy(session.run(None, {onnx_model.INPUT: images.numpy()})[0])
 
     return run
-
-
-def read(path: Path) -> onnx.ModelProto:
-    """Parse an ONNX file of any origin.
-
-    Raises:
-        UsageError: there is no such file, or it is not ONNX.
-    """
-    try:
-        model = onnx.load_model_from_string(path.read_bytes())
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror or error}") from None
-    except DecodeError:
-        raise UsageError(f"{path} is not an ONNX file") from None
-    if not model.graph.node or not model.graph.input:
-        raise UsageError(f"{path} is not an ONNX file")
-    return model
 
 
 def notes(model: onnx.ModelProto) -> dict[str, str]:
