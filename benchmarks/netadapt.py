@@ -33,11 +33,11 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from bneck import records
-from bneck.derivation.calibration_stage import TargetDevice, calibration_stage
-from bneck.derivation.data_stage import data_stage
-from bneck.derivation.netadapt_stage import Shrunk
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session
+from bneck.derivation.stages.calibration import TargetDevice, calibration_stage
+from bneck.derivation.stages.data import data_stage
+from bneck.derivation.stages.netadapt import Shrunk
 from bneck.derivation.training_budget import Budget, budget
 from bneck.executors import Failed, open_executor
 from bneck.executors.serial import Serial

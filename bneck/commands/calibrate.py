@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bneck.commands.measuring import (
+from bneck.commands.common.measuring import (
     DeviceOption,
     RuntimeOption,
     SpaceOption,
@@ -15,8 +15,8 @@ from bneck.commands.measuring import (
     spaces_of,
     wait_for_quiet,
 )
-from bneck.commands.options import ClassesOption, JsonOption, ResolutionOption, SeedOption
-from bneck.commands.output import print_result, print_text
+from bneck.commands.common.options import ClassesOption, JsonOption, ResolutionOption, SeedOption
+from bneck.commands.common.output import print_result, print_text
 from bneck.derivation.plan import one_of
 from bneck.errors import UsageError
 from bneck.files import check_file

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bneck import records
-from bneck.commands.options import ClassesOption, JsonOption, ResolutionOption
-from bneck.commands.output import print_result
+from bneck.commands.common.options import ClassesOption, JsonOption, ResolutionOption
+from bneck.commands.common.output import print_result
 from bneck.live import TerminalProgress
 from bneck.results import units
 from bneck.results.differences import Difference, differences

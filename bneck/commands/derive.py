@@ -3,9 +3,9 @@
 from typing import Any
 
 from bneck import records
-from bneck.commands.deriving import EXECUTION_OPTIONS, session_of
-from bneck.commands.options import JsonOption, OutOption, planned
-from bneck.commands.output import print_result
+from bneck.commands.common.deriving import EXECUTION_OPTIONS, session_of
+from bneck.commands.common.options import JsonOption, OutOption, planned
+from bneck.commands.common.output import print_result
 from bneck.derivation.execution import Execution
 from bneck.derivation.plan import OPTIONS
 from bneck.errors import BneckError

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bneck.commands.options import JsonOption, SeedOption
-from bneck.commands.output import print_result
+from bneck.commands.common.options import JsonOption, SeedOption
+from bneck.commands.common.output import print_result
 from bneck.errors import UsageError
 from bneck.live import TerminalProgress
 from bneck.proxies.data.image_spec import check_images

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bneck.commands.options import (
+from bneck.commands.common.options import (
     ClassesOption,
     JsonOption,
     NetArgument,
@@ -13,7 +13,7 @@ from bneck.commands.options import (
     SeedOption,
     WidthOption,
 )
-from bneck.commands.output import print_result
+from bneck.commands.common.output import print_result
 from bneck.derivation.plan import one_of
 from bneck.derivation.trained_networks import load_trained
 from bneck.results.exports import EXPORTS, check_file_name, in_words

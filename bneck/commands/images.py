@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bneck.commands.options import JsonOption, SeedOption
-from bneck.commands.output import print_result
+from bneck.commands.common.options import JsonOption, SeedOption
+from bneck.commands.common.output import print_result
 from bneck.errors import BneckError, UsageError
 from bneck.files import check_folder
 from bneck.live import TerminalProgress

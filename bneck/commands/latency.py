@@ -8,9 +8,9 @@ from typer.core import TyperGroup
 
 from bneck.commands.calibrate import kit
 from bneck.commands.command import Command
-from bneck.commands.measuring import DeviceOption, WaitOption, wait_for_quiet
-from bneck.commands.options import ClassesOption, JsonOption, ResolutionOption, WidthOption
-from bneck.commands.output import print_result
+from bneck.commands.common.measuring import DeviceOption, WaitOption, wait_for_quiet
+from bneck.commands.common.options import ClassesOption, JsonOption, ResolutionOption, WidthOption
+from bneck.commands.common.output import print_result
 from bneck.derivation.plan import OWN, one_of
 from bneck.errors import UsageError
 from bneck.latency.runtimes import RUNTIMES

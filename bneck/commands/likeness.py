@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from bneck import records
-from bneck.commands.options import JsonOption, NetArgument, SeedOption, own_spaces
-from bneck.commands.output import print_result
+from bneck.commands.common.options import JsonOption, NetArgument, SeedOption, own_spaces
+from bneck.commands.common.output import print_result
 from bneck.derivation.plan import OWN, one_of
 from bneck.errors import UsageError
 from bneck.results import similarity

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from bneck.commands.options import JsonOption
-from bneck.commands.output import print_json, print_text
+from bneck.commands.common.options import JsonOption
+from bneck.commands.common.output import print_json, print_text
 from bneck.errors import UsageError
 from bneck.live import warn
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bneck.commands.command import Command
-from bneck.commands.options import (
+from bneck.commands.common.options import (
     ClassesOption,
     JsonOption,
     ResolutionOption,
@@ -16,8 +16,8 @@ from bneck.commands.options import (
     described,
     own_spaces,
 )
-from bneck.commands.output import print_result
-from bneck.commands.share import share
+from bneck.commands.common.output import print_result
+from bneck.commands.common.share import share
 from bneck.derivation.plan import OWN, one_of
 from bneck.files import write_whole
 from bneck.live import TerminalProgress, warn

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from bneck.commands.options import JsonOption, OutOption, planned
-from bneck.commands.output import print_result
+from bneck.commands.common.options import JsonOption, OutOption, planned
+from bneck.commands.common.output import print_result
 from bneck.derivation.execution import Execution
 from bneck.errors import unknown
 from bneck.files import write_whole

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from bneck.commands.options import JsonOption
-from bneck.commands.output import print_result
+from bneck.commands.common.options import JsonOption
+from bneck.commands.common.output import print_result
 from bneck.errors import BneckError
 from bneck.files import check_folder
 from bneck.live import warn

@@ -2,14 +2,14 @@
 
 from dataclasses import asdict
 
-from bneck.commands.options import (
+from bneck.commands.common.options import (
     ClassesOption,
     JsonOption,
     NetArgument,
     ResolutionOption,
     WidthOption,
 )
-from bneck.commands.output import print_result
+from bneck.commands.common.output import print_result
 from bneck.results import table
 from bneck.results.networks import load_network
 from bneck.space.cost import cost

@@ -3,16 +3,16 @@
 from typing import TYPE_CHECKING, Any
 
 from bneck import records
-from bneck.commands.deriving import EXECUTION_OPTIONS, session_of
-from bneck.commands.options import JsonOption, NetArgument, OutOption, planned
-from bneck.commands.output import print_result
+from bneck.commands.common.deriving import EXECUTION_OPTIONS, session_of
+from bneck.commands.common.options import JsonOption, NetArgument, OutOption, planned
+from bneck.commands.common.output import print_result
 from bneck.derivation.execution import Execution
 from bneck.derivation.plan import OPTIONS
 from bneck.results.record import Step
 from bneck.results.units import aligned, decimals, percent, with_spread
 
 if TYPE_CHECKING:
-    from bneck.derivation.netadapt_stage import Shrunk
+    from bneck.derivation.stages.netadapt import Shrunk
 
 
 @planned(OPTIONS["shrink"])

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from bneck.commands.deriving import session_of
-from bneck.commands.options import JsonOption, NetArgument, OutOption, planned
-from bneck.commands.output import print_result
+from bneck.commands.common.deriving import session_of
+from bneck.commands.common.options import JsonOption, NetArgument, OutOption, planned
+from bneck.commands.common.output import print_result
 from bneck.derivation.plan import OPTIONS
 from bneck.results.units import percent
 

@@ -10,19 +10,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from bneck import records
-from bneck.derivation.calibration_stage import calibration_stage
-from bneck.derivation.data_stage import RunData, data_stage
 from bneck.derivation.initial_weights import InitialWeights, load_initial_weights
-from bneck.derivation.netadapt_stage import Shrunk, netadapt_stage
-from bneck.derivation.outcome_stage import export_network, keep_baseline, outcome_stage
 from bneck.derivation.plan import Plan
 from bneck.derivation.report import write_report
-from bneck.derivation.search_stage import search_stage
 from bneck.derivation.session import Session, open_run
-from bneck.derivation.target_stage import check_feasible, keep_targets, kept_targets, target_stage
+from bneck.derivation.stages.calibration import calibration_stage
+from bneck.derivation.stages.data import RunData, data_stage
+from bneck.derivation.stages.netadapt import Shrunk, netadapt_stage
+from bneck.derivation.stages.outcome import export_network, keep_baseline, outcome_stage
+from bneck.derivation.stages.search import search_stage
+from bneck.derivation.stages.target import check_feasible, keep_targets, kept_targets, target_stage
+from bneck.derivation.stages.training import Training, train_from_scratch, training_stage
 from bneck.derivation.time_estimate import announce
 from bneck.derivation.training_budget import budget
-from bneck.derivation.training_stage import Training, train_from_scratch, training_stage
 from bneck.files import is_written, write_json
 from bneck.proxies.data.worker_images import whole
 from bneck.results import metadata

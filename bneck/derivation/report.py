@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bneck import records
 from bneck.derivation.plan import Plan
-from bneck.derivation.stage_results import explained, found_by_a_stage, read_trials
+from bneck.derivation.stages.stage_results import explained, found_by_a_stage, read_trials
 from bneck.files import is_written, read_json, write_whole
 from bneck.latency import model as latency_model
 from bneck.proxies.data.image_info import judged_on

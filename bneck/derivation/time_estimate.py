@@ -7,8 +7,8 @@ from functools import partial
 
 import torch
 
-from bneck.derivation.data_stage import RunData
 from bneck.derivation.session import Session
+from bneck.derivation.stages.data import RunData
 from bneck.derivation.target import parse
 from bneck.derivation.training_budget import budget
 from bneck.files import is_written

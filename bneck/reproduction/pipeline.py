@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from bneck import records
-from bneck.derivation.calibration_stage import TargetDevice, calibration_stage
 from bneck.derivation.comparison import resemblance
-from bneck.derivation.data_stage import RunData, data_stage, keep_facts
-from bneck.derivation.netadapt_stage import Shrunk, netadapt_stage
 from bneck.derivation.plan import Plan
-from bneck.derivation.search_stage import search_stage
 from bneck.derivation.session import Session
-from bneck.derivation.target_stage import keep_targets, target_stage
+from bneck.derivation.stages.calibration import TargetDevice, calibration_stage
+from bneck.derivation.stages.data import RunData, data_stage, keep_facts
+from bneck.derivation.stages.netadapt import Shrunk, netadapt_stage
+from bneck.derivation.stages.search import search_stage
+from bneck.derivation.stages.target import keep_targets, target_stage
+from bneck.derivation.stages.training import Candidate, LongTraining, Training, train_all
 from bneck.derivation.training_budget import budget
-from bneck.derivation.training_stage import Candidate, LongTraining, Training, train_all
 from bneck.errors import UsageError
 from bneck.executors import Executor
 from bneck.files import is_written, write_json

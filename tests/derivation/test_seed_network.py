@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from bneck import records
-from bneck.derivation.netadapt_stage import Shrunk
 from bneck.derivation.pipeline import derive
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session
+from bneck.derivation.stages.netadapt import Shrunk
 from bneck.executors.serial import Serial
 from bneck.quantities import Accuracy, Latency
 from bneck.results.record import Outcome

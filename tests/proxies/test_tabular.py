@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from bneck.cli import run
-from bneck.derivation.data_stage import data_stage
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session
+from bneck.derivation.stages.data import data_stage
 from bneck.errors import UsageError
 from bneck.executors.serial import Serial
 from bneck.proxies import tabular

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 
 from bneck import records
-from bneck.derivation.calibration_stage import TargetDevice
-from bneck.derivation.data_stage import RunData
 from bneck.derivation.initial_weights import InitialWeights
 from bneck.derivation.session import Session
+from bneck.derivation.stages.calibration import TargetDevice
+from bneck.derivation.stages.data import RunData
+from bneck.derivation.stages.training import Training, keep_trained, train_from_scratch
 from bneck.derivation.training_budget import Budget, budget
-from bneck.derivation.training_stage import Training, keep_trained, train_from_scratch
 from bneck.files import is_written, write_json
 from bneck.netadapt.netadapt import NetAdapt
 from bneck.netadapt.proposals import GRID

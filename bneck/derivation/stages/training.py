@@ -13,8 +13,8 @@ from pathlib import Path
 from torch import nn
 
 from bneck import records
-from bneck.derivation.data_stage import RunData
 from bneck.derivation.session import Session
+from bneck.derivation.stages.data import RunData
 from bneck.derivation.training_budget import budget
 from bneck.errors import BneckError
 from bneck.executors import Executor, Failed

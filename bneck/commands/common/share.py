@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from bneck.commands.options import JsonOption, SeedOption, described
-from bneck.commands.output import print_result
+from bneck.commands.common.options import JsonOption, SeedOption, described
+from bneck.commands.common.output import print_result
 from bneck.derivation.plan import MAX_COUNT
 from bneck.live import TerminalProgress
 from bneck.machine import Compute

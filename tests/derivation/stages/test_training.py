@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bneck.derivation.training_stage import Candidate, LongTraining, train_all
+from bneck.derivation.stages.training import Candidate, LongTraining, train_all
 from bneck.errors import BneckError
 from bneck.executors.processes import processes
 from bneck.executors.serial import Serial

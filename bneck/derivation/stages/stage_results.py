@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from typing import TypedDict
 
 from bneck import __version__, records
-from bneck.derivation.netadapt_stage import Shrunk
 from bneck.derivation.plan import Plan
-from bneck.derivation.training_stage import Training
+from bneck.derivation.stages.netadapt import Shrunk
+from bneck.derivation.stages.training import Training
 from bneck.errors import UsageError
 from bneck.files import is_written
 from bneck.latency.model import LatencyModel

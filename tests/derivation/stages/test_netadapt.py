@@ -11,7 +11,7 @@ import torchvision
 from bneck import records
 from bneck.cli import run
 from bneck.derivation.initial_weights import normalisation_of
-from bneck.derivation.netadapt_stage import Shrunk
+from bneck.derivation.stages.netadapt import Shrunk
 from bneck.latency.calibrate import calibrate
 from bneck.latency.devices import open_device
 from bneck.latency.model import LatencyModel

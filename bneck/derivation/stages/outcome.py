@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 from bneck import records
-from bneck.derivation.calibration_stage import TargetDevice
 from bneck.derivation.comparison import resemblance
 from bneck.derivation.evaluation import evaluate_network
 from bneck.derivation.session import Session
-from bneck.derivation.training_stage import Training
+from bneck.derivation.stages.calibration import TargetDevice
+from bneck.derivation.stages.training import Training
 from bneck.errors import BneckError
 from bneck.files import is_written, read_json
 from bneck.results import metadata

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from functools import cache
 
 from bneck.derivation import target
-from bneck.derivation.calibration_stage import TargetDevice
-from bneck.derivation.data_stage import RunData
 from bneck.derivation.session import Session
+from bneck.derivation.stages.calibration import TargetDevice
+from bneck.derivation.stages.data import RunData
 from bneck.errors import UsageError
 from bneck.files import is_written, read_json, write_json
 from bneck.latency.devices import open_device, quick_latencies_ms

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bneck.commands.options import own_spaces
+from bneck.commands.common.options import own_spaces
 from bneck.derivation.plan import OWN, one_of
 from bneck.latency.runtimes import RUNTIMES
 from bneck.live import TerminalProgress, warn

@@ -3,10 +3,10 @@
 import numpy as np
 
 from bneck import records
-from bneck.derivation.calibration_stage import TargetDevice
-from bneck.derivation.data_stage import RunData
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session
+from bneck.derivation.stages.calibration import TargetDevice
+from bneck.derivation.stages.data import RunData
 from bneck.derivation.training_budget import budget
 from bneck.files import is_written, write_json
 from bneck.proxies.tabular import TableData
