@@ -34,7 +34,11 @@ PROXIES = {
 
 
 class Proxy(Protocol):
-    """A cheap estimate of how accurate a network will be."""
+    """A cheap estimate of how accurate a network will be.
+
+    One whose scores depend on what computed them says so in an attribute ``made_with``, a mapping
+    of strings such as ``{"device": "cuda", "precision": "bf16"}``, after each score.
+    """
 
     def __call__(self, arch: Architecture, *, seed: int) -> float:
         """Score a network: higher is better, on a scale of the proxy's own.

@@ -30,3 +30,10 @@ def torch_device(word: str) -> torch.device:
     return torch.device(
         "cuda", torch.cuda.current_device() if device.index is None else device.index
     )
+
+
+def made_on(device: torch.device) -> dict[str, str]:
+    """Return the kind of a device as "device", and a GPU's name as "card"."""
+    if device.type == "cpu":
+        return {"device": "cpu"}
+    return {"device": device.type, "card": torch.cuda.get_device_name(device)}

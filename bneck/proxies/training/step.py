@@ -100,14 +100,7 @@ class TrainingStep:
         try:
             if self.pieces == 1:
                 return self.backpropagate(self.network, pixels, labels, step)
-            losses = []
-            for piece in zip(
-                pixels.tensor_split(self.pieces), labels.tensor_split(self.pieces), strict=True
-            ):
-                losses.append(self.backpropagate(self.network, *piece, step))
-            gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
-            torch._foreach_div_(gradients, self.pieces)
-            return torch.stack(losses).mean()
+            return self._loss_in_pieces(pixels, labels, step)
         except torch.OutOfMemoryError as error:
             if torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing():
                 raise
@@ -121,6 +114,24 @@ class TrainingStep:
         if torch.cuda.is_initialized():
             torch.cuda.empty_cache()
         return self._loss(pixels, labels, step)
+
+    def _loss_in_pieces(self, pixels: Tensor, labels: Tensor, step: int) -> Tensor:
+        """The batch's mean loss and gradients, each piece weighted by its number of images."""
+        loss, seen = pixels.new_zeros((), dtype=torch.float32), 0
+        for piece in zip(
+            pixels.tensor_split(self.pieces), labels.tensor_split(self.pieces), strict=True
+        ):
+            size = len(piece[0])
+            self._scale_gradients(seen / size)  # what is there is the mean over ``seen`` images
+            loss = loss + size * self.backpropagate(self.network, *piece, step)
+            seen += size
+            self._scale_gradients(size / seen)
+        return loss / seen
+
+    def _scale_gradients(self, factor: float) -> None:
+        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
+        if gradients and factor != 1:
+            torch._foreach_mul_(gradients, factor)
 
 
 class WeightAverage:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -21,7 +21,7 @@ from bneck.proxies.data.batches import Batches
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.training.checkpoint import TrainingState, digest, interrupts_wait
 from bneck.proxies.training.cuda import CapturedStep, convolution_paths, precision_for
-from bneck.proxies.training.device import torch_device
+from bneck.proxies.training.device import made_on, torch_device
 from bneck.proxies.training.distributed import (
     gathered,
     in_any_process,
@@ -62,13 +62,16 @@ class TrainingResult(ValidationResult):
 
     Attributes:
         seconds: of the training steps, over all sessions, without the evaluation.
-        precision: what it computed in: "fp32", "tf32" or "bf16".
+        made_with: what accuracies must share to be compared closely: "device" (cpu or cuda),
+            "precision" (fp32, tf32 or bf16), the GPU's name as "card", and, where a batch did not
+            fit into its memory, into how many "pieces" it was cut, each with batch norm
+            statistics of its own.
     """
 
     steps: int
     seconds: float
     images_per_second: float
-    precision: str
+    made_with: Mapping[str, str]
 
 
 def train(
@@ -168,8 +171,11 @@ def train(
         found = _evaluate(network, images, device)
         network.to("cpu")
     rate = recipe.steps * batches.batch_size / state.seconds
+    made_with = made_on(device) | {"precision": precision}
+    if step.pieces > 1:
+        made_with["pieces"] = str(step.pieces)
     return TrainingResult(
-        found.accuracy, found.loss, found.losses, recipe.steps, state.seconds, rate, precision
+        found.accuracy, found.loss, found.losses, recipe.steps, state.seconds, rate, made_with
     )
 
 

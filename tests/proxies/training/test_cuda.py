@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bneck.errors import ProxyFailed
+from bneck.machine import Compute
 from bneck.proxies.data.batches import Batches
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.data.loading import load
@@ -17,6 +18,7 @@ from bneck.proxies.training import cuda
 from bneck.proxies.training.cuda import CapturedStep, convolution_paths, precision_for
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.step import TrainingStep, WeightAverage, learn_labels
+from bneck.proxies.training.trainer import train
 from bneck.space import presets
 from bneck.space.backends.torch_model import DepthwiseConv, build
 
@@ -115,9 +117,9 @@ class Hungry(nn.Module):
 
 
 def test_out_of_memory_trains_in_pieces_with_the_same_gradients(digits: ImageSource) -> None:
-    pixels, labels = Batches(digits, 16, 0)[0]
+    pixels, labels = Batches(digits, 18, 0)[0]  # pieces of 5, 5, 4 and 4 images
     found = []
-    for most in (16, 5):
+    for most in (18, 5):
         torch.manual_seed(0)
         network = Hungry(most)
         step = TrainingStep(network, torch.optim.SGD(network.parameters(), 0.1), None, learn)
@@ -129,6 +131,11 @@ def test_out_of_memory_trains_in_pieces_with_the_same_gradients(digits: ImageSou
     hopeless = TrainingStep(Hungry(1), torch.optim.SGD(network.parameters()), None, learn)
     with pytest.raises(ProxyFailed, match="out of memory with 2 images at a time: CUDA out of"):
         hopeless(pixels, labels, 0)
+
+
+def test_a_training_in_pieces_says_so(digits: ImageSource) -> None:
+    result = train(Hungry(10), digits.subset(train=64, val=10, seed=0), RECIPE, seed=0)
+    assert result.made_with == {"device": "cpu", "precision": "fp32", "pieces": "2"}
 
 
 def test_torchs_own_depthwise_kernels_give_the_same_gradients() -> None:
@@ -169,14 +176,11 @@ def test_batches_are_the_same_wherever_squares_are(
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_trains_what_a_cpu_does(digits: ImageSource, tmp_path: Path) -> None:
-    from bneck.machine import Compute
-    from bneck.proxies.training.trainer import train
-
     recipe = Recipe(steps=60, batch_size=64)
     one, other = (
         train(small(), digits, recipe, seed=0, compute=Compute(device))
         for device in ("cpu", "cuda")
     )
-    assert other.precision == "tf32"
+    assert other.made_with["precision"] == "tf32"
     assert other.loss == pytest.approx(one.loss, rel=0.1)
     assert recipe.steps > cuda.WARM_UP

@@ -290,6 +290,7 @@ def test_short_training_scores_an_architecture(digits: ImageSource) -> None:
     score = proxy(arch, seed=1)
     assert 0 <= score <= 1
     assert proxy(arch, seed=1) == score
+    assert proxy.made_with == {"device": "cpu", "precision": "fp32"}
 
 
 def test_every_proxy_of_the_table_is_there() -> None:
