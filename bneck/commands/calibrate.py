@@ -13,7 +13,6 @@ from bneck.commands.common.measuring import (
     ThreadsOption,
     WaitOption,
     spaces_of,
-    wait_for_quiet,
 )
 from bneck.commands.common.options import ClassesOption, JsonOption, ResolutionOption, SeedOption
 from bneck.commands.common.output import print_result, print_text
@@ -63,8 +62,10 @@ def calibrate(
         from bneck.latency.devices import open_device  # numpy
 
         opened = open_device(target_device, runtime=runtime, threads=threads)
-        wait_for_quiet(wait_quiet)
         from bneck.latency.calibrate import calibrate as run_calibration
+        from bneck.latency.warn import wait_for_quiet
+
+        wait_for_quiet(opened, wait_quiet, TerminalProgress())
 
         model = run_calibration(
             spaces,

@@ -8,12 +8,13 @@ from typer.core import TyperGroup
 
 from bneck.commands.calibrate import kit
 from bneck.commands.command import Command
-from bneck.commands.common.measuring import DeviceOption, WaitOption, wait_for_quiet
+from bneck.commands.common.measuring import DeviceOption, WaitOption
 from bneck.commands.common.options import ClassesOption, JsonOption, ResolutionOption, WidthOption
 from bneck.commands.common.output import print_result
 from bneck.derivation.plan import OWN, one_of
 from bneck.errors import UsageError
 from bneck.latency.runtimes import RUNTIMES
+from bneck.live import TerminalProgress
 from bneck.results.networks import load_network
 from bneck.space.architecture import block_path
 
@@ -64,7 +65,7 @@ def net(
     """
     from bneck.latency.model import LatencyModel
     from bneck.latency.predictor import open_predictor
-    from bneck.latency.warn import warn_extrapolated, warn_foreign
+    from bneck.latency.warn import wait_for_quiet, warn_extrapolated, warn_foreign
 
     if (net is None) == (onnx is None):
         raise UsageError("give either a network (NET) or an ONNX file (--onnx FILE)")
@@ -90,8 +91,9 @@ def net(
         lines = [f"predicted {predicted.ms:.3g} +- {predicted.std_ms:.2g} ms on [{predictor.name}]"]
     if measure:
         calibrated = predictor if isinstance(predictor, LatencyModel) else None
-        wait_for_quiet(wait_quiet)
-        took = _measured(onnx or arch, calibrated, target_device, runtime, threads, resolution)
+        opened = _opened(calibrated, target_device, runtime, threads)
+        wait_for_quiet(opened, wait_quiet, TerminalProgress())
+        took = _measured(onnx or arch, calibrated, opened, resolution)
         result |= {"measured_ms": took.ms, "measured_std_ms": took.std_ms}
         result |= {"quiet": took.quiet, "note": took.note, "batch": took.batch}
         belief = "the machine was quiet" if took.quiet else f"do not trust it: {took.note}"
@@ -113,26 +115,17 @@ def _shares(blocks: dict[str, float]) -> list[str]:
     return [f"  {path:10} {ms:8.4f} ms  {ms / total:6.1%}" for path, ms in blocks.items()]
 
 
-def _measured(
-    network: Any,
-    calibrated: Any,
-    device: str,
-    runtime: str | None,
-    threads: int | None,
-    resolution: int | None,
-) -> Any:
-    """Time a network or ONNX file, on the model's runtime and scale where there is a model."""
+def _opened(calibrated: Any, device: str, runtime: str | None, threads: int | None) -> Any:
+    """The device to measure on, with the model's runtime and threads where there is a model."""
     from bneck.latency.devices import open_device
-    from bneck.latency.measure import measure
     from bneck.latency.warn import warn_elsewhere
 
     if calibrated is None:
-        opened = open_device(
+        return open_device(
             device,
             runtime="onnxruntime" if runtime is None else runtime,
             threads=1 if threads is None else threads,
         )
-        return measure(network, opened, resolution_px=resolution)
     for name, asked in (("runtime", runtime), ("threads", threads)):
         made_for = getattr(calibrated.device, name)
         if asked not in (None, made_for):
@@ -141,6 +134,15 @@ def _measured(
         device, runtime=calibrated.device.runtime, threads=calibrated.device.threads
     )
     warn_elsewhere(calibrated, opened.fingerprint())
+    return opened
+
+
+def _measured(network: Any, calibrated: Any, opened: Any, resolution: int | None) -> Any:
+    """Time a network or ONNX file, on the model's scale where there is a model."""
+    from bneck.latency.measure import measure
+
+    if calibrated is None:
+        return measure(network, opened, resolution_px=resolution)
     side = calibrated.resolution_px
     return measure(network, opened, scale=calibrated.scale, resolution_px=side)
 

@@ -1,10 +1,12 @@
 """Where a run's work runs. It decides how long a run takes, not what comes out of it."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from bneck import executors
 from bneck.derivation.plan import EXECUTION, option
+from bneck.errors import UsageError
 from bneck.executors import Executor
 
 
@@ -30,6 +32,11 @@ class Execution:
     time_limit_s: float | None = option(
         None, "Seconds after which an evaluation fails.", EXECUTION, unset="none"
     )
+    wait_quiet: float = option(
+        0.0,
+        "Minutes to wait, at most, for the target device to become quiet before each measurement.",
+        EXECUTION,
+    )
     asha: bool = option(
         False, "With --ray: stop poor trainings early; --out must be on all nodes.", EXECUTION
     )
@@ -39,6 +46,8 @@ class Execution:
         executors.check(
             self.workers, self.ray, self.gpus_per_trial, self.time_limit_s, asha=self.asha
         )
+        if not 0 <= self.wait_quiet < math.inf:
+            raise UsageError(f"wait_quiet must be 0 minutes or more, got {self.wait_quiet:g}")
 
     def open(self, checkpoints: Path) -> Executor:
         """Open what scores networks; ``checkpoints`` is a folder of all nodes, for ``asha``."""

@@ -58,6 +58,7 @@ class Session:
         executor: where networks are scored and proposals fine-tuned: here, or on a cluster.
         trainer: where long trainings run: on this machine, beside the run's folder.
         schedule: what the stages are expected to take, once that is known.
+        wait_quiet: minutes to wait, at most, for a quiet target device before each measurement.
     """
 
     run: Run
@@ -66,6 +67,7 @@ class Session:
     trainer: Executor
     progress: Progress = silent
     schedule: Schedule = field(default_factory=Schedule)
+    wait_quiet: float = 0.0
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -144,7 +146,7 @@ def open_session(
         for file in (run.folder / CHECKSUMS, run.ended):
             file.unlink(missing_ok=True)
         try:
-            yield Session(run, plan, executor, trainer, progress)
+            yield Session(run, plan, executor, trainer, progress, wait_quiet=execution.wait_quiet)
             write_json(run.ended, {"ended": datetime.now(UTC).isoformat(timespec="seconds")})
             from bneck.derivation.report import write_report  # all that draws: after the work
 

@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,22 +80,29 @@ def _now() -> tuple[float, float, float, float] | None:
     )
 
 
-def wait_until_quiet(minutes: float, progress: Progress = silent) -> Load:
-    """Wait until nothing else keeps this machine busy, for so many minutes at most.
+def wait_until_quiet(
+    watch: Callable[[], Callable[[], Load]], minutes: float, progress: Progress = silent
+) -> Load:
+    """Wait until nothing else keeps a device busy, for so many minutes at most.
+
+    Args:
+        watch: a device's; it returns a call that tells what else the device did since.
+        minutes: to wait; each look takes some seconds.
+        progress: is told what the device is busy with.
 
     Returns:
         What the last look saw: its ``quiet`` says whether the wait was successful.
     """
     until = time.monotonic() + 60 * minutes
     while True:
-        watch = LoadWatch()
+        seen = watch()
         time.sleep(LOOK_S)
-        load = watch.load()
+        load = seen()
         left = until - time.monotonic()
         if load.quiet or left <= 0:
             return load
         progress(
-            "waiting for a quiet machine (s)",
+            "waiting for a quiet device (s)",
             int(60 * minutes - left),
             int(60 * minutes),
             str(load),

@@ -10,8 +10,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from bneck.cli import run
 from bneck.errors import UsageError
+from bneck.latency import load as load_module
 from bneck.latency.devices import open_device
-from bneck.latency.load import QUIET, Load, LoadWatch
+from bneck.latency.load import QUIET, Load, LoadWatch, wait_until_quiet
 from bneck.latency.load_correction import LoadCorrection
 from bneck.latency.measure import Measured, agreeing, measure
 from bneck.latency.onnx_graph import read_onnx
@@ -210,3 +211,18 @@ def test_a_busy_machine_is_said() -> None:
     )
     assert Load(0.1, 0.0).quiet
     assert str(QUIET) == ""
+
+
+def test_waiting_ends_as_soon_as_the_device_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load_module, "LOOK_S", 0.0)
+    looks = iter([Load(1.2, 0.0), Load(0.0, 0.3), QUIET, Load(2.0, 0.0)])
+    said: list[str] = []
+    found = wait_until_quiet(
+        lambda: lambda: next(looks), 5.0, lambda stage, done, total, note="": said.append(note)
+    )
+    assert found == QUIET
+    assert said == [
+        "other programs used 1.2 cores",
+        "other guests of this virtual machine's host took 30%",
+    ]
+    assert not wait_until_quiet(lambda: lambda: Load(1.2, 0.0), 0.0).quiet

@@ -14,7 +14,7 @@ from bneck.live import TerminalProgress
 if TYPE_CHECKING:
     from bneck.derivation.session import Session
 
-EXECUTION_OPTIONS = ("workers", "ray", "gpus_per_trial", "time_limit_s")
+EXECUTION_OPTIONS = ("workers", "ray", "gpus_per_trial", "time_limit_s", "wait_quiet")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What the commands that time networks share: their options, and waiting for a quiet machine."""
+"""What the commands that time networks share: their options."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,7 +7,6 @@ import typer
 from bneck.commands.common.options import own_spaces
 from bneck.derivation.plan import OWN, one_of
 from bneck.latency.runtimes import RUNTIMES
-from bneck.live import TerminalProgress, warn
 from bneck.space.spaces import SPACES
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ DeviceOption = Annotated[
 ThreadsOption = Annotated[int, typer.Option(help="Threads of the runtime.", min=1)]
 WaitOption = Annotated[
     float,
-    typer.Option(help="Minutes to wait, at most, for this machine to become quiet.", min=0.0),
+    typer.Option(help="Minutes to wait, at most, for the device to become quiet.", min=0.0),
 ]
 
 
@@ -39,12 +38,3 @@ def spaces_of(names: str, resolution: int | None, classes: int | None) -> "list[
 
     side = 224 if resolution is None else resolution
     return spaces_called(names, resolution_px=side, classes=1000 if classes is None else classes)
-
-
-def wait_for_quiet(minutes: float) -> None:
-    """Wait at most so many minutes until this machine is quiet; warn where it is not then."""
-    if minutes > 0:
-        from bneck.latency.load import wait_until_quiet
-
-        if not (load := wait_until_quiet(minutes, TerminalProgress())).quiet:
-            warn(f"this machine did not become quiet within {minutes:g} minutes: {load}")

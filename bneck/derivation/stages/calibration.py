@@ -1,7 +1,9 @@
 """The calibration: a latency model of the target device, and measurements on the device."""
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from bneck import records
@@ -13,7 +15,7 @@ from bneck.latency.calibrate import calibrate
 from bneck.latency.devices import Device, open_device
 from bneck.latency.measure import Measured, agreeing, measure
 from bneck.latency.model import LatencyModel, load
-from bneck.latency.warn import check_device, warn_calibration
+from bneck.latency.warn import check_device, wait_for_quiet, warn_calibration
 from bneck.space.architecture import Architecture
 from bneck.space.backends.weights import State
 from bneck.space.choices import Space
@@ -35,11 +37,13 @@ class TargetDevice:
 
     Attributes:
         history: the file that keeps all measurements of the run.
+        wait_until_quiet: is called before each measurement.
     """
 
     model: LatencyModel
     device: Device
     history: Path
+    wait_until_quiet: Callable[[], None]
 
     def measure(self, arch: Architecture, state: State | None = None) -> Measured:
         """Time a network of any resolution, on the scale of the calibration.
@@ -52,6 +56,7 @@ class TargetDevice:
             state: its trained weights; None times random ones.
         """
         model = self.model
+        self.wait_until_quiet()
         took = measure(
             arch,
             self.device,
@@ -75,18 +80,21 @@ def calibration_stage(session: Session, space: Space) -> TargetDevice:
     """
     run, plan = session.run, session.plan
     device = open_device(plan.target_device, runtime=plan.runtime, threads=plan.threads)
+    wait = partial(wait_for_quiet, device, session.wait_quiet, session.progress)
     with session.timed("calibration"):
         if not is_written(run.latency) and plan.latency is not None:
             load(Path(plan.latency)).save(run.latency)
         elif not is_written(run.latency):
-            _calibrated(session, space, device).save(run.latency)
+            _calibrated(session, space, device, wait).save(run.latency)
     model = load(run.latency)
     check_device(model, device, accept_version=plan.accept_version)
     warn_calibration(model)
-    return TargetDevice(model, device, run.measurements)
+    return TargetDevice(model, device, run.measurements, wait)
 
 
-def _calibrated(session: Session, space: Space, device: Device) -> LatencyModel:
+def _calibrated(
+    session: Session, space: Space, device: Device, wait_until_quiet: Callable[[], None]
+) -> LatencyModel:
     """A model of the device: one that an earlier run made, or a calibration."""
     run, plan = session.run, session.plan
     arch = space.decode(space.sample(plan.seed))
@@ -103,6 +111,7 @@ def _calibrated(session: Session, space: Space, device: Device) -> LatencyModel:
         )
         return found
     work = run.latency.with_suffix(".work")
+    wait_until_quiet()
     model = calibrate(
         [space],
         device,
