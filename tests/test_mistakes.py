@@ -29,7 +29,8 @@ DEVICE = {
     "--calibration-minutes": ("0", "-1", "nan", "inf", "x"),
     "--workers": ("0", "-2", "x"),
     "--ray": ("", "x", "ray://"),
-    "--gpus-per-trial": ("-1", "1", "nan"),
+    "--gpus-per-trial": ("-1", "1", "1.5", "0.3", "nan"),
+    "--cpus-per-trial": ("0", "2", "0.6", "inf"),
     "--time-limit": ("0", "-1", "nan"),
 }
 TARGETS = {

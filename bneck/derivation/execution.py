@@ -8,6 +8,7 @@ from bneck import executors
 from bneck.derivation.plan import EXECUTION, option
 from bneck.errors import UsageError
 from bneck.executors import Executor
+from bneck.executors.reserved import Reserved
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +26,12 @@ class Execution:
     )
     gpus_per_trial: float = option(
         0.0,
-        "With --ray: GPUs, or a share of one, reserved for each evaluation; `--device cuda` there "
-        "needs them, as does a proxy of your own that uses GPUs.",
+        "With --ray: GPUs, or a share of one (0.25), reserved for each evaluation; `--device cuda` "
+        "there needs them, as does a proxy of your own that uses GPUs.",
         EXECUTION,
+    )
+    cpus_per_trial: float = option(
+        1.0, "With --ray: CPUs, or a share of one, reserved for each evaluation.", EXECUTION
     )
     time_limit_s: float | None = option(
         None, "Seconds after which an evaluation fails.", EXECUTION, unset="none"
@@ -43,9 +47,7 @@ class Execution:
 
     def check(self) -> None:
         """Raise UsageError for what cannot be, before anything is started."""
-        executors.check(
-            self.workers, self.ray, self.gpus_per_trial, self.time_limit_s, asha=self.asha
-        )
+        executors.check(self.workers, self.ray, self._reserved(), self.time_limit_s, asha=self.asha)
         if not 0 <= self.wait_quiet < math.inf:
             raise UsageError(f"wait_quiet must be 0 minutes or more, got {self.wait_quiet:g}")
 
@@ -54,7 +56,7 @@ class Execution:
         return executors.open_executor(
             self.workers,
             ray=self.ray,
-            gpus_per_trial=self.gpus_per_trial,
+            reserved=self._reserved(),
             time_limit_s=self.time_limit_s,
             asha=checkpoints if self.asha else None,
         )
@@ -64,3 +66,6 @@ class Execution:
         if self.ray is None and self.time_limit_s is None:
             return scorer
         return executors.open_executor(self.workers if self.ray is None else None)
+
+    def _reserved(self) -> Reserved:
+        return Reserved(self.cpus_per_trial, self.gpus_per_trial)

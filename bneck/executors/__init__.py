@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from bneck.errors import UsageError
+from bneck.executors.reserved import ONE_CPU, Reserved
 from bneck.machine import cores
 
 REMOTE = re.compile(r"ray://([^:/\s]+):(\d{1,5})")
@@ -75,7 +76,7 @@ def open_executor(
     workers: int | None = None,
     *,
     ray: str | None = None,
-    gpus_per_trial: float = 0.0,
+    reserved: Reserved = ONE_CPU,
     time_limit_s: float | None = None,
     asha: Path | None = None,
 ) -> Executor:
@@ -84,29 +85,29 @@ def open_executor(
     Args:
         workers: how many evaluations run at once; None takes all cores (of the cluster, for Ray).
         ray: ``auto``, ``local`` or ``ray://HOST:PORT``; None stays on this machine without Ray.
-        gpus_per_trial: GPUs, or a share of one, that Ray keeps for each evaluation.
+        reserved: what Ray keeps for each evaluation.
         time_limit_s: an evaluation that takes longer fails.
         asha: a folder of all nodes for checkpoints; Ray Tune then stops poor trainings early.
 
     Raises:
-        UsageError: a value out of range, a cluster that does not answer or lacks the GPUs.
+        UsageError: a value out of range, a cluster that does not answer or lacks CPUs or GPUs.
     """
-    check(workers, ray, gpus_per_trial, time_limit_s, asha=asha is not None)
+    check(workers, ray, reserved, time_limit_s, asha=asha is not None)
     if ray is not None:
         if asha is not None:
             from bneck.executors.tune import Tuned
 
-            return Tuned(ray, workers, asha, gpus_per_trial=gpus_per_trial)
+            return Tuned(ray, workers, asha, reserved=reserved)
         from bneck.executors.ray import on_ray
 
-        return on_ray(ray, workers, gpus_per_trial=gpus_per_trial, time_limit_s=time_limit_s)
+        return on_ray(ray, workers, reserved=reserved, time_limit_s=time_limit_s)
     return _local(workers or cores(), time_limit_s)
 
 
 def check(
     workers: int | None,
     ray: str | None,
-    gpus_per_trial: float,
+    reserved: Reserved,
     time_limit_s: float | None,
     *,
     asha: bool,
@@ -116,7 +117,7 @@ def check(
     Args:
         workers: how many evaluations run at once, at least 1; None takes all cores.
         ray: ``auto``, ``local`` or ``ray://HOST:PORT``; None is without Ray.
-        gpus_per_trial: GPUs, or a share of one, for each evaluation; above 0 only with Ray.
+        reserved: CPUs and GPUs for each evaluation; other than one CPU only with Ray.
         time_limit_s: seconds that an evaluation may take, above 0; None sets no limit.
         asha: whether poor trainings are stopped early; only with Ray and without a time limit.
     """
@@ -124,13 +125,13 @@ def check(
         raise UsageError(f"workers must be at least 1, got {workers}")
     if time_limit_s is not None and not time_limit_s > 0:
         raise UsageError(f"time-limit must be above 0 s, got {time_limit_s:g}")
-    if not 0 <= gpus_per_trial < float("inf"):
-        raise UsageError(f"gpus-per-trial must be 0 or more, got {gpus_per_trial:g}")
     if ray is None:
         if asha:
             raise UsageError("--asha needs --ray, which runs the trainings")
-        if gpus_per_trial:
+        if reserved.gpus:
             raise UsageError("--gpus-per-trial needs --ray, which hands the GPUs out")
+        if reserved.cpus != 1:
+            raise UsageError("--cpus-per-trial needs --ray, which hands the CPUs out")
     elif ray not in ("auto", "local") and REMOTE.fullmatch(ray) is None:
         raise UsageError(f"ray must be auto, local or ray://HOST:PORT, got {ray!r}")
     elif find_spec("ray") is None:

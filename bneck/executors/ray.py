@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from math import ceil
 from typing import Any
 
 import ray
@@ -21,6 +22,7 @@ from bneck import __version__
 from bneck.errors import BneckError, UsageError
 from bneck.executors import REMOTE, Executor, Failed, reason
 from bneck.executors.pool import WorkerPool
+from bneck.executors.reserved import ONE_CPU, Reserved
 from bneck.executors.worker import Broken, Refused, WorkerLost, attempt, pin_threads
 
 ANSWER_SECONDS = 10.0
@@ -31,29 +33,31 @@ def on_ray(
     address: str,
     workers: int | None,
     *,
-    gpus_per_trial: float = 0.0,
+    reserved: Reserved = ONE_CPU,
     time_limit_s: float | None = None,
 ) -> Executor:
-    """Executor of so many actors with one CPU each.
+    """Executor of so many actors.
 
     Args:
         address: ``auto``, ``local`` or ``ray://HOST:PORT``.
         workers: None is as many as the cluster has room for, which may change while it works.
-        gpus_per_trial: GPUs, or a share of one, that Ray reserves for each actor.
+        reserved: what Ray keeps for each actor.
         time_limit_s: an item that takes longer fails.
 
     Raises:
-        UsageError: a malformed address, no cluster there, or no node with so many GPUs.
+        UsageError: a malformed address, no cluster there, or no node with so many CPUs or GPUs.
     """
-    return WorkerPool(Actors(address, workers, gpus_per_trial), workers, time_limit_s=time_limit_s)
+    return WorkerPool(Actors(address, workers, reserved), workers, time_limit_s=time_limit_s)
 
 
 class Actor:
     """One worker, seen from the driver."""
 
-    def __init__(self, gpus: float) -> None:
+    def __init__(self, reserved: Reserved) -> None:
         kind: Any = ray.remote(RemoteWorker)
-        self._actor = kind.options(num_cpus=1, num_gpus=gpus, max_restarts=0).remote()
+        self._actor = kind.options(
+            num_cpus=reserved.cpus, num_gpus=reserved.gpus, max_restarts=0
+        ).remote()
         self.pending: ray.ObjectRef[Any] = self._actor.start.remote(__version__, os.getcwd())
 
     def give(self, task: Callable[[Any], Any], item: Any) -> None:
@@ -74,31 +78,35 @@ class Actor:
 class Actors:
     """Workers that are actors. A Ray that the program had connected to already is left as it is."""
 
-    def __init__(self, address: str, workers: int | None, gpus: float) -> None:
-        self._gpus, self._wanted = gpus, 0
+    def __init__(self, address: str, workers: int | None, reserved: Reserved) -> None:
+        self._reserved, self._wanted = reserved, 0
         hint = _check(address)
         self._connected = not ray.is_initialized()
         if self._connected:
-            _connect(address, workers, hint)
-        most = max((node.get("GPU", 0) for node in _nodes()), default=0)
-        if gpus > most:
-            self.close()
-            raise UsageError(
-                f"gpus-per-trial is {gpus:g}, but no node of the cluster has more than {most:g}"
-            )
+            cpus = None if workers is None else max(1, ceil(workers * reserved.cpus))
+            _connect(address, cpus, hint)
+        for name, share in (("CPU", reserved.cpus), ("GPU", reserved.gpus)):
+            most = max((node.get(name, 0) for node in _nodes()), default=0)
+            if share > most:
+                self.close()
+                raise UsageError(
+                    f"{name.lower()}s-per-trial is {share:g}, but no node of the cluster has more "
+                    f"than {most:g}"
+                )
 
     def room(self, wanted: int = 0) -> int:
         """How many workers fit on the nodes that are up, at least 1.
 
         A cluster that can grow is asked for nodes for as many workers as are ``wanted``.
         """
-        room = max(1, sum(self._fit(node) for node in _nodes()))
+        fit = self._reserved.fit
+        room = max(1, sum(fit(node.get("CPU", 0), node.get("GPU", 0)) for node in _nodes()))
         if wanted > room:
             self._ask_for_nodes(wanted)
         return room
 
     def start(self) -> Actor:
-        return Actor(self._gpus)
+        return Actor(self._reserved)
 
     def wait(self, workers: Sequence[Actor], seconds: float | None) -> Sequence[Actor]:
         by_pending = {worker.pending: worker for worker in workers}
@@ -116,12 +124,8 @@ class Actors:
         if workers != self._wanted:
             self._wanted = workers
             with suppress(RayError, RuntimeError, OSError):
-                share = {"CPU": 1.0, "GPU": self._gpus} if self._gpus else {"CPU": 1.0}
-                request_resources(bundles=[share] * workers)
-
-    def _fit(self, node: dict[str, float]) -> int:
-        by_cpu = node.get("CPU", 0)
-        return int(min(by_cpu, node.get("GPU", 0) / self._gpus) if self._gpus else by_cpu)
+                gpus = {"GPU": self._reserved.gpus} if self._reserved.gpus else {}
+                request_resources(bundles=[{"CPU": self._reserved.cpus} | gpus] * workers)
 
 
 class RemoteWorker:
@@ -159,12 +163,12 @@ def _check(address: str) -> str:
     return hint
 
 
-def _connect(address: str, workers: int | None, hint: str) -> None:
+def _connect(address: str, cpus: int | None, hint: str) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address == "local":
         try:
-            ray.init("local", num_cpus=workers, include_dashboard=False, **quiet)
+            ray.init("local", num_cpus=cpus, include_dashboard=False, **quiet)
         except Exception as error:  # Ray raises plain Exception where its own processes time out
             raise BneckError(f"Ray does not start on this machine: {reason(error)}") from None
         return

@@ -22,6 +22,7 @@ from bneck.errors import BneckError, UsageError
 from bneck.executors import NOT_YET, Failed, Item, NotYet, Result, reason
 from bneck.executors.pool import TRIES
 from bneck.executors.ray import Actors
+from bneck.executors.reserved import ONE_CPU, Reserved
 from bneck.executors.worker import Refused, pin_threads
 
 SHARES, REDUCTION = 9, 3
@@ -52,16 +53,16 @@ class Tuned:
     in_stages = True
 
     def __init__(
-        self, address: str, workers: int | None, storage: Path, *, gpus_per_trial: float = 0.0
+        self, address: str, workers: int | None, storage: Path, *, reserved: Reserved = ONE_CPU
     ) -> None:
         if address.startswith("ray://"):
             raise UsageError(
                 f"--asha needs a driver inside the cluster (--ray auto), not {address}"
             )
         os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
-        self._crew = Actors(address, workers, gpus_per_trial)
+        self._crew = Actors(address, workers, reserved)
         self.workers = workers or self._crew.room()
-        self._storage, self._gpus = storage.resolve(), gpus_per_trial
+        self._storage, self._reserved = storage.resolve(), reserved
         self._scheduler: ASHAScheduler | None = None
         self._runs = 0
 
@@ -112,7 +113,7 @@ class Tuned:
                 reduction_factor=REDUCTION,
             )
         trainable = tune.with_parameters(_trained, task=task, items=items)
-        resources = {"cpu": 1.0, "gpu": self._gpus}
+        resources = {"cpu": self._reserved.cpus, "gpu": self._reserved.gpus}
         try:
             tune.Tuner(
                 tune.with_resources(trainable, resources),

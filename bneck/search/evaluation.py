@@ -10,6 +10,7 @@ from pathlib import Path
 from bneck.machine import ONE_THREAD, Compute
 from bneck.proxies.data.worker_images import WorkerImages, for_proxies
 from bneck.proxies.proxy import find_proxy
+from bneck.proxies.training.device import torch_device
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import evaluate, train
 from bneck.space.architecture import Architecture
@@ -29,7 +30,12 @@ class Evaluate:
     compute: Compute = ONE_THREAD
 
     def load(self) -> None:
-        """Have the images in memory, before any evaluation is timed."""
+        """Have the images in memory, before any evaluation is timed.
+
+        Raises:
+            UsageError: this machine lacks the device, or the images.
+        """
+        torch_device(self.compute.device)
         for_proxies(self.images)
 
     def __call__(self, arch: Architecture) -> float:

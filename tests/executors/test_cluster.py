@@ -9,7 +9,13 @@ import pytest
 
 from bneck.errors import UsageError
 from bneck.executors import Failed
+from bneck.executors.reserved import Reserved
+from bneck.machine import Compute
+from bneck.proxies.data.worker_images import WorkerImages
+from bneck.proxies.training.recipe import Recipe
+from bneck.search.evaluation import Evaluate
 from bneck.search.study import read_records
+from bneck.space import presets
 from tests.contracts import tasks
 from tests.search import driver
 
@@ -38,7 +44,7 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
         cluster.shutdown()
 
 
-def on_ray(workers: int | None = None, **options: float):
+def on_ray(workers: int | None = None, **options):
     from bneck.executors.ray import on_ray as build
 
     return build("auto", workers, **options)
@@ -98,9 +104,22 @@ def test_a_node_that_joins_gets_its_share_of_what_follows(cluster) -> None:
 
 def test_what_a_cluster_lacks_is_named(cluster) -> None:
     with pytest.raises(UsageError, match=r"gpus-per-trial is 1, but no node .* has more than 0"):
-        on_ray(gpus_per_trial=1)
+        on_ray(reserved=Reserved(gpus=1))
     with closing(on_ray(1)) as executor, pytest.raises(UsageError, match=r"node [\d.]+: no such"):
         list(executor.map_unordered(tasks.refuse, [1]))
+    with pytest.raises(UsageError, match=r"cpus-per-trial is 2, but no node .* has more than 1"):
+        on_ray(reserved=Reserved(cpus=2))
+
+
+def test_a_node_without_cuda_is_named(cluster) -> None:
+    images = WorkerImages("digits", 8, 8, seed=0)
+    task = Evaluate(images, "short-training", Recipe(1), seed=0, compute=Compute("cuda", 1))
+    arch = presets.build("mobilenet_v3_small")
+    with (
+        closing(on_ray(1, reserved=Reserved(cpus=0.5))) as executor,
+        pytest.raises(UsageError, match=r"node [\d.]+: device 'cuda': torch .* finds no CUDA on "),
+    ):
+        list(executor.map_unordered(task, [arch]))
 
 
 def test_an_evaluation_that_exhausts_the_memory_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ import pytest
 from bneck.errors import UsageError
 from bneck.executors import open_executor
 from bneck.executors.pool import WorkerPool
+from bneck.executors.reserved import Reserved
 from bneck.executors.serial import Serial
 from tests.contracts import tasks
 
@@ -31,13 +32,45 @@ def test_one_worker_needs_no_process_unless_it_may_have_to_be_stopped() -> None:
         ({"workers": 0}, "workers must be at least 1, got 0"),
         ({"time_limit_s": 0.0}, "time-limit must be above 0 s, got 0"),
         ({"time_limit_s": float("nan")}, "time-limit must be above 0 s, got nan"),
-        ({"gpus_per_trial": -1.0}, "gpus-per-trial must be 0 or more, got -1"),
-        ({"gpus_per_trial": 1.0}, "--gpus-per-trial needs --ray"),
+        ({"reserved": Reserved(gpus=1.0)}, "--gpus-per-trial needs --ray"),
+        ({"reserved": Reserved(cpus=2.0)}, "--cpus-per-trial needs --ray"),
     ],
 )
 def test_nonsense_is_named(asked: dict[str, float], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         open_executor(**asked)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"gpus": -1.0}, "gpus-per-trial must be 0 or more, got -1"),
+        ({"gpus": float("nan")}, "gpus-per-trial must be 0 or more, got nan"),
+        ({"gpus": 1.5}, "gpus-per-trial above 1 must be a whole number, got 1.5"),
+        ({"gpus": 0.3}, "gpus-per-trial below 1 must divide 1, .*; got 0.3"),
+        ({"cpus": 0.0}, "cpus-per-trial must be 0.01 or more, got 0"),
+        ({"cpus": 0.6}, "cpus-per-trial below 1 must divide 1, .*; got 0.6"),
+    ],
+)
+def test_a_share_that_wastes_a_part_is_named(asked: dict[str, float], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        Reserved(**asked)
+
+
+@pytest.mark.parametrize(
+    ("reserved", "fit"),
+    [
+        (Reserved(), 16),
+        (Reserved(cpus=2), 8),
+        (Reserved(cpus=0.1), 160),
+        (Reserved(gpus=0.25), 8),
+        (Reserved(gpus=0.33), 6),
+        (Reserved(cpus=4, gpus=0.1), 4),
+        (Reserved(gpus=3), 0),
+    ],
+)
+def test_evaluations_that_fit_a_machine_of_16_cpus_and_2_gpus(reserved: Reserved, fit: int) -> None:
+    assert reserved.fit(16, 2) == fit
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")

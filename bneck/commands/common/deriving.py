@@ -14,7 +14,9 @@ from bneck.live import TerminalProgress
 if TYPE_CHECKING:
     from bneck.derivation.session import Session
 
-EXECUTION_OPTIONS = ("workers", "ray", "gpus_per_trial", "time_limit_s", "wait_quiet")
+EXECUTION_OPTIONS = (
+    "workers", "ray", "gpus_per_trial", "cpus_per_trial", "time_limit_s", "wait_quiet",
+)  # fmt: skip
 
 
 @contextmanager

@@ -1,0 +1,43 @@
+"""What Ray reserves for each evaluation: CPUs, and GPUs or a share of one."""
+
+from dataclasses import dataclass
+from math import floor, inf
+
+from bneck.errors import UsageError
+
+LEAST = 0.01
+LEFT_OVER = 0.02
+"""Of one CPU or GPU that shares may leave over, since thirds are written as 0.33."""
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """CPUs and GPUs of one evaluation: whole ones, or a share that divides one of them.
+
+    Raises:
+        UsageError: another share, which would leave a part of each CPU or GPU unused.
+    """
+
+    cpus: float = 1.0
+    gpus: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check("cpus-per-trial", self.cpus, LEAST)
+        _check("gpus-per-trial", self.gpus, 0.0)
+
+    def fit(self, cpus: float, gpus: float) -> int:
+        """Return how many evaluations fit on a machine that has so many."""
+        return floor(min(cpus / self.cpus, gpus / self.gpus if self.gpus else inf) + _ROUNDING)
+
+
+def _check(name: str, share: float, low: float) -> None:
+    if not low <= share < inf:
+        raise UsageError(f"{name} must be {low:g} or more, got {share:g}")
+    if share > 1 and share != floor(share):
+        raise UsageError(f"{name} above 1 must be a whole number, got {share:g}")
+    if 0 < share < 1 and 1 - floor(1 / share + _ROUNDING) * share > LEFT_OVER:
+        raise UsageError(f"{name} below 1 must divide 1, as 0.5, 0.33 or 0.25 do; got {share:g}")
+
+
+ONE_CPU = Reserved()
