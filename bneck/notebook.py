@@ -14,6 +14,7 @@ from bneck.derivation.execution import Execution
 from bneck.derivation.plan import OPTIONS, Plan
 from bneck.derivation.report import report_data
 from bneck.derivation.session import open_session
+from bneck.derivation.trained_networks import load_trained
 from bneck.errors import UsageError
 from bneck.files import is_written
 from bneck.latency.calibrate import calibrate as run_calibration
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bneck.derivation.prediction import Classes
+    from bneck.results.exports import Exported
     from bneck.space.backends.torch_model import Network
 
 
@@ -69,9 +71,7 @@ class Results:
         """
         from bneck.space.backends import torch_model, weights
 
-        arch = self.architecture
-        if arch is None or not is_written(self.run.weights):
-            raise UsageError(f"{self.run.folder} has no network yet: the run is {self.run.state}")
+        arch = self._trained_architecture()
         module = torch_model.build(arch)
         module.load_state_dict(weights.load(self.run.weights, arch))
         return module.eval()
@@ -97,6 +97,38 @@ class Results:
                 raise UsageError(f"{file} is not an image: {classes}")
             found.append(classes)
         return found
+
+    def export(self, file: str | Path, to: str = "onnx", *, seed: int = 0) -> "Exported":
+        """Write the trained network for other programs, as ``bneck export`` does.
+
+        Args:
+            file: the file to write.
+            to: a word of ``bneck.results.exports.EXPORTS``.
+            seed: decides which training images 8-bit formats see.
+
+        Returns:
+            How its outputs agree with the network's, and what 8 bits cost.
+
+        Raises:
+            UsageError: the run has no trained network yet, or a format that cannot express it.
+        """
+        from bneck.results.exports import check_file_name, export
+
+        check_file_name(to, Path(file))
+        trained = load_trained(
+            str(self.run.folder),
+            None,
+            self._trained_architecture(),
+            seed=seed,
+            with_samples=to.endswith("-int8"),
+        )
+        return export(trained, to, Path(file))
+
+    def _trained_architecture(self) -> Architecture:
+        arch = self.architecture
+        if arch is None or not is_written(self.run.weights):
+            raise UsageError(f"{self.run.folder} has no network yet: the run is {self.run.state}")
+        return arch
 
     @property
     def trials(self) -> "pd.DataFrame":

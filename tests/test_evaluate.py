@@ -92,7 +92,10 @@ def test_images_that_changed_since_the_training_are_said_where_8_bit_ranges_are_
     assert "has changed" not in capsys.readouterr().err
     np.savez(file, images=random.integers(0, 256, (30, 16, 16, 3), np.uint8), labels=labels)
     assert run(export) == 0
-    assert "has changed: 8-bit ranges are found on other images" in capsys.readouterr().err
+    assert (
+        "has changed: 8-bit ranges are found, and accuracy is counted, on other images"
+        in capsys.readouterr().err
+    )
 
 
 def test_squares_are_prepared_listed_verified_and_removed(

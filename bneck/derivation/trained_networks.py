@@ -1,31 +1,52 @@
 """Networks with their weights, and what the run that they are from says about them."""
 
 import json
-import sys
+from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bneck.files import check_file, is_written, naming, read_json
+from bneck.live import warn
+from bneck.progress import Progress, silent
 from bneck.results import metadata
 from bneck.results.run import PLAN, Run
 from bneck.space import codec
 from bneck.space.architecture import Architecture
 
 if TYPE_CHECKING:
-    from bneck.results.exports import Trained
+    from torch import Tensor
+
+    from bneck.proxies.data.image_source import ImagePart, ImageSource
+    from bneck.results.exports import Samples, Trained
     from bneck.space.backends.weights import State
 
 RANGE_IMAGES = 128
 """Training images on which 8-bit ranges are found."""
+CHOICE_IMAGES = 256
+"""Other training images, by which one of several ways of quantising is chosen."""
+PIECE = 32
+"""Images that are in memory at a time."""
 
 
 def load_trained(
-    text: str, file: Path | None, arch: Architecture, *, seed: int, with_images: bool = False
+    text: str,
+    file: Path | None,
+    arch: Architecture,
+    *,
+    seed: int,
+    with_samples: bool = False,
+    progress: Progress = silent,
 ) -> "Trained":
     """``arch`` with its weights (as ``load_weights``) and what the run says about it, if any.
 
     Args:
-        with_images: also take some of the run's training images along, for 8-bit ranges.
+        text: what names the network.
+        file: its weights; None takes the run's.
+        arch: the network.
+        seed: of random weights, and of which images are taken along.
+        with_samples: take images of the run along, for formats in 8 bits.
+        progress: told about the images.
     """
     from bneck.results.exports import Trained
 
@@ -42,24 +63,61 @@ def load_trained(
             about = onnx_file.notes(onnx_parsing.read(run.onnx)) | about
     if arch != codec.load(run.network):
         about = {name: note for name, note in about.items() if name not in metadata.MEASURED}
-    images = None
-    if with_images:
-        from bneck.proxies.data import loading
+    samples = _samples(run, arch, about, seed, progress) if with_samples else None
+    return Trained(arch, state, about, samples)
 
-        run_seed = int(str(run.plan["seed"]))  # which parts the run's images
-        whole = loading.load(str(run.plan["data"]), resolution_px=arch.resolution_px, seed=run_seed)
-        if not whole.info.is_what(kept := read_json(run.images)):
-            print(
-                f"warning: {run.plan['data']} has changed: 8-bit ranges are found on other images "
-                f"than the run was trained on (fingerprint {whole.info.fingerprint} now, "
-                f"{kept['fingerprint']} then)",
-                file=sys.stderr,
-            )
-        part = whole.subset(seed=seed, train=RANGE_IMAGES)
-        if "mean" in about:
-            part = part.normalised_with(json.loads(about["mean"]), json.loads(about["std"]))
-        images = part.normalise(part.train.pixels()).contiguous()
-    return Trained(arch, state, about, images)
+
+def _samples(
+    run: Run, arch: Architecture, about: Mapping[str, str], seed: int, progress: Progress
+) -> "Samples":
+    """Images of the run, normalised as its network takes them; a changed folder is said.
+
+    Args:
+        run: the run.
+        arch: the network, which has the side that the images are brought to.
+        about: notes, with the normalisation where it is known.
+        seed: decides which training images are taken.
+        progress: told how many were looked at.
+    """
+    from bneck.proxies.data import loading
+    from bneck.proxies.data.rows import stratified_order
+    from bneck.results.exports import Samples
+
+    images = loading.load(
+        str(run.plan["data"]),
+        resolution_px=arch.resolution_px,
+        seed=int(str(run.plan["seed"])),  # which parts the run's images
+        progress=progress,
+        skip_unreadable=bool(run.plan.get("skip_unreadable", False)),
+    )
+    if not images.info.is_what(kept := read_json(run.images)):
+        warn(
+            f"{run.plan['data']} has changed: 8-bit ranges are found, and accuracy is counted, on "
+            f"other images than the run's (fingerprint {images.info.fingerprint} now, "
+            f"{kept['fingerprint']} then)"
+        )
+    if "mean" in about:
+        images = images.normalised_with(json.loads(about["mean"]), json.loads(about["std"]))
+    train = images.train
+    order = stratified_order(train.labels, seed)
+    first = min(RANGE_IMAGES, len(train) // 2)
+    ranges, choice = order[:first], order[first : first + CHOICE_IMAGES]
+    batches = partial(_batches, images, progress=progress)
+    return Samples(
+        ranges=partial(batches, train.take(ranges), "images for 8-bit ranges"),
+        choice=partial(batches, train.take(choice), "quantised"),
+        validation=partial(batches, images.val, "accuracy in 8 bits"),
+    )
+
+
+def _batches(
+    images: "ImageSource", part: "ImagePart", what: str, *, progress: Progress
+) -> "Iterator[tuple[Tensor, Tensor]]":
+    done = 0
+    for pixels, labels in part.chunks(PIECE):
+        yield images.normalise(pixels).contiguous(), labels
+        done += len(labels)
+        progress(what, done, len(part))
 
 
 def load_weights(text: str, file: Path | None, arch: Architecture, *, seed: int) -> "State":

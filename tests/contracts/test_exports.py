@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bneck.errors import BneckError, UsageError
-from bneck.results.exports import EXPORTS, SUFFIXES, TOLERANCE, Trained, checking, export
+from bneck.results.exports import EXPORTS, SUFFIXES, TOLERANCE, Samples, Trained, checking, export
 from bneck.space import presets
 from bneck.space.backends import torch_model
 
@@ -23,8 +23,9 @@ def trained() -> Trained:
     arch = presets.build("mobilenet_v3_small", width=0.35, resolution_px=32, classes=3)
     network = torch_model.build(arch, seed=1)
     images = torch.randn(32, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    samples = Samples(*[lambda: iter([(images, torch.zeros(32, dtype=torch.int64))])] * 3)
     notes = {"classes": '["a", "b", "c"]', "mean": "[0.5, 0.5, 0.5]", "std": "[0.2, 0.2, 0.2]"}
-    return Trained(arch, network.state_dict(), notes, images)
+    return Trained(arch, network.state_dict(), notes, samples)
 
 
 def test_each_word_has_its_suffixes() -> None:
@@ -34,8 +35,9 @@ def test_each_word_has_its_suffixes() -> None:
 @pytest.mark.parametrize("to", FORMATS)
 def test_it_agrees_with_the_network(to: str, trained: Trained, tmp_path: Path) -> None:
     file = tmp_path / f"exported{SUFFIXES[to][0]}"
-    difference = export(trained, to, file)
-    assert 0 <= difference <= (0.5 if to.endswith("int8") else TOLERANCE)
+    exported = export(trained, to, file)
+    assert 0 <= exported.difference <= (0.5 if to.endswith("int8") else TOLERANCE)
+    assert (exported.int8 is not None) == to.endswith("int8")
     assert file.stat().st_size > 0
     assert stat.S_IMODE(file.stat().st_mode) & 0o600 == 0o600
     left = {path.name for path in tmp_path.iterdir()}

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from bneck.errors import BneckError, UsageError
-from bneck.results.exports import Trained, checking, export, onnx_file, pytorch_code
+from bneck.results.exports import Samples, Trained, checking, export, onnx_file, pytorch_code
 from bneck.results.exports.classifier import open_classifier
 from bneck.space import presets, spaces
 from bneck.space.backends import torch_model
@@ -41,13 +41,14 @@ def trained() -> Trained:
         "latency_ms": "0.1500",
         "run": "0123456789ab",
     }
-    images = torch.randn(32, 3, 32, 32, generator=draw)
-    return Trained(arch, network.state_dict(), notes, images)
+    images = torch.randn(32, 3, 32, 32, generator=draw), torch.zeros(32, dtype=torch.int64)
+    samples = Samples(*[lambda: iter([images])] * 3)
+    return Trained(arch, network.state_dict(), notes, samples)
 
 
 def test_onnx_says_what_its_users_must_know(trained: Trained, tmp_path: Path) -> None:
     file = tmp_path / "net.onnx"
-    assert export(trained, "onnx", file) < 1e-5
+    assert export(trained, "onnx", file).difference < 1e-5
     model = onnx.load(file)
     notes = {item.key: item.value for item in model.metadata_props}
     assert json.loads(notes.pop("architecture"))["classes"] == 3
@@ -57,19 +58,20 @@ def test_onnx_says_what_its_users_must_know(trained: Trained, tmp_path: Path) ->
     assert "BatchNormalization" not in {node.op_type for node in model.graph.node}
 
 
-def test_int8_keeps_the_classes_and_drops_figures_of_the_float_network(
+def test_int8_keeps_the_classes_and_has_figures_of_its_own(
     trained: Trained, tmp_path: Path
 ) -> None:
     file = tmp_path / "int8.onnx"
-    difference = export(trained, "onnx-int8", file)
-    assert 0 < difference < 0.25
+    exported = export(trained, "onnx-int8", file)
+    assert 0 < exported.difference < 0.25
     model = onnx.load(file)
     notes = onnx_file.notes(model)
     assert json.loads(notes["classes"]) == list(CLASSES)
-    assert "accuracy" not in notes
+    assert exported.int8 is not None
+    assert notes["accuracy"] == f"{exported.int8.accuracy.value:.4f}" != trained.notes["accuracy"]
     assert "latency_ms" not in notes
     assert onnx_file.architecture(model) == trained.arch
-    weights = [item for item in model.graph.initializer if len(item.dims) == 4]
+    weights = [i for i in model.graph.initializer if len(i.dims) == 4 and ".se." not in i.name]
     assert {item.data_type for item in weights} == {onnx.TensorProto.INT8}
     with pytest.raises(UsageError, match="8-bit ranges are found on images: give a run's folder"):
         export(Trained(trained.arch, trained.state), "onnx-int8", file)
@@ -80,15 +82,17 @@ def test_litert_says_what_its_users_must_know(trained: Trained, tmp_path: Path) 
     from bneck.space.backends import tflite_model
 
     file = tmp_path / "net.tflite"
-    assert export(trained, "tflite", file) < 1e-5
+    assert export(trained, "tflite", file).difference < 1e-5
     notes = tflite_model.notes(file.read_bytes())
     assert json.loads(notes.pop("architecture"))["classes"] == 3
     assert notes == trained.notes
     int8 = tmp_path / "int8.tflite"
-    assert 0 < export(trained, "tflite-int8", int8) < 0.25
+    exported = export(trained, "tflite-int8", int8)
+    assert 0 < exported.difference < 0.25
+    assert exported.int8 is not None
     kept = tflite_model.notes(int8.read_bytes())
     assert json.loads(kept["classes"]) == list(CLASSES)
-    assert "accuracy" not in kept
+    assert kept["accuracy"] == f"{exported.int8.accuracy.value:.4f}" != trained.notes["accuracy"]
     assert "latency_ms" not in kept
     assert int8.stat().st_size < 0.5 * file.stat().st_size
     with pytest.raises(UsageError, match="8-bit ranges are found on images: give a run's folder"):
@@ -97,7 +101,7 @@ def test_litert_says_what_its_users_must_know(trained: Trained, tmp_path: Path) 
 
 def test_plain_code_runs_where_there_is_no_bneck(trained: Trained, tmp_path: Path) -> None:
     file = tmp_path / "net.py"
-    assert export(trained, "pytorch", file) == 0
+    assert export(trained, "pytorch", file).difference == 0
     assert not re.search(r"^(import|from) bneck", file.read_text(), re.MULTILINE)
     code = (
         "import sys, torch, net; torch.manual_seed(0); "
@@ -120,7 +124,7 @@ def test_plain_code_runs_where_there_is_no_bneck(trained: Trained, tmp_path: Pat
 def test_plain_code_of_every_kind_of_network(name: str, tmp_path: Path) -> None:
     arch = presets.build(name, width=0.25, resolution_px=32, classes=3)
     state = torch_model.build(arch).state_dict()
-    assert export(Trained(arch, state), "pytorch", tmp_path / "net.py") == 0
+    assert export(Trained(arch, state), "pytorch", tmp_path / "net.py").difference == 0
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v2", "mobilenet_v3_large", "mnasnet_b1"])
@@ -130,7 +134,7 @@ def test_torchvision_code_of_every_family(name: str, tmp_path: Path) -> None:
         arch = replace(arch, stem=replace(arch.stem, out=32))
     state = torch_model.build(arch).state_dict()
     notes = {"classes": '["a", "b", "c"]', "mean": "[0.1, 0.2, 0.3]", "std": "[1, 1, 1]"}
-    assert export(Trained(arch, state, notes), "torchvision", tmp_path / "net.py") < 1e-5
+    assert export(Trained(arch, state, notes), "torchvision", tmp_path / "net.py").difference < 1e-5
     source = (tmp_path / "net.py").read_text()
     assert "CLASSES = ['a', 'b', 'c']\nMEAN = [0.1, 0.2, 0.3]\nSTD = [1, 1, 1]\n" in source
 
@@ -153,7 +157,7 @@ def test_plain_code_where_blocks_may_be_missing(tmp_path: Path) -> None:
 
 def test_torchscript_lists_its_operators(trained: Trained, tmp_path: Path) -> None:
     file = tmp_path / "net.pt"
-    assert export(trained, "torchscript", file) < 1e-5
+    assert export(trained, "torchscript", file).difference < 1e-5
     lines = (tmp_path / "net.ops.yaml").read_text().splitlines()
     assert "- aten::hardswish" in lines
     assert all(re.fullmatch(r"- (aten|prim)::[\w.]+", line) for line in lines)
@@ -162,7 +166,7 @@ def test_torchscript_lists_its_operators(trained: Trained, tmp_path: Path) -> No
 @pytest.mark.slow
 def test_torch_export_takes_any_batch(trained: Trained, tmp_path: Path) -> None:
     file = tmp_path / "net.pt2"
-    assert export(trained, "torch-export", file) < 1e-5
+    assert export(trained, "torch-export", file).difference < 1e-5
     loaded = torch.export.load(str(file)).module()
     assert loaded(torch.zeros(5, 3, 32, 32)).shape == (5, 3)
 

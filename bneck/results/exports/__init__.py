@@ -4,14 +4,18 @@ Every export is loaded back and its outputs compared with our module's before it
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bneck.errors import BneckError, UsageError, unknown
+from bneck.quantities import Accuracy
 from bneck.space.architecture import Architecture
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 EXPORTS = {
     "onnx": "bneck.results.exports.onnx_file",
@@ -23,7 +27,7 @@ EXPORTS = {
     "torchscript": "bneck.results.exports.torchscript",
     "torchvision": "bneck.results.exports.torchvision_code",
 }
-"""Word -> module with ``write(network, path) -> largest difference of the outputs``."""
+"""Word -> module with ``write(network, path) -> Exported``."""
 SUFFIXES = {
     "onnx": (".onnx",),
     "onnx-int8": (".onnx",),
@@ -40,6 +44,24 @@ IMPORTED = {"bneck", "numpy", "safetensors", "torch", "torchvision", *sys.stdlib
 
 TOLERANCE = 1e-4
 
+Batches = Callable[[], "Iterator[tuple[Tensor, Tensor]]"]
+"""Called, it yields pieces of a part: float32 (B, 3, px, px), normalised, and int64 (B,) labels."""
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Images of a run's data, for formats in 8 bits.
+
+    Attributes:
+        ranges: training images, on which the ranges of activations are found.
+        choice: other training images, by which one of several ways of quantising is chosen.
+        validation: the images that the accuracy is counted on.
+    """
+
+    ranges: Batches
+    choice: Batches
+    validation: Batches
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -49,13 +71,48 @@ class Trained:
         state: tensors by our state names.
         notes: written into the file where the format has a place for them: ``classes``, ``mean``
             and ``std`` as JSON, ``accuracy``, ``latency_ms``, ``run``.
-        images: float32 (N, 3, resolution, resolution), normalised, for formats that need some.
+        samples: images of the run's data, for formats that need some.
     """
 
     arch: Architecture
     state: Mapping[str, Any]
     notes: Mapping[str, str] = field(default_factory=dict)
-    images: Any = None
+    samples: Samples | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Int8:
+    """What 8 bits cost a network, on the run's validation images.
+
+    Attributes:
+        way: how it was quantised.
+        tried: each way -> share of training images that it gives the class that floats give.
+        accuracy: of the 8-bit file.
+        float_accuracy: of the network itself, on the same images.
+        lost: share of the images lost, below 0 where some were won, with its standard error.
+        images: number of the images.
+    """
+
+    way: str
+    tried: Mapping[str, float]
+    accuracy: Accuracy
+    float_accuracy: Accuracy
+    lost: Accuracy
+    images: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """How an exported file agrees with the network that it was made of.
+
+    Attributes:
+        difference: of its outputs from our module's: the largest, as a share of the largest output;
+            in 8 bits the root mean square, as a share of the outputs'.
+        int8: for formats in 8 bits, what they cost.
+    """
+
+    difference: float
+    int8: Int8 | None = None
 
 
 def _without_denormals(trained: Trained) -> tuple[Trained, int]:
@@ -73,13 +130,6 @@ def _without_denormals(trained: Trained) -> tuple[Trained, int]:
     return (replace(trained, state=state), found) if found else (trained, 0)
 
 
-def in_words(to: str, difference: float) -> str:
-    """What ``export`` returned, as one says it of this format."""
-    default = "the outputs differ by {} of the largest"
-    words: str = getattr(import_module(EXPORTS[to]), "IN_WORDS", default)
-    return words.format(f"{difference:.2g}")
-
-
 def check_file_name(to: str, path: Path) -> None:
     """Raise UsageError for an unknown format, or a file name that does not fit it."""
     if to not in EXPORTS:
@@ -90,8 +140,8 @@ def check_file_name(to: str, path: Path) -> None:
         raise UsageError(f"{path.name} would hide the module {path.stem}: use another name")
 
 
-def export(trained: Trained, to: str, path: Path) -> float:
-    """Write ``trained`` to ``path`` and return the largest difference of its outputs from ours.
+def export(trained: Trained, to: str, path: Path) -> Exported:
+    """Write ``trained`` to ``path`` and return how the file agrees with it.
 
     Args:
         trained: the network with its weights.
@@ -112,7 +162,8 @@ def export(trained: Trained, to: str, path: Path) -> float:
             "network many times slower",
             file=sys.stderr,
         )
-    difference: float = module.write(trained, path)
-    if not difference <= getattr(module, "TOLERANCE", TOLERANCE):
-        raise BneckError(f"{path}: the {to} export differs from the network by {difference:.2g}")
-    return difference
+    exported: Exported = module.write(trained, path)
+    off = exported.difference
+    if not off <= getattr(module, "TOLERANCE", TOLERANCE):
+        raise BneckError(f"{path}: the {to} export differs from the network by {off:.2g}")
+    return exported

@@ -10,9 +10,8 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from bneck.errors import UsageError
 from bneck.files import write_whole
-from bneck.results.exports import Trained
+from bneck.results.exports import Exported, Trained
 from bneck.space.backends.torch_model import Network
 
 IMAGES = 2
@@ -29,25 +28,6 @@ def images(trained: Trained) -> Tensor:
     """(2, 3, resolution, resolution) seeded noise."""
     side = trained.arch.resolution_px
     return torch.randn(IMAGES, 3, side, side, generator=torch.Generator().manual_seed(0))
-
-
-def images_of(trained: Trained) -> Tensor:
-    """Return the images that 8-bit ranges are found on.
-
-    Raises:
-        UsageError: there are none.
-    """
-    if trained.images is None:
-        raise UsageError(
-            "8-bit ranges are found on images: give a run's folder, and keep its images in place"
-        )
-    images: Tensor = trained.images
-    return images
-
-
-def relative_error(ours: Tensor, theirs: Tensor) -> float:
-    """Return the root mean square of the logits' difference, as a share of theirs."""
-    return float((ours - theirs).square().mean().sqrt() / ours.square().mean().sqrt())
 
 
 def difference(trained: Trained, other: Callable[[Tensor], Tensor]) -> float:
@@ -71,7 +51,7 @@ def write_python(
     path: Path,
     source: str,
     convert: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = dict,
-) -> float:
+) -> Exported:
     """Write a module with ``build(weights)`` and its weights, import it and compare.
 
     Args:
@@ -87,7 +67,7 @@ def write_python(
         for name, tensor in convert(module.build(weights=None).state_dict()).items()
     }
     write_whole(path.with_suffix(".safetensors"), save(tensors))
-    return difference(trained, module.build().eval())
+    return Exported(difference(trained, module.build().eval()))
 
 
 def _imported(path: Path) -> ModuleType:

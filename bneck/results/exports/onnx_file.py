@@ -14,7 +14,7 @@ from bneck import __version__
 from bneck.errors import UsageError
 from bneck.files import write_whole
 from bneck.results import metadata
-from bneck.results.exports import Trained
+from bneck.results.exports import Exported, Trained
 from bneck.results.exports.checking import difference
 from bneck.space import codec
 from bneck.space.architecture import Architecture
@@ -24,14 +24,14 @@ from bneck.space.backends.onnx_session import open_session
 PRODUCER = "bneck"
 
 
-def write(trained: Trained, path: Path) -> float:
-    """Write the graph, check it, and compare ONNX Runtime's outputs; returns the difference."""
+def write(trained: Trained, path: Path) -> Exported:
+    """Write the graph, check it, and compare ONNX Runtime's outputs."""
     model = graph(trained)
     onnx.checker.check_model(model, full_check=True)
     data = model.SerializeToString()
     worst = difference(trained, runner(data))
     write_whole(path, data)
-    return worst
+    return Exported(worst)
 
 
 def graph(trained: Trained) -> onnx.ModelProto:

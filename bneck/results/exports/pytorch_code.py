@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from bneck.errors import UsageError
-from bneck.results.exports import Trained
+from bneck.results.exports import Exported, Trained
 from bneck.results.exports.checking import facts, write_python
 from bneck.space.layers import (
     NORMS,
@@ -27,7 +27,7 @@ ACTIVATIONS = {
 }
 
 
-def write(trained: Trained, path: Path) -> float:
+def write(trained: Trained, path: Path) -> Exported:
     """Write ``path`` and its weights (``.safetensors``), import both and compare."""
     source = code(trained, path.with_suffix(".safetensors").name)
     return write_python(trained, path, source, lambda _: trained.state)

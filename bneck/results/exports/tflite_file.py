@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bneck.errors import UsageError
 from bneck.files import write_whole
-from bneck.results.exports import Trained
+from bneck.results.exports import Exported, Trained
 from bneck.results.exports.checking import difference
 from bneck.space import codec
 
@@ -21,12 +21,12 @@ except ImportError as error:
     raise UsageError(f"this export needs LiteRT: pip install 'bneck[litert]' ({error})") from None
 
 
-def write(trained: Trained, path: Path) -> float:
-    """Write the file and compare LiteRT's outputs with ours; returns the difference."""
+def write(trained: Trained, path: Path) -> Exported:
+    """Write the file and compare LiteRT's outputs with ours."""
     data = model(trained, metadata(trained))
     worst = difference(trained, runner(data))
     write_whole(path, data)
-    return worst
+    return Exported(worst)
 
 
 def model(trained: Trained, notes: Mapping[str, str]) -> bytes:

@@ -3,33 +3,38 @@
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from bneck.files import write_whole
-from bneck.results.exports import Trained
-from bneck.results.exports.checking import images_of, network, relative_error
-from bneck.results.exports.onnx_int8 import IN_WORDS, TOLERANCE
+from bneck.results.exports import Exported, Trained, int8
+from bneck.results.exports.int8 import TOLERANCE, Way
 from bneck.results.exports.tflite_file import metadata, model, runner
 from bneck.space.backends.tflite_int8 import quantised
+from bneck.space.backends.tflite_model import with_notes
 
-__all__ = ["IN_WORDS", "TOLERANCE", "write"]
+__all__ = ["TOLERANCE", "write"]
 
 
-def write(trained: Trained, path: Path) -> float:
-    """Quantise the file, compare LiteRT's outputs on the images; returns the difference.
+def write(trained: Trained, path: Path) -> Exported:
+    """Quantise the file in the best of several ways, and count what that costs.
 
-    Weights are signed and by channel, activations signed; input and output stay floats. Notes of
-    the float network's accuracy and latency are left out, for they do not hold here.
+    Weights and activations are signed; input and output stay floats.
 
     Raises:
         UsageError: ``trained`` brings no images.
     """
-    images = images_of(trained)
-    feeds = (np.ascontiguousarray(one.permute(0, 2, 3, 1).numpy()) for one in images.split(1))
-    notes = metadata(trained)
-    kept = {name: notes[name] for name in sorted(notes.keys() - {"accuracy", "latency_ms"})}
-    data = quantised(model(trained, kept), feeds)
-    with torch.no_grad():
-        ours, theirs = network(trained)(images), runner(data)(images)
+    images = int8.images_of(trained)
+    floats = model(trained, {})
+
+    def file(way: Way) -> bytes:
+        return quantised(
+            floats,
+            (np.ascontiguousarray(one.permute(0, 2, 3, 1).numpy()) for one in images),
+            per_channel=way.per_channel,
+            in_float=way.in_float,
+        )
+
+    data, exported = int8.best(trained, file, runner)
+    data = with_notes(data, int8.notes(metadata(trained), exported))
+    runner(data)  # which refuses what cannot be opened
     write_whole(path, data)
-    return relative_error(ours, theirs)
+    return exported

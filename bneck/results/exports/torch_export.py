@@ -5,12 +5,12 @@ from pathlib import Path
 import torch
 
 from bneck.files import write_with
-from bneck.results.exports import Trained
+from bneck.results.exports import Exported, Trained
 from bneck.results.exports.checking import difference, images, network
 
 
-def write(trained: Trained, path: Path) -> float:
-    """Export the network, load the file back and compare; returns the difference."""
+def write(trained: Trained, path: Path) -> Exported:
+    """Export the network, load the file back and compare."""
     batch = torch.export.Dim("batch")
     program = torch.export.export(
         network(trained), (images(trained),), dynamic_shapes=({0: batch},)
@@ -22,4 +22,4 @@ def write(trained: Trained, path: Path) -> float:
 
     write_with(path, save)
     with path.open("rb") as file:
-        return difference(trained, torch.export.load(file).module())
+        return Exported(difference(trained, torch.export.load(file).module()))

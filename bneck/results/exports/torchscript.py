@@ -6,12 +6,12 @@ from pathlib import Path
 import torch
 
 from bneck.files import write_whole
-from bneck.results.exports import Trained
+from bneck.results.exports import Exported, Trained
 from bneck.results.exports.checking import difference, images, network
 
 
-def write(trained: Trained, path: Path) -> float:
-    """Trace the network, load the file back and compare; returns the difference.
+def write(trained: Trained, path: Path) -> Exported:
+    """Trace the network, load the file back and compare.
 
     Beside it stands a YAML list of its operators (``.ops.yaml``), which PyTorch's custom builds
     take as ``SELECTED_OP_LIST`` to leave all others out.
@@ -25,4 +25,4 @@ def write(trained: Trained, path: Path) -> float:
         operators = sorted(torch.jit.export_opnames(loaded))
     lines = "".join(f"- {name}\n" for name in operators)
     write_whole(path.with_suffix(".ops.yaml"), lines)
-    return difference(trained, loaded)
+    return Exported(difference(trained, loaded))

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from bneck.errors import UsageError
-from bneck.results.exports import Trained
+from bneck.results.exports import Exported, Trained
 from bneck.results.exports.checking import facts, write_python
 from bneck.space.architecture import Architecture, Part
 from bneck.space.backends.torchvision_weights import to_torchvision
@@ -13,7 +13,7 @@ from bneck.space.blocks import InvertedResidual
 from bneck.space.heads import ConvPoolLinear, ConvPoolLinearLinear
 
 
-def write(trained: Trained, path: Path) -> float:
+def write(trained: Trained, path: Path) -> Exported:
     """Write ``path`` and its weights (``.safetensors``), import both and compare.
 
     Raises:

@@ -4,7 +4,7 @@ import contextlib
 import io
 import logging
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +19,22 @@ from onnxruntime.quantization import (
 )
 
 
-def quantised(model: onnx.ModelProto, images: Iterable[NDArray[np.float32]]) -> bytes:
+def quantised(
+    model: onnx.ModelProto,
+    images: Iterable[NDArray[np.float32]],
+    *,
+    per_channel: bool = True,
+    in_float: Collection[str] = (),
+) -> bytes:
     """Return the model with its convolutions and matrix products in 8 bits.
 
-    Signed 8-bit weights by channel, unsigned 8-bit activations, QDQ nodes.
+    Signed 8-bit weights, unsigned 8-bit activations, QDQ nodes.
 
     Args:
         model: a float graph of one input.
         images: inputs, (1, channels, px, px) each, on which the ranges of activations are found.
+        per_channel: whether each filter has a scale of its own.
+        in_float: paths of layers that stay as they are.
 
     Raises:
         Exception: whatever the quantiser raises for a graph that it cannot quantise.
@@ -35,21 +43,31 @@ def quantised(model: onnx.ModelProto, images: Iterable[NDArray[np.float32]]) -> 
     quiet = contextlib.redirect_stdout(io.StringIO())
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
+    copied = onnx.ModelProto()
+    copied.CopyFrom(model)  # the quantiser moves the weights of what it is given into a file
     try:
         with tempfile.TemporaryDirectory() as folder, quiet:
             target = Path(folder, "int8.onnx")
             quantize_static(
-                model,
+                copied,
                 str(target),
                 _Feeds(model.graph.input[0].name, images),
                 quant_format=QuantFormat.QDQ,
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
-                per_channel=True,
+                per_channel=per_channel,
+                nodes_to_exclude=[
+                    node.name for node in model.graph.node if is_of(node.name, in_float)
+                ],
             )
             return target.read_bytes()
     finally:
         logging.disable(before)
+
+
+def is_of(name: str, paths: Collection[str]) -> bool:
+    """Return whether a node or tensor belongs to one of the layers of these paths."""
+    return any(name == path or name.startswith(f"{path}.") for path in paths)
 
 
 class _Feeds(CalibrationDataReader):  # type: ignore[misc]

@@ -74,6 +74,10 @@ def build(
 def with_notes(data: bytes, metadata: Mapping[str, str]) -> bytes:
     """Return a file's content with these texts added, by name."""
     model = schema.ModelT.InitFromPackedBuf(data)
+    for buffer in model.buffers:
+        if buffer.offset > 1:  # the quantiser puts large ones behind the tables
+            buffer.data = np.frombuffer(data, np.uint8, buffer.size, buffer.offset)
+            buffer.offset = buffer.size = 0
     model.metadata = list(model.metadata or ())
     for name, text in metadata.items():
         entry, buffer = schema.MetadataT(), schema.BufferT()

@@ -1,0 +1,165 @@
+"""8 bits: several ways of quantising are tried, and what the best one costs is counted.
+
+A way is chosen on training images, never on those that its accuracy is counted on.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
+
+import torch
+from torch import Tensor
+
+from bneck.errors import UsageError
+from bneck.quantities import Accuracy
+from bneck.results.exports import Exported, Int8, Trained
+from bneck.results.exports.checking import network
+from bneck.space.layers import Layer, Residual, Scale, leaves
+
+TOLERANCE = 0.5
+"""How far the logits may differ, root mean square against root mean square; 0.25 was seen."""
+LEFT_OUT = ("accuracy", "latency_ms")
+"""Notes of the float network, which do not hold in 8 bits."""
+
+Run = Callable[[Tensor], Tensor]
+"""(B, 3, px, px) images -> (B, classes) logits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a network is quantised.
+
+    Attributes:
+        per_channel: whether each filter has a scale of its own, or each tensor of weights has one.
+        in_float: paths of the layers that stay in floats.
+    """
+
+    per_channel: bool
+    in_float: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        scales = "one scale per channel" if self.per_channel else "one scale per tensor"
+        return scales + ", squeeze-excite in float" * bool(self.in_float)
+
+
+def ways(layers: tuple[Layer, ...]) -> list[Way]:
+    """Return the ways that are tried, the one that most runtimes like best first."""
+    gates = tuple(leaf.path for gate in _gates(layers) for leaf in leaves(gate.body))
+    return [
+        Way(per_channel, in_float)
+        for in_float, per_channel in product(((), gates) if gates else ((),), (True, False))
+    ]
+
+
+def _gates(layers: tuple[Layer, ...]) -> list[Scale]:
+    found: list[Scale] = []
+    for layer in layers:
+        if isinstance(layer, Scale):
+            found.append(layer)
+        elif isinstance(layer, Residual):
+            found += _gates(layer.body)
+    return found
+
+
+def images_of(trained: Trained) -> list[Tensor]:
+    """Return the images, (1, 3, px, px) each, that 8-bit ranges are found on.
+
+    Raises:
+        UsageError: there are none.
+    """
+    if trained.samples is None:
+        raise UsageError(
+            "8-bit ranges are found on images: give a run's folder, and keep its images in place"
+        )
+    return [image for images, _ in trained.samples.ranges() for image in images.split(1)]
+
+
+def best(
+    trained: Trained, quantised: Callable[[Way], bytes], runner: Callable[[bytes], Run]
+) -> tuple[bytes, Exported]:
+    """Return the file of the way that stays nearest to the float network, and what it costs.
+
+    Nearest is the way that gives most training images the class that the float network gives them,
+    and among equals the one whose logits are nearest.
+
+    Args:
+        trained: the network, with samples.
+        quantised: makes the file of a way.
+        runner: opens a file.
+    """
+    assert trained.samples is not None
+    ours = network(trained).eval()
+    pieces = [(images, _logits(ours, images)) for images, _ in trained.samples.choice()]
+    tried: dict[str, tuple[float, float]] = {}
+    files: dict[str, bytes] = {}
+    for way in ways(trained.arch.layers()):
+        files[str(way)] = quantised(way)
+        tried[str(way)] = _nearness(pieces, runner(files[str(way)]))
+    chosen = max(tried, key=lambda way: tried[way])
+    shares = {way: agreeing for way, (agreeing, _) in tried.items()}
+    counted = _counted(trained, ours, runner(files[chosen]), chosen, shares)
+    return files[chosen], Exported(-tried[chosen][1], counted)
+
+
+def _logits(run: Run, images: Tensor) -> Tensor:
+    with torch.no_grad():
+        return run(images)
+
+
+def _nearness(pieces: list[tuple[Tensor, Tensor]], run: Run) -> tuple[float, float]:
+    """Share of the images that get the same class, and less the logits' relative difference."""
+    same, off, size, images = 0, 0.0, 0.0, 0
+    for pixels, ours in pieces:
+        theirs = _logits(run, pixels)
+        same += int((theirs.argmax(1) == ours.argmax(1)).sum())
+        off += float((theirs - ours).square().sum())
+        size += float(ours.square().sum())
+        images += len(ours)
+    return same / images, -((off / size) ** 0.5)
+
+
+def _counted(trained: Trained, ours: Run, theirs: Run, way: str, tried: dict[str, float]) -> Int8:
+    """Count the images of the validation part that each of the two classifies right.
+
+    Args:
+        trained: the network, with samples.
+        ours: the float network.
+        theirs: the 8-bit file.
+        way: how it was quantised.
+        tried: all ways, with their agreement on training images.
+    """
+    assert trained.samples is not None
+    before, after = [], []
+    for images, labels in trained.samples.validation():
+        before.append(_logits(ours, images).argmax(1) == labels)
+        after.append(_logits(theirs, images).argmax(1) == labels)
+    in_float, in_int8 = torch.cat(before).double(), torch.cat(after).double()
+    return Int8(
+        way=way,
+        tried=tried,
+        accuracy=_share(in_int8),
+        float_accuracy=_share(in_float),
+        lost=_share(in_float - in_int8),
+        images=len(in_float),
+    )
+
+
+def _share(values: Tensor) -> Accuracy:
+    """The mean with its standard error."""
+    return Accuracy(float(values.mean()), float(values.std(correction=0)) / len(values) ** 0.5)
+
+
+def notes(kept: dict[str, str], exported: Exported) -> dict[str, str]:
+    """Return the notes of the float network as they hold in 8 bits.
+
+    Args:
+        kept: the float network's, by name.
+        exported: what 8 bits cost.
+    """
+    int8 = exported.int8
+    assert int8 is not None
+    return {name: kept[name] for name in sorted(kept.keys() - set(LEFT_OUT))} | {
+        "accuracy": f"{int8.accuracy.value:.4f}",
+        "float_accuracy": f"{int8.float_accuracy.value:.4f}",
+        "quantisation": int8.way,
+    }

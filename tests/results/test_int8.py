@@ -1,0 +1,163 @@
+"""8-bit exports: the accuracy that they give is what others count, on images never chosen by."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import bneck
+from bneck.cli import run
+from bneck.derivation import trained_networks
+from bneck.derivation.trained_networks import load_trained
+from bneck.proxies.data import loading
+from bneck.quantities import Accuracy
+from bneck.results.exports import Int8
+from bneck.results.exports.int8 import Way, ways
+from bneck.results.exports.words import cost_of_int8
+from bneck.results.networks import load_network
+from bneck.space import presets
+
+FOUR = {
+    "one scale per channel",
+    "one scale per tensor",
+    "one scale per channel, squeeze-excite in float",
+    "one scale per tensor, squeeze-excite in float",
+}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("int8") / "run"
+    arguments = ["--data", "digits", "--resolution", "16", "--epochs", "1.5", "--out", str(out)]
+    assert run(["train", "mobilenet_v3_small", *arguments]) == 0
+    return out
+
+
+@pytest.fixture(autouse=True)
+def few_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trained_networks, "RANGE_IMAGES", 24)
+    monkeypatch.setattr(trained_networks, "CHOICE_IMAGES", 48)
+
+
+def said(capsys: pytest.CaptureFixture[str], *arguments: object) -> Any:
+    capsys.readouterr()
+    assert run([*map(str, arguments), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_its_accuracy_is_what_evaluating_the_file_gives(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "a.onnx"
+    exported = said(capsys, "export", trained, file, "--to", "onnx-int8")["int8"]
+    counted = said(capsys, "evaluate", file, "--data", "digits", "--part", "val")
+    in_float = said(capsys, "evaluate", trained, "--part", "val")
+    assert exported["images"] == 360
+    assert exported["accuracy"]["value"] == pytest.approx(counted["accuracy"], abs=1e-9)
+    assert exported["float_accuracy"]["value"] == pytest.approx(in_float["accuracy"], abs=1 / 360)
+    lost = exported["float_accuracy"]["value"] - exported["accuracy"]["value"]
+    assert exported["lost"]["value"] == pytest.approx(lost, abs=1e-9)
+    assert exported["tried"].keys() == FOUR
+    assert exported["tried"][exported["way"]] == max(exported["tried"].values())
+
+
+def test_a_litert_file_from_python_says_what_it_classifies_right(
+    trained: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("ai_edge_quantizer", reason="pip install 'bneck[litert]'")
+    from bneck.space.backends import tflite_model
+    from bneck.space.backends.tflite_session import open_interpreter
+
+    exported = bneck.open_run(trained).export(tmp_path / "a.tflite", "tflite-int8").int8
+    assert exported is not None
+    assert exported.tried.keys() == FOUR
+    images = loading.load("digits", resolution_px=16, seed=0)
+    interpreter = open_interpreter(tmp_path / "a.tflite")
+    (image,), (logits,) = interpreter.get_input_details(), interpreter.get_output_details()
+    right = 0
+    for pixels, labels in images.val.chunks(1):
+        one = images.normalise(pixels).permute(0, 2, 3, 1).contiguous().numpy()
+        interpreter.set_tensor(image["index"], one)
+        interpreter.invoke()
+        right += int(interpreter.get_tensor(logits["index"]).argmax() == labels.item())
+    assert exported.accuracy.value == pytest.approx(right / 360)
+    notes = tflite_model.notes((tmp_path / "a.tflite").read_bytes())
+    assert notes["accuracy"] == f"{exported.accuracy.value:.4f}"
+    assert notes["quantisation"] == exported.way
+
+
+def test_nothing_is_chosen_on_what_is_counted(trained: Path) -> None:
+    _, arch = load_network(str(trained))
+    samples = load_trained(str(trained), None, arch, seed=0, with_samples=True).samples
+    assert samples is not None
+
+    def seen(part: Any) -> set[bytes]:
+        return {image.numpy().tobytes() for images, _ in part() for image in images}
+
+    validation = seen(samples.validation)
+    assert len(validation) > 300
+    assert not validation & (seen(samples.ranges) | seen(samples.choice))
+    assert not seen(samples.ranges) & seen(samples.choice)
+
+
+def test_what_stays_in_float_is_the_squeeze_excite_alone() -> None:
+    layers = presets.build("mobilenet_v3_small", resolution_px=32, classes=3).layers()
+    assert {str(way) for way in ways(layers)} == FOUR
+    gates = {path for way in ways(layers) for path in way.in_float}
+    assert gates == {path for path in gates if ".se." in path}
+    assert len(gates) == 9 * 3  # nine blocks have one: pool, reduce, expand
+    plain = presets.build("mobilenet_v2", resolution_px=32, classes=3).layers()
+    assert ways(plain) == [Way(per_channel=True), Way(per_channel=False)]
+
+
+@pytest.mark.parametrize("to", ["onnx", "tflite"])
+def test_layers_left_in_float_keep_their_weights(to: str) -> None:
+    arch = presets.build("mobilenet_v3_small", width=0.35, resolution_px=32, classes=3)
+    from bneck.space.backends import torch_model
+
+    state = {name: tensor.numpy() for name, tensor in torch_model.build(arch).state_dict().items()}
+    gates = next(way.in_float for way in ways(arch.layers()) if way.in_float)
+    draw = np.random.default_rng(0)
+    if to == "onnx":
+        import onnx
+
+        from bneck.space.backends import onnx_int8, onnx_model
+
+        floats = onnx_model.build(arch.layers(), state)
+        images = [draw.standard_normal((1, 3, 32, 32), np.float32) for _ in range(2)]
+        data = onnx_int8.quantised(floats, images, in_float=gates)
+        graph = onnx.load_model_from_string(data).graph
+        kept = {one.name for one in graph.initializer if one.data_type == onnx.TensorProto.FLOAT}
+        kept = {name for name in kept if name.endswith("conv.weight")}
+    else:
+        pytest.importorskip("ai_edge_quantizer", reason="pip install 'bneck[litert]'")
+        from bneck.space.backends import tflite_int8, tflite_model
+        from bneck.space.backends.tflite_session import open_interpreter
+
+        images = [draw.standard_normal((1, 32, 32, 3), np.float32) for _ in range(2)]
+        floats = tflite_model.build(arch.layers(), state)
+        details = open_interpreter(tflite_int8.quantised(floats, images, in_float=gates))
+        kept = {
+            one["name"]
+            for one in details.get_tensor_details()
+            if one["name"].endswith("conv.weight") and one["dtype"] == np.float32
+        }
+    assert kept == {f"{path}.conv.weight" for path in gates if not path.endswith("pool")}
+
+
+def test_a_loss_above_a_point_is_said_with_its_why() -> None:
+    def cost(lost: float) -> str:
+        tried = {"one scale per channel": 0.955, "one scale per tensor": 0.91}
+        accuracy = Accuracy(0.9 - lost, 0.01), Accuracy(0.9, 0.01), Accuracy(lost, 0.004)
+        return cost_of_int8(Int8("one scale per channel", tried, *accuracy, 360))
+
+    assert cost(0.009).endswith(
+        "89.1 ± 1.0 % of 360 validation images right in 8 bits, 90.0 ± 1.0 % in float "
+        "(one scale per channel)"
+    )
+    assert cost(0.021).endswith(
+        "8 bits lose 2.1 ± 0.4 points: of 2 ways tried, the best gives 95.5 % of training images "
+        "the class that the float network gives them"
+    )
