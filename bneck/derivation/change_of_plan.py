@@ -34,6 +34,10 @@ CHANGES: Mapping[str, tuple[tuple[str, ...], str]] = {
     "fine_tune_steps": ((*NETADAPT, *OUTCOME), "the calibration and the search"),
     "importance": ((*NETADAPT, *OUTCOME), "the calibration and the search"),
     "finish": ((*DERIVED, *OUTCOME), "the calibration and NetAdapt's steps"),
+    "augmentation": (
+        (*FINAL, *DERIVED, *OUTCOME),
+        "the calibration, the search and NetAdapt's steps",
+    ),
     "branches": ((*FINAL, *DERIVED, *OUTCOME), "the calibration, the search and NetAdapt's steps"),
     "epochs": ((*FINAL, *DERIVED, *OUTCOME), "the calibration, the search and NetAdapt's steps"),
 }

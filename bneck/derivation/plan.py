@@ -8,6 +8,7 @@ from bneck import records
 from bneck.errors import UsageError, unknown
 from bneck.latency.runtimes import MAX_THREADS, RUNTIMES
 from bneck.machine import DEVICES, Compute
+from bneck.proxies.data.augmentation_words import AUGMENTATIONS, CROPS, check_augmentation
 from bneck.proxies.data.image_spec import NAMED_SETS
 from bneck.proxies.proxy import PROXIES
 from bneck.search.reward import REWARDS
@@ -195,6 +196,13 @@ class Plan:
     epochs: float | None = option(
         None, "Epochs of the final training.", TRAINING, unset=BY_THE_DATA
     )
+    augmentation: str | None = option(
+        None,
+        f"How images are varied in the final training: one of {', '.join(CROPS)}, and any of "
+        f"{', '.join(word for word in AUGMENTATIONS if word not in CROPS)}, joined by +.",
+        TRAINING,
+        unset=BY_THE_DATA,
+    )
     branches: bool = option(
         False,
         "Train depthwise and pointwise convolutions in the end with parallel branches, which are "
@@ -227,6 +235,8 @@ class Plan:
         self.compute()
         check_word("importance", self.importance, IMPORTANCES)
         check_word("calibrate", self.calibrate, (KEPT, ANEW))
+        if self.augmentation is not None:
+            check_augmentation(self.augmentation)
         if self.finish is not None:
             check_word("finish", self.finish, FINISHES)
 
@@ -285,7 +295,7 @@ _SEARCH = (
     "sampler", "evaluations", "parallel", "eager", "proxy", "reward_exponent", "seed_factor",
     "search_steps",
 )  # fmt: skip
-_NETADAPT = ("delta", "fine_tune_steps", "epochs")
+_NETADAPT = ("delta", "fine_tune_steps", "epochs", "augmentation")
 
 OPTIONS: Mapping[str, tuple[str, ...]] = {
     "derive": (*_DEVICE, *_EVERY_RUN, *_SEARCH, *_NETADAPT, "branches"),
@@ -294,6 +304,6 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
         *_DEVICE, *_EVERY_RUN, *_NETADAPT,
         "importance", "weights", "new_classes", "search_steps", "finish",
     ),
-    "train": (*_EVERY_RUN, "epochs", "branches", "weights", "new_classes"),
+    "train": (*_EVERY_RUN, "epochs", "augmentation", "branches", "weights", "new_classes"),
 }  # fmt: skip
 """Command -> the fields of a plan that it can be asked."""

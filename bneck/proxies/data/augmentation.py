@@ -10,33 +10,11 @@ from random import Random
 
 import torch
 from torch import Generator, Tensor
-from torch.nn.functional import affine_grid, grid_sample, one_hot
+from torch.nn.functional import grid_sample, interpolate, one_hot
 
-from bneck.errors import UsageError
+from bneck.proxies.data.augmentation_words import AUGMENTATION
 
-AUGMENTATION = "crop-and-flip"
-"""The default: cheap, and right for small images."""
-CROPS = (AUGMENTATION, "random-resized-crop")
-MIXES = ("mixup", "cutmix")
-AUGMENTATIONS = (*CROPS, "trivial-augment", "random-erasing", *MIXES)
 ERASED = 0.2  # of the images, as torchvision's training of MobileNetV3
-
-
-def check_augmentation(words: str) -> tuple[str, ...]:
-    """Return the words of a recipe's augmentation, which are joined by "+".
-
-    Raises:
-        UsageError: an unknown word, or not exactly one way to crop.
-    """
-    found = tuple(words.split("+"))
-    for word in found:
-        if word not in AUGMENTATIONS:
-            raise UsageError(
-                f"unknown augmentation {word!r}; known: {', '.join(AUGMENTATIONS)}, joined by +"
-            )
-    if sum(word in CROPS for word in found) != 1:
-        raise UsageError(f"augmentation {words!r} must name one of {', '.join(CROPS)}")
-    return found
 
 
 def crop_and_flip(squares: Tensor, rows: Tensor, flip: bool, draw: Generator, own: slice) -> Tensor:
@@ -79,31 +57,57 @@ def random_resized_crop(
         draw: where random numbers come from.
         own: which images of the batch are wanted.
     """
+    side = squares.shape[-1]
     area, stretch, left, top, mirror = torch.rand(5, len(rows), generator=draw)
-    area = 0.08 + 0.92 * area
+    area = (0.08 + 0.92 * area) * side**2
     stretch = torch.exp((2 * stretch - 1) * math.log(4 / 3))
-    width = (area * stretch).sqrt().clamp(max=1)  # shares of the side
-    height = (area / stretch).sqrt().clamp(max=1)
-    sign = torch.where(mirror < 0.5, -1.0, 1.0) if flip else torch.ones(len(rows))
-    # grid_sample's coordinates run from -1 to 1, so a box of width w has its centre within 1 - w.
-    theta = torch.zeros(len(rows), 2, 3)
-    theta[:, 0, 0], theta[:, 0, 2] = sign * width, (2 * left - 1) * (1 - width)
-    theta[:, 1, 1], theta[:, 1, 2] = height, (2 * top - 1) * (1 - height)
-    return sampled(squares[rows[own].to(squares.device)], theta[own], "bilinear", "reflection")
+    width = (area * stretch).sqrt().round_().clamp_(1, side)
+    height = (area / stretch).sqrt().round_().clamp_(1, side)
+    left = (left * (side - width + 1)).floor_()
+    top = (top * (side - height + 1)).floor_()
+    mirrored = (mirror < 0.5) & flip
+    boxes = torch.stack([left, top, width, height], 1).to(torch.int64)  # (B, 4)
+    resize = _resized_at_once if squares.is_cuda else _resized_one_by_one
+    return resize(squares, rows[own], boxes[own], mirrored[own])
 
 
-def sampled(pixels: Tensor, theta: Tensor, mode: str, border: str) -> Tensor:
-    """Sample images at affine places; returns the type and shape of ``pixels``.
+def _resized_one_by_one(squares: Tensor, rows: Tensor, boxes: Tensor, mirrored: Tensor) -> Tensor:
+    """Resize (b, 4) boxes of left, top, width, height; 15 times as fast on a CPU as grid_sample."""
+    side = squares.shape[-1]
+    format_ = torch.channels_last
+    result = torch.empty(len(rows), 3, side, side, dtype=torch.uint8, memory_format=format_)
+    boxes_of_rows = zip(rows.tolist(), boxes.tolist(), mirrored.tolist(), strict=True)
+    for place, (row, (left, top, width, height), mirror) in enumerate(boxes_of_rows):
+        box = squares[row, None, :, top : top + height, left : left + width]
+        # Integers are resized fast where anti-aliasing is on; nothing here is made smaller.
+        whole = interpolate(box, (side, side), mode="bilinear", antialias=True)[0]
+        result[place] = whole.flip(2) if mirror else whole
+    return result
+
+
+def _resized_at_once(squares: Tensor, rows: Tensor, boxes: Tensor, mirrored: Tensor) -> Tensor:
+    """The same for a GPU, but for the rounding of halves."""
+    side = squares.shape[-1]
+    place = (torch.arange(side) + 0.5) / side
+    left, top, width, height = boxes.T[:, :, None]  # (b, 1) each
+    across = torch.where(mirrored[:, None], 1 - place, place)  # (b, side)
+    x = left + (across * width - 0.5).clamp(min=0).minimum(width - 1)
+    y = top + (place * height - 0.5).clamp(min=0).minimum(height - 1)
+    x, y = (((2 * one + 1) / side - 1).to(squares.device) for one in (x, y))
+    shape = (len(rows), side, side)
+    grid = torch.stack([x[:, None, :].expand(shape), y[:, :, None].expand(shape)], 3)
+    return sampled(squares[rows.to(squares.device)], grid, "bilinear", "border")
+
+
+def sampled(pixels: Tensor, grid: Tensor, mode: str, border: str) -> Tensor:
+    """Sample images at given places; returns the type and shape of ``pixels``.
 
     Args:
         pixels: uint8 (b, 3, side, side).
-        theta: float (b, 2, 3), for each image the affine map of places in the result to places
-            in it; both run from -1 to 1.
+        grid: float (b, side, side, 2), places x and y, which run from -1 to 1, edge to edge.
         mode: how values between pixels are found, "bilinear" or "nearest".
         border: what lies outside an image, a ``padding_mode`` of torch's ``grid_sample``.
     """
-    theta = theta.to(pixels.device)
-    grid = affine_grid(theta, list(pixels.shape), align_corners=False)  # (b, side, side, 2)
     found = grid_sample(
         pixels.to(torch.float32), grid, mode=mode, padding_mode=border, align_corners=False
     )

@@ -6,14 +6,8 @@ import torch
 from torch import Tensor
 
 from bneck.errors import UsageError
-from bneck.proxies.data.augmentation import (
-    AUGMENTATION,
-    CROP_BY_WORD,
-    MIXES,
-    check_augmentation,
-    mixed,
-    random_erasing,
-)
+from bneck.proxies.data.augmentation import CROP_BY_WORD, mixed, random_erasing
+from bneck.proxies.data.augmentation_words import AUGMENTATION, MIXES, check_augmentation
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.data.squares_on_device import squares_for
 

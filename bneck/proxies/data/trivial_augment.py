@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Generator, Tensor
-from torch.nn.functional import conv2d
+from torch.nn.functional import affine_grid, conv2d
 from torchvision.transforms.v2 import functional
 
 from bneck.proxies.data.augmentation import sampled
@@ -43,7 +43,8 @@ def _affine(pixels: Tensor, matrix: list[list[Tensor]]) -> Tensor:
     """Sample at places given in pixels from the centre, nearest, black outside."""
     theta = torch.stack([torch.stack(row, 1) for row in matrix], 1)  # (b, 2, 3)
     theta[:, :, 2] *= 2 / pixels.shape[-1]
-    return sampled(pixels, theta, "nearest", "zeros")
+    grid = affine_grid(theta.to(pixels.device), list(pixels.shape), align_corners=False)
+    return sampled(pixels, grid, "nearest", "zeros")
 
 
 def _shear_x(pixels: Tensor, magnitude: Tensor, sign: Tensor) -> Tensor:

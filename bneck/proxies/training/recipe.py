@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from bneck.errors import UsageError
-from bneck.proxies.data.augmentation import AUGMENTATION, check_augmentation
+from bneck.proxies.data.augmentation_words import AUGMENTATION, check_augmentation
 from bneck.proxies.data.image_info import ImageInfo
 from bneck.space.checks import check_range
 

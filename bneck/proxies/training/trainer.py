@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy
 from bneck.errors import ProxyFailed, UsageError
 from bneck.machine import CPU, Compute, cores
 from bneck.progress import Progress, silent
-from bneck.proxies.data.augmentation import AUGMENTATION
+from bneck.proxies.data.augmentation_words import AUGMENTATION
 from bneck.proxies.data.batches import Batches
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.training.checkpoint import TrainingState, digest, interrupts_wait

@@ -1,4 +1,5 @@
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -7,14 +8,14 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
 from bneck.errors import UsageError
+from bneck.proxies.data import augmentation
 from bneck.proxies.data.augmentation import (
     CROP_BY_WORD,
     ERASED,
-    check_augmentation,
     mixed,
     random_erasing,
-    sampled,
 )
+from bneck.proxies.data.augmentation_words import check_augmentation
 from bneck.proxies.data.batches import Batches
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.data.loading import load
@@ -69,6 +70,7 @@ def test_batches_that_cannot_be_divided(digits: ImageSource) -> None:
         ("crop", "unknown augmentation 'crop'; known: crop-and-flip, random-resized-crop, trivial"),
         ("mixup", "augmentation 'mixup' must name one of crop-and-flip, random-resized-crop"),
         ("crop-and-flip+random-resized-crop", "must name one of"),
+        ("crop-and-flip+mixup+mixup", "names mixup twice"),
     ],
 )
 def test_unknown_words(words: str, message: str) -> None:
@@ -76,18 +78,24 @@ def test_unknown_words(words: str, message: str) -> None:
         check_augmentation(words)
 
 
-def test_a_sampled_box_is_torchvisions_resized_crop() -> None:
+@pytest.mark.parametrize(
+    "resize", [augmentation._resized_one_by_one, augmentation._resized_at_once]
+)
+def test_resized_boxes_are_torchvisions(
+    resize: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor],
+) -> None:
     pixels, side = photos(), 40
-    left, top, width, height = 10, 4, 20, 32
-    theta = torch.zeros(len(pixels), 2, 3)
-    theta[:, 0, 0], theta[:, 0, 2] = width / side, (2 * left + width) / side - 1
-    theta[:, 1, 1], theta[:, 1, 2] = height / side, (2 * top + height) / side - 1
-    found = sampled(pixels, theta, "bilinear", "reflection")
-    expected = functional.resized_crop(
-        pixels, top, left, height, width, [side, side], antialias=False
-    )
-    inside = (found.int() - expected.int())[:, :, 2:-2, 2:-2].abs()  # edges see their neighbours
-    assert inside.max() <= 1
+    boxes = torch.tensor([[10, 4, 20, 32], [0, 0, 40, 40], [39, 25, 1, 15]])  # left, top, ...
+    rows, mirrored = torch.tensor([4, 0, 5]), torch.tensor([True, False, True])
+    found = resize(pixels, rows, boxes, mirrored)
+    for one, row, (left, top, width, height), mirror in zip(
+        found, rows, boxes.tolist(), mirrored, strict=True
+    ):
+        expected = functional.resized_crop(
+            pixels[row].float(), top, left, height, width, [side, side], antialias=False
+        )
+        expected = expected.flip(2) if mirror else expected
+        assert (one - expected).abs().max() <= 1
 
 
 def test_resized_crops_show_between_8_and_100_percent() -> None:
