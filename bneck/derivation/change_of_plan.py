@@ -30,6 +30,7 @@ CHANGES: Mapping[str, tuple[tuple[str, ...], str]] = {
     "target": (OUTCOME, "the calibration, the search and what was derived from it"),
     "targets": (OUTCOME, "the calibration, the search and what was derived from it"),
     "calibration_minutes": ((), "the calibration as it is"),
+    "mix_devices": ((), "all that was done so far"),
     "delta": ((*NETADAPT, *OUTCOME), "the calibration and the search"),
     "fine_tune_steps": ((*NETADAPT, *OUTCOME), "the calibration and the search"),
     "importance": ((*NETADAPT, *OUTCOME), "the calibration and the search"),

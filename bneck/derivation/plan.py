@@ -137,6 +137,11 @@ class Plan:
     eager: bool = option(
         False, "Propose from whatever results are there: other trials every time.", SEARCH
     )
+    mix_devices: bool = option(
+        False,
+        "Let labels of different kinds of device (cpu, cuda), or precisions, guide one search.",
+        SEARCH,
+    )
     proxy: str | None = option(
         None,
         "What a network's accuracy is estimated by in the search: "
@@ -292,8 +297,8 @@ _DEVICE = (
     "calibration_minutes", "calibrate", "accept_version",
 )  # fmt: skip
 _SEARCH = (
-    "sampler", "evaluations", "parallel", "eager", "proxy", "reward_exponent", "seed_factor",
-    "search_steps",
+    "sampler", "evaluations", "parallel", "eager", "mix_devices", "proxy", "reward_exponent",
+    "seed_factor", "search_steps",
 )  # fmt: skip
 _NETADAPT = ("delta", "fine_tune_steps", "epochs", "augmentation")
 

@@ -3,16 +3,19 @@
 The task is a small value that travels; the images are loaded once in each worker.
 """
 
+import platform
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from bneck.errors import UsageError
 from bneck.machine import ONE_THREAD, Compute
 from bneck.proxies.data.worker_images import WorkerImages, for_proxies
 from bneck.proxies.proxy import find_proxy
 from bneck.proxies.training.device import torch_device
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import evaluate, train
+from bneck.search.label import Label
 from bneck.space.architecture import Architecture
 from bneck.space.backends import torch_model
 
@@ -21,27 +24,40 @@ NINTHS = 9
 
 @dataclass(frozen=True, slots=True)
 class Evaluate:
-    """The cheap accuracy of an architecture."""
+    """The cheap accuracy of an architecture.
+
+    Attributes:
+        labels_of: kind of device that the search's labels so far were trained on, where labels of
+            other kinds are refused.
+    """
 
     images: WorkerImages
     proxy: str
     recipe: Recipe
     seed: int
     compute: Compute = ONE_THREAD
+    labels_of: str | None = None
 
     def load(self) -> None:
         """Have the images in memory, before any evaluation is timed.
 
         Raises:
-            UsageError: this machine lacks the device, or the images.
+            UsageError: this machine lacks the device or the images, or would train on another
+                kind of device than the labels so far.
         """
-        torch_device(self.compute.device)
+        kind = torch_device(self.compute.device).type
+        if self.labels_of not in (None, kind):
+            raise UsageError(
+                f"--device {self.compute.device} is {kind} on {platform.node()}, and the search's "
+                f"labels are of {self.labels_of}: mix both with --mix-devices"
+            )
         for_proxies(self.images)
 
-    def __call__(self, arch: Architecture) -> float:
+    def __call__(self, arch: Architecture) -> Label:
         """Raises ProxyFailed where the network cannot be scored."""
         proxy = find_proxy(self.proxy)(for_proxies(self.images), self.recipe, compute=self.compute)
-        return float(proxy(arch, seed=self.seed))
+        accuracy = float(proxy(arch, seed=self.seed))
+        return Label(accuracy, dict(getattr(proxy, "made_with", {})))
 
     @property
     def steps(self) -> int:

@@ -13,6 +13,7 @@ from bneck.progress import Progress, silent
 from bneck.results.record import Record
 from bneck.results.summary import standing
 from bneck.search.allowed import SpaceExhausted
+from bneck.search.label import Label, check_comparable
 from bneck.search.objectives import Objective, Objectives
 from bneck.search.reward import Soft
 from bneck.search.samplers.history import Trial
@@ -26,31 +27,33 @@ MAX_FAILED_AT_FIRST = 5
 class Timed:
     """An evaluation and the seconds that it took where it ran."""
 
-    evaluate: Callable[[Architecture], float]
+    evaluate: Callable[[Architecture], float | Label]
 
     def load(self) -> None:
         """Load what the evaluation needs, which is not timed."""
         if hasattr(self.evaluate, "load"):
             self.evaluate.load()
 
-    def __call__(self, arch: Architecture) -> tuple[float | Failed, float]:
+    def __call__(self, arch: Architecture) -> tuple[Label | Failed, float]:
         """(accuracy or why there is none, seconds)."""
         begun = time.monotonic()
-        accuracy: float | Failed
+        outcome: Label | Failed
         try:
-            accuracy = self.evaluate(arch)
+            found = self.evaluate(arch)
+            outcome = found if isinstance(found, Label) else Label(found)
         except ProxyFailed as error:
-            accuracy = Failed(reason(error))
-        return accuracy, time.monotonic() - begun
+            outcome = Failed(reason(error))
+        return outcome, time.monotonic() - begun
 
 
 def search(
     study: Study,
-    evaluate: Callable[[Architecture], float],
+    evaluate: Callable[[Architecture], float | Label],
     *,
     objectives: Objectives,
     evaluations: int,
     executor: Executor,
+    mix_devices: bool = False,
     progress: Progress = silent,
 ) -> list[Record]:
     """Go on until ``evaluations`` networks are evaluated, and return all records of the study.
@@ -66,10 +69,12 @@ def search(
         objectives: what is searched for.
         evaluations: networks to evaluate, those of earlier sessions included.
         executor: where evaluations run.
+        mix_devices: whether labels of different kinds of device, or precisions, guide one search.
         progress: told of every result.
 
     Raises:
-        UsageError: no network is under a ceiling (names the fastest), or above a floor.
+        UsageError: no network is under a ceiling (names the fastest), or above a floor; a label was
+            made with another kind of device, or in another precision, than the others.
         BneckError: the first networks all fail (names the first reason).
     """
     objectives.check()
@@ -101,6 +106,8 @@ def search(
         for arch, outcome in executor.map_unordered(task, proposals()):
             trial = under_way.pop(arch)
             record = _record(trial, outcome, study.objective(trial, objectives))
+            if not mix_devices:
+                check_comparable(record, finished)
             study.tell(trial, record)
             finished.append(record)
             progress("search", len(finished), total, _news(finished, study.current(objectives)))
@@ -111,12 +118,21 @@ def search(
 
 def _record(trial: Trial, outcome: Any, objective: Objective) -> Record:
     found, seconds = outcome if isinstance(outcome, tuple) else (outcome, 0.0)
-    accuracy, error = (None, found.reason) if isinstance(found, Failed) else (found, None)
-    if accuracy is not None and not 0 <= accuracy <= 1:
-        accuracy, error = None, f"the accuracy is {accuracy}, not a number from 0 to 1"
+    label = Label(found) if isinstance(found, float) else found
     latency_ms = objective.latency_ms(trial.arch)
-    reward = None if accuracy is None else objective.reward(accuracy, latency_ms)
-    return Record(trial.number, trial.arch, accuracy, latency_ms, reward, error, seconds)
+
+    def record(label: Label | None, error: str | None) -> Record:
+        accuracy, made_with = (label.accuracy, label.made_with) if label else (None, {})
+        reward = None if accuracy is None else objective.reward(accuracy, latency_ms)
+        return Record(
+            trial.number, trial.arch, accuracy, latency_ms, reward, error, seconds, made_with
+        )
+
+    if isinstance(label, Failed):
+        return record(None, label.reason)
+    if not 0 <= label.accuracy <= 1:
+        return record(None, f"the accuracy is {label.accuracy}, not a number from 0 to 1")
+    return record(label, None)
 
 
 def _news(records: list[Record], objectives: list[Objective]) -> str:

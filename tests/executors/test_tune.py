@@ -62,7 +62,7 @@ def test_a_staged_training_ends_as_an_unstaged_one(tmp_path: Path) -> None:
     arch = presets.build("mobilenet_v3_small", resolution_px=16, classes=10)
     reported: list[tuple[int, float]] = []
     accuracy = task.train(arch, tmp_path / "checkpoint", lambda *news: reported.append(news))
-    assert accuracy == task(arch)
+    assert accuracy == task(arch).accuracy
     assert [step for step, _ in reported] == [1, 2]
     assert (tmp_path / "checkpoint").exists()
 

@@ -13,6 +13,7 @@ from bneck.proxies.tabular import TableData
 from bneck.search import reward
 from bneck.search.evaluation import Evaluate
 from bneck.search.expected_improvement import describe_gain, expected_gain
+from bneck.search.label import device_of
 from bneck.search.objectives import Objectives, Target
 from bneck.search.reward import FRONT
 from bneck.search.search import search
@@ -58,10 +59,11 @@ def search_stage(
             session.progress("search", len(study.records()), plan.evaluations)
             evaluated = search(
                 study,
-                _accuracy(session, data),
+                _accuracy(session, data, study),
                 objectives=_along_the_front(wanted, device, plan) if _front(plan) else wanted,
                 evaluations=plan.evaluations,
                 executor=session.executor,
+                mix_devices=plan.mix_devices,
                 progress=session.progress,
             )
             labels = study.labels()
@@ -144,7 +146,7 @@ def _along_the_front(wanted: Objectives, device: TargetDevice, plan: Plan) -> Ob
     )
 
 
-def _accuracy(session: Session, data: RunData) -> Evaluate | TableData:
+def _accuracy(session: Session, data: RunData, study: Study) -> Evaluate | TableData:
     """What scores a network: the table, or a proxy on the images."""
     plan = session.plan
     if data.table is not None:
@@ -156,4 +158,5 @@ def _accuracy(session: Session, data: RunData) -> Evaluate | TableData:
         asked.search,
         plan.seed,
         plan.compute(threads=1),
+        None if plan.mix_devices else device_of(study.records()),
     )
