@@ -15,7 +15,8 @@ from bneck.errors import UsageError
 from bneck.progress import Progress
 from bneck.proxies.data import loading
 from bneck.proxies.data.image_info import ImageInfo
-from bneck.proxies.data.image_source import ImagePart, ImageSource
+from bneck.proxies.data.image_part import ImagePart
+from bneck.proxies.data.image_source import ImageSource
 from bneck.quantities import Latency
 from bneck.results.classification import Classification, classification
 from bneck.results.exports import Trained, export

@@ -133,4 +133,6 @@ def _counted_on(run: Run) -> int | None:
     images = read_image_facts(run)
     if not images or not images.training:
         return None
-    return judged_on(images.training, images.validation or 0, images.test)
+    training = images.training - images.training_left_out
+    validation = (images.validation or 0) - images.validation_left_out
+    return judged_on(training, validation, images.test)

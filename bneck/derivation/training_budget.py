@@ -37,7 +37,7 @@ class Budget:
 
 def budget(plan: Plan, images: ImageInfo) -> Budget:
     """The trainings of a plan: what the user asked for, else what suits the number of images."""
-    count = images.training
+    count = images.trained_on
     small = is_small(count)
     batch = min(64 if small else 128, max(2, count // 4))
     proxies = WorkerImages(

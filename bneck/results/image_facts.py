@@ -20,6 +20,8 @@ class ImageFacts:
         class_names: one for each label, in the labels' order.
         mean, std: what pixels are normalised with, by channel, on the scale 0 to 1.
         training, validation, test: number of images in each part.
+        training_left_out, validation_left_out: images of these parts whose pictures judge networks
+            in another part, so that nothing is trained on or chosen by them.
         summary, warnings: the images in one line, and what speaks against trusting them.
     """
 
@@ -34,6 +36,8 @@ class ImageFacts:
     test: int = 0
     summary: str = ""
     warnings: tuple[str, ...] = ()
+    training_left_out: int = 0
+    validation_left_out: int = 0
 
     @property
     def public_name(self) -> str:

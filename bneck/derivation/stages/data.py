@@ -32,7 +32,7 @@ def data_stage(session: Session) -> RunData:
     Images are normalised by their own statistics, or as weights that the run begins with were.
 
     Raises:
-        UsageError: it changed since the run began, or cannot be read.
+        UsageError: it changed since the run began, cannot be read, or leaves nothing to train on.
     """
     plan = session.plan
     session.progress("starting", 1, 1)
@@ -49,6 +49,7 @@ def data_stage(session: Session) -> RunData:
             progress=session.progress,
             skip_unreadable=plan.skip_unreadable,
         )
+        images.for_training()  # which says where nothing is left to train on
         data = RunData(
             images.normalised_with(*normalisation).info if normalisation else images.info
         )

@@ -1,6 +1,5 @@
 """Image folders: one folder for each class, any sizes and modes, decoded once."""
 
-import hashlib
 from pathlib import Path
 
 import torch
@@ -8,8 +7,9 @@ import torch
 from bneck.errors import UsageError
 from bneck.progress import Progress
 from bneck.proxies.data.decoding import find_white, kind_and_size
-from bneck.proxies.data.image_info import PHOTO_PX, SMALL_PX, ImageInfo
-from bneck.proxies.data.image_source import ImagePart, ImageSource, check_labels, mapped
+from bneck.proxies.data.image_info import PHOTO_PX, SMALL_PX
+from bneck.proxies.data.image_part import ImagePart, mapped
+from bneck.proxies.data.image_source import ImageSource, assembled, check_labels
 from bneck.proxies.data.layout import Layout, read_layout
 from bneck.proxies.data.rows import numbered
 from bneck.proxies.data.squares import Squares, keep_pointer, pointed_to, prepare
@@ -127,22 +127,5 @@ def _source(squares: Squares, name: str, seed: int) -> ImageSource:
     if val is None:
         check_labels(name, len(index.class_names), train.labels, train.labels)
         train, val = train.split(seed)
-    check_labels(name, len(index.class_names), train.labels, val.labels)
-    mean, std = train.statistics()
-    content = hashlib.sha256(repr((index.class_names, index.side_px)).encode())
-    for one in (train, val, *([test] if test else [])):
-        content.update(one.labels.numpy().data)
-        content.update(digests[one.rows.numpy()].data)
-    info = ImageInfo(
-        name=name,
-        class_names=index.class_names,
-        resolution_px=index.side_px,
-        mean=mean,
-        std=std,
-        flip=True,
-        training=len(train),
-        validation=len(val),
-        test=len(test) if test else 0,
-        fingerprint=content.hexdigest()[:16],
-    )
-    return ImageSource(info, train, val, test)
+    found = [train, val] if test is None else [train, val, test]
+    return assembled(name, index.class_names, found, [digests] * len(found), flip=True)

@@ -1,8 +1,8 @@
 """Facts about a set of images: all that a plan needs to know, without any pixels."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Self
+from dataclasses import asdict, dataclass
+from typing import Any
 
 SMALL_PX = 32
 """Five halvings of a mobile network leave one pixel."""
@@ -33,6 +33,9 @@ class ImageInfo:
         test: number of images that give the last figure, where validation images choose.
         summary: parts, classes, images and sides in one line.
         warnings: what its user should know, such as pictures that occur twice.
+        training_left_out, validation_left_out: images of these parts that nothing is trained on or
+            chosen by, since the same pictures judge: training images that are also validation or
+            test images, and, where there are test images, validation images among them.
     """
 
     name: str
@@ -47,6 +50,8 @@ class ImageInfo:
     test: int = 0
     summary: str = ""
     warnings: tuple[str, ...] = ()
+    training_left_out: int = 0
+    validation_left_out: int = 0
 
     @property
     def classes(self) -> int:
@@ -63,7 +68,13 @@ class ImageInfo:
     @property
     def judged_on(self) -> int:
         """Number of images on which the search judges networks."""
-        return judged_on(self.training, self.validation, self.test)
+        validation = self.validation - self.validation_left_out
+        return judged_on(self.trained_on, validation, self.test)
+
+    @property
+    def trained_on(self) -> int:
+        """Number of images that networks are trained on."""
+        return self.training - self.training_left_out
 
     def is_what(self, kept: Mapping[str, Any]) -> bool:
         """Whether these are the images that a run kept by ``to_json``; earlier versions kept less.
@@ -75,26 +86,6 @@ class ImageInfo:
             told |= {"fingerprint", "mean", "std"}
         now = self.to_json()
         return all(now.get(name) == value for name, value in kept.items() if name not in told)
-
-    @classmethod
-    def from_json(cls, kept: Mapping[str, Any]) -> Self:
-        """Read what ``to_json`` wrote; what earlier versions did not keep is empty.
-
-        Raises:
-            KeyError: name, classes, resolution or fingerprint are missing.
-        """
-        empty = {"mean": (), "std": (), "flip": True, "training": 0, "validation": 0}
-        known = {**empty, **kept}
-        values: dict[str, Any] = {
-            "test": known.get("test", 0),
-            "summary": known.get("summary", ""),
-            "warnings": tuple(known.get("warnings", ())),
-        }
-        for field in fields(cls):
-            if field.name not in values:
-                value = known[field.name]
-                values[field.name] = tuple(value) if isinstance(value, list) else value
-        return cls(**values)
 
 
 def held_out(training: int) -> int:

@@ -1,122 +1,18 @@
-"""Labelled images by row number: the parts of a set, its splits and its views."""
+"""Labelled images by row number: a set with its parts, its splits and its views."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from bneck.errors import BneckError, UsageError
-from bneck.files import read_json, write_json, write_with
+from bneck.errors import UsageError
 from bneck.proxies.data.image_info import ImageInfo
-from bneck.proxies.data.rows import (
-    CHUNK,
-    check_memory,
-    digest_rows,
-    fit_square,
-    hold_out,
-    numbered,
-    statistics,
-    stratified_order,
-)
-
-
-@dataclass(frozen=True, eq=False)
-class ImagePart:
-    """The training, validation or test images of a set: rows of squares that all views share.
-
-    Attributes:
-        squares: uint8 (N, 3, side, side), in memory or mapped from a file; never copied whole.
-        rows: int64 (n,), the squares that belong to this part, in the part's order.
-        labels: int64 (n,), 0 to classes - 1.
-        contents: int64 (n,), equal where two squares hold the same pixels.
-        store: the folder of the file of squares, which also keeps what is derived from it; None
-            where squares are in memory.
-    """
-
-    squares: Tensor
-    rows: Tensor
-    labels: Tensor
-    contents: Tensor
-    store: Path | None = field(default=None)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def pixels(self, which: Tensor | None = None) -> Tensor:
-        """Copy the squares of the part's images numbered ``which``: uint8 (k, 3, side, side)."""
-        return self.squares[self.rows if which is None else self.rows[which]]
-
-    def chunks(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield (pixels, labels) of at most ``size`` images at a time, in order."""
-        for rows, labels in zip(self.rows.split(size), self.labels.split(size), strict=True):
-            yield self.squares[rows], labels
-
-    def take(self, which: Tensor) -> "ImagePart":
-        """The part's images numbered ``which``, as a part; no pixel is copied."""
-        return replace(
-            self,
-            rows=self.rows[which],
-            labels=self.labels[which],
-            contents=self.contents[which],
-        )
-
-    def first(self, count: int | None, seed: int) -> "ImagePart":
-        """At most ``count`` images, every class in proportion; None keeps all."""
-        if count is None or count >= len(self):
-            return self
-        return self.take(stratified_order(self.labels, seed)[:count])
-
-    def split(self, seed: int) -> tuple["ImagePart", "ImagePart"]:
-        """(four fifths to train on, a fifth to validate on), every class in proportion."""
-        chosen, kept = hold_out(self.labels, seed, self.contents)
-        return self.take(kept), self.take(chosen)
-
-    def resized(self, side_px: int) -> "ImagePart":
-        """The part's images at another side: in memory, or in a file beside the squares."""
-        if self.squares.shape[-1] == side_px:
-            return self
-        rows = torch.arange(len(self))
-        if self.store is None:
-            check_memory(len(self), side_px)
-            return replace(self, squares=torch.cat(list(self._resized(side_px))), rows=rows)
-        file = self.store / f"resized-{self._digest()}-{side_px}.u8"
-        if not file.exists():
-            write_with(file, lambda temporary: self._write_resized(temporary, side_px))
-        return replace(self, squares=mapped(file, side_px), rows=rows)
-
-    def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """(mean, std) of the pixels, red, green and blue, on the scale 0 to 1.
-
-        A constant channel has the deviation of one grey level. Kept beside a file of squares.
-        """
-        pixels = (pixels for pixels, _ in self.chunks(CHUNK))
-        if self.store is None:
-            return statistics(pixels)
-        file = self.store / f"statistics-{self._digest()}.json"
-        if file.exists():
-            mean, std = read_json(file)
-            return tuple(mean), tuple(std)
-        found = statistics(pixels)
-        with suppress(BneckError):  # a cache that cannot be written is done without
-            write_json(file, found)
-        return found
-
-    def _digest(self) -> str:
-        return hashlib.sha256(self.rows.numpy().data).hexdigest()[:16]
-
-    def _resized(self, side_px: int) -> Iterator[Tensor]:
-        for chunk, _ in self.chunks(CHUNK):
-            yield fit_square(chunk, side_px)
-
-    def _write_resized(self, file: Path, side_px: int) -> None:
-        with file.open("wb") as opened:
-            for chunk in self._resized(side_px):
-                opened.write(chunk.permute(0, 2, 3, 1).contiguous().numpy().data)
+from bneck.proxies.data.image_part import ImagePart
+from bneck.proxies.data.rows import digest_rows, numbered
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,14 +40,40 @@ class ImageSource:
         """The same images for weights that were trained with this mean and deviation."""
         return replace(self, info=replace(self.info, mean=tuple(mean), std=tuple(std)))
 
+    def for_training(self) -> "ImageSource":
+        """The set without images that a network must not see before it is judged on them.
+
+        The same picture may be in several parts. Training images that are validation or test
+        images too are left out, and, where there are test images, validation images among them.
+
+        Raises:
+            UsageError: nothing is left to train on or to choose by.
+        """
+        if not self.info.training_left_out + self.info.validation_left_out:
+            return self
+        train, val = self.apart()
+        for part, kept in (("training", train), ("validation", val)):
+            if not len(kept):
+                raise UsageError(
+                    f"{self.info.name}: all {part} images are the same pictures as validation or "
+                    "test images, so an accuracy on these would be that of memorised images"
+                )
+        return replace(self._view(train, val), test=self.test)
+
+    def apart(self) -> tuple[ImagePart, ImagePart]:
+        """The training and validation images that ``for_training`` leaves."""
+        test = [self.test] if self.test is not None else []
+        return self.train.without([self.val, *test]), self.val.without(test)
+
     def for_search(self, seed: int) -> "ImageSource":
         """The set on which networks are compared; what gives the last figure is left out.
 
         Its val is this val where there are test images, else a stratified fifth of this train.
         """
-        if self.test is not None:
-            return self._view(self.train, self.val)
-        return self._view(*self.train.split(seed))
+        apart = self.for_training()
+        if apart.test is not None:
+            return apart._view(apart.train, apart.val)
+        return apart._view(*apart.train.split(seed))
 
     def subset(
         self, *, seed: int, train: int | None = None, val: int | None = None
@@ -189,9 +111,58 @@ class ImageSource:
             training=len(train),
             validation=len(val),
             test=0,
+            training_left_out=0,
+            validation_left_out=0,
             fingerprint=digest.hexdigest()[:12],
         )
         return ImageSource(info, train, val)
+
+
+def assembled(
+    name: str,
+    class_names: Sequence[str],
+    parts: Sequence[ImagePart],
+    digests: Sequence[NDArray[np.uint8]],
+    *,
+    flip: bool,
+) -> ImageSource:
+    """A set of its parts, with the facts that follow from them.
+
+    Args:
+        name: as the plan names the set.
+        class_names: one for each label.
+        parts: training, validation and, if there are any, test images.
+        digests: for each part, uint8 (N, 16) of the pixels of its squares.
+        flip: whether a mirrored image still shows its class.
+
+    Raises:
+        UsageError: fewer than two classes, a part without images, a label without a class.
+    """
+    train, val, test = (*parts, None)[:3]
+    assert train is not None
+    assert val is not None
+    check_labels(name, len(class_names), train.labels, val.labels)
+    mean, std = train.statistics()
+    facts = (tuple(class_names), train.squares.shape[-1], *(() if flip else (flip,)))
+    content = hashlib.sha256(repr(facts).encode())
+    for part, of_part in zip(parts, digests, strict=True):
+        content.update(part.labels.numpy().data)
+        content.update(of_part[part.rows.numpy()].data)
+    info = ImageInfo(
+        name=name,
+        class_names=tuple(class_names),
+        resolution_px=train.squares.shape[-1],
+        mean=mean,
+        std=std,
+        flip=flip,
+        training=len(train),
+        validation=len(val),
+        test=0 if test is None else len(test),
+        fingerprint=content.hexdigest()[:16],
+        training_left_out=int(train.shared_with(parts[1:]).sum()),
+        validation_left_out=int(val.shared_with(parts[2:]).sum()),
+    )
+    return ImageSource(info, train, val, test)
 
 
 def in_memory(
@@ -223,28 +194,10 @@ def in_memory(
         for (images, labels), of_part in zip(given, contents, strict=True)
     ]
     check_labels(name, len(class_names), parts[0].labels, parts[-1].labels)
-    train_part, val_part = parts if len(parts) == 2 else parts[0].split(seed)
-    check_labels(name, len(class_names), train_part.labels, val_part.labels)
-    mean, std = train_part.statistics()
-    info = ImageInfo(
-        name=name,
-        class_names=tuple(class_names),
-        resolution_px=train[0].shape[-1],
-        mean=mean,
-        std=std,
-        flip=flip,
-        training=len(train_part),
-        validation=len(val_part),
-        fingerprint=_fingerprint((tuple(class_names), flip), (train_part, val_part)),
-    )
-    return ImageSource(info, train_part, val_part)
-
-
-def mapped(file: Path, side_px: int) -> Tensor:
-    """Squares of a file, uint8 (N, 3, side, side): mapped, in channels_last order."""
-    count = file.stat().st_size // (3 * side_px**2)
-    pixels = np.memmap(file, np.uint8, "c", shape=(count, side_px, side_px, 3))
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2)
+    if val is None:
+        parts = [*parts[0].split(seed)]
+        digests = 2 * digests
+    return assembled(name, class_names, parts, digests, flip=flip)
 
 
 def check_labels(name: str, classes: int, train: Tensor, val: Tensor) -> None:
@@ -267,14 +220,3 @@ def check_labels(name: str, classes: int, train: Tensor, val: Tensor) -> None:
                 f"{name}: {part} label {int(wrong[0])} is out of range; "
                 f"labels run from 0 to {classes - 1}"
             )
-
-
-def _fingerprint(facts: object, parts: Sequence[ImagePart]) -> str:
-    """12 hexadecimal digits of pixels, labels and what else decides the set's meaning."""
-    digest = hashlib.sha256(repr(facts).encode())
-    for part in parts:
-        digest.update(repr((len(part), *part.squares.shape[1:])).encode())
-        digest.update(part.labels.contiguous().numpy().data)
-        for chunk, _ in part.chunks(CHUNK):
-            digest.update(chunk.contiguous().numpy().data)
-    return digest.hexdigest()[:12]

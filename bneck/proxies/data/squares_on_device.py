@@ -6,7 +6,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from bneck.proxies.data.image_source import ImagePart
+from bneck.proxies.data.image_part import ImagePart
 
 _SHARE = 0.4  # of a GPU's free memory that squares may take
 

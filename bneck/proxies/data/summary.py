@@ -28,7 +28,7 @@ def described(images: "ImageSource", progress: Progress, note: str = "") -> "Ima
     parts = {"train": images.train.labels.tolist(), "val": images.val.labels.tolist()}
     summary = _counts(parts, images.info.class_names)
     summary += f", {images.info.resolution_px} px" + (f"; {note}" if note else "")
-    progress("images", 1, 1, summary)
+    progress("images", 1, 1, summary + _left_out(images))
     return warned(images, summary, progress)
 
 
@@ -37,13 +37,22 @@ def warned(images: "ImageSource", summary: str, progress: Progress) -> "ImageSou
 
     Args:
         images: looked through for warnings.
-        summary: what they hold, in one line.
+        summary: what they hold, in one line; images that are left out are added to it.
         progress: told each warning.
     """
     found = warnings(images)
     for number, warning in enumerate(found, start=1):
         progress(f"note {number} on the images", 1, 1, warning)
+    summary += _left_out(images)
     return replace(images, info=replace(images.info, summary=summary, warnings=found))
+
+
+def _left_out(images: "ImageSource") -> str:
+    """How many images nothing is trained on or chosen by, since the same pictures judge."""
+    info = images.info
+    counts = {"training": info.training_left_out, "validation": info.validation_left_out}
+    listed = " and ".join(f"{count:,} {part}" for part, count in counts.items() if count)
+    return f"; left out: {listed} images that are also in another part" if listed else ""
 
 
 def folder_summary(layout: Layout, sizes: set[tuple[int, int]]) -> str:
@@ -88,11 +97,11 @@ def _repeated(images: "ImageSource") -> Iterator[str]:
     named = list(parts.items())
     for i, (one, a) in enumerate(named):
         for other, b in named[i + 1 :]:
-            shared = int(torch.isin(b.contents, a.contents).sum())
+            shared, left_out = int(b.shared_with([a]).sum()), int(a.shared_with([b]).sum())
             if shared:
                 yield (
-                    f"{shared} of {len(b)} {other} images are the same pictures as {one} images: "
-                    "accuracy on them is that of memorised images"
+                    f"{shared} of {len(b)} {other} images are the same pictures as {one} images; "
+                    f"{left_out} {one} images are left out for that reason"
                 )
     contents = torch.cat([part.contents for part in parts.values()])
     labels = torch.cat([part.labels for part in parts.values()])
@@ -102,21 +111,22 @@ def _repeated(images: "ImageSource") -> Iterator[str]:
         yield f"{mixed} pictures are the same in more than one class"
     if twice := len(contents) - len(seen):
         yield (
-            f"{twice} images are duplicates of other images; wherever images are held out, the "
-            "same pictures stay on one side"
+            f"{twice} images are duplicates of other images; where images are held out, the same "
+            "pictures stay on one side"
         )
 
 
 def _uncovered(images: "ImageSource") -> Iterator[str]:
     """Classes without an image in a part, and classes of very different sizes."""
     names = images.info.class_names
-    for part, what in ((images.train, "trained"), (images.val, "validated")):
+    train, val = images.apart()
+    for part, what in ((train, "trained"), (val, "validated")):
         counts = part.labels.bincount(minlength=len(names))
         absent = [names[label] for label in (counts == 0).nonzero().flatten().tolist()]
         if absent:
             more = f" and {len(absent) - _NAMED} more" if len(absent) > _NAMED else ""
             yield f"classes that are not {what} on: {', '.join(absent[:_NAMED])}{more}"
-    counts = images.train.labels.bincount(minlength=len(names))
+    counts = train.labels.bincount(minlength=len(names))
     if int(counts.max()) > IMBALANCED * max(1, int(counts.min())):
         yield (
             f"classes are imbalanced: {names[int(counts.argmin())]} has {int(counts.min())} "

@@ -34,14 +34,14 @@ class WorkerImages:
 
 @lru_cache(maxsize=1)
 def whole(images: WorkerImages) -> ImageSource:
-    """Return all images, for final trainings; loaded once a process."""
+    """Return all images that final trainings may use; loaded once in each process."""
     loaded = loading.load(
         images.spec,
         resolution_px=images.resolution_px,
         seed=images.seed,
         skip_unreadable=True,  # the driver has judged them
         fingerprint=images.fingerprint,
-    )
+    ).for_training()
     if images.mean is None or images.std is None:
         return loaded
     return loaded.normalised_with(images.mean, images.std)

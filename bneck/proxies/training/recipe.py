@@ -69,7 +69,7 @@ def epochs(images: ImageInfo, count: float, batch_size: int = 128) -> int:
         count: how often, not necessarily a whole number.
         batch_size: images in a step.
     """
-    return max(1, round(count * images.training / batch_size))
+    return max(1, round(count * images.trained_on / batch_size))
 
 
 def one_cycle(step: int, steps: int, warmup: float) -> float:

@@ -1,0 +1,133 @@
+"""Part of a set of images: labelled rows of squares, in memory or mapped from a file."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bneck.errors import BneckError
+from bneck.files import read_json, write_json, write_with
+from bneck.proxies.data.rows import (
+    CHUNK,
+    check_memory,
+    fit_square,
+    hold_out,
+    statistics,
+    stratified_order,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class ImagePart:
+    """The training, validation or test images of a set: rows of squares that all views share.
+
+    Attributes:
+        squares: uint8 (N, 3, side, side), in memory or mapped from a file; never copied whole.
+        rows: int64 (n,), the squares that belong to this part, in the part's order.
+        labels: int64 (n,), 0 to classes - 1.
+        contents: int64 (n,), equal where two squares hold the same pixels.
+        store: the folder of the file of squares, which also keeps what is derived from it; None
+            where squares are in memory.
+    """
+
+    squares: Tensor
+    rows: Tensor
+    labels: Tensor
+    contents: Tensor
+    store: Path | None = field(default=None)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def pixels(self, which: Tensor | None = None) -> Tensor:
+        """Copy the squares of the part's images numbered ``which``: uint8 (k, 3, side, side)."""
+        return self.squares[self.rows if which is None else self.rows[which]]
+
+    def chunks(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield (pixels, labels) of at most ``size`` images at a time, in order."""
+        for rows, labels in zip(self.rows.split(size), self.labels.split(size), strict=True):
+            yield self.squares[rows], labels
+
+    def take(self, which: Tensor) -> "ImagePart":
+        """The part's images numbered ``which``, as a part; no pixel is copied."""
+        return replace(
+            self,
+            rows=self.rows[which],
+            labels=self.labels[which],
+            contents=self.contents[which],
+        )
+
+    def first(self, count: int | None, seed: int) -> "ImagePart":
+        """At most ``count`` images, every class in proportion; None keeps all."""
+        if count is None or count >= len(self):
+            return self
+        return self.take(stratified_order(self.labels, seed)[:count])
+
+    def split(self, seed: int) -> tuple["ImagePart", "ImagePart"]:
+        """(four fifths to train on, a fifth to validate on), every class in proportion."""
+        chosen, kept = hold_out(self.labels, seed, self.contents)
+        return self.take(kept), self.take(chosen)
+
+    def without(self, others: Iterable["ImagePart"]) -> "ImagePart":
+        """The part without the pictures that others hold too."""
+        shared = self.shared_with(others)
+        return self.take((~shared).nonzero().squeeze(1)) if shared.any() else self
+
+    def shared_with(self, others: Iterable["ImagePart"]) -> Tensor:
+        """bool (n,): whether the same picture, pixel for pixel, is in other parts of the set."""
+        found = [torch.isin(self.contents, other.contents) for other in others]
+        return torch.stack(found).any(0) if found else torch.zeros(len(self), dtype=torch.bool)
+
+    def resized(self, side_px: int) -> "ImagePart":
+        """The part's images at another side: in memory, or in a file beside the squares."""
+        if self.squares.shape[-1] == side_px:
+            return self
+        rows = torch.arange(len(self))
+        if self.store is None:
+            check_memory(len(self), side_px)
+            return replace(self, squares=torch.cat(list(self._resized(side_px))), rows=rows)
+        file = self.store / f"resized-{self._digest()}-{side_px}.u8"
+        if not file.exists():
+            write_with(file, lambda temporary: self._write_resized(temporary, side_px))
+        return replace(self, squares=mapped(file, side_px), rows=rows)
+
+    def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """(mean, std) of the pixels, red, green and blue, on the scale 0 to 1.
+
+        A constant channel has the deviation of one grey level. Kept beside a file of squares.
+        """
+        pixels = (pixels for pixels, _ in self.chunks(CHUNK))
+        if self.store is None:
+            return statistics(pixels)
+        file = self.store / f"statistics-{self._digest()}.json"
+        if file.exists():
+            mean, std = read_json(file)
+            return tuple(mean), tuple(std)
+        found = statistics(pixels)
+        with suppress(BneckError):  # a cache that cannot be written is done without
+            write_json(file, found)
+        return found
+
+    def _digest(self) -> str:
+        return hashlib.sha256(self.rows.numpy().data).hexdigest()[:16]
+
+    def _resized(self, side_px: int) -> Iterator[Tensor]:
+        for chunk, _ in self.chunks(CHUNK):
+            yield fit_square(chunk, side_px)
+
+    def _write_resized(self, file: Path, side_px: int) -> None:
+        with file.open("wb") as opened:
+            for chunk in self._resized(side_px):
+                opened.write(chunk.permute(0, 2, 3, 1).contiguous().numpy().data)
+
+
+def mapped(file: Path, side_px: int) -> Tensor:
+    """Squares of a file, uint8 (N, 3, side, side): mapped, in channels_last order."""
+    count = file.stat().st_size // (3 * side_px**2)
+    pixels = np.memmap(file, np.uint8, "c", shape=(count, side_px, side_px, 3))
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2)
