@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 
 from bneck.cli import run
+from bneck.derivation import evaluation
+from bneck.results.exports.classifier import open_classifier
 from tests.proxies.data.pictures import draw
 
 
@@ -59,6 +61,26 @@ def test_an_onnx_file_and_a_network_with_weights_give_the_runs_figures(
         found = said(capsys, "evaluate", *net, *data)
         assert found["confusion"] == own["confusion"]
         assert found["log_loss"] == pytest.approx(own["log_loss"], rel=1e-4)
+
+
+def test_batches_give_what_images_give_one_by_one(trained: Path) -> None:
+    classifier = open_classifier(trained / "model.onnx")
+    assert classifier.takes_batches
+    side = classifier.resolution_px
+    pictures = np.random.default_rng(0).integers(0, 256, (5, side, side, 3), np.uint8)
+    alone = np.stack([classifier.probabilities(picture) for picture in pictures])
+    assert np.allclose(classifier.probabilities_of(pictures), alone, rtol=1e-6, atol=0)
+
+
+def test_a_part_is_classified_alike_in_batches(
+    trained: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = said(capsys, "evaluate", trained)
+    monkeypatch.setattr(evaluation, "TIMED", 4)
+    monkeypatch.setattr(evaluation, "BATCH", 4)
+    batched = said(capsys, "evaluate", trained)
+    for name in ("accuracy", "confusion", "log_loss", "calibration_error"):
+        assert batched[name] == alone[name]
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,9 @@ from bneck.results.networks import load_network
 from bneck.results.run import PLAN, Run
 
 PARTS = ("train", "val", "test")
+BATCH = 16
+TIMED = 128
+"""Images whose latency is measured, one at a time; the others are classified in batches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ class Evaluation:
 
     Attributes:
         part: "train", "val" or "test".
-        latency: median of one image in this process, with half its interquartile range.
+        latency: median of one image alone in this process, with half its interquartile range.
     """
 
     images: ImageInfo
@@ -51,7 +54,7 @@ def evaluate_network(
     seed: int,
     progress: Progress,
 ) -> Evaluation:
-    """Classify a part of a set of images, one by one, and judge the outcome.
+    """Classify a part of a set of images, and judge the outcome.
 
     Args:
         net: a run's folder, an ONNX file of bneck, or with ``weights`` a network.
@@ -132,12 +135,17 @@ def _part(images: ImageSource, part: str | None) -> tuple[str, ImagePart]:
 def _classified(
     classifier: Classifier, part: ImagePart, progress: Progress
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(images, classes) probabilities and (images,) seconds, one image at a time."""
-    found, seconds = [], []
-    for pixels, _ in part.chunks(64):
-        for picture in pixels.permute(0, 2, 3, 1).contiguous().numpy():
-            began = time.perf_counter()
-            found.append(classifier.probabilities(picture))
-            seconds.append(time.perf_counter() - began)
+    """(images, classes) probabilities, and the seconds of the first images, which go one by one."""
+    found: list[np.ndarray] = []
+    seconds: list[float] = []
+    for pixels, _ in part.chunks(BATCH):
+        pictures = pixels.permute(0, 2, 3, 1).contiguous().numpy()
+        if len(seconds) < TIMED or not classifier.takes_batches:
+            for picture in pictures:
+                began = time.perf_counter()
+                found.append(classifier.probabilities(picture))
+                seconds.append(time.perf_counter() - began)
+        else:
+            found.extend(classifier.probabilities_of(pictures))
         progress("classifying", len(found), len(part))
     return np.array(found), np.array(seconds)

@@ -29,13 +29,23 @@ class Classifier:
 
     def probabilities(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(side, side, 3) RGB pixels -> (classes,) that sum to 1."""
-        pixels = picture.astype(np.float32) / 255
-        mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
-        image = ((pixels - mean) / std).transpose(2, 0, 1)[None]
-        (logits,) = self.session.run(None, {onnx_model.INPUT: image})[0]
-        odds = np.exp(logits - logits.max())
-        shares: NDArray[np.float32] = odds / odds.sum()
+        shares: NDArray[np.float32] = self.probabilities_of(picture[None])[0]
         return shares
+
+    def probabilities_of(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(N, side, side, 3) RGB pixels -> (N, classes), the same numbers as one by one."""
+        pixels = pictures.astype(np.float32) / 255
+        mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
+        images = ((pixels - mean) / std).transpose(0, 3, 1, 2)
+        logits = self.session.run(None, {onnx_model.INPUT: images})[0]  # (N, classes)
+        odds = np.exp(logits - logits.max(1, keepdims=True))
+        shares: NDArray[np.float32] = odds / odds.sum(1, keepdims=True)
+        return shares
+
+    @property
+    def takes_batches(self) -> bool:
+        """Whether the graph leaves the number of images open."""
+        return not isinstance(self.session.get_inputs()[0].shape[0], int)
 
 
 def open_classifier(path: Path) -> Classifier:
