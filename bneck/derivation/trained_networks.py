@@ -17,7 +17,8 @@ from bneck.space.architecture import Architecture
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from bneck.proxies.data.image_source import ImagePart, ImageSource
+    from bneck.proxies.data.image_part import ImagePart
+    from bneck.proxies.data.image_source import ImageSource
     from bneck.results.exports import Samples, Trained
     from bneck.space.backends.weights import State
 
