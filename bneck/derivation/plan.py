@@ -89,7 +89,8 @@ class Plan:
     resolution_px: int | None = option(None, "Input resolution in pixels.", DATA, unset=BY_THE_DATA)
     target_device: str = option(
         "local",
-        "Device that latency is meant for: local (this machine) or ssh:USER@HOST[:PORT][/PYTHON].",
+        "Device that latency is meant for: local (this machine), ssh:USER@HOST[:PORT][/PYTHON] or "
+        "adb:[SERIAL][/BENCHMARK_MODEL].",
         TARGET,
     )
     runtime: str = option(

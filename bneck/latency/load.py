@@ -13,6 +13,8 @@ BUSY_CORES = 0.5
 """Cores' worth of other programs beyond which they take caches and memory from what is timed."""
 STOLEN = 0.02
 """Share of the time that other guests of a virtual machine's host may take."""
+THROTTLED = 0.15
+"""Share by which the reference may become slower before it is said."""
 LOOK_S = 5.0
 
 
@@ -23,15 +25,18 @@ class Load:
     Attributes:
         other_cores: cores' worth of time that other programs used.
         stolen: share of the time that the hypervisor gave to other guests.
+        slowed: how much slower the same runs became meanwhile, as a share: heat, most likely.
     """
 
     other_cores: float
     stolen: float
+    slowed: float = 0.0
 
     @property
     def quiet(self) -> bool:
         """Whether latencies measured meanwhile are those of a quiet machine."""
-        return self.other_cores <= BUSY_CORES and self.stolen <= STOLEN
+        busy = self.other_cores > BUSY_CORES or self.stolen > STOLEN
+        return not busy and self.slowed <= THROTTLED
 
     def __str__(self) -> str:
         words = []
@@ -39,6 +44,8 @@ class Load:
             words.append(f"other programs used {self.other_cores:.1f} cores")
         if self.stolen > STOLEN:
             words.append(f"other guests of this virtual machine's host took {self.stolen:.0%}")
+        if self.slowed > THROTTLED:
+            words.append(f"the device became {self.slowed:.0%} slower, as those do that throttle")
         return " and ".join(words)
 
 

@@ -9,7 +9,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bneck.errors import BneckError
 
@@ -75,18 +75,34 @@ def compare(
     """
     begun, begun_on_cpu = time.perf_counter_ns(), on_cpu() if on_cpu else 0
     runs, reference_runs = _chunk_runs(run, clock), _chunk_runs(reference, clock)
-    references = [_chunk(reference, reference_runs, clock)]
+    timing = alternated(
+        lambda: _chunk(run, runs, clock), lambda: _chunk(reference, reference_runs, clock), effort
+    )
+    if not on_cpu:
+        return timing
+    share = min(1.0, (on_cpu() - begun_on_cpu) / (time.perf_counter_ns() - begun))
+    return replace(timing, core_share=share)
+
+
+def alternated(
+    chunk: Callable[[], float], reference_chunk: Callable[[], float], effort: Effort
+) -> Timing:
+    """Time chunks that alternate with the reference's until the spread is as wanted.
+
+    Args:
+        chunk: times some warm runs and returns their median, in ns.
+        reference_chunk: the same of the reference.
+        effort: how long to go on.
+    """
+    references = [reference_chunk()]
     ratios: list[float] = []
     while True:
-        own = _chunk(run, runs, clock)
-        references.append(_chunk(reference, reference_runs, clock))
+        own = chunk()
+        references.append(reference_chunk())
         ratios.append(2 * own / (references[-2] + references[-1]))
         spread = standard_error(ratios) if len(ratios) >= effort.min_pairs else float("inf")
         if spread <= effort.wanted or len(ratios) >= effort.max_pairs:
             break
-    share = 1.0
-    if on_cpu:
-        share = min(1.0, (on_cpu() - begun_on_cpu) / (time.perf_counter_ns() - begun))
     return Timing(
         ratio=statistics.median(ratios),
         spread=spread,
@@ -94,7 +110,6 @@ def compare(
         reference_spread=_robust_deviation(references) / statistics.median(references),
         pairs=len(ratios),
         quiet=spread <= effort.wanted,
-        core_share=share,
     )
 
 

@@ -23,7 +23,11 @@ RuntimeOption = Annotated[
     str, typer.Option(help=f"What runs the networks: {one_of(*RUNTIMES, OWN)}.")
 ]
 DeviceOption = Annotated[
-    str, typer.Option(help="What to measure on: local, or ssh:USER@HOST[:PORT][/PYTHON].")
+    str,
+    typer.Option(
+        help="What to measure on: local, ssh:USER@HOST[:PORT][/PYTHON] or "
+        "adb:[SERIAL][/BENCHMARK_MODEL]."
+    ),
 ]
 ThreadsOption = Annotated[int, typer.Option(help="Threads of the runtime.", min=1)]
 WaitOption = Annotated[

@@ -85,6 +85,7 @@ class Device(ABC):
 
 
 DEVICES = {
+    "adb": "bneck.latency.devices.adb:AdbDevice",
     "local": "bneck.latency.devices.local:LocalDevice",
     "ssh": "bneck.latency.devices.ssh:SshDevice",
     "table": "bneck.latency.devices.table:TableDevice",
@@ -99,8 +100,8 @@ def open_device(word: str = "local", *, runtime: str = "onnxruntime", threads: i
     """Return the target device that ``word`` names.
 
     Args:
-        word: "local" (this machine), "ssh:USER@HOST[:PORT][/PYTHON]" (another one) or
-            "table:FILE" (published latencies).
+        word: "local" (this machine), "ssh:USER@HOST[:PORT][/PYTHON]" (another one),
+            "adb:[SERIAL][/BENCHMARK_MODEL]" (a phone) or "table:FILE" (published latencies).
         runtime: a word of RUNTIMES, or ``package.module:attr``.
         threads: threads of the runtime.
 
@@ -126,7 +127,7 @@ def check_measurable(word: str) -> None:
             f"nothing can be measured on {word}: a published table predicts latencies "
             "(bneck latency NET --model table:FILE), and a derivation measures its networks"
         )
-    if rest == "" and kind != "local":
+    if rest == "" and kind not in ("local", "adb"):
         raise UsageError(f"target device {word!r} names no device; expected {kind}:NAME")
 
 

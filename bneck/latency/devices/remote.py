@@ -13,7 +13,7 @@ from bneck import records
 from bneck.errors import BneckError, UsageError
 from bneck.latency.devices import Device, Graph
 from bneck.latency.fingerprint import Fingerprint
-from bneck.latency.runtimes import open_runtime
+from bneck.latency.runtimes import Runtime, open_runtime
 from bneck.latency.runtimes.weights import norm_free
 from bneck.latency.timing import Effort, Timing
 
@@ -159,14 +159,21 @@ class RemoteDevice(Device):
     def _request(
         self, graph: Graph, *, reference: bool, **asked: Any
     ) -> tuple[dict[str, Any], bytes]:
-        if graph.onnx is not None:
-            if not self.runtime.word.startswith("onnxruntime"):
-                raise UsageError(f"runtime {self.runtime.word!r} cannot run ONNX files")
-            model = graph.onnx
-        else:
-            model = self.runtime.model(*norm_free(graph.layers, graph.weights, period=PERIOD))
-        content = zlib.compress(model, 1)
+        content = zlib.compress(file_of(graph, self.runtime), 1)
         return {"size": len(content), "reference": reference, **asked}, content
+
+
+def file_of(graph: Graph, runtime: Runtime) -> bytes:
+    """Return the file by which another device runs a graph.
+
+    Raises:
+        UsageError: the runtime cannot run it there.
+    """
+    if graph.onnx is None:
+        return runtime.model(*norm_free(graph.layers, graph.weights, period=PERIOD))
+    if not runtime.word.startswith("onnxruntime"):
+        raise UsageError(f"runtime {runtime.word!r} cannot run ONNX files")
+    return graph.onnx
 
 
 def script() -> bytes:

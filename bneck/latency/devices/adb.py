@@ -1,0 +1,253 @@
+"""``adb:[SERIAL][/BENCHMARK_MODEL]``: an Android phone, by Google's ``benchmark_model`` on it.
+
+Networks are pushed by the system's own ``adb`` and timed by LiteRT's prebuilt binary, one process
+for each chunk of warm runs, on the phone's fastest core.
+"""
+
+import hashlib
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from bneck.errors import BneckError, UsageError
+from bneck.latency.devices import Device, Graph
+from bneck.latency.devices.remote import file_of
+from bneck.latency.fingerprint import Fingerprint
+from bneck.latency.load import Load
+from bneck.latency.runtimes import open_runtime
+from bneck.latency.timing import Effort, Timing, alternated
+from bneck.machine import cpu_of
+
+PATTERN = re.compile(r"(?P<serial>[\w.:-]*)(?P<path>/\S+)?")
+FOLDER = "/data/local/tmp/bneck"
+PLACES = (f"{FOLDER}/benchmark_model", "/data/local/tmp/benchmark_model")
+"""Where the binary is looked for on the phone."""
+RUNTIMES = ("litert", "litert-int8")
+CHUNK = "--warmup_runs=3 --warmup_min_secs=0.05 --num_runs=10 --min_secs=0.2 --max_secs=20"
+PAUSE_S = 0.3
+"""Between chunks, so that the phone stays cool."""
+COOLING_S = 20.0
+"""A pause where the reference has become slower."""
+HOT = 1.1
+"""So many times the reference's shortest chunk calls for that pause."""
+PAUSES = 3
+"""After so many the phone counts as slower for good."""
+TRIES, WAIT_S = 3, 5.0
+SECONDS = 120
+"""Before a call of adb counts as lost."""
+LOST = ("not found", "no devices", "offline", "closed", "cannot connect", "protocol fault")
+FOREIGN = ("not executable", "Exec format error", "exec format error", "CANNOT LINK")
+ENDED = re.compile(r"exit=(\d+)\s*$")
+FIGURES = re.compile(r"count=\d+ .*\bavg=(?P<avg>[\d.e+]+)(?:.*\bmedian=(?P<median>[\d.e+]+))?")
+CORES = (
+    "for c in /sys/devices/system/cpu/cpu[0-9]*; do "
+    "echo ${c##*cpu} $(cat $c/cpufreq/cpuinfo_max_freq 2>/dev/null || echo 0); done"
+)
+
+
+class Lost(Exception):
+    """The phone does not answer; ``args`` say why."""
+
+
+class AdbDevice(Device):
+    """A phone, with LiteRT in float32 or 8 bits."""
+
+    def __init__(self, name: str, *, runtime: str = "litert", threads: int = 1) -> None:
+        found = PATTERN.fullmatch(name)
+        if not found or name.startswith("-"):
+            raise UsageError(f"expected adb:[SERIAL][/BENCHMARK_MODEL], got adb:{name}")
+        if runtime not in RUNTIMES:
+            raise UsageError(
+                f"a phone is measured with --runtime litert or litert-int8, not with {runtime}"
+            )
+        if shutil.which("adb") is None:
+            raise UsageError("there is no adb on this machine: install Android's platform-tools")
+        self.word = f"adb:{name}"
+        self.runtime = open_runtime(runtime)
+        self.threads = threads
+        self.serial = found["serial"]
+        self.binary = found["path"] or ""
+        self.cores = ""
+        self._about: Fingerprint | None = None
+        self._fastest_ns = 0.0
+        self._latest_ns = self._cool_ns = 0.0
+        self._pauses = 0
+
+    def fingerprint(self) -> Fingerprint:
+        if self._about is None:
+            self.serial = self._one_serial()
+            self.binary = self._found_binary()
+            told = self._shell("getprop ro.product.model; getprop ro.soc.model").split("\n")
+            name = " ".join(dict.fromkeys(one.strip() for one in told if one.strip()))
+            frequencies = [line.split() for line in self._shell(CORES).split("\n") if line.strip()]
+            fastest = sorted(frequencies, key=lambda one: (-int(one[1]), -int(one[0])))
+            self.cores = f"{sum(1 << int(core) for core, _ in fastest[: self.threads]):x}"
+            digest = self._shell(f"md5sum {self.binary}").split()[0]
+            cpu = cpu_of(self._shell("cat /proc/cpuinfo"), name) or name or "Android phone"
+            self._about = Fingerprint(
+                cpu, len(frequencies), self.runtime.word, digest[:12], self.threads
+            )
+        return self._about
+
+    def watch(self) -> Callable[[], Load]:
+        """Return a call that tells whether the reference has become slower since: by heat."""
+        self._fastest_ns = self._latest_ns = 0.0
+        return lambda: Load(0.0, 0.0, max(0.0, self._latest_ns / (self._fastest_ns or 1.0) - 1.0))
+
+    def time(
+        self, graphs: Iterable[Graph], reference: Graph, effort: Effort
+    ) -> Iterator[tuple[Timing, float]]:
+        self.fingerprint()
+        standard = self._pushed(reference)
+        for graph in graphs:
+            begun = time.monotonic()
+            file = self._pushed(graph)
+            timing = alternated(
+                lambda file=file: self._chunk_ns(file),  # type: ignore[misc]
+                lambda: self._reference_chunk_ns(standard),
+                effort,
+            )
+            if file != standard:
+                self._shell(f"rm -f {file}")
+            yield timing, time.monotonic() - begun
+
+    def _reference_chunk_ns(self, file: str) -> float:
+        """A chunk of the reference; where it tells of heat, a pause follows."""
+        found = self._latest_ns = self._chunk_ns(file)
+        self._fastest_ns = min(self._fastest_ns or found, found)
+        self._cool_ns = min(self._cool_ns or found, found)
+        if found <= HOT * self._cool_ns:
+            self._pauses = 0
+        elif self._pauses < PAUSES:
+            self._pauses += 1
+            time.sleep(COOLING_S)
+        else:
+            self._cool_ns = found
+        return found
+
+    def _chunk_ns(self, file: str) -> float:
+        """Median nanoseconds of warm runs of a network on the phone."""
+        time.sleep(PAUSE_S)
+        said = self._shell(
+            f"taskset {self.cores} {self.binary} --graph={file} --num_threads={self.threads} "
+            f"--use_xnnpack=true {CHUNK} 2>&1"
+        )
+        figures = [match for line in said.split("\n") if (match := FIGURES.search(line))]
+        if not figures:
+            last = said.strip().split("\n")[-1]
+            raise BneckError(f"{self.word}: {self.binary} gave no timings: {last:.200}")
+        return 1e3 * float(figures[-1]["median"] or figures[-1]["avg"])
+
+    def _pushed(self, graph: Graph) -> str:
+        """Copy a network to the phone, where it is not there yet; returns its path."""
+        content = file_of(graph, self.runtime)
+        path = f"{FOLDER}/{hashlib.sha256(content).hexdigest()[:16]}.tflite"
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, "network.tflite")
+            file.write_bytes(content)
+            self._push(file, path)
+        return path
+
+    def _push(self, file: Path, path: str) -> None:
+        self._shell(f"mkdir -p {FOLDER}")
+        said = self._adb("push", str(file), path)
+        if "No space left" in said:
+            raise BneckError(f"{self.word}: the phone's storage is full: {said.strip():.200}")
+
+    def _one_serial(self) -> str:
+        """The phone's serial number: as asked for, or of the only one."""
+        lines = self._adb("devices", serial="").split("\n")[1:]
+        phones = dict(line.split("\t", 1) for line in lines if "\t" in line)
+        if self.serial and self.serial not in phones:
+            known = ", ".join(phones) or "none"
+            raise BneckError(f"no phone {self.serial!r} is connected; connected: {known}")
+        if not phones:
+            raise BneckError("no phone is connected: `adb devices` lists none")
+        if not self.serial and len(phones) > 1:
+            raise UsageError(
+                f"{len(phones)} phones are connected: name one, as adb:{next(iter(phones))}; "
+                f"connected: {', '.join(phones)}"
+            )
+        serial = self.serial or next(iter(phones))
+        if "unauthorized" in phones[serial]:
+            raise BneckError(f"{serial} does not allow debugging yet: confirm it on its screen")
+        return serial
+
+    def _found_binary(self) -> str:
+        """The path of benchmark_model on the phone; one on this machine is pushed there."""
+        places: tuple[str, ...] = (self.binary,) if self.binary else PLACES
+        if self.binary and Path(self.binary).is_file():
+            places = PLACES[:1]
+            self._push(Path(self.binary), places[0])
+            self._shell(f"chmod 755 {places[0]}")
+        path = next((one for one in places if "yes" in self._shell(f"ls {one} && echo yes")), "")
+        if not path:
+            raise BneckError(
+                f"{self.word}: no {self.binary or 'benchmark_model'} on the phone or here: "
+                "download LiteRT's benchmark_model for its architecture and name it as "
+                "adb:[SERIAL]/PATH/TO/benchmark_model"
+            )
+        said = self._shell(f"{path} --help 2>&1")
+        if any(words in said for words in FOREIGN):
+            abi = self._shell("getprop ro.product.cpu.abi").strip()
+            raise BneckError(
+                f"{self.word}: {path} does not run on this phone ({abi}): "
+                f"{said.strip().split(chr(10))[0]:.200}"
+            )
+        return path
+
+    def _shell(self, command: str) -> str:
+        """Run a command on the phone; returns what it prints."""
+        return ENDED.sub("", self._adb("shell", f"{command}; echo exit=$?", whole=ENDED))
+
+    def _adb(
+        self, *arguments: str, serial: str | None = None, whole: re.Pattern[str] | None = None
+    ) -> str:
+        """Call adb; tried again where the phone does not answer.
+
+        Args:
+            arguments: what comes behind ``adb -s SERIAL``.
+            serial: of the phone; None takes this one's.
+            whole: what the answer of a phone that was not unplugged holds.
+
+        Raises:
+            BneckError: it still does not.
+        """
+        serial = self.serial if serial is None else serial
+        to = ("-s", serial) if serial else ()
+        for attempt in range(TRIES):
+            if attempt:
+                time.sleep(WAIT_S)
+            try:
+                said = _called("adb", *to, *arguments)
+                if whole is None or whole.search(said):
+                    return said
+                reason = said.strip().split("\n")[-1] or "it was unplugged"
+            except Lost as lost:
+                reason = str(lost)
+        raise BneckError(
+            f"{self.word} cannot be reached: {reason}; plug it in and run the same command to "
+            "resume"
+        )
+
+
+def _called(*command: str) -> str:
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=SECONDS,
+            check=False,
+            start_new_session=True,  # Ctrl-C is the driver's
+        )
+    except subprocess.TimeoutExpired:
+        raise Lost(f"no answer within {SECONDS} s") from None
+    said, errors = (text.decode(errors="replace") for text in (done.stdout, done.stderr))
+    if done.returncode and any(words in errors for words in LOST):
+        raise Lost(errors.strip().split("\n")[-1])
+    return (said + errors if done.returncode else said).replace("\r", "")
