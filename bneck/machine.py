@@ -10,6 +10,8 @@ from pathlib import Path
 from bneck.errors import UsageError
 
 DEVICES = "auto, cpu, cuda, cuda:N"
+GPU_SHARE = "BNECK_GPU_SHARE"
+"""Variable in a worker's environment: the share of a GPU's memory that it may take."""
 _CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -36,6 +38,11 @@ class Compute:
 
 CPU = Compute()
 ONE_THREAD = Compute(threads=1)
+
+
+def gpu_share() -> float:
+    """Return the share of a GPU's memory that this process may take, above 0 and at most 1."""
+    return float(os.environ.get(GPU_SHARE, "1"))
 
 
 def cores() -> int:

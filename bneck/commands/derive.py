@@ -16,7 +16,7 @@ from bneck.results.summary import against, is_met, verdict
 
 
 @planned(OPTIONS["derive"])
-@planned(EXECUTION_OPTIONS, Execution)
+@planned((*EXECUTION_OPTIONS, "gpus"), Execution)
 def derive(out: OutOption, json: JsonOption = False, **asked: Any) -> None:
     """Derive a network for a device, a latency target and images.
 

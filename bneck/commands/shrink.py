@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @planned(OPTIONS["shrink"])
-@planned(EXECUTION_OPTIONS, Execution)
+@planned((*EXECUTION_OPTIONS, "gpus"), Execution)
 def shrink(net: NetArgument, out: OutOption, json: JsonOption = False, **asked: Any) -> None:
     """Shrink a network to latency targets by NetAdapt."""
     with session_of("shrink", out, asked, net=net) as session:

@@ -5,11 +5,13 @@ from typing import Any
 from bneck.commands.common.deriving import session_of
 from bneck.commands.common.options import JsonOption, NetArgument, OutOption, planned
 from bneck.commands.common.output import print_result
+from bneck.derivation.execution import Execution
 from bneck.derivation.plan import OPTIONS
 from bneck.results.units import percent
 
 
 @planned(OPTIONS["train"])
+@planned(("gpus",), Execution)
 def train(net: NetArgument, out: OutOption, json: JsonOption = False, **asked: Any) -> None:
     """Train a network, from scratch or from weights, and export it."""
     with session_of("train", out, asked, net=net) as session:

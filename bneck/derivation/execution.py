@@ -8,7 +8,11 @@ from bneck import executors
 from bneck.derivation.plan import EXECUTION, option
 from bneck.errors import UsageError
 from bneck.executors import Executor
+from bneck.executors.gpus import one_each
 from bneck.executors.reserved import Reserved
+from bneck.executors.together import Together
+
+MAX_GPUS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,12 @@ class Execution:
     time_limit_s: float | None = option(
         None, "Seconds after which an evaluation fails.", EXECUTION, unset="none"
     )
+    gpus: int = option(
+        0,
+        "GPUs of this machine that train each network of the final training together; with "
+        "`--device cpu`, processes. 0: each network on one.",
+        EXECUTION,
+    )
     wait_quiet: float = option(
         0.0,
         "Minutes to wait, at most, for the target device to become quiet before each measurement.",
@@ -48,24 +58,39 @@ class Execution:
     def check(self) -> None:
         """Raise UsageError for what cannot be, before anything is started."""
         executors.check(self.workers, self.ray, self._reserved(), self.time_limit_s, asha=self.asha)
+        if not 0 <= self.gpus <= MAX_GPUS:
+            raise UsageError(f"gpus must be from 0 to {MAX_GPUS}, got {self.gpus}")
         if not 0 <= self.wait_quiet < math.inf:
             raise UsageError(f"wait_quiet must be 0 minutes or more, got {self.wait_quiet:g}")
 
-    def open(self, checkpoints: Path) -> Executor:
-        """Open what scores networks; ``checkpoints`` is a folder of all nodes, for ``asha``."""
+    def open(self, checkpoints: Path, device: str = "cpu") -> Executor:
+        """Open what scores networks.
+
+        Args:
+            checkpoints: a folder of all nodes, for ``asha``.
+            device: what they are trained on.
+        """
         return executors.open_executor(
             self.workers,
             ray=self.ray,
             reserved=self._reserved(),
             time_limit_s=self.time_limit_s,
             asha=checkpoints if self.asha else None,
+            device=device,
         )
 
-    def open_trainer(self, scorer: Executor) -> Executor:
-        """Open what runs long trainings, always on this machine; it may be ``scorer`` itself."""
+    def open_trainer(self, scorer: Executor, device: str) -> Executor:
+        """Open what runs long trainings, always on this machine; it may be ``scorer`` itself.
+
+        Raises:
+            UsageError: more GPUs than this machine has, or a device that is one of them.
+        """
+        if self.gpus:
+            return Together(one_each(device, self.gpus))
         if self.ray is None and self.time_limit_s is None:
             return scorer
-        return executors.open_executor(self.workers if self.ray is None else None)
+        workers = self.workers if self.ray is None else None
+        return executors.open_executor(workers, device=device)
 
     def _reserved(self) -> Reserved:
         return Reserved(self.cpus_per_trial, self.gpus_per_trial)

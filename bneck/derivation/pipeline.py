@@ -20,11 +20,10 @@ from bneck.derivation.stages.netadapt import Shrunk, netadapt_stage
 from bneck.derivation.stages.outcome import export_network, keep_baseline, outcome_stage
 from bneck.derivation.stages.search import search_stage
 from bneck.derivation.stages.target import check_feasible, keep_targets, kept_targets, target_stage
-from bneck.derivation.stages.training import Training, train_from_scratch, training_stage
+from bneck.derivation.stages.training import Training, train_alone, training_stage
 from bneck.derivation.time_estimate import announce
 from bneck.derivation.training_budget import budget
 from bneck.files import is_written, write_json
-from bneck.proxies.data.worker_images import whole
 from bneck.results import metadata
 from bneck.results.networks import load_network
 from bneck.results.record import Outcome
@@ -118,15 +117,12 @@ def train(session: Session) -> Training:
     arch = _given_network(session, data)
     initial = _given_weights(plan, arch)
     asked = budget(plan, data.info)
-    trained, state = train_from_scratch(
-        arch,
-        whole(asked.proxies),
+    trained, state = train_alone(
+        session,
+        asked.proxies,
         asked.final,
+        arch,
         name="network",
-        folder=run.checkpoints,
-        seed=plan.seed,
-        progress=session.progress,
-        compute=plan.compute(),
         start=initial.state if initial is not None else None,
         branches=plan.branches,
     )

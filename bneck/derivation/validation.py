@@ -31,9 +31,9 @@ def check(plan: Plan, *, trains: bool = True) -> None:
     if tabular.open_table(plan.data, None if trains else plan.space, plan.resolution_px) is None:
         check_images(plan.data, plan.resolution_px)
     if plan.device.startswith("cuda"):  # the final training's, which is on this machine
-        from bneck.proxies.training.device import torch_device
+        from bneck.proxies.training.device import check_room, torch_device
 
-        torch_device(plan.device)
+        check_room(torch_device(plan.device))
     if plan.proxy is not None:
         check_proxy(plan.proxy)
     if plan.seed_network is not None:

@@ -79,15 +79,18 @@ def open_executor(
     reserved: Reserved = ONE_CPU,
     time_limit_s: float | None = None,
     asha: Path | None = None,
+    device: str = "cpu",
 ) -> Executor:
     """The executor that was asked for; close it when the work is done.
 
     Args:
-        workers: how many evaluations run at once; None takes all cores (of the cluster, for Ray).
+        workers: how many evaluations run at once; None takes all cores (of the cluster, for Ray),
+            but no more than four for each GPU.
         ray: ``auto``, ``local`` or ``ray://HOST:PORT``; None stays on this machine without Ray.
         reserved: what Ray keeps for each evaluation.
         time_limit_s: an evaluation that takes longer fails.
         asha: a folder of all nodes for checkpoints; Ray Tune then stops poor trainings early.
+        device: what the evaluations train on; without Ray, workers share this machine's GPUs.
 
     Raises:
         UsageError: a value out of range, a cluster that does not answer or lacks CPUs or GPUs.
@@ -101,7 +104,11 @@ def open_executor(
         from bneck.executors.ray import on_ray
 
         return on_ray(ray, workers, reserved=reserved, time_limit_s=time_limit_s)
-    return _local(workers or cores(), time_limit_s)
+    from bneck.executors.gpus import WORKERS_PER_GPU, gpus_for
+
+    gpus = gpus_for(device)
+    most = min(cores(), WORKERS_PER_GPU * gpus) if gpus else cores()
+    return _local(workers or most, time_limit_s, device)
 
 
 def check(
@@ -140,11 +147,12 @@ def check(
         raise UsageError("--asha and --time-limit do not go together")
 
 
-def _local(workers: int, time_limit_s: float | None) -> Executor:
+def _local(workers: int, time_limit_s: float | None, device: str) -> Executor:
     """Processes on this machine, or none for a single worker that nothing has to stop."""
+    from bneck.executors.gpus import shares
     from bneck.executors.processes import processes
     from bneck.executors.serial import Serial
 
     if workers == 1 and time_limit_s is None:
         return Serial()
-    return processes(workers, time_limit_s=time_limit_s)
+    return processes(workers, time_limit_s=time_limit_s, environments=shares(device, workers))

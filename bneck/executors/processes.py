@@ -3,13 +3,15 @@
 Ctrl-C and a closed terminal reach the driver alone: it decides what becomes of its workers.
 """
 
+import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing import connection, get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection
 from os import _exit
+from types import MappingProxyType
 from typing import Any
 
 from bneck.executors import Executor, Failed, reason
@@ -19,18 +21,31 @@ from bneck.executors.worker import WorkerLost, attempt, pin_threads
 _TERMINAL_SIGNALS = {signal.SIGINT, signal.SIGHUP}
 
 
-def processes(workers: int, *, time_limit_s: float | None = None) -> Executor:
-    """An executor of so many processes; they end with this one, however it ends."""
-    return WorkerPool(Processes(workers), workers, time_limit_s=time_limit_s)
+def processes(
+    workers: int,
+    *,
+    time_limit_s: float | None = None,
+    environments: Sequence[Mapping[str, str]] = (),
+) -> Executor:
+    """An executor of so many processes; they end with this one, however it ends.
+
+    Args:
+        workers: how many.
+        time_limit_s: an item that takes longer fails.
+        environments: variables of each worker's environment; none unless given.
+    """
+    return WorkerPool(Processes(workers, environments), workers, time_limit_s=time_limit_s)
 
 
 class Process:
-    """One worker."""
+    """One worker, with variables of its own in its environment."""
 
-    def __init__(self) -> None:
+    def __init__(self, environment: Mapping[str, str] = MappingProxyType({})) -> None:
         context = get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs,), daemon=True)
+        self._process = context.Process(
+            target=_serve, args=(theirs, dict(environment)), daemon=True
+        )
         resource_tracker.ensure_running()  # which unblocks SIGINT when it starts (CPython 3.11)
         with _terminal_signals_held():
             self._process.start()
@@ -47,6 +62,9 @@ class Process:
             return self.pipe.recv()
         except (EOFError, OSError):
             raise self._lost() from None
+
+    def is_alive(self) -> bool:
+        return self._process.is_alive()
 
     def kill(self) -> None:
         self._process.kill()
@@ -65,11 +83,16 @@ class Process:
 class Processes:
     """Workers that are processes."""
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, environments: Sequence[Mapping[str, str]] = ()) -> None:
         self._workers = workers
+        self._environments = environments or [{}] * workers
+        self._by_place: list[Process | None] = [None] * workers
 
     def start(self) -> Process:
-        return Process()
+        """Start a worker with the environment of a place that none has now."""
+        place = next(n for n, one in enumerate(self._by_place) if one is None or not one.is_alive())
+        self._by_place[place] = process = Process(self._environments[place])
+        return process
 
     def wait(self, workers: Sequence[Process], seconds: float | None) -> Sequence[Process]:
         answered = set(connection.wait([worker.pipe for worker in workers], seconds))
@@ -83,8 +106,9 @@ class Processes:
         """The pool stops the workers, and there is nothing else."""
 
 
-def _serve(pipe: Connection) -> None:
+def _serve(pipe: Connection, environment: Mapping[str, str]) -> None:
     """A worker's life: say that it has started, answer each item, end when the driver is gone."""
+    os.environ.update(environment)
     for terminal_signal in _TERMINAL_SIGNALS:
         signal.signal(terminal_signal, signal.SIG_IGN)
     pin_threads()

@@ -24,6 +24,7 @@ from bneck.executors import REMOTE, Executor, Failed, reason
 from bneck.executors.pool import WorkerPool
 from bneck.executors.reserved import ONE_CPU, Reserved
 from bneck.executors.worker import Broken, Refused, WorkerLost, attempt, pin_threads
+from bneck.machine import GPU_SHARE
 
 ANSWER_SECONDS = 10.0
 TOKEN = "a cluster with token authentication needs RAY_AUTH_MODE=token here too"
@@ -57,7 +58,7 @@ class Actor:
         kind: Any = ray.remote(RemoteWorker)
         self._actor = kind.options(
             num_cpus=reserved.cpus, num_gpus=reserved.gpus, max_restarts=0
-        ).remote()
+        ).remote(reserved.gpus)
         self.pending: ray.ObjectRef[Any] = self._actor.start.remote(__version__, os.getcwd())
 
     def give(self, task: Callable[[Any], Any], item: Any) -> None:
@@ -131,8 +132,10 @@ class Actors:
 class RemoteWorker:
     """One worker, where it runs. What a task loads stays in its process between items."""
 
-    def __init__(self) -> None:
+    def __init__(self, gpus: float) -> None:
         pin_threads()
+        if 0 < gpus < 1:
+            os.environ[GPU_SHARE] = repr(gpus)
         self._node = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
 
     def start(self, version: str, folder: str) -> Refused | None:

@@ -7,13 +7,18 @@ from bneck.derivation.initial_weights import InitialWeights
 from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import TargetDevice
 from bneck.derivation.stages.data import RunData
-from bneck.derivation.stages.training import Training, keep_trained, train_from_scratch
+from bneck.derivation.stages.training import (
+    Training,
+    keep_trained,
+    train_alone,
+    train_from_scratch,
+)
 from bneck.derivation.training_budget import Budget, budget
 from bneck.files import is_written, write_json
 from bneck.netadapt.netadapt import NetAdapt
 from bneck.netadapt.proposals import GRID
 from bneck.netadapt.to_measured import shrink_to_measured
-from bneck.proxies.data.worker_images import for_proxies, whole
+from bneck.proxies.data.worker_images import for_proxies
 from bneck.quantities import Accuracy, Latency
 from bneck.results.record import Step
 from bneck.space import codec as networks
@@ -170,15 +175,12 @@ def _kept(
     state = weights.load(netadapt.weights(step.number), arch)
     accuracy = step.accuracy
     if plan.finish is not None:
-        trained, state = train_from_scratch(
-            arch,
-            whole(asked.proxies),
+        trained, state = train_alone(
+            session,
+            asked.proxies,
             asked.final,
+            arch,
             name=f"finished-{target_ms:.4g}ms",
-            folder=run.checkpoints,
-            seed=plan.seed,
-            progress=session.progress,
-            compute=plan.compute(),
             start=state if plan.finish == "fine-tune" else None,
         )
         accuracy = trained.accuracy

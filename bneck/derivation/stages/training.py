@@ -18,12 +18,14 @@ from bneck.derivation.stages.data import RunData
 from bneck.derivation.training_budget import budget
 from bneck.errors import BneckError
 from bneck.executors import Executor, Failed
+from bneck.executors.together import Together
 from bneck.files import is_written
 from bneck.machine import CPU, ONE_THREAD, Compute
 from bneck.progress import Progress, silent
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.data.worker_images import WorkerImages, whole
 from bneck.proxies.training.checkpoint import steps_done
+from bneck.proxies.training.distributed import rank, wait_for_all
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import evaluate, train
 from bneck.quantities import Accuracy
@@ -92,7 +94,8 @@ def train_from_scratch(
 ) -> tuple[Training, weights.State]:
     """Train ``arch``, or read what was trained in ``folder`` under this name before.
 
-    An interrupted training resumes from its checkpoint.
+    An interrupted training resumes from its checkpoint. Several processes that train together call
+    this together, and the first one writes.
 
     Args:
         arch: the network.
@@ -122,12 +125,60 @@ def train_from_scratch(
             progress=lambda what, *rest: progress(f"{what} {name}", *rest),
             compute=compute,
         )
-        weights.save(tensors, fold(network))
         tested = _on_test(network, images, compute)
-        trained = Training(name, result.accuracy, result.seconds, tested)
-        records.write(summary, trained)
-        checkpoint.unlink(missing_ok=True)
+        if rank() == 0:
+            weights.save(tensors, fold(network))
+            records.write(summary, Training(name, result.accuracy, result.seconds, tested))
+            checkpoint.unlink(missing_ok=True)
+        wait_for_all()
     return records.read(summary, Training), weights.load(tensors, arch)
+
+
+def train_alone(
+    session: Session,
+    images: WorkerImages,
+    recipe: Recipe,
+    arch: Architecture,
+    *,
+    name: str,
+    start: weights.State | None = None,
+    branches: bool = False,
+) -> tuple[Training, weights.State]:
+    """Train one network in this process, or in several where the session has GPUs for that.
+
+    Args:
+        session: the run, its plan, and where trainings run.
+        images: what it is trained and measured on.
+        recipe: how it is trained.
+        arch: the network.
+        name: under which it is kept in the run's checkpoints.
+        start: weights to begin with; None trains from scratch.
+        branches: whether convolutions have parallel branches until the training ends.
+
+    Raises:
+        BneckError: the training diverged.
+    """
+    plan, folder = session.plan, session.run.checkpoints
+    if not isinstance(session.trainer, Together):
+        return train_from_scratch(
+            arch,
+            whole(images),
+            recipe,
+            name=name,
+            folder=folder,
+            seed=plan.seed,
+            progress=session.progress,
+            compute=plan.compute(),
+            start=start,
+            branches=branches,
+        )
+    file = None if start is None else folder / f"{name}.start.safetensors"
+    if file is not None and start is not None:
+        weights.save(file, start)
+    task = LongTraining(images, recipe, folder, plan.compute(threads=1), branches)
+    candidate = Candidate(name, arch, plan.seed, file)
+    (trained,) = train_all([candidate], task, session.trainer, session.progress)
+    return trained, weights.load(folder / f"{name}.safetensors", arch)
 
 
 def _on_test(network: nn.Module, images: ImageSource, compute: Compute) -> Accuracy | None:
@@ -170,11 +221,15 @@ def keep_trained(
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A network to train, the seed of its training, and the name that it is kept under."""
+    """A network to train, the seed of its training, and the name that it is kept under.
+
+    ``start`` is a file of the weights that it begins with; None for random ones.
+    """
 
     name: str
     arch: Architecture
     seed: int
+    start: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +251,7 @@ class LongTraining:
 
     def __call__(self, candidate: Candidate) -> Training:
         """Raises ProxyFailed where the training diverges."""
+        start = candidate.start
         training, _ = train_from_scratch(
             candidate.arch,
             whole(self.images),
@@ -204,6 +260,7 @@ class LongTraining:
             folder=self.folder,
             seed=candidate.seed,
             compute=self.compute,
+            start=weights.load(start, candidate.arch) if start is not None else None,
             branches=self.branches,
         )
         return training

@@ -6,9 +6,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from bneck.machine import gpu_share
 from bneck.proxies.data.image_part import ImagePart
 
-_SHARE = 0.4  # of a GPU's free memory that squares may take
+_SHARE = 0.4  # of a process's free part of a GPU's memory that squares may take
 
 
 class DeviceSquares(Protocol):
@@ -76,7 +77,8 @@ def squares_for(device: torch.device, part: ImagePart) -> DeviceSquares:
     """Return the way to read a training part: on a GPU it is resident where it fits."""
     if device.type == "cpu":
         return InMemory(part)
-    free, _ = torch.cuda.mem_get_info(device)
-    if len(part) * part.squares[0].numel() <= _SHARE * free:
+    free, total = torch.cuda.mem_get_info(device)
+    room = min(free, gpu_share() * total)
+    if len(part) * part.squares[0].numel() <= _SHARE * room:
         return Resident(part, device)
     return ReadAhead(part, device)

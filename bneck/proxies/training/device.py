@@ -1,10 +1,16 @@
 """Which device a training runs on."""
 
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
-from bneck.errors import UsageError
+from bneck.errors import ProxyFailed, UsageError
+from bneck.machine import gpu_share
+
+LEAST_BYTES = 2**30
+"""Of a GPU's memory: CUDA itself takes half of it in each process."""
 
 
 def torch_device(word: str) -> torch.device:
@@ -30,6 +36,33 @@ def torch_device(word: str) -> torch.device:
     return torch.device(
         "cuda", torch.cuda.current_device() if device.index is None else device.index
     )
+
+
+def check_room(device: torch.device) -> None:
+    """Raise UsageError where other programs have filled a GPU, before anything is trained there."""
+    if device.type == "cpu":
+        return
+    free, total = torch.cuda.mem_get_info(device)
+    if free < LEAST_BYTES:
+        raise UsageError(
+            f"{device} has {free / 2**30:.1f} of {total / 2**30:.1f} GiB free; at least "
+            f"{LEAST_BYTES / 2**30:g} are needed: nvidia-smi shows which programs use it"
+        )
+
+
+@contextmanager
+def own_share(device: torch.device) -> Iterator[None]:
+    """Take no more of a GPU's memory than this process's share; say in one line where that ends.
+
+    Raises:
+        ProxyFailed: out of memory, which is this training's end and not its neighbours'.
+    """
+    if device.type != "cpu" and gpu_share() < 1:
+        torch.cuda.set_per_process_memory_fraction(gpu_share(), device)
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise ProxyFailed(f"out of memory: {str(error).splitlines()[0]}") from error
 
 
 def made_on(device: torch.device) -> dict[str, str]:

@@ -1,9 +1,11 @@
 """One training in several processes, each of which trains on its slice of every batch.
 
-The processes are those of ``torch.distributed``'s default group, which torchrun or Ray Train sets
-up; without a group there is one process, and nothing here does anything.
+The processes are those of ``torch.distributed``'s default group, which ``joined`` or Ray Train
+sets up; without a group there is one process, and nothing here does anything.
 """
 
+import os
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +16,8 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+BACKEND = "cpu:gloo,cuda:nccl"
+
 
 def rank() -> int:
     """Return the number of this process, from 0."""
@@ -23,6 +27,26 @@ def rank() -> int:
 def processes() -> int:
     """Return how many processes train together."""
     return distributed.get_world_size() if _several() else 1
+
+
+@contextmanager
+def joined(rank: int, count: int, store: str) -> Iterator[None]:
+    """Be one of the processes that train together inside the block, once all have joined.
+
+    Tensors on CPUs travel by gloo, those on GPUs by NCCL.
+
+    Args:
+        rank: the number of this process, from 0.
+        count: of processes.
+        store: where they find each other, such as ``file:///folder/file``.
+    """
+    if sys.platform == "linux":  # one machine: gloo need not find out its name
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    backend = BACKEND if torch.cuda.is_available() else "gloo"
+    distributed.init_process_group(backend, init_method=store, rank=rank, world_size=count)
+    yield
+    # Not where the block failed: the others would fail too, for no reason but that.
+    distributed.destroy_process_group()
 
 
 @contextmanager
@@ -51,6 +75,11 @@ def in_any_process(asked: bool) -> bool:
     return asked if processes() == 1 else _total(torch.tensor(float(asked))) > 0
 
 
+def wait_for_all() -> None:
+    """Wait until all processes have called this."""
+    in_any_process(False)
+
+
 def mean_over_processes(loss: Tensor) -> float:
     """Return the batch's mean loss, from the mean over each process's slice."""
     return loss.item() if processes() == 1 else _total(loss.double()) / processes()
@@ -65,22 +94,17 @@ def gathered(own: Tensor, count: int) -> Tensor:
     """Return (k, count) values of which each process has computed those of its ``own_rows``."""
     if processes() == 1:
         return own
-    every = torch.zeros(len(own), count, dtype=own.dtype, device=_device())
-    every[:, own_rows(count)] = own.to(every.device)
+    every = torch.zeros(len(own), count, dtype=own.dtype)
+    every[:, own_rows(count)] = own
     distributed.all_reduce(every)
-    return every.to(own.device)
+    return every
 
 
 def _total(number: Tensor) -> float:
     """Return the sum over all processes of a tensor ()."""
-    total = number.to(_device(), copy=True)
+    total = number.clone()
     distributed.all_reduce(total)
     return total.item()
-
-
-def _device() -> torch.device:
-    """Return where the group's back end wants its tensors."""
-    return torch.device("cuda" if distributed.get_backend() == "nccl" else "cpu")
 
 
 def _several() -> bool:

@@ -8,6 +8,7 @@ from torch.nn.functional import cross_entropy
 
 from bneck.errors import ProxyFailed
 from bneck.proxies.data.batches import seeded
+from bneck.proxies.training.distributed import processes
 from bneck.proxies.training.recipe import Recipe
 
 Backpropagate = Callable[[nn.Module, Tensor, Tensor, int], Tensor]
@@ -95,7 +96,8 @@ class TrainingStep:
         """Backpropagate a batch, in as many pieces as memory asks for.
 
         Raises:
-            ProxyFailed: there is no room for pieces of two images.
+            ProxyFailed: there is no room for pieces of two images, or for the whole slice of one
+                of several processes, which must work in step.
         """
         try:
             if self.pieces == 1:
@@ -104,7 +106,7 @@ class TrainingStep:
         except torch.OutOfMemoryError as error:
             if torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing():
                 raise
-            if len(pixels) < 4 * self.pieces:
+            if len(pixels) < 4 * self.pieces or processes() > 1:  # the others would wait for ever
                 raise ProxyFailed(
                     f"out of memory with {len(pixels) // self.pieces} images at a time: "
                     f"{str(error).splitlines()[0]}"

@@ -21,7 +21,7 @@ from bneck.proxies.data.batches import Batches
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.training.checkpoint import TrainingState, digest, interrupts_wait
 from bneck.proxies.training.cuda import CapturedStep, convolution_paths, precision_for
-from bneck.proxies.training.device import made_on, torch_device
+from bneck.proxies.training.device import made_on, own_share, torch_device
 from bneck.proxies.training.distributed import (
     gathered,
     in_any_process,
@@ -223,11 +223,14 @@ def _evaluate(network: nn.Module, images: ImageSource, device: torch.device) -> 
 def computing(compute: Compute) -> Iterator[torch.device]:
     """Use the threads of ``compute`` inside the block; leave torch's random state as it was.
 
+    Of a GPU's memory, no more is taken than this process's share.
+
     Yields:
         the device that ``compute`` names.
 
     Raises:
         UsageError: torch finds no such device on this machine.
+        ProxyFailed: memory runs out inside the block.
     """
     device = torch_device(compute.device)
     before = torch.get_num_threads()
@@ -237,6 +240,7 @@ def computing(compute: Compute) -> Iterator[torch.device]:
         with (
             torch.random.fork_rng(devices=[device] if on_gpu else []),
             torch.cuda.device(device) if on_gpu else nullcontext(),
+            own_share(device),
         ):
             yield device
     finally:

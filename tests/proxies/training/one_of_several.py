@@ -1,11 +1,8 @@
-"""One process of a training: ``python -m ... RANK PROCESSES FOLDER``."""
+"""One process of a training, as a task of an executor."""
 
-import json
-import sys
 from pathlib import Path
 
-import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 
 from bneck.machine import ONE_THREAD
 from bneck.proxies.data.loading import load
@@ -72,24 +69,14 @@ def trained(
     return losses, result
 
 
-def main(rank: int, processes: int, folder: Path) -> None:
+def train_twice(checkpoint: Path) -> dict[str, object]:
     """Train together with the others, to the end and again until ``STOPPED``."""
-    torch.set_num_threads(1)
-    store = f"file://{folder / 'store'}"
-    distributed.init_process_group("gloo", init_method=store, rank=rank, world_size=processes)
     losses, result = trained()
+    trained(checkpoint, STOPPED)
     assert result is not None
-    found = {
+    return {
         "losses": losses,
         "loss": result.loss,
         "accuracy": result.accuracy.value,
         "images": len(result.losses),
     }
-    (folder / f"{rank}.json").write_text(json.dumps(found))
-    trained(folder / "checkpoint", STOPPED)
-    distributed.barrier()
-    distributed.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))

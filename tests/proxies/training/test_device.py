@@ -1,8 +1,9 @@
 import pytest
 import torch
 
-from bneck.errors import UsageError
-from bneck.proxies.training.device import torch_device
+from bneck.errors import ProxyFailed, UsageError
+from bneck.machine import GPU_SHARE
+from bneck.proxies.training.device import check_room, own_share, torch_device
 
 
 def test_auto_is_cuda_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,3 +25,30 @@ def test_devices_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(UsageError, match=r"device 'cuda:7': \S+ has 2, numbered from 0"):
         torch_device("cuda:7")
+
+
+def test_a_gpu_that_others_fill_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu, free = torch.device("cuda", 0), [2**29]
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free[0], 80 * 2**30))
+    with pytest.raises(
+        UsageError, match=r"^cuda:0 has 0.5 of 80.0 GiB free; at least 1 are needed"
+    ):
+        check_room(gpu)
+    free[0] = 2**30
+    check_room(gpu)
+    check_room(torch.device("cpu"))
+
+
+def test_a_worker_takes_its_share_and_fails_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_to: list[tuple[float, torch.device]] = []
+    monkeypatch.setattr(
+        torch.cuda, "set_per_process_memory_fraction", lambda *given: set_to.append(given)
+    )
+    gpu = torch.device("cuda", 0)
+    with own_share(gpu):
+        assert set_to == []
+    monkeypatch.setenv(GPU_SHARE, "0.25")
+    failed = pytest.raises(ProxyFailed, match=r"^out of memory: CUDA out of memory\. Tried$")
+    with failed, own_share(gpu):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried\nto")
+    assert set_to == [(0.25, gpu)]
