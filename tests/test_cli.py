@@ -113,7 +113,7 @@ def test_a_mistake_is_answered_before_the_heavy_libraries_are_imported(tmp_path:
         "derive --out r --target 2 --workers 0",
         "derive --out r --target 2 --ray nowhere",
         "derive --out r --target 2 --runtime tvm",
-        "shrink mobilenet_v3_small --out r --target 2 --weights no.pth",
+        "shrink mobilenet_v3_small --out r --target 2 --pretrained no.pth",
         "train mobilenet_v3_small --out r --epochs 0",
         "reproduce v3-small --out r --data imagenet",
         "export mobilenet_v1 x --to ncnn",

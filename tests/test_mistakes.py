@@ -53,16 +53,17 @@ SEARCH = {
 }  # fmt: skip
 NETADAPT = {"--delta": ("0", "-1", "nan", "1"), "--fine-tune-steps": ("0", "-1")}
 WEIGHTS = {"--weights": ("", "none.pth", "folder", NOT_UTF8)}
+PRETRAINED = {"--pretrained": ("", "none", "none.pth", "folder", NOT_UTF8)}
 FRONT = {
     "--reward": ("", "x", "nomodule:attr", "os:getcwd"),
     "--confidence": ("0", "1", "-1", "nan"),
     "--data": ("table:", "table:none", "table:columns.csv", "table:nothing", "table:binary"),
 }
 COMMANDS = {
-    "derive": (("--target", "2"), (RUNS, EPOCHS, DEVICES, DEVICE, SEARCH, NETADAPT)),
+    "derive": (("--target", "2"), (RUNS, EPOCHS, DEVICES, DEVICE, SEARCH, NETADAPT, PRETRAINED)),
     "search": (("--target", "2"), (RUNS, DEVICE, SEARCH, FRONT)),
-    "shrink": ((NET, "--target", "2"), (RUNS, EPOCHS, DEVICE, NETADAPT, WEIGHTS)),
-    "train": ((NET,), (RUNS, EPOCHS, DEVICES, WEIGHTS)),
+    "shrink": ((NET, "--target", "2"), (RUNS, EPOCHS, DEVICE, NETADAPT, PRETRAINED)),
+    "train": ((NET,), (RUNS, EPOCHS, DEVICES, PRETRAINED)),
 }
 SIZES = {
     "--width": ("", "0", "-1", "nan", "99"),

@@ -118,7 +118,7 @@ def test_frames(folder: Path) -> None:
 def test_the_same_words_are_refused_as_on_the_command_line(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="unknown name in the plan: 'evalutions'"):
         bneck.derive(2.0, tmp_path / "run", evalutions=3)
-    for name in ("weights", "new_classes", "finish", "importance", "seed_network"):
+    for name in ("weights", "finish", "importance", "seed_network"):
         with pytest.raises(UsageError, match=f"unknown name in the plan: '{name}'"):
             bneck.derive(2.0, tmp_path / "run", **{name: None})
     with pytest.raises(UsageError, match="unknown space 'v9'"):

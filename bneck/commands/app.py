@@ -36,12 +36,18 @@ COMMANDS = {
 """Word -> "module:command" or "module:group of commands", imported when it is asked for."""
 
 
+_SEARCHES, _FROM_WEIGHTS = ("derive", "search"), ("shrink", "train")
 RENAMED = {
-    "--accuracy": "--proxy",
-    "--batch": "--parallel",
-    "--weight": "--reward-exponent",
+    "--accuracy": ("--proxy", _SEARCHES),
+    "--batch": ("--parallel", _SEARCHES),
+    "--weight": ("--reward-exponent", _SEARCHES),
+    "--weights": ("--pretrained", _FROM_WEIGHTS),
+    "--new-classes": ("", _FROM_WEIGHTS),
 }
-"""Options of ``derive`` and ``search`` by the names of version 0.1.0, so that scripts still run."""
+"""Option of an earlier version -> its name today, and the commands that it is renamed in.
+
+The empty name is of what needs no option any more. Scripts still run.
+"""
 
 
 class _Commands(Mapping[str, Any]):
@@ -126,12 +132,15 @@ def call(arguments: list[str]) -> int:
 
 def _in_todays_words(arguments: list[str]) -> list[str]:
     """The arguments with renamed options by their names of today, which are said."""
-    if not arguments or arguments[0] not in ("derive", "search"):
-        return arguments
-    words = []
+    words: list[str] = []
     for argument in arguments:
         name, equals, value = argument.partition("=")
-        if name in RENAMED:
-            print(f"bneck: {name} is called {RENAMED[name]} now", file=sys.stderr)
-        words.append(RENAMED.get(name, name) + equals + value)
+        today, commands = RENAMED.get(name, (name, ()))
+        if arguments[0] not in commands:
+            words.append(argument)
+        elif today:
+            print(f"bneck: {name} is called {today} now", file=sys.stderr)
+            words.append(today + equals + value)
+        else:
+            print(f"bneck: {name} is not needed any more", file=sys.stderr)
     return words

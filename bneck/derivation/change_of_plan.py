@@ -40,6 +40,10 @@ CHANGES: Mapping[str, tuple[tuple[str, ...], str]] = {
         "the calibration, the search and NetAdapt's steps",
     ),
     "branches": ((*FINAL, *DERIVED, *OUTCOME), "the calibration, the search and NetAdapt's steps"),
+    "from_scratch": (
+        (*FINAL, *DERIVED, *OUTCOME),
+        "the calibration, the search and NetAdapt's steps",
+    ),
     "epochs": ((*FINAL, *DERIVED, *OUTCOME), "the calibration, the search and NetAdapt's steps"),
 }
 """Field of a plan -> the files of a run that its change makes obsolete, and what is reused."""

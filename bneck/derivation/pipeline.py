@@ -4,20 +4,24 @@ Howard et al. 2019 (MobileNetV3), sections 4.1 and 4.2.
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from bneck import records
-from bneck.derivation.initial_weights import InitialWeights, load_initial_weights
-from bneck.derivation.plan import Plan
 from bneck.derivation.report import write_report
 from bneck.derivation.session import Session, open_run
 from bneck.derivation.stages.calibration import calibration_stage
 from bneck.derivation.stages.data import RunData, data_stage
-from bneck.derivation.stages.netadapt import Shrunk, netadapt_stage
+from bneck.derivation.stages.netadapt import Shrunk, netadapt_stage, tuned_weights
 from bneck.derivation.stages.outcome import export_network, keep_baseline, outcome_stage
+from bneck.derivation.stages.pretrained import (
+    keep_inherited,
+    largest,
+    pretrained_stage,
+    write_starts,
+)
 from bneck.derivation.stages.search import search_stage
 from bneck.derivation.stages.target import check_feasible, keep_targets, kept_targets, target_stage
 from bneck.derivation.stages.training import Training, train_alone, training_stage
@@ -53,23 +57,33 @@ def derive(session: Session) -> tuple[Outcome, ...]:
     announce(session, data)
 
     check_feasible(session, data, space)
+    parent = pretrained_stage(session, data, largest(space))
     device = calibration_stage(session, space)
     targets_ms = target_stage(session, data, device)
-    selected = search_stage(session, data, space, device, targets_ms).networks
+    selected = search_stage(session, data, space, device, targets_ms, parent).networks
 
     with ExitStack() as opened:
         parts = [session]
         for text, seed in zip(plan.aimed_at[1:], selected[1:], strict=True):
             parts.append(opened.enter_context(_session_of_target(session, text, seed)))
-        shrunk = [
-            netadapt_stage(part, data, device, (seed.target_ms,), seed.arch, retrained=True)[-1]
-            for part, seed in zip(parts, selected, strict=True)
-        ]
+        shrunk: list[Shrunk] = []
+        for part, seed in zip(parts, selected, strict=True):
+            keep_inherited(part, parent, seed.arch)
+            target = (seed.target_ms,)
+            shrunk += netadapt_stage(part, data, device, target, seed.arch, parent, retrained=True)
 
         baseline = presets.build(MOBILENET_V3_SMALL).at(**data.size)
         names = ["derived", *(f"derived-{one.target_ms:.4g}ms" for one in shrunk[1:])]
         archs = dict(zip(names, (one.arch for one in shrunk), strict=True))
-        trained = training_stage(session, data, {**archs, MOBILENET_V3_SMALL: baseline})
+        archs[MOBILENET_V3_SMALL] = baseline
+        starts: Mapping[str, Path] = {}
+        if parent is not None and not plan.from_scratch:
+            tuned = {
+                name: tuned_weights(part.run, one)
+                for name, part, one in zip(names, parts, shrunk, strict=True)
+            }
+            starts = write_starts(session, parent, archs, tuned)
+        trained = training_stage(session, data, archs, starts)
 
         # The run's own outcome comes last: it says that the whole run is finished.
         for part, one, name in reversed(list(zip(parts, shrunk, names, strict=True))):
@@ -89,9 +103,12 @@ def search(session: Session) -> SearchResult:
     space = spaces.build(session.plan.space, **data.size)
     announce(session, data, ("calibration", "search"))
     check_feasible(session, data, space)
+    parent = pretrained_stage(session, data, largest(space))
     device = calibration_stage(session, space)
     targets_ms = target_stage(session, data, device)
-    return search_stage(session, data, space, device, targets_ms)
+    result = search_stage(session, data, space, device, targets_ms, parent)
+    keep_inherited(session, parent, result.networks[0].arch)
+    return result
 
 
 def shrink(session: Session) -> tuple[Shrunk, ...]:
@@ -100,10 +117,11 @@ def shrink(session: Session) -> tuple[Shrunk, ...]:
     data = data_stage(session)
     seed_network = _given_network(session, data)
     announce(session, data, ("calibration", "NetAdapt"))
-    initial = None if is_written(run.steps) else _given_weights(plan, seed_network)
+    parent = None if is_written(run.steps) else pretrained_stage(session, data, seed_network)
+    keep_inherited(session, parent, seed_network)
     device = calibration_stage(session, spaces.build(plan.space, **data.size))
     targets_ms = target_stage(session, data, device)
-    found = netadapt_stage(session, data, device, targets_ms, seed_network, initial)
+    found = netadapt_stage(session, data, device, targets_ms, seed_network, parent)
     last = found[-1]
     figures = metadata.measured(last.accuracy, last.measured)
     export_network(session, last.arch, weights.load(run.weights, last.arch), figures)
@@ -115,7 +133,8 @@ def train(session: Session) -> Training:
     run, plan = session.run, session.plan
     data = data_stage(session)
     arch = _given_network(session, data)
-    initial = _given_weights(plan, arch)
+    parent = pretrained_stage(session, data, arch)
+    keep_inherited(session, parent, arch)
     asked = budget(plan, data.info)
     trained, state = train_alone(
         session,
@@ -123,7 +142,7 @@ def train(session: Session) -> Training:
         asked.final,
         arch,
         name="network",
-        start=initial.state if initial is not None else None,
+        start=parent.weights_for(arch, seed=plan.seed).state if parent is not None else None,
         branches=plan.branches,
     )
     write_json(run.network, networks.to_json(arch))
@@ -138,15 +157,6 @@ def _given_network(session: Session, data: RunData) -> Architecture:
         _, arch = load_network(session.plan.seed_network or "", **data.size)
         write_json(run.seed, networks.to_json(arch))
     return networks.load(run.seed)
-
-
-def _given_weights(plan: Plan, arch: Architecture) -> InitialWeights | None:
-    """The weights that the plan begins with, if it names any."""
-    if plan.weights is None:
-        return None
-    return load_initial_weights(
-        Path(plan.weights), arch, new_classes=plan.new_classes, seed=plan.seed
-    )
 
 
 @contextmanager

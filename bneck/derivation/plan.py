@@ -172,14 +172,18 @@ class Plan:
     delta: float = option(
         0.04, "Latency that each step saves at least, as a share of the seed network's.", NETADAPT
     )
-    weights: str | None = option(
+    pretrained: str | None = option(
         None,
-        "Weights of NET to begin with: safetensors, or torchvision's state dict (.pth).",
+        "Trained network whose weights all others begin with: imagenet (torchvision's), "
+        "mobilenet_v2 or another of torchvision's, a file of weights, or a run's folder.",
         TRAINING,
-        unset="trained from scratch",
+        unset="random weights",
     )
-    new_classes: bool = option(
-        False, "Start a new classifier: the weights were trained for other classes.", TRAINING
+    from_scratch: bool = option(
+        False,
+        "Train the derived network from random weights in the end, whatever the search and "
+        "NetAdapt began with.",
+        TRAINING,
     )
     importance: str = option(
         "l2",
@@ -304,12 +308,14 @@ _SEARCH = (
 _NETADAPT = ("delta", "fine_tune_steps", "epochs", "augmentation")
 
 OPTIONS: Mapping[str, tuple[str, ...]] = {
-    "derive": (*_DEVICE, *_EVERY_RUN, *_SEARCH, *_NETADAPT, "branches"),
-    "search": (*_DEVICE, *_EVERY_RUN, *_SEARCH, "reward", "confidence"),
+    "derive": (
+        *_DEVICE, *_EVERY_RUN, *_SEARCH, *_NETADAPT, "branches", "pretrained", "from_scratch",
+    ),
+    "search": (*_DEVICE, *_EVERY_RUN, *_SEARCH, "reward", "confidence", "pretrained"),
     "shrink": (
         *_DEVICE, *_EVERY_RUN, *_NETADAPT,
-        "importance", "weights", "new_classes", "search_steps", "finish",
+        "importance", "pretrained", "search_steps", "finish",
     ),
-    "train": (*_EVERY_RUN, "epochs", "augmentation", "branches", "weights", "new_classes"),
+    "train": (*_EVERY_RUN, "epochs", "augmentation", "branches", "pretrained"),
 }  # fmt: skip
 """Command -> the fields of a plan that it can be asked."""

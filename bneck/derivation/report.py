@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from bneck import records
 from bneck.derivation.plan import Plan
-from bneck.derivation.stages.stage_results import explained, found_by_a_stage, read_trials
+from bneck.derivation.stages.stage_results import (
+    began_with,
+    explained,
+    found_by_a_stage,
+    read_trials,
+)
 from bneck.files import is_written, read_json, write_whole
 from bneck.latency import model as latency_model
 from bneck.proxies.data.image_info import judged_on
 from bneck.results import card, report, static_figures
 from bneck.results.classification import Classification
 from bneck.results.image_facts import image_facts, read_image_facts
-from bneck.results.record import Baseline, Outcome, Step
+from bneck.results.record import Baseline, Inherited, Outcome, Step
 from bneck.results.run import Run
 from bneck.results.similarity import Likeness
 from bneck.results.table import rows, times
@@ -95,6 +100,8 @@ def _report_data(run: Run) -> report.ReportData:
             if is_written(run.classification)
             else None
         ),
+        inherited=records.read(run.inherited, Inherited) if is_written(run.inherited) else None,
+        trained=began_with(plan),
         likeness=records.read(run.likeness, Likeness) if is_written(run.likeness) else None,
         target_ms=target_ms,
         **found_by_a_stage(run, plan, model) if outcome is None else {},

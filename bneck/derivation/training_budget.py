@@ -20,6 +20,11 @@ PHOTOS_FROM_PX = 96
 """Sets of at least this side, and not small, are trained on in the end as photos are."""
 LONG = 40
 """From so many epochs on, photos are varied by TrivialAugment too."""
+TUNING_RATE = 1e-3
+"""Peak of the learning rate where trained weights are trained further."""
+INHERITED_SHARE, INHERITED_STEPS = 4, 50
+"""A label from inherited weights takes the fourth part of the steps of one from random weights, and
+so many at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +41,10 @@ class Budget:
 
 
 def budget(plan: Plan, images: ImageInfo) -> Budget:
-    """The trainings of a plan: what the user asked for, else what suits the number of images."""
+    """The trainings of a plan: what the user asked for, else what suits the number of images.
+
+    With a pretrained network, labels are short fine-tunings, and so is the final training.
+    """
     count = images.trained_on
     small = is_small(count)
     batch = min(64 if small else 128, max(2, count // 4))
@@ -52,12 +60,16 @@ def budget(plan: Plan, images: ImageInfo) -> Budget:
         val=None if small else PROXY_VALIDATION,
     )
     shown = count * (1 - 1 / HELD_OUT_EVERY)
-    search_steps = plan.search_steps or (ceil(7 * shown / batch) if small else 468)
+    search_steps = ceil(7 * shown / batch) if small else 468
+    search_rate = 3e-3
+    if plan.pretrained is not None:
+        search_steps = max(INHERITED_STEPS, search_steps // INHERITED_SHARE)
+        search_rate = TUNING_RATE
     fine_tune_steps = plan.fine_tune_steps or (ceil(2 * shown / batch) if small else 100)
     return Budget(
         proxies=proxies,
-        search=Recipe(search_steps, batch),
-        fine_tune=Recipe(fine_tune_steps, batch, learning_rate=1e-3, ema=0.95),
+        search=Recipe(plan.search_steps or search_steps, batch, search_rate),
+        fine_tune=Recipe(fine_tune_steps, batch, learning_rate=TUNING_RATE, ema=0.95),
         final=_final(plan, images, batch),
     )
 
@@ -75,6 +87,8 @@ def _final(plan: Plan, images: ImageInfo, batch: int) -> Recipe:
         augmentation = "random-resized-crop" + ("+trivial-augment" if count >= LONG else "")
         if images.resolution_px <= 128:  # beyond, a CPU's memory might not do
             batch, rate = 256, 4e-3
+    if plan.pretrained is not None and not plan.from_scratch and plan.finish != "scratch":
+        rate = TUNING_RATE
     return Recipe(
         epochs(images, count, batch),
         batch,

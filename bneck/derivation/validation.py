@@ -7,8 +7,8 @@ from pathlib import Path
 
 from bneck.derivation import target
 from bneck.derivation.plan import Plan
+from bneck.derivation.pretrained import check_pretrained
 from bneck.errors import UsageError
-from bneck.files import check_file
 from bneck.latency import model
 from bneck.latency.devices import check_measurable
 from bneck.latency.runtimes import open_runtime
@@ -38,8 +38,8 @@ def check(plan: Plan, *, trains: bool = True) -> None:
         check_proxy(plan.proxy)
     if plan.seed_network is not None:
         load_network(plan.seed_network)
-    if plan.weights is not None:
-        check_file(Path(plan.weights))
+    if plan.pretrained is not None:
+        check_pretrained(plan.pretrained, plan.space, plan.seed_network)
     if plan.target is not None and plan.targets is not None:
         raise UsageError("give either target or targets, not both")
     for place, text in enumerate(plan.aimed_at):

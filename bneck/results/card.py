@@ -46,6 +46,7 @@ def build(data: ReportData, images: ImageFacts) -> str:
     session = data.sessions[0] if data.sessions else None
     return environment.get_template("card.md").render(
         name=data.name,
+        trained=data.trained,
         out=out,
         images=images,
         version=__version__,

@@ -29,10 +29,13 @@ RENAMED = {
     "resolution": "resolution_px",
     "start": "seed_network",
     "weight": "reward_exponent",
+    "weights": "pretrained",
 }
-"""What plans written by version 0.1.0 call otherwise."""
+"""What plans written by earlier versions call otherwise."""
 SETTLED = ("parallel", "layer_macs")
 """What a run decides at its start where its plan does not say it, and then keeps."""
+NOT_NEEDED = ("new_classes",)
+"""What earlier versions had to be asked for, and this one does by itself."""
 REMOVED = {"multiple": 8}
 """What version 0.1.0 could be asked and this one cannot, and the value that changes nothing."""
 
@@ -49,6 +52,8 @@ def read_plan(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path} is not valid TOML: {error}") from None
     except OSError as error:
         raise BneckError(f"cannot read {path}: {error.strerror or error}") from error
+    for name in NOT_NEEDED:
+        plan.pop(name, None)
     for name, value in REMOVED.items():
         if plan.pop(name, value) != value:
             raise UsageError(

@@ -77,6 +77,36 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Inherited:
+    """What a network has of a pretrained one before any training.
+
+    Attributes:
+        source: the pretrained network, as the plan names it.
+        share: of the network's parameters that are inherited, from 0 to 1.
+        paths: layers with inherited weights, in the order they run.
+        fresh: layers without; what they add changes nothing at first, where that is possible.
+        note: what else is to be said, such as a new classifier; or empty.
+    """
+
+    source: str
+    share: float
+    paths: tuple[str, ...]
+    fresh: tuple[str, ...]
+    note: str = ""
+
+    def __str__(self) -> str:
+        """In one line."""
+        counted = len(self.paths) + len(self.fresh)
+        new = f"; new: {', '.join(self.fresh[:6])}" if self.fresh else ""
+        more = f" and {len(self.fresh) - 6} more" if len(self.fresh) > 6 else ""
+        said = f"; {self.note}" if self.note else ""
+        return (
+            f"{100 * self.share:.0f} % of the weights, in {len(self.paths)} of {counted} layers, "
+            f"are inherited from {self.source}{new}{more}{said}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Baseline:
     """A network to compare with, trained and measured the same way as the derived one."""
 

@@ -17,7 +17,7 @@ from bneck.results import interactive_figures, report_context, units
 from bneck.results.classification import Classification
 from bneck.results.pareto import front
 from bneck.results.provenance import MadeWith
-from bneck.results.record import Baseline, Found, Outcome, Record, Step
+from bneck.results.record import Baseline, Found, Inherited, Outcome, Record, Step
 from bneck.results.similarity import Likeness
 from bneck.results.summary import against, came_to, unfinished, verdict
 from bneck.results.table import in_words
@@ -38,6 +38,8 @@ class ReportData:
     search counts accuracy.
     ``on_images`` sums the images up, and then says what speaks against trusting them.
     ``others`` are the outcomes for other targets of the same search, by their runs' folders.
+    ``inherited`` says what the network that NetAdapt or a training began with has of a pretrained
+    one, and ``trained`` what the final training began with, in words.
     ``tangents`` are (ms, accuracy, w): where the reward with a derived w touches the front.
     ``classification`` is the derived network's, class by class.
     ``found`` are the networks of a run that is not a whole derivation, one a target, and
@@ -67,6 +69,8 @@ class ReportData:
     counted_on: int | None = None
     likeness: Likeness | None = None
     classification: Classification | None = None
+    inherited: Inherited | None = None
+    trained: str = "from scratch"
     found: tuple[Found, ...] = ()
     found_by: str = ""
     found_accuracy: str = ""

@@ -194,6 +194,11 @@ class Run:
         return self.folder / "shrunk.jsonl"
 
     @property
+    def inherited(self) -> Path:
+        """What the network that NetAdapt or a training begins with has of the pretrained one."""
+        return self.folder / "inherited.json"
+
+    @property
     def winners(self) -> Path:
         """The network that the search names for each target."""
         return self.folder / "winners.json"

@@ -17,9 +17,11 @@ from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import evaluate, train
 from bneck.search.label import Label
 from bneck.space.architecture import Architecture
-from bneck.space.backends import torch_model
+from bneck.space.backends.parent import Parent
+from bneck.space.backends.torch_model import Network, build
 
 NINTHS = 9
+SHORT_TRAINING = "short-training"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,12 @@ class Evaluate:
     """The cheap accuracy of an architecture.
 
     Attributes:
+        images: what it is counted on.
+        proxy: a word of ``PROXIES``, or another that ``find_proxy`` takes.
+        recipe: of a training.
+        seed: of all random choices.
+        compute: device and threads of a training.
+        parent: the trained network whose weights a short training begins with; else random ones.
         labels_of: kind of device that the search's labels so far were trained on, where labels of
             other kinds are refused.
     """
@@ -37,6 +45,7 @@ class Evaluate:
     seed: int
     compute: Compute = ONE_THREAD
     labels_of: str | None = None
+    parent: Parent | None = None
 
     def load(self) -> None:
         """Have the images in memory, before any evaluation is timed.
@@ -55,6 +64,10 @@ class Evaluate:
 
     def __call__(self, arch: Architecture) -> Label:
         """Raises ProxyFailed where the network cannot be scored."""
+        if self.parent is not None:
+            network, images = self._network(arch), for_proxies(self.images)
+            found = train(network, images, self.recipe, seed=self.seed, compute=self.compute)
+            return Label(found.accuracy.value, found.made_with)
         proxy = find_proxy(self.proxy)(for_proxies(self.images), self.recipe, compute=self.compute)
         accuracy = float(proxy(arch, seed=self.seed))
         return Label(accuracy, dict(getattr(proxy, "made_with", {})))
@@ -79,7 +92,7 @@ class Evaluate:
             ProxyFailed: the training diverged.
         """
         images = for_proxies(self.images)
-        network = torch_model.build(arch.at(classes=images.info.classes), seed=self.seed)
+        network = self._network(arch)
         every = max(1, self.steps // NINTHS)
 
         def look(what: str, done: int, total: int, note: str = "") -> None:
@@ -95,3 +108,11 @@ class Evaluate:
             progress=look,
             compute=self.compute,
         ).accuracy.value
+
+    def _network(self, arch: Architecture) -> Network:
+        """The network to train, with the weights that it begins with."""
+        wanted = arch.at(classes=for_proxies(self.images).info.classes)
+        network = build(wanted, seed=self.seed)
+        if self.parent is not None:
+            network.load_state_dict(self.parent.weights_for(wanted, seed=self.seed).state)
+        return network

@@ -23,7 +23,7 @@ def test_training_begins_with_the_weights(
     weights.save(tmp_path / "given.safetensors", given)
     command = ["train", f"{tmp_path / 'net.json'}", *QUICK]
     code = run(
-        [*command, "--out", f"{tmp_path / 'a'}", f"--weights={tmp_path / 'given.safetensors'}"]
+        [*command, "--out", f"{tmp_path / 'a'}", f"--pretrained={tmp_path / 'given.safetensors'}"]
     )
     assert code == 0, capsys.readouterr().err
     found = weights.load(Path(json.loads(capsys.readouterr().out)["weights"]), arch)
@@ -34,14 +34,16 @@ def test_training_begins_with_the_weights(
     assert torch.isfinite(found[names[0]]).all()
 
 
-def test_weights_for_other_classes_need_to_be_called_that(
+def test_weights_for_other_classes_get_a_new_classifier(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     arch = presets.build("mobilenet_v3_small", width=0.35, resolution_px=16, classes=7)
     (tmp_path / "net.json").write_text(json.dumps(codec.to_json(arch)))
     weights.save(tmp_path / "given.safetensors", torch_model.build(arch, seed=7).state_dict())
     command = ["train", f"{tmp_path / 'net.json'}", "--out", f"{tmp_path / 'a'}", *QUICK]
-    command += [f"--weights={tmp_path / 'given.safetensors'}"]
-    assert run(command) == 2
-    assert "was trained for 7 classes, the data has 10" in capsys.readouterr().err
-    assert run([*command, "--new-classes"]) == 0
+    command += [f"--weights={tmp_path / 'given.safetensors'}", "--new-classes"]  # as of 0.1.0
+    assert run(command) == 0
+    said = capsys.readouterr().err
+    assert "--weights is called --pretrained now" in said
+    assert "--new-classes is not needed any more" in said
+    assert "the classifier is new: 7 classes there, 10 here" in said

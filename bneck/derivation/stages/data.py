@@ -1,9 +1,8 @@
 """The first stage: what a plan's data is. Facts only; pixels are loaded where they are used."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from bneck.derivation.initial_weights import Normalisation, normalisation_of
+from bneck.derivation.pretrained import Normalisation, load_pretrained
 from bneck.derivation.session import Session
 from bneck.errors import UsageError
 from bneck.files import is_written, read_json, write_json
@@ -58,12 +57,17 @@ def data_stage(session: Session) -> RunData:
 
 
 def _normalisation(session: Session) -> Normalisation | None:
-    """What the run's weights are trained with: as kept when it began, or as its weights were."""
+    """What the run's images are normalised with: as kept when it began, or as pretrained weights.
+
+    None leaves it to the images' own statistics.
+    """
     run, plan = session.run, session.plan
     kept = read_json(run.images) if is_written(run.images) else {}
     if "mean" in kept:
         return kept["mean"], kept["std"]
-    return normalisation_of(Path(plan.weights)) if plan.weights is not None else None
+    if plan.pretrained is None:
+        return None
+    return load_pretrained(plan.pretrained, plan.space, plan.seed_network).normalisation
 
 
 def keep_facts(session: Session, data: RunData) -> None:

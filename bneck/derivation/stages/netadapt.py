@@ -1,9 +1,9 @@
 """NetAdapt in a run: from the seed network to one measured at or under each target."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from bneck import records
-from bneck.derivation.initial_weights import InitialWeights
 from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import TargetDevice
 from bneck.derivation.stages.data import RunData
@@ -21,9 +21,11 @@ from bneck.netadapt.to_measured import shrink_to_measured
 from bneck.proxies.data.worker_images import for_proxies
 from bneck.quantities import Accuracy, Latency
 from bneck.results.record import Step
+from bneck.results.run import Run
 from bneck.space import codec as networks
 from bneck.space.architecture import Architecture
 from bneck.space.backends import weights
+from bneck.space.backends.parent import Parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ def netadapt_stage(
     device: TargetDevice,
     targets_ms: tuple[float, ...],
     seed_network: Architecture,
-    initial: InitialWeights | None = None,
+    parent: Parent | None = None,
     *,
     retrained: bool = False,
 ) -> tuple[Shrunk, ...]:
@@ -61,9 +63,9 @@ def netadapt_stage(
         device: predicts latencies, and measures the network of each target.
         targets_ms: the targets in any order.
         seed_network: the network to begin with.
-        initial: its weights; None trains it as the search does.
-        retrained: whether what comes out is trained from scratch afterwards: a seed network that
-            meets all targets is then not trained here, since nothing would use its weights.
+        parent: the trained network that it inherits from; None trains it from random weights.
+        retrained: whether what comes out is trained afterwards: a seed network that meets all
+            targets is then not trained here, since nothing would use its weights.
 
     Returns:
         The network of each target, the slowest target first; the last is the run's network.
@@ -85,7 +87,7 @@ def netadapt_stage(
                         records.append(run.shrunk, one)
                     return met
                 netadapt.check_reachable(seed_network, min(targets_ms))  # before any training
-                trained, state = _seed_training(session, asked, seed_network, initial)
+                trained, state = _seed_training(session, asked, seed_network, parent)
                 weights.save(netadapt.weights(0), state)
                 netadapt.begin(seed_network, trained.accuracy)
             for target_ms in waiting:
@@ -103,6 +105,15 @@ def netadapt_stage(
     return records.read_lines(run.shrunk, Shrunk)
 
 
+def tuned_weights(run: Run, shrunk: Shrunk) -> Path:
+    """The file of a network's weights as the step's fine-tuning left them, if it was tuned."""
+    return _folder(run) / f"{shrunk.step:03d}.safetensors"
+
+
+def _folder(run: Run) -> Path:
+    return run.checkpoints / "netadapt"
+
+
 def _netadapt(
     session: Session, device: TargetDevice, asked: Budget, seed_network: Architecture
 ) -> NetAdapt:
@@ -114,7 +125,7 @@ def _netadapt(
         delta_ms=plan.delta * model.predict(seed_network).ms,
         seed=plan.seed,
         steps=run.steps,
-        folder=run.checkpoints / "netadapt",
+        folder=_folder(run),
         grid=max(GRID, model.channel_grid),
         importance=plan.importance,
         compute=plan.compute(threads=1),
@@ -136,27 +147,26 @@ def _met_already(
 
 
 def _seed_training(
-    session: Session, asked: Budget, seed_network: Architecture, initial: InitialWeights | None
+    session: Session, asked: Budget, seed_network: Architecture, parent: Parent | None
 ) -> tuple[Training, weights.State]:
-    """The seed network trained as the search trains, unless it comes with weights.
-
-    Where these are for other classes, they are where that training begins.
-    """
+    """The seed network trained as the search trains, unless all its weights are inherited."""
     folder = session.run.checkpoints
     images = for_proxies(asked.proxies)
-    if initial is not None and initial.same_classes:
-        trained = keep_trained(seed_network, initial.state, images, name="seed", folder=folder)
-        return trained, initial.state
+    seed = session.plan.seed
+    start = parent.weights_for(seed_network, seed=seed).state if parent is not None else None
+    if parent is not None and start is not None and parent.is_like(seed_network):
+        trained = keep_trained(seed_network, start, images, name="seed", folder=folder)
+        return trained, start
     return train_from_scratch(
         seed_network,
         images,
         asked.search,
         name="seed",
         folder=folder,
-        seed=session.plan.seed,
+        seed=seed,
         progress=session.progress,
         compute=session.plan.compute(),
-        start=initial.state if initial is not None else None,
+        start=start,
     )
 
 

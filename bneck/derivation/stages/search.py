@@ -11,7 +11,7 @@ from bneck.derivation.training_budget import budget
 from bneck.files import is_written, write_json
 from bneck.proxies.tabular import TableData
 from bneck.search import reward
-from bneck.search.evaluation import Evaluate
+from bneck.search.evaluation import SHORT_TRAINING, Evaluate
 from bneck.search.expected_improvement import describe_gain, expected_gain
 from bneck.search.label import device_of
 from bneck.search.objectives import Objectives, Target
@@ -21,11 +21,11 @@ from bneck.search.selection import SearchResult, select_network
 from bneck.search.study import Study
 from bneck.search.virtual_time import LAYER_MACS
 from bneck.space import codec as networks
+from bneck.space.backends.parent import Parent
 from bneck.space.choices import Space
 
 ALONG_THE_FRONT = 6
 """Points that our own samplers aim at in turn where the whole front is wanted."""
-SHORT_TRAINING = "short-training"
 
 
 def search_stage(
@@ -34,6 +34,7 @@ def search_stage(
     space: Space,
     device: TargetDevice,
     targets_ms: tuple[float, ...],
+    parent: Parent | None = None,
 ) -> SearchResult:
     """Search ``space`` and name a network for each target, its latency measured on the device.
 
@@ -45,6 +46,7 @@ def search_stage(
         space: the networks to choose from.
         device: predicts latencies, and measures those of the networks that are named.
         targets_ms: the targets; the search goes from each up to ``seed_factor`` times it.
+        parent: the trained network whose weights short trainings begin with, if any.
 
     Raises:
         UsageError: no network of the space is predicted between a target and its ceiling.
@@ -59,7 +61,7 @@ def search_stage(
             session.progress("search", len(study.records()), plan.evaluations)
             evaluated = search(
                 study,
-                _accuracy(session, data, study),
+                _accuracy(session, data, study, parent),
                 objectives=_along_the_front(wanted, device, plan) if _front(plan) else wanted,
                 evaluations=plan.evaluations,
                 executor=session.executor,
@@ -146,17 +148,21 @@ def _along_the_front(wanted: Objectives, device: TargetDevice, plan: Plan) -> Ob
     )
 
 
-def _accuracy(session: Session, data: RunData, study: Study) -> Evaluate | TableData:
+def _accuracy(
+    session: Session, data: RunData, study: Study, parent: Parent | None
+) -> Evaluate | TableData:
     """What scores a network: the table, or a proxy on the images."""
     plan = session.plan
     if data.table is not None:
         return data.table
     asked = budget(plan, data.info)
+    proxy = plan.proxy or SHORT_TRAINING
     return Evaluate(
         asked.proxies,
-        plan.proxy or SHORT_TRAINING,
+        proxy,
         asked.search,
         plan.seed,
         plan.compute(threads=1),
         None if plan.mix_devices else device_of(study.records()),
+        parent if proxy == SHORT_TRAINING else None,
     )

@@ -90,9 +90,16 @@ def found_by_a_stage(run: Run, plan: Plan, model: LatencyModel | None) -> FoundB
         return {
             "found": (Found(plan.seed_network, arch, training.accuracy),),
             "found_by": "training",
-            "found_accuracy": "after training from scratch",
+            "found_accuracy": f"after training {began_with(plan)}",
         }
     return {}
+
+
+def began_with(plan: Plan) -> str:
+    """Say what a final training begins with: "from scratch", or from which weights."""
+    if plan.pretrained is None or plan.from_scratch:
+        return "from scratch"
+    return "from pretrained weights"
 
 
 def _of_netadapt(one: Shrunk, model: LatencyModel | None) -> Found:

@@ -48,9 +48,12 @@ class Training:
 
 
 def training_stage(
-    session: Session, data: RunData, networks: Mapping[str, Architecture]
+    session: Session,
+    data: RunData,
+    networks: Mapping[str, Architecture],
+    starts: Mapping[str, Path],
 ) -> dict[str, Training]:
-    """Train networks from scratch by the plan's final recipe, several at once.
+    """Train networks by the plan's final recipe, several at once.
 
     Their weights are in the run's checkpoints, under the same names.
 
@@ -58,6 +61,7 @@ def training_stage(
         session: the run, its plan, and where trainings run.
         data: facts about the images.
         networks: what is trained, by the name that it is kept under.
+        starts: files of weights to begin with, by name; the others begin with random weights.
 
     Raises:
         BneckError: a training diverged.
@@ -65,7 +69,10 @@ def training_stage(
     with session.timed("final training"):
         asked = budget(session.plan, data.info)
         trained = train_all(
-            [Candidate(name, arch, session.plan.seed) for name, arch in networks.items()],
+            [
+                Candidate(name, arch, session.plan.seed, starts.get(name))
+                for name, arch in networks.items()
+            ],
             LongTraining(
                 asked.proxies,
                 asked.final,

@@ -46,6 +46,7 @@ def remap(
     *,
     seed: int,
     importance: Mapping[str, Tensor] | None = None,
+    same_classes: bool = True,
 ) -> Remapped:
     """Return weights for any network: what fits is the source's, the rest changes nothing at first.
 
@@ -61,6 +62,7 @@ def remap(
         target: the network that they are for.
         seed: of the fresh weights.
         importance: as in ``inherit``.
+        same_classes: whether both networks have the same classes; else the classifier is fresh.
 
     Returns:
         The weights; of the source at least the stem is in them, which every network has.
@@ -68,7 +70,7 @@ def remap(
     deep, given, added = _deepened(source, _with_epsilon(state, source, target), target, seed)
     ranked = squared_norms(deep, given) | dict(importance or {})
     fresh, copied = lay_over(deep, given, target, seed, ranked)
-    if source.classes != target.classes:
+    if not same_classes or source.classes != target.classes:
         copied.pop(_CLASSIFIER, None)
         initial = torch_model.build(target, seed=seed).state_dict()
         fresh |= {name: t for name, t in initial.items() if name.startswith(f"{_CLASSIFIER}.")}

@@ -9,6 +9,8 @@ from pathlib import Path
 from pickle import UnpicklingError
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
 from bneck.errors import UsageError
@@ -20,10 +22,11 @@ from bneck.space.layers import Conv, Pool, leaves
 _CONV = ("weight",)
 _BIASED = ("weight", "bias")
 _NORM = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+_CLASSIFIER = "classifier"
 
 
 def load(path: Path, arch: Architecture) -> State:
-    """Read a torchvision weight file (``weights_only``) as the state of ``arch``.
+    """Read a torchvision weight file (``weights_only``, or safetensors) as the state of ``arch``.
 
     Raises:
         UsageError: no such file, not a state dict, or the first tensor that does not fit.
@@ -42,11 +45,24 @@ def classes(path: Path) -> int | None:
     return len(last) if last is not None and last.ndim == 1 and len(last) > 1 else None
 
 
+def is_in(path: Path) -> bool:
+    """Return whether a safetensors file has torchvision's names.
+
+    Raises:
+        UsageError: no such file, or not a safetensors file.
+    """
+    return any(name.startswith(f"{_CLASSIFIER}.") for name in _read(path))
+
+
 def _read(path: Path) -> State:
     try:
+        if path.suffix == ".safetensors":
+            return _as_registered(load_file(path))
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UsageError(f"no such file: {path}") from None
+    except SafetensorError as error:
+        raise UsageError(f"{path} is not a safetensors file: {error}") from None
     except (UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         # After its first sentence torch advises to load what may run any code.
         reason = str(error).partition("\n")[0].partition(". ")[0] or type(error).__name__
@@ -54,6 +70,17 @@ def _read(path: Path) -> State:
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise UsageError(f"{path} is not a state dict of tensors")
     return dict(state)
+
+
+def _as_registered(state: State) -> State:
+    """The tensors in the order in which torchvision registers them, which safetensors lose."""
+
+    def place(name: str) -> tuple[bool, list[tuple[int, str]], int]:
+        module, _, part = name.rpartition(".")
+        numbers = [(int(word), "") if word.isdigit() else (-1, word) for word in module.split(".")]
+        return module.startswith(_CLASSIFIER), numbers, _NORM.index(part) if part in _NORM else -1
+
+    return {name: state[name] for name in sorted(state, key=place)}
 
 
 def from_torchvision(state: Mapping[str, Tensor], arch: Architecture) -> State:

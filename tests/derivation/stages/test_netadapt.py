@@ -10,7 +10,7 @@ import torchvision
 
 from bneck import records
 from bneck.cli import run
-from bneck.derivation.initial_weights import normalisation_of
+from bneck.derivation.pretrained import load_pretrained
 from bneck.derivation.stages.netadapt import Shrunk
 from bneck.latency.calibrate import calibrate
 from bneck.latency.devices import open_device
@@ -50,8 +50,8 @@ def test_torchvisions_weights_shrink_to_two_targets(
     out = tmp_path / "run"
     targets = "0.92x:mobilenet_v3_small,0.96x:mobilenet_v3_small"
     code = run(
-        ["shrink", "mobilenet_v3_small", f"--targets={targets}", f"--weights={torchvisions}",
-         "--new-classes", "--importance=taylor", "--finish=fine-tune", "--epochs=0.2",
+        ["shrink", "mobilenet_v3_small", f"--targets={targets}", f"--pretrained={torchvisions}",
+         "--importance=taylor", "--finish=fine-tune", "--epochs=0.2",
          f"--out={out}", *QUICK]
     )  # fmt: skip
     captured = capsys.readouterr()
@@ -72,7 +72,8 @@ def test_torchvisions_weights_shrink_to_two_targets(
         weights.load(out / "checkpoints" / "netadapt" / f"{step.number:03d}.safetensors", step.arch)
     kept = json.loads((out / "images.json").read_text())
     assert (tuple(kept["mean"]), tuple(kept["std"])) == (IMAGENET_MEAN, IMAGENET_STD)
-    assert normalisation_of(out / "weights.safetensors") == (kept["mean"], kept["std"])
+    found = load_pretrained(str(out), "v3-small", None)
+    assert found.normalisation == (IMAGENET_MEAN, IMAGENET_STD)
     assert len(records.read_lines(out / "shrunk.jsonl", Shrunk)) == 2
     assert Run.read(out).state == "finished"
     report = (out / "report.html").read_text()
@@ -134,9 +135,7 @@ def test_a_target_that_is_met_already_is_said_and_succeeds(
     ("arguments", "words"),
     [
         (["--target=0.0000001"], "no narrowing reaches 1e-07 ms; the fastest network found takes"),
-        (["--weights={}"], "was trained for 7 classes, the data has 10; pass --new-classes"),
-        (["--weights={}", "--new-classes", "NET=mobilenet_v3_large"], "fc1.weight has shape"),
-        (["--weights=nowhere.pth"], "no such file: nowhere.pth"),
+        (["--pretrained=nowhere.pth"], "no such file: nowhere.pth"),
         (["--target=0.8x:mobilenet_v3_small@4"], "resolution_px must be a whole number"),
         (["--importance=l1"], "unknown importance 'l1'; known: l2, taylor"),
         (["--finish=later"], "unknown finish 'later'; known: fine-tune, scratch"),

@@ -1,0 +1,182 @@
+"""What ``--pretrained`` names: torchvision's weights, a file of weights, or a run."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bneck.errors import BneckError, UsageError
+from bneck.files import check_file, is_written
+from bneck.proxies.data.image_info import IMAGENET_MEAN, IMAGENET_STD
+from bneck.results.image_facts import read_image_facts
+from bneck.results.run import PLAN, Run
+from bneck.space import codec, presets
+from bneck.space.architecture import Architecture
+
+if TYPE_CHECKING:  # torch, which checking a word does not need
+    from bneck.space.backends.weights import State
+
+IMAGENET = "imagenet"
+TORCHVISION = {
+    "mobilenet_v2": "mobilenet_v2",
+    "mobilenet_v3_small": "mobilenet_v3_small",
+    "mobilenet_v3_large": "mobilenet_v3_large",
+    "mnasnet_b1": "mnasnet1_0",
+}
+"""Networks whose ImageNet weights torchvision publishes, and what it calls them."""
+NEAREST = {
+    "v3-small": "mobilenet_v3_small",
+    "v3-small-plain": "mobilenet_v3_small",
+    "v3-large": "mobilenet_v3_large",
+    "mnasnet": "mnasnet_b1",
+    "accel-nasbench": "mnasnet_b1",
+}
+"""Space -> the network of ``TORCHVISION`` that its own are most like."""
+SAFETENSORS = ".safetensors"
+Normalisation = tuple[Sequence[float], Sequence[float]]
+"""(mean, std) of red, green and blue, on the scale 0 to 1."""
+BY_IMAGENET: Normalisation = (IMAGENET_MEAN, IMAGENET_STD)
+
+
+@dataclass(frozen=True, slots=True)
+class Pretrained:
+    """A trained network, as it was found.
+
+    Attributes:
+        arch: the network, for the classes that it was trained for.
+        state: its tensors by name.
+        normalisation: what its images were normalised with, if that is known.
+        class_names: its classes, if they are known.
+    """
+
+    arch: Architecture
+    state: "State"
+    normalisation: Normalisation | None
+    class_names: tuple[str, ...] | None = None
+
+    def has_classes(self, names: Sequence[str]) -> bool:
+        """Return whether it was trained for these classes, as far as is known."""
+        if self.class_names is not None:
+            return self.class_names == tuple(names)
+        return self.arch.classes == len(names)
+
+
+def check_pretrained(text: str, space: str, net: str | None) -> None:
+    """Raise UsageError where ``load_pretrained`` would, as far as can be said without torch."""
+    if (Path(text) / PLAN).is_file():
+        _files_of_run(Run.read(Path(text)))
+    elif text == IMAGENET or text in TORCHVISION:
+        _published(text, space, net)
+    elif Path(text).exists() or Path(text).suffix or "/" in text:
+        check_file(Path(text))
+    else:
+        known = ", ".join((IMAGENET, *TORCHVISION))
+        raise UsageError(
+            f"unknown pretrained network {text!r}; expected a run's folder, a file of weights or "
+            f"one of: {known}"
+        )
+
+
+def load_pretrained(text: str, space: str, net: str | None) -> Pretrained:
+    """Return the trained network that ``--pretrained`` names, downloaded where it must be.
+
+    Args:
+        text: ``imagenet``, a network of ``TORCHVISION``, a file of weights, or a run's folder.
+        space: the plan's space, which decides what ``imagenet`` is where no network is given.
+        net: the network that the command was given, if any.
+
+    Raises:
+        UsageError: none of these, or a file whose tensors fit no network that is known.
+        BneckError: torchvision's weights are not there and cannot be downloaded.
+    """
+    from bneck.space.backends import torchvision_weights, weights
+
+    check_pretrained(text, space, net)
+    if (Path(text) / PLAN).is_file():
+        run = Run.read(Path(text))
+        network, tensors = _files_of_run(run)
+        return _of_run(run, arch := codec.load(network), weights.load(tensors, arch))
+    if text == IMAGENET or text in TORCHVISION:
+        name = _published(text, space, net)
+        arch = presets.build(name)
+        return Pretrained(arch, torchvision_weights.load(_downloaded(name), arch), BY_IMAGENET)
+    return _of_file(Path(text), space, net)
+
+
+def _files_of_run(run: Run) -> tuple[Path, Path]:
+    """The files of a run's network and of its weights."""
+    if not (is_written(run.network) and is_written(run.weights)):
+        raise UsageError(f"the run {run.folder} has no trained network; it is {run.state}")
+    return run.network, run.weights
+
+
+def _of_run(run: Run, arch: Architecture, state: "State") -> Pretrained:
+    facts = read_image_facts(run)
+    if facts is None:
+        return Pretrained(arch, state, None)
+    known = (facts.mean, facts.std) if facts.mean and facts.std else None
+    return Pretrained(arch, state, known, facts.class_names)
+
+
+def _published(text: str, space: str, net: str | None) -> str:
+    """The network of ``TORCHVISION`` that a word names."""
+    wanted = text if text != IMAGENET else NEAREST.get(space) if net is None else net
+    if wanted in TORCHVISION:
+        return wanted
+    raise UsageError(
+        f"{IMAGENET} does not say whose weights {net or f'the space {space}'} begins with; name "
+        f"one of: {', '.join(TORCHVISION)}"
+    )
+
+
+def _downloaded(name: str) -> Path:
+    """The file of torchvision's weights of a network, where torch keeps such files."""
+    import torch
+    from torchvision.models import get_model_weights
+
+    url = str(next(reversed(get_model_weights(TORCHVISION[name]))).url)  # the latest weights
+    file = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+    if not file.exists():
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            begins_with = file.stem.rpartition("-")[2]  # of the SHA-256, which the name ends with
+            torch.hub.download_url_to_file(url, str(file), begins_with, progress=False)
+        except (OSError, RuntimeError) as error:  # no network; another file than the right one
+            raise BneckError(
+                f"cannot download {url} ({error}); put that file into {file.parent}"
+            ) from None
+    return file
+
+
+def _of_file(path: Path, space: str, net: str | None) -> Pretrained:
+    """The network that a file's tensors fit: the one beside it, the one given, a published one."""
+    from bneck.space.backends import torchvision_weights, weights
+
+    ours = path.suffix == SAFETENSORS and not torchvision_weights.is_in(path)
+    if ours and (path.parent / PLAN).is_file():
+        run = Run.read(path.parent)
+        if is_written(run.network):
+            arch = codec.load(run.network)
+            return _of_run(run, arch, weights.load(path, arch))
+    reader = weights if ours else torchvision_weights
+    count, first_problem = reader.classes(path), None
+    for arch in _candidates(space, net):
+        fitting = arch.at(classes=count)
+        try:
+            state = reader.load(path, fitting)
+        except UsageError as error:
+            first_problem = first_problem or error
+        else:
+            return Pretrained(fitting, state, None if ours else BY_IMAGENET)
+    raise UsageError(f"{path} is not of a network that bneck knows: {first_problem}")
+
+
+def _candidates(space: str, net: str | None) -> Iterator[Architecture]:
+    """Networks that a file of weights may be of, the likeliest first."""
+    from bneck.results.networks import load_network
+
+    if net is not None:
+        yield load_network(net)[1]
+    elif space in NEAREST:
+        yield presets.build(NEAREST[space])
+    yield from (presets.build(name) for name in presets.PRESETS)

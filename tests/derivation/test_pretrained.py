@@ -1,0 +1,149 @@
+"""``--pretrained``: what the word names, what is inherited, and what it refuses."""
+
+import json
+from pathlib import Path
+from urllib.error import URLError
+
+import pytest
+import torch
+import torchvision
+from safetensors.torch import save_file
+
+import bneck
+from bneck import records
+from bneck.cli import run
+from bneck.derivation.pretrained import BY_IMAGENET, TORCHVISION, load_pretrained
+from bneck.errors import BneckError, UsageError
+from bneck.results.record import Inherited
+from bneck.space import presets
+from bneck.space.backends import torch_model, weights
+
+THEIRS = {
+    "mobilenet_v2": torchvision.models.mobilenet_v2,
+    "mobilenet_v3_small": torchvision.models.mobilenet_v3_small,
+    "mobilenet_v3_large": torchvision.models.mobilenet_v3_large,
+    "mnasnet_b1": torchvision.models.mnasnet1_0,
+}
+QUICK = (
+    "--data=digits", "--resolution=16", "--runtime=macs", "--calibration-minutes=0.003",
+    "--sampler=random", "--evaluations=2", "--search-steps=2", "--workers=1", "--json",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of one network, of the classes of the digits."""
+    out = tmp_path_factory.mktemp("trained") / "run"
+    command = ["train", "mobilenet_v3_small", "--data=digits", "--resolution=16", "--seed=7"]
+    assert run([*command, "--epochs=0.05", f"--out={out}", "--json"]) == 0
+    return out
+
+
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_torchvisions_weights_are_recognised_in_both_kinds_of_file(
+    name: str, tmp_path: Path
+) -> None:
+    """Also where the space is that of another network, and the names are in safetensors' order."""
+    torch.manual_seed(0)
+    theirs = THEIRS[name](num_classes=6).eval()
+    torch.save(theirs.state_dict(), tmp_path / "w.pth")
+    save_file(theirs.state_dict(), tmp_path / "w.safetensors")
+    images = torch.randn(2, 3, 64, 64)
+    for file in ("w.pth", "w.safetensors"):
+        found = load_pretrained(str(tmp_path / file), "cpu-small", None)
+        assert found.arch == presets.build(name, classes=6)
+        assert found.normalisation == BY_IMAGENET
+        ours = torch_model.Network(found.arch).eval()
+        ours.load_state_dict(found.state)
+        with torch.no_grad():
+            torch.testing.assert_close(ours(images), theirs(images), rtol=1e-4, atol=1e-5)
+
+
+def test_what_cannot_be_downloaded_is_named_with_its_place(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise URLError("no network")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", fail)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    with pytest.raises(BneckError) as caught:
+        load_pretrained("imagenet", "v3-small", None)
+    name = "mobilenet_v3_small-047dcff4.pth"
+    assert f"cannot download https://download.pytorch.org/models/{name}" in str(caught.value)
+    assert f"put that file into {tmp_path / 'checkpoints'}" in str(caught.value)
+    torch.save(THEIRS["mobilenet_v3_small"]().state_dict(), tmp_path / "checkpoints" / name)
+    assert load_pretrained("imagenet", "v3-small", None).arch.classes == 1000
+
+
+def test_imagenet_is_of_the_network_or_of_the_space(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="does not say whose weights mobilenet_v1 begins with"):
+        load_pretrained("imagenet", "v3-small", "mobilenet_v1")
+    with pytest.raises(UsageError, match="the space nas-bench-macro begins with; name one of"):
+        load_pretrained("imagenet", "nas-bench-macro", None)
+    with pytest.raises(UsageError, match="unknown pretrained network 'resnet'; expected a run's"):
+        load_pretrained("resnet", "v3-small", None)
+
+
+def test_weights_of_another_network_are_refused_by_their_first_tensor(tmp_path: Path) -> None:
+    state = torchvision.models.squeezenet1_1().state_dict()
+    torch.save(state, tmp_path / "w.pth")
+    with pytest.raises(UsageError, match=r"is not of a network that bneck knows: features\.0"):
+        load_pretrained(str(tmp_path / "w.pth"), "v3-small", None)
+    save_file({"a": torch.zeros(2)}, tmp_path / "w.safetensors")
+    with pytest.raises(UsageError, match=r"knows: .*: missing tensor stem\.conv"):
+        load_pretrained(str(tmp_path / "w.safetensors"), "v3-small", None)
+
+
+def test_a_derivation_begins_with_a_runs_weights_at_every_stage(
+    trained: Path, tmp_path: Path
+) -> None:
+    """Nothing is trained for more than a step or two, so that the weights stay what they were."""
+    out = tmp_path / "run"
+    results = bneck.derive(
+        "0.9x:mobilenet_v3_small",
+        out,
+        workers=1,
+        progress=lambda *_: None,
+        pretrained=str(trained),
+        resolution_px=16,
+        runtime="macs",
+        calibration_minutes=0.003,
+        sampler="random",
+        evaluations=2,
+        search_steps=1,
+        fine_tune_steps=1,
+        delta=0.1,
+        epochs=0.05,
+    )
+    inherited = records.read(out / "inherited.json", Inherited)
+    assert inherited.source == str(trained)
+    assert inherited.share > 0.5
+    assert {"stem.conv", "s5.b2.project", "head.classifier"} <= {*inherited.paths}
+    arch = presets.build("mobilenet_v3_small", resolution_px=16, classes=10)
+    kernels = "stem.conv.conv.weight"
+    before = weights.load(trained / "weights.safetensors", arch)[kernels]
+    assert results.architecture is not None
+    after = weights.load(out / "weights.safetensors", results.architecture)[kernels]
+    assert float((after - before).abs().max()) < 0.02
+    assert float((after - torch_model.build(arch).state_dict()[kernels]).abs().max()) > 0.02
+    assert "Pretrained weights" in (out / "report.html").read_text()
+    assert "a training from pretrained weights" in (out / "model_card.md").read_text()
+
+
+def test_a_search_from_a_run_of_another_space_says_what_is_inherited(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    search = ["search", "--space=mnasnet", "--target=1.5x:mobilenet_v3_small", *QUICK]
+    code = run([*search, f"--pretrained={trained}", f"--out={tmp_path}/run"])
+    said = capsys.readouterr().err
+    assert code == 0, said
+    assert "of the weights, in" in said
+    assert f"layers, are inherited from {trained}; new: s" in said
+    assert json.loads((tmp_path / "run" / "inherited.json").read_text())["share"] < 0.9
+
+
+def test_a_run_without_a_network_is_refused(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "plan.toml").write_text((trained / "plan.toml").read_text())
+    with pytest.raises(UsageError, match="has no trained network; it is stopped"):
+        load_pretrained(str(tmp_path), "v3-small", None)
