@@ -14,12 +14,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import exp, log
 
-import numpy as np
-
-from bneck.proxies.surrogate.surrogate import EDGE, expit
+from bneck.proxies.surrogate.surrogate import EDGE
 from bneck.search.reward import PAPERS, Soft
 from bneck.search.samplers.history import LabelledNetwork, decoded
-from bneck.search.samplers.online_surrogate import START, OnlineSurrogate, logits_of, step
+from bneck.search.samplers.latency_trend import latency_trend
+from bneck.search.samplers.online_surrogate import START, OnlineSurrogate, step
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space, Values
 
@@ -28,9 +27,6 @@ STEEPEST, FLATTEST = -2.0, -0.005
 
 REACH, WINDOW = 2.0, 1.25
 """The front is grown within the first factor of the target; the slope is that across the second."""
-
-PRIOR_SLOPE, PRIOR_STD = 0.11, 0.2
-"""d ln ACC / d ln LAT before any label: between the papers' 0.07 and 0.15, give or take."""
 
 PARENTS, RANDOM, GROWN, ROUNDS = 20, 60, 60, 5
 
@@ -116,23 +112,6 @@ def _height(points: list[Point], x: float) -> float:
     return y0 + (y1 - y0) * (x - x0) / (x1 - x0)
 
 
-def _trend(
-    latency_ms: Callable[[Architecture], float], labels: Sequence[LabelledNetwork]
-) -> Callable[[Architecture], float]:
-    """Log odds of accuracy that a longer latency brings: a line's slope under a normal prior."""
-    x = np.log([label.latency_ms for label in labels])
-    y = logits_of(labels)
-    scale = 1 - float(expit(y.mean()))
-    x, y = x - x.mean(), y - y.mean()
-    prior, width = PRIOR_SLOPE / scale, PRIOR_STD / scale
-    squares = max(float(x @ x), 1e-9)
-    line = float(x @ y) / squares
-    noise = max(float(((y - line * x) ** 2).sum()) / (len(x) - 2), 1e-9)
-    certainty = squares / noise + 1 / width**2
-    slope = (line * squares / noise + prior / width**2) / certainty
-    return lambda arch: slope * log(latency_ms(arch))
-
-
 def _front(
     space: Space,
     latency_ms: Callable[[Architecture], float],
@@ -145,7 +124,7 @@ def _front(
     model = OnlineSurrogate(
         labels,
         lambda label: papers(label.accuracy, label.latency_ms),
-        trend=_trend(latency_ms, labels),
+        trend=latency_trend(latency_ms, labels),
     )
     near = sorted(labels, key=lambda label: abs(log(label.latency_ms / target_ms)))
     proposed = [label.values for label in near[:PARENTS]]

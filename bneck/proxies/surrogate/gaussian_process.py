@@ -87,12 +87,30 @@ def learn(
 class GaussianProcess:
     """The posterior after some rows and their targets."""
 
-    def __init__(self, columns: Columns, targets: Array, relevance: Relevance) -> None:
+    def __init__(
+        self,
+        columns: Columns,
+        targets: Array,
+        relevance: Relevance,
+        *,
+        unit: float | None = None,
+        scaled_by: Columns | None = None,
+    ) -> None:
+        """Condition on rows, which may be none.
+
+        Args:
+            columns: what is known of each row, by group.
+            targets: (rows,) what is to be predicted.
+            relevance: of the groups, and the variances.
+            unit: what the variances are measured in; None is the targets' standard deviation.
+            scaled_by: rows whose spread the columns are scaled by; None is ``columns``.
+        """
         self._relevance = relevance
         self._line = 0.0 if relevance.linear is None else float(np.exp(relevance.linear))
-        self._scaled = _Scaled.of(columns)
+        self._scaled = _Scaled.of(columns if scaled_by is None else scaled_by)
         self._rows = self._weighted(columns)
-        self._centre, self._unit = float(targets.mean()), _std(targets)
+        self._centre = float(targets.mean()) if len(targets) else 0.0
+        self._unit = _std(targets) if unit is None else unit
         kernel = self._kernel(self._rows) + np.exp(relevance.noise) * np.eye(len(targets))
         self._factor = cho_factor(kernel, lower=True)
         self._wanted = (targets - self._centre) / self._unit

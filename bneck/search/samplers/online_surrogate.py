@@ -18,7 +18,10 @@ from bneck.space.architecture import Architecture
 Array = NDArray[np.float64]
 
 START = 8
-"""Labels that there must be."""
+"""Labels from which relevances are learnt; with fewer they are the prior's."""
+
+FEW_STD = 0.15
+"""Log odds by which networks are taken to differ from the trend while there are fewer labels."""
 
 ROWS, LEARN_ROWS = 200, 150
 """Labels that the posterior and its relevances rest on; beyond them, the best and the latest."""
@@ -27,17 +30,16 @@ RELEARN = 1.15
 """Relevances are found again whenever the labels have grown by this factor."""
 
 
+_PRIOR = Relevance(PRIOR)
+
+
 def no_trend(arch: Architecture) -> float:
     """Nothing is known beforehand."""
     return 0.0
 
 
 class OnlineSurrogate:
-    """What the labels so far say about other networks; those in evaluation count as expected.
-
-    ``worth`` says which labels are kept where there are many. ``trend`` is a known part of the log
-    odds of accuracy; only what departs from it is learnt.
-    """
+    """What the labels so far say about other networks; those in evaluation count as expected."""
 
     def __init__(
         self,
@@ -46,33 +48,50 @@ class OnlineSurrogate:
         pending: Sequence[Architecture] = (),
         trend: Callable[[Architecture], float] = no_trend,
     ) -> None:
+        """Learn from any number of labels, even none.
+
+        Args:
+            labels: networks that were evaluated.
+            worth: says which labels are kept where there are many.
+            pending: networks in evaluation.
+            trend: a known part of the log odds of accuracy; only what departs from it is learnt.
+        """
         self._trend = trend
-        relevance = _relevance(labels, worth)
+        few = len(labels) < START
+        relevance = _PRIOR if few else _relevance(labels, worth)
         labels = _kept(labels, worth, ROWS)
         known = [label.arch for label in labels]
-        self._shape = features.Shape.of(known)
-        columns, logits = (
-            features.groups(known, self._shape),
-            logits_of(labels) - self._along(known),
-        )
-        self._process = GaussianProcess(columns, logits, relevance)
+        archs = [*known, *pending]
+        self._process: GaussianProcess | None = None
+        if not archs:
+            return
+        self._shape = features.Shape.of(archs if few else known)
+        columns = features.groups(archs, self._shape)
+        first = {name: rows[: len(known)] for name, rows in columns.items()}
+        scaled_by, unit = (columns, FEW_STD) if few else (None, None)
+        logits = logits_of(labels) - self._along(known)
         if pending:
-            more = features.groups(pending, self._shape)
-            expected, _ = self._process.predict(more)
-            both = {name: np.concatenate([columns[name], more[name]]) for name in columns}
-            self._process = GaussianProcess(both, np.concatenate([logits, expected]), relevance)
+            expected = np.zeros(len(pending))
+            if known:
+                process = GaussianProcess(first, logits, relevance, unit=unit, scaled_by=scaled_by)
+                more = {name: rows[len(known) :] for name, rows in columns.items()}
+                expected, _ = process.predict(more)
+            logits = np.concatenate([logits, expected])
+        self._process = GaussianProcess(columns, logits, relevance, unit=unit, scaled_by=scaled_by)
 
     def accuracies(self, archs: Sequence[Architecture], optimism: float = 0.0) -> list[float]:
         """What each network is expected to have, and so many standard deviations more."""
         if not archs:
             return []
-        columns = features.groups(archs, self._shape)
-        mean, std = self._process.predict(columns, noise=False)
-        mean = mean + self._along(archs)
+        mean, std = self._along(archs), np.zeros(len(archs))
+        if self._process is not None:
+            columns = features.groups(archs, self._shape)
+            rest, std = self._process.predict(columns, noise=False)
+            mean = mean + rest
         return [float(accuracy) for accuracy in expit(mean + optimism * std)]
 
     def _along(self, archs: Sequence[Architecture]) -> Array:
-        return np.array([self._trend(arch) for arch in archs])
+        return np.array([self._trend(arch) for arch in archs], float)
 
 
 def _kept(
@@ -109,4 +128,5 @@ def _learnt(archs: tuple[Architecture, ...], logits: tuple[float, ...]) -> Relev
 
 def logits_of(labels: Sequence[LabelledNetwork]) -> Array:
     """Log odds of accuracy, kept from the infinities of 0 and 1."""
-    return logit(np.clip([label.accuracy for label in labels], EDGE, 1 - EDGE))
+    accuracies = np.array([label.accuracy for label in labels], float)
+    return logit(np.clip(accuracies, EDGE, 1 - EDGE))

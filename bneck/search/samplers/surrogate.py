@@ -4,7 +4,10 @@ Each candidate is credited with the accuracy that the surrogate holds possible (
 bound, Srinivas et al. 2010): a quantile passes through any reward that rises with accuracy, so the
 exact latency, the ceiling and a reward that changed since are all taken into account without being
 learnt. Networks in evaluation count as labelled with their expected accuracy (GP-BUCB, Desautels et
-al. 2014), so that the networks of a batch differ.
+al. 2014), so that the networks of a batch differ. There is no random start: before any label,
+slower networks are taken to be more accurate, by as much as the papers' rewards say, and a network
+is the less certain the further it is from those in evaluation. So little is lost where many workers
+start at once.
 """
 
 from heapq import nlargest
@@ -13,6 +16,7 @@ from itertools import cycle, islice
 from bneck.search.objectives import Objective
 from bneck.search.samplers.base import ArchitectureSampler
 from bneck.search.samplers.history import LabelledNetwork, TrialHistory, decoded
+from bneck.search.samplers.latency_trend import latency_trend
 from bneck.search.samplers.online_surrogate import START, OnlineSurrogate
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Values
@@ -20,7 +24,7 @@ from bneck.space.choices import Values
 OPTIMISM = 1.0
 """Standard deviations above the mean that a candidate is credited with."""
 
-PARENTS, NEAR, LEAPS, RANDOM = 5, 30, 15, 5
+PARENTS, NEAR, LEAPS, RANDOM, RANDOM_AT_FIRST = 5, 30, 15, 5, 60
 ROUNDS, BEAM, GROWN = 3, 4, 24
 
 
@@ -33,12 +37,17 @@ class SurrogateSampler(ArchitectureSampler):
 
     def next_network(self, history: TrialHistory, objective: Objective) -> Values:
         """Return the candidate of largest optimistic reward."""
-        if len(history.labels) < START:
-            return self.random_network(history, objective)
-        model = OnlineSurrogate(history.labels, objective.reward_of, history.pending)
+        few = len(history.labels) < START
+        model = OnlineSurrogate(
+            history.labels,
+            objective.reward_of,
+            history.pending,
+            latency_trend(objective.latency_ms, history.labels),
+        )
         parents = [label.values for label in _best(history, objective)]
         proposed = self._changed(parents, NEAR, steps=1) + self._changed(parents, LEAPS, steps=3)
-        proposed += [self.space.sample(self.random.getrandbits(32)) for _ in range(RANDOM)]
+        count = RANDOM_AT_FIRST if few else RANDOM
+        proposed += [self.space.sample(self.random.getrandbits(32)) for _ in range(count)]
         scored = self._scored(proposed, history, objective, model)
         for _ in range(ROUNDS):
             beam = nlargest(BEAM, scored.values(), key=lambda candidate: candidate[0])
@@ -49,7 +58,7 @@ class SurrogateSampler(ArchitectureSampler):
         return max(scored.values(), key=lambda candidate: candidate[0])[1]
 
     def _changed(self, parents: list[Values], count: int, *, steps: int) -> list[Values]:
-        """The parents in turn, each changed at up to so many places."""
+        """The parents in turn, each changed at up to so many places; none without parents."""
         turns = islice(cycle(parents), count)
         return [self.mutated(parent, self.random.randint(1, steps)) for parent in turns]
 
