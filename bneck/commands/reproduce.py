@@ -55,7 +55,7 @@ def _reproduced(
     from bneck.reproduction.pipeline import Reproduction  # torch and all: after the mistakes
     from bneck.reproduction.report import draw, summary
 
-    executor = execution.open(run.checkpoints)
+    executor = execution.open()
     try:
         work, text = Reproduction(run, plan, executor, TerminalProgress()), ""
         if stage is not None and stage not in work.stages:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @planned(OPTIONS["search"])
-@planned((*EXECUTION_OPTIONS, "asha"), Execution)
+@planned(EXECUTION_OPTIONS, Execution)
 def search(out: OutOption, json: JsonOption = False, **asked: Any) -> None:
     """Search a space for the best network under a latency ceiling."""
     with session_of("search", out, asked) as session:

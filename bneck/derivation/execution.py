@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 from bneck import executors
 from bneck.derivation.plan import EXECUTION, option
@@ -51,31 +50,22 @@ class Execution:
         "Minutes to wait, at most, for the target device to become quiet before each measurement.",
         EXECUTION,
     )
-    asha: bool = option(
-        False, "With --ray: stop poor trainings early; --out must be on all nodes.", EXECUTION
-    )
 
     def check(self) -> None:
         """Raise UsageError for what cannot be, before anything is started."""
-        executors.check(self.workers, self.ray, self._reserved(), self.time_limit_s, asha=self.asha)
+        executors.check(self.workers, self.ray, self._reserved(), self.time_limit_s)
         if not 0 <= self.gpus <= MAX_GPUS:
             raise UsageError(f"gpus must be from 0 to {MAX_GPUS}, got {self.gpus}")
         if not 0 <= self.wait_quiet < math.inf:
             raise UsageError(f"wait_quiet must be 0 minutes or more, got {self.wait_quiet:g}")
 
-    def open(self, checkpoints: Path, device: str = "cpu") -> Executor:
-        """Open what scores networks.
-
-        Args:
-            checkpoints: a folder of all nodes, for ``asha``.
-            device: what they are trained on.
-        """
+    def open(self, device: str = "cpu") -> Executor:
+        """Open what scores networks; ``device`` is what they are trained on."""
         return executors.open_executor(
             self.workers,
             ray=self.ray,
             reserved=self._reserved(),
             time_limit_s=self.time_limit_s,
-            asha=checkpoints if self.asha else None,
             device=device,
         )
 

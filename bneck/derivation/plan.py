@@ -22,6 +22,7 @@ MAX_SEED = 2**32 - 1
 FINISHES = ("fine-tune", "scratch")
 IMPORTANCES = ("l2", "taylor")
 OWN = "package.module:attr"
+SHORT_TRAINING = "short-training"
 
 
 def one_of(*words: str) -> str:
@@ -138,6 +139,12 @@ class Plan:
     eager: bool = option(
         False, "Propose from whatever results are there: other trials every time.", SEARCH
     )
+    promote: bool = option(
+        False,
+        "Train the best third of the networks to three times --search-steps, and their best third "
+        "to nine times; the network that is named was trained longest.",
+        SEARCH,
+    )
     mix_devices: bool = option(
         False,
         "Let labels of different kinds of device (cpu, cuda), or precisions, guide one search.",
@@ -148,7 +155,7 @@ class Plan:
         "What a network's accuracy is estimated by in the search: "
         f"{one_of(*PROXIES, 'shared-weights:FILE', OWN)}.",
         SEARCH,
-        unset="short-training",
+        unset=SHORT_TRAINING,
     )
     reward: str = option(
         "soft",
@@ -302,8 +309,8 @@ _DEVICE = (
     "calibration_minutes", "calibrate", "accept_version",
 )  # fmt: skip
 _SEARCH = (
-    "sampler", "evaluations", "parallel", "eager", "mix_devices", "proxy", "reward_exponent",
-    "seed_factor", "search_steps",
+    "sampler", "evaluations", "parallel", "eager", "promote", "mix_devices", "proxy",
+    "reward_exponent", "seed_factor", "search_steps",
 )  # fmt: skip
 _NETADAPT = ("delta", "fine_tune_steps", "epochs", "augmentation")
 

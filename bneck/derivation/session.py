@@ -139,7 +139,7 @@ def open_session(
         live.stdout_for_results(),
     ):
         progress("starting", 0, 1)
-        executor = execution.open(run.checkpoints / "asha", plan.device)
+        executor = execution.open(plan.device)
         trainer = execution.open_trainer(executor, plan.device)
         for name in changed(run.folder):
             live.warn(f"{run.folder / name} was changed since the run's last command ended")

@@ -16,6 +16,7 @@ from bneck.machine import ONE_THREAD
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.step import TrainingStep, learn_labels
 from bneck.proxies.training.trainer import computing
+from bneck.search.promotion import search_steps
 from bneck.search.samplers.online_surrogate import START
 from bneck.space import presets
 from bneck.space.architecture import Architecture
@@ -61,7 +62,10 @@ def _seconds(session: Session, data: RunData, stages: Sequence[str]) -> dict[str
     proxy_px = asked.proxies.proxy_px
     short_s = step_s(asked.search, proxy_px)
     if "search" in stages and plan.proxy is None and not is_written(run.winners):
-        found["search"] = plan.evaluations * asked.search.steps * short_s / workers
+        trained = plan.evaluations * asked.search.steps
+        if plan.promote:
+            trained = search_steps(plan.evaluations, asked.search.steps)
+        found["search"] = trained * short_s / workers
     targets = max(1, len(plan.aimed_at))
     if "NetAdapt" in stages and not is_written(run.shrunk) and (share := _to_shave_off(session)):
         tunings = share / plan.delta * len(narrowables(network)) / workers
@@ -114,7 +118,7 @@ def _warn_if_small(session: Session, data: RunData) -> None:
     """Say it where a search is too small to find anything."""
     plan, said = session.plan, []
     if plan.evaluations < START:
-        said.append(f"{plan.evaluations} evaluations, when {START} random ones come first")
+        said.append(f"{plan.evaluations} evaluations, when it takes {START} to learn what matters")
     if data.table is None and plan.proxy is None and plan.search_steps is not None:
         usual = budget(replace(plan, search_steps=None), data.info).search.steps
         if plan.search_steps < TOO_FEW * usual:

@@ -6,7 +6,7 @@ Nothing here imports the heavy libraries, so that a mistake is answered at once.
 from pathlib import Path
 
 from bneck.derivation import target
-from bneck.derivation.plan import Plan
+from bneck.derivation.plan import SHORT_TRAINING, Plan
 from bneck.derivation.pretrained import check_pretrained
 from bneck.errors import UsageError
 from bneck.latency import model
@@ -36,6 +36,9 @@ def check(plan: Plan, *, trains: bool = True) -> None:
         check_room(torch_device(plan.device))
     if plan.proxy is not None:
         check_proxy(plan.proxy)
+    trained = plan.proxy in (None, SHORT_TRAINING) and not plan.data.startswith(tabular.PREFIX)
+    if plan.promote and not trained:
+        raise UsageError(f"--promote continues trainings, so it needs the proxy {SHORT_TRAINING}")
     if plan.seed_network is not None:
         load_network(plan.seed_network)
     if plan.pretrained is not None:

@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Protocol, TypeVar
 
 from bneck.errors import UsageError
@@ -35,9 +34,6 @@ NOT_YET = NotYet()
 
 class Executor(Protocol):
     """Runs a task over items. A lost worker is a retried item, never a lost run."""
-
-    in_stages: bool
-    """Whether a task's ``train`` is called instead of the task, to stop poor trainings early."""
 
     @property
     def workers(self) -> int:
@@ -78,7 +74,6 @@ def open_executor(
     ray: str | None = None,
     reserved: Reserved = ONE_CPU,
     time_limit_s: float | None = None,
-    asha: Path | None = None,
     device: str = "cpu",
 ) -> Executor:
     """The executor that was asked for; close it when the work is done.
@@ -89,18 +84,13 @@ def open_executor(
         ray: ``auto``, ``local`` or ``ray://HOST:PORT``; None stays on this machine without Ray.
         reserved: what Ray keeps for each evaluation.
         time_limit_s: an evaluation that takes longer fails.
-        asha: a folder of all nodes for checkpoints; Ray Tune then stops poor trainings early.
         device: what the evaluations train on; without Ray, workers share this machine's GPUs.
 
     Raises:
         UsageError: a value out of range, a cluster that does not answer or lacks CPUs or GPUs.
     """
-    check(workers, ray, reserved, time_limit_s, asha=asha is not None)
+    check(workers, ray, reserved, time_limit_s)
     if ray is not None:
-        if asha is not None:
-            from bneck.executors.tune import Tuned
-
-            return Tuned(ray, workers, asha, reserved=reserved)
         from bneck.executors.ray import on_ray
 
         return on_ray(ray, workers, reserved=reserved, time_limit_s=time_limit_s)
@@ -116,8 +106,6 @@ def check(
     ray: str | None,
     reserved: Reserved,
     time_limit_s: float | None,
-    *,
-    asha: bool,
 ) -> None:
     """Raise UsageError for what ``open_executor`` cannot be asked, before anything is started.
 
@@ -126,15 +114,12 @@ def check(
         ray: ``auto``, ``local`` or ``ray://HOST:PORT``; None is without Ray.
         reserved: CPUs and GPUs for each evaluation; other than one CPU only with Ray.
         time_limit_s: seconds that an evaluation may take, above 0; None sets no limit.
-        asha: whether poor trainings are stopped early; only with Ray and without a time limit.
     """
     if workers is not None and workers < 1:
         raise UsageError(f"workers must be at least 1, got {workers}")
     if time_limit_s is not None and not time_limit_s > 0:
         raise UsageError(f"time-limit must be above 0 s, got {time_limit_s:g}")
     if ray is None:
-        if asha:
-            raise UsageError("--asha needs --ray, which runs the trainings")
         if reserved.gpus:
             raise UsageError("--gpus-per-trial needs --ray, which hands the GPUs out")
         if reserved.cpus != 1:
@@ -143,8 +128,6 @@ def check(
         raise UsageError(f"ray must be auto, local or ray://HOST:PORT, got {ray!r}")
     elif find_spec("ray") is None:
         raise UsageError("--ray needs Ray, which is not installed: pip install 'bneck[ray]'")
-    elif asha and time_limit_s is not None:
-        raise UsageError("--asha and --time-limit do not go together")
 
 
 def _local(workers: int, time_limit_s: float | None, device: str) -> Executor:

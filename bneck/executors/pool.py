@@ -82,8 +82,6 @@ class WorkerPool(Generic[W]):
     before its first item.
     """
 
-    in_stages = False
-
     def __init__(
         self, kind: WorkerKind[W], workers: int | None, *, time_limit_s: float | None = None
     ) -> None:

@@ -11,7 +11,6 @@ class Serial:
     """The executor that needs nothing, and can stop nothing that hangs."""
 
     workers = 1
-    in_stages = False
 
     def map_unordered(
         self, task: Callable[[Item], Result], items: Iterable[Item | NotYet]

@@ -16,7 +16,12 @@ from bneck.space.architecture import Architecture
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One network of the search: its proxy accuracy and reward, or the reason there is none."""
+    """One network of the search: its proxy accuracy and reward, or the reason there is none.
+
+    Attributes:
+        made_with: what computed the accuracy.
+        rung: 0, or how often the network was promoted to a longer training.
+    """
 
     number: int
     arch: Architecture
@@ -26,6 +31,7 @@ class Record:
     error: str | None
     seconds: float
     made_with: Mapping[str, str] = field(default_factory=dict)
+    rung: int = 0
 
     def __post_init__(self) -> None:
         _check_numbers(self)

@@ -4,8 +4,7 @@ The task is a small value that travels; the images are loaded once in each worke
 """
 
 import platform
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bneck.errors import UsageError
@@ -14,14 +13,14 @@ from bneck.proxies.data.worker_images import WorkerImages, for_proxies
 from bneck.proxies.proxy import find_proxy
 from bneck.proxies.training.device import torch_device
 from bneck.proxies.training.recipe import Recipe
-from bneck.proxies.training.trainer import evaluate, train
+from bneck.proxies.training.trainer import train
 from bneck.search.label import Label
+from bneck.search.promotion import steps_on
+from bneck.space import codec
 from bneck.space.architecture import Architecture
+from bneck.space.backends import weights
 from bneck.space.backends.parent import Parent
 from bneck.space.backends.torch_model import Network, build
-
-NINTHS = 9
-SHORT_TRAINING = "short-training"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,65 +53,92 @@ class Evaluate:
             UsageError: this machine lacks the device or the images, or would train on another
                 kind of device than the labels so far.
         """
-        kind = torch_device(self.compute.device).type
-        if self.labels_of not in (None, kind):
-            raise UsageError(
-                f"--device {self.compute.device} is {kind} on {platform.node()}, and the search's "
-                f"labels are of {self.labels_of}: mix both with --mix-devices"
-            )
+        _check_device(self.compute, self.labels_of)
         for_proxies(self.images)
 
     def __call__(self, arch: Architecture) -> Label:
         """Raises ProxyFailed where the network cannot be scored."""
         if self.parent is not None:
-            network, images = self._network(arch), for_proxies(self.images)
+            images = for_proxies(self.images)
+            network = _network(arch.at(classes=images.info.classes), self.seed, self.parent)
             found = train(network, images, self.recipe, seed=self.seed, compute=self.compute)
             return Label(found.accuracy.value, found.made_with)
         proxy = find_proxy(self.proxy)(for_proxies(self.images), self.recipe, compute=self.compute)
         accuracy = float(proxy(arch, seed=self.seed))
         return Label(accuracy, dict(getattr(proxy, "made_with", {})))
 
-    @property
-    def steps(self) -> int:
-        """Of one training."""
-        return self.recipe.steps
 
-    def train(
-        self, arch: Architecture, checkpoint: Path, report: Callable[[int, float], None]
-    ) -> float:
-        """The same accuracy as a call's, of a training that can be looked at and resumed anywhere.
+@dataclass(frozen=True, slots=True)
+class TrainOnRungs:
+    """Short trainings that are continued where a network is promoted (``promotion``).
 
-        Args:
-            arch: the network.
-            checkpoint: file of the training, which is resumed where it exists.
-            report: told (step, accuracy so far, 0 to 1) at every ninth of the steps but not
-                at the end, without the weights' average.
+    A training ends with its learning rate near 0. To continue it, the averaged weights that it
+    ended with are trained by the same recipe from its warm-up on (a warm restart: Loshchilov and
+    Hutter 2017, arXiv 1608.03983), for the steps that the rung adds.
+
+    Attributes:
+        folder: keeps the weights of each rung, and a training's checkpoint while it runs; workers
+            on other machines need it at the same path.
+        parent: the trained network whose weights the first rung begins with; else random ones.
+        labels_of: as in ``Evaluate``.
+    """
+
+    images: WorkerImages
+    recipe: Recipe
+    seed: int
+    folder: Path
+    compute: Compute = ONE_THREAD
+    labels_of: str | None = None
+    parent: Parent | None = None
+
+    def load(self) -> None:
+        """Have the images in memory; raises UsageError as in ``Evaluate``."""
+        _check_device(self.compute, self.labels_of)
+        for_proxies(self.images)
+
+    def __call__(self, arch: Architecture, rung: int = 0) -> Label:
+        """Train a network on a rung, from where it ended on the one below.
 
         Raises:
             ProxyFailed: the training diverged.
+            UsageError: the weights of the rung below are not there.
         """
         images = for_proxies(self.images)
-        network = self._network(arch)
-        every = max(1, self.steps // NINTHS)
-
-        def look(what: str, done: int, total: int, note: str = "") -> None:
-            if done % every == 0 and done < total:
-                report(done, evaluate(network, images, compute=self.compute).accuracy.value)
-
-        return train(
+        arch = arch.at(classes=images.info.classes)
+        network = _network(arch, self.seed, None if rung else self.parent)
+        if rung:
+            network.load_state_dict(weights.load(self._file(arch, rung - 1), arch))
+        checkpoint = self._file(arch, rung).with_suffix(".checkpoint")
+        checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        result = train(
             network,
             images,
-            self.recipe,
-            seed=self.seed,
+            replace(self.recipe, steps=steps_on(rung, self.recipe.steps)),
+            seed=self.seed + rung,  # other batches on each rung
             checkpoint=checkpoint,
-            progress=look,
             compute=self.compute,
-        ).accuracy.value
+        )
+        weights.save(self._file(arch, rung), network.state_dict())
+        checkpoint.unlink()
+        steps = sum(steps_on(below, self.recipe.steps) for below in range(rung + 1))
+        return Label(result.accuracy.value, {**result.made_with, "steps": str(steps)})
 
-    def _network(self, arch: Architecture) -> Network:
-        """The network to train, with the weights that it begins with."""
-        wanted = arch.at(classes=for_proxies(self.images).info.classes)
-        network = build(wanted, seed=self.seed)
-        if self.parent is not None:
-            network.load_state_dict(self.parent.weights_for(wanted, seed=self.seed).state)
-        return network
+    def _file(self, arch: Architecture, rung: int) -> Path:
+        return self.folder / f"{codec.key(arch)}-{rung}.safetensors"
+
+
+def _network(arch: Architecture, seed: int, parent: Parent | None) -> Network:
+    """The network to train, with the weights that it begins with."""
+    network = build(arch, seed=seed)
+    if parent is not None:
+        network.load_state_dict(parent.weights_for(arch, seed=seed).state)
+    return network
+
+
+def _check_device(compute: Compute, labels_of: str | None) -> None:
+    kind = torch_device(compute.device).type
+    if labels_of not in (None, kind):
+        raise UsageError(
+            f"--device {compute.device} is {kind} on {platform.node()}, and the search's "
+            f"labels are of {labels_of}: mix both with --mix-devices"
+        )

@@ -15,10 +15,10 @@ from bneck.results.summary import standing
 from bneck.search.allowed import SpaceExhausted
 from bneck.search.label import Label, check_comparable
 from bneck.search.objectives import Objective, Objectives
+from bneck.search.promotion import Candidate, trained_longest
 from bneck.search.reward import Soft
 from bneck.search.samplers.history import Trial
 from bneck.search.study import Study
-from bneck.space.architecture import Architecture
 
 MAX_FAILED_AT_FIRST = 5
 
@@ -27,19 +27,20 @@ MAX_FAILED_AT_FIRST = 5
 class Timed:
     """An evaluation and the seconds that it took where it ran."""
 
-    evaluate: Callable[[Architecture], float | Label]
+    evaluate: Callable[..., float | Label]
 
     def load(self) -> None:
         """Load what the evaluation needs, which is not timed."""
         if hasattr(self.evaluate, "load"):
             self.evaluate.load()
 
-    def __call__(self, arch: Architecture) -> tuple[Label | Failed, float]:
+    def __call__(self, candidate: Candidate) -> tuple[Label | Failed, float]:
         """(accuracy or why there is none, seconds)."""
         begun = time.monotonic()
         outcome: Label | Failed
         try:
-            found = self.evaluate(arch)
+            longer = {"rung": candidate.rung} if candidate.rung else {}
+            found = self.evaluate(candidate.arch, **longer)
             outcome = found if isinstance(found, Label) else Label(found)
         except ProxyFailed as error:
             outcome = Failed(reason(error))
@@ -48,7 +49,7 @@ class Timed:
 
 def search(
     study: Study,
-    evaluate: Callable[[Architecture], float | Label],
+    evaluate: Callable[..., float | Label],
     *,
     objectives: Objectives,
     evaluations: int,
@@ -61,7 +62,8 @@ def search(
     A network outside its target's latencies is never evaluated, and none is evaluated twice. A
     space that is finished ends the search early, and says so. What each proposal knows is decided
     by the study's virtual time, so the same seed gives the same trials on any executor; results
-    are stored as they come in. Several targets take turns.
+    are stored as they come in. Several targets take turns. A study that promotes has the best
+    networks trained longer, by ``evaluate(network, rung=1)`` and so on.
 
     Args:
         study: proposes and remembers.
@@ -78,39 +80,50 @@ def search(
         BneckError: the first networks all fail (names the first reason).
     """
     objectives.check()
-    under_way: dict[Architecture, Trial] = {}
-    finished = study.records()
-    total = evaluations
+    under_way: dict[Candidate, Trial] = {}
+    finished, networks = study.records(), evaluations
 
-    def proposals() -> Iterator[Architecture | NotYet]:
-        """Networks that wait from an earlier session, then new ones as soon as they are decided."""
-        nonlocal total
+    def candidates() -> Iterator[Candidate | NotYet]:
+        """What waits from an earlier session, then what is promoted or new, once it is decided."""
+        nonlocal networks
         for trial in study.pending():
-            under_way[trial.arch] = trial
-            yield trial.arch
-        while len(finished) + len(under_way) < evaluations:
+            yield started(trial)
+        while True:
             if not study.may_propose(len(under_way), executor.workers):
                 yield NOT_YET
-                continue
-            try:
-                trial = study.propose(objectives)
-            except SpaceExhausted as end:
-                total = len(finished) + len(under_way)
-                progress("search", len(finished), total, str(end))
+            elif study.promotes and (promoted := study.promote(objectives)):
+                yield started(promoted)
+            elif study.networks < networks:
+                try:
+                    yield started(study.propose(objectives))
+                except SpaceExhausted as end:
+                    networks = study.networks
+                    progress("search", evaluated(), networks, str(end))
+            elif not study.promotes or (study.idle and not under_way):
                 return
-            under_way[trial.arch] = trial
-            yield trial.arch
+            elif study.is_eager:
+                yield NOT_YET
+            else:
+                study.wait()
 
-    task = evaluate if executor.in_stages else Timed(evaluate)
+    def started(trial: Trial) -> Candidate:
+        candidate = Candidate(trial.arch, trial.rung)
+        under_way[candidate] = trial
+        return candidate
+
+    def evaluated() -> int:
+        return sum(record.rung == 0 for record in finished)
+
     with threadpool_limits(1, user_api="blas"):  # more spin where the workers have the cores
-        for arch, outcome in executor.map_unordered(task, proposals()):
-            trial = under_way.pop(arch)
+        for candidate, outcome in executor.map_unordered(Timed(evaluate), candidates()):
+            trial = under_way.pop(candidate)
             record = _record(trial, outcome, study.objective(trial, objectives))
             if not mix_devices:
-                check_comparable(record, finished)
+                check_comparable(record, [one for one in finished if one.rung == record.rung])
             study.tell(trial, record)
             finished.append(record)
-            progress("search", len(finished), total, _news(finished, study.current(objectives)))
+            news = _news(trained_longest(finished), study.current(objectives))
+            progress("search", evaluated(), networks, news)
             if len(finished) >= MAX_FAILED_AT_FIRST and all(record.error for record in finished):
                 raise BneckError(f"the first {len(finished)} networks failed: {finished[0].error}")
     return sorted(finished, key=lambda record: record.number)
@@ -118,21 +131,28 @@ def search(
 
 def _record(trial: Trial, outcome: Any, objective: Objective) -> Record:
     found, seconds = outcome if isinstance(outcome, tuple) else (outcome, 0.0)
-    label = Label(found) if isinstance(found, float) else found
     latency_ms = objective.latency_ms(trial.arch)
 
     def record(label: Label | None, error: str | None) -> Record:
         accuracy, made_with = (label.accuracy, label.made_with) if label else (None, {})
         reward = None if accuracy is None else objective.reward(accuracy, latency_ms)
         return Record(
-            trial.number, trial.arch, accuracy, latency_ms, reward, error, seconds, made_with
+            trial.number,
+            trial.arch,
+            accuracy,
+            latency_ms,
+            reward,
+            error,
+            seconds,
+            made_with,
+            trial.rung,
         )
 
-    if isinstance(label, Failed):
-        return record(None, label.reason)
-    if not 0 <= label.accuracy <= 1:
-        return record(None, f"the accuracy is {label.accuracy}, not a number from 0 to 1")
-    return record(label, None)
+    if isinstance(found, Failed):
+        return record(None, found.reason)
+    if not 0 <= found.accuracy <= 1:
+        return record(None, f"the accuracy is {found.accuracy}, not a number from 0 to 1")
+    return record(found, None)
 
 
 def _news(records: list[Record], objectives: list[Objective]) -> str:

@@ -57,10 +57,11 @@ def select_network(
 
     The best by prediction is measured, then what seems best with that known, until the best one is
     a measured one; what measures above the ceiling is out. Networks that were evaluated for another
-    target count too.
+    target count too. Where some were promoted to longer trainings, those trained longest come
+    first.
 
     Args:
-        records: all networks that the search evaluated.
+        records: all networks that the search evaluated, one record each.
         place: which of the targets.
         labels: networks that a reward exponent is derived from, in the search's order.
         measure: times a network on the target device.
@@ -78,18 +79,18 @@ def select_network(
         raise BneckError("the search has no network with a reward")
     measured: dict[int, Measured] = {}
 
-    def reward_of(record: Record) -> tuple[float, int]:
-        """By the measured latency where there is one; the earlier of equals is better."""
+    def reward_of(record: Record) -> float:
+        """By the measured latency where there is one."""
         assert record.accuracy is not None
         known = measured.get(record.number)
         latency_ms = record.latency_ms if known is None else known.ms
-        return objective.reward(record.accuracy, latency_ms), -record.number
+        return objective.reward(record.accuracy, latency_ms)
 
-    while waiting:
-        best = max(waiting.values(), key=reward_of)
+    while waiting:  # the earlier of equals is better
+        best = max(waiting.values(), key=lambda one: (one.rung, reward_of(one), -one.number))
         if best.number in measured:
             return _selected(
-                best, objectives, place, measured[best.number], reward_of(best)[0], derived
+                best, objectives, place, measured[best.number], reward_of(best), derived
             )
         measured[best.number] = measure(best.arch)
         if measured[best.number].ms > objective.ceiling_ms:

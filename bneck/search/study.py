@@ -9,6 +9,7 @@ from bneck.search import samplers
 from bneck.search.allowed import SpaceExhausted, allowed_network
 from bneck.search.journal import Journal, JournalTrial, State, read_journal
 from bneck.search.objectives import Objective, Objectives
+from bneck.search.promotion import promotable, steps_on
 from bneck.search.samplers.history import LabelledNetwork, Trial, TrialHistory
 from bneck.search.virtual_time import LAYER_MACS, VirtualTime, training_length
 from bneck.space.choices import Space, Values
@@ -16,6 +17,7 @@ from bneck.space.choices import Space, Values
 EVALUATED = "seconds"
 """A finished trial that has this attribute was evaluated; others were refused or cut off."""
 LATENCY, REFUSED, TARGET, OLD_TARGET = "latency_ms", "refused", "target", "aim"
+RUNG, VIRTUAL_START = "rung", "virtual_start"
 
 
 class Study:
@@ -35,6 +37,7 @@ class Study:
         parallel: int | None = 1,
         layer_macs: int = LAYER_MACS,
         front: bool = False,
+        promote: bool = False,
     ) -> None:
         """Open the study, or begin it.
 
@@ -46,16 +49,20 @@ class Study:
             parallel: workers of the virtual time; None proposes from whatever has ended.
             layer_macs: see ``training_length``.
             front: accuracy and latency are two objectives, and no reward is kept.
+            promote: whether the best networks are trained longer (``promotion``).
 
         Raises:
             UsageError: an unknown sampler, or a line that is not of a journal.
             BneckError: the file cannot be read or written.
         """
-        self.space = space
+        self.space, self.promotes = space, promote
         self._sampler = samplers.find(sampler)(space, front)
         self._seed, self._front, self._layer_macs = seed, front, layer_macs
         self._time = None if parallel is None else VirtualTime(parallel)
         self._history = TrialHistory()
+        self._trials: list[Trial] = []  # of all rungs, in the order of their starts
+        self._ended: list[Trial] = []
+        self._waited = False  # in virtual time, since the last trial started
         self._to_end: list[Trial] = []  # ended in virtual time; their results may not be in yet
         directions = ["maximize", "minimize"] if front else ["maximize"]
         self._journal = Journal(journal, space, directions=directions)
@@ -71,6 +78,45 @@ class Study:
         self._end_trials()
         return not self._to_end if self._time is not None else under_way < workers
 
+    @property
+    def networks(self) -> int:
+        """How many networks were proposed."""
+        return len(self._history.trials)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way in virtual time."""
+        return not self._to_end and (self._time is None or not self._time.rest())
+
+    @property
+    def is_eager(self) -> bool:
+        """Whether it proposes from whatever has ended."""
+        return self._time is None
+
+    def promote(self, objectives: Objectives) -> Trial | None:
+        """Start a longer training of a network that has earned one."""
+        current = self.current(objectives)
+        best = promotable(self._trials, self._ended, current)
+        if best is None:
+            return None
+        trial = Trial(
+            number=self._journal.count,
+            values=best.values,
+            arch=best.arch,
+            target=best.target,
+            labels=len(self._history.labels),
+            rung=best.rung + 1,
+        )
+        self._write(trial, current[trial.target])
+        self._take(trial)
+        return trial
+
+    def wait(self) -> None:
+        """Let virtual time pass until a further trial ends: there is nothing to start before."""
+        if self._time is not None:
+            self._to_end += [self._trials[place] for place in self._time.to_next_end()]
+            self._waited = True
+
     def propose(self, objectives: Objectives) -> Trial:
         """Propose a network for the target whose turn it is, or for the next that has any left.
 
@@ -78,7 +124,7 @@ class Study:
             SpaceExhausted: no target has a network left.
         """
         current = self.current(objectives)
-        turn = len(self._history.trials)
+        turn = self.networks
         for further in range(len(current)):
             target = (turn + further) % len(current)
             try:
@@ -111,7 +157,7 @@ class Study:
 
     def pending(self) -> list[Trial]:
         """Networks that wait for their evaluation, of this process or one before."""
-        return [trial for trial in self._history.trials if trial.record is None]
+        return [trial for trial in self._trials if trial.record is None]
 
     def current(self, objectives: Objectives) -> list[Objective]:
         """The objective of each target, as the next proposal knows it."""
@@ -123,13 +169,15 @@ class Study:
 
     def labels(self) -> list[LabelledNetwork]:
         """The networks with an accuracy, in the order in which virtual time ends them."""
-        by_number = self._history.trials
-        later = self._to_end + [by_number[p] for p in (self._time.rest() if self._time else ())]
-        return self._history.labels + [label for trial in later if (label := trial.label)]
+        rest = self._time.rest() if self._time else ()
+        later = self._to_end + [self._trials[place] for place in rest]
+        return self._history.labels + [
+            label for trial in later if trial.rung == 0 and (label := trial.label)
+        ]
 
     def records(self) -> list[Record]:
         """Every network that was evaluated, failures included, in order."""
-        return [trial.record for trial in self._history.trials if trial.record is not None]
+        return [trial.record for trial in self._trials if trial.record is not None]
 
     def _proposed(self, objective: Objective, target: int) -> Trial:
         """The sampler's proposal, or where that is refused a network near it."""
@@ -151,6 +199,10 @@ class Study:
         user_attrs: dict[str, Any] = {LATENCY: objective.latency_ms(trial.arch)}
         if trial.target:
             user_attrs[TARGET] = trial.target
+        if trial.rung:
+            user_attrs[RUNG] = trial.rung
+        if self._waited and self._time is not None:
+            user_attrs[VIRTUAL_START] = self._time.now
         system_attrs = dict(trial.notes)
         if trial.refused is not None:
             system_attrs[REFUSED] = _places(self.space, trial.refused)
@@ -159,22 +211,33 @@ class Study:
     def _end_trials(self) -> None:
         """Go on to the next start in virtual time, as far as results are in."""
         if self._time is not None:
-            trials = self._history.trials
-            self._to_end += [trials[place] for place in self._time.to_next_start()]
+            self._to_end += [self._trials[place] for place in self._time.to_next_start()]
         while self._to_end and self._to_end[0].record is not None:
-            self._history.end(self._to_end.pop(0))
+            self._end(self._to_end.pop(0))
+
+    def _end(self, trial: Trial) -> None:
+        """Let the outcome of a trial be known."""
+        self._ended.append(trial)
+        if trial.rung == 0:
+            self._history.end(trial)
 
     def _take(self, trial: Trial) -> None:
-        """Let a proposed trial be part of the history, and run in virtual time."""
+        """Let a proposed trial run, in virtual time too."""
         if self._time is not None:
-            length = training_length(trial.arch, self._layer_macs)
-            self._time.start(len(self._history.trials), length)
-        self._history.propose(trial)
+            length = training_length(trial.arch, self._layer_macs) * steps_on(trial.rung, 1)
+            self._time.start(len(self._trials), length)
+            self._waited = False
+        self._add(trial)
+
+    def _add(self, trial: Trial) -> None:
+        self._trials.append(trial)
+        if trial.rung == 0:
+            self._history.propose(trial)
 
     def _replay(self) -> None:
         """Take in what the journal holds, as if it were proposed now."""
         content = self._journal.content
-        history, refused = self._history, None
+        refused = None
         for found in content.trials:
             if found.state is State.PRUNED:  # by an earlier version; now a part of the next trial
                 refused = found.params
@@ -184,20 +247,25 @@ class Study:
                 continue  # cut off in an earlier version, before it was proposed
             if found.whole:
                 self._end_trials()
+                if self._time is not None and VIRTUAL_START in found.user_attrs:
+                    ended = self._time.wait_until(found.user_attrs[VIRTUAL_START])
+                    self._to_end += [self._trials[place] for place in ended]
+                    self._end_trials()
             trial = self._trial(found, refused)
             refused = None
             if found.whole or trial.record is None:
                 self._take(trial)
             else:
-                history.propose(trial)
-                history.end(trial)
+                self._add(trial)
+                self._end(trial)
                 self.from_before += 1
         if self._time is None:
-            by_number = {trial.number: trial for trial in history.trials}
+            under_way = {trial.number: trial for trial in self._trials}
+            for trial in self._ended:
+                del under_way[trial.number]
             for number in content.finished:
-                ended = by_number.get(number)
-                if ended is not None and history.is_under_way(ended):
-                    history.end(ended)
+                if number in under_way:
+                    self._end(under_way.pop(number))
 
     def _trial(self, found: JournalTrial, refused: Values | None) -> Trial:
         notes = dict(found.system_attrs)
@@ -213,6 +281,7 @@ class Study:
             notes=notes,
             record=_record(found, self.space),
             labels=len(self._history.labels),
+            rung=attrs.get(RUNG, 0),
         )
 
 
@@ -236,6 +305,7 @@ def _record(trial: JournalTrial, space: Space) -> Record | None:
         error=attrs.get("error"),
         seconds=attrs[EVALUATED],
         made_with=attrs.get("made_with", {}),
+        rung=attrs.get(RUNG, 0),
     )
 
 

@@ -52,6 +52,20 @@ class VirtualTime:
             ended.append(heappop(self._ends)[1])
         return ended
 
+    @property
+    def now(self) -> float:
+        """Multiply-adds per image since the start."""
+        return self._now
+
+    def to_next_end(self) -> list[int]:
+        """Go on until a trial ends, though a worker is free; return it, and what ends with it."""
+        return self.wait_until(self._ends[0][0]) if self._ends else []
+
+    def wait_until(self, time: float) -> list[int]:
+        """Go on to a time; return the trials that ended on the way, in order."""
+        self._now = max(self._now, time)
+        return self.to_next_start()
+
     def start(self, trial: int, length: float) -> None:
         """Give a trial to the worker that is free."""
         heappush(self._ends, (self._now + length, trial))

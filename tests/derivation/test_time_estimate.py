@@ -48,8 +48,8 @@ def test_a_run_says_how_long_its_stages_take(
     lines = err.splitlines()
     assert lines[0] == "starting: 0/1"
     assert (
-        "plan: 1/1; warning: too small to find a good network: 2 evaluations, when 8 random ones "
-        "come first, and 4 training steps, when 126 suit these images"
+        "plan: 1/1; warning: too small to find a good network: 2 evaluations, when it takes 8 "
+        "to learn what matters, and 4 training steps, when 126 suit these images"
     ) in lines
     told = next(line for line in lines if line.startswith("whole run (s): 0/"))
     assert re.search(r"calibration [0-9.]+ s, search [0-9.]+ s", told)

@@ -21,8 +21,6 @@ def lognormal(arch: Architecture, *, sigma: float = 1.0, seed: int = 0) -> float
 class Simulated:
     """So many workers; ``spans`` holds when each evaluation began and ended."""
 
-    in_stages = False
-
     def __init__(self, workers: int, length: Callable[[Any], float] = lognormal) -> None:
         self.workers, self._length = workers, length
         self.now = 0.0
@@ -39,7 +37,7 @@ class Simulated:
                 ended = item is None
                 if ended or isinstance(item, NotYet):
                     break
-                length = self._length(item)
+                length = self._length(getattr(item, "arch", item))
                 self.spans.append((self.now, self.now + length))
                 job = (self.now + length, len(under_way), item, attempt(task, item))
                 heapq.heappush(under_way, job)

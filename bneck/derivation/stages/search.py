@@ -3,7 +3,7 @@
 import numpy as np
 
 from bneck import records
-from bneck.derivation.plan import Plan
+from bneck.derivation.plan import SHORT_TRAINING, Plan
 from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import TargetDevice
 from bneck.derivation.stages.data import RunData
@@ -11,10 +11,11 @@ from bneck.derivation.training_budget import budget
 from bneck.files import is_written, write_json
 from bneck.proxies.tabular import TableData
 from bneck.search import reward
-from bneck.search.evaluation import SHORT_TRAINING, Evaluate
+from bneck.search.evaluation import Evaluate, TrainOnRungs
 from bneck.search.expected_improvement import describe_gain, expected_gain
 from bneck.search.label import device_of
 from bneck.search.objectives import Objectives, Target
+from bneck.search.promotion import trained_longest
 from bneck.search.reward import FRONT
 from bneck.search.search import search
 from bneck.search.selection import SearchResult, select_network
@@ -58,8 +59,8 @@ def search_stage(
         with session.timed("search"):
             wanted = search_objectives(plan, space, device, targets_ms)
             study = _study(session, space)
-            session.progress("search", len(study.records()), plan.evaluations)
-            evaluated = search(
+            session.progress("search", len(trained_longest(study.records())), plan.evaluations)
+            trained = search(
                 study,
                 _accuracy(session, data, study, parent),
                 objectives=_along_the_front(wanted, device, plan) if _front(plan) else wanted,
@@ -68,7 +69,7 @@ def search_stage(
                 mix_devices=plan.mix_devices,
                 progress=session.progress,
             )
-            labels = study.labels()
+            evaluated, labels = trained_longest(trained), study.labels()
             more = range(len(known), len(targets_ms))  # a target may be added to a finished search
             found = known + tuple(
                 select_network(evaluated, wanted, place, labels, device.measure) for place in more
@@ -122,6 +123,7 @@ def _study(session: Session, space: Space) -> Study:
         parallel=None if plan.eager else parallel,
         layer_macs=layer_macs,
         front=_front(plan),
+        promote=plan.promote,
     )
     if study.from_before:
         note = (
@@ -150,19 +152,23 @@ def _along_the_front(wanted: Objectives, device: TargetDevice, plan: Plan) -> Ob
 
 def _accuracy(
     session: Session, data: RunData, study: Study, parent: Parent | None
-) -> Evaluate | TableData:
+) -> Evaluate | TrainOnRungs | TableData:
     """What scores a network: the table, or a proxy on the images."""
     plan = session.plan
     if data.table is not None:
         return data.table
-    asked = budget(plan, data.info)
+    asked, compute = budget(plan, data.info), plan.compute(threads=1)
+    labels_of = None if plan.mix_devices else device_of(study.records())
     proxy = plan.proxy or SHORT_TRAINING
-    return Evaluate(
-        asked.proxies,
-        proxy,
-        asked.search,
-        plan.seed,
-        plan.compute(threads=1),
-        None if plan.mix_devices else device_of(study.records()),
-        parent if proxy == SHORT_TRAINING else None,
-    )
+    begins_with = parent if proxy == SHORT_TRAINING else None
+    if plan.promote:
+        return TrainOnRungs(
+            asked.proxies,
+            asked.search,
+            plan.seed,
+            session.run.checkpoints / "search",
+            compute,
+            labels_of,
+            begins_with,
+        )
+    return Evaluate(asked.proxies, proxy, asked.search, plan.seed, compute, labels_of, begins_with)

@@ -14,6 +14,7 @@ from bneck.latency.model import LatencyModel
 from bneck.results.image_facts import read_image_facts
 from bneck.results.record import Found, Record
 from bneck.results.run import Run
+from bneck.search.promotion import trained_longest
 from bneck.search.selection import SearchResult, SelectedNetwork
 from bneck.search.study import read_records
 from bneck.space import codec as networks
@@ -41,7 +42,7 @@ def made_by(run: Run) -> str:
 
 
 def read_trials(run: Run) -> list[Record]:
-    """The networks that the search has evaluated so far."""
+    """The networks that the search has evaluated so far, each by its longest training."""
     if not is_written(run.journal) or not is_written(run.latency):
         return []
     plan, images = Plan.from_dict(dict(run.plan)), read_image_facts(run)
@@ -50,7 +51,7 @@ def read_trials(run: Run) -> list[Record]:
     space = spaces.build(
         plan.space or "", resolution_px=images.resolution_px, classes=len(images.class_names)
     )
-    return read_records(run.journal, space)
+    return trained_longest(read_records(run.journal, space))
 
 
 class FoundByStage(TypedDict, total=False):

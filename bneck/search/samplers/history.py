@@ -30,6 +30,7 @@ class Trial:
         refused: what the sampler had proposed first, where that was not allowed.
         notes: what one of Optuna's samplers noted on the trial and on the study.
         labels: how many networks were labelled for its proposal.
+        rung: 0, or how often the network was promoted to a longer training.
     """
 
     number: int
@@ -40,6 +41,7 @@ class Trial:
     notes: Mapping[str, Any] = field(default_factory=dict)
     record: Record | None = None
     labels: int = 0
+    rung: int = 0
 
     @property
     def label(self) -> LabelledNetwork | None:
@@ -51,7 +53,7 @@ class Trial:
 
 
 class TrialHistory:
-    """The search so far, as far as the next proposal may know it.
+    """The search so far, as far as the next proposal may know it: networks, not longer trainings.
 
     Attributes:
         trials: all that were proposed, in order.
@@ -76,10 +78,6 @@ class TrialHistory:
     def new(self, arch: Architecture) -> bool:
         """Whether the network was never proposed."""
         return arch not in self._seen
-
-    def is_under_way(self, trial: Trial) -> bool:
-        """Whether the outcome of a proposed trial is not known yet."""
-        return trial.number in self._under_way
 
     def propose(self, trial: Trial) -> None:
         """Take in a trial that was proposed."""
