@@ -25,12 +25,14 @@ from bneck.cli import run
 READING = (
     "runs {folder}",
     "runs {folder} --json",
+    "runs {folder} --check",
     "report {run}",
     "compare {run} mobilenet_v3_small --no-measure",
     "show {run}",
     "likeness {run} --networks 10",
     "latency {run} --model {run}/latency.json",
     "predict {run} {picture}",
+    "evaluate {run} --json",
     "export {run} {folder}/net.onnx",
     "export {run} {folder}/net.py --to pytorch",
 )
