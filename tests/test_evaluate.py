@@ -139,3 +139,13 @@ def test_squares_are_prepared_listed_verified_and_removed(
     assert "1 of 12 files are not what was decoded: a/3.png" in capsys.readouterr().err
     assert said(capsys, "images", tmp_path, "--remove")["removed"] == [made["squares"]]
     assert said(capsys, "images", tmp_path, "--remove")["removed"] == []
+
+
+def test_a_run_whose_plan_is_empty_is_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a power loss leaves it."""
+    (tmp_path / "plan.toml").write_bytes(b"")
+    assert run(["evaluate", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert "plan.toml does not name the run's images and seed: data = None, seed = None" in said

@@ -71,7 +71,7 @@ def evaluate_network(
     if data is None:
         if run is None:
             raise UsageError(f"{net} is not a run, so name the images: --data folder:DIR")
-        data, seed = str(run.plan["data"]), int(str(run.plan["seed"]))
+        data, seed = run.data_and_seed()
     with ExitStack() as opened:
         if run is not None or Path(net).suffix == ".onnx":
             classifier = classifier_of(Path(net))

@@ -84,16 +84,17 @@ def _samples(
     from bneck.proxies.data.rows import stratified_order
     from bneck.results.exports import Samples
 
+    data, parted_by = run.data_and_seed()
     images = loading.load(
-        str(run.plan["data"]),
+        data,
         resolution_px=arch.resolution_px,
-        seed=int(str(run.plan["seed"])),  # which parts the run's images
+        seed=parted_by,
         progress=progress,
         skip_unreadable=bool(run.plan.get("skip_unreadable", False)),
     )
     if not images.info.is_what(kept := read_json(run.images)):
         warn(
-            f"{run.plan['data']} has changed: 8-bit ranges are found, and accuracy is counted, on "
+            f"{data} has changed: 8-bit ranges are found, and accuracy is counted, on "
             f"other images than the run's (fingerprint {images.info.fingerprint} now, "
             f"{kept['fingerprint']} then)"
         )

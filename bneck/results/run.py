@@ -92,6 +92,20 @@ class Run:
             raise UsageError(f"{folder} is not a run's folder: it has no {PLAN}")
         return cls(folder, read_plan(folder / PLAN))
 
+    def data_and_seed(self) -> tuple[str, int]:
+        """Return the word for the run's images, and the seed that split them.
+
+        Raises:
+            UsageError: the plan does not say.
+        """
+        data, seed = self.plan.get("data"), self.plan.get("seed")
+        if not isinstance(data, str) or not isinstance(seed, int):
+            raise UsageError(
+                f"{self._plan_file} does not name the run's images and seed: "
+                f"data = {data!r}, seed = {seed!r}"
+            )
+        return data, seed
+
     def settle(self, name: str, value: int) -> int:
         """Return what the plan says of ``name``; where it says nothing, write ``value`` into it."""
         plan = read_plan(self._plan_file)
