@@ -1,0 +1,137 @@
+"""Which published networks are worth their latency on this machine: accuracy over measured latency.
+
+    python benchmarks/front.py FOLDER [--limit-ms 6] [--export-only]
+
+Networks of timm (`pip install timm`), re-parameterised branches folded, with random weights, are
+exported to ONNX into FOLDER and timed in turns with MobileNetV3-Small under ONNX Runtime, one
+thread. Their ImageNet accuracies are those of published.csv: of timm's results-imagenet.csv (commit
+0173a139) or of the paper named there. Resumes; writes FOLDER/front.jsonl and FOLDER/front.svg.
+"""
+
+import argparse
+import csv
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import timm
+import torch
+from matplotlib.figure import Figure
+from timm.utils.model import reparameterize_model
+
+from bneck import records
+from bneck.latency.devices import open_device
+from bneck.latency.measure import measure
+from bneck.results.static_figures import save
+
+PUBLISHED = Path(__file__).with_name("published.csv")
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A published network, measured here.
+
+    Attributes:
+        top1: ImageNet accuracy in %, as published by ``source``.
+        side: input side in px of the published accuracy, and of the measurement.
+        quiet: whether the machine was quiet meanwhile.
+    """
+
+    name: str
+    top1: float
+    source: str
+    side: int
+    params: int
+    ms: float
+    std_ms: float
+    ratio: float
+    quiet: bool
+
+
+def exported(name: str, folder: Path) -> tuple[Path, int, int]:
+    """The network's ONNX file, the side of its images in px, and its parameters."""
+    model = timm.create_model(name, pretrained=False, exportable=True).eval()
+    side = model.pretrained_cfg["input_size"][1]
+    model = reparameterize_model(model)
+    file = folder / f"{name}.onnx"
+    if not file.exists():
+        part = file.with_suffix(".part")
+        torch.onnx.export(
+            model, (torch.zeros(1, 3, side, side),), part, external_data=False, verbose=False
+        )
+        part.rename(file)
+    return file, side, sum(weight.numel() for weight in model.parameters())
+
+
+def drawn(timed: list[Timed], limit_ms: float) -> Figure:
+    """Accuracy over latency, the front drawn, every network named."""
+    shown = [one for one in timed if one.ms <= limit_ms]
+    best = [
+        one for one in shown if all(one.top1 > other.top1 for other in shown if other.ms < one.ms)
+    ]
+    figure = Figure(figsize=(11, 7))
+    axes = figure.subplots()
+    axes.plot([one.ms for one in best], [one.top1 for one in best], color="#b5482a")
+    for one in shown:
+        colour = "#b5482a" if one in best else "#0f6a87"
+        axes.errorbar(one.ms, one.top1, xerr=one.std_ms, fmt="o", ms=4, color=colour)
+        axes.annotate(
+            one.name.split(".")[0],
+            (one.ms, one.top1),
+            xytext=(5, -3),
+            textcoords="offset points",
+            fontsize=7,
+            color=colour,
+        )
+    axes.set_xscale("log")
+    axes.set_xlabel("measured latency, ms (one image, one thread)")
+    axes.set_ylabel("published ImageNet top-1, %")
+    axes.grid(alpha=0.3, which="both")
+    return figure
+
+
+def main() -> None:
+    """Export, measure and draw."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--limit-ms", type=float, default=6.0)
+    parser.add_argument("--export-only", action="store_true")
+    asked = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    done = asked.folder / "front.jsonl"
+    known = {one.name: one for one in records.read_lines(done, Timed)}
+    device = open_device(runtime="onnxruntime", threads=1)
+    torch.set_num_threads(1)
+    rows = list(csv.DictReader(PUBLISHED.read_text(encoding="utf-8").splitlines()))
+    for number, row in enumerate(rows):
+        name = row["model"]
+        if name in known:
+            continue
+        file, side, params = exported(name, asked.folder)
+        if asked.export_only:
+            print(f"{number + 1}/{len(rows)} {name}", flush=True)
+            continue
+        took = measure(file, device, resolution_px=side)
+        assert took.timing is not None
+        one = Timed(
+            name,
+            float(row["top1"]),
+            row["source"],
+            side,
+            params,
+            took.ms,
+            took.std_ms,
+            took.timing.ratio,
+            took.quiet,
+        )
+        records.append(done, one)
+        known[name] = one
+        print(f"{number + 1}/{len(rows)} {name}: {one.ms:.3f} ms, {took.note}", flush=True)
+    if known:
+        fastest_first = sorted(known.values(), key=lambda one: one.ms)
+        save(drawn(fastest_first, asked.limit_ms), asked.folder / "front.svg")
+
+
+if __name__ == "__main__":
+    main()
