@@ -53,6 +53,7 @@ SEARCH = {
 }  # fmt: skip
 NETADAPT = {"--delta": ("0", "-1", "nan", "1"), "--fine-tune-steps": ("0", "-1")}
 WEIGHTS = {"--weights": ("", "none.pth", "folder", NOT_UTF8)}
+TEACHER = {"--teacher": ("", "none", "none.onnx", "folder")}
 PRETRAINED = {"--pretrained": ("", "none", "none.pth", "folder", NOT_UTF8)}
 FRONT = {
     "--reward": ("", "x", "nomodule:attr", "os:getcwd"),
@@ -63,7 +64,7 @@ COMMANDS = {
     "derive": (("--target", "2"), (RUNS, EPOCHS, DEVICES, DEVICE, SEARCH, NETADAPT, PRETRAINED)),
     "search": (("--target", "2"), (RUNS, DEVICE, SEARCH, FRONT)),
     "shrink": ((NET, "--target", "2"), (RUNS, EPOCHS, DEVICE, NETADAPT, PRETRAINED)),
-    "train": ((NET,), (RUNS, EPOCHS, DEVICES, PRETRAINED)),
+    "train": ((NET,), (RUNS, EPOCHS, DEVICES, PRETRAINED, TEACHER)),
 }
 SIZES = {
     "--width": ("", "0", "-1", "nan", "99"),

@@ -40,6 +40,7 @@ CHANGES: Mapping[str, tuple[tuple[str, ...], str]] = {
         "the calibration, the search and NetAdapt's steps",
     ),
     "branches": ((*FINAL, *DERIVED, *OUTCOME), "the calibration, the search and NetAdapt's steps"),
+    "teacher": ((*FINAL, *DERIVED, *OUTCOME), "the calibration, the search and NetAdapt's steps"),
     "from_scratch": (
         (*FINAL, *DERIVED, *OUTCOME),
         "the calibration, the search and NetAdapt's steps",

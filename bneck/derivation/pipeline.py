@@ -25,6 +25,7 @@ from bneck.derivation.stages.pretrained import (
 from bneck.derivation.stages.search import search_stage
 from bneck.derivation.stages.target import check_feasible, keep_targets, kept_targets, target_stage
 from bneck.derivation.stages.training import Training, train_alone, training_stage
+from bneck.derivation.teacher import load_teacher
 from bneck.derivation.time_estimate import announce
 from bneck.derivation.training_budget import budget
 from bneck.files import is_written, write_json
@@ -144,6 +145,7 @@ def train(session: Session) -> Training:
         name="network",
         start=parent.weights_for(arch, seed=plan.seed).state if parent is not None else None,
         branches=plan.branches,
+        teacher=load_teacher(plan, data.info),
     )
     write_json(run.network, networks.to_json(arch))
     export_network(session, arch, state, metadata.measured(trained.accuracy))

@@ -226,6 +226,13 @@ class Plan:
         "folded into them before anything is measured or exported.",
         TRAINING,
     )
+    teacher: str | None = option(
+        None,
+        "Trained network whose outputs the final training learns too: a run's folder, an ONNX "
+        "file, or what --pretrained takes, for the same classes.",
+        TRAINING,
+        unset="labels alone",
+    )
     device: str = option(
         "cpu",
         f"What trains: {DEVICES}; auto is a GPU where there is one. Latencies are of the target "
@@ -316,13 +323,14 @@ _NETADAPT = ("delta", "fine_tune_steps", "epochs", "augmentation")
 
 OPTIONS: Mapping[str, tuple[str, ...]] = {
     "derive": (
-        *_DEVICE, *_EVERY_RUN, *_SEARCH, *_NETADAPT, "branches", "pretrained", "from_scratch",
+        *_DEVICE, *_EVERY_RUN, *_SEARCH, *_NETADAPT,
+        "branches", "pretrained", "from_scratch", "teacher",
     ),
     "search": (*_DEVICE, *_EVERY_RUN, *_SEARCH, "reward", "confidence", "pretrained"),
     "shrink": (
         *_DEVICE, *_EVERY_RUN, *_NETADAPT,
         "importance", "pretrained", "search_steps", "finish",
     ),
-    "train": (*_EVERY_RUN, "epochs", "augmentation", "branches", "pretrained"),
+    "train": (*_EVERY_RUN, "epochs", "augmentation", "branches", "pretrained", "teacher"),
 }  # fmt: skip
 """Command -> the fields of a plan that it can be asked."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from bneck.derivation import target
 from bneck.derivation.plan import SHORT_TRAINING, Plan
 from bneck.derivation.pretrained import check_pretrained
+from bneck.derivation.teacher import check_teacher
 from bneck.errors import UsageError
 from bneck.latency import model
 from bneck.latency.devices import check_measurable
@@ -43,6 +44,8 @@ def check(plan: Plan, *, trains: bool = True) -> None:
         load_network(plan.seed_network)
     if plan.pretrained is not None:
         check_pretrained(plan.pretrained, plan.space, plan.seed_network)
+    if plan.teacher is not None:
+        check_teacher(plan.teacher, plan.space)
     if plan.target is not None and plan.targets is not None:
         raise UsageError("give either target or targets, not both")
     for place, text in enumerate(plan.aimed_at):

@@ -147,3 +147,23 @@ def test_a_run_without_a_network_is_refused(trained: Path, tmp_path: Path) -> No
     (tmp_path / "plan.toml").write_text((trained / "plan.toml").read_text())
     with pytest.raises(UsageError, match="has no trained network; it is stopped"):
         load_pretrained(str(tmp_path), "v3-small", None)
+
+
+@pytest.mark.parametrize("name", ["", "model.onnx"])
+def test_a_run_and_its_onnx_file_can_teach(
+    name: str, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["train", "mobilenet_v3_small", "--data=digits", f"--teacher={trained / name}"]
+    assert run([*command, "--resolution=16", "--epochs=0.05", f"--out={tmp_path}/a"]) == 0
+    capsys.readouterr()
+    assert run([*command, "--resolution=24", f"--out={tmp_path}/b"]) == 2
+    assert "takes images of 16 px, and these are of 24 px" in capsys.readouterr().err
+
+
+def test_a_teacher_of_other_classes_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save(THEIRS["mobilenet_v3_small"](num_classes=7).state_dict(), tmp_path / "w.pth")
+    command = ["train", "mobilenet_v3_small", "--data=digits", "--resolution=16"]
+    assert run([*command, f"--teacher={tmp_path / 'w.pth'}", f"--out={tmp_path}/a"]) == 2
+    assert "w.pth knows 7 classes, digits has 10" in capsys.readouterr().err

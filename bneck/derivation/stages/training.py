@@ -15,6 +15,7 @@ from torch import nn
 from bneck import records
 from bneck.derivation.session import Session
 from bneck.derivation.stages.data import RunData
+from bneck.derivation.teacher import load_teacher
 from bneck.derivation.training_budget import budget
 from bneck.errors import BneckError
 from bneck.executors import Executor, Failed
@@ -27,6 +28,7 @@ from bneck.proxies.data.worker_images import WorkerImages, whole
 from bneck.proxies.training.checkpoint import steps_done
 from bneck.proxies.training.distributed import rank, wait_for_all
 from bneck.proxies.training.recipe import Recipe
+from bneck.proxies.training.teacher import Teacher
 from bneck.proxies.training.trainer import evaluate, train
 from bneck.quantities import Accuracy
 from bneck.results.units import percent
@@ -79,6 +81,7 @@ def training_stage(
                 session.run.checkpoints,
                 session.plan.compute(threads=1),
                 session.plan.branches,
+                load_teacher(session.plan, data.info),
             ),
             session.trainer,
             session.progress,
@@ -98,6 +101,7 @@ def train_from_scratch(
     compute: Compute = CPU,
     start: weights.State | None = None,
     branches: bool = False,
+    teacher: Teacher | None = None,
 ) -> tuple[Training, weights.State]:
     """Train ``arch``, or read what was trained in ``folder`` under this name before.
 
@@ -115,6 +119,7 @@ def train_from_scratch(
         compute: where it is trained.
         start: weights to begin with; None trains from scratch.
         branches: whether convolutions have parallel branches until the training ends.
+        teacher: a trained network whose outputs are learnt too.
 
     Raises:
         ProxyFailed: the training diverged.
@@ -131,6 +136,7 @@ def train_from_scratch(
             checkpoint=checkpoint,
             progress=lambda what, *rest: progress(f"{what} {name}", *rest),
             compute=compute,
+            teacher=teacher,
         )
         tested = _on_test(network, images, compute)
         if rank() == 0:
@@ -150,6 +156,7 @@ def train_alone(
     name: str,
     start: weights.State | None = None,
     branches: bool = False,
+    teacher: Teacher | None = None,
 ) -> tuple[Training, weights.State]:
     """Train one network in this process, or in several where the session has GPUs for that.
 
@@ -161,6 +168,7 @@ def train_alone(
         name: under which it is kept in the run's checkpoints.
         start: weights to begin with; None trains from scratch.
         branches: whether convolutions have parallel branches until the training ends.
+        teacher: a trained network whose outputs are learnt too.
 
     Raises:
         BneckError: the training diverged.
@@ -178,11 +186,12 @@ def train_alone(
             compute=plan.compute(),
             start=start,
             branches=branches,
+            teacher=teacher,
         )
     file = None if start is None else folder / f"{name}.start.safetensors"
     if file is not None and start is not None:
         weights.save(file, start)
-    task = LongTraining(images, recipe, folder, plan.compute(threads=1), branches)
+    task = LongTraining(images, recipe, folder, plan.compute(threads=1), branches, teacher)
     candidate = Candidate(name, arch, plan.seed, file)
     (trained,) = train_all([candidate], task, session.trainer, session.progress)
     return trained, weights.load(folder / f"{name}.safetensors", arch)
@@ -251,6 +260,7 @@ class LongTraining:
     folder: Path
     compute: Compute = ONE_THREAD
     branches: bool = False
+    teacher: Teacher | None = None
 
     def load(self) -> None:
         """Have the images in memory, before any training is timed."""
@@ -269,6 +279,7 @@ class LongTraining:
             compute=self.compute,
             start=weights.load(start, candidate.arch) if start is not None else None,
             branches=self.branches,
+            teacher=self.teacher,
         )
         return training
 

@@ -10,6 +10,7 @@ from bneck.errors import ProxyFailed
 from bneck.proxies.data.batches import seeded
 from bneck.proxies.training.distributed import processes
 from bneck.proxies.training.recipe import Recipe
+from bneck.proxies.training.teacher import SHARE, Logits, distillation
 
 Backpropagate = Callable[[nn.Module, Tensor, Tensor, int], Tensor]
 """(network, pixels, labels, step) -> the batch's mean loss; leaves gradients in the parameters."""
@@ -23,8 +24,9 @@ def learn_labels(
     *,
     label_smoothing: float,
     bf16: bool = False,
+    teacher: Logits | None = None,
 ) -> Tensor:
-    """Cross-entropy with the labels: the ``Backpropagate`` of a usual training.
+    """Cross-entropy with the labels, and with a teacher's outputs: the usual ``Backpropagate``.
 
     Args:
         network: (B, 3, H, W) -> (B, classes) logits.
@@ -33,6 +35,7 @@ def learn_labels(
         step: not used.
         label_smoothing: share of the target that is spread over all classes.
         bf16: compute what can be in bfloat16 (autocast).
+        teacher: gives logits of the same pixels, which are learnt too.
     """
     if bf16:
         with torch.autocast(pixels.device.type, torch.bfloat16, cache_enabled=False):
@@ -40,6 +43,8 @@ def learn_labels(
     else:
         logits = network(pixels)  # (B, classes)
     loss = cross_entropy(logits, labels, label_smoothing=label_smoothing)  # ()
+    if teacher is not None:
+        loss = (1 - SHARE) * loss + SHARE * distillation(logits, teacher(pixels))
     loss.backward()
     return loss.detach()
 

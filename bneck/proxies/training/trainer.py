@@ -33,6 +33,7 @@ from bneck.proxies.training.distributed import (
 )
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.step import Backpropagate, TrainingStep, WeightAverage, learn_labels
+from bneck.proxies.training.teacher import Teacher
 from bneck.proxies.training.threads import Threads
 from bneck.quantities import Accuracy
 
@@ -84,6 +85,7 @@ def train(
     progress: Progress = silent,
     compute: Compute = CPU,
     backpropagate: Backpropagate | None = None,
+    teacher: Teacher | None = None,
 ) -> TrainingResult:
     """Train ``network`` in place and evaluate it on the validation images.
 
@@ -102,7 +104,8 @@ def train(
         progress: told of every step.
         compute: device and threads to train with.
         backpropagate: forward and backward pass of a batch; None is cross-entropy with the labels,
-            which alone a GPU captures as a graph.
+            which alone, without a teacher, a GPU captures as a graph.
+        teacher: a trained network whose outputs for the same augmented batches are learnt too.
 
     Raises:
         ProxyFailed: the loss is no longer finite.
@@ -114,10 +117,14 @@ def train(
         _check_outputs(network, images, device)
         shown = recipe.steps * recipe.batch_size
         precision = precision_for(device, shown, images.info.resolution_px)
-        captured = device.type == "cuda" and backpropagate is None and processes() == 1
+        plain = backpropagate is None and teacher is None
+        captured = device.type == "cuda" and plain and processes() == 1
         if backpropagate is None:
             backpropagate = partial(
-                learn_labels, label_smoothing=recipe.label_smoothing, bf16=precision == "bf16"
+                learn_labels,
+                label_smoothing=recipe.label_smoothing,
+                bf16=precision == "bf16",
+                teacher=teacher.ready(images.info) if teacher is not None else None,
             )
         batches = Batches(
             images,

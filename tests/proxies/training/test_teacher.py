@@ -1,0 +1,72 @@
+"""Teachers: the loss of Hinton et al. 2015, and outputs that do not depend on how one is kept."""
+
+import math
+from pathlib import Path
+
+import torch
+
+from bneck.proxies.data import loading
+from bneck.proxies.training.recipe import Recipe
+from bneck.proxies.training.step import learn_labels
+from bneck.proxies.training.teacher import SHARE, TEMPERATURE, Teacher, distillation
+from bneck.proxies.training.trainer import train
+from bneck.results.exports import Trained, export
+from bneck.space import presets
+from bneck.space.backends import torch_model, weights
+
+ARCH = presets.build("mobilenet_v3_small", width=0.35, resolution_px=32, classes=10)
+
+
+def test_the_loss_is_that_of_the_paper() -> None:
+    student, teacher = torch.tensor([[1.0, 3.0]]), torch.tensor([[2.0, -2.0]])
+    p = 1 / (1 + math.exp(-4 / TEMPERATURE))  # of the first class, by the teacher
+    q = 1 / (1 + math.exp(2 / TEMPERATURE))
+    expected = TEMPERATURE**2 * (p * math.log(p / q) + (1 - p) * math.log((1 - p) / (1 - q)))
+    assert math.isclose(float(distillation(student, teacher)), expected, rel_tol=1e-5)
+    assert float(distillation(teacher, teacher)) == 0.0
+
+
+def test_a_teacher_that_agrees_leaves_the_labels_gradient() -> None:
+    """Its divergence is at its minimum there."""
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 3))
+    pixels, labels = torch.randn(5, 3, 2, 2), torch.tensor([0, 1, 2, 0, 1])
+    learn_labels(network, pixels, labels, 0, label_smoothing=0.1)
+    alone = network[1].weight.grad.clone()
+    network.zero_grad()
+    agrees = network(pixels).detach()
+    learn_labels(network, pixels, labels, 0, label_smoothing=0.1, teacher=lambda _: agrees)
+    torch.testing.assert_close(network[1].weight.grad, (1 - SHARE) * alone, rtol=1e-4, atol=1e-7)
+
+
+def test_a_network_and_its_onnx_file_teach_the_same(tmp_path: Path) -> None:
+    """Given images as the student takes them, each brings them to its own normalisation."""
+    images = loading.load("digits", resolution_px=32)
+    network = torch_model.build(ARCH, seed=3).eval()
+    mean, std = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
+    export(Trained(ARCH, network.state_dict()), "onnx", tmp_path / "t.onnx")
+    pixels = images.val.pixels(torch.arange(6))
+    with torch.no_grad():
+        expected = network(images.normalised_with(mean, std).normalise(pixels))
+    given = images.normalise(pixels)
+    kept = Teacher(ARCH, weights.to_bytes(network.state_dict()), mean, std).ready(images.info)
+    file = Teacher(None, (tmp_path / "t.onnx").read_bytes(), mean, std).ready(images.info)
+    scale = float(expected.abs().max())
+    torch.testing.assert_close(kept(given), expected, rtol=0, atol=1e-4 * scale)
+    torch.testing.assert_close(file(given), expected, rtol=0, atol=1e-4 * scale)
+
+
+def test_a_student_comes_nearer_to_its_teacher() -> None:
+    """The teacher's divergence, not the labels', falls more than without it."""
+    images = loading.load("digits", resolution_px=32).subset(seed=0, train=128, val=64)
+    master = torch_model.build(ARCH, seed=3)
+    train(master, images, Recipe(12, 32), seed=0)
+    teacher = Teacher(ARCH, weights.to_bytes(master.state_dict()))
+    pixels = images.normalise(images.val.pixels())
+    told = teacher.ready(images.info)(pixels)
+    apart = []
+    for one in (None, teacher):
+        student = torch_model.build(ARCH, seed=4)
+        train(student, images, Recipe(24, 32), seed=1, teacher=one)
+        with torch.no_grad():
+            apart.append(float(distillation(student.eval()(pixels), told)))
+    assert apart[1] < apart[0]
