@@ -12,6 +12,8 @@ from bneck.executors.reserved import Reserved
 from bneck.executors.together import Together
 
 MAX_GPUS = 1024
+IMPORTED = ("torch._dynamo", "bneck.search.evaluation", "bneck.proxies.training.trainer")
+"""Modules that all trainings import (an optimiser imports torch._dynamo at its first step)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class Execution:
             reserved=self._reserved(),
             time_limit_s=self.time_limit_s,
             device=device,
+            imported=IMPORTED,
         )
 
     def open_trainer(self, scorer: Executor, device: str) -> Executor:
@@ -80,7 +83,7 @@ class Execution:
         if self.ray is None and self.time_limit_s is None:
             return scorer
         workers = self.workers if self.ray is None else None
-        return executors.open_executor(workers, device=device)
+        return executors.open_executor(workers, device=device, imported=IMPORTED)
 
     def _reserved(self) -> Reserved:
         return Reserved(self.cpus_per_trial, self.gpus_per_trial)

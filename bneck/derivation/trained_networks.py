@@ -100,7 +100,7 @@ def _samples(
         )
     if "mean" in about:
         images = images.normalised_with(json.loads(about["mean"]), json.loads(about["std"]))
-    train = images.train
+    train, _ = images.apart()
     order = stratified_order(train.labels, seed)
     first = min(RANGE_IMAGES, len(train) // 2)
     ranges, choice = order[:first], order[first : first + CHOICE_IMAGES]

@@ -1,7 +1,7 @@
 """Where evaluations run: one interface, one file a kind."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Protocol, TypeVar
@@ -75,6 +75,7 @@ def open_executor(
     reserved: Reserved = ONE_CPU,
     time_limit_s: float | None = None,
     device: str = "cpu",
+    imported: Sequence[str] = (),
 ) -> Executor:
     """The executor that was asked for; close it when the work is done.
 
@@ -85,6 +86,7 @@ def open_executor(
         reserved: what Ray keeps for each evaluation.
         time_limit_s: an evaluation that takes longer fails.
         device: what the evaluations train on; without Ray, workers share this machine's GPUs.
+        imported: modules that tasks need, which processes of this machine share in memory.
 
     Raises:
         UsageError: a value out of range, a cluster that does not answer or lacks CPUs or GPUs.
@@ -98,7 +100,7 @@ def open_executor(
 
     gpus = gpus_for(device)
     most = min(cores(), WORKERS_PER_GPU * gpus) if gpus else cores()
-    return _local(workers or most, time_limit_s, device)
+    return _local(workers or most, time_limit_s, device, imported)
 
 
 def check(
@@ -130,12 +132,26 @@ def check(
         raise UsageError("--ray needs Ray, which is not installed: pip install 'bneck[ray]'")
 
 
-def _local(workers: int, time_limit_s: float | None, device: str) -> Executor:
-    """Processes on this machine, or none for a single worker that nothing has to stop."""
+def _local(
+    workers: int, time_limit_s: float | None, device: str, imported: Sequence[str]
+) -> Executor:
+    """Processes on this machine, or none for a single worker that nothing has to stop.
+
+    Args:
+        workers: how many, at least 1.
+        time_limit_s: seconds that an evaluation may take; None sets no limit.
+        device: what the evaluations train on.
+        imported: modules that tasks need.
+    """
     from bneck.executors.gpus import shares
     from bneck.executors.processes import processes
     from bneck.executors.serial import Serial
 
     if workers == 1 and time_limit_s is None:
         return Serial()
-    return processes(workers, time_limit_s=time_limit_s, environments=shares(device, workers))
+    return processes(
+        workers,
+        time_limit_s=time_limit_s,
+        environments=shares(device, workers),
+        imported=imported,
+    )

@@ -1,22 +1,26 @@
 """Processes on this machine, each with one thread and a pipe to the driver.
 
+On Linux they are forked from a server that has imported what their tasks need: a worker starts at
+once, and shares the memory of all that was imported. The server ends with the driver. Workers with
+an environment of their own, as those that share GPUs, import for themselves.
+
 Ctrl-C and a closed terminal reach the driver alone: it decides what becomes of its workers.
 """
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing import connection, get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection
-from os import _exit
 from types import MappingProxyType
 from typing import Any
 
 from bneck.executors import Executor, Failed, reason
 from bneck.executors.pool import WorkerPool
-from bneck.executors.worker import WorkerLost, attempt, pin_threads
+from bneck.executors.worker import WorkerLost, attempt, pin_threads, threads_pinned
 
 _TERMINAL_SIGNALS = {signal.SIGINT, signal.SIGHUP}
 
@@ -26,6 +30,7 @@ def processes(
     *,
     time_limit_s: float | None = None,
     environments: Sequence[Mapping[str, str]] = (),
+    imported: Sequence[str] = (),
 ) -> Executor:
     """An executor of so many processes; they end with this one, however it ends.
 
@@ -33,21 +38,28 @@ def processes(
         workers: how many.
         time_limit_s: an item that takes longer fails.
         environments: variables of each worker's environment; none unless given.
+        imported: modules that tasks need, which workers share in memory.
     """
-    return WorkerPool(Processes(workers, environments), workers, time_limit_s=time_limit_s)
+    kind = Processes(workers, environments, imported)
+    return WorkerPool(kind, workers, time_limit_s=time_limit_s)
 
 
 class Process:
     """One worker, with variables of its own in its environment."""
 
-    def __init__(self, environment: Mapping[str, str] = MappingProxyType({})) -> None:
-        context = get_context("spawn")
+    def __init__(
+        self,
+        environment: Mapping[str, str] = MappingProxyType({}),
+        imported: Sequence[str] = (),
+    ) -> None:
+        forked = sys.platform == "linux" and not environment
+        context = get_context("forkserver") if forked else get_context("spawn")
+        context.set_forkserver_preload(list(imported))
         self.pipe, theirs = context.Pipe()
-        self._process = context.Process(
-            target=_serve, args=(theirs, dict(environment)), daemon=True
-        )
+        whole = dict(os.environ) | dict(environment)
+        self._process = context.Process(target=_serve, args=(theirs, whole), daemon=True)
         resource_tracker.ensure_running()  # which unblocks SIGINT when it starts (CPython 3.11)
-        with _terminal_signals_held():
+        with _terminal_signals_held(), threads_pinned():  # for the server, too
             self._process.start()
         theirs.close()
 
@@ -83,15 +95,20 @@ class Process:
 class Processes:
     """Workers that are processes."""
 
-    def __init__(self, workers: int, environments: Sequence[Mapping[str, str]] = ()) -> None:
-        self._workers = workers
+    def __init__(
+        self,
+        workers: int,
+        environments: Sequence[Mapping[str, str]] = (),
+        imported: Sequence[str] = (),
+    ) -> None:
+        self._workers, self._imported = workers, imported
         self._environments = environments or [{}] * workers
         self._by_place: list[Process | None] = [None] * workers
 
     def start(self) -> Process:
         """Start a worker with the environment of a place that none has now."""
         place = next(n for n, one in enumerate(self._by_place) if one is None or not one.is_alive())
-        self._by_place[place] = process = Process(self._environments[place])
+        self._by_place[place] = process = Process(self._environments[place], self._imported)
         return process
 
     def wait(self, workers: Sequence[Process], seconds: float | None) -> Sequence[Process]:
@@ -107,7 +124,13 @@ class Processes:
 
 
 def _serve(pipe: Connection, environment: Mapping[str, str]) -> None:
-    """A worker's life: say that it has started, answer each item, end when the driver is gone."""
+    """A worker's life: say that it has started, answer each item, end when the driver is gone.
+
+    Args:
+        pipe: to the driver.
+        environment: the driver's as it is now, where the server's is that of its start.
+    """
+    os.environ.clear()
     os.environ.update(environment)
     for terminal_signal in _TERMINAL_SIGNALS:
         signal.signal(terminal_signal, signal.SIG_IGN)
@@ -134,7 +157,7 @@ def _end_with_parent() -> None:
     parent = parent_process()
     assert parent is not None
     parent.join()
-    _exit(1)
+    os._exit(1)
 
 
 @contextmanager

@@ -1,12 +1,15 @@
 """What a pool needs of a worker, and what a worker answers: results that can travel."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from bneck.errors import BneckError, ProxyFailed, UsageError
 from bneck.executors import Failed, Item, Result, reason
+
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 class WorkerLost(Exception):
@@ -93,5 +96,19 @@ def raise_for(answer: Any) -> None:
 
 def pin_threads() -> None:
     """One thread for the numeric libraries of this process, which read this when first imported."""
-    for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[variable] = "1"
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+
+
+@contextmanager
+def threads_pinned() -> Iterator[None]:
+    """Pin the threads of processes that are started in this block."""
+    before = {name: os.environ.get(name) for name in _THREADS}
+    pin_threads()
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
