@@ -66,6 +66,12 @@ class Plan:
     skip_unreadable: bool = option(
         False, "Pass over up to 1 % of a folder's files that are not whole images.", DATA
     )
+    check_images: bool = option(
+        False,
+        "Read all files of a folder to tell whether its images changed; their sizes and times are "
+        "trusted otherwise.",
+        DATA,
+    )
     target: str | None = option(
         None,
         "Latency to reach: milliseconds (2.0), or a share of a network's latency "
@@ -310,7 +316,7 @@ class Plan:
         return cls(**value)
 
 
-_EVERY_RUN = ("data", "resolution_px", "skip_unreadable", "seed", "device")
+_EVERY_RUN = ("data", "resolution_px", "skip_unreadable", "check_images", "seed", "device")
 _DEVICE = (
     "target", "targets", "space", "target_device", "runtime", "threads", "latency",
     "calibration_minutes", "calibrate", "accept_version",

@@ -47,6 +47,7 @@ def data_stage(session: Session) -> RunData:
             seed=plan.seed,
             progress=session.progress,
             skip_unreadable=plan.skip_unreadable,
+            by_content=plan.check_images,
         )
         images.for_training()  # which says where nothing is left to train on
         data = RunData(

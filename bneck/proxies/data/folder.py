@@ -10,7 +10,7 @@ from bneck.proxies.data.decoding import find_white, kind_and_size
 from bneck.proxies.data.image_info import PHOTO_PX, SMALL_PX
 from bneck.proxies.data.image_part import ImagePart, mapped
 from bneck.proxies.data.image_source import ImageSource, assembled, check_labels
-from bneck.proxies.data.layout import Layout, read_layout
+from bneck.proxies.data.layout import Layout, read_layout, with_digests
 from bneck.proxies.data.rows import numbered
 from bneck.proxies.data.squares import Squares, keep_pointer, pointed_to, prepare
 from bneck.proxies.data.summary import folder_summary, warned
@@ -28,6 +28,7 @@ def load_folder(
     progress: Progress,
     *,
     skip_unreadable: bool = False,
+    by_content: bool = False,
 ) -> ImageSource:
     """Load ``folder/train`` with ``val`` and ``test`` if there are any, or a folder of classes.
 
@@ -41,6 +42,8 @@ def load_folder(
         seed: decides which fifth validates where there is no such part.
         progress: told what the set holds, and how far decoding is.
         skip_unreadable: pass over up to 1 % of files that are not whole images.
+        by_content: read all files to tell whether they are those that were decoded before, instead
+            of trusting their sizes and times.
 
     Raises:
         UsageError: a missing or empty folder, fewer than two classes, classes that differ between
@@ -48,6 +51,8 @@ def load_folder(
         BneckError: no room for the squares.
     """
     layout = read_layout(folder)
+    if by_content:
+        layout = with_digests(layout, progress)
     sizes, white = _look_at(layout)
     side_px = resolution_px or _default_resolution(sizes)
     summary = folder_summary(layout, sizes)

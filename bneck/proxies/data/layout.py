@@ -1,13 +1,15 @@
 """Folders of images: their parts, classes and files. No image is opened here."""
 
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bneck.errors import UsageError
 from bneck.files import check_folder
+from bneck.progress import Progress
 from bneck.proxies.data import ground_truth
 
 PARTS = {
@@ -22,6 +24,7 @@ LEFT_BEHIND = {
 }
 """Files and folders, in any case, that systems leave among a user's files."""
 _NAMED = 3
+_TOLD_EVERY = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +55,13 @@ class Files:
 
     Attributes:
         paths: relative to the set's folder.
-        stamps: (bytes, time of the last change in ns) of each file.
+        stamps: what tells whether a file is the same: (bytes, time of the last change in ns), or a
+            digest of its content.
         labels: number of each file's class.
     """
 
     paths: list[str]
-    stamps: list[tuple[int, int]]
+    stamps: list[tuple[int, int]] | list[str]
     labels: list[int]
 
 
@@ -107,6 +111,31 @@ def read_layout(folder: Path) -> Layout:
     except OSError as error:
         raise UsageError(f"cannot read {folder}: {error.strerror}") from error
     return Layout(folder, shown, parts, dict(passed_over), found.beside)
+
+
+def with_digests(layout: Layout, progress: Progress) -> Layout:
+    """Return a layout whose files are told by their content; all of them are read.
+
+    Raises:
+        UsageError: a file that cannot be read.
+    """
+    total = sum(len(files.paths) for files in layout.parts.values())
+    done, parts = 0, {}
+    for part, files in layout.parts.items():
+        digests = []
+        for path in files.paths:
+            try:
+                with (layout.folder / path).open("rb") as opened:
+                    digests.append(hashlib.file_digest(opened, "sha256").hexdigest())
+            except OSError as error:
+                raise UsageError(
+                    f"cannot read {path} in {layout.folder}: {error.strerror}"
+                ) from error
+            done += 1
+            if done % _TOLD_EVERY == 0 or done == total:
+                progress("checking images", done, total)
+        parts[part] = replace(files, stamps=digests)
+    return replace(layout, parts=parts)
 
 
 def files_below(folder: Path) -> list[Path]:
@@ -180,23 +209,29 @@ def _classes(folder: Path, classes: Mapping[str, Path]) -> Mapping[str, Path]:
 def _files_of_classes(
     root: Path, classes: Mapping[str, Path], names: tuple[str, ...], passed_over: Counter[str]
 ) -> Files:
-    all_files = Files([], [], [])
+    paths: list[str] = []
+    stamps: list[tuple[int, int]] = []
+    labels: list[int] = []
     for label, name in enumerate(names):
         listed = _walk(classes[name], passed_over)
         if not listed:
             raise UsageError(f"no images in {classes[name]}")
-        files = _files(root, classes[name], listed, [label] * len(listed))
-        all_files.paths.extend(files.paths)
-        all_files.stamps.extend(files.stamps)
-        all_files.labels.extend(files.labels)
-    return all_files
+        prefix = _prefix(root, classes[name])
+        paths.extend(prefix + path for path, _ in listed)
+        stamps.extend(stamp for _, stamp in listed)
+        labels.extend([label] * len(listed))
+    return Files(paths, stamps, labels)
 
 
 def _files(
     root: Path, place: Path, listed: list[tuple[str, tuple[int, int]]], labels: list[int]
 ) -> Files:
-    prefix = f"{place.relative_to(root).as_posix()}/"
+    prefix = _prefix(root, place)
     return Files([prefix + path for path, _ in listed], [stamp for _, stamp in listed], labels)
+
+
+def _prefix(root: Path, place: Path) -> str:
+    return f"{place.relative_to(root).as_posix()}/"
 
 
 def _walk(folder: Path, passed_over: Counter[str]) -> list[tuple[str, tuple[int, int]]]:

@@ -31,6 +31,7 @@ def load(
     seed: int = 0,
     progress: Progress = silent,
     skip_unreadable: bool = False,
+    by_content: bool = False,
     fingerprint: str | None = None,
 ) -> ImageSource:
     """Load the images that ``spec`` names, as squares.
@@ -50,6 +51,7 @@ def load(
         seed: decides the split.
         progress: told what the set holds, what speaks against it, and how far decoding is.
         skip_unreadable: pass over up to 1 % of a folder's files that are not whole images.
+        by_content: read a folder's files to tell whether they are those that were decoded before.
         fingerprint: of the images that are expected, by which prepared squares are found at once.
 
     Raises:
@@ -63,8 +65,14 @@ def load(
         images = (fingerprint and prepared_folder(place, seed, fingerprint)) or None
         if images is None:
             check_images(spec, resolution_px)
-            skip = skip_unreadable
-            images = load_folder(place, resolution_px, seed, progress, skip_unreadable=skip)
+            images = load_folder(
+                place,
+                resolution_px,
+                seed,
+                progress,
+                skip_unreadable=skip_unreadable,
+                by_content=by_content,
+            )
     else:
         check_images(spec, resolution_px)
         raw = DATA_SETS[spec]() if place is None else load_npz(place)

@@ -57,6 +57,41 @@ def test_squares_are_the_pictures_and_are_made_once(
         loaded(pictures)
 
 
+def test_files_told_by_content_are_found_whatever_their_times(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = loaded(pictures, by_content=True).info
+    monkeypatch.setattr(squares, "decoded_chunks", None)
+    (pictures / "a" / "0.png").touch()
+    assert loaded(pictures, by_content=True).info == info
+
+
+def test_a_change_that_size_and_time_do_not_show_is_found_by_content(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    monkeypatch.setenv("BNECK_CACHE", str(tmp_path_factory.mktemp("cache")))
+    one, other = (pictures / "a" / f"{number}.bmp" for number in range(2))
+    for number, file in enumerate((one, other)):
+        Image.new("RGB", (16, 16), (number, 0, 0)).save(file)
+    before = {known: loaded(pictures, by_content=known).info for known in (False, True)}
+    times = one.stat()
+    one.write_bytes(other.read_bytes())
+    os.utime(one, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert loaded(pictures).info == before[False]
+    changed = loaded(pictures, by_content=True).info
+    assert changed.fingerprint != before[True].fingerprint
+
+
+def test_a_class_folder_that_vanishes_is_other_images(pictures: Path) -> None:
+    draw(pictures, "c", count=3, side=16, seed=1)
+    kept = loaded(pictures).info.to_json()
+    shutil.rmtree(pictures / "c")
+    assert not loaded(pictures).info.is_what(kept)
+    shutil.rmtree(pictures / "b")
+    with pytest.raises(UsageError, match=r"at least 2 folders of images.*found one \(a\)"):
+        loaded(pictures)
+
+
 def test_processes_decode_what_this_process_decodes(
     pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
