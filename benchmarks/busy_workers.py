@@ -25,6 +25,7 @@ from bneck.executors.worker import attempt
 from bneck.quantities import Latency
 from bneck.search import study as study_module
 from bneck.search.objectives import Objectives, Target
+from bneck.search.promotion import Candidate
 from bneck.search.reward import Soft
 from bneck.search.search import search
 from bneck.search.study import Study
@@ -79,8 +80,8 @@ class SimulatedWorker:
         """Take one item."""
         begun = self._kind.clock.now()
         self._answer = attempt(task, item)
-        if isinstance(item, Architecture):
-            self.end = begun + self._kind.length(item)
+        if isinstance(item, Candidate):
+            self.end = begun + self._kind.length(item.arch)
             self._kind.spans.append((begun, self.end))
 
     def answer(self) -> Any:
