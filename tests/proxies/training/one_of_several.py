@@ -33,7 +33,11 @@ class Stop(Exception):
 
 
 def trained(
-    checkpoint: Path | None = None, stop_at: int | None = None
+    checkpoint: Path | None = None,
+    stop_at: int | None = None,
+    *,
+    double: bool = True,
+    learning_rate: float = 3e-3,
 ) -> tuple[list[float], TrainingResult | None]:
     """Train MobileNetV3-Small on digits; the losses of its steps, and what it came to."""
     images = load("digits", resolution_px=16, seed=0)
@@ -53,9 +57,9 @@ def trained(
     trainer.SECONDS_BETWEEN_CHECKPOINTS = 0.0
     try:
         result = train(
-            Double(build(arch, seed=1)),
+            Double(build(arch, seed=1)) if double else build(arch, seed=1),
             images,
-            Recipe(STEPS, batch_size=32),
+            Recipe(STEPS, batch_size=32, learning_rate=learning_rate),
             seed=0,
             checkpoint=checkpoint,
             progress=progress,
@@ -80,3 +84,8 @@ def train_twice(checkpoint: Path) -> dict[str, object]:
         "accuracy": result.accuracy.value,
         "images": len(result.losses),
     }
+
+
+def losses_in_single(learning_rate: float) -> list[float]:
+    """The losses of a training in single precision, together with the others if there are any."""
+    return trained(double=False, learning_rate=learning_rate)[0]

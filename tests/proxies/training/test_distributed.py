@@ -4,7 +4,13 @@ import pytest
 
 from bneck.executors.together import Together
 from bneck.proxies.training.checkpoint import steps_done
-from tests.proxies.training.one_of_several import STEPS, STOPPED, train_twice, trained
+from tests.proxies.training.one_of_several import (
+    STEPS,
+    STOPPED,
+    losses_in_single,
+    train_twice,
+    trained,
+)
 
 
 def test_two_processes_train_as_one_and_one_resumes_what_two_began(tmp_path: Path) -> None:
@@ -27,3 +33,9 @@ def test_two_processes_train_as_one_and_one_resumes_what_two_began(tmp_path: Pat
     assert rest == pytest.approx(losses[STOPPED - 1 :], rel=1e-9)
     assert resumed is not None
     assert resumed.loss == pytest.approx(result.loss, rel=1e-6)
+
+
+@pytest.mark.slow
+def test_in_single_precision_losses_agree_where_the_training_amplifies_no_rounding() -> None:
+    ((_, found),) = Together([{}, {}]).map_unordered(losses_in_single, [3e-4])
+    assert found == pytest.approx(losses_in_single(3e-4), rel=1e-3)
