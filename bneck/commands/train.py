@@ -11,7 +11,7 @@ from bneck.results.units import percent
 
 
 @planned(OPTIONS["train"])
-@planned(("gpus",), Execution)
+@planned(("gpus", "ray"), Execution)
 def train(net: NetArgument, out: OutOption, json: JsonOption = False, **asked: Any) -> None:
     """Train a network, from scratch or from weights, and export it."""
     with session_of("train", out, asked, net=net) as session:

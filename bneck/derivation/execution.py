@@ -7,9 +7,7 @@ from bneck import executors
 from bneck.derivation.plan import EXECUTION, option
 from bneck.errors import UsageError
 from bneck.executors import Executor
-from bneck.executors.gpus import one_each
 from bneck.executors.reserved import Reserved
-from bneck.executors.together import Together
 
 MAX_GPUS = 1024
 IMPORTED = ("torch._dynamo", "bneck.search.evaluation", "bneck.proxies.training.trainer")
@@ -43,8 +41,8 @@ class Execution:
     )
     gpus: int = option(
         0,
-        "GPUs of this machine that train each network of the final training together; with "
-        "`--device cpu`, processes. 0: each network on one.",
+        "GPUs that train each network of the final training together, of this machine or with "
+        "--ray of the cluster; with `--device cpu`, processes. 0: each network on one.",
         EXECUTION,
     )
     wait_quiet: float = option(
@@ -73,13 +71,14 @@ class Execution:
         )
 
     def open_trainer(self, scorer: Executor, device: str) -> Executor:
-        """Open what runs long trainings, always on this machine; it may be ``scorer`` itself.
+        """Open what runs long trainings, on this machine unless several workers of a cluster share
+        each; it may be ``scorer`` itself.
 
         Raises:
             UsageError: more GPUs than this machine has, or a device that is one of them.
         """
         if self.gpus:
-            return Together(one_each(device, self.gpus))
+            return executors.open_together(self.gpus, device, ray=self.ray)
         if self.ray is None and self.time_limit_s is None:
             return scorer
         workers = self.workers if self.ray is None else None

@@ -57,6 +57,10 @@ class Executor(Protocol):
         """
         ...
 
+    def rest(self) -> None:
+        """Stop idle workers, so that others may have what they hold; new ones are started."""
+        ...
+
     def close(self) -> None:
         """Stop all workers."""
         ...
@@ -130,6 +134,30 @@ def check(
         raise UsageError(f"ray must be auto, local or ray://HOST:PORT, got {ray!r}")
     elif find_spec("ray") is None:
         raise UsageError("--ray needs Ray, which is not installed: pip install 'bneck[ray]'")
+
+
+def open_together(count: int, device: str, *, ray: str | None = None) -> Executor:
+    """Return what runs each item by so many workers together, on a GPU each or on CPUs.
+
+    Args:
+        count: of workers.
+        device: a ``Compute.device``, but not one GPU of several.
+        ray: as for ``open_executor``; None stays on this machine.
+
+    Raises:
+        UsageError: too few GPUs, or a cluster that does not answer.
+    """
+    from bneck.executors.gpus import check_together, one_each
+    from bneck.executors.together import Together
+
+    if ray is not None:
+        from bneck.executors.ray import together_on_ray
+
+        check_together(device, count)
+        return together_on_ray(ray, count, gpus=device != "cpu")
+    from bneck.executors.processes import Processes
+
+    return Together(Processes(count, one_each(device, count)), count)
 
 
 def _local(

@@ -36,14 +36,19 @@ def shares(device: str, workers: int) -> list[dict[str, str]]:
     return [_only(device, place) | {GPU_SHARE: repr(1 / on_each[place])} for place in places]
 
 
+def check_together(device: str, processes: int) -> None:
+    """Raise UsageError where the device of processes that train together is one GPU."""
+    if ":" in device:
+        raise UsageError(f"--gpus {processes} needs --device cuda, auto or cpu, not {device}")
+
+
 def one_each(device: str, processes: int) -> list[dict[str, str]]:
     """Return the environments of processes that train together, on a GPU each or on the CPU.
 
     Raises:
         UsageError: this machine has fewer GPUs, or the device names one of them.
     """
-    if ":" in device:
-        raise UsageError(f"--gpus {processes} needs --device cuda, auto or cpu, not {device}")
+    check_together(device, processes)
     count = gpus_for(device)
     if not count:
         return [{} for _ in range(processes)]

@@ -139,6 +139,10 @@ class WorkerPool(Generic[W]):
         finally:
             self._stop(self._busy)
 
+    def rest(self) -> None:
+        """Stop idle workers, so that others may have what they hold; new ones are started."""
+        self._stop(self._idle)
+
     def close(self) -> None:
         """Stop all workers."""
         self._stop(self._busy)

@@ -23,6 +23,7 @@ from bneck.errors import BneckError, UsageError
 from bneck.executors import REMOTE, Executor, Failed, reason
 from bneck.executors.pool import WorkerPool
 from bneck.executors.reserved import ONE_CPU, Reserved
+from bneck.executors.together import Together
 from bneck.executors.worker import Broken, Refused, WorkerLost, attempt, pin_threads
 from bneck.machine import GPU_SHARE
 
@@ -49,6 +50,37 @@ def on_ray(
         UsageError: a malformed address, no cluster there, or no node with so many CPUs or GPUs.
     """
     return WorkerPool(Actors(address, workers, reserved), workers, time_limit_s=time_limit_s)
+
+
+def together_on_ray(address: str, count: int, *, gpus: bool) -> Executor:
+    """An executor of so many actors that share each item; they find each other by TCP.
+
+    Args:
+        address: ``auto``, ``local`` or ``ray://HOST:PORT``.
+        count: of actors.
+        gpus: whether each has a GPU, where the cluster has any.
+
+    Raises:
+        UsageError: no cluster there, or one with fewer CPUs or GPUs.
+    """
+    kind = Actors(address, count, ONE_CPU)
+    totals = [sum(node.get(name, 0) for node in _nodes()) for name in ("CPU", "GPU")]
+    on_gpus = gpus and totals[1] > 0
+    if totals[on_gpus] < count:
+        kind.close()
+        what = "GPUs" if on_gpus else "CPUs"
+        raise UsageError(f"--gpus is {count}, but the cluster has {totals[on_gpus]:g} {what}")
+    if on_gpus:
+        kind.reserved = Reserved(1.0, 1.0)
+    return Together(kind, count, on_this_node)
+
+
+def on_this_node(_: None) -> str:
+    """Return a free port of this node, by which others may find it."""
+    with socket.socket() as free:
+        free.bind(("", 0))
+        port = free.getsockname()[1]
+    return f"tcp://{ray.util.get_node_ip_address()}:{port}"  # type: ignore[no-untyped-call]
 
 
 class Actor:
@@ -80,7 +112,7 @@ class Actors:
     """Workers that are actors. A Ray that the program had connected to already is left as it is."""
 
     def __init__(self, address: str, workers: int | None, reserved: Reserved) -> None:
-        self._reserved, self._wanted = reserved, 0
+        self.reserved, self._wanted = reserved, 0
         hint = _check(address)
         self._connected = not ray.is_initialized()
         if self._connected:
@@ -100,14 +132,14 @@ class Actors:
 
         A cluster that can grow is asked for nodes for as many workers as are ``wanted``.
         """
-        fit = self._reserved.fit
+        fit = self.reserved.fit
         room = max(1, sum(fit(node.get("CPU", 0), node.get("GPU", 0)) for node in _nodes()))
         if wanted > room:
             self._ask_for_nodes(wanted)
         return room
 
     def start(self) -> Actor:
-        return Actor(self._reserved)
+        return Actor(self.reserved)
 
     def wait(self, workers: Sequence[Actor], seconds: float | None) -> Sequence[Actor]:
         by_pending = {worker.pending: worker for worker in workers}
@@ -125,8 +157,8 @@ class Actors:
         if workers != self._wanted:
             self._wanted = workers
             with suppress(RayError, RuntimeError, OSError):
-                gpus = {"GPU": self._reserved.gpus} if self._reserved.gpus else {}
-                request_resources(bundles=[{"CPU": self._reserved.cpus} | gpus] * workers)
+                gpus = {"GPU": self.reserved.gpus} if self.reserved.gpus else {}
+                request_resources(bundles=[{"CPU": self.reserved.cpus} | gpus] * workers)
 
 
 class RemoteWorker:

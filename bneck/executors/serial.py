@@ -25,5 +25,8 @@ class Serial:
             else:
                 yield item, outcome
 
+    def rest(self) -> None:
+        """Nothing is held between calls."""
+
     def close(self) -> None:
         """Nothing runs between calls."""

@@ -1,35 +1,43 @@
-"""Each item by several processes together, one item after the other: a training on several GPUs.
+"""Each item by several workers together, one item after the other: a training on several GPUs.
 
-The processes are one group of ``torch.distributed``. They are this machine's worker processes, so
-that Ctrl-C reaches the driver alone, and none outlives it.
+The workers are one group of ``torch.distributed``. They are processes of this machine or actors on
+Ray, as for any other item, so that Ctrl-C reaches the driver alone and none outlives it.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing import connection
-from tempfile import TemporaryDirectory
-from typing import Any
+from pathlib import Path
+from tempfile import gettempdir
+from typing import Any, Generic
+from uuid import uuid4
 
 from bneck.errors import BneckError
 from bneck.executors import Failed, Item, NotYet, Result
 from bneck.executors.pool import TRIES
-from bneck.executors.processes import Process
-from bneck.executors.worker import Broken, Refused, WorkerLost, raise_for
+from bneck.executors.worker import Broken, Refused, W, WorkerKind, WorkerLost, raise_for
 
 OTHERS_SECONDS = 3.0
 """How long the others have to say that they failed too, or were lost, when one has failed."""
 
 
-class Together:
+class Together(Generic[W]):
     """An executor whose workers share each item; the answer is that of the first."""
 
     workers = 1
     in_stages = False
 
-    def __init__(self, environments: Sequence[Mapping[str, str]]) -> None:
-        """Start nothing yet; ``environments`` are those of the processes, one each."""
-        self._environments = environments
+    def __init__(
+        self, kind: WorkerKind[W], count: int, meeting: Callable[[None], str] | None = None
+    ) -> None:
+        """Start nothing yet.
+
+        Args:
+            kind: how workers are started and waited for.
+            count: of workers.
+            meeting: says, in the first worker, where the others find it; a file unless given.
+        """
+        self._kind, self._count, self._meeting = kind, count, meeting or in_a_file
 
     def map_unordered(
         self, task: Callable[[Item], Result], items: Iterable[Item | NotYet]
@@ -42,11 +50,15 @@ class Together:
             raise_for(outcome)
             yield item, outcome
 
+    def rest(self) -> None:
+        """None runs between items."""
+
     def close(self) -> None:
-        """Nothing runs between items."""
+        """Let go of what the kind of workers holds; none runs between items."""
+        self._kind.close()
 
     def _outcome(self, task: Callable[[Any], Any], item: Any) -> Any:
-        """Try again where a process is lost."""
+        """Try again where a worker is lost."""
         for _ in range(TRIES):
             outcome = self._try(task, item)
             if not isinstance(outcome, WorkerLost):
@@ -54,41 +66,47 @@ class Together:
         return Failed(f"{outcome}, {TRIES} times")
 
     def _try(self, task: Callable[[Any], Any], item: Any) -> Any:
-        crew: list[Process] = []
+        crew: list[W] = []
         try:
-            with TemporaryDirectory() as folder:
-                crew += [Process(environment) for environment in self._environments]
-                for rank, process in enumerate(crew):
-                    process.answer()  # it has started
-                    store = f"file://{folder}/store"
-                    process.give(Member(task, rank, len(crew), store), item)
-                return _answer(crew)
+            for _ in range(self._count):
+                crew.append(self._kind.start())
+            for worker in crew:
+                if isinstance(refused := worker.answer(), Refused):  # it has started
+                    return refused
+            crew[0].give(self._meeting, None)
+            store = crew[0].answer()
+            for rank, worker in enumerate(crew):
+                worker.give(Member(task, rank, len(crew), store), item)
+            return self._answer(crew)
         except WorkerLost as lost:
             return lost
         finally:
-            for process in crew:
-                process.kill()
+            for worker in crew:
+                worker.kill()
+
+    def _answer(self, crew: Sequence[W]) -> Any:
+        """The first one's answer, once all have answered, or why one of them failed.
+
+        Raises:
+            WorkerLost: one was lost; others, who miss it, may have failed before that is known.
+        """
+        answers: dict[W, Any] = {}
+        until = None
+        while len(answers) < len(crew) and (until is None or time.monotonic() < until):
+            left_s = None if until is None else max(0.0, until - time.monotonic())
+            waiting = [worker for worker in crew if worker not in answers]
+            for worker in self._kind.wait(waiting, left_s):
+                answers[worker] = worker.answer()
+                if isinstance(answers[worker], Failed | Refused | Broken) and until is None:
+                    until = time.monotonic() + OTHERS_SECONDS
+        refused = (one for one in answers.values() if isinstance(one, Refused | Broken))
+        failed = (one for one in answers.values() if isinstance(one, Failed))
+        return next(refused, None) or next(failed, None) or answers[crew[0]]
 
 
-def _answer(crew: Sequence[Process]) -> Any:
-    """The first one's answer, once all have answered, or why one of them failed.
-
-    Raises:
-        WorkerLost: one was lost; the others, who miss it, may have failed before that is known.
-    """
-    answers: dict[int, Any] = {}
-    waiting = {process.pipe: rank for rank, process in enumerate(crew)}
-    until = None
-    while waiting and (until is None or time.monotonic() < until):
-        left_s = None if until is None else max(0.0, until - time.monotonic())
-        for pipe in connection.wait(list(waiting), left_s):
-            rank = waiting.pop(pipe)  # type: ignore[call-overload]
-            answers[rank] = crew[rank].answer()
-            if isinstance(answers[rank], Failed | Refused | Broken) and until is None:
-                until = time.monotonic() + OTHERS_SECONDS
-    failed = (one for _, one in sorted(answers.items()) if isinstance(one, Failed))
-    refused = (one for one in answers.values() if isinstance(one, Refused | Broken))
-    return next(refused, None) or next(failed, None) or answers[0]
+def in_a_file(_: None) -> str:
+    """Return a new file's address, where processes of one machine find each other."""
+    return (Path(gettempdir()) / f"bneck-{uuid4().hex}").as_uri()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,9 @@ import torch
 from torch import distributed
 
 from bneck.errors import ProxyFailed, UsageError
-from bneck.executors import Failed
+from bneck.executors import Failed, open_together
 from bneck.executors.gpus import one_each, shares
+from bneck.executors.processes import Processes
 from bneck.executors.together import Together
 
 SHOWN = "CUDA_VISIBLE_DEVICES"
@@ -43,13 +44,14 @@ def fail_beside_one_that_waits(how: str | Path) -> float:
 
 
 def test_each_item_is_done_by_all_and_the_first_ones_answer_counts() -> None:
-    together = Together([{"PLACE": "a"}, {"PLACE": "b"}, {"PLACE": "c"}])
+    places = [{"PLACE": "a"}, {"PLACE": "b"}, {"PLACE": "c"}]
+    together = Together(Processes(3, places), 3)
     assert list(together.map_unordered(sum_of_ranks, [1])) == [(1, (60.0, "a"))]
 
 
 @pytest.mark.slow
 def test_one_that_fails_or_is_killed_leaves_none_waiting(tmp_path: Path) -> None:
-    together = Together([{}, {}])
+    together = open_together(2, "cpu")
     marker = tmp_path / "killed"
     outcomes = dict(together.map_unordered(fail_beside_one_that_waits, ["fail", marker]))
     assert outcomes == {"fail": Failed("ProxyFailed: the loss is nan"), marker: 2.0}
@@ -76,6 +78,18 @@ def test_ctrl_c_reaches_the_driver_alone_and_the_same_command_resumes(tmp_path: 
     finished = subprocess.run([*command, "5"], capture_output=True, text=True, timeout=600)
     assert finished.returncode == 0, finished.stderr
     assert (tmp_path / "model.onnx").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning")
+def test_actors_on_ray_do_an_item_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLACE", "ray")
+    together = open_together(2, "auto", ray="local")
+    try:
+        outcomes = dict(together.map_unordered(sum_of_ranks, [1]))
+    finally:
+        together.close()
+    assert outcomes == {1: (30.0, "ray")}
 
 
 def test_workers_share_the_gpus_evenly(monkeypatch: pytest.MonkeyPatch) -> None:

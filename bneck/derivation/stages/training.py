@@ -68,6 +68,8 @@ def training_stage(
     Raises:
         BneckError: a training diverged.
     """
+    if session.trainer is not session.executor:
+        session.executor.rest()
     with session.timed("final training"):
         asked = budget(session.plan, data.info)
         trained = train_all(
@@ -188,6 +190,7 @@ def train_alone(
             branches=branches,
             teacher=teacher,
         )
+    session.executor.rest()
     file = None if start is None else folder / f"{name}.start.safetensors"
     if file is not None and start is not None:
         weights.save(file, start)

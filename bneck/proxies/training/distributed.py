@@ -38,9 +38,9 @@ def joined(rank: int, count: int, store: str) -> Iterator[None]:
     Args:
         rank: the number of this process, from 0.
         count: of processes.
-        store: where they find each other, such as ``file:///folder/file``.
+        store: where they find each other: ``file:///folder/file`` or ``tcp://HOST:PORT``.
     """
-    if sys.platform == "linux":  # one machine: gloo need not find out its name
+    if store.startswith("file:") and sys.platform == "linux":  # gloo need not ask for our name
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     backend = BACKEND if torch.cuda.is_available() else "gloo"
     distributed.init_process_group(backend, init_method=store, rank=rank, world_size=count)

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from bneck.executors.together import Together
+from bneck.executors import open_together
 from bneck.proxies.training.checkpoint import steps_done
 from tests.proxies.training.one_of_several import (
     STEPS,
@@ -16,7 +16,7 @@ from tests.proxies.training.one_of_several import (
 def test_two_processes_train_as_one_and_one_resumes_what_two_began(tmp_path: Path) -> None:
     """In double precision: in single, rounding alone parts the losses by 1e-3 within 12 steps."""
     checkpoint = tmp_path / "checkpoint"
-    ((_, found),) = Together([{}, {}]).map_unordered(train_twice, [checkpoint])
+    ((_, found),) = open_together(2, "cpu").map_unordered(train_twice, [checkpoint])
     losses, result = trained()
     assert result is not None
     assert len(losses) == STEPS
@@ -37,5 +37,5 @@ def test_two_processes_train_as_one_and_one_resumes_what_two_began(tmp_path: Pat
 
 @pytest.mark.slow
 def test_in_single_precision_losses_agree_where_the_training_amplifies_no_rounding() -> None:
-    ((_, found),) = Together([{}, {}]).map_unordered(losses_in_single, [3e-4])
+    ((_, found),) = open_together(2, "cpu").map_unordered(losses_in_single, [3e-4])
     assert found == pytest.approx(losses_in_single(3e-4), rel=1e-3)
