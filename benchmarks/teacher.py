@@ -1,0 +1,138 @@
+"""What a teacher and parallel branches add to MobileNetV3-Small, at equal steps and at equal time.
+
+For each seed the network is trained alone, with a teacher, with branches, and with both, for the
+same number of steps; then alone once more for each of these, for as many steps as take as long.
+Time is the CPU time of the process, which other programs disturb less. Every training that has
+ended is one JSON line of ``records.jsonl`` in ``--out``, and the same command line resumes.
+
+    python benchmarks/teacher.py --images folder:tiny100 --teacher runs/large --out out --threads 1
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+from statistics import mean, stdev
+
+import torch
+
+from bneck.derivation.plan import Plan
+from bneck.derivation.teacher import load_teacher
+from bneck.machine import Compute
+from bneck.progress import Progress
+from bneck.proxies.data.loading import load
+from bneck.proxies.training.recipe import Recipe
+from bneck.proxies.training.trainer import evaluate, train
+from bneck.space import presets
+from bneck.space.backends.branches import branched, fold
+from bneck.space.backends.torch_model import Network, build
+
+WAYS = {"alone": (False, False), "teacher": (True, False), "branches": (False, True),
+        "both": (True, True)}  # fmt: skip
+"""Name -> whether there is a teacher, and whether there are branches."""
+
+
+def main() -> None:
+    """Train what has not ended yet, and sum up."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", required=True, help="folder:DIR, npz:FILE or cifar10")
+    parser.add_argument("--teacher", required=True, help="as bneck's --teacher")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--net", default="mobilenet_v3_small")
+    parser.add_argument("--px", type=int, default=64)
+    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=1)
+    asked = parser.parse_args()
+
+    torch.set_num_threads(asked.threads)
+    asked.out.mkdir(parents=True, exist_ok=True)
+    file = asked.out / "records.jsonl"
+    images = load(asked.images, resolution_px=asked.px)
+    teacher = load_teacher(Plan(data=asked.images, teacher=asked.teacher), images.info)
+    arch = presets.build(asked.net, resolution_px=asked.px, classes=images.info.classes)
+
+    def once(name: str, way: str, seed: int, steps: int) -> dict[str, float]:
+        known = records(file)
+        if name in known:
+            return known[name]
+        taught, with_branches = WAYS[way]
+        network = (branched if with_branches else build)(arch, seed=seed)
+        checkpoint = asked.out / f"{name.replace(' ', '-')}.checkpoint"
+        began = time.process_time()
+        result = train(
+            network,
+            images,
+            Recipe(steps, ema=0.998),
+            seed=seed,
+            checkpoint=checkpoint,
+            progress=say(name),
+            compute=Compute("cpu", asked.threads),
+            teacher=teacher if taught else None,
+        )
+        plain = Network(arch)
+        plain.load_state_dict(fold(network))
+        row = {
+            "name": name,
+            "way": way,
+            "seed": seed,
+            "steps": steps,
+            "accuracy": evaluate(plain, images).accuracy.value,
+            "branched_accuracy": result.accuracy.value,
+            "seconds": result.seconds,
+            "cpu_s": time.process_time() - began,  # of the last session alone
+        }
+        with file.open("a") as lines:
+            lines.write(json.dumps(row) + "\n")
+        checkpoint.unlink(missing_ok=True)
+        print(json.dumps(row), flush=True)
+        return records(file)[name]
+
+    for seed in range(asked.seeds):
+        for way in WAYS:
+            once(f"{way} {seed}", way, seed, asked.steps)
+    rows = records(file)
+    alone_s = mean(rows[f"alone {seed}"]["cpu_s"] for seed in range(asked.seeds))
+    for way in list(WAYS)[1:]:
+        way_s = mean(rows[f"{way} {seed}"]["cpu_s"] for seed in range(asked.seeds))
+        steps = max(1, round(asked.steps * way_s / alone_s))
+        for seed in range(asked.seeds):
+            once(f"alone as long as {way} {seed}", "alone", seed, steps)
+    summary(records(file), asked.seeds)
+
+
+def say(name: str) -> Progress:
+    """Return a progress that prints every fiftieth step."""
+
+    def told(what: str, done: int, total: int, note: str = "") -> None:
+        if done % 50 == 0:
+            print(f"{time.strftime('%H:%M:%S')} {name}: {done}/{total} {note}", flush=True)
+
+    return told
+
+
+def records(file: Path) -> dict[str, dict[str, float]]:
+    """The trainings that have ended, by name."""
+    lines = file.read_text().splitlines() if file.exists() else []
+    return {one["name"]: one for one in map(json.loads, lines)}
+
+
+def summary(rows: dict[str, dict[str, float]], seeds: int) -> None:
+    """Print mean, standard deviation and CPU time of each way, and the gain in pairs by seed."""
+    names = [*WAYS, *(f"alone as long as {way}" for way in list(WAYS)[1:])]
+    for name in names:
+        own = [rows[f"{name} {seed}"] for seed in range(seeds)]
+        gains = [
+            100 * (one["accuracy"] - rows[f"alone {seed}"]["accuracy"])
+            for seed, one in enumerate(own)
+        ]
+        spread = stdev(gains) if seeds > 1 else 0.0
+        print(
+            f"{name:28} {100 * mean(one['accuracy'] for one in own):5.1f} %, gain "
+            f"{mean(gains):+.1f} +- {spread:.1f} points, {own[0]['steps']:.0f} steps, "
+            f"{mean(one['cpu_s'] for one in own):.0f} s"
+        )
+
+
+if __name__ == "__main__":
+    main()
