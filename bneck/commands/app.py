@@ -19,6 +19,7 @@ COMMANDS = {
     "search": "bneck.commands.search:search",
     "shrink": "bneck.commands.shrink:shrink",
     "train": "bneck.commands.train:train",
+    "pretrain": "bneck.commands.train:pretrain",
     "report": "bneck.commands.report:report",
     "runs": "bneck.commands.runs:runs",
     "predict": "bneck.commands.predict:predict",

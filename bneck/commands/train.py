@@ -1,6 +1,9 @@
-"""The command ``train``: one network alone."""
+"""The commands ``train`` and ``pretrain``: one network alone."""
 
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
 
 from bneck.commands.common.deriving import session_of
 from bneck.commands.common.options import JsonOption, NetArgument, OutOption, planned
@@ -9,12 +12,34 @@ from bneck.derivation.execution import Execution
 from bneck.derivation.plan import OPTIONS
 from bneck.results.units import percent
 
+ToPretrain = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="NET",
+        help="A preset's name, a JSON file, or a run's folder; by default the space's largest.",
+        show_default=False,
+    ),
+]
+
 
 @planned(OPTIONS["train"])
 @planned(("gpus", "ray"), Execution)
 def train(net: NetArgument, out: OutOption, json: JsonOption = False, **asked: Any) -> None:
     """Train a network, from scratch or from weights, and export it."""
-    with session_of("train", out, asked, net=net) as session:
+    _train("train", net, out, json, asked)
+
+
+@planned(OPTIONS["pretrain"])
+@planned(("gpus",), Execution)
+def pretrain(
+    out: OutOption, net: ToPretrain = None, json: JsonOption = False, **asked: Any
+) -> None:
+    """Train one network of a space, for later derivations to begin with: --pretrained OUT."""
+    _train("pretrain", net, out, json, asked)
+
+
+def _train(command: str, net: str | None, out: Path, json: bool, asked: dict[str, Any]) -> None:
+    with session_of(command, out, asked, net=net) as session:
         from bneck.derivation import pipeline  # torch and all: after the mistakes
 
         trained = pipeline.train(session)

@@ -153,10 +153,13 @@ def train(session: Session) -> Training:
 
 
 def _given_network(session: Session, data: RunData) -> Architecture:
-    """The network that the plan names, at the data's resolution and classes; kept in the run."""
-    run = session.run
+    """The network that the plan names, or its space's largest, for the data; kept in the run."""
+    run, plan = session.run, session.plan
     if not is_written(run.seed):
-        _, arch = load_network(session.plan.seed_network or "", **data.size)
+        if plan.seed_network is None:
+            arch = largest(spaces.build(plan.space, **data.size))
+        else:
+            _, arch = load_network(plan.seed_network, **data.size)
         write_json(run.seed, networks.to_json(arch))
     return networks.load(run.seed)
 

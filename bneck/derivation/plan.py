@@ -337,6 +337,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
         *_DEVICE, *_EVERY_RUN, *_NETADAPT,
         "importance", "pretrained", "search_steps", "finish",
     ),
+    "pretrain": ("space", *_EVERY_RUN, "epochs", "augmentation", "branches", "teacher"),
     "train": (*_EVERY_RUN, "epochs", "augmentation", "branches", "pretrained", "teacher"),
 }  # fmt: skip
 """Command -> the fields of a plan that it can be asked."""

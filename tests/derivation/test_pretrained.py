@@ -15,8 +15,10 @@ from bneck.cli import run
 from bneck.derivation.pretrained import BY_IMAGENET, TORCHVISION, load_pretrained
 from bneck.errors import BneckError, UsageError
 from bneck.results.record import Inherited
-from bneck.space import presets
+from bneck.space import presets, spaces
 from bneck.space.backends import torch_model, weights
+from bneck.space.backends.parent import Parent
+from bneck.space.cost import cost
 
 THEIRS = {
     "mobilenet_v2": torchvision.models.mobilenet_v2,
@@ -147,6 +149,20 @@ def test_a_run_without_a_network_is_refused(trained: Path, tmp_path: Path) -> No
     (tmp_path / "plan.toml").write_text((trained / "plan.toml").read_text())
     with pytest.raises(UsageError, match="has no trained network; it is stopped"):
         load_pretrained(str(tmp_path), "v3-small", None)
+
+
+def test_the_largest_network_of_a_space_is_pretrained(tmp_path: Path) -> None:
+    """Every network of it inherits from its first layer to its last."""
+    out, command = tmp_path / "run", ["pretrain", "--space=nas-bench-macro", "--data=digits"]
+    assert run([*command, "--resolution=16", "--epochs=0.05", f"--out={out}"]) == 0
+    space = spaces.build("nas-bench-macro", resolution_px=16, classes=10)
+    found = load_pretrained(str(out), "nas-bench-macro", None)
+    most = max(cost(space.decode(space.sample(seed))).params for seed in range(20))
+    assert cost(found.arch).params > most
+    small = space.decode(space.minimise(lambda arch: cost(arch).params)[0])
+    inherited = Parent.of(found.arch, found.state).weights_for(small, seed=0)
+    assert {"stem.conv", "head.classifier"} <= {*inherited.paths}
+    assert "the largest of nas-bench-macro" in (out / "report.html").read_text()
 
 
 @pytest.mark.parametrize("name", ["", "model.onnx"])

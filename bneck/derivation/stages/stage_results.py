@@ -85,11 +85,13 @@ def found_by_a_stage(run: Run, plan: Plan, model: LatencyModel | None) -> FoundB
             "found_accuracy": "by the proxy of the search",
         }
     trained = run.checkpoints / "network.json"
-    if plan.seed_network and is_written(run.network) and is_written(trained):
+    if is_written(run.network) and is_written(trained):
         training = records.read(trained, Training)
         arch = networks.load(run.network)
         return {
-            "found": (Found(plan.seed_network, arch, training.accuracy),),
+            "found": (
+                Found(plan.seed_network or f"the largest of {plan.space}", arch, training.accuracy),
+            ),
             "found_by": "training",
             "found_accuracy": f"after training {began_with(plan)}",
         }
