@@ -232,7 +232,8 @@ def calibrate(
         classes: their class count.
         runtime: a word of RUNTIMES, or ``package.module:attr``.
         threads: threads of the runtime.
-        target_device: "local", "ssh:USER@HOST[:PORT][/PYTHON]" or "adb:[SERIAL][/BENCHMARK_MODEL]".
+        target_device: "local", "ssh:USER@HOST[:PORT][/PYTHON]" "adb:[SERIAL][/BENCHMARK_MODEL]"
+            or "file:DIR".
         minutes: time to spend; a slow or noisy device may take longer.
         seed: of the networks that are drawn.
         progress: told about every network; None shows it in the terminal.

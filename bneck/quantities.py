@@ -1,6 +1,7 @@
 """What is measured or estimated, each with how sure it is."""
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,6 +13,15 @@ class Latency:
 
     ms: float
     std_ms: float | None = None
+
+
+CONFIDENCE = 0.9
+"""Probability with which a network that is not measured must be predicted under its target."""
+
+
+def at_most_ms(predicted: Latency) -> float:
+    """Return the milliseconds that a prediction stays under with ``CONFIDENCE``."""
+    return predicted.ms + NormalDist().inv_cdf(CONFIDENCE) * (predicted.std_ms or 0.0)
 
 
 @dataclass(frozen=True, slots=True)

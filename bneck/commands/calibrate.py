@@ -18,9 +18,11 @@ from bneck.commands.common.options import ClassesOption, JsonOption, ResolutionO
 from bneck.commands.common.output import print_result, print_text
 from bneck.derivation.plan import one_of
 from bneck.errors import UsageError
-from bneck.files import check_file
+from bneck.files import check_file, is_written
 from bneck.latency.runtimes import PORTABLE
 from bneck.live import TerminalProgress
+from bneck.results.networks import load_network
+from bneck.results.run import Run
 
 if TYPE_CHECKING:
     from bneck.latency.model import LatencyModel
@@ -104,6 +106,25 @@ def _in_words(model: "LatencyModel", out: Path, page: Path) -> str:
     )
 
 
+def _kit_of_run(folder: Path, out: Path, runtime: str) -> None:
+    """Add a run's network to a kit, or write one for it alone."""
+    run = Run.read(folder)
+    if not is_written(run.weights):
+        raise UsageError(f"{folder} has no network yet: the run is {run.state}")
+    from bneck.derivation.trained_networks import load_weights
+    from bneck.latency.remote_calibration import add_to_kit
+
+    _, arch = load_network(str(folder))
+    state = load_weights(str(folder), None, arch, seed=0)
+    weights = {name: tensor.numpy() for name, tensor in state.items()}
+    add_to_kit(out, arch, weights, runtime=runtime)
+    print_text(
+        f"{out}: copy it to the device, run `python measure.py` in it and copy measurements.json "
+        f"back; then `bneck latency {folder} --measure --target-device file:{out} "
+        f"--runtime {runtime}`"
+    )
+
+
 def kit(
     out: Annotated[Path, typer.Option(help="The folder to copy to the other device.")],
     space: SpaceOption = "v3-small",
@@ -112,14 +133,22 @@ def kit(
     runtime: Annotated[
         str, typer.Option(help=f"What the device runs networks with: {one_of(*PORTABLE)}.")
     ] = "onnxruntime",
+    network: Annotated[
+        str | None,
+        typer.Option(help="A finished run: measure its network, with its weights, and no others."),
+    ] = None,
     seed: SeedOption = 0,
 ) -> None:
-    """Write a kit that calibrates another device.
+    """Write a kit that calibrates another device, or measures a run's network there.
 
     It is networks and one script, and the device needs no bneck.
 
-    There: python measure.py, with numpy and the runtime; here: bneck calibrate --from FILE.
+    There: python measure.py, with numpy and the runtime; here: bneck calibrate --from FILE, or
+    with --network, bneck latency RUN --measure --target-device file:DIR.
     """
+    if network is not None:
+        _kit_of_run(Path(network), out, runtime)
+        return
     spaces = spaces_of(space, resolution, classes)
     if out.is_file():
         raise UsageError(f"{out} is a file: name a folder as --out")

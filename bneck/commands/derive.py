@@ -38,7 +38,7 @@ def derive(out: OutOption, json: JsonOption = False, **asked: Any) -> None:
     text.append(f"to use it: bneck predict {run.folder} IMAGE...")
     print_result(json, result, "\n".join(text))
     if not all(map(is_met, outcomes)):
-        raise BneckError("a network measures above its target")
+        raise BneckError("a network misses its target")
 
 
 def _about(outcome: Outcome, run: Run) -> dict[str, Any]:
@@ -50,6 +50,7 @@ def _about(outcome: Outcome, run: Run) -> dict[str, Any]:
         "target_ms": outcome.target_ms,
         "predicted_ms": outcome.predicted.ms,
         "measured_ms": outcome.measured and outcome.measured.ms,
+        "latency_is": "measured" if outcome.measured else "predicted",
         "met": is_met(outcome),
         "note": outcome.note,
         "accuracy": outcome.accuracy and outcome.accuracy.value,

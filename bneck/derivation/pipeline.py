@@ -15,7 +15,12 @@ from bneck.derivation.session import Session, open_run
 from bneck.derivation.stages.calibration import calibration_stage
 from bneck.derivation.stages.data import RunData, data_stage
 from bneck.derivation.stages.netadapt import Shrunk, netadapt_stage, tuned_weights
-from bneck.derivation.stages.outcome import export_network, keep_baseline, outcome_stage
+from bneck.derivation.stages.outcome import (
+    export_network,
+    keep_baseline,
+    measured_by_now,
+    outcome_stage,
+)
 from bneck.derivation.stages.pretrained import (
     keep_inherited,
     largest,
@@ -52,7 +57,7 @@ def derive(session: Session) -> tuple[Outcome, ...]:
     """
     run, plan = session.run, session.plan
     if is_written(run.result):
-        return _outcomes(run)
+        return _outcomes_by_now(session)
     data = data_stage(session)
     space = spaces.build(plan.space, **data.size)
     announce(session, data)
@@ -179,6 +184,16 @@ def _session_of_target(
             write_json(run.seed, networks.to_json(selected.arch))
             keep_targets(run, [selected.target_ms])
         yield replace(session, run=run, plan=plan)
+
+
+def _outcomes_by_now(session: Session) -> tuple[Outcome, ...]:
+    """The outcomes of a finished run, with what was measured since it named its networks."""
+    run, plan = session.run, session.plan
+    parts = [run, *(Run(run.run_of_target(ms), {}) for ms in kept_targets(run)[1:])]
+    for part, outcome in zip(parts, _outcomes(run), strict=True):
+        if outcome.measured is None and measured_by_now(part, plan) and part is not run:
+            write_report(part)
+    return _outcomes(run)
 
 
 def _outcomes(run: Run) -> tuple[Outcome, ...]:

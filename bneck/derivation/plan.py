@@ -96,8 +96,8 @@ class Plan:
     resolution_px: int | None = option(None, "Input resolution in pixels.", DATA, unset=BY_THE_DATA)
     target_device: str = option(
         "local",
-        "Device that latency is meant for: local (this machine), ssh:USER@HOST[:PORT][/PYTHON] or "
-        "adb:[SERIAL][/BENCHMARK_MODEL].",
+        "Device that latency is meant for: local (this machine), ssh:USER@HOST[:PORT][/PYTHON], "
+        "adb:[SERIAL][/BENCHMARK_MODEL] or, to derive, file:DIR (a kit is carried to it).",
         TARGET,
     )
     runtime: str = option(

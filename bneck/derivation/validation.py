@@ -64,3 +64,8 @@ def check(plan: Plan, *, trains: bool = True) -> None:
         model.load(Path(plan.latency))
     open_runtime(plan.runtime, threads=plan.threads)
     check_measurable(plan.target_device)
+    if plan.target_device.startswith("file:") and (not trains or plan.seed_network is not None):
+        raise UsageError(
+            f"{plan.target_device} is measured by hand, for `bneck calibrate`, `derive` and "
+            "`latency`; for others give the model that calibrate writes as --latency"
+        )

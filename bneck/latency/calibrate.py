@@ -12,6 +12,7 @@ from bneck.errors import BneckError, UsageError
 from bneck.latency.calibrated_range import calibrated_range
 from bneck.latency.calibration_networks import calibration_network
 from bneck.latency.devices import Device, Graph
+from bneck.latency.devices.file import FileDevice
 from bneck.latency.fingerprint import Fingerprint
 from bneck.latency.fit import Fit, find_blocking, fit
 from bneck.latency.measure import reference
@@ -64,6 +65,8 @@ def calibrate(
         UsageError: no space, spaces of several sides, or a folder with another calibration.
         BneckError: too few minutes, or a machine too noisy to calibrate.
     """
+    if isinstance(device, FileDevice):
+        return device.calibrated(spaces, seed=seed, progress=progress)
     archs = [space.decode(space.sample(seed)) for space in spaces]
     for field, what in (("resolution_px", "input side"), ("classes", "class count")):
         found = sorted({getattr(arch, field) for arch in archs})

@@ -117,7 +117,7 @@ def measure(
         repetitions.append(timing)
         timing = pooled(repetitions, wanted)
         enough = timing.quiet and len(repetitions) >= MIN_REPETITIONS
-        if enough or len(repetitions) >= MAX_REPETITIONS:
+        if enough or len(repetitions) >= MAX_REPETITIONS or device.by_hand:
             break
     ms = timing.ms if scale is None else scale.ms(timing)
     note = _doubt(timing, wanted, watch())

@@ -3,10 +3,10 @@
 import hashlib
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bneck import records
 from bneck.errors import UsageError
@@ -24,6 +24,9 @@ from bneck.space import codec, presets
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space
 from bneck.space.presets import MOBILENET_V3_SMALL
+
+if TYPE_CHECKING:
+    from bneck.latency.runtimes.weights import Array
 
 FORMAT = "bneck-measurements-1"
 NETWORKS = 300
@@ -65,15 +68,71 @@ def write_kit(
         file = f"{number:03}.z"
         _write_network(folder / "networks" / file, arch, opened)
         networks.append({"name": name, "file": file, "arch": codec.to_json(arch)})
-    classes = named[0][1].classes
-    standard = presets.build(MOBILENET_V3_SMALL, resolution_px=sides[0], classes=classes)
-    _write_network(folder / "networks" / "reference.z", standard, opened)
+    _write_network(folder / "networks" / "reference.z", _reference(named[0][1]), opened)
     write_whole(folder / "measure.py", script())
     networks = list(_with_repeats(networks))
     kit = {"format": FORMAT, "runtime": runtime, "networks": networks}
-    digest = hashlib.sha256(json.dumps(kit, sort_keys=True).encode()).hexdigest()[:16]
-    write_json(folder / "kit.json", {"kit": digest, **kit})
+    write_json(folder / "kit.json", {"kit": _digest(kit), **kit})
     progress("writing the kit", NETWORKS, NETWORKS)
+
+
+FINAL = "final"
+"""What the name of a network that is to be measured, and not fitted to, begins with."""
+TIMES = 5
+"""For each of which it is prepared again, as on this machine."""
+
+
+def add_to_kit(
+    folder: Path, arch: Architecture, weights: "Mapping[str, Array] | None", *, runtime: str
+) -> None:
+    """Let a kit measure one network with its own weights; without a kit, write one for it alone.
+
+    Args:
+        folder: the kit, or where to write it.
+        arch: the network.
+        weights: arrays by the torch module's state names; None takes random ones.
+        runtime: one of PORTABLE, which the device has.
+
+    Raises:
+        UsageError: a kit of another runtime, side or number of classes, or another folder.
+    """
+    file = folder / "kit.json"
+    if folder.exists() and any(folder.iterdir()) and not file.exists():
+        raise UsageError(f"{folder} is not empty and holds no kit")
+    opened = open_runtime(runtime)
+    about = {"runtime": runtime, "resolution_px": arch.resolution_px, "classes": arch.classes}
+    if not file.exists():
+        _write_network(folder / "networks" / "reference.z", _reference(arch), opened)
+        write_whole(folder / "measure.py", script())
+        kit: dict[str, Any] = {"kit": _digest(about), "format": FORMAT, "runtime": runtime}
+        kit["networks"] = []
+    else:
+        kit = read_json(file)
+        first = codec.from_json(kit["networks"][0]["arch"])
+        found = {"runtime": kit["runtime"], "resolution_px": first.resolution_px}
+        found["classes"] = first.classes
+        if found != about:
+            raise UsageError(f"the kit in {folder} is for {found}, the network for {about}")
+    name = f"{FINAL} {_digest(codec.to_json(arch))[:12]}"
+    place = f"{name.replace(' ', '-')}.z"
+    if any(item["file"] == place for item in kit["networks"]):
+        return
+    model = opened.model(*norm_free(arch.layers(), weights, period=PERIOD))
+    write_whole(folder / "networks" / place, zlib.compress(model, 1))
+    for turn in range(1, TIMES + 1):
+        item = {"name": f"{name}, {turn}", "file": place, "arch": codec.to_json(arch)}
+        kit["networks"].append(item)
+    write_json(file, kit)
+
+
+def _reference(arch: Architecture) -> Architecture:
+    """What the kit of a network times it against."""
+    side, classes = arch.resolution_px, arch.classes
+    return presets.build(MOBILENET_V3_SMALL, resolution_px=side, classes=classes)
+
+
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _with_repeats(networks: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -95,8 +154,22 @@ def read_measurements(path: Path) -> LatencyModel:
     """The model of the device that the kit was run on.
 
     Raises:
-        UsageError: not the kit's file, or an entry that is missing, doubled, negative or no number.
+        UsageError: not the kit's file, one of another kit than lies beside it, or an entry that is
+            missing, doubled, negative or no number.
         BneckError: too few networks.
+    """
+    device, found = measured_by_kit(path)
+    items = [item for item in found if not item.name.startswith(FINAL)]
+    if not items:
+        raise UsageError(f"{path} holds no networks to calibrate on")
+    return model_from(items, device, items[0].arch.resolution_px)
+
+
+def measured_by_kit(path: Path) -> tuple[Fingerprint, list[Measurement]]:
+    """The device that a kit was run on, and its measurements.
+
+    Raises:
+        UsageError: as ``read_measurements``.
     """
     content = read_json(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
@@ -106,7 +179,10 @@ def read_measurements(path: Path) -> LatencyModel:
         items = _items(content.get("items"))
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
-    return model_from(items, device, items[0].arch.resolution_px)
+    kit = path.with_name("kit.json")
+    if kit.exists() and read_json(kit).get("kit") != content.get("kit"):
+        raise UsageError(f"{path} was measured with another kit than {kit.parent} holds")
+    return device, items
 
 
 def _items(content: Any) -> list[Measurement]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from math import hypot
 
-from bneck.quantities import Accuracy
+from bneck.quantities import CONFIDENCE, Accuracy, at_most_ms
 from bneck.results.pareto import front
 from bneck.results.record import Baseline, Found, Outcome, Record, Step
 from bneck.results.units import decimals, milliseconds, percent
@@ -16,8 +16,12 @@ def verdict(outcome: Outcome) -> str:
     places = decimals(outcome.target_ms)
     target = f"{outcome.target_ms:.{places}f} ms"
     if outcome.measured is None:
-        predicted = milliseconds(outcome.predicted, places)
-        return f"Predicted to take {predicted} ms against a target of {target}; not yet measured."
+        predicted = f"{milliseconds(outcome.predicted, places)} ms predicted, not measured"
+        met, sure = ("met" if is_met(outcome) else "not met"), f"{100 * CONFIDENCE:.0f} %"
+        return (
+            f"The target of {target} is {met} with {sure} confidence by the latency model alone: "
+            f"{predicted}."
+        )
     measured = f"{milliseconds(outcome.measured, places)} ms measured"
     doubt = f" Do not rely on it: {outcome.note}." if outcome.note else ""
     if is_met(outcome):
@@ -27,8 +31,13 @@ def verdict(outcome: Outcome) -> str:
 
 
 def is_met(outcome: Outcome) -> bool:
-    """Return whether the network measures at or under its target."""
-    return outcome.measured is not None and outcome.measured.ms <= outcome.target_ms
+    """Return whether the network measures at or under its target.
+
+    One that could not be measured must be predicted under it with ``CONFIDENCE``.
+    """
+    if outcome.measured is None:
+        return at_most_ms(outcome.predicted) <= outcome.target_ms
+    return outcome.measured.ms <= outcome.target_ms
 
 
 def against(outcome: Outcome, baseline: Baseline) -> str:

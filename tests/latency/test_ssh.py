@@ -16,6 +16,7 @@ import pytest
 from bneck.errors import BneckError, UsageError
 from bneck.latency.devices import Graph, open_device, remote
 from bneck.latency.devices.ssh import SshDevice
+from bneck.latency.load import QUIET
 from bneck.latency.measure import measure, reference
 from bneck.latency.runtimes.weights import norm_free
 from bneck.latency.timing import Effort
@@ -96,6 +97,22 @@ def test_a_networks_own_weights_are_sent(device: SshDevice) -> None:
     ((timing, seconds),) = device.time([graph], reference(32, 10), SHORT)
     assert 0.05 < timing.ratio < 20
     assert seconds > 0
+
+
+def test_what_keeps_the_board_busy_is_said(device: SshDevice) -> None:
+    """It is the board's own count that is told, while it measures: here of this machine."""
+    program = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        watch = device.watch()
+        assert watch() == QUIET  # nothing was measured yet
+        for _ in range(3):
+            list(device.time([Graph(LARGE.layers())], reference(64, 10), Effort(0.0, 8, 8)))
+        load = watch()
+    finally:
+        program.kill()
+        program.wait()
+    assert load.other_cores > 0.3
+    assert device.watch()() == QUIET
 
 
 def test_cut_ten_times_it_loses_nothing(device: SshDevice, monkeypatch: pytest.MonkeyPatch) -> None:

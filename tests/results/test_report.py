@@ -239,7 +239,7 @@ def test_an_outcome_that_is_not_measured_or_trained(finished: ReportData) -> Non
         accuracy=None,
     )
     page = Page(report.build(replace(finished, outcome=bare, breakdown=None)))
-    assert "not yet measured" in page.text
+    assert "predicted only: not measured on the device" in page.text
     assert set(page.figures) == {"search", "path", "calibration"}
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from bneck.quantities import Accuracy, Latency, duration
 from bneck.results.record import Baseline, Found, Outcome, Record, Step
-from bneck.results.summary import against, came_to, standing, unfinished, verdict
+from bneck.results.summary import against, came_to, is_met, standing, unfinished, verdict
 from bneck.results.units import count, decimals, percent, with_spread
 
 
@@ -17,13 +17,20 @@ from bneck.results.units import count, decimals, percent, with_spread
         (1.68, "The target of 1.50 ms is missed by 12.0 %: 1.68 ± 0.03 ms measured."),
         (
             None,
-            "Predicted to take 1.46 ± 0.02 ms against a target of 1.50 ms; not yet measured.",
+            "The target of 1.50 ms is met with 90 % confidence by the latency model alone: 1.46 ± "
+            "0.02 ms predicted, not measured.",
         ),
     ],
 )
 def test_the_target(outcome: Outcome, measured: float | None, sentence: str) -> None:
     latency = None if measured is None else Latency(measured, 0.03)
     assert verdict(replace(outcome, measured=latency)) == sentence
+
+
+def test_a_prediction_too_near_the_target_does_not_meet_it(outcome: Outcome) -> None:
+    near = replace(outcome, measured=None, predicted=Latency(1.46, 0.04))  # 1.46 + 1.28 * 0.04
+    assert verdict(near).startswith("The target of 1.50 ms is not met with 90 % confidence")
+    assert not is_met(near)
 
 
 def test_a_doubtful_measurement_is_said(outcome: Outcome) -> None:

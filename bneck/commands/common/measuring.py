@@ -25,8 +25,8 @@ RuntimeOption = Annotated[
 DeviceOption = Annotated[
     str,
     typer.Option(
-        help="What to measure on: local, ssh:USER@HOST[:PORT][/PYTHON] or "
-        "adb:[SERIAL][/BENCHMARK_MODEL]."
+        help="What to measure on: local, ssh:USER@HOST[:PORT][/PYTHON], "
+        "adb:[SERIAL][/BENCHMARK_MODEL] or file:DIR, the folder of a kit."
     ),
 ]
 ThreadsOption = Annotated[int, typer.Option(help="Threads of the runtime.", min=1)]

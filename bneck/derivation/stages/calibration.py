@@ -13,9 +13,11 @@ from bneck.files import is_written
 from bneck.latency import calibrations
 from bneck.latency.calibrate import calibrate
 from bneck.latency.devices import Device, open_device
+from bneck.latency.devices.file import FileDevice
 from bneck.latency.measure import Measured, agreeing, measure
 from bneck.latency.model import LatencyModel, load
 from bneck.latency.warn import check_device, wait_for_quiet, warn_calibration
+from bneck.quantities import Latency, at_most_ms
 from bneck.space.architecture import Architecture
 from bneck.space.backends.weights import State
 from bneck.space.choices import Space
@@ -56,6 +58,9 @@ class TargetDevice:
             state: its trained weights; None times random ones.
         """
         model = self.model
+        if isinstance(self.device, FileDevice) and not self.device.measured(arch.layers()):
+            predicted = model.predict(arch)
+            return Measured(predicted.ms, predicted.std_ms or 0.0, True, "", None, predicted=True)
         self.wait_until_quiet()
         took = measure(
             arch,
@@ -68,6 +73,13 @@ class TargetDevice:
         taken = _Taken(arch, took.ms, took.std_ms, took.note)
         records.append(self.history, taken)
         return agreeing(took, [one.ms for one in before if one.arch == arch])
+
+    def at_most(self, arch: Architecture) -> Latency:
+        """Return what a network measures, or what it is predicted to stay under."""
+        took = self.measure(arch).latency
+        if not self.device.by_hand:
+            return took
+        return Latency(at_most_ms(took), took.std_ms)
 
 
 def calibration_stage(session: Session, space: Space) -> TargetDevice:
@@ -97,6 +109,9 @@ def _calibrated(
 ) -> LatencyModel:
     """A model of the device: one that an earlier run made, or a calibration."""
     run, plan = session.run, session.plan
+    if device.by_hand:
+        progress = session.progress
+        return calibrate([space], device, folder=run.folder, seed=plan.seed, progress=progress)
     arch = space.decode(space.sample(plan.seed))
     here = device.fingerprint()
     file = calibrations.kept(here, [space.name], arch.resolution_px, arch.classes)

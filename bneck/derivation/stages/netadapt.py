@@ -94,7 +94,7 @@ def netadapt_stage(
                 step, measured = shrink_to_measured(
                     netadapt,
                     target_ms,
-                    lambda arch: device.measure(arch).latency,
+                    device.at_most,
                     session.executor,
                     session.progress,
                     repeat=device.model.report.repeat_mape_percent / 100,
@@ -136,7 +136,7 @@ def _met_already(
     device: TargetDevice, seed_network: Architecture, targets_ms: list[float]
 ) -> tuple[Shrunk, ...]:
     """The seed network as it is for every target, if it measures at or under all of them."""
-    measured = device.measure(seed_network).latency
+    measured = device.at_most(seed_network)
     if measured.ms > min(targets_ms):
         return ()
     predicted = device.model.predict(seed_network)

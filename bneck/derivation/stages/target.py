@@ -68,6 +68,8 @@ def check_feasible(session: Session, data: RunData, space: Space) -> None:
     if is_written(run.latency) or plan.latency is not None:
         return
     device = open_device(plan.target_device, runtime=plan.runtime, threads=plan.threads)
+    if device.by_hand:
+        return
 
     @cache
     def about_ms(arch: Architecture) -> float:

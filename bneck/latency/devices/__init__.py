@@ -45,11 +45,13 @@ class Device(ABC):
         word: what it was asked for by: "local", "table:FILE".
         published: latencies that are known without measuring; None where the device is measured.
         synthetic: whether its clock is its own, so that measuring again says nothing new.
+        by_hand: whether networks are measured by someone who carries a kit to it.
     """
 
     word: str
     published: "Predictor | None" = None
     synthetic: bool = False
+    by_hand: bool = False
 
     @abstractmethod
     def fingerprint(self) -> Fingerprint:
@@ -86,6 +88,7 @@ class Device(ABC):
 
 DEVICES = {
     "adb": "bneck.latency.devices.adb:AdbDevice",
+    "file": "bneck.latency.devices.file:FileDevice",
     "local": "bneck.latency.devices.local:LocalDevice",
     "ssh": "bneck.latency.devices.ssh:SshDevice",
     "table": "bneck.latency.devices.table:TableDevice",
@@ -101,7 +104,8 @@ def open_device(word: str = "local", *, runtime: str = "onnxruntime", threads: i
 
     Args:
         word: "local" (this machine), "ssh:USER@HOST[:PORT][/PYTHON]" (another one),
-            "adb:[SERIAL][/BENCHMARK_MODEL]" (a phone) or "table:FILE" (published latencies).
+            "adb:[SERIAL][/BENCHMARK_MODEL]" (a phone), "file:DIR" (one that a kit is carried to)
+            or "table:FILE" (published latencies).
         runtime: a word of RUNTIMES, or ``package.module:attr``.
         threads: threads of the runtime.
 

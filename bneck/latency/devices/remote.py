@@ -4,7 +4,7 @@ import json
 import time
 import zlib
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
 from importlib.resources import files
 from typing import IO, Any
@@ -13,6 +13,7 @@ from bneck import records
 from bneck.errors import BneckError, UsageError
 from bneck.latency.devices import Device, Graph
 from bneck.latency.fingerprint import Fingerprint
+from bneck.latency.load import QUIET, Load
 from bneck.latency.runtimes import Runtime, open_runtime
 from bneck.latency.runtimes.weights import norm_free
 from bneck.latency.timing import Effort, Timing
@@ -60,6 +61,7 @@ class RemoteDevice(Device):
         self.threads = threads
         self._connection: Connection | None = None
         self._about: Fingerprint | None = None
+        self._load: tuple[float, ...] = (0.0, 0.0, 0.0)
 
     @abstractmethod
     def connect(self) -> Connection:
@@ -80,6 +82,19 @@ class RemoteDevice(Device):
         assert self._about is not None
         return self._about
 
+    def watch(self) -> Callable[[], Load]:
+        """Return a call that tells what else the device did while it measured since."""
+        begun = self._load
+
+        def load() -> Load:
+            seconds, used, stolen = (a - b for a, b in zip(self._load, begun, strict=True))
+            if seconds <= 0:
+                return QUIET
+            cores = self.fingerprint().cores
+            return Load(max(0.0, used) / seconds, max(0.0, stolen) / seconds / cores)
+
+        return load
+
     def time(
         self, graphs: Iterable[Graph], reference: Graph, effort: Effort
     ) -> Iterator[tuple[Timing, float]]:
@@ -89,6 +104,8 @@ class RemoteDevice(Device):
             asked = {"pairs": [effort.min_pairs, effort.max_pairs], "wanted": effort.wanted}
             request = self._request(graph, reference=False, **asked)
             answer = self._timed(request, standard, renew=number % REFERENCE_SERVES == 0)
+            spent = answer.get("load", (0.0, 0.0, 0.0))
+            self._load = tuple(a + b for a, b in zip(self._load, spent, strict=True))
             known = {item.name for item in fields(Timing)}
             timing = records.from_json(Timing, {n: v for n, v in answer.items() if n in known})
             yield timing, time.monotonic() - begun

@@ -95,10 +95,24 @@ def serve(requests: BinaryIO) -> None:
                 reference = run
                 answer({})
             else:
-                now = clock(threads)
-                answer(compare(run, reference, now, request["pairs"], request["wanted"]))
+                before = busy()
+                found = compare(run, reference, clock(threads), request["pairs"], request["wanted"])
+                load = [after - begun for after, begun in zip(busy(), before)]
+                answer(dict(found, load=load))
         except Exception as error:
             answer({"error": str(error).split("\n")[0] or type(error).__name__})
+
+
+def busy() -> List[float]:
+    """Seconds: of the wall, that other programs used of all cores, and stolen from all cores."""
+    fields = text_of("/proc/stat").split("\n", 1)[0].split()[1:9]
+    if len(fields) < 8:
+        return [time.monotonic(), 0.0, 0.0]
+    tick = os.sysconf("SC_CLK_TCK")
+    user, nice, system, _, _, irq, softirq, stolen = [int(field) / tick for field in fields]
+    own = os.times()
+    used = user + nice + system + irq + softirq - own.user - own.system
+    return [time.monotonic(), used, stolen]
 
 
 def answer(content: Dict[str, Any]) -> None:

@@ -1,0 +1,111 @@
+"""``file:DIR``: a device that nothing reaches; a kit is carried to it and its measurements back."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bneck.errors import BneckError, UsageError
+from bneck.latency.devices import Device, Graph
+from bneck.latency.fingerprint import Fingerprint
+from bneck.latency.timing import Effort, Timing, pooled
+from bneck.progress import Progress, silent
+from bneck.space.architecture import Architecture
+from bneck.space.choices import Space
+from bneck.space.layers import Layer
+
+if TYPE_CHECKING:
+    from bneck.latency.measurements import Measurement
+    from bneck.latency.model import LatencyModel
+    from bneck.latency.runtimes.weights import Array
+
+
+class FileDevice(Device):
+    """The folder of a kit (``bneck latency kit``), and ``measurements.json`` once it is back."""
+
+    by_hand = True
+
+    def __init__(self, name: str, *, runtime: str = "onnxruntime", threads: int = 1) -> None:
+        if not name:
+            raise UsageError("name the folder of the kit: file:DIR")
+        self.word = f"file:{name}"
+        self.folder = Path(name)
+        self.runtime = runtime
+        self.threads = threads
+        self.file = self.folder / "measurements.json"
+
+    def fingerprint(self) -> Fingerprint:
+        return self._measured()[0]
+
+    def calibrated(
+        self, spaces: Sequence[Space], *, seed: int = 0, progress: Progress = silent
+    ) -> "LatencyModel":
+        """Return the model of what was measured; without measurements, write the kit.
+
+        Args:
+            spaces: what the kit's networks are drawn from.
+            seed: of these networks.
+            progress: told about every network.
+
+        Raises:
+            BneckError: nothing was measured yet: says what to do.
+        """
+        from bneck.latency.remote_calibration import read_measurements, write_kit
+
+        if not (self.folder / "kit.json").exists():
+            write_kit(spaces, self.folder, runtime=self.runtime, seed=seed, progress=progress)
+        self._measured()
+        return read_measurements(self.file)
+
+    def time(
+        self, graphs: Iterable[Graph], reference: Graph, effort: Effort
+    ) -> Iterator[tuple[Timing, float]]:
+        """Look up what was measured there; raises BneckError for what was not."""
+        for graph in graphs:
+            timing = self.measured(graph.layers, effort.wanted)
+            if timing is None:
+                raise BneckError(
+                    f"{self.word} has no measurement of this network yet: `bneck latency kit "
+                    f"--network RUN --out {self.folder}`, then {self._steps()}"
+                )
+            yield timing, 0.0
+
+    def measured(self, layers: tuple[Layer, ...], wanted: float = 0.005) -> Timing | None:
+        """Return what was measured of a final network; None where nothing was.
+
+        Args:
+            layers: the network's.
+            wanted: relative standard error at which it counts as quiet.
+        """
+        from bneck.latency.remote_calibration import FINAL
+
+        found = [
+            item.timing
+            for item in self._measured()[1]
+            if item.name.startswith(FINAL) and item.arch.layers() == layers
+        ]
+        return pooled(found, wanted) if found else None
+
+    def offer(self, arch: Architecture, weights: "Mapping[str, Array]") -> None:
+        """Add a network with its weights to the kit, to be measured next time."""
+        from bneck.latency.remote_calibration import add_to_kit
+
+        add_to_kit(self.folder, arch, weights, runtime=self.runtime)
+
+    def _measured(self) -> "tuple[Fingerprint, list[Measurement]]":
+        from bneck.latency.remote_calibration import measured_by_kit
+
+        if not self.file.exists():
+            raise BneckError(f"{self.file} is not there yet: {self._steps()}")
+        device, items = measured_by_kit(self.file)
+        if (device.runtime, device.threads) != (self.runtime, self.threads):
+            raise UsageError(
+                f"{self.file} was measured with --runtime {device.runtime} --threads "
+                f"{device.threads}, not with --runtime {self.runtime} --threads {self.threads}"
+            )
+        return device, items
+
+    def _steps(self) -> str:
+        return (
+            f"copy {self.folder} to the device, run `python measure.py` in it, copy its "
+            "measurements.json back there, and run the same command again"
+        )

@@ -1,0 +1,115 @@
+"""A device that a kit is carried to: its measurements are looked up, never made here."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bneck.cli import run
+from bneck.derivation.plan import Plan
+from bneck.derivation.validation import check
+from bneck.errors import BneckError, UsageError
+from bneck.latency import remote_calibration
+from bneck.latency.calibrate import calibrate
+from bneck.latency.devices import Graph, open_device
+from bneck.latency.devices.file import FileDevice
+from bneck.latency.measure import measure, reference
+from bneck.latency.remote_calibration import add_to_kit
+from bneck.latency.runtimes.weights import norm_free
+from bneck.latency.timing import Effort
+from bneck.quantities import Latency, at_most_ms
+from bneck.space import presets, spaces
+from bneck.space.backends import torch_model
+
+ARCH = presets.build("mobilenet_v3_small", width=0.35, resolution_px=16, classes=3)
+
+
+def weights() -> dict[str, np.ndarray]:
+    state = torch_model.build(ARCH, seed=1).state_dict()
+    return {name: tensor.numpy() for name, tensor in state.items()}
+
+
+def timed(folder: Path) -> None:
+    """What someone does on the device."""
+    command = [sys.executable, "-I", str(folder / "measure.py"), "--minutes", "1"]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def opened(folder: Path) -> FileDevice:
+    device = open_device(f"file:{folder}")
+    assert isinstance(device, FileDevice)
+    return device
+
+
+def test_a_kit_of_one_network_is_measured_with_its_own_weights_and_looked_up(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "kit"
+    add_to_kit(folder, ARCH, weights(), runtime="onnxruntime")
+    device = opened(folder)
+    with pytest.raises(BneckError, match=r"measurements\.json is not there yet: copy .* again"):
+        measure(ARCH, device)
+    timed(folder)
+    took = measure(ARCH, device)
+    items = json.loads((folder / "measurements.json").read_text())["items"]
+    assert len(items) == 5
+    assert took.timing is not None
+    assert took.timing.ratio == np.median([item["ratio"] for item in items])
+    assert device.fingerprint() == open_device().fingerprint()
+    other = presets.build("mobilenet_v2", width=0.35, resolution_px=16, classes=3)
+    with pytest.raises(BneckError, match="no measurement of this network yet: `bneck latency kit"):
+        list(device.time([Graph(other.layers())], reference(16, 3), Effort()))
+    assert device.measured(other.layers()) is None
+
+
+def test_measurements_of_another_kit_runtime_or_thread_count_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "kit"
+    add_to_kit(folder, ARCH, weights(), runtime="onnxruntime")
+    timed(folder)
+    with pytest.raises(UsageError, match=r"--threads 1, not with .* --threads 2"):
+        open_device(f"file:{folder}", threads=2).fingerprint()
+    kit = json.loads((folder / "kit.json").read_text())
+    (folder / "kit.json").write_text(json.dumps({**kit, "kit": "another"}))
+    with pytest.raises(UsageError, match="was measured with another kit than"):
+        opened(folder).fingerprint()
+    with pytest.raises(UsageError, match=r"the kit in .* is for .*, the network for"):
+        add_to_kit(folder, ARCH.at(classes=4), None, runtime="onnxruntime")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "x").touch()
+    with pytest.raises(UsageError, match="is not empty and holds no kit"):
+        add_to_kit(tmp_path / "full", ARCH, None, runtime="onnxruntime")
+
+
+def test_a_calibration_writes_the_kit_and_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_calibration, "NETWORKS", 4)
+    device, space = opened(tmp_path / "kit"), spaces.build("v3-small", resolution_px=16, classes=3)
+    with pytest.raises(BneckError, match=r"run `python measure\.py` in it"):
+        calibrate([space], device, folder=tmp_path / "work")
+    assert (tmp_path / "kit" / "kit.json").exists()
+    device.offer(ARCH, norm_free(ARCH.layers())[1] | weights())
+    names = [one["name"] for one in json.loads((tmp_path / "kit/kit.json").read_text())["networks"]]
+    assert len(names) == 4 + 5
+    timed(tmp_path / "kit")
+    assert device.measured(ARCH.layers()) is not None
+    with pytest.raises(BneckError, match="only 4 networks"):  # the final one is not fitted to
+        calibrate([space], device, folder=tmp_path / "work")
+
+
+def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UsageError, match="name the folder of the kit: file:DIR"):
+        open_device("file:")
+    with pytest.raises(UsageError, match=r"is measured by hand, for `bneck calibrate`"):
+        check(Plan(target="1", target_device=f"file:{tmp_path}"), trains=False)
+    arguments = ["latency", "kit", "--network", str(tmp_path), "--out", str(tmp_path / "kit")]
+    assert run(arguments) == 2
+    assert "is not a run's folder" in capsys.readouterr().err
+
+
+def test_a_prediction_is_believed_with_nine_tenths_confidence() -> None:
+    assert at_most_ms(Latency(1.0, 0.1)) == pytest.approx(1.12816, abs=1e-5)
+    assert at_most_ms(Latency(1.0)) == 1.0
