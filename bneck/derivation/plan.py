@@ -226,6 +226,11 @@ class Plan:
         TRAINING,
         unset=BY_THE_DATA,
     )
+    balanced: bool = option(
+        False,
+        "Show all classes equally often in training, for classes of very different sizes.",
+        TRAINING,
+    )
     branches: bool = option(
         False,
         "Train depthwise and pointwise convolutions in the end with parallel branches, which are "
@@ -316,7 +321,15 @@ class Plan:
         return cls(**value)
 
 
-_EVERY_RUN = ("data", "resolution_px", "skip_unreadable", "check_images", "seed", "device")
+_EVERY_RUN = (
+    "data",
+    "resolution_px",
+    "skip_unreadable",
+    "check_images",
+    "balanced",
+    "seed",
+    "device",
+)
 _DEVICE = (
     "target", "targets", "space", "target_device", "runtime", "threads", "latency",
     "calibration_minutes", "calibrate", "accept_version",

@@ -68,8 +68,12 @@ def budget(plan: Plan, images: ImageInfo) -> Budget:
     fine_tune_steps = plan.fine_tune_steps or (ceil(2 * shown / batch) if small else 100)
     return Budget(
         proxies=proxies,
-        search=Recipe(plan.search_steps or search_steps, batch, search_rate),
-        fine_tune=Recipe(fine_tune_steps, batch, learning_rate=TUNING_RATE, ema=0.95),
+        search=Recipe(
+            plan.search_steps or search_steps, batch, search_rate, balanced=plan.balanced
+        ),
+        fine_tune=Recipe(
+            fine_tune_steps, batch, learning_rate=TUNING_RATE, ema=0.95, balanced=plan.balanced
+        ),
         final=_final(plan, images, batch),
     )
 
@@ -95,4 +99,5 @@ def _final(plan: Plan, images: ImageInfo, batch: int) -> Recipe:
         learning_rate=rate,
         ema=0.998,
         augmentation=plan.augmentation or augmentation,
+        balanced=plan.balanced,
     )

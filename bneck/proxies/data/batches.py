@@ -9,6 +9,7 @@ from bneck.errors import UsageError
 from bneck.proxies.data.augmentation import CROP_BY_WORD, mixed, random_erasing
 from bneck.proxies.data.augmentation_words import AUGMENTATION, MIXES, check_augmentation
 from bneck.proxies.data.image_source import ImageSource
+from bneck.proxies.data.sampling import balanced_order
 from bneck.proxies.data.squares_on_device import squares_for
 
 _CPU = torch.device("cpu")
@@ -18,13 +19,15 @@ class Batches:
     """``batches[step]`` is (float32 (B, 3, H, W) normalised and channels_last, labels).
 
     Labels are int64 (B,), or, where images are mixed, shares of the classes, float32 (B, classes).
-    Every epoch is a permutation of its own; what does not fill a batch at its end is left out.
+    Every epoch is a permutation of its own, or a balanced order; what does not fill a batch at its
+    end is left out.
 
     Args:
         images: their training part is used.
         batch_size: at most; a smaller set is one batch.
         seed: decides order and augmentation.
         augmentation: words of ``AUGMENTATIONS`` joined by "+".
+        balanced: show all classes equally often instead of every image once in an epoch.
         rank, processes: which equal slice of every batch is wanted.
         device: where batches are needed; squares that fit into a GPU are kept there.
 
@@ -39,6 +42,7 @@ class Batches:
         seed: int,
         augmentation: str = AUGMENTATION,
         *,
+        balanced: bool = False,
         rank: int = 0,
         processes: int = 1,
         device: torch.device = _CPU,
@@ -59,7 +63,7 @@ class Batches:
             )
         self._own = slice(rank * each, (rank + 1) * each)
         self._squares = squares_for(device, images.train)
-        self._seed = seed
+        self._seed, self._balanced = seed, balanced
         self._orders: dict[int, Tensor] = {}
 
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
@@ -89,7 +93,10 @@ class Batches:
     def _order(self, epoch: int) -> Tensor:
         if epoch not in self._orders:
             draw = seeded(self._seed, 0, epoch)
-            order = torch.randperm(len(self.images.train), generator=draw)
+            if self._balanced:
+                order = balanced_order(self.images.train.labels, draw)
+            else:
+                order = torch.randperm(len(self.images.train), generator=draw)
             last = {epoch - 1: self._orders[epoch - 1]} if epoch - 1 in self._orders else {}
             self._orders = {**last, epoch: order}
         return self._orders[epoch]

@@ -28,6 +28,7 @@ class Recipe:
     label_smoothing: float = 0.1
     augmentation: str = AUGMENTATION  # words of ``AUGMENTATIONS`` joined by "+"
     ema: float | None = 0.98  # decay per step of the averaged weights and buffers; None for none
+    balanced: bool = False  # whether batches show all classes equally often
 
     def __post_init__(self) -> None:
         check_range("steps", self.steps, 1, 100_000_000)

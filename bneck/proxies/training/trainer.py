@@ -131,6 +131,7 @@ def train(
             recipe.batch_size,
             seed,
             recipe.augmentation,
+            balanced=recipe.balanced,
             rank=rank(),
             processes=processes(),
             device=device,
@@ -270,6 +271,8 @@ def _made_with(
     fields = asdict(recipe)
     if recipe.augmentation == AUGMENTATION:  # older checkpoints know no other
         del fields["augmentation"]
+    if not recipe.balanced:  # likewise
+        del fields["balanced"]
     return {
         **fields,
         "seed": seed,

@@ -1,0 +1,44 @@
+"""Balanced batches: all classes equally often, by seed and step alone."""
+
+import pytest
+import torch
+
+from bneck.proxies.data.batches import Batches
+from bneck.proxies.data.image_source import ImageSource, in_memory
+from bneck.proxies.data.sampling import balanced_order
+
+SIZES = (90, 25, 5)
+
+
+@pytest.fixture
+def unequal() -> ImageSource:
+    labels = torch.cat([torch.full((size,), label) for label, size in enumerate(SIZES)])
+    draw = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (len(labels), 3, 8, 8), dtype=torch.uint8, generator=draw)
+    return in_memory("unequal", "abc", (pixels, labels), (pixels[:3].flip(0), labels[:3]))
+
+
+def test_an_epoch_shows_all_classes_equally_often(unequal: ImageSource) -> None:
+    labels = unequal.train.labels
+    order = balanced_order(labels, torch.Generator().manual_seed(1))
+    assert labels[order].bincount().tolist() == [40, 40, 40]
+    times = order.bincount(minlength=len(labels))
+    for label, (least, most) in enumerate([(0, 1), (1, 2), (8, 8)]):
+        assert (times[labels == label].min(), times[labels == label].max()) == (least, most)
+
+
+def test_what_does_not_divide_differs_by_one() -> None:
+    labels = torch.tensor([0] * 9 + [1])
+    assert sorted(labels[balanced_order(labels, torch.Generator())].bincount().tolist()) == [5, 5]
+    labels = torch.tensor([0] * 9 + [2] * 2)  # and a class may be absent
+    counts = labels[balanced_order(labels, torch.Generator())].bincount().tolist()
+    assert sorted(counts) == [0, 5, 6]
+
+
+def test_balanced_batches_depend_on_seed_and_step_only(unequal: ImageSource) -> None:
+    batches, again = (Batches(unequal, 30, seed=5, balanced=True) for _ in range(2))
+    late = batches[9][1]
+    batches[2]
+    assert torch.equal(late, again[9][1])
+    shown = torch.cat([batches[step][1] for step in range(batches.steps_per_epoch)])
+    assert shown.bincount().tolist() == [40, 40, 40]
