@@ -322,14 +322,8 @@ class Plan:
 
 
 _EVERY_RUN = (
-    "data",
-    "resolution_px",
-    "skip_unreadable",
-    "check_images",
-    "balanced",
-    "seed",
-    "device",
-)
+    "data", "resolution_px", "skip_unreadable", "check_images", "balanced", "seed", "device",
+)  # fmt: skip
 _DEVICE = (
     "target", "targets", "space", "target_device", "runtime", "threads", "latency",
     "calibration_minutes", "calibrate", "accept_version",

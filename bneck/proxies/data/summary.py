@@ -131,7 +131,7 @@ def _uncovered(images: "ImageSource") -> Iterator[str]:
         yield (
             f"classes are imbalanced: {names[int(counts.argmin())]} has {int(counts.min())} "
             f"training images and {names[int(counts.argmax())]} {int(counts.max())}; read the "
-            "balanced accuracy beside the accuracy"
+            "balanced accuracy beside the accuracy, and consider --balanced"
         )
 
 
