@@ -10,6 +10,7 @@ import pytest
 from bneck.errors import UsageError
 from bneck.executors import Failed
 from bneck.executors.reserved import Reserved
+from bneck.executors.serial import Serial
 from bneck.machine import Compute
 from bneck.proxies.data.worker_images import WorkerImages
 from bneck.proxies.training.recipe import Recipe
@@ -18,6 +19,7 @@ from bneck.search.study import read_records
 from bneck.space import presets
 from tests.contracts import tasks
 from tests.search import driver
+from tests.search.test_promotion import searched, told
 
 pytestmark = [
     pytest.mark.slow,
@@ -100,6 +102,12 @@ def test_a_node_that_joins_gets_its_share_of_what_follows(cluster) -> None:
     begun, ended = where.index(other), 149 - where[::-1].index(other)
     assert where[begun:ended].count(other) >= (ended - begun) // 3
     assert len(where) - ended > 20
+
+
+def test_promotions_are_the_same_on_a_cluster(cluster, tmp_path: Path) -> None:
+    with closing(on_ray()) as executor:
+        records = searched(tmp_path / "ray.log", executor, 9)
+    assert told(records) == told(searched(tmp_path / "serial.log", Serial(), 9))
 
 
 def test_what_a_cluster_lacks_is_named(cluster) -> None:

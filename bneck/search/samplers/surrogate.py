@@ -4,10 +4,12 @@ Each candidate is credited with the accuracy that the surrogate holds possible (
 bound, Srinivas et al. 2010): a quantile passes through any reward that rises with accuracy, so the
 exact latency, the ceiling and a reward that changed since are all taken into account without being
 learnt. Networks in evaluation count as labelled with their expected accuracy (GP-BUCB, Desautels et
-al. 2014), so that the networks of a batch differ. There is no random start: before any label,
+al. 2014), so that the networks of a batch differ.
+
+The first networks are random, since what matters in a space is learnt from networks that differ.
+Where many workers start at once, more networks are wanted before those are labelled: until then
 slower networks are taken to be more accurate, by as much as the papers' rewards say, and a network
-is the less certain the further it is from those in evaluation. So little is lost where many workers
-start at once.
+is the less certain the further it is from those in evaluation.
 """
 
 from heapq import nlargest
@@ -16,13 +18,16 @@ from itertools import cycle, islice
 from bneck.search.objectives import Objective
 from bneck.search.samplers.base import ArchitectureSampler
 from bneck.search.samplers.history import LabelledNetwork, TrialHistory, decoded
-from bneck.search.samplers.latency_trend import latency_trend
-from bneck.search.samplers.online_surrogate import START, OnlineSurrogate
+from bneck.search.samplers.latency_trend import prior_trend
+from bneck.search.samplers.online_surrogate import START, OnlineSurrogate, no_trend
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Values
 
 OPTIMISM = 1.0
 """Standard deviations above the mean that a candidate is credited with."""
+
+RANDOM_START = START + 1
+"""Random networks; as many as must be proposed anyway until enough are labelled by two workers."""
 
 PARENTS, NEAR, LEAPS, RANDOM, RANDOM_AT_FIRST = 5, 30, 15, 5, 60
 ROUNDS, BEAM, GROWN = 3, 4, 24
@@ -37,12 +42,14 @@ class SurrogateSampler(ArchitectureSampler):
 
     def next_network(self, history: TrialHistory, objective: Objective) -> Values:
         """Return the candidate of largest optimistic reward."""
+        if len(history.trials) < RANDOM_START:
+            return self.random_network(history, objective)
         few = len(history.labels) < START
         model = OnlineSurrogate(
             history.labels,
             objective.reward_of,
             history.pending,
-            latency_trend(objective.latency_ms, history.labels),
+            prior_trend(objective.latency_ms) if few else no_trend,
         )
         parents = [label.values for label in _best(history, objective)]
         proposed = self._changed(parents, NEAR, steps=1) + self._changed(parents, LEAPS, steps=3)
