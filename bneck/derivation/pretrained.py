@@ -152,22 +152,23 @@ def _of_file(path: Path, space: str, net: str | None) -> Pretrained:
     """The network that a file's tensors fit: the one beside it, the one given, a published one."""
     from bneck.space.backends import torchvision_weights, weights
 
-    ours = path.suffix == SAFETENSORS and not torchvision_weights.is_in(path)
+    state = torchvision_weights.read(path)
+    ours = path.suffix == SAFETENSORS and not torchvision_weights.are_in(state)
     if ours and (path.parent / PLAN).is_file():
         run = Run.read(path.parent)
         if is_written(run.network):
             arch = codec.load(run.network)
-            return _of_run(run, arch, weights.load(path, arch))
-    reader = weights if ours else torchvision_weights
-    count, first_problem = reader.classes(path), None
-    for arch in _candidates(space, net):
-        fitting = arch.at(classes=count)
+            return _of_run(run, arch, weights.fitted(state, arch, str(path)))
+    count = weights.classes(state) if ours else torchvision_weights.classes(state)
+    first_problem = None
+    for network in _candidates(space, net):
+        arch = network.at(classes=count)
         try:
-            state = reader.load(path, fitting)
+            if ours:
+                return Pretrained(arch, weights.fitted(state, arch, str(path)), None)
+            return Pretrained(arch, torchvision_weights.from_torchvision(state, arch), BY_IMAGENET)
         except UsageError as error:
             first_problem = first_problem or error
-        else:
-            return Pretrained(fitting, state, None if ours else BY_IMAGENET)
     raise UsageError(f"{path} is not of a network that bneck knows: {first_problem}")
 
 

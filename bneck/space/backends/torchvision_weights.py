@@ -31,30 +31,26 @@ def load(path: Path, arch: Architecture) -> State:
     Raises:
         UsageError: no such file, not a state dict, or the first tensor that does not fit.
     """
-    return from_torchvision(_read(path), arch)
+    return from_torchvision(read(path), arch)
 
 
-def classes(path: Path) -> int | None:
-    """Return the number of classes in a weight file, whose last tensor is the classifier's bias.
-
-    Raises:
-        UsageError: no such file, or not a state dict.
-    """
-    state = _read(path)
+def classes(state: State) -> int | None:
+    """Return the number of classes of a network, whose last tensor is the classifier's bias."""
     last = next(reversed(state.values()), None)
     return len(last) if last is not None and last.ndim == 1 and len(last) > 1 else None
 
 
-def is_in(path: Path) -> bool:
-    """Return whether a safetensors file has torchvision's names.
+def are_in(state: Mapping[str, Tensor]) -> bool:
+    """Return whether tensors have torchvision's names."""
+    return any(name.startswith(f"{_CLASSIFIER}.") for name in state)
+
+
+def read(path: Path) -> State:
+    """Read the tensors of a file as they are: a state dict (``weights_only``), or safetensors.
 
     Raises:
-        UsageError: no such file, or not a safetensors file.
+        UsageError: no such file, or not tensors by name.
     """
-    return any(name.startswith(f"{_CLASSIFIER}.") for name in _read(path))
-
-
-def _read(path: Path) -> State:
     try:
         if path.suffix == ".safetensors":
             return _as_registered(load_file(path))

@@ -52,13 +52,9 @@ def load(path: Path, arch: Architecture) -> State:
     return fitted(_read(path), arch, str(path))
 
 
-def classes(path: Path) -> int | None:
-    """Return the number of classes of the network in a safetensors file; None without a classifier.
-
-    Raises:
-        UsageError: no safetensors file.
-    """
-    bias = _read(path).get("head.classifier.linear.bias")
+def classes(state: Mapping[str, Tensor]) -> int | None:
+    """Return the number of classes of a network; None without a classifier."""
+    bias = state.get("head.classifier.linear.bias")
     return None if bias is None else len(bias)
 
 

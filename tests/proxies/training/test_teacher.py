@@ -57,16 +57,16 @@ def test_a_network_and_its_onnx_file_teach_the_same(tmp_path: Path) -> None:
 
 def test_a_student_comes_nearer_to_its_teacher() -> None:
     """The teacher's divergence, not the labels', falls more than without it."""
-    images = loading.load("digits", resolution_px=32).subset(seed=0, train=128, val=64)
+    images = loading.load("digits", resolution_px=16).subset(seed=0, train=128, val=64)
     master = torch_model.build(ARCH, seed=3)
-    train(master, images, Recipe(12, 32), seed=0)
+    train(master, images, Recipe(6, 32), seed=0)
     teacher = Teacher(ARCH, weights.to_bytes(master.state_dict()))
     pixels = images.normalise(images.val.pixels())
     told = teacher.ready(images.info)(pixels)
     apart = []
     for one in (None, teacher):
         student = torch_model.build(ARCH, seed=4)
-        train(student, images, Recipe(24, 32), seed=1, teacher=one)
+        train(student, images, Recipe(12, 32), seed=1, teacher=one)
         with torch.no_grad():
             apart.append(float(distillation(student.eval()(pixels), told)))
     assert apart[1] < apart[0]
