@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from bneck.derivation.plan import Plan
+from bneck.derivation.validation import check
 from bneck.errors import UsageError
 from bneck.executors import open_executor
 from bneck.executors.serial import Serial
@@ -139,3 +141,9 @@ def test_promotion_through_processes(tmp_path: Path) -> None:
     finally:
         executor.close()
     assert told(records) == told(searched(tmp_path / "serial.log", Serial(), 9))
+
+
+def test_only_what_trains_can_be_promoted() -> None:
+    with pytest.raises(UsageError, match="--promote continues trainings, so it needs the proxy sh"):
+        check(Plan(target="1", promote=True, proxy="params"), trains=False)
+    check(Plan(target="1", promote=True), trains=False)

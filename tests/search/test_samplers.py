@@ -1,6 +1,7 @@
 """What each of our samplers is for; what all have in common is in tests/contracts."""
 
 import math
+import statistics
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from bneck.search.samplers import SAMPLERS
 from bneck.search.samplers.history import Trial, TrialHistory
 from bneck.search.samplers.online_surrogate import START
 from bneck.search.samplers.random import RandomSampler
-from bneck.search.samplers.surrogate import SurrogateSampler
+from bneck.search.samplers.surrogate import RANDOM_START, SurrogateSampler
 from bneck.search.search import search
 from bneck.search.study import Study
 from bneck.space import spaces
@@ -127,6 +128,18 @@ def test_proposals_made_at_once_differ(macro: Space) -> None:
         arch = macro.decode(values)
         assert history.new(arch)
         history.propose(Trial(number, values, arch))
+
+
+def test_many_that_start_at_once_are_not_all_random(macro: Space) -> None:
+    """Without any label, what comes after nine random networks is new, differs and is slow."""
+    history, sampler = TrialHistory(), SurrogateSampler(macro)
+    for number in range(20):
+        values = sampler.propose(history, ACCURACY_ALONE, seed=number)
+        arch = macro.decode(values)
+        assert history.new(arch)
+        history.propose(Trial(number, values, arch))
+    ms = [latency_ms(trial.arch) for trial in history.trials]
+    assert min(ms[RANDOM_START:]) > statistics.median(ms[:RANDOM_START])
 
 
 def test_the_reward_of_today_counts_not_that_of_the_trials(macro: Space) -> None:
