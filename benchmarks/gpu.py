@@ -8,6 +8,7 @@ their kernels included. The card is printed first.
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from functools import partial
 import torch
 
 from bneck.errors import UsageError
-from bneck.machine import Compute
+from bneck.machine import GPU_SHARE, Compute
 from bneck.proxies.data.batches import Batches
 from bneck.proxies.data.image_source import ImageSource, in_memory
 from bneck.proxies.data.loading import load
@@ -110,8 +111,11 @@ def labels_per_hour(arguments: argparse.Namespace) -> dict[str, object]:
         began = time.perf_counter()
         more = ["--data", arguments.data, "--epochs", str(arguments.epochs)]
         more += ["--labels", str(arguments.labels), "--px", str(arguments.px)]
+        share = os.environ | {GPU_SHARE: repr(1 / workers)}  # as derive's workers have it
         crew = [
-            subprocess.Popen([sys.executable, __file__, *more, "--part", f"{one}/{workers}"])
+            subprocess.Popen(
+                [sys.executable, __file__, *more, "--part", f"{one}/{workers}"], env=share
+            )
             for one in range(workers)
         ]
         if max(process.wait() for process in crew):

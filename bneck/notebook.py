@@ -183,6 +183,7 @@ def derive(
     data: str = "digits",
     space: str = "v3-small",
     workers: int | None = None,
+    gpus: int = 0,
     wait_quiet: float = 0.0,
     progress: Progress | None = None,
     **plan: Any,
@@ -191,6 +192,7 @@ def derive(
 
     Args:
         target: ms, or a share of another network's latency: "0.8x:mobilenet_v3_small".
+        gpus: how many train each network of the final training together; 0 trains each on one.
         wait_quiet: minutes to wait, at most, for a quiet device before each measurement.
         plan: the command's other options by name, such as ``evaluations=12`` or ``epochs=5``.
 
@@ -202,7 +204,7 @@ def derive(
     with open_session(
         Plan.from_dict(asked, OPTIONS["derive"]),
         Path(out),
-        Execution(workers=workers, wait_quiet=wait_quiet),
+        Execution(workers=workers, gpus=gpus, wait_quiet=wait_quiet),
         command=f"bneck.derive({words})",
         progress=progress or TerminalProgress(),
     ) as session:

@@ -19,7 +19,7 @@ from bneck.proxies.proxy import PROXIES, find_proxy
 from bneck.proxies.short_training import ShortTraining
 from bneck.proxies.training import trainer
 from bneck.proxies.training.recipe import Recipe
-from bneck.proxies.training.step import WeightAverage
+from bneck.proxies.training.step import WeightAverage, learn_labels
 from bneck.proxies.training.trainer import evaluate, train
 from bneck.space import presets
 
@@ -83,6 +83,18 @@ def test_evaluation_against_closed_forms(digits: ImageSource) -> None:
     assert found.accuracy.stderr == pytest.approx(math.sqrt(zeros * (1 - zeros) / 360))
     assert found.loss == pytest.approx(math.log(math.e + 9) - zeros)
     assert network.training
+
+
+def test_the_loss_of_mixed_labels_with_smoothing_by_its_formula() -> None:
+    """Szegedy et al. 2016: shares q of K classes become (1 - e) q + e / K."""
+    logits = torch.tensor([[2.0, 0.0, -1.0], [0.5, 0.5, 3.0]], requires_grad=True)
+    shares = torch.tensor([[0.7, 0.3, 0.0], [0.0, 0.0, 1.0]])
+    loss = learn_labels(torch.nn.Identity(), logits, shares, 0, label_smoothing=0.1)
+    wanted = 0.9 * shares + 0.1 / 3
+    each = -(wanted * logits.detach().log_softmax(1)).sum(1)
+    assert loss.item() == pytest.approx(each.mean().item())
+    # The gradient of a mean over 2 images is (softmax - wanted) / 2.
+    torch.testing.assert_close(logits.grad, (logits.detach().softmax(1) - wanted) / 2)
 
 
 def test_one_cycle_is_torchs(digits: ImageSource) -> None:
