@@ -117,7 +117,7 @@ def prepare(layout: Layout, side_px: int, white: Mapping[str, int], progress: Pr
         layout: the folder's files.
         side_px: side of the squares.
         white: what white is in deep pixels, as ``decoding.find_white`` says.
-        progress: told after each chunk.
+        progress: told the size of the squares before they are made, then each chunk.
 
     Raises:
         BneckError: the disk is too small, full or read-only.
@@ -246,6 +246,8 @@ def _make(place: Path, layout: Layout, index: Index, progress: Progress) -> None
         written = squares.stat().st_size // (3 * index.side_px**2)
         for answer in _whole_lines(journal, written, index.count):
             take(answer)
+        size = f"{index.size_bytes / 2**30:.2f} GB into {place.parent}"
+        progress("decoding images", min(len(done) * CHUNK, index.count), index.count, size)
         job = Job(str(layout.folder), str(squares), index.side_px, index.white)
         waiting = [start for start in range(0, index.count, CHUNK) if start not in done]
         chunks = ((start, paths[start : start + CHUNK]) for start in waiting)

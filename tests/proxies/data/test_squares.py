@@ -1,11 +1,13 @@
 """Files of squares: made once, whole or not at all, found again, and never trusted when torn."""
 
+import errno
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from PIL import Image
 
 from bneck.errors import BneckError, UsageError
 from bneck.proxies.data import decode_pool, folder, squares
+from bneck.proxies.data.decode_worker import Job, decode_chunk
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.data.loading import load
 from bneck.proxies.data.squares import all_squares, squares_folder
@@ -128,7 +131,7 @@ def test_it_resumes_after_a_kill(pictures: Path) -> None:
             pictures,
             progress=lambda what, done, total, note="": what == "images" or counts.append(done),
         )
-    assert counts[0] == 48  # two chunks were done before
+    assert counts[:2] == [32, 48]  # two chunks were done before
     shutil.rmtree(squares_folder())
     assert loaded(pictures).info == resumed.info
 
@@ -172,6 +175,40 @@ def test_a_disk_without_room_is_said_before_it_starts(
     with pytest.raises(BneckError, match=r"need 0\.00 GB in .*BNECK_CACHE names another folder"):
         loaded(pictures)
     monkeypatch.undo()
+
+
+def test_the_size_is_said_before_it_starts(pictures: Path) -> None:
+    said: list[tuple[int, str]] = []
+    loaded(
+        pictures,
+        progress=lambda what, done, total, note="": (
+            what != "decoding images" or said.append((done, note))
+        ),
+    )
+    assert said[0] == (0, f"0.00 GB into {squares_folder()}")
+
+
+def test_a_disk_that_fills_up_is_said_and_what_was_decoded_is_kept(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(job: Job, start: int, files: Sequence[str]) -> dict[str, object]:
+        if start >= 32:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return decode_chunk(job, start, files)
+
+    monkeypatch.setattr(squares, "CHUNK", 16)
+    monkeypatch.setattr(decode_pool, "decode_chunk", full)
+    with pytest.raises(BneckError, match=r"cannot write the 0\.00 GB .*: No space left on device"):
+        loaded(pictures)
+    monkeypatch.setattr(decode_pool, "decode_chunk", decode_chunk)
+    counts: list[int] = []
+    loaded(
+        pictures,
+        progress=lambda what, done, total, note="": (
+            what != "decoding images" or counts.append(done)
+        ),
+    )
+    assert counts[0] == 32
 
 
 def test_a_cache_that_cannot_be_written_is_said(
