@@ -99,13 +99,19 @@ class StageProgress:
     total: int
     note: str
     now_s: float
+    in_seconds: bool = False
 
     @property
     def left_s(self) -> float | None:
-        """Seconds to go at the pace so far; None where there is none yet, or nothing is left."""
+        """Seconds to go, as counted or at the pace so far; None where nothing is known or left.
+
+        What is expected to take so many seconds has no pace: whole stages of it end at once.
+        """
         advanced = self.done - self.first
-        if self.done >= self.total or advanced <= 0:
+        if self.done >= self.total or (advanced <= 0 and not self.in_seconds):
             return None
+        if self.in_seconds:
+            return self.total - self.done
         return (self.now_s - self.began_s) / advanced * (self.total - self.done)
 
     @property
@@ -145,7 +151,8 @@ class TerminalProgress:
         before = self._stages.get(what)
         if before is None or done < before.done:
             before = StageProgress(now, done, done, total, note, now)
-        stage = StageProgress(before.began_s, before.first, done, total, note, now)
+        began_s, first, in_seconds = before.began_s, before.first, what.endswith("(s)")
+        stage = StageProgress(began_s, first, done, total, note, now, in_seconds)
         self._stages[what] = stage
         if self._live:
             self._draw()

@@ -119,3 +119,16 @@ print("afterwards", file=results())
 def test_progress_is_obeyed_by_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     TerminalProgress()("class \x1b[2J", 1, 1, "\x1b]0;note\x07")
     assert "\x1b" not in capsys.readouterr().err
+
+
+def test_what_is_counted_in_seconds_has_as_many_left(capsys: pytest.CaptureFixture[str]) -> None:
+    """A stage done at once tells no pace: 120 of 2,443 s after half an hour leave 39 minutes."""
+    clock = Clock()
+    progress = TerminalProgress(clock)
+    progress("whole run (s)", 0, 2443)
+    clock.now = 1.0
+    progress("whole run (s)", 120, 2443)
+    clock.now = 1800.0
+    progress("whole run (s)", 120, 2443)
+    live.close()
+    assert capsys.readouterr().err.splitlines()[-1] == "whole run (s): 120/2443, 38 min 43 s left"
