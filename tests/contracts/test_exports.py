@@ -12,7 +12,7 @@ from bneck.space import presets
 from bneck.space.backends import torch_model
 
 FORMATS = [
-    pytest.param(word, marks=[pytest.mark.slow] if word == "torch-export" else [])
+    pytest.param(word, marks=[pytest.mark.slow] if word in ("executorch", "torch-export") else [])
     for word in EXPORTS
 ]
 
@@ -34,6 +34,8 @@ def test_each_word_has_its_suffixes() -> None:
 
 @pytest.mark.parametrize("to", FORMATS)
 def test_it_agrees_with_the_network(to: str, trained: Trained, tmp_path: Path) -> None:
+    if to == "executorch":
+        pytest.importorskip("executorch", reason="pip install 'bneck[executorch]'")
     file = tmp_path / f"exported{SUFFIXES[to][0]}"
     exported = export(trained, to, file)
     assert 0 <= exported.difference <= (0.5 if to.endswith("int8") else TOLERANCE)

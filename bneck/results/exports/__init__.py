@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 EXPORTS = {
+    "executorch": "bneck.results.exports.executorch",
     "onnx": "bneck.results.exports.onnx_file",
     "onnx-int8": "bneck.results.exports.onnx_int8",
     "pytorch": "bneck.results.exports.pytorch_code",
@@ -29,6 +30,7 @@ EXPORTS = {
 }
 """Word -> module with ``write(network, path) -> Exported``."""
 SUFFIXES = {
+    "executorch": (".pte",),
     "onnx": (".onnx",),
     "onnx-int8": (".onnx",),
     "pytorch": (".py",),
