@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -149,3 +150,24 @@ def test_a_run_whose_plan_is_empty_is_refused_in_one_line(
     assert run(["evaluate", str(tmp_path)]) == 2
     said = capsys.readouterr().err
     assert "plan.toml does not name the run's images and seed: data = None, seed = None" in said
+
+
+def test_a_runs_images_are_passed_over_as_they_were_in_its_training(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, copy = tmp_path / "images", tmp_path / "run"
+    pixels = np.random.default_rng(0).integers(0, 256, (150, 8, 8, 3), np.uint8)
+    for number, picture in enumerate(pixels):
+        file = folder / "ab"[number % 2] / f"{number}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(file)
+    (folder / "a" / "broken.png").write_bytes(b"no image")
+    shutil.copytree(trained, copy)
+    others = (copy / "plan.toml").read_text().splitlines()
+    plan = [line for line in others if not line.startswith(("data =", "skip_unreadable ="))]
+    plan.append(f'data = "folder:{folder}"')
+    (copy / "plan.toml").write_text("\n".join(plan))
+    assert run(["evaluate", str(copy)]) == 2
+    assert "broken.png" in capsys.readouterr().err
+    (copy / "plan.toml").write_text("\n".join([*plan, "skip_unreadable = true"]))
+    assert sum(map(sum, said(capsys, "evaluate", copy)["confusion"])) == 30

@@ -68,15 +68,21 @@ def evaluate_network(
         UsageError: no images, other classes than the network's, no such part, no weights.
     """
     run = Run.read(Path(net)) if (Path(net) / PLAN).is_file() else None
+    skip_unreadable = False
     if data is None:
         if run is None:
             raise UsageError(f"{net} is not a run, so name the images: --data folder:DIR")
         data, seed = run.data_and_seed()
+        skip_unreadable = bool(run.plan.get("skip_unreadable", False))
     with ExitStack() as opened:
         if run is not None or Path(net).suffix == ".onnx":
             classifier = classifier_of(Path(net))
             images = loading.load(
-                data, resolution_px=classifier.resolution_px, seed=seed, progress=progress
+                data,
+                resolution_px=classifier.resolution_px,
+                seed=seed,
+                progress=progress,
+                skip_unreadable=skip_unreadable,
             )
         else:
             folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
