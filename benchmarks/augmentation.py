@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from bneck.derivation.plan import Plan
-from bneck.derivation.stages.training import Training, train_from_scratch
+from bneck.derivation.stages.kept_training import Training, train_from_scratch
 from bneck.derivation.training_budget import budget
 from bneck.machine import Compute
 from bneck.proxies.data.image_source import ImageSource

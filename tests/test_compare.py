@@ -10,8 +10,8 @@ import pytest
 from bneck import records
 from bneck.cli import run
 from bneck.derivation import comparison
+from bneck.derivation.stages.kept_training import Training
 from bneck.derivation.stages.netadapt import Shrunk
-from bneck.derivation.stages.training import Training
 from bneck.errors import UsageError
 from bneck.files import write_json
 from bneck.latency.calibrate import calibrate

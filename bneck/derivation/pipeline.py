@@ -14,6 +14,7 @@ from bneck.derivation.report import write_report
 from bneck.derivation.session import Session, open_run
 from bneck.derivation.stages.calibration import calibration_stage
 from bneck.derivation.stages.data import RunData, data_stage
+from bneck.derivation.stages.kept_training import Training
 from bneck.derivation.stages.netadapt import Shrunk, netadapt_stage, tuned_weights
 from bneck.derivation.stages.outcome import (
     export_network,
@@ -29,7 +30,7 @@ from bneck.derivation.stages.pretrained import (
 )
 from bneck.derivation.stages.search import search_stage
 from bneck.derivation.stages.target import check_feasible, keep_targets, kept_targets, target_stage
-from bneck.derivation.stages.training import Training, train_alone, training_stage
+from bneck.derivation.stages.training import train_alone, training_stage
 from bneck.derivation.teacher import load_teacher
 from bneck.derivation.time_estimate import announce
 from bneck.derivation.training_budget import budget

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bneck.derivation.stages.training import train_from_scratch
+from bneck.derivation.stages.kept_training import train_from_scratch
 from bneck.errors import BneckError
 from bneck.executors.serial import Serial
 from bneck.netadapt.netadapt import NetAdapt

@@ -8,8 +8,8 @@ import pytest
 
 from bneck import records
 from bneck.cli import run
+from bneck.derivation.stages.kept_training import Training
 from bneck.derivation.stages.netadapt import Shrunk
-from bneck.derivation.stages.training import Training
 from bneck.errors import UsageError
 from bneck.quantities import Accuracy, Latency
 from bneck.results.record import Baseline, Outcome, Step

@@ -7,12 +7,8 @@ from bneck import records
 from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import TargetDevice
 from bneck.derivation.stages.data import RunData
-from bneck.derivation.stages.training import (
-    Training,
-    keep_trained,
-    train_alone,
-    train_from_scratch,
-)
+from bneck.derivation.stages.kept_training import Training, keep_trained, train_from_scratch
+from bneck.derivation.stages.training import train_alone
 from bneck.derivation.training_budget import Budget, budget
 from bneck.files import is_written, write_json
 from bneck.netadapt.netadapt import NetAdapt

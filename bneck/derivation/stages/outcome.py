@@ -8,7 +8,7 @@ from bneck.derivation.evaluation import evaluate_network
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import TargetDevice
-from bneck.derivation.stages.training import Training
+from bneck.derivation.stages.kept_training import Training
 from bneck.errors import BneckError
 from bneck.files import is_written, read_json
 from bneck.latency.devices import open_device

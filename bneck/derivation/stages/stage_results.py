@@ -6,8 +6,8 @@ from typing import TypedDict
 
 from bneck import __version__, records
 from bneck.derivation.plan import Plan
+from bneck.derivation.stages.kept_training import Training
 from bneck.derivation.stages.netadapt import Shrunk
-from bneck.derivation.stages.training import Training
 from bneck.errors import UsageError
 from bneck.files import is_written
 from bneck.latency.model import LatencyModel

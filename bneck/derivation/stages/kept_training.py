@@ -1,0 +1,126 @@
+"""One long training: checkpointed while it runs, kept when it ends."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from bneck import records
+from bneck.files import is_written
+from bneck.machine import CPU, Compute
+from bneck.progress import Progress, silent
+from bneck.proxies.data.image_source import ImageSource
+from bneck.proxies.training.distributed import rank, wait_for_all
+from bneck.proxies.training.recipe import Recipe
+from bneck.proxies.training.teacher import Teacher
+from bneck.proxies.training.trainer import evaluate, train
+from bneck.quantities import Accuracy
+from bneck.space.architecture import Architecture
+from bneck.space.backends import torch_model, weights
+from bneck.space.backends.branches import branched, fold
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How a training ended: its accuracy on the validation images, and on test images if any."""
+
+    name: str
+    accuracy: Accuracy
+    seconds: float
+    test_accuracy: Accuracy | None = None
+
+
+def train_from_scratch(
+    arch: Architecture,
+    images: ImageSource,
+    recipe: Recipe,
+    *,
+    name: str,
+    folder: Path,
+    seed: int,
+    progress: Progress = silent,
+    compute: Compute = CPU,
+    start: weights.State | None = None,
+    branches: bool = False,
+    teacher: Teacher | None = None,
+) -> tuple[Training, weights.State]:
+    """Train ``arch``, or read what was trained in ``folder`` under this name before.
+
+    An interrupted training resumes from its checkpoint. Several processes that train together call
+    this together, and the first one writes.
+
+    Args:
+        arch: the network.
+        images: what it is trained and measured on.
+        recipe: how it is trained.
+        name: under which it is kept.
+        folder: where its checkpoint, its weights and its result are kept.
+        seed: of all random choices.
+        progress: called now and then.
+        compute: where it is trained.
+        start: weights to begin with; None trains from scratch.
+        branches: whether convolutions have parallel branches until the training ends.
+        teacher: a trained network whose outputs are learnt too.
+
+    Raises:
+        ProxyFailed: the training diverged.
+    """
+    summary, tensors = folder / f"{name}.json", folder / f"{name}.safetensors"
+    if not is_written(summary):
+        network = _network(arch, seed, start, branches)
+        checkpoint = folder / f"{name}.checkpoint"
+        result = train(
+            network,
+            images,
+            recipe,
+            seed=seed,
+            checkpoint=checkpoint,
+            progress=lambda what, *rest: progress(f"{what} {name}", *rest),
+            compute=compute,
+            teacher=teacher,
+        )
+        tested = _on_test(network, images, compute)
+        if rank() == 0:
+            weights.save(tensors, fold(network))
+            records.write(summary, Training(name, result.accuracy, result.seconds, tested))
+            checkpoint.unlink(missing_ok=True)
+        wait_for_all()
+    return records.read(summary, Training), weights.load(tensors, arch)
+
+
+def _on_test(network: nn.Module, images: ImageSource, compute: Compute) -> Accuracy | None:
+    """The last figure: on images that chose nothing, where there are any."""
+    if images.test is None:
+        return None
+    return evaluate(network, images.on_test(), compute=compute).accuracy
+
+
+def _network(
+    arch: Architecture, seed: int, start: weights.State | None, branches: bool
+) -> torch_model.Network:
+    if branches:
+        return branched(arch, seed=seed, start=start)
+    network = torch_model.build(arch, seed=seed)
+    if start is not None:
+        network.load_state_dict(start)
+    return network
+
+
+def keep_trained(
+    arch: Architecture, state: weights.State, images: ImageSource, *, name: str, folder: Path
+) -> Training:
+    """Measure weights that were trained elsewhere, and keep them as if they were trained here.
+
+    Args:
+        arch: the network.
+        state: its trained weights.
+        images: whose validation part it is measured on.
+        name: under which it is kept.
+        folder: where its weights and its result are kept.
+    """
+    network = torch_model.Network(arch)
+    network.load_state_dict(state)
+    weights.save(folder / f"{name}.safetensors", state)
+    trained = Training(name, evaluate(network, images).accuracy, 0.0)
+    records.write(folder / f"{name}.json", trained)
+    return trained
