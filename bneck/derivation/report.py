@@ -13,6 +13,7 @@ from bneck.derivation.stages.stage_results import (
     found_by_a_stage,
     read_trials,
 )
+from bneck.derivation.stages.target import kept_targets
 from bneck.files import is_written, read_json, write_whole
 from bneck.latency import model as latency_model
 from bneck.proxies.data.image_info import judged_on
@@ -73,10 +74,10 @@ def _report_data(run: Run) -> report.ReportData:
     plan = Plan.from_dict(dict(run.plan))
     outcome = records.read(run.result, Outcome) if is_written(run.result) else None
     model = latency_model.load(run.latency) if is_written(run.latency) else None
-    aimed = read_json(run.target) if is_written(run.target) else {}
+    targets_ms = kept_targets(run)
     images = read_image_facts(run)
-    target_ms = aimed.get("target_ms")
-    several = len(aimed.get("targets_ms", ())) > 1
+    target_ms = targets_ms[0] if targets_ms else None
+    several = len(targets_ms) > 1
     return report.ReportData(
         name=run.folder.resolve().name,
         state=run.state,
@@ -118,8 +119,7 @@ def _calibration(model: latency_model.LatencyModel) -> dict[str, Any]:
 
 def _others(run: Run) -> Iterator[tuple[str, Outcome]]:
     """The finished derivations for other targets of the run's search, by folder."""
-    kept = read_json(run.target) if is_written(run.target) else {}
-    for target_ms in kept.get("targets_ms", [])[1:]:
+    for target_ms in kept_targets(run)[1:]:
         folder = run.run_of_target(target_ms)
         if is_written(result := Run(folder, {}).result):
             yield folder.relative_to(run.folder).as_posix(), records.read(result, Outcome)

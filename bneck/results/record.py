@@ -6,7 +6,7 @@ predicted, without a standard deviation.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from math import isfinite
+from math import inf, isfinite
 from typing import Any
 
 from bneck.errors import BneckError
@@ -110,6 +110,27 @@ class Inherited:
             f"{100 * self.share:.0f} % of the weights, in {len(self.paths)} of {counted} layers, "
             f"are inherited from {self.source}{new}{more}{said}"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """The latencies in ms that a run derives for; the first is the run's own.
+
+    Runs of one target may hold ``target_ms`` alone.
+    """
+
+    target_ms: float
+    targets_ms: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        for value in (self.target_ms, *self.targets_ms):
+            if not 0 < value < inf:
+                raise BneckError(f"Targets: a target must be above 0 ms, got {value}")
+
+    @property
+    def all_ms(self) -> tuple[float, ...]:
+        """Every target, the run's own first."""
+        return self.targets_ms or (self.target_ms,)
 
 
 @dataclass(frozen=True, slots=True)

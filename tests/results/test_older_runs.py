@@ -67,3 +67,16 @@ def test_half_a_value_is_refused_by_name(tmp_path: Path) -> None:
     del value["predicted_ms"]
     with pytest.raises(UsageError, match=r"Outcome\.predicted"):
         records.from_json(Outcome, value)
+
+
+@pytest.mark.parametrize("content", ['{"target_ms": "x"}', '{"target_ms": -1.0}', "[]", "{}"])
+def test_what_cannot_be_targets_is_refused_in_one_line(
+    content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(OLDER, copy)
+    (copy / "target.json").write_text(content)
+    assert run(["report", str(copy)]) in (1, 2)
+    said = capsys.readouterr().err
+    assert "target.json" in said.splitlines()[-1]
+    assert "Traceback" not in said

@@ -3,14 +3,16 @@
 from collections.abc import Callable, Sequence
 from functools import cache
 
+from bneck import records
 from bneck.derivation import target
 from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import TargetDevice
 from bneck.derivation.stages.data import RunData
 from bneck.errors import UsageError
-from bneck.files import is_written, read_json, write_json
+from bneck.files import is_written
 from bneck.latency.devices import open_device, quick_latencies_ms
 from bneck.results.networks import load_network
+from bneck.results.record import Targets
 from bneck.results.run import Run
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space
@@ -41,13 +43,12 @@ def target_stage(session: Session, data: RunData, device: TargetDevice) -> tuple
 
 def kept_targets(run: Run) -> tuple[float, ...]:
     """Return the targets in ms that the run has found out so far."""
-    kept = read_json(run.target) if is_written(run.target) else {"targets_ms": []}
-    return tuple(kept.get("targets_ms", [kept.get("target_ms")]))
+    return records.read(run.target, Targets).all_ms if is_written(run.target) else ()
 
 
 def keep_targets(run: Run, targets_ms: Sequence[float]) -> None:
     """Write down the targets of a run; the first is the run's own."""
-    write_json(run.target, {"target_ms": targets_ms[0], "targets_ms": list(targets_ms)})
+    records.write(run.target, Targets(targets_ms[0], tuple(targets_ms)))
 
 
 def check_feasible(session: Session, data: RunData, space: Space) -> None:
