@@ -24,7 +24,7 @@ import onnx
 from bneck import records
 from bneck.results.record import Outcome, Step
 from bneck.results.run import Run
-from bneck.search.study import read_records
+from bneck.search.trial_attributes import read_records
 from bneck.space import spaces
 
 COMMAND = [sys.executable, "-c", "from bneck.cli import main; main()", "derive"]

@@ -1,23 +1,28 @@
 """The memory of a search: its trials on disk, in the order that virtual time gives them."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from bneck.results.record import Record
 from bneck.search import samplers
 from bneck.search.allowed import SpaceExhausted, allowed_network
-from bneck.search.journal import Journal, JournalTrial, State, read_journal
+from bneck.search.journal import Journal, State
 from bneck.search.objectives import Objective, Objectives
 from bneck.search.promotion import promotable, steps_on
 from bneck.search.samplers.history import LabelledNetwork, Trial, TrialHistory
+from bneck.search.trial_attributes import (
+    EVALUATED,
+    LATENCY,
+    REFUSED,
+    RUNG,
+    TARGET,
+    VIRTUAL_START,
+    is_whole,
+    places_of,
+    trial_of,
+)
 from bneck.search.virtual_time import LAYER_MACS, VirtualTime, training_length
-from bneck.space.choices import Space, Values
-
-EVALUATED = "seconds"
-"""A finished trial that has this attribute was evaluated; others were refused or cut off."""
-LATENCY, REFUSED, TARGET, OLD_TARGET = "latency_ms", "refused", "target", "aim"
-RUNG, VIRTUAL_START = "rung", "virtual_start"
+from bneck.space.choices import Space
 
 
 class Study:
@@ -205,7 +210,7 @@ class Study:
             user_attrs[VIRTUAL_START] = self._time.now
         system_attrs = dict(trial.notes)
         if trial.refused is not None:
-            system_attrs[REFUSED] = _places(self.space, trial.refused)
+            system_attrs[REFUSED] = places_of(trial.refused, self.space)
         self._journal.propose(trial.values, user_attrs=user_attrs, system_attrs=system_attrs)
 
     def _end_trials(self) -> None:
@@ -243,7 +248,7 @@ class Study:
                 refused = found.params
                 continue
             ran = found.state in (State.RUNNING, State.COMPLETE) or EVALUATED in found.user_attrs
-            if not ran or not _whole(self.space, found.params):
+            if not ran or not is_whole(found.params, self.space):
                 continue  # cut off in an earlier version, before it was proposed
             if found.whole:
                 self._end_trials()
@@ -251,7 +256,7 @@ class Study:
                     ended = self._time.wait_until(found.user_attrs[VIRTUAL_START])
                     self._to_end += [self._trials[place] for place in ended]
                     self._end_trials()
-            trial = self._trial(found, refused)
+            trial = trial_of(found, self.space, refused=refused, labels=len(self._history.labels))
             refused = None
             if found.whole or trial.record is None:
                 self._take(trial)
@@ -266,71 +271,3 @@ class Study:
             for number in content.finished:
                 if number in under_way:
                     self._end(under_way.pop(number))
-
-    def _trial(self, found: JournalTrial, refused: Values | None) -> Trial:
-        notes = dict(found.system_attrs)
-        if REFUSED in notes:
-            refused = _values(self.space, notes.pop(REFUSED))
-        attrs = found.user_attrs
-        return Trial(
-            number=found.number,
-            values=found.params,
-            arch=self.space.decode(found.params),
-            target=attrs.get(TARGET, attrs.get(OLD_TARGET, 0)),
-            refused=refused,
-            notes=notes,
-            record=_record(found, self.space),
-            labels=len(self._history.labels),
-            rung=attrs.get(RUNG, 0),
-        )
-
-
-def read_records(journal: Path, space: Space) -> list[Record]:
-    """Return the records of a study without writing to it; another driver may be at work."""
-    found = (_record(trial, space) for trial in read_journal(journal).trials)
-    return [record for record in found if record is not None]
-
-
-def _record(trial: JournalTrial, space: Space) -> Record | None:
-    """The record of a trial, None unless it was evaluated."""
-    attrs = trial.user_attrs
-    if EVALUATED not in attrs or trial.state not in (State.COMPLETE, State.FAIL):
-        return None
-    return Record(
-        number=trial.number,
-        arch=space.decode(trial.params),
-        accuracy=attrs.get("accuracy"),
-        latency_ms=attrs[LATENCY],
-        reward=trial.values[0] if trial.values else None,
-        error=attrs.get("error"),
-        seconds=attrs[EVALUATED],
-        made_with=attrs.get("made_with", {}),
-        rung=attrs.get(RUNG, 0),
-    )
-
-
-def _whole(space: Space, params: Values) -> bool:
-    """Whether all choices were made before the driver ended."""
-    values: Values = {}
-    for name in space.choices:
-        if space.live(name, values):
-            if name not in params:
-                return False
-            values[name] = params[name]
-    return True
-
-
-def _places(space: Space, values: Values) -> list[int]:
-    """For each choice the place of its value, -1 where it is not live."""
-    return [
-        allowed.index(values[name]) if name in values else -1
-        for name, allowed in space.choices.items()
-    ]
-
-
-def _values(space: Space, places: Sequence[int]) -> Values:
-    return {
-        name: allowed[place]
-        for (name, allowed), place in zip(space.choices.items(), places, strict=True)
-        if place >= 0
-    }

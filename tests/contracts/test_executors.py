@@ -12,7 +12,7 @@ from bneck.errors import BneckError, UsageError
 from bneck.executors import NOT_YET, Executor, Failed, NotYet, open_executor
 from bneck.executors.processes import Processes, processes
 from bneck.executors.serial import Serial
-from bneck.search.study import read_records
+from bneck.search.trial_attributes import read_records
 from tests.contracts import tasks
 from tests.search import driver
 

@@ -15,7 +15,7 @@ from bneck.machine import Compute
 from bneck.proxies.data.worker_images import WorkerImages
 from bneck.proxies.training.recipe import Recipe
 from bneck.search.evaluation import Evaluate
-from bneck.search.study import read_records
+from bneck.search.trial_attributes import read_records
 from bneck.space import presets
 from tests.contracts import tasks
 from tests.search import driver

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bneck.executors.serial import Serial
-from bneck.search.study import read_records
+from bneck.search.trial_attributes import read_records
 from tests.search import driver
 
 EVALUATIONS = 6

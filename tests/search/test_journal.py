@@ -18,7 +18,8 @@ from bneck.search.journal import STUDY, Operation, State, read_journal
 from bneck.search.objectives import Objectives, Target
 from bneck.search.reward import Soft
 from bneck.search.search import search
-from bneck.search.study import Study, read_records
+from bneck.search.study import Study
+from bneck.search.trial_attributes import read_records
 from bneck.space import spaces
 from bneck.space.choices import Space, Values
 from tests.closed_form import MacsDevice

@@ -17,7 +17,8 @@ from bneck.search.label import Label
 from bneck.search.objectives import Objectives, Target
 from bneck.search.reward import Soft
 from bneck.search.search import search
-from bneck.search.study import Study, read_records
+from bneck.search.study import Study
+from bneck.search.trial_attributes import read_records
 from bneck.space.architecture import Architecture
 from tests.closed_form import MacsDevice, accuracy
 from tests.search.driver import SPACE

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bneck.search.study import read_records
+from bneck.search.trial_attributes import read_records
 from tests.contracts.tasks import all_end
 from tests.search import driver
 

@@ -10,7 +10,8 @@ from bneck.executors.serial import Serial
 from bneck.search.objectives import Objectives, Target
 from bneck.search.reward import Soft
 from bneck.search.search import search
-from bneck.search.study import Study, read_records
+from bneck.search.study import Study
+from bneck.search.trial_attributes import read_records
 from bneck.space import codec
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space

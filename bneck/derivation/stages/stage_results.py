@@ -16,7 +16,7 @@ from bneck.results.record import Found, Record
 from bneck.results.run import Run
 from bneck.search.promotion import trained_longest
 from bneck.search.selection import SearchResult, SelectedNetwork
-from bneck.search.study import read_records
+from bneck.search.trial_attributes import read_records
 from bneck.space import codec as networks
 from bneck.space import spaces
 

@@ -1,0 +1,90 @@
+"""How a search's trials are written in its journal: the names of their attributes, and back."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bneck.results.record import Record
+from bneck.search.journal import JournalTrial, State, read_journal
+from bneck.search.samplers.history import Trial
+from bneck.space.choices import Space, Values
+
+EVALUATED = "seconds"
+"""A finished trial that has this attribute was evaluated; others were refused or cut off."""
+LATENCY, REFUSED, TARGET, OLD_TARGET = "latency_ms", "refused", "target", "aim"
+RUNG, VIRTUAL_START = "rung", "virtual_start"
+
+
+def read_records(journal: Path, space: Space) -> list[Record]:
+    """Return the records of a study without writing to it; another driver may be at work."""
+    found = (record_of(trial, space) for trial in read_journal(journal).trials)
+    return [record for record in found if record is not None]
+
+
+def trial_of(found: JournalTrial, space: Space, *, refused: Values | None, labels: int) -> Trial:
+    """Return the trial that was written.
+
+    Args:
+        found: what the journal holds of it.
+        space: whose network it is.
+        refused: what an earlier version noted before it as refused; None where nothing was.
+        labels: that were known when it was proposed.
+    """
+    notes, attrs = dict(found.system_attrs), found.user_attrs
+    if REFUSED in notes:
+        refused = _values(space, notes.pop(REFUSED))
+    return Trial(
+        number=found.number,
+        values=found.params,
+        arch=space.decode(found.params),
+        target=attrs.get(TARGET, attrs.get(OLD_TARGET, 0)),
+        refused=refused,
+        notes=notes,
+        record=record_of(found, space),
+        labels=labels,
+        rung=attrs.get(RUNG, 0),
+    )
+
+
+def record_of(trial: JournalTrial, space: Space) -> Record | None:
+    """The record of a trial, None unless it was evaluated."""
+    attrs = trial.user_attrs
+    if EVALUATED not in attrs or trial.state not in (State.COMPLETE, State.FAIL):
+        return None
+    return Record(
+        number=trial.number,
+        arch=space.decode(trial.params),
+        accuracy=attrs.get("accuracy"),
+        latency_ms=attrs[LATENCY],
+        reward=trial.values[0] if trial.values else None,
+        error=attrs.get("error"),
+        seconds=attrs[EVALUATED],
+        made_with=attrs.get("made_with", {}),
+        rung=attrs.get(RUNG, 0),
+    )
+
+
+def is_whole(params: Values, space: Space) -> bool:
+    """Whether all choices were made before the driver ended."""
+    values: Values = {}
+    for name in space.choices:
+        if space.live(name, values):
+            if name not in params:
+                return False
+            values[name] = params[name]
+    return True
+
+
+def places_of(values: Values, space: Space) -> list[int]:
+    """For each choice the place of its value, -1 where it is not live."""
+    return [
+        allowed.index(values[name]) if name in values else -1
+        for name, allowed in space.choices.items()
+    ]
+
+
+def _values(space: Space, places: Sequence[int]) -> Values:
+    return {
+        name: allowed[place]
+        for (name, allowed), place in zip(space.choices.items(), places, strict=True)
+        if place >= 0
+    }
