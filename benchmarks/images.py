@@ -22,7 +22,8 @@ from bneck.progress import silent
 from bneck.proxies.data.folder import load_folder
 from bneck.proxies.data.layout import read_layout
 from bneck.proxies.data.rows import digest_rows
-from bneck.proxies.data.squares import prepare, remove, squares_of
+from bneck.proxies.data.squares.from_folder import prepare
+from bneck.proxies.data.squares.store import remove, squares_of
 from bneck.proxies.data.summary import folder_summary
 
 

@@ -15,7 +15,7 @@ from bneck.results.units import aligned
 from bneck.text import one_line
 
 if TYPE_CHECKING:
-    from bneck.proxies.data.squares import Squares
+    from bneck.proxies.data.squares.store import Squares
 
 _NAMED = 3
 
@@ -50,29 +50,30 @@ def images(
     if folder is None:
         if verify or remove:
             raise UsageError("name the folder of images whose squares are meant")
-        from bneck.proxies.data.squares import all_squares
+        from bneck.proxies.data.squares.store import all_squares
 
         _list(all_squares(), json)
         return
-    from bneck.proxies.data import squares
+    from bneck.proxies.data.squares import store
 
     if remove:
-        found = squares.squares_of(folder)
+        found = store.squares_of(folder)
         places = [str(old.place) for old in found]
         for old in found:
-            squares.remove(old.place)
+            store.remove(old.place)
         print_result(json, {"removed": places}, "\n".join(places) or f"no squares of {folder}")
         return
     check_folder(folder)
     check_images(f"folder:{folder}", resolution)
     from bneck.proxies.data.folder import load_folder  # torch: after the mistakes
+    from bneck.proxies.data.squares.from_folder import changed_files
 
     progress = TerminalProgress()
     source = load_folder(folder, resolution, seed, progress, skip_unreadable=skip_unreadable)
     assert source.train.store is not None
-    one = squares.open_squares(source.train.store)
+    one = store.open_squares(source.train.store)
     assert one is not None
-    if verify and (changed := squares.changed_files(one, folder, progress)):
+    if verify and (changed := changed_files(one, folder, progress)):
         more = f" and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
         raise BneckError(
             f"{len(changed)} of {one.index.count} files are not what was decoded: "

@@ -2,17 +2,15 @@
 
 from pathlib import Path
 
-import torch
-
 from bneck.errors import UsageError
 from bneck.progress import Progress
 from bneck.proxies.data.decoding import find_white, kind_and_size
 from bneck.proxies.data.image_info import PHOTO_PX, SMALL_PX
-from bneck.proxies.data.image_part import ImagePart, mapped
-from bneck.proxies.data.image_source import ImageSource, assembled, check_labels
+from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.data.layout import Layout, read_layout, with_digests
-from bneck.proxies.data.rows import numbered
-from bneck.proxies.data.squares import Squares, keep_pointer, pointed_to, prepare
+from bneck.proxies.data.squares.from_folder import prepare
+from bneck.proxies.data.squares.source import source_of
+from bneck.proxies.data.squares.store import Squares, keep_pointer
 from bneck.proxies.data.summary import folder_summary, warned
 
 _SAMPLE = 1000
@@ -59,21 +57,9 @@ def load_folder(
     progress("images", 1, 1, summary)
     squares = prepare(layout, side_px, white, progress)
     _check_readable(squares, skip=skip_unreadable)
-    source = warned(_source(squares, f"folder:{folder}", seed), summary, progress)
+    source = warned(source_of(squares, f"folder:{folder}", seed), summary, progress)
     keep_pointer(source.info.fingerprint, squares.place)
     return source
-
-
-def prepared_folder(folder: Path, seed: int, fingerprint: str) -> ImageSource | None:
-    """Open the squares of images that this machine prepared before, without listing the folder.
-
-    Args:
-        folder: the set's folder, for the set's name.
-        seed: of the split.
-        fingerprint: of the images with that split.
-    """
-    squares = pointed_to(fingerprint)
-    return None if squares is None else _source(squares, f"folder:{folder}", seed)
 
 
 def _look_at(layout: Layout) -> tuple[set[tuple[int, int]], dict[str, int]]:
@@ -106,31 +92,3 @@ def _check_readable(squares: Squares, *, skip: bool) -> None:
         else ""
     )
     raise UsageError(f"not readable as images in {index.folder}: {listed}{more}{hint}")
-
-
-def _source(squares: Squares, name: str, seed: int) -> ImageSource:
-    """The set's parts as rows of the squares; a fifth of the training images validates if none do.
-
-    Where only train and test are given, test validates.
-    """
-    index = squares.index
-    pixels = mapped(squares.place / "squares.u8", index.side_px)
-    labels = torch.from_numpy(squares.labels().astype("int64"))
-    digests = squares.digests()
-    contents = numbered(digests)
-    good = torch.ones(index.count, dtype=torch.bool)
-    good[list(index.bad)] = False
-    parts, start = {}, 0
-    for part, count in index.parts.items():
-        rows = torch.arange(start, start + count)
-        rows = rows[good[rows]]
-        parts[part] = ImagePart(pixels, rows, labels[rows], contents[rows], squares.place)
-        start += count
-    train, val, test = parts["train"], parts.get("val"), parts.get("test")
-    if val is None:
-        val, test = test, None
-    if val is None:
-        check_labels(name, len(index.class_names), train.labels, train.labels)
-        train, val = train.split(seed)
-    found = [train, val] if test is None else [train, val, test]
-    return assembled(name, index.class_names, found, [digests] * len(found), flip=True)

@@ -5,6 +5,7 @@ import socket
 import sys
 import tarfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,12 +13,14 @@ from torch import Tensor
 
 from bneck.errors import BneckError
 from bneck.progress import Progress, silent
-from bneck.proxies.data.folder import load_folder, prepared_folder
+from bneck.proxies.data.folder import load_folder
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.data.image_spec import check_images, place_of
-from bneck.proxies.data.npz import load_npz
+from bneck.proxies.data.npz import load_npz, stamp_of
 from bneck.proxies.data.raw import Raw
-from bneck.proxies.data.summary import described
+from bneck.proxies.data.squares.from_arrays import load_arrays
+from bneck.proxies.data.squares.source import source_of
+from bneck.proxies.data.squares.store import pointed_to
 from bneck.proxies.score_cache import cache_folder
 
 _CIFAR_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
@@ -42,6 +45,8 @@ def load(
       there are any, or ``DIR/CLASS/*`` (``layout``); decoded once into a file (``squares``).
     - ``npz:FILE``: arrays ``x_train, y_train, x_test, y_test``, or ``images, labels`` (``npz``).
 
+    Arrays of 64 MB of squares and more are written into such a file as well.
+
     What has no validation part of its own is split 80 : 20, stratified, by ``seed``.
 
     Args:
@@ -51,7 +56,7 @@ def load(
         seed: decides the split.
         progress: told what the set holds, what speaks against it, and how far decoding is.
         skip_unreadable: pass over up to 1 % of a folder's files that are not whole images.
-        by_content: read a folder's files to tell whether they are those that were decoded before.
+        by_content: read the files to tell whether they are those that were decoded before.
         fingerprint: of the images that are expected, by which prepared squares are found at once.
 
     Raises:
@@ -61,10 +66,17 @@ def load(
             another fingerprint.
     """
     kind, place = place_of(spec)
-    if place is not None and kind == "folder":
-        images = (fingerprint and prepared_folder(place, seed, fingerprint)) or None
-        if images is None:
-            check_images(spec, resolution_px)
+    prepared = pointed_to(fingerprint) if fingerprint is not None else None
+    if prepared is not None:
+        images = source_of(prepared, f"folder:{place}" if kind == "folder" else spec, seed)
+    else:
+        check_images(spec, resolution_px)
+        if place is None:
+            images = load_arrays(spec, spec, DATA_SETS[spec], resolution_px, seed, progress)
+        elif kind == "npz":
+            stamp, read = stamp_of(place, by_content=by_content), partial(load_npz, place)
+            images = load_arrays(spec, stamp, read, resolution_px, seed, progress)
+        else:
             images = load_folder(
                 place,
                 resolution_px,
@@ -73,10 +85,6 @@ def load(
                 skip_unreadable=skip_unreadable,
                 by_content=by_content,
             )
-    else:
-        check_images(spec, resolution_px)
-        raw = DATA_SETS[spec]() if place is None else load_npz(place)
-        images = described(raw.source(spec, resolution_px, seed), progress, note=raw.note)
     if fingerprint not in (None, images.info.fingerprint):
         raise BneckError(
             f"{spec} on {socket.gethostname()} holds other images than the run began with: "
@@ -91,7 +99,8 @@ def _digits() -> Raw:
     bunch = load_digits()
     grey = torch.from_numpy(bunch.images * (255 / 16)).round().to(torch.uint8)
     names = tuple(str(digit) for digit in range(10))
-    return Raw(grey[:, None], torch.from_numpy(bunch.target).long(), names, flip=False)
+    labels = torch.from_numpy(bunch.target).long()
+    return Raw({"train": (grey[:, None], labels)}, names, flip=False)
 
 
 def _fashion_mnist() -> Raw:
@@ -99,8 +108,11 @@ def _fashion_mnist() -> Raw:
 
     with _downloading("fashion-mnist") as root:
         train, test = (FashionMNIST(root, train=part, download=True) for part in (True, False))
-    names = tuple(train.classes)
-    return Raw(train.data[:, None], train.targets, names, (test.data[:, None], test.targets))
+    parts = {"train": train, "val": test}
+    return Raw(
+        {part: (images.data[:, None], images.targets) for part, images in parts.items()},
+        tuple(train.classes),
+    )
 
 
 def _cifar10() -> Raw:
@@ -116,8 +128,8 @@ def _cifar10() -> Raw:
                 if (file := archive.extractfile(member)) is not None
             }
     names = content["batches.meta.txt"].decode().split()
-    images, labels = _cifar_rows(*(content[f"data_batch_{number}.bin"] for number in range(1, 6)))
-    return Raw(images, labels, tuple(names), val=_cifar_rows(content["test_batch.bin"]))
+    train = _cifar_rows(*(content[f"data_batch_{number}.bin"] for number in range(1, 6)))
+    return Raw({"train": train, "val": _cifar_rows(content["test_batch.bin"])}, tuple(names))
 
 
 def _cifar_rows(*batches: bytes) -> tuple[Tensor, Tensor]:

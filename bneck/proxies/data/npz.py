@@ -1,5 +1,6 @@
 """Image sets as NumPy archives."""
 
+import hashlib
 import itertools
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,8 +30,8 @@ def load_npz(path: Path) -> Raw:
             not finite or beyond every range.
     """
     arrays = _arrays(path)
-    has_val = "x_train" in arrays
-    keys = ["x_train", "y_train", "x_test", "y_test"] if has_val else ["images", "labels"]
+    split = ["x_train", "y_train", "x_test", "y_test"]
+    keys = split if "x_train" in arrays else ["images", "labels"]
     missing = [key for key in keys if key not in arrays]
     if missing:
         raise UsageError(
@@ -41,15 +42,22 @@ def load_npz(path: Path) -> Raw:
     pixels, white = _as_bytes(
         path, {key: part[0] for key, part in zip(keys[::2], parts, strict=True)}
     )
-    images, labels = pixels[0], parts[0][1]
-    names = _class_names(path, arrays, keys[1], set(labels.tolist()))
+    names = _class_names(path, arrays, keys[1], set(parts[0][1].tolist()))
+    labels = [labels for _, labels in parts]
     return Raw(
-        images,
-        labels,
+        dict(zip(("train", "val"), zip(pixels, labels, strict=True), strict=False)),
         names,
-        val=(pixels[1], parts[1][1]) if has_val else None,
         note="" if white in (None, 255) else f"pixels scaled from 0 to {white}",
     )
+
+
+def stamp_of(path: Path, *, by_content: bool) -> str:
+    """What tells an archive from any other: its name, size and time, or all that it holds."""
+    if by_content:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    known = path.stat()
+    return f"{path.name} {known.st_size} {known.st_mtime_ns}"
 
 
 def _class_names(path: Path, arrays: Arrays, key: str, present: set[int]) -> tuple[str, ...]:

@@ -10,8 +10,8 @@ from torch.nn.functional import interpolate
 
 from bneck.errors import UsageError
 from bneck.machine import memory_bytes
-from bneck.proxies.data.decode_worker import digest
 from bneck.proxies.data.image_info import held_out
+from bneck.proxies.data.squares.decode_worker import digest
 
 CHUNK = 1024
 """Images that are worked on at a time."""

@@ -16,11 +16,12 @@ import pytest
 from PIL import Image
 
 from bneck.errors import BneckError, UsageError
-from bneck.proxies.data import decode_pool, folder, squares
-from bneck.proxies.data.decode_worker import Job, decode_chunk
+from bneck.proxies.data import folder
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.data.loading import load
-from bneck.proxies.data.squares import all_squares, squares_folder
+from bneck.proxies.data.squares import decode_pool, from_folder
+from bneck.proxies.data.squares.decode_worker import Job, decode_chunk
+from bneck.proxies.data.squares.store import all_squares, squares_folder
 from bneck.proxies.data.worker_images import WorkerImages, whole
 from tests.proxies.data.pictures import draw
 
@@ -53,7 +54,7 @@ def test_squares_are_the_pictures_and_are_made_once(
             for part in (images.train, images.val)
         ]
         assert {one.tobytes() for part in ours for one in part} == theirs
-    monkeypatch.setattr(squares, "decoded_chunks", None)
+    monkeypatch.setattr(from_folder, "decoded_chunks", None)
     assert loaded(pictures).info == images.info
     (pictures / "a" / "0.png").touch()
     with pytest.raises(TypeError):  # another time: decoded anew
@@ -64,7 +65,7 @@ def test_files_told_by_content_are_found_whatever_their_times(
     pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     info = loaded(pictures, by_content=True).info
-    monkeypatch.setattr(squares, "decoded_chunks", None)
+    monkeypatch.setattr(from_folder, "decoded_chunks", None)
     (pictures / "a" / "0.png").touch()
     assert loaded(pictures, by_content=True).info == info
 
@@ -102,7 +103,7 @@ def test_processes_decode_what_this_process_decodes(
     shutil.rmtree(squares_folder())
     monkeypatch.setattr(decode_pool, "MIN_CHUNKS", 1)
     monkeypatch.setattr(decode_pool, "cores", lambda: 2)
-    monkeypatch.setattr(squares, "CHUNK", 16)
+    monkeypatch.setattr(from_folder, "CHUNK", 16)
     again = loaded(pictures)
     assert again.info == before.info
     assert again.train.squares.equal(before.train.squares)
@@ -111,8 +112,8 @@ def test_processes_decode_what_this_process_decodes(
 def test_it_resumes_after_a_kill(pictures: Path) -> None:
     script = (
         "import os, signal\n"
-        "from bneck.proxies.data import squares\n"
-        "squares.CHUNK = 16\n"
+        "from bneck.proxies.data.squares import from_folder\n"
+        "from_folder.CHUNK = 16\n"
         "from bneck.proxies.data.loading import load\n"
         "def progress(what, done, total, note=''):\n"
         "    if what == 'decoding images' and done >= 32: os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -126,7 +127,7 @@ def test_it_resumes_after_a_kill(pictures: Path) -> None:
         journal.write('{"start": 32, "dig')  # a line that was cut off
     counts: list[int] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(squares, "CHUNK", 16)
+        patch.setattr(from_folder, "CHUNK", 16)
         resumed = loaded(
             pictures,
             progress=lambda what, done, total, note="": what == "images" or counts.append(done),
@@ -141,7 +142,7 @@ def test_a_partial_set_that_was_spoilt_is_decoded_where_it_was(pictures: Path, s
     before = loaded(pictures)
     (one,) = all_squares()
     partial = one.place.rename(one.place.with_name(f"{one.place.name}.partial"))
-    start = {"start": 0, "digests": "ff" * 16 * squares.CHUNK, "bad": []}
+    start = {"start": 0, "digests": "ff" * 16 * from_folder.CHUNK, "bad": []}
     (partial / "chunks.jsonl").write_text(json.dumps(start) + "\n")
     if spoil == "squares.u8":
         os.truncate(partial / spoil, 100)
@@ -196,7 +197,7 @@ def test_a_disk_that_fills_up_is_said_and_what_was_decoded_is_kept(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return decode_chunk(job, start, files)
 
-    monkeypatch.setattr(squares, "CHUNK", 16)
+    monkeypatch.setattr(from_folder, "CHUNK", 16)
     monkeypatch.setattr(decode_pool, "decode_chunk", full)
     with pytest.raises(BneckError, match=r"cannot write the 0\.00 GB .*: No space left on device"):
         loaded(pictures)

@@ -11,7 +11,7 @@ from typing import Any
 
 from bneck.errors import BneckError
 from bneck.machine import cores
-from bneck.proxies.data.decode_worker import Job, as_line, decode_chunk, opening
+from bneck.proxies.data.squares.decode_worker import Job, as_line, decode_chunk, opening
 
 MIN_CHUNKS = 8
 """Fewer chunks are decoded sooner than processes start."""
@@ -65,7 +65,7 @@ def decoded_chunks(job: Job, chunks: Iterable[Chunk], count: int) -> Iterator[An
 def _start(job: Job) -> "subprocess.Popen[bytes]":
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "bneck.proxies.data.decode_worker"],
+        [sys.executable, "-P", "-m", "bneck.proxies.data.squares.decode_worker"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=environment,

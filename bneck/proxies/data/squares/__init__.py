@@ -1,0 +1,1 @@
+"""Files of squares: sets of images decoded once, mapped into memory by all who train on them."""

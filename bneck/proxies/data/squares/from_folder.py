@@ -1,0 +1,144 @@
+"""A folder of images as a file of squares: decoded by all cores, resumed where it was stopped."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from bneck.progress import Progress
+from bneck.proxies.data.layout import Layout
+from bneck.proxies.data.squares.decode_pool import decoded_chunks
+from bneck.proxies.data.squares.decode_worker import CHUNK, DIGEST_BYTES, Job
+from bneck.proxies.data.squares.store import (
+    JOURNAL,
+    PARTS,
+    VERSION,
+    Index,
+    Rows,
+    Squares,
+    made_once,
+)
+
+
+def prepare(layout: Layout, side_px: int, white: Mapping[str, int], progress: Progress) -> Squares:
+    """Decode a folder's images, unless they lie ready; stopped anywhere, it resumes.
+
+    Args:
+        layout: the folder's files.
+        side_px: side of the squares.
+        white: what white is in deep pixels, as ``decoding.find_white`` says.
+        progress: told the size of the squares before they are made, then each chunk.
+
+    Raises:
+        BneckError: the disk is too small, full or read-only.
+    """
+    index = Index(
+        version=VERSION,
+        folder=str(layout.folder.absolute()),
+        side_px=side_px,
+        class_names=layout.class_names,
+        parts={part: len(layout.parts[part].paths) for part in PARTS if part in layout.parts},
+        bad={},
+        white=white,
+    )
+
+    def fill(place: Path) -> Rows:
+        return _decode(place, layout, index, progress)
+
+    return made_once(_key(layout, side_px), index.size_bytes, fill)
+
+
+def changed_files(squares: Squares, folder: Path, progress: Progress) -> list[str]:
+    """Names of files of a folder that are gone, or decode to other pixels than the squares hold.
+
+    Args:
+        squares: what was decoded.
+        folder: where the files are now.
+        progress: told of every chunk that is decoded again.
+    """
+    index, names, digests = squares.index, squares.names(), squares.digests()
+    job = Job(str(folder), os.devnull, index.side_px, index.white)
+    starts = range(0, index.count, CHUNK)
+    chunks = ((start, names[start : start + CHUNK]) for start in starts)
+    changed: list[int] = []
+    for done, (_, answer) in enumerate(decoded_chunks(job, chunks, len(starts)), start=1):
+        start, found = int(answer["start"]), bytes.fromhex(answer["digests"])
+        now = np.frombuffer(found, np.uint8).reshape(-1, DIGEST_BYTES)
+        bad = {int(row) for row, _ in answer["bad"]} ^ {
+            row for row in index.bad if start <= row < start + CHUNK
+        }
+        differ = (now != digests[start : start + len(now)]).any(axis=1).nonzero()[0] + start
+        changed += sorted({*bad, *(int(row) for row in differ)})
+        progress("verifying images", min(done * CHUNK, index.count), index.count)
+    return [names[row] for row in sorted(changed)]
+
+
+def _decode(place: Path, layout: Layout, index: Index, progress: Progress) -> Rows:
+    """Fill ``squares.u8`` in a folder of which an earlier process may have filled a part."""
+    paths = [path for part in index.parts for path in layout.parts[part].paths]
+    labels = [label for part in index.parts for label in layout.parts[part].labels]
+    squares = place / "squares.u8"
+    digests = np.zeros((index.count, DIGEST_BYTES), np.uint8)
+    bad: dict[int, str] = {}
+    done: set[int] = set()
+
+    def take(answer: Mapping[str, Any]) -> None:
+        start, found = int(answer["start"]), bytes.fromhex(answer["digests"])
+        digests[start : start + CHUNK] = np.frombuffer(found, np.uint8).reshape(-1, DIGEST_BYTES)
+        bad.update((int(row), str(why)) for row, why in answer["bad"])
+        done.add(start)
+
+    with (place / JOURNAL).open("a+b") as journal:
+        written = squares.stat().st_size // (3 * index.side_px**2)
+        for answer in _whole_lines(journal, written, index.count):
+            take(answer)
+        size = f"{index.size_bytes / 2**30:.2f} GB into {place.parent}"
+        progress("decoding images", min(len(done) * CHUNK, index.count), index.count, size)
+        job = Job(str(layout.folder), str(squares), index.side_px, index.white)
+        waiting = [start for start in range(0, index.count, CHUNK) if start not in done]
+        chunks = ((start, paths[start : start + CHUNK]) for start in waiting)
+        for line, answer in decoded_chunks(job, chunks, len(waiting)):
+            take(answer)
+            journal.write(line)
+            journal.flush()
+            progress("decoding images", min(len(done) * CHUNK, index.count), index.count)
+    return Rows(replace(index, bad=dict(sorted(bad.items()))), labels, digests, paths)
+
+
+def _whole_lines(journal: IO[bytes], written: int, count: int) -> Iterator[Mapping[str, Any]]:
+    """The chunks that an earlier process finished, up to the first that is not whole.
+
+    Args:
+        journal: an answer of ``decode_worker`` a line.
+        written: how many squares the file has room for by now.
+        count: how many there will be.
+    """
+    journal.seek(0)
+    whole = 0
+    for line in journal.readlines():
+        try:
+            answer = json.loads(line)
+            is_whole = line.endswith(b"\n") and min(answer["start"] + CHUNK, count) <= written
+        except (ValueError, KeyError, TypeError):
+            is_whole = False
+        if not is_whole:
+            break
+        whole += len(line)
+        yield answer
+    journal.truncate(whole)
+
+
+def _key(layout: Layout, side_px: int) -> str:
+    """16 hexadecimal digits of what decides the squares."""
+    digest = sha256(repr((VERSION, side_px, layout.class_names)).encode())
+    for part in PARTS:
+        if part in layout.parts:
+            files = layout.parts[part]
+            for row in zip(files.paths, files.stamps, files.labels, strict=True):
+                digest.update(repr((part, row)).encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()[:16]
