@@ -1,11 +1,16 @@
 """What pretrained weights add where images are few: derivations with and without, side by side.
 
-MobileNetV3-Small is trained on one set of images (``--large``). Then, with so many images of each
-class of another (``--images``), for each number and seed: a network is derived for a share of
-MobileNetV3-Small's latency from those weights, another from random ones, each beside
-MobileNetV3-Small trained alike, and MobileNetV3-Small is shrunk by NetAdapt to the same target. All
-share one calibration, so latencies can be compared. Each command that has ended is one JSON line of
-``records.jsonl`` in ``--out``; the same command line resumes where it was stopped.
+MobileNetV3-Small is trained on one set of images (``--large``), and its latency is measured once:
+``--share`` of it is the target of all that follows, in ms, on one calibration's scale. Then, with
+so many images of each class of another set (``--images``), for each number and seed: a network is
+derived from those weights (or from the run that ``--parent`` names), another from random ones, each
+beside MobileNetV3-Small trained alike, and MobileNetV3-Small is narrowed to the target by NetAdapt
+from its pretrained weights. All are trained for ``--tuning-epochs`` in the end and judged on all
+validation images of the second set, which no training and no search sees. Each command that has
+ended is one JSON line of ``records.jsonl`` in ``--out``; the same command line resumes where it was
+stopped.
+
+    python benchmarks/pretrained.py --large tiny100 --images photos160 --counts 20 --out out
 """
 
 import argparse
@@ -17,6 +22,8 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from random import Random
+from statistics import mean, stdev
+from typing import Any
 
 import torch
 
@@ -53,22 +60,31 @@ class Records:
         if name in self.known:
             return
         print(f"{time.strftime('%H:%M:%S')} {name}", flush=True)
-        said, began = io.StringIO(), time.monotonic()
-        with redirect_stdout(said):
-            code = run([*map(str, words), "--json"])
-        if code not in (0, 1):  # 1: a network measured above its target, which is said in JSON
-            raise SystemExit(code)
-        found = json.loads(said.getvalue())
-        baselines = Path(str(words[words.index("--out") + 1])) / "baselines.jsonl"
-        row = {"name": name, "result": found, "seconds": round(time.monotonic() - began)}
-        if baselines.exists():
-            row["baselines"] = [json.loads(line) for line in baselines.read_text().splitlines()]
-            for one in row["baselines"]:
-                one.pop("arch")
+        began, cpu_s = time.monotonic(), time.process_time()
+        row = {"name": name, "result": bneck(*words)}
+        row["seconds"] = round(time.monotonic() - began)
+        row["cpu_s"] = round(time.process_time() - cpu_s)  # without what workers take
+        if "--out" in words:
+            baselines = Path(str(words[words.index("--out") + 1])) / "baselines.jsonl"
+            if baselines.exists():
+                row["baselines"] = list(map(json.loads, baselines.read_text().splitlines()))
+                for one in row["baselines"]:
+                    one.pop("arch")
         self.known[name] = row
         with self.file.open("a") as file:
             file.write(json.dumps(row) + "\n")
-        print(f"{name}: {found.get('accuracy')} at {found.get('measured_ms')} ms", flush=True)
+        told = {key: row["result"].get(key) for key in ("accuracy", "measured_ms")}
+        print(f"{name}: {told} in {row['seconds']} s", flush=True)
+
+
+def bneck(*words: object) -> Any:
+    """Run a command of bneck, and return what it says as JSON."""
+    said = io.StringIO()
+    with redirect_stdout(said):
+        code = run([*map(str, words), "--json"])
+    if code not in (0, 1):  # 1: a network measured above its target, which is said in JSON
+        raise SystemExit(code)
+    return json.loads(said.getvalue())
 
 
 def main() -> None:
@@ -80,9 +96,10 @@ def main() -> None:
     parser.add_argument("--px", type=int, default=64)
     parser.add_argument("--counts", type=int, nargs="*", default=[20, 100])
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=float, default=3, help="of the pretraining")
-    parser.add_argument("--tuning-epochs", type=float, default=30)
-    parser.add_argument("--evaluations", type=int, default=8)
+    parser.add_argument("--epochs", type=float, default=8, help="of the pretraining")
+    parser.add_argument("--parent", type=Path, help="run that derivations inherit from instead")
+    parser.add_argument("--tuning-epochs", type=float, default=60)
+    parser.add_argument("--evaluations", type=int, default=16)
     parser.add_argument("--share", type=float, default=0.9, help="of the network's latency")
     parser.add_argument("--runtime", default="onnxruntime")
     parser.add_argument("--minutes", type=float, default=2.0, help="of the calibration")
@@ -93,23 +110,22 @@ def main() -> None:
     asked.out.mkdir(parents=True, exist_ok=True)
     done, out = Records(asked.out / "records.jsonl"), asked.out
     at = ("--resolution", asked.px)
-    large = ("--data", f"folder:{asked.large}", *at)
-    done.command("pretrained", ["train", NET, *large, "--epochs", asked.epochs,
-                                "--out", out / "pretrained"])  # fmt: skip
+    done.command("pretrained", ["train", NET, "--data", f"folder:{asked.large}", *at,
+                                "--epochs", asked.epochs, "--out", out / "pretrained"])  # fmt: skip
     model = out / "latency.json"
+    of_images = (*at, "--classes", len(list((asked.images / "train").iterdir())))
     if not is_written(model):
-        classes = len(list((asked.images / "train").iterdir()))
-        code = run(["calibrate", "--space", "v3-small", *map(str, at), "--classes", str(classes),
-                    "--runtime", asked.runtime, "--minutes", str(asked.minutes),
-                    "--out", str(model)])  # fmt: skip
-        if code:
-            raise SystemExit(code)
+        bneck("calibrate", "--space", "v3-small", *of_images, "--runtime", asked.runtime,
+              "--minutes", asked.minutes, "--out", model)  # fmt: skip
+    done.command(NET, ["latency", NET, "--model", model, "--measure", *of_images])
     common = (
-        *at, "--target", f"{asked.share}x:{NET}", "--runtime", asked.runtime, "--latency", model,
-        "--epochs", asked.tuning_epochs, "--delta", 0.06, "--workers", 1,
+        *at, "--target", asked.share * done.known[NET]["result"]["measured_ms"],
+        "--runtime", asked.runtime, "--latency", model, "--epochs", asked.tuning_epochs,
+        "--delta", 0.06, "--workers", 1,
     )  # fmt: skip
-    search = ("--evaluations", asked.evaluations, "--sampler", "evolution", "--seed-factor", 1.15)
-    inherit = ("--pretrained", out / "pretrained")
+    search = ("--evaluations", asked.evaluations, "--seed-factor", 1.15)
+    own = ("--pretrained", out / "pretrained")
+    inherit = own if asked.parent is None else ("--pretrained", asked.parent)
     for seed in range(asked.seeds):
         for count in asked.counts:
             part = f"{count}-{seed}"
@@ -118,23 +134,41 @@ def main() -> None:
             for name, command in (
                 (f"inherited {part}", ["derive", *words, *search, *inherit]),
                 (f"scratch {part}", ["derive", *words, *search]),
-                (f"NetAdapt {part}", ["shrink", NET, *words, *inherit, "--finish", "fine-tune"]),
+                (f"NetAdapt {part}", ["shrink", NET, *words, *own, "--finish", "fine-tune"]),
             ):
                 done.command(name, [*command, "--out", out / name.replace(" ", "-")])
-    summary(done)
+    for count in asked.counts:
+        summary(done.known, count, asked.seeds)
 
 
-def summary(done: Records) -> None:
-    """Print a line for each command: accuracy and latency, and MobileNetV3-Small's beside it."""
-    for name, row in done.known.items():
-        found = row["result"]
-        line = f"{name:16} {100 * found['accuracy']:5.1f} %"
-        if "measured_ms" in found:
-            line += f" at {found['measured_ms']:.4f} ms"
-        for one in row.get("baselines", []):
-            accuracy, ms = one["accuracy"], one["measured"]
-            line += f"; {one['name']} {json.dumps(accuracy)} at {json.dumps(ms)}"
-        print(line)
+def summary(rows: dict[str, dict[str, Any]], count: int, seeds: int) -> None:
+    """Print accuracy and latency of each way, and what inheriting gains over it, in pairs by seed.
+
+    MobileNetV3-Small stands beside each derivation: fine-tuned from its pretrained weights where
+    derivations inherit from it, trained from random ones beside ``scratch``.
+    """
+    results: dict[str, list[dict[str, Any]]] = {}
+    for way in ("inherited", "scratch", "NetAdapt"):
+        own = [rows[f"{way} {count}-{seed}"] for seed in range(seeds)]
+        results[way] = [one["result"] for one in own]
+        if way != "NetAdapt":
+            beside = [one["baselines"][0] for one in own]
+            results[f"{NET}, {way}"] = [
+                {"accuracy": one["accuracy"]["value"], "measured_ms": one["measured"]["ms"]}
+                for one in beside
+            ]
+    ours = [100 * one["accuracy"] for one in results["inherited"]]
+    print(f"{count} images of each class, {seeds} seeds")
+    for way, found in results.items():
+        theirs = [100 * one["accuracy"] for one in found]
+        gains = [our - their for our, their in zip(ours, theirs, strict=True)]
+        ms = mean(one["measured_ms"] for one in found)
+        print(f"{way:30} {with_spread(theirs)} % at {ms:.4f} ms; inherited {with_spread(gains)}")
+
+
+def with_spread(values: Sequence[float]) -> str:
+    """Mean and standard deviation."""
+    return f"{mean(values):.1f} +- {stdev(values) if len(values) > 1 else 0.0:.1f}"
 
 
 if __name__ == "__main__":
