@@ -220,6 +220,7 @@ def calibrate(
     classes: int = 1000,
     runtime: str = "onnxruntime",
     threads: int = 1,
+    batch_size: int = 1,
     target_device: str = "local",
     minutes: float = 5.0,
     seed: int = 0,
@@ -234,6 +235,7 @@ def calibrate(
         classes: their class count.
         runtime: a word of RUNTIMES, or ``package.module:attr``.
         threads: threads of the runtime.
+        batch_size: images that one inference takes.
         target_device: "local", "ssh:USER@HOST[:PORT][/PYTHON]" "adb:[SERIAL][/BENCHMARK_MODEL]"
             or "file:DIR".
         minutes: time to spend; a slow or noisy device may take longer.
@@ -246,7 +248,7 @@ def calibrate(
     path = Path(out)
     model = run_calibration(
         spaces_called(space, resolution_px=resolution_px, classes=classes),
-        open_device(target_device, runtime=runtime, threads=threads),
+        open_device(target_device, runtime=runtime, threads=threads, batch_size=batch_size),
         folder=path.with_name(path.name + ".work"),
         minutes=minutes,
         seed=seed,

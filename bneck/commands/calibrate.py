@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bneck.commands.common.measuring import (
+    BatchSizeOption,
     DeviceOption,
     RuntimeOption,
     SpaceOption,
@@ -35,6 +36,7 @@ def calibrate(
     space: SpaceOption = "v3-small",
     runtime: RuntimeOption = "onnxruntime",
     threads: ThreadsOption = 1,
+    batch_size: BatchSizeOption = 1,
     target_device: DeviceOption = "local",
     minutes: Annotated[float, typer.Option(help="Time to spend on measuring.", min=0.1)] = 5.0,
     wait_quiet: WaitOption = 0.0,
@@ -63,7 +65,7 @@ def calibrate(
         spaces = spaces_of(space, resolution, classes)
         from bneck.latency.devices import open_device  # numpy
 
-        opened = open_device(target_device, runtime=runtime, threads=threads)
+        opened = open_device(target_device, runtime=runtime, threads=threads, batch_size=batch_size)
         from bneck.latency.calibrate import calibrate as run_calibration
         from bneck.latency.warn import wait_for_quiet
 
@@ -106,8 +108,15 @@ def _in_words(model: "LatencyModel", out: Path, page: Path) -> str:
     )
 
 
-def _kit_of_run(folder: Path, out: Path, runtime: str) -> None:
-    """Add a run's network to a kit, or write one for it alone."""
+def _kit_of_run(folder: Path, out: Path, runtime: str, batch_size: int) -> None:
+    """Add a run's network to a kit, or write one for it alone.
+
+    Args:
+        folder: the run.
+        out: the kit.
+        runtime: one of PORTABLE.
+        batch_size: images that one run takes.
+    """
     run = Run.read(folder)
     if not is_written(run.weights):
         raise UsageError(f"{folder} has no network yet: the run is {run.state}")
@@ -117,11 +126,12 @@ def _kit_of_run(folder: Path, out: Path, runtime: str) -> None:
     _, arch = load_network(str(folder))
     state = load_weights(str(folder), None, arch, seed=0)
     weights = {name: tensor.numpy() for name, tensor in state.items()}
-    add_to_kit(out, arch, weights, runtime=runtime)
+    add_to_kit(out, arch, weights, runtime=runtime, batch_size=batch_size)
+    batches = "" if batch_size == 1 else f" --batch-size {batch_size}"
     print_text(
         f"{out}: copy it to the device, run `python measure.py` in it and copy measurements.json "
         f"back; then `bneck latency {folder} --measure --target-device file:{out} "
-        f"--runtime {runtime}`"
+        f"--runtime {runtime}{batches}`"
     )
 
 
@@ -133,6 +143,7 @@ def kit(
     runtime: Annotated[
         str, typer.Option(help=f"What the device runs networks with: {one_of(*PORTABLE)}.")
     ] = "onnxruntime",
+    batch_size: BatchSizeOption = 1,
     network: Annotated[
         str | None,
         typer.Option(help="A finished run: measure its network, with its weights, and no others."),
@@ -147,14 +158,21 @@ def kit(
     with --network, bneck latency RUN --measure --target-device file:DIR.
     """
     if network is not None:
-        _kit_of_run(Path(network), out, runtime)
+        _kit_of_run(Path(network), out, runtime, batch_size)
         return
     spaces = spaces_of(space, resolution, classes)
     if out.is_file():
         raise UsageError(f"{out} is a file: name a folder as --out")
     from bneck.latency.remote_calibration import write_kit
 
-    write_kit(spaces, out, runtime=runtime, seed=seed, progress=TerminalProgress())
+    write_kit(
+        spaces,
+        out,
+        runtime=runtime,
+        batch_size=batch_size,
+        seed=seed,
+        progress=TerminalProgress(),
+    )
     print_text(
         f"{out}: copy it to the device and run `python measure.py` in it (it needs numpy and "
         f"{runtime.removesuffix('-int8')}); "

@@ -52,6 +52,9 @@ def net(
     threads: Annotated[
         int | None, typer.Option(help="Threads of the runtime: the model's, or 1.")
     ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Images that one inference takes: the model's, or 1.")
+    ] = None,
     target_device: DeviceOption = "local",
     wait_quiet: WaitOption = 0.0,
     width: WidthOption = None,
@@ -61,7 +64,7 @@ def net(
 ) -> None:
     """Predict a network's latency by block, or measure it.
 
-    Measured with a model, the time is on the calibration's scale and with its runtime and threads.
+    Measured with a model, the time is on the calibration's scale, with its runtime and settings.
     """
     from bneck.latency.model import LatencyModel
     from bneck.latency.predictor import open_predictor
@@ -91,13 +94,14 @@ def net(
         lines = [f"predicted {predicted.ms:.3g} +- {predicted.std_ms:.2g} ms on [{predictor.name}]"]
     if measure:
         calibrated = predictor if isinstance(predictor, LatencyModel) else None
-        opened = _opened(calibrated, target_device, runtime, threads)
+        asked = {"runtime": runtime, "threads": threads, "batch_size": batch_size}
+        opened = _opened(calibrated, target_device, asked)
         wait_for_quiet(opened, wait_quiet, TerminalProgress())
         took = _measured(onnx or arch, calibrated, opened, resolution)
         result |= {"measured_ms": took.ms, "measured_std_ms": took.std_ms}
         result |= {"quiet": took.quiet, "note": took.note, "batch": took.batch}
         belief = "the machine was quiet" if took.quiet else f"do not trust it: {took.note}"
-        images = f" for {took.batch} images, as the file's batch is fixed" * (took.batch > 1)
+        images = f" for a batch of {took.batch} images" * (took.batch > 1)
         lines.append(f"measured {took.ms:.3g} +- {took.std_ms:.2g} ms{images}; {belief}")
     text = [f"{name}: {', '.join(lines)}", *_shares(result["blocks"])]
     print_result(json, result, "\n".join(text))
@@ -115,24 +119,27 @@ def _shares(blocks: dict[str, float]) -> list[str]:
     return [f"  {path:10} {ms:8.4f} ms  {ms / total:6.1%}" for path, ms in blocks.items()]
 
 
-def _opened(calibrated: Any, device: str, runtime: str | None, threads: int | None) -> Any:
-    """The device to measure on, with the model's runtime and threads where there is a model."""
+def _opened(calibrated: Any, device: str, asked: dict[str, Any]) -> Any:
+    """The device to measure on, with the model's settings where there is a model.
+
+    Args:
+        calibrated: the latency model, or None.
+        device: the device by its word.
+        asked: runtime, threads and batch size; None where none was given.
+    """
     from bneck.latency.devices import open_device
     from bneck.latency.warn import warn_elsewhere
 
     if calibrated is None:
-        return open_device(
-            device,
-            runtime="onnxruntime" if runtime is None else runtime,
-            threads=1 if threads is None else threads,
-        )
-    for name, asked in (("runtime", runtime), ("threads", threads)):
-        made_for = getattr(calibrated.device, name)
-        if asked not in (None, made_for):
-            raise UsageError(f"the model was calibrated for {name} {made_for}, not for {asked}")
-    opened = open_device(
-        device, runtime=calibrated.device.runtime, threads=calibrated.device.threads
-    )
+        return open_device(device, **{k: v for k, v in asked.items() if v is not None})
+    settings = {name: getattr(calibrated.device, name) for name in asked}
+    for name, made_for in settings.items():
+        if asked[name] not in (None, made_for):
+            word = name.replace("_", "-")
+            raise UsageError(
+                f"the model was calibrated for {word} {made_for}, not for {asked[name]}"
+            )
+    opened = open_device(device, **settings)
     warn_elsewhere(calibrated, opened.fingerprint())
     return opened
 

@@ -104,16 +104,18 @@ def measured(
 
     Args:
         networks: what is timed; each has an architecture or an ONNX file.
-        model: a calibrated ``LatencyModel`` gives runtime, threads and scale; without one, ms are
-            what the reference took over all these measurements.
+        model: a calibrated ``LatencyModel`` gives runtime, threads, batch size and scale; without
+            one, ms are what the reference took over all these measurements.
         runtime: a word of RUNTIMES, or ``package.module:attr``, where no calibrated model says it.
         threads: threads of the runtime, likewise.
         progress: told which network is timed.
     """
     calibrated = model if isinstance(model, LatencyModel) else None
+    batch_size = 1
     if calibrated:
-        runtime, threads = calibrated.device.runtime, calibrated.device.threads
-    opened = LocalDevice(runtime=runtime, threads=threads)
+        about = calibrated.device
+        runtime, threads, batch_size = about.runtime, about.threads, about.batch_size
+    opened = LocalDevice(runtime=runtime, threads=threads, batch_size=batch_size)
     took: list[Measured] = []
     for done, network in enumerate(networks):
         progress("measuring", done, len(networks), network.name)

@@ -6,7 +6,7 @@ from typing import Any
 
 from bneck import records
 from bneck.errors import UsageError, unknown
-from bneck.latency.runtimes import MAX_THREADS, RUNTIMES
+from bneck.latency.runtimes import MAX_BATCH_SIZE, MAX_THREADS, RUNTIMES
 from bneck.machine import DEVICES, Compute
 from bneck.proxies.data.augmentation_words import AUGMENTATIONS, CROPS, check_augmentation
 from bneck.proxies.data.image_spec import NAMED_SETS
@@ -106,6 +106,9 @@ class Plan:
         TARGET,
     )
     threads: int = option(1, "Threads of that runtime.", TARGET)
+    batch_size: int = option(
+        1, "Images that one inference takes: latencies are of such a batch.", TARGET
+    )
     latency: str | None = option(
         None,
         "Latency model that `bneck calibrate` wrote on this machine, at the same resolution and "
@@ -256,6 +259,7 @@ class Plan:
             if getattr(self, name) is not None:
                 check_range(name.replace("_", "-"), getattr(self, name), 1, MAX_COUNT)
         check_range("threads", self.threads, 1, MAX_THREADS)
+        check_range("batch-size", self.batch_size, 1, MAX_BATCH_SIZE)
         check_range("seed", self.seed, 0, MAX_SEED)
         for name, high in (("epochs", 1e6), ("calibration_minutes", 1e4)):
             if (value := getattr(self, name)) is not None and not 0 < value <= high:
@@ -325,7 +329,7 @@ _EVERY_RUN = (
     "data", "resolution_px", "skip_unreadable", "check_images", "balanced", "seed", "device",
 )  # fmt: skip
 _DEVICE = (
-    "target", "targets", "space", "target_device", "runtime", "threads", "latency",
+    "target", "targets", "space", "target_device", "runtime", "threads", "batch_size", "latency",
     "calibration_minutes", "calibrate", "accept_version",
 )  # fmt: skip
 _SEARCH = (

@@ -90,6 +90,7 @@ def _report_data(run: Run) -> report.ReportData:
         baselines=records.read_lines(run.baselines, Baseline),
         others=dict(_others(run)),
         breakdown=model.breakdown(outcome.arch) if model and outcome else None,
+        target_device=model.name if model else "",
         calibration=_calibration(model) if model else None,
         held_out=model.held_out if model else (),
         latency_error=model.error if model else None,

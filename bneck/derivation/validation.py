@@ -62,7 +62,7 @@ def check(plan: Plan, *, trains: bool = True) -> None:
         reward.build(plan.reward, 1.0, plan.reward_exponent)
     if plan.latency is not None:
         model.load(Path(plan.latency))
-    open_runtime(plan.runtime, threads=plan.threads)
+    open_runtime(plan.runtime, threads=plan.threads, batch_size=plan.batch_size)
     check_measurable(plan.target_device)
     if plan.target_device.startswith("file:") and (not trains or plan.seed_network is not None):
         raise UsageError(

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import count, product
 from math import ceil
 from pathlib import Path
@@ -76,7 +76,7 @@ def calibrate(
     fingerprint = device.fingerprint()
     header = {
         "measurements": [space.name for space in spaces],
-        "device": asdict(fingerprint),
+        "device": fingerprint.as_dict(),
         "resolution_px": side,
         "classes": classes,
         "seed": seed,

@@ -5,7 +5,6 @@ import json
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from bneck.errors import BneckError, UsageError
@@ -25,7 +24,7 @@ def kept(device: Fingerprint, spaces: Sequence[str], resolution_px: int, classes
         resolution_px: the networks' input side.
         classes: the networks' class count.
     """
-    made_of = [asdict(device), sorted(spaces), resolution_px, classes]
+    made_of = [device.as_dict(), sorted(spaces), resolution_px, classes]
     digest = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
     folder = Path(os.environ.get("BNECK_CACHE", "~/.cache/bneck")).expanduser()
     return folder / "calibrations" / f"{digest}.json"

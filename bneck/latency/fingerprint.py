@@ -1,7 +1,8 @@
 """What machine, runtime and settings a latency belongs to."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from bneck.latency.runtimes import Runtime
 from bneck.machine import cpu_name
@@ -16,14 +17,28 @@ class Fingerprint:
     runtime: str
     version: str
     threads: int
+    batch_size: int = 1
 
     def __str__(self) -> str:
         threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
-        return f"{self.cpu}, {self.cores} cores, {self.runtime} {self.version}, {threads}"
+        batches = "" if self.batch_size == 1 else f", batches of {self.batch_size} images"
+        return f"{self.cpu}, {self.cores} cores, {self.runtime} {self.version}, {threads}{batches}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields by name; a batch of one image is left out, as in older files."""
+        found = asdict(self)
+        if self.batch_size == 1:
+            del found["batch_size"]
+        return found
 
 
 def this_machine(runtime: Runtime) -> Fingerprint:
     """The machine that runs this, with the runtime as it was opened."""
     return Fingerprint(
-        cpu_name(), os.cpu_count() or 1, runtime.word, runtime.version, runtime.threads
+        cpu_name(),
+        os.cpu_count() or 1,
+        runtime.word,
+        runtime.version,
+        runtime.threads,
+        runtime.batch_size,
     )

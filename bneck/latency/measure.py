@@ -36,7 +36,7 @@ class Measured:
         note: why it is not to be trusted; empty where it is.
         timing: None where nothing was run.
         predicted: whether it is a prediction, for nothing could be measured on the device.
-        batch: images that one run takes, where an ONNX file says more than one.
+        batch: images that one run takes, as the device or an ONNX file says.
     """
 
     ms: float
@@ -94,15 +94,22 @@ def measure(
     if isinstance(network, Path):
         from bneck.latency.onnx_graph import read_onnx  # onnx, for those who need it
 
-        onnx = read_onnx(network, None if scale else resolution_px)
+        onnx = read_onnx(network, None if scale else resolution_px, device.batch_size)
         side, classes, batch = resolution_px or onnx.resolution_px or 224, 1000, onnx.batch
+        if batch != device.batch_size != 1:
+            raise UsageError(
+                f"{network}: its batch is fixed at {batch}, so it cannot be timed at "
+                f"--batch-size {device.batch_size}"
+            )
         graph = Graph(onnx=onnx.model)
     else:
-        side, classes, batch = resolution_px or network.resolution_px, network.classes, 1
+        side, classes = resolution_px or network.resolution_px, network.classes
+        batch = device.batch_size
         graph = Graph(network.layers(), weights)
         if device.published is not None:
             latency = device.published.predict(network)
-            return Measured(latency.ms, latency.std_ms or 0.0, True, "", None, predicted=True)
+            std_ms = latency.std_ms or 0.0
+            return Measured(latency.ms, std_ms, True, "", None, predicted=True, batch=batch)
     standard = reference(side, scale.classes if scale else classes)
     effort = Effort(wanted, max_pairs=MAX_PAIRS)
     watch = device.watch()

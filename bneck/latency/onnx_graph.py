@@ -27,14 +27,13 @@ class OnnxGraph:
     resolution_px: int | None
 
 
-def read_onnx(path: Path, resolution_px: int | None = None) -> OnnxGraph:
+def read_onnx(path: Path, resolution_px: int | None = None, batch_size: int = 1) -> OnnxGraph:
     """Read an ONNX file, with the weights that may lie beside it, and fix its free dimensions.
-
-    A free batch becomes one image.
 
     Args:
         path: the file.
         resolution_px: what free sides become.
+        batch_size: what a free batch becomes.
 
     Raises:
         UsageError: an unreadable file, free sides without a resolution, or fixed ones of another.
@@ -47,14 +46,23 @@ def read_onnx(path: Path, resolution_px: int | None = None) -> OnnxGraph:
         raise UsageError(f"{path}: its weights beside it cannot be read: {reason}") from None
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = [item for item in model.graph.input if item.name not in weights]
-    sides = [_fix(item, path, resolution_px) for item in inputs]
+    sides = [_fix(item, path, resolution_px, batch_size) for item in inputs]
     first = [dim.dim_value for item in inputs[:1] for dim in item.type.tensor_type.shape.dim]
     batch = first[0] if len(first) == 4 else 1
     return OnnxGraph(model.SerializeToString(), batch, sides[0] if sides else None)
 
 
-def _fix(item: onnx.ValueInfoProto, path: Path, resolution_px: int | None) -> int | None:
-    """Fix the free dimensions of an input; returns its side where it is an image."""
+def _fix(
+    item: onnx.ValueInfoProto, path: Path, resolution_px: int | None, batch_size: int
+) -> int | None:
+    """Fix the free dimensions of an input; returns its side where it is an image.
+
+    Args:
+        item: the input.
+        path: of the file, for errors.
+        resolution_px: what free sides become.
+        batch_size: what a free batch becomes.
+    """
     dims = item.type.tensor_type.shape.dim
     free = [place for place, dim in enumerate(dims) if not dim.dim_value]
     if len(dims) != 4:
@@ -63,7 +71,7 @@ def _fix(item: onnx.ValueInfoProto, path: Path, resolution_px: int | None) -> in
                 f"{path}: input {item.name!r} has free dimensions and is not a batch of images"
             )
         for place in free:
-            dims[place].dim_value = 1
+            dims[place].dim_value = batch_size
         return None
     last = dims[3].dim_value in COLOURS and dims[1].dim_value not in COLOURS
     places = (1, 2) if last else (2, 3)
@@ -78,7 +86,7 @@ def _fix(item: onnx.ValueInfoProto, path: Path, resolution_px: int | None) -> in
         raise UsageError(f"{path}: input {item.name!r} takes {sides} px, not {resolution_px} px")
     for place in free:
         if place == 0:
-            value = 1
+            value = batch_size
         elif place in places:
             value = resolution_px or max(fixed)
         else:

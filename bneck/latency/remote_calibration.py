@@ -40,6 +40,7 @@ def write_kit(
     folder: Path,
     *,
     runtime: str = "onnxruntime",
+    batch_size: int = 1,
     seed: int = 0,
     progress: Progress = silent,
 ) -> None:
@@ -49,6 +50,7 @@ def write_kit(
         spaces: what the networks are drawn from.
         folder: where to write it.
         runtime: one of PORTABLE, which the device has.
+        batch_size: images that one run takes.
         seed: of the networks that are drawn.
         progress: told about every network.
 
@@ -61,7 +63,7 @@ def write_kit(
     sides = sorted({arch.resolution_px for _, arch in named})
     if len(sides) != 1:
         raise UsageError(f"a kit needs spaces of one input side, got {sides}")
-    opened = open_runtime(runtime)
+    opened = open_runtime(runtime, batch_size=batch_size)
     networks = []
     for number, (name, arch) in enumerate(named):
         progress("writing the kit", number, NETWORKS)
@@ -71,7 +73,7 @@ def write_kit(
     _write_network(folder / "networks" / "reference.z", _reference(named[0][1]), opened)
     write_whole(folder / "measure.py", script())
     networks = list(_with_repeats(networks))
-    kit = {"format": FORMAT, "runtime": runtime, "networks": networks}
+    kit = {"format": FORMAT, "runtime": runtime, "batch_size": batch_size, "networks": networks}
     write_json(folder / "kit.json", {"kit": _digest(kit), **kit})
     progress("writing the kit", NETWORKS, NETWORKS)
 
@@ -83,7 +85,12 @@ TIMES = 5
 
 
 def add_to_kit(
-    folder: Path, arch: Architecture, weights: "Mapping[str, Array] | None", *, runtime: str
+    folder: Path,
+    arch: Architecture,
+    weights: "Mapping[str, Array] | None",
+    *,
+    runtime: str,
+    batch_size: int = 1,
 ) -> None:
     """Let a kit measure one network with its own weights; without a kit, write one for it alone.
 
@@ -92,25 +99,27 @@ def add_to_kit(
         arch: the network.
         weights: arrays by the torch module's state names; None takes random ones.
         runtime: one of PORTABLE, which the device has.
+        batch_size: images that one run takes.
 
     Raises:
-        UsageError: a kit of another runtime, side or number of classes, or another folder.
+        UsageError: a kit of another runtime, batch size, side or number of classes, or another
+            folder.
     """
     file = folder / "kit.json"
     if folder.exists() and any(folder.iterdir()) and not file.exists():
         raise UsageError(f"{folder} is not empty and holds no kit")
-    opened = open_runtime(runtime)
-    about = {"runtime": runtime, "resolution_px": arch.resolution_px, "classes": arch.classes}
+    opened = open_runtime(runtime, batch_size=batch_size)
+    settings = {"runtime": runtime, "batch_size": batch_size}
+    about = {**settings, "resolution_px": arch.resolution_px, "classes": arch.classes}
     if not file.exists():
         _write_network(folder / "networks" / "reference.z", _reference(arch), opened)
         write_whole(folder / "measure.py", script())
-        kit: dict[str, Any] = {"kit": _digest(about), "format": FORMAT, "runtime": runtime}
-        kit["networks"] = []
+        kit: dict[str, Any] = {"kit": _digest(about), "format": FORMAT, **settings, "networks": []}
     else:
         kit = read_json(file)
         first = codec.from_json(kit["networks"][0]["arch"])
-        found = {"runtime": kit["runtime"], "resolution_px": first.resolution_px}
-        found["classes"] = first.classes
+        found = {"runtime": kit["runtime"], "batch_size": kit.get("batch_size", 1)}
+        found |= {"resolution_px": first.resolution_px, "classes": first.classes}
         if found != about:
             raise UsageError(f"the kit in {folder} is for {found}, the network for {about}")
     name = f"{FINAL} {_digest(codec.to_json(arch))[:12]}"

@@ -23,6 +23,7 @@ class ReproductionPlan:
     resolution_px: int | None = as_planned("resolution_px")
     runtime: str = as_planned("runtime")
     threads: int = as_planned("threads")
+    batch_size: int = as_planned("batch_size")
     calibration_minutes: float = as_planned("calibration_minutes", 10.0)
     factors: str = option(
         "1.5,1.0,0.8,0.6", "Latencies to derive for, as shares of MobileNetV3-Small's.", TARGET

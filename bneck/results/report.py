@@ -38,6 +38,7 @@ class ReportData:
     search counts accuracy.
     ``on_images`` sums the images up, and then says what speaks against trusting them.
     ``others`` are the outcomes for other targets of the same search, by their runs' folders.
+    ``target_device`` says in words what the latencies are of: device, runtime and settings.
     ``inherited`` says what the network that NetAdapt or a training began with has of a pretrained
     one, and ``trained`` what the final training began with, in words.
     ``tangents`` are (ms, accuracy, w): where the reward with a derived w touches the front.
@@ -58,6 +59,7 @@ class ReportData:
     baselines: tuple[Baseline, ...] = ()
     others: Mapping[str, Outcome] = field(default_factory=dict)
     breakdown: Mapping[str, float] | None = None
+    target_device: str = ""
     calibration: Mapping[str, Any] | None = None
     target_ms: float | None = None
     ceiling_ms: float | None = None

@@ -8,7 +8,7 @@ import torch
 
 from bneck.errors import UsageError
 from bneck.latency.runtimes import RUNTIMES, Runtime, open_runtime
-from bneck.latency.runtimes.weights import random_image
+from bneck.latency.runtimes.weights import random_images
 from bneck.latency.timing import Effort, compare
 from bneck.space import presets
 from bneck.space.architecture import Architecture
@@ -36,7 +36,7 @@ def runtime(request: pytest.FixtureRequest) -> Runtime:
     return open_runtime(word)
 
 
-def in_doubles(arch: Architecture) -> tuple[dict[str, np.ndarray], np.ndarray]:
+def in_doubles(arch: Architecture, batch_size: int = 1) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Weights with norms that are not trivial, and the float64 logits of torch."""
     network = torch_model.build(arch, seed=1)
     draw = torch.Generator().manual_seed(2)
@@ -48,9 +48,9 @@ def in_doubles(arch: Architecture) -> tuple[dict[str, np.ndarray], np.ndarray]:
                 for tensor in (module.bias, module.running_mean):
                     tensor.normal_(0, 0.3, generator=draw)
     state = {name: tensor.numpy().copy() for name, tensor in network.state_dict().items()}
-    image = torch.from_numpy(random_image(arch.layers())).double()
+    images = torch.from_numpy(random_images(arch.layers(), batch_size)).double()
     with torch.no_grad():
-        return state, network.eval().double()(image).numpy()
+        return state, network.eval().double()(images).numpy()
 
 
 def test_it_says_what_it_is(runtime: Runtime) -> None:
@@ -60,13 +60,16 @@ def test_it_says_what_it_is(runtime: Runtime) -> None:
 
 
 @pytest.mark.parametrize("arch", [V3, V2], ids=["v3", "v2"])
-@pytest.mark.parametrize("threads", [1, 2])
-def test_its_outputs_are_torchs(runtime: Runtime, arch: Architecture, threads: int) -> None:
-    """Every layer is really run, with the weights that were given."""
+@pytest.mark.parametrize(("threads", "batch_size"), [(1, 1), (2, 3)])
+def test_its_outputs_are_torchs(
+    runtime: Runtime, arch: Architecture, threads: int, batch_size: int
+) -> None:
+    """Every layer is really run, with the weights that were given, on all images of the batch."""
     if runtime.word in COUNTS_ONLY:
         pytest.skip("it runs nothing")
-    state, expected = in_doubles(arch)
-    run = open_runtime(runtime.word, threads=threads).prepare(arch.layers(), state)
+    state, expected = in_doubles(arch, batch_size)
+    opened = open_runtime(runtime.word, threads=threads, batch_size=batch_size)
+    run = opened.prepare(arch.layers(), state)
     found = np.asarray(run())
     again = np.asarray(run())
     np.testing.assert_array_equal(found, again)
@@ -85,7 +88,7 @@ def test_a_part_of_a_network_is_run(runtime: Runtime) -> None:
     place = next(n for n, layer in enumerate(layers) if isinstance(layer, Scale))
     found = runtime.prepare(layers[place : place + 1])()
     if runtime.word not in COUNTS_ONLY:
-        assert np.asarray(found).shape == random_image(layers[place : place + 1]).shape
+        assert np.asarray(found).shape == random_images(layers[place : place + 1]).shape
 
 
 def test_a_large_network_takes_longer_than_a_small_one(runtime: Runtime) -> None:

@@ -36,3 +36,10 @@ class Blocked(MacsRuntime):
 
     def up(self, channels: int) -> int:
         return -(-channels // self.grid) * self.grid
+
+
+class OneImage(MacsRuntime):
+    """A runtime written before there were batches."""
+
+    def __init__(self, *, threads: int = 1) -> None:
+        super().__init__(threads=threads)

@@ -118,7 +118,7 @@ def test_a_fixed_batch_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str
     path = convolution(tmp_path / "four.onnx", [4, 3, 33, 33])
     assert measure(path, open_device(), wanted=0.5).batch == 4
     assert run(["latency", "--onnx", str(path), "--measure"]) == 0
-    assert "for 4 images, as the file's batch is fixed" in capsys.readouterr().out
+    assert "for a batch of 4 images" in capsys.readouterr().out
 
 
 def test_weights_beside_the_file_are_found_from_anywhere(

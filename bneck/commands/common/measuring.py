@@ -6,7 +6,7 @@ import typer
 
 from bneck.commands.common.options import own_spaces
 from bneck.derivation.plan import OWN, one_of
-from bneck.latency.runtimes import RUNTIMES
+from bneck.latency.runtimes import MAX_BATCH_SIZE, RUNTIMES
 from bneck.space.spaces import SPACES
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ DeviceOption = Annotated[
     ),
 ]
 ThreadsOption = Annotated[int, typer.Option(help="Threads of the runtime.", min=1)]
+BatchSizeOption = Annotated[
+    int, typer.Option(help="Images that one inference takes.", min=1, max=MAX_BATCH_SIZE)
+]
 WaitOption = Annotated[
     float,
     typer.Option(help="Minutes to wait, at most, for the device to become quiet.", min=0.0),

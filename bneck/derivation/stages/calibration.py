@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from bneck import records
-from bneck.derivation.plan import ANEW
+from bneck.derivation.plan import ANEW, Plan
 from bneck.derivation.session import Session
 from bneck.files import is_written
 from bneck.latency import calibrations
@@ -82,6 +82,16 @@ class TargetDevice:
         return Latency(at_most_ms(took), took.std_ms)
 
 
+def planned_device(plan: Plan) -> Device:
+    """Return the target device that a plan names, with its runtime and settings."""
+    return open_device(
+        plan.target_device,
+        runtime=plan.runtime,
+        threads=plan.threads,
+        batch_size=plan.batch_size,
+    )
+
+
 def calibration_stage(session: Session, space: Space) -> TargetDevice:
     """Calibrate the target device on ``space``, or read the model that the run holds.
 
@@ -91,7 +101,7 @@ def calibration_stage(session: Session, space: Space) -> TargetDevice:
         BneckError: the model is of another device, so that nothing could be measured.
     """
     run, plan = session.run, session.plan
-    device = open_device(plan.target_device, runtime=plan.runtime, threads=plan.threads)
+    device = planned_device(plan)
     wait = partial(wait_for_quiet, device, session.wait_quiet, session.progress)
     with session.timed("calibration"):
         if not is_written(run.latency) and plan.latency is not None:

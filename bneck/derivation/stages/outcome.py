@@ -7,11 +7,10 @@ from bneck.derivation.comparison import resemblance
 from bneck.derivation.evaluation import evaluate_network
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session
-from bneck.derivation.stages.calibration import TargetDevice
+from bneck.derivation.stages.calibration import TargetDevice, planned_device
 from bneck.derivation.stages.kept_training import Training
 from bneck.errors import BneckError
 from bneck.files import is_written, read_json
-from bneck.latency.devices import open_device
 from bneck.latency.devices.file import FileDevice
 from bneck.latency.measure import measure
 from bneck.latency.model import load
@@ -86,7 +85,7 @@ def measured_by_now(run: Run, plan: Plan) -> bool:
         plan: what it was asked.
     """
     outcome = records.read(run.result, Outcome)
-    device = open_device(plan.target_device, runtime=plan.runtime, threads=plan.threads)
+    device = planned_device(plan)
     if not isinstance(device, FileDevice) or not device.measured(outcome.arch.layers()):
         return False
     model = load(run.latency)

@@ -6,11 +6,11 @@ from functools import cache
 from bneck import records
 from bneck.derivation import target
 from bneck.derivation.session import Session
-from bneck.derivation.stages.calibration import TargetDevice
+from bneck.derivation.stages.calibration import TargetDevice, planned_device
 from bneck.derivation.stages.data import RunData
 from bneck.errors import UsageError
 from bneck.files import is_written
-from bneck.latency.devices import open_device, quick_latencies_ms
+from bneck.latency.devices import quick_latencies_ms
 from bneck.results.networks import load_network
 from bneck.results.record import Targets
 from bneck.results.run import Run
@@ -68,7 +68,7 @@ def check_feasible(session: Session, data: RunData, space: Space) -> None:
     run, plan = session.run, session.plan
     if is_written(run.latency) or plan.latency is not None:
         return
-    device = open_device(plan.target_device, runtime=plan.runtime, threads=plan.threads)
+    device = planned_device(plan)
     if device.by_hand:
         return
 

@@ -46,12 +46,14 @@ class Device(ABC):
         published: latencies that are known without measuring; None where the device is measured.
         synthetic: whether its clock is its own, so that measuring again says nothing new.
         by_hand: whether networks are measured by someone who carries a kit to it.
+        batch_size: images that one run takes.
     """
 
     word: str
     published: "Predictor | None" = None
     synthetic: bool = False
     by_hand: bool = False
+    batch_size: int = 1
 
     @abstractmethod
     def fingerprint(self) -> Fingerprint:
@@ -95,11 +97,13 @@ DEVICES = {
 }
 """Word before the colon -> "module:class", imported when first asked for.
 
-The class takes the text behind the colon, ``runtime`` and ``threads``.
+The class takes the text behind the colon, ``runtime``, ``threads`` and ``batch_size``.
 """
 
 
-def open_device(word: str = "local", *, runtime: str = "onnxruntime", threads: int = 1) -> Device:
+def open_device(
+    word: str = "local", *, runtime: str = "onnxruntime", threads: int = 1, batch_size: int = 1
+) -> Device:
     """Return the target device that ``word`` names.
 
     Args:
@@ -108,6 +112,7 @@ def open_device(word: str = "local", *, runtime: str = "onnxruntime", threads: i
             or "table:FILE" (published latencies).
         runtime: a word of RUNTIMES, or ``package.module:attr``.
         threads: threads of the runtime.
+        batch_size: images that one run takes.
 
     Raises:
         UsageError: an unknown word or runtime, or a file that cannot be read.
@@ -116,7 +121,8 @@ def open_device(word: str = "local", *, runtime: str = "onnxruntime", threads: i
     if kind not in DEVICES:
         raise unknown("target device", word, DEVICES)
     module, _, name = DEVICES[kind].partition(":")
-    device: Device = getattr(import_module(module), name)(rest, runtime=runtime, threads=threads)
+    made = getattr(import_module(module), name)
+    device: Device = made(rest, runtime=runtime, threads=threads, batch_size=batch_size)
     device.word = word
     return device
 

@@ -56,7 +56,9 @@ class Lost(Exception):
 class AdbDevice(Device):
     """A phone, with LiteRT in float32 or 8 bits."""
 
-    def __init__(self, name: str, *, runtime: str = "litert", threads: int = 1) -> None:
+    def __init__(
+        self, name: str, *, runtime: str = "litert", threads: int = 1, batch_size: int = 1
+    ) -> None:
         found = PATTERN.fullmatch(name)
         if not found or name.startswith("-"):
             raise UsageError(f"expected adb:[SERIAL][/BENCHMARK_MODEL], got adb:{name}")
@@ -67,8 +69,9 @@ class AdbDevice(Device):
         if shutil.which("adb") is None:
             raise UsageError("there is no adb on this machine: install Android's platform-tools")
         self.word = f"adb:{name}"
-        self.runtime = open_runtime(runtime)
+        self.runtime = open_runtime(runtime, batch_size=batch_size)
         self.threads = threads
+        self.batch_size = batch_size
         self.serial = found["serial"]
         self.binary = found["path"] or ""
         self.cores = ""
@@ -89,7 +92,12 @@ class AdbDevice(Device):
             digest = self._shell(f"md5sum {self.binary}").split()[0]
             cpu = cpu_of(self._shell("cat /proc/cpuinfo"), name) or name or "Android phone"
             self._about = Fingerprint(
-                cpu, len(frequencies), self.runtime.word, digest[:12], self.threads
+                cpu,
+                len(frequencies),
+                self.runtime.word,
+                digest[:12],
+                self.threads,
+                self.batch_size,
             )
         return self._about
 

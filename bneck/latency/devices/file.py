@@ -24,13 +24,16 @@ class FileDevice(Device):
 
     by_hand = True
 
-    def __init__(self, name: str, *, runtime: str = "onnxruntime", threads: int = 1) -> None:
+    def __init__(
+        self, name: str, *, runtime: str = "onnxruntime", threads: int = 1, batch_size: int = 1
+    ) -> None:
         if not name:
             raise UsageError("name the folder of the kit: file:DIR")
         self.word = f"file:{name}"
         self.folder = Path(name)
         self.runtime = runtime
         self.threads = threads
+        self.batch_size = batch_size
         self.file = self.folder / "measurements.json"
 
     def fingerprint(self) -> Fingerprint:
@@ -52,7 +55,14 @@ class FileDevice(Device):
         from bneck.latency.remote_calibration import read_measurements, write_kit
 
         if not (self.folder / "kit.json").exists():
-            write_kit(spaces, self.folder, runtime=self.runtime, seed=seed, progress=progress)
+            write_kit(
+                spaces,
+                self.folder,
+                runtime=self.runtime,
+                batch_size=self.batch_size,
+                seed=seed,
+                progress=progress,
+            )
         self._measured()
         return read_measurements(self.file)
 
@@ -89,7 +99,7 @@ class FileDevice(Device):
         """Add a network with its weights to the kit, to be measured next time."""
         from bneck.latency.remote_calibration import add_to_kit
 
-        add_to_kit(self.folder, arch, weights, runtime=self.runtime)
+        add_to_kit(self.folder, arch, weights, runtime=self.runtime, batch_size=self.batch_size)
 
     def _measured(self) -> "tuple[Fingerprint, list[Measurement]]":
         from bneck.latency.remote_calibration import measured_by_kit
@@ -97,11 +107,12 @@ class FileDevice(Device):
         if not self.file.exists():
             raise BneckError(f"{self.file} is not there yet: {self._steps()}")
         device, items = measured_by_kit(self.file)
-        if (device.runtime, device.threads) != (self.runtime, self.threads):
-            raise UsageError(
-                f"{self.file} was measured with --runtime {device.runtime} --threads "
-                f"{device.threads}, not with --runtime {self.runtime} --threads {self.threads}"
-            )
+        found, asked = (
+            f"--runtime {one.runtime} --threads {one.threads} --batch-size {one.batch_size}"
+            for one in (device, self)
+        )
+        if found != asked:
+            raise UsageError(f"{self.file} was measured with {found}, not with {asked}")
         return device, items
 
     def _steps(self) -> str:

@@ -21,13 +21,21 @@ class LocalDevice(Device):
     word = "local"
 
     def __init__(
-        self, name: str = "", *, runtime: str | Runtime = "onnxruntime", threads: int = 1
+        self,
+        name: str = "",
+        *,
+        runtime: str | Runtime = "onnxruntime",
+        threads: int = 1,
+        batch_size: int = 1,
     ) -> None:
         if name:
             raise UsageError(f"target device local takes no name, got {name!r}")
         self.runtime = (
-            open_runtime(runtime, threads=threads) if isinstance(runtime, str) else runtime
+            open_runtime(runtime, threads=threads, batch_size=batch_size)
+            if isinstance(runtime, str)
+            else runtime
         )
+        self.batch_size = self.runtime.batch_size
         self.synthetic = self.runtime.wall is self.runtime.clock
 
     def fingerprint(self) -> Fingerprint:

@@ -56,9 +56,10 @@ class Connection:
 class RemoteDevice(Device):
     """A device whose connection is made by ``connect``, again where it is cut."""
 
-    def __init__(self, *, runtime: str, threads: int) -> None:
-        self.runtime = open_runtime(runtime, threads=1)
+    def __init__(self, *, runtime: str, threads: int, batch_size: int) -> None:
+        self.runtime = open_runtime(runtime, threads=1, batch_size=batch_size)
         self.threads = threads
+        self.batch_size = batch_size
         self._connection: Connection | None = None
         self._about: Fingerprint | None = None
         self._load: tuple[float, ...] = (0.0, 0.0, 0.0)
@@ -155,7 +156,13 @@ class RemoteDevice(Device):
         if self._connection is None:
             try:
                 connection = self.connect()
-                about = connection.ask({"runtime": self.runtime.word, "threads": self.threads})
+                about = connection.ask(
+                    {
+                        "runtime": self.runtime.word,
+                        "threads": self.threads,
+                        "batch_size": self.batch_size,
+                    }
+                )
             except Cut as cut:
                 reason = self._ended(cut)
                 if self._about is not None:

@@ -41,13 +41,15 @@ FINAL = {
 class SshDevice(RemoteDevice):
     """Another machine, with one of PORTABLE runtimes."""
 
-    def __init__(self, name: str, *, runtime: str = "onnxruntime", threads: int = 1) -> None:
+    def __init__(
+        self, name: str, *, runtime: str = "onnxruntime", threads: int = 1, batch_size: int = 1
+    ) -> None:
         found = PATTERN.fullmatch(name)
         if not found or name.startswith("-"):
             raise UsageError(f"expected ssh:USER@HOST[:PORT][/PYTHON], got ssh:{name}")
         if shutil.which("ssh") is None:
             raise UsageError("there is no ssh on this machine")
-        super().__init__(runtime=runtime, threads=threads)
+        super().__init__(runtime=runtime, threads=threads, batch_size=batch_size)
         self.word = f"ssh:{name}"
         self.host = found["host"].replace("[", "").replace("]", "")
         self.port = found["port"]

@@ -11,18 +11,24 @@ from bneck.latency.timing import Effort, Timing
 
 
 class TableDevice(Device):
-    """The device that someone else measured; runtime and threads are the table's own."""
+    """The device that someone else measured; runtime and threads are the table's own.
+
+    A table does not say what batches it was measured with: ``batch_size`` does.
+    """
 
     published: PublishedTable
 
-    def __init__(self, name: str, *, runtime: str = "", threads: int = 1) -> None:
+    def __init__(
+        self, name: str, *, runtime: str = "", threads: int = 1, batch_size: int = 1
+    ) -> None:
         if not name:
             raise UsageError(f"name the file of the table: {PREFIX}FILE")
         self.word = f"{PREFIX}{name}"
         self.published = read_table(Path(name))
+        self.batch_size = batch_size
 
     def fingerprint(self) -> Fingerprint:
-        return Fingerprint(self.word, 1, "table", "1", 1)
+        return Fingerprint(self.word, 1, "table", "1", 1, self.batch_size)
 
     def time(
         self, graphs: Iterable[Graph], reference: Graph, effort: Effort

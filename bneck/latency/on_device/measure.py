@@ -49,7 +49,7 @@ def main() -> None:
     with open(os.path.join(HERE, "kit.json"), encoding="utf-8") as file:
         kit = json.load(file)
     runtime = kit["runtime"]
-    device = fingerprint(runtime, options.threads)
+    device = fingerprint(runtime, options.threads, kit.get("batch_size", 1))
     result = begun(kit, device)
     done = {item["name"] for item in result["items"]}
     until = time.monotonic() + 60 * options.minutes
@@ -81,7 +81,7 @@ def serve(requests: BinaryIO) -> None:
     about = json.loads(requests.readline())
     runtime, threads = about["runtime"], about["threads"]
     try:
-        answer(fingerprint(runtime, threads))
+        answer(fingerprint(runtime, threads, about["batch_size"]))
     except ImportError as error:
         answer({"error": str(error), "missing": PACKAGES[runtime.replace("-int8", "")]})
         return
@@ -121,8 +121,14 @@ def answer(content: Dict[str, Any]) -> None:
     sys.stdout.flush()
 
 
-def fingerprint(runtime: str, threads: int) -> Dict[str, Any]:
-    """The device as bneck names it."""
+def fingerprint(runtime: str, threads: int, batch_size: int) -> Dict[str, Any]:
+    """The device as bneck names it.
+
+    Args:
+        runtime: its word, as in ``prepare``.
+        threads: threads of the runtime.
+        batch_size: images that one run takes, as the networks' inputs say.
+    """
     if runtime.startswith("litert"):
         import ai_edge_litert.interpreter  # noqa: F401  (is it there?)
 
@@ -137,6 +143,7 @@ def fingerprint(runtime: str, threads: int) -> Dict[str, Any]:
         "runtime": runtime,
         "version": version,
         "threads": threads,
+        "batch_size": batch_size,
     }
 
 
@@ -200,7 +207,7 @@ def write(result: Dict[str, Any]) -> None:
 
 
 def prepare(name: str, runtime: str, threads: int) -> Run:
-    """A call that runs one image through the network in that file.
+    """A call that runs a batch of images through the network in that file.
 
     Args:
         name: of a compressed file in the folder "networks".

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bneck.latency.runtimes.weights import Array
 
 MAX_THREADS = 1024
+MAX_BATCH_SIZE = 1024
 PORTABLE = ("litert", "litert-int8", "onnxruntime", "onnxruntime-int8")
 """Runtimes that other devices can be measured with."""
 
@@ -26,13 +27,15 @@ class Runtime(ABC):
         version: version of the library that does the work.
         clock: nanoseconds that runs are timed by; ``run_clock`` unless the device is synthetic.
         wall: nanoseconds that pass, for budgets.
+        batch_size: images that one run takes.
     """
 
     word: str
     version: str
 
-    def __init__(self, *, threads: int = 1) -> None:
+    def __init__(self, *, threads: int = 1, batch_size: int = 1) -> None:
         self.threads = threads
+        self.batch_size = batch_size
         self.clock: Callable[[], int] = run_clock(threads)
         self.wall: Callable[[], int] = time.perf_counter_ns
 
@@ -40,9 +43,9 @@ class Runtime(ABC):
     def prepare(
         self, layers: tuple[Layer, ...], weights: "Mapping[str, Array] | None" = None
     ) -> Callable[[], object]:
-        """Return a call that runs ``random_image(layers)`` through ``layers`` once.
+        """Return a call that runs ``random_images(layers, batch_size)`` through ``layers`` once.
 
-        The call returns the outputs as an array, (1, ...), where the runtime computes any.
+        The call returns the outputs as an array, (batch size, ...), where the runtime computes any.
 
         Args:
             weights: arrays by the torch module's state names; None takes random ones.
@@ -64,7 +67,7 @@ class Runtime(ABC):
         )
 
     def prepare_onnx(self, model: bytes) -> Callable[[], object]:
-        """Do the same for a serialised ONNX model.
+        """Do the same for a serialised ONNX model, of its own batch size.
 
         Raises:
             UsageError: the runtime cannot run ONNX models, or not this one.
@@ -82,17 +85,34 @@ RUNTIMES = {
     "torch-compiled": "bneck.latency.runtimes.torch_compiled:TorchCompiled",
     "macs": "bneck.latency.runtimes.macs:MacsRuntime",
 }
-"""Word -> "module:callable", imported when first asked for; the callable takes ``threads``."""
+"""Word -> "module:callable", imported when first asked for.
+
+The callable takes ``threads``, and ``batch_size`` where it runs more than one image at once.
+"""
 
 
-def open_runtime(word: str, *, threads: int = 1) -> Runtime:
+def open_runtime(word: str, *, threads: int = 1, batch_size: int = 1) -> Runtime:
     """Return the runtime of that word, or of ``package.module:attr``.
 
+    Args:
+        word: a word of RUNTIMES, or ``package.module:attr``.
+        threads: threads of the runtime.
+        batch_size: images that one run takes.
+
     Raises:
-        UsageError: an unknown word, a library that is not installed, or a bad thread count.
+        UsageError: an unknown word, a library that is not installed, a bad count, or a runtime of
+            someone's own that takes one image only.
     """
     check_range("threads", threads, 1, MAX_THREADS)
-    runtime: Runtime = load_object("runtime", word, RUNTIMES)(threads=threads)
+    check_range("batch-size", batch_size, 1, MAX_BATCH_SIZE)
+    made = load_object("runtime", word, RUNTIMES)
+    several = {} if batch_size == 1 else {"batch_size": batch_size}
+    try:
+        runtime: Runtime = made(threads=threads, **several)
+    except TypeError as error:
+        if "batch_size" not in str(error):
+            raise
+        raise UsageError(f"runtime {word!r} takes one image at a time, no --batch-size") from None
     runtime.word = word
     return runtime
 

@@ -6,14 +6,14 @@ from importlib import metadata
 import numpy as np
 
 from bneck.latency.runtimes import Runtime
-from bneck.latency.runtimes.weights import Array, norm_free, random_image
+from bneck.latency.runtimes.weights import Array, norm_free, random_images
 from bneck.space.backends import tflite_model
 from bneck.space.backends.tflite_session import open_interpreter
 from bneck.space.layers import Layer
 
 
 class LiteRt(Runtime):
-    """Float32, one image; ``pip install bneck[litert]``."""
+    """Float32; ``pip install bneck[litert]``."""
 
     word = "litert"
     version = metadata.version("ai-edge-litert")
@@ -24,10 +24,10 @@ class LiteRt(Runtime):
         interpreter = open_interpreter(
             self.model(*norm_free(layers, weights)), threads=self.threads
         )
-        (image,) = interpreter.get_input_details()
+        (given,) = interpreter.get_input_details()
         (output,) = interpreter.get_output_details()
-        pixels = random_image(layers).transpose(0, 2, 3, 1)
-        interpreter.set_tensor(image["index"], np.ascontiguousarray(pixels))
+        pixels = random_images(layers, self.batch_size).transpose(0, 2, 3, 1)
+        interpreter.set_tensor(given["index"], np.ascontiguousarray(pixels))
 
         def run() -> object:
             interpreter.invoke()
@@ -37,4 +37,4 @@ class LiteRt(Runtime):
         return run
 
     def model(self, layers: tuple[Layer, ...], weights: Mapping[str, Array]) -> bytes:
-        return tflite_model.build(layers, weights)
+        return tflite_model.build(layers, weights, batch=self.batch_size)

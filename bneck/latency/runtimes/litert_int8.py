@@ -15,7 +15,7 @@ IMAGES = 2
 
 
 class LiteRtInt8(LiteRt):
-    """8-bit weights and activations, one image.
+    """8-bit weights and activations.
 
     Ranges come from random images: they do not change how long the network takes.
     """
@@ -24,7 +24,7 @@ class LiteRtInt8(LiteRt):
 
     def model(self, layers: tuple[Layer, ...], weights: Mapping[str, Array]) -> bytes:
         channels, px, _ = input_shape(layers[0])
-        return _quantised(super().model(layers, weights), (1, px, px, channels))
+        return _quantised(super().model(layers, weights), (self.batch_size, px, px, channels))
 
 
 @lru_cache(maxsize=2)

@@ -26,15 +26,15 @@ class MacsRuntime(Runtime):
     version = "1"
     name = "multiply-adds"
 
-    def __init__(self, *, threads: int = 1) -> None:
-        super().__init__(threads=threads)
+    def __init__(self, *, threads: int = 1, batch_size: int = 1) -> None:
+        super().__init__(threads=threads, batch_size=batch_size)
         self._now = 0
         self.clock = self.wall = lambda: self._now
 
     def prepare(
         self, layers: tuple[Layer, ...], weights: "Mapping[str, Array] | None" = None
     ) -> Callable[[], object]:
-        macs = sum(leaf_macs(leaf) for leaf in leaves(layers))
+        macs = self.batch_size * sum(leaf_macs(leaf) for leaf in leaves(layers))
 
         def run() -> None:
             self._now += macs // MACS_PER_NS

@@ -16,7 +16,7 @@ from bneck.space.layers import Layer
 
 
 class OnnxRuntime(Runtime):
-    """Float32, one image, sequential, all graph optimisations."""
+    """Float32, sequential, all graph optimisations."""
 
     word = "onnxruntime"
     version = str(ort.__version__)
@@ -24,10 +24,14 @@ class OnnxRuntime(Runtime):
     def prepare(
         self, layers: tuple[Layer, ...], weights: Mapping[str, Array] | None = None
     ) -> Callable[[], object]:
-        return self.prepare_onnx(onnx_model.build(*norm_free(layers, weights)).SerializeToString())
+        return self.prepare_onnx(self._float_model(*norm_free(layers, weights)))
 
     def model(self, layers: tuple[Layer, ...], weights: Mapping[str, Array]) -> bytes:
-        return bytes(onnx_model.build(layers, weights).SerializeToString())
+        return self._float_model(layers, weights)
+
+    def _float_model(self, layers: tuple[Layer, ...], weights: Mapping[str, Array]) -> bytes:
+        model = onnx_model.build(layers, weights, batch=self.batch_size)
+        return bytes(model.SerializeToString())
 
     def prepare_onnx(self, model: bytes) -> Callable[[], object]:
         try:

@@ -14,13 +14,13 @@ from bneck.space.layers import Layer
 
 
 class OpenVino(Runtime):
-    """Float32, one image, tuned for latency."""
+    """Float32, tuned for latency."""
 
     word = "openvino"
     version = str(openvino.__version__).partition("-")[0]
 
-    def __init__(self, *, threads: int = 1) -> None:
-        super().__init__(threads=threads)
+    def __init__(self, *, threads: int = 1, batch_size: int = 1) -> None:
+        super().__init__(threads=threads, batch_size=batch_size)
         # It runs in threads of its own, so the calling thread's CPU time says nothing.
         self.clock = time.perf_counter_ns
         self._core = openvino.Core()
@@ -28,7 +28,8 @@ class OpenVino(Runtime):
     def prepare(
         self, layers: tuple[Layer, ...], weights: Mapping[str, Array] | None = None
     ) -> Callable[[], object]:
-        return self.prepare_onnx(onnx_model.build(*norm_free(layers, weights)).SerializeToString())
+        model = onnx_model.build(*norm_free(layers, weights), batch=self.batch_size)
+        return self.prepare_onnx(model.SerializeToString())
 
     def prepare_onnx(self, model: bytes) -> Callable[[], object]:
         settings = {

@@ -41,9 +41,9 @@ def norm_free(
     return plain, state
 
 
-def random_image(layers: tuple[Layer, ...]) -> Array:
-    """Return the image that networks are timed on: (1, channels, px, px), always the same."""
-    shape = 1, *input_shape(layers[0])
+def random_images(layers: tuple[Layer, ...], batch_size: int = 1) -> Array:
+    """Return what networks are timed on: (batch size, channels, px, px), always the same."""
+    shape = batch_size, *input_shape(layers[0])
     return np.random.default_rng(0).standard_normal(shape, np.float32)
 
 
