@@ -5,7 +5,7 @@ band. Seconds are of one core's CPU time a network: training only for trainings,
 shared weights, whose one training is named below the table and drawn as a line to its share of it.
 
 python benchmarks/price_list.py --labels labels.jsonl --images folder:cifar \
-    --shared shared.safetensors --picture docs/pictures/labels.svg
+    --shared runs/elastic --picture docs/pictures/labels.svg
 """
 
 import argparse
@@ -129,7 +129,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--labels", type=Path, required=True, help="what labels.py wrote")
     parser.add_argument("--images", help="those of labels.py; without, only its trainings")
-    parser.add_argument("--shared", type=Path, help="what bneck proxies share wrote")
+    parser.add_argument("--shared", type=Path, help="run of bneck pretrain --elastic")
     parser.add_argument("--picture", type=Path, required=True)
     arguments = parser.parse_args()
     if arguments.shared and not arguments.images:
@@ -141,7 +141,7 @@ def main() -> None:
     print(as_text(found))
     share = 0.0
     if arguments.shared:
-        about = shared_weights.about(arguments.shared)
+        about, _ = shared_weights.load(arguments.shared)
         core_seconds = about["seconds"] * about["threads"]
         count = max(each.networks for each in found)
         share = core_seconds / count

@@ -125,7 +125,7 @@ def test_a_mistake_is_answered_before_the_heavy_libraries_are_imported(tmp_path:
         "predict nowhere x.png",
         "compare nonet nonet",
         "proxies score --table no.csv",
-        "proxies share --out w --space v4",
+        "pretrain --out w --elastic --space v4",
     ]
     heavy = "{'torch', 'onnx', 'onnxruntime', 'optuna', 'ray', 'plotly', 'sklearn', 'scipy'}"
     code = (

@@ -109,11 +109,11 @@ OTHERS: dict[tuple[str, ...], dict[str, tuple[str, ...]]] = {
         "--space": ("v9",),
         "--networks": ("1",),
     },
-    ("proxies", "share", "--out", "w"): {
-        "--steps": ("0",),
-        "--batch-size": ("0",),
-        "--train": ("0",),
-        "--threads": ("0",),
+    ("pretrain", "--elastic", "--out", "w"): {
+        NET: (),
+        "--branches": (),
+        "--teacher": (NET,),
+        "--gpus": ("2",),
         "--space": ("v9",),
         "--data": ("x",),
         "--resolution": ("1",),

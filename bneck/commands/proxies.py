@@ -1,4 +1,4 @@
-"""The commands ``proxies score`` and ``proxies share``: cheap accuracy signals."""
+"""The command ``proxies score``: cheap accuracy signals."""
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -17,7 +17,6 @@ from bneck.commands.common.options import (
     own_spaces,
 )
 from bneck.commands.common.output import print_result
-from bneck.commands.common.share import share
 from bneck.derivation.plan import OWN, one_of
 from bneck.files import write_whole
 from bneck.live import TerminalProgress, warn
@@ -47,7 +46,7 @@ def score(
     proxy: Annotated[
         list[str] | None,
         typer.Option(
-            help=f"Proxies to judge: {one_of(*PROXIES, 'shared-weights:FILE', OWN)}.",
+            help=f"Proxies to judge: {one_of(*PROXIES, 'shared-weights:RUN', OWN)}.",
             show_default="all zero-cost",
         ),
     ] = None,
@@ -249,7 +248,6 @@ def _sentence(labels: int, learnt: "SurrogateAgreement | None") -> str:
 group = typer.Typer(
     rich_markup_mode=None,
     no_args_is_help=True,
-    help="Judge proxies for accuracy, and train shared weights.",
+    help="Judge proxies for accuracy.",
 )
 group.command(cls=Command)(score)
-group.command(cls=Command)(share)

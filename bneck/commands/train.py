@@ -10,6 +10,7 @@ from bneck.commands.common.options import JsonOption, NetArgument, OutOption, pl
 from bneck.commands.common.output import print_result
 from bneck.derivation.execution import Execution
 from bneck.derivation.plan import OPTIONS
+from bneck.errors import UsageError
 from bneck.results.units import percent
 
 ToPretrain = Annotated[
@@ -34,7 +35,12 @@ def train(net: NetArgument, out: OutOption, json: JsonOption = False, **asked: A
 def pretrain(
     out: OutOption, net: ToPretrain = None, json: JsonOption = False, **asked: Any
 ) -> None:
-    """Train one network of a space, for later derivations to begin with: --pretrained OUT."""
+    """Train one network of a space, for later derivations to begin with: --pretrained OUT.
+
+    With --elastic, the weights of all of its networks.
+    """
+    if asked["elastic"] and asked["gpus"]:
+        raise UsageError("--elastic trains on one device: leave out --gpus")
     _train("pretrain", net, out, json, asked)
 
 

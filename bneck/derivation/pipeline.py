@@ -14,6 +14,7 @@ from bneck.derivation.report import write_report
 from bneck.derivation.session import Session, open_run
 from bneck.derivation.stages.calibration import calibration_stage
 from bneck.derivation.stages.data import RunData, data_stage
+from bneck.derivation.stages.elastic import elastic_stage
 from bneck.derivation.stages.kept_training import Training
 from bneck.derivation.stages.netadapt import Shrunk, netadapt_stage, tuned_weights
 from bneck.derivation.stages.outcome import (
@@ -136,23 +137,26 @@ def shrink(session: Session) -> tuple[Shrunk, ...]:
 
 
 def train(session: Session) -> Training:
-    """Train the plan's network alone, from scratch or from given weights, and export it."""
+    """Train the plan's network alone, or the weights of its whole space, and export it."""
     run, plan = session.run, session.plan
     data = data_stage(session)
     arch = _given_network(session, data)
-    parent = pretrained_stage(session, data, arch)
-    keep_inherited(session, parent, arch)
-    asked = budget(plan, data.info)
-    trained, state = train_alone(
-        session,
-        asked.proxies,
-        asked.final,
-        arch,
-        name="network",
-        start=parent.weights_for(arch, seed=plan.seed).state if parent is not None else None,
-        branches=plan.branches,
-        teacher=load_teacher(plan, data.info),
-    )
+    if plan.elastic:
+        trained, state = elastic_stage(session, data, arch)
+    else:
+        parent = pretrained_stage(session, data, arch)
+        keep_inherited(session, parent, arch)
+        asked = budget(plan, data.info)
+        trained, state = train_alone(
+            session,
+            asked.proxies,
+            asked.final,
+            arch,
+            name="network",
+            start=parent.weights_for(arch, seed=plan.seed).state if parent is not None else None,
+            branches=plan.branches,
+            teacher=load_teacher(plan, data.info),
+        )
     write_json(run.network, networks.to_json(arch))
     export_network(session, arch, state, metadata.measured(trained.accuracy))
     return trained

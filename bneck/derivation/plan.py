@@ -162,7 +162,7 @@ class Plan:
     proxy: str | None = option(
         None,
         "What a network's accuracy is estimated by in the search: "
-        f"{one_of(*PROXIES, 'shared-weights:FILE', OWN)}.",
+        f"{one_of(*PROXIES, 'shared-weights:RUN', OWN)}.",
         SEARCH,
         unset=SHORT_TRAINING,
     )
@@ -238,6 +238,12 @@ class Plan:
         False,
         "Train depthwise and pointwise convolutions in the end with parallel branches, which are "
         "folded into them before anything is measured or exported.",
+        TRAINING,
+    )
+    elastic: bool = option(
+        False,
+        "Train the weights of all networks of the space together, for --proxy shared-weights:OUT "
+        "and for derivations that begin with each network's own part: --pretrained OUT.",
         TRAINING,
     )
     teacher: str | None = option(
@@ -348,7 +354,7 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
         *_DEVICE, *_EVERY_RUN, *_NETADAPT,
         "importance", "pretrained", "search_steps", "finish",
     ),
-    "pretrain": ("space", *_EVERY_RUN, "epochs", "augmentation", "branches", "teacher"),
+    "pretrain": ("space", *_EVERY_RUN, "elastic", "epochs", "augmentation", "branches", "teacher"),
     "train": (*_EVERY_RUN, "epochs", "augmentation", "branches", "pretrained", "teacher"),
 }  # fmt: skip
 """Command -> the fields of a plan that it can be asked."""

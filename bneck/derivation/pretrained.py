@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from bneck.errors import BneckError, UsageError
 from bneck.files import check_file, is_written
 from bneck.proxies.data.image_info import IMAGENET_MEAN, IMAGENET_STD
+from bneck.proxies.proxy import ELASTIC
 from bneck.results.image_facts import read_image_facts
 from bneck.results.run import PLAN, Run
 from bneck.space import codec, presets
@@ -47,12 +48,14 @@ class Pretrained:
         state: its tensors by name.
         normalisation: what its images were normalised with, if that is known.
         class_names: its classes, if they are known.
+        shared: weights of all networks of its space, by name, if it was trained with these.
     """
 
     arch: Architecture
     state: "State"
     normalisation: Normalisation | None
     class_names: tuple[str, ...] | None = None
+    shared: "State | None" = None
 
     def has_classes(self, names: Sequence[str]) -> bool:
         """Return whether it was trained for these classes, as far as is known."""
@@ -112,10 +115,20 @@ def _files_of_run(run: Run) -> tuple[Path, Path]:
 
 def _of_run(run: Run, arch: Architecture, state: "State") -> Pretrained:
     facts = read_image_facts(run)
-    if facts is None:
-        return Pretrained(arch, state, None)
-    known = (facts.mean, facts.std) if facts.mean and facts.std else None
-    return Pretrained(arch, state, known, facts.class_names)
+    known, names = None, None
+    if facts is not None:
+        known = (facts.mean, facts.std) if facts.mean and facts.std else None
+        names = facts.class_names
+    return Pretrained(arch, state, known, names, _shared(run))
+
+
+def _shared(run: Run) -> "State | None":
+    """The weights that the run's whole space shares, if it trained such."""
+    if not (run.folder / ELASTIC).is_file():
+        return None
+    from bneck.proxies import shared_weights
+
+    return shared_weights.load(run.folder)[1]
 
 
 def _published(text: str, space: str, net: str | None) -> str:

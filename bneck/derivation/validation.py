@@ -44,6 +44,13 @@ def check(plan: Plan, *, trains: bool = True) -> None:
         load_network(plan.seed_network)
     if plan.pretrained is not None:
         check_pretrained(plan.pretrained, plan.space, plan.seed_network)
+    if plan.elastic:
+        for word in ("seed_network", "teacher", "branches"):
+            if getattr(plan, word):
+                raise UsageError(
+                    f"--elastic trains all networks of {plan.space} by what the largest one says; "
+                    f"leave out {'NET' if word == 'seed_network' else f'--{word}'}"
+                )
     if plan.teacher is not None:
         check_teacher(plan.teacher, plan.space)
     if plan.target is not None and plan.targets is not None:

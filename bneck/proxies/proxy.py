@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from bneck.errors import UsageError
-from bneck.files import check_file
 from bneck.imports import load_object
 from bneck.machine import CPU, Compute
 from bneck.space.architecture import Architecture
@@ -15,6 +14,8 @@ if TYPE_CHECKING:  # both need torch, which checking a word does not
 
 T = TypeVar("T")
 SHARED_WEIGHTS = "shared-weights:"
+ELASTIC = "elastic.safetensors"
+"""File of a run that holds the weights which all networks of its space share."""
 PROXIES = {
     "params": "bneck.proxies.zero_cost.params:Params",
     "macs": "bneck.proxies.zero_cost.macs:Macs",
@@ -94,19 +95,32 @@ def check_proxy(word: str) -> None:
         find_proxy(word)
 
 
+def shared_weights_file(run: Path) -> Path:
+    """Return the file of shared weights in a run's folder.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if not (run / ELASTIC).is_file():
+        raise UsageError(
+            f"{run} is not a run of `bneck pretrain --elastic`: it has no file {ELASTIC}"
+        )
+    return run / ELASTIC
+
+
 def find_proxy(word: str) -> ProxyFactory:
     """Return what makes the proxy that a word names.
 
     Args:
-        word: one of ``PROXIES``, ``shared-weights:FILE`` or ``package.module:attr``.
+        word: one of ``PROXIES``, ``shared-weights:RUN`` or ``package.module:attr``.
 
     Raises:
-        UsageError: none of these, or a file that cannot be read.
+        UsageError: none of these, or a run that cannot be read.
     """
     if word.startswith(SHARED_WEIGHTS):
-        check_file(Path(place := word.removeprefix(SHARED_WEIGHTS)))
-        from bneck.proxies.shared_weights import of_file
+        shared_weights_file(Path(place := word.removeprefix(SHARED_WEIGHTS)))
+        from bneck.proxies.shared_weights import of_run
 
-        return of_file(place)
-    factory: ProxyFactory = load_object("proxy", word, PROXIES | {f"{SHARED_WEIGHTS}FILE": ""})
+        return of_run(place)
+    factory: ProxyFactory = load_object("proxy", word, PROXIES | {f"{SHARED_WEIGHTS}RUN": ""})
     return factory

@@ -1,4 +1,4 @@
-"""Accuracy with shared weights: one training for a whole space, then seconds per network."""
+"""Weights that a whole space shares: one training, then seconds for each network's accuracy."""
 
 import json
 from functools import lru_cache, partial
@@ -17,12 +17,12 @@ from bneck.machine import CPU, Compute
 from bneck.progress import Progress, silent
 from bneck.proxies.data.batches import seeded
 from bneck.proxies.data.image_source import ImageSource
-from bneck.proxies.proxy import ProxyFactory, needed
-from bneck.proxies.supernet import Supernet
+from bneck.proxies.proxy import ProxyFactory, needed, shared_weights_file
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import TrainingResult, computing, evaluate, train
-from bneck.space import spaces
 from bneck.space.architecture import Architecture
+from bneck.space.backends.supernet import Supernet, extract
+from bneck.space.backends.weights import State
 from bneck.space.choices import Space
 
 RANDOM = 2  # networks besides the largest and the smallest in each step
@@ -30,29 +30,31 @@ RECALIBRATED_ON, SCORED_ON = 1024, 2000  # training and validation images
 _BATCH = 128
 
 
-def share(
+def train_elastic(
     space: Space,
     images: ImageSource,
     recipe: Recipe,
     path: Path,
     *,
+    checkpoint: Path,
     seed: int = 0,
     progress: Progress = silent,
     compute: Compute = CPU,
 ) -> TrainingResult:
-    """Train shared weights for ``space`` and write them to ``path``.
+    """Train weights for all networks of ``space`` together, and write them to ``path``.
 
     Every step follows the sandwich rule with in-place distillation (Yu and Huang 2019,
-    "Universally Slimmable Networks", section 3): the largest network learns from the labels, the
-    smallest and two random ones from the largest one's outputs. Interrupted, the same call resumes
-    from ``path.checkpoint``. The result's accuracy means little, since batch norms are not
-    recalibrated.
+    "Universally Slimmable Networks", section 3; Yu et al. 2020, "BigNAS", section 3.1): the largest
+    network learns from the labels, the smallest and two random ones from the largest one's outputs.
+    Each network trains views of the same tensors. Interrupted, the same call resumes. The result's
+    accuracy means little, since batch norms are not recalibrated.
 
     Args:
         space: whose networks share the weights.
         images: to train on; their side and classes must be the space's.
         recipe: of the training; a step trains four networks.
         path: the file to write.
+        checkpoint: file to resume from; the caller removes it.
         seed: decides weights, batches and the random networks.
         progress: told of every step.
         compute: device and threads to train with.
@@ -62,7 +64,6 @@ def share(
         UsageError: the checkpoint was made with something else.
     """
     network = Supernet(space, seed=seed)
-    checkpoint = path.with_name(f"{path.name}.checkpoint")
     result = train(
         network,
         images,
@@ -74,17 +75,15 @@ def share(
         backpropagate=partial(_sandwich, space, seed, recipe.label_smoothing),
     )
     words = {
-        "space": space.name,
-        "resolution_px": network.largest.resolution_px,
         "classes": network.largest.classes,
+        "mean": images.info.mean,
+        "std": images.info.std,
         "steps": recipe.steps,
-        "images": images.info.fingerprint,
         "seconds": round(result.seconds, 1),
         "threads": compute.threads or torch.get_num_threads(),
     }
     tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     write_whole(path, save(tensors, {"shared_weights": json.dumps(words)}))
-    checkpoint.unlink(missing_ok=True)
     return result
 
 
@@ -109,47 +108,26 @@ def _sandwich(
     return loss.detach()
 
 
-def load(path: Path) -> Supernet:
-    """Read what ``share`` wrote.
+def load(run: Path) -> tuple[dict[str, Any], State]:
+    """Read the shared weights in a run's folder: what they say of themselves, and the tensors.
 
     Raises:
-        UsageError: it is not a file of shared weights, or its space has changed since.
+        UsageError: there is no such file, or it holds something else.
     """
-    try:
-        stat = path.stat()
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from None
-    return _load(path, stat.st_mtime_ns)
-
-
-def about(path: Path) -> dict[str, Any]:
-    """Return what a file says of itself: its space and size, and what its training took."""
-    return _read(path)[0]
+    path = shared_weights_file(run)
+    return _load(path, path.stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=2)
-def _load(path: Path, changed: int) -> Supernet:
-    words, tensors = _read(path)
-    try:
-        size = {"resolution_px": words["resolution_px"], "classes": words["classes"]}
-        network = Supernet(spaces.build(words["space"], **size))
-        network.load_state_dict(tensors)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise _none(path, error) from None
-    return network
-
-
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+def _load(path: Path, changed: int) -> tuple[dict[str, Any], State]:
     try:
         with safe_open(path, "pt") as file:
             words = json.loads((file.metadata() or {})["shared_weights"])
             return words, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, KeyError, ValueError) as error:
-        raise _none(path, error) from None
-
-
-def _none(path: Path, error: Exception) -> UsageError:
-    return UsageError(f"{path} is not a file of shared weights: {str(error).splitlines()[0]}")
+        raise UsageError(
+            f"{path} is not a file of shared weights: {str(error).splitlines()[0]}"
+        ) from None
 
 
 class SharedWeights:
@@ -161,13 +139,13 @@ class SharedWeights:
 
     def __init__(
         self,
-        path: Path,
+        run: Path,
         images: ImageSource | None,
         recipe: Recipe | None = None,
         *,
         compute: Compute = CPU,
     ) -> None:
-        self.path, self.compute = path, compute
+        self.run, self.compute = run, compute
         self.images = needed(images, "shared-weights", "images")
 
     def __call__(self, arch: Architecture, *, seed: int) -> float:
@@ -177,29 +155,30 @@ class SharedWeights:
             ProxyFailed: the network is outside the space that the weights were trained for.
             UsageError: the weights were trained for another number of classes.
         """
-        shared = load(self.path)
+        words, shared = load(self.run)
         info = self.images.info
-        if shared.largest.classes != info.classes:
+        if words["classes"] != info.classes:
             raise UsageError(
-                f"{self.path} was trained for {shared.largest.classes} classes, "
+                f"{self.run} was trained for {words['classes']} classes, "
                 f"{info.name} has {info.classes}"
             )
-        network = shared.extract(arch.at(classes=info.classes))
-        few = self.images.subset(seed=seed, train=RECALIBRATED_ON, val=SCORED_ON)
+        network = extract(shared, arch.at(classes=info.classes))
+        few = self.images.normalised_with(words["mean"], words["std"])
+        few = few.subset(seed=seed, train=RECALIBRATED_ON, val=SCORED_ON)
         with computing(self.compute) as device:
             recalibrate(network.to(device), few)
             return evaluate(network, few, compute=self.compute).accuracy.value
 
 
-def of_file(place: str) -> ProxyFactory:
-    """Return the proxy that ``shared-weights:FILE`` names.
+def of_run(place: str) -> ProxyFactory:
+    """Return the proxy that ``shared-weights:RUN`` names.
 
     Raises:
-        UsageError: there is no such file, or it holds something else.
+        UsageError: there is no such run, or it has no weights that its space shares.
     """
-    path = Path(place)
-    load(path)
-    return partial(SharedWeights, path)
+    run = Path(place)
+    load(run)
+    return partial(SharedWeights, run)
 
 
 @torch.no_grad()

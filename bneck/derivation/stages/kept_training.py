@@ -79,7 +79,7 @@ def train_from_scratch(
             compute=compute,
             teacher=teacher,
         )
-        tested = _on_test(network, images, compute)
+        tested = on_test(network, images, compute)
         if rank() == 0:
             weights.save(tensors, fold(network))
             records.write(summary, Training(name, result.accuracy, result.seconds, tested))
@@ -88,8 +88,14 @@ def train_from_scratch(
     return records.read(summary, Training), weights.load(tensors, arch)
 
 
-def _on_test(network: nn.Module, images: ImageSource, compute: Compute) -> Accuracy | None:
-    """The last figure: on images that chose nothing, where there are any."""
+def on_test(network: nn.Module, images: ImageSource, compute: Compute) -> Accuracy | None:
+    """Return the last figure: on images that chose nothing, where there are any.
+
+    Args:
+        network: a trained network.
+        images: the set, whose test part is classified.
+        compute: where it is classified.
+    """
     if images.test is None:
         return None
     return evaluate(network, images.on_test(), compute=compute).accuracy

@@ -4,12 +4,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bneck import records
+from bneck.derivation.plan import Plan
 from bneck.derivation.pretrained import Pretrained, load_pretrained
 from bneck.derivation.session import Session
 from bneck.derivation.stages.data import RunData
 from bneck.errors import UsageError
 from bneck.files import is_written
+from bneck.proxies.proxy import ELASTIC, SHARED_WEIGHTS
+from bneck.results.image_facts import read_image_facts
 from bneck.results.record import Inherited
+from bneck.results.run import Run
 from bneck.space.architecture import Architecture
 from bneck.space.backends import weights
 from bneck.space.backends.parent import Parent
@@ -31,15 +35,22 @@ def pretrained_stage(session: Session, data: RunData, heir: Architecture) -> Par
         heir: the network that the run begins with, or the largest one of its space.
 
     Raises:
-        UsageError: the pretrained network cannot be read, or no layer of ``heir`` fits.
+        UsageError: the pretrained network cannot be read, no layer of ``heir`` fits, or shared
+            weights have seen the images that networks of this run are judged by.
         BneckError: it cannot be downloaded.
     """
     plan = session.plan
+    _check_held_out(plan, data)
     if plan.pretrained is None:
         return None
     found = load_pretrained(plan.pretrained, plan.space, plan.seed_network)
     names = data.info.class_names
-    parent = Parent.of(found.arch, found.state, same_classes=found.has_classes(names))
+    parent = Parent.of(
+        found.arch,
+        found.state if found.shared is None else found.shared,
+        same_classes=found.has_classes(names),
+        elastic=found.shared is not None,
+    )
     inherited = _inherited(plan.pretrained, parent, heir, _about_classes(found, names))
     if not inherited.paths:
         raise UsageError(f"no layer of {plan.pretrained} fits the networks of this run")
@@ -86,6 +97,25 @@ def write_starts(
 def largest(space: Space) -> Architecture:
     """Return the network of the most parameters that single changes of a choice lead to."""
     return space.decode(space.minimise(lambda arch: -cost(arch).params)[0])
+
+
+def _check_held_out(plan: Plan, data: RunData) -> None:
+    """Refuse shared weights that have seen the images which networks of the plan are judged by.
+
+    Raises:
+        UsageError: they were trained on the same images with another seed, which divides them.
+    """
+    for word in (plan.pretrained, plan.proxy):
+        folder = Path((word or "").removeprefix(SHARED_WEIGHTS))
+        if word is None or not (folder / ELASTIC).is_file():
+            continue
+        facts, seed = read_image_facts(run := Run.read(folder)), run.plan.get("seed")
+        same = facts and (facts.name, facts.fingerprint)
+        if same and seed != plan.seed and {*same} & {data.info.name, data.info.fingerprint}:
+            raise UsageError(
+                f"{folder} was trained on images that --seed {plan.seed} judges networks by; use "
+                f"its --seed {seed}"
+            )
 
 
 def _inherited(source: str, parent: Parent, arch: Architecture, note: str) -> Inherited:

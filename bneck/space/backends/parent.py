@@ -1,13 +1,17 @@
 """A trained network that others inherit from, as a value that can be sent to workers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
+from bneck.errors import ProxyFailed
 from bneck.space.architecture import Architecture
 from bneck.space.backends import weights
+from bneck.space.backends.inheritance import squared_norms
 from bneck.space.backends.remapping import Remapped, remap
+from bneck.space.backends.supernet import part
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,18 +22,26 @@ class Parent:
         arch: the network.
         tensors: its weights, as the bytes of a safetensors file.
         same_classes: whether it was trained for the classes that its heirs are for.
+        elastic: whether the tensors serve all networks of its space (``Supernet``), so that each
+            inherits its own part of them.
     """
 
     arch: Architecture
     tensors: bytes
     same_classes: bool = True
+    elastic: bool = False
 
     @classmethod
     def of(
-        cls, arch: Architecture, state: Mapping[str, Tensor], *, same_classes: bool = True
+        cls,
+        arch: Architecture,
+        state: Mapping[str, Tensor],
+        *,
+        same_classes: bool = True,
+        elastic: bool = False,
     ) -> "Parent":
-        """Return the parent with these tensors by name."""
-        return cls(arch, weights.to_bytes(state), same_classes)
+        """Return the parent with these tensors by name; the rest as in the attributes."""
+        return cls(arch, weights.to_bytes(state), same_classes, elastic)
 
     def weights_for(self, arch: Architecture, *, seed: int) -> Remapped:
         """Return weights for any network, inherited path by path: see ``remap``.
@@ -38,9 +50,41 @@ class Parent:
             arch: the network that they are for.
             seed: of the weights that cannot be inherited.
         """
-        state = weights.from_bytes(self.tensors, self.arch)
-        return remap(self.arch, state, arch, seed=seed, same_classes=self.same_classes)
+        if self.elastic:
+            source, state, importance = self._part_for(arch)
+        else:
+            source, state = self.arch, weights.from_bytes(self.tensors, self.arch)
+            importance = None
+        return remap(
+            source,
+            state,
+            arch,
+            seed=seed,
+            importance=importance,
+            same_classes=self.same_classes,
+        )
 
     def is_like(self, arch: Architecture) -> bool:
         """Return whether a network inherits all weights as they are; its input side may differ."""
-        return self.same_classes and self.arch.at(resolution_px=arch.resolution_px) == arch
+        return (
+            self.same_classes
+            and not self.elastic
+            and self.arch.at(resolution_px=arch.resolution_px) == arch
+        )
+
+    def _part_for(
+        self, arch: Architecture
+    ) -> tuple[Architecture, weights.State, dict[str, Tensor]]:
+        """The network whose part of the weights another inherits, that part, and its channels.
+
+        That is the other network itself, or the whole where some layer is not in the space. The
+        first channels were trained in smaller networks too, so these stay.
+        """
+        whole = weights.tensors(self.tensors)
+        source = replace(arch.at(classes=self.arch.classes), norm=self.arch.norm)
+        try:
+            state = part(whole, source)
+        except ProxyFailed:
+            source, state = self.arch, part(whole, self.arch)
+        channels = {group: len(norms) for group, norms in squared_norms(source, state).items()}
+        return source, state, {name: torch.arange(n, 0, -1) for name, n in channels.items()}

@@ -36,11 +36,19 @@ def from_bytes(data: bytes, arch: Architecture) -> State:
     Raises:
         UsageError: not such bytes, or the first tensor that does not fit ``arch``.
     """
+    return fitted(tensors(data), arch, "these weights")
+
+
+def tensors(data: bytes) -> State:
+    """Read what ``to_bytes`` returned, whichever network it is of.
+
+    Raises:
+        UsageError: not such bytes.
+    """
     try:
-        state = deserialised(data)
+        return deserialised(data)
     except SafetensorError as error:
         raise UsageError(f"not a safetensors file: {error}") from None
-    return fitted(state, arch, "these weights")
 
 
 def load(path: Path, arch: Architecture) -> State:

@@ -314,7 +314,7 @@ def test_every_proxy_of_the_table_is_there() -> None:
 @pytest.mark.parametrize(
     ("word", "message"),
     [
-        ("naswat", "unknown proxy 'naswat'; known: .*short-training, shared-weights:FILE, package"),
+        ("naswat", "unknown proxy 'naswat'; known: .*short-training, shared-weights:RUN, package"),
         ("no.such:thing", "cannot load proxy 'no.such:thing': No module"),
         ("bneck.errors:thing", "cannot load proxy 'bneck.errors:thing'"),
         (".errors:thing", "cannot load proxy '.errors:thing'"),

@@ -5,7 +5,7 @@ A smaller network's layer is the beginning of the widest one's channels and the 
 network has not, squeeze-excites included, are left out, and each network keeps its activations.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 import torch
@@ -42,38 +42,63 @@ class Supernet(nn.Module):
         """Return the logits of any network of the space; gradients reach the shared weights."""
         with torch.device("meta"):
             network = Network(arch)
-        logits: Tensor = functional_call(network.train(self.training), self.part(arch), (images,))
+        shared = part(dict(self.named_parameters()) | dict(self.named_buffers()), arch)
+        logits: Tensor = functional_call(network.train(self.training), shared, (images,))
         return logits
 
-    def part(self, arch: Architecture) -> dict[str, Tensor]:
-        """Return the state of one network: views of the shared tensors.
 
-        Raises:
-            ProxyFailed: the network has a layer that is not, or not so wide, in the space.
-        """
-        with torch.device("meta"):
-            wanted = Network(arch).state_dict()
-        whole = dict(self.named_parameters()) | dict(self.named_buffers())
-        return {name: _part(name, whole.get(name), like.shape) for name, like in wanted.items()}
+def part(whole: Mapping[str, Tensor], arch: Architecture) -> dict[str, Tensor]:
+    """Return the state of one network: views of the shared tensors.
 
-    def extract(self, arch: Architecture) -> Network:
-        """Return a separate network with the shared weights; recalibrate its batch norms."""
-        with torch.random.fork_rng(devices=[]):
-            network = Network(arch)
-        network.load_state_dict(self.part(arch))
-        return network.to(memory_format=torch.channels_last)
+    Args:
+        whole: the shared weights by name, a ``Supernet``'s state.
+        arch: the network.
+
+    Raises:
+        ProxyFailed: the network has a layer that is not, or not so wide, among the shared ones.
+    """
+    with torch.device("meta"):
+        wanted = Network(arch).state_dict()
+    return {name: _part(name, whole.get(name), like.shape) for name, like in wanted.items()}
+
+
+def extract(whole: Mapping[str, Tensor], arch: Architecture) -> Network:
+    """Return a separate network with the shared weights, whose batch norms are nobody's yet.
+
+    Their statistics are a mixture of those of all networks that were trained: recalibrate them.
+
+    Args:
+        whole: the shared weights by name.
+        arch: the network.
+
+    Raises:
+        ProxyFailed: as ``part``.
+    """
+    with torch.random.fork_rng(devices=[]):
+        network = Network(arch)
+    network.load_state_dict(part(whole, arch))
+    return network.to(memory_format=torch.channels_last)
 
 
 def _widest(space: Space, most: Values) -> Iterator[Leaf]:
     """Every path of the space with the most channels and the largest kernel it may have.
 
-    A layer that the largest network lacks is one that a single other choice brings.
+    A layer that the largest network lacks is one that a single other choice brings, or a choice
+    that this one makes possible.
     """
     found: dict[str, Leaf] = {}
-    for values in (most, *space.neighbours(most)):
+    for values in (most, *_changes(space, most, most)):
         for leaf in leaves(space.decode(values).layers()):
             found[leaf.path] = _wider(found[leaf.path], leaf) if leaf.path in found else leaf
     return (leaf for leaf in found.values() if not isinstance(leaf, Pool))
+
+
+def _changes(space: Space, values: Values, names: Iterable[str]) -> Iterator[Values]:
+    """Every single change of the named choices, and of those that it makes possible."""
+    for name in names:
+        for changed in space.neighbours(values, of=name):
+            yield changed
+            yield from _changes(space, changed, changed.keys() - values.keys())
 
 
 def _wider(one: Leaf, other: Leaf) -> Leaf:

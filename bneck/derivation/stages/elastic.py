@@ -1,0 +1,70 @@
+"""Pretraining the weights of a whole space together; its largest network is the run's own."""
+
+from dataclasses import replace
+from math import ceil
+
+from bneck import records
+from bneck.derivation.session import Session
+from bneck.derivation.stages.data import RunData
+from bneck.derivation.stages.kept_training import Training, keep_trained, on_test
+from bneck.derivation.training_budget import budget
+from bneck.files import is_written
+from bneck.proxies import shared_weights
+from bneck.proxies.data.worker_images import whole
+from bneck.proxies.proxy import ELASTIC
+from bneck.space import spaces
+from bneck.space.architecture import Architecture
+from bneck.space.backends import weights
+from bneck.space.backends.supernet import extract
+
+NAME = "network"
+"""What the largest network's training is kept under, as that of any network trained alone."""
+
+
+def elastic_stage(
+    session: Session, data: RunData, largest: Architecture
+) -> tuple[Training, weights.State]:
+    """Train the weights of all networks of the plan's space, and keep them in the run.
+
+    They learn from the images that a search of the same seed trains on, so that it can judge by the
+    others. The largest network is judged on the final validation images.
+
+    Args:
+        session: the run and its plan.
+        data: facts about the images.
+        largest: the space's largest network.
+
+    Returns:
+        How the largest network ended, and its weights, with batch norms of its own.
+
+    Raises:
+        ProxyFailed: the training diverged.
+    """
+    run, plan = session.run, session.plan
+    kept, checkpoint = run.checkpoints / f"{NAME}.json", run.checkpoints / f"{NAME}.checkpoint"
+    if not is_written(kept):
+        asked = budget(plan, data.info)
+        everything = whole(asked.proxies)
+        images = everything.for_search(plan.seed)
+        share = images.info.training / data.info.trained_on  # epochs are of what is trained on
+        result = shared_weights.train_elastic(
+            spaces.build(plan.space, **data.size),
+            images,
+            replace(asked.final, steps=ceil(asked.final.steps * share)),
+            run.folder / ELASTIC,
+            checkpoint=checkpoint,
+            seed=plan.seed,
+            progress=lambda what, *rest: session.progress(f"{what} shared weights", *rest),
+            compute=plan.compute(),
+        )
+        network = extract(shared_weights.load(run.folder)[1], largest)
+        shared_weights.recalibrate(network, images)
+        trained = keep_trained(
+            largest, network.state_dict(), everything, name=NAME, folder=run.checkpoints
+        )
+        tested = on_test(network, everything, plan.compute())
+        records.write(kept, replace(trained, seconds=result.seconds, test_accuracy=tested))
+        checkpoint.unlink(missing_ok=True)
+    return records.read(kept, Training), weights.load(
+        run.checkpoints / f"{NAME}.safetensors", largest
+    )

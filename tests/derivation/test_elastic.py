@@ -1,0 +1,61 @@
+"""``pretrain --elastic``: a run whose weights serve every network of its space."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bneck import records
+from bneck.cli import run
+from bneck.proxies.shared_weights import load
+from bneck.results.record import Inherited
+
+DIGITS = ("--data=digits", "--resolution=16")
+SEARCH = (
+    "search", *DIGITS, "--target=0.9x:mobilenet_v3_small", "--runtime=macs", "--evaluations=2",
+    "--calibration-minutes=0.003", "--workers=1", "--sampler=random", "--json",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def elastic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a few steps, of the classes of the digits."""
+    out = tmp_path_factory.mktemp("elastic") / "run"
+    assert run(["pretrain", "--elastic", *DIGITS, "--epochs=0.5", f"--out={out}"]) == 0
+    return out
+
+
+def test_it_is_a_run_of_the_largest_network(
+    elastic: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["runs", "--check", str(elastic.parent)]) == 0
+    capsys.readouterr()
+    assert run(["evaluate", str(elastic), "--json"]) == 0
+    accuracy = json.loads(capsys.readouterr().out)["accuracy"]
+    assert (
+        run(["pretrain", "--elastic", *DIGITS, "--epochs=0.5", f"--out={elastic}", "--json"]) == 0
+    )
+    again = json.loads(capsys.readouterr().out)
+    assert again["accuracy"] == pytest.approx(accuracy, abs=0.01)
+    assert (
+        load(elastic)[0]["steps"] == 9
+    )  # 0.25 epochs of four fifths of 1,437 images, 64 at a time
+
+
+def test_a_search_reads_accuracies_off_it(
+    elastic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    word = f"--proxy=shared-weights:{elastic}"
+    assert run([*SEARCH, word, f"--out={tmp_path}/a"]) == 0
+    capsys.readouterr()
+    assert run([*SEARCH, word, "--seed=1", f"--out={tmp_path}/b"]) == 2
+    assert "was trained on images that --seed 1 judges networks by; use its --seed 0" in (
+        capsys.readouterr().err
+    )
+
+
+def test_networks_of_a_search_begin_with_their_part(elastic: Path, tmp_path: Path) -> None:
+    words = (f"--pretrained={elastic}", "--search-steps=1", f"--out={tmp_path}/a")
+    assert run([*SEARCH, *words]) == 0
+    inherited = records.read(tmp_path / "a" / "inherited.json", Inherited)
+    assert (inherited.share, inherited.fresh) == (1.0, ())
