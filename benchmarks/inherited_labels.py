@@ -1,109 +1,193 @@
-"""Whether labels from inherited weights rank networks as well as labels from random ones.
+"""How labels from inherited weights, and accuracies read off shared ones, rank networks in a band.
 
-Random networks of V3-Small's space whose multiply-adds (at 224 px) lie in a band are trained from
-random weights for ``--truth`` steps, which is what a label should tell. Then each gets a label from
-random weights in ``--steps`` steps, and labels from a pretrained network's weights in a quarter of
-them, one for each of ``--rates``. Truth is counted on the final validation images with seed 0,
+Random networks of V3-Small's space of one latency (within 5 % of MobileNetV3-Small's, as
+``--latency`` predicts it; else in a band of multiply-adds) are trained from random weights for
+``--truth`` steps, which is what a label should tell. Then each gets a label from random weights in
+``--steps`` steps, and labels from a pretrained network's weights in each of ``--tuned`` steps, at
+each of ``--rates``. Where these are elastic weights (``bneck pretrain --elastic``), its accuracy is
+read off them too, after recalibrating batch norms; without ``--pretrained`` such weights are
+trained here first, on the same images. Truth is counted on the final validation images with seed 0,
 labels on images held out of the training part with seed 1. Every training that has ended is one
 JSON line of ``records.jsonl`` in ``--out``, and the same command line resumes.
 
-    python benchmarks/inherited_labels.py --images folder:photos160 --pretrained runs/pre --out out
+    python benchmarks/inherited_labels.py --images folder:photos160 --latency cpu.json --out out
 """
 
 import argparse
 import json
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from random import Random
 
 import torch
 from labels import networks
 
+from bneck.cli import run
 from bneck.derivation.pretrained import load_pretrained
+from bneck.files import is_written
+from bneck.latency import model
 from bneck.machine import Compute
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.data.loading import load
+from bneck.proxies.shared_weights import SharedWeights
 from bneck.proxies.surrogate.correlation import bootstrap, kendall, spearman
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import train
+from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture
 from bneck.space.backends.parent import Parent
 from bneck.space.backends.torch_model import build
+
+WITHIN = 0.05
+"""Of MobileNetV3-Small's latency: half of the band's width."""
 
 
 def main() -> None:
     """Train what has not ended yet, and sum up."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", required=True, help="folder:DIR, npz:FILE or cifar10")
-    parser.add_argument("--pretrained", required=True, help="as bneck's --pretrained")
+    parser.add_argument("--pretrained", help="as bneck's --pretrained; elastic weights otherwise")
+    parser.add_argument("--elastic-epochs", type=float, default=30, help="to train these")
+    parser.add_argument("--latency", type=Path, help="model of the device, at --px")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--px", type=int, default=64)
-    parser.add_argument("--networks", type=int, default=12)
+    parser.add_argument("--networks", type=int, default=24)
     parser.add_argument("--truth", type=int, default=1000, help="steps")
     parser.add_argument("--steps", type=int, default=240, help="of a label from random weights")
+    parser.add_argument("--tuned", type=int, nargs="*", default=[20, 60], help="steps")
     parser.add_argument("--rates", type=float, nargs="*", default=[1e-3])
     parser.add_argument("--threads", type=int, default=1)
     asked = parser.parse_args()
 
     torch.set_num_threads(asked.threads)
     asked.out.mkdir(parents=True, exist_ok=True)
-    file = asked.out / "records.jsonl"
     images = load(asked.images, resolution_px=asked.px)
-    found = load_pretrained(asked.pretrained, "v3-small", None)
+    classes = images.info.classes
+    pretrained = Path(asked.pretrained or asked.out / "elastic")
+    if asked.pretrained is None and not is_written(pretrained / "ended.json"):
+        words = ["pretrain", "--elastic", "--data", asked.images, "--resolution", str(asked.px),
+                 "--epochs", str(asked.elastic_epochs), "--out", str(pretrained)]  # fmt: skip
+        if code := run(words):
+            raise SystemExit(code)
+    found = load_pretrained(str(pretrained), "v3-small", None)
+    elastic = found.shared is not None
     parent = Parent.of(
-        found.arch, found.state, same_classes=found.has_classes(images.info.class_names)
+        found.arch,
+        found.state if found.shared is None else found.shared,
+        same_classes=found.has_classes(images.info.class_names),
+        elastic=elastic,
     )
+    if asked.latency is None:
+        archs = list(networks(asked.networks, asked.px, classes))
+    else:
+        archs = list(of_one_latency(asked.latency, asked.networks, asked.px, classes))
+    trainings = Trainings(asked.out, images, asked.threads)
     inherited = images.normalised_with(*found.normalisation) if found.normalisation else images
-    archs = list(networks(asked.networks, asked.px, images.info.classes))
+    read_off = elastic and parent.same_classes
+    for number, arch in enumerate(archs):
+        if read_off:
+            trainings.read_off(f"read off {number}", arch, pretrained)
+        for steps in asked.tuned:
+            for rate in asked.rates:
+                name, recipe = f"{steps} steps at {rate:g}", Recipe(steps, learning_rate=rate)
+                trainings.label(f"{name} {number}", arch, inherited, recipe, start=parent)
+        trainings.label(f"scratch {number}", arch, images, Recipe(asked.steps))
+        trainings.truth(f"truth {number}", arch, Recipe(asked.truth, ema=0.998))
+    tuned = [f"{steps} steps at {rate:g}" for steps in asked.tuned for rate in asked.rates]
+    kinds = ["read off"] * read_off + tuned + ["scratch"]
+    summary(trainings.known, kinds, len(archs))
 
-    def once(
+
+def of_one_latency(file: Path, count: int, side_px: int, classes: int) -> Iterator[Architecture]:
+    """Random networks of V3-Small's space and latency, always the same ones in the same order."""
+    device = model.load(file)
+    size = {"resolution_px": side_px, "classes": classes}
+    space, draw = spaces.build("v3-small", **size), Random(0)
+    wanted_ms = device.predict(presets.build("mobilenet_v3_small").at(**size)).ms
+    while count:
+        arch = space.decode(space.sample(draw.getrandbits(32)))
+        if abs(device.predict(arch).ms / wanted_ms - 1) <= WITHIN:
+            count -= 1
+            yield arch
+
+
+class Trainings:
+    """What has ended, by name: accuracies and seconds, one JSON line each."""
+
+    def __init__(self, out: Path, images: ImageSource, threads: int) -> None:
+        self.out, self.images, self.compute = out, images, Compute("cpu", threads)
+        self.file = out / "records.jsonl"
+        lines = self.file.read_text().splitlines() if self.file.exists() else []
+        self.known: dict[str, dict[str, float]] = {
+            one["name"]: one for one in map(json.loads, lines)
+        }
+
+    def read_off(self, name: str, arch: Architecture, elastic: Path) -> None:
+        """The accuracy that a search reads off shared weights."""
+        proxy = SharedWeights(elastic, self.images.for_search(0), compute=self.compute)
+        self._once(name, lambda: proxy(arch, seed=0))
+
+    def label(
+        self,
         name: str,
         arch: Architecture,
-        shown: ImageSource,
+        images: ImageSource,
         recipe: Recipe,
         *,
-        seed: int,
         start: Parent | None = None,
     ) -> None:
-        if name in records(file):
-            return
+        """The accuracy after a short training, on images held out of the training part."""
+        self._once(name, lambda: self._train(name, arch, images.for_search(0), recipe, 1, start))
+
+    def truth(self, name: str, arch: Architecture, recipe: Recipe) -> None:
+        """The accuracy after a long training, on the final validation images."""
+        self._once(name, lambda: self._train(name, arch, self.images, recipe, 0, None))
+
+    def _train(
+        self,
+        name: str,
+        arch: Architecture,
+        images: ImageSource,
+        recipe: Recipe,
+        seed: int,
+        start: Parent | None,
+    ) -> float:
         network = build(arch, seed=seed)
         if start is not None:
             network.load_state_dict(start.weights_for(arch, seed=seed).state)
-        checkpoint = asked.out / f"{name.replace(' ', '-')}.checkpoint"
-        compute = Compute("cpu", asked.threads)
-        result = train(network, shown, recipe, seed=seed, checkpoint=checkpoint, compute=compute)
-        row = {"name": name, "accuracy": result.accuracy.value, "seconds": result.seconds}
-        with file.open("a") as lines:
+        file = self.out / f"{name.replace(' ', '-')}.checkpoint"
+        found = train(
+            network, images, recipe, seed=seed, checkpoint=file, compute=self.compute
+        ).accuracy.value
+        file.unlink(missing_ok=True)
+        return found
+
+    def _once(self, name: str, find: Callable[[], float]) -> None:
+        if name in self.known:
+            return
+        began = time.process_time()
+        row = {"name": name, "accuracy": find(), "cpu_s": round(time.process_time() - began, 2)}
+        self.known[name] = row
+        with self.file.open("a") as lines:
             lines.write(json.dumps(row) + "\n")
-        checkpoint.unlink(missing_ok=True)
         print(f"{time.strftime('%H:%M:%S')} {json.dumps(row)}", flush=True)
-
-    for number, arch in enumerate(archs):
-        scratch, short = Recipe(asked.steps), asked.steps // 4
-        once(f"scratch {number}", arch, images.for_search(0), scratch, seed=1)
-        for rate in asked.rates:
-            recipe = Recipe(short, learning_rate=rate)
-            name = f"inherited {rate:g} {number}"
-            once(name, arch, inherited.for_search(0), recipe, seed=1, start=parent)
-        once(f"truth {number}", arch, images, Recipe(asked.truth, ema=0.998), seed=0)
-    summary(
-        records(file), ["scratch", *(f"inherited {rate:g}" for rate in asked.rates)], len(archs)
-    )
-
-
-def records(file: Path) -> dict[str, dict[str, float]]:
-    """The trainings that have ended, by name."""
-    lines = file.read_text().splitlines() if file.exists() else []
-    return {one["name"]: one for one in map(json.loads, lines)}
 
 
 def summary(rows: dict[str, dict[str, float]], kinds: list[str], count: int) -> None:
-    """Print how each kind of label ranks the networks, with bootstrapped intervals."""
+    """Print how each kind of label ranks the networks, with 95 % intervals, and its cost."""
     truth = [rows[f"truth {number}"]["accuracy"] for number in range(count)]
+    print(f"{count} networks, truth {min(truth):.3f} to {max(truth):.3f}")
     for kind in kinds:
-        own = [rows[f"{kind} {number}"]["accuracy"] for number in range(count)]
-        print(f"{kind:20} Spearman {bootstrap(spearman, own, truth, seed=0)}, Kendall "
-              f"{bootstrap(kendall, own, truth, seed=0)}, {count} networks")  # fmt: skip
+        own = [rows[f"{kind} {number}"] for number in range(count)]
+        values = [one["accuracy"] for one in own]
+        seconds = sum(one["cpu_s"] for one in own) / count
+        found = ", ".join(
+            f"{name} {found.value:+.2f} ({found.low:+.2f} to {found.high:+.2f})"
+            for name, measure in (("Kendall", kendall), ("Spearman", spearman))
+            for found in (bootstrap(measure, values, truth, seed=0),)
+        )
+        print(f"{kind:20} {found}; {seconds:.1f} s each")
 
 
 if __name__ == "__main__":

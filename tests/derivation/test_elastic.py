@@ -32,14 +32,11 @@ def test_it_is_a_run_of_the_largest_network(
     capsys.readouterr()
     assert run(["evaluate", str(elastic), "--json"]) == 0
     accuracy = json.loads(capsys.readouterr().out)["accuracy"]
-    assert (
-        run(["pretrain", "--elastic", *DIGITS, "--epochs=0.5", f"--out={elastic}", "--json"]) == 0
-    )
+    command = ["pretrain", "--elastic", *DIGITS, "--epochs=0.5", f"--out={elastic}", "--json"]
+    assert run(command) == 0
     again = json.loads(capsys.readouterr().out)
     assert again["accuracy"] == pytest.approx(accuracy, abs=0.01)
-    assert (
-        load(elastic)[0]["steps"] == 9
-    )  # 0.25 epochs of four fifths of 1,437 images, 64 at a time
+    assert load(elastic)[0]["steps"] == 9  # 0.5 epochs of four fifths of 1,437 images by 64
 
 
 def test_a_search_reads_accuracies_off_it(
