@@ -98,6 +98,10 @@ def net(
         opened = _opened(calibrated, target_device, asked)
         wait_for_quiet(opened, wait_quiet, TerminalProgress())
         took = _measured(onnx or arch, calibrated, opened, resolution)
+    if measure and took.predicted:
+        result |= {"device": opened.word, "predicted_ms": took.ms, "std_ms": took.std_ms}
+        lines.append(f"predicted {took.ms:.3g} +- {took.std_ms:.2g} ms by [{opened.word}]")
+    elif measure:
         result |= {"measured_ms": took.ms, "measured_std_ms": took.std_ms}
         result |= {"quiet": took.quiet, "note": took.note, "batch": took.batch}
         belief = "the machine was quiet" if took.quiet else f"do not trust it: {took.note}"

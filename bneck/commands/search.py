@@ -8,7 +8,7 @@ from bneck.commands.common.options import JsonOption, OutOption, planned
 from bneck.commands.common.output import print_result
 from bneck.derivation.execution import Execution
 from bneck.derivation.plan import OPTIONS
-from bneck.results.units import milliseconds
+from bneck.results.summary import in_words
 from bneck.search.reward import PAPERS
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def search(out: OutOption, json: JsonOption = False, **asked: Any) -> None:
     networks = [records.flat(winner) for winner in winners]
     for one, network in zip(winners, networks, strict=True):
         network["arch"] = str(run.of_target(one.target_ms) if len(winners) > 1 else run.seed)
+        network["latency_is"] = "measured" if one.measured else "predicted"
         network["ceiling_ms"] = one.target_ms * plan.seed_factor
     result = {
         **networks[0],
@@ -57,7 +58,7 @@ def _winner_in_words(winner: "SelectedNetwork") -> str:
         weight = f"; w {winner.weight:g}, for too few networks to derive it (the paper's: {papers})"
     return (
         f"target {winner.target_ms:.4g} ms: trial {winner.number}, accuracy "
-        f"{winner.accuracy.value:.4f} in the search, {winner.measured.ms:.4g} ms measured "
-        f"({milliseconds(winner.predicted)} predicted), reward "
+        f"{winner.accuracy.value:.4f} in the search, "
+        f"{in_words(winner.predicted, winner.measured)}, reward "
         f"{winner.reward:.4f}{weight}"
     )

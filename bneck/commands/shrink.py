@@ -9,6 +9,7 @@ from bneck.commands.common.output import print_result
 from bneck.derivation.execution import Execution
 from bneck.derivation.plan import OPTIONS
 from bneck.results.record import Step
+from bneck.results.summary import in_words
 from bneck.results.units import aligned, decimals, percent, with_spread
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ def shrink(net: NetArgument, out: OutOption, json: JsonOption = False, **asked: 
     result = {
         "target_ms": last.target_ms,
         "predicted_ms": last.predicted.ms,
-        "measured_ms": last.measured.ms,
+        "measured_ms": last.measured and last.measured.ms,
+        "latency_is": "measured" if last.measured else "predicted",
         "accuracy": last.accuracy and last.accuracy.value,
         "steps": last.step,
         "arch": str(run.network),
@@ -73,10 +75,10 @@ def _in_words(net: str, one: "Shrunk") -> str:
     if one.met:
         return (
             f"{net} meets the target of {one.target_ms:.4g} ms as it is: "
-            f"{one.measured.ms:.4g} ms measured{accuracy}"
+            f"{in_words(one.predicted, one.measured)}{accuracy}"
         )
     number = f"{one.step} step{'' if one.step == 1 else 's'}"
     return (
-        f"{number}: {one.measured.ms:.4g} ms measured (target {one.target_ms:.4g} ms, "
-        f"predicted {one.predicted.ms:.4g} ms){accuracy}"
+        f"{number}: {in_words(one.predicted, one.measured)}, target {one.target_ms:.4g} ms"
+        f"{accuracy}"
     )

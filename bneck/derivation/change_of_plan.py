@@ -49,7 +49,15 @@ CHANGES: Mapping[str, tuple[tuple[str, ...], str]] = {
 }
 """Field of a plan -> the files of a run that its change makes obsolete, and what is reused."""
 
-CALIBRATED_ON = ("space", "runtime", "threads", "batch_size", "resolution_px", "data")
+CALIBRATED_ON = (
+    "target_device",
+    "space",
+    "runtime",
+    "threads",
+    "batch_size",
+    "resolution_px",
+    "data",
+)
 
 
 def change_plan(run: Run, was: Mapping[str, Any], progress: Progress) -> None:

@@ -97,7 +97,8 @@ class Plan:
     target_device: str = option(
         "local",
         "Device that latency is meant for: local (this machine), ssh:USER@HOST[:PORT][/PYTHON], "
-        "adb:[SERIAL][/BENCHMARK_MODEL] or, to derive, file:DIR (a kit is carried to it).",
+        "adb:[SERIAL][/BENCHMARK_MODEL], file:DIR (a kit is carried to it) or table:FILE "
+        "(published latencies).",
         TARGET,
     )
     runtime: str = option(

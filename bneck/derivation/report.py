@@ -15,7 +15,9 @@ from bneck.derivation.stages.stage_results import (
 )
 from bneck.derivation.stages.target import kept_targets
 from bneck.files import is_written, read_json, write_whole
-from bneck.latency import model as latency_model
+from bneck.latency.model import LatencyModel
+from bneck.latency.predictor import load_kept
+from bneck.latency.table import PREFIX, PublishedTable
 from bneck.proxies.data.image_info import judged_on
 from bneck.results import card, report, static_figures
 from bneck.results.classification import Classification
@@ -73,7 +75,8 @@ def report_data(run: Run) -> report.ReportData:
 def _report_data(run: Run) -> report.ReportData:
     plan = Plan.from_dict(dict(run.plan))
     outcome = records.read(run.result, Outcome) if is_written(run.result) else None
-    model = latency_model.load(run.latency) if is_written(run.latency) else None
+    model = load_kept(run.latency) if is_written(run.latency) else None
+    calibrated = model if isinstance(model, LatencyModel) else None
     targets_ms = kept_targets(run)
     images = read_image_facts(run)
     target_ms = targets_ms[0] if targets_ms else None
@@ -90,10 +93,10 @@ def _report_data(run: Run) -> report.ReportData:
         baselines=records.read_lines(run.baselines, Baseline),
         others=dict(_others(run)),
         breakdown=model.breakdown(outcome.arch) if model and outcome else None,
-        target_device=model.name if model else "",
-        calibration=_calibration(model) if model else None,
-        held_out=model.held_out if model else (),
-        latency_error=model.error if model else None,
+        target_device=_in_words(model) if model else "",
+        calibration=_calibration(calibrated) if calibrated else None,
+        held_out=calibrated.held_out if calibrated else (),
+        latency_error=calibrated.error if calibrated else None,
         counted_on=_counted_on(run),
         class_names=images.class_names if images else (),
         on_images=images.notes if images else (),
@@ -112,7 +115,14 @@ def _report_data(run: Run) -> report.ReportData:
     )
 
 
-def _calibration(model: latency_model.LatencyModel) -> dict[str, Any]:
+def _in_words(model: LatencyModel | PublishedTable) -> str:
+    """What the latencies are of, without the folder that a table was read from."""
+    if isinstance(model, PublishedTable):
+        return f"the device of the table {Path(model.name).name.removeprefix(PREFIX)}"
+    return model.name
+
+
+def _calibration(model: LatencyModel) -> dict[str, Any]:
     figures = asdict(model.report)
     del figures["busy"]
     return figures | ({"doubt": model.report.doubt} if model.report.doubt else {})

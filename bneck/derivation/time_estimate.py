@@ -49,7 +49,8 @@ def _seconds(session: Session, data: RunData, stages: Sequence[str]) -> dict[str
     """Seconds by stage; a stage whose length cannot be known, or that is done, is left out."""
     run, plan = session.run, session.plan
     found: dict[str, float] = {}
-    if "calibration" in stages and plan.latency is None and not is_written(run.latency):
+    calibrates = plan.latency is None and not plan.target_device.startswith("table:")
+    if "calibration" in stages and calibrates and not is_written(run.latency):
         found["calibration"] = 60 * plan.calibration_minutes
     if data.table is not None or plan.device != "cpu":  # the GPU may be a worker's, not ours
         return found

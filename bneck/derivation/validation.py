@@ -11,7 +11,7 @@ from bneck.derivation.pretrained import check_pretrained
 from bneck.derivation.teacher import check_teacher
 from bneck.errors import UsageError
 from bneck.latency import model
-from bneck.latency.devices import check_measurable
+from bneck.latency.devices import check_device_word
 from bneck.latency.runtimes import open_runtime
 from bneck.proxies import tabular
 from bneck.proxies.data.image_spec import check_images
@@ -67,12 +67,9 @@ def check(plan: Plan, *, trains: bool = True) -> None:
     samplers.find(plan.sampler)
     if plan.reward != reward.FRONT or plan.reward_exponent is not None:
         reward.build(plan.reward, 1.0, plan.reward_exponent)
+    if plan.target_device.startswith("table:") and plan.latency is not None:
+        raise UsageError(f"{plan.target_device} predicts by itself: leave out --latency")
     if plan.latency is not None:
         model.load(Path(plan.latency))
     open_runtime(plan.runtime, threads=plan.threads, batch_size=plan.batch_size)
-    check_measurable(plan.target_device)
-    if plan.target_device.startswith("file:") and (not trains or plan.seed_network is not None):
-        raise UsageError(
-            f"{plan.target_device} is measured by hand, for `bneck calibrate`, `derive` and "
-            "`latency`; for others give the model that calibrate writes as --latency"
-        )
+    check_device_word(plan.target_device)

@@ -62,9 +62,15 @@ def calibrate(
         progress: told about every network.
 
     Raises:
-        UsageError: no space, spaces of several sides, or a folder with another calibration.
+        UsageError: no space, spaces of several sides, a folder with another calibration, or a
+            table, which needs none.
         BneckError: too few minutes, or a machine too noisy to calibrate.
     """
+    if device.published is not None:
+        raise UsageError(
+            f"{device.word} needs no calibration: give it to --target-device of derive, search "
+            "and shrink, or to --model, as it is"
+        )
     if isinstance(device, FileDevice):
         return device.calibrated(spaces, seed=seed, progress=progress)
     archs = [space.decode(space.sample(seed)) for space in spaces]

@@ -3,9 +3,11 @@
 from pathlib import Path
 from typing import Protocol
 
-from bneck.latency.model import load
+from bneck import records
+from bneck.files import naming, read_json
+from bneck.latency.model import LatencyModel, load
 from bneck.latency.runtimes.macs import MacsRuntime
-from bneck.latency.table import PREFIX, read_table
+from bneck.latency.table import FORMAT, PREFIX, PublishedTable, read_table
 from bneck.quantities import Latency
 from bneck.space.architecture import Architecture
 
@@ -33,4 +35,17 @@ def open_predictor(text: str) -> Predictor:
         return MacsRuntime()
     if text.startswith(PREFIX):
         return read_table(Path(text.removeprefix(PREFIX)))
-    return load(Path(text))
+    return load_kept(Path(text))
+
+
+def load_kept(path: Path) -> LatencyModel | PublishedTable:
+    """Return what a run predicts by: a latency model, or a table that ``save`` wrote.
+
+    Raises:
+        UsageError: neither of them, or damaged.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
+        return load(path)
+    with naming(path):
+        return records.from_json(PublishedTable, content)

@@ -9,13 +9,16 @@ another gate or squeeze width) is appended, so it is never taken for what they d
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import count, groupby
 from math import isfinite
 from pathlib import Path
 
+from bneck import records
 from bneck.errors import NotCalibrated, UsageError
+from bneck.files import write_json
 from bneck.quantities import Latency
 from bneck.space.architecture import Architecture, block_path
+from bneck.space.choices import Space
 from bneck.space.layers import (
     Conv,
     Layer,
@@ -30,6 +33,9 @@ from bneck.space.layers import (
 
 PREFIX = "table:"
 HEADER = ["block", "ms"]
+FORMAT = "bneck-table-1"
+NOTHING_NEW = 3000
+"""After so many random networks without a new block, all blocks of a space are taken as seen."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,9 @@ class PublishedTable:
 
     name: str
     entries: dict[str, tuple[float, float]]
+
+    channel_grid = 1
+    """A table does not say how the runtime pads channels."""
 
     def predict(self, arch: Architecture) -> Latency:
         """Latency of ``arch``.
@@ -54,6 +63,27 @@ class PublishedTable:
     def breakdown(self, arch: Architecture) -> dict[str, float]:
         """ms by block path; the head's parts by layer path."""
         return {path: ms for path, (ms, _) in self._found(arch).items()}
+
+    def check_space(self, space: Space) -> None:
+        """Raise UsageError where networks of a space have blocks that the table lacks."""
+        names: dict[str, str] = {}
+        last_new = 0
+        for seed in count():
+            for path, block in block_names(space.decode(space.sample(seed)).layers()):
+                if block not in names:
+                    names[block], last_new = path, seed
+            if seed - last_new >= NOTHING_NEW:
+                break
+        lacking = [block for block in names if block not in self.entries]
+        if lacking:
+            raise UsageError(
+                f"{self.name} lacks {len(lacking)} of the {len(names)} blocks that networks of "
+                f"space {space.name} have, such as {names[lacking[0]]}: {lacking[0]}"
+            )
+
+    def save(self, path: Path) -> None:
+        """Write the table as JSON, so that a run holds all that it was predicted by."""
+        write_json(path, {"format": FORMAT, **records.to_json(self)})
 
     def _found(self, arch: Architecture) -> dict[str, tuple[float, float]]:
         found = {}

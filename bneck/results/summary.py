@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from math import hypot
 
-from bneck.quantities import CONFIDENCE, Accuracy, at_most_ms
+from bneck.quantities import CONFIDENCE, Accuracy, Latency, at_most_ms
 from bneck.results.pareto import front
 from bneck.results.record import Baseline, Found, Outcome, Record, Step
 from bneck.results.units import decimals, milliseconds, percent
@@ -104,17 +104,35 @@ def came_to(found: Sequence[Found], by: str) -> tuple[str, str]:
             f"Accuracy there is a proxy: {' and '.join(_share(one) for one in found)}. A "
             "search keeps at or somewhat above its target; `bneck shrink` takes off the rest."
         )
-    met = [one for one in found if one.measured and one.measured.ms <= (one.target_ms or 0)]
+    met = [one for one in found if _is_met(one)]
     if several:
         number = "All" if len(met) == len(found) else f"{len(met)} of"
-        return f"{number} {len(found)} targets are met, as measured.", ""
+        how = "measured" if first.measured else "predicted"
+        return f"{number} {len(found)} targets are met, as {how}.", ""
     word = "met" if met else "missed"
     target = f"{first.target_ms:.{decimals(first.target_ms or 0)}f} ms"
     return f"The target of {target} is {word}: {_measured(first)}.", ""
 
 
+def in_words(predicted: Latency, measured: Latency | None) -> str:
+    """Return a network's latency in words: measured, or predicted where nothing was measured."""
+    if measured is None:
+        return f"{milliseconds(predicted)} ms predicted, not measured"
+    return f"{milliseconds(measured)} ms measured ({milliseconds(predicted)} predicted)"
+
+
 def _measured(one: Found) -> str:
+    if one.measured is None and one.predicted is not None:
+        return in_words(one.predicted, None)
     return f"{milliseconds(one.measured)} ms measured"
+
+
+def _is_met(one: Found) -> bool:
+    """As ``is_met``, of what a stage alone found."""
+    target_ms = one.target_ms or 0.0
+    if one.measured is None:
+        return one.predicted is not None and at_most_ms(one.predicted) <= target_ms
+    return one.measured.ms <= target_ms
 
 
 def _share(one: Found) -> str:

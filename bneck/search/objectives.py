@@ -7,7 +7,7 @@ from math import inf
 from statistics import NormalDist
 
 from bneck.errors import UsageError
-from bneck.latency.model import LatencyModel
+from bneck.latency.predictor import Predictor
 from bneck.quantities import Latency
 from bneck.search.reward import Reward
 from bneck.search.samplers.history import LabelledNetwork
@@ -79,7 +79,7 @@ class Objectives:
     def __init__(
         self,
         space: Space,
-        model: LatencyModel,
+        model: Predictor,
         targets: Sequence[Target],
         *,
         confidence: float = 0.5,

@@ -20,7 +20,8 @@ MOST = 10
 class SelectedNetwork:
     """Network selected for a target: proxy accuracy, predicted and measured latency, reward.
 
-    The reward is that of the measured latency. ``weight`` is w where it was derived, and
+    The reward is that of the measured latency, or of the predicted one where ``measured`` is None.
+    ``weight`` is w where it was derived, and
     ``front_accuracy`` is the predicted front's accuracy at the target.
     """
 
@@ -29,7 +30,7 @@ class SelectedNetwork:
     target_ms: float
     accuracy: Accuracy
     predicted: Latency
-    measured: Latency
+    measured: Latency | None
     reward: float
     weight: float | None = None
     front_accuracy: float | None = None
@@ -115,7 +116,7 @@ def _selected(
         target_ms=objectives.targets[place].target_ms,
         accuracy=Accuracy(record.accuracy),
         predicted=objectives.predicted(record.arch),
-        measured=measured.latency,
+        measured=None if measured.predicted else measured.latency,
         reward=reward,
         weight=derived.weight if derived else None,
         front_accuracy=derived.accuracy if derived else None,

@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("ai_edge_litert", reason="pip install 'bneck[litert]'")
 
 from bneck.errors import BneckError, UsageError
-from bneck.latency.devices import Graph, adb, check_measurable, open_device
+from bneck.latency.devices import Graph, adb, check_device_word, open_device
 from bneck.latency.devices.adb import AdbDevice
 from bneck.latency.measure import measure, reference
 from bneck.latency.timing import Effort
@@ -79,7 +79,7 @@ def test_a_network_is_pushed_timed_on_the_fastest_core_and_removed(phones: Phone
     run = next(one for one in phones.commands if "--graph" in one)
     assert re.match(r"taskset [1-9a-f]0*[0-9a-f]* /data/local/tmp/benchmark_model --graph=", run)
     assert "--num_threads=1" in run
-    check_measurable("adb:")
+    check_device_word("adb:")
 
 
 def test_a_phone_that_throttles_is_said(phones: Phones) -> None:

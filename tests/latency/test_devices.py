@@ -8,7 +8,7 @@ from bneck.errors import BneckError, UsageError
 from bneck.latency.devices import (
     DEVICES,
     Graph,
-    check_measurable,
+    check_device_word,
     open_device,
     quick_latencies_ms,
 )
@@ -122,12 +122,12 @@ def test_a_model_of_another_version_is_refused_or_accepted(
     ("word", "message"),
     [
         ("phone", "unknown target device 'phone'"),
-        ("table:x.csv", "nothing can be measured on table:x.csv"),
+        ("table:x.csv", r"cannot read x\.csv"),
         ("ssh:", "'ssh:' names no device; expected ssh:NAME"),
     ],
 )
-def test_a_derivation_needs_a_device_that_measures(word: str, message: str) -> None:
-    check_measurable("local")
-    check_measurable("ssh:pi@board")
+def test_a_derivation_needs_a_device_or_a_table(word: str, message: str) -> None:
+    check_device_word("local")
+    check_device_word("ssh:pi@board")
     with pytest.raises(UsageError, match=message):
-        check_measurable(word)
+        check_device_word(word)

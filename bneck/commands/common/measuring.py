@@ -26,7 +26,7 @@ DeviceOption = Annotated[
     str,
     typer.Option(
         help="What to measure on: local, ssh:USER@HOST[:PORT][/PYTHON], "
-        "adb:[SERIAL][/BENCHMARK_MODEL] or file:DIR, the folder of a kit."
+        "adb:[SERIAL][/BENCHMARK_MODEL], file:DIR, the folder of a kit, or table:FILE."
     ),
 ]
 ThreadsOption = Annotated[int, typer.Option(help="Threads of the runtime.", min=1)]

@@ -14,8 +14,11 @@ from bneck.latency import calibrations
 from bneck.latency.calibrate import calibrate
 from bneck.latency.devices import Device, open_device
 from bneck.latency.devices.file import FileDevice
+from bneck.latency.devices.table import TableDevice
 from bneck.latency.measure import Measured, agreeing, measure
 from bneck.latency.model import LatencyModel, load
+from bneck.latency.predictor import load_kept
+from bneck.latency.table import PublishedTable
 from bneck.latency.warn import check_device, wait_for_quiet, warn_calibration
 from bneck.quantities import Latency, at_most_ms
 from bneck.space.architecture import Architecture
@@ -35,17 +38,23 @@ class _Taken:
 
 @dataclass(frozen=True, slots=True)
 class TargetDevice:
-    """The latency model, and the device that it was calibrated on.
+    """The latency model, and the device that it was calibrated on; or a published table.
 
     Attributes:
         history: the file that keeps all measurements of the run.
         wait_until_quiet: is called before each measurement.
     """
 
-    model: LatencyModel
+    model: LatencyModel | PublishedTable
     device: Device
     history: Path
     wait_until_quiet: Callable[[], None]
+
+    def only_predicts(self, arch: Architecture) -> bool:
+        """Return whether nothing of a network was or can be measured."""
+        if isinstance(self.device, FileDevice):
+            return self.device.measured(arch.layers()) is None
+        return self.device.published is not None
 
     def measure(self, arch: Architecture, state: State | None = None) -> Measured:
         """Time a network of any resolution, on the scale of the calibration.
@@ -58,7 +67,7 @@ class TargetDevice:
             state: its trained weights; None times random ones.
         """
         model = self.model
-        if isinstance(self.device, FileDevice) and not self.device.measured(arch.layers()):
+        if isinstance(model, PublishedTable) or self.only_predicts(arch):
             predicted = model.predict(arch)
             return Measured(predicted.ms, predicted.std_ms or 0.0, True, "", None, predicted=True)
         self.wait_until_quiet()
@@ -76,10 +85,16 @@ class TargetDevice:
 
     def at_most(self, arch: Architecture) -> Latency:
         """Return what a network measures, or what it is predicted to stay under."""
-        took = self.measure(arch).latency
-        if not self.device.by_hand:
-            return took
-        return Latency(at_most_ms(took), took.std_ms)
+        took = self.measure(arch)
+        if not took.predicted:
+            return took.latency
+        return Latency(at_most_ms(took.latency), took.std_ms)
+
+    def repeat_error(self) -> float:
+        """Return the relative difference that measuring a network again makes; 0 for a table."""
+        if isinstance(self.model, PublishedTable):
+            return 0.0
+        return self.model.report.repeat_mape_percent / 100
 
 
 def planned_device(plan: Plan) -> Device:
@@ -95,22 +110,28 @@ def planned_device(plan: Plan) -> Device:
 def calibration_stage(session: Session, space: Space) -> TargetDevice:
     """Calibrate the target device on ``space``, or read the model that the run holds.
 
-    A model that the plan names is copied into the run instead.
+    A model that the plan names is copied into the run instead, as a table is.
 
     Raises:
+        UsageError: a table that has changed since the run began.
         BneckError: the model is of another device, so that nothing could be measured.
     """
     run, plan = session.run, session.plan
     device = planned_device(plan)
     wait = partial(wait_for_quiet, device, session.wait_quiet, session.progress)
     with session.timed("calibration"):
-        if not is_written(run.latency) and plan.latency is not None:
+        if not is_written(run.latency) and isinstance(device, TableDevice):
+            device.published.save(run.latency)
+        elif not is_written(run.latency) and plan.latency is not None:
             load(Path(plan.latency)).save(run.latency)
         elif not is_written(run.latency):
             _calibrated(session, space, device, wait).save(run.latency)
-    model = load(run.latency)
-    check_device(model, device, accept_version=plan.accept_version)
-    warn_calibration(model)
+    model = load_kept(run.latency)
+    if isinstance(device, TableDevice) and isinstance(model, PublishedTable):
+        device.check_kept(model)
+    elif isinstance(model, LatencyModel):
+        check_device(model, device, accept_version=plan.accept_version)
+        warn_calibration(model)
     return TargetDevice(model, device, run.measurements, wait)
 
 

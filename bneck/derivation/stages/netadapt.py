@@ -28,15 +28,16 @@ from bneck.space.backends.parent import Parent
 class Shrunk:
     """The network that NetAdapt found for one target.
 
-    ``accuracy`` stands after the short fine-tuning of the step that made it, or after the finish
-    where one was asked for; ``met`` where the seed network was at the target already.
+    ``measured`` is None where the device was not measured. ``accuracy`` stands after the short
+    fine-tuning of the step that made it, or after the finish where one was asked for; ``met`` where
+    the seed network was at the target already.
     """
 
     target_ms: float
     arch: Architecture
     step: int
     predicted: Latency
-    measured: Latency
+    measured: Latency | None
     accuracy: Accuracy | None
     met: bool
 
@@ -87,15 +88,16 @@ def netadapt_stage(
                 weights.save(netadapt.weights(0), state)
                 netadapt.begin(seed_network, trained.accuracy)
             for target_ms in waiting:
-                step, measured = shrink_to_measured(
+                step, latency = shrink_to_measured(
                     netadapt,
                     target_ms,
                     device.at_most,
                     session.executor,
                     session.progress,
-                    repeat=device.model.report.repeat_mape_percent / 100,
+                    repeat=device.repeat_error(),
                 )
                 several = len(targets_ms) > 1
+                measured = None if device.only_predicts(step.arch) else latency
                 shrunk = _kept(session, netadapt, asked, step, measured, target_ms, several=several)
                 records.append(run.shrunk, shrunk)
     return records.read_lines(run.shrunk, Shrunk)
@@ -132,9 +134,10 @@ def _met_already(
     device: TargetDevice, seed_network: Architecture, targets_ms: list[float]
 ) -> tuple[Shrunk, ...]:
     """The seed network as it is for every target, if it measures at or under all of them."""
-    measured = device.at_most(seed_network)
-    if measured.ms > min(targets_ms):
+    latency = device.at_most(seed_network)
+    if latency.ms > min(targets_ms):
         return ()
+    measured = None if device.only_predicts(seed_network) else latency
     predicted = device.model.predict(seed_network)
     return tuple(
         Shrunk(target_ms, seed_network, 0, predicted, measured, None, True)
@@ -171,7 +174,7 @@ def _kept(
     netadapt: NetAdapt,
     asked: Budget,
     step: Step,
-    measured: Latency,
+    measured: Latency | None,
     target_ms: float,
     *,
     several: bool,

@@ -10,7 +10,7 @@ from bneck.derivation.stages.kept_training import Training
 from bneck.derivation.stages.netadapt import Shrunk
 from bneck.errors import UsageError
 from bneck.files import is_written
-from bneck.latency.model import LatencyModel
+from bneck.latency.predictor import Predictor
 from bneck.results.image_facts import read_image_facts
 from bneck.results.record import Found, Record
 from bneck.results.run import Run
@@ -62,7 +62,7 @@ class FoundByStage(TypedDict, total=False):
     found_accuracy: str
 
 
-def found_by_a_stage(run: Run, plan: Plan, model: LatencyModel | None) -> FoundByStage:
+def found_by_a_stage(run: Run, plan: Plan, model: Predictor | None) -> FoundByStage:
     """The networks of the last stage that has some; nothing where none has.
 
     Args:
@@ -105,7 +105,7 @@ def began_with(plan: Plan) -> str:
     return "from pretrained weights"
 
 
-def _of_netadapt(one: Shrunk, model: LatencyModel | None) -> Found:
+def _of_netadapt(one: Shrunk, model: Predictor | None) -> Found:
     return Found(
         name=f"step {one.step}" if one.step else "the seed",
         arch=one.arch,
@@ -117,7 +117,7 @@ def _of_netadapt(one: Shrunk, model: LatencyModel | None) -> Found:
     )
 
 
-def _of_search(one: SelectedNetwork, model: LatencyModel | None) -> Found:
+def _of_search(one: SelectedNetwork, model: Predictor | None) -> Found:
     return Found(
         name=f"network {one.number}",
         arch=one.arch,

@@ -11,6 +11,7 @@ from bneck.derivation.stages.data import RunData
 from bneck.errors import UsageError
 from bneck.files import is_written
 from bneck.latency.devices import quick_latencies_ms
+from bneck.latency.devices.table import TableDevice
 from bneck.results.networks import load_network
 from bneck.results.record import Targets
 from bneck.results.run import Run
@@ -63,7 +64,8 @@ def check_feasible(session: Session, data: RunData, space: Space) -> None:
         space: the networks to choose from.
 
     Raises:
-        UsageError: the smallest network takes too long for a target, or the largest is too fast.
+        UsageError: the smallest network takes too long for a target, the largest is too fast, or
+            the device is a table that lacks blocks of the space.
     """
     run, plan = session.run, session.plan
     if is_written(run.latency) or plan.latency is not None:
@@ -71,6 +73,8 @@ def check_feasible(session: Session, data: RunData, space: Space) -> None:
     device = planned_device(plan)
     if device.by_hand:
         return
+    if isinstance(device, TableDevice):
+        device.published.check_space(space)
 
     @cache
     def about_ms(arch: Architecture) -> float:

@@ -127,16 +127,13 @@ def open_device(
     return device
 
 
-def check_measurable(word: str) -> None:
-    """Raise UsageError unless ``word`` names a device that networks can be timed on."""
+def check_device_word(word: str) -> None:
+    """Raise UsageError unless ``word`` names a device, or a table that can be read."""
     kind, _, rest = word.partition(":")
     if kind not in DEVICES:
         raise unknown("target device", word, DEVICES)
     if kind == "table":
-        raise UsageError(
-            f"nothing can be measured on {word}: a published table predicts latencies "
-            "(bneck latency NET --model table:FILE), and a derivation measures its networks"
-        )
+        open_device(word)
     if rest == "" and kind not in ("local", "adb"):
         raise UsageError(f"target device {word!r} names no device; expected {kind}:NAME")
 

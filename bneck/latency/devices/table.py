@@ -27,6 +27,11 @@ class TableDevice(Device):
         self.published = read_table(Path(name))
         self.batch_size = batch_size
 
+    def check_kept(self, kept: PublishedTable) -> None:
+        """Raise UsageError where the file has changed since a run kept a copy of it."""
+        if kept.entries != self.published.entries:
+            raise UsageError(f"{self.word} has changed since this run began: use another --out")
+
     def fingerprint(self) -> Fingerprint:
         return Fingerprint(self.word, 1, "table", "1", 1, self.batch_size)
 
