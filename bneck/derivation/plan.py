@@ -151,8 +151,9 @@ class Plan:
     )
     promote: bool = option(
         False,
-        "Train the best third of the networks to three times --search-steps, and their best third "
-        "to nine times; the network that is named was trained longest.",
+        "In the end train the best four networks for each target for three times --search-steps, "
+        "and the best two of those for nine times, but no longer than the final training; one of "
+        "those is named.",
         SEARCH,
     )
     mix_devices: bool = option(

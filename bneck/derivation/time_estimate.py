@@ -62,12 +62,12 @@ def _seconds(session: Session, data: RunData, stages: Sequence[str]) -> dict[str
 
     proxy_px = asked.proxies.proxy_px
     short_s = step_s(asked.search, proxy_px)
+    targets = max(1, len(plan.aimed_at))
     if "search" in stages and plan.proxy is None and not is_written(run.winners):
         trained = plan.evaluations * asked.search.steps
         if plan.promote:
-            trained = search_steps(plan.evaluations, asked.search.steps)
+            trained = search_steps(plan.evaluations, targets, asked.search.steps)
         found["search"] = trained * short_s / workers
-    targets = max(1, len(plan.aimed_at))
     if "NetAdapt" in stages and not is_written(run.shrunk) and (share := _to_shave_off(session)):
         tunings = share / plan.delta * len(narrowables(network)) / workers
         steps = asked.search.steps + tunings * asked.fine_tune.steps

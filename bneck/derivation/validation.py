@@ -39,7 +39,7 @@ def check(plan: Plan, *, trains: bool = True) -> None:
         check_proxy(plan.proxy)
     trained = plan.proxy in (None, SHORT_TRAINING) and not plan.data.startswith(tabular.PREFIX)
     if plan.promote and not trained:
-        raise UsageError(f"--promote continues trainings, so it needs the proxy {SHORT_TRAINING}")
+        raise UsageError(f"--promote trains longer, so it needs the proxy {SHORT_TRAINING}")
     if plan.seed_network is not None:
         load_network(plan.seed_network)
     if plan.pretrained is not None:

@@ -18,7 +18,6 @@ from bneck.search.label import Label
 from bneck.search.promotion import steps_on
 from bneck.space import codec
 from bneck.space.architecture import Architecture
-from bneck.space.backends import weights
 from bneck.space.backends.parent import Parent
 from bneck.space.backends.torch_model import Network, build
 
@@ -70,16 +69,15 @@ class Evaluate:
 
 @dataclass(frozen=True, slots=True)
 class TrainOnRungs:
-    """Short trainings that are continued where a network is promoted (``promotion``).
+    """Short trainings, and longer ones of the networks that are promoted (``promotion``).
 
-    A training ends with its learning rate near 0. To continue it, the averaged weights that it
-    ended with are trained by the same recipe from its warm-up on (a warm restart: Loshchilov and
-    Hutter 2017, arXiv 1608.03983), for the steps that the rung adds.
+    Each is a training of its own from its first step, as long as its rung says, so that a label is
+    what such a training ends with. Its random choices are its own too.
 
     Attributes:
-        folder: keeps the weights of each rung, and a training's checkpoint while it runs; workers
-            on other machines need it at the same path.
-        parent: the trained network whose weights the first rung begins with; else random ones.
+        folder: keeps a training's checkpoint while it runs.
+        most_steps: no training is longer, whatever its rung.
+        parent: the trained network whose weights all trainings begin with; else random ones.
         labels_of: as in ``Evaluate``.
     """
 
@@ -87,6 +85,7 @@ class TrainOnRungs:
     recipe: Recipe
     seed: int
     folder: Path
+    most_steps: int
     compute: Compute = ONE_THREAD
     labels_of: str | None = None
     parent: Parent | None = None
@@ -97,34 +96,22 @@ class TrainOnRungs:
         for_proxies(self.images)
 
     def __call__(self, arch: Architecture, rung: int = 0) -> Label:
-        """Train a network on a rung, from where it ended on the one below.
-
-        Raises:
-            ProxyFailed: the training diverged.
-            UsageError: the weights of the rung below are not there.
-        """
+        """Train a network for the steps of a rung; raises ProxyFailed where that diverges."""
         images = for_proxies(self.images)
-        arch = arch.at(classes=images.info.classes)
-        network = _network(arch, self.seed, None if rung else self.parent)
-        if rung:
-            network.load_state_dict(weights.load(self._file(arch, rung - 1), arch))
-        checkpoint = self._file(arch, rung).with_suffix(".checkpoint")
-        checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        arch, seed = arch.at(classes=images.info.classes), self.seed + rung
+        steps = min(steps_on(rung, self.recipe.steps), self.most_steps)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        checkpoint = self.folder / f"{codec.key(arch)}-{rung}.checkpoint"
         result = train(
-            network,
+            _network(arch, seed, self.parent),
             images,
-            replace(self.recipe, steps=steps_on(rung, self.recipe.steps)),
-            seed=self.seed + rung,  # other batches on each rung
+            replace(self.recipe, steps=steps),
+            seed=seed,
             checkpoint=checkpoint,
             compute=self.compute,
         )
-        weights.save(self._file(arch, rung), network.state_dict())
-        checkpoint.unlink()
-        steps = sum(steps_on(below, self.recipe.steps) for below in range(rung + 1))
+        checkpoint.unlink(missing_ok=True)
         return Label(result.accuracy.value, {**result.made_with, "steps": str(steps)})
-
-    def _file(self, arch: Architecture, rung: int) -> Path:
-        return self.folder / f"{codec.key(arch)}-{rung}.safetensors"
 
 
 def _network(arch: Architecture, seed: int, parent: Parent | None) -> Network:

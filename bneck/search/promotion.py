@@ -1,9 +1,9 @@
-"""Successive halving: which networks of a search are trained longer.
+"""Successive halving at the end of a search: which networks are trained longer.
 
-Every network is trained on the first rung; the best third of those that ended there is trained to
-three times the steps, and their best third again. A network is promoted as soon as it is in the
-best third (ASHA: Li et al. 2020, arXiv 1810.05934, algorithm 2), so that no worker waits for a rung
-to fill.
+Short labels favour networks that learn fast, and cannot see what wide ones gain later. So when all
+networks of a search are evaluated, the best four for each target are trained for three times the
+steps, and the best two of those for nine times (Jamieson and Talwalkar 2016, arXiv 1502.07943).
+The network that is named is one of those trained longest.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,61 +14,70 @@ from bneck.search.objectives import Objective
 from bneck.search.samplers.history import Trial
 from bneck.space.architecture import Architecture
 
-REDUCTION = 3
-"""One in so many is promoted, to so many times the steps."""
-RUNGS = 3
+LONGER = 3
+"""Each rung has so many times the steps of the one below."""
+FINALISTS = (4, 2)
+"""Networks that go on from each rung, for each target."""
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A network to evaluate, and the rung on which it is trained."""
+    """A network to evaluate, and the rung on which it is trained: 0 is the search's own."""
 
     arch: Architecture
     rung: int = 0
 
 
 def steps_on(rung: int, steps: int) -> int:
-    """Return the training steps that a rung adds to those of the rungs below.
+    """Return the training steps of a rung, where the first has ``steps``."""
+    return steps * int(LONGER**rung)
+
+
+def search_steps(networks: int, targets: int, steps: int) -> int:
+    """Return the most steps that a search with promotion trains for.
 
     Args:
-        rung: 0 is the first.
+        networks: that the search evaluates.
+        targets: that it serves.
         steps: of the first rung.
     """
-    return _total(rung, steps) - (_total(rung - 1, steps) if rung else 0)
-
-
-def search_steps(networks: int, steps: int) -> int:
-    """Return the steps of a whole search of so many networks: 7/3 of those of the first rung."""
-    return sum(networks * steps_on(rung, steps) // _total(rung, 1) for rung in range(RUNGS))
-
-
-def _total(rung: int, steps: int) -> int:
-    """Steps that a network has been trained for at the end of a rung."""
-    return steps * int(REDUCTION**rung)
+    longer = sum(
+        min(networks, targets * count) * steps_on(rung, steps)
+        for rung, count in enumerate(FINALISTS, start=1)
+    )
+    return networks * steps + longer
 
 
 def promotable(
     started: Iterable[Trial], ended: Sequence[Trial], objectives: Sequence[Objective]
 ) -> Trial | None:
-    """Return the best trial that is in the best third of its rung and was not promoted yet.
-
-    Higher rungs come first. Networks proposed for different targets are not compared.
+    """Return a network to train on the next rung; None while any of its own rung is under way.
 
     Args:
         started: all trials.
         ended: those whose outcome may be known.
-        objectives: of each target, whose rewards decide what is best.
+        objectives: of each target, whose rewards decide what is best among what it allows.
     """
     begun = {(trial.arch, trial.rung) for trial in started}
-    for rung in reversed(range(RUNGS - 1)):
-        for target, objective in enumerate(objectives):
-            rivals = [one for one in ended if (one.rung, one.target) == (rung, target)]
-            rewarded = [(objective.reward_of(one.label), one) for one in rivals if one.label]
-            rewarded.sort(key=lambda pair: (-pair[0], pair[1].number))
-            for _, trial in rewarded[: len(rivals) // REDUCTION]:
+    for rung, count in enumerate(FINALISTS):
+        of_rung = [trial for trial in ended if trial.rung == rung]
+        if len(of_rung) < sum(on == rung for _, on in begun):
+            return None
+        for objective in objectives:
+            for trial in _best(of_rung, objective)[:count]:
                 if (trial.arch, rung + 1) not in begun:
                     return trial
     return None
+
+
+def _best(trials: Sequence[Trial], objective: Objective) -> list[Trial]:
+    """Those that a target allows, the best first."""
+    rewarded = [
+        (objective.reward_of(label), trial)
+        for trial in trials
+        if (label := trial.label) is not None and objective.allows(trial.arch)
+    ]
+    return [trial for _, trial in sorted(rewarded, key=lambda pair: (-pair[0], pair[1].number))]
 
 
 def trained_longest(records: Iterable[Record]) -> list[Record]:

@@ -84,21 +84,21 @@ def search(
     finished, networks = study.records(), evaluations
 
     def candidates() -> Iterator[Candidate | NotYet]:
-        """What waits from an earlier session, then what is promoted or new, once it is decided."""
+        """What waits from an earlier session, what is new, and in the end what is promoted."""
         nonlocal networks
         for trial in study.pending():
             yield started(trial)
         while True:
             if not study.may_propose(len(under_way), executor.workers):
                 yield NOT_YET
-            elif study.promotes and (promoted := study.promote(objectives)):
-                yield started(promoted)
             elif study.networks < networks:
                 try:
                     yield started(study.propose(objectives))
                 except SpaceExhausted as end:
                     networks = study.networks
                     progress("search", evaluated(), networks, str(end))
+            elif study.promotes and (promoted := study.promote(objectives)):
+                yield started(promoted)
             elif not study.promotes or (study.idle and not under_way):
                 return
             elif study.is_eager:

@@ -1,8 +1,6 @@
 """The best networks are trained longer: which, when and to what end, the same on any executor."""
 
 import random
-from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,8 +10,10 @@ from bneck.derivation.validation import check
 from bneck.errors import UsageError
 from bneck.executors import open_executor
 from bneck.executors.serial import Serial
-from bneck.proxies.data.worker_images import WorkerImages
+from bneck.machine import ONE_THREAD
+from bneck.proxies.data.worker_images import WorkerImages, for_proxies
 from bneck.proxies.training.recipe import Recipe
+from bneck.proxies.training.trainer import train
 from bneck.results.record import Record
 from bneck.search.evaluation import TrainOnRungs
 from bneck.search.objectives import Objectives, Target
@@ -23,6 +23,7 @@ from bneck.search.search import search
 from bneck.search.study import Study
 from bneck.space import spaces
 from bneck.space.architecture import Architecture
+from bneck.space.backends.torch_model import build
 from tests.closed_form import MacsDevice, accuracy
 from tests.search.driver import SPACE
 from tests.search.simulated import Simulated
@@ -43,7 +44,9 @@ def searched(
     return search(
         study,
         asked.pop("evaluate", evaluate),
-        objectives=Objectives(SPACE, MacsDevice(), [Target(Soft(1.0), ceiling_ms=1.5)]),
+        objectives=asked.pop(
+            "objectives", Objectives(SPACE, MacsDevice(), [Target(Soft(1.0), ceiling_ms=1.5)])
+        ),
         evaluations=evaluations,
         executor=executor,
         **asked,
@@ -54,16 +57,25 @@ def told(records: list[Record]) -> list[tuple]:
     return [(one.number, one.arch, one.rung, one.accuracy) for one in records]
 
 
-def test_the_best_third_goes_on_and_their_best_third_again(tmp_path: Path) -> None:
+def test_the_best_four_go_on_at_the_end_and_the_best_two_of_them_again(tmp_path: Path) -> None:
     records = searched(tmp_path / "journal.log", Serial())
-    on = {rung: [one for one in records if one.rung == rung] for rung in range(3)}
-    assert len(on[0]) == NETWORKS
-    for rung in (1, 2):
-        rivals = sorted(on[rung - 1], key=lambda one: -one.reward)
-        best = [one.arch for one in rivals[: len(rivals) // 3]]
-        assert set(best) <= {one.arch for one in on[rung]}  # and those that were so for a while
-        assert len(on[rung]) < 1.7 * len(best)
-    assert max(Counter(one.arch for one in records).values()) == 3
+    assert [one.rung for one in records] == [0] * NETWORKS + [1] * 4 + [2] * 2
+    for rung, count in ((1, 4), (2, 2)):
+        rivals = sorted(
+            (one for one in records if one.rung == rung - 1), key=lambda one: -one.reward
+        )
+        assert [one.arch for one in records if one.rung == rung] == [
+            one.arch for one in rivals[:count]
+        ]
+
+
+def test_every_target_has_its_finalists(tmp_path: Path) -> None:
+    targets = [Target(Soft(ms), ms, 1.25 * ms, ms) for ms in (0.8, 1.1)]
+    objectives = Objectives(SPACE, MacsDevice(), targets)
+    records = searched(tmp_path / "journal.log", Serial(), objectives=objectives)
+    longest = [one.arch for one in records if one.rung == 2]
+    allowed = [[one.allows(arch) for arch in longest] for one in objectives.at([])]
+    assert [sum(found) for found in allowed] == [2, 2]
 
 
 @pytest.mark.parametrize("workers", [1, 5, 64])
@@ -116,22 +128,23 @@ def test_a_longer_training_that_fails_leaves_the_shorter_ones_label(tmp_path: Pa
 
 
 def test_steps_of_rungs() -> None:
-    assert [steps_on(rung, 100) for rung in range(3)] == [100, 200, 600]
-    assert search_steps(90, 100) == 90 * 100 + 30 * 200 + 10 * 600
+    assert [steps_on(rung, 100) for rung in range(3)] == [100, 300, 900]
+    assert search_steps(90, 1, 100) == 90 * 100 + 4 * 300 + 2 * 900
+    assert search_steps(90, 3, 100) == 90 * 100 + 12 * 300 + 6 * 900
+    assert search_steps(3, 1, 100) == 3 * 100 + 3 * 300 + 2 * 900
 
 
-def test_a_longer_training_begins_where_the_shorter_one_ended(tmp_path: Path) -> None:
+def test_a_longer_training_is_one_of_its_own_and_no_longer_than_the_final(tmp_path: Path) -> None:
     images = WorkerImages("digits", 16, 16, 0, 64, 32)
-    task = TrainOnRungs(images, Recipe(2, 16), 0, tmp_path / "search")
+    task = TrainOnRungs(images, Recipe(2, 16), 0, tmp_path / "search", most_steps=15)
     arch = SMALL.decode(SMALL.sample(0))
-    first, second = task(arch), task(arch, rung=1)
-    assert first.made_with["steps"] == "2"
-    assert second.made_with["steps"] == "6"
-    assert task(arch, rung=1) == second  # trained again from the same weights
-    assert len(list((tmp_path / "search").iterdir())) == 2
-    elsewhere = replace(task, folder=tmp_path / "elsewhere")
-    with pytest.raises(UsageError, match=r"elsewhere/.*-0\.safetensors"):
-        elsewhere(arch, rung=1)
+    labels = [task(arch, rung=rung) for rung in (2, 0, 1)]
+    assert [one.made_with["steps"] for one in labels] == ["15", "2", "6"]
+    alone = train(
+        build(arch, seed=1), for_proxies(images), Recipe(6, 16), seed=1, compute=ONE_THREAD
+    )
+    assert labels[2].accuracy == alone.accuracy.value
+    assert not list((tmp_path / "search").iterdir())  # no checkpoint is left
 
 
 def test_promotion_through_processes(tmp_path: Path) -> None:
@@ -144,6 +157,6 @@ def test_promotion_through_processes(tmp_path: Path) -> None:
 
 
 def test_only_what_trains_can_be_promoted() -> None:
-    with pytest.raises(UsageError, match="--promote continues trainings, so it needs the proxy sh"):
+    with pytest.raises(UsageError, match="--promote trains longer, so it needs the proxy short-t"):
         check(Plan(target="1", promote=True, proxy="params"), trains=False)
     check(Plan(target="1", promote=True), trains=False)

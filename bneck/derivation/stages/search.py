@@ -7,7 +7,7 @@ from bneck.derivation.plan import SHORT_TRAINING, Plan
 from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import TargetDevice
 from bneck.derivation.stages.data import RunData
-from bneck.derivation.training_budget import budget
+from bneck.derivation.training_budget import Budget, budget
 from bneck.files import is_written, write_json
 from bneck.proxies.tabular import TableData
 from bneck.search import reward
@@ -167,8 +167,15 @@ def _accuracy(
             asked.search,
             plan.seed,
             session.run.checkpoints / "search",
+            _as_long_as_the_final(asked),
             compute,
             labels_of,
             begins_with,
         )
     return Evaluate(asked.proxies, proxy, asked.search, plan.seed, compute, labels_of, begins_with)
+
+
+def _as_long_as_the_final(asked: Budget) -> int:
+    """Steps of a search's training that shows as many images as the final one does."""
+    shown = asked.final.steps * asked.final.batch_size
+    return max(asked.search.steps, shown // asked.search.batch_size)
