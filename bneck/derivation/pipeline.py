@@ -15,6 +15,7 @@ from bneck.derivation.session import Session, open_run
 from bneck.derivation.stages.calibration import calibration_stage
 from bneck.derivation.stages.data import RunData, data_stage
 from bneck.derivation.stages.elastic import elastic_stage
+from bneck.derivation.stages.family import most_accurate_under
 from bneck.derivation.stages.kept_training import Training
 from bneck.derivation.stages.netadapt import Shrunk, netadapt_stage, tuned_weights
 from bneck.derivation.stages.outcome import (
@@ -93,13 +94,25 @@ def derive(session: Session) -> tuple[Outcome, ...]:
             starts = write_starts(session, parent, archs, tuned)
         trained = training_stage(session, data, archs, starts)
 
+        accuracies = [trained[name].accuracy for name in names]
+        chosen = most_accurate_under([one.target_ms for one in shrunk], accuracies)
         # The run's own outcome comes last: it says that the whole run is finished.
-        for part, one, name in reversed(list(zip(parts, shrunk, names, strict=True))):
+        for place in reversed(range(len(parts))):
+            part, name, one = parts[place], names[chosen[place]], shrunk[chosen[place]]
             keep_baseline(part, device, baseline, trained[MOBILENET_V3_SMALL])
             state = weights.load(run.checkpoints / f"{name}.safetensors", one.arch)
             if part is not session and not is_written(part.run.result):
-                part.spend("final training", trained[name].seconds)
-            outcome_stage(part, device, space, one.target_ms, one.arch, trained[name], state)
+                part.spend("final training", trained[names[place]].seconds)
+            outcome_stage(
+                part,
+                device,
+                space,
+                shrunk[place].target_ms,
+                one.arch,
+                trained[name],
+                state,
+                derived_for_ms=one.target_ms,
+            )
             if part is not session:
                 write_report(part.run)
     return _outcomes(run)

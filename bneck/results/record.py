@@ -155,7 +155,9 @@ class Outcome:
     """The derived network, trained from scratch and measured.
 
     ``note`` says why the measurement is not to be relied on. ``accuracy`` is counted on the
-    validation images, ``test_accuracy`` on test images, where there are any.
+    validation images, ``test_accuracy`` on test images, where there are any. ``derived_for_ms`` is
+    the faster target that the network was derived for, where it is more accurate than the one
+    derived for this target; None where that is this target.
     """
 
     arch: Architecture
@@ -168,6 +170,7 @@ class Outcome:
     seconds: float
     note: str = ""
     test_accuracy: Accuracy | None = None
+    derived_for_ms: float | None = None
 
     def __post_init__(self) -> None:
         _check_numbers(self)

@@ -24,6 +24,12 @@ def verdict(outcome: Outcome) -> str:
         )
     measured = f"{milliseconds(outcome.measured, places)} ms measured"
     doubt = f" Do not rely on it: {outcome.note}." if outcome.note else ""
+    if outcome.derived_for_ms is not None:
+        faster = f"{outcome.derived_for_ms:.{places}f} ms"
+        doubt += (
+            f" It is the network derived for {faster}: more accurate than the one derived for "
+            "this target."
+        )
     if is_met(outcome):
         return f"The target of {target} is met: {measured}.{doubt}"
     excess = outcome.measured.ms / outcome.target_ms - 1

@@ -10,7 +10,7 @@ from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import TargetDevice, planned_device
 from bneck.derivation.stages.kept_training import Training
 from bneck.errors import BneckError
-from bneck.files import is_written, read_json
+from bneck.files import is_written, read_json, write_json
 from bneck.latency.devices.file import FileDevice
 from bneck.latency.measure import measure
 from bneck.latency.model import load
@@ -18,6 +18,7 @@ from bneck.results import metadata
 from bneck.results.exports import Trained, export
 from bneck.results.record import Baseline, Outcome
 from bneck.results.run import Run
+from bneck.space import codec as networks
 from bneck.space.architecture import Architecture
 from bneck.space.backends import weights
 from bneck.space.choices import Space
@@ -39,6 +40,8 @@ def outcome_stage(
     arch: Architecture,
     trained: Training,
     state: weights.State,
+    *,
+    derived_for_ms: float,
 ) -> Outcome:
     """Measure the derived network, compare it with the baseline, export it, and keep the outcome.
 
@@ -50,6 +53,7 @@ def outcome_stage(
         arch: the derived network.
         trained: how its training ended.
         state: its trained weights.
+        derived_for_ms: the target that the network was derived for, this one or a faster one.
     """
     run = session.run
     if not is_written(run.result):
@@ -57,7 +61,8 @@ def outcome_stage(
         measured = None if took.predicted else took.latency
         if isinstance(device.device, FileDevice) and measured is None:
             device.device.offer(arch, {name: one.numpy() for name, one in state.items()})
-        counted = cost(arch)
+        counted, own = cost(arch), derived_for_ms == target_ms
+        write_json(run.network, networks.to_json(arch))
         _compare_with_published(session, device, space, arch)
         export_network(session, arch, state, metadata.measured(trained.accuracy, measured))
         _classify(session)
@@ -72,6 +77,7 @@ def outcome_stage(
             seconds=sum(read_json(run.seconds).values()),
             note=took.note,
             test_accuracy=trained.test_accuracy,
+            derived_for_ms=None if own else derived_for_ms,
         )
         records.write(run.result, outcome)
     return records.read(run.result, Outcome)
