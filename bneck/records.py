@@ -8,7 +8,7 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from io import FileIO
 from pathlib import Path
@@ -88,8 +88,16 @@ def append(path: Path, record: Any) -> None:
     Raises:
         BneckError: the file cannot be written (full disk, no permission).
     """
-    line = json.dumps(to_json(record), allow_nan=False, separators=(",", ":")).encode() + b"\n"
-    append_bytes(path, line)
+    append_bytes(path, _line(record))
+
+
+def write_lines(path: Path, records: Iterable[Any]) -> None:
+    """Write records as the lines of a JSON-lines file, whole or not at all."""
+    write_whole(path, b"".join(map(_line, records)))
+
+
+def _line(record: Any) -> bytes:
+    return json.dumps(to_json(record), allow_nan=False, separators=(",", ":")).encode() + b"\n"
 
 
 def append_bytes(path: Path, lines: bytes, *, sync: bool = True) -> None:

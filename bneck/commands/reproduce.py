@@ -14,12 +14,13 @@ from bneck.files import write_whole
 from bneck.live import TerminalProgress, stdout_for_results
 from bneck.reproduction.plan import ReproductionPlan
 from bneck.results.run import Run
+from bneck.space.presets import MOBILENET_V3_SMALL
 
 KNOWN = ("v3-small",)
 
 
 @planned([one.name for one in fields(ReproductionPlan)], ReproductionPlan)
-@planned(["workers"], Execution)
+@planned(["workers", "wait_quiet"], Execution)
 def reproduce(
     what: Annotated[str, typer.Argument(metavar="WHAT", help=f"{' or '.join(KNOWN)}.")],
     out: OutOption,
@@ -27,7 +28,7 @@ def reproduce(
         str | None,
         typer.Option(
             help="One stage alone: calibrate, search-paper, search-derived, netadapt, measure, "
-            "train-FACTOR or likeness.",
+            "train-FACTOR, measure-trained or likeness.",
             show_default="all, in order",
         ),
     ] = None,
@@ -39,10 +40,10 @@ def reproduce(
 
     if what not in KNOWN:
         raise unknown("reproduction", what, KNOWN)
-    execution = Execution(workers=asked.pop("workers"))
+    execution = Execution(workers=asked.pop("workers"), wait_quiet=asked.pop("wait_quiet"))
     execution.check()
     plan = ReproductionPlan(**asked)
-    check(plan.part(target="1.0x:mobilenet_v3_small"))
+    check(plan.part(target=f"1.0x:{MOBILENET_V3_SMALL}"))
     with Run.open(out, plan.as_dict()) as run, stdout_for_results():
         stages, text = _reproduced(run, plan, stage, execution, out / "summary.md")
     print_result(json, {"summary": str(out / "summary.md"), "stages": stages}, text)
@@ -52,12 +53,17 @@ def _reproduced(
     run: Run, plan: ReproductionPlan, stage: str | None, execution: Execution, file: Path
 ) -> tuple[list[str], str]:
     """Do one stage or all, writing the summary after each; all stages' names, and the summary."""
-    from bneck.reproduction.pipeline import Reproduction  # torch and all: after the mistakes
+    from bneck.derivation.session import Session  # torch and all: after the mistakes
+    from bneck.reproduction.pipeline import Reproduction
     from bneck.reproduction.report import draw, summary
 
-    executor = execution.open()
+    executor = execution.open(plan.device)
     try:
-        work, text = Reproduction(run, plan, executor, TerminalProgress()), ""
+        whole = plan.part(target=f"1.0x:{MOBILENET_V3_SMALL}")
+        session = Session(
+            run, whole, executor, executor, TerminalProgress(), wait_quiet=execution.wait_quiet
+        )
+        work, text = Reproduction(plan, session), ""
         if stage is not None and stage not in work.stages:
             raise unknown("stage", stage, work.stages)
         for name in [stage] if stage else work.stages:

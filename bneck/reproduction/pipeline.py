@@ -6,7 +6,7 @@ the procedure; everything compared is trained by one recipe and measured in one 
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,15 @@ from bneck.derivation.stages.target import keep_targets, target_stage
 from bneck.derivation.stages.training import Candidate, LongTraining, train_all
 from bneck.derivation.training_budget import budget
 from bneck.errors import UsageError
-from bneck.executors import Executor
 from bneck.files import is_written, write_json
 from bneck.netadapt.proposals import GRID, ProposalGenerator
-from bneck.progress import Progress
 from bneck.quantities import Latency
+from bneck.reproduction.measuring import (
+    MeasuredAgain,
+    MeasuredNetwork,
+    Walked,
+    measured_in_turns,
+)
 from bneck.reproduction.plan import ReproductionPlan, numbers
 from bneck.reproduction.width_baseline import narrowest_over
 from bneck.results import static_figures
@@ -37,6 +41,7 @@ from bneck.search.selection import SearchResult
 from bneck.space import codec as networks
 from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture
+from bneck.space.backends import weights
 from bneck.space.choices import Space
 from bneck.space.presets import MOBILENET_V3_SMALL
 
@@ -44,36 +49,11 @@ LARGER = "mobilenet_v3_large"
 PAPERS_WEIGHT = -0.15
 
 
-@dataclass(frozen=True, slots=True)
-class MeasuredNetwork:
-    """A network of the comparison, and its latency as measured in the one session."""
-
-    name: str
-    kind: str
-    factor: float
-    arch: Architecture
-    measured: Latency
-
-
-@dataclass(frozen=True, slots=True)
-class Walked:
-    """One step of NetAdapt's path to a factor: predicted and measured."""
-
-    factor: float
-    step: int
-    predicted: Latency
-    measured: Latency
-
-
 class Reproduction:
     """The stages in order; ``run`` does one of them."""
 
-    def __init__(
-        self, run: Run, plan: ReproductionPlan, executor: Executor, progress: Progress
-    ) -> None:
-        self.run, self.plan = run, plan
-        whole = plan.part(target=f"1.0x:{MOBILENET_V3_SMALL}")
-        self.session = Session(run, whole, executor, executor, progress)
+    def __init__(self, plan: ReproductionPlan, session: Session) -> None:
+        self.run, self.plan, self.session = session.run, plan, session
         self._known: RunData | None = None
         self.factors = numbers("factors", plan.factors)
         self.repeated = numbers("repeated", plan.repeated)
@@ -84,6 +64,7 @@ class Reproduction:
             "netadapt": self._netadapt,
             "measure": self._measure,
             **{f"train-{factor:g}": self._trainer(factor) for factor in self.factors},
+            "measure-trained": self._measure_trained,
             "likeness": self._likeness,
         }
 
@@ -110,7 +91,7 @@ class Reproduction:
     def trainings(self, one: MeasuredNetwork) -> Iterator[Training]:
         """The trainings of a network that are done."""
         for seed in range(self.plan.seeds):
-            file = self.run.checkpoints / f"{self._training(one, seed)}.json"
+            file = self._file(one, seed, ".json")
             if is_written(file):
                 yield records.read(file, Training)
 
@@ -171,10 +152,38 @@ class Reproduction:
             for step in self.steps(factor):
                 predicted, measured = Latency(step.latency_ms), device.measure(step.arch)
                 walked.append(Walked(factor, step.number, predicted, measured.latency))
-        for record in walked:
-            records.append(self.run.folder / "path.jsonl", record)
-        for one in found:
-            records.append(self.run.folder / "compared.jsonl", one)
+        records.write_lines(self.run.folder / "path.jsonl", walked)
+        records.write_lines(self.run.folder / "compared.jsonl", found)
+
+    def _measure_trained(self) -> None:
+        """Everything again in one session, in turns, each network with the weights it ended with.
+
+        Weights can change a latency: denormal ones are slow.
+        """
+        if self.trained_ms():
+            return
+        compared, device = self.compared(), self._calibrate()
+        for one in compared:
+            self._needed(self._file(one, 0, ".json"), f"train-{one.factor:g}")
+        networks = {
+            one.name: (one.arch, weights.load(self._file(one, 0, ".safetensors"), one.arch))
+            for one in compared
+        }
+        records.write_lines(
+            self._trained, measured_in_turns(networks, device.measure, self.session.progress)
+        )
+
+    def trained_ms(self) -> dict[str, Latency]:
+        """The latency of each network with its trained weights, by name; {} before that stage."""
+        return {one.name: one.measured for one in records.read_lines(self._trained, MeasuredAgain)}
+
+    @property
+    def _trained(self) -> Path:
+        return self.run.folder / "measured_trained.jsonl"
+
+    def _file(self, one: MeasuredNetwork, seed: int, suffix: str) -> Path:
+        """A file of a network's training from one seed."""
+        return self.run.checkpoints / f"{self._training(one, seed)}{suffix}"
 
     def _networks(self, device: TargetDevice) -> Iterator[tuple[str, str, float, Architecture]]:
         size = self._data().size

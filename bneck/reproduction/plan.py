@@ -36,10 +36,13 @@ class ReproductionPlan:
     seeds: int = option(3, "Random seeds of the repeated trainings.", TRAINING)
     evaluations: int = as_planned("evaluations", 60)
     sampler: str = as_planned("sampler")
+    parallel: int | None = as_planned("parallel")
+    promote: bool = as_planned("promote")
     delta: float = as_planned("delta")
     search_steps: int | None = as_planned("search_steps")
     fine_tune_steps: int | None = as_planned("fine_tune_steps")
     epochs: float | None = as_planned("epochs")
+    augmentation: str | None = as_planned("augmentation")
     device: str = as_planned("device")
     random_networks: int = option(1000, "Random networks that the likeness is judged by.")
 

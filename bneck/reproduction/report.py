@@ -4,10 +4,14 @@ from math import hypot, sqrt
 from statistics import fmean, stdev
 
 from bneck import records
+from bneck.derivation.stages.family import most_accurate_under
 from bneck.files import is_written, read_json
-from bneck.reproduction.pipeline import MeasuredNetwork, Reproduction
+from bneck.quantities import Accuracy, Latency
+from bneck.reproduction.measuring import MeasuredNetwork
+from bneck.reproduction.pipeline import Reproduction
 from bneck.results import static_figures
 from bneck.results.similarity import Likeness
+from bneck.results.units import milliseconds
 from bneck.space.presets import MOBILENET_V3_SMALL
 
 
@@ -27,7 +31,7 @@ def draw(work: Reproduction) -> None:
     for one in sorted(work.compared(), key=lambda one: one.kind):  # derived first
         name = "width multiplier" if one.kind == "published" else one.kind
         found = [training.accuracy.value for training in work.trainings(one)]
-        lines.setdefault(name, []).append((one.measured.ms, found))
+        lines.setdefault(name, []).append((_latency(work, one).ms, found))
     if any(found for networks in lines.values() for _, found in networks):
         static_figures.save(static_figures.family(lines), folder / "family.svg")
 
@@ -37,14 +41,43 @@ def _comparison(work: Reproduction) -> str:
     compared = work.compared()
     if not compared:
         return "Nothing is measured yet."
-    whole = next(one.measured.ms for one in compared if one.name == MOBILENET_V3_SMALL)
+    whole = next(_latency(work, one).ms for one in compared if one.name == MOBILENET_V3_SMALL)
     for one in sorted(compared, key=lambda one: (-one.factor, one.kind)):
         found = [training.accuracy.value for training in work.trainings(one)]
+        took = _latency(work, one)
         rows.append(
-            f"| {one.name} | {one.measured.ms:.4g} ms | {one.measured.ms / whole:.3f} "
+            f"| {one.name} | {milliseconds(took)} ms | {took.ms / whole:.3f} "
             f"| {_accuracy(found)} | {len(found)} |"
         )
-    return "\n".join([*rows, "", *_differences(work, compared)])
+    state = "trained" if work.trained_ms() else "random"
+    note = f"Latencies are of one session, with {state} weights."
+    return "\n".join([*rows, "", note, "", *_differences(work, compared), *_falls(work, compared)])
+
+
+def _latency(work: Reproduction, one: MeasuredNetwork) -> Latency:
+    """With its trained weights, once that is measured."""
+    return work.trained_ms().get(one.name, one.measured)
+
+
+def _falls(work: Reproduction, compared: tuple[MeasuredNetwork, ...]) -> list[str]:
+    """Targets that a faster derived network serves better than their own."""
+    derived = [one for one in compared if one.kind == "derived" and any(work.trainings(one))]
+    if not derived:
+        return []
+    found = [[training.accuracy.value for training in work.trainings(one)] for one in derived]
+    means = [
+        Accuracy(fmean(each), stdev(each) / sqrt(len(each)))
+        if len(each) > 1
+        else next(work.trainings(one)).accuracy
+        for one, each in zip(derived, found, strict=True)
+    ]
+    chosen = most_accurate_under([one.factor for one in derived], means)
+    return [
+        f"- for {derived[place].factor:g}x take {derived[better].name}, which is "
+        f"{_points(found[better], found[place])} more accurate and meets that target too"
+        for place, better in enumerate(chosen)
+        if better != place
+    ]
 
 
 def _differences(work: Reproduction, compared: tuple[MeasuredNetwork, ...]) -> list[str]:
@@ -59,7 +92,7 @@ def _differences(work: Reproduction, compared: tuple[MeasuredNetwork, ...]) -> l
             ours = one.kind == "derived" and other is not one
             free = one.kind == "free channels" and other.kind == "published"
             if (ours or free) and other.factor == one.factor and found[one] and found[other]:
-                faster = one.measured.ms / other.measured.ms
+                faster = _latency(work, one).ms / _latency(work, other).ms
                 lines.append(
                     f"- {one.name}: {_points(found[one], found[other])} against {other.name} at "
                     f"{faster:.3f} of its latency"

@@ -16,6 +16,7 @@ QUICK = [
     "--data=digits", "--resolution=16", "--runtime=macs", "--calibration-minutes=0.003",
     "--factors=1.0,0.8", "--repeated=1.0", "--seeds=2", "--evaluations=3", "--sampler=random",
     "--search-steps=10", "--fine-tune-steps=2", "--delta=0.12", "--epochs=1", "--workers=1",
+    "--promote", "--augmentation=random-resized-crop",
     "--random-networks=30",
 ]  # fmt: skip
 
@@ -35,6 +36,7 @@ def test_every_stage_leaves_what_the_summary_reads(
     text = Path(result["summary"]).read_text()
     assert "derived-1x: " in text
     assert "against mobilenet_v3_small at" in text
+    assert "Latencies are of one session, with trained weights." in text
     assert "Percentiles among 30 random networks" in text
     assert run([*command, "--stage=measure"]) == 0  # done already: nothing is measured again
     assert (out / "netadapt" / "0.8x" / "steps.jsonl").exists()
