@@ -27,10 +27,10 @@ class NotAnImage(Exception):
     """Why a file cannot be used, in words that follow its name."""
 
 
-def square(file: Path, side_px: int, white: White | None = None) -> Square:
+def square(file: str | Path, side_px: int, white: White | None = None) -> Square:
     """Decode a file to uint8 (side, side, 3): upright RGB, the centred square, resized.
 
-    Transparency is laid on white.
+    Transparency is laid on white. To be called within ``any_size``.
 
     Args:
         file: the picture.
@@ -42,7 +42,7 @@ def square(file: Path, side_px: int, white: White | None = None) -> Square:
         NotAnImage: it cannot be decoded whole, or its pixels cannot be scaled.
     """
     try:
-        with _any_size(), Image.open(file) as image:
+        with Image.open(file) as image:
             return _square(image, side_px, white)
     except NotAnImage:
         raise
@@ -57,14 +57,15 @@ def read_picture(file: Path, side_px: int) -> Square:
         UsageError: there is no such file, or it is not a whole image.
     """
     try:
-        return square(file, side_px)
+        with any_size():
+            return square(file, side_px)
     except NotAnImage as error:
         raise UsageError(f"cannot read {file}: {error}") from None
 
 
 def kind_and_size(file: Path) -> tuple[str | None, tuple[int, int]] | None:
     """Read a file's header: the kind of deep pixels or None, and the size; None if unreadable."""
-    with suppress(Exception), _any_size(), Image.open(file) as image:
+    with suppress(Exception), any_size(), Image.open(file) as image:
         return _kind(image), image.size
     return None
 
@@ -80,7 +81,7 @@ def find_white(files: Sequence[Path]) -> dict[str, int]:
     largest: dict[str, float] = {}
     for file in files:
         try:
-            with _any_size(), Image.open(file) as image:
+            with any_size(), Image.open(file) as image:
                 if (kind := _kind(image)) is not None:
                     largest[kind] = max(largest.get(kind, 0.0), _largest(_values(image)))
                     _white(kind, largest[kind])
@@ -160,8 +161,8 @@ def _white(kind: str, largest: float) -> int:
 
 
 @contextmanager
-def _any_size() -> Iterator[None]:
-    """Without Pillow's own limit of 89 million pixels and its warnings of odd files.
+def any_size() -> Iterator[None]:
+    """Read pictures without Pillow's own limit of 89 million pixels and its warnings of odd files.
 
     Not for several threads: both are settings of the whole process.
     """
@@ -176,14 +177,14 @@ def _any_size() -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = before
 
 
-def _reason(file: Path, error: Exception) -> str:
+def _reason(file: str | Path, error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "HEIC, which needs bneck[heic]" if _is_heic(file) else "not an image"
     return getattr(error, "strerror", None) or str(error)
 
 
-def _is_heic(file: Path) -> bool:
-    with suppress(OSError), file.open("rb") as opened:
+def _is_heic(file: str | Path) -> bool:
+    with suppress(OSError), open(file, "rb") as opened:
         head = opened.read(12)
         return head[4:8] == b"ftyp" and head[8:12] in {b"heic", b"heix", b"hevc", b"mif1", b"msf1"}
     return False

@@ -1,7 +1,5 @@
 """What is computed of many labelled squares: splits, contents, statistics, other sides."""
 
-from collections.abc import Iterable
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -29,12 +27,15 @@ def numbered(digests: NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(np.unique(rows, return_inverse=True)[1].astype(np.int64))
 
 
-def statistics(chunks: Iterable[Tensor]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """(mean, std) of uint8 (B, 3, H, W) chunks, red, green and blue, on the scale 0 to 1."""
-    counts = torch.zeros(3, 256, dtype=torch.int64)
-    for chunk in chunks:
-        for channel in range(3):
-            counts[channel] += torch.bincount(chunk[:, channel].flatten(), minlength=256)
+def histogram(pixels: Tensor) -> Tensor:
+    """uint8 (B, 3, H, W) -> int64 (3, 256): how often each value is there, by channel."""
+    return torch.stack(
+        [torch.bincount(channel.flatten(), minlength=256) for channel in pixels.unbind(1)]
+    )
+
+
+def statistics(counts: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """(mean, std) of pixels with these ``histogram`` counts, on the scale 0 to 1."""
     share = counts.double() / counts.sum(1, keepdim=True)
     value = torch.arange(256, dtype=torch.float64) / 255
     mean = share @ value

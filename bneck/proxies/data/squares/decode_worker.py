@@ -11,12 +11,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bneck.proxies.data.decoding import NotAnImage, square
+from bneck.proxies.data.decoding import NotAnImage, any_size, square
 
 CHUNK = 64
 DIGEST_BYTES = 16
@@ -54,17 +53,18 @@ def decode_chunk(job: Job, start: int, files: Sequence[str]) -> dict[str, Any]:
     Raises:
         OSError: the squares cannot be written.
     """
-    pixels = np.zeros((len(files), job.side_px, job.side_px, 3), np.uint8)
-    bad = []
-    for place, name in enumerate(files):
-        try:
-            pixels[place] = square(Path(job.root, name), job.side_px, job.white)
-        except NotAnImage as error:
-            bad.append((start + place, str(error)))
-    with open(job.squares, "r+b") as file:
-        file.seek(start * pixels[0].nbytes)
-        file.write(pixels.data)
-    return {"start": start, "digests": b"".join(map(digest, pixels)).hex(), "bad": bad}
+    digests, bad = [], []
+    with any_size(), open(job.squares, "r+b") as file:
+        file.seek(start * 3 * job.side_px**2)
+        for row, name in enumerate(files, start):
+            try:
+                pixels = square(os.path.join(job.root, name), job.side_px, job.white)
+            except NotAnImage as error:
+                pixels = np.zeros((job.side_px, job.side_px, 3), np.uint8)
+                bad.append((row, str(error)))
+            digests.append(digest(pixels))
+            file.write(pixels.data)
+    return {"start": start, "digests": b"".join(digests).hex(), "bad": bad}
 
 
 def digest(pixels: "np.typing.NDArray[np.uint8]") -> bytes:
