@@ -4,49 +4,102 @@
 
 Derives for ``onnxruntime`` and for ``litert`` with the same images and the target as a share of
 MobileNetV3-Small under each; options behind ``--`` go to both ``bneck derive``. Then each network
-is timed under both runtimes. Run it on a quiet machine; it resumes where it was stopped.
+is timed under both runtimes with its trained weights, as a share of MobileNetV3-Small. Run it on a
+quiet machine; it resumes where it was stopped.
 """
 
 import argparse
 import json
 import subprocess
 import sys
+from dataclasses import asdict, dataclass
+from math import hypot
 from pathlib import Path
-from typing import Any
 
+from bneck import records
+from bneck.derivation.trained_networks import load_weights
 from bneck.latency.devices import open_device
 from bneck.latency.measure import measure
+from bneck.quantities import Accuracy
 from bneck.results.networks import load_network
-from bneck.space import presets
-from bneck.space.architecture import Architecture
+from bneck.results.record import Outcome
+from bneck.results.run import Run
+from bneck.results.units import aligned, percent
 from bneck.space.blocks import InvertedResidual
 from bneck.space.presets import MOBILENET_V3_SMALL
 
 RUNTIMES = ("onnxruntime", "litert")
 
 
-def derived(runtime: str, options: argparse.Namespace) -> Architecture:
-    """The network derived for a runtime; the run in DIR resumes or is read."""
-    out = options.work / runtime
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A latency as a share of V3-Small's under the same runtime, and its standard error."""
+
+    ratio: float
+    spread: float
+    note: str
+
+    def __str__(self) -> str:
+        return f"{self.ratio:.3f} +- {self.spread:.3f}"
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """The network derived for a runtime: what such networks may differ in, and its latencies."""
+
+    accuracy: Accuracy | None
+    blocks: int
+    squeeze_excite: int
+    hswish: int
+    five_by_five: int
+    under: dict[str, Share]
+
+
+def derive(runtime: str, options: argparse.Namespace) -> Path:
+    """Derive for a runtime, or resume; returns the run's folder."""
+    out: Path = options.work / runtime
     command = [
-        "bneck", "derive", "--target", f"{options.share}x:{MOBILENET_V3_SMALL}",
+        sys.executable, "-c", "import sys; from bneck.cli import main; sys.exit(main())",
+        "derive", "--target", f"{options.share}x:{MOBILENET_V3_SMALL}",
         "--data", options.data, "--runtime", runtime, "--out", str(out), *options.options,
     ]  # fmt: skip
     code = subprocess.run(command, check=False, stdout=sys.stderr).returncode
     if code and not (out / "result.json").exists():
         raise SystemExit(code)
-    return load_network(str(out))[1]
+    return out
 
 
-def traits(arch: Architecture) -> dict[str, Any]:
-    """What the networks of two runtimes may differ in."""
+def judged(run: Path) -> Derived:
+    """Count and time the network of a run."""
+    _, arch = load_network(str(run))
+    state = load_weights(str(run), None, arch, seed=0)
+    weights = {name: tensor.numpy() for name, tensor in state.items()}
+    under = {}
+    for runtime in RUNTIMES:
+        took = measure(arch, open_device(runtime=runtime), weights=weights)
+        assert took.timing is not None
+        ratio = took.timing.ratio
+        under[runtime] = Share(ratio, ratio * took.timing.spread, took.note)
     blocks = [b for _, b in arch.block_parts() if isinstance(b, InvertedResidual)]
-    return {
-        "blocks": len(blocks),
-        "squeeze_excite": sum(block.se != "none" for block in blocks),
-        "hswish": sum(block.activation == "hswish" for block in blocks),
-        "5x5": sum(block.kernel == 5 for block in blocks),
-    }
+    return Derived(
+        records.read(Run.read(run).result, Outcome).accuracy,
+        len(blocks),
+        sum(block.se != "none" for block in blocks),
+        sum(block.activation == "hswish" for block in blocks),
+        sum(block.kernel == 5 for block in blocks),
+        under,
+    )
+
+
+def costs_percent(networks: dict[str, Derived]) -> dict[str, tuple[float, float]]:
+    """Runtime -> by how many per cent the other's network is slower there, and standard error."""
+    found = {}
+    for runtime, other in (RUNTIMES, RUNTIMES[::-1]):
+        right, wrong = networks[runtime].under[runtime], networks[other].under[runtime]
+        ratio = wrong.ratio / right.ratio
+        relative = hypot(wrong.spread / wrong.ratio, right.spread / right.ratio)
+        found[runtime] = (100 * (ratio - 1), 100 * ratio * relative)
+    return found
 
 
 def main() -> None:
@@ -55,27 +108,29 @@ def main() -> None:
     parser.add_argument("--data", required=True, help="images, as bneck derive takes them")
     parser.add_argument("--work", type=Path, required=True, help="where the runs are kept")
     parser.add_argument("--share", type=float, default=0.8, help="target, of V3-Small's latency")
+    parser.add_argument("--json", action="store_true", help="print one JSON object on one line")
     parser.add_argument("options", nargs="*", help="further options of bneck derive, behind --")
     options = parser.parse_args()
-    networks = {runtime: derived(runtime, options) for runtime in RUNTIMES}
-    one = next(iter(networks.values()))
-    baseline = presets.build(MOBILENET_V3_SMALL).at(
-        resolution_px=one.resolution_px, classes=one.classes
-    )
-    table = {runtime: traits(arch) for runtime, arch in networks.items()}
-    for under in RUNTIMES:
-        device = open_device(runtime=under)
-        standard = measure(baseline, device).ms
-        for runtime, arch in networks.items():
-            took = measure(arch, device)
-            table[runtime][f"share_under_{under}"] = took.ms / standard
-            table[runtime][f"note_under_{under}"] = took.note
-    cost = {
-        under: 100
-        * (table[other][f"share_under_{under}"] / table[under][f"share_under_{under}"] - 1)
-        for under, other in (RUNTIMES, RUNTIMES[::-1])
-    }
-    print(json.dumps({"networks": table, "wrong_runtime_costs_percent": cost}, indent=2))
+    runs = {runtime: derive(runtime, options) for runtime in RUNTIMES}
+    networks = {runtime: judged(run) for runtime, run in runs.items()}
+    costs = costs_percent(networks)
+    if options.json:
+        about = {runtime: asdict(one) for runtime, one in networks.items()}
+        print(json.dumps({"networks": about, "wrong_runtime_costs_percent": costs}))
+        return
+    heads = ("derived for", "accuracy", "blocks", "squeeze-excite", "h-swish", "5x5")
+    rows = [(*heads, *(f"x V3-Small, {runtime}" for runtime in RUNTIMES))]
+    for runtime, one in networks.items():
+        counts = (one.blocks, one.squeeze_excite, one.hswish, one.five_by_five)
+        shares = (str(one.under[under]) for under in RUNTIMES)
+        rows.append((runtime, percent(one.accuracy), *map(str, counts), *shares))
+    print(aligned(rows))
+    for runtime, (cost, spread) in costs.items():
+        print(f"under {runtime}, the other's network takes {cost:+.1f} +- {spread:.1f} % time")
+    for runtime, one in networks.items():
+        for under, share in one.under.items():
+            if share.note:
+                print(f"{runtime}'s network under {under}: do not trust it: {share.note}")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from bneck.derivation.execution import Execution
 from bneck.derivation.plan import OPTIONS
 from bneck.errors import BneckError
 from bneck.files import is_written
+from bneck.results.exports.words import cost_of_int8
 from bneck.results.record import Baseline, Outcome
 from bneck.results.run import Run
 from bneck.results.summary import against, is_met, verdict
@@ -34,6 +35,7 @@ def derive(out: OutOption, json: JsonOption = False, **asked: Any) -> None:
     text = []
     for outcome, one in zip(outcomes, (run, *others), strict=True):
         text += [verdict(outcome), against(outcome, baseline)]
+        text += [cost_of_int8(outcome.int8)] if outcome.int8 else []
         text.append(f"network {one.network}, ONNX {one.onnx}, report {one.report}")
     text.append(f"to use it: bneck predict {run.folder} IMAGE...")
     print_result(json, result, "\n".join(text))
@@ -55,6 +57,7 @@ def _about(outcome: Outcome, run: Run) -> dict[str, Any]:
         "note": outcome.note,
         "accuracy": outcome.accuracy and outcome.accuracy.value,
         "balanced_accuracy": classes and classes.balanced_accuracy,
+        "int8_accuracy": outcome.int8 and outcome.int8.accuracy.value,
         "test_accuracy": outcome.test_accuracy and outcome.test_accuracy.value,
         "params": outcome.params,
         "macs": outcome.macs,

@@ -156,6 +156,12 @@ class Plan:
         "those is named.",
         SEARCH,
     )
+    score_int8: bool = option(
+        False,
+        "Compare networks in the search by their accuracy in 8 bits, quantised as exports are; "
+        "with --runtime onnxruntime-int8 or litert-int8.",
+        SEARCH,
+    )
     mix_devices: bool = option(
         False,
         "Let labels of different kinds of device (cpu, cuda), or precisions, guide one search.",
@@ -341,7 +347,7 @@ _DEVICE = (
     "calibration_minutes", "calibrate", "accept_version",
 )  # fmt: skip
 _SEARCH = (
-    "sampler", "evaluations", "parallel", "eager", "promote", "mix_devices", "proxy",
+    "sampler", "evaluations", "parallel", "eager", "promote", "score_int8", "mix_devices", "proxy",
     "reward_exponent", "seed_factor", "search_steps",
 )  # fmt: skip
 _NETADAPT = ("delta", "fine_tune_steps", "epochs", "augmentation")

@@ -1,8 +1,7 @@
 """Networks with their weights, and what the run that they are from says about them."""
 
 import json
-from collections.abc import Iterator, Mapping
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,19 +14,8 @@ from bneck.space import codec
 from bneck.space.architecture import Architecture
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from bneck.proxies.data.image_part import ImagePart
-    from bneck.proxies.data.image_source import ImageSource
     from bneck.results.exports import Samples, Trained
     from bneck.space.backends.weights import State
-
-RANGE_IMAGES = 128
-"""Training images on which 8-bit ranges are found."""
-CHOICE_IMAGES = 256
-"""Other training images, by which one of several ways of quantising is chosen."""
-PIECE = 32
-"""Images that are in memory at a time."""
 
 
 def load_trained(
@@ -81,8 +69,7 @@ def _samples(
         progress: told how many were looked at.
     """
     from bneck.proxies.data import loading
-    from bneck.proxies.data.rows import stratified_order
-    from bneck.results.exports import Samples
+    from bneck.search.quantised import samples_of
 
     data, parted_by = run.data_and_seed()
     images = loading.load(
@@ -101,25 +88,7 @@ def _samples(
     if "mean" in about:
         images = images.normalised_with(json.loads(about["mean"]), json.loads(about["std"]))
     train, _ = images.apart()
-    order = stratified_order(train.labels, seed)
-    first = min(RANGE_IMAGES, len(train) // 2)
-    ranges, choice = order[:first], order[first : first + CHOICE_IMAGES]
-    batches = partial(_batches, images, progress=progress)
-    return Samples(
-        ranges=partial(batches, train.take(ranges), "images for 8-bit ranges"),
-        choice=partial(batches, train.take(choice), "quantised"),
-        validation=partial(batches, images.val, "accuracy in 8 bits"),
-    )
-
-
-def _batches(
-    images: "ImageSource", part: "ImagePart", what: str, *, progress: Progress
-) -> "Iterator[tuple[Tensor, Tensor]]":
-    done = 0
-    for pixels, labels in part.chunks(PIECE):
-        yield images.normalise(pixels).contiguous(), labels
-        done += len(labels)
-        progress(what, done, len(part))
+    return samples_of(images, train, seed=seed, progress=progress)
 
 
 def load_weights(text: str, file: Path | None, arch: Architecture, *, seed: int) -> "State":

@@ -16,6 +16,7 @@ from bneck.latency.runtimes import open_runtime
 from bneck.proxies import tabular
 from bneck.proxies.data.image_spec import check_images
 from bneck.proxies.proxy import check_proxy
+from bneck.results.exports import IN_8_BITS
 from bneck.results.networks import load_network
 from bneck.search import reward, samplers
 from bneck.space import spaces
@@ -40,6 +41,10 @@ def check(plan: Plan, *, trains: bool = True) -> None:
     trained = plan.proxy in (None, SHORT_TRAINING) and not plan.data.startswith(tabular.PREFIX)
     if plan.promote and not trained:
         raise UsageError(f"--promote trains longer, so it needs the proxy {SHORT_TRAINING}")
+    if plan.score_int8 and plan.runtime not in IN_8_BITS:
+        raise UsageError(f"--score-int8 needs --runtime {' or '.join(IN_8_BITS)}")
+    if plan.score_int8 and not trained:
+        raise UsageError(f"--score-int8 quantises what {SHORT_TRAINING} trains: leave out --proxy")
     if plan.seed_network is not None:
         load_network(plan.seed_network)
     if plan.pretrained is not None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from bneck.errors import BneckError
 from bneck.quantities import Accuracy, Latency
+from bneck.results.exports import Int8
 from bneck.space.architecture import Architecture
 
 
@@ -157,7 +158,8 @@ class Outcome:
     ``note`` says why the measurement is not to be relied on. ``accuracy`` is counted on the
     validation images, ``test_accuracy`` on test images, where there are any. ``derived_for_ms`` is
     the faster target that the network was derived for, where it is more accurate than the one
-    derived for this target; None where that is this target.
+    derived for this target; None where that is this target. ``int8`` says what 8 bits cost, for a
+    runtime that runs the network so.
     """
 
     arch: Architecture
@@ -171,6 +173,7 @@ class Outcome:
     note: str = ""
     test_accuracy: Accuracy | None = None
     derived_for_ms: float | None = None
+    int8: Int8 | None = None
 
     def __post_init__(self) -> None:
         _check_numbers(self)

@@ -15,6 +15,7 @@ from bneck import __version__
 from bneck.quantities import Latency, duration
 from bneck.results import interactive_figures, report_context, units
 from bneck.results.classification import Classification
+from bneck.results.exports.words import cost_of_int8
 from bneck.results.pareto import front
 from bneck.results.provenance import MadeWith
 from bneck.results.record import Baseline, Found, Inherited, Outcome, Record, Step
@@ -96,7 +97,11 @@ def build(data: ReportData) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        percent=units.percent, count=units.count, duration=duration, words=in_words
+        in_8_bits=cost_of_int8,
+        percent=units.percent,
+        count=units.count,
+        duration=duration,
+        words=in_words,
     )
     places = units.decimals(_scale_ms(data))
     environment.filters["ms"] = lambda value, extra=0: units.milliseconds(

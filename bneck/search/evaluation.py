@@ -16,6 +16,7 @@ from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import train
 from bneck.search.label import Label
 from bneck.search.promotion import steps_on
+from bneck.search.quantised import label_of
 from bneck.space import codec
 from bneck.space.architecture import Architecture
 from bneck.space.backends.parent import Parent
@@ -33,6 +34,7 @@ class Evaluate:
         seed: of all random choices.
         compute: device and threads of a training.
         parent: the trained network whose weights a short training begins with; else random ones.
+        score_as: format in 8 bits that a short training's accuracy is counted in; None for floats.
         labels_of: kind of device that the search's labels so far were trained on, where labels of
             other kinds are refused.
     """
@@ -44,6 +46,7 @@ class Evaluate:
     compute: Compute = ONE_THREAD
     labels_of: str | None = None
     parent: Parent | None = None
+    score_as: str | None = None
 
     def load(self) -> None:
         """Have the images in memory, before any evaluation is timed.
@@ -57,11 +60,11 @@ class Evaluate:
 
     def __call__(self, arch: Architecture) -> Label:
         """Raises ProxyFailed where the network cannot be scored."""
-        if self.parent is not None:
+        if self.parent is not None or self.score_as is not None:
             images = for_proxies(self.images)
             network = _network(arch.at(classes=images.info.classes), self.seed, self.parent)
             found = train(network, images, self.recipe, seed=self.seed, compute=self.compute)
-            return Label(found.accuracy.value, found.made_with)
+            return label_of(found, network, images, self.score_as, self.seed)
         proxy = find_proxy(self.proxy)(for_proxies(self.images), self.recipe, compute=self.compute)
         accuracy = float(proxy(arch, seed=self.seed))
         return Label(accuracy, dict(getattr(proxy, "made_with", {})))
@@ -78,7 +81,7 @@ class TrainOnRungs:
         folder: keeps a training's checkpoint while it runs.
         most_steps: no training is longer, whatever its rung.
         parent: the trained network whose weights all trainings begin with; else random ones.
-        labels_of: as in ``Evaluate``.
+        labels_of, score_as: as in ``Evaluate``.
     """
 
     images: WorkerImages
@@ -89,6 +92,7 @@ class TrainOnRungs:
     compute: Compute = ONE_THREAD
     labels_of: str | None = None
     parent: Parent | None = None
+    score_as: str | None = None
 
     def load(self) -> None:
         """Have the images in memory; raises UsageError as in ``Evaluate``."""
@@ -102,8 +106,9 @@ class TrainOnRungs:
         steps = min(steps_on(rung, self.recipe.steps), self.most_steps)
         self.folder.mkdir(parents=True, exist_ok=True)
         checkpoint = self.folder / f"{codec.key(arch)}-{rung}.checkpoint"
+        network = _network(arch, seed, self.parent)
         result = train(
-            _network(arch, seed, self.parent),
+            network,
             images,
             replace(self.recipe, steps=steps),
             seed=seed,
@@ -111,7 +116,8 @@ class TrainOnRungs:
             compute=self.compute,
         )
         checkpoint.unlink(missing_ok=True)
-        return Label(result.accuracy.value, {**result.made_with, "steps": str(steps)})
+        label = label_of(result, network, images, self.score_as, seed)
+        return Label(label.accuracy, {**label.made_with, "steps": str(steps)})
 
 
 def _network(arch: Architecture, seed: int, parent: Parent | None) -> Network:

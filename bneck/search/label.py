@@ -8,6 +8,8 @@ from bneck.results.record import Record
 
 COMPARED = ("device", "precision")
 """What labels must share to guide one search: accuracies shift with it, if only a little."""
+SCORE = "score"
+"""Names the 8-bit format that an accuracy was counted in; absent for floats. Never mixed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,16 +25,31 @@ class Label:
     made_with: Mapping[str, str] = field(default_factory=dict)
 
 
-def check_comparable(new: Record, records: Iterable[Record]) -> None:
+def check_comparable(new: Record, records: Iterable[Record], *, mix_devices: bool = False) -> None:
     """Refuse a record that was not made with what the others were made with.
 
     Records that do not say what made them, as those of earlier versions, are passed over.
 
+    Args:
+        new: the record.
+        records: those of the search so far.
+        mix_devices: whether devices and precisions may differ.
+
     Raises:
-        UsageError: another kind of device, or another precision; names both.
+        UsageError: another kind of device or another precision, or an accuracy in 8 bits among
+            those in floats; names both.
     """
     found = _compared(new.made_with)
     for record in records:
+        if not new.made_with or not record.made_with:
+            continue
+        scores = [one.made_with.get(SCORE, "float") for one in (new, record)]
+        if scores[0] != scores[1]:
+            raise UsageError(
+                f"a network was scored in {scores[0]}, and the search's labels are in {scores[1]}"
+            )
+        if mix_devices:
+            continue
         known = _compared(record.made_with)
         if known and found and known != found:
             raise UsageError(

@@ -118,8 +118,8 @@ def search(
         for candidate, outcome in executor.map_unordered(Timed(evaluate), candidates()):
             trial = under_way.pop(candidate)
             record = _record(trial, outcome, study.objective(trial, objectives))
-            if not mix_devices:
-                check_comparable(record, [one for one in finished if one.rung == record.rung])
+            rivals = [one for one in finished if one.rung == record.rung]
+            check_comparable(record, rivals, mix_devices=mix_devices)
             study.tell(trial, record)
             finished.append(record)
             news = _news(trained_longest(finished), study.current(objectives))

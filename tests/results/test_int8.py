@@ -9,7 +9,6 @@ import pytest
 
 import bneck
 from bneck.cli import run
-from bneck.derivation import trained_networks
 from bneck.derivation.trained_networks import load_trained
 from bneck.proxies.data import loading
 from bneck.quantities import Accuracy
@@ -17,6 +16,7 @@ from bneck.results.exports import Int8
 from bneck.results.exports.int8 import Way, ways
 from bneck.results.exports.words import cost_of_int8
 from bneck.results.networks import load_network
+from bneck.search import quantised
 from bneck.space import presets
 
 FOUR = {
@@ -37,8 +37,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def few_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trained_networks, "RANGE_IMAGES", 24)
-    monkeypatch.setattr(trained_networks, "CHOICE_IMAGES", 48)
+    monkeypatch.setattr(quantised, "RANGE_IMAGES", 24)
+    monkeypatch.setattr(quantised, "CHOICE_IMAGES", 48)
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: object) -> Any:

@@ -4,13 +4,18 @@ import platform
 from dataclasses import replace
 from pathlib import Path
 
+import onnxruntime
 import pytest
 
+from bneck.derivation.plan import Plan
+from bneck.derivation.validation import check
 from bneck.errors import UsageError
 from bneck.executors.serial import Serial
 from bneck.machine import CPU
-from bneck.proxies.data.worker_images import WorkerImages
+from bneck.proxies.data.rows import stratified_order
+from bneck.proxies.data.worker_images import WorkerImages, for_proxies
 from bneck.proxies.training.recipe import Recipe
+from bneck.proxies.training.trainer import train
 from bneck.results.record import Record
 from bneck.search.evaluation import Evaluate
 from bneck.search.label import Label
@@ -20,6 +25,9 @@ from bneck.search.search import search
 from bneck.search.study import Study
 from bneck.search.trial_attributes import read_records
 from bneck.space.architecture import Architecture
+from bneck.space.backends import onnx_model
+from bneck.space.backends.onnx_int8 import quantised
+from bneck.space.backends.torch_model import build
 from tests.closed_form import MacsDevice, accuracy
 from tests.search.driver import SPACE
 
@@ -69,3 +77,43 @@ def test_a_machine_of_another_kind_is_refused_before_it_trains() -> None:
     said = rf"--device cpu is cpu on {platform.node()}, and the search's labels are of cuda"
     with pytest.raises(UsageError, match=said):
         other.load()
+
+
+def test_labels_in_8_bits_do_not_mix_with_those_in_floats(tmp_path: Path) -> None:
+    in_8_bits = {**CPU_LABEL, "score": "onnx-int8"}
+    journal = tmp_path / "journal.log"
+    searched(journal, CPU_LABEL, 2)
+    for mixing in ({}, {"mix_devices": True}):
+        with pytest.raises(UsageError, match=r"scored in onnx-int8, and .* labels are in float"):
+            searched(journal, in_8_bits, 4, **mixing)
+    other = tmp_path / "other.log"
+    searched(other, in_8_bits, 2)
+    assert len(searched(other, in_8_bits, 4)) == 4
+    with pytest.raises(UsageError, match=r"scored in float, and .* labels are in onnx-int8"):
+        searched(other, CPU_LABEL, 6)
+
+
+def test_a_short_training_is_scored_in_8_bits() -> None:
+    """The same training; ONNX Runtime counts, on the graph that its quantiser makes."""
+    arch = SPACE.decode(SPACE.sample(0)).at(resolution_px=16)
+    label = replace(TASK, score_as="onnx-int8")(arch)
+    assert label.made_with == {**CPU_LABEL, "score": "onnx-int8"}
+    images = for_proxies(TASK.images)
+    network = build(arch.at(classes=10), seed=0)
+    train(network, images, TASK.recipe, seed=0, compute=TASK.compute)
+    weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    graph = onnx_model.build(arch.at(classes=10).layers(), weights, batch="n")
+    chosen = images.train.take(stratified_order(images.train.labels, 0)[:32])
+    ranges = [images.normalise(pixels).numpy() for pixels, _ in chosen.chunks(1)]
+    session = onnxruntime.InferenceSession(quantised(graph, ranges))
+    ((pixels, labels),) = images.val.chunks(32)
+    (logits,) = session.run(None, {"image": images.normalise(pixels).contiguous().numpy()})
+    assert label.accuracy == (logits.argmax(1) == labels.numpy()).mean()
+
+
+def test_a_plan_scores_in_8_bits_what_runs_in_8_bits() -> None:
+    with pytest.raises(UsageError, match="needs --runtime litert-int8 or onnxruntime-int8"):
+        check(Plan(target="1", score_int8=True))
+    with pytest.raises(UsageError, match="quantises what short-training trains: leave out --proxy"):
+        check(Plan(target="1", score_int8=True, runtime="onnxruntime-int8", proxy="macs"))
+    check(Plan(target="1", score_int8=True, runtime="onnxruntime-int8"))

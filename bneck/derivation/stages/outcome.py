@@ -9,13 +9,14 @@ from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import TargetDevice, planned_device
 from bneck.derivation.stages.kept_training import Training
+from bneck.derivation.trained_networks import load_trained
 from bneck.errors import BneckError
 from bneck.files import is_written, read_json, write_json
 from bneck.latency.devices.file import FileDevice
 from bneck.latency.measure import measure
 from bneck.latency.model import load
 from bneck.results import metadata
-from bneck.results.exports import Trained, export
+from bneck.results.exports import IN_8_BITS, Int8, Trained, export, int8
 from bneck.results.record import Baseline, Outcome
 from bneck.results.run import Run
 from bneck.space import codec as networks
@@ -78,6 +79,7 @@ def outcome_stage(
             note=took.note,
             test_accuracy=trained.test_accuracy,
             derived_for_ms=None if own else derived_for_ms,
+            int8=_in_8_bits(session, arch),
         )
         records.write(run.result, outcome)
     return records.read(run.result, Outcome)
@@ -142,6 +144,22 @@ def export_network(
     run = session.run
     weights.save(run.weights, state)
     export(Trained(arch, state, metadata.notes(run) | figures), "onnx", run.onnx)
+
+
+def _in_8_bits(session: Session, arch: Architecture) -> Int8 | None:
+    """What the run's network loses in 8 bits, where its runtime runs it so."""
+    run, plan = session.run, session.plan
+    if plan.runtime not in IN_8_BITS:
+        return None
+    trained = load_trained(
+        str(run.folder),
+        None,
+        arch,
+        seed=plan.seed,
+        with_samples=True,
+        progress=session.progress,
+    )
+    return int8.cost(trained, IN_8_BITS[plan.runtime])
 
 
 def _classify(session: Session) -> None:

@@ -10,6 +10,7 @@ from bneck.derivation.stages.data import RunData
 from bneck.derivation.training_budget import Budget, budget
 from bneck.files import is_written, write_json
 from bneck.proxies.tabular import TableData
+from bneck.results.exports import IN_8_BITS
 from bneck.search import reward
 from bneck.search.evaluation import Evaluate, TrainOnRungs
 from bneck.search.expected_improvement import describe_gain, expected_gain
@@ -161,6 +162,7 @@ def _accuracy(
     labels_of = None if plan.mix_devices else device_of(study.records())
     proxy = plan.proxy or SHORT_TRAINING
     begins_with = parent if proxy == SHORT_TRAINING else None
+    score_as = IN_8_BITS[plan.runtime] if plan.score_int8 else None
     if plan.promote:
         return TrainOnRungs(
             asked.proxies,
@@ -171,8 +173,11 @@ def _accuracy(
             compute,
             labels_of,
             begins_with,
+            score_as,
         )
-    return Evaluate(asked.proxies, proxy, asked.search, plan.seed, compute, labels_of, begins_with)
+    return Evaluate(
+        asked.proxies, proxy, asked.search, plan.seed, compute, labels_of, begins_with, score_as
+    )
 
 
 def _as_long_as_the_final(asked: Budget) -> int:

@@ -29,6 +29,8 @@ EXPORTS = {
     "torchvision": "bneck.results.exports.torchvision_code",
 }
 """Word -> module with ``write(network, path) -> Exported``."""
+IN_8_BITS = {"litert-int8": "tflite-int8", "onnxruntime-int8": "onnx-int8"}
+"""Runtime in 8 bits -> the format that it runs."""
 SUFFIXES = {
     "executorch": (".pte",),
     "onnx": (".onnx",),

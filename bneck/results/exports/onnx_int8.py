@@ -1,5 +1,6 @@
 """ONNX with 8-bit weights and activations (QDQ), ranges found on the run's own images."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import onnx
@@ -10,7 +11,7 @@ from bneck.results.exports.int8 import TOLERANCE, Way
 from bneck.results.exports.onnx_file import graph, runner
 from bneck.space.backends.onnx_int8 import quantised
 
-__all__ = ["TOLERANCE", "write"]
+__all__ = ["TOLERANCE", "quantiser", "runner", "write"]
 
 
 def write(trained: Trained, path: Path) -> Exported:
@@ -21,6 +22,19 @@ def write(trained: Trained, path: Path) -> Exported:
     Raises:
         UsageError: ``trained`` brings no images.
     """
+    data, exported = int8.best(trained, quantiser(trained), runner)
+    floats = {item.key: item.value for item in graph(trained).metadata_props}
+    final = onnx.load_model_from_string(data)
+    del final.metadata_props[:]
+    for name, text in int8.notes(floats, exported).items():
+        final.metadata_props.add(key=name, value=text)
+    onnx.checker.check_model(final, full_check=True)
+    write_whole(path, final.SerializeToString())
+    return exported
+
+
+def quantiser(trained: Trained) -> Callable[[Way], bytes]:
+    """Return what makes the file of a way, ranges found on the network's samples."""
     images = int8.images_of(trained)
     model = graph(trained)
 
@@ -32,12 +46,4 @@ def write(trained: Trained, path: Path) -> Exported:
             in_float=way.in_float,
         )
 
-    data, exported = int8.best(trained, file, runner)
-    floats = {item.key: item.value for item in model.metadata_props}
-    final = onnx.load_model_from_string(data)
-    del final.metadata_props[:]
-    for name, text in int8.notes(floats, exported).items():
-        final.metadata_props.add(key=name, value=text)
-    onnx.checker.check_model(final, full_check=True)
-    write_whole(path, final.SerializeToString())
-    return exported
+    return file

@@ -1,5 +1,6 @@
 """LiteRT with 8-bit weights and activations, ranges found on the run's own images."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from bneck.results.exports.tflite_file import metadata, model, runner
 from bneck.space.backends.tflite_int8 import quantised
 from bneck.space.backends.tflite_model import with_notes
 
-__all__ = ["TOLERANCE", "write"]
+__all__ = ["TOLERANCE", "quantiser", "runner", "write"]
 
 
 def write(trained: Trained, path: Path) -> Exported:
@@ -22,6 +23,15 @@ def write(trained: Trained, path: Path) -> Exported:
     Raises:
         UsageError: ``trained`` brings no images.
     """
+    data, exported = int8.best(trained, quantiser(trained), runner)
+    data = with_notes(data, int8.notes(metadata(trained), exported))
+    runner(data)  # which refuses what cannot be opened
+    write_whole(path, data)
+    return exported
+
+
+def quantiser(trained: Trained) -> Callable[[Way], bytes]:
+    """Return what makes the file of a way, ranges found on the network's samples."""
     images = int8.images_of(trained)
     floats = model(trained, {})
 
@@ -33,8 +43,4 @@ def write(trained: Trained, path: Path) -> Exported:
             in_float=way.in_float,
         )
 
-    data, exported = int8.best(trained, file, runner)
-    data = with_notes(data, int8.notes(metadata(trained), exported))
-    runner(data)  # which refuses what cannot be opened
-    write_whole(path, data)
-    return exported
+    return file
