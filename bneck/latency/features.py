@@ -13,8 +13,11 @@ from bneck.space.layers import Conv, Layer, Linear, Pool, Residual, input_shape
 TILE = 4
 """Channel blocks that one pass over a pointwise convolution's input computes."""
 
-CACHES = (32, 128, 256, 512)
-"""Tensors beyond these sizes may cost more a number: 128 KB to 2 MB, as caches are."""
+CACHES = (32, 128, 256, 512, 1024, 2048, 4096)
+"""Tensors beyond these sizes may cost more a number: 128 KB to 16 MB, as caches are."""
+
+LINES = 64
+"""Pixels that lie a multiple of so many floats apart (256 bytes) share few lines of a cache."""
 
 ALL_WEIGHTS = {
     f"network @weights over {size}": size
@@ -29,10 +32,21 @@ class Blocking:
 
     Fast kernels compute blocks of ``grid`` channels, so 104 channels cost what 112 do on a grid of
     16. Inputs whose channels are no multiple of ``alignment`` fall back to slow kernels.
+
+    Attributes:
+        in_memory: tensors lie in such blocks too, so that all kernels compute whole ones, as ONNX
+            Runtime's do (NCHWc). Otherwise all channels of a pixel lie together (NHWC), and only
+            pointwise and full convolutions write in blocks, as in LiteRT.
     """
 
     grid: int
     alignment: int
+    in_memory: bool = True
+
+    @property
+    def held(self) -> int:
+        """The block that a tensor's channels are rounded up to."""
+        return self.grid if self.in_memory else 1
 
 
 Kernel = tuple[str, int, int, int, int, int, str]
@@ -78,10 +92,11 @@ def label(kernel: Kernel) -> str:
 def features(kernel: Kernel, blocking: Blocking) -> dict[str, float]:
     """Named numbers of one kernel; those with ``@`` refine the others (a side, a corner)."""
     kind, cin, cout, size, stride, px, activation = kernel
-    grid = blocking.grid
+    grid, held = blocking.grid, blocking.held
     if cin % blocking.alignment:
-        kind, grid = f"unaligned {kind}", 1
-    gin, gout = _up(cin, grid), _up(cout, grid)
+        kind, grid, held = f"unaligned {kind}", 1, 1
+    writes_blocks = kind.endswith(("pointwise", "conv", "vector", "linear"))
+    gin, gout = _up(cin, held), _up(cout, grid if writes_blocks else held)
     out_px = (px - 1) // stride + 1
     read, written = gin * px * px / 1e3, gout * out_px * out_px / 1e3
     if kind.endswith("pointwise"):
@@ -104,8 +119,10 @@ def features(kernel: Kernel, blocking: Blocking) -> dict[str, float]:
     if px > 1:
         for cache in CACHES:
             found[f"{kind} @over {cache}"] = max(0.0, read + written - cache)
+    if kind == "depthwise" and not blocking.in_memory:
+        found |= _by_pixel(kernel, grid, read + written)
     corners = {"thin": cin < grid, "off grid": cin % grid}
-    if kind.endswith(("pointwise", "conv", "vector", "linear")):
+    if writes_blocks:
         corners |= {
             "written unaligned": grid > 1 and cout % blocking.alignment,
             "written thin": cout < blocking.grid,
@@ -117,14 +134,36 @@ def features(kernel: Kernel, blocking: Blocking) -> dict[str, float]:
     return found
 
 
+def _by_pixel(kernel: Kernel, grid: int, moved: float) -> dict[str, float]:
+    """What a depthwise convolution costs beyond its work where a pixel's channels lie together.
+
+    Args:
+        kernel: a depthwise one.
+        grid: vector of channels that it computes at once.
+        moved: thousands of numbers that it reads and writes.
+    """
+    _, channels, _, size, stride, px, _ = kernel
+    window, read = f"depthwise {size}x{size}/{stride}", channels * px * px / 1e3
+    found = {f"{window} @over {cache}": max(0.0, moved - cache) for cache in CACHES}
+    found[f"{window} @{px}, each"] = 1.0
+    if channels % grid:
+        found[f"{window} @off grid"] = read
+    if channels % LINES == 0:
+        found[f"{window} @on lines"] = read
+    return found
+
+
 def weights(kernel: Kernel, blocking: Blocking) -> float:
     """Thousands of numbers that a kernel reads besides its input, in whole blocks of channels."""
     kind, cin, cout, size, _, _, _ = kernel
     if kind in ("pool", "add", "scale"):
         return 0.0
-    grid = 1 if cin % blocking.alignment else blocking.grid
-    read = 1 if kind == "depthwise" else _up(cin, grid)
-    return read * _up(cout, grid) * size * size / 1e3
+    grid, held = blocking.grid, blocking.held
+    if cin % blocking.alignment:
+        grid, held = 1, 1
+    if kind == "depthwise":
+        return _up(cout, held) * size * size / 1e3
+    return _up(cin, held) * _up(cout, grid) * size * size / 1e3
 
 
 def refines(name: str) -> bool:

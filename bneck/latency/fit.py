@@ -16,6 +16,10 @@ from bneck.latency.timing import Timing
 Floats = NDArray[np.float64]
 GRIDS = (1, 4, 8, 16, 32)
 ALIGNMENTS = (1, 2, 4, 8)
+BLOCKINGS = (
+    *(Blocking(grid, one) for grid, one in product(GRIDS, ALIGNMENTS) if one <= grid),
+    *(Blocking(grid, 1, in_memory=False) for grid in GRIDS),
+)
 RIDGE, REFINING_RIDGE = 0.05, 100.0
 """Penalties, in networks' worth of evidence, on features and on those that refine them."""
 FOLDS = 5
@@ -77,14 +81,13 @@ def find_blocking(items: Sequence[Measurement]) -> Blocking:
     scale = LoadCorrection.ordinary(timings, items[0].arch.classes)
     times = np.array([scale.ms(timing) for timing in timings])
     best, least = Blocking(1, 1), float("inf")
-    for grid, alignment in product(GRIDS, ALIGNMENTS):
-        if alignment <= grid:
-            names, values = table(items, Blocking(grid, alignment))
-            predicted = cross_validated(names, values, times, trust)
-            error = relative_error(predicted, times, trust)
-            # A finer blocking explains as much with less: a coarser one must be clearly better.
-            if error < CLEARLY * least:
-                best, least = Blocking(grid, alignment), error
+    for blocking in BLOCKINGS:
+        names, values = table(items, blocking)
+        predicted = cross_validated(names, values, times, trust)
+        error = relative_error(predicted, times, trust)
+        # A finer blocking explains as much with less: a coarser one must be clearly better.
+        if error < CLEARLY * least:
+            best, least = blocking, error
     return best
 
 

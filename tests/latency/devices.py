@@ -11,11 +11,16 @@ OVERHEAD_NS = 500
 
 
 class Blocked(MacsRuntime):
-    """Rounds the channels of convolutions up to ``grid``; has an overhead, and noise if asked."""
+    """Rounds the channels of convolutions up to ``grid``; has an overhead, and noise if asked.
 
-    def __init__(self, *, threads: int = 1, grid: int = 16, noise: float = 0.0) -> None:
+    Without ``in_memory`` only what pointwise and full convolutions write is rounded up.
+    """
+
+    def __init__(
+        self, *, threads: int = 1, grid: int = 16, noise: float = 0.0, in_memory: bool = True
+    ) -> None:
         super().__init__(threads=threads)
-        self.grid, self.noise = grid, noise
+        self.grid, self.noise, self.in_memory = grid, noise, in_memory
         self.random = random.Random(0)
 
     def prepare(self, layers: tuple[Layer, ...], weights: object = None) -> Callable[[], object]:
@@ -29,8 +34,9 @@ class Blocked(MacsRuntime):
     def leaf_ns(self, leaf: Leaf) -> float:
         macs = leaf_macs(leaf)
         if isinstance(leaf, Conv) and leaf.in_channels > 3:
-            macs = macs * self.up(leaf.out_channels) // leaf.out_channels
-            if leaf.groups == 1:
+            if self.in_memory or leaf.groups == 1:
+                macs = macs * self.up(leaf.out_channels) // leaf.out_channels
+            if self.in_memory and leaf.groups == 1:
                 macs = macs * self.up(leaf.in_channels) // leaf.in_channels
         return OVERHEAD_NS + macs / 1000
 

@@ -14,6 +14,7 @@ from bneck.latency.calibration_networks import (
 )
 from bneck.latency.devices import Graph, open_device
 from bneck.latency.devices.local import LocalDevice
+from bneck.latency.features import Blocking
 from bneck.latency.fingerprint import this_machine
 from bneck.latency.fit import find_blocking
 from bneck.latency.measure import reference
@@ -87,14 +88,18 @@ def test_some_networks_are_slower_than_random_ones_ever_are() -> None:
     assert sum(cost(arch).macs > slowest for arch in probed) >= len(probed) / 5
 
 
-@pytest.mark.parametrize("grid", [4, 8])
-def test_small_blocks_are_told_apart_under_noise(
-    grid: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("blocking", "noise"),
+    [(Blocking(4, 1), 0.2), (Blocking(8, 1), 0.2), (Blocking(16, 1, False), 0.05)],
+)
+def test_blocks_are_told_apart_under_noise(
+    blocking: Blocking, noise: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fit, "GRIDS", (4, 8))
-    monkeypatch.setattr(fit, "ALIGNMENTS", (1,))
+    known = Blocking(4, 1), Blocking(8, 1), Blocking(16, 1), Blocking(16, 1, False)
+    monkeypatch.setattr(fit, "BLOCKINGS", known)
     space = spaces.build("v3-small")
-    device = LocalDevice(runtime=Blocked(grid=grid, noise=0.2))
+    runtime = Blocked(grid=blocking.grid, in_memory=blocking.in_memory, noise=noise)
+    device = LocalDevice(runtime=runtime)
     drawn = [calibration_network([space], number, seed=0) for number in range(300)]
     graphs = [Graph(arch.layers()) for _, arch in drawn]
     items = [
@@ -103,7 +108,7 @@ def test_small_blocks_are_told_apart_under_noise(
             drawn, device.time(graphs, reference(224, 1000), BRIEF), strict=True
         )
     ]
-    assert find_blocking(items).grid == grid
+    assert find_blocking(items) == blocking
 
 
 def test_the_stated_deviation_is_the_models_and_not_the_noise(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from bneck.space import presets
 from bneck.space.cost import cost
 
 ORT = Blocking(grid=16, alignment=4)
+LITERT = Blocking(grid=16, alignment=1, in_memory=False)
 
 
 def pointwise(cin: int, cout: int) -> Kernel:
@@ -41,6 +42,19 @@ def test_channels_are_rounded_up_to_the_grid() -> None:
     assert exact["pointwise macs"] == pytest.approx(104 * 104 * 196 / 1e6)
     assert "pointwise @off grid" in off
     assert "pointwise @off grid" not in on
+
+
+def test_where_pixels_lie_whole_only_what_is_written_is_rounded_up() -> None:
+    found = features(pointwise(104, 104), LITERT)
+    assert found["pointwise macs"] == pytest.approx(104 * 112 * 196 / 1e6)
+    depthwise: Kernel = ("depthwise", 72, 72, 5, 1, 28, "none")
+    assert features(depthwise, LITERT)["depthwise read"] == pytest.approx(72 * 28 * 28 / 1e3)
+    assert weights(depthwise, LITERT) == pytest.approx(72 * 25 / 1e3)
+    assert weights(depthwise, ORT) == pytest.approx(80 * 25 / 1e3)
+    assert "depthwise 5x5/1 @off grid" in features(depthwise, LITERT)
+    on_lines: Kernel = ("depthwise", 128, 128, 5, 1, 28, "none")
+    assert "depthwise 5x5/1 @on lines" in features(on_lines, LITERT)
+    assert not [name for name in features(on_lines, ORT) if "on lines" in name]
 
 
 def test_unaligned_channels_are_a_kind_of_their_own() -> None:
