@@ -50,6 +50,7 @@ SEARCH = {
     "--reward-exponent": ("1", "-11", "nan"),
     "--seed-factor": ("0", "-1", "nan"),
     "--search-steps": ("0", "-1"),
+    "--folds": ("0", "-1", "21", "x"),
 }  # fmt: skip
 NETADAPT = {"--delta": ("0", "-1", "nan", "1"), "--fine-tune-steps": ("0", "-1")}
 WEIGHTS = {"--weights": ("", "none.pth", "folder", NOT_UTF8)}

@@ -193,7 +193,8 @@ def _session_of_target(
 ) -> Iterator[Session]:
     """A session on one of several targets, in a run of its own inside the run."""
     folder = session.run.run_of_target(selected.target_ms)
-    plan = replace(session.plan, target=target, targets=None)
+    folds = session.run.settled("folds")  # of the search, whose trials it shows too
+    plan = replace(session.plan, target=target, targets=None, folds=folds)
     with open_run(plan, folder, session.progress) as run:
         if not is_written(run.target):
             for name in SHARED:

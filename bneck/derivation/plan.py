@@ -17,6 +17,7 @@ from bneck.space.checks import check_range, check_word
 from bneck.space.spaces import SPACES
 
 MAX_COUNT = 100_000_000
+MAX_FOLDS = 20
 MAX_SEED = 2**32 - 1
 """What the random generators of all libraries take."""
 FINISHES = ("fine-tune", "scratch")
@@ -174,6 +175,13 @@ class Plan:
         SEARCH,
         unset=SHORT_TRAINING,
     )
+    folds: int | None = option(
+        None,
+        "Parts of the training images that judge each network of the search in turn, in a training "
+        "each: its accuracy is counted on all of them. With 1, a fifth judges.",
+        SEARCH,
+        unset="5 below 1,000 images, else 1",
+    )
     reward: str = option(
         "soft",
         f"Accuracy and latency in one number: {one_of(*REWARDS, OWN)}; front keeps them apart.",
@@ -272,6 +280,8 @@ class Plan:
         for name in ("evaluations", "parallel", "layer_macs", "search_steps", "fine_tune_steps"):
             if getattr(self, name) is not None:
                 check_range(name.replace("_", "-"), getattr(self, name), 1, MAX_COUNT)
+        if self.folds is not None:
+            check_range("folds", self.folds, 1, MAX_FOLDS)
         check_range("threads", self.threads, 1, MAX_THREADS)
         check_range("batch-size", self.batch_size, 1, MAX_BATCH_SIZE)
         check_range("seed", self.seed, 0, MAX_SEED)
@@ -348,7 +358,7 @@ _DEVICE = (
 )  # fmt: skip
 _SEARCH = (
     "sampler", "evaluations", "parallel", "eager", "promote", "score_int8", "mix_devices", "proxy",
-    "reward_exponent", "seed_factor", "search_steps",
+    "folds", "reward_exponent", "seed_factor", "search_steps",
 )  # fmt: skip
 _NETADAPT = ("delta", "fine_tune_steps", "epochs", "augmentation")
 

@@ -81,6 +81,7 @@ def _report_data(run: Run) -> report.ReportData:
     images = read_image_facts(run)
     target_ms = targets_ms[0] if targets_ms else None
     several = len(targets_ms) > 1
+    folds = run.settled("folds") or 1
     return report.ReportData(
         name=run.folder.resolve().name,
         state=run.state,
@@ -97,7 +98,8 @@ def _report_data(run: Run) -> report.ReportData:
         calibration=_calibration(calibrated) if calibrated else None,
         held_out=calibrated.held_out if calibrated else (),
         latency_error=calibrated.error if calibrated else None,
-        counted_on=_counted_on(run),
+        counted_on=_counted_on(run, folds),
+        folds=folds,
         class_names=images.class_names if images else (),
         on_images=images.notes if images else (),
         classification=(
@@ -146,11 +148,11 @@ def _tangents(run: Run) -> tuple[tuple[float, float, float], ...]:
     )
 
 
-def _counted_on(run: Run) -> int | None:
+def _counted_on(run: Run, folds: int) -> int | None:
     """Images that the search counts accuracy on; earlier versions did not note how many."""
     images = read_image_facts(run)
     if not images or not images.training:
         return None
     training = images.training - images.training_left_out
     validation = (images.validation or 0) - images.validation_left_out
-    return judged_on(training, validation, images.test)
+    return judged_on(training, validation, images.test, folds)

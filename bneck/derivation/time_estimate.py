@@ -10,7 +10,7 @@ import torch
 from bneck.derivation.session import Session
 from bneck.derivation.stages.data import RunData
 from bneck.derivation.target import parse
-from bneck.derivation.training_budget import budget
+from bneck.derivation.training_budget import budget, folds
 from bneck.files import is_written
 from bneck.machine import ONE_THREAD
 from bneck.proxies.training.recipe import Recipe
@@ -67,7 +67,7 @@ def _seconds(session: Session, data: RunData, stages: Sequence[str]) -> dict[str
         trained = plan.evaluations * asked.search.steps
         if plan.promote:
             trained = search_steps(plan.evaluations, targets, asked.search.steps)
-        found["search"] = trained * short_s / workers
+        found["search"] = trained * folds(plan, data.info) * short_s / workers
     if "NetAdapt" in stages and not is_written(run.shrunk) and (share := _to_shave_off(session)):
         tunings = share / plan.delta * len(narrowables(network)) / workers
         steps = asked.search.steps + tunings * asked.fine_tune.steps

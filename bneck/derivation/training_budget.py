@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from math import ceil
 
-from bneck.derivation.plan import Plan
+from bneck.derivation.plan import SHORT_TRAINING, Plan
+from bneck.errors import UsageError
 from bneck.proxies.data.augmentation_words import AUGMENTATION
 from bneck.proxies.data.image_info import (
     HELD_OUT_EVERY,
@@ -76,6 +77,22 @@ def budget(plan: Plan, images: ImageInfo) -> Budget:
         ),
         final=_final(plan, images, batch),
     )
+
+
+def folds(plan: Plan, images: ImageInfo) -> int:
+    """Return how many parts of the training images judge each network of the search in turn.
+
+    Raises:
+        UsageError: the plan asks for more than there are images for.
+    """
+    if plan.folds is None:
+        return images.folds if plan.proxy in (None, SHORT_TRAINING) else 1
+    if 2 * plan.folds > images.trained_on:
+        raise UsageError(
+            f"--folds {plan.folds} leaves less than two of {images.trained_on} training images in "
+            "each part"
+        )
+    return plan.folds
 
 
 def _final(plan: Plan, images: ImageInfo, batch: int) -> Recipe:

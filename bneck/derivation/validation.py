@@ -45,6 +45,8 @@ def check(plan: Plan, *, trains: bool = True) -> None:
         raise UsageError(f"--score-int8 needs --runtime {' or '.join(IN_8_BITS)}")
     if plan.score_int8 and not trained:
         raise UsageError(f"--score-int8 quantises what {SHORT_TRAINING} trains: leave out --proxy")
+    if plan.folds not in (None, 1) and not trained:
+        raise UsageError(f"--folds trains several times, so it needs the proxy {SHORT_TRAINING}")
     if plan.seed_network is not None:
         load_network(plan.seed_network)
     if plan.pretrained is not None:

@@ -70,6 +70,7 @@ class ReportData:
     held_out: Sequence[Sequence[float]] = ()
     latency_error: float | None = None
     counted_on: int | None = None
+    folds: int = 1
     likeness: Likeness | None = None
     classification: Classification | None = None
     inherited: Inherited | None = None

@@ -114,6 +114,11 @@ class Run:
             write_whole(self._plan_file, tomli_w.dumps(plan))
         return int(plan[name])
 
+    def settled(self, name: str) -> int | None:
+        """Return what the plan's file says of ``name``, once it does."""
+        value = read_plan(self._plan_file).get(name)
+        return None if value is None else int(value)
+
     def close(self) -> None:
         """Let go of the lock."""
         if self._lock is not None:

@@ -4,12 +4,14 @@ The task is a small value that travels; the images are loaded once in each worke
 """
 
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bneck.errors import UsageError
 from bneck.machine import ONE_THREAD, Compute
-from bneck.proxies.data.worker_images import WorkerImages, for_proxies
+from bneck.proxies.data.image_source import ImageSource
+from bneck.proxies.data.worker_images import WorkerImages, in_folds
 from bneck.proxies.proxy import find_proxy
 from bneck.proxies.training.device import torch_device
 from bneck.proxies.training.recipe import Recipe
@@ -56,16 +58,18 @@ class Evaluate:
                 kind of device than the labels so far.
         """
         _check_device(self.compute, self.labels_of)
-        for_proxies(self.images)
+        in_folds(self.images)
 
     def __call__(self, arch: Architecture) -> Label:
         """Raises ProxyFailed where the network cannot be scored."""
+        return _over_folds(self.images, lambda fold, images: self._label(arch, images))
+
+    def _label(self, arch: Architecture, images: ImageSource) -> Label:
         if self.parent is not None or self.score_as is not None:
-            images = for_proxies(self.images)
             network = _network(arch.at(classes=images.info.classes), self.seed, self.parent)
             found = train(network, images, self.recipe, seed=self.seed, compute=self.compute)
             return label_of(found, network, images, self.score_as, self.seed)
-        proxy = find_proxy(self.proxy)(for_proxies(self.images), self.recipe, compute=self.compute)
+        proxy = find_proxy(self.proxy)(images, self.recipe, compute=self.compute)
         accuracy = float(proxy(arch, seed=self.seed))
         return Label(accuracy, dict(getattr(proxy, "made_with", {})))
 
@@ -97,15 +101,17 @@ class TrainOnRungs:
     def load(self) -> None:
         """Have the images in memory; raises UsageError as in ``Evaluate``."""
         _check_device(self.compute, self.labels_of)
-        for_proxies(self.images)
+        in_folds(self.images)
 
     def __call__(self, arch: Architecture, rung: int = 0) -> Label:
         """Train a network for the steps of a rung; raises ProxyFailed where that diverges."""
-        images = for_proxies(self.images)
+        return _over_folds(self.images, lambda fold, images: self._label(arch, rung, fold, images))
+
+    def _label(self, arch: Architecture, rung: int, fold: int, images: ImageSource) -> Label:
         arch, seed = arch.at(classes=images.info.classes), self.seed + rung
         steps = min(steps_on(rung, self.recipe.steps), self.most_steps)
         self.folder.mkdir(parents=True, exist_ok=True)
-        checkpoint = self.folder / f"{codec.key(arch)}-{rung}.checkpoint"
+        checkpoint = self.folder / f"{codec.key(arch)}-{rung}-{fold}.checkpoint"
         network = _network(arch, seed, self.parent)
         result = train(
             network,
@@ -118,6 +124,22 @@ class TrainOnRungs:
         checkpoint.unlink(missing_ok=True)
         label = label_of(result, network, images, self.score_as, seed)
         return Label(label.accuracy, {**label.made_with, "steps": str(steps)})
+
+
+def _over_folds(images: WorkerImages, label: Callable[[int, ImageSource], Label]) -> Label:
+    """The share of all judging images that are classified right, each by the fold that left it out.
+
+    Args:
+        images: in one or several folds.
+        label: trains and judges on one fold.
+    """
+    sources = in_folds(images)
+    labels = [label(fold, source) for fold, source in enumerate(sources)]
+    if len(labels) == 1:
+        return labels[0]
+    judged = [source.info.validation for source in sources]
+    right = sum(one.accuracy * count for one, count in zip(labels, judged, strict=True))
+    return Label(right / sum(judged), labels[0].made_with)
 
 
 def _network(arch: Architecture, seed: int, parent: Parent | None) -> Network:

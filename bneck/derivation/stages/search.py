@@ -1,5 +1,7 @@
 """The search: what it aims at, its trials, and the network that it names for each target."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from bneck import records
@@ -7,7 +9,7 @@ from bneck.derivation.plan import SHORT_TRAINING, Plan
 from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import TargetDevice
 from bneck.derivation.stages.data import RunData
-from bneck.derivation.training_budget import Budget, budget
+from bneck.derivation.training_budget import Budget, budget, folds
 from bneck.files import is_written, write_json
 from bneck.proxies.tabular import TableData
 from bneck.results.exports import IN_8_BITS
@@ -60,7 +62,8 @@ def search_stage(
         with session.timed("search"):
             wanted = search_objectives(plan, space, device, targets_ms)
             study = _study(session, space)
-            session.progress("search", len(trained_longest(study.records())), plan.evaluations)
+            done = len(trained_longest(study.records()))
+            session.progress("search", done, plan.evaluations, _in_folds(session, data, study))
             trained = search(
                 study,
                 _accuracy(session, data, study, parent),
@@ -159,13 +162,14 @@ def _accuracy(
     if data.table is not None:
         return data.table
     asked, compute = budget(plan, data.info), plan.compute(threads=1)
+    images = replace(asked.proxies, folds=_folds(session, data, study))
     labels_of = None if plan.mix_devices else device_of(study.records())
     proxy = plan.proxy or SHORT_TRAINING
     begins_with = parent if proxy == SHORT_TRAINING else None
     score_as = IN_8_BITS[plan.runtime] if plan.score_int8 else None
     if plan.promote:
         return TrainOnRungs(
-            asked.proxies,
+            images,
             asked.search,
             plan.seed,
             session.run.checkpoints / "search",
@@ -176,7 +180,7 @@ def _accuracy(
             score_as,
         )
     return Evaluate(
-        asked.proxies, proxy, asked.search, plan.seed, compute, labels_of, begins_with, score_as
+        images, proxy, asked.search, plan.seed, compute, labels_of, begins_with, score_as
     )
 
 
@@ -184,3 +188,19 @@ def _as_long_as_the_final(asked: Budget) -> int:
     """Steps of a search's training that shows as many images as the final one does."""
     shown = asked.final.steps * asked.final.batch_size
     return max(asked.search.steps, shown // asked.search.batch_size)
+
+
+def _folds(session: Session, data: RunData, study: Study) -> int:
+    """As the run began; one that an earlier version began has labels of a held-out fifth."""
+    begun = bool(study.records()) and session.plan.folds is None
+    return session.run.settle("folds", 1 if begun else folds(session.plan, data.info))
+
+
+def _in_folds(session: Session, data: RunData, study: Study) -> str:
+    """What to say of folds, if there are any."""
+    if data.table is not None or (count := _folds(session, data, study)) == 1:
+        return ""
+    return (
+        f"each network is trained {count} times, on all but a part of {data.info.trained_on} "
+        "images, and judged on that part"
+    )

@@ -79,10 +79,11 @@ def found_by_a_stage(run: Run, plan: Plan, model: Predictor | None) -> FoundBySt
         }
     if is_written(run.winners):
         winners = records.read(run.winners, SearchResult).networks
+        said = f", {count}-fold" if (count := (run.settled("folds") or 1)) > 1 else ""
         return {
             "found": tuple(_of_search(one, model) for one in winners),
             "found_by": "search",
-            "found_accuracy": "by the proxy of the search",
+            "found_accuracy": f"by the proxy of the search{said}",
         }
     trained = run.checkpoints / "network.json"
     if is_written(run.network) and is_written(trained):

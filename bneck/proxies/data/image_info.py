@@ -11,6 +11,8 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """What torchvision's published weights were trained with."""
 HELD_OUT_EVERY = 5
 """One of so many training images is held out where a set must be split."""
+FEW, FOLDS = 1000, 5
+"""In a set of fewer images than these, all training images judge networks, in so many parts."""
 SMALL_SET = 5000
 """Fewer training images than these are all shown to proxies; of more, a sample."""
 PROXY_TRAINING, PROXY_VALIDATION = 20_000, 5_000
@@ -66,10 +68,19 @@ class ImageInfo:
         }
 
     @property
+    def folds(self) -> int:
+        """Parts of the training images that judge a network in turn; 1 where one part judges all.
+
+        Each part needs two images at least.
+        """
+        few = self.training + self.validation + self.test < FEW
+        return FOLDS if few and self.trained_on >= 2 * FOLDS else 1
+
+    @property
     def judged_on(self) -> int:
         """Number of images on which the search judges networks."""
         validation = self.validation - self.validation_left_out
-        return judged_on(self.trained_on, validation, self.test)
+        return judged_on(self.trained_on, validation, self.test, self.folds)
 
     @property
     def trained_on(self) -> int:
@@ -93,14 +104,17 @@ def held_out(training: int) -> int:
     return -(-training // HELD_OUT_EVERY)
 
 
-def judged_on(training: int, validation: int, test: int) -> int:
+def judged_on(training: int, validation: int, test: int, folds: int = 1) -> int:
     """Number of images on which the search judges networks, of a set with parts of these sizes.
 
     Args:
         training: number of training images.
         validation: number of validation images.
         test: number of test images, 0 where there are none.
+        folds: parts of the training images that judge in turn.
     """
+    if folds > 1:
+        return training if is_small(training) else min(training, folds * PROXY_VALIDATION)
     count = validation if test else held_out(training)
     return count if is_small(training) else min(count, PROXY_VALIDATION)
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from bneck.errors import BneckError
 from bneck.files import read_json, write_json, write_with
 from bneck.machine import cores
+from bneck.proxies.data.image_info import HELD_OUT_EVERY
 from bneck.proxies.data.rows import (
     CHUNK,
     check_memory,
@@ -71,9 +72,17 @@ class ImagePart:
             return self
         return self.take(stratified_order(self.labels, seed)[:count])
 
-    def split(self, seed: int) -> tuple["ImagePart", "ImagePart"]:
-        """(four fifths to train on, a fifth to validate on), every class in proportion."""
-        chosen, kept = hold_out(self.labels, seed, self.contents)
+    def split(
+        self, seed: int, *, fold: int = 0, folds: int = HELD_OUT_EVERY
+    ) -> tuple["ImagePart", "ImagePart"]:
+        """(four fifths to train on, a fifth to validate on), every class in proportion.
+
+        Args:
+            seed: decides which.
+            fold: which part to validate on; together the parts are all images.
+            folds: number of parts.
+        """
+        chosen, kept = hold_out(self.labels, seed, self.contents, fold=fold, folds=folds)
         return self.take(kept), self.take(chosen)
 
     def without(self, others: Iterable["ImagePart"]) -> "ImagePart":

@@ -75,6 +75,17 @@ class ImageSource:
             return apart._view(apart.train, apart.val)
         return apart._view(*apart.train.split(seed))
 
+    def without_fold(self, fold: int, folds: int, seed: int) -> "ImageSource":
+        """The training images without one of so many stratified parts, which is the val.
+
+        Args:
+            fold: which part, from 0.
+            folds: number of parts.
+            seed: decides the parts.
+        """
+        train = self.for_training().train
+        return self._view(*train.split(seed, fold=fold, folds=folds))
+
     def subset(
         self, *, seed: int, train: int | None = None, val: int | None = None
     ) -> "ImageSource":

@@ -8,7 +8,7 @@ from torch.nn.functional import interpolate
 
 from bneck.errors import UsageError
 from bneck.machine import memory_bytes
-from bneck.proxies.data.image_info import held_out
+from bneck.proxies.data.image_info import HELD_OUT_EVERY
 from bneck.proxies.data.squares.decode_worker import digest
 
 CHUNK = 1024
@@ -43,7 +43,9 @@ def statistics(counts: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return tuple(mean.tolist()), tuple(std.tolist())
 
 
-def hold_out(labels: Tensor, seed: int, contents: Tensor) -> tuple[Tensor, Tensor]:
+def hold_out(
+    labels: Tensor, seed: int, contents: Tensor, *, fold: int = 0, folds: int = HELD_OUT_EVERY
+) -> tuple[Tensor, Tensor]:
     """(rows to validate on, a fifth rounded up; rows to train on), every class in proportion.
 
     All pictures of the same content are on one side: they are counted once, as the first of them.
@@ -52,10 +54,14 @@ def hold_out(labels: Tensor, seed: int, contents: Tensor) -> tuple[Tensor, Tenso
         labels: int64 (N,).
         seed: decides which rows.
         contents: int64 (N,), the same number for the same pixels.
+        fold: which part to validate on; together the parts are all rows.
+        folds: number of parts.
     """
     first = torch.from_numpy(np.sort(np.unique(contents.numpy(), return_index=True)[1]))
     order = first[stratified_order(labels[first], seed)]
-    chosen, kept = order.tensor_split([held_out(len(order))])
+    parts = list(order.tensor_split(folds))
+    chosen = parts.pop(fold)
+    kept = torch.cat(parts)
     if len(first) == len(labels):
         return chosen, kept
     is_first = torch.zeros(len(labels), dtype=torch.bool)

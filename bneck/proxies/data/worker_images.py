@@ -19,6 +19,8 @@ class WorkerImages:
         train, val: at most so many images of each part for proxies; None keeps all.
         mean, std: what pixels are normalised with; None for the statistics of the set.
         fingerprint: of the images that the driver has, which a worker's must have too.
+        folds: parts of the training images that judge a network of a search in turn; 1 for the
+            usual part.
     """
 
     spec: str
@@ -30,6 +32,7 @@ class WorkerImages:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     fingerprint: str | None = None
+    folds: int = 1
 
 
 @lru_cache(maxsize=1)
@@ -56,3 +59,17 @@ def for_proxies(images: WorkerImages) -> ImageSource:
         .subset(seed=images.seed, train=images.train, val=images.val)
     )
     return part if images.proxy_px == images.resolution_px else part.resized(images.proxy_px)
+
+
+@lru_cache(maxsize=1)
+def in_folds(images: WorkerImages) -> tuple[ImageSource, ...]:
+    """Return what ``for_proxies`` does, once for each part that judges; all share their pixels."""
+    if images.folds == 1:
+        return (for_proxies(images),)
+    every = whole(images).resized(images.proxy_px)
+    return tuple(
+        every.without_fold(fold, images.folds, images.seed).subset(
+            seed=images.seed, train=images.train, val=images.val
+        )
+        for fold in range(images.folds)
+    )
