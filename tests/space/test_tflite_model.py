@@ -11,7 +11,7 @@ from tests.contracts.litert import error, error_of
 
 pytest.importorskip("ai_edge_litert", reason="pip install 'bneck[litert]'")
 
-from bneck.space.backends import tflite_model
+from bneck.space.backends import tflite_content, tflite_model
 from bneck.space.backends.tflite_session import open_interpreter
 
 
@@ -55,7 +55,7 @@ def test_a_file_carries_its_names_and_texts() -> None:
     (image,), (logits,) = interpreter.get_input_details(), interpreter.get_output_details()
     assert (image["name"], image["shape"].tolist()) == ("image", [1, 32, 32, 3])
     assert (logits["name"], logits["shape"].tolist()) == ("logits", [1, 3])
-    assert tflite_model.notes(data) == {"classes": '["a", "é"]'}
+    assert tflite_content.notes(data) == {"classes": '["a", "é"]'}
     assert interpreter.get_signature_list()["serving_default"]["inputs"] == ["image"]
 
 
@@ -64,7 +64,7 @@ def test_weights_lie_where_the_schema_wants_them() -> None:
     state = {n: t.numpy() for n, t in torch_model.build(arch).state_dict().items()}
     data = tflite_model.build(arch.layers(), state)
     weight = np.ascontiguousarray(state["head.classifier.linear.weight"]).tobytes()
-    assert data.index(weight) % tflite_model.ALIGNMENT == 0
+    assert data.index(weight) % tflite_content.ALIGNMENT == 0
     assert data[4:8] == b"TFL3"
 
 

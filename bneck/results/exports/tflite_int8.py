@@ -9,8 +9,8 @@ from bneck.files import write_whole
 from bneck.results.exports import Exported, Trained, int8
 from bneck.results.exports.int8 import TOLERANCE, Way
 from bneck.results.exports.tflite_file import metadata, model, runner
+from bneck.space.backends.tflite_content import with_notes
 from bneck.space.backends.tflite_int8 import quantised
-from bneck.space.backends.tflite_model import with_notes
 
 __all__ = ["TOLERANCE", "quantiser", "runner", "write"]
 

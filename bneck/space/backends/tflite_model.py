@@ -1,19 +1,18 @@
 """A network, or any run of layers, as a LiteRT (TensorFlow Lite) file written straight from them.
 
-Images are NHWC. Only the schema classes of the wheel ``ai-edge-litert`` and ``flatbuffers`` are
-needed: no TensorFlow, no converter.
+Images are NHWC. Only the schema classes of the wheel ``ai-edge-litert`` are needed: no TensorFlow,
+no converter.
 """
 
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from bneck.space.backends.onnx_model import folded, without_denormals
+from bneck.space.backends.tflite_content import packed, with_notes
 from bneck.space.layers import (
     Conv,
     Layer,
@@ -28,11 +27,6 @@ from bneck.space.layers import (
 INPUT, OUTPUT = "image", "logits"
 SIGNATURE = "serving_default"
 VERSION = 3
-IDENTIFIER = b"TFL3"
-ALIGNMENT = 16
-"""Bytes that weights begin at multiples of, as the schema asks and its Python classes do not do."""
-ROOM = 2**17
-"""Bytes that a file takes besides its weights, about: too few only cost a copy."""
 
 Array = NDArray[Any]
 Shape = tuple[int, ...]
@@ -69,34 +63,6 @@ def build(
     writer.graph.inputs, writer.graph.outputs = [image], [end]
     data = writer.packed()
     return with_notes(data, metadata) if metadata else data
-
-
-def with_notes(data: bytes, metadata: Mapping[str, str]) -> bytes:
-    """Return a file's content with these texts added, by name."""
-    model = schema.ModelT.InitFromPackedBuf(data)
-    for buffer in model.buffers:
-        if buffer.offset > 1:  # the quantiser puts large ones behind the tables
-            buffer.data = np.frombuffer(data, np.uint8, buffer.size, buffer.offset)
-            buffer.offset = buffer.size = 0
-    model.metadata = list(model.metadata or ())
-    for name, text in metadata.items():
-        entry, buffer = schema.MetadataT(), schema.BufferT()
-        buffer.data = np.frombuffer(text.encode(), np.uint8)
-        entry.name, entry.buffer = name, len(model.buffers)
-        model.buffers.append(buffer)
-        model.metadata.append(entry)
-    return _packed(model)
-
-
-def notes(data: bytes) -> dict[str, str]:
-    """Return the texts that a file carries, by name; what is not text is left out."""
-    model = schema.ModelT.InitFromPackedBuf(data)
-    found = {}
-    for entry in model.metadata or ():
-        content = model.buffers[entry.buffer].data
-        with suppress(UnicodeDecodeError):
-            found[entry.name.decode()] = bytes(() if content is None else content).decode()
-    return found
 
 
 class _Writer:
@@ -277,27 +243,7 @@ class _Writer:
             entry.name, entry.tensorIndex = name, place
             entries.append(entry)
         self.model.signatureDefs = [signature]
-        return _packed(self.model)
-
-
-def _packed(model: Any) -> bytes:
-    weights = sum(buffer.data.size for buffer in model.buffers if buffer.data is not None)
-    builder = _Builder(weights + ROOM)
-    builder.Finish(model.Pack(builder), file_identifier=IDENTIFIER)
-    return bytes(builder.Output())
-
-
-class _Builder(flatbuffers.Builder):  # type: ignore[misc]
-    """Aligns buffers as the schema asks."""
-
-    def CreateNumpyVector(self, x: Array) -> int:
-        if x.dtype != np.uint8:
-            return int(super().CreateNumpyVector(x))
-        self.StartVector(1, x.size, ALIGNMENT)
-        self.head -= x.size
-        self.Bytes[self.head : self.head + x.size] = x.tobytes()
-        self.vectorNumElems = x.size
-        return int(self.EndVector())
+        return packed(self.model)
 
 
 def pads_as_torch(leaf: Conv) -> bool:
