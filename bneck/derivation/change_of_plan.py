@@ -17,7 +17,7 @@ OUTCOME = ("result.json", "likeness.json", "model.onnx", "model_card.md", "ended
 FINAL = ("baselines.jsonl", "checkpoints/mobilenet_v3_small.*", "checkpoints/network.*")
 DERIVED = (
     "shrunk.jsonl", "network.json", "weights.safetensors",
-    "checkpoints/derived*", "checkpoints/finished-*",
+    "checkpoints/derived*", "checkpoints/finished-*", "checkpoints/teacher.*",
 )  # fmt: skip
 NETADAPT = ("steps.jsonl", "checkpoints/netadapt", "checkpoints/seed.*", "targets", *DERIVED)
 SEARCH = ("winners.json", "seed.json")

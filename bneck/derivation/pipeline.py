@@ -32,6 +32,7 @@ from bneck.derivation.stages.pretrained import (
 )
 from bneck.derivation.stages.search import search_stage
 from bneck.derivation.stages.target import check_feasible, keep_targets, kept_targets, target_stage
+from bneck.derivation.stages.teacher import teacher_stage
 from bneck.derivation.stages.training import train_alone, training_stage
 from bneck.derivation.teacher import load_teacher
 from bneck.derivation.time_estimate import announce
@@ -92,7 +93,8 @@ def derive(session: Session) -> tuple[Outcome, ...]:
                 for name, part, one in zip(names, parts, shrunk, strict=True)
             }
             starts = write_starts(session, parent, archs, tuned)
-        trained = training_stage(session, data, archs, starts)
+        teacher = teacher_stage(session, data, selected[0].arch, parent)
+        trained = training_stage(session, data, archs, starts, teacher)
 
         accuracies = [trained[name].accuracy for name in names]
         chosen = most_accurate_under([one.target_ms for one in shrunk], accuracies)

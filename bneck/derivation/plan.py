@@ -265,7 +265,8 @@ class Plan:
     teacher: str | None = option(
         None,
         "Trained network whose outputs the final training learns too: a run's folder, an ONNX "
-        "file, or what --pretrained takes, for the same classes.",
+        "file, or what --pretrained takes, for the same classes; in derive also seed, the network "
+        "that the search finds, which is then trained first.",
         TRAINING,
         unset="labels alone",
     )

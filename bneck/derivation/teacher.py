@@ -1,4 +1,4 @@
-"""What ``--teacher`` names: a trained network, as ``--pretrained`` does, or an ONNX file."""
+"""What ``--teacher`` names: a trained network, as ``--pretrained`` does, an ONNX file, or seed."""
 
 import json
 from pathlib import Path
@@ -15,21 +15,29 @@ if TYPE_CHECKING:  # torch, which checking a word does not need
     from bneck.proxies.training.teacher import Teacher
 
 ONNX = ".onnx"
+SEED = "seed"
+"""The network that the run's search finds, trained before the one that NetAdapt makes of it."""
 
 
-def check_teacher(text: str, space: str) -> None:
-    """Raise UsageError where ``load_teacher`` would, as far as can be said without torch."""
-    if Path(text).suffix == ONNX:
+def check_teacher(plan: Plan) -> None:
+    """Raise UsageError for a teacher that cannot be, as far as can be said without torch."""
+    text = plan.teacher
+    if text is None:
+        return
+    if text == SEED:
+        if not plan.aimed_at:
+            raise UsageError(f"--teacher {SEED} is the network that derive searches for")
+    elif Path(text).suffix == ONNX:
         check_file(Path(text))
     else:
-        check_pretrained(text, space, None)
+        check_pretrained(text, plan.space, None)
 
 
 def load_teacher(plan: Plan, images: ImageInfo) -> "Teacher | None":
     """Return the plan's teacher; None where it has none.
 
     Args:
-        plan: names it.
+        plan: names it, and not the seed.
         images: what it must know the classes of, at its own input side.
 
     Raises:

@@ -10,6 +10,7 @@ import torch
 from bneck.derivation.session import Session
 from bneck.derivation.stages.data import RunData
 from bneck.derivation.target import parse
+from bneck.derivation.teacher import SEED
 from bneck.derivation.training_budget import budget, folds
 from bneck.files import is_written
 from bneck.machine import ONE_THREAD
@@ -75,9 +76,10 @@ def _seconds(session: Session, data: RunData, stages: Sequence[str]) -> dict[str
     if "final training" in stages and not is_written(run.result):
         trainings = targets + 1 if "search" in stages else 1
         rounds = -(-trainings // session.trainer.workers)
-        found["final training"] = (
-            rounds * asked.final.steps * step_s(asked.final, data.info.resolution_px)
-        )
+        one_s = asked.final.steps * step_s(asked.final, data.info.resolution_px)
+        found["final training"] = rounds * one_s
+        if plan.teacher == SEED:
+            found["teacher"] = one_s
     return found
 
 

@@ -58,8 +58,7 @@ def check(plan: Plan, *, trains: bool = True) -> None:
                     f"--elastic trains all networks of {plan.space} by what the largest one says; "
                     f"leave out {'NET' if word == 'seed_network' else f'--{word}'}"
                 )
-    if plan.teacher is not None:
-        check_teacher(plan.teacher, plan.space)
+    check_teacher(plan)
     if plan.target is not None and plan.targets is not None:
         raise UsageError("give either target or targets, not both")
     for place, text in enumerate(plan.aimed_at):

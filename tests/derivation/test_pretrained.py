@@ -15,7 +15,7 @@ from bneck.cli import run
 from bneck.derivation.pretrained import BY_IMAGENET, TORCHVISION, load_pretrained
 from bneck.errors import BneckError, UsageError
 from bneck.results.record import Inherited
-from bneck.space import presets, spaces
+from bneck.space import codec, presets, spaces
 from bneck.space.backends import torch_model, weights
 from bneck.space.backends.parent import Parent
 from bneck.space.cost import cost
@@ -169,6 +169,30 @@ def test_a_run_and_its_onnx_file_can_teach(
     capsys.readouterr()
     assert run([*command, "--resolution=24", f"--out={tmp_path}/b"]) == 2
     assert "takes images of 16 px, and these are of 24 px" in capsys.readouterr().err
+
+
+def test_the_seed_of_a_derivation_can_teach(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is trained first, from the weights that NetAdapt began with, and then left alone."""
+    out = tmp_path / "run"
+    command = [
+        "derive", "--target=0.95x:mobilenet_v3_small", "--data=digits", "--resolution=16",
+        "--runtime=macs", "--calibration-minutes=0.003", "--sampler=random", "--evaluations=2",
+        "--search-steps=1", "--fine-tune-steps=1", "--delta=0.1", "--epochs=0.05", "--workers=1",
+        f"--pretrained={trained}", "--teacher=seed", f"--out={out}",
+    ]  # fmt: skip
+    assert run(command) == 0
+    said = capsys.readouterr().err
+    assert said.index("training teacher") < said.index("training derived")
+    seed = codec.load(out / "seed.json")
+    taught = weights.load(out / "checkpoints" / "teacher.safetensors", seed)
+    start = weights.load(out / "checkpoints" / "teacher.start.safetensors", seed)
+    assert float((taught["stem.conv.conv.weight"] - start["stem.conv.conv.weight"]).abs().max()) > 0
+    assert "teacher" in json.loads((out / "seconds.json").read_text())
+    train = ["train", "mobilenet_v3_small", "--data=digits", "--teacher=seed"]
+    assert run([*train, f"--out={tmp_path}/b"]) == 2
+    assert "--teacher seed is the network that derive searches for" in capsys.readouterr().err
 
 
 def test_a_teacher_of_other_classes_is_refused(

@@ -14,7 +14,6 @@ from bneck import records
 from bneck.derivation.session import Session
 from bneck.derivation.stages.data import RunData
 from bneck.derivation.stages.kept_training import Training, train_from_scratch
-from bneck.derivation.teacher import load_teacher
 from bneck.derivation.training_budget import budget
 from bneck.errors import BneckError
 from bneck.executors import Executor, Failed
@@ -38,6 +37,9 @@ def training_stage(
     data: RunData,
     networks: Mapping[str, Architecture],
     starts: Mapping[str, Path],
+    teacher: Teacher | None = None,
+    *,
+    stage: str = "final training",
 ) -> dict[str, Training]:
     """Train networks by the plan's final recipe, several at once.
 
@@ -48,13 +50,15 @@ def training_stage(
         data: facts about the images.
         networks: what is trained, by the name that it is kept under.
         starts: files of weights to begin with, by name; the others begin with random weights.
+        teacher: a trained network whose outputs are learnt too.
+        stage: what the time is counted under.
 
     Raises:
         BneckError: a training diverged.
     """
     if session.trainer is not session.executor:
         session.executor.rest()
-    with session.timed("final training"):
+    with session.timed(stage):
         asked = budget(session.plan, data.info)
         trained = train_all(
             [
@@ -67,7 +71,7 @@ def training_stage(
                 session.run.checkpoints,
                 session.plan.compute(threads=1),
                 session.plan.branches,
-                load_teacher(session.plan, data.info),
+                teacher,
             ),
             session.trainer,
             session.progress,

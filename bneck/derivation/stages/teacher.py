@@ -1,0 +1,46 @@
+"""The teacher of the final trainings: a trained network that is named, or the run's own seed."""
+
+from pathlib import Path
+
+from bneck.derivation.session import Session
+from bneck.derivation.stages.data import RunData
+from bneck.derivation.stages.pretrained import write_starts
+from bneck.derivation.stages.training import training_stage
+from bneck.derivation.teacher import SEED, load_teacher
+from bneck.proxies.training.teacher import Teacher
+from bneck.space.architecture import Architecture
+from bneck.space.backends import weights
+from bneck.space.backends.parent import Parent
+
+NAME = "teacher"
+"""What the seed network's final training is kept under, and its stage."""
+
+
+def teacher_stage(
+    session: Session, data: RunData, seed: Architecture, parent: Parent | None
+) -> Teacher | None:
+    """Return what the final trainings learn from; None where the plan has no teacher.
+
+    The seed network learns nothing from others: it is trained by the recipe of the final trainings,
+    from the weights that NetAdapt trained it to where anything is pretrained.
+
+    Args:
+        session: the run and its plan.
+        data: facts about the images.
+        seed: the network that the search found, before NetAdapt.
+        parent: the trained network that networks of the run inherit from, if any.
+
+    Raises:
+        UsageError: the teacher that is named cannot be read or does not fit the images.
+        BneckError: the training diverged.
+    """
+    plan, folder = session.plan, session.run.checkpoints
+    if plan.teacher != SEED:
+        return load_teacher(plan, data.info)
+    starts: dict[str, Path] = {}
+    if parent is not None and not plan.from_scratch:
+        tuned = {NAME: folder / "seed.safetensors"}
+        starts = write_starts(session, parent, {NAME: seed}, tuned)
+    training_stage(session, data, {NAME: seed}, starts, stage=NAME)
+    state = weights.load(folder / f"{NAME}.safetensors", seed)
+    return Teacher(seed, weights.to_bytes(state))
