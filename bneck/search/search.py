@@ -117,7 +117,7 @@ def search(
     with threadpool_limits(1, user_api="blas"):  # more spin where the workers have the cores
         for candidate, outcome in executor.map_unordered(Timed(evaluate), candidates()):
             trial = under_way.pop(candidate)
-            record = _record(trial, outcome, study.objective(trial, objectives))
+            record = _record(trial.number, candidate, outcome, study.objective(trial, objectives))
             rivals = [one for one in finished if one.rung == record.rung]
             check_comparable(record, rivals, mix_devices=mix_devices)
             study.tell(trial, record)
@@ -129,23 +129,37 @@ def search(
     return sorted(finished, key=lambda record: record.number)
 
 
-def _record(trial: Trial, outcome: Any, objective: Objective) -> Record:
+def evaluate_alone(
+    candidate: Candidate,
+    evaluate: Callable[..., float | Label],
+    *,
+    number: int,
+    objective: Objective,
+    executor: Executor,
+) -> Record:
+    """Evaluate a network that no study proposed, as ``search`` evaluates those that one does.
+
+    Args:
+        candidate: the network, and the rung on which it is trained.
+        evaluate: as in ``search``.
+        number: of its record.
+        objective: gives its latency and its reward.
+        executor: where the evaluation runs.
+    """
+    ((_, outcome),) = executor.map_unordered(Timed(evaluate), [candidate])
+    return _record(number, candidate, outcome, objective)
+
+
+def _record(number: int, candidate: Candidate, outcome: Any, objective: Objective) -> Record:
     found, seconds = outcome if isinstance(outcome, tuple) else (outcome, 0.0)
-    latency_ms = objective.latency_ms(trial.arch)
+    arch = candidate.arch
+    latency_ms = objective.latency_ms(arch)
 
     def record(label: Label | None, error: str | None) -> Record:
         accuracy, made_with = (label.accuracy, label.made_with) if label else (None, {})
         reward = None if accuracy is None else objective.reward(accuracy, latency_ms)
         return Record(
-            trial.number,
-            trial.arch,
-            accuracy,
-            latency_ms,
-            reward,
-            error,
-            seconds,
-            made_with,
-            trial.rung,
+            number, arch, accuracy, latency_ms, reward, error, seconds, made_with, candidate.rung
         )
 
     if isinstance(found, Failed):

@@ -22,7 +22,8 @@ class SelectedNetwork:
 
     The reward is that of the measured latency, or of the predicted one where ``measured`` is None.
     ``weight`` is w where it was derived, and
-    ``front_accuracy`` is the predicted front's accuracy at the target.
+    ``front_accuracy`` is the predicted front's accuracy at the target. ``pretrained``: it is the
+    network itself whose weights the others began with.
     """
 
     number: int
@@ -34,6 +35,7 @@ class SelectedNetwork:
     reward: float
     weight: float | None = None
     front_accuracy: float | None = None
+    pretrained: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from bneck.cli import run
 from bneck.derivation.pretrained import BY_IMAGENET, TORCHVISION, load_pretrained
 from bneck.errors import BneckError, UsageError
 from bneck.results.record import Inherited
+from bneck.search.selection import SearchResult
 from bneck.space import codec, presets, spaces
 from bneck.space.backends import torch_model, weights
 from bneck.space.backends.parent import Parent
@@ -33,7 +34,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of one network, of the classes of the digits."""
     out = tmp_path_factory.mktemp("trained") / "run"
     command = ["train", "mobilenet_v3_small", "--data=digits", "--resolution=16", "--seed=7"]
-    assert run([*command, "--epochs=0.05", f"--out={out}", "--json"]) == 0
+    assert run([*command, "--epochs=2", f"--out={out}", "--json"]) == 0
     return out
 
 
@@ -127,6 +128,25 @@ def test_a_derivation_begins_with_a_runs_weights_at_every_stage(
     assert float((after - torch_model.build(arch).state_dict()[kernels]).abs().max()) > 0.02
     assert "Pretrained weights" in (out / "report.html").read_text()
     assert "a training from pretrained weights" in (out / "model_card.md").read_text()
+
+
+def test_the_pretrained_network_itself_competes(trained: Path, tmp_path: Path) -> None:
+    """One step after inheriting, none is as accurate as the network that had all the training."""
+    asked = [
+        "search",
+        f"--pretrained={trained}",
+        "--resolution=16",
+        "--runtime=macs",
+        "--workers=1",
+    ]
+    asked += ["--calibration-minutes=0.003", "--sampler=random", "--search-steps=1"]
+    asked += ["--evaluations=2"]
+    asked += ["--target=0.95x:mobilenet_v3_small", f"--out={tmp_path / 'run'}"]
+    assert run(asked) == 0
+    found = records.read(tmp_path / "run" / "winners.json", SearchResult).networks[0]
+    arch = presets.build("mobilenet_v3_small", resolution_px=16, classes=10)
+    assert (found.arch, found.pretrained) == (arch, True)
+    assert "the pretrained network" in (tmp_path / "run" / "report.html").read_text()
 
 
 def test_a_network_of_another_space_says_what_it_inherits(

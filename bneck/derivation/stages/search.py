@@ -1,5 +1,6 @@
 """The search: what it aims at, its trials, and the network that it names for each target."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,17 +11,19 @@ from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import TargetDevice
 from bneck.derivation.stages.data import RunData
 from bneck.derivation.training_budget import Budget, budget, folds
+from bneck.errors import NotCalibrated
 from bneck.files import is_written, write_json
 from bneck.proxies.tabular import TableData
 from bneck.results.exports import IN_8_BITS
+from bneck.results.record import Record
 from bneck.search import reward
 from bneck.search.evaluation import Evaluate, TrainOnRungs
 from bneck.search.expected_improvement import describe_gain, expected_gain
 from bneck.search.label import device_of
-from bneck.search.objectives import Objectives, Target
-from bneck.search.promotion import trained_longest
+from bneck.search.objectives import Objective, Objectives, Target
+from bneck.search.promotion import Candidate, trained_longest
 from bneck.search.reward import FRONT
-from bneck.search.search import search
+from bneck.search.search import evaluate_alone, search
 from bneck.search.selection import SearchResult, select_network
 from bneck.search.study import Study
 from bneck.search.virtual_time import LAYER_MACS
@@ -64,9 +67,10 @@ def search_stage(
             study = _study(session, space)
             done = len(trained_longest(study.records()))
             session.progress("search", done, plan.evaluations, _in_folds(session, data, study))
+            accuracy = _accuracy(session, data, study, parent)
             trained = search(
                 study,
-                _accuracy(session, data, study, parent),
+                accuracy,
                 objectives=_along_the_front(wanted, device, plan) if _front(plan) else wanted,
                 evaluations=plan.evaluations,
                 executor=session.executor,
@@ -74,16 +78,53 @@ def search_stage(
                 progress=session.progress,
             )
             evaluated, labels = trained_longest(trained), study.labels()
+            competitor = _of_the_parent(session, accuracy, parent, wanted.at(labels), evaluated)
             more = range(len(known), len(targets_ms))  # a target may be added to a finished search
-            found = known + tuple(
-                select_network(evaluated, wanted, place, labels, device.measure) for place in more
+            chosen = (
+                select_network(evaluated + competitor, wanted, place, labels, device.measure)
+                for place in more
             )
+            numbers = {record.number for record in competitor}
+            found = known + tuple(replace(one, pretrained=one.number in numbers) for one in chosen)
             gain = expected_gain(labels, space, wanted.at(labels)[0], seed=plan.seed)
         for one in found if len(found) > 1 else ():
             write_json(run.of_target(one.target_ms), networks.to_json(one.arch))
         write_json(run.seed, networks.to_json(found[0].arch))
         records.write(run.winners, SearchResult(found, describe_gain(gain, evaluated)))
     return records.read(run.winners, SearchResult)
+
+
+def _of_the_parent(
+    session: Session,
+    accuracy: Evaluate | TrainOnRungs | TableData,
+    parent: Parent | None,
+    objectives: Sequence[Objective],
+    rivals: Sequence[Record],
+) -> list[Record]:
+    """Train the pretrained network as its heirs were, where a target admits it, and record it.
+
+    Nothing fits inherited weights better than the network that they were trained in, and it need
+    not be in the space.
+    """
+    if parent is None or parent.elastic or isinstance(accuracy, TableData) or not rivals:
+        return []
+    size = rivals[0].arch
+    arch = parent.arch.at(resolution_px=size.resolution_px, classes=size.classes)
+    try:
+        admitted = [objective for objective in objectives if objective.allows(arch)]
+    except NotCalibrated:
+        return []
+    if not admitted or any(record.arch == arch for record in rivals):
+        return []
+    session.progress("search", len(rivals), len(rivals), "now the pretrained network itself")
+    record = evaluate_alone(
+        Candidate(arch, max(record.rung for record in rivals)),
+        accuracy,
+        number=max(record.number for record in rivals) + 1,
+        objective=admitted[0],
+        executor=session.executor,
+    )
+    return [record]
 
 
 def search_objectives(

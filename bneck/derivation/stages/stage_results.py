@@ -120,7 +120,7 @@ def _of_netadapt(one: Shrunk, model: Predictor | None) -> Found:
 
 def _of_search(one: SelectedNetwork, model: Predictor | None) -> Found:
     return Found(
-        name=f"network {one.number}",
+        name="the pretrained network" if one.pretrained else f"network {one.number}",
         arch=one.arch,
         accuracy=one.accuracy,
         target_ms=one.target_ms,
