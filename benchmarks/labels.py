@@ -1,15 +1,22 @@
 """The price list of labels: networks of similar cost trained from scratch, looked at on the way.
 
+    python benchmarks/labels.py --images folder:cifar --out labels.jsonl --alone 156 312 468
+    python benchmarks/labels.py --images folder:photos --resolution 128 --final 80 --alone 156 468
+        --px 64 96 128 --train-on 2000 7575 --out 128.jsonl
+
 Random networks of V3-Small's space whose multiply-adds (at 224 px, 1000 classes) lie in a band are
 trained for ten epochs on 20,000 images. Each becomes one JSON line of a table that
 ``bneck proxies score --table`` reads: ``accuracy`` is the end of the training by the averaged
 weights, on the images' final validation part, which no signal sees; ``accuracy@156 raw`` and
 ``accuracy@156 ema`` are what the same training came to after 156 steps, on 5,000 images held out of
-the training part. With ``--alone`` the same networks are trained again, for fewer steps with a
-schedule of their own: ``accuracy@156 alone``; with ``--px`` at other input sides too:
-``accuracy@156 alone 16px``. Seconds are of one core's CPU time, training only. The same command on
-the same file goes on where it was stopped, and loses at most the training that ran; a network whose
-training diverges is named and left out. ``benchmarks/price_list.py`` reads the file.
+the training part. With ``--final`` the whole training part is trained on for so many epochs by the
+recipe that `bneck derive` ends with, and not looked at on the way. With ``--alone`` the same
+networks are trained again as a search does, for fewer steps with a schedule of their own:
+``accuracy@156 alone``; with ``--px`` at other input sides too: ``accuracy@156 alone 64px``; with
+``--train-on`` on fewer images: ``accuracy@156 alone 2000 images``. Seconds are of one core's CPU
+time, on a GPU of the clock, training only. The same command on the same file resumes: with
+``--final`` from each training's checkpoint, else it loses at most the trainings under way. A
+network whose training diverges is named and left out. ``benchmarks/price_list.py`` reads the file.
 """
 
 import argparse
@@ -17,18 +24,21 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import product
 from pathlib import Path
 from random import Random
 
 import torch
 
-from bneck.errors import ProxyFailed
+from bneck.derivation.plan import Plan
+from bneck.derivation.training_budget import budget
+from bneck.executors import Executor, Failed, open_executor
+from bneck.machine import Compute
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.data.loading import load
+from bneck.proxies.data.worker_images import WorkerImages, whole
 from bneck.proxies.training.recipe import Recipe, epochs
 from bneck.proxies.training.step import WeightAverage
 from bneck.proxies.training.trainer import evaluate, train
@@ -54,76 +64,132 @@ def networks(count: int, side_px: int, classes: int) -> Iterator[Architecture]:
             yield arch.at(resolution_px=side_px, classes=classes)
 
 
-def truth(arch: Architecture, whole: ImageSource, steps: int) -> dict[str, float]:
+@dataclass(frozen=True)
+class Job:
+    """One training of a network: to the truth, or (``steps`` given) to a label."""
+
+    arch: Architecture
+    steps: int | None = None
+    px: int | None = None
+    train_on: int | None = None
+
+    @property
+    def column(self) -> str:
+        """What its accuracy is called in the table."""
+        if self.steps is None:
+            return "accuracy"
+        side = f" {self.px}px" if self.px else ""
+        images = f" {self.train_on} images" if self.train_on else ""
+        return f"accuracy@{self.steps} alone{side}{images}"
+
+
+@dataclass(frozen=True)
+class Train:
+    """A training as an executor's task; returns columns of the table, or why there are none."""
+
+    images: WorkerImages
+    epochs: float
+    final: Recipe | None
+    folder: Path
+    device: str
+
+    def __call__(self, job: Job) -> dict[str, float]:
+        """Raises ProxyFailed where the training diverges."""
+        images, compute = whole(self.images), Compute(self.device, 1)
+        if job.steps is not None:
+            return self._label(job, images, compute)
+        if self.final is None:
+            return truth(job.arch, images, epochs(searched(images).info, self.epochs), compute)
+        checkpoint = self.folder / f"{codec.key(job.arch)}.checkpoint"
+        network = build(job.arch, seed=0)
+        found = train(network, images, self.final, seed=0, checkpoint=checkpoint, compute=compute)
+        checkpoint.unlink(missing_ok=True)
+        return {"accuracy": found.accuracy.value, "seconds@final": round(found.seconds, 2)}
+
+    def _label(self, job: Job, images: ImageSource, compute: Compute) -> dict[str, float]:
+        """What a training of so many steps with its own schedule ends with."""
+        few = searched(images).subset(seed=0, train=job.train_on, val=VAL_ON_THE_WAY)
+        arch = job.arch
+        if job.px is not None:
+            few, arch = few.resized(job.px), arch.at(resolution_px=job.px)
+        network, clock = build(arch, seed=0), clock_of(self.device)
+        end = [clock()]
+
+        def note(*news: object) -> None:
+            end.append(clock())
+
+        recipe = Recipe(job.steps or 1)
+        brief = few.subset(seed=0, val=100)
+        train(network, brief, recipe, seed=0, progress=note, compute=compute)
+        found = evaluate(network, few, compute=compute).accuracy.value
+        seconds = job.column.replace("accuracy", "seconds", 1)
+        return {job.column: found, seconds: round(end[-1] - end[0], 2)}
+
+
+def clock_of(device: str) -> Callable[[], float]:
+    """CPU time where a CPU trains, else the clock."""
+    return time.process_time if device == "cpu" else time.monotonic
+
+
+def truth(
+    arch: Architecture, images: ImageSource, steps: int, compute: Compute
+) -> dict[str, float]:
     """Accuracy at the end, and on the way."""
-    few = searched(whole).subset(seed=0, val=VAL_ON_THE_WAY)
-    network = build(arch, seed=0)
+    few = searched(images).subset(seed=0, val=VAL_ON_THE_WAY)
+    network, clock = build(arch, seed=0), clock_of(compute.device)
     average, averaged = WeightAverage(network, EMA), build(arch, seed=0)
     averaged.to(memory_format=torch.channels_last)
     row: dict[str, float] = {}
-    spent, since = 0.0, time.process_time()
+    spent, since = 0.0, clock()
 
     def look(what: str, step: int, *rest: object) -> None:
         nonlocal spent, since
         average.prepare(step)
         average.update()
-        spent += time.process_time() - since
+        spent += clock() - since
         if step in LOOKS or step == steps:
             average.copy_to(averaged)
             if step == steps:
-                row["accuracy"] = evaluate(averaged, whole).accuracy.value
+                row["accuracy"] = evaluate(averaged, images).accuracy.value
             else:
                 row[f"accuracy@{step} raw"] = evaluate(network, few).accuracy.value
                 row[f"accuracy@{step} ema"] = evaluate(averaged, few).accuracy.value
             row[f"seconds@{step}"] = round(spent, 2)
-        since = time.process_time()
+        since = clock()
 
-    train(network, few.subset(seed=0, val=100), Recipe(steps, ema=None), seed=0, progress=look)
+    brief, recipe = few.subset(seed=0, val=100), Recipe(steps, ema=None)
+    train(network, brief, recipe, seed=0, progress=look, compute=compute)
     return row
 
 
-def alone(arch: Architecture, few: ImageSource, steps: int, name: str) -> dict[str, float]:
-    """What a training of so many steps with its own schedule comes to."""
-    network = build(arch, seed=0)
-    end = [time.process_time()]
-
-    def note(*news: object) -> None:
-        end.append(time.process_time())
-
-    train(network, few.subset(seed=0, val=100), Recipe(steps), seed=0, progress=note)
-    accuracy = evaluate(network, few).accuracy.value
-    return {f"accuracy@{name}": accuracy, f"seconds@{name}": round(end[-1] - end[0], 2)}
-
-
-def searched(whole: ImageSource) -> ImageSource:
+def searched(images: ImageSource) -> ImageSource:
     """The images that a search would compare networks on."""
-    return whole.for_search(0).subset(seed=0, train=TRAIN)
+    return images.for_search(0).subset(seed=0, train=TRAIN)
 
 
 @dataclass(frozen=True)
 class Labels:
-    """The table's file and the images it is about."""
+    """The table's file, and what its rows are made by."""
 
     path: Path
-    whole: ImageSource
+    task: Train
+    executor: Executor
 
-    def add(self, count: int, epoch_count: float, shorter: list[int], sides: list[int]) -> None:
-        """Append what is missing: the truth of all networks, then the trainings alone."""
-        own_px = self.whole.info.resolution_px
-        archs = list(networks(count, own_px, self.whole.info.classes))
-        steps = epochs(searched(self.whole).info, epoch_count)
-        for arch in archs:
-            if "accuracy" not in self._known(arch):
-                self._append(arch, partial(truth, arch, self.whole, steps))
-        few = searched(self.whole).subset(seed=0, val=VAL_ON_THE_WAY)
-        for short, px in product(shorter, sides or [own_px]):
-            name = f"{short} alone" if px == own_px else f"{short} alone {px}px"
-            images = few if px == own_px else few.resized(px)
-            for arch in archs:
-                known = self._known(arch)
-                if "accuracy" in known and f"accuracy@{name}" not in known:
-                    small = arch.at(resolution_px=px)
-                    self._append(arch, partial(alone, small, images, short, name))
+    def add(self, jobs: Sequence[Job]) -> None:
+        """Append what is missing; labels only of networks whose truth is known."""
+        for kind in (True, False):
+            missing = [
+                job
+                for job in jobs
+                if (job.steps is None) == kind
+                and job.column not in (known := self._known(job.arch))
+                and (kind or "accuracy" in known)
+            ]
+            for job, outcome in self.executor.map_unordered(self.task, missing):
+                if isinstance(outcome, Failed):
+                    print(f"left out: {outcome.reason}", file=sys.stderr, flush=True)
+                else:
+                    self._append(job.arch, outcome)
 
     def _known(self, arch: Architecture) -> dict[str, float]:
         """All that the file says of a network."""
@@ -131,33 +197,53 @@ class Labels:
         same = (row for row in rows if codec.from_json(row["arch"]) == arch)
         return {name: value for row in same for name, value in row.items()}
 
-    def _append(self, arch: Architecture, find: Callable[[], dict[str, float]]) -> None:
-        try:
-            found = {"macs": cost(arch).macs, **self._known(arch), **find()}
-        except ProxyFailed as error:
-            print(f"left out: {error}", file=sys.stderr, flush=True)
-            return
+    def _append(self, arch: Architecture, found: dict[str, float]) -> None:
+        row = {"macs": cost(arch).macs, **self._known(arch), **found}
         with self.path.open("a") as file:
-            file.write(json.dumps({**found, "arch": codec.to_json(arch)}) + "\n")
+            file.write(json.dumps({**row, "arch": codec.to_json(arch)}) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        print(json.dumps({name: v for name, v in found.items() if name != "arch"}), flush=True)
+        print(json.dumps({name: v for name, v in row.items() if name != "arch"}), flush=True)
 
 
 def main() -> None:
     """Append what is missing in the file."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", required=True, help="folder:DIR, npz:FILE or cifar10")
+    parser.add_argument("--resolution", type=int, help="side of the full trainings, in px")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--networks", type=int, default=24)
     parser.add_argument("--epochs", type=float, default=10)
+    parser.add_argument("--final", type=float, metavar="EPOCHS", help="by the final recipe")
     parser.add_argument("--alone", type=int, nargs="*", default=[], metavar="STEPS")
     parser.add_argument("--px", type=int, nargs="*", default=[], help="sides to train alone at")
-    arguments = parser.parse_args()
+    parser.add_argument("--train-on", type=int, nargs="*", default=[], help="images, likewise")
+    parser.add_argument("--workers", type=int, default=1, help="trainings at once")
+    parser.add_argument("--device", default="cpu")
+    asked = parser.parse_args()
 
-    torch.set_num_threads(1)
-    labels = Labels(arguments.out, load(arguments.images))
-    labels.add(arguments.networks, arguments.epochs, arguments.alone, arguments.px)
+    info = load(asked.images, resolution_px=asked.resolution).info
+    own_px = info.resolution_px
+    images = WorkerImages(asked.images, own_px, own_px, 0)
+    final = None
+    if asked.final is not None:
+        plan = Plan(data=asked.images, resolution_px=own_px, epochs=asked.final)
+        final = budget(plan, info).final
+    folder = asked.out.with_suffix(".checkpoints")
+    folder.mkdir(parents=True, exist_ok=True)
+    archs = list(networks(asked.networks, own_px, info.classes))
+    sides = [None if px == own_px else px for px in asked.px] or [None]
+    jobs = [Job(arch) for arch in archs] + [
+        Job(arch, steps, px, train_on)
+        for steps, px, train_on in product(asked.alone, sides, asked.train_on or [None])
+        for arch in archs
+    ]
+    executor = open_executor(asked.workers, device=asked.device)
+    try:
+        task = Train(images, asked.epochs, final, folder, asked.device)
+        Labels(asked.out, task, executor).add(jobs)
+    finally:
+        executor.close()
 
 
 def _lines(path: Path) -> list[str]:

@@ -106,8 +106,8 @@ def picture(found: Sequence[Price], share: float) -> Figure:
         if family == SHARED and share:
             axes.plot([x[0], x[0] + share], [y[0], y[0]], ":", color=colour)
     axes.set_xscale("log")
-    axes.set_xlabel("seconds a network, one core")
-    axes.set_ylabel("Spearman with ten epochs, in band")
+    axes.set_xlabel("seconds for each network, one core")
+    axes.set_ylabel("Spearman with the full training, in band")
     axes.grid(alpha=0.25)
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     return figure

@@ -88,12 +88,24 @@ class Reproduction:
         """NetAdapt's paths, measured; () before that stage."""
         return records.read_lines(self.run.folder / "path.jsonl", Walked)
 
+    def trained_ms(self) -> dict[str, Latency]:
+        """The latency of each network with its trained weights, by name; {} before that stage."""
+        return {one.name: one.measured for one in records.read_lines(self._trained, MeasuredAgain)}
+
+    def file(self, one: MeasuredNetwork, seed: int, suffix: str) -> Path:
+        """A file of a network's training from one seed."""
+        return self.run.checkpoints / f"{self._training(one, seed)}{suffix}"
+
     def trainings(self, one: MeasuredNetwork) -> Iterator[Training]:
         """The trainings of a network that are done."""
         for seed in range(self.plan.seeds):
-            file = self._file(one, seed, ".json")
+            file = self.file(one, seed, ".json")
             if is_written(file):
                 yield records.read(file, Training)
+
+    @property
+    def _trained(self) -> Path:
+        return self.run.folder / "measured_trained.jsonl"
 
     def _data(self) -> RunData:
         """Read the images' facts once for all stages of this process."""
@@ -164,26 +176,14 @@ class Reproduction:
             return
         compared, device = self.compared(), self._calibrate()
         for one in compared:
-            self._needed(self._file(one, 0, ".json"), f"train-{one.factor:g}")
+            self._needed(self.file(one, 0, ".json"), f"train-{one.factor:g}")
         networks = {
-            one.name: (one.arch, weights.load(self._file(one, 0, ".safetensors"), one.arch))
+            one.name: (one.arch, weights.load(self.file(one, 0, ".safetensors"), one.arch))
             for one in compared
         }
         records.write_lines(
             self._trained, measured_in_turns(networks, device.measure, self.session.progress)
         )
-
-    def trained_ms(self) -> dict[str, Latency]:
-        """The latency of each network with its trained weights, by name; {} before that stage."""
-        return {one.name: one.measured for one in records.read_lines(self._trained, MeasuredAgain)}
-
-    @property
-    def _trained(self) -> Path:
-        return self.run.folder / "measured_trained.jsonl"
-
-    def _file(self, one: MeasuredNetwork, seed: int, suffix: str) -> Path:
-        """A file of a network's training from one seed."""
-        return self.run.checkpoints / f"{self._training(one, seed)}{suffix}"
 
     def _networks(self, device: TargetDevice) -> Iterator[tuple[str, str, float, Architecture]]:
         size = self._data().size
