@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from urllib.error import URLError
 
+import numpy as np
 import pytest
 import torch
 import torchvision
@@ -149,12 +150,17 @@ def test_the_pretrained_network_itself_competes(trained: Path, tmp_path: Path) -
     assert "the pretrained network" in (tmp_path / "run" / "report.html").read_text()
 
 
-def test_a_network_of_another_space_says_what_it_inherits(
+def test_a_network_of_another_space_and_other_classes_says_what_it_inherits(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    train = ["train", "mnasnet_small", "--data=digits", "--resolution=16", "--epochs=0.05"]
-    assert run([*train, f"--pretrained={trained}", f"--out={tmp_path}/run"]) == 0
+    labels = np.arange(40) % 4  # of four classes, where the pretrained network knows ten
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), np.uint8)
+    np.savez(tmp_path / "few.npz", images=pixels, labels=labels)
+    train = ["train", "mnasnet_small", f"--data=npz:{tmp_path / 'few.npz'}", "--resolution=16"]
+    words = ("--epochs=0.05", f"--pretrained={trained}", f"--out={tmp_path}/run")
+    assert run([*train, *words]) == 0
     said = capsys.readouterr().err
+    assert "the classifier is new: 10 classes there, 4 here" in said
     assert "of the weights, in" in said
     assert f"layers, are inherited from {trained}; new: s" in said
     assert json.loads((tmp_path / "run" / "inherited.json").read_text())["share"] < 0.9
