@@ -1,6 +1,6 @@
 """Which published networks are worth their latency on this machine: accuracy over measured latency.
 
-    python benchmarks/front.py FOLDER [--limit-ms 6] [--export-only]
+    python benchmarks/evidence/front.py FOLDER [--limit-ms 6] [--export-only]
 
 Networks of timm (`pip install timm`), re-parameterised branches folded, with random weights, are
 exported to ONNX into FOLDER and timed in turns with MobileNetV3-Small under ONNX Runtime, one
