@@ -180,7 +180,7 @@ class Plan:
         "Parts of the training images that judge each network of the search in turn, in a training "
         "each: its accuracy is counted on all of them. With 1, a fifth judges.",
         SEARCH,
-        unset="5 below 1,000 images, else 1",
+        unset="5 below 1,000 training images, else 1",
     )
     reward: str = option(
         "soft",

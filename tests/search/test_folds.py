@@ -1,6 +1,7 @@
 """Labels of small sets: every training image judges once, in the fold that left it out."""
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,9 @@ def test_folds_are_for_small_sets_and_trainings_unless_asked(few: str) -> None:
     assert folds(Plan(folds=1), small) == 1
     assert folds(Plan(folds=3), large) == 3
     assert folds(Plan(proxy="zen"), small) == 1
+    # Labels see no validation image of the user's own: few training images stay few.
+    assert folds(Plan(), replace(small, validation=4000)) == 5
+    assert folds(Plan(), replace(small, training=1000)) == 1
     assert (small.judged_on, large.judged_on) == (152, 288)
     with pytest.raises(UsageError, match=r"folds must be .* 1 to 20, got 21"):
         Plan(folds=21)

@@ -12,7 +12,7 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 HELD_OUT_EVERY = 5
 """One of so many training images is held out where a set must be split."""
 FEW, FOLDS = 1000, 5
-"""In a set of fewer images than these, all training images judge networks, in so many parts."""
+"""Of fewer training images than these, all judge networks, in so many parts."""
 SMALL_SET = 5000
 """Fewer training images than these are all shown to proxies; of more, a sample."""
 PROXY_TRAINING, PROXY_VALIDATION = 20_000, 5_000
@@ -73,8 +73,7 @@ class ImageInfo:
 
         Each part needs two images at least.
         """
-        few = self.training + self.validation + self.test < FEW
-        return FOLDS if few and self.trained_on >= 2 * FOLDS else 1
+        return FOLDS if 2 * FOLDS <= self.trained_on < FEW else 1
 
     @property
     def judged_on(self) -> int:
