@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from math import ceil
 
 import torch
 
@@ -12,6 +13,8 @@ from bneck.derivation.stages.data import RunData
 from bneck.derivation.target import parse
 from bneck.derivation.teacher import SEED
 from bneck.derivation.training_budget import budget, folds
+from bneck.executors import Executor
+from bneck.executors.together import Together
 from bneck.files import is_written
 from bneck.machine import ONE_THREAD
 from bneck.proxies.training.recipe import Recipe
@@ -75,12 +78,23 @@ def _seconds(session: Session, data: RunData, stages: Sequence[str]) -> dict[str
         found["NetAdapt"] = targets * steps * short_s
     if "final training" in stages and not is_written(run.result):
         trainings = targets + 1 if "search" in stages else 1
-        rounds = -(-trainings // session.trainer.workers)
         one_s = asked.final.steps * step_s(asked.final, data.info.resolution_px)
-        found["final training"] = rounds * one_s
+        found["final training"] = one_s * trainings_long(trainings, session.trainer)
         if plan.teacher == SEED:
-            found["teacher"] = one_s
+            found["teacher"] = one_s * trainings_long(1, session.trainer)
     return found
+
+
+def trainings_long(count: int, trainer: Executor) -> float:
+    """How many times as long as one training on one core some trainings take.
+
+    Args:
+        count: of trainings.
+        trainer: runs several at once, or each by several processes with a core each.
+    """
+    if isinstance(trainer, Together):
+        return count / trainer.count
+    return ceil(count / trainer.workers)
 
 
 def _to_shave_off(session: Session) -> float | None:

@@ -1,7 +1,9 @@
 """Each item by several workers together, one item after the other: a training on several GPUs.
 
 The workers are one group of ``torch.distributed``. They are processes of this machine or actors on
-Ray, as for any other item, so that Ctrl-C reaches the driver alone and none outlives it.
+Ray, as for any other item, so that Ctrl-C reaches the driver alone and none outlives it. torch's
+own launcher and Ray Train's TorchTrainer form the same group, but each has a driver, signals,
+retries and messages of its own, and the checkpoints to resume from would still be ours.
 """
 
 import time
@@ -37,7 +39,8 @@ class Together(Generic[W]):
             count: of workers.
             meeting: says, in the first worker, where the others find it; a file unless given.
         """
-        self._kind, self._count, self._meeting = kind, count, meeting or in_a_file
+        self.count = count
+        self._kind, self._meeting = kind, meeting or in_a_file
 
     def map_unordered(
         self, task: Callable[[Item], Result], items: Iterable[Item | NotYet]
@@ -68,7 +71,7 @@ class Together(Generic[W]):
     def _try(self, task: Callable[[Any], Any], item: Any) -> Any:
         crew: list[W] = []
         try:
-            for _ in range(self._count):
+            for _ in range(self.count):
                 crew.append(self._kind.start())
             for worker in crew:
                 if isinstance(refused := worker.answer(), Refused):  # it has started

@@ -8,11 +8,22 @@ import pytest
 
 from bneck.cli import run
 from bneck.derivation.session import Schedule
+from bneck.derivation.time_estimate import trainings_long
+from bneck.executors.processes import Processes, processes
+from bneck.executors.together import Together
 
 QUICK = (
     "--data=digits", "--resolution=16", "--runtime=macs", "--calibration-minutes=0.003",
     "--target=0.8x:mobilenet_v3_small", "--workers=1", "--json",
 )  # fmt: skip
+
+
+def test_trainings_at_once_and_trainings_by_several_processes_take_less_long() -> None:
+    workers = processes(2)
+    assert [trainings_long(count, workers) for count in (1, 2, 3)] == [1, 1, 2]
+    workers.close()
+    together = Together(Processes(4), 4)
+    assert [trainings_long(count, together) for count in (1, 2, 3)] == [0.25, 0.5, 0.75]
 
 
 def test_what_is_left_is_said_after_each_stage() -> None:
