@@ -11,7 +11,7 @@ import torch
 from bneck.cli import run
 from bneck.derivation.plan import Plan
 from bneck.derivation.report import report_data
-from bneck.derivation.training_budget import folds
+from bneck.derivation.training_budget import budget, folds
 from bneck.errors import UsageError
 from bneck.proxies.data.loading import load
 from bneck.proxies.data.rows import hold_out
@@ -98,6 +98,7 @@ def test_folds_are_for_small_sets_and_trainings_unless_asked(few: str) -> None:
     small, large = load(few, resolution_px=16).info, load("digits", resolution_px=16).info
     assert (folds(Plan(), small), folds(Plan(), large)) == (5, 1)
     assert folds(Plan(folds=1), small) == 1
+    assert budget(Plan(), small).search.steps == 100
     assert folds(Plan(folds=3), large) == 3
     assert folds(Plan(proxy="zen"), small) == 1
     # Labels see no validation image of the user's own: few training images stay few.
