@@ -67,3 +67,22 @@ def test_predicted_until_the_kit_was_carried_twice(
     assert found["met"] == (found["measured_ms"] <= found["target_ms"])
     assert "predicted only" not in (out / "report.html").read_text()
     assert "which no measurement has confirmed" not in (out / "model_card.md").read_text()
+
+
+@pytest.mark.parametrize("command", ["search", "shrink"])
+def test_a_stage_alone_names_what_is_predicted(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "kit"
+    arguments = [command, "--target", "0.9x:mobilenet_v3_small", "--data", "digits"]
+    arguments += ["--resolution", "16", "--target-device", f"file:{folder}", "--search-steps", "5"]
+    arguments += ["--out", str(tmp_path / "run"), "--json"]
+    arguments += ["--evaluations", "2"] if command == "search" else ["mobilenet_v3_small"]
+    arguments += ["--fine-tune-steps", "1"] if command == "shrink" else []
+    assert run(arguments) == 1  # the kit is written
+    carried(folder)
+    capsys.readouterr()
+    assert run(arguments) == 0
+    found = json.loads(capsys.readouterr().out)["networks"][0]
+    assert found["measured_ms"] is None
+    assert found["predicted_ms"] > 0

@@ -45,9 +45,9 @@ def graph(trained: Trained) -> onnx.ModelProto:
     return model
 
 
-def runner(data: bytes) -> Callable[[Tensor], Tensor]:
+def runner(data: bytes, *, threads: int | None = None) -> Callable[[Tensor], Tensor]:
     """ONNX Runtime on the graph: (N, 3, px, px) images -> (N, classes) logits."""
-    session = open_session(data)
+    session = open_session(data, threads=threads)
 
     def run(images: Tensor) -> Tensor:
         return torch.from_numpy(session.run(None, {onnx_model.INPUT: images.numpy()})[0])

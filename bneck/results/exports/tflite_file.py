@@ -41,9 +41,9 @@ def metadata(trained: Trained) -> dict[str, str]:
     return {**trained.notes, "architecture": architecture}
 
 
-def runner(data: bytes) -> Callable[[Tensor], Tensor]:
+def runner(data: bytes, *, threads: int = 1) -> Callable[[Tensor], Tensor]:
     """LiteRT on a file: (N, 3, px, px) images -> (N, classes) logits, one by one."""
-    interpreter = open_interpreter(data)
+    interpreter = open_interpreter(data, threads=threads)
     (image,), (logits,) = interpreter.get_input_details(), interpreter.get_output_details()
 
     def run(images: Tensor) -> Tensor:
