@@ -142,12 +142,12 @@ def main() -> None:
     share = 0.0
     if arguments.shared:
         about, _ = shared_weights.load(arguments.shared)
-        core_seconds = about["seconds"] * about["threads"]
+        core_seconds = about.seconds * about.threads
         count = max(each.networks for each in found)
         share = core_seconds / count
         print(
-            f"\nThe shared weights took {about['steps']} steps, {about['seconds']:.0f} s on "
-            f"{about['threads']} threads: {share:.0f} core seconds for each of {count} networks, "
+            f"\nThe shared weights took {about.steps} steps, {about.seconds:.0f} s on "
+            f"{about.threads} threads: {share:.0f} core seconds for each of {count} networks, "
             f"{core_seconds / 1000:.1f} for each of 1,000."
         )
     static_figures.save(picture(found, share), arguments.picture)

@@ -1,9 +1,9 @@
 """Weights that a whole space shares: one training, then seconds for each network's accuracy."""
 
 import json
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -11,6 +11,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from bneck import records
 from bneck.errors import UsageError
 from bneck.files import write_whole
 from bneck.machine import CPU, Compute
@@ -28,6 +29,26 @@ from bneck.space.choices import Space
 RANDOM = 2  # networks besides the largest and the smallest in each step
 RECALIBRATED_ON, SCORED_ON = 1024, 2000  # training and validation images
 _BATCH = 128
+ABOUT = "shared_weights"
+"""Where ``AboutShared`` is in the file's header."""
+
+
+@dataclass(frozen=True, slots=True)
+class AboutShared:
+    """What a file of shared weights says of itself.
+
+    Attributes:
+        classes: that its networks tell apart.
+        mean, std: what images were normalised with, by channel, on the scale 0 to 1.
+        steps, seconds, threads: that its training took.
+    """
+
+    classes: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    steps: int
+    seconds: float
+    threads: int
 
 
 def train_elastic(
@@ -74,16 +95,16 @@ def train_elastic(
         compute=compute,
         backpropagate=partial(_sandwich, space, seed, recipe.label_smoothing),
     )
-    words = {
-        "classes": network.largest.classes,
-        "mean": images.info.mean,
-        "std": images.info.std,
-        "steps": recipe.steps,
-        "seconds": round(result.seconds, 1),
-        "threads": compute.threads or torch.get_num_threads(),
-    }
+    about = AboutShared(
+        network.largest.classes,
+        images.info.mean,
+        images.info.std,
+        recipe.steps,
+        round(result.seconds, 1),
+        compute.threads or torch.get_num_threads(),
+    )
     tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-    write_whole(path, save(tensors, {"shared_weights": json.dumps(words)}))
+    write_whole(path, save(tensors, {ABOUT: json.dumps(records.to_json(about))}))
     return result
 
 
@@ -108,7 +129,7 @@ def _sandwich(
     return loss.detach()
 
 
-def load(run: Path) -> tuple[dict[str, Any], State]:
+def load(run: Path) -> tuple[AboutShared, State]:
     """Read the shared weights in a run's folder: what they say of themselves, and the tensors.
 
     Raises:
@@ -119,12 +140,12 @@ def load(run: Path) -> tuple[dict[str, Any], State]:
 
 
 @lru_cache(maxsize=2)
-def _load(path: Path, changed: int) -> tuple[dict[str, Any], State]:
+def _load(path: Path, changed: int) -> tuple[AboutShared, State]:
     try:
         with safe_open(path, "pt") as file:
-            words = json.loads((file.metadata() or {})["shared_weights"])
-            return words, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+            about = records.from_json(AboutShared, json.loads((file.metadata() or {})[ABOUT]))
+            return about, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, KeyError, ValueError, UsageError) as error:
         raise UsageError(
             f"{path} is not a file of shared weights: {str(error).splitlines()[0]}"
         ) from None
@@ -155,15 +176,15 @@ class SharedWeights:
             ProxyFailed: the network is outside the space that the weights were trained for.
             UsageError: the weights were trained for another number of classes.
         """
-        words, shared = load(self.run)
+        about, shared = load(self.run)
         info = self.images.info
-        if words["classes"] != info.classes:
+        if about.classes != info.classes:
             raise UsageError(
-                f"{self.run} was trained for {words['classes']} classes, "
+                f"{self.run} was trained for {about.classes} classes, "
                 f"{info.name} has {info.classes}"
             )
         network = extract(shared, arch.at(classes=info.classes))
-        few = self.images.normalised_with(words["mean"], words["std"])
+        few = self.images.normalised_with(about.mean, about.std)
         few = few.subset(seed=seed, train=RECALIBRATED_ON, val=SCORED_ON)
         with computing(self.compute) as device:
             recalibrate(network.to(device), few)

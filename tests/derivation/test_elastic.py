@@ -36,7 +36,7 @@ def test_it_is_a_run_of_the_largest_network(
     assert run(command) == 0
     again = json.loads(capsys.readouterr().out)
     assert again["accuracy"] == pytest.approx(accuracy, abs=0.01)
-    assert load(elastic)[0]["steps"] == 9  # 0.5 epochs of four fifths of 1,437 images by 64
+    assert load(elastic)[0].steps == 9  # 0.5 epochs of four fifths of 1,437 images by 64
 
 
 def test_a_search_reads_accuracies_off_it(

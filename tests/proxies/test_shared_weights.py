@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from bneck.errors import ProxyFailed, UsageError
 from bneck.machine import ONE_THREAD
@@ -61,8 +62,8 @@ def test_training_resumes_and_any_network_is_scored(
     trained(stopped)
     (said, one), (_, other) = load_shared(run), load_shared(stopped)
     assert all(torch.equal(one[name], other[name]) for name in one)
-    assert (said["classes"], said["steps"]) == (10, 2)
-    assert said["seconds"] > 0
+    assert (said.classes, said.steps) == (10, 2)
+    assert said.seconds > 0
 
     proxy = find_proxy(f"shared-weights:{run}")(digits, RECIPE, compute=ONE_THREAD)
     arch = space.decode(space.sample(0))
@@ -78,4 +79,7 @@ def test_folders_without_shared_weights_are_named(tmp_path: Path) -> None:
         find_proxy(f"shared-weights:{tmp_path / 'missing'}")
     (tmp_path / ELASTIC).write_text("no weights")
     with pytest.raises(UsageError, match=f"{ELASTIC} is not a file of shared weights"):
+        find_proxy(f"shared-weights:{tmp_path}")
+    save_file({"a": torch.zeros(1)}, tmp_path / ELASTIC, {"shared_weights": '{"classes": "ten"}'})
+    with pytest.raises(UsageError, match=f"{ELASTIC} is not a file of shared weights: .*classes"):
         find_proxy(f"shared-weights:{tmp_path}")
