@@ -23,10 +23,10 @@ from bneck.proxies.data.batches import Batches
 from bneck.proxies.data.image_source import ImageSource, in_memory
 from bneck.proxies.data.loading import load
 from bneck.proxies.training.cuda import WARM_UP, CapturedStep, convolution_paths
-from bneck.proxies.training.device import torch_device
+from bneck.proxies.training.device import computing, torch_device
 from bneck.proxies.training.recipe import Recipe, epochs
 from bneck.proxies.training.step import TrainingStep, WeightAverage, learn_labels
-from bneck.proxies.training.trainer import computing, train
+from bneck.proxies.training.trainer import train
 from bneck.space import presets, spaces
 from bneck.space.backends.torch_model import build
 

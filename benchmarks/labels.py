@@ -41,7 +41,8 @@ from bneck.proxies.data.loading import load
 from bneck.proxies.data.worker_images import WorkerImages, whole
 from bneck.proxies.training.recipe import Recipe, epochs
 from bneck.proxies.training.step import WeightAverage
-from bneck.proxies.training.trainer import evaluate, train
+from bneck.proxies.training.trainer import train
+from bneck.proxies.training.validation import evaluate
 from bneck.space import codec, spaces
 from bneck.space.architecture import Architecture
 from bneck.space.backends.torch_model import build

@@ -22,7 +22,8 @@ from bneck.machine import Compute
 from bneck.progress import Progress
 from bneck.proxies.data.loading import load
 from bneck.proxies.training.recipe import Recipe
-from bneck.proxies.training.trainer import evaluate, train
+from bneck.proxies.training.trainer import train
+from bneck.proxies.training.validation import evaluate
 from bneck.space import presets
 from bneck.space.backends.branches import branched, fold
 from bneck.space.backends.torch_model import Network, build

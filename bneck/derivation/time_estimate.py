@@ -17,9 +17,9 @@ from bneck.executors import Executor
 from bneck.executors.together import Together
 from bneck.files import is_written
 from bneck.machine import ONE_THREAD
+from bneck.proxies.training.device import computing
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.step import TrainingStep, learn_labels
-from bneck.proxies.training.trainer import computing
 from bneck.search.promotion import search_steps
 from bneck.search.samplers.online_surrogate import START
 from bneck.space import presets

@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 from bneck.machine import CPU, Compute
 from bneck.proxies.data.batches import Batches
 from bneck.proxies.data.image_source import ImageSource
-from bneck.proxies.training.trainer import computing
+from bneck.proxies.training.device import computing
 from bneck.space.architecture import Architecture
 from bneck.space.backends import torch_model
 from bneck.space.channels import channel_groups

@@ -19,8 +19,10 @@ from bneck.progress import Progress, silent
 from bneck.proxies.data.batches import seeded
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.proxy import ProxyFactory, needed, shared_weights_file
+from bneck.proxies.training.device import computing
 from bneck.proxies.training.recipe import Recipe
-from bneck.proxies.training.trainer import TrainingResult, computing, evaluate, train
+from bneck.proxies.training.trainer import TrainingResult, train
+from bneck.proxies.training.validation import evaluate
 from bneck.space.architecture import Architecture
 from bneck.space.backends.supernet import Supernet, extract
 from bneck.space.backends.weights import State

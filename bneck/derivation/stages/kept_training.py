@@ -13,7 +13,8 @@ from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.training.distributed import rank, wait_for_all
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.teacher import Teacher
-from bneck.proxies.training.trainer import evaluate, train
+from bneck.proxies.training.trainer import train
+from bneck.proxies.training.validation import evaluate
 from bneck.quantities import Accuracy
 from bneck.space.architecture import Architecture
 from bneck.space.backends import torch_model, weights

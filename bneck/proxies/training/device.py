@@ -2,12 +2,12 @@
 
 import platform
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
 
 from bneck.errors import ProxyFailed, UsageError
-from bneck.machine import gpu_share
+from bneck.machine import Compute, cores, gpu_share
 
 LEAST_BYTES = 2**30
 """Of a GPU's memory: CUDA itself takes half of it in each process."""
@@ -70,3 +70,31 @@ def made_on(device: torch.device) -> dict[str, str]:
     if device.type == "cpu":
         return {"device": "cpu"}
     return {"device": device.type, "card": torch.cuda.get_device_name(device)}
+
+
+@contextmanager
+def computing(compute: Compute) -> Iterator[torch.device]:
+    """Use the threads of ``compute`` inside the block; leave torch's random state as it was.
+
+    Of a GPU's memory, no more is taken than this process's share.
+
+    Yields:
+        the device that ``compute`` names.
+
+    Raises:
+        UsageError: torch finds no such device on this machine.
+        ProxyFailed: memory runs out inside the block.
+    """
+    device = torch_device(compute.device)
+    before = torch.get_num_threads()
+    torch.set_num_threads(compute.threads or min(before, cores()))
+    on_gpu = device.type == "cuda"
+    try:
+        with (
+            torch.random.fork_rng(devices=[device] if on_gpu else []),
+            torch.cuda.device(device) if on_gpu else nullcontext(),
+            own_share(device),
+        ):
+            yield device
+    finally:
+        torch.set_num_threads(before)

@@ -2,32 +2,28 @@
 
 import math
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch import nn
 
 from bneck.errors import ProxyFailed, UsageError
-from bneck.machine import CPU, Compute, cores
+from bneck.machine import CPU, Compute
 from bneck.progress import Progress, silent
 from bneck.proxies.data.augmentation_words import AUGMENTATION
 from bneck.proxies.data.batches import Batches
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.training.checkpoint import TrainingState, digest, interrupts_wait
 from bneck.proxies.training.cuda import CapturedStep, convolution_paths, precision_for
-from bneck.proxies.training.device import made_on, own_share, torch_device
+from bneck.proxies.training.device import computing, made_on
 from bneck.proxies.training.distributed import (
-    gathered,
     in_any_process,
     in_parallel,
     mean_over_processes,
-    own_rows,
     processes,
     rank,
 )
@@ -35,26 +31,10 @@ from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.step import Backpropagate, TrainingStep, WeightAverage, learn_labels
 from bneck.proxies.training.teacher import Teacher
 from bneck.proxies.training.threads import Threads
-from bneck.quantities import Accuracy
+from bneck.proxies.training.validation import ValidationResult, evaluating, validated
 
 SECONDS_BETWEEN_CHECKPOINTS = 20.0
-_PIXELS_AT_ONCE = {"cpu": 2**19, "cuda": 2**24}  # in evaluation: 512 images of 32 px, 10 of 224
 _READ_EVERY = {"cpu": 1, "cuda": 10}  # steps; to read the loss, the host waits for the GPU
-
-
-@dataclass(frozen=True)
-class ValidationResult:
-    """A network's accuracy and loss on the validation images.
-
-    Attributes:
-        accuracy: share classified right, 0 to 1, with its binomial standard error.
-        loss: mean cross-entropy, in nats.
-        losses: (images,) cross-entropies, by which two networks can be compared in pairs.
-    """
-
-    accuracy: Accuracy
-    loss: float
-    losses: Tensor = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -176,7 +156,7 @@ def train(
             raise KeyboardInterrupt
         if average is not None:
             average.copy_to(network)
-        found = _evaluate(network, images, device)
+        found = validated(network, images, device)
         network.to("cpu")
     rate = recipe.steps * batches.batch_size / state.seconds
     made_with = made_on(device) | {"precision": precision}
@@ -185,74 +165,6 @@ def train(
     return TrainingResult(
         found.accuracy, found.loss, found.losses, recipe.steps, state.seconds, rate, made_with
     )
-
-
-def evaluate(
-    network: nn.Module, images: ImageSource, *, compute: Compute = CPU
-) -> ValidationResult:
-    """Evaluate a network on the validation images.
-
-    Args:
-        network: takes (B, 3, H, W) float images, returns (B, classes) logits; is on the CPU
-            afterwards.
-        images: those whose validation part is classified.
-        compute: device and threads to compute with.
-
-    Raises:
-        ProxyFailed: the loss is not finite.
-    """
-    with computing(compute) as device:
-        found = _evaluate(network.to(device), images, device)
-        network.to("cpu")
-        return found
-
-
-def _evaluate(network: nn.Module, images: ImageSource, device: torch.device) -> ValidationResult:
-    parts = []
-    own = images.val if processes() == 1 else images.val.take(own_rows(len(images.val)))
-    at_once = max(1, _PIXELS_AT_ONCE[device.type] // images.info.resolution_px**2)
-    with _evaluating(network):
-        for pixels, labels in own.chunks(at_once):  # uint8 (B, 3, H, W), (B,)
-            logits = network(images.normalise(pixels.to(device))).cpu()  # (B, classes)
-            right = logits.argmax(1) == labels
-            parts.append(torch.stack([cross_entropy(logits, labels, reduction="none"), right]))
-    losses, right = gathered(torch.cat(parts, 1), len(images.val))  # (images,) each
-    loss = float(losses.double().mean())
-    if not math.isfinite(loss):
-        raise ProxyFailed(
-            f"the validation loss on {images.info.name} is {loss}: the network diverged"
-        )
-    share = int(right.sum()) / len(losses)
-    stderr = math.sqrt(share * (1 - share) / len(losses))
-    return ValidationResult(Accuracy(share, stderr), loss, losses)
-
-
-@contextmanager
-def computing(compute: Compute) -> Iterator[torch.device]:
-    """Use the threads of ``compute`` inside the block; leave torch's random state as it was.
-
-    Of a GPU's memory, no more is taken than this process's share.
-
-    Yields:
-        the device that ``compute`` names.
-
-    Raises:
-        UsageError: torch finds no such device on this machine.
-        ProxyFailed: memory runs out inside the block.
-    """
-    device = torch_device(compute.device)
-    before = torch.get_num_threads()
-    torch.set_num_threads(compute.threads or min(before, cores()))
-    on_gpu = device.type == "cuda"
-    try:
-        with (
-            torch.random.fork_rng(devices=[device] if on_gpu else []),
-            torch.cuda.device(device) if on_gpu else nullcontext(),
-            own_share(device),
-        ):
-            yield device
-    finally:
-        torch.set_num_threads(before)
 
 
 def _check_loss(loss: float, step: int, recipe: Recipe) -> None:
@@ -282,7 +194,7 @@ def _made_with(
 
 
 def _check_outputs(network: nn.Module, images: ImageSource, device: torch.device) -> None:
-    with _evaluating(network):
+    with evaluating(network):
         pixels = images.val.pixels(torch.tensor([0])).to(device)
         outputs = network(images.normalise(pixels)).shape[-1]
     info = images.info
@@ -290,14 +202,3 @@ def _check_outputs(network: nn.Module, images: ImageSource, device: torch.device
         raise UsageError(
             f"the network has {outputs} outputs and {info.name} has {info.classes} classes"
         )
-
-
-@contextmanager
-def _evaluating(network: nn.Module) -> Iterator[None]:
-    was_training = network.training
-    network.eval()
-    try:
-        with torch.inference_mode():
-            yield
-    finally:
-        network.train(was_training)

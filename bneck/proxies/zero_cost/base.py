@@ -10,8 +10,8 @@ from bneck.errors import ProxyFailed
 from bneck.machine import CPU, Compute
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.proxy import needed
+from bneck.proxies.training.device import computing
 from bneck.proxies.training.recipe import Recipe
-from bneck.proxies.training.trainer import computing
 from bneck.proxies.zero_cost.passes import Passes
 from bneck.space.architecture import Architecture
 from bneck.space.codec import key

@@ -12,7 +12,7 @@ from bneck.executors.serial import Serial
 from bneck.proxies.data.worker_images import WorkerImages, whole
 from bneck.proxies.training.checkpoint import steps_done
 from bneck.proxies.training.recipe import Recipe
-from bneck.proxies.training.trainer import evaluate
+from bneck.proxies.training.validation import evaluate
 from bneck.space import presets
 from bneck.space.backends import torch_model, weights
 

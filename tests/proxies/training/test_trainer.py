@@ -20,7 +20,8 @@ from bneck.proxies.short_training import ShortTraining
 from bneck.proxies.training import trainer
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.step import WeightAverage, learn_labels
-from bneck.proxies.training.trainer import evaluate, train
+from bneck.proxies.training.trainer import train
+from bneck.proxies.training.validation import evaluate
 from bneck.space import presets
 
 QUICK = Recipe(steps=9, batch_size=32, ema=0.9)
