@@ -24,8 +24,8 @@ from bneck.derivation.stages.training import Candidate, LongTraining, train_all
 from bneck.derivation.training_budget import budget
 from bneck.errors import UsageError
 from bneck.files import is_written, write_json
-from bneck.netadapt.proposals import GRID, ProposalGenerator
 from bneck.quantities import Latency
+from bneck.reproduction.compared_networks import networks_to_compare
 from bneck.reproduction.measuring import (
     MeasuredAgain,
     MeasuredNetwork,
@@ -33,19 +33,16 @@ from bneck.reproduction.measuring import (
     measured_in_turns,
 )
 from bneck.reproduction.plan import ReproductionPlan, numbers
-from bneck.reproduction.width_baseline import narrowest_over
 from bneck.results import static_figures
 from bneck.results.record import Step
 from bneck.results.run import Run
 from bneck.search.selection import SearchResult
 from bneck.space import codec as networks
-from bneck.space import presets, spaces
-from bneck.space.architecture import Architecture
+from bneck.space import spaces
 from bneck.space.backends import weights
 from bneck.space.choices import Space
 from bneck.space.presets import MOBILENET_V3_SMALL
 
-LARGER = "mobilenet_v3_large"
 PAPERS_WEIGHT = -0.15
 
 
@@ -157,7 +154,9 @@ class Reproduction:
         for factor in self.factors:
             self._needed(self._part(_shrinking(factor)).shrunk, "netadapt")
         device, found, walked = self._calibrate(), [], []
-        for name, kind, factor, arch in self._networks(device):
+        for name, kind, factor, arch in networks_to_compare(
+            device, self.derived(), **self._data().size
+        ):
             measured = device.measure(arch)
             found.append(MeasuredNetwork(name, kind, factor, arch, measured.latency))
         for factor in self.factors:
@@ -184,21 +183,6 @@ class Reproduction:
         records.write_lines(
             self._trained, measured_in_turns(networks, device.measure, self.session.progress)
         )
-
-    def _networks(self, device: TargetDevice) -> Iterator[tuple[str, str, float, Architecture]]:
-        size = self._data().size
-        published = presets.build(MOBILENET_V3_SMALL).at(**size)
-        published_ms = device.measure(published).ms
-        yield MOBILENET_V3_SMALL, "published", 1.0, published
-        grid = max(GRID, device.model.channel_grid)
-        if (wider := ProposalGenerator(device.model, grid).widened(published)) is not None:
-            yield f"{MOBILENET_V3_SMALL}-free-channels", "free channels", 1.0, wider[1]
-        for factor, shrunk in self.derived().items():
-            yield f"derived-{factor:g}x", "derived", factor, shrunk.arch
-            if factor != 1:
-                preset = MOBILENET_V3_SMALL if factor < 1 else LARGER
-                width, arch = narrowest_over(preset, factor * published_ms, device, **size)
-                yield f"{preset}-{width:g}", "width multiplier", factor, arch
 
     def _trainer(self, factor: float) -> Callable[[], None]:
         def train() -> None:
