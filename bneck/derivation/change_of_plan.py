@@ -27,6 +27,10 @@ CHANGES: Mapping[str, tuple[tuple[str, ...], str]] = {
         (*SEARCH, *NETADAPT, *OUTCOME),
         "the calibration and the networks evaluated so far",
     ),
+    "promote": (
+        (*SEARCH, *NETADAPT, *OUTCOME),
+        "the calibration and the networks evaluated so far",
+    ),
     "target": (OUTCOME, "the calibration, the search and what was derived from it"),
     "targets": (OUTCOME, "the calibration, the search and what was derived from it"),
     "calibration_minutes": ((), "the calibration as it is"),
@@ -90,6 +94,8 @@ def _sound(name: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     """Whether the run's work so far holds under the new value."""
     if name == "evaluations":
         return bool(now[name] > was[name])
+    if name == "promote":
+        return bool(now[name])
     if name in ("target", "targets"):
         before, after = Plan.from_dict(was).aimed_at, Plan.from_dict(now).aimed_at
         return after[: len(before)] == before

@@ -102,3 +102,25 @@ def test_what_needs_a_run_of_its_own_is_refused(
     reused = "another --out, and --latency" in said
     assert reused == ("runtime" not in change)  # the calibration holds for the same device only
     assert sorted(path.name for path in out.iterdir()) == before
+
+
+def test_promotion_continues_a_finished_search(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    asked = {n: v for n, v in PLAN.items() if n not in ("fine-tune-steps", "delta", "epochs")}
+    command = [
+        "search",
+        f"--target={ONE}",
+        f"--out={out}",
+        *(f"--{n}={v}" for n, v in asked.items()),
+    ]
+    assert run(command) == 0
+    before = trials(out)
+    capsys.readouterr()
+    assert run([*command, "--promote"]) == 0
+    assert "reusing the calibration and the networks evaluated so far" in capsys.readouterr().err
+    assert trials(out)[: len(before)] == before
+    assert len(trials(out)) == len(before) + 2 + 2  # both networks on both further rungs
+    assert run(command) == 2
+    assert "--promote was True, now False" in capsys.readouterr().err
