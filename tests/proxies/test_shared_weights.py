@@ -81,5 +81,5 @@ def test_folders_without_shared_weights_are_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=f"{ELASTIC} is not a file of shared weights"):
         find_proxy(f"shared-weights:{tmp_path}")
     save_file({"a": torch.zeros(1)}, tmp_path / ELASTIC, {"shared_weights": '{"classes": "ten"}'})
-    with pytest.raises(UsageError, match=f"{ELASTIC} is not a file of shared weights: .*classes"):
+    with pytest.raises(UsageError, match=r"is not a file of shared weights: .*the key .mean"):
         find_proxy(f"shared-weights:{tmp_path}")
