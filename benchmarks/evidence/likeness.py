@@ -21,8 +21,8 @@ from bneck.files import write_whole
 from bneck.latency.predictor import open_predictor
 from bneck.proxies.surrogate.surrogate import Surrogate
 from bneck.proxies.surrogate.table import load
-from bneck.results import similarity_page
-from bneck.results.similarity import as_fast, likeness
+from bneck.results import static_figures
+from bneck.results.similarity import as_fast, as_text, likeness
 from bneck.space import codec as networks
 from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture
@@ -149,8 +149,8 @@ def main() -> None:
         for name in PUBLISHED:
             found = likeness(arch, presets.build(name), name, others, ms)
             records.write(folder / f"{name}.json", found)
-            write_whole(folder / f"{name}.svg", similarity_page.as_svg(found))
-            write_whole(folder / f"{name}.txt", similarity_page.as_text(found) + "\n")
+            static_figures.save(static_figures.similarity(found), folder / f"{name}.svg")
+            write_whole(folder / f"{name}.txt", as_text(found) + "\n")
             line[name] = {"all": found.percentile} | {t.name: t.percentile for t in found.traits}
         print(json.dumps(line), flush=True)
 

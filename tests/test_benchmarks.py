@@ -1,0 +1,26 @@
+"""Benchmarks run rarely: what they import from the package must still be there."""
+
+import ast
+import importlib
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")
+def test_benchmarks_import_what_the_package_has() -> None:
+    missing = []
+    for file in sorted(BENCHMARKS.rglob("*.py")):
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("bneck"):
+                module = importlib.import_module(node.module or "")
+                missing += [
+                    f"{file.name}: {node.module}.{name.name}"
+                    for name in node.names
+                    if not hasattr(module, name.name)
+                    and find_spec(f"{node.module}.{name.name}") is None
+                ]
+    assert not missing
