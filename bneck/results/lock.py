@@ -243,10 +243,14 @@ def _host() -> str:
 
 
 def _began(process: int) -> str:
-    """When a process began, so that another one of its number is not taken for it."""
+    """When a process began, so that another one of its number is not taken for it.
+
+    One that was killed has ended, though whoever started it may not have noticed.
+    """
     try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
+        state, *facts = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        return "ended" if state == "Z" else facts[18]
+    except (OSError, IndexError, ValueError):
         return ""
 
 

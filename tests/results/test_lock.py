@@ -83,6 +83,21 @@ def test_a_driver_that_was_killed_leaves_nothing_in_the_way(tmp_path: Path) -> N
     Lock(tmp_path).close()
 
 
+def test_a_killed_driver_that_nobody_has_waited_for_is_gone(tmp_path: Path) -> None:
+    """A zombie still has its number, as under a shell that started it in the background."""
+    script = "import sys, time; from bneck.results.lock import Lock; from pathlib import Path; "
+    script += "held = Lock(Path(sys.argv[1])); print(flush=True); time.sleep(60)"
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as driver:
+        assert driver.stdout is not None
+        driver.stdout.readline()
+        assert is_held(tmp_path)
+        driver.kill()
+        os.waitid(os.P_PID, driver.pid, os.WEXITED | os.WNOWAIT)
+        assert not is_held(tmp_path)
+        Lock(tmp_path).close()
+
+
 def test_the_lease_is_renewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock, "RENEWED_EVERY_S", 0.01)
     held = Lock(tmp_path)
