@@ -38,6 +38,7 @@ def trials(out: Path) -> list[str]:
     return [line for line in (out / "journal.log").read_text().splitlines() if "accuracy" in line]
 
 
+@pytest.mark.slow
 def test_changes_reuse_what_they_leave_valid(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -104,6 +105,7 @@ def test_what_needs_a_run_of_its_own_is_refused(
     assert sorted(path.name for path in out.iterdir()) == before
 
 
+@pytest.mark.slow
 def test_promotion_continues_a_finished_search(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -51,6 +51,7 @@ def test_a_search_reads_accuracies_off_it(
     )
 
 
+@pytest.mark.slow
 def test_networks_of_a_search_begin_with_their_part(elastic: Path, tmp_path: Path) -> None:
     words = (f"--pretrained={elastic}", "--search-steps=1", f"--out={tmp_path}/a")
     assert run([*SEARCH, *words]) == 0

@@ -77,6 +77,7 @@ def test_the_run_holds_what_the_command_says(whole: Path) -> None:
         "note",
         "accuracy",
         "balanced_accuracy",
+        "int8_accuracy",
         "test_accuracy",
         "params",
         "macs",

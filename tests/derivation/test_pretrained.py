@@ -197,6 +197,7 @@ def test_a_run_and_its_onnx_file_can_teach(
     assert "takes images of 16 px, and these are of 24 px" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_seed_of_a_derivation_can_teach(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

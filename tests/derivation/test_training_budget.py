@@ -20,9 +20,9 @@ def final(side: int, training: int, **asked: object) -> Recipe:
     [
         (32, 50_000, 80, "crop-and-flip", 128),
         (128, 600, 80, "crop-and-flip", 64),
-        (128, 9_469, 15, "random-resized-crop", 256),
+        (128, 9_469, 15, "crop-and-flip", 256),
         (128, 9_469, 80, "random-resized-crop+trivial-augment", 256),
-        (224, 1_281_167, 15, "random-resized-crop", 128),
+        (224, 1_281_167, 15, "crop-and-flip", 128),
     ],
 )
 def test_photos_are_varied_more(

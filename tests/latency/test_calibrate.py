@@ -184,6 +184,7 @@ def test_all_covers_the_presets_without_timing_them() -> None:
         spaces_called("v3-small,v4", resolution_px=64, classes=10)
 
 
+@pytest.mark.slow
 def test_a_device_without_noise_needs_no_minutes(tmp_path: Path) -> None:
     """Its own clock would take hours to spend two minutes: some hundred networks say all."""
     space = spaces.build("v3-small", resolution_px=32, classes=10)
