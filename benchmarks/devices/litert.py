@@ -5,7 +5,8 @@
 Calibrates LiteRT on space v3-small at 224 px for so many minutes, judges the model on random
 networks that it has not seen, then calibrates on all spaces for twice as long and judges MobileNet
 presets at three widths by ``litert-benchmark``, a process of its own for each chunk of runs, all as
-shares of V3-Small's measured latency. Run it on a quiet machine. It resumes where it was stopped: every measurement is kept in DIR.
+shares of V3-Small's measured latency. Run it on a quiet machine. It resumes where it was stopped:
+every measurement is kept in DIR.
 """
 
 import argparse

@@ -37,6 +37,7 @@ def reproduce(
 ) -> None:
     """Repeat MobileNetV3-Small's derivation on this machine."""
     from bneck.derivation.validation import check  # numpy, and not for --help
+    from bneck.reproduction.change_of_plan import change_plan
 
     if what not in KNOWN:
         raise unknown("reproduction", what, KNOWN)
@@ -44,7 +45,7 @@ def reproduce(
     execution.check()
     plan = ReproductionPlan(**asked)
     check(plan.part(target=f"1.0x:{MOBILENET_V3_SMALL}"))
-    with Run.open(out, plan.as_dict()) as run, stdout_for_results():
+    with Run.open(out, plan.as_dict(), change=change_plan) as run, stdout_for_results():
         stages, text = _reproduced(run, plan, stage, execution, out / "summary.md")
     print_result(json, {"summary": str(out / "summary.md"), "stages": stages}, text)
 

@@ -1,6 +1,6 @@
 """A change of mind: which changes of a plan a run takes, and what is done again for them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -81,13 +81,17 @@ def change_plan(run: Run, was: Mapping[str, Any], progress: Progress) -> None:
     for name in names:
         if name not in CHANGES or not _sound(name, was, run.plan):
             raise UsageError(f"{differences(was, run.plan)}; {_elsewhere(run, was)}")
-    place = run.folder / SUPERSEDED / str(1 + len(list((run.folder / SUPERSEDED).glob("*"))))
+    supersede(run, [pattern for name in names for pattern in CHANGES[name][0]])
     for name in names:
-        patterns, reused = CHANGES[name]
-        for pattern in patterns:
-            for path in sorted(run.folder.glob(pattern)):
-                _move(path, place / path.relative_to(run.folder))
-        progress("plan", 1, 1, f"{differences(was, run.plan)}: reusing {reused}")
+        progress("plan", 1, 1, f"{differences(was, run.plan)}: reusing {CHANGES[name][1]}")
+
+
+def supersede(run: Run, patterns: Iterable[str]) -> None:
+    """Move the files of ``run`` that match into its next folder ``superseded/N``."""
+    place = run.folder / SUPERSEDED / str(1 + len(list((run.folder / SUPERSEDED).glob("*"))))
+    for pattern in patterns:
+        for path in sorted(run.folder.glob(pattern)):
+            _move(path, place / path.relative_to(run.folder))
 
 
 def _sound(name: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> bool:

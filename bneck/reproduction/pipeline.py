@@ -25,6 +25,7 @@ from bneck.derivation.training_budget import budget
 from bneck.errors import UsageError
 from bneck.files import is_written, write_json
 from bneck.quantities import Latency
+from bneck.reproduction.change_of_plan import check_change
 from bneck.reproduction.compared_networks import networks_to_compare
 from bneck.reproduction.measuring import (
     MeasuredAgain,
@@ -240,7 +241,11 @@ class Reproduction:
         plan = self.plan.part(latency=str(latency), **more)
         folder = self._part(name).folder
         with Run.open(
-            folder, plan.as_dict(), defaults=Plan.defaults(), command=f"stage {name}"
+            folder,
+            plan.as_dict(),
+            defaults=Plan.defaults(),
+            command=f"stage {name}",
+            change=check_change,
         ) as run:
             session = replace(self.session, run=run, plan=plan)
             keep_facts(session, self._data())
