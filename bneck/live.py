@@ -91,13 +91,17 @@ def warn(text: str) -> None:
 
 @dataclass
 class StageProgress:
-    """How far one kind of work is."""
+    """How far one kind of work is.
+
+    ``first`` items were done when it ``began_s``, and ``done`` of ``total`` at ``advanced_s``.
+    """
 
     began_s: float
     first: int
     done: int
     total: int
     note: str
+    advanced_s: float
     now_s: float
     in_seconds: bool = False
 
@@ -105,14 +109,20 @@ class StageProgress:
     def left_s(self) -> float | None:
         """Seconds to go, as counted or at the pace so far; None where nothing is known or left.
 
-        What is expected to take so many seconds has no pace: whole stages of it end at once.
+        The pace is that of the last advance, and what it left is counted down from there: the items
+        under way since then have not lost time. What is expected to take so many seconds has no
+        pace: whole stages of it end at once.
         """
-        advanced = self.done - self.first
-        if self.done >= self.total or (advanced <= 0 and not self.in_seconds):
+        advanced, to_go = self.done - self.first, self.total - self.done
+        if to_go <= 0:
             return None
         if self.in_seconds:
-            return self.total - self.done
-        return (self.now_s - self.began_s) / advanced * (self.total - self.done)
+            return to_go
+        if advanced <= 0:
+            return None
+        left_s = (self.advanced_s - self.began_s) / advanced * to_go
+        left_s -= self.now_s - self.advanced_s
+        return left_s if left_s > 0 else None
 
     @property
     def time(self) -> str:
@@ -150,10 +160,11 @@ class TerminalProgress:
         now = self._clock()
         before = self._stages.get(what)
         if before is None or done < before.done:
-            before = StageProgress(now, done, done, total, note, now)
-        began_s, first, in_seconds = before.began_s, before.first, what.endswith("(s)")
-        stage = StageProgress(began_s, first, done, total, note, now, in_seconds)
-        self._stages[what] = stage
+            before = StageProgress(now, done, done, total, note, now, now, what.endswith("(s)"))
+        advanced_s = now if done > before.done else before.advanced_s
+        self._stages[what] = replace(
+            before, done=done, total=total, note=note, advanced_s=advanced_s, now_s=now
+        )
         if self._live:
             self._draw()
         else:

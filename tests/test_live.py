@@ -3,12 +3,13 @@
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from bneck import live
-from bneck.live import TerminalProgress
+from bneck.live import StageProgress, TerminalProgress
 from bneck.quantities import duration
 
 
@@ -48,7 +49,33 @@ def test_a_line_comes_while_nothing_is_new(capsys: pytest.CaptureFixture[str]) -
         if said := capsys.readouterr().err:
             break
     live.close()
-    assert said == "training: 1/4, 2 min left\n"
+    assert said == "training: 1/4, 40 s left\n"
+
+
+def test_what_is_left_is_counted_down_while_an_item_is_under_way() -> None:
+    """One of 48 after 130 s leaves 47 x 130 s; what is under way meanwhile takes none longer."""
+    stage = StageProgress(0.0, 0, 1, 48, "", advanced_s=130.0, now_s=130.0)
+    left_s = [replace(stage, now_s=now_s).left_s for now_s in (130.0, 190.0, 250.0)]
+    assert left_s == [6110.0, 6050.0, 5990.0]
+    assert replace(stage, now_s=6239.0).time == "1 s left"
+    assert replace(stage, now_s=6600.0).time == "1 h 50 min so far"  # something takes longer
+
+
+def test_the_pace_is_that_of_the_last_advance(capsys: pytest.CaptureFixture[str]) -> None:
+    """News without an advance are no reason for another pace."""
+    clock = Clock()
+    progress = TerminalProgress(clock)
+    progress("search", 0, 4)
+    for clock.now, done in ((20.0, 1), (50.0, 1), (60.0, 2), (70.0, 2)):
+        progress("search", done, 4)
+    live.close()
+    assert capsys.readouterr().err.splitlines() == [
+        "search: 0/4",
+        "search: 1/4, 60 s left",
+        "search: 1/4, 30 s left",
+        "search: 2/4, 60 s left",
+        "search: 2/4, 50 s left",
+    ]
 
 
 def test_the_view_holds_every_stage_and_the_front(capsys: pytest.CaptureFixture[str]) -> None:

@@ -167,12 +167,14 @@ class StepTrainings:
         }
         task = replace(self._task, seed=self._task.seed + (number - 1) * _NEXT_SEED)
         finished = len(wanted) - len(waiting)
+        what = f"{where}, ties settled" if number > 1 else where
+        if waiting:
+            progress(what, finished, len(wanted))
         for narrowed, outcome in executor.map_unordered(task, list(waiting)):
             proposal = waiting[narrowed]
             self._keep(proposal, outcome)
             finished += 1
-            tie = ", ties settled" if number > 1 else ""
-            progress(f"{where}{tie}", finished, len(wanted), proposal.move)
+            progress(what, finished, len(wanted), proposal.move)
         outcomes = [self._done[move, number].proposal for move in wanted]
         return tuple(
             self._done[one.move, 1].proposal if one.error is not None else one for one in outcomes

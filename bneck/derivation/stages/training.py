@@ -202,6 +202,8 @@ def train_all(
     waiting = [one for one, file in files.items() if not is_written(file)]
     failed: dict[str, str] = {}
     done = len(files) - len(waiting)
+    if waiting:
+        progress("trainings", done, len(files))
     with _watching(waiting, task, progress) as finished:
         for one, outcome in executor.map_unordered(task, waiting):
             if isinstance(outcome, Failed):
