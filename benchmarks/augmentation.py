@@ -18,6 +18,7 @@ from bneck.derivation.training_budget import budget
 from bneck.machine import Compute
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.data.loading import load
+from bneck.quantities import standard_deviation
 from bneck.space import presets
 
 CROPS = ("crop-and-flip", "random-resized-crop")
@@ -76,11 +77,11 @@ def main() -> None:
 def summary(accuracies: list[float], base: list[float]) -> dict[str, object]:
     """Mean and spread in per cent, and the differences to ``base`` seed by seed."""
     differences = [one - other for one, other in zip(accuracies, base, strict=True)]
-    spread = statistics.stdev(accuracies) if len(accuracies) > 1 else float("nan")
+    spread = standard_deviation(accuracies)
     return {
         "accuracies": [round(one, 2) for one in accuracies],
         "mean": round(statistics.mean(accuracies), 2),
-        "sd": round(spread, 2),
+        "sd": None if spread is None else round(spread, 2),
         "differences": [round(one, 2) for one in differences],
     }
 

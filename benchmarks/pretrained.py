@@ -22,13 +22,15 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from random import Random
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 import torch
 
 from bneck.cli import run
 from bneck.files import is_written
+from bneck.quantities import standard_deviation
+from bneck.results.units import with_spread
 
 NET = "mobilenet_v3_small"
 
@@ -163,12 +165,12 @@ def summary(rows: dict[str, dict[str, Any]], count: int, seeds: int) -> None:
         theirs = [100 * one["accuracy"] for one in found]
         gains = [our - their for our, their in zip(ours, theirs, strict=True)]
         ms = mean(one["measured_ms"] for one in found)
-        print(f"{way:30} {with_spread(theirs)} % at {ms:.4f} ms; inherited {with_spread(gains)}")
+        print(f"{way:30} {averaged(theirs)} % at {ms:.4f} ms; inherited {averaged(gains)}")
 
 
-def with_spread(values: Sequence[float]) -> str:
-    """Mean and standard deviation."""
-    return f"{mean(values):.1f} +- {stdev(values) if len(values) > 1 else 0.0:.1f}"
+def averaged(values: Sequence[float]) -> str:
+    """Mean and standard deviation, as tables say them."""
+    return with_spread(mean(values), standard_deviation(values), 1)
 
 
 if __name__ == "__main__":

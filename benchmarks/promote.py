@@ -33,7 +33,7 @@ import numpy as np
 from bneck.executors.serial import Serial
 from bneck.latency.measure import Measured
 from bneck.proxies.surrogate.table import load
-from bneck.quantities import Latency
+from bneck.quantities import Latency, standard_error
 from bneck.search.objectives import Objectives, Target
 from bneck.search.promotion import FINALISTS, LONGER, search_steps, trained_longest
 from bneck.search.search import search
@@ -184,13 +184,14 @@ def main() -> None:
                 true = [truth[arch] for arch in archs]
                 regrets.append(100 * np.mean(np.array(best) - true))
                 falls += [slow < fast for fast, slow in pairwise(true)]
+            error = standard_error(regrets)
             result = {
                 "search": name,
                 "networks": count,
                 "steps": steps,
                 "seeds": arguments.seeds,
                 "regret_points": round(float(np.mean(regrets)), 3),
-                "stderr": round(float(np.std(regrets)) / sqrt(len(regrets)), 3),
+                "stderr": None if error is None else round(error, 3),
             }
             if falls:
                 result["falls"] = round(float(np.mean(falls)), 3)

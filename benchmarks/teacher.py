@@ -12,7 +12,7 @@ import argparse
 import json
 import time
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 
 import torch
 
@@ -24,6 +24,8 @@ from bneck.proxies.data.loading import load
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import train
 from bneck.proxies.training.validation import evaluate
+from bneck.quantities import standard_deviation
+from bneck.results.units import with_spread
 from bneck.space import presets
 from bneck.space.backends.branches import branched, fold
 from bneck.space.backends.torch_model import Network, build
@@ -127,10 +129,10 @@ def summary(rows: dict[str, dict[str, float]], seeds: int) -> None:
             100 * (one["accuracy"] - rows[f"alone {seed}"]["accuracy"])
             for seed, one in enumerate(own)
         ]
-        spread = stdev(gains) if seeds > 1 else 0.0
+        gain = with_spread(mean(gains), standard_deviation(gains), 1)
         print(
             f"{name:28} {100 * mean(one['accuracy'] for one in own):5.1f} %, gain "
-            f"{mean(gains):+.1f} +- {spread:.1f} points, {own[0]['steps']:.0f} steps, "
+            f"{gain} points, {own[0]['steps']:.0f} steps, "
             f"{mean(one['cpu_s'] for one in own):.0f} s"
         )
 

@@ -1,7 +1,9 @@
 """What is measured or estimated, each with how sure it is."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
+from math import sqrt
+from statistics import NormalDist, stdev
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,17 @@ class Accuracy:
 
     value: float
     stderr: float | None = None
+
+
+def standard_deviation(values: Sequence[float]) -> float | None:
+    """Return that of a sample; None for a single value, which says nothing of its spread."""
+    return stdev(values) if len(values) > 1 else None
+
+
+def standard_error(values: Sequence[float]) -> float | None:
+    """Return that of a sample's mean; None for a single value."""
+    spread = standard_deviation(values)
+    return None if spread is None else spread / sqrt(len(values))
 
 
 def duration(seconds: float) -> str:

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle
-from math import hypot, sqrt
-from statistics import fmean, stdev
+from math import hypot
+from statistics import fmean
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bneck.quantities import Latency
+from bneck.quantities import Latency, standard_error
 from bneck.results.static_figures import BLUE
 from bneck.results.units import milliseconds
 
@@ -38,8 +38,7 @@ class Judged:
     @property
     def stderr(self) -> float:
         """Standard error of the mean in points; 0 from one training alone."""
-        found = self.accuracies
-        return 100 * stdev(found) / sqrt(len(found)) if len(found) > 1 else 0.0
+        return 100 * (standard_error(self.accuracies) or 0.0)
 
     def accuracy(self) -> str:
         """As tables say it."""

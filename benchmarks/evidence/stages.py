@@ -23,9 +23,9 @@ import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from math import ceil, hypot, sqrt
+from math import ceil, hypot
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Any
 
 from bneck import records
@@ -42,6 +42,7 @@ from bneck.derivation.stages.training import Candidate, LongTraining, train_all
 from bneck.derivation.training_budget import Budget, budget
 from bneck.files import write_json, write_whole
 from bneck.live import TerminalProgress
+from bneck.quantities import standard_error
 from bneck.reproduction.measuring import measured_in_turns
 from bneck.reproduction.plan import ReproductionPlan, numbers
 from bneck.reproduction.width_baseline import narrowest_over
@@ -225,9 +226,8 @@ def table(found: tuple[Judged, ...]) -> str:
 
 def _spread(*samples: list[float]) -> str:
     """Standard error in points of a mean, or of a difference of means; "" from one seed alone."""
-    if min(map(len, samples)) < 2:
-        return ""
-    return f" ± {100 * hypot(*(stdev(one) / sqrt(len(one)) for one in samples)):.1f}"
+    errors = [error for one in samples if (error := standard_error(one)) is not None]
+    return f" ± {100 * hypot(*errors):.1f}" if len(errors) == len(samples) else ""
 
 
 def main() -> None:

@@ -100,8 +100,9 @@ def alternated(
         own = chunk()
         references.append(reference_chunk())
         ratios.append(2 * own / (references[-2] + references[-1]))
-        spread = standard_error(ratios) if len(ratios) >= effort.min_pairs else float("inf")
-        if spread <= effort.wanted or len(ratios) >= effort.max_pairs:
+        spread = standard_error(ratios)
+        quiet = spread <= effort.wanted and len(ratios) >= effort.min_pairs
+        if quiet or len(ratios) >= effort.max_pairs:
             break
     return Timing(
         ratio=statistics.median(ratios),
@@ -109,7 +110,7 @@ def alternated(
         reference_ms=statistics.median(references) / 1e6,
         reference_spread=_robust_deviation(references) / statistics.median(references),
         pairs=len(ratios),
-        quiet=spread <= effort.wanted,
+        quiet=quiet,
     )
 
 

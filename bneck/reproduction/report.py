@@ -1,17 +1,17 @@
 """What a reproduction has come to so far, in Markdown that can be checked line by line."""
 
-from math import hypot, sqrt
-from statistics import fmean, stdev
+from math import hypot
+from statistics import fmean
 
 from bneck import records
 from bneck.derivation.stages.family import most_accurate_under
 from bneck.files import is_written, read_json
-from bneck.quantities import Accuracy, Latency
+from bneck.quantities import Accuracy, Latency, standard_deviation, standard_error
 from bneck.reproduction.measuring import MeasuredNetwork
 from bneck.reproduction.pipeline import Reproduction
 from bneck.results import static_figures
 from bneck.results.similarity import Likeness
-from bneck.results.units import milliseconds
+from bneck.results.units import milliseconds, percent
 from bneck.space.presets import MOBILENET_V3_SMALL
 
 
@@ -66,7 +66,7 @@ def _falls(work: Reproduction, compared: tuple[MeasuredNetwork, ...]) -> list[st
         return []
     found = [[training.accuracy.value for training in work.trainings(one)] for one in derived]
     means = [
-        Accuracy(fmean(each), stdev(each) / sqrt(len(each)))
+        Accuracy(fmean(each), standard_error(each))
         if len(each) > 1
         else next(work.trainings(one)).accuracy
         for one, each in zip(derived, found, strict=True)
@@ -104,17 +104,16 @@ def _points(mine: list[float], theirs: list[float]) -> str:
     """The difference of the means, with its standard error where there are seeds for one."""
     points = 100 * (fmean(mine) - fmean(theirs))
     seeds = f"{len(mine)} and {len(theirs)} seeds"
-    if min(len(mine), len(theirs)) < 2:
+    my_error, their_error = standard_error(mine), standard_error(theirs)
+    if my_error is None or their_error is None:
         return f"{points:+.1f} points ({seeds})"
-    error = 100 * hypot(*(stdev(each) / sqrt(len(each)) for each in (mine, theirs)))
-    return f"{points:+.1f} ± {error:.1f} points ({seeds})"
+    return f"{points:+.1f} ± {100 * hypot(my_error, their_error):.1f} points ({seeds})"
 
 
 def _accuracy(found: list[float]) -> str:
     if not found:
         return "not trained"
-    spread = f" ± {100 * stdev(found):.1f}" if len(found) > 1 else ""
-    return f"{100 * fmean(found):.1f}{spread} %"
+    return percent(Accuracy(fmean(found), standard_deviation(found)))
 
 
 def _path(work: Reproduction) -> str:

@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bneck.errors import UsageError
 from bneck.files import write_with
-from bneck.quantities import Accuracy, Latency
+from bneck.quantities import Accuracy, Latency, standard_deviation
 from bneck.results.pareto import front
 from bneck.results.record import Baseline, Outcome, Record, Step
 from bneck.results.similarity import Likeness
@@ -104,7 +104,7 @@ def family(lines: Mapping[str, Sequence[tuple[float, Sequence[float]]]]) -> Figu
         axes.errorbar(
             [ms for ms, _ in known],
             [100 * fmean(accuracies) for _, accuracies in known],
-            yerr=[100 * (stdev(a) if len(a) > 1 else 0) for _, a in known],
+            yerr=[100 * (standard_deviation(a) or 0) for _, a in known],
             fmt=f"{marker}-",
             markersize=11 if marker == "*" else 6,
             color=colour,

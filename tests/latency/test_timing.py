@@ -73,6 +73,20 @@ def test_a_restless_machine_is_said_to_be_one() -> None:
     assert timing.spread > 0.001
 
 
+def test_a_timing_of_few_pairs_has_a_spread_that_records_can_hold() -> None:
+    machine = Machine()
+    paces = iter(range(10**9))
+    timing = compare(
+        machine.run(30.0, lambda now: 1.0 + next(paces) % 3 / 10),
+        machine.run(20.0),
+        Effort(wanted=1.0, max_pairs=2),
+        clock=machine.clock,
+    )
+    assert timing.pairs == 2
+    assert 0 <= timing.spread < 1
+    assert not timing.quiet  # two pairs are fewer than were asked for
+
+
 def test_standard_error_of_a_median() -> None:
     # MAD of 0.98, 1.00, 1.02 is 0.02: 1.2533 * 1.4826 * 0.02 / sqrt(3)
     assert standard_error([0.98, 1.0, 1.02]) == pytest.approx(0.021455, rel=1e-3)
