@@ -3,14 +3,21 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bneck.cli import run
-from bneck.derivation.session import Schedule
-from bneck.derivation.time_estimate import trainings_long
+from bneck.derivation import time_estimate
+from bneck.derivation.plan import Plan
+from bneck.derivation.session import Schedule, Session
+from bneck.derivation.stages.data import RunData
+from bneck.derivation.time_estimate import announce, trainings_long
 from bneck.executors.processes import Processes, processes
+from bneck.executors.serial import Serial
 from bneck.executors.together import Together
+from bneck.proxies.data.loading import load
+from bneck.results.run import Run
 
 QUICK = (
     "--data=digits", "--resolution=16", "--runtime=macs", "--calibration-minutes=0.003",
@@ -47,6 +54,36 @@ def test_what_is_left_is_said_after_each_stage() -> None:
         (what, 120, 600, "about 8 min to go: search 8 min"),
         (what, 600, 600, ""),
     ]
+
+
+def test_a_score_in_8_bits_takes_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """18 to 34 % of the training, as measured (docs/latency.md)."""
+    monkeypatch.setattr(time_estimate, "_step_seconds", lambda arch, recipe: 0.1)
+    search_s = {}
+    for score_int8 in (False, True):
+        session, _ = announced(tmp_path, score_int8=score_int8)
+        search_s[score_int8] = session.schedule.expected_s["search"]
+    assert search_s[False] == pytest.approx(10 * 20 * 0.1)
+    assert 1.18 <= search_s[True] / search_s[False] <= 1.34
+
+
+def test_no_hours_of_a_cpu_are_given_for_a_gpu(tmp_path: Path) -> None:
+    session, said = announced(tmp_path, device="cuda:1")
+    assert not session.schedule.expected_s
+    assert said == ["how long trainings by --device cuda:1 take is not known in advance"]
+
+
+def announced(folder: Path, **asked: Any) -> tuple[Session, list[str]]:
+    """Ten evaluations of 20 steps on digits, announced, and what was said."""
+    said: list[str] = []
+    plan = Plan(
+        data="digits", target="1.0", evaluations=10, search_steps=20, folds=1, latency="x", **asked
+    )
+    here = Serial()
+    session = Session(Run(folder, {}), plan, here, here, lambda *news: said.append(news[3]))
+    data = RunData(load("digits", resolution_px=16).info)
+    announce(session, data, ("calibration", "search"))
+    return session, [note for note in said if "too small" not in note]
 
 
 def test_a_run_says_how_long_its_stages_take(
