@@ -88,6 +88,23 @@ def naming(where: object) -> Iterator[None]:
         raise UsageError(f"{where}: {error}") from None
 
 
+def read_text(path: Path) -> str:
+    """All text of a file that the user named, in UTF-8, without a byte order mark.
+
+    Raises:
+        UsageError: the file is missing, unreadable or not text.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (FileNotFoundError, IsADirectoryError):
+        check_file(path)
+        raise
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not text in UTF-8: {error.reason}") from error
+
+
 def read_json(path: Path) -> Any:
     """Parse one JSON file.
 
@@ -95,10 +112,6 @@ def read_json(path: Path) -> Any:
         UsageError: the file is missing, unreadable or not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UsageError(f"no such file: {path}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {path}: {error}") from error
+        return json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not valid JSON: {error}") from error

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bneck import records
 from bneck.errors import NotCalibrated, UsageError
-from bneck.files import write_json
+from bneck.files import read_text, write_json
 from bneck.quantities import Latency
 from bneck.space.architecture import Architecture, block_path
 from bneck.space.choices import Space
@@ -100,10 +100,7 @@ def read_table(path: Path) -> PublishedTable:
     Raises:
         UsageError: unreadable, or an entry that is missing, doubled, negative or no number.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {path}: {error}") from None
+    text = read_text(path)
     parse = _once_for_all if path.suffix in (".yaml", ".yml") else _csv
     entries: dict[str, tuple[float, float]] = {}
     for line, block, ms, std in parse(text, path):

@@ -134,12 +134,12 @@ class Run:
         value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._is_new and isinstance(value, UsageError):
+        if self._is_new and isinstance(value, BneckError):
             self._forget()
         self.close()
 
     def _forget(self) -> None:
-        """A mistake begins no run: put right, it must not be refused as another plan."""
+        """What failed at once begins no run: put right, it must not be refused as another plan."""
         names = {path.name for path in self.folder.iterdir()}
         if names <= BEGINNING:
             for name in names - {LEASE}:

@@ -74,7 +74,7 @@ def test_calibrate_writes_model_and_page(
         (["latency", "--measure"], "either a network (NET) or an ONNX file"),
         (["latency", "mobilenet_v9", "--measure"], "'mobilenet_v9' is not a network"),
         (["latency", "mobilenet_v2", "--model", "nowhere.json"], "no such file: nowhere.json"),
-        (["latency", "mobilenet_v2", "--model", "table:no.csv"], "cannot read no.csv"),
+        (["latency", "mobilenet_v2", "--model", "table:no.csv"], "no such file: no.csv"),
         (["latency", "mobilenet_v2", "--measure", "--runtime", "x"], "unknown runtime 'x'"),
         (["latency", "--onnx", "no.onnx", "--measure"], "cannot read no.onnx"),
         (["latency", "kit", "--space", "v9", "--out", "kit"], "unknown space 'v9'"),

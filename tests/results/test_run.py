@@ -88,18 +88,20 @@ def test_another_plan_is_refused(tmp_path: Path, change: dict[str, float], messa
     assert Run.read(tmp_path).state == "stopped"
 
 
-def mistaken(folder: Path, plan: dict[str, float], file: str) -> None:
+def failed(error: BneckError, folder: Path, plan: dict[str, float], file: str) -> None:
     with Run.open(folder, plan) as run:
         (run.folder / file).touch()
-        raise UsageError("a mistake")
+        raise error
 
 
 def test_a_mistake_begins_no_run(tmp_path: Path) -> None:
     """Put right, it is not refused as another plan; what has begun to cost time is kept."""
     with pytest.raises(UsageError, match="a mistake"):
-        mistaken(tmp_path, {"target": 3.0}, "images.json")
+        failed(UsageError("a mistake"), tmp_path, {"target": 3.0}, "images.json")
+    with pytest.raises(BneckError, match="no download"):
+        failed(BneckError("no download"), tmp_path, {"target": 4.0}, "images.json")
     with pytest.raises(UsageError, match="a mistake"):
-        mistaken(tmp_path, {"target": 1.0}, "latency.json")
+        failed(UsageError("a mistake"), tmp_path, {"target": 1.0}, "latency.json")
     with pytest.raises(UsageError, match=r"--target was 1.0, now 2.0"):
         Run.open(tmp_path, {"target": 2.0})
 

@@ -80,6 +80,8 @@ def test_errors_name_the_file(tmp_path: Path) -> None:
         codec.load(file)
     with pytest.raises(UsageError, match="no such file"):
         codec.load(tmp_path / "missing.json")
+    with pytest.raises(UsageError, match="is a folder, not a file"):
+        codec.load(tmp_path)
     file.write_bytes(b"\xff\xfe")
-    with pytest.raises(UsageError, match="cannot read"):
+    with pytest.raises(UsageError, match=r"net\.json is not text in UTF-8: invalid start byte"):
         codec.load(file)

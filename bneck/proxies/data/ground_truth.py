@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bneck.errors import UsageError
+from bneck.files import read_text
 
 CLASSES = "classes.txt"
 TRUTHS = (
@@ -100,8 +101,4 @@ def _by_number(truth: Path, words: Sequence[str]) -> list[str]:
 
 
 def _lines(file: Path) -> list[str]:
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {file}: {error}") from error
-    return [line for line in text.splitlines() if line.strip()]
+    return [line for line in read_text(file).splitlines() if line.strip()]

@@ -18,6 +18,7 @@ from statistics import fmean
 from typing import Any
 
 from bneck.errors import UsageError, unknown
+from bneck.files import read_text
 from bneck.space import codec, spaces
 from bneck.space.architecture import Architecture
 from bneck.space.benchmark_spaces import macro_values
@@ -61,7 +62,7 @@ def load(path: Path, space: Space | None = None) -> Table:
         UsageError: a wrong column, a network outside the space, an accuracy that is none, or fewer
             than five networks; names the file, the line and the bad value.
     """
-    lines, header = _lines(path), []
+    lines, header = read_text(path).splitlines(), []
     if _holds_json(lines):
         rows = _json_lines(path, lines, space)
     else:
@@ -82,20 +83,11 @@ def load(path: Path, space: Space | None = None) -> Table:
 
 def is_json_lines(path: Path) -> bool:
     """Whether the file says in each row what its network is, so that no space need be named."""
-    return _holds_json(_lines(path))
+    return _holds_json(read_text(path).splitlines())
 
 
 def _holds_json(lines: list[str]) -> bool:
     return bool(lines) and lines[0].lstrip().startswith("{")
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError:
-        raise UsageError(f"no such file: {path}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {path}: {error}") from error
 
 
 def _check_separator(path: Path, lines: list[str]) -> None:
