@@ -15,6 +15,8 @@ from bneck.results.exports import Exported, Trained
 from bneck.space.backends.torch_model import Network
 
 IMAGES = 2
+ROUNDED = 8
+"""Networks with other roundings, by which it is told what rounding does."""
 
 
 def network(trained: Trained) -> Network:
@@ -34,7 +36,33 @@ def difference(trained: Trained, other: Callable[[Tensor], Tensor]) -> float:
     """Largest absolute difference of the logits, relative to the largest logit."""
     x = images(trained)
     with torch.no_grad():
-        ours, theirs = network(trained)(x), other(x)
+        return _apart(network(trained)(x), other(x))
+
+
+def rounding(trained: Trained) -> float:
+    """How far from the true outputs a computation in float32 may end, as ``difference`` counts.
+
+    The true ones are of float64. Compared are our module in float32 and eight more of it, all of
+    whose weights are changed at random by up to half of float32's epsilon, as rounding changes
+    them. Batch norms that have seen next to no variance, as after very few training steps, enlarge
+    what they are given by up to 1 / sqrt(eps) each, and with it the roundings of the layers below.
+    """
+    x, draw = images(trained), torch.Generator().manual_seed(0)
+    half_eps = torch.finfo(torch.float32).eps / 2
+    with torch.no_grad():
+        true = network(trained).double()(x.double())
+        worst = _apart(true, network(trained)(x))
+        for _ in range(ROUNDED):
+            module = network(trained)
+            for weight in module.parameters():
+                change = torch.rand(weight.shape, generator=draw, dtype=torch.float64) * 2 - 1
+                weight.copy_(weight.double() * (1 + half_eps * change))
+            worst = max(worst, _apart(true, module(x)))
+    return worst
+
+
+def _apart(ours: Tensor, theirs: Tensor) -> float:
+    """The largest absolute difference, relative to the largest of ours."""
     return float((ours - theirs).abs().max() / ours.abs().max().clamp_min(1e-3))
 
 
