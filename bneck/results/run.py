@@ -14,6 +14,7 @@ from bneck.files import is_written, write_whole
 from bneck.results.lock import LEASE, LOCK, Lock, is_held
 from bneck.results.plan_file import SETTLED, Plan, as_written, differences, read_plan
 from bneck.results.provenance import MadeWith, this_session
+from bneck.results.run_files import RunFiles
 
 PLAN = "plan.toml"
 BEGINNING = {
@@ -23,14 +24,14 @@ BEGINNING = {
 """What a folder holds before anything was timed or trained."""
 
 
-class Run:
+class Run(RunFiles):
     """The files of one run, and the lock that keeps a second driver out.
 
     Use as a context manager, or call ``close``; a process that dies lets go of the lock too.
     """
 
     def __init__(self, folder: Path, plan: Plan, lock: Lock | None = None) -> None:
-        self.folder = folder
+        super().__init__(folder)
         self.plan = plan
         self._lock = lock
         self._is_new = False
@@ -156,124 +157,6 @@ class Run:
     def sessions(self) -> tuple[MadeWith, ...]:
         """Every time the run was begun or gone on with, oldest first."""
         return records.read_lines(self._sessions_file, MadeWith)
-
-    @property
-    def journal(self) -> Path:
-        """Optuna's journal: the trials."""
-        return self.folder / "journal.log"
-
-    @property
-    def steps(self) -> Path:
-        """NetAdapt's ``Step`` records, one a line."""
-        return self.folder / "steps.jsonl"
-
-    @property
-    def measurements(self) -> Path:
-        """Networks measured on the target device, with their ms, one a line."""
-        return self.folder / "measured.jsonl"
-
-    @property
-    def baselines(self) -> Path:
-        """``Baseline`` records, one a line."""
-        return self.folder / "baselines.jsonl"
-
-    @property
-    def images(self) -> Path:
-        """What the images are: name, fingerprint, resolution, class names."""
-        return self.folder / "images.json"
-
-    @property
-    def target(self) -> Path:
-        """The target in ms."""
-        return self.folder / "target.json"
-
-    @property
-    def ended(self) -> Path:
-        """There from the end of the last command to the beginning of the next one."""
-        return self.folder / "ended.json"
-
-    @property
-    def seconds(self) -> Path:
-        """Seconds that each stage took, over all sessions."""
-        return self.folder / "seconds.json"
-
-    @property
-    def latency(self) -> Path:
-        """The latency model of the target device."""
-        return self.folder / "latency.json"
-
-    @property
-    def seed(self) -> Path:
-        """The network that the search hands to NetAdapt."""
-        return self.folder / "seed.json"
-
-    @property
-    def shrunk(self) -> Path:
-        """NetAdapt's network for each target, one per line."""
-        return self.folder / "shrunk.jsonl"
-
-    @property
-    def inherited(self) -> Path:
-        """What the network that NetAdapt or a training begins with has of the pretrained one."""
-        return self.folder / "inherited.json"
-
-    @property
-    def winners(self) -> Path:
-        """The network that the search names for each target."""
-        return self.folder / "winners.json"
-
-    def of_target(self, target_ms: float) -> Path:
-        """The network found for one of several targets."""
-        return self.folder / "targets" / f"{target_ms:.4g}ms.json"
-
-    def run_of_target(self, target_ms: float) -> Path:
-        """The folder of the derivation for another of several targets: a run of its own."""
-        return self.folder / "targets" / f"{target_ms:.4g}ms"
-
-    @property
-    def network(self) -> Path:
-        """The derived network."""
-        return self.folder / "network.json"
-
-    @property
-    def weights(self) -> Path:
-        """The derived network's weights."""
-        return self.folder / "weights.safetensors"
-
-    @property
-    def onnx(self) -> Path:
-        """The derived network, ready to be deployed."""
-        return self.folder / "model.onnx"
-
-    @property
-    def classification(self) -> Path:
-        """How the derived network classifies the images of the last figure: ``Classification``."""
-        return self.folder / "classification.json"
-
-    @property
-    def likeness(self) -> Path:
-        """How much the network resembles a published one: ``Likeness``."""
-        return self.folder / "likeness.json"
-
-    @property
-    def report(self) -> Path:
-        """The page that tells it all."""
-        return self.folder / "report.html"
-
-    @property
-    def card(self) -> Path:
-        """The model card of the derived network."""
-        return self.folder / "model_card.md"
-
-    @property
-    def result(self) -> Path:
-        """The ``Outcome``; a run is finished when it is there."""
-        return self.folder / "result.json"
-
-    @property
-    def checkpoints(self) -> Path:
-        """Folder for what long work needs to go on where it stopped."""
-        return self.folder / "checkpoints"
 
     @property
     def _plan_file(self) -> Path:

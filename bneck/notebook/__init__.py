@@ -1,0 +1,112 @@
+"""The whole of bneck from Python: ``bneck.derive(...)``, ``bneck.calibrate(...)``, runs to look at.
+
+What comes back shows itself in a notebook.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from bneck.derivation import pipeline
+from bneck.derivation.execution import Execution
+from bneck.derivation.plan import OPTIONS, Plan
+from bneck.derivation.session import open_session
+from bneck.latency.calibrate import calibrate as run_calibration
+from bneck.latency.calibration_networks import spaces_called
+from bneck.latency.devices import open_device
+from bneck.latency.model import LatencyModel
+from bneck.live import TerminalProgress
+from bneck.notebook.results import Results
+from bneck.progress import Progress
+
+__all__ = ["Results", "calibrate", "derive", "open_run"]
+
+
+def derive(
+    target: float | str,
+    out: str | Path,
+    *,
+    data: str = "digits",
+    space: str = "v3-small",
+    workers: int | None = None,
+    gpus: int = 0,
+    wait_quiet: float = 0.0,
+    progress: Progress | None = None,
+    **plan: Any,
+) -> Results:
+    """Derive a network, or resume the run in ``out``, as ``bneck derive`` does.
+
+    Args:
+        target: ms, or a share of another network's latency: "0.8x:mobilenet_v3_small".
+        gpus: how many train each network of the final training together; 0 trains each on one.
+        wait_quiet: minutes to wait, at most, for a quiet device before each measurement.
+        plan: the command's other options by name, such as ``evaluations=12`` or ``epochs=5``.
+
+    Raises:
+        UsageError: a value that cannot be, or another plan than the folder's.
+    """
+    asked = {"target": str(target), "data": data, "space": space, **plan}
+    words = ", ".join(f"{name}={value!r}" for name, value in {**asked, "out": str(out)}.items())
+    with open_session(
+        Plan.from_dict(asked, OPTIONS["derive"]),
+        Path(out),
+        Execution(workers=workers, gpus=gpus, wait_quiet=wait_quiet),
+        command=f"bneck.derive({words})",
+        progress=progress or TerminalProgress(),
+    ) as session:
+        pipeline.derive(session)
+    return Results(Path(out))
+
+
+def calibrate(
+    out: str | Path,
+    *,
+    space: str = "v3-small",
+    resolution_px: int = 224,
+    classes: int = 1000,
+    runtime: str = "onnxruntime",
+    threads: int = 1,
+    batch_size: int = 1,
+    target_device: str = "local",
+    minutes: float = 5.0,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> LatencyModel:
+    """Calibrate a latency model of this machine and write it to ``out``: as ``bneck calibrate``.
+
+    Args:
+        out: the model's file.
+        space: a space by name, several with commas between them, or "all".
+        resolution_px: input side of the networks, in px.
+        classes: their class count.
+        runtime: a word of RUNTIMES, or ``package.module:attr``.
+        threads: threads of the runtime.
+        batch_size: images that one inference takes.
+        target_device: "local", "ssh:USER@HOST[:PORT][/PYTHON]" "adb:[SERIAL][/BENCHMARK_MODEL]"
+            or "file:DIR".
+        minutes: time to spend; a slow or noisy device may take longer.
+        seed: of the networks that are drawn.
+        progress: told about every network; None shows it in the terminal.
+
+    Raises:
+        UsageError: an unknown space or runtime.
+    """
+    path = Path(out)
+    model = run_calibration(
+        spaces_called(space, resolution_px=resolution_px, classes=classes),
+        open_device(target_device, runtime=runtime, threads=threads, batch_size=batch_size),
+        folder=path.with_name(path.name + ".work"),
+        minutes=minutes,
+        seed=seed,
+        progress=progress or TerminalProgress(),
+    )
+    model.save(path)
+    return model
+
+
+def open_run(folder: str | Path) -> Results:
+    """The run in a folder.
+
+    Raises:
+        UsageError: the folder is not a run's.
+    """
+    return Results(Path(folder))

@@ -1,0 +1,117 @@
+"""What a run shows of itself in a notebook: frames of its trials and steps, and its page."""
+
+import io
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bneck.errors import UsageError
+from bneck.results import static_figures, units
+from bneck.results.record import Baseline, Outcome, Proposal, Record, Step
+from bneck.results.report import ReportData, sentences
+from bneck.results.table import in_words
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def trials(records: Sequence[Record]) -> "pd.DataFrame":
+    """Return the networks of a search, one a row, by number."""
+    rows = [
+        {
+            "number": record.number,
+            "accuracy": record.accuracy,
+            "latency_ms": record.latency_ms,
+            "reward": record.reward,
+            "error": record.error,
+            "seconds": record.seconds,
+            "network": "; ".join(in_words(record.arch)),
+        }
+        for record in records
+    ]
+    return _frame(rows, "number")
+
+
+def steps(path: Sequence[Step]) -> "pd.DataFrame":
+    """Return NetAdapt's proposals, one a row; ``taken`` marks the one that each step took."""
+    rows = [
+        {"step": step.number, "taken": proposal.move == step.move, **_proposal(proposal)}
+        for step in path
+        for proposal in (step.proposals or (_seed(step),))
+    ]
+    return _frame(rows, "step")
+
+
+def page(data: ReportData, report: Path) -> str:
+    """Return headline, networks side by side, and a picture as HTML.
+
+    What is not markup of ours is escaped.
+
+    Args:
+        data: what a run has come to.
+        report: the file of its report, which is named at the end.
+    """
+    title, text = sentences(data)
+    return (
+        f"<h3>{escape(title)}</h3><p>{escape(text)}</p>{_table(data)}{_picture(data)}"
+        f"<p><code>{escape(str(report))}</code></p>"
+    )
+
+
+def _seed(step: Step) -> Proposal:
+    return Proposal(step.arch, "the seed", step.latency_ms, 0.0, step.accuracy)
+
+
+def _proposal(proposal: Proposal) -> dict[str, Any]:
+    found = proposal.accuracy
+    return {
+        "move": proposal.move,
+        "latency_ms": proposal.latency_ms,
+        "saved_ms": proposal.saved_ms,
+        "accuracy": found and found.value,
+        "accuracy_stderr": found and found.stderr,
+        "error": proposal.error,
+    }
+
+
+def _frame(rows: Sequence[dict[str, Any]], index: str) -> "pd.DataFrame":
+    try:
+        import pandas as pd
+    except ImportError:
+        raise UsageError("frames need pandas: pip install 'bneck[notebook]'") from None
+    return pd.DataFrame(list(rows)).set_index(index) if rows else pd.DataFrame()
+
+
+def _table(data: ReportData) -> str:
+    if data.outcome is None:
+        return ""
+    networks: list[tuple[str, Outcome | Baseline]] = [("derived", data.outcome)]
+    networks += [(baseline.name, baseline) for baseline in data.baselines]
+    places = units.decimals(data.outcome.target_ms)
+    rows = []
+    for name, network in networks:
+        cells = (
+            name,
+            units.milliseconds(network.measured, places),
+            units.percent(network.accuracy),
+            units.count(network.params),
+            units.count(network.macs),
+        )
+        rows.append("".join(f"<td>{escape(cell)}</td>" for cell in cells))
+    heads = ("network", "measured ms", "accuracy", "parameters", "multiply-adds")
+    head = "".join(f"<th>{cell}</th>" for cell in heads)
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _picture(data: ReportData) -> str:
+    if data.outcome is not None and data.outcome.accuracy is not None:
+        figure = static_figures.outcome(data.outcome, data.baselines)
+    elif any(record.accuracy is not None for record in data.records):
+        figure = static_figures.search(data.records, targets_ms=data.targets_ms)
+    else:
+        return ""
+    svg = io.StringIO()
+    figure.savefig(svg, format="svg", bbox_inches="tight")
+    return svg.getvalue().partition("<!DOCTYPE")[2].partition(">")[2]
