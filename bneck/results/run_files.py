@@ -70,6 +70,11 @@ class RunFiles:
         return self.folder / "inherited.json"
 
     @property
+    def pretrained(self) -> Path:
+        """``Record`` of the pretrained network itself in the search, one for each rung."""
+        return self.folder / "pretrained.jsonl"
+
+    @property
     def winners(self) -> Path:
         """The network that the search names for each target."""
         return self.folder / "winners.json"

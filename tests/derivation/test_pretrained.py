@@ -131,8 +131,13 @@ def test_a_derivation_begins_with_a_runs_weights_at_every_stage(
     assert "a training from pretrained weights" in (out / "model_card.md").read_text()
 
 
-def test_the_pretrained_network_itself_competes(trained: Path, tmp_path: Path) -> None:
-    """One step after inheriting, none is as accurate as the network that had all the training."""
+def test_the_pretrained_network_itself_competes(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One step after inheriting, none is as accurate as the network that had all the training.
+
+    Killed before the winners are written, the search trains none of them again.
+    """
     asked = [
         "search",
         f"--pretrained={trained}",
@@ -148,6 +153,10 @@ def test_the_pretrained_network_itself_competes(trained: Path, tmp_path: Path) -
     arch = presets.build("mobilenet_v3_small", resolution_px=16, classes=10)
     assert (found.arch, found.pretrained) == (arch, True)
     assert "the pretrained network" in (tmp_path / "run" / "report.html").read_text()
+    (tmp_path / "run" / "winners.json").unlink()
+    monkeypatch.setattr("bneck.derivation.stages.search.evaluate_alone", None)
+    assert run(asked) == 0
+    assert records.read(tmp_path / "run" / "winners.json", SearchResult).networks == (found,)
 
 
 def test_a_network_of_another_space_and_other_classes_says_what_it_inherits(

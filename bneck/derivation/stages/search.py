@@ -103,8 +103,8 @@ def _of_the_parent(
 ) -> list[Record]:
     """Train the pretrained network as its heirs were, where a target admits it, and record it.
 
-    Nothing fits inherited weights better than the network that they were trained in, and it need
-    not be in the space.
+    Nothing fits inherited weights better than the network that they were trained in. It need not be
+    in the space, as all networks in the journal are, so its records are in a file of their own.
     """
     if parent is None or parent.elastic or isinstance(accuracy, TableData) or not rivals:
         return []
@@ -116,14 +116,16 @@ def _of_the_parent(
         return []
     if not admitted or any(record.arch == arch for record in rivals):
         return []
+    file, number = session.run.pretrained, max(record.number for record in rivals) + 1
+    candidate = Candidate(arch, max(record.rung for record in rivals))
+    for kept in records.read_lines(file, Record):
+        if (kept.arch, kept.rung) == (candidate.arch, candidate.rung):
+            return [replace(kept, number=number)]
     session.progress("search", len(rivals), len(rivals), "now the pretrained network itself")
     record = evaluate_alone(
-        Candidate(arch, max(record.rung for record in rivals)),
-        accuracy,
-        number=max(record.number for record in rivals) + 1,
-        objective=admitted[0],
-        executor=session.executor,
+        candidate, accuracy, number=number, objective=admitted[0], executor=session.executor
     )
+    records.append(file, record)
     return [record]
 
 
