@@ -8,6 +8,7 @@ import torch
 
 from bneck.errors import ProxyFailed, UsageError
 from bneck.machine import Compute, cores, gpu_share
+from bneck.proxies.training.memory import freed_memory_kept
 
 LEAST_BYTES = 2**30
 """Of a GPU's memory: CUDA itself takes half of it in each process."""
@@ -94,6 +95,7 @@ def computing(compute: Compute) -> Iterator[torch.device]:
             torch.random.fork_rng(devices=[device] if on_gpu else []),
             torch.cuda.device(device) if on_gpu else nullcontext(),
             own_share(device),
+            nullcontext() if on_gpu else freed_memory_kept(),
         ):
             yield device
     finally:
