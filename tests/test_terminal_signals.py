@@ -3,9 +3,12 @@
 import signal
 import subprocess
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+
+from tests.processes import started
 
 WORKING = """
 import sys, time
@@ -14,7 +17,8 @@ from bneck.commands import app
 
 def call(arguments):
     print("at work", flush=True)
-    time.sleep(60)
+    for _ in range(10_000):  # a signal just before a sleep is seen after it
+        time.sleep(0.05)
 
 app.call = call
 sys.argv = ["bneck"]
@@ -22,19 +26,19 @@ cli.main()
 """
 
 
+def at_work(script: str) -> AbstractContextManager["subprocess.Popen[str]"]:
+    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    folder = Path(__file__).resolve().parents[1]
+    return started([sys.executable, "-c", script], cwd=folder, **pipes)
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGHUP])
 def test_a_terminal_signal_ends_with_130(sent: signal.Signals) -> None:
-    command = subprocess.Popen(
-        [sys.executable, "-c", WORKING],
-        cwd=Path(__file__).resolve().parents[1],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert command.stdout is not None
-    assert command.stdout.readline() == "at work\n"
-    command.send_signal(sent)
-    _, said = command.communicate(timeout=60)
+    with at_work(WORKING) as command:
+        assert command.stdout is not None
+        assert command.stdout.readline() == "at work\n"
+        command.send_signal(sent)
+        _, said = command.communicate()
     assert command.returncode == 130
     assert said.startswith("bneck: interrupted")
     assert said.count("\n") == 1
@@ -42,33 +46,23 @@ def test_a_terminal_signal_ends_with_130(sent: signal.Signals) -> None:
 
 def test_a_signal_that_a_library_hides_is_not_lost() -> None:
     hiding = WORKING.replace(
-        "    time.sleep(60)",
-        "    try:\n        time.sleep(60)\n    except BaseException:\n        return 0",
+        "        time.sleep(0.05)",
+        "        try: time.sleep(0.05)\n        except BaseException: return 0",
     )
-    command = subprocess.Popen(
-        [sys.executable, "-c", hiding],
-        cwd=Path(__file__).resolve().parents[1],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert command.stdout is not None
-    command.stdout.readline()
-    command.send_signal(signal.SIGINT)
-    command.communicate(timeout=60)
+    with at_work(hiding) as command:
+        assert command.stdout is not None
+        command.stdout.readline()
+        command.send_signal(signal.SIGINT)
+        command.communicate()
     assert command.returncode == 130
 
 
 def test_a_command_under_nohup_outlives_its_terminal() -> None:
     ignoring = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
-    working = WORKING.replace("time.sleep(60)", "time.sleep(3); return 0")
-    command = subprocess.Popen(
-        [sys.executable, "-c", ignoring + working],
-        cwd=Path(__file__).resolve().parents[1],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert command.stdout is not None
-    command.stdout.readline()
-    command.send_signal(signal.SIGHUP)
-    command.communicate(timeout=60)
+    working = WORKING.replace("time.sleep(0.05)", "return int(input())")
+    with at_work(ignoring + working) as command:
+        assert command.stdout is not None
+        command.stdout.readline()
+        command.send_signal(signal.SIGHUP)
+        command.communicate("0\n")
     assert command.returncode == 0
