@@ -61,6 +61,22 @@ def space() -> Space:
     return spaces.build("v3-small", resolution_px=32, classes=10)
 
 
+@pytest.fixture(scope="session")
+def digits_latency(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A calibration of the device that counts multiply-adds: v3-small, 16 px, 10 classes.
+
+    Commands that take it by ``--latency`` need not calibrate, which takes seconds.
+    """
+    from bneck.latency.calibrate import calibrate
+    from bneck.latency.devices import open_device
+
+    folder = tmp_path_factory.mktemp("digits_latency")
+    small = spaces.build("v3-small", resolution_px=16, classes=10)
+    model = calibrate([small], open_device(runtime="macs"), folder=folder, minutes=0.003)
+    model.save(folder / "latency.json")
+    return folder / "latency.json"
+
+
 @pytest.fixture
 def by_macs() -> Callable[[Architecture], float]:
     """An accuracy that grows with the multiply-adds, from 0 to 1."""

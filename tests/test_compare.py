@@ -14,10 +14,8 @@ from bneck.derivation.stages.kept_training import Training
 from bneck.derivation.stages.netadapt import Shrunk
 from bneck.errors import UsageError
 from bneck.files import write_json
-from bneck.latency.calibrate import calibrate
-from bneck.latency.devices.local import LocalDevice
 from bneck.latency.measure import Measured
-from bneck.latency.runtimes.macs import MacsRuntime
+from bneck.latency.model import load
 from bneck.latency.timing import Timing
 from bneck.quantities import Accuracy, Latency
 from bneck.results.differences import differences
@@ -25,7 +23,7 @@ from bneck.results.exports import Trained, export
 from bneck.results.record import Baseline, Outcome
 from bneck.results.run import Run
 from bneck.space import codec as networks
-from bneck.space import presets, spaces
+from bneck.space import presets
 from bneck.space.backends import torch_model
 from bneck.space.cost import cost
 from tests.test_predict import NOTES
@@ -108,12 +106,11 @@ def test_measurements_share_one_reference(monkeypatch: pytest.MonkeyPatch) -> No
     assert [one.measured.ms for one in comparison.measured(table)] == [1.0, 1.0]
 
 
-def test_networks_of_several_sides_are_measured_on_the_models_scale(tmp_path: Path) -> None:
+def test_networks_of_several_sides_are_measured_on_the_models_scale(
+    digits_latency: Path, tmp_path: Path
+) -> None:
     """Whatever its side, a network takes as long as its multiply-adds on a device that counts."""
-    space = spaces.build("v3-small", resolution_px=32, classes=10)
-    model = calibrate(
-        [space], LocalDevice(runtime=MacsRuntime()), folder=tmp_path / "work", minutes=0.003
-    )
+    model = load(digits_latency)
     files = [tmp_path / "32.json", tmp_path / "64.json"]
     archs = [
         presets.build("mobilenet_v2", resolution_px=int(file.stem), classes=10) for file in files

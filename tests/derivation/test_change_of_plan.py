@@ -27,6 +27,13 @@ PLAN = {
 ONE, TWO = "0.85x:mobilenet_v3_small", "0.85x:mobilenet_v3_small,0.8x:mobilenet_v3_small"
 
 
+SEARCH = [
+    f"--{name}={value}"
+    for name, value in PLAN.items()
+    if name not in ("fine-tune-steps", "delta", "epochs")
+]
+
+
 def derive(out: Path, **changes: object) -> int:
     asked = {"target": ONE, **PLAN, **changes}
     options = [f"--{name}={value}" for name, value in asked.items() if value is not None]
@@ -80,6 +87,14 @@ def test_changes_reuse_what_they_leave_valid(
     assert (out / "latency.json").read_bytes() == latency
 
 
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished search."""
+    out = tmp_path_factory.mktemp("searched") / "run"
+    assert run(["search", f"--target={ONE}", *SEARCH, f"--out={out}"]) == 0
+    return out
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -90,19 +105,15 @@ def test_changes_reuse_what_they_leave_valid(
     ],
 )
 def test_what_needs_a_run_of_its_own_is_refused(
-    change: dict[str, object], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    change: dict[str, object], words: str, searched: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "run"
-    assert run(["search", *(f"--{n}={v}" for n, v in {"target": ONE, **PLAN}.items() if n not in
-               ("fine-tune-steps", "delta", "epochs")), f"--out={out}"]) == 0  # fmt: skip
-    before = sorted(path.name for path in out.iterdir())
-    capsys.readouterr()
-    assert derive(out, **change) == 2
+    before = sorted(path.name for path in searched.iterdir())
+    assert derive(searched, **change) == 2
     said = capsys.readouterr().err
     assert words in said
     reused = "another --out, and --latency" in said
     assert reused == ("runtime" not in change)  # the calibration holds for the same device only
-    assert sorted(path.name for path in out.iterdir()) == before
+    assert sorted(path.name for path in searched.iterdir()) == before
 
 
 @pytest.mark.slow
@@ -110,13 +121,7 @@ def test_promotion_continues_a_finished_search(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "run"
-    asked = {n: v for n, v in PLAN.items() if n not in ("fine-tune-steps", "delta", "epochs")}
-    command = [
-        "search",
-        f"--target={ONE}",
-        f"--out={out}",
-        *(f"--{n}={v}" for n, v in asked.items()),
-    ]
+    command = ["search", f"--target={ONE}", f"--out={out}", *SEARCH]
     assert run(command) == 0
     before = trials(out)
     capsys.readouterr()

@@ -11,17 +11,22 @@ from bneck.proxies.shared_weights import load
 from bneck.results.record import Inherited
 
 DIGITS = ("--data=digits", "--resolution=16")
-SEARCH = (
-    "search", *DIGITS, "--target=0.9x:mobilenet_v3_small", "--runtime=macs", "--evaluations=2",
-    "--calibration-minutes=0.003", "--workers=1", "--sampler=random", "--json",
-)  # fmt: skip
+PRETRAIN = ("pretrain", "--elastic", *DIGITS, "--epochs=0.15")
+
+
+@pytest.fixture
+def search(digits_latency: Path) -> list[str]:
+    return [
+        "search", *DIGITS, "--target=0.9x:mobilenet_v3_small", "--evaluations=2", "--workers=1",
+        "--runtime=macs", f"--latency={digits_latency}", "--sampler=random", "--json",
+    ]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def elastic(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of a few steps, of the classes of the digits."""
     out = tmp_path_factory.mktemp("elastic") / "run"
-    assert run(["pretrain", "--elastic", *DIGITS, "--epochs=0.5", f"--out={out}"]) == 0
+    assert run([*PRETRAIN, f"--out={out}"]) == 0
     return out
 
 
@@ -32,28 +37,29 @@ def test_it_is_a_run_of_the_largest_network(
     capsys.readouterr()
     assert run(["evaluate", str(elastic), "--json"]) == 0
     accuracy = json.loads(capsys.readouterr().out)["accuracy"]
-    command = ["pretrain", "--elastic", *DIGITS, "--epochs=0.5", f"--out={elastic}", "--json"]
-    assert run(command) == 0
+    assert run([*PRETRAIN, f"--out={elastic}", "--json"]) == 0
     again = json.loads(capsys.readouterr().out)
     assert again["accuracy"] == pytest.approx(accuracy, abs=0.01)
-    assert load(elastic)[0].steps == 9  # 0.5 epochs of four fifths of 1,437 images by 64
+    assert load(elastic)[0].steps == 3  # 0.15 epochs of four fifths of 1,437 images by 64
 
 
 def test_a_search_reads_accuracies_off_it(
-    elastic: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    elastic: Path, search: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     word = f"--proxy=shared-weights:{elastic}"
-    assert run([*SEARCH, word, f"--out={tmp_path}/a"]) == 0
+    assert run([*search, word, f"--out={tmp_path}/a"]) == 0
     capsys.readouterr()
-    assert run([*SEARCH, word, "--seed=1", f"--out={tmp_path}/b"]) == 2
+    assert run([*search, word, "--seed=1", f"--out={tmp_path}/b"]) == 2
     assert "was trained on images that --seed 1 judges networks by; use its --seed 0" in (
         capsys.readouterr().err
     )
 
 
 @pytest.mark.slow
-def test_networks_of_a_search_begin_with_their_part(elastic: Path, tmp_path: Path) -> None:
+def test_networks_of_a_search_begin_with_their_part(
+    elastic: Path, search: list[str], tmp_path: Path
+) -> None:
     words = (f"--pretrained={elastic}", "--search-steps=1", f"--out={tmp_path}/a")
-    assert run([*SEARCH, *words]) == 0
+    assert run([*search, *words]) == 0
     inherited = records.read(tmp_path / "a" / "inherited.json", Inherited)
     assert (inherited.share, inherited.fresh) == (1.0, ())

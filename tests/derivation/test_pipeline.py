@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 
 import onnxruntime
@@ -19,14 +19,13 @@ from bneck.results.record import Outcome, Step
 from bneck.results.run import Run
 from bneck.space import codec as networks
 from bneck.space.cost import cost
+from tests.processes import started
 
-COMMAND = [sys.executable, "-c", "from bneck.cli import main; main()", "derive", "--json"]
 PLAN = {
     "target": "0.85x:mobilenet_v3_small",
     "data": "digits",
     "resolution": 16,
     "runtime": "macs",
-    "calibration-minutes": 0.003,
     "sampler": "random",
     "evaluations": 3,
     "parallel": 2,
@@ -38,30 +37,21 @@ PLAN = {
 }
 
 
-def start(out: Path, **changes: object) -> subprocess.Popen:
-    options = [f"--{name}={value}" for name, value in {**PLAN, **changes}.items()]
-    return subprocess.Popen(
-        [*COMMAND, *options, "--out", str(out)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def finish(out: Path, **changes: object) -> tuple[int, str, str]:
-    process = start(out, **changes)
-    stdout, stderr = process.communicate(timeout=300)
-    return process.returncode, stdout, stderr
+def command(latency: Path, out: Path, **changes: object) -> list[str]:
+    plan = {**PLAN, "latency": latency, **changes}
+    options = [f"--{name}={value}" for name, value in plan.items() if value is not None]
+    return ["derive", "--json", *options, f"--out={out}"]
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(digits_latency: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that nothing disturbed."""
-    out = tmp_path_factory.mktemp("whole") / "run"
+    folder = tmp_path_factory.mktemp("whole")
+    out = folder / "run"
     begun = time.monotonic()
-    code, stdout, stderr = finish(out)
-    assert code == 0, stderr
-    (out / "stdout.json").write_text(stdout)
+    with (folder / "stdout.json").open("w") as stdout, redirect_stdout(stdout):
+        assert run(command(digits_latency, out)) == 0
+    shutil.move(folder / "stdout.json", out)
     (out / "wall_seconds").write_text(str(time.monotonic() - begun))
     return out
 
@@ -102,23 +92,23 @@ def test_the_run_holds_what_the_command_says(whole: Path) -> None:
     assert result["seconds"] < float((whole / "wall_seconds").read_text())
 
 
-def test_a_finished_run_is_not_paid_for_again(whole: Path) -> None:
+def test_a_finished_run_is_not_paid_for_again(
+    whole: Path, digits_latency: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = (whole / "journal.log").read_bytes()
-    code, stdout, stderr = finish(whole)
-    assert code == 0, stderr
-    assert json.loads(stdout) == json.loads((whole / "stdout.json").read_text())
+    assert run(command(digits_latency, whole)) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads((whole / "stdout.json").read_text())
     assert (whole / "journal.log").read_bytes() == before
 
 
 def test_several_targets_share_a_search_and_end_in_a_network_each(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    digits_latency: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "run"
     quick = {"evaluations": 4, "search-steps": 2, "fine-tune-steps": 1, "delta": 0.2, "epochs": 0.1}
-    plan = {name: value for name, value in {**PLAN, **quick}.items() if name != "target"}
-    targets = "--targets=0.85x:mobilenet_v3_small,0.7x:mobilenet_v3_small"
-    command = ["derive", "--json", targets, *(f"--{name}={value}" for name, value in plan.items())]
-    assert run([*command, f"--out={out}"]) == 0
+    targets = "0.85x:mobilenet_v3_small,0.7x:mobilenet_v3_small"
+    derive = command(digits_latency, out, **quick, target=None, targets=targets)
+    assert run(derive) == 0
     result = json.loads(capsys.readouterr().out)
     own, other = result["networks"]
     assert own == {name: value for name, value in result.items() if name != "networks"}
@@ -133,14 +123,16 @@ def test_several_targets_share_a_search_and_end_in_a_network_each(
     assert other["target_ms"] == pytest.approx(own["target_ms"] * 0.7 / 0.85, rel=1e-3)
     assert f'href="targets/{inner.name}/report.html"' in (out / "report.html").read_text()
     inner_steps = (inner / "steps.jsonl").read_bytes()
-    assert run([*command, f"--out={out}"]) == 0  # nothing is done again
+    assert run(derive) == 0  # nothing is done again
     assert json.loads(capsys.readouterr().out) == result
     assert (inner / "steps.jsonl").read_bytes() == inner_steps
 
 
-def test_another_plan_is_refused(whole: Path) -> None:
-    code, _, stderr = finish(whole, target="0.5")
-    assert code == 2
+def test_another_plan_is_refused(
+    whole: Path, digits_latency: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(command(digits_latency, whole, target="0.5")) == 2
+    stderr = capsys.readouterr().err
     assert "--target was 0.85x:mobilenet_v3_small, now 0.5" in stderr
     assert "Traceback" not in stderr
 
@@ -157,32 +149,38 @@ def proposals(out: Path) -> Iterator[Path]:
     return (out / "checkpoints/netadapt").glob("step-*/fine-tuned.jsonl")
 
 
-def stop(out: Path, how: signal.Signals, begun: Callable[[Path], object]) -> tuple[int, str]:
+def stop(
+    derive: list[str], out: Path, how: signal.Signals, begun: Callable[[Path], object]
+) -> tuple[int, str]:
     """Start a run, and stop it when it has come so far."""
-    process = start(out)
-    while process.poll() is None:
-        with suppress(FileNotFoundError):
-            if begun(out):
-                break
-        time.sleep(0.02)
-    assert process.poll() is None, process.communicate()[1]
-    process.send_signal(how)
-    _, stderr = process.communicate(timeout=60)
+    script = [sys.executable, "-c", "from bneck.cli import main; main()"]
+    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    with started([*script, *derive], **pipes) as process:
+        while process.poll() is None:
+            with suppress(FileNotFoundError):
+                if begun(out):
+                    break
+            time.sleep(0.02)
+        assert process.poll() is None, process.communicate()[1]
+        process.send_signal(how)
+        _, stderr = process.communicate()
     return process.returncode, stderr
 
 
-def test_stopped_in_every_stage_it_ends_the_same(whole: Path, tmp_path: Path) -> None:
+def test_stopped_in_every_stage_it_ends_the_same(
+    whole: Path, digits_latency: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "run"
+    derive = command(digits_latency, out)
     for stage, how, begun in STOPS:
-        code, stderr = stop(out, how, begun)
+        code, stderr = stop(derive, out, how, begun)
         assert "Traceback" not in stderr, stage
         if how is signal.SIGINT:
             assert code == 130, stage
             assert stderr.strip().splitlines()[-1].startswith("bneck: interrupted")
         else:
             assert code == -how, stage
-    code, _, stderr = finish(out)
-    assert code == 0, stderr
+    assert run(derive) == 0
     ours, theirs = Run.read(out), Run.read(whole)
     assert [(step.move, step.accuracy) for step in records.read_lines(ours.steps, Step)] == [
         (step.move, step.accuracy) for step in records.read_lines(theirs.steps, Step)
@@ -193,7 +191,7 @@ def test_stopped_in_every_stage_it_ends_the_same(whole: Path, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_emptied_files_are_made_again(whole: Path, tmp_path: Path) -> None:
+def test_emptied_files_are_made_again(whole: Path, digits_latency: Path, tmp_path: Path) -> None:
     """As an earlier version, or a power loss, left them."""
     out = tmp_path / "run"
     shutil.copytree(whole, out)
@@ -201,7 +199,6 @@ def test_emptied_files_are_made_again(whole: Path, tmp_path: Path) -> None:
         (out / name).unlink()
     for name in ("steps.jsonl", "baselines.jsonl"):
         (out / name).write_bytes(b"")
-    code, _, stderr = finish(out)
-    assert code == 0, stderr
+    assert run(command(digits_latency, out)) == 0
     got, expected = (records.read(Run.read(run).result, Outcome) for run in (out, whole))
     assert (got.arch, got.accuracy) == (expected.arch, expected.accuracy)

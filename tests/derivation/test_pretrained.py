@@ -96,7 +96,7 @@ def test_weights_of_another_network_are_refused_by_their_first_tensor(tmp_path: 
 
 
 def test_a_derivation_begins_with_a_runs_weights_at_every_stage(
-    trained: Path, tmp_path: Path
+    trained: Path, digits_latency: Path, tmp_path: Path
 ) -> None:
     """Nothing is trained for more than a step or two, so that the weights stay what they were."""
     out = tmp_path / "run"
@@ -108,7 +108,7 @@ def test_a_derivation_begins_with_a_runs_weights_at_every_stage(
         pretrained=str(trained),
         resolution_px=16,
         runtime="macs",
-        calibration_minutes=0.003,
+        latency=str(digits_latency),
         sampler="random",
         evaluations=2,
         search_steps=1,
@@ -132,30 +132,25 @@ def test_a_derivation_begins_with_a_runs_weights_at_every_stage(
 
 
 def test_the_pretrained_network_itself_competes(
-    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Path, digits_latency: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One step after inheriting, none is as accurate as the network that had all the training.
 
     Killed before the winners are written, the search trains none of them again.
     """
-    asked = [
-        "search",
-        f"--pretrained={trained}",
-        "--resolution=16",
-        "--runtime=macs",
-        "--workers=1",
-    ]
-    asked += ["--calibration-minutes=0.003", "--sampler=random", "--search-steps=1"]
-    asked += ["--evaluations=2"]
-    asked += ["--target=0.95x:mobilenet_v3_small", f"--out={tmp_path / 'run'}"]
-    assert run(asked) == 0
+    command = [
+        "search", f"--pretrained={trained}", "--resolution=16", "--runtime=macs",
+        f"--latency={digits_latency}", "--sampler=random", "--evaluations=2", "--search-steps=1",
+        "--target=0.95x:mobilenet_v3_small", "--workers=1", f"--out={tmp_path / 'run'}",
+    ]  # fmt: skip
+    assert run(command) == 0
     found = records.read(tmp_path / "run" / "winners.json", SearchResult).networks[0]
     arch = presets.build("mobilenet_v3_small", resolution_px=16, classes=10)
     assert (found.arch, found.pretrained) == (arch, True)
     assert "the pretrained network" in (tmp_path / "run" / "report.html").read_text()
     (tmp_path / "run" / "winners.json").unlink()
     monkeypatch.setattr("bneck.derivation.stages.search.evaluate_alone", None)
-    assert run(asked) == 0
+    assert run(command) == 0
     assert records.read(tmp_path / "run" / "winners.json", SearchResult).networks == (found,)
 
 
@@ -208,13 +203,13 @@ def test_a_run_and_its_onnx_file_can_teach(
 
 @pytest.mark.slow
 def test_the_seed_of_a_derivation_can_teach(
-    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trained: Path, digits_latency: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It is trained first, from the weights that NetAdapt began with, and then left alone."""
     out = tmp_path / "run"
     command = [
         "derive", "--target=0.95x:mobilenet_v3_small", "--data=digits", "--resolution=16",
-        "--runtime=macs", "--calibration-minutes=0.003", "--sampler=random", "--evaluations=2",
+        "--runtime=macs", f"--latency={digits_latency}", "--sampler=random", "--evaluations=2",
         "--search-steps=1", "--fine-tune-steps=1", "--delta=0.1", "--epochs=0.05", "--workers=1",
         f"--pretrained={trained}", "--teacher=seed", f"--out={out}",
     ]  # fmt: skip

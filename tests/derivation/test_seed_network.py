@@ -19,10 +19,12 @@ from bneck.space.cost import cost
 
 
 @pytest.mark.parametrize("share", [1.0, 0.9])
-def test_only_what_is_narrowed_is_trained_first(share: float, tmp_path: Path) -> None:
+def test_only_what_is_narrowed_is_trained_first(
+    share: float, digits_latency: Path, tmp_path: Path
+) -> None:
     seed_network = presets.build("mobilenet_v3_small", resolution_px=16, classes=10)
     plan = Plan(
-        data="digits", resolution_px=16, runtime="macs", calibration_minutes=0.003, epochs=0.1,
+        data="digits", resolution_px=16, runtime="macs", latency=str(digits_latency), epochs=0.1,
         target=f"{share}x:mobilenet_v3_small", search_steps=2, fine_tune_steps=1, delta=0.2,
     )  # fmt: skip
     with Run.open(tmp_path / "run", plan.as_dict()) as run:

@@ -20,7 +20,7 @@ from bneck.proxies.data.loading import load
 from bneck.results.run import Run
 
 QUICK = (
-    "--data=digits", "--resolution=16", "--runtime=macs", "--calibration-minutes=0.003",
+    "--data=digits", "--resolution=16", "--runtime=macs", "--calibration-minutes=0.001",
     "--target=0.8x:mobilenet_v3_small", "--workers=1", "--json",
 )  # fmt: skip
 

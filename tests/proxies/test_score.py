@@ -1,6 +1,7 @@
 """The tool that scores proxies, on tables whose order is known."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,7 @@ import pytest
 
 from bneck.cli import run
 from bneck.errors import ProxyFailed
-from bneck.latency.calibrate import calibrate
-from bneck.latency.devices import open_device
+from bneck.latency.model import load as load_model
 from bneck.proxies.proxy import find_proxy
 from bneck.proxies.score import (
     score_columns,
@@ -207,11 +207,10 @@ def test_command_mistakes(
 
 
 def test_a_model_of_another_side_is_refused_before_anything_is_scored(
-    table_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    table_file: Path, digits_latency: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    space, file = spaces.build("v3-small", resolution_px=32, classes=10), tmp_path / "latency.json"
-    device = open_device(runtime="macs")
-    calibrate([space], device, folder=tmp_path / "work", minutes=0.003).save(file)
+    file = tmp_path / "latency.json"
+    replace(load_model(digits_latency), resolution_px=32).save(file)
     arguments = f"--table {table_file} --no-images --model {file}"
     assert run(["proxies", "score", *arguments.split()]) == 2
     (error,) = capsys.readouterr().err.splitlines()

@@ -70,12 +70,12 @@ def test_a_label_is_the_share_of_all_images_that_their_folds_classify_right(few:
 
 
 def test_a_search_keeps_its_folds_and_reports_them(
-    few: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    few: str, digits_latency: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "run"
     command = [
         "search", f"--data={few}", "--resolution=16", "--target=0.9x:mobilenet_v3_small",
-        "--runtime=macs", "--calibration-minutes=0.003", "--workers=1", "--sampler=random",
+        "--runtime=macs", f"--latency={digits_latency}", "--workers=1", "--sampler=random",
         "--search-steps=1", f"--out={out}",
     ]  # fmt: skip
     assert run([*command, "--evaluations=1"]) == 0

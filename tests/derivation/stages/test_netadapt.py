@@ -14,7 +14,7 @@ from bneck.derivation.pretrained import load_pretrained
 from bneck.derivation.stages.netadapt import Shrunk
 from bneck.latency.calibrate import calibrate
 from bneck.latency.devices import open_device
-from bneck.latency.model import LatencyModel
+from bneck.latency.model import load
 from bneck.proxies.data.image_info import IMAGENET_MEAN, IMAGENET_STD
 from bneck.results.record import Step
 from bneck.results.run import Run
@@ -25,15 +25,14 @@ from bneck.space.cost import cost
 from tests.latency import devices
 
 QUICK = [
-    "--data=digits", "--resolution=16", "--runtime=macs", "--calibration-minutes=0.003",
-    "--search-steps=3", "--fine-tune-steps=1", "--delta=0.1", "--workers=1", "--json",
+    "--data=digits", "--resolution=16", "--search-steps=3", "--fine-tune-steps=1", "--delta=0.1",
+    "--workers=1", "--json",
 ]  # fmt: skip
-MS = cost(presets.build("mobilenet_v3_small", resolution_px=16, classes=10)).macs / 1e9
 
 
-def calibrated(runtime: str, folder: Path, *, minutes: float) -> LatencyModel:
-    space = spaces.build("v3-small", resolution_px=16, classes=10)
-    return calibrate([space], open_device(runtime=runtime), folder=folder, minutes=minutes)
+@pytest.fixture
+def quick(digits_latency: Path) -> list[str]:
+    return [*QUICK, "--runtime=macs", f"--latency={digits_latency}"]
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +44,14 @@ def torchvisions(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_torchvisions_weights_shrink_to_two_targets(
-    torchvisions: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    torchvisions: Path, quick: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "run"
     targets = "0.92x:mobilenet_v3_small,0.96x:mobilenet_v3_small"
     code = run(
         ["shrink", "mobilenet_v3_small", f"--targets={targets}", f"--pretrained={torchvisions}",
          "--importance=taylor", "--finish=fine-tune", "--epochs=0.2",
-         f"--out={out}", *QUICK]
+         f"--out={out}", *quick]
     )  # fmt: skip
     captured = capsys.readouterr()
     assert code == 0, captured.err
@@ -87,10 +86,11 @@ def test_channels_are_free_where_they_measure_as_free(
     """The model holds that channels come in blocks of 16; then whole blocks become dear."""
     monkeypatch.setattr(devices, "OVERHEAD_NS", 100)
     word, file = "tests.latency.devices:Blocked", tmp_path / "latency.json"
-    model = calibrated(word, tmp_path / "work", minutes=0.03)
+    space = spaces.build("v3-small", resolution_px=16, classes=10)
+    device = open_device(runtime=word)
+    model = calibrate([space], device, folder=tmp_path / "work", minutes=0.03)
     assert model.channel_grid == 16
     model.save(file)
-    options = [option for option in QUICK if not option.startswith(("--runtime", "--calibration"))]
     target = "--target=0.9x:mobilenet_v3_small"
     for free in (True, False):
         if not free:
@@ -99,30 +99,32 @@ def test_channels_are_free_where_they_measure_as_free(
             )
         out = tmp_path / f"free-{free}"
         shrink = ["shrink", "mobilenet_v3_small", target, f"--latency={file}"]
-        assert run([*shrink, f"--runtime={word}", f"--out={out}", *options]) == 0
+        assert run([*shrink, f"--runtime={word}", f"--out={out}", *QUICK]) == 0
         steps = records.read_lines(out / "steps.jsonl", Step)
         assert steps[-1].move.startswith("free channels") == free
         assert not any(step.move.startswith("free channels") for step in steps[:-1])
 
 
-def test_it_ends_under_the_target_by_what_measuring_again_differs_by(tmp_path: Path) -> None:
+def test_it_ends_under_the_target_by_what_measuring_again_differs_by(
+    digits_latency: Path, tmp_path: Path
+) -> None:
     """One narrowing comes to 0.3 % under the target, which is not enough on a noisy device."""
     file = tmp_path / "latency.json"
-    model = calibrated("macs", tmp_path / "work", minutes=0.003)
+    model = load(digits_latency)
     replace(model, report=replace(model.report, repeat_mape_percent=30.0)).save(file)
     shrink = ["shrink", "mobilenet_v3_small", "--target=0.94x:mobilenet_v3_small"]
-    options = [option for option in QUICK if not option.startswith("--calibration")]
-    assert run([*shrink, f"--latency={file}", f"--out={tmp_path}/run", *options]) == 0
+    options = ["--runtime=macs", f"--latency={file}", f"--out={tmp_path}/run"]
+    assert run([*shrink, *options, *QUICK]) == 0
     (one,) = records.read_lines(tmp_path / "run" / "shrunk.jsonl", Shrunk)
     assert one.target_ms * 0.97 < one.measured.ms <= one.target_ms / 1.01
 
 
 @pytest.mark.parametrize("target", ["1.2x:mobilenet_v3_small", "0.9x:mobilenet_v3_small@32"])
 def test_a_target_that_is_met_already_is_said_and_succeeds(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], target: str
+    quick: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], target: str
 ) -> None:
     """At 32 px it has 1.36 times the multiply-adds of 16 px."""
-    options = [option for option in QUICK if option != "--json"]
+    options = [option for option in quick if option != "--json"]
     shrink = ["shrink", "mobilenet_v3_small", f"--target={target}", f"--out={tmp_path}/run"]
     assert run([*shrink, *options]) == 0
     assert "mobilenet_v3_small meets the target of" in capsys.readouterr().out
@@ -146,6 +148,7 @@ def test_bad_requests_are_named(
     arguments: list[str],
     words: str,
     torchvisions: Path,
+    quick: list[str],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -153,7 +156,7 @@ def test_bad_requests_are_named(
     given = [a.format(torchvisions) for a in arguments if "NET=" not in a]
     if not any(a.startswith("--target=") for a in given):
         given.append("--target=0.9x:mobilenet_v3_small")
-    code = run(["shrink", net, *given, f"--out={tmp_path}/run", *QUICK])
+    code = run(["shrink", net, *given, f"--out={tmp_path}/run", *quick])
     assert code == 2
     error = capsys.readouterr().err
     assert words in error
