@@ -118,9 +118,9 @@ def test_items_are_prepared_while_workers_are_busy(executor: Executor) -> None:
     asked: list[float] = []
 
     def items() -> Iterator[float]:
-        for _ in range(6):
-            asked.append(0.5)
-            yield 0.5
+        for seconds in (0.5, 0.5, 0.0, 0.0, 0.0, 0.0):
+            asked.append(seconds)
+            yield seconds
 
     results = executor.map_unordered(tasks.sleep, items())
     next(results)

@@ -19,12 +19,13 @@ from bneck.netadapt.selection import all_lose_accuracy, best, reference, too_clo
 from bneck.proxies.data.worker_images import WorkerImages, for_proxies
 from bneck.proxies.training.recipe import Recipe
 from bneck.quantities import Accuracy
-from bneck.results.record import Proposal
+from bneck.results.record import Proposal, Step
 from bneck.space import presets
 from bneck.space.architecture import Architecture
 from bneck.space.backends import weights
 from bneck.space.cost import cost
 from bneck.space.edits import narrowables
+from tests.closed_form import MacsDevice
 
 ARCH = presets.build("mobilenet_v3_small", width=0.5, resolution_px=16, classes=10)
 
@@ -212,28 +213,31 @@ def test_it_goes_on_between_the_proposals_of_a_step(tmp_path: Path, model: objec
     assert [step.accuracy for step in got] == [step.accuracy for step in expected]
 
 
+ONE_STEP_MS = cost(ARCH).macs / 1e6 - 0.02
+
+
+@pytest.fixture(scope="module")
+def one_step(tmp_path_factory: pytest.TempPathFactory) -> Step:
+    """The step to ``ONE_STEP_MS``, undisturbed."""
+    return begun(tmp_path_factory.mktemp("whole"), MacsDevice()).shrink(ONE_STEP_MS, Serial())[-1]
+
+
 def test_weights_and_losses_that_a_kill_left_half_written_are_made_again(
-    tmp_path: Path, model: object
+    one_step: Step, tmp_path: Path, model: object
 ) -> None:
-    target_ms = cost(ARCH).macs / 1e6 - 0.02
-    (tmp_path / "whole").mkdir()
-    expected = begun(tmp_path / "whole", model).shrink(target_ms, Serial())
     adapt = begun(tmp_path, model)
     with pytest.raises(KeyboardInterrupt):
-        adapt.shrink(target_ms, Counting(3))
+        adapt.shrink(ONE_STEP_MS, Counting(3))
     (journal,) = (tmp_path / "family").glob("step-*/fine-tuned.jsonl")
     journal.write_bytes(journal.read_bytes()[:-100])
     (journal.parent / "02-1.safetensors").write_bytes(b"torn")
-    step = adapt.shrink(target_ms, Serial())[-1]
-    assert (step.arch, step.accuracy) == (expected[-1].arch, expected[-1].accuracy)
+    step = adapt.shrink(ONE_STEP_MS, Serial())[-1]
+    assert (step.arch, step.accuracy) == (one_step.arch, one_step.accuracy)
 
 
 def test_a_full_disk_is_no_proposals_result(
-    tmp_path: Path, model: object, monkeypatch: pytest.MonkeyPatch
+    one_step: Step, tmp_path: Path, model: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    target_ms = cost(ARCH).macs / 1e6 - 0.02
-    (tmp_path / "whole").mkdir()
-    expected = begun(tmp_path / "whole", model).shrink(target_ms, Serial())
     adapt = begun(tmp_path, model)
     write = Path.write_bytes
     written: list[Path] = []
@@ -247,9 +251,9 @@ def test_a_full_disk_is_no_proposals_result(
     with monkeypatch.context() as patched:
         patched.setattr(Path, "write_bytes", full)
         with pytest.raises(BneckError, match=r"cannot write .*0\d-1\.safetensors: No space left"):
-            adapt.shrink(target_ms, Serial())
-    step = adapt.shrink(target_ms, Serial())[-1]
-    assert step.proposals == expected[-1].proposals
+            adapt.shrink(ONE_STEP_MS, Serial())
+    step = adapt.shrink(ONE_STEP_MS, Serial())[-1]
+    assert step.proposals == one_step.proposals
     assert all(one.error is None for one in step.proposals)
 
 

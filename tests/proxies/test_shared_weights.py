@@ -28,7 +28,7 @@ def digits() -> ImageSource:
 
 @pytest.fixture(scope="module")
 def space() -> Space:
-    return spaces.build("v3-small", resolution_px=16, classes=10)
+    return spaces.build("nas-bench-macro", resolution_px=16, classes=10)
 
 
 def test_recalibrated_norms_hold_the_mean_over_the_images(

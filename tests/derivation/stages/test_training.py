@@ -11,6 +11,7 @@ from bneck.errors import BneckError
 from bneck.executors.processes import processes
 from bneck.executors.serial import Serial
 from bneck.proxies.data.worker_images import WorkerImages, whole
+from bneck.proxies.training import trainer
 from bneck.proxies.training.checkpoint import steps_done
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.validation import evaluate
@@ -29,7 +30,7 @@ def training(folder: Path, **changes: object) -> LongTraining:
 def test_the_same_trainings_wherever_they_run(tmp_path: Path) -> None:
     here, there = tmp_path / "here", tmp_path / "there"
     one_by_one = train_all(TWO, training(here), Serial())
-    side_by_side = processes(2)
+    side_by_side = processes(2, imported=[trainer.__name__])
     try:
         together = train_all(TWO, training(there), side_by_side)
     finally:
