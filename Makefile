@@ -8,7 +8,7 @@ derive: $(VENV)/.installed
 		--data digits --out runs/digits --seed 0
 
 test: lint docs
-	$(VENV)/bin/pytest -n auto --dist loadscope
+	$(VENV)/bin/pytest -n auto --dist loadscope --no-loadscope-reorder
 
 test-slow: $(VENV)/.installed-test
 	$(VENV)/bin/pytest -m slow
