@@ -80,7 +80,10 @@ def derive(session: Session) -> tuple[Outcome, ...]:
         for part, seed in zip(parts, selected, strict=True):
             keep_inherited(part, parent, seed.arch)
             target = (seed.target_ms,)
-            shrunk += netadapt_stage(part, data, device, target, seed.arch, parent, retrained=True)
+            found = plan.seed_network is None and not seed.pretrained
+            shrunk += netadapt_stage(
+                part, data, device, target, seed.arch, parent, retrained=True, found=found
+            )
 
         baseline = presets.build(MOBILENET_V3_SMALL).at(**data.size)
         names = ["derived", *(f"derived-{one.target_ms:.4g}ms" for one in shrunk[1:])]

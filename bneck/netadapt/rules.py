@@ -111,6 +111,21 @@ def widen_free_widths(wider: Latency, measured: Latency, target_ms: float, repea
     return wider.ms <= measured.ms * (1 + FREE) and sure_ms(wider, repeat) <= target_ms
 
 
+def meets(measured: Latency, target_ms: float, repeat: float, *, given: bool) -> bool:
+    """Return whether a network is fast enough for its target.
+
+    It must be so when measured again. A network that was given only has to measure so now: it may
+    be the very one whose latency the target is.
+
+    Args:
+        measured: the network's latency.
+        target_ms: what it may take.
+        repeat: the relative error of measuring again.
+        given: whether it is a seed network that no search found, as it was given.
+    """
+    return (measured.ms if given else sure_ms(measured, repeat)) <= target_ms
+
+
 def sure_ms(measured: Latency, repeat: float) -> float:
     """Return what must be within the target, so that the network is under it when measured again.
 

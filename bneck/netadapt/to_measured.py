@@ -22,12 +22,13 @@ def shrink_to_measured(
     progress: Progress = silent,
     *,
     repeat: float = 0.0,
+    found: bool = False,
 ) -> tuple[Step, Latency]:
     """Continue ``netadapt`` from its last step to a network that measures under the target.
 
     The model's error on the networks near the target is measured and taken out of the goal
     (``rules.tighten_the_goal``); then widths that cost nothing grow (``rules.widen_free_widths``).
-    A seed network that measures at the target is left as it is.
+    A seed network that was given and measures at the target is left as it is.
 
     Args:
         netadapt: with its step 0 in place.
@@ -36,13 +37,14 @@ def shrink_to_measured(
         executor: where proposals are fine-tuned.
         progress: called after every fine-tuning.
         repeat: relative error of measuring again, as the calibration saw it.
+        found: whether a search found the seed network; see ``rules.meets``.
 
     Raises:
         UsageError: no narrowing is predicted under the target.
         BneckError: every proposal of a step failed, or the network still measures above the target
             after the goal was tightened four times.
     """
-    step, measured = _under_target(netadapt, target_ms, measure, executor, progress, repeat)
+    step, measured = _under_target(netadapt, target_ms, measure, executor, progress, repeat, found)
     wider = netadapt.widened() if step.number else None
     if wider is not None:
         again = measure(wider.arch)
@@ -58,11 +60,11 @@ def _under_target(
     executor: Executor,
     progress: Progress,
     repeat: float,
+    found: bool,
 ) -> tuple[Step, Latency]:
     step = netadapt.done()[-1]
     measured = measure(step.arch)
-    # Nothing of a seed network was narrowed that could be unsure.
-    if (rules.sure_ms(measured, repeat) if step.number else measured.ms) <= target_ms:
+    if rules.meets(measured, target_ms, repeat, given=not found and step.number == 0):
         return step, measured
     goal_ms = target_ms
     for _ in range(rules.TIGHTENINGS):

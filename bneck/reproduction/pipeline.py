@@ -146,7 +146,7 @@ class Reproduction:
                     write_json(session.run.seed, networks.to_json(one.arch))
                 device = calibration_stage(session, self._space())
                 targets_ms = target_stage(session, self._data(), device)
-                netadapt_stage(session, self._data(), device, targets_ms, one.arch)
+                netadapt_stage(session, self._data(), device, targets_ms, one.arch, found=True)
 
     def _measure(self) -> None:
         """Everything to be compared, in one session: what is derived and what stands beside it."""

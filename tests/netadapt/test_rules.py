@@ -95,6 +95,18 @@ def test_a_seed_network_that_measures_under_the_target_is_the_result() -> None:
     assert (found.number, latency.ms) == (0, pytest.approx(1.8))
 
 
+@pytest.mark.parametrize(("found", "steps"), [(False, 1), (True, 2)])
+def test_a_found_seed_network_must_stay_under_the_target_when_measured_again(
+    found: bool, steps: int
+) -> None:
+    model = Model()
+    readings = iter((0.995, 0.98))
+    shrink_to_measured(
+        model, 1.0, lambda _: Latency(next(readings), 0.0), None, repeat=0.01, found=found
+    )
+    assert len(model.steps) == steps
+
+
 @pytest.mark.parametrize(("grows", "steps"), [(1.005, 3), (1.05, 2)])
 def test_widths_grow_only_if_they_measure_as_free(grows: float, steps: int) -> None:
     model = Model(free_ms=0.0)

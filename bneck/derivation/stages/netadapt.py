@@ -13,6 +13,7 @@ from bneck.derivation.training_budget import Budget, budget
 from bneck.files import is_written, write_json
 from bneck.netadapt.netadapt import NetAdapt
 from bneck.netadapt.proposals import GRID
+from bneck.netadapt.rules import meets
 from bneck.netadapt.to_measured import shrink_to_measured
 from bneck.proxies.data.worker_images import for_proxies
 from bneck.quantities import Accuracy, Latency
@@ -51,6 +52,7 @@ def netadapt_stage(
     parent: Parent | None = None,
     *,
     retrained: bool = False,
+    found: bool = False,
 ) -> tuple[Shrunk, ...]:
     """Narrow ``seed_network`` in one pass through all targets; every network on the way is kept.
 
@@ -63,6 +65,8 @@ def netadapt_stage(
         parent: the trained network that it inherits from; None trains it from random weights.
         retrained: whether what comes out is trained afterwards: a seed network that meets all
             targets is then not trained here, since nothing would use its weights.
+        found: whether a search found the seed network, which must then stay under its target when
+            it is measured again.
 
     Returns:
         The network of each target, the slowest target first; the last is the run's network.
@@ -78,7 +82,7 @@ def netadapt_stage(
             asked = budget(session.plan, data.info)
             netadapt = _netadapt(session, device, asked, seed_network)
             if not is_written(run.steps):
-                if retrained and (met := _met_already(device, seed_network, waiting)):
+                if retrained and (met := _met_already(device, seed_network, waiting, found)):
                     write_json(run.network, networks.to_json(seed_network))
                     for one in met:
                         records.append(run.shrunk, one)
@@ -95,6 +99,7 @@ def netadapt_stage(
                     session.executor,
                     session.progress,
                     repeat=device.repeat_error(),
+                    found=found,
                 )
                 several = len(targets_ms) > 1
                 measured = None if device.only_predicts(step.arch) else latency
@@ -131,11 +136,18 @@ def _netadapt(
 
 
 def _met_already(
-    device: TargetDevice, seed_network: Architecture, targets_ms: list[float]
+    device: TargetDevice, seed_network: Architecture, targets_ms: list[float], found: bool
 ) -> tuple[Shrunk, ...]:
-    """The seed network as it is for every target, if it measures at or under all of them."""
+    """The seed network as it is for every target, if it measures at or under all of them.
+
+    Args:
+        device: measures it.
+        seed_network: as it was given, or found.
+        targets_ms: the targets.
+        found: whether a search found it.
+    """
     latency = device.at_most(seed_network)
-    if latency.ms > min(targets_ms):
+    if not meets(latency, min(targets_ms), device.repeat_error(), given=not found):
         return ()
     measured = None if device.only_predicts(seed_network) else latency
     predicted = device.model.predict(seed_network)
