@@ -75,7 +75,7 @@ def test_unknown_devices_are_one_line() -> None:
         open_device("local:here")
     with pytest.raises(UsageError, match="name the file of the table: table:FILE"):
         open_device("table:")
-    with pytest.raises(UsageError, match=r"cannot read no\.csv"):
+    with pytest.raises(UsageError, match=r"no such file: no\.csv"):
         open_device("table:no.csv")
     with pytest.raises(UsageError, match="unknown runtime 'x'"):
         open_device(runtime="x")
@@ -122,7 +122,7 @@ def test_a_model_of_another_version_is_refused_or_accepted(
     ("word", "message"),
     [
         ("phone", "unknown target device 'phone'"),
-        ("table:x.csv", r"cannot read x\.csv"),
+        ("table:x.csv", r"no such file: x\.csv"),
         ("ssh:", "'ssh:' names no device; expected ssh:NAME"),
     ],
 )
