@@ -1,4 +1,4 @@
-"""Text from files and folders, made harmless for terminals and pages."""
+"""Text for terminals and pages: made harmless where it comes from files, and lists of words."""
 
 from unicodedata import category
 
@@ -22,6 +22,12 @@ def harmless(text: str) -> str:
 def one_line(text: str) -> str:
     """Return the text harmless and on one line."""
     return harmless(" ".join(text.split()))
+
+
+def one_of(*words: str) -> str:
+    """Return words as a sentence lists them: "a, b or c"."""
+    *most, last = words
+    return f"{', '.join(most)} or {last}" if most else last
 
 
 def _obeyed(character: str) -> bool:

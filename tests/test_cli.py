@@ -12,7 +12,7 @@ import torchvision
 
 import bneck
 from bneck.cli import run
-from bneck.derivation.plan import OPTIONS
+from bneck.derivation.command_options import OPTIONS
 from bneck.latency.runtimes import RUNTIMES
 from bneck.proxies.data.image_spec import NAMED_SETS
 from bneck.proxies.proxy import PROXIES

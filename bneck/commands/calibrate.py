@@ -17,13 +17,13 @@ from bneck.commands.common.measuring import (
 )
 from bneck.commands.common.options import ClassesOption, JsonOption, ResolutionOption, SeedOption
 from bneck.commands.common.output import print_result, print_text
-from bneck.derivation.plan import one_of
 from bneck.errors import UsageError
 from bneck.files import check_file, is_written
 from bneck.latency.runtimes import PORTABLE
 from bneck.live import TerminalProgress
 from bneck.results.networks import load_network
 from bneck.results.run import Run
+from bneck.text import one_of
 
 if TYPE_CHECKING:
     from bneck.latency.model import LatencyModel

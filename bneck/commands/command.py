@@ -4,7 +4,7 @@ from typing import Any
 
 from typer.core import TyperCommand
 
-from bneck.derivation.plan import PANELS
+from bneck.derivation.option import PANELS
 
 FIRST, LAST = "Arguments", "Options"
 ORDER = (FIRST, *PANELS, LAST)

@@ -15,13 +15,13 @@ from bneck.commands.common.options import (
     WidthOption,
 )
 from bneck.commands.common.output import print_result
-from bneck.derivation.plan import one_of
 from bneck.derivation.trained_networks import load_trained
 from bneck.live import TerminalProgress
 from bneck.results.exports import EXPORTS, check_file_name
 from bneck.results.exports import export as write_export
 from bneck.results.exports.words import cost_of_int8
 from bneck.results.networks import load_network
+from bneck.text import one_of
 
 
 def export(

@@ -11,12 +11,13 @@ from bneck.commands.command import Command
 from bneck.commands.common.measuring import DeviceOption, WaitOption
 from bneck.commands.common.options import ClassesOption, JsonOption, ResolutionOption, WidthOption
 from bneck.commands.common.output import print_result
-from bneck.derivation.plan import OWN, one_of
+from bneck.derivation.option import OWN
 from bneck.errors import UsageError
 from bneck.latency.runtimes import RUNTIMES
 from bneck.live import TerminalProgress
 from bneck.results.networks import load_network
 from bneck.space.architecture import block_path
+from bneck.text import one_of
 
 FIGURES = (
     "device", "predicted_ms", "std_ms", "measured_ms", "measured_std_ms", "quiet", "note", "batch"

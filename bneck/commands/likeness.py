@@ -8,13 +8,14 @@ import typer
 from bneck import records
 from bneck.commands.common.options import JsonOption, NetArgument, SeedOption, own_spaces
 from bneck.commands.common.output import print_result
-from bneck.derivation.plan import OWN, one_of
+from bneck.derivation.option import OWN
 from bneck.errors import UsageError
 from bneck.results import similarity
 from bneck.results.networks import load_network
 from bneck.results.run import Run
 from bneck.space import spaces
 from bneck.space.presets import MOBILENET_V3_SMALL
+from bneck.text import one_of
 
 
 def likeness(

@@ -17,13 +17,14 @@ from bneck.commands.common.options import (
     own_spaces,
 )
 from bneck.commands.common.output import print_result
-from bneck.derivation.plan import OWN, one_of
+from bneck.derivation.option import OWN
 from bneck.files import write_whole
 from bneck.live import TerminalProgress, warn
 from bneck.machine import Compute, cores
 from bneck.proxies.data.image_spec import NAMED_SETS, check_images
 from bneck.proxies.proxy import PROXIES, check_proxy, find_proxy
 from bneck.space import spaces
+from bneck.text import one_of
 
 if TYPE_CHECKING:
     from bneck.progress import Progress

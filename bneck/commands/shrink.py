@@ -6,8 +6,8 @@ from bneck import records
 from bneck.commands.common.deriving import EXECUTION_OPTIONS, session_of
 from bneck.commands.common.options import JsonOption, NetArgument, OutOption, planned
 from bneck.commands.common.output import print_result
+from bneck.derivation.command_options import OPTIONS
 from bneck.derivation.execution import Execution
-from bneck.derivation.plan import OPTIONS
 from bneck.results.record import Step
 from bneck.results.summary import in_words
 from bneck.results.units import aligned, decimals, percent, with_spread

@@ -8,8 +8,8 @@ import typer
 from bneck.commands.common.deriving import session_of
 from bneck.commands.common.options import JsonOption, NetArgument, OutOption, planned
 from bneck.commands.common.output import print_result
+from bneck.derivation.command_options import OPTIONS
 from bneck.derivation.execution import Execution
-from bneck.derivation.plan import OPTIONS
 from bneck.errors import UsageError
 from bneck.results.units import percent
 

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from bneck import executors
-from bneck.derivation.plan import EXECUTION, option
+from bneck.derivation.option import EXECUTION, option
 from bneck.errors import UsageError
 from bneck.executors import Executor
 from bneck.executors.reserved import Reserved

@@ -1,10 +1,11 @@
 """What a derivation can be asked for: every option of the commands that make a run, said once."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any
 
 from bneck import records
+from bneck.derivation.option import DATA, NETADAPT, OWN, SEARCH, TARGET, TRAINING, option
 from bneck.errors import UsageError, unknown
 from bneck.latency.runtimes import MAX_BATCH_SIZE, MAX_THREADS, RUNTIMES
 from bneck.machine import DEVICES, Compute
@@ -15,6 +16,7 @@ from bneck.search.reward import REWARDS
 from bneck.search.samplers import SAMPLERS
 from bneck.space.checks import check_range, check_word
 from bneck.space.spaces import SPACES
+from bneck.text import one_of
 
 MAX_COUNT = 100_000_000
 MAX_FOLDS = 20
@@ -22,41 +24,15 @@ MAX_SEED = 2**32 - 1
 """What the random generators of all libraries take."""
 FINISHES = ("fine-tune", "scratch")
 IMPORTANCES = ("l2", "taylor")
-OWN = "package.module:attr"
 SHORT_TRAINING = "short-training"
-
-
-def one_of(*words: str) -> str:
-    """Return words as a sentence lists them: "a, b or c"."""
-    *most, last = words
-    return f"{', '.join(most)} or {last}" if most else last
-
-
-def option(default: Any, help_: str, panel: str = "", *, unset: str = "") -> Any:
-    """Return a field that is an option too.
-
-    Args:
-        help_: what `--help` says about it.
-        panel: the heading of `--help` that it is under.
-        unset: what happens where the default is None.
-    """
-    return field(default=default, metadata={"help": help_, "panel": panel, "unset": unset})
-
-
-PANELS = TARGET, DATA, SEARCH, NETADAPT, TRAINING, EXECUTION = (
-    "Target", "Data", "Search", "NetAdapt", "Training", "Where it runs"
-)  # fmt: skip
-"""The headings of `--help`, in order."""
 BY_THE_DATA = "by the data"
-
-
 KEPT, ANEW = "kept", "anew"
 """Words for ``calibrate``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything that decides a run; written to ``plan.toml``. None is left to the data."""
+    """Everything that decides a run; written to ``plan.toml``. The data decides what is None."""
 
     data: str = option(
         "digits",
@@ -348,32 +324,3 @@ class Plan:
                 raise unknown("name in the plan:", name, known)
         records.from_json(cls, dict(value), "plan")  # which checks the types
         return cls(**value)
-
-
-_EVERY_RUN = (
-    "data", "resolution_px", "skip_unreadable", "check_images", "balanced", "seed", "device",
-)  # fmt: skip
-_DEVICE = (
-    "target", "targets", "space", "target_device", "runtime", "threads", "batch_size", "latency",
-    "calibration_minutes", "calibrate", "accept_version",
-)  # fmt: skip
-_SEARCH = (
-    "sampler", "evaluations", "parallel", "eager", "promote", "score_int8", "mix_devices", "proxy",
-    "folds", "reward_exponent", "seed_factor", "search_steps",
-)  # fmt: skip
-_NETADAPT = ("delta", "fine_tune_steps", "epochs", "augmentation")
-
-OPTIONS: Mapping[str, tuple[str, ...]] = {
-    "derive": (
-        *_DEVICE, *_EVERY_RUN, *_SEARCH, *_NETADAPT,
-        "branches", "pretrained", "from_scratch", "teacher",
-    ),
-    "search": (*_DEVICE, *_EVERY_RUN, *_SEARCH, "reward", "confidence", "pretrained"),
-    "shrink": (
-        *_DEVICE, *_EVERY_RUN, *_NETADAPT,
-        "importance", "pretrained", "search_steps", "finish",
-    ),
-    "pretrain": ("space", *_EVERY_RUN, "elastic", "epochs", "augmentation", "branches", "teacher"),
-    "train": (*_EVERY_RUN, "epochs", "augmentation", "branches", "pretrained", "teacher"),
-}  # fmt: skip
-"""Command -> the fields of a plan that it can be asked."""

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from bneck.derivation import pipeline
+from bneck.derivation.command_options import OPTIONS
 from bneck.derivation.execution import Execution
-from bneck.derivation.plan import OPTIONS, Plan
+from bneck.derivation.plan import Plan
 from bneck.derivation.session import open_session
 from bneck.latency.calibrate import calibrate as run_calibration
 from bneck.latency.calibration_networks import spaces_called

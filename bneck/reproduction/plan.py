@@ -3,7 +3,8 @@
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from bneck.derivation.plan import TARGET, TRAINING, Plan, option
+from bneck.derivation.option import TARGET, TRAINING, option
+from bneck.derivation.plan import Plan
 from bneck.errors import UsageError
 
 

@@ -6,8 +6,9 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bneck.derivation.command_options import OPTIONS
 from bneck.derivation.execution import Execution
-from bneck.derivation.plan import OPTIONS, Plan
+from bneck.derivation.plan import Plan
 from bneck.errors import UsageError
 from bneck.live import TerminalProgress
 

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bneck.commands.common.options import own_spaces
-from bneck.derivation.plan import OWN, one_of
+from bneck.derivation.option import OWN
 from bneck.latency.runtimes import MAX_BATCH_SIZE, RUNTIMES
 from bneck.space.spaces import SPACES
+from bneck.text import one_of
 
 if TYPE_CHECKING:
     from bneck.space.choices import Space
