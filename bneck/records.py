@@ -4,19 +4,17 @@ A record is a frozen dataclass of plain values, other records, tuples and mappin
 ``to_json`` and ``from_json`` of its own is written and read by these.
 """
 
-import errno
 import json
-import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
-from io import FileIO
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from bneck.errors import BneckError, UsageError, unknown
-from bneck.files import read_json, write_json, write_whole
+from bneck import json_lines
+from bneck.errors import UsageError, unknown
+from bneck.files import naming, read_json, write_json, write_whole
 from bneck.imports import Untrusted
 from bneck.quantities import Accuracy, Latency
 
@@ -76,7 +74,7 @@ def write(path: Path, record: Any) -> None:
 
 def read(path: Path, kind: type[T]) -> T:
     """Read the one record of a JSON file; errors name the file."""
-    return _named(str(path), kind, read_json(path))
+    return _named(path, kind, read_json(path))
 
 
 def append(path: Path, record: Any) -> None:
@@ -88,7 +86,7 @@ def append(path: Path, record: Any) -> None:
     Raises:
         BneckError: the file cannot be written (full disk, no permission).
     """
-    append_bytes(path, _line(record))
+    json_lines.append_bytes(path, _line(record))
 
 
 def write_lines(path: Path, records: Iterable[Any]) -> None:
@@ -100,86 +98,18 @@ def _line(record: Any) -> bytes:
     return json.dumps(to_json(record), allow_nan=False, separators=(",", ":")).encode() + b"\n"
 
 
-def append_bytes(path: Path, lines: bytes, *, sync: bool = True) -> None:
-    """Add whole lines to a file, all of them or none, and wait until they are on the disk.
-
-    Args:
-        path: made with these lines in it where there is none.
-        lines: whole lines, each with its newline.
-        sync: whether to wait for the disk; without it they are there no later than what is added
-            after them.
-
-    Raises:
-        BneckError: the file cannot be written (full disk, no permission).
-    """
-    if not path.exists():
-        write_whole(path, lines)
-        return
-    try:
-        handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
-        with os.fdopen(handle, "rb+", buffering=0) as file:
-            end = _whole_end(file)
-            file.truncate(end)
-            file.seek(end)
-            if file.write(lines) != len(lines):
-                file.truncate(end)
-                raise OSError(errno.ENOSPC, "no space left")
-            if sync:
-                os.fsync(file.fileno())
-    except OSError as error:
-        raise BneckError(f"cannot write {path}: {error.strerror or error}") from error
-
-
 def read_lines(path: Path, kind: type[T]) -> tuple[T, ...]:
     """Return all records of a JSON-lines file; none where there is no file.
 
     Raises:
         UsageError: a line is not a record of ``kind``; the message names file and line.
     """
-    return tuple(_named(where, kind, value) for where, value in json_lines(path))
+    return tuple(_named(where, kind, value) for where, value in json_lines.read_lines(path))
 
 
-def json_lines(path: Path) -> Iterator[tuple[str, Any]]:
-    """Yield where each line is, in words, and its JSON value; nothing where there is no file.
-
-    A last line without its line end was being written when the process died, and is left out, as
-    blank lines are.
-
-    Raises:
-        UsageError: a line that is not JSON; the message names file and line.
-    """
-    if not path.exists():
-        return
-    try:
-        lines = path.read_bytes().split(b"\n")[:-1]
-    except OSError as error:
-        raise BneckError(f"cannot read {path}: {error.strerror or error}") from error
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        where = f"{path}, line {number}"
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise UsageError(f"{where} is not valid JSON: {error}") from None
-        yield where, value
-
-
-def _whole_end(file: FileIO) -> int:
-    """Where the last whole line of the file ends, in bytes."""
-    size = file.seek(0, os.SEEK_END)
-    file.seek(max(0, size - 1))
-    if size == 0 or file.read(1) == b"\n":
-        return size
-    file.seek(0)
-    return file.readall().rfind(b"\n") + 1
-
-
-def _named(where: str, kind: type[T], value: Any) -> T:
-    try:
+def _named(where: object, kind: type[T], value: Any) -> T:
+    with naming(where):
         return from_json(kind, value)
-    except BneckError as error:
-        raise UsageError(f"{where}: {error}") from None
 
 
 def _decode(kind: Any, value: Any, where: str) -> Any:

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bneck import records
+from bneck import json_lines, records
 from bneck.errors import UsageError
 from bneck.latency.checks import check_above, check_not_negative, check_number
 from bneck.latency.timing import Timing
@@ -30,7 +30,7 @@ def read(path: Path) -> tuple[dict[str, Any], list[Measurement]]:
         UsageError: it cannot be read, or a line is damaged.
     """
     try:
-        lines = [content for _, content in records.json_lines(path)]
+        lines = [content for _, content in json_lines.read_lines(path)]
         if not lines or not isinstance(lines[0], dict):
             raise UsageError("it has no header")
         return lines[0], distinct(measurement(line) for line in lines[1:])

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bneck.errors import BneckError, UsageError
-from bneck.records import append_bytes
+from bneck.json_lines import append_bytes
 from bneck.space.choices import Space, Value, Values
 
 STUDY = "bneck"
