@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bneck.latency.calibration_report import CalibrationReport
 from bneck.latency.measurements import Measurement
-from bneck.latency.model import CalibrationReport, LatencyModel
+from bneck.latency.model import LatencyModel
 from bneck.quantities import Latency
 from bneck.space.architecture import Architecture
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from bneck import records
 from bneck.files import is_written, write_json
-from bneck.results.lock import LEASE, LOCK
+from bneck.results.lease import LEASE
+from bneck.results.lock import LOCK
 
 CHECKSUMS = "checksums.json"
 _LEFT_OUT = (

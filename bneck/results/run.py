@@ -11,7 +11,8 @@ import tomli_w
 from bneck import records
 from bneck.errors import BneckError, UsageError
 from bneck.files import is_written, write_whole
-from bneck.results.lock import LEASE, LOCK, Lock, is_held
+from bneck.results.lease import LEASE
+from bneck.results.lock import LOCK, Lock, is_held
 from bneck.results.plan_file import SETTLED, Plan, as_written, differences, read_plan
 from bneck.results.provenance import MadeWith, this_session
 from bneck.results.run_files import RunFiles

@@ -11,8 +11,9 @@ import pytest
 
 from bneck import records
 from bneck.errors import UsageError
-from bneck.results import lock
-from bneck.results.lock import LEASE, LOCK, Driver, Lock, break_lock, is_held, read_driver
+from bneck.results import lease
+from bneck.results.lease import LEASE, Driver, read_driver
+from bneck.results.lock import LOCK, Lock, break_lock, is_held
 
 FAR = Driver("gpu-box/other-boot", 17, "5", "2026-11-26T10:00:00+00:00", "feed")
 
@@ -28,7 +29,7 @@ def test_the_driver_is_named(tmp_path: Path) -> None:
     held = Lock(tmp_path)
     driver = read_driver(tmp_path)
     assert driver is not None
-    assert (driver.process, driver.is_here, driver.lives) == (os.getpid(), True, True)
+    assert (driver.process, driver.is_here(), driver.lives()) == (os.getpid(), True, True)
     assert is_held(tmp_path)
     with pytest.raises(UsageError, match=rf"process {os.getpid()} on .*, since 20"):
         Lock(tmp_path)
@@ -54,8 +55,10 @@ def test_another_machine_at_work_is_refused_until_its_lease_expires(tmp_path: Pa
         Lock(tmp_path)
     said = str(caught.value)
     assert "process 17 on gpu-box, since 2026-11-26T10:00:00" in said
-    assert re.search(r"if it crashed, wait 11\d s or run `bneck runs .* --break-lock`", said)
-    left_by(FAR, tmp_path, idle_s=lock.EXPIRES_AFTER_S + 5)
+    wait = re.search(r"if it crashed, wait (\d+) s or run `bneck runs .* --break-lock`", said)
+    assert wait is not None
+    assert 0 < int(wait[1]) <= lease.EXPIRES_AFTER_S - 5
+    left_by(FAR, tmp_path, idle_s=lease.EXPIRES_AFTER_S + 5)
     assert not is_held(tmp_path)
     Lock(tmp_path).close()
 
@@ -99,10 +102,10 @@ def test_a_killed_driver_that_nobody_has_waited_for_is_gone(tmp_path: Path) -> N
 
 
 def test_the_lease_is_renewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lock, "RENEWED_EVERY_S", 0.01)
+    monkeypatch.setattr(lease, "RENEWED_EVERY_S", 0.01)
     held = Lock(tmp_path)
     os.utime(tmp_path / LEASE, (0, 0))
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while (tmp_path / LEASE).stat().st_mtime == 0 and time.monotonic() < deadline:
         time.sleep(0.01)
     assert (tmp_path / LEASE).stat().st_mtime > 0

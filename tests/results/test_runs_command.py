@@ -11,7 +11,7 @@ import pytest
 from bneck import records
 from bneck.cli import run
 from bneck.results import checksums
-from bneck.results.lock import LEASE, Driver, read_driver
+from bneck.results.lease import LEASE, Driver, read_driver
 
 OLDER = Path(__file__).parent / "run_of_0.1"
 UNDATED = '{"started": "", "command": "", "device": "", "cores": 1, "versions": {}}\n'

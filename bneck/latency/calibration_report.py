@@ -1,0 +1,40 @@
+"""How good a calibration is, by networks that its fit had not seen."""
+
+from dataclasses import dataclass
+
+UNSURE_PERCENT = 4.0
+"""Mean error, of predictions or of measuring again, beyond which a calibration is doubtful."""
+ADVICE = "calibrate on a quieter machine, or give the target as a share of a network's latency"
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationReport:
+    """How well a model predicted random networks that its fit had not seen.
+
+    ``held_out`` counts them; the other figures are relative errors in percent.
+    ``repeat_mape_percent`` is what measuring a network again moves its time by, 0 where none was
+    measured again: no model can honestly be better than about that. ``busy`` says what else kept
+    the device busy meanwhile.
+    """
+
+    seconds: float
+    networks: int
+    held_out: int
+    mape_percent: float
+    bias_percent: float
+    within_5_percent: float
+    within_10_percent: float
+    repeat_mape_percent: float
+    busy: str = ""
+
+    @property
+    def doubt(self) -> str:
+        """Why the model's milliseconds are not to be relied on; empty where they are."""
+        found = [f"{self.busy} during the calibration"] if self.busy else []
+        if self.mape_percent > UNSURE_PERCENT:
+            found.append(f"predictions are off by {self.mape_percent:.1f} % on average")
+        if self.repeat_mape_percent > UNSURE_PERCENT:
+            found.append(f"measuring a network again differs by {self.repeat_mape_percent:.1f} %")
+        if not found:
+            return ""
+        return f"{', '.join(found)}: {ADVICE}"
