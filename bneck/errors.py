@@ -1,6 +1,7 @@
 """Every error that bneck raises on purpose: one line, naming the bad value and what is allowed."""
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 class BneckError(Exception):
@@ -23,12 +24,21 @@ class NotCalibrated(UsageError):
     """A latency model was asked for a kernel, resolution or runtime it never saw."""
 
 
-def unknown(kind: str, value: object, known: Iterable[object]) -> UsageError:
-    """The error for a word that is in no table, listing the words that are.
+def unknown(kind: str, value: object, known: Iterable[object], more: str = "") -> UsageError:
+    """The error for a word that is in no table, listing the words that are, and the nearest one.
 
     Args:
         kind: what the word should be one of, such as "space".
         value: the word.
         known: the words of the table.
+        more: what is said after them.
     """
-    return UsageError(f"unknown {kind} {value!r}; known: {', '.join(str(word) for word in known)}")
+    words = [str(word) for word in known]
+    listed = f"known: {', '.join(words)}{more}{did_you_mean(value, words)}"
+    return UsageError(f"unknown {kind} {value!r}; {listed}")
+
+
+def did_you_mean(value: object, known: Iterable[str]) -> str:
+    """The end of a message about a misspelt word: the nearest known one; "" where none is near."""
+    near = get_close_matches(str(value), tuple(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""

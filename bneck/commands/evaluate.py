@@ -12,6 +12,7 @@ from bneck.errors import UsageError
 from bneck.live import TerminalProgress
 from bneck.proxies.data.image_spec import check_images
 from bneck.results.units import aligned, percent
+from bneck.space.checks import check_word
 from bneck.text import one_line
 
 if TYPE_CHECKING:
@@ -49,8 +50,8 @@ def evaluate(
 
     Accuracy, classes one by one, confusion matrix, calibration of confidences, and latency.
     """
-    if part not in (None, "train", "val", "test"):
-        raise UsageError(f"unknown part {part!r}; known: train, val, test")
+    if part is not None:
+        check_word("part", part, ("train", "val", "test"))
     if data is not None:
         check_images(data)
     if not Path(net).exists() and weights is None:

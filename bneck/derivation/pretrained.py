@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bneck.errors import BneckError, UsageError
+from bneck.errors import BneckError, UsageError, did_you_mean
 from bneck.files import check_file, is_written
 from bneck.proxies.data.image_info import IMAGENET_MEAN, IMAGENET_STD
 from bneck.proxies.proxy import ELASTIC
@@ -73,10 +73,10 @@ def check_pretrained(text: str, space: str, net: str | None) -> None:
     elif Path(text).exists() or Path(text).suffix or "/" in text:
         check_file(Path(text))
     else:
-        known = ", ".join((IMAGENET, *TORCHVISION))
+        known = (IMAGENET, *TORCHVISION)
         raise UsageError(
             f"unknown pretrained network {text!r}; expected a run's folder, a file of weights or "
-            f"one of: {known}"
+            f"one of: {', '.join(known)}{did_you_mean(text, known)}"
         )
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bneck.errors import UsageError
+from bneck.errors import UsageError, did_you_mean
 from bneck.files import is_written
 from bneck.results.run import Run
 from bneck.space import codec, presets
@@ -49,4 +49,5 @@ def _from_path(text: str) -> Architecture:
     known = ", ".join(presets.PRESETS)
     raise UsageError(
         f"{text!r} is not a network; expected a JSON file, a run's folder or one of: {known}"
+        f"{did_you_mean(text, presets.PRESETS)}"
     )

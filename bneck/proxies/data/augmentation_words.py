@@ -1,6 +1,6 @@
 """The words of a recipe's augmentation, which can be checked without the heavy libraries."""
 
-from bneck.errors import UsageError
+from bneck.errors import UsageError, unknown
 
 AUGMENTATION = "crop-and-flip"
 """The default: cheap, and right for small images."""
@@ -18,9 +18,7 @@ def check_augmentation(words: str) -> tuple[str, ...]:
     found = tuple(words.split("+"))
     for place, word in enumerate(found):
         if word not in AUGMENTATIONS:
-            raise UsageError(
-                f"unknown augmentation {word!r}; known: {', '.join(AUGMENTATIONS)}, joined by +"
-            )
+            raise unknown("augmentation", word, AUGMENTATIONS, more=", joined by +")
         if word in found[:place]:
             raise UsageError(f"augmentation {words!r} names {word} twice")
     if sum(word in CROPS for word in found) != 1:
