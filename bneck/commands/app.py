@@ -123,12 +123,18 @@ def call(arguments: list[str]) -> int:
     except typer.Abort:
         raise KeyboardInterrupt from None
     except _UsageProblem as error:
-        message = error.format_message()  # type: ignore[attr-defined]
+        message = error.format_message() + _bad_value(error)  # type: ignore[attr-defined]
         if type(error).__name__ != "NoArgsIsHelpError":
             raise UsageError(message) from None
         print(message, file=sys.stderr)
         return 2
     return code if isinstance(code, int) else 0
+
+
+def _bad_value(error: Exception) -> str:
+    """The value of a wrong type or out of range, which newer versions of typer leave out."""
+    problems = getattr(error.__cause__, "errors", None)  # of pydantic, which such a typer asks
+    return f", got {problems()[0]['input']!r}" if problems is not None else ""
 
 
 def _in_todays_words(arguments: list[str]) -> list[str]:
