@@ -1,27 +1,24 @@
 """The memory of a search: its trials on disk, in the order that virtual time gives them."""
 
 from pathlib import Path
-from typing import Any
 
 from bneck.results.record import Record
 from bneck.search import samplers
 from bneck.search.allowed import SpaceExhausted, allowed_network
 from bneck.search.journal import Journal, State
 from bneck.search.objectives import Objective, Objectives
-from bneck.search.promotion import promotable, steps_on
+from bneck.search.promotion import promotable
 from bneck.search.samplers.history import LabelledNetwork, Trial, TrialHistory
 from bneck.search.trial_attributes import (
     EVALUATED,
-    LATENCY,
-    REFUSED,
-    RUNG,
-    TARGET,
     VIRTUAL_START,
     is_whole,
-    places_of,
+    outcome_of,
+    proposal_of,
     trial_of,
 )
-from bneck.search.virtual_time import LAYER_MACS, VirtualTime, training_length
+from bneck.search.trial_order import TrialOrder
+from bneck.search.virtual_time import LAYER_MACS
 from bneck.space.choices import Space
 
 
@@ -62,13 +59,11 @@ class Study:
         """
         self.space, self.promotes = space, promote
         self._sampler = samplers.find(sampler)(space, front)
-        self._seed, self._front, self._layer_macs = seed, front, layer_macs
-        self._time = None if parallel is None else VirtualTime(parallel)
+        self._seed, self._front = seed, front
+        self._order = TrialOrder(parallel, layer_macs)
         self._history = TrialHistory()
         self._trials: list[Trial] = []  # of all rungs, in the order of their starts
         self._ended: list[Trial] = []
-        self._waited = False  # in virtual time, since the last trial started
-        self._to_end: list[Trial] = []  # ended in virtual time; their results may not be in yet
         directions = ["maximize", "minimize"] if front else ["maximize"]
         self._journal = Journal(journal, space, directions=directions)
         self.from_before = 0
@@ -81,7 +76,9 @@ class Study:
         Without virtual time, whether fewer trials are under way than there are workers.
         """
         self._end_trials()
-        return not self._to_end if self._time is not None else under_way < workers
+        if self.is_eager:
+            return under_way < workers
+        return not self._order.waits_for_results
 
     @property
     def networks(self) -> int:
@@ -91,12 +88,12 @@ class Study:
     @property
     def idle(self) -> bool:
         """Whether nothing is under way in virtual time."""
-        return not self._to_end and (self._time is None or not self._time.rest())
+        return self._order.idle
 
     @property
     def is_eager(self) -> bool:
         """Whether it proposes from whatever has ended."""
-        return self._time is None
+        return self._order.is_eager
 
     def promote(self, objectives: Objectives) -> Trial | None:
         """Start a longer training of a network that has earned one."""
@@ -118,9 +115,7 @@ class Study:
 
     def wait(self) -> None:
         """Let virtual time pass until a further trial ends: there is nothing to start before."""
-        if self._time is not None:
-            self._to_end += [self._trials[place] for place in self._time.to_next_end()]
-            self._waited = True
+        self._order.wait()
 
     def propose(self, objectives: Objectives) -> Trial:
         """Propose a network for the target whose turn it is, or for the next that has any left.
@@ -144,21 +139,10 @@ class Study:
 
     def tell(self, trial: Trial, record: Record) -> None:
         """Store the result of an evaluated trial."""
-        attrs: dict[str, Any] = {EVALUATED: record.seconds}
-        if record.made_with:
-            attrs["made_with"] = dict(record.made_with)
-        if record.error is None:
-            attrs["accuracy"] = record.accuracy
-        else:
-            attrs["error"] = record.error
-        values = None if record.reward is None else [record.reward]
-        if self._front and record.accuracy is not None:
-            values = [record.accuracy, record.latency_ms]
-        state = State.FAIL if values is None else State.COMPLETE
+        state, values, attrs = outcome_of(record, front=self._front)
         self._journal.finish(trial.number, state, values, attrs)
         trial.record = record
-        if self._time is None:
-            self._to_end.append(trial)
+        self._order.tell(trial)
 
     def pending(self) -> list[Trial]:
         """Networks that wait for their evaluation, of this process or one before."""
@@ -174,11 +158,8 @@ class Study:
 
     def labels(self) -> list[LabelledNetwork]:
         """The networks with an accuracy, in the order in which virtual time ends them."""
-        rest = self._time.rest() if self._time else ()
-        later = self._to_end + [self._trials[place] for place in rest]
-        return self._history.labels + [
-            label for trial in later if trial.rung == 0 and (label := trial.label)
-        ]
+        later = [trial for trial in self._order.under_way() if trial.rung == 0]
+        return self._history.labels + [label for trial in later if (label := trial.label)]
 
     def records(self) -> list[Record]:
         """Every network that was evaluated, failures included, in order."""
@@ -201,24 +182,18 @@ class Study:
         )
 
     def _write(self, trial: Trial, objective: Objective) -> None:
-        user_attrs: dict[str, Any] = {LATENCY: objective.latency_ms(trial.arch)}
-        if trial.target:
-            user_attrs[TARGET] = trial.target
-        if trial.rung:
-            user_attrs[RUNG] = trial.rung
-        if self._waited and self._time is not None:
-            user_attrs[VIRTUAL_START] = self._time.now
-        system_attrs = dict(trial.notes)
-        if trial.refused is not None:
-            system_attrs[REFUSED] = places_of(trial.refused, self.space)
+        user_attrs, system_attrs = proposal_of(
+            trial,
+            self.space,
+            latency_ms=objective.latency_ms(trial.arch),
+            virtual_start=self._order.start_after_wait,
+        )
         self._journal.propose(trial.values, user_attrs=user_attrs, system_attrs=system_attrs)
 
     def _end_trials(self) -> None:
-        """Go on to the next start in virtual time, as far as results are in."""
-        if self._time is not None:
-            self._to_end += [self._trials[place] for place in self._time.to_next_start()]
-        while self._to_end and self._to_end[0].record is not None:
-            self._end(self._to_end.pop(0))
+        """Let the trials end that end before the next start, as far as results are in."""
+        for trial in self._order.ended():
+            self._end(trial)
 
     def _end(self, trial: Trial) -> None:
         """Let the outcome of a trial be known."""
@@ -227,11 +202,8 @@ class Study:
             self._history.end(trial)
 
     def _take(self, trial: Trial) -> None:
-        """Let a proposed trial run, in virtual time too."""
-        if self._time is not None:
-            length = training_length(trial.arch, self._layer_macs) * steps_on(trial.rung, 1)
-            self._time.start(len(self._trials), length)
-            self._waited = False
+        """Let a proposed trial run."""
+        self._order.start(trial)
         self._add(trial)
 
     def _add(self, trial: Trial) -> None:
@@ -252,9 +224,8 @@ class Study:
                 continue  # cut off in an earlier version, before it was proposed
             if found.whole:
                 self._end_trials()
-                if self._time is not None and VIRTUAL_START in found.user_attrs:
-                    ended = self._time.wait_until(found.user_attrs[VIRTUAL_START])
-                    self._to_end += [self._trials[place] for place in ended]
+                if VIRTUAL_START in found.user_attrs:
+                    self._order.wait_until(found.user_attrs[VIRTUAL_START])
                     self._end_trials()
             trial = trial_of(found, self.space, refused=refused, labels=len(self._history.labels))
             refused = None
@@ -264,7 +235,7 @@ class Study:
                 self._add(trial)
                 self._end(trial)
                 self.from_before += 1
-        if self._time is None:
+        if self.is_eager:
             under_way = {trial.number: trial for trial in self._trials}
             for trial in self._ended:
                 del under_way[trial.number]

@@ -1,7 +1,8 @@
-"""How a search's trials are written in its journal: the names of their attributes, and back."""
+"""How a search's trials are written in its journal: as named attributes, and back."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from bneck.results.record import Record
 from bneck.search.journal import JournalTrial, State, read_journal
@@ -18,6 +19,50 @@ def read_records(journal: Path, space: Space) -> list[Record]:
     """Return the records of a study without writing to it; another driver may be at work."""
     found = (record_of(trial, space) for trial in read_journal(journal).trials)
     return [record for record in found if record is not None]
+
+
+def proposal_of(
+    trial: Trial, space: Space, *, latency_ms: float, virtual_start: float | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the user and the system attributes that a proposed trial is written with.
+
+    Args:
+        trial: what is proposed.
+        space: whose network it is.
+        latency_ms: predicted of it.
+        virtual_start: when it starts in virtual time; None if with the first free worker.
+    """
+    user_attrs: dict[str, Any] = {LATENCY: latency_ms}
+    if trial.target:
+        user_attrs[TARGET] = trial.target
+    if trial.rung:
+        user_attrs[RUNG] = trial.rung
+    if virtual_start is not None:
+        user_attrs[VIRTUAL_START] = virtual_start
+    system_attrs = dict(trial.notes)
+    if trial.refused is not None:
+        system_attrs[REFUSED] = _places_of(trial.refused, space)
+    return user_attrs, system_attrs
+
+
+def outcome_of(record: Record, *, front: bool) -> tuple[State, list[float] | None, dict[str, Any]]:
+    """Return the state, the values and the user attributes that a trial's result is written with.
+
+    Args:
+        record: the result.
+        front: accuracy and latency are two objectives, and no reward is kept.
+    """
+    attrs: dict[str, Any] = {EVALUATED: record.seconds}
+    if record.made_with:
+        attrs["made_with"] = dict(record.made_with)
+    if record.error is None:
+        attrs["accuracy"] = record.accuracy
+    else:
+        attrs["error"] = record.error
+    values = None if record.reward is None else [record.reward]
+    if front and record.accuracy is not None:
+        values = [record.accuracy, record.latency_ms]
+    return State.FAIL if values is None else State.COMPLETE, values, attrs
 
 
 def trial_of(found: JournalTrial, space: Space, *, refused: Values | None, labels: int) -> Trial:
@@ -74,7 +119,7 @@ def is_whole(params: Values, space: Space) -> bool:
     return True
 
 
-def places_of(values: Values, space: Space) -> list[int]:
+def _places_of(values: Values, space: Space) -> list[int]:
     """For each choice the place of its value, -1 where it is not live."""
     return [
         allowed.index(values[name]) if name in values else -1

@@ -6,7 +6,7 @@ import pytest
 
 from bneck.errors import UsageError
 from bneck.results.run import Run
-from bneck.search import study as study_module
+from bneck.search import trial_order
 from bneck.search.objectives import Objectives, Target
 from bneck.search.reward import Soft
 from bneck.search.search import search
@@ -66,7 +66,7 @@ def test_twice_the_workers_keeps_them_busy(
     def guessed(arch: Architecture, layer_macs: int) -> float:
         return lognormal(arch) * lognormal(arch, sigma=0.3, seed=1)
 
-    monkeypatch.setattr(study_module, "training_length", guessed)
+    monkeypatch.setattr(trial_order, "training_length", guessed)
     executor = Simulated(16)
     run(tmp_path, space, executor, parallel, 320)
     assert low <= executor.busy_share() <= high
