@@ -106,7 +106,7 @@ def chosen(
     work: Reproduction, device: TargetDevice, data: RunData, families: list[str], out: Path
 ) -> list[Chosen]:
     """The rivals of every factor, each found once; those that REPRO has are left out."""
-    published = next(one for one in work.compared() if one.name == MOBILENET_V3_SMALL)
+    published = next(one for one in work.results.compared() if one.name == MOBILENET_V3_SMALL)
     whole_ms = device.measure(published.arch).ms
     side, classes = data.info.resolution_px, data.info.classes
 
@@ -124,7 +124,7 @@ def chosen(
             )
             records.append(out, Chosen(family, factor, rival))
             print(f"{family} for {factor:g}x: {rival.name if rival else 'too fast'}", flush=True)
-    ours = {one.arch for one in work.compared()}
+    ours = {one.arch for one in work.results.compared()}
     return [
         one
         for one in records.read_lines(out, Chosen)
@@ -175,11 +175,13 @@ def _trained_networks(
     work: Reproduction, folder: Path, rivals: list[Rival], classes: int
 ) -> Iterator[tuple[str, tuple[Rival | Architecture, nn.Module]]]:
     """Every network of the first seed, by name."""
-    for one in work.compared():
-        if not is_written(work.file(one, 0, ".json")):
+    for one in work.results.compared():
+        if not is_written(work.results.training_file(one, 0, ".json")):
             continue
         network = torch_model.Network(one.arch)
-        network.load_state_dict(weights.load(work.file(one, 0, ".safetensors"), one.arch))
+        network.load_state_dict(
+            weights.load(work.results.training_file(one, 0, ".safetensors"), one.arch)
+        )
         yield one.name, (one.arch, network)
     for rival in rivals:
         network = rival.build(classes, 0)
@@ -191,10 +193,10 @@ def judged(
     work: Reproduction, found: tuple[Trained, ...], ms: dict[str, MeasuredAgain]
 ) -> Iterator[Judged]:
     """Latency and accuracies of every network."""
-    for one in work.compared():
+    for one in work.results.compared():
         if one.name not in ms:
             continue
-        accuracies = [training.accuracy.value for training in work.trainings(one)]
+        accuracies = [training.accuracy.value for training in work.results.trainings(one)]
         family = {"derived": "derived", "free channels": "MobileNetV3-Small, free channels"}.get(
             one.kind, "MobileNetV3-Large" if "large" in one.name else "MobileNetV3-Small"
         )

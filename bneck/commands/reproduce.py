@@ -70,9 +70,9 @@ def _reproduced(
         for name in [stage] if stage else work.stages:
             with work.session.timed(name):
                 work.stages[name]()
-            text = summary(work)
+            text = summary(work.results)
             write_whole(file, text)
-            draw(work)
+            draw(work.results)
         return list(work.stages), text
     finally:
         executor.close()

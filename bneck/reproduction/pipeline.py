@@ -16,8 +16,7 @@ from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import TargetDevice, calibration_stage
 from bneck.derivation.stages.data import RunData, data_stage, keep_facts
-from bneck.derivation.stages.kept_training import Training
-from bneck.derivation.stages.netadapt import Shrunk, netadapt_stage
+from bneck.derivation.stages.netadapt import netadapt_stage
 from bneck.derivation.stages.search import search_stage
 from bneck.derivation.stages.target import keep_targets, target_stage
 from bneck.derivation.stages.training import Candidate, LongTraining, train_all
@@ -27,15 +26,10 @@ from bneck.files import is_written, write_json
 from bneck.quantities import Latency
 from bneck.reproduction.change_of_plan import check_change
 from bneck.reproduction.compared_networks import networks_to_compare
-from bneck.reproduction.measuring import (
-    MeasuredAgain,
-    MeasuredNetwork,
-    Walked,
-    measured_in_turns,
-)
+from bneck.reproduction.measuring import MeasuredNetwork, Walked, measured_in_turns
 from bneck.reproduction.plan import ReproductionPlan, numbers
+from bneck.reproduction.results import ReproductionResults, netadapt_folder, training_name
 from bneck.results import static_figures
-from bneck.results.record import Step
 from bneck.results.run import Run
 from bneck.search.selection import SearchResult
 from bneck.space import codec as networks
@@ -52,8 +46,9 @@ class Reproduction:
 
     def __init__(self, plan: ReproductionPlan, session: Session) -> None:
         self.run, self.plan, self.session = session.run, plan, session
+        self.results = ReproductionResults(session.run, plan)
         self._known: RunData | None = None
-        self.factors = numbers("factors", plan.factors)
+        self.factors = self.results.factors
         self.repeated = numbers("repeated", plan.repeated)
         self.stages: Mapping[str, Callable[[], object]] = {
             "calibrate": self._calibrate,
@@ -65,45 +60,6 @@ class Reproduction:
             "measure-trained": self._measure_trained,
             "likeness": self._likeness,
         }
-
-    def derived(self) -> dict[float, Shrunk]:
-        """What NetAdapt came to, by factor."""
-        found = {
-            factor: records.read_lines(self._part(_shrinking(factor)).shrunk, Shrunk)
-            for factor in sorted(self.factors, reverse=True)
-        }
-        return {factor: shrunk[0] for factor, shrunk in found.items() if shrunk}
-
-    def steps(self, factor: float) -> tuple[Step, ...]:
-        """NetAdapt's path to a factor, the seed first."""
-        return records.read_lines(self._part(_shrinking(factor)).steps, Step)
-
-    def compared(self) -> tuple[MeasuredNetwork, ...]:
-        """All that is trained, as measured; () before that stage."""
-        return records.read_lines(self.run.folder / "compared.jsonl", MeasuredNetwork)
-
-    def walked(self) -> tuple[Walked, ...]:
-        """NetAdapt's paths, measured; () before that stage."""
-        return records.read_lines(self.run.folder / "path.jsonl", Walked)
-
-    def trained_ms(self) -> dict[str, Latency]:
-        """The latency of each network with its trained weights, by name; {} before that stage."""
-        return {one.name: one.measured for one in records.read_lines(self._trained, MeasuredAgain)}
-
-    def file(self, one: MeasuredNetwork, seed: int, suffix: str) -> Path:
-        """A file of a network's training from one seed."""
-        return self.run.checkpoints / f"{self._training(one, seed)}{suffix}"
-
-    def trainings(self, one: MeasuredNetwork) -> Iterator[Training]:
-        """The trainings of a network that are done."""
-        for seed in range(self.plan.seeds):
-            file = self.file(one, seed, ".json")
-            if is_written(file):
-                yield records.read(file, Training)
-
-    @property
-    def _trained(self) -> Path:
-        return self.run.folder / "measured_trained.jsonl"
 
     def _data(self) -> RunData:
         """Read the images' facts once for all stages of this process."""
@@ -132,14 +88,14 @@ class Reproduction:
 
         To the latencies that the search aimed at: measured anew, they would have moved.
         """
-        found = self._needed(self._part("search-paper").winners, "search-paper")
+        found = self._needed(self.results.part("search-paper").winners, "search-paper")
         for factor, one in zip(
             self.factors, records.read(found, SearchResult).networks, strict=True
         ):
             seed = self.run.folder / "seeds" / f"{factor:g}x.json"
             write_json(seed, networks.to_json(one.arch))
             asked = {"target": _target(factor), "seed_network": str(seed)}
-            with self._session_of(_shrinking(factor), **asked) as session:
+            with self._session_of(netadapt_folder(factor), **asked) as session:
                 if not is_written(session.run.target):
                     keep_targets(session.run, [one.target_ms])
                 if not is_written(session.run.seed):
@@ -150,51 +106,55 @@ class Reproduction:
 
     def _measure(self) -> None:
         """Everything to be compared, in one session: what is derived and what stands beside it."""
-        if self.compared():
+        if self.results.compared():
             return
         for factor in self.factors:
-            self._needed(self._part(_shrinking(factor)).shrunk, "netadapt")
+            self._needed(self.results.netadapt_run(factor).shrunk, "netadapt")
         device, found, walked = self._calibrate(), [], []
         for name, kind, factor, arch in networks_to_compare(
-            device, self.derived(), **self._data().size
+            device, self.results.derived(), **self._data().size
         ):
             measured = device.measure(arch)
             found.append(MeasuredNetwork(name, kind, factor, arch, measured.latency))
         for factor in self.factors:
-            for step in self.steps(factor):
+            for step in self.results.steps(factor):
                 predicted, measured = Latency(step.latency_ms), device.measure(step.arch)
                 walked.append(Walked(factor, step.number, predicted, measured.latency))
-        records.write_lines(self.run.folder / "path.jsonl", walked)
-        records.write_lines(self.run.folder / "compared.jsonl", found)
+        records.write_lines(self.results.walked_file, walked)
+        records.write_lines(self.results.compared_file, found)
 
     def _measure_trained(self) -> None:
         """Everything again in one session, in turns, each network with the weights it ended with.
 
         Weights can change a latency: denormal ones are slow.
         """
-        if self.trained_ms():
+        if self.results.trained_ms():
             return
-        compared, device = self.compared(), self._calibrate()
+        compared, device = self.results.compared(), self._calibrate()
         for one in compared:
-            self._needed(self.file(one, 0, ".json"), f"train-{one.factor:g}")
+            self._needed(self.results.training_file(one, 0, ".json"), f"train-{one.factor:g}")
         networks = {
-            one.name: (one.arch, weights.load(self.file(one, 0, ".safetensors"), one.arch))
+            one.name: (
+                one.arch,
+                weights.load(self.results.training_file(one, 0, ".safetensors"), one.arch),
+            )
             for one in compared
         }
         records.write_lines(
-            self._trained, measured_in_turns(networks, device.measure, self.session.progress)
+            self.results.trained_ms_file,
+            measured_in_turns(networks, device.measure, self.session.progress),
         )
 
     def _trainer(self, factor: float) -> Callable[[], None]:
         def train() -> None:
-            self._needed(self.run.folder / "compared.jsonl", "measure")
+            self._needed(self.results.compared_file, "measure")
             seeds = self.plan.seeds if factor in self.repeated else 1
             asked = budget(self.session.plan, self._data().info)
             train_all(
                 [
-                    Candidate(self._training(one, seed), one.arch, self.plan.seed + seed)
+                    Candidate(training_name(one, seed), one.arch, self.plan.seed + seed)
                     for seed in range(seeds)
-                    for one in self.compared()
+                    for one in self.results.compared()
                     if one.factor == factor
                 ],
                 LongTraining(
@@ -209,16 +169,11 @@ class Reproduction:
 
         return train
 
-    @staticmethod
-    def _training(one: MeasuredNetwork, seed: int) -> str:
-        """The name of a network's training from one seed."""
-        return f"{one.name}-seed{seed}"
-
     def _likeness(self) -> None:
         """Of both seeds and of every derived network, on this device's model."""
-        found = {f"derived-{factor:g}x": one.arch for factor, one in self.derived().items()}
+        found = {f"derived-{factor:g}x": one.arch for factor, one in self.results.derived().items()}
         for name in ("search-paper", "search-derived"):
-            if is_written(file := self._part(name).seed):
+            if is_written(file := self.results.part(name).seed):
                 found[name] = networks.load(file)
         for name, arch in found.items():
             file = self.run.folder / "likeness" / f"{name}.json"
@@ -239,7 +194,7 @@ class Reproduction:
         """A session on a run of its own in a folder of this one, on the device calibrated here."""
         latency = self._needed(self.run.latency, "calibrate")
         plan = self.plan.part(latency=str(latency), **more)
-        folder = self._part(name).folder
+        folder = self.results.part(name).folder
         with Run.open(
             folder,
             plan.as_dict(),
@@ -251,9 +206,6 @@ class Reproduction:
             keep_facts(session, self._data())
             yield session
 
-    def _part(self, name: str) -> Run:
-        return Run(self.run.folder / name, {})
-
     def _needed(self, file: Path, stage: str) -> Path:
         if not is_written(file):
             raise UsageError(f"this stage builds on {stage}, which is not done: --stage {stage}")
@@ -262,8 +214,3 @@ class Reproduction:
 
 def _target(factor: float) -> str:
     return f"{factor:g}x:{MOBILENET_V3_SMALL}"
-
-
-def _shrinking(factor: float) -> str:
-    """The folder of NetAdapt's run to a factor."""
-    return f"netadapt/{factor:g}x"

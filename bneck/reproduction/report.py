@@ -1,4 +1,4 @@
-"""What a reproduction has come to so far, in Markdown that can be checked line by line."""
+"""The results of a reproduction so far, in Markdown that can be checked line by line."""
 
 from math import hypot
 from statistics import fmean
@@ -8,67 +8,69 @@ from bneck.derivation.stages.family import most_accurate_under
 from bneck.files import is_written, read_json
 from bneck.quantities import Accuracy, Latency, standard_deviation, standard_error
 from bneck.reproduction.measuring import MeasuredNetwork
-from bneck.reproduction.pipeline import Reproduction
+from bneck.reproduction.results import ReproductionResults
 from bneck.results import static_figures
 from bneck.results.similarity import Likeness
 from bneck.results.units import milliseconds, percent
 from bneck.space.presets import MOBILENET_V3_SMALL
 
 
-def summary(work: Reproduction) -> str:
-    """Tables of accuracy at equal latency, of the path, and of likeness; stages not done are so."""
-    parts = [_comparison(work), _path(work), _likeness(work), _times(work)]
+def summary(results: ReproductionResults) -> str:
+    """Return the tables of all stages that are done: accuracies, paths, likeness and times."""
+    parts = [_comparison(results), _path(results), _likeness(results), _times(results)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def draw(work: Reproduction) -> None:
-    """The family of networks and NetAdapt's paths to it, beside the summary, as far as known."""
-    folder = work.run.folder
-    for factor, shrunk in work.derived().items():
-        path = static_figures.path(work.steps(factor), targets_ms=[shrunk.target_ms])
+def draw(results: ReproductionResults) -> None:
+    """Draw the family of networks and NetAdapt's paths to it, as far as they are known."""
+    folder = results.run.folder
+    for factor, shrunk in results.derived().items():
+        path = static_figures.path(results.steps(factor), targets_ms=[shrunk.target_ms])
         static_figures.save(path, folder / f"path-{factor:g}x.svg")
     lines: dict[str, list[tuple[float, list[float]]]] = {}
-    for one in sorted(work.compared(), key=lambda one: one.kind):  # derived first
+    for one in sorted(results.compared(), key=lambda one: one.kind):  # derived first
         name = "width multiplier" if one.kind == "published" else one.kind
-        found = [training.accuracy.value for training in work.trainings(one)]
-        lines.setdefault(name, []).append((_latency(work, one).ms, found))
+        found = [training.accuracy.value for training in results.trainings(one)]
+        lines.setdefault(name, []).append((_latency(results, one).ms, found))
     if any(found for networks in lines.values() for _, found in networks):
         static_figures.save(static_figures.family(lines), folder / "family.svg")
 
 
-def _comparison(work: Reproduction) -> str:
+def _comparison(results: ReproductionResults) -> str:
     rows = ["| network | latency | of V3-Small | accuracy | seeds |", "|---|---|---|---|---|"]
-    compared = work.compared()
+    compared = results.compared()
     if not compared:
         return "Nothing is measured yet."
-    whole = next(_latency(work, one).ms for one in compared if one.name == MOBILENET_V3_SMALL)
+    whole = next(_latency(results, one).ms for one in compared if one.name == MOBILENET_V3_SMALL)
     for one in sorted(compared, key=lambda one: (-one.factor, one.kind)):
-        found = [training.accuracy.value for training in work.trainings(one)]
-        took = _latency(work, one)
+        found = [training.accuracy.value for training in results.trainings(one)]
+        took = _latency(results, one)
         rows.append(
             f"| {one.name} | {milliseconds(took)} ms | {took.ms / whole:.3f} "
             f"| {_accuracy(found)} | {len(found)} |"
         )
-    state = "trained" if work.trained_ms() else "random"
+    state = "trained" if results.trained_ms() else "random"
     note = f"Latencies are of one session, with {state} weights."
-    return "\n".join([*rows, "", note, "", *_differences(work, compared), *_falls(work, compared)])
+    return "\n".join(
+        [*rows, "", note, "", *_differences(results, compared), *_falls(results, compared)]
+    )
 
 
-def _latency(work: Reproduction, one: MeasuredNetwork) -> Latency:
+def _latency(results: ReproductionResults, one: MeasuredNetwork) -> Latency:
     """With its trained weights, once that is measured."""
-    return work.trained_ms().get(one.name, one.measured)
+    return results.trained_ms().get(one.name, one.measured)
 
 
-def _falls(work: Reproduction, compared: tuple[MeasuredNetwork, ...]) -> list[str]:
+def _falls(results: ReproductionResults, compared: tuple[MeasuredNetwork, ...]) -> list[str]:
     """Targets that a faster derived network serves better than their own."""
-    derived = [one for one in compared if one.kind == "derived" and any(work.trainings(one))]
+    derived = [one for one in compared if one.kind == "derived" and any(results.trainings(one))]
     if not derived:
         return []
-    found = [[training.accuracy.value for training in work.trainings(one)] for one in derived]
+    found = [[training.accuracy.value for training in results.trainings(one)] for one in derived]
     means = [
         Accuracy(fmean(each), standard_error(each))
         if len(each) > 1
-        else next(work.trainings(one)).accuracy
+        else next(results.trainings(one)).accuracy
         for one, each in zip(derived, found, strict=True)
     ]
     chosen = most_accurate_under([one.factor for one in derived], means)
@@ -80,19 +82,21 @@ def _falls(work: Reproduction, compared: tuple[MeasuredNetwork, ...]) -> list[st
     ]
 
 
-def _differences(work: Reproduction, compared: tuple[MeasuredNetwork, ...]) -> list[str]:
+def _differences(results: ReproductionResults, compared: tuple[MeasuredNetwork, ...]) -> list[str]:
     """Derived less what stands beside it at the same factor, where both are trained.
 
     So too MobileNetV3-Small with its free channels less itself.
     """
-    found = {one: [training.accuracy.value for training in work.trainings(one)] for one in compared}
+    found = {
+        one: [training.accuracy.value for training in results.trainings(one)] for one in compared
+    }
     lines = []
     for one in compared:
         for other in compared:
             ours = one.kind == "derived" and other is not one
             free = one.kind == "free channels" and other.kind == "published"
             if (ours or free) and other.factor == one.factor and found[one] and found[other]:
-                faster = _latency(work, one).ms / _latency(work, other).ms
+                faster = _latency(results, one).ms / _latency(results, other).ms
                 lines.append(
                     f"- {one.name}: {_points(found[one], found[other])} against {other.name} at "
                     f"{faster:.3f} of its latency"
@@ -116,9 +120,9 @@ def _accuracy(found: list[float]) -> str:
     return percent(Accuracy(fmean(found), standard_deviation(found)))
 
 
-def _path(work: Reproduction) -> str:
-    """Foretold and measured: along the whole paths, and the network of each target."""
-    walked = work.walked()
+def _path(results: ReproductionResults) -> str:
+    """Predicted and measured latency: along the whole paths, and the network of each target."""
+    walked = results.walked()
     if not walked:
         return ""
     errors = {one: one.predicted.ms / one.measured.ms - 1 for one in walked}
@@ -131,8 +135,8 @@ def _path(work: Reproduction) -> str:
         "| network | step | target | predicted | measured | of the target |",
         "|---|---|---|---|---|---|",
     ]
-    measured = {one.name: one.measured.ms for one in work.compared()}
-    for factor, one in work.derived().items():
+    measured = {one.name: one.measured.ms for one in results.compared()}
+    for factor, one in results.derived().items():
         ms = measured[name := f"derived-{factor:g}x"]
         rows.append(
             f"| {name} | {one.step} | {one.target_ms:.4g} ms | {one.predicted.ms:.4g} ms "
@@ -141,8 +145,8 @@ def _path(work: Reproduction) -> str:
     return "\n".join(rows)
 
 
-def _likeness(work: Reproduction) -> str:
-    files = sorted((work.run.folder / "likeness").glob("*.json"))
+def _likeness(results: ReproductionResults) -> str:
+    files = sorted((results.run.folder / "likeness").glob("*.json"))
     if not files:
         return ""
     found = {file.stem: records.read(file, Likeness) for file in files}
@@ -159,11 +163,11 @@ def _likeness(work: Reproduction) -> str:
     return "\n".join([*rows, "", note])
 
 
-def _times(work: Reproduction) -> str:
+def _times(results: ReproductionResults) -> str:
     """Minutes of each stage, in all its sessions."""
-    if not is_written(work.run.seconds):
+    if not is_written(results.run.seconds):
         return ""
-    spent = read_json(work.run.seconds)
+    spent = read_json(results.run.seconds)
     rows = [f"| {stage} | {seconds / 60:.1f} min |" for stage, seconds in spent.items()]
     whole = f"| all | {sum(spent.values()) / 60:.1f} min |"
     return "\n".join(["| stage | time |", "|---|---|", *rows, whole])

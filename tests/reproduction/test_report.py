@@ -6,56 +6,53 @@ from pathlib import Path
 import pytest
 
 from bneck import records
-from bneck.derivation.session import Session
-from bneck.executors.serial import Serial
 from bneck.quantities import Latency
 from bneck.reproduction.measuring import MeasuredAgain
-from bneck.reproduction.pipeline import Reproduction
 from bneck.reproduction.plan import ReproductionPlan
 from bneck.reproduction.report import draw, summary
+from bneck.reproduction.results import ReproductionResults
 from bneck.results.run import Run
 
 RECORD = Path(__file__).parents[2] / "reproductions/mobilenet_v3_small/cifar10"
 
 
 @pytest.fixture
-def work(tmp_path: Path) -> Reproduction:
+def results(tmp_path: Path) -> ReproductionResults:
     """The record, as the folder of a reproduction with all its trainings done."""
     if not RECORD.exists():
         pytest.skip("the record of the reproduction is not in this copy of the source")
     shutil.copytree(RECORD / "trainings", tmp_path / "checkpoints")
     shutil.copyfile(RECORD / "compared.jsonl", tmp_path / "compared.jsonl")
     plan = ReproductionPlan(**Run.read(RECORD).plan)
-    here = Serial()
-    return Reproduction(plan, Session(Run(tmp_path, {}), plan.part(), here, here))
+    return ReproductionResults(Run(tmp_path, {}), plan)
 
 
-def test_a_slower_target_is_told_to_take_the_faster_network(work: Reproduction) -> None:
+def test_a_slower_target_is_told_to_take_the_faster_network(results: ReproductionResults) -> None:
     """1.5 x has 71.9 % from one seed; 1.0 x has 76.0 ± 0.7 from three."""
-    text = summary(work)
+    text = summary(results)
     assert "- for 1.5x take derived-1x, which is +4.1 points (3 and 1 seeds) more accurate" in text
     assert text.count(" take derived-") == 1
     assert "with random weights" in text
 
 
-def test_one_training_has_no_spread(work: Reproduction) -> None:
+def test_one_training_has_no_spread(results: ReproductionResults) -> None:
     """The others of 1.0 x, 76.0 ± 0.7 % from three, are taken away."""
-    for file in work.run.checkpoints.glob("derived-1x-seed[12].json"):
+    for file in results.run.checkpoints.glob("derived-1x-seed[12].json"):
         file.unlink()
-    text = summary(work)
+    text = summary(results)
     assert "| 0.997 | 76.4 % | 1 |" in text
     assert "derived-1x: +11.9 points (1 and 3 seeds) against mobilenet_v3_small at" in text
     assert "nan" not in text
-    draw(work)
-    assert (work.run.folder / "family.svg").exists()
+    draw(results)
+    assert (results.run.folder / "family.svg").exists()
 
 
-def test_latencies_with_trained_weights_replace_the_others(work: Reproduction) -> None:
-    compared = work.compared()
+def test_latencies_with_trained_weights_replace_the_others(results: ReproductionResults) -> None:
+    compared = results.compared()
     measured = {one.name: one.measured for one in compared}
     measured["derived-1x"] = Latency(0.5, 0.01)
-    file = work.run.folder / "measured_trained.jsonl"
+    file = results.run.folder / "measured_trained.jsonl"
     records.write_lines(file, [MeasuredAgain(name, ms) for name, ms in measured.items()])
-    text = summary(work)
+    text = summary(results)
     assert "| derived-1x | 0.500 ± 0.010 ms | 3.9" in text
     assert "with trained weights" in text

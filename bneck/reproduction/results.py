@@ -1,0 +1,91 @@
+"""What a reproduction's stages left in its folder."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from bneck import records
+from bneck.derivation.stages.kept_training import Training
+from bneck.derivation.stages.netadapt import Shrunk
+from bneck.files import is_written
+from bneck.quantities import Latency
+from bneck.reproduction.measuring import MeasuredAgain, MeasuredNetwork, Walked
+from bneck.reproduction.plan import ReproductionPlan, numbers
+from bneck.results.record import Step
+from bneck.results.run import Run
+
+
+class ReproductionResults:
+    """The files of a reproduction, and what can be read from them so far."""
+
+    def __init__(self, run: Run, plan: ReproductionPlan) -> None:
+        self.run, self.plan = run, plan
+        self.factors = numbers("factors", plan.factors)
+
+    def derived(self) -> dict[float, Shrunk]:
+        """The network that NetAdapt ended with, by factor."""
+        found = {
+            factor: records.read_lines(self.netadapt_run(factor).shrunk, Shrunk)
+            for factor in sorted(self.factors, reverse=True)
+        }
+        return {factor: shrunk[0] for factor, shrunk in found.items() if shrunk}
+
+    def steps(self, factor: float) -> tuple[Step, ...]:
+        """NetAdapt's path to a factor, the seed network first."""
+        return records.read_lines(self.netadapt_run(factor).steps, Step)
+
+    def compared(self) -> tuple[MeasuredNetwork, ...]:
+        """All that is trained, as measured; () before that stage."""
+        return records.read_lines(self.compared_file, MeasuredNetwork)
+
+    def walked(self) -> tuple[Walked, ...]:
+        """NetAdapt's paths, measured; () before that stage."""
+        return records.read_lines(self.walked_file, Walked)
+
+    def trained_ms(self) -> dict[str, Latency]:
+        """The latency of each network with its trained weights, by name; {} before that stage."""
+        found = records.read_lines(self.trained_ms_file, MeasuredAgain)
+        return {one.name: one.measured for one in found}
+
+    def trainings(self, one: MeasuredNetwork) -> Iterator[Training]:
+        """The trainings of a network that are done."""
+        for seed in range(self.plan.seeds):
+            file = self.training_file(one, seed, ".json")
+            if is_written(file):
+                yield records.read(file, Training)
+
+    def training_file(self, one: MeasuredNetwork, seed: int, suffix: str) -> Path:
+        """A file of a network's training from one seed."""
+        return self.run.checkpoints / f"{training_name(one, seed)}{suffix}"
+
+    def part(self, name: str) -> Run:
+        """The run of one stage, in a folder of this one."""
+        return Run(self.run.folder / name, {})
+
+    def netadapt_run(self, factor: float) -> Run:
+        """NetAdapt's run to a factor."""
+        return self.part(netadapt_folder(factor))
+
+    @property
+    def compared_file(self) -> Path:
+        """``MeasuredNetwork`` records, one a line."""
+        return self.run.folder / "compared.jsonl"
+
+    @property
+    def walked_file(self) -> Path:
+        """``Walked`` records, one a line."""
+        return self.run.folder / "path.jsonl"
+
+    @property
+    def trained_ms_file(self) -> Path:
+        """``MeasuredAgain`` records, one a line."""
+        return self.run.folder / "measured_trained.jsonl"
+
+
+def training_name(one: MeasuredNetwork, seed: int) -> str:
+    """The name of a network's training from one seed."""
+    return f"{one.name}-seed{seed}"
+
+
+def netadapt_folder(factor: float) -> str:
+    """The folder of NetAdapt's run to a factor."""
+    return f"netadapt/{factor:g}x"
