@@ -62,13 +62,6 @@ def compare(
     print_result(json, result, "\n".join([*text, f"picture {plot}"] if plot else text))
 
 
-_FIGURES = (
-    "name", "resolution_px", "params", "macs", "peak_activation_bytes", "predicted_ms",
-    "predicted_std_ms", "measured_ms", "measured_std_ms", "accuracy", "accuracy_stderr", "images",
-    "doubt",
-)  # fmt: skip
-
-
 def _draw(table: Sequence["Compared"], file: Path) -> None:
     """Measured ms, or predicted ms where none is measured, and accuracies."""
     from bneck.results import static_figures  # matplotlib

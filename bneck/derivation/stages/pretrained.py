@@ -21,8 +21,6 @@ from bneck.space.choices import Space
 from bneck.space.cost import cost
 from bneck.space.layers import Pool, leaves
 
-CLASSIFIER = "head.classifier"
-
 
 def pretrained_stage(session: Session, data: RunData, heir: Architecture) -> Parent | None:
     """Open the plan's pretrained network; None where the plan has none.

@@ -1,7 +1,7 @@
 """One training in several processes, each of which trains on its slice of every batch.
 
-The processes are those of ``torch.distributed``'s default group, which ``joined`` or Ray Train
-sets up; without a group there is one process, and nothing here does anything.
+The processes are those of ``torch.distributed``'s default group, which ``joined`` sets up. Without
+a group there is one process, and nothing here does anything.
 """
 
 import os
