@@ -102,6 +102,19 @@ class Loading:
 
 
 @dataclass(frozen=True)
+class Gated:
+    """Waits until there is a file; a minute at most."""
+
+    gate: Path
+
+    def __call__(self, item: int) -> int:
+        until = time.monotonic() + 60
+        while not self.gate.exists() and time.monotonic() < until:
+            time.sleep(0.01)
+        return item
+
+
+@dataclass(frozen=True)
 class Traced:
     """Leaves a file for each try, named by item and process; then does as the item says."""
 
@@ -131,7 +144,7 @@ def alive(process: int) -> bool:
     return status.rpartition(")")[2].split()[0] not in ("Z", "X")
 
 
-def all_end(processes: set[int], seconds: float = 20) -> bool:
+def all_end(processes: set[int], seconds: float = 60) -> bool:
     deadline = time.monotonic() + seconds
     while any(alive(process) for process in processes):
         if time.monotonic() > deadline:

@@ -113,18 +113,21 @@ def test_a_stream_of_items_may_wait_for_results(executor: Executor) -> None:
     assert sorted(results) == [1, 4, 9, 10**2, 101**2, 10202**2]
 
 
-def test_items_are_prepared_while_workers_are_busy(executor: Executor) -> None:
+def test_items_are_prepared_while_workers_are_busy(executor: Executor, tmp_path: Path) -> None:
     """All that can be known is asked for before the first result, were it not for one worker."""
-    asked: list[float] = []
+    gate, asked = tmp_path / "gate", []
+    last = 0 if isinstance(executor, Serial) else 5  # what must be asked for to open the gate
 
-    def items() -> Iterator[float]:
-        for seconds in (0.5, 0.5, 0.0, 0.0, 0.0, 0.0):
-            asked.append(seconds)
-            yield seconds
+    def items() -> Iterator[int]:
+        for number in range(6):
+            asked.append(number)
+            if number == last:
+                gate.touch()
+            yield number
 
-    results = executor.map_unordered(tasks.sleep, items())
+    results = executor.map_unordered(tasks.Gated(gate), items())
     next(results)
-    assert len(asked) == (1 if isinstance(executor, Serial) else 6)
+    assert asked == list(range(last + 1))
     assert len(list(results)) == 5
 
 

@@ -28,6 +28,25 @@ SHORT = Effort(wanted=1.0, min_pairs=2, max_pairs=2)
 SSHD = shutil.which("sshd") or "/usr/sbin/sshd"
 
 
+def listening_sshd(folder: Path) -> tuple[subprocess.Popen, int]:
+    """An sshd with the keys of ``folder``, and its port: another one where that was just taken."""
+    for _ in range(5):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        (folder / "sshd_config").write_text(
+            f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nUsePAM no\n"
+            f"AuthorizedKeysFile {folder}/key.pub\nStrictModes no\nPidFile none\n"
+        )
+        sshd = subprocess.Popen([SSHD, "-D", "-f", str(folder / "sshd_config")])
+        while sshd.poll() is None:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    return sshd, port
+            time.sleep(0.1)
+    pytest.fail("sshd does not start")
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """USER@127.0.0.1:PORT of an sshd that lets this test in."""
@@ -37,17 +56,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     for name in ("host", "key"):
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
         subprocess.run(command, check=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    config = (
-        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nUsePAM no\n"
-        f"AuthorizedKeysFile {folder}/key.pub\nStrictModes no\nPidFile none\n"
-    )
-    (folder / "sshd_config").write_text(config)
     if os.getuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)
-    sshd = subprocess.Popen([SSHD, "-D", "-f", str(folder / "sshd_config")])
+    sshd, port = listening_sshd(folder)
     wrapper = folder / "bin" / "ssh"
     wrapper.parent.mkdir()
     host_key = (folder / "host.pub").read_text().split()[:2]
@@ -59,11 +70,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     wrapper.chmod(0o755)
     path, os.environ["PATH"] = os.environ["PATH"], f"{wrapper.parent}:{os.environ['PATH']}"
     try:
-        for _ in range(100):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
         yield f"{getpass.getuser()}@127.0.0.1:{port}"
     finally:
         os.environ["PATH"] = path

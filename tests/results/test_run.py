@@ -127,7 +127,7 @@ def test_the_lock_dies_with_the_driver(driven: tuple[Path, "subprocess.Popen[str
     os.kill(driver.pid, signal.SIGKILL)
     driver.wait()
     # The worker lets go of its copy of the lock as its first act, which may still be to come.
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while Run.read(folder).state == "running" and time.monotonic() < deadline:
         time.sleep(0.05)
     assert Run.read(folder).state == "stopped"
