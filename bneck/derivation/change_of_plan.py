@@ -22,34 +22,34 @@ DERIVED = (
 NETADAPT = ("steps.jsonl", "checkpoints/netadapt", "checkpoints/seed.*", "targets", *DERIVED)
 SEARCH = ("winners.json", "seed.json")
 
-CHANGES: Mapping[str, tuple[tuple[str, ...], str]] = {
-    "evaluations": (
-        (*SEARCH, *NETADAPT, *OUTCOME),
-        "the calibration and the networks evaluated so far",
-    ),
-    "promote": (
-        (*SEARCH, *NETADAPT, *OUTCOME),
-        "the calibration and the networks evaluated so far",
-    ),
-    "target": (OUTCOME, "the calibration, the search and what was derived from it"),
-    "targets": (OUTCOME, "the calibration, the search and what was derived from it"),
+Change = tuple[tuple[str, ...], str]
+OTHER_CHOICE: Change = (
+    (*SEARCH, *NETADAPT, *OUTCOME),
+    "the calibration and the networks evaluated so far",
+)
+OTHER_TARGETS: Change = (OUTCOME, "the calibration, the search and what was derived from it")
+OTHER_STEPS: Change = ((*NETADAPT, *OUTCOME), "the calibration and the search")
+OTHER_TRAINING: Change = (
+    (*FINAL, *DERIVED, *OUTCOME),
+    "the calibration, the search and NetAdapt's steps",
+)
+
+CHANGES: Mapping[str, Change] = {
+    "evaluations": OTHER_CHOICE,
+    "promote": OTHER_CHOICE,
+    "target": OTHER_TARGETS,
+    "targets": OTHER_TARGETS,
     "calibration_minutes": ((), "the calibration as it is"),
     "mix_devices": ((), "all that was done so far"),
-    "delta": ((*NETADAPT, *OUTCOME), "the calibration and the search"),
-    "fine_tune_steps": ((*NETADAPT, *OUTCOME), "the calibration and the search"),
-    "importance": ((*NETADAPT, *OUTCOME), "the calibration and the search"),
+    "delta": OTHER_STEPS,
+    "fine_tune_steps": OTHER_STEPS,
+    "importance": OTHER_STEPS,
     "finish": ((*DERIVED, *OUTCOME), "the calibration and NetAdapt's steps"),
-    "augmentation": (
-        (*FINAL, *DERIVED, *OUTCOME),
-        "the calibration, the search and NetAdapt's steps",
-    ),
-    "branches": ((*FINAL, *DERIVED, *OUTCOME), "the calibration, the search and NetAdapt's steps"),
-    "teacher": ((*FINAL, *DERIVED, *OUTCOME), "the calibration, the search and NetAdapt's steps"),
-    "from_scratch": (
-        (*FINAL, *DERIVED, *OUTCOME),
-        "the calibration, the search and NetAdapt's steps",
-    ),
-    "epochs": ((*FINAL, *DERIVED, *OUTCOME), "the calibration, the search and NetAdapt's steps"),
+    "augmentation": OTHER_TRAINING,
+    "branches": OTHER_TRAINING,
+    "teacher": OTHER_TRAINING,
+    "from_scratch": OTHER_TRAINING,
+    "epochs": OTHER_TRAINING,
 }
 """Field of a plan -> the files of a run that its change makes obsolete, and what is reused."""
 

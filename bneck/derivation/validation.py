@@ -26,16 +26,30 @@ def check(plan: Plan, *, trains: bool = True) -> None:
     """Raise UsageError for the first word or number of the plan that cannot be.
 
     Args:
+        plan: what a command was asked for.
         trains: whether the command trains networks, which a table of accuracies does not allow.
     """
-    if plan.space is not None:
-        spaces.load_own(plan.space)
+    spaces.load_own(plan.space)
     if tabular.open_table(plan.data, None if trains else plan.space, plan.resolution_px) is None:
         check_images(plan.data, plan.resolution_px)
     if plan.device.startswith("cuda"):  # the final training's, which is on this machine
         from bneck.proxies.training.device import check_room, torch_device
 
         check_room(torch_device(plan.device))
+    _check_labels(plan)
+    if plan.seed_network is not None:
+        load_network(plan.seed_network)
+    if plan.pretrained is not None:
+        check_pretrained(plan.pretrained, plan.space, plan.seed_network)
+    _check_elastic(plan)
+    check_teacher(plan)
+    _check_targets(plan)
+    if plan.aimed_at:
+        _check_search_and_device(plan)
+
+
+def _check_labels(plan: Plan) -> None:
+    """How networks of the search are scored; some options need a training of each."""
     if plan.proxy is not None:
         check_proxy(plan.proxy)
     trained = plan.proxy in (None, SHORT_TRAINING) and not plan.data.startswith(tabular.PREFIX)
@@ -47,10 +61,9 @@ def check(plan: Plan, *, trains: bool = True) -> None:
         raise UsageError(f"--score-int8 quantises what {SHORT_TRAINING} trains: leave out --proxy")
     if plan.folds not in (None, 1) and not trained:
         raise UsageError(f"--folds trains several times, so it needs the proxy {SHORT_TRAINING}")
-    if plan.seed_network is not None:
-        load_network(plan.seed_network)
-    if plan.pretrained is not None:
-        check_pretrained(plan.pretrained, plan.space, plan.seed_network)
+
+
+def _check_elastic(plan: Plan) -> None:
     if plan.elastic:
         for word in ("seed_network", "teacher", "branches"):
             if getattr(plan, word):
@@ -58,7 +71,9 @@ def check(plan: Plan, *, trains: bool = True) -> None:
                     f"--elastic trains all networks of {plan.space} by what the largest one says; "
                     f"leave out {'NET' if word == 'seed_network' else f'--{word}'}"
                 )
-    check_teacher(plan)
+
+
+def _check_targets(plan: Plan) -> None:
     if plan.target is not None and plan.targets is not None:
         raise UsageError("give either target or targets, not both")
     for place, text in enumerate(plan.aimed_at):
@@ -67,9 +82,11 @@ def check(plan: Plan, *, trains: bool = True) -> None:
         _, network, side_px = target.parse(text)
         if network is not None:
             load_network(network, resolution_px=side_px)
-    if not plan.aimed_at:
-        return
-    spaces.build(plan.space or "")
+
+
+def _check_search_and_device(plan: Plan) -> None:
+    """What only a command with a target uses."""
+    spaces.build(plan.space)
     samplers.find(plan.sampler)
     if plan.reward != reward.FRONT or plan.reward_exponent is not None:
         reward.build(plan.reward, 1.0, plan.reward_exponent)

@@ -27,7 +27,6 @@ class Together(Generic[W]):
     """An executor whose workers share each item; the answer is that of the first."""
 
     workers = 1
-    in_stages = False
 
     def __init__(
         self, kind: WorkerKind[W], count: int, meeting: Callable[[None], str] | None = None
