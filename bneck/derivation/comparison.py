@@ -1,4 +1,4 @@
-"""Networks of any origin beside each other: presets, JSON files, runs, ONNX files."""
+"""Networks of any origin side by side: presets, JSON files, runs, ONNX files."""
 
 import statistics
 from collections.abc import Sequence

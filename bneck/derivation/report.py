@@ -1,4 +1,4 @@
-"""The report of a run, read from its folder alone; the run may be going on meanwhile."""
+"""The report of a run, read from its folder alone; the run may still be going."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -63,7 +63,7 @@ def write_pictures(run: Run) -> list[Path]:
 
 
 def report_data(run: Run) -> report.ReportData:
-    """All that the run has come to so far.
+    """Return all results of the run so far.
 
     Raises:
         UsageError: files that this version cannot read; names the version that wrote them.

@@ -1,4 +1,4 @@
-"""What every stage of a derivation is handed: a run's folder, its plan, and where work runs."""
+"""What every stage of a derivation is given: a run's folder, its plan, and where work runs."""
 
 import time
 from collections.abc import Iterator, Mapping

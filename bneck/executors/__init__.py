@@ -1,4 +1,4 @@
-"""Where evaluations run: one interface, one file a kind."""
+"""Where evaluations run: one interface, one file per kind."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -43,7 +43,7 @@ class Executor(Protocol):
     def map_unordered(
         self, task: Callable[[Item], Result], items: Iterable[Item | NotYet]
     ) -> Iterator[tuple[Item, Result | Failed]]:
-        """(item, its result) as they finish, each item once.
+        """Yield (item, its result) as they finish, each item once.
 
         Args:
             task: what is done with each item, in the workers.

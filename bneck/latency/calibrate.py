@@ -50,8 +50,8 @@ def calibrate(
 ) -> LatencyModel:
     """Time networks of ``spaces`` on ``device`` for so many minutes and fit a model to them.
 
-    Every measurement is appended to ``folder/measurements.jsonl``; the same call goes on from
-    there. All spaces must have the same input side; their networks are timed at it.
+    Every measurement is appended to ``folder/measurements.jsonl``; the same call resumes
+    from there. All spaces must have the same input side; their networks are timed at it.
 
     Args:
         spaces: what networks are drawn from.

@@ -11,10 +11,16 @@ ADVICE = "calibrate on a quieter machine, or give the target as a share of a net
 class CalibrationReport:
     """How well a model predicted random networks that its fit had not seen.
 
-    ``held_out`` counts them; the other figures are relative errors in percent.
-    ``repeat_mape_percent`` is what measuring a network again moves its time by, 0 where none was
-    measured again: no model can honestly be better than about that. ``busy`` says what else kept
-    the device busy meanwhile.
+    Attributes:
+        seconds: that all timings took.
+        networks: number of timings.
+        held_out: number of the networks that were predicted without being fitted to.
+        mape_percent: mean absolute error of their predictions.
+        bias_percent: mean signed error.
+        within_5_percent, within_10_percent: percentage of them predicted within 5 and 10 %.
+        repeat_mape_percent: what measuring a network again changes its time by, 0 where none was
+            measured again: no model can honestly be better than about that.
+        busy: what else kept the device busy meanwhile, in words.
     """
 
     seconds: float

@@ -36,7 +36,7 @@ def check_coefficients(coefficients: dict[str, Any]) -> None:
             total += value
         lengths.add(len(members))
     if len(lengths) != 1:
-        raise UsageError("coefficients must all have as many members")
+        raise UsageError("all coefficients must have the same length")
     if not total:
         raise UsageError("all coefficients are 0")
 

@@ -14,7 +14,7 @@ TILE = 4
 """Channel blocks that one pass over a pointwise convolution's input computes."""
 
 CACHES = (32, 128, 256, 512, 1024, 2048, 4096)
-"""Tensors beyond these sizes may cost more a number: 128 KB to 16 MB, as caches are."""
+"""Tensors beyond these sizes may cost more per number: 128 KB to 16 MB, as caches are."""
 
 LINES = 64
 """Pixels that lie a multiple of so many floats apart (256 bytes) share few lines of a cache."""

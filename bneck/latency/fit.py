@@ -74,7 +74,7 @@ def fit(items: Sequence[Measurement], blocking: Blocking, seed: int = 0) -> Fit:
 
 
 def find_blocking(items: Sequence[Measurement]) -> Blocking:
-    """The channel grid and alignment whose features foretell unseen networks best."""
+    """The channel grid and alignment whose features predict unseen networks best."""
     items = items[:ENOUGH]
     timings = [item.timing for item in items]
     trust = trusted(timings)

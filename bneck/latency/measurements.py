@@ -1,4 +1,4 @@
-"""Timed networks on disk: one JSON line each, appended as they come, so that timing can go on."""
+"""Timed networks on disk: one JSON line each, appended as they come, so that timing can resume."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -69,7 +69,7 @@ def distinct(items: Iterable[Measurement]) -> list[Measurement]:
     """The same, no two of one name.
 
     Raises:
-        UsageError: names the first that stands there twice.
+        UsageError: two of one name (names it).
     """
     found: dict[str, Measurement] = {}
     for item in items:

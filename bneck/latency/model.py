@@ -43,7 +43,7 @@ _SIZES = np.array(list(ALL_WEIGHTS.values()), np.float64)
 class LatencyModel:
     """Adds up what the kernels of a network cost on one device at one input side.
 
-    To that comes what it costs that all weights together do not fit a cache.
+    Where all weights together do not fit a cache, fetching them is added.
 
     Attributes:
         scale: the ordinary ms of the reference (MobileNetV3-Small at the same side and classes)
@@ -169,7 +169,7 @@ class LatencyModel:
 
     @cached_property
     def _rates(self) -> Floats:
-        """(sizes, members of the ensemble) ms a thousand weights beyond each of ALL_WEIGHTS."""
+        """(sizes, members of the ensemble) ms per thousand weights beyond each of ALL_WEIGHTS."""
         none = [0.0] * self._matrix.shape[1]
         return np.array([self.coefficients.get(name, none) for name in ALL_WEIGHTS])
 

@@ -13,7 +13,7 @@ from bneck.space.architecture import Architecture
 
 
 class Predictor(Protocol):
-    """What ``LatencyModel``, ``Table`` and ``MacsRuntime`` have in common."""
+    """What ``LatencyModel``, ``PublishedTable`` and ``MacsRuntime`` have in common."""
 
     @property
     def name(self) -> str:

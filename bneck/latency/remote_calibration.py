@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 FORMAT = "bneck-measurements-1"
 NETWORKS = 300
 REPEATED_AFTER = 20
-"""Networks later a held-out one stands there again: under another load, against another reference,
-and yet before a slow board has run out of minutes."""
+"""After so many further networks a held-out one is timed again: under another load, against another
+reference, and yet before a slow board has run out of minutes."""
 
 
 def write_kit(

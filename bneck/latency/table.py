@@ -105,7 +105,7 @@ def read_table(path: Path) -> PublishedTable:
     entries: dict[str, tuple[float, float]] = {}
     for line, block, ms, std in parse(text, path):
         if block in entries:
-            raise UsageError(f"{path}, line {line}: {block} stands there twice")
+            raise UsageError(f"{path}, line {line}: {block} is listed twice")
         entries[block] = _number(ms, f"{path}, line {line}"), _number(std, f"{path}, line {line}")
         if entries[block][0] == 0:
             raise UsageError(f"{path}, line {line}: {block} must take more than 0 ms")

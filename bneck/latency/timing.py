@@ -92,7 +92,7 @@ def alternated(
     Args:
         chunk: times some warm runs and returns their median, in ns.
         reference_chunk: the same of the reference.
-        effort: how long to go on.
+        effort: when to stop.
     """
     references = [reference_chunk()]
     ratios: list[float] = []
@@ -115,7 +115,7 @@ def alternated(
 
 
 def pooled(repetitions: Sequence[Timing], wanted: float) -> Timing:
-    """One timing of several, each of which prepared network and reference anew.
+    """One timing of several, each of which prepared network and reference again.
 
     ``spread`` is the standard error of the median of their ratios, and no less than what they say
     of themselves would make it.

@@ -90,9 +90,9 @@ def own_variance(errors: Sequence[Floats], spreads: Floats) -> float:
 
     What a prediction misses every time in the same way is the model's fault, what changes between
     two measurements is noise. So with one-way random effects: an error is normal with the variance
-    ``own + spread**2``, the same for all measurements of a network, plus that of the noise, anew
-    for each. Returned is the mean of ``own`` over both unknown deviations, weighed by their
-    likelihood: it is above 0 even where noise hides it.
+    ``own + spread**2``, the same for all measurements of a network, plus that of the noise, which
+    differs each time. Returned is the mean of ``own`` over both unknown deviations, weighted by
+    their likelihood: it is above 0 even where noise hides it.
 
     Args:
         errors: relative errors of the measurements of each network.

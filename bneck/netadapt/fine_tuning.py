@@ -128,6 +128,16 @@ class StepTrainings:
     """
 
     def __init__(self, task: FineTune, proposals: tuple[Proposal, ...], folder: Path) -> None:
+        """Read what was fine-tuned before an interruption.
+
+        Args:
+            task: fine-tunes one network.
+            proposals: all that the step may fine-tune.
+            folder: where results and weights are kept; made where there is none.
+
+        Raises:
+            BneckError: the folder cannot be written.
+        """
         self._task, self._folder = task, folder
         self._names = {proposal.move: f"{i:02d}" for i, proposal in enumerate(proposals)}
         try:

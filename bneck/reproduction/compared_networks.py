@@ -17,10 +17,10 @@ LARGER = "mobilenet_v3_large"
 def networks_to_compare(
     device: TargetDevice, derived: Mapping[float, Shrunk], *, resolution_px: int, classes: int
 ) -> Iterator[tuple[str, str, float, Architecture]]:
-    """Yield (name, kind, factor, network): MobileNetV3-Small, and what stands at each latency.
+    """Yield (name, kind, factor, network) of all networks that are compared.
 
-    Beside MobileNetV3-Small is the same with the channels that cost this device nothing, and beside
-    each derived network the width multiplier at its latency.
+    MobileNetV3-Small is followed by itself with the channels that cost this device nothing, each
+    derived network by the width multiplier at its latency.
 
     Args:
         device: measures the width multipliers.

@@ -75,7 +75,7 @@ class Reproduction:
         return calibration_stage(self.session, self._space())
 
     def _search(self, name: str, weight: float | None) -> None:
-        """A seed network for every factor; all evaluations serve all of them."""
+        """Search a seed network for every factor; all evaluations serve all of them."""
         targets = ",".join(map(_target, self.factors))
         with self._session_of(name, targets=targets, reward_exponent=weight) as session:
             space = self._space()
@@ -84,9 +84,9 @@ class Reproduction:
             search_stage(session, self._data(), space, device, targets_ms)
 
     def _netadapt(self) -> None:
-        """From each factor's own seed, as no narrowing of the largest may reach the smallest.
+        """Narrow each factor's own seed, as no narrowing of the largest may reach the smallest.
 
-        To the latencies that the search aimed at: measured anew, they would have moved.
+        To the latencies that the search aimed at: measured again, they would differ.
         """
         found = self._needed(self.results.part("search-paper").winners, "search-paper")
         for factor, one in zip(
@@ -105,7 +105,7 @@ class Reproduction:
                 netadapt_stage(session, self._data(), device, targets_ms, one.arch, found=True)
 
     def _measure(self) -> None:
-        """Everything to be compared, in one session: what is derived and what stands beside it."""
+        """Measure in one session all networks that are compared, and every step of the paths."""
         if self.results.compared():
             return
         for factor in self.factors:
@@ -124,7 +124,7 @@ class Reproduction:
         records.write_lines(self.results.compared_file, found)
 
     def _measure_trained(self) -> None:
-        """Everything again in one session, in turns, each network with the weights it ended with.
+        """Measure all networks again in one session, in turns, with their trained weights.
 
         Weights can change a latency: denormal ones are slow.
         """
@@ -170,7 +170,7 @@ class Reproduction:
         return train
 
     def _likeness(self) -> None:
-        """Of both seeds and of every derived network, on this device's model."""
+        """Compare both seeds and every derived network with V3-Small, by this device's model."""
         found = {f"derived-{factor:g}x": one.arch for factor, one in self.results.derived().items()}
         for name in ("search-paper", "search-derived"):
             if is_written(file := self.results.part(name).seed):

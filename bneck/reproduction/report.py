@@ -57,7 +57,7 @@ def _comparison(results: ReproductionResults) -> str:
 
 
 def _latency(results: ReproductionResults, one: MeasuredNetwork) -> Latency:
-    """With its trained weights, once that is measured."""
+    """The latency with trained weights, once that is measured."""
     return results.trained_ms().get(one.name, one.measured)
 
 
@@ -83,9 +83,9 @@ def _falls(results: ReproductionResults, compared: tuple[MeasuredNetwork, ...]) 
 
 
 def _differences(results: ReproductionResults, compared: tuple[MeasuredNetwork, ...]) -> list[str]:
-    """Derived less what stands beside it at the same factor, where both are trained.
+    """Derived networks against the others of the same factor, where both are trained.
 
-    So too MobileNetV3-Small with its free channels less itself.
+    MobileNetV3-Small with its free channels is compared with the published one too.
     """
     found = {
         one: [training.accuracy.value for training in results.trainings(one)] for one in compared

@@ -45,8 +45,8 @@ class Proposal:
     """One network that a NetAdapt step tried; ``move`` reads like "s3.b2.expand 240->200".
 
     ``latency_ms`` is predicted, ``saved_ms`` is what the move takes off the step's start;
-    ``accuracy`` and ``loss`` (cross-entropy in nats) stand after the short fine-tuning, done once
-    for each of ``rounds``: ties are settled by a second one.
+    ``accuracy`` and ``loss`` (cross-entropy in nats) are those after the short fine-tuning, done
+    once for each of ``rounds``: ties are settled by a second one.
     """
 
     arch: Architecture
@@ -64,11 +64,10 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One NetAdapt step: the proposal that was taken, and all that stood beside it.
+    """One NetAdapt step: the network that was taken, and all proposals.
 
-    Beside them stands "unchanged", the network before the step, which they are compared with.
-
-    Step 0 is the seed: no move and no proposals.
+    Among the proposals is "unchanged", the network before the step, which they are compared with.
+    Step 0 is the seed network: no move and no proposals.
     """
 
     number: int

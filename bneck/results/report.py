@@ -1,4 +1,4 @@
-"""One HTML page that tells a run: nothing to load, works offline, on a phone and on paper."""
+"""One HTML page about a run: nothing to load, works offline, on a phone and on paper."""
 
 import re
 from base64 import b64encode
@@ -44,7 +44,7 @@ class ReportData:
     one, and ``trained`` what the final training began with, in words.
     ``tangents`` are (ms, accuracy, w): where the reward with a derived w touches the front.
     ``classification`` is the derived network's, class by class.
-    ``found`` are the networks of a run that is not a whole derivation, one a target, and
+    ``found`` are the networks of a run that is not a whole derivation, one per target, and
     ``found_by`` the stage that found them: "search", "NetAdapt" or "training";
     ``found_accuracy`` says in words after what their accuracy was counted.
     """

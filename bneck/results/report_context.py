@@ -99,7 +99,7 @@ def classes(found: Classification | None) -> dict[str, Any] | None:
 
 
 def likeness(found: Likeness) -> list[dict[str, Any]]:
-    """A row a trait: its profiles in words, and its percentile."""
+    """A row per trait: its profiles in words, and its percentile."""
 
     def words(values: Sequence[float]) -> str:
         return " · ".join(f"{value:.2g}" for value in values)

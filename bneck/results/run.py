@@ -85,7 +85,7 @@ class Run(RunFiles):
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """The run in ``folder``, to look at only; it may be going on meanwhile.
+        """The run in ``folder``, to look at only; a driver may be at work in it.
 
         Raises:
             UsageError: there is no run in ``folder``.
@@ -156,7 +156,7 @@ class Run(RunFiles):
 
     @property
     def sessions(self) -> tuple[MadeWith, ...]:
-        """Every time the run was begun or gone on with, oldest first."""
+        """Every time the run was begun or resumed, oldest first."""
         return records.read_lines(self._sessions_file, MadeWith)
 
     @property

@@ -16,17 +16,17 @@ class RunFiles:
 
     @property
     def steps(self) -> Path:
-        """NetAdapt's ``Step`` records, one a line."""
+        """NetAdapt's ``Step`` records, one per line."""
         return self.folder / "steps.jsonl"
 
     @property
     def measurements(self) -> Path:
-        """Networks measured on the target device, with their ms, one a line."""
+        """Networks measured on the target device, with their ms, one per line."""
         return self.folder / "measured.jsonl"
 
     @property
     def baselines(self) -> Path:
-        """``Baseline`` records, one a line."""
+        """``Baseline`` records, one per line."""
         return self.folder / "baselines.jsonl"
 
     @property
@@ -114,7 +114,7 @@ class RunFiles:
 
     @property
     def report(self) -> Path:
-        """The page that tells it all."""
+        """The page that shows all results."""
         return self.folder / "report.html"
 
     @property
@@ -129,5 +129,5 @@ class RunFiles:
 
     @property
     def checkpoints(self) -> Path:
-        """Folder for what long work needs to go on where it stopped."""
+        """Folder for what long work needs to resume where it stopped."""
         return self.folder / "checkpoints"

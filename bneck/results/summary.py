@@ -47,7 +47,7 @@ def is_met(outcome: Outcome) -> bool:
 
 
 def against(outcome: Outcome, baseline: Baseline) -> str:
-    """One sentence on accuracy and time beside a baseline; empty while either is not known."""
+    """One sentence that compares accuracy and time with a baseline; empty while any is unknown."""
     if (
         outcome.accuracy is None
         or outcome.measured is None
@@ -146,7 +146,7 @@ def _share(one: Found) -> str:
 
 
 def standing(records: Sequence[Record]) -> str:
-    """How a search stands: one line on its best network, then its Pareto front, a line each."""
+    """How far a search is: its best network in one line, then its Pareto front, a line for each."""
     failed = sum(record.accuracy is None for record in records)
     failures = f"{failed} failed" if failed else ""
     rewarded = [record for record in records if record.reward is not None]

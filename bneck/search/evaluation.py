@@ -27,7 +27,7 @@ from bneck.space.backends.torch_model import Network, build
 
 @dataclass(frozen=True, slots=True)
 class Evaluate:
-    """The cheap accuracy of an architecture.
+    """Scores an architecture cheaply: the task of a search's workers.
 
     Attributes:
         images: what it is counted on.

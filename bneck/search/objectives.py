@@ -33,7 +33,7 @@ class Target:
 
 
 def no_margin(arch: Architecture) -> float:
-    """Return 0 ms: predictions are taken at their word."""
+    """Return 0 ms: predictions are compared as they are."""
     return 0.0
 
 
@@ -73,7 +73,7 @@ class Objectives:
     """Targets on one space and one device; the search takes them in turn.
 
     ``confidence`` is the probability, by the latency model's own standard deviation, with which a
-    network must be under its ceiling; one half takes predictions at their word.
+    network must be under its ceiling; one half compares predictions as they are.
     """
 
     def __init__(
@@ -85,6 +85,15 @@ class Objectives:
         confidence: float = 0.5,
         seed: int = 0,
     ) -> None:
+        """Predict nothing yet.
+
+        Args:
+            space: whose networks are searched.
+            model: predicts latencies.
+            targets: at least one.
+            confidence: from one half to below 1.
+            seed: of the networks that a w is derived with.
+        """
         self.space = space
         self.targets = tuple(targets)
         self.confidence = confidence
@@ -95,7 +104,7 @@ class Objectives:
 
     @cached_property
     def fastest_ms(self) -> float:
-        """What the fastest network of the space stays under."""
+        """Latency that the fastest network of the space stays under, in ms."""
         return self.space.minimise(self.bound_ms)[1]
 
     @cached_property
@@ -103,18 +112,18 @@ class Objectives:
         return -self.space.minimise(lambda arch: -self.latency_ms(arch))[1]
 
     def predicted(self, arch: Architecture) -> Latency:
-        """The model's word on a network."""
+        """Return the predicted latency of a network."""
         return self._predict(arch)
 
     def latency_ms(self, arch: Architecture) -> float:
         return self._predict(arch).ms
 
     def margin_ms(self, arch: Architecture) -> float:
-        """What the prediction must leave under a ceiling."""
+        """Return how far under a ceiling the prediction must be, in ms."""
         return self._deviations * (self._predict(arch).std_ms or 0.0)
 
     def bound_ms(self, arch: Architecture) -> float:
-        """What the network stays under with the confidence that was asked for."""
+        """Return the ms that the network stays under with the confidence that was asked for."""
         return self.latency_ms(arch) + self.margin_ms(arch)
 
     def check(self) -> None:

@@ -15,9 +15,9 @@ from bneck.search.samplers.history import Trial
 from bneck.space.architecture import Architecture
 
 LONGER = 3
-"""Each rung has so many times the steps of the one below."""
+"""Each rung has this many times the steps of the one below."""
 FINALISTS = (4, 2)
-"""Networks that go on from each rung, for each target."""
+"""Networks that are promoted from each rung, for each target."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ def search(
     mix_devices: bool = False,
     progress: Progress = silent,
 ) -> list[Record]:
-    """Go on until ``evaluations`` networks are evaluated, and return all records of the study.
+    """Search until ``evaluations`` networks are evaluated; return all records of the study.
 
     A network outside its target's latencies is never evaluated, and none is evaluated twice. A
     space that is finished ends the search early, and says so. What each proposal knows is decided

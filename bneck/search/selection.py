@@ -20,10 +20,12 @@ MOST = 10
 class SelectedNetwork:
     """Network selected for a target: proxy accuracy, predicted and measured latency, reward.
 
-    The reward is that of the measured latency, or of the predicted one where ``measured`` is None.
-    ``weight`` is w where it was derived, and
-    ``front_accuracy`` is the predicted front's accuracy at the target. ``pretrained``: it is the
-    network itself whose weights the others began with.
+    Attributes:
+        measured: None where nothing was measured.
+        reward: by the measured latency, or by the predicted one.
+        weight: w, where it was derived.
+        front_accuracy: the predicted front's accuracy at the target, where w was derived.
+        pretrained: whether it is the network itself whose weights the others began with.
     """
 
     number: int
@@ -65,6 +67,7 @@ def select_network(
 
     Args:
         records: all networks that the search evaluated, one record each.
+        objectives: of all targets.
         place: which of the targets.
         labels: networks that a reward exponent is derived from, in the search's order.
         measure: times a network on the target device.

@@ -44,7 +44,7 @@ class VirtualTime:
         self._now = 0.0
 
     def to_next_start(self) -> list[int]:
-        """Go on until a worker is free; return the trials that ended on the way, in order."""
+        """Advance until a worker is free; return the trials that ended on the way, in order."""
         ended = []
         if len(self._ends) >= self._workers:
             self._now = self._ends[0][0]
@@ -58,11 +58,11 @@ class VirtualTime:
         return self._now
 
     def to_next_end(self) -> list[int]:
-        """Go on until a trial ends, though a worker is free; return it, and what ends with it."""
+        """Advance until a trial ends, though a worker is free; return it and what ends with it."""
         return self.wait_until(self._ends[0][0]) if self._ends else []
 
     def wait_until(self, time: float) -> list[int]:
-        """Go on to a time; return the trials that ended on the way, in order."""
+        """Advance to a time; return the trials that ended on the way, in order."""
         self._now = max(self._now, time)
         return self.to_next_start()
 

@@ -73,7 +73,7 @@ def test_our_own_csv(tmp_path: Path) -> None:
     [
         ("", "must begin with the line"),
         ("block,ms\n", "holds no blocks"),
-        ("block,ms\na,1\na,2\n", "line 3: a stands there twice"),
+        ("block,ms\na,1\na,2\n", "line 3: a is listed twice"),
         ("block,ms\na,-1\n", "line 2: ms must be a number of 0 or more, got '-1'"),
         ("block,ms\na,nan\n", "got 'nan'"),
         ("block,ms\na,fast\n", "got 'fast'"),

@@ -29,9 +29,11 @@ from bneck.space.backends.parent import Parent
 class Shrunk:
     """The network that NetAdapt found for one target.
 
-    ``measured`` is None where the device was not measured. ``accuracy`` stands after the short
-    fine-tuning of the step that made it, or after the finish where one was asked for; ``met`` where
-    the seed network was at the target already.
+    Attributes:
+        measured: None where the device was not measured.
+        accuracy: after the short fine-tuning of the step that made it, or after the finish where
+            one was asked for.
+        met: whether the seed network was at the target already.
     """
 
     target_ms: float

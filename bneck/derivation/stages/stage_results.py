@@ -1,4 +1,4 @@
-"""What a run has come to, read from its folder without drawing: its version, trials, stages."""
+"""The results of a run so far, read from its folder: its version, trials and stages."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,7 +49,7 @@ def read_trials(run: Run) -> list[Record]:
     if images is None or images.resolution_px is None:
         raise UsageError(f"{run.images} does not say the images' resolution")
     space = spaces.build(
-        plan.space or "", resolution_px=images.resolution_px, classes=len(images.class_names)
+        plan.space, resolution_px=images.resolution_px, classes=len(images.class_names)
     )
     return trained_longest(read_records(run.journal, space))
 

@@ -185,7 +185,7 @@ def train_all(
     executor: Executor,
     progress: Progress = silent,
 ) -> tuple[Training, ...]:
-    """All candidates trained, in their order; what is in the folder already is not trained again.
+    """Train all candidates that the folder does not hold yet; return all trainings, in their order.
 
     Stopped, each training resumes from its checkpoint.
 

@@ -74,8 +74,8 @@ class Device(ABC):
         """Time each of ``graphs`` in turns with ``reference``, in order.
 
         Args:
-            graphs: asked for as they are needed, so they may hang on what was yielded; a device may
-                ask for some in advance.
+            graphs: asked for as they are needed, so they may depend on what was yielded; a device
+                may ask for some in advance.
             reference: what every time is given as a ratio to.
             effort: how long to time each.
 

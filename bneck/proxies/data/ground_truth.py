@@ -12,7 +12,7 @@ TRUTHS = (
     "LOC_val_solution.csv",
     "ground_truth.txt",
 )
-"""One label for each image in the order of the names, or one (name, label) a line."""
+"""One label for each image in the order of the names, or one (name, label) per line."""
 META = "meta.mat"
 FILES = {CLASSES, META, *TRUTHS}
 

@@ -24,6 +24,13 @@ class Stacking:
     """The stacked predictions of both processes, fitted to rows and their targets."""
 
     def __init__(self, columns: Columns, targets: Array, prior: Mapping[str, float]) -> None:
+        """Fit both processes and find their weights.
+
+        Args:
+            columns: features of the rows, by group.
+            targets: (rows,) what is to be predicted.
+            prior: relevance of each group before any row is seen.
+        """
         first = {name: values[:LEARN_ROWS] for name, values in columns.items()}
         start = targets[:LEARN_ROWS]
         relevances = [learn(first, start, prior, linear=linear) for linear in (False, True)]

@@ -13,8 +13,8 @@ _NEVER = 2**31 - 1
 def freed_memory_kept() -> Iterator[None]:
     """Let this process keep what it frees inside the block; it is given back to the system after.
 
-    glibc maps blocks above 32 MB anew each time and gives them back when they are freed, and so it
-    does with the end of its heap. A step's activations are such blocks, and the system fills each
+    glibc maps blocks above 32 MB again each time and returns them when they are freed, and likewise
+    the end of its heap. A step's activations are such blocks, and the system fills each
     page of a new one with zeros: a fifth of MobileNetV3-Small's step at 96 px and a batch of 128, a
     third at 128 px. Other systems and C libraries are left as they are.
     """

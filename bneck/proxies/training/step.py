@@ -63,6 +63,14 @@ class TrainingStep:
         average: "WeightAverage | None",
         backpropagate: Backpropagate,
     ) -> None:
+        """Begin with whole batches.
+
+        Args:
+            network: the module to train, on its device.
+            optimizer: over its parameters.
+            average: updated after each step; None for none.
+            backpropagate: forward and backward pass of a batch.
+        """
         self.network, self.optimizer, self.average = network, optimizer, average
         self.backpropagate = backpropagate
         self.pieces = 1

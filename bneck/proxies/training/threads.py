@@ -23,6 +23,13 @@ class Threads:
     def __init__(
         self, compute: Compute, chosen: int | None = None, *, on_gpu: bool = False
     ) -> None:
+        """Begin with the threads that are asked for, or were found before.
+
+        Args:
+            compute: the number asked for; None leaves it open.
+            chosen: what an earlier session of the training found.
+            on_gpu: the CPU only feeds a GPU, so nothing is tried.
+        """
         self._all = min(torch.get_num_threads(), cores())
         self.chosen = compute.threads or chosen
         if self.chosen is None and (self._all == 1 or on_gpu):

@@ -1,4 +1,4 @@
-"""A network for other programs: one file a format, one word in EXPORTS.
+"""A network for other programs: one file per format, one word in EXPORTS.
 
 Every export is loaded back and its outputs compared with our module's before it is called done.
 """

@@ -13,7 +13,7 @@ from bneck.results.exports.checking import difference, images, network
 def write(trained: Trained, path: Path) -> Exported:
     """Trace the network, load the file back and compare.
 
-    Beside it stands a YAML list of its operators (``.ops.yaml``), which PyTorch's custom builds
+    Beside it goes a YAML list of its operators (``.ops.yaml``), which PyTorch's custom builds
     take as ``SELECTED_OP_LIST`` to leave all others out.
     """
     with warnings.catch_warnings():

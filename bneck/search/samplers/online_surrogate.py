@@ -34,7 +34,7 @@ _PRIOR = Relevance(PRIOR)
 
 
 def no_trend(arch: Architecture) -> float:
-    """Nothing is known beforehand."""
+    """Return 0: nothing is known beforehand."""
     return 0.0
 
 
@@ -80,7 +80,7 @@ class OnlineSurrogate:
         self._process = GaussianProcess(columns, logits, relevance, unit=unit, scaled_by=scaled_by)
 
     def accuracies(self, archs: Sequence[Architecture], optimism: float = 0.0) -> list[float]:
-        """What each network is expected to have, and so many standard deviations more."""
+        """Return each network's expected accuracy plus ``optimism`` standard deviations, 0 to 1."""
         if not archs:
             return []
         mean, std = self._along(archs), np.zeros(len(archs))
@@ -116,7 +116,7 @@ def step(count: int) -> int:
 def _relevance(
     labels: Sequence[LabelledNetwork], worth: Callable[[LabelledNetwork], float]
 ) -> Relevance:
-    """What the first labels teach."""
+    """Relevances that the first labels teach."""
     rows = _kept(labels[: step(len(labels))], worth, LEARN_ROWS)
     return _learnt(tuple(label.arch for label in rows), tuple(logits_of(rows)))
 

@@ -9,7 +9,7 @@ from bneck.space.choices import Space, Values
 
 
 class RandomSampler(Sampler):
-    """Draws what Optuna's sampler of that name draws, without its study: microseconds a choice."""
+    """Draws what Optuna's sampler of that name draws, without its study: in microseconds."""
 
     def __init__(self, space: Space) -> None:
         self.space = space
