@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from bneck.derivation.stages.calibration import TargetDevice
 from bneck.derivation.stages.netadapt import Shrunk
 from bneck.netadapt.proposals import GRID, ProposalGenerator
+from bneck.reproduction.plan import PUBLISHED
 from bneck.reproduction.width_baseline import narrowest_over
 from bneck.space import presets
 from bneck.space.architecture import Architecture
@@ -31,13 +32,13 @@ def networks_to_compare(
     size = {"resolution_px": resolution_px, "classes": classes}
     published = presets.build(MOBILENET_V3_SMALL).at(**size)
     published_ms = device.measure(published).ms
-    yield MOBILENET_V3_SMALL, "published", 1.0, published
+    yield MOBILENET_V3_SMALL, "published", PUBLISHED, published
     grid = max(GRID, device.model.channel_grid)
     if (wider := ProposalGenerator(device.model, grid).widened(published)) is not None:
-        yield f"{MOBILENET_V3_SMALL}-free-channels", "free channels", 1.0, wider[1]
+        yield f"{MOBILENET_V3_SMALL}-free-channels", "free channels", PUBLISHED, wider[1]
     for factor, shrunk in derived.items():
         yield f"derived-{factor:g}x", "derived", factor, shrunk.arch
-        if factor != 1:
-            preset = MOBILENET_V3_SMALL if factor < 1 else LARGER
+        if factor != PUBLISHED:
+            preset = MOBILENET_V3_SMALL if factor < PUBLISHED else LARGER
             width, arch = narrowest_over(preset, factor * published_ms, device, **size)
             yield f"{preset}-{width:g}", "width multiplier", factor, arch

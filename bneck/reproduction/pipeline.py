@@ -27,7 +27,7 @@ from bneck.quantities import Latency
 from bneck.reproduction.change_of_plan import check_change
 from bneck.reproduction.compared_networks import networks_to_compare
 from bneck.reproduction.measuring import MeasuredNetwork, Walked, measured_in_turns
-from bneck.reproduction.plan import ReproductionPlan, numbers
+from bneck.reproduction.plan import PUBLISHED, ReproductionPlan, numbers
 from bneck.reproduction.results import ReproductionResults, netadapt_folder, training_name
 from bneck.results import static_figures
 from bneck.results.run import Run
@@ -56,7 +56,10 @@ class Reproduction:
             "search-derived": lambda: self._search("search-derived", None),
             "netadapt": self._netadapt,
             "measure": self._measure,
-            **{f"train-{factor:g}": self._trainer(factor) for factor in self.factors},
+            **{
+                f"train-{factor:g}": self._trainer(factor)
+                for factor in dict.fromkeys((*self.factors, PUBLISHED))
+            },
             "measure-trained": self._measure_trained,
             "likeness": self._likeness,
         }
@@ -130,6 +133,7 @@ class Reproduction:
         """
         if self.results.trained_ms():
             return
+        self._needed(self.results.compared_file, "measure")
         compared, device = self.results.compared(), self._calibrate()
         for one in compared:
             self._needed(self.results.training_file(one, 0, ".json"), f"train-{one.factor:g}")
@@ -171,6 +175,7 @@ class Reproduction:
 
     def _likeness(self) -> None:
         """Compare both seeds and every derived network with V3-Small, by this device's model."""
+        self._needed(self.results.part("search-paper").seed, "search-paper")
         found = {f"derived-{factor:g}x": one.arch for factor, one in self.results.derived().items()}
         for name in ("search-paper", "search-derived"):
             if is_written(file := self.results.part(name).seed):

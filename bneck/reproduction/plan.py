@@ -4,8 +4,14 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from bneck.derivation.option import TARGET, TRAINING, option
-from bneck.derivation.plan import Plan
+from bneck.derivation.plan import MAX_SEED, Plan
 from bneck.errors import UsageError
+from bneck.space.checks import check_range
+
+PUBLISHED = 1.0
+"""The factor of MobileNetV3-Small itself, which is trained whatever is derived."""
+MAX_SEEDS = 1000
+MAX_RANDOM_NETWORKS = 1_000_000
 
 
 def as_planned(name: str, default: Any = None) -> Any:
@@ -31,7 +37,8 @@ class ReproductionPlan:
     )
     repeated: str = option(
         "1.0,0.6",
-        "Those of them that are trained with all --seeds; the others are trained once.",
+        "Those of them that are trained with all --seeds; the others are trained once. 1.0 is also "
+        "MobileNetV3-Small itself.",
         TRAINING,
     )
     seeds: int = option(3, "Random seeds of the repeated trainings.", TRAINING)
@@ -48,14 +55,15 @@ class ReproductionPlan:
     random_networks: int = option(1000, "Random networks that the likeness is judged by.")
 
     def __post_init__(self) -> None:
-        once = set(numbers("factors", self.factors))
+        trained = {PUBLISHED, *numbers("factors", self.factors)}
         for factor in numbers("repeated", self.repeated):
-            if factor not in once:
-                raise UsageError(f"repeated {factor:g} is not one of factors {self.factors}")
-        if self.seeds < 1:
-            raise UsageError(f"seeds must be at least 1, got {self.seeds}")
-        if self.random_networks < 10:
-            raise UsageError(f"random-networks must be at least 10, got {self.random_networks}")
+            if factor not in trained:
+                raise UsageError(
+                    f"repeated {factor:g} is not one of the factors {self.factors}: give --repeated"
+                )
+        check_range("seeds", self.seeds, 1, MAX_SEEDS)
+        check_range("the last seed", self.seed + self.seeds - 1, 0, MAX_SEED)
+        check_range("random-networks", self.random_networks, 10, MAX_RANDOM_NETWORKS)
 
     def as_dict(self) -> dict[str, Any]:
         """What is asked, without what is left to the data."""
@@ -74,5 +82,9 @@ def numbers(name: str, text: str) -> tuple[float, ...]:
     except ValueError:
         found = ()
     if not found or not all(0 < number <= 10 for number in found):
-        raise UsageError(f"{name} must be numbers above 0 like 1.0,0.6, got {text!r}")
+        raise UsageError(
+            f"{name} must be numbers above 0 and at most 10 like 1.0,0.6, got {text!r}"
+        )
+    if len({f"{number:g}" for number in found}) < len(found):  # they name folders and stages
+        raise UsageError(f"{name} {text!r} names a number twice")
     return found

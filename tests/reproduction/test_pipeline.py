@@ -51,8 +51,15 @@ def test_every_stage_leaves_what_the_summary_reads(
         (["v3-small", "--stage=rest"], "unknown stage 'rest'; known: calibrate, search-paper"),
         (["v3-small", "--stage=netadapt"], "builds on search-paper, which is not done"),
         (["v3-small", "--stage=train-0.8"], "builds on measure, which is not done"),
-        (["v3-small", "--factors=fast"], "factors must be numbers above 0 like 1.0,0.6, got"),
-        (["v3-small", "--repeated=0.7"], "repeated 0.7 is not one of factors 1.0,0.8"),
+        (["v3-small", "--stage=train-1", "--factors=0.8"], "builds on measure, which is not done"),
+        (["v3-small", "--stage=measure-trained"], "builds on measure, which is not done"),
+        (["v3-small", "--stage=likeness"], "builds on search-paper, which is not done"),
+        (["v3-small", "--factors=fast"], "factors must be numbers above 0 and at most 10 like"),
+        (["v3-small", "--factors=1.0,1"], "factors '1.0,1' names a number twice"),
+        (["v3-small", "--repeated=0.7"], "repeated 0.7 is not one of the factors 1.0,0.8"),
+        (["v3-small", "--seeds=1001"], "seeds must be a whole number from 1 to 1000, got 1001"),
+        (["v3-small", "--seed=4294967295"], "the last seed must be a whole number from 0 to"),
+        (["v3-small", "--random-networks=9"], "random-networks must be a whole number from 10 to"),
     ],
 )
 def test_bad_requests_are_named(
