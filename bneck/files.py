@@ -65,6 +65,11 @@ def is_written(path: Path) -> bool:
         raise BneckError(f"cannot read {path}: {error.strerror or error}") from error
 
 
+def cache_folder() -> Path:
+    """Return ``$BNECK_CACHE``, or ``~/.cache/bneck``: what is there can be made again."""
+    return Path(os.environ.get("BNECK_CACHE", "~/.cache/bneck")).expanduser()
+
+
 def check_file(path: Path) -> None:
     """Raise UsageError where there is no such file."""
     if not path.is_file():

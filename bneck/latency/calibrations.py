@@ -2,13 +2,12 @@
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from bneck.errors import BneckError, UsageError
-from bneck.files import is_written
+from bneck.files import cache_folder, is_written
 from bneck.latency.fingerprint import Fingerprint
 from bneck.latency.model import LatencyModel, load
 
@@ -26,8 +25,7 @@ def kept(device: Fingerprint, spaces: Sequence[str], resolution_px: int, classes
     """
     made_of = [device.as_dict(), sorted(spaces), resolution_px, classes]
     digest = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
-    folder = Path(os.environ.get("BNECK_CACHE", "~/.cache/bneck")).expanduser()
-    return folder / "calibrations" / f"{digest}.json"
+    return cache_folder() / "calibrations" / f"{digest}.json"
 
 
 def reusable(path: Path, device: Fingerprint) -> LatencyModel | None:

@@ -38,8 +38,13 @@ def derive(
 
     Args:
         target: ms, or a share of another network's latency: "0.8x:mobilenet_v3_small".
+        out: the run's folder.
+        data: images: "digits", "folder:DIR" and so on, as for ``--data``.
+        space: space of networks to choose from, by name.
+        workers: evaluations at once, one thread each; None takes all cores.
         gpus: how many train each network of the final training together; 0 trains each on one.
         wait_quiet: minutes to wait, at most, for a quiet device before each measurement.
+        progress: told how far each stage is; None shows it in the terminal.
         plan: the command's other options by name, such as ``evaluations=12`` or ``epochs=5``.
 
     Raises:

@@ -2,18 +2,12 @@
 
 import hashlib
 import json
-import os
-from pathlib import Path
 from typing import Any, Self
 
 from bneck import __version__
+from bneck.files import cache_folder
 from bneck.space.architecture import Architecture
 from bneck.space.codec import key
-
-
-def cache_folder() -> Path:
-    """Return ``$BNECK_CACHE``, or ``~/.cache/bneck``."""
-    return Path(os.environ.get("BNECK_CACHE", "~/.cache/bneck")).expanduser()
 
 
 class ScoreCache:

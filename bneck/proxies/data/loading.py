@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from bneck.errors import BneckError
+from bneck.files import cache_folder
 from bneck.progress import Progress, silent
 from bneck.proxies.data.folder import load_folder
 from bneck.proxies.data.image_source import ImageSource
@@ -21,7 +22,6 @@ from bneck.proxies.data.raw import Raw
 from bneck.proxies.data.squares.from_arrays import load_arrays
 from bneck.proxies.data.squares.source import source_of
 from bneck.proxies.data.squares.store import pointed_to
-from bneck.proxies.score_cache import cache_folder
 
 _CIFAR_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 _CIFAR_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"

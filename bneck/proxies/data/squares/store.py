@@ -19,9 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bneck.errors import BneckError
-from bneck.files import read_json, write_json, write_whole
+from bneck.files import cache_folder, read_json, write_json, write_whole
 from bneck.proxies.data.squares.decode_worker import DIGEST_BYTES
-from bneck.proxies.score_cache import cache_folder
 
 VERSION = 2
 PARTS = ("train", "val", "test")
