@@ -313,6 +313,7 @@ class Plan:
         """Read back what ``as_dict`` wrote, or what a command was asked.
 
         Args:
+            value: values by name.
             known: the names that may be said; all of a plan's unless given.
 
         Raises:

@@ -35,6 +35,7 @@ def classify(
     """Yield each picture with its classes, or with why it cannot be read.
 
     Args:
+        classifier: the network.
         places: files, and folders, which stand for all files below them that are not hidden.
         top: how many classes to give; all of them unless given.
     """

@@ -71,6 +71,10 @@ def compare(
     """Time ``run`` against ``reference``, adding pairs of chunks until the spread is as wanted.
 
     Args:
+        run: runs the network once.
+        reference: runs the reference once.
+        effort: when to stop.
+        clock: tells nanoseconds.
         on_cpu: nanoseconds that the runs had a core; None where that means nothing.
     """
     begun, begun_on_cpu = time.perf_counter_ns(), on_cpu() if on_cpu else 0

@@ -49,7 +49,11 @@ def validate(
     the model may be is found from them and from the networks of its fit.
 
     Args:
+        model: fitted to ``fitted`` alone; its own error is not known yet.
+        fitted: the networks of its fit.
         fitted_errors: (networks,) relative errors on ``fitted``, found by cross-validation.
+        held_out: the first measurement of each network that the fit did not see.
+        repeats: further measurements of those networks.
     """
     found: dict[Architecture, list[Measurement]] = {item.arch: [item] for item in held_out}
     for item in repeats:

@@ -99,6 +99,7 @@ class Space:
         """Yield value sets that differ in one choice; newly live choices take their first value.
 
         Args:
+            values: of the live choices.
             of: the only choice to change, a live one; None changes each in turn.
         """
         current = self.check(values)

@@ -145,6 +145,7 @@ def quick_latencies_ms(device: Device, archs: Sequence[Architecture]) -> list[fl
     a few percent on a quiet machine.
 
     Args:
+        device: what they are timed on.
         archs: all of one input side and class count.
     """
     if device.published is not None:

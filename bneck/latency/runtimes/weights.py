@@ -24,6 +24,7 @@ def norm_free(
     """Return the layers with batch norms folded away, and their weights.
 
     Args:
+        layers: of a network, or any run of layers.
         weights: by the torch module's state names; None takes random ones.
         period: after which random weights repeat, so that a file of them can be compressed.
     """
