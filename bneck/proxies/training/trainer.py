@@ -99,23 +99,8 @@ def train(
         precision = precision_for(device, shown, images.info.resolution_px)
         plain = backpropagate is None and teacher is None
         captured = device.type == "cuda" and plain and processes() == 1
-        if backpropagate is None:
-            backpropagate = partial(
-                learn_labels,
-                label_smoothing=recipe.label_smoothing,
-                bf16=precision == "bf16",
-                teacher=teacher.ready(images.info) if teacher is not None else None,
-            )
-        batches = Batches(
-            images,
-            recipe.batch_size,
-            seed,
-            recipe.augmentation,
-            balanced=recipe.balanced,
-            rank=rank(),
-            processes=processes(),
-            device=device,
-        )
+        backpropagate = backpropagate or _learning(recipe, precision, teacher, images)
+        batches = _batches(images, recipe, seed, device)
         optimizer = recipe.optimizer_for(network)
         average = None if recipe.ema is None else WeightAverage(network, recipe.ema)
         state = TrainingState(network, optimizer, average.tensors if average else {})
@@ -164,6 +149,32 @@ def train(
         made_with["pieces"] = str(step.pieces)
     return TrainingResult(
         found.accuracy, found.loss, found.losses, recipe.steps, state.seconds, rate, made_with
+    )
+
+
+def _learning(
+    recipe: Recipe, precision: str, teacher: Teacher | None, images: ImageSource
+) -> Backpropagate:
+    """What learns a batch's labels, and the teacher's outputs if there is one."""
+    return partial(
+        learn_labels,
+        label_smoothing=recipe.label_smoothing,
+        bf16=precision == "bf16",
+        teacher=None if teacher is None else teacher.ready(images.info),
+    )
+
+
+def _batches(images: ImageSource, recipe: Recipe, seed: int, device: torch.device) -> Batches:
+    """This process's slices of the batches."""
+    return Batches(
+        images,
+        recipe.batch_size,
+        seed,
+        recipe.augmentation,
+        balanced=recipe.balanced,
+        rank=rank(),
+        processes=processes(),
+        device=device,
     )
 
 
