@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("ai_edge_litert", reason="pip install 'bneck[litert]'")
 
 from bneck.errors import BneckError, UsageError
-from bneck.latency.devices import Graph, adb, check_device_word, open_device
+from bneck.latency.devices import Graph, adb, adb_client, check_device_word, open_device
 from bneck.latency.devices.adb import AdbDevice
 from bneck.latency.measure import measure, reference
 from bneck.latency.timing import Effort
@@ -40,8 +40,8 @@ echo "INFO: Inference timings in us: Init: 1, First inference: 1, Inference (avg
 def phones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Phones]:
     if shutil.which("adb") is None:
         pytest.skip("no adb here: apt-get install adb")
-    for name, seconds in (("PAUSE_S", 0.0), ("COOLING_S", 0.0), ("WAIT_S", 0.01)):
-        monkeypatch.setattr(adb, name, seconds)
+    for module, name in ((adb, "PAUSE_S"), (adb, "COOLING_S"), (adb_client, "WAIT_S")):
+        monkeypatch.setattr(module, name, 0.0)
     binary = tmp_path / "phone" / "benchmark_model"
     binary.parent.mkdir()
     binary.write_text(BENCHMARK_MODEL)

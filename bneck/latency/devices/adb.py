@@ -7,7 +7,6 @@ for each chunk of warm runs, on the phone's fastest core.
 import hashlib
 import re
 import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from bneck.errors import BneckError, UsageError
 from bneck.latency.devices import Device, Graph
+from bneck.latency.devices.adb_client import AdbClient
 from bneck.latency.devices.remote import file_of
 from bneck.latency.fingerprint import Fingerprint
 from bneck.latency.load import Load
@@ -36,21 +36,12 @@ HOT = 1.1
 """So many times the reference's shortest chunk calls for that pause."""
 PAUSES = 3
 """After so many the phone counts as slower for good."""
-TRIES, WAIT_S = 3, 5.0
-SECONDS = 120
-"""Before a call of adb counts as lost."""
-LOST = ("not found", "no devices", "offline", "closed", "cannot connect", "protocol fault")
 FOREIGN = ("not executable", "Exec format error", "exec format error", "CANNOT LINK")
-ENDED = re.compile(r"exit=(\d+)\s*$")
 FIGURES = re.compile(r"count=\d+ .*\bavg=(?P<avg>[\d.e+]+)(?:.*\bmedian=(?P<median>[\d.e+]+))?")
 CORES = (
     "for c in /sys/devices/system/cpu/cpu[0-9]*; do "
     "echo ${c##*cpu} $(cat $c/cpufreq/cpuinfo_max_freq 2>/dev/null || echo 0); done"
 )
-
-
-class Lost(Exception):
-    """The phone does not answer; ``args`` say why."""
 
 
 class AdbDevice(Device):
@@ -72,7 +63,7 @@ class AdbDevice(Device):
         self.runtime = open_runtime(runtime, batch_size=batch_size)
         self.threads = threads
         self.batch_size = batch_size
-        self.serial = found["serial"]
+        self.phone = AdbClient(self.word, found["serial"])
         self.binary = found["path"] or ""
         self.cores = ""
         self._about: Fingerprint | None = None
@@ -82,15 +73,17 @@ class AdbDevice(Device):
 
     def fingerprint(self) -> Fingerprint:
         if self._about is None:
-            self.serial = self._one_serial()
+            self.phone.find()
             self.binary = self._found_binary()
-            told = self._shell("getprop ro.product.model; getprop ro.soc.model").split("\n")
+            told = self.phone.shell("getprop ro.product.model; getprop ro.soc.model").split("\n")
             name = " ".join(dict.fromkeys(one.strip() for one in told if one.strip()))
-            frequencies = [line.split() for line in self._shell(CORES).split("\n") if line.strip()]
+            frequencies = [
+                line.split() for line in self.phone.shell(CORES).split("\n") if line.strip()
+            ]
             fastest = sorted(frequencies, key=lambda one: (-int(one[1]), -int(one[0])))
             self.cores = f"{sum(1 << int(core) for core, _ in fastest[: self.threads]):x}"
-            digest = self._shell(f"md5sum {self.binary}").split()[0]
-            cpu = cpu_of(self._shell("cat /proc/cpuinfo"), name) or name or "Android phone"
+            digest = self.phone.shell(f"md5sum {self.binary}").split()[0]
+            cpu = cpu_of(self.phone.shell("cat /proc/cpuinfo"), name) or name or "Android phone"
             self._about = Fingerprint(
                 cpu,
                 len(frequencies),
@@ -120,7 +113,7 @@ class AdbDevice(Device):
                 effort,
             )
             if file != standard:
-                self._shell(f"rm -f {file}")
+                self.phone.shell(f"rm -f {file}")
             yield timing, time.monotonic() - begun
 
     def _reference_chunk_ns(self, file: str) -> float:
@@ -140,7 +133,7 @@ class AdbDevice(Device):
     def _chunk_ns(self, file: str) -> float:
         """Median nanoseconds of warm runs of a network on the phone."""
         time.sleep(PAUSE_S)
-        said = self._shell(
+        said = self.phone.shell(
             f"taskset {self.cores} {self.binary} --graph={file} --num_threads={self.threads} "
             f"--use_xnnpack=true {CHUNK} 2>&1"
         )
@@ -157,105 +150,30 @@ class AdbDevice(Device):
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "network.tflite")
             file.write_bytes(content)
-            self._push(file, path)
+            self.phone.push(file, path)
         return path
-
-    def _push(self, file: Path, path: str) -> None:
-        self._shell(f"mkdir -p {FOLDER}")
-        said = self._adb("push", str(file), path)
-        if "No space left" in said:
-            raise BneckError(f"{self.word}: the phone's storage is full: {said.strip():.200}")
-
-    def _one_serial(self) -> str:
-        """The phone's serial number: as asked for, or of the only one."""
-        lines = self._adb("devices", serial="").split("\n")[1:]
-        phones = dict(line.split("\t", 1) for line in lines if "\t" in line)
-        if self.serial and self.serial not in phones:
-            known = ", ".join(phones) or "none"
-            raise BneckError(f"no phone {self.serial!r} is connected; connected: {known}")
-        if not phones:
-            raise BneckError("no phone is connected: `adb devices` lists none")
-        if not self.serial and len(phones) > 1:
-            raise UsageError(
-                f"{len(phones)} phones are connected: name one, as adb:{next(iter(phones))}; "
-                f"connected: {', '.join(phones)}"
-            )
-        serial = self.serial or next(iter(phones))
-        if "unauthorized" in phones[serial]:
-            raise BneckError(f"{serial} does not allow debugging yet: confirm it on its screen")
-        return serial
 
     def _found_binary(self) -> str:
         """The path of benchmark_model on the phone; one on this machine is pushed there."""
         places: tuple[str, ...] = (self.binary,) if self.binary else PLACES
         if self.binary and Path(self.binary).is_file():
             places = PLACES[:1]
-            self._push(Path(self.binary), places[0])
-            self._shell(f"chmod 755 {places[0]}")
-        path = next((one for one in places if "yes" in self._shell(f"ls {one} && echo yes")), "")
+            self.phone.push(Path(self.binary), places[0])
+            self.phone.shell(f"chmod 755 {places[0]}")
+        path = next(
+            (one for one in places if "yes" in self.phone.shell(f"ls {one} && echo yes")), ""
+        )
         if not path:
             raise BneckError(
                 f"{self.word}: no {self.binary or 'benchmark_model'} on the phone or here: "
                 "download LiteRT's benchmark_model for its architecture and name it as "
                 "adb:[SERIAL]/PATH/TO/benchmark_model"
             )
-        said = self._shell(f"{path} --help 2>&1")
+        said = self.phone.shell(f"{path} --help 2>&1")
         if any(words in said for words in FOREIGN):
-            abi = self._shell("getprop ro.product.cpu.abi").strip()
+            abi = self.phone.shell("getprop ro.product.cpu.abi").strip()
             raise BneckError(
                 f"{self.word}: {path} does not run on this phone ({abi}): "
                 f"{said.strip().split(chr(10))[0]:.200}"
             )
         return path
-
-    def _shell(self, command: str) -> str:
-        """Run a command on the phone; returns what it prints."""
-        return ENDED.sub("", self._adb("shell", f"{command}; echo exit=$?", whole=ENDED))
-
-    def _adb(
-        self, *arguments: str, serial: str | None = None, whole: re.Pattern[str] | None = None
-    ) -> str:
-        """Call adb; tried again where the phone does not answer.
-
-        Args:
-            arguments: what comes behind ``adb -s SERIAL``.
-            serial: of the phone; None takes this one's.
-            whole: what the answer of a phone that was not unplugged holds.
-
-        Raises:
-            BneckError: it still does not.
-        """
-        serial = self.serial if serial is None else serial
-        to = ("-s", serial) if serial else ()
-        for attempt in range(TRIES):
-            if attempt:
-                time.sleep(WAIT_S)
-            try:
-                said = _called("adb", *to, *arguments)
-                if whole is None or whole.search(said):
-                    return said
-                reason = said.strip().split("\n")[-1] or "it was unplugged"
-            except Lost as lost:
-                reason = str(lost)
-        raise BneckError(
-            f"{self.word} cannot be reached: {reason}; plug it in and run the same command to "
-            "resume"
-        )
-
-
-def _called(*command: str) -> str:
-    try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            stdin=subprocess.DEVNULL,
-            timeout=SECONDS,
-            check=False,
-            start_new_session=True,  # Ctrl-C is the driver's
-        )
-    except subprocess.TimeoutExpired:
-        raise Lost(f"no answer within {SECONDS} s") from None
-    said, errors = (text.decode(errors="replace") for text in (done.stdout, done.stderr))
-    if done.returncode and any(words in errors for words in LOST):
-        raise Lost(errors.strip().split("\n")[-1])
-    return (said + errors if done.returncode else said).replace("\r", "")
