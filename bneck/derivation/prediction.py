@@ -6,7 +6,7 @@ from pathlib import Path
 from bneck.errors import UsageError
 from bneck.files import check_file, is_written
 from bneck.proxies.data.decoding import read_picture
-from bneck.proxies.data.layout import files_below
+from bneck.proxies.data.file_list import files_below
 from bneck.results.exports.classifier import Classifier, open_classifier
 from bneck.results.run import Run
 

@@ -1,16 +1,16 @@
 """Folders of images: their parts, classes and files. No image is opened here."""
 
 import hashlib
-import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bneck.errors import UsageError
 from bneck.files import check_folder
 from bneck.progress import Progress
-from bneck.proxies.data import ground_truth
+from bneck.proxies.data import file_list, ground_truth
+from bneck.proxies.data.file_list import Stamp, is_left_behind
 
 PARTS = {
     "train": ("train", "training"),
@@ -18,11 +18,6 @@ PARTS = {
     "test": ("test", "testing"),
 }
 """Names of folders, in any case, that are parts of a set and never classes."""
-LEFT_BEHIND = {
-    *("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir", "lost+found"),
-    *("$recycle.bin", "system volume information"),
-}
-"""Files and folders, in any case, that systems leave among a user's files."""
 _NAMED = 3
 _TOLD_EVERY = 1000
 
@@ -55,13 +50,12 @@ class Files:
 
     Attributes:
         paths: relative to the set's folder.
-        stamps: what tells whether a file is the same: (bytes, time of the last change in ns), or a
-            digest of its content.
+        stamps: what tells whether a file is the same: a ``Stamp``, or a digest of its content.
         labels: number of each file's class.
     """
 
     paths: list[str]
-    stamps: list[tuple[int, int]] | list[str]
+    stamps: list[Stamp] | list[str]
     labels: list[int]
 
 
@@ -104,7 +98,7 @@ def read_layout(folder: Path) -> Layout:
             for part, classes in found.classes.items()
         }
         for part, place in found.flat.items():
-            listed = _walk(place, passed_over)
+            listed = file_list.listed(place, passed_over)
             labels = ground_truth.labels(found.folder, place, [one[0] for one in listed], names)
             parts[part] = _files(found.folder, place, listed, labels)
         shown = ground_truth.display_names(found.folder, names)
@@ -136,16 +130,6 @@ def with_digests(layout: Layout, progress: Progress) -> Layout:
                 progress("checking images", done, total)
         parts[part] = replace(files, stamps=digests)
     return replace(layout, parts=parts)
-
-
-def files_below(folder: Path) -> list[Path]:
-    """List all files below a folder, in order, without what systems leave behind."""
-    return [folder / path for path, _ in _walk(folder, Counter())]
-
-
-def is_left_behind(name: str) -> bool:
-    """Whether a file or folder is hidden, or one that systems leave behind."""
-    return name.startswith(".") or name.lower() in LEFT_BEHIND
 
 
 def _find_parts(folder: Path) -> Parts:
@@ -210,10 +194,10 @@ def _files_of_classes(
     root: Path, classes: Mapping[str, Path], names: tuple[str, ...], passed_over: Counter[str]
 ) -> Files:
     paths: list[str] = []
-    stamps: list[tuple[int, int]] = []
+    stamps: list[Stamp] = []
     labels: list[int] = []
     for label, name in enumerate(names):
-        listed = _walk(classes[name], passed_over)
+        listed = file_list.listed(classes[name], passed_over)
         if not listed:
             raise UsageError(f"no images in {classes[name]}")
         prefix = _prefix(root, classes[name])
@@ -223,43 +207,10 @@ def _files_of_classes(
     return Files(paths, stamps, labels)
 
 
-def _files(
-    root: Path, place: Path, listed: list[tuple[str, tuple[int, int]]], labels: list[int]
-) -> Files:
+def _files(root: Path, place: Path, listed: list[tuple[str, Stamp]], labels: list[int]) -> Files:
     prefix = _prefix(root, place)
     return Files([prefix + path for path, _ in listed], [stamp for _, stamp in listed], labels)
 
 
 def _prefix(root: Path, place: Path) -> str:
     return f"{place.relative_to(root).as_posix()}/"
-
-
-def _walk(folder: Path, passed_over: Counter[str]) -> list[tuple[str, tuple[int, int]]]:
-    """Files below a folder as (relative path, stamp), in the order of their paths' parts.
-
-    A linked folder is followed, each folder once.
-    """
-    listed = list(_below(str(folder), "", passed_over, set()))
-    return sorted(listed, key=lambda one: one[0].split("/"))
-
-
-def _below(
-    folder: str, prefix: str, passed_over: Counter[str], seen: set[tuple[int, int]]
-) -> Iterator[tuple[str, tuple[int, int]]]:
-    about = os.stat(folder)
-    if (about.st_dev, about.st_ino) in seen:
-        passed_over["links to folders seen before"] += 1
-        return
-    seen.add((about.st_dev, about.st_ino))
-    with os.scandir(folder) as entries:
-        for entry in sorted(entries, key=lambda one: (one.is_symlink(), one.name)):
-            if is_left_behind(entry.name):
-                hidden = entry.name.startswith(".") and entry.name != ".ipynb_checkpoints"
-                passed_over["hidden" if hidden else entry.name] += 1
-            elif entry.is_dir():
-                yield from _below(entry.path, f"{prefix}{entry.name}/", passed_over, seen)
-            elif entry.is_file():
-                stat = entry.stat()
-                yield f"{prefix}{entry.name}", (stat.st_size, stat.st_mtime_ns)
-            else:
-                passed_over["broken links"] += 1

@@ -1,0 +1,59 @@
+"""The files below a folder, without what systems leave behind there. No file is opened here."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+LEFT_BEHIND = {
+    *("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir", "lost+found"),
+    *("$recycle.bin", "system volume information"),
+}
+"""Files and folders, in any case, that systems leave among a user's files."""
+Stamp = tuple[int, int]
+"""What tells whether a file is the same: (bytes, time of the last change in ns)."""
+
+
+def files_below(folder: Path) -> list[Path]:
+    """List all files below a folder, in order, without what systems leave behind."""
+    return [folder / path for path, _ in listed(folder, Counter())]
+
+
+def listed(folder: Path, passed_over: Counter[str]) -> list[tuple[str, Stamp]]:
+    """List files below a folder as (relative path, stamp), in the order of their paths' parts.
+
+    A linked folder is followed, each folder once.
+
+    Args:
+        folder: where to look.
+        passed_over: counts by name what is left out, such as hidden files.
+    """
+    found = list(_below(str(folder), "", passed_over, set()))
+    return sorted(found, key=lambda one: one[0].split("/"))
+
+
+def is_left_behind(name: str) -> bool:
+    """Whether a file or folder is hidden, or one that systems leave behind."""
+    return name.startswith(".") or name.lower() in LEFT_BEHIND
+
+
+def _below(
+    folder: str, prefix: str, passed_over: Counter[str], seen: set[tuple[int, int]]
+) -> Iterator[tuple[str, Stamp]]:
+    about = os.stat(folder)
+    if (about.st_dev, about.st_ino) in seen:
+        passed_over["links to folders seen before"] += 1
+        return
+    seen.add((about.st_dev, about.st_ino))
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda one: (one.is_symlink(), one.name)):
+            if is_left_behind(entry.name):
+                hidden = entry.name.startswith(".") and entry.name != ".ipynb_checkpoints"
+                passed_over["hidden" if hidden else entry.name] += 1
+            elif entry.is_dir():
+                yield from _below(entry.path, f"{prefix}{entry.name}/", passed_over, seen)
+            elif entry.is_file():
+                stat = entry.stat()
+                yield f"{prefix}{entry.name}", (stat.st_size, stat.st_mtime_ns)
+            else:
+                passed_over["broken links"] += 1
