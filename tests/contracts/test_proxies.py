@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bneck.errors import ProxyFailed
-from bneck.machine import ONE_THREAD
+from bneck.machine import ONE_THREAD, Compute
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.data.loading import load
 from bneck.proxies.proxy import PROXIES, find_proxy
@@ -38,11 +38,12 @@ def test_scores_are_finite_seeded_and_free_of_order(proxy: Any) -> None:
 
 
 def test_scores_leave_no_state(proxy: Any, digits: ImageSource) -> None:
+    torch.set_num_threads(2)  # other than the one that the proxy is asked for
     before = torch.get_rng_state(), digits.train.squares.clone(), torch.get_num_threads()
     proxy(ONE, seed=3)
     assert torch.equal(torch.get_rng_state(), before[0])
     assert torch.equal(digits.train.squares, before[1])
-    assert torch.get_num_threads() == before[2]
+    assert torch.get_num_threads() == before[2] == 2
     assert torch.is_grad_enabled()
 
 
@@ -64,8 +65,12 @@ def test_a_hopeless_network_is_a_failure_and_not_nan(
         proxy(ONE, seed=0)
 
 
-def test_the_threads_asked_for_are_those_used(proxy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("word", PROXIES)
+def test_the_threads_asked_for_are_those_used(
+    word: str, digits: ImageSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = find_proxy(word)(digits, RECIPE, compute=Compute(threads=3))
     asked = []
     monkeypatch.setattr(torch, "set_num_threads", asked.append)
     proxy(ONE, seed=0)
-    assert 1 in asked
+    assert asked[0] == 3

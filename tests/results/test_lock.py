@@ -14,6 +14,7 @@ from bneck.errors import UsageError
 from bneck.results import lease
 from bneck.results.lease import LEASE, Driver, read_driver
 from bneck.results.lock import LOCK, Lock, break_lock, is_held
+from tests.processes import started
 
 FAR = Driver("gpu-box/other-boot", 17, "5", "2026-11-26T10:00:00+00:00", "feed")
 
@@ -89,9 +90,9 @@ def test_a_driver_that_was_killed_leaves_nothing_in_the_way(tmp_path: Path) -> N
 def test_a_killed_driver_that_nobody_has_waited_for_is_gone(tmp_path: Path) -> None:
     """A zombie still has its number, as under a shell that started it in the background."""
     script = "import sys, time; from bneck.results.lock import Lock; from pathlib import Path; "
-    script += "held = Lock(Path(sys.argv[1])); print(flush=True); time.sleep(60)"
+    script += "held = Lock(Path(sys.argv[1])); print(flush=True); time.sleep(600)"
     command = [sys.executable, "-c", script, str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as driver:
+    with started(command, stdout=subprocess.PIPE) as driver:
         assert driver.stdout is not None
         driver.stdout.readline()
         assert is_held(tmp_path)

@@ -20,14 +20,13 @@ PLAN = {"command": "derive", "target": 2.0, "space": "v3-small", "seed": 0, "lay
 
 DRIVER = """
 import os, sys, time
-import time
 from pathlib import Path
 from bneck.results.run import Run
 run = Run.open(Path(sys.argv[1]), {"target": 2.0})
 if os.fork() == 0:
-    time.sleep(60)  # a worker that outlives its driver
+    time.sleep(600)  # a worker that outlives its driver
 print("open", flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 
 
@@ -41,11 +40,13 @@ def driven(tmp_path: Path) -> Iterator[tuple[Path, "subprocess.Popen[str]"]]:
     )
     stdout: IO[str] | None = driver.stdout
     assert stdout is not None
-    assert stdout.readline() == "open\n"
-    yield folder, driver
-    os.killpg(driver.pid, signal.SIGKILL)
-    driver.wait()
-    stdout.close()
+    try:
+        assert stdout.readline() == "open\n"
+        yield folder, driver
+    finally:
+        os.killpg(driver.pid, signal.SIGKILL)
+        driver.wait()
+        stdout.close()
 
 
 def test_a_new_run_explains_itself(tmp_path: Path) -> None:
