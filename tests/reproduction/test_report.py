@@ -1,5 +1,6 @@
 """What a reproduction's summary says, on the record of CIFAR-10 that is in the repository."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -56,3 +57,12 @@ def test_latencies_with_trained_weights_replace_the_others(results: Reproduction
     text = summary(results)
     assert "| derived-1x | 0.500 ± 0.010 ms | 3.9" in text
     assert "with trained weights" in text
+
+
+def test_the_calibration_is_counted_once(results: ReproductionResults) -> None:
+    """Ten minutes of calibrating are ten of the stage, whichever of the two was written."""
+    seconds = results.run.folder / "seconds.json"
+    for spent in ({"calibration": 600.0}, {"calibration": 594.0, "calibrate": 600.0}):
+        seconds.write_text(json.dumps(spent | {"measure": 60.0}))
+        text = summary(results)
+        assert "| calibrate | 10.0 min |\n| measure | 1.0 min |\n| all | 11.0 min |" in text
