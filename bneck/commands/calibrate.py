@@ -15,7 +15,13 @@ from bneck.commands.common.measuring import (
     WaitOption,
     spaces_of,
 )
-from bneck.commands.common.options import ClassesOption, JsonOption, ResolutionOption, SeedOption
+from bneck.commands.common.options import (
+    ClassesOption,
+    JsonOption,
+    ResolutionOption,
+    SeedOption,
+    check_left_out,
+)
 from bneck.commands.common.output import print_result, print_text
 from bneck.errors import UsageError
 from bneck.files import check_file, is_written
@@ -28,13 +34,16 @@ from bneck.text import one_of
 if TYPE_CHECKING:
     from bneck.latency.model import LatencyModel
 
+SPACE, RUNTIME = "v3-small", "onnxruntime"
+"""What is calibrated unless the options say otherwise."""
+
 
 def calibrate(
     out: Annotated[
         Path, typer.Option(help="The model's file (JSON); a page is written next to it.")
     ],
-    space: SpaceOption = "v3-small",
-    runtime: RuntimeOption = "onnxruntime",
+    space: SpaceOption = SPACE,
+    runtime: RuntimeOption = RUNTIME,
     threads: ThreadsOption = 1,
     batch_size: BatchSizeOption = 1,
     target_device: DeviceOption = "local",
@@ -57,6 +66,16 @@ def calibrate(
     if out.is_dir():
         raise UsageError(f"{out} is a folder: name a file for the model as --out")
     if measured is not None:
+        check_left_out(
+            "with --from, which has its own",
+            space=space != SPACE,
+            runtime=runtime != RUNTIME,
+            threads=threads != 1,
+            batch_size=batch_size != 1,
+            target_device=target_device != "local",
+            resolution=resolution is not None,
+            classes=classes is not None,
+        )
         check_file(measured)
         from bneck.latency.remote_calibration import read_measurements  # numpy
 
@@ -137,7 +156,7 @@ def _kit_of_run(folder: Path, out: Path, runtime: str, batch_size: int) -> None:
 
 def kit(
     out: Annotated[Path, typer.Option(help="The folder to copy to the other device.")],
-    space: SpaceOption = "v3-small",
+    space: SpaceOption = SPACE,
     resolution: ResolutionOption = None,
     classes: ClassesOption = None,
     runtime: Annotated[
@@ -158,6 +177,12 @@ def kit(
     with --network, bneck latency RUN --measure --target-device file:DIR.
     """
     if network is not None:
+        check_left_out(
+            "with --network, which has its own",
+            space=space != SPACE,
+            resolution=resolution is not None,
+            classes=classes is not None,
+        )
         _kit_of_run(Path(network), out, runtime, batch_size)
         return
     spaces = spaces_of(space, resolution, classes)

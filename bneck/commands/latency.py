@@ -9,7 +9,13 @@ from typer.core import TyperGroup
 from bneck.commands.calibrate import kit
 from bneck.commands.command import Command
 from bneck.commands.common.measuring import DeviceOption, WaitOption
-from bneck.commands.common.options import ClassesOption, JsonOption, ResolutionOption, WidthOption
+from bneck.commands.common.options import (
+    ClassesOption,
+    JsonOption,
+    ResolutionOption,
+    WidthOption,
+    check_left_out,
+)
 from bneck.commands.common.output import print_result
 from bneck.derivation.option import OWN
 from bneck.errors import UsageError
@@ -77,25 +83,32 @@ def net(
         raise UsageError(
             "nothing to do: give --model FILE, --measure or both; --onnx needs --measure"
         )
+    if onnx is not None:
+        check_left_out("on an ONNX file", width=width is not None, classes=classes is not None)
+    if not measure:
+        elsewhere = target_device != "local"
+        check_left_out("without --measure", target_device=elsewhere, wait_quiet=wait_quiet > 0)
+    asked = {"runtime": runtime, "threads": threads, "batch_size": batch_size}
     result: dict[str, Any] = dict.fromkeys(FIGURES)
     result["blocks"], lines = {}, []
     predictor = open_predictor(model) if model else None
+    calibrated = predictor if isinstance(predictor, LatencyModel) else None
+    if calibrated:
+        _check_settings(calibrated, asked)
     name, arch = str(onnx), None
     if net is not None:
         name, arch = load_network(net, width=width, resolution_px=resolution, classes=classes)
     if predictor and arch:
         predicted = predictor.predict(arch)
-        if isinstance(predictor, LatencyModel):
-            warn_extrapolated(predictor, arch)
+        if calibrated:
+            warn_extrapolated(calibrated, arch)
             if not measure:
-                warn_foreign(predictor)
+                warn_foreign(calibrated)
         result |= {"predicted_ms": predicted.ms, "std_ms": predicted.std_ms}
         result["blocks"] = _by_block(predictor.breakdown(arch))
         result["device"] = predictor.name
         lines = [f"predicted {predicted.ms:.3g} +- {predicted.std_ms:.2g} ms on [{predictor.name}]"]
     if measure:
-        calibrated = predictor if isinstance(predictor, LatencyModel) else None
-        asked = {"runtime": runtime, "threads": threads, "batch_size": batch_size}
         opened = _opened(calibrated, target_device, asked)
         wait_for_quiet(opened, wait_quiet, TerminalProgress())
         took = _measured(onnx or arch, calibrated, opened, resolution)
@@ -137,6 +150,13 @@ def _opened(calibrated: Any, device: str, asked: dict[str, Any]) -> Any:
 
     if calibrated is None:
         return open_device(device, **{k: v for k, v in asked.items() if v is not None})
+    opened = open_device(device, **_check_settings(calibrated, asked))
+    warn_elsewhere(calibrated, opened.fingerprint())
+    return opened
+
+
+def _check_settings(calibrated: Any, asked: dict[str, Any]) -> dict[str, Any]:
+    """The model's runtime, threads and batch size, which are all that may have been asked for."""
     settings = {name: getattr(calibrated.device, name) for name in asked}
     for name, made_for in settings.items():
         if asked[name] not in (None, made_for):
@@ -144,9 +164,7 @@ def _opened(calibrated: Any, device: str, asked: dict[str, Any]) -> Any:
             raise UsageError(
                 f"the model was calibrated for {word} {made_for}, not for {asked[name]}"
             )
-    opened = open_device(device, **settings)
-    warn_elsewhere(calibrated, opened.fingerprint())
-    return opened
+    return settings
 
 
 def _measured(network: Any, calibrated: Any, opened: Any, resolution: int | None) -> Any:

@@ -65,6 +65,9 @@ def test_calibrate_writes_model_and_page(
     assert {*names.split(), "repeat_mape_percent"} <= set(result)
     assert out.exists()
     assert out.with_suffix(".html").exists()
+    wrong = ["latency", "mobilenet_v3_small", "--model", str(out), "--classes=10", "--threads=2"]
+    assert run(wrong) == 2
+    assert "the model was calibrated for threads 1, not for 2" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -77,6 +80,13 @@ def test_calibrate_writes_model_and_page(
         (["latency", "mobilenet_v2", "--model", "table:no.csv"], "no such file: no.csv"),
         (["latency", "mobilenet_v2", "--measure", "--runtime", "x"], "unknown runtime 'x'"),
         (["latency", "--onnx", "no.onnx", "--measure"], "cannot read no.onnx"),
+        (["latency", "--onnx", "x.onnx", "--measure", "--width=2"], "--width has no effect on an"),
+        (
+            ["latency", "mobilenet_v2", "--model=x.json", "--target-device=file:kit"],
+            "--target-device has no effect without --measure: leave it out",
+        ),
+        (["calibrate", "--from", "no.json", "--out=m.json", "--threads=2"], "--threads has no"),
+        (["latency", "kit", "--network", "x", "--out=kit", "--classes=2"], "--classes has no"),
         (["latency", "kit", "--space", "v9", "--out", "kit"], "unknown space 'v9'"),
         (["calibrate", "--from", "no.json", "--out", "m.json"], "no such file: no.json"),
         (["calibrate", "--space", "v3-small,", "--out", "m.json"], "unknown space ''"),

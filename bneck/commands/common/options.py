@@ -10,6 +10,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 import typer
 
 from bneck.derivation.plan import MAX_SEED, Plan
+from bneck.errors import UsageError
 from bneck.space import spaces
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -35,6 +36,21 @@ ClassesOption = Annotated[
     int | None, typer.Option(help="Number of classes.", show_default="the network's own")
 ]
 SeedOption = Annotated[int, typer.Option(help="Random seed.", min=0, max=MAX_SEED)]
+
+
+def check_left_out(when: str, **given: bool) -> None:
+    """Refuse an option that was given although it has no effect.
+
+    Args:
+        when: where it has none, such as "without --measure".
+        given: whether each option was given, by its name.
+
+    Raises:
+        UsageError: names the first one that was.
+    """
+    for name, was_given in given.items():
+        if was_given:
+            raise UsageError(f"--{name.replace('_', '-')} has no effect {when}: leave it out")
 
 
 def described(name: str) -> Any:
