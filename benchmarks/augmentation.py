@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from bneck.derivation.plan import Plan
-from bneck.derivation.stages.kept_training import Training, train_from_scratch
+from bneck.derivation.stages.kept_training import Training, train_and_keep
 from bneck.derivation.training_budget import budget
 from bneck.machine import Compute
 from bneck.proxies.data.image_source import ImageSource
@@ -35,7 +35,7 @@ def trained(arguments: argparse.Namespace, images: ImageSource, words: str, seed
     side = images.info.resolution_px
     plan = Plan(data=arguments.data, epochs=arguments.epochs, augmentation=words)
     arch = presets.build(arguments.network, resolution_px=side, classes=images.info.classes)
-    return train_from_scratch(
+    return train_and_keep(
         arch,
         images,
         budget(plan, images.info).final,

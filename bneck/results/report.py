@@ -20,7 +20,7 @@ from bneck.results.pareto import front
 from bneck.results.provenance import MadeWith
 from bneck.results.record import Baseline, Found, Inherited, Outcome, Record, Step
 from bneck.results.similarity import Likeness
-from bneck.results.summary import against, came_to, unfinished, verdict
+from bneck.results.summary import against, finished_stage, unfinished, verdict
 from bneck.results.table import in_words
 from bneck.space.architecture import Architecture
 from bneck.space.presets import MOBILENET_V3_SMALL
@@ -146,7 +146,7 @@ def sentences(data: ReportData) -> tuple[str, str]:
         baseline = named.get(MOBILENET_V3_SMALL, next(iter(data.baselines), None))
         return verdict(data.outcome), against(data.outcome, baseline) if baseline else ""
     if data.found and data.state == "finished":
-        return came_to(data.found, data.found_by)
+        return finished_stage(data.found, data.found_by)
     return unfinished(data.state, data.records, data.steps, data.target_ms)
 
 

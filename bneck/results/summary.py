@@ -97,7 +97,7 @@ def unfinished(
     return title, text
 
 
-def came_to(found: Sequence[Found], by: str) -> tuple[str, str]:
+def finished_stage(found: Sequence[Found], by: str) -> tuple[str, str]:
     """Title and text for a run that one stage alone made: a search, NetAdapt or a training."""
     first, several = found[0], len(found) > 1
     if by == "training":

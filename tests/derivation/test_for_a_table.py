@@ -19,7 +19,7 @@ from bneck.latency.predictor import load_kept
 from bneck.latency.table import PublishedTable, block_names
 from bneck.quantities import Latency, at_most_ms
 from bneck.results.record import Found
-from bneck.results.summary import came_to
+from bneck.results.summary import finished_stage
 from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture, block_path
 from bneck.space.cost import cost, leaf_macs
@@ -123,11 +123,11 @@ def test_latency_by_a_table_is_called_predicted(
 
 def test_a_stages_result_is_met_only_with_confidence() -> None:
     found = Found("step 3", SMALL, None, 1.0, Latency(0.99, 0.001), None)
-    assert came_to([found], "NetAdapt")[0] == (
+    assert finished_stage([found], "NetAdapt")[0] == (
         "The target of 1.00 ms is met: 0.990 ± 0.001 ms predicted, not measured."
     )
     unsure = Found("step 3", SMALL, None, 1.0, Latency(0.99, 0.1), None)
-    assert "is missed" in came_to([unsure], "NetAdapt")[0]
+    assert "is missed" in finished_stage([unsure], "NetAdapt")[0]
 
 
 @pytest.mark.slow

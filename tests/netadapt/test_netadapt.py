@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bneck.derivation.stages.kept_training import train_from_scratch
+from bneck.derivation.stages.kept_training import train_and_keep
 from bneck.errors import BneckError
 from bneck.executors.serial import Serial
 from bneck.netadapt.netadapt import NetAdapt
@@ -112,7 +112,7 @@ def netadapt(folder: Path, model: object, delta_ms: float = 0.02) -> NetAdapt:
 
 def begun(folder: Path, model: object, **changes: float) -> NetAdapt:
     adapt = netadapt(folder, model, **changes)
-    trained, state = train_from_scratch(
+    trained, state = train_and_keep(
         ARCH, for_proxies(adapt.images), Recipe(4, 32), name="seed", folder=folder, seed=0
     )
     weights.save(adapt.weights(0), state)

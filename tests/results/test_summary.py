@@ -4,7 +4,7 @@ import pytest
 
 from bneck.quantities import Accuracy, Latency, duration
 from bneck.results.record import Baseline, Found, Outcome, Record, Step
-from bneck.results.summary import against, came_to, is_met, standing, unfinished, verdict
+from bneck.results.summary import against, finished_stage, is_met, standing, unfinished, verdict
 from bneck.results.units import count, decimals, percent, with_spread
 
 
@@ -79,18 +79,18 @@ def test_unfinished_runs(record: Record, step: Step) -> None:
     )
 
 
-def test_what_one_stage_came_to(record: Record) -> None:
+def test_what_one_stage_found(record: Record) -> None:
     one = Found(
         "network 7", record.arch, Accuracy(0.81), 1.5, Latency(1.6, 0.02), Latency(1.62, 0.03)
     )
-    title, text = came_to([one], "search")
+    title, text = finished_stage([one], "search")
     assert title == "The search names network 7: 1.62 ± 0.03 ms measured."
     assert "a proxy: 81.0 %." in text
-    assert came_to([one], "NetAdapt")[0] == (
+    assert finished_stage([one], "NetAdapt")[0] == (
         "The target of 1.50 ms is missed: 1.62 ± 0.03 ms measured."
     )
     faster = replace(one, measured=Latency(1.48))
-    assert came_to([faster, one], "NetAdapt")[0] == "1 of 2 targets are met, as measured."
+    assert finished_stage([faster, one], "NetAdapt")[0] == "1 of 2 targets are met, as measured."
 
 
 def test_how_a_search_stands(record: Record) -> None:

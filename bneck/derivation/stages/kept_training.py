@@ -31,7 +31,7 @@ class Training:
     test_accuracy: Accuracy | None = None
 
 
-def train_from_scratch(
+def train_and_keep(
     arch: Architecture,
     images: ImageSource,
     recipe: Recipe,

@@ -7,7 +7,7 @@ from bneck import records
 from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import TargetDevice
 from bneck.derivation.stages.data import RunData
-from bneck.derivation.stages.kept_training import Training, keep_trained, train_from_scratch
+from bneck.derivation.stages.kept_training import Training, keep_trained, train_and_keep
 from bneck.derivation.stages.training import train_alone
 from bneck.derivation.training_budget import Budget, budget
 from bneck.files import is_written, write_json
@@ -170,7 +170,7 @@ def _seed_training(
     if parent is not None and start is not None and parent.is_like(seed_network):
         trained = keep_trained(seed_network, start, images, name="seed", folder=folder)
         return trained, start
-    return train_from_scratch(
+    return train_and_keep(
         seed_network,
         images,
         asked.search,

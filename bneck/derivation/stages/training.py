@@ -13,7 +13,7 @@ from pathlib import Path
 from bneck import records
 from bneck.derivation.session import Session
 from bneck.derivation.stages.data import RunData
-from bneck.derivation.stages.kept_training import Training, train_from_scratch
+from bneck.derivation.stages.kept_training import Training, train_and_keep
 from bneck.derivation.training_budget import budget
 from bneck.errors import BneckError
 from bneck.executors import Executor, Failed
@@ -107,7 +107,7 @@ def train_alone(
     """
     plan, folder = session.plan, session.run.checkpoints
     if not isinstance(session.trainer, Together):
-        return train_from_scratch(
+        return train_and_keep(
             arch,
             whole(images),
             recipe,
@@ -145,9 +145,16 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class LongTraining:
-    """Training from scratch as an executor's task; ``folder`` keeps what ``final`` keeps.
+    """A long training as an executor's task.
 
-    ``compute`` is part of the task, so that results do not depend on the executor.
+    Attributes:
+        images: what is trained and measured on.
+        recipe: how.
+        folder: keeps checkpoints, weights and results, as ``train_and_keep`` does.
+        compute: device and threads; part of the task, so that results do not depend on the
+            executor.
+        branches: whether convolutions have parallel branches until the training ends.
+        teacher: a trained network whose outputs are learnt too.
     """
 
     images: WorkerImages
@@ -162,9 +169,13 @@ class LongTraining:
         whole(self.images)
 
     def __call__(self, candidate: Candidate) -> Training:
-        """Raises ProxyFailed where the training diverges."""
+        """Train a network, or read what was trained before.
+
+        Raises:
+            ProxyFailed: the training diverged.
+        """
         start = candidate.start
-        training, _ = train_from_scratch(
+        training, _ = train_and_keep(
             candidate.arch,
             whole(self.images),
             self.recipe,
