@@ -51,7 +51,7 @@ class Compared:
 def load(
     texts: Sequence[str], *, resolution_px: int | None = None, classes: int | None = None
 ) -> list[Compared]:
-    """The networks that the arguments mean.
+    """Return the networks that the arguments mean.
 
     Presets are built at the side and for the classes of the first network that has its own.
 
@@ -79,7 +79,7 @@ def load(
 
 
 def predicted(networks: Sequence[Compared], model: Any) -> list[Compared]:
-    """With the latency that a model predicts, where it can."""
+    """Return the networks with the latency that a model predicts, where it can."""
 
     def one(network: Compared) -> Compared:
         if network.arch is None:
@@ -100,7 +100,7 @@ def measured(
     threads: int = 1,
     progress: Progress = silent,
 ) -> list[Compared]:
-    """With the latency of each, timed here and now in turns with the reference.
+    """Return the networks with their latency, timed here and now in turns with the reference.
 
     Args:
         networks: what is timed; each has an architecture or an ONNX file.
@@ -150,7 +150,7 @@ def _to_one_reference(networks: Sequence[Compared], took: Sequence[Measured]) ->
 
 
 def _with_baselines(networks: Sequence[Compared]) -> list[Compared]:
-    """With the accuracies of networks that one of the runs trained to be compared with."""
+    """The networks with the accuracies of those that one of the runs trained as baselines."""
     known: dict[Architecture, tuple[Baseline, str | None]] = {}
     for network in networks:
         if (Path(network.name) / PLAN).is_file():
@@ -166,7 +166,7 @@ def _with_baselines(networks: Sequence[Compared]) -> list[Compared]:
 
 
 def run_model(texts: Sequence[str]) -> Path | None:
-    """The latency model of the first run among the arguments that has one."""
+    """Return the latency model's file of the first run among the arguments that has one."""
     runs = (Run.read(Path(text)) for text in texts if (Path(text) / PLAN).is_file())
     return next((run.latency for run in runs if is_written(run.latency)), None)
 
@@ -220,7 +220,7 @@ def _of_onnx(path: Path) -> Compared:
 def resemblance(
     arch: Architecture, predictor: Predictor, space: Space, *, to: str, count: int, seed: int
 ) -> Likeness:
-    """The likeness of ``arch`` to the network called ``to``, against ``count`` of ``space``.
+    """Compare ``arch`` with the network called ``to``, against ``count`` networks of ``space``.
 
     Args:
         arch: the network that is judged.

@@ -10,7 +10,7 @@ MAX_MS = 1e6
 
 
 def parse(text: str) -> tuple[float, str | None, int | None]:
-    """(ms, None, None) of "2.0", (factor, network, side in px or None) of "0.8x:NET@PX".
+    """Return (ms, None, None) of "2.0", (factor, network, side in px or None) of "0.8x:NET@PX".
 
     Raises:
         UsageError: neither form, or not above 0.
@@ -30,7 +30,7 @@ def parse(text: str) -> tuple[float, str | None, int | None]:
 
 
 def resolve(text: str, measured_ms: Callable[[str, int | None], float]) -> float:
-    """A target in ms: "2.0" is itself, "0.8x:NET" is a factor of NET's measured latency.
+    """Return a target in ms: "2.0" is itself, "0.8x:NET" a factor of NET's measured latency.
 
     "0.8x:NET@64" is one of NET's at 64 px, whatever side the run's own images have.
 

@@ -27,7 +27,7 @@ def load_trained(
     with_samples: bool = False,
     progress: Progress = silent,
 ) -> "Trained":
-    """``arch`` with its weights (as ``load_weights``) and what the run says about it, if any.
+    """Return ``arch`` with its weights (as ``load_weights``) and what its run says about it.
 
     Args:
         text: what names the network.
@@ -92,7 +92,7 @@ def _samples(
 
 
 def load_weights(text: str, file: Path | None, arch: Architecture, *, seed: int) -> "State":
-    """The weights of ``arch``: from ``file``, else from the run that ``text`` names, else random.
+    """Return the weights of ``arch``: from ``file``, else the run that ``text`` names, else random.
 
     Args:
         text: what names the network; only a run's folder has weights.

@@ -1,4 +1,4 @@
-"""Making a latency model of this device: time random networks of the spaces, then fit."""
+"""Calibration: time random networks of the spaces on a device, then fit a latency model."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence

@@ -24,7 +24,7 @@ class Measurement:
 
 
 def read(path: Path) -> tuple[dict[str, Any], list[Measurement]]:
-    """The header of a ``measurements.jsonl``, and its measurements in the order they were made.
+    """Return the header of a ``measurements.jsonl``, and its measurements in their order.
 
     Raises:
         UsageError: it cannot be read, or a line is damaged.
@@ -66,7 +66,7 @@ class Store:
 
 
 def distinct(items: Iterable[Measurement]) -> list[Measurement]:
-    """The same, no two of one name.
+    """Return the measurements as a list, unless two have one name.
 
     Raises:
         UsageError: two of one name (names it).
@@ -80,7 +80,7 @@ def distinct(items: Iterable[Measurement]) -> list[Measurement]:
 
 
 def measurement(content: Any) -> Measurement:
-    """One measurement as ``Store`` and the kit write it.
+    """Read one measurement as ``Store`` and the kit write it.
 
     Raises:
         UsageError: a missing, foreign, negative or non-finite entry.

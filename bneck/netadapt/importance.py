@@ -26,7 +26,7 @@ def taylor(
     seed: int,
     compute: Compute = CPU,
 ) -> dict[str, Tensor]:
-    """By channel group, (channels,) squared first-order change of the loss without each channel.
+    """Return by channel group (channels,): squared first-order change of the loss without each.
 
     A channel's gate is its batch norm, as in the paper's section 4: (g . w)^2 over the norm's scale
     and shift, or over weight and bias of a layer without one, summed over the layers that write the

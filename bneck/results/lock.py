@@ -55,7 +55,7 @@ class Lock:
             self._file.close()
 
     def forget(self) -> None:
-        """In a forked worker: close its copy, which would outlive the driver."""
+        """Close a forked worker's copy, which would outlive the driver."""
         self._ended.set()
         self._file.close()
 

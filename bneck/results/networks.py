@@ -16,7 +16,7 @@ def load_network(
     resolution_px: int | None = None,
     classes: int | None = None,
 ) -> tuple[str, Architecture]:
-    """The (name, architecture) that a network argument means.
+    """Return the (name, architecture) that a network argument means.
 
     Args:
         text: a preset's name, a JSON file or a run's folder.

@@ -101,7 +101,7 @@ class Inherited:
     note: str = ""
 
     def __str__(self) -> str:
-        """In one line."""
+        """One line."""
         counted = len(self.paths) + len(self.fresh)
         new = f"; new: {', '.join(self.fresh[:6])}" if self.fresh else ""
         more = f" and {len(self.fresh) - 6} more" if len(self.fresh) > 6 else ""

@@ -85,7 +85,7 @@ class Run(RunFiles):
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """The run in ``folder``, to look at only; a driver may be at work in it.
+        """Open the run in ``folder``, to look at only; a driver may be at work in it.
 
         Raises:
             UsageError: there is no run in ``folder``.

@@ -91,7 +91,7 @@ def _is_ours(model: onnx.ModelProto) -> bool:
 
 
 def outline(model: onnx.ModelProto) -> tuple[int, int | None]:
-    """Of a graph of any origin: numbers in its weights, and its input's side if that is fixed."""
+    """Return how many numbers a graph's weights hold, and its input's side if that is fixed."""
     sides = [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim]
     weights = sum(math.prod(item.dims) for item in model.graph.initializer)
     return weights, (sides[-1] or None) if len(sides) == 4 else None

@@ -61,7 +61,7 @@ class Index:
 
     @property
     def size_bytes(self) -> int:
-        """Of the file of squares."""
+        """Size of the file of squares, in bytes."""
         return self.count * 3 * self.side_px**2
 
     @classmethod
