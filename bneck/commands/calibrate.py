@@ -176,6 +176,8 @@ def kit(
     There: python measure.py, with numpy and the runtime; here: bneck calibrate --from FILE, or
     with --network, bneck latency RUN --measure --target-device file:DIR.
     """
+    if out.is_file():
+        raise UsageError(f"{out} is a file: name a folder as --out")
     if network is not None:
         check_left_out(
             "with --network, which has its own",
@@ -186,8 +188,6 @@ def kit(
         _kit_of_run(Path(network), out, runtime, batch_size)
         return
     spaces = spaces_of(space, resolution, classes)
-    if out.is_file():
-        raise UsageError(f"{out} is a file: name a folder as --out")
     from bneck.latency.remote_calibration import write_kit
 
     write_kit(

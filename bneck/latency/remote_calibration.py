@@ -117,8 +117,11 @@ def add_to_kit(
         kit: dict[str, Any] = {"kit": _digest(about), "format": FORMAT, **settings, "networks": []}
     else:
         kit = read_json(file)
-        first = codec.from_json(kit["networks"][0]["arch"])
-        found = {"runtime": kit["runtime"], "batch_size": kit.get("batch_size", 1)}
+        try:
+            first = codec.from_json(kit["networks"][0]["arch"])
+            found = {"runtime": kit["runtime"], "batch_size": kit.get("batch_size", 1)}
+        except (KeyError, IndexError, TypeError, AttributeError):
+            raise UsageError(f"{file} is not what `bneck latency kit` writes") from None
         found |= {"resolution_px": first.resolution_px, "classes": first.classes}
         if found != about:
             raise UsageError(f"the kit in {folder} is for {found}, the network for {about}")

@@ -77,6 +77,12 @@ def test_measurements_of_another_kit_runtime_or_thread_count_are_refused(tmp_pat
         add_to_kit(folder, ARCH.at(classes=4), None, runtime="onnxruntime")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").touch()
+    with pytest.raises(UsageError, match="holds neither a kit nor its measurements: `bneck"):
+        measure(ARCH, opened(tmp_path / "full"))
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "kit.json").write_text("{}")
+    with pytest.raises(UsageError, match=r"kit\.json is not what `bneck latency kit` writes"):
+        add_to_kit(tmp_path / "damaged", ARCH, None, runtime="onnxruntime")
     with pytest.raises(UsageError, match="is not empty and holds no kit"):
         add_to_kit(tmp_path / "full", ARCH, None, runtime="onnxruntime")
 

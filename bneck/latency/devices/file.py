@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from bneck.latency.runtimes.weights import Array
 
 
+KIT = "kit.json"
+
+
 class FileDevice(Device):
     """The folder of a kit (``bneck latency kit``), and ``measurements.json`` once it is back."""
 
@@ -54,7 +57,7 @@ class FileDevice(Device):
         """
         from bneck.latency.remote_calibration import read_measurements, write_kit
 
-        if not (self.folder / "kit.json").exists():
+        if not (self.folder / KIT).exists():
             write_kit(
                 spaces,
                 self.folder,
@@ -104,6 +107,11 @@ class FileDevice(Device):
     def _measured(self) -> "tuple[Fingerprint, list[Measurement]]":
         from bneck.latency.remote_calibration import measured_by_kit
 
+        if not self.file.exists() and not (self.folder / KIT).exists():
+            raise UsageError(
+                f"{self.folder} holds neither a kit nor its measurements: `bneck latency kit "
+                f"--network RUN --out {self.folder}` writes a kit"
+            )
         if not self.file.exists():
             raise BneckError(f"{self.file} is not there yet: {self._steps()}")
         device, items = measured_by_kit(self.file)
