@@ -38,7 +38,7 @@ from bneck.derivation.stages.data import RunData, data_stage
 from bneck.derivation.stages.netadapt import Shrunk
 from bneck.derivation.stages.stage_results import read_trials
 from bneck.derivation.stages.target import kept_targets
-from bneck.derivation.stages.training import Candidate, LongTraining, train_all
+from bneck.derivation.stages.training import LongTraining, TrainingJob, train_all
 from bneck.derivation.training_budget import Budget, budget
 from bneck.files import write_json, write_whole
 from bneck.live import TerminalProgress
@@ -181,7 +181,7 @@ def judged(session: Session, data: RunData, device: TargetDevice, found: list[Ju
     asked, folder = budget(session.plan, data.info), session.run.checkpoints
     names = {f"{one.way}-{one.factor:g}x-{one.seed}": one for one in found}
     trained = train_all(
-        [Candidate(name, one.arch, one.seed) for name, one in names.items()],
+        [TrainingJob(name, one.arch, one.seed) for name, one in names.items()],
         LongTraining(asked.proxies, asked.final, folder, session.plan.compute(threads=1)),
         session.executor,
         session.progress,

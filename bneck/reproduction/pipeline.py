@@ -19,7 +19,7 @@ from bneck.derivation.stages.data import RunData, data_stage, keep_facts
 from bneck.derivation.stages.netadapt import netadapt_stage
 from bneck.derivation.stages.search import search_stage
 from bneck.derivation.stages.target import keep_targets, target_stage
-from bneck.derivation.stages.training import Candidate, LongTraining, train_all
+from bneck.derivation.stages.training import LongTraining, TrainingJob, train_all
 from bneck.derivation.training_budget import budget
 from bneck.errors import UsageError
 from bneck.files import is_written, write_json
@@ -156,7 +156,7 @@ class Reproduction:
             asked = budget(self.session.plan, self._data().info)
             train_all(
                 [
-                    Candidate(training_name(one, seed), one.arch, self.plan.seed + seed)
+                    TrainingJob(training_name(one, seed), one.arch, self.plan.seed + seed)
                     for seed in range(seeds)
                     for one in self.results.compared()
                     if one.factor == factor

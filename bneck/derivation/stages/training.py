@@ -62,7 +62,7 @@ def training_stage(
         asked = budget(session.plan, data.info)
         trained = train_all(
             [
-                Candidate(name, arch, session.plan.seed, starts.get(name))
+                TrainingJob(name, arch, session.plan.seed, starts.get(name))
                 for name, arch in networks.items()
             ],
             LongTraining(
@@ -125,13 +125,13 @@ def train_alone(
     if file is not None and start is not None:
         weights.save(file, start)
     task = LongTraining(images, recipe, folder, plan.compute(threads=1), branches, teacher)
-    candidate = Candidate(name, arch, plan.seed, file)
-    (trained,) = train_all([candidate], task, session.trainer, session.progress)
+    job = TrainingJob(name, arch, plan.seed, file)
+    (trained,) = train_all([job], task, session.trainer, session.progress)
     return trained, weights.load(folder / f"{name}.safetensors", arch)
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class TrainingJob:
     """A network to train, the seed of its training, and the name that it is kept under.
 
     ``start`` is a file of the weights that it begins with; None for random ones.
@@ -168,22 +168,22 @@ class LongTraining:
         """Have the images in memory, before any training is timed."""
         whole(self.images)
 
-    def __call__(self, candidate: Candidate) -> Training:
+    def __call__(self, job: TrainingJob) -> Training:
         """Train a network, or read what was trained before.
 
         Raises:
             ProxyFailed: the training diverged.
         """
-        start = candidate.start
+        start = job.start
         training, _ = train_and_keep(
-            candidate.arch,
+            job.arch,
             whole(self.images),
             self.recipe,
-            name=candidate.name,
+            name=job.name,
             folder=self.folder,
-            seed=candidate.seed,
+            seed=job.seed,
             compute=self.compute,
-            start=weights.load(start, candidate.arch) if start is not None else None,
+            start=weights.load(start, job.arch) if start is not None else None,
             branches=self.branches,
             teacher=self.teacher,
         )
@@ -191,17 +191,17 @@ class LongTraining:
 
 
 def train_all(
-    candidates: Sequence[Candidate],
+    jobs: Sequence[TrainingJob],
     task: LongTraining,
     executor: Executor,
     progress: Progress = silent,
 ) -> tuple[Training, ...]:
-    """Train all candidates that the folder does not hold yet; return all trainings, in their order.
+    """Train all jobs that the folder does not hold yet; return all trainings, in their order.
 
     Stopped, each training resumes from its checkpoint.
 
     Args:
-        candidates: what is trained.
+        jobs: what is trained.
         task: how each is trained, and the folder where it is kept.
         executor: where the trainings run.
         progress: told how far each training is, and how many have ended.
@@ -209,7 +209,7 @@ def train_all(
     Raises:
         BneckError: a training failed, when the others are done (names it and says why).
     """
-    files = {one: task.folder / f"{one.name}.json" for one in candidates}
+    files = {one: task.folder / f"{one.name}.json" for one in jobs}
     waiting = [one for one, file in files.items() if not is_written(file)]
     failed: dict[str, str] = {}
     done = len(files) - len(waiting)
@@ -232,11 +232,11 @@ def train_all(
 
 @contextmanager
 def _watching(
-    waiting: Sequence[Candidate], task: LongTraining, progress: Progress
-) -> Iterator[Callable[[Candidate, int, int, str], None]]:
+    waiting: Sequence[TrainingJob], task: LongTraining, progress: Progress
+) -> Iterator[Callable[[TrainingJob, int, int, str], None]]:
     """Tell how far the trainings are, as their checkpoints say, wherever they run.
 
-    Yields what to call as each one ends: (candidate, all that are done, of how many, the news).
+    Yields what to call as each one ends: (job, all that are done, of how many, the news).
     """
     steps, left = task.recipe.steps, {one.name: one for one in waiting}
     one_at_a_time, ended = threading.Lock(), threading.Event()
@@ -249,7 +249,7 @@ def _watching(
                     if done is not None:
                         progress(f"training {name}", done, steps)
 
-    def finished(one: Candidate, done: int, total: int, note: str) -> None:
+    def finished(one: TrainingJob, done: int, total: int, note: str) -> None:
         with one_at_a_time:
             del left[one.name]
             progress(f"training {one.name}", steps, steps)

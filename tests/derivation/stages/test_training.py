@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bneck.derivation.stages.training import Candidate, LongTraining, train_all
+from bneck.derivation.stages.training import LongTraining, TrainingJob, train_all
 from bneck.errors import BneckError
 from bneck.executors.processes import processes
 from bneck.executors.serial import Serial
@@ -19,7 +19,7 @@ from bneck.space import presets
 from bneck.space.backends import torch_model, weights
 
 ARCH = presets.build("mobilenet_v3_small", width=0.35, resolution_px=16, classes=10)
-TWO = [Candidate("first", ARCH, 0), Candidate("second", ARCH, 1)]
+TWO = [TrainingJob("first", ARCH, 0), TrainingJob("second", ARCH, 1)]
 
 
 def training(folder: Path, **changes: object) -> LongTraining:
