@@ -228,6 +228,12 @@ def test_export_of_a_json_file(
         (["derive", "--target", "2", "--reward-exponent", "1"], "reward-exponent must be .* got 1"),
         (["search", "--target", "2", "--reward", "big"], "unknown reward 'big'; known: soft, hard"),
         (["derive", "--target", "2", "--latency", "no.json"], "no such file: no.json"),
+        (["derive", "--target", "2", "--from-scratch"], "no effect without --pretrained"),
+        (["derive", "--targets", "0.9x:mobilenet_v1,0.90x:mobilenet_v1"], "names 0.90x:.* twice"),
+        (
+            ["derive", "--target", "2", "--latency", "no.json", "--calibrate", "anew"],
+            "give either --latency no.json or --calibrate anew, not both",
+        ),
         (["derive", "--target", "soon"], "target must be ms above 0 .* got 'soon'"),
         (["derive", "--target", "0.8x:nonet"], "'nonet' is not a network"),
         (["derive", "--target", "2", "--threads", "100000"], "threads must be .* got 100000"),

@@ -6,7 +6,7 @@ Nothing here imports the heavy libraries, so that a mistake is answered at once.
 from pathlib import Path
 
 from bneck.derivation import target
-from bneck.derivation.plan import SHORT_TRAINING, Plan
+from bneck.derivation.plan import ANEW, SHORT_TRAINING, Plan
 from bneck.derivation.pretrained import check_pretrained
 from bneck.derivation.teacher import check_teacher
 from bneck.errors import UsageError
@@ -41,6 +41,8 @@ def check(plan: Plan, *, trains: bool = True) -> None:
         load_network(plan.seed_network)
     if plan.pretrained is not None:
         check_pretrained(plan.pretrained, plan.space, plan.seed_network)
+    elif plan.from_scratch:
+        raise UsageError("--from-scratch has no effect without --pretrained: leave it out")
     _check_elastic(plan)
     check_teacher(plan)
     _check_targets(plan)
@@ -76,10 +78,10 @@ def _check_elastic(plan: Plan) -> None:
 def _check_targets(plan: Plan) -> None:
     if plan.target is not None and plan.targets is not None:
         raise UsageError("give either target or targets, not both")
-    for place, text in enumerate(plan.aimed_at):
-        if text in plan.aimed_at[:place]:
-            raise UsageError(f"targets names {text} twice: {plan.targets!r}")
-        _, network, side_px = target.parse(text)
+    parsed = [target.parse(text) for text in plan.aimed_at]
+    for place, (_, network, side_px) in enumerate(parsed):
+        if parsed[place] in parsed[:place]:
+            raise UsageError(f"targets names {plan.aimed_at[place]} twice: {plan.targets!r}")
         if network is not None:
             load_network(network, resolution_px=side_px)
 
@@ -92,6 +94,8 @@ def _check_search_and_device(plan: Plan) -> None:
         reward.build(plan.reward, 1.0, plan.reward_exponent)
     if plan.target_device.startswith("table:") and plan.latency is not None:
         raise UsageError(f"{plan.target_device} predicts by itself: leave out --latency")
+    if plan.latency is not None and plan.calibrate == ANEW:
+        raise UsageError(f"give either --latency {plan.latency} or --calibrate {ANEW}, not both")
     if plan.latency is not None:
         model.load(Path(plan.latency))
     open_runtime(plan.runtime, threads=plan.threads, batch_size=plan.batch_size)
