@@ -102,7 +102,7 @@ def _sound(name: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
         return bool(now[name])
     if name in ("target", "targets"):
         before, after = Plan.from_dict(was).aimed_at, Plan.from_dict(now).aimed_at
-        return after[: len(before)] == before
+        return bool(before) and after[: len(before)] == before  # none: a run of train
     return True
 
 

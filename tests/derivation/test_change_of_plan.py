@@ -1,12 +1,17 @@
 """A changed mind on the same folder: what is reused, what is done anew, what is refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bneck import records
 from bneck.cli import run
+from bneck.derivation.change_of_plan import change_plan
+from bneck.derivation.plan import Plan
+from bneck.errors import UsageError
+from bneck.progress import silent
 from bneck.results.record import Outcome, Step
 from bneck.results.run import Run
 from bneck.search.selection import SearchResult
@@ -114,6 +119,13 @@ def test_what_needs_a_run_of_its_own_is_refused(
     reused = "another --out, and --latency" in said
     assert reused == ("runtime" not in change)  # the calibration holds for the same device only
     assert sorted(path.name for path in searched.iterdir()) == before
+
+
+def test_a_run_of_train_is_not_shrunk_in_its_folder(tmp_path: Path) -> None:
+    trained = Plan(seed_network="mobilenet_v3_small")
+    shrunk = Run(tmp_path, replace(trained, target="1.0").as_dict())
+    with pytest.raises(UsageError, match=r"--target was not given, now 1\.0; use another --out"):
+        change_plan(shrunk, trained.as_dict(), silent)
 
 
 @pytest.mark.slow
