@@ -91,7 +91,7 @@ def unfinished(
     taken = [step for step in steps if step.move]
     if taken:
         last = taken[-1]
-        text += f" NetAdapt has taken {_number(len(taken), 'step')} and stands at "
+        text += f" NetAdapt has taken {_number(len(taken), 'step')} and is at "
         text += f"{last.latency_ms:.{decimals(last.latency_ms)}f} ms (predicted)"
         text += "." if target_ms is None else f", of {target_ms:.{decimals(target_ms)}f} ms wanted."
     return title, text

@@ -75,7 +75,7 @@ def test_unfinished_runs(record: Record, step: Step) -> None:
     )
     assert unfinished("stopped", [record, failed], [step], 1.5)[1] == (
         "2 networks tried so far, 1 without a score. "
-        "NetAdapt has taken 1 step and stands at 1.93 ms (predicted), of 1.50 ms wanted."
+        "NetAdapt has taken 1 step and is at 1.93 ms (predicted), of 1.50 ms wanted."
     )
 
 
