@@ -81,7 +81,9 @@ def check_file(path: Path) -> None:
 def check_folder(path: Path) -> None:
     """Raise UsageError where there is no such folder."""
     if not path.is_dir():
-        raise UsageError(f"no such folder: {path}")
+        raise UsageError(
+            f"{path} is a file, not a folder" if path.is_file() else f"no such folder: {path}"
+        )
 
 
 @contextmanager

@@ -90,7 +90,7 @@ def test_a_part_is_classified_alike_in_batches(
         (["nowhere"], "no such run or file: nowhere"),
         (["{run}/model.onnx"], "is not a run, so name the images"),
         (["{run}", "--part", "dev"], "unknown part 'dev'; known: train, val, test"),
-        (["{run}", "--data", "digits"], "knows 2 classes, digits has 10"),
+        (["{run}", "--data", "digits"], "has 2 classes, digits has 10"),
         (["{run}/network.json", "--data", "digits"], "so name its --weights"),
     ],
 )

@@ -119,6 +119,7 @@ OTHERS: dict[tuple[str, ...], dict[str, tuple[str, ...]]] = {
         "--data": ("x",),
         "--resolution": ("1",),
     },
+    ("images",): {"nothing": (), "none": (), "folder": ("--remove --verify",)},
     ("predict",): {"nothing": ("none.png",), "folder": ("nothing",), "none.onnx": ("nothing",)},
     (): {"nope": (), "derive": ("--nope",), "shw": (NET,), "--nope": (), "show": ("a b",)},
 }

@@ -123,9 +123,9 @@ def _check_classes(net: str, classifier: Classifier, images: ImageSource) -> Non
     if ours == theirs:
         return
     if len(ours) != len(theirs):
-        raise UsageError(f"{net} knows {len(ours)} classes, {images.info.name} has {len(theirs)}")
+        raise UsageError(f"{net} has {len(ours)} classes, {images.info.name} has {len(theirs)}")
     one, other = next(pair for pair in zip(ours, theirs, strict=True) if pair[0] != pair[1])
-    raise UsageError(f"{net} knows the class {one!r} where {images.info.name} has {other!r}")
+    raise UsageError(f"{net} has the class {one!r} where {images.info.name} has {other!r}")
 
 
 def _part(images: ImageSource, part: str | None) -> tuple[str, ImagePart]:

@@ -99,4 +99,4 @@ def _check_side(text: str, side: int, images: ImageInfo) -> None:
 
 def _other_classes(text: str, count: int, images: ImageInfo) -> UsageError:
     others = "others" if count == images.classes else str(images.classes)
-    return UsageError(f"the teacher {text} knows {count} classes, {images.name} has {others}")
+    return UsageError(f"the teacher {text} has {count} classes, {images.name} has {others}")

@@ -157,7 +157,7 @@ def test_the_pretrained_network_itself_competes(
 def test_a_network_of_another_space_and_other_classes_says_what_it_inherits(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    labels = np.arange(40) % 4  # of four classes, where the pretrained network knows ten
+    labels = np.arange(40) % 4  # of four classes, where the pretrained network has ten
     pixels = np.random.default_rng(0).integers(0, 256, (40, 16, 16, 3), np.uint8)
     np.savez(tmp_path / "few.npz", images=pixels, labels=labels)
     train = ["train", "mnasnet_small", f"--data=npz:{tmp_path / 'few.npz'}", "--resolution=16"]
@@ -232,4 +232,4 @@ def test_a_teacher_of_other_classes_is_refused(
     torch.save(THEIRS["mobilenet_v3_small"](num_classes=7).state_dict(), tmp_path / "w.pth")
     command = ["train", "mobilenet_v3_small", "--data=digits", "--resolution=16"]
     assert run([*command, f"--teacher={tmp_path / 'w.pth'}", f"--out={tmp_path}/a"]) == 2
-    assert "w.pth knows 7 classes, digits has 10" in capsys.readouterr().err
+    assert "w.pth has 7 classes, digits has 10" in capsys.readouterr().err

@@ -141,8 +141,8 @@ def _few(images: "ImageSource") -> Iterator[str]:
     if count < FEW_TO_CHOOSE_BY:
         error = 100 * (0.8 * 0.2 / max(1, count)) ** 0.5
         yield (
-            f"networks are compared on {count} images only: an accuracy of 80 % will have a "
-            f"standard error of {error:.0f} points"
+            f"a search compares networks on {count} image{'s' * (count != 1)} only, where an "
+            f"accuracy of 80 % has a standard error of {error:.0f} points"
         )
 
 
