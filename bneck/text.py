@@ -1,6 +1,6 @@
 """Text for terminals and pages: made harmless where it comes from files, and lists of words."""
 
-from unicodedata import category
+from unicodedata import category, combining, east_asian_width
 
 _KEPT = "\n\u00ad\u200c\u200d"
 """Line ends; the soft hyphen and the joiners of scripts and emoji, which move nothing."""
@@ -22,6 +22,13 @@ def harmless(text: str) -> str:
 def one_line(text: str) -> str:
     """Return the text harmless and on one line."""
     return harmless(" ".join(text.split()))
+
+
+def columns(text: str) -> int:
+    """Return how many columns of a terminal a line takes: wide characters two, accents none."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def one_of(*words: str) -> str:

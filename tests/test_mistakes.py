@@ -109,6 +109,8 @@ OTHERS: dict[tuple[str, ...], dict[str, tuple[str, ...]]] = {
         "--table": ("none", "nothing", "columns.csv", "binary", "folder"),
         "--space": ("v9",),
         "--networks": ("1",),
+        "--steps": ("0",),
+        "--plot": ("folder",),
     },
     ("pretrain", "--elastic", "--out", "w"): {
         NET: (),

@@ -1,6 +1,7 @@
 import pytest
 
-from bneck.text import harmless, one_line
+from bneck.results.units import aligned
+from bneck.text import columns, harmless, one_line
 
 
 @pytest.mark.parametrize(
@@ -22,3 +23,9 @@ def test_what_a_terminal_would_obey_is_spelt_out(text: str, shown: str) -> None:
 
 def test_one_line() -> None:
     assert one_line("cat\n\tdog\x1b[0m\r\n") == r"cat dog\x1b[0m"
+
+
+def test_wide_characters_take_two_columns_of_a_terminal() -> None:
+    """As Unicode's annex 11 has it: ideographs are wide, a combining accent has no width."""
+    assert [columns(text) for text in ("Käse", "Ka\u0308se", "日本", "ｱﾎﾞ")] == [4, 4, 4, 3]
+    assert aligned([("日本", "1"), ("Käse", "2")]) == "日本  1\nKäse  2"

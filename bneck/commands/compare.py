@@ -44,6 +44,10 @@ def compare(
     from bneck.derivation import comparison  # numpy
     from bneck.latency.predictor import open_predictor
 
+    if plot is not None:
+        from bneck.results import static_figures  # matplotlib
+
+        static_figures.check_name(plot)  # before the minutes of measuring
     table = comparison.load(networks, resolution_px=resolution, classes=classes)
     file = model or comparison.run_model(networks)
     predictor = open_predictor(str(file)) if file else None

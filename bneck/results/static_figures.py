@@ -19,15 +19,20 @@ SUFFIXES = (".png", ".svg", ".pdf")
 BLUE, ORANGE, GREY = "#0f6a87", "#b5482a", "#8d979d"
 
 
+def check_name(path: Path) -> None:
+    """Raise UsageError unless the path ends as a picture does."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"a picture ends in {', '.join(SUFFIXES)}, not in {path.suffix!r}")
+
+
 def save(figure: Figure, path: Path) -> None:
     """Write a picture in the format that the path's ending names.
 
     Raises:
         UsageError: another ending.
     """
+    check_name(path)
     kind = path.suffix.lower()
-    if kind not in SUFFIXES:
-        raise UsageError(f"a picture ends in {', '.join(SUFFIXES)}, not in {path.suffix!r}")
     undated = {"Date": None} if kind == ".svg" else {}
     write_with(
         path,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from math import floor, log10
 
 from bneck.quantities import Accuracy, Latency
+from bneck.text import columns
 
 
 def decimals(ms: float) -> int:
@@ -57,8 +58,10 @@ def count(number: int) -> str:
 
 def aligned(lines: Sequence[Sequence[str]]) -> str:
     """Cells as columns for a terminal, left-aligned, two spaces apart."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    widths = [max(map(columns, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        "  ".join(
+            cell + " " * (width - columns(cell)) for cell, width in zip(line, widths, strict=True)
+        ).rstrip()
         for line in lines
     )
