@@ -171,7 +171,7 @@ def test_runs_are_listed(capsys: pytest.CaptureFixture[str], folder: Path, tmp_p
     assert len(out.splitlines()) == 4
     code, _, err = said(capsys, "runs", folder / "net.onnx")
     assert code == 2
-    assert "no such folder" in err
+    assert "is a file, not a folder" in err
 
 
 def test_runs_of_one_stage_are_listed_with_its_network(
