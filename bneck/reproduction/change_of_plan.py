@@ -11,6 +11,8 @@ from bneck.results.run import Run
 FINAL_TRAINING = ("epochs", "augmentation")
 TRAINED = ("checkpoints", "measured_trained.jsonl")
 NUMBER_OF_TRAININGS = ("seeds", "repeated")
+OWN_FILES = ("latency", "seed_network")
+"""What a stage's plan names in the reproduction's own folder, which may have been moved."""
 
 
 def change_plan(run: Run, was: Mapping[str, Any]) -> None:
@@ -44,7 +46,7 @@ def check_change(run: Run, was: Mapping[str, Any]) -> None:
     """
     promoted = run.plan.get("promote", False)
     kept = NUMBER_OF_TRAININGS if promoted else NUMBER_OF_TRAININGS + FINAL_TRAINING
-    if set(changed(was, run.plan)) - set(kept):
+    if set(changed(was, run.plan)) - {*kept, *OWN_FILES}:
         raise UsageError(
             f"{differences(was, run.plan)}; only {', '.join(kept)} can be changed in this folder: "
             "use another --out or the same plan"

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bneck.errors import UsageError
-from bneck.reproduction.change_of_plan import change_plan
+from bneck.reproduction.change_of_plan import change_plan, check_change
 from bneck.reproduction.plan import ReproductionPlan
 from bneck.results.run import Run
 
@@ -37,6 +37,14 @@ def test_more_seeds_keep_the_trainings(tmp_path: Path) -> None:
     trained.write_text("{}")
     opened(tmp_path, ReproductionPlan(data="digits", epochs=15.0, seeds=5, repeated="1.5,0.6"))
     assert trained.exists()
+
+
+def test_a_moved_reproduction_resumes_its_stages(tmp_path: Path) -> None:
+    """Their plans name its latency model and seed networks by where they were."""
+    for place in ("here", "moved"):
+        plan = SHORT.part(latency=f"{place}/latency.json", seed_network=f"{place}/seed.json")
+        Run.open(tmp_path, plan.as_dict(), change=check_change).close()
+    assert Run.read(tmp_path).plan["latency"] == "moved/latency.json"
 
 
 @pytest.mark.parametrize(
