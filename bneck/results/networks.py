@@ -32,7 +32,7 @@ def load_network(
         name = text if width is None else f"{text} x{width:g}"
         return name, arch.at(resolution_px=resolution_px, classes=classes)
     if width is not None:
-        raise UsageError(f"--width {width:g} is for presets, and {text!r} is none")
+        raise UsageError(f"--width {width:g} is for presets, and {text!r} is not one")
     return text, _from_path(text).at(resolution_px=resolution_px, classes=classes)
 
 
