@@ -70,6 +70,8 @@ def check_pretrained(text: str, space: str, net: str | None) -> None:
         _files_of_run(Run.read(Path(text)))
     elif text == IMAGENET or text in TORCHVISION:
         _published(text, space, net)
+    elif Path(text).is_dir():
+        Run.read(Path(text))  # which says what it lacks
     elif Path(text).exists() or Path(text).suffix or "/" in text:
         check_file(Path(text))
     else:

@@ -85,6 +85,11 @@ def test_imagenet_is_of_the_network_or_of_the_space(tmp_path: Path) -> None:
         load_pretrained("resnet", "v3-small", None)
 
 
+def test_a_folder_that_is_no_run_is_said_to_be_none(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=f"^{tmp_path} is not a run's folder: it has no plan.toml"):
+        load_pretrained(str(tmp_path), "v3-small", None)
+
+
 def test_weights_of_another_network_are_refused_by_their_first_tensor(tmp_path: Path) -> None:
     state = torchvision.models.squeezenet1_1().state_dict()
     torch.save(state, tmp_path / "w.pth")
