@@ -13,8 +13,8 @@ from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from bneck import json_lines
-from bneck.errors import UsageError, unknown
-from bneck.files import naming, read_json, write_json, write_whole
+from bneck.errors import BneckError, UsageError, unknown
+from bneck.files import read_json, write_json, write_whole
 from bneck.imports import Untrusted
 from bneck.quantities import Accuracy, Latency
 
@@ -108,8 +108,10 @@ def read_lines(path: Path, kind: type[T]) -> tuple[T, ...]:
 
 
 def _named(where: object, kind: type[T], value: Any) -> T:
-    with naming(where):
+    try:
         return from_json(kind, value)
+    except BneckError as error:  # a record refuses numbers that nothing can have measured
+        raise UsageError(f"{where}: {error}") from None
 
 
 def _decode(kind: Any, value: Any, where: str) -> Any:

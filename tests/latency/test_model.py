@@ -32,7 +32,7 @@ def test_saved_and_loaded_it_predicts_the_same(macs_model: LatencyModel, tmp_pat
         ({"extra": 1}, "unknown key in LatencyModel: 'extra'"),
         ({"coefficients": {"hswish": [float("nan")]}}, r"hswish\[0\] must be a finite number"),
         ({"coefficients": {"hswish": []}}, "'hswish' must be a list of numbers"),
-        ({"coefficients": {"a": [1.0], "b": [1.0, 2.0]}}, "as many members"),
+        ({"coefficients": {"a": [1.0], "b": [1.0, 2.0]}}, "must have the same length"),
         ({"device": {"cpu": "x"}}, "device lacks the key 'cores'"),
         ({"scale": []}, "scale must be an object"),
         ({"blocking": {"grid": 0, "alignment": 1}}, "grid must be above 0, got 0"),
