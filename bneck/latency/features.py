@@ -16,8 +16,9 @@ TILE = 4
 CACHES = (32, 128, 256, 512, 1024, 2048, 4096)
 """Tensors beyond these sizes may cost more per number: 128 KB to 16 MB, as caches are."""
 
-LINES = 64
-"""Pixels that lie a multiple of so many floats apart (256 bytes) share few lines of a cache."""
+LINES = (32, 64, 128, 256)
+"""Pixels that lie a multiple of so many floats apart (128 bytes to 1 KB) share few sets of a cache:
+ever fewer, and how much that costs depends on the window and the side."""
 
 ALL_WEIGHTS = {
     f"network @weights over {size}": size
@@ -148,8 +149,10 @@ def _by_pixel(kernel: Kernel, grid: int, moved: float) -> dict[str, float]:
     found[f"{window} @{px}, each"] = 1.0
     if channels % grid:
         found[f"{window} @off grid"] = read
-    if channels % LINES == 0:
-        found[f"{window} @on lines"] = read
+    for line in LINES:
+        if channels % line == 0:
+            on_lines = f"{window} @on lines of {line}"
+            found[on_lines] = found[f"{on_lines} @{px}"] = read
     return found
 
 

@@ -209,6 +209,12 @@ def load(path: Path) -> LatencyModel:
     content.setdefault("seen", {})
     if "judged" in content:  # as earlier versions called it
         content["held_out"] = content.pop("judged")
+    coefficients = content.get("coefficients")
+    if isinstance(coefficients, dict):  # earlier versions knew this one distance only
+        content["coefficients"] = {
+            f"{name} of 64" if name.endswith(" @on lines") else name: own
+            for name, own in coefficients.items()
+        }
     content.pop("disagreement", None)  # of older files, whose error held the ensemble's usual one
     try:
         model = records.from_json(LatencyModel, content)

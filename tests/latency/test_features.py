@@ -53,7 +53,11 @@ def test_where_pixels_lie_whole_only_what_is_written_is_rounded_up() -> None:
     assert weights(depthwise, ORT) == pytest.approx(80 * 25 / 1e3)
     assert "depthwise 5x5/1 @off grid" in features(depthwise, LITERT)
     on_lines: Kernel = ("depthwise", 128, 128, 5, 1, 28, "none")
-    assert "depthwise 5x5/1 @on lines" in features(on_lines, LITERT)
+    shared = "depthwise 5x5/1 @on lines of"
+    assert {f"{shared} {line}" for line in (32, 64, 128)} <= features(on_lines, LITERT).keys()
+    assert f"{shared} 128 @28" in features(on_lines, LITERT)
+    assert f"{shared} 256" not in features(on_lines, LITERT)
+    assert not [name for name in features(depthwise, LITERT) if "on lines" in name]
     assert not [name for name in features(on_lines, ORT) if "on lines" in name]
 
 

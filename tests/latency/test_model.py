@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bneck.errors import UsageError
+from bneck.latency.features import Blocking, Kernel
 from bneck.latency.fingerprint import Fingerprint
 from bneck.latency.model import LatencyModel, load
 from bneck.latency.plots import write_page
@@ -21,6 +22,19 @@ def test_saved_and_loaded_it_predicts_the_same(macs_model: LatencyModel, tmp_pat
     arch = presets.build("mobilenet_v3_small", resolution_px=64)
     assert again == macs_model
     assert again.predict(arch) == macs_model.predict(arch)
+
+
+def test_lines_of_an_earlier_version_are_those_of_64(
+    macs_model: LatencyModel, tmp_path: Path
+) -> None:
+    """12 us for every thousand numbers that a 3x3 depthwise convolution reads at such widths."""
+    rate = {"depthwise 3x3/1 @on lines": [0.012] * len(macs_model.coefficients["hswish"])}
+    by_pixel = replace(macs_model, blocking=Blocking(16, 1, in_memory=False))
+    replace(by_pixel, coefficients=by_pixel.coefficients | rate).save(tmp_path / "earlier.json")
+    earlier = load(tmp_path / "earlier.json")
+    for channels, ms in ((64, 0.012 * 64 * 14 * 14 / 1000), (48, 0.0), (72, 0.0)):
+        kernel: Kernel = ("depthwise", channels, channels, 3, 1, 14, "relu")
+        assert earlier.kernel_ms(kernel) - by_pixel.kernel_ms(kernel) == pytest.approx(ms)
 
 
 @pytest.mark.parametrize(
