@@ -5,8 +5,9 @@
 Calibrates LiteRT on space v3-small at 224 px for so many minutes, judges the model on random
 networks that it has not seen, then calibrates on all spaces for twice as long and judges MobileNet
 presets at three widths by ``litert-benchmark``, a process of its own for each chunk of runs, all as
-shares of V3-Small's measured latency. Run it on a quiet machine. It resumes where it was stopped:
-every measurement is kept in DIR.
+shares of V3-Small's measured latency. The presets are timed by our own runner too, which tells the
+model's error from a difference between the two. Run it on a quiet machine. It resumes where it was
+stopped: every measurement is kept in DIR.
 """
 
 import argparse
@@ -15,21 +16,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from statistics import median
-from typing import Any
+from statistics import fmean, median, stdev
 
 from bneck.errors import BneckError
 from bneck.files import read_json, write_json
 from bneck.latency.calibrate import BRIEF, calibrate
 from bneck.latency.calibration_networks import spaces_called
 from bneck.latency.devices import Device, Graph, open_device
-from bneck.latency.measure import measure, reference
+from bneck.latency.measure import reference
 from bneck.latency.measurements import Measurement, Store
 from bneck.latency.model import LatencyModel, load
 from bneck.latency.runtimes import open_runtime
 from bneck.latency.runtimes.weights import norm_free
+from bneck.latency.timing import Timing
 from bneck.live import TerminalProgress
 from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture
@@ -39,7 +40,7 @@ SIDE, CLASSES = 224, 1000
 NETWORKS, ROUNDS = 100, 4
 FIRST_SEED = 50_000_000
 WIDTHS = (0.5, 0.75, 1.0)
-PAIRS = 15
+PRESET_ROUNDS = 20
 PROGRAM = (sys.executable, "-m", "ai_edge_litert.tools.benchmark_litert_model")
 """What the wheel installs as litert-benchmark."""
 RUNS = ("--num_runs", "60", "--warmup_runs", "15", "--num_threads", "1")
@@ -59,23 +60,35 @@ def model_of(work: Path, name: str, device: Device, minutes: float) -> LatencyMo
     return load(file)
 
 
-def held_out(work: Path, device: Device) -> list[tuple[Architecture, list[Any]]]:
-    """Random networks with their timings, a round of all after another."""
-    space = spaces.build("v3-small", resolution_px=SIDE, classes=CLASSES)
-    archs = [space.decode(space.sample(FIRST_SEED + number)) for number in range(NETWORKS)]
-    store = Store(work / "held-out.jsonl", {"benchmark": "litert", "side": SIDE})
-    for turn in range(ROUNDS):
-        for number, arch in enumerate(archs):
-            name = f"{number} round {turn}"
+def in_rounds(
+    file: Path, archs: Mapping[str, Architecture], rounds: int, device: Device
+) -> dict[str, list[Timing]]:
+    """Timings of each network by our own runner, a round of all after another.
+
+    Args:
+        file: where they are kept.
+        archs: networks by name.
+        rounds: timings of each.
+        device: what times them.
+    """
+    store = Store(file, {"benchmark": "litert", "side": SIDE})
+    for turn in range(rounds):
+        for key, arch in archs.items():
+            name = f"{key} round {turn}"
             if name not in store.items:
                 begun = time.monotonic()
                 graph = Graph(arch.layers())
                 ((timing, _),) = device.time([graph], reference(SIDE, CLASSES), BRIEF)
                 store.add(Measurement(name, arch, timing, time.monotonic() - begun))
-    return [
-        (arch, [store.items[f"{number} round {turn}"].timing for turn in range(ROUNDS)])
-        for number, arch in enumerate(archs)
-    ]
+    return {
+        key: [store.items[f"{key} round {turn}"].timing for turn in range(rounds)] for key in archs
+    }
+
+
+def held_out() -> dict[str, Architecture]:
+    """Random networks."""
+    space = spaces.build("v3-small", resolution_px=SIDE, classes=CLASSES)
+    return {str(n): space.decode(space.sample(FIRST_SEED + n)) for n in range(NETWORKS)}
 
 
 def presets_at_widths() -> Iterator[tuple[str, Architecture]]:
@@ -86,24 +99,69 @@ def presets_at_widths() -> Iterator[tuple[str, Architecture]]:
                 yield f"{name} x {width}", presets.build(name, width=width)
 
 
-def by_litert_benchmark(work: Path) -> dict[str, float]:
-    """Each preset's latency as a share of V3-Small's, both by litert-benchmark in turns."""
-    file = work / "litert-benchmark.json"
-    found: dict[str, float] = read_json(file) if file.exists() else {}
+def by_litert_benchmark(work: Path) -> dict[str, list[float]]:
+    """Ratios of each preset to V3-Small before and after it, all by litert-benchmark.
+
+    A round of all presets after another: what disturbs some minutes then disturbs all of them.
+    """
+    file = work / "litert-benchmark-rounds.json"
+    found: dict[str, list[float]] = read_json(file) if file.exists() else {}
     with tempfile.TemporaryDirectory() as folder:
         standard = _written(Path(folder, "reference.tflite"), presets.build(MOBILENET_V3_SMALL))
-        for name, arch in presets_at_widths():
-            if name in found:
-                continue
-            network = _written(Path(folder, "network.tflite"), arch)
-            references = [_median_ms(standard)]
-            ratios = []
-            for _ in range(PAIRS):
-                own = _median_ms(network)
-                references.append(_median_ms(standard))
-                ratios.append(2 * own / (references[-2] + references[-1]))
-            found[name] = median(ratios)
-            write_json(file, found)
+        files = {
+            name: _written(Path(folder, f"{name}.tflite"), arch)
+            for name, arch in presets_at_widths()
+        }
+        before = _median_ms(standard)
+        for turn in range(PRESET_ROUNDS):
+            for name, network in files.items():
+                ratios = found.setdefault(name, [])
+                if len(ratios) > turn:
+                    continue
+                own, after = _median_ms(network), _median_ms(standard)
+                ratios.append(2 * own / (before + after))
+                before = after
+                write_json(file, found)
+    return found
+
+
+def middle_mean(values: Sequence[float]) -> float:
+    """Mean of the middle half: litert-benchmark rounds to 0.01 ms, and a median keeps its steps."""
+    cut = len(values) // 4
+    return fmean(sorted(values)[cut : len(values) - cut])
+
+
+def judged(
+    model: LatencyModel,
+    timings: dict[str, list[Timing]],
+    ratios: dict[str, list[float]],
+) -> dict[str, dict[str, float | None]]:
+    """Per cent by which each preset's prediction is off, and what that owes to the measurements.
+
+    Args:
+        model: of all spaces.
+        timings: of each preset, by our own runner.
+        ratios: of each preset to V3-Small, by litert-benchmark.
+    """
+    found: dict[str, dict[str, float | None]] = {}
+    measured = {
+        name: middle_mean([model.scale.ms(timing) for timing in own])
+        for name, own in timings.items()
+    }
+    one = measured[f"{MOBILENET_V3_SMALL} x 1.0"]
+    for name, arch in presets_at_widths():
+        independent, ours = middle_mean(ratios[name]), measured[name]
+        predicted = None
+        try:
+            predicted = model.predict(arch).ms
+        except BneckError as error:  # nothing like it was calibrated
+            print(f"{name}: {error}")
+        found[name] = {
+            "predicted": predicted and 100 * (predicted / one / independent - 1),
+            "predicted, by our runner": predicted and 100 * (predicted / ours - 1),
+            "our runner": 100 * (ours / one / independent - 1),
+            "standard error": 100 * stdev(ratios[name]) / independent / len(ratios[name]) ** 0.5,
+        }
     return found
 
 
@@ -117,11 +175,6 @@ def _median_ms(file: Path) -> float:
     command = [*PROGRAM, "--model", str(file), *RUNS, "--result_json", str(result)]
     subprocess.run(command, check=True, capture_output=True)
     return float(json.loads(result.read_text())["latency"]["median_ms"])
-
-
-def v3_small_ms(model: LatencyModel, device: Device) -> float:
-    """What V3-Small takes, measured, in the model's ms: the other side has it measured as well."""
-    return measure(presets.build(MOBILENET_V3_SMALL), device, scale=model.scale).ms
 
 
 def within(errors: list[float], share: float) -> float:
@@ -139,21 +192,19 @@ def main() -> None:
     device = open_device(runtime="litert")
     model = model_of(options.work, "v3-small", device, options.minutes)
     watch = device.watch()
+    archs = held_out()
+    timed = in_rounds(options.work / "held-out.jsonl", archs, ROUNDS, device)
     errors = [
-        model.predict(arch).ms / median(model.scale.ms(timing) for timing in timings) - 1
-        for arch, timings in held_out(options.work, device)
+        model.predict(arch).ms / median(model.scale.ms(timing) for timing in timed[name]) - 1
+        for name, arch in archs.items()
     ]
     whole = model_of(options.work, "all", device, 2 * options.minutes)
-    independent = by_litert_benchmark(options.work)
-    one = v3_small_ms(whole, device)
-    of_presets: dict[str, float | None] = {}
-    for name, arch in presets_at_widths():
-        try:
-            of_presets[name] = 100 * (whole.predict(arch).ms / one / independent[name] - 1)
-        except BneckError as error:  # nothing like it was calibrated
-            print(f"{name}: {error}")
-            of_presets[name] = None
-    known = [error for error in of_presets.values() if error is not None]
+    ratios = by_litert_benchmark(options.work)
+    ours = in_rounds(
+        options.work / "presets.jsonl", dict(presets_at_widths()), PRESET_ROUNDS, device
+    )
+    of_presets = judged(whole, ours, ratios)
+    known = [own["predicted"] for own in of_presets.values() if own["predicted"] is not None]
     figures = {
         "device": str(model.device),
         "busy": str(watch()),
@@ -162,6 +213,8 @@ def main() -> None:
         "within_10_percent": within(errors, 0.10),
         "within_5_percent": within(errors, 0.05),
         "mean_error_percent": 100 * sum(map(abs, errors)) / len(errors),
+        "presets": len(known),
+        "presets_within_7_percent": sum(abs(error) <= 7 for error in known),
         "largest_preset_error_percent": max(map(abs, known)),
         "preset_errors_percent": of_presets,
     }
