@@ -19,6 +19,7 @@ CACHES = (32, 128, 256, 512, 1024, 2048, 4096)
 LINES = (32, 64, 128, 256)
 """Pixels that lie a multiple of so many floats apart (128 bytes to 1 KB) share few sets of a cache:
 ever fewer, and how much that costs depends on the window and the side."""
+ON_LINES = "@on lines of"
 
 ALL_WEIGHTS = {
     f"network @weights over {size}": size
@@ -151,7 +152,7 @@ def _by_pixel(kernel: Kernel, grid: int, moved: float) -> dict[str, float]:
         found[f"{window} @off grid"] = read
     for line in LINES:
         if channels % line == 0:
-            on_lines = f"{window} @on lines of {line}"
+            on_lines = f"{window} {ON_LINES} {line}"
             found[on_lines] = found[f"{on_lines} @{px}"] = read
     return found
 
@@ -167,6 +168,15 @@ def weights(kernel: Kernel, blocking: Blocking) -> float:
     if kind == "depthwise":
         return _up(cout, held) * size * size / 1e3
     return _up(cin, held) * _up(cout, grid) * size * size / 1e3
+
+
+def tells_blocking(name: str) -> bool:
+    """Whether a feature is weighed when the blocking is chosen.
+
+    Of the distances between pixels one is enough there: with few networks, all of them would only
+    set back the layout that has them.
+    """
+    return ON_LINES not in name or name.endswith(f"{ON_LINES} 64")
 
 
 def refines(name: str) -> bool:

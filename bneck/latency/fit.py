@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LinearRegression
 
-from bneck.latency.features import Blocking, refines, totals
+from bneck.latency.features import Blocking, refines, tells_blocking, totals
 from bneck.latency.load_correction import LoadCorrection
 from bneck.latency.measurements import Measurement
 from bneck.latency.timing import Timing
@@ -83,6 +83,8 @@ def find_blocking(items: Sequence[Measurement]) -> Blocking:
     best, least = Blocking(1, 1), float("inf")
     for blocking in BLOCKINGS:
         names, values = table(items, blocking)
+        kept = [column for column, name in enumerate(names) if tells_blocking(name)]
+        names, values = [names[column] for column in kept], values[:, kept]
         predicted = cross_validated(names, values, times, trust)
         error = relative_error(predicted, times, trust)
         # A finer blocking explains as much with less: a coarser one must be clearly better.

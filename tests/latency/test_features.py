@@ -8,6 +8,7 @@ from bneck.latency.features import (
     kernels,
     label,
     refines,
+    tells_blocking,
     totals,
     weights,
 )
@@ -57,6 +58,8 @@ def test_where_pixels_lie_whole_only_what_is_written_is_rounded_up() -> None:
     assert {f"{shared} {line}" for line in (32, 64, 128)} <= features(on_lines, LITERT).keys()
     assert f"{shared} 128 @28" in features(on_lines, LITERT)
     assert f"{shared} 256" not in features(on_lines, LITERT)
+    told = [name for name in features(on_lines, LITERT) if tells_blocking(name)]
+    assert [name for name in told if "on lines" in name] == [f"{shared} 64"]
     assert not [name for name in features(depthwise, LITERT) if "on lines" in name]
     assert not [name for name in features(on_lines, ORT) if "on lines" in name]
 
