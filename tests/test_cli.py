@@ -204,7 +204,7 @@ def test_export_of_a_json_file(
         (["show", "mobilenet_v9"], "'mobilenet_v9' is not a network; expected a JSON file"),
         (["show", "mobilenet_v1", "--width", "99"], "width must be a number from 0.05 to 8"),
         (["show", "mobilenet_v1", "--width", "wide"], "--width"),
-        (["show", "mobilenet_v1", "--resolution", "1"], "resolution_px must be .* got 1"),
+        (["show", "mobilenet_v1", "--resolution", "1"], "resolution must be .* got 1"),
         (["show"], "Missing argument 'NET'"),
         (["shw"], "No such command 'shw'"),
         (["show", "mobilenet_v1", "--blocks"], "No such option"),

@@ -13,6 +13,7 @@ from PIL import Image
 from bneck.cli import run
 from bneck.derivation import evaluation
 from bneck.results.exports.classifier import open_classifier
+from bneck.space import codec
 from tests.proxies.data.pictures import draw
 
 
@@ -21,6 +22,10 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("photos")
     draw(folder, *(f"{part}/{name}" for part in ("train", "valid", "test") for name in "ab"))
     return folder
+
+
+def own_side(trained: Path) -> int:
+    return codec.load(trained / "network.json").resolution_px
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +63,12 @@ def test_an_onnx_file_and_a_network_with_weights_give_the_runs_figures(
     own = said(capsys, "evaluate", trained)
     data = ("--data", f"folder:{photos}")
     weights = trained / "weights.safetensors"
-    for net in ((trained / "model.onnx",), (trained / "network.json", "--weights", weights)):
+    preset = ("mobilenet_v3_small", "--resolution", own_side(trained), "--weights", weights)
+    for net in (
+        (trained / "model.onnx",),
+        (trained / "network.json", "--weights", weights),
+        preset,
+    ):
         found = said(capsys, "evaluate", *net, *data)
         assert found["confusion"] == own["confusion"]
         assert found["log_loss"] == pytest.approx(own["log_loss"], rel=1e-4)
@@ -92,6 +102,9 @@ def test_a_part_is_classified_alike_in_batches(
         (["{run}", "--part", "dev"], "unknown part 'dev'; known: train, val, test"),
         (["{run}", "--data", "digits"], "has 2 classes, digits has 10"),
         (["{run}/network.json", "--data", "digits"], "so name its --weights"),
+        (["{run}", "--resolution", "64"], "--resolution has no effect without --weights"),
+        (["{run}", "--weights", "w.pth"], "--weights has no effect on a run or an ONNX file"),
+        (["{run}", "--width", "0.5"], "--width has no effect without --weights"),
     ],
 )
 def test_mistakes_are_one_line(

@@ -6,11 +6,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bneck.commands.common.options import JsonOption, SeedOption
+from bneck.commands.common.options import (
+    JsonOption,
+    ResolutionOption,
+    SeedOption,
+    WidthOption,
+    check_left_out,
+)
 from bneck.commands.common.output import print_result
 from bneck.errors import UsageError
 from bneck.live import TerminalProgress
 from bneck.proxies.data.image_spec import check_images
+from bneck.results.run import PLAN
 from bneck.results.units import aligned, percent
 from bneck.space.checks import check_word
 from bneck.text import one_line
@@ -43,6 +50,8 @@ def evaluate(
     weights: Annotated[
         Path | None, typer.Option(help="Weights, for a network that is not a run.")
     ] = None,
+    width: WidthOption = None,
+    resolution: ResolutionOption = None,
     seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
@@ -50,6 +59,11 @@ def evaluate(
 
     Accuracy, classes one by one, confusion matrix, calibration of confidences, and latency.
     """
+    if weights is None:
+        given = {"width": width is not None, "resolution": resolution is not None}
+        check_left_out("without --weights", **given)
+    elif Path(net).suffix == ".onnx" or (Path(net) / PLAN).is_file():
+        check_left_out("on a run or an ONNX file, which has its own", weights=True)
     if part is not None:
         check_word("part", part, ("train", "val", "test"))
     if data is not None:
@@ -59,7 +73,16 @@ def evaluate(
     from bneck.derivation.evaluation import evaluate_network  # torch: after the mistakes
 
     progress = TerminalProgress()
-    found = evaluate_network(net, data, part=part, weights=weights, seed=seed, progress=progress)
+    found = evaluate_network(
+        net,
+        data,
+        part=part,
+        weights=weights,
+        width=width,
+        resolution_px=resolution,
+        seed=seed,
+        progress=progress,
+    )
     print_result(json, _as_json(found), _as_text(found))
 
 

@@ -171,10 +171,11 @@ def _measured(network: Any, calibrated: Any, opened: Any, resolution: int | None
     """Time a network or ONNX file, on the model's scale where there is a model."""
     from bneck.latency.measure import measure
 
-    if calibrated is None:
-        return measure(network, opened, resolution_px=resolution)
-    side = calibrated.resolution_px
-    return measure(network, opened, scale=calibrated.scale, resolution_px=side)
+    scale, side = (
+        (None, resolution) if calibrated is None else (calibrated.scale, calibrated.resolution_px)
+    )
+    progress = TerminalProgress()
+    return measure(network, opened, scale=scale, resolution_px=side, progress=progress)
 
 
 group = typer.Typer(

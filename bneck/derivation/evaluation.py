@@ -23,6 +23,7 @@ from bneck.results.exports import Trained, export
 from bneck.results.exports.classifier import Classifier, open_classifier
 from bneck.results.networks import load_network
 from bneck.results.run import PLAN, Run
+from bneck.space.architecture import Architecture
 
 PARTS = ("train", "val", "test")
 BATCH = 16
@@ -51,6 +52,8 @@ def evaluate_network(
     *,
     part: str | None,
     weights: Path | None,
+    width: float | None = None,
+    resolution_px: int | None = None,
     seed: int,
     progress: Progress,
 ) -> Evaluation:
@@ -61,6 +64,8 @@ def evaluate_network(
         data: the images; None for those that the run was trained on.
         part: "train", "val" or "test"; None for the test images if there are any, else val.
         weights: the weights of a network that is neither a run nor an ONNX file.
+        width: with weights, a preset's width multiplier; None takes 1.
+        resolution_px: with weights, another input side; None keeps the network's own.
         seed: splits images without a validation part; a run's own images are split as they were.
         progress: told how far it is.
 
@@ -85,8 +90,13 @@ def evaluate_network(
                 skip_unreadable=skip_unreadable,
             )
         else:
+            if weights is None:
+                raise UsageError(f"{net} is neither a run nor an ONNX file, so name its --weights")
+            _, arch = load_network(net, width=width, resolution_px=resolution_px)
+            side = arch.resolution_px
+            images = loading.load(data, resolution_px=side, seed=seed, progress=progress)
             folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
-            classifier, images = _of_weights(net, weights, data, seed, folder, progress)
+            classifier = _with_weights(net, arch, weights, images, seed, folder)
         _check_classes(net, classifier, images)
         name, chosen = _part(images, part)
         labels = chosen.labels.numpy()
@@ -100,21 +110,26 @@ def evaluate_network(
     )
 
 
-def _of_weights(
-    net: str, file: Path | None, data: str, seed: int, folder: Path, progress: Progress
-) -> tuple[Classifier, ImageSource]:
-    """A network with weights of a file, exported; it takes images by their own statistics."""
-    if file is None:
-        raise UsageError(f"{net} is neither a run nor an ONNX file, so name its --weights")
-    _, arch = load_network(net)
-    images = loading.load(data, resolution_px=arch.resolution_px, seed=seed, progress=progress)
+def _with_weights(
+    net: str, arch: Architecture, file: Path, images: ImageSource, seed: int, folder: Path
+) -> Classifier:
+    """The network with weights of a file, exported; it takes images by their own statistics.
+
+    Args:
+        net: what names the network.
+        arch: the network.
+        file: its weights.
+        images: whose classes and statistics it gets.
+        seed: of weights that the file does not have.
+        folder: where it is exported to.
+    """
     info = images.info
     arch = arch.at(classes=info.classes)
     notes = {"classes": info.class_names, "mean": info.mean, "std": info.std}
     about = {name: json.dumps(note) for name, note in notes.items()}
     trained = Trained(arch, load_weights(net, file, arch, seed=seed), about)
     export(trained, "onnx", folder / "network.onnx")
-    return open_classifier(folder / "network.onnx"), images
+    return open_classifier(folder / "network.onnx")
 
 
 def _check_classes(net: str, classifier: Classifier, images: ImageSource) -> None:

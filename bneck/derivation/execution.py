@@ -57,7 +57,7 @@ class Execution:
         if not 0 <= self.gpus <= MAX_GPUS:
             raise UsageError(f"gpus must be from 0 to {MAX_GPUS}, got {self.gpus}")
         if not 0 <= self.wait_quiet < math.inf:
-            raise UsageError(f"wait_quiet must be 0 minutes or more, got {self.wait_quiet:g}")
+            raise UsageError(f"wait-quiet must be 0 minutes or more, got {self.wait_quiet:g}")
 
     def open(self, device: str = "cpu") -> Executor:
         """Open what scores networks; ``device`` is what they are trained on."""

@@ -10,6 +10,7 @@ from bneck.latency.devices import Device, Graph
 from bneck.latency.load import Load
 from bneck.latency.load_correction import LoadCorrection
 from bneck.latency.timing import Effort, Timing, pooled
+from bneck.progress import Progress, silent
 from bneck.quantities import Latency
 from bneck.space import presets
 from bneck.space.architecture import Architecture
@@ -71,6 +72,7 @@ def measure(
     scale: LoadCorrection | None = None,
     resolution_px: int | None = None,
     wanted: float = 0.005,
+    progress: Progress = silent,
 ) -> Measured:
     """Time a network, or an ONNX file, in warm chunks that alternate with the reference's.
 
@@ -86,6 +88,7 @@ def measure(
         resolution_px: side of the reference, where None the network's; without a scale also what
             free sides of an ONNX file become.
         wanted: relative standard error at which to stop.
+        progress: told about every repetition, once the first has succeeded.
 
     Raises:
         UsageError: a file that cannot be read or run, or whose sides are free.
@@ -123,9 +126,13 @@ def measure(
             ) from None
         repetitions.append(timing)
         timing = pooled(repetitions, wanted)
-        enough = timing.quiet and len(repetitions) >= MIN_REPETITIONS
-        if enough or len(repetitions) >= MAX_REPETITIONS or device.by_hand:
+        done = len(repetitions)
+        enough = timing.quiet and done >= MIN_REPETITIONS
+        if enough or done >= MAX_REPETITIONS or device.by_hand:
             break
+        planned = MIN_REPETITIONS if done < MIN_REPETITIONS else MAX_REPETITIONS
+        progress("measuring", done, planned, f"spread {timing.spread:.1%}, {wanted:.1%} wanted")
+    progress("measuring", done, done)
     ms = timing.ms if scale is None else scale.ms(timing)
     note = _doubt(timing, wanted, watch())
     return Measured(ms, ms * timing.spread, not note, note, timing, batch=batch)

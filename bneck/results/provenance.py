@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import shlex
 import sys
 from collections.abc import Mapping
@@ -25,6 +26,12 @@ class MadeWith:
     device: str
     cores: int
     versions: Mapping[str, str]
+
+    @property
+    def bneck_command(self) -> str:
+        """The command of bneck alone, such as "derive", from the shell or Python; "" if unknown."""
+        found = re.match(r"bneck[ .](\w+)", self.command)
+        return found[1] if found else ""
 
 
 def this_session(command: str | None = None) -> MadeWith:

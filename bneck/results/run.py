@@ -71,13 +71,15 @@ class Run(RunFiles):
             was = read_plan(run._plan_file)
             unsaid = {name: value for name, value in (defaults or {}).items() if name in run.plan}
             was = as_written(unsaid) | was
+            this = this_session(command)
             if said := differences(was, run.plan):
+                run._refuse_other_command(this)
                 if change is None:
                     raise UsageError(f"{said}; use another --out or the same plan")
                 change(run, was)
                 decided = {name: was[name] for name in SETTLED if name in was}
                 write_whole(run._plan_file, tomli_w.dumps(decided | dict(run.plan)))
-            records.append(run._sessions_file, this_session(command))
+            records.append(run._sessions_file, this)
         except BaseException:
             run.close()
             raise
@@ -139,6 +141,15 @@ class Run(RunFiles):
         if self._is_new and isinstance(value, BneckError):
             self._forget()
         self.close()
+
+    def _refuse_other_command(self, this: MadeWith) -> None:
+        """Raise UsageError if another command began the run: all its options differ then."""
+        began = next((one.bneck_command for one in self.sessions), "")
+        if began and this.bneck_command not in ("", began):
+            raise UsageError(
+                f"{self.folder} holds a run of `bneck {began}`, not of "
+                f"`bneck {this.bneck_command}`; use another --out"
+            )
 
     def _forget(self) -> None:
         """What failed at once begins no run: put right, it must not be refused as another plan."""

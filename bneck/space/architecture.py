@@ -62,7 +62,7 @@ class Architecture(_Hashed):
 
     def __post_init__(self) -> None:
         check_range("classes", self.classes, 2, 100_000)
-        check_range("resolution_px", self.resolution_px, 8, 2048)
+        check_range("resolution", self.resolution_px, 8, 2048)
         check_word("norm", self.norm, [word for word in NORMS if word != "none"])
         count = sum(len(stage) for stage in self.stages)
         check_range("number of blocks", count, 1, MAX_BLOCKS)

@@ -89,6 +89,19 @@ def test_another_plan_is_refused(tmp_path: Path, change: dict[str, float], messa
     assert Run.read(tmp_path).state == "stopped"
 
 
+def test_a_run_of_another_command_is_told_in_few_words(tmp_path: Path) -> None:
+    Run.open(tmp_path, PLAN, command="bneck search --target 2.0").close()
+    other = {**PLAN, "seed": 1, "delta": 0.01}
+    with pytest.raises(UsageError) as caught:
+        Run.open(tmp_path, other, command="bneck.derive(target=2.0)")
+    assert str(caught.value) == (
+        f"{tmp_path} holds a run of `bneck search`, not of `bneck derive`; use another --out"
+    )
+    for same in ("bneck search --seed 1", "python my_search.py"):
+        with pytest.raises(UsageError, match="--seed was 0, now 1"):
+            Run.open(tmp_path, other, command=same)
+
+
 def failed(error: BneckError, folder: Path, plan: dict[str, float], file: str) -> None:
     with Run.open(folder, plan) as run:
         (run.folder / file).touch()

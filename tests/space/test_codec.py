@@ -44,7 +44,7 @@ def change(*path: object, to: object) -> dict:
         (change("format", to="other/9"), "format must be 'bneck.architecture/1', got 'other/9'"),
         (change("head", to=...), "lacks the key 'head'"),
         (change("classes", to=True), "classes must be .* got True"),
-        (change("resolution_px", to=10**9), "resolution_px must be .* 8 to 2048, got 1000000000"),
+        (change("resolution_px", to=10**9), "resolution must be .* 8 to 2048, got 1000000000"),
         (change("norm", to="none"), "unknown norm 'none'; known: bn, bn_v3"),
         (change("stages", to=7), "stages must be a JSON list"),
         (change("stages", to=[]), "number of blocks must be"),

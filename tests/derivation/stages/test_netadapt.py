@@ -138,7 +138,7 @@ def test_a_target_that_is_met_already_is_said_and_succeeds(
     [
         (["--target=0.0000001"], "no narrowing reaches 1e-07 ms; the fastest network found takes"),
         (["--pretrained=nowhere.pth"], "no such file: nowhere.pth"),
-        (["--target=0.8x:mobilenet_v3_small@4"], "resolution_px must be a whole number"),
+        (["--target=0.8x:mobilenet_v3_small@4"], "resolution must be a whole number"),
         (["--importance=l1"], "unknown importance 'l1'; known: l2, taylor"),
         (["--finish=later"], "unknown finish 'later'; known: fine-tune, scratch"),
         (["--targets=0.9"], "give either target or targets, not both"),
