@@ -29,6 +29,7 @@ from bneck.proxies.training.distributed import (
 )
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.step import Backpropagate, TrainingStep, WeightAverage, learn_labels
+from bneck.proxies.training.strided_points import strided_points_subsampled
 from bneck.proxies.training.teacher import Teacher
 from bneck.proxies.training.threads import Threads
 from bneck.proxies.training.validation import ValidationResult, evaluating, validated
@@ -113,6 +114,7 @@ def train(
             interrupts_wait() as interrupted,
             in_parallel(network) as parallel,
             convolution_paths(network, precision),
+            strided_points_subsampled(network),
         ):
             step = TrainingStep(parallel, optimizer, average, backpropagate)
             run = CapturedStep(step) if captured else step
