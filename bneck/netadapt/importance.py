@@ -10,6 +10,7 @@ from bneck.machine import CPU, Compute
 from bneck.proxies.data.batches import Batches
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.training.device import computing
+from bneck.proxies.training.strided_points import strided_points_subsampled
 from bneck.space.architecture import Architecture
 from bneck.space.backends import torch_model
 from bneck.space.channels import channel_groups
@@ -44,7 +45,7 @@ def taylor(
     network.train()
     groups = channel_groups(arch.layers())
     sums: dict[str, Tensor] = {}
-    with computing(compute) as device:
+    with computing(compute) as device, strided_points_subsampled(network):
         network.to(device).to(memory_format=torch.channels_last)
         batches = Batches(images, BATCH_SIZE, seed, device=device)
         for step in range(BATCHES):
