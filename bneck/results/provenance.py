@@ -27,7 +27,6 @@ class MadeWith:
     cores: int
     versions: Mapping[str, str]
 
-    @property
     def bneck_command(self) -> str:
         """The command of bneck alone, such as "derive", from the shell or Python; "" if unknown."""
         found = re.match(r"bneck[ .](\w+)", self.command)

@@ -144,11 +144,12 @@ class Run(RunFiles):
 
     def _refuse_other_command(self, this: MadeWith) -> None:
         """Raise UsageError if another command began the run: all its options differ then."""
-        began = next((one.bneck_command for one in self.sessions), "")
-        if began and this.bneck_command not in ("", began):
+        began = next((one.bneck_command() for one in self.sessions), "")
+        now = this.bneck_command()
+        if began and now not in ("", began):
             raise UsageError(
-                f"{self.folder} holds a run of `bneck {began}`, not of "
-                f"`bneck {this.bneck_command}`; use another --out"
+                f"{self.folder} holds a run of `bneck {began}`, not of `bneck {now}`; "
+                "use another --out"
             )
 
     def _forget(self) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import conv2d
 
+from bneck.proxies.training.forwards import forwards_replaced
 from bneck.proxies.training.step import TrainingStep
 from bneck.space.backends.torch_model import DepthwiseConv
 
@@ -107,13 +108,8 @@ def convolution_paths(network: nn.Module, precision: str) -> Iterator[None]:
     """Inside the block, let TF32 take torch's own depthwise kernels, which are ready sooner."""
     found = [one for one in network.modules() if isinstance(one, DepthwiseConv)]
     own = [one for one in found if one.bias is None] if precision == "tf32" else []
-    for module in own:
-        module.forward = partial(_depthwise, module)  # type: ignore[method-assign]
-    try:
+    with forwards_replaced(own, _depthwise):
         yield
-    finally:
-        for module in own:
-            del module.forward
 
 
 def _depthwise(module: DepthwiseConv, x: Tensor) -> Tensor:

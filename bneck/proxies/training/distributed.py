@@ -9,12 +9,13 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
+
+from bneck.proxies.training.forwards import forwards_replaced
 
 BACKEND = "cpu:gloo,cuda:nccl"
 
@@ -59,15 +60,11 @@ def in_parallel(network: nn.Module) -> Iterator[nn.Module]:
         yield network
         return
     norms = [one for one in network.modules() if isinstance(one, nn.BatchNorm2d)]
-    for norm in norms:  # nn.SyncBatchNorm is for GPUs only
-        norm.forward = partial(_synced_batch_norm, norm)  # type: ignore[method-assign]
-    try:
-        with warnings.catch_warnings():  # depthwise weights have one layout under two names
-            warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
-            yield DistributedDataParallel(network)
-    finally:
-        for norm in norms:
-            del norm.forward
+    synced = forwards_replaced(norms, _synced_batch_norm)  # nn.SyncBatchNorm is for GPUs only
+    with synced, warnings.catch_warnings():
+        # depthwise weights have one layout under two names
+        warnings.filterwarnings("ignore", "Grad strides do not match bucket view strides")
+        yield DistributedDataParallel(network)
 
 
 def in_any_process(asked: bool) -> bool:

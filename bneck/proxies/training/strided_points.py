@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
+
+from bneck.proxies.training.forwards import forwards_replaced
 
 _ENOUGH_CHANNELS = 16
 
@@ -21,13 +22,8 @@ def strided_points_subsampled(network: nn.Module) -> Iterator[None]:
     one. After the block the network is as it was.
     """
     points = [one for one in network.modules() if isinstance(one, nn.Conv2d) and _overruns(one)]
-    for point in points:
-        point.forward = partial(_subsampled, point)  # type: ignore[method-assign]
-    try:
+    with forwards_replaced(points, _subsampled):
         yield
-    finally:
-        for point in points:
-            del point.forward
 
 
 def _overruns(layer: nn.Conv2d) -> bool:
