@@ -1,6 +1,6 @@
 """What each stage of a derivation is worth: search alone, NetAdapt alone, both, and neither.
 
-    python benchmarks/evidence/stages.py REPRO OUT [--factors 1.0,0.6] [--seeds 3]
+    python benchmarks/evidence/stages.py REPRO OUT [--factors 1.0,0.6] [--seeds 3] [--ways random]
 
 REPRO is the folder of `bneck reproduce`, at least with its search done, on this machine: its plan,
 its latency model and its targets are used. For each factor and each plan seed:
@@ -20,7 +20,7 @@ session. The same command resumes. OUT holds a run's folder for every search and
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import ceil, hypot
@@ -57,6 +57,8 @@ from bneck.space.edits import narrowables
 from bneck.space.presets import MOBILENET_V3_SMALL
 
 WAYS = ("both", "search", "netadapt", "random")
+Found = tuple[str, Architecture, int]
+"""(way, network, training steps that found it)."""
 DRAWN = 20
 """Random networks that are measured at most until one is under the target."""
 
@@ -86,8 +88,14 @@ class Ways:
         self.space = spaces.build(session.plan.space, **data.size)
         self.budget: Budget = budget(session.plan, data.info)
 
-    def found(self, target_ms: float) -> Iterator[tuple[str, Architecture, int]]:
-        """(way, network, training steps)."""
+    def found(self, target_ms: float, ways: Sequence[str]) -> Iterator[Found]:
+        """The network of each way."""
+        derived = self._derived(target_ms) if set(ways) - {"random"} else ()
+        yield from (one for one in derived if one[0] in ways)
+        if "random" in ways:
+            yield "random", self._random(target_ms), 0
+
+    def _derived(self, target_ms: float) -> Iterator[Found]:
         plan = self.session.plan
         searched, search_steps = self._searched("both/search", target_ms, plan.evaluations)
         shrunk, steps = self._shrunk("both/netadapt", target_ms, searched, plan.fine_tune_steps)
@@ -98,7 +106,6 @@ class Ways:
         seed_network = self._published(target_ms)
         tuned = self._steps_a_tuning(seed_network, target_ms, search_steps + steps)
         yield "netadapt", *self._shrunk("netadapt", target_ms, seed_network, tuned)
-        yield "random", self._random(target_ms), 0
 
     def _searched(self, name: str, target_ms: float, evaluations: int) -> tuple[Architecture, int]:
         with self._part(name, target=f"{target_ms:.6g}", evaluations=evaluations) as part:
@@ -157,20 +164,25 @@ class Ways:
 
 
 def found_by_all(
-    session: Session, data: RunData, device: TargetDevice, targets: dict[float, float], seeds: int
+    session: Session,
+    data: RunData,
+    device: TargetDevice,
+    targets: dict[float, float],
+    seeds: int,
+    ways: Sequence[str],
 ) -> list[Judged]:
-    """Every way's network for every factor and seed, not trained yet; kept as they are found."""
+    """Each way's network for every factor and seed, not trained yet; kept as they are found."""
     file = session.run.folder / "found.jsonl"
     for seed in range(seeds):
         for factor, target_ms in targets.items():
             known = {
-                (o.factor, o.seed) for o in records.read_lines(file, Judged) if o.way == WAYS[-1]
+                one.way
+                for one in records.read_lines(file, Judged)
+                if (one.factor, one.seed) == (factor, seed)
             }
-            if (factor, seed) in known:
-                continue
             folder = session.run.folder / f"seed-{seed}" / f"{factor:g}x"
-            ways = Ways(session, data, device, folder, seed)
-            for way, arch, steps in list(ways.found(target_ms)):
+            wanted = Ways(session, data, device, folder, seed)
+            for way, arch, steps in wanted.found(target_ms, [o for o in ways if o not in known]):
                 ms = device.model.predict(arch).ms
                 records.append(file, Judged(way, factor, seed, arch, target_ms, ms, 0.0, steps))
     return list({(o.way, o.factor, o.seed): o for o in records.read_lines(file, Judged)}.values())
@@ -208,11 +220,11 @@ def table(found: tuple[Judged, ...]) -> str:
     ]
     for factor in dict.fromkeys(one.factor for one in found):
         null = [one.accuracy for one in found if (one.factor, one.way) == (factor, "random")]
-        for way in WAYS:
+        for way in dict.fromkeys(one.way for one in found):
             own = [one for one in found if (one.factor, one.way) == (factor, way)]
             accuracies = [one.accuracy for one in own]
             gain = ""
-            if way != "random":
+            if null and way != "random":
                 over = 100 * (fmean(accuracies) - fmean(null))
                 gain = f"{over:+.1f}{_spread(accuracies, null)}"
             lines.append(
@@ -237,6 +249,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--factors", default="1.0,0.6", help="some of REPRO's")
     parser.add_argument("--seeds", type=int, default=3, help="plan seeds")
+    parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=WAYS)
     parser.add_argument("--workers", type=int, help="trainings at once; all cores unless said")
     parser.add_argument("--wait-quiet", type=float, default=0.0, help="minutes, as bneck derive")
     asked = parser.parse_args()
@@ -255,7 +268,7 @@ def main() -> None:
         )
         data = data_stage(session)
         device = calibration_stage(session, spaces.build(plan.space, **data.size))
-        found = found_by_all(session, data, device, targets, asked.seeds)
+        found = found_by_all(session, data, device, targets, asked.seeds, asked.ways)
         if not (run.folder / "judged.jsonl").exists():
             judged(session, data, device, found)
         text = table(records.read_lines(run.folder / "judged.jsonl", Judged))
