@@ -19,6 +19,7 @@ from bneck.reproduction.width_baseline import narrowest_over
 from bneck.space import presets
 from bneck.space.architecture import Architecture
 from bneck.space.backends import torch_model
+from bneck.space.backends.torch_model import initialise
 
 STEP_PX, LEAST_PX, MOST_PX = 4, 32, 256
 """Sides that are tried."""
@@ -78,11 +79,19 @@ class Rival:
         return presets.build(preset, width=self.width, resolution_px=self.side, classes=classes)
 
     def build(self, classes: int, seed: int) -> nn.Module:
-        """The network with random weights, as its library draws them."""
+        """The network with random weights as its library draws them, but for the classifier.
+
+        timm draws MobileNetV4's and LCNet's from the number of classes: with ten it is so large
+        that they learn more slowly (after 80 steps 24 % in place of 37 %, at 92 px).
+        """
         if (arch := self.arch(classes)) is not None:
             return torch_model.build(arch, seed=seed)
         torch.manual_seed(seed)
-        return BY_SIDE[self.family](num_classes=classes)
+        network = BY_SIDE[self.family](num_classes=classes)
+        for module in network.modules():
+            if isinstance(module, nn.Linear) and module.out_features == classes:
+                initialise(module, seed)
+        return network
 
     def measured(self, device: TargetDevice, network: nn.Module, classes: int) -> Measured:
         """Its latency with the weights of ``network``, parallel branches folded."""
