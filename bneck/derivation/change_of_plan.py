@@ -13,14 +13,17 @@ from bneck.results.run import Run
 SUPERSEDED = "superseded"
 """Folder in a run for what a change of its plan replaces; nothing is deleted."""
 
-OUTCOME = ("result.json", "likeness.json", "model.onnx", "model_card.md", "ended.json")
+OUTCOME = (
+    "result.json", "classification.json", "likeness.json", "model.onnx", "model_card.md",
+    "ended.json",
+)  # fmt: skip
 FINAL = ("baselines.jsonl", "checkpoints/mobilenet_v3_small.*", "checkpoints/network.*")
 DERIVED = (
     "shrunk.jsonl", "network.json", "weights.safetensors",
     "checkpoints/derived*", "checkpoints/finished-*", "checkpoints/teacher.*",
 )  # fmt: skip
 NETADAPT = ("steps.jsonl", "checkpoints/netadapt", "checkpoints/seed.*", "targets", *DERIVED)
-SEARCH = ("winners.json", "seed.json")
+SEARCH = ("winners.json", "seed.json", "inherited.json")
 
 Change = tuple[tuple[str, ...], str]
 OTHER_CHOICE: Change = (

@@ -12,6 +12,7 @@ from bneck.derivation.change_of_plan import change_plan
 from bneck.derivation.plan import Plan
 from bneck.errors import UsageError
 from bneck.progress import silent
+from bneck.results.classification import Classification
 from bneck.results.record import Outcome, Step
 from bneck.results.run import Run
 from bneck.search.selection import SearchResult
@@ -70,6 +71,7 @@ def test_changes_reuse_what_they_leave_valid(
     assert longer.arch == first.arch
     assert longer.accuracy != first.accuracy
     assert records.read(out / "superseded/1/result.json", Outcome) == first
+    assert records.read(out / "classification.json", Classification).accuracy == longer.accuracy
 
     assert derive(out, epochs=0.2, evaluations=4) == 0
     assert "reusing the calibration and the networks evaluated so far" in capsys.readouterr().err
@@ -119,6 +121,24 @@ def test_what_needs_a_run_of_its_own_is_refused(
     reused = "another --out, and --latency" in said
     assert reused == ("runtime" not in change)  # the calibration holds for the same device only
     assert sorted(path.name for path in searched.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "of_before"),
+    [
+        ({"epochs": 2.0}, {"classification.json"}),
+        ({"evaluations": 3}, {"classification.json", "inherited.json"}),
+    ],
+)
+def test_what_is_said_of_the_network_before_makes_way(
+    change: dict[str, float], of_before: set[str], tmp_path: Path
+) -> None:
+    """Both files are written once, so that a run would show those of its former network."""
+    before = Plan(target=ONE, evaluations=2, epochs=1.0)
+    for name in ("classification.json", "inherited.json", "latency.json"):
+        (tmp_path / name).write_text("{}")
+    change_plan(Run(tmp_path, replace(before, **change).as_dict()), before.as_dict(), silent)
+    assert {path.name for path in (tmp_path / "superseded/1").iterdir()} == of_before
 
 
 def test_a_run_of_train_is_not_shrunk_in_its_folder(tmp_path: Path) -> None:
