@@ -18,6 +18,7 @@ from multiprocessing.connection import Connection
 from types import MappingProxyType
 from typing import Any
 
+from bneck.errors import BneckError
 from bneck.executors import Executor, Failed, reason
 from bneck.executors.pool import WorkerPool
 from bneck.executors.worker import WorkerLost, attempt, pin_threads, threads_pinned
@@ -52,6 +53,17 @@ class Process:
         environment: Mapping[str, str] = MappingProxyType({}),
         imported: Sequence[str] = (),
     ) -> None:
+        """Start the process.
+
+        Raises:
+            BneckError: the system has no process or no pipe left for it.
+        """
+        try:
+            self._start(environment, imported)
+        except (OSError, EOFError) as error:  # EOFError: the server could not fork
+            raise BneckError(f"no worker can be started: {reason(error)}") from None
+
+    def _start(self, environment: Mapping[str, str], imported: Sequence[str]) -> None:
         forked = sys.platform == "linux" and not environment
         context = get_context("forkserver") if forked else get_context("spawn")
         context.set_forkserver_preload(list(imported))

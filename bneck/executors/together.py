@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from bneck.errors import BneckError
 from bneck.executors import Failed, Item, NotYet, Result
-from bneck.executors.pool import TRIES
+from bneck.executors.pool import START_SECONDS, TRIES
 from bneck.executors.worker import Broken, Refused, W, WorkerKind, WorkerLost, raise_for
 
 OTHERS_SECONDS = 3.0
@@ -69,14 +69,16 @@ class Together(Generic[W]):
 
     def _try(self, task: Callable[[Any], Any], item: Any) -> Any:
         crew: list[W] = []
+        store: Any = None
         try:
             for _ in range(self.count):
                 crew.append(self._kind.start())
-            for worker in crew:
-                if isinstance(refused := worker.answer(), Refused):  # it has started
-                    return refused
+            if (refused := self._started(crew)) is not None:
+                return refused
             crew[0].give(self._meeting, None)
             store = crew[0].answer()
+            if not isinstance(store, str):
+                return store  # why there is none
             for rank, worker in enumerate(crew):
                 worker.give(Member(task, rank, len(crew), store), item)
             return self._answer(crew)
@@ -85,6 +87,29 @@ class Together(Generic[W]):
         finally:
             for worker in crew:
                 worker.kill()
+            _leave(store)
+
+    def _started(self, crew: Sequence[W]) -> Any:
+        """Wait until all have started; None, or why one of them refused.
+
+        Raises:
+            WorkerLost: one ended instead.
+            BneckError: there was no room for all of them.
+        """
+        until = time.monotonic() + START_SECONDS
+        waiting = list(crew)
+        while waiting:
+            ready = self._kind.wait(waiting, max(0.0, until - time.monotonic()))
+            if not ready:
+                raise BneckError(
+                    f"{len(waiting)} of {len(crew)} workers did not start within "
+                    f"{START_SECONDS:g} s: no free CPU or GPU"
+                )
+            for worker in ready:
+                waiting.remove(worker)
+                if isinstance(answer := worker.answer(), Failed | Refused | Broken):
+                    return answer
+        return None
 
     def _answer(self, crew: Sequence[W]) -> Any:
         """The first one's answer, once all have answered, or why one of them failed.
@@ -107,8 +132,14 @@ class Together(Generic[W]):
 
 
 def in_a_file(_: None) -> str:
-    """Return a new file's address, where processes of one machine find each other."""
-    return (Path(gettempdir()) / f"bneck-{uuid4().hex}").as_uri()
+    """Return the path of a new file, where processes of one machine find each other."""
+    return str(Path(gettempdir()) / f"bneck-{uuid4().hex}")
+
+
+def _leave(store: Any) -> None:
+    """Remove the file where processes of this machine have found each other, if they did."""
+    if isinstance(store, str) and not store.startswith("tcp:"):
+        Path(store).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """What the user may ask of an executor, and what is said where it cannot be had."""
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -11,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from bneck.errors import UsageError
+from bneck.errors import BneckError, UsageError
 from bneck.executors import open_executor
 from bneck.executors.pool import WorkerPool
+from bneck.executors.processes import processes
 from bneck.executors.reserved import Reserved
 from bneck.executors.serial import Serial
 from bneck.machine import cores
@@ -139,6 +141,18 @@ def test_no_ray_outlives_its_driver(tmp_path: Path) -> None:
     driver.wait()
     assert tasks.all_end(workers)
     assert tasks.all_end(family, seconds=150)  # Ray's agents try for a minute to report it
+
+
+def test_a_machine_without_room_for_a_worker_is_named() -> None:
+    """Here the room for open files and pipes has run out."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with closing(processes(1, environments=[{"PLACE": "a"}])) as executor:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")), before[1]))
+        try:
+            with pytest.raises(BneckError, match=r"no worker can be started: OSError: .*Too many"):
+                list(executor.map_unordered(tasks.square, [3]))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_an_executor_may_be_closed_twice() -> None:

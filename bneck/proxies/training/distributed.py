@@ -39,12 +39,16 @@ def joined(rank: int, count: int, store: str) -> Iterator[None]:
     Args:
         rank: the number of this process, from 0.
         count: of processes.
-        store: where they find each other: ``file:///folder/file`` or ``tcp://HOST:PORT``.
+        store: where they find each other: ``tcp://HOST:PORT``, or a file's path on one machine.
     """
-    if store.startswith("file:") and sys.platform == "linux":  # gloo need not ask for our name
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     backend = BACKEND if torch.cuda.is_available() else "gloo"
-    distributed.init_process_group(backend, init_method=store, rank=rank, world_size=count)
+    if store.startswith("tcp:"):
+        distributed.init_process_group(backend, init_method=store, rank=rank, world_size=count)
+    else:
+        if sys.platform == "linux":  # gloo need not ask for our name
+            os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+        file = distributed.FileStore(store, count)  # type: ignore[attr-defined]
+        distributed.init_process_group(backend, store=file, rank=rank, world_size=count)
     yield
     # Not where the block failed: the others would fail too, for no reason but that.
     distributed.destroy_process_group()

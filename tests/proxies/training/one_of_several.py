@@ -12,7 +12,7 @@ from bneck.proxies.training.trainer import TrainingResult, train
 from bneck.space import presets
 from bneck.space.backends.torch_model import build
 
-STOPPED = 10
+STOPPED, STOPPED_LATE = 10, 45
 STEPS = 50
 
 
@@ -73,13 +73,15 @@ def trained(
     return losses, result
 
 
-def train_twice(checkpoint: Path) -> dict[str, object]:
-    """Train together with the others, to the end and again until ``STOPPED``."""
+def train_three_times(folder: Path) -> dict[str, object]:
+    """Train together with the others: to the end, until ``STOPPED``, and on from there."""
     losses, result = trained()
-    trained(checkpoint, STOPPED)
+    trained(folder / "by several", STOPPED)
+    rest, _ = trained(folder / "by one")
     assert result is not None
     return {
         "losses": losses,
+        "rest": rest,
         "loss": result.loss,
         "accuracy": result.accuracy.value,
         "images": len(result.losses),

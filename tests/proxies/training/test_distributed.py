@@ -7,29 +7,33 @@ from bneck.proxies.training.checkpoint import steps_done
 from tests.proxies.training.one_of_several import (
     STEPS,
     STOPPED,
+    STOPPED_LATE,
     losses_in_single,
-    train_twice,
+    train_three_times,
     trained,
 )
 
 
-def test_two_processes_train_as_one_and_one_resumes_what_two_began(tmp_path: Path) -> None:
+def test_two_processes_train_as_one_and_resume_what_one_began_and_it_theirs(
+    tmp_path: Path,
+) -> None:
     """In double precision: in single, rounding alone parts the losses by 1e-3 within 12 steps."""
-    checkpoint = tmp_path / "checkpoint"
-    ((_, found),) = open_together(2, "cpu").map_unordered(train_twice, [checkpoint])
+    trained(tmp_path / "by one", STOPPED_LATE)
+    ((_, found),) = open_together(2, "cpu").map_unordered(train_three_times, [tmp_path])
     losses, result = trained()
     assert result is not None
     assert len(losses) == STEPS
     assert found == {
         "losses": pytest.approx(losses, rel=1e-9),
+        "rest": pytest.approx(losses[STOPPED_LATE - 1 :], rel=1e-9),
         "loss": pytest.approx(result.loss, rel=1e-6),
         "accuracy": result.accuracy.value,
         "images": len(result.losses),
     }
     assert len(result.losses) == 360
 
-    assert steps_done(checkpoint) == STOPPED - 1
-    rest, resumed = trained(checkpoint)
+    assert steps_done(tmp_path / "by several") == STOPPED - 1
+    rest, resumed = trained(tmp_path / "by several")
     assert rest == pytest.approx(losses[STOPPED - 1 :], rel=1e-9)
     assert resumed is not None
     assert resumed.loss == pytest.approx(result.loss, rel=1e-6)
