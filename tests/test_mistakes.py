@@ -1,11 +1,18 @@
 """A user's mistakes, in every documented command: one line, exit code 2, no traceback."""
 
+import ast
 import os
+import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+import bneck
 from bneck.cli import run
+from bneck.derivation.execution import Execution
+from bneck.derivation.plan import Plan
+from bneck.reproduction.plan import ReproductionPlan
 
 NET = "mobilenet_v3_small"
 NOT_UTF8 = os.fsdecode(b"n\xff")
@@ -204,3 +211,36 @@ def test_names_of_no_network(
 def test_a_bare_path_is_offered_as_folder(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
     assert run(["train", NET, "--out", "run", "--data", "folder"]) == 2
     assert "unknown image data 'folder'; did you mean folder:folder?" in capsys.readouterr().err
+
+
+def test_options_are_named_as_they_are_typed() -> None:
+    """No sentence or error calls --search-steps search_steps, as the field of a plan is called."""
+    plans = (Plan, Execution, ReproductionPlan)
+    names = {one.name for plan in plans for one in fields(plan) if "_" in one.name}
+    found = []
+    for file in sorted(Path(bneck.__file__).parent.rglob("*.py")):
+        for text in said_to_users(ast.parse(file.read_text(encoding="utf-8"))):
+            words = names.intersection(re.findall(r"\w+", text.value))
+            found += [f"{file.name}:{text.lineno}: {word}" for word in words]
+    assert found == []
+
+
+def said_to_users(tree: ast.AST) -> list[ast.Constant]:
+    """The texts of several words that are not docstrings, and whatever an error is made of."""
+    nodes = list(ast.walk(tree))
+    docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    errors: list[ast.AST] = [node for node in nodes if isinstance(node, ast.Raise)]
+    checks = ("check_range", "check_word")
+    errors += [one for one in nodes if isinstance(one, ast.Call) and named(one.func) in checks]
+    of_errors = {id(part) for error in errors for part in ast.walk(error)}
+    texts = [node for node in nodes if isinstance(node, ast.Constant)]
+    return [
+        text
+        for text in texts
+        if isinstance(text.value, str)
+        and (id(text) in of_errors or (" " in text.value and id(text) not in docstrings))
+    ]
+
+
+def named(function: ast.expr) -> str:
+    return function.id if isinstance(function, ast.Name) else ""

@@ -67,12 +67,12 @@ def _check_labels(plan: Plan) -> None:
 
 def _check_elastic(plan: Plan) -> None:
     if plan.elastic:
-        for word in ("seed_network", "teacher", "branches"):
-            if getattr(plan, word):
-                raise UsageError(
-                    f"--elastic trains all networks of {plan.space} by what the largest one says; "
-                    f"leave out {'NET' if word == 'seed_network' else f'--{word}'}"
-                )
+        given = {"NET": plan.seed_network, "--teacher": plan.teacher, "--branches": plan.branches}
+        if left_out := [word for word, value in given.items() if value]:
+            raise UsageError(
+                f"--elastic trains all networks of {plan.space} by what the largest one says; "
+                f"leave out {left_out[0]}"
+            )
 
 
 def _check_targets(plan: Plan) -> None:
