@@ -37,7 +37,7 @@ from bneck.derivation.stages.training import train_alone, training_stage
 from bneck.derivation.teacher import load_teacher
 from bneck.derivation.time_estimate import announce
 from bneck.derivation.training_budget import budget
-from bneck.files import is_written, write_json
+from bneck.files import is_written
 from bneck.results import metadata
 from bneck.results.networks import load_network
 from bneck.results.record import Outcome
@@ -175,7 +175,7 @@ def train(session: Session) -> Training:
             branches=plan.branches,
             teacher=load_teacher(plan, data.info),
         )
-    write_json(run.network, networks.to_json(arch))
+    records.write(run.network, arch)
     export_network(session, arch, state, metadata.measured(trained.accuracy))
     return trained
 
@@ -188,7 +188,7 @@ def _given_network(session: Session, data: RunData) -> Architecture:
             arch = largest(spaces.build(plan.space, **data.size))
         else:
             _, arch = load_network(plan.seed_network, **data.size)
-        write_json(run.seed, networks.to_json(arch))
+        records.write(run.seed, arch)
     return networks.load(run.seed)
 
 
@@ -205,7 +205,7 @@ def _session_of_target(
             for name in SHARED:
                 shutil.copyfile(session.run.folder / name, folder / name)
             records.write(run.winners, SearchResult((selected,)))
-            write_json(run.seed, networks.to_json(selected.arch))
+            records.write(run.seed, selected.arch)
             keep_targets(run, [selected.target_ms])
         yield replace(session, run=run, plan=plan)
 

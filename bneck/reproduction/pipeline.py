@@ -22,7 +22,7 @@ from bneck.derivation.stages.target import keep_targets, target_stage
 from bneck.derivation.stages.training import LongTraining, TrainingJob, train_all
 from bneck.derivation.training_budget import budget
 from bneck.errors import UsageError
-from bneck.files import is_written, write_json
+from bneck.files import is_written
 from bneck.quantities import Latency
 from bneck.reproduction.change_of_plan import check_change
 from bneck.reproduction.compared_networks import networks_to_compare
@@ -96,13 +96,13 @@ class Reproduction:
             self.factors, records.read(found, SearchResult).networks, strict=True
         ):
             seed = self.run.folder / "seeds" / f"{factor:g}x.json"
-            write_json(seed, networks.to_json(one.arch))
+            records.write(seed, one.arch)
             asked = {"target": _target(factor), "seed_network": str(seed)}
             with self._session_of(netadapt_folder(factor), **asked) as session:
                 if not is_written(session.run.target):
                     keep_targets(session.run, [one.target_ms])
                 if not is_written(session.run.seed):
-                    write_json(session.run.seed, networks.to_json(one.arch))
+                    records.write(session.run.seed, one.arch)
                 device = calibration_stage(session, self._space())
                 targets_ms = target_stage(session, self._data(), device)
                 netadapt_stage(session, self._data(), device, targets_ms, one.arch, found=True)

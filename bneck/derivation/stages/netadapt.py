@@ -10,7 +10,7 @@ from bneck.derivation.stages.data import RunData
 from bneck.derivation.stages.kept_training import Training, keep_trained, train_and_keep
 from bneck.derivation.stages.training import train_alone
 from bneck.derivation.training_budget import Budget, budget
-from bneck.files import is_written, write_json
+from bneck.files import is_written
 from bneck.netadapt.netadapt import NetAdapt
 from bneck.netadapt.proposals import GRID
 from bneck.netadapt.rules import meets
@@ -19,7 +19,6 @@ from bneck.proxies.data.worker_images import for_proxies
 from bneck.quantities import Accuracy, Latency
 from bneck.results.record import Step
 from bneck.results.run import Run
-from bneck.space import codec as networks
 from bneck.space.architecture import Architecture
 from bneck.space.backends import weights
 from bneck.space.backends.parent import Parent
@@ -85,7 +84,7 @@ def netadapt_stage(
             netadapt = _netadapt(session, device, asked, seed_network)
             if not is_written(run.steps):
                 if retrained and (met := _met_already(device, seed_network, waiting, found)):
-                    write_json(run.network, networks.to_json(seed_network))
+                    records.write(run.network, seed_network)
                     for one in met:
                         records.append(run.shrunk, one)
                     return met
@@ -212,7 +211,7 @@ def _kept(
         file = run.of_target(target_ms)
         files[file] = file.with_suffix(".safetensors")
     for network, tensors in files.items():
-        write_json(network, networks.to_json(arch))
+        records.write(network, arch)
         weights.save(tensors, state)
     return Shrunk(
         target_ms=target_ms,

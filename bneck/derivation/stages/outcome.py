@@ -11,7 +11,7 @@ from bneck.derivation.stages.calibration import TargetDevice, planned_device
 from bneck.derivation.stages.kept_training import Training
 from bneck.derivation.trained_networks import load_trained
 from bneck.errors import BneckError
-from bneck.files import is_written, read_json, write_json
+from bneck.files import is_written, read_json
 from bneck.latency.devices.file import FileDevice
 from bneck.latency.measure import measure
 from bneck.latency.model import load
@@ -19,7 +19,6 @@ from bneck.results import metadata
 from bneck.results.exports import IN_8_BITS, Int8, Trained, export, int8
 from bneck.results.record import Baseline, Outcome
 from bneck.results.run import Run
-from bneck.space import codec as networks
 from bneck.space.architecture import Architecture
 from bneck.space.backends import weights
 from bneck.space.choices import Space
@@ -63,7 +62,7 @@ def outcome_stage(
         if isinstance(device.device, FileDevice) and measured is None:
             device.device.offer(arch, {name: one.numpy() for name, one in state.items()})
         counted, own = cost(arch), derived_for_ms == target_ms
-        write_json(run.network, networks.to_json(arch))
+        records.write(run.network, arch)
         _compare_with_published(session, device, space, arch)
         export_network(session, arch, state, metadata.measured(trained.accuracy, measured))
         _classify(session)

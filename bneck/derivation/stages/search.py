@@ -12,7 +12,7 @@ from bneck.derivation.stages.calibration import TargetDevice
 from bneck.derivation.stages.data import RunData
 from bneck.derivation.training_budget import Budget, budget, folds
 from bneck.errors import NotCalibrated
-from bneck.files import is_written, write_json
+from bneck.files import is_written
 from bneck.proxies.tabular import TableData
 from bneck.results.exports import IN_8_BITS
 from bneck.results.record import Record
@@ -27,7 +27,6 @@ from bneck.search.search import evaluate_alone, search
 from bneck.search.selection import SearchResult, select_network
 from bneck.search.study import Study
 from bneck.search.virtual_time import LAYER_MACS
-from bneck.space import codec as networks
 from bneck.space.backends.parent import Parent
 from bneck.space.choices import Space
 
@@ -88,8 +87,8 @@ def search_stage(
             found = known + tuple(replace(one, pretrained=one.number in numbers) for one in chosen)
             gain = expected_gain(labels, space, wanted.at(labels)[0], seed=plan.seed)
         for one in found if len(found) > 1 else ():
-            write_json(run.of_target(one.target_ms), networks.to_json(one.arch))
-        write_json(run.seed, networks.to_json(found[0].arch))
+            records.write(run.of_target(one.target_ms), one.arch)
+        records.write(run.seed, found[0].arch)
         records.write(run.winners, SearchResult(found, describe_gain(gain, evaluated)))
     return records.read(run.winners, SearchResult)
 
