@@ -22,7 +22,7 @@ from bneck.search.quantised import label_of
 from bneck.space import codec
 from bneck.space.architecture import Architecture
 from bneck.space.backends.parent import Parent
-from bneck.space.backends.torch_model import Network, build
+from bneck.space.backends.torch_model import build
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +66,41 @@ class Evaluate:
 
     def _label(self, arch: Architecture, images: ImageSource) -> Label:
         if self.parent is not None or self.score_as is not None:
-            network = _network(arch.at(classes=images.info.classes), self.seed, self.parent)
-            found = train(network, images, self.recipe, seed=self.seed, compute=self.compute)
-            return label_of(found, network, images, self.score_as, self.seed)
+            return self.trained(arch, images, self.recipe, self.seed)
         proxy = find_proxy(self.proxy)(images, self.recipe, compute=self.compute)
         accuracy = float(proxy(arch, seed=self.seed))
         return Label(accuracy, dict(getattr(proxy, "made_with", {})))
+
+    def trained(
+        self,
+        arch: Architecture,
+        images: ImageSource,
+        recipe: Recipe,
+        seed: int,
+        checkpoint: Path | None = None,
+    ) -> Label:
+        """Train from the weights that all begin with, and count the accuracy as asked.
+
+        Args:
+            arch: the network.
+            images: one fold of those that it is trained and judged on.
+            recipe: of this training.
+            seed: of its random choices.
+            checkpoint: file that keeps it while it runs.
+
+        Raises:
+            ProxyFailed: it diverged, or the network cannot be quantised.
+        """
+        arch = arch.at(classes=images.info.classes)
+        network = build(arch, seed=seed)
+        if self.parent is not None:
+            network.load_state_dict(self.parent.weights_for(arch, seed=seed).state)
+        result = train(
+            network, images, recipe, seed=seed, checkpoint=checkpoint, compute=self.compute
+        )
+        if checkpoint is not None:
+            checkpoint.unlink(missing_ok=True)
+        return label_of(result, network, images, self.score_as, seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,47 +111,32 @@ class TrainOnRungs:
     what such a training ends with. Its random choices are its own too.
 
     Attributes:
+        short: the training of the first rung, which decides all but the others' length and seed.
         folder: keeps a training's checkpoint while it runs.
         most_steps: no training is longer, whatever its rung.
-        parent: the trained network whose weights all trainings begin with; else random ones.
-        labels_of, score_as: as in ``Evaluate``.
     """
 
-    images: WorkerImages
-    recipe: Recipe
-    seed: int
+    short: Evaluate
     folder: Path
     most_steps: int
-    compute: Compute = ONE_THREAD
-    labels_of: str | None = None
-    parent: Parent | None = None
-    score_as: str | None = None
 
     def load(self) -> None:
         """Have the images in memory; raises UsageError as in ``Evaluate``."""
-        _check_device(self.compute, self.labels_of)
-        in_folds(self.images)
+        self.short.load()
 
     def __call__(self, arch: Architecture, rung: int = 0) -> Label:
         """Train a network for the steps of a rung; raises ProxyFailed where that diverges."""
-        return _over_folds(self.images, lambda fold, images: self._label(arch, rung, fold, images))
+        return _over_folds(
+            self.short.images, lambda fold, images: self._label(arch, rung, fold, images)
+        )
 
     def _label(self, arch: Architecture, rung: int, fold: int, images: ImageSource) -> Label:
-        arch, seed = arch.at(classes=images.info.classes), self.seed + rung
-        steps = min(steps_on(rung, self.recipe.steps), self.most_steps)
+        recipe, seed = self.short.recipe, self.short.seed + rung
+        steps = min(steps_on(rung, recipe.steps), self.most_steps)
         self.folder.mkdir(parents=True, exist_ok=True)
-        checkpoint = self.folder / f"{codec.key(arch)}-{rung}-{fold}.checkpoint"
-        network = _network(arch, seed, self.parent)
-        result = train(
-            network,
-            images,
-            replace(self.recipe, steps=steps),
-            seed=seed,
-            checkpoint=checkpoint,
-            compute=self.compute,
-        )
-        checkpoint.unlink(missing_ok=True)
-        label = label_of(result, network, images, self.score_as, seed)
+        name = codec.key(arch.at(classes=images.info.classes))
+        checkpoint = self.folder / f"{name}-{rung}-{fold}.checkpoint"
+        label = self.short.trained(arch, images, replace(recipe, steps=steps), seed, checkpoint)
         return Label(label.accuracy, {**label.made_with, "steps": str(steps)})
 
 
@@ -140,14 +154,6 @@ def _over_folds(images: WorkerImages, label: Callable[[int, ImageSource], Label]
     judged = [source.info.validation for source in sources]
     right = sum(one.accuracy * count for one, count in zip(labels, judged, strict=True))
     return Label(right / sum(judged), labels[0].made_with)
-
-
-def _network(arch: Architecture, seed: int, parent: Parent | None) -> Network:
-    """The network to train, with the weights that it begins with."""
-    network = build(arch, seed=seed)
-    if parent is not None:
-        network.load_state_dict(parent.weights_for(arch, seed=seed).state)
-    return network
 
 
 def _check_device(compute: Compute, labels_of: str | None) -> None:

@@ -15,7 +15,7 @@ from bneck.proxies.data.worker_images import WorkerImages, for_proxies
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import train
 from bneck.results.record import Record
-from bneck.search.evaluation import TrainOnRungs
+from bneck.search.evaluation import Evaluate, TrainOnRungs
 from bneck.search.objectives import Objectives, Target
 from bneck.search.promotion import search_steps, steps_on, trained_longest
 from bneck.search.reward import Soft
@@ -136,7 +136,8 @@ def test_steps_of_rungs() -> None:
 
 def test_a_longer_training_is_one_of_its_own_and_no_longer_than_the_final(tmp_path: Path) -> None:
     images = WorkerImages("digits", 16, 16, 0, 64, 32)
-    task = TrainOnRungs(images, Recipe(2, 16), 0, tmp_path / "search", most_steps=15)
+    short = Evaluate(images, "short-training", Recipe(2, 16), 0)
+    task = TrainOnRungs(short, tmp_path / "search", most_steps=15)
     arch = SMALL.decode(SMALL.sample(0))
     labels = [task(arch, rung=rung) for rung in (2, 0, 1)]
     assert [one.made_with["steps"] for one in labels] == ["15", "2", "6"]

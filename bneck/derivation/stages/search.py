@@ -209,21 +209,13 @@ def _accuracy(
     proxy = plan.proxy or SHORT_TRAINING
     begins_with = parent if proxy == SHORT_TRAINING else None
     score_as = IN_8_BITS[plan.runtime] if plan.score_int8 else None
-    if plan.promote:
-        return TrainOnRungs(
-            images,
-            asked.search,
-            plan.seed,
-            session.run.checkpoints / "search",
-            _as_long_as_the_final(asked),
-            compute,
-            labels_of,
-            begins_with,
-            score_as,
-        )
-    return Evaluate(
+    short = Evaluate(
         images, proxy, asked.search, plan.seed, compute, labels_of, begins_with, score_as
     )
+    if not plan.promote:
+        return short
+    folder = session.run.checkpoints / "search"
+    return TrainOnRungs(short, folder, _as_long_as_the_final(asked))
 
 
 def _as_long_as_the_final(asked: Budget) -> int:
