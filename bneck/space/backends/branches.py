@@ -93,8 +93,7 @@ def fold(network: Network) -> State:
     The batch norms of folded convolutions are identities with a shift: their statistics are no
     longer those of the images, which further training notices and evaluation does not.
     """
-    with torch.device("meta"):
-        wanted = Network(network.architecture).state_dict()
+    wanted = torch_model.empty_state(network.architecture)
     state = {name: tensor for name, tensor in network.state_dict().items() if name in wanted}
     for path, unit in network.named_modules():
         if not isinstance(unit, BranchedUnit):

@@ -14,7 +14,7 @@ from torch.func import functional_call
 
 from bneck.errors import ProxyFailed
 from bneck.space.architecture import Architecture
-from bneck.space.backends.torch_model import Network, attach, initialise, module_of
+from bneck.space.backends.torch_model import Network, attach, empty_state, initialise, module_of
 from bneck.space.choices import Space, Values
 from bneck.space.cost import cost
 from bneck.space.layers import Conv, Leaf, Linear, Pool, leaves
@@ -57,9 +57,9 @@ def part(whole: Mapping[str, Tensor], arch: Architecture) -> dict[str, Tensor]:
     Raises:
         ProxyFailed: the network has a layer that is not, or not so wide, among the shared ones.
     """
-    with torch.device("meta"):
-        wanted = Network(arch).state_dict()
-    return {name: _part(name, whole.get(name), like.shape) for name, like in wanted.items()}
+    return {
+        name: _part(name, whole.get(name), like.shape) for name, like in empty_state(arch).items()
+    }
 
 
 def extract(whole: Mapping[str, Tensor], arch: Architecture) -> Network:

@@ -69,6 +69,12 @@ class Network(LayerStack):
         self.architecture = arch
 
 
+def empty_state(arch: Architecture) -> dict[str, Tensor]:
+    """Return a network's tensors by name: their shapes and types, without content."""
+    with torch.device("meta"):
+        return Network(arch).state_dict()
+
+
 class ConvUnit(nn.Module):
     """Convolution, batch norm unless there is none, activation."""
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from bneck.errors import UsageError
 from bneck.space.architecture import Architecture
-from bneck.space.backends.torch_model import Network
+from bneck.space.backends.torch_model import empty_state
 from bneck.space.backends.weights import State
 from bneck.space.layers import Conv, Pool, leaves
 
@@ -102,9 +102,7 @@ def to_torchvision(
 
 
 def _pairs(arch: Architecture, theirs: Mapping[str, Tensor]) -> Iterator[tuple[str, str]]:
-    with torch.device("meta"):
-        wanted = Network(arch).state_dict()
-    names = iter(theirs)
+    wanted, names = empty_state(arch), iter(theirs)
     for ours in _our_names(arch):
         name = next(names, None)
         if name is None:

@@ -6,7 +6,6 @@ A state is what ``Network.state_dict()`` gives: tensors named by the layers' pat
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load as deserialised
 from safetensors.torch import save as serialised
@@ -85,24 +84,10 @@ def fitted(state: Mapping[str, Tensor], arch: Architecture, source: str) -> Stat
         source: where they come from, which the errors begin with.
 
     Raises:
-        UsageError: the first tensor that does not fit, or is not of floating point where it must.
+        UsageError: the first tensor that is missing, does not fit, is not of floating point where
+            it must, or is too many.
     """
-    check(state, arch, source)
-    with torch.device("meta"):
-        wanted = torch_model.Network(arch).state_dict()
-    return {name: state[name].to(tensor.dtype) for name, tensor in wanted.items()}
-
-
-def check(state: Mapping[str, Tensor], arch: Architecture, source: str) -> None:
-    """Raise UsageError naming the first tensor that is missing, does not fit or is too many.
-
-    Args:
-        state: tensors by name.
-        arch: the network that they are for.
-        source: where they come from, which the errors begin with.
-    """
-    with torch.device("meta"):
-        wanted = torch_model.Network(arch).state_dict()
+    wanted = torch_model.empty_state(arch)
     for name, tensor in wanted.items():
         if name not in state:
             raise UsageError(f"{source}: missing tensor {name}")
@@ -115,3 +100,4 @@ def check(state: Mapping[str, Tensor], arch: Architecture, source: str) -> None:
     for name in state:
         if name not in wanted:
             raise UsageError(f"{source}: unexpected tensor {name}")
+    return {name: state[name].to(tensor.dtype) for name, tensor in wanted.items()}

@@ -23,7 +23,7 @@ def test_the_plain_network_computes_the_same_after_some_steps(name: str) -> None
         cross_entropy(network(IMAGES), torch.arange(8) * (step + 1) % 10).backward()
         optimizer.step()
     state = fold(network)
-    weights.check(state, arch, name)
+    weights.fitted(state, arch, name)
     plain = torch_model.Network(arch)
     plain.load_state_dict(state)
     with torch.no_grad():
