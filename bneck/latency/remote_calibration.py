@@ -13,17 +13,17 @@ from bneck.errors import UsageError
 from bneck.files import read_json, write_json, write_whole
 from bneck.latency.calibrate import model_from
 from bneck.latency.calibration_networks import calibration_network
-from bneck.latency.devices.remote import PERIOD, script
+from bneck.latency.devices import Graph
+from bneck.latency.devices.remote import file_of, script
 from bneck.latency.fingerprint import Fingerprint
+from bneck.latency.measure import reference
 from bneck.latency.measurements import Measurement, distinct, measurement
 from bneck.latency.model import LatencyModel
 from bneck.latency.runtimes import Runtime, open_runtime
-from bneck.latency.runtimes.weights import norm_free
 from bneck.progress import Progress, silent
-from bneck.space import codec, presets
+from bneck.space import codec
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space
-from bneck.space.presets import MOBILENET_V3_SMALL
 
 if TYPE_CHECKING:
     from bneck.latency.runtimes.weights import Array
@@ -57,8 +57,7 @@ def write_kit(
     Raises:
         UsageError: spaces of several sides, or a folder that holds something else.
     """
-    if folder.exists() and any(folder.iterdir()) and not (folder / "kit.json").exists():
-        raise UsageError(f"{folder} is not empty and holds no kit")
+    _check_folder(folder)
     named = [calibration_network(spaces, number, seed) for number in range(NETWORKS)]
     sides = sorted({arch.resolution_px for _, arch in named})
     if len(sides) != 1:
@@ -68,10 +67,9 @@ def write_kit(
     for number, (name, arch) in enumerate(named):
         progress("writing the kit", number, NETWORKS)
         file = f"{number:03}.z"
-        _write_network(folder / "networks" / file, arch, opened)
+        _write_network(folder, file, Graph(arch.layers()), opened)
         networks.append({"name": name, "file": file, "arch": codec.to_json(arch)})
-    _write_network(folder / "networks" / "reference.z", _reference(named[0][1]), opened)
-    write_whole(folder / "measure.py", script())
+    _write_script_and_reference(folder, named[0][1], opened)
     networks = list(_with_repeats(networks))
     kit = {"format": FORMAT, "runtime": runtime, "batch_size": batch_size, "networks": networks}
     write_json(folder / "kit.json", {"kit": _digest(kit), **kit})
@@ -106,14 +104,12 @@ def add_to_kit(
             folder.
     """
     file = folder / "kit.json"
-    if folder.exists() and any(folder.iterdir()) and not file.exists():
-        raise UsageError(f"{folder} is not empty and holds no kit")
+    _check_folder(folder)
     opened = open_runtime(runtime, batch_size=batch_size)
     settings = {"runtime": runtime, "batch_size": batch_size}
     about = {**settings, "resolution_px": arch.resolution_px, "classes": arch.classes}
     if not file.exists():
-        _write_network(folder / "networks" / "reference.z", _reference(arch), opened)
-        write_whole(folder / "measure.py", script())
+        _write_script_and_reference(folder, arch, opened)
         kit: dict[str, Any] = {"kit": _digest(about), "format": FORMAT, **settings, "networks": []}
     else:
         kit = read_json(file)
@@ -129,18 +125,28 @@ def add_to_kit(
     place = f"{name.replace(' ', '-')}.z"
     if any(item["file"] == place for item in kit["networks"]):
         return
-    model = opened.model(*norm_free(arch.layers(), weights, period=PERIOD))
-    write_whole(folder / "networks" / place, zlib.compress(model, 1))
+    _write_network(folder, place, Graph(arch.layers(), weights), opened)
     for turn in range(1, TIMES + 1):
         item = {"name": f"{name}, {turn}", "file": place, "arch": codec.to_json(arch)}
         kit["networks"].append(item)
     write_json(file, kit)
 
 
-def _reference(arch: Architecture) -> Architecture:
-    """What the kit of a network times it against."""
-    side, classes = arch.resolution_px, arch.classes
-    return presets.build(MOBILENET_V3_SMALL, resolution_px=side, classes=classes)
+def _check_folder(folder: Path) -> None:
+    if folder.exists() and any(folder.iterdir()) and not (folder / "kit.json").exists():
+        raise UsageError(f"{folder} is not empty and holds no kit")
+
+
+def _write_script_and_reference(folder: Path, arch: Architecture, runtime: Runtime) -> None:
+    """Write what times the networks, and what networks like ``arch`` are timed against."""
+    write_whole(folder / "measure.py", script())
+    _write_network(folder, "reference.z", reference(arch.resolution_px, arch.classes), runtime)
+
+
+def _write_network(folder: Path, name: str, graph: Graph, runtime: Runtime) -> None:
+    """Write a network compressed: random weights repeat, so that the kit stays small."""
+    content = zlib.compress(file_of(graph, runtime), 1)
+    write_whole(folder / "networks" / name, content)
 
 
 def _digest(content: Any) -> str:
@@ -154,12 +160,6 @@ def _with_repeats(networks: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]
             yield item
         if before and before["name"].startswith("held-out"):
             yield {**before, "name": before["name"].replace("held-out", "repeat")}
-
-
-def _write_network(path: Path, arch: Architecture, runtime: Runtime) -> None:
-    """Write a network compressed: its random weights repeat, so that the kit stays small."""
-    model = runtime.model(*norm_free(arch.layers(), period=PERIOD))
-    write_whole(path, zlib.compress(model, 1))
 
 
 def read_measurements(path: Path) -> LatencyModel:
