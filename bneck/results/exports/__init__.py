@@ -3,6 +3,7 @@
 Every export is loaded back and its outputs compared with our module's before it is called done.
 """
 
+import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -83,6 +84,11 @@ class Trained:
     state: Mapping[str, Any]
     notes: Mapping[str, str] = field(default_factory=dict)
     samples: Samples | None = None
+
+    def metadata(self) -> dict[str, str]:
+        """Return the texts that a file carries: the notes, and the network as bneck's JSON."""
+        architecture = json.dumps(self.arch.to_json(), separators=(",", ":"))
+        return {**self.notes, "architecture": architecture}
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,11 @@ from bneck.errors import UsageError
 from bneck.quantities import Accuracy
 from bneck.results.exports import EXPORTS, Exported, Int8, Trained
 from bneck.results.exports.checking import network
+from bneck.results.metadata import MEASURED
 from bneck.space.layers import Layer, Residual, Scale, leaves
 
 TOLERANCE = 0.5
 """How far the logits may differ, root mean square against root mean square; 0.25 was seen."""
-LEFT_OUT = ("accuracy", "latency_ms")
-"""Notes of the float network, which do not hold in 8 bits."""
 
 Run = Callable[[Tensor], Tensor]
 """(B, 3, px, px) images -> (B, classes) logits."""
@@ -184,16 +183,16 @@ def _share(values: Tensor) -> Accuracy:
     return Accuracy(float(values.mean()), float(values.std(correction=0)) / len(values) ** 0.5)
 
 
-def notes(kept: dict[str, str], exported: Exported) -> dict[str, str]:
-    """Return the notes of the float network as they hold in 8 bits.
+def notes(trained: Trained, exported: Exported) -> dict[str, str]:
+    """Return what the file of a float network carries as it holds in 8 bits.
 
     Args:
-        kept: the float network's, by name.
+        trained: the float network.
         exported: what 8 bits cost.
     """
-    int8 = exported.int8
+    int8, kept = exported.int8, trained.metadata()
     assert int8 is not None
-    return {name: kept[name] for name in sorted(kept.keys() - set(LEFT_OUT))} | {
+    return {name: kept[name] for name in sorted(kept.keys() - set(MEASURED))} | {
         "accuracy": f"{int8.accuracy.value:.4f}",
         "float_accuracy": f"{int8.float_accuracy.value:.4f}",
         "quantisation": int8.way,

@@ -39,9 +39,8 @@ def graph(trained: Trained) -> onnx.ModelProto:
     state = {name: np.asarray(tensor) for name, tensor in trained.state.items()}
     model = onnx_model.build(trained.arch.layers(), state, batch="batch")
     model.producer_name, model.producer_version = PRODUCER, __version__
-    architecture = json.dumps(codec.to_json(trained.arch), separators=(",", ":"))
-    for name, note in {**trained.notes, "architecture": architecture}.items():
-        model.metadata_props.add(key=name, value=note)
+    for name, text in trained.metadata().items():
+        model.metadata_props.add(key=name, value=text)
     return model
 
 

@@ -23,10 +23,9 @@ def write(trained: Trained, path: Path) -> Exported:
         UsageError: ``trained`` brings no images.
     """
     data, exported = int8.best(trained, quantiser(trained), runner)
-    floats = {item.key: item.value for item in graph(trained).metadata_props}
     final = onnx.load_model_from_string(data)
     del final.metadata_props[:]
-    for name, text in int8.notes(floats, exported).items():
+    for name, text in int8.notes(trained, exported).items():
         final.metadata_props.add(key=name, value=text)
     onnx.checker.check_model(final, full_check=True)
     write_whole(path, final.SerializeToString())

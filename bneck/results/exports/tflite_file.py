@@ -1,6 +1,5 @@
 """LiteRT (TensorFlow Lite), batch norms folded, one image, NHWC: what Android phones run."""
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from bneck.errors import UsageError
 from bneck.files import write_whole
 from bneck.results.exports import Exported, Trained
 from bneck.results.exports.checking import difference
-from bneck.space import codec
 
 try:
     from bneck.space.backends import tflite_model
@@ -23,7 +21,7 @@ except ImportError as error:
 
 def write(trained: Trained, path: Path) -> Exported:
     """Write the file and compare LiteRT's outputs with ours."""
-    data = model(trained, metadata(trained))
+    data = model(trained, trained.metadata())
     worst = difference(trained, runner(data))
     write_whole(path, data)
     return Exported(worst)
@@ -33,12 +31,6 @@ def model(trained: Trained, notes: Mapping[str, str]) -> bytes:
     """Return the file's content with the network's weights, and ``notes`` as metadata."""
     state = {name: np.asarray(tensor) for name, tensor in trained.state.items()}
     return tflite_model.build(trained.arch.layers(), state, metadata=notes)
-
-
-def metadata(trained: Trained) -> dict[str, str]:
-    """Return the texts that the file carries: the notes and the architecture."""
-    architecture = json.dumps(codec.to_json(trained.arch), separators=(",", ":"))
-    return {**trained.notes, "architecture": architecture}
 
 
 def runner(data: bytes, *, threads: int = 1) -> Callable[[Tensor], Tensor]:

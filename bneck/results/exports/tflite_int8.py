@@ -8,7 +8,7 @@ import numpy as np
 from bneck.files import write_whole
 from bneck.results.exports import Exported, Trained, int8
 from bneck.results.exports.int8 import TOLERANCE, Way
-from bneck.results.exports.tflite_file import metadata, model, runner
+from bneck.results.exports.tflite_file import model, runner
 from bneck.space.backends.tflite_content import with_notes
 from bneck.space.backends.tflite_int8 import quantised
 
@@ -24,7 +24,7 @@ def write(trained: Trained, path: Path) -> Exported:
         UsageError: ``trained`` brings no images.
     """
     data, exported = int8.best(trained, quantiser(trained), runner)
-    data = with_notes(data, int8.notes(metadata(trained), exported))
+    data = with_notes(data, int8.notes(trained, exported))
     runner(data)  # which refuses what cannot be opened
     write_whole(path, data)
     return exported
