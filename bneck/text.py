@@ -1,5 +1,6 @@
 """Text for terminals and pages: made harmless where it comes from files, and lists of words."""
 
+from collections.abc import Sequence
 from unicodedata import category, combining, east_asian_width
 
 _KEPT = "\n\u00ad\u200c\u200d"
@@ -35,6 +36,12 @@ def one_of(*words: str) -> str:
     """Return words as a sentence lists them: "a, b or c"."""
     *most, last = words
     return f"{', '.join(most)} or {last}" if most else last
+
+
+def some_of(words: Sequence[str], most: int) -> str:
+    """Return so many words at most with commas between them: "a, b and 4 more"."""
+    more = f" and {len(words) - most} more" if len(words) > most else ""
+    return ", ".join(words[:most]) + more
 
 
 def _obeyed(character: str) -> bool:

@@ -12,7 +12,7 @@ from bneck.files import check_folder
 from bneck.live import TerminalProgress
 from bneck.proxies.data.image_spec import check_images
 from bneck.results.units import aligned
-from bneck.text import one_line
+from bneck.text import one_line, some_of
 
 if TYPE_CHECKING:
     from bneck.proxies.data.squares.store import Squares
@@ -74,10 +74,9 @@ def images(
     one = store.open_squares(source.train.store)
     assert one is not None
     if verify and (changed := changed_files(one, folder, progress)):
-        more = f" and {len(changed) - _NAMED} more" if len(changed) > _NAMED else ""
         raise BneckError(
             f"{len(changed)} of {one.index.count} files are not what was decoded: "
-            f"{', '.join(changed[:_NAMED])}{more}; --remove the squares to decode them again"
+            f"{some_of(changed, _NAMED)}; --remove the squares to decode them again"
         )
     result = _about(one) | {
         "summary": source.info.summary,

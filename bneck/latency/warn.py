@@ -12,15 +12,15 @@ from bneck.live import warn
 from bneck.machine import cpu_name
 from bneck.progress import Progress, silent
 from bneck.space.architecture import Architecture
+from bneck.text import some_of
 
 
 def warn_extrapolated(model: LatencyModel, arch: Architecture) -> None:
     """Say on stderr where a prediction extrapolates."""
     if paths := model.extrapolated(arch):
-        more = f" and {len(paths) - 5} more" if len(paths) > 5 else ""
         warn(
-            f"extrapolated: wider than anything timed in the calibration at "
-            f"{', '.join(paths[:5])}{more}"
+            "extrapolated: wider than anything timed in the calibration at "
+            f"{some_of(paths, most=5)}"
         )
 
 

@@ -13,6 +13,7 @@ from bneck.errors import BneckError
 from bneck.quantities import Accuracy, Latency
 from bneck.results.exports import Int8
 from bneck.space.architecture import Architecture
+from bneck.text import some_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +104,11 @@ class Inherited:
     def __str__(self) -> str:
         """One line."""
         counted = len(self.paths) + len(self.fresh)
-        new = f"; new: {', '.join(self.fresh[:6])}" if self.fresh else ""
-        more = f" and {len(self.fresh) - 6} more" if len(self.fresh) > 6 else ""
+        new = f"; new: {some_of(self.fresh, 6)}" if self.fresh else ""
         said = f"; {self.note}" if self.note else ""
         return (
             f"{100 * self.share:.0f} % of the weights, in {len(self.paths)} of {counted} layers, "
-            f"are inherited from {self.source}{new}{more}{said}"
+            f"are inherited from {self.source}{new}{said}"
         )
 
 

@@ -12,6 +12,7 @@ from bneck.proxies.data.squares.from_folder import prepare
 from bneck.proxies.data.squares.source import source_of
 from bneck.proxies.data.squares.store import Squares, keep_pointer
 from bneck.proxies.data.summary import folder_summary, warned
+from bneck.text import some_of
 
 _SAMPLE = 1000
 _NAMED = 3
@@ -84,11 +85,10 @@ def _check_readable(squares: Squares, *, skip: bool) -> None:
     if not bad or (skip and len(bad) <= UNREADABLE_SHARE * index.count):
         return
     names = squares.names()
-    listed = ", ".join(f"{names[row]} ({why})" for row, why in list(bad.items())[:_NAMED])
-    more = f" and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
+    listed = some_of([f"{names[row]} ({why})" for row, why in bad.items()], _NAMED)
     hint = (
         f"; more than {UNREADABLE_SHARE:.0%} of {index.count} files are not passed over"
         if skip
         else ""
     )
-    raise UsageError(f"not readable as images in {index.folder}: {listed}{more}{hint}")
+    raise UsageError(f"not readable as images in {index.folder}: {listed}{hint}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bneck.progress import Progress
 from bneck.proxies.data.layout import Layout
+from bneck.text import some_of
 
 if TYPE_CHECKING:
     from bneck.proxies.data.image_source import ImageSource
@@ -66,8 +67,7 @@ def folder_summary(layout: Layout, sizes: set[tuple[int, int]]) -> str:
         listed = (f"{count} {name}" for name, count in sorted(layout.passed_over.items()))
         said += f"; passed over: {', '.join(listed)}"
     if layout.beside:
-        more = f" and {len(layout.beside) - _NAMED} more" if len(layout.beside) > _NAMED else ""
-        said += f"; not used: {', '.join(layout.beside[:_NAMED])}{more}"
+        said += f"; not used: {some_of(layout.beside, _NAMED)}"
     return said
 
 
@@ -124,8 +124,7 @@ def _uncovered(images: "ImageSource") -> Iterator[str]:
         counts = part.labels.bincount(minlength=len(names))
         absent = [names[label] for label in (counts == 0).nonzero().flatten().tolist()]
         if absent:
-            more = f" and {len(absent) - _NAMED} more" if len(absent) > _NAMED else ""
-            yield f"classes that are not {what} on: {', '.join(absent[:_NAMED])}{more}"
+            yield f"classes that are not {what} on: {some_of(absent, _NAMED)}"
     counts = train.labels.bincount(minlength=len(names))
     if int(counts.max()) > IMBALANCED * max(1, int(counts.min())):
         yield (
