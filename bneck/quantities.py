@@ -36,6 +36,11 @@ class Accuracy:
     value: float
     stderr: float | None = None
 
+    @classmethod
+    def counted(cls, share: float, images: int) -> "Accuracy":
+        """Return a share of so many images with its binomial standard error."""
+        return cls(share, sqrt(share * (1 - share) / images))
+
 
 def standard_deviation(values: Sequence[float]) -> float | None:
     """Return that of a sample; None for a single value, which says nothing of its spread."""

@@ -69,10 +69,9 @@ def classification(
         ClassFigures(name, int(n), _share(hit, all_given), _share(hit, n))
         for name, n, all_given, hit in zip(names, of_class, given_class, hits, strict=True)
     )
-    share = float(right.mean())
     true = probabilities[np.arange(count), labels].astype(np.float64)
     return Classification(
-        accuracy=Accuracy(share, (share * (1 - share) / count) ** 0.5),
+        accuracy=Accuracy.counted(float(right.mean()), count),
         balanced_accuracy=float(np.mean([one.recall for one in figures if one.recall is not None])),
         classes=figures,
         confusion=tuple(tuple(int(n) for n in row) for row in confusion),

@@ -4,11 +4,11 @@ import gzip
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from itertools import cycle
-from math import sqrt
 
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
+from bneck.quantities import Accuracy
 from bneck.results.pareto import front
 from bneck.results.record import Baseline, Outcome, Record, Step
 from bneck.results.table import in_words
@@ -98,7 +98,7 @@ def search(
         line={"color": "var(--accent)", "width": 2, "shape": "hv"},
         marker={"color": "var(--accent)", "size": 8},
         error_x=_bar([latency_error and latency_error * r.latency_ms for r in best], _ACCENT),
-        error_y=_bar([_share_stderr(r.accuracy or 0, counted_on) for r in best], _ACCENT, 100),
+        error_y=_bar([_stderr(record, counted_on) for record in best], _ACCENT, 100),
     )
     chosen = [r for r in records if r.accuracy is not None and r.arch == seed][:1]
     ring = {"size": 17, "symbol": "circle-open", "line": {"width": 2.5}, "color": "var(--target)"}
@@ -174,9 +174,8 @@ def calibration(held_out: Sequence[Sequence[float]]) -> go.Figure:
     return figure
 
 
-def _share_stderr(share: float, count: int | None) -> float | None:
-    """Standard error of a share of ``count`` images."""
-    return None if count is None else sqrt(share * (1 - share) / count)
+def _stderr(record: Record, images: int | None) -> float | None:
+    return Accuracy.counted(record.accuracy or 0.0, images).stderr if images else None
 
 
 _ACCENT = "var(--accent)"

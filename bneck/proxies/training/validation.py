@@ -70,9 +70,8 @@ def validated(network: nn.Module, images: ImageSource, device: torch.device) -> 
         raise ProxyFailed(
             f"the validation loss on {images.info.name} is {loss}: the network diverged"
         )
-    share = int(right.sum()) / len(losses)
-    stderr = math.sqrt(share * (1 - share) / len(losses))
-    return ValidationResult(Accuracy(share, stderr), loss, losses)
+    accuracy = Accuracy.counted(int(right.sum()) / len(losses), len(losses))
+    return ValidationResult(accuracy, loss, losses)
 
 
 @contextmanager
