@@ -3,9 +3,9 @@
 import json
 import tempfile
 import time
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -73,45 +73,34 @@ def evaluate_network(
         UsageError: no images, other classes than the network's, no such part, no weights.
     """
     run = Run.read(Path(net)) if (Path(net) / PLAN).is_file() else None
-    skip_unreadable = False
+    asked: dict[str, Any] = {"spec": data, "seed": seed}
     if data is None:
         if run is None:
             raise UsageError(f"{net} is not a run, so name the images: --data folder:DIR")
-        data, seed = run.data_and_seed()
-        skip_unreadable = bool(run.plan.get("skip_unreadable", False))
-    with ExitStack() as opened:
-        if run is not None or Path(net).suffix == ".onnx":
-            classifier = classifier_of(Path(net))
-            images = loading.load(
-                data,
-                resolution_px=classifier.resolution_px,
-                seed=seed,
-                progress=progress,
-                skip_unreadable=skip_unreadable,
-            )
-        else:
-            if weights is None:
-                raise UsageError(f"{net} is neither a run nor an ONNX file, so name its --weights")
-            _, arch = load_network(net, width=width, resolution_px=resolution_px)
-            side = arch.resolution_px
-            images = loading.load(data, resolution_px=side, seed=seed, progress=progress)
-            folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
-            classifier = _with_weights(net, arch, weights, images, seed, folder)
-        _check_classes(net, classifier, images)
-        name, chosen = _part(images, part)
-        labels = chosen.labels.numpy()
-        probabilities, seconds = _classified(classifier, chosen, progress)
+        asked = run.images_asked()
+    if run is not None or Path(net).suffix == ".onnx":
+        classifier = classifier_of(Path(net))
+        images = loading.load(**asked, resolution_px=classifier.resolution_px, progress=progress)
+    elif weights is None:
+        raise UsageError(f"{net} is neither a run nor an ONNX file, so name its --weights")
+    else:
+        _, arch = load_network(net, width=width, resolution_px=resolution_px)
+        images = loading.load(**asked, resolution_px=arch.resolution_px, progress=progress)
+        classifier = _with_weights(net, arch, weights, images, seed)
+    _check_classes(net, classifier, images)
+    name, chosen = _part(images, part)
+    probabilities, seconds = _classified(classifier, chosen, progress)
     low, middle, high = np.quantile(seconds, (0.25, 0.5, 0.75)) * 1000
     return Evaluation(
         images.info,
         name,
-        classification(probabilities, labels, images.info.class_names),
+        classification(probabilities, chosen.labels.numpy(), images.info.class_names),
         Latency(float(middle), float(high - low) / 2),
     )
 
 
 def _with_weights(
-    net: str, arch: Architecture, file: Path, images: ImageSource, seed: int, folder: Path
+    net: str, arch: Architecture, file: Path, images: ImageSource, seed: int
 ) -> Classifier:
     """The network with weights of a file, exported; it takes images by their own statistics.
 
@@ -121,15 +110,16 @@ def _with_weights(
         file: its weights.
         images: whose classes and statistics it gets.
         seed: of weights that the file does not have.
-        folder: where it is exported to.
     """
     info = images.info
     arch = arch.at(classes=info.classes)
     notes = {"classes": info.class_names, "mean": info.mean, "std": info.std}
     about = {name: json.dumps(note) for name, note in notes.items()}
     trained = Trained(arch, load_weights(net, file, arch, seed=seed), about)
-    export(trained, "onnx", folder / "network.onnx")
-    return open_classifier(folder / "network.onnx")
+    with tempfile.TemporaryDirectory() as folder:
+        exported = Path(folder) / "network.onnx"
+        export(trained, "onnx", exported)
+        return open_classifier(exported)
 
 
 def _check_classes(net: str, classifier: Classifier, images: ImageSource) -> None:

@@ -71,17 +71,11 @@ def _samples(
     from bneck.proxies.data import loading
     from bneck.search.quantised import samples_of
 
-    data, parted_by = run.data_and_seed()
-    images = loading.load(
-        data,
-        resolution_px=arch.resolution_px,
-        seed=parted_by,
-        progress=progress,
-        skip_unreadable=bool(run.plan.get("skip_unreadable", False)),
-    )
+    asked = run.images_asked()
+    images = loading.load(**asked, resolution_px=arch.resolution_px, progress=progress)
     if not images.info.is_what(kept := read_json(run.images)):
         warn(
-            f"{data} has changed: 8-bit ranges are found, and accuracy is counted, on "
+            f"{asked['spec']} has changed: 8-bit ranges are found, and accuracy is counted, on "
             f"other images than the run's (fingerprint {images.info.fingerprint} now, "
             f"{kept['fingerprint']} then)"
         )

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import tomli_w
 
@@ -96,8 +96,8 @@ class Run(RunFiles):
             raise UsageError(f"{folder} is not a run's folder: it has no {PLAN}")
         return cls(folder, read_plan(folder / PLAN))
 
-    def data_and_seed(self) -> tuple[str, int]:
-        """Return the word for the run's images, and the seed that split them.
+    def images_asked(self) -> dict[str, Any]:
+        """Return which images the run has, by the names of ``loading.load``: spec, seed and so on.
 
         Raises:
             UsageError: the plan does not say.
@@ -108,7 +108,8 @@ class Run(RunFiles):
                 f"{self._plan_file} does not name the run's images and seed: "
                 f"data = {data!r}, seed = {seed!r}"
             )
-        return data, seed
+        skip_unreadable = bool(self.plan.get("skip_unreadable", False))
+        return {"spec": data, "seed": seed, "skip_unreadable": skip_unreadable}
 
     def settle(self, name: str, value: int) -> int:
         """Return what the plan says of ``name``; where it says nothing, write ``value`` into it."""
