@@ -4,10 +4,9 @@ Howard et al. 2019 (MobileNetV3), sections 4.1 and 4.2.
 """
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 from bneck import records
 from bneck.derivation.report import write_report
@@ -31,7 +30,12 @@ from bneck.derivation.stages.pretrained import (
     write_starts,
 )
 from bneck.derivation.stages.search import search_stage
-from bneck.derivation.stages.target import check_feasible, keep_targets, kept_targets, target_stage
+from bneck.derivation.stages.target import (
+    check_feasible,
+    keep_targets,
+    runs_of_other_targets,
+    target_stage,
+)
 from bneck.derivation.stages.teacher import teacher_stage
 from bneck.derivation.stages.training import train_alone, training_stage
 from bneck.derivation.teacher import load_teacher
@@ -89,13 +93,11 @@ def derive(session: Session) -> tuple[Outcome, ...]:
         names = ["derived", *(f"derived-{one.target_ms:.4g}ms" for one in shrunk[1:])]
         archs = dict(zip(names, (one.arch for one in shrunk), strict=True))
         archs[MOBILENET_V3_SMALL] = baseline
-        starts: Mapping[str, Path] = {}
-        if parent is not None and not plan.from_scratch:
-            tuned = {
-                name: tuned_weights(part.run, one)
-                for name, part, one in zip(names, parts, shrunk, strict=True)
-            }
-            starts = write_starts(session, parent, archs, tuned)
+        tuned = {
+            name: tuned_weights(part.run, one)
+            for name, part, one in zip(names, parts, shrunk, strict=True)
+        }
+        starts = write_starts(session, parent, archs, tuned)
         teacher = teacher_stage(session, data, selected[0].arch, parent)
         trained = training_stage(session, data, archs, starts, teacher)
 
@@ -213,7 +215,7 @@ def _session_of_target(
 def _outcomes_by_now(session: Session) -> tuple[Outcome, ...]:
     """The outcomes of a finished run, with what was measured since it named its networks."""
     run, plan = session.run, session.plan
-    parts = [run, *(Run(run.run_of_target(ms), {}) for ms in kept_targets(run)[1:])]
+    parts = (run, *runs_of_other_targets(run))
     for part, outcome in zip(parts, _outcomes(run), strict=True):
         if outcome.measured is None and measured_by_now(part, plan) and part is not run:
             write_report(part)
@@ -222,5 +224,5 @@ def _outcomes_by_now(session: Session) -> tuple[Outcome, ...]:
 
 def _outcomes(run: Run) -> tuple[Outcome, ...]:
     """The outcomes of a finished run, in the order of its targets."""
-    others = [Run(run.run_of_target(ms), {}) for ms in kept_targets(run)[1:]]
-    return tuple(records.read(one.result, Outcome) for one in (run, *others))
+    parts = (run, *runs_of_other_targets(run))
+    return tuple(records.read(one.result, Outcome) for one in parts)

@@ -13,7 +13,7 @@ from bneck.derivation.stages.stage_results import (
     found_by_a_stage,
     read_trials,
 )
-from bneck.derivation.stages.target import kept_targets
+from bneck.derivation.stages.target import kept_targets, runs_of_other_targets
 from bneck.files import is_written, read_json, write_whole
 from bneck.latency.model import LatencyModel
 from bneck.latency.predictor import load_kept
@@ -132,10 +132,10 @@ def _calibration(model: LatencyModel) -> dict[str, Any]:
 
 def _others(run: Run) -> Iterator[tuple[str, Outcome]]:
     """The finished derivations for other targets of the run's search, by folder."""
-    for target_ms in kept_targets(run)[1:]:
-        folder = run.run_of_target(target_ms)
-        if is_written(result := Run(folder, {}).result):
-            yield folder.relative_to(run.folder).as_posix(), records.read(result, Outcome)
+    for other in runs_of_other_targets(run):
+        if is_written(other.result):
+            name = other.folder.relative_to(run.folder).as_posix()
+            yield name, records.read(other.result, Outcome)
 
 
 def _tangents(run: Run) -> tuple[tuple[float, float, float], ...]:

@@ -67,7 +67,7 @@ def keep_inherited(session: Session, parent: Parent | None, arch: Architecture) 
 
 def write_starts(
     session: Session,
-    parent: Parent,
+    parent: Parent | None,
     networks: Mapping[str, Architecture],
     tuned: Mapping[str, Path],
 ) -> dict[str, Path]:
@@ -75,10 +75,13 @@ def write_starts(
 
     Args:
         session: the run, which keeps them among its checkpoints.
-        parent: what is inherited.
+        parent: what is inherited; without it all begin with random weights, as they do where the
+            plan asks for that.
         networks: those that are trained, by name.
         tuned: files of weights that NetAdapt has fine-tuned already; these come first.
     """
+    if parent is None or session.plan.from_scratch:
+        return {}
     files = {}
     for name, arch in networks.items():
         file = files[name] = session.run.checkpoints / f"{name}.start.safetensors"

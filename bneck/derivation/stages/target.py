@@ -47,6 +47,11 @@ def kept_targets(run: Run) -> tuple[float, ...]:
     return records.read(run.target, Targets).all_ms if is_written(run.target) else ()
 
 
+def runs_of_other_targets(run: Run) -> list[Run]:
+    """Return the derivations for the targets after the run's own: runs inside it, to look at."""
+    return [Run(run.run_of_target(ms), {}) for ms in kept_targets(run)[1:]]
+
+
 def keep_targets(run: Run, targets_ms: Sequence[float]) -> None:
     """Write down the targets of a run; the first is the run's own."""
     records.write(run.target, Targets(targets_ms[0], tuple(targets_ms)))

@@ -1,7 +1,5 @@
 """The teacher of the final trainings: a trained network that is named, or the run's own seed."""
 
-from pathlib import Path
-
 from bneck.derivation.session import Session
 from bneck.derivation.stages.data import RunData
 from bneck.derivation.stages.pretrained import write_starts
@@ -37,10 +35,7 @@ def teacher_stage(
     plan, folder = session.plan, session.run.checkpoints
     if plan.teacher != SEED:
         return load_teacher(plan, data.info)
-    starts: dict[str, Path] = {}
-    if parent is not None and not plan.from_scratch:
-        tuned = {NAME: folder / "seed.safetensors"}
-        starts = write_starts(session, parent, {NAME: seed}, tuned)
+    starts = write_starts(session, parent, {NAME: seed}, {NAME: folder / "seed.safetensors"})
     training_stage(session, data, {NAME: seed}, starts, stage=NAME)
     state = weights.load(folder / f"{NAME}.safetensors", seed)
     return Teacher(seed, weights.to_bytes(state))
