@@ -8,6 +8,7 @@ from bneck.derivation.option import EXECUTION, option
 from bneck.errors import UsageError
 from bneck.executors import Executor
 from bneck.executors.reserved import Reserved
+from bneck.space.checks import check_range
 
 MAX_GPUS = 1024
 IMPORTED = ("torch._dynamo", "bneck.search.evaluation", "bneck.proxies.training.trainer")
@@ -54,8 +55,7 @@ class Execution:
     def check(self) -> None:
         """Raise UsageError for what cannot be, before anything is started."""
         executors.check(self.workers, self.ray, self._reserved(), self.time_limit_s)
-        if not 0 <= self.gpus <= MAX_GPUS:
-            raise UsageError(f"gpus must be from 0 to {MAX_GPUS}, got {self.gpus}")
+        check_range("gpus", self.gpus, 0, MAX_GPUS)
         if not 0 <= self.wait_quiet < math.inf:
             raise UsageError(f"wait-quiet must be 0 minutes or more, got {self.wait_quiet:g}")
 

@@ -14,7 +14,7 @@ from bneck.proxies.data.image_spec import NAMED_SETS
 from bneck.proxies.proxy import PROXIES
 from bneck.search.reward import REWARDS
 from bneck.search.samplers import SAMPLERS
-from bneck.space.checks import check_range, check_word
+from bneck.space.checks import check_between, check_range, check_word
 from bneck.space.spaces import SPACES
 from bneck.text import one_of
 
@@ -266,12 +266,10 @@ class Plan:
             if (value := getattr(self, name)) is not None and not 0 < value <= high:
                 word = name.replace("_", "-")
                 raise UsageError(f"{word} must be above 0 and at most {high:g}, got {value:g}")
-        if not 1 <= self.seed_factor <= 10:
-            raise UsageError(f"seed-factor must be from 1 to 10, got {self.seed_factor}")
+        check_between("seed-factor", self.seed_factor, 1, 10)
         if not 0.5 <= self.confidence < 1:
             raise UsageError(f"confidence must be from 0.5 to below 1, got {self.confidence}")
-        if not 0.001 <= self.delta <= 0.5:
-            raise UsageError(f"delta must be from 0.001 to 0.5, got {self.delta}")
+        check_between("delta", self.delta, 0.001, 0.5)
         self.compute()
         check_word("importance", self.importance, IMPORTANCES)
         check_word("calibrate", self.calibrate, (KEPT, ANEW))

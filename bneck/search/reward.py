@@ -6,6 +6,7 @@ from typing import Protocol
 
 from bneck.errors import UsageError
 from bneck.imports import load_object
+from bneck.space.checks import check_between
 
 PAPERS = {"MobileNetV3-Large": -0.07, "MobileNetV3-Small": -0.15}
 """w of the soft reward, as published (Howard et al. 2019, section 4.1)."""
@@ -123,5 +124,4 @@ def _check_target(target_ms: float) -> None:
 
 
 def _check_weight(weight: float) -> None:
-    if not -10 <= weight <= 0:
-        raise UsageError(f"reward-exponent must be a number from -10 to 0, got {weight!r}")
+    check_between("reward-exponent", weight, -10, 0)

@@ -20,6 +20,19 @@ def check_range(what: str, value: object, low: int, high: int) -> None:
         raise UsageError(f"{what} must be a whole number from {low} to {high}, got {value!r}")
 
 
+def check_between(what: str, value: float, low: float, high: float) -> None:
+    """``value`` must be a number from ``low`` to ``high``.
+
+    Args:
+        what: what the error calls the value.
+        value: what is checked.
+        low: the least value allowed.
+        high: the largest value allowed.
+    """
+    if not low <= value <= high:
+        raise UsageError(f"{what} must be a number from {low:g} to {high:g}, got {value!r}")
+
+
 def check_channels(what: str, value: object) -> None:
     """``value`` must be a usable channel count."""
     check_range(what, value, 1, MAX_CHANNELS)

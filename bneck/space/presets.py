@@ -8,10 +8,10 @@ rows of equal published width, so paths do not move with the multiplier.
 from collections.abc import Callable
 from itertools import groupby
 
-from bneck.errors import UsageError, unknown
+from bneck.errors import unknown
 from bneck.space.architecture import Architecture
 from bneck.space.blocks import DepthwiseSeparable, InvertedResidual, PlainConv
-from bneck.space.checks import check_range
+from bneck.space.checks import check_between, check_range
 from bneck.space.heads import ConvPoolLinear, ConvPoolLinearLinear, PoolLinear
 from bneck.space.layers import round_channels
 from bneck.space.mobilenet_v4 import mobilenet_v4_conv_small
@@ -130,8 +130,7 @@ def build(
     """
     if name not in PRESETS:
         raise unknown("preset", name, PRESETS)
-    if not 0.05 <= width <= 8.0:
-        raise UsageError(f"width must be a number from 0.05 to 8, got {width!r}")
+    check_between("width", width, 0.05, 8)
     check_range("resolution", resolution_px, 8, 2048)
     return PRESETS[name](width).at(resolution_px=resolution_px, classes=classes)
 

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from bneck.errors import UsageError
 from bneck.proxies.data.augmentation_words import AUGMENTATION, check_augmentation
 from bneck.proxies.data.image_info import ImageInfo
-from bneck.space.checks import check_range
+from bneck.space.checks import check_between, check_range
 
 
 @dataclass(frozen=True)
@@ -33,13 +32,13 @@ class Recipe:
     def __post_init__(self) -> None:
         check_range("steps", self.steps, 1, 100_000_000)
         check_range("batch size", self.batch_size, 2, 65536)
-        _check_between("learning rate", self.learning_rate, 1e-9, 100)
-        _check_between("warmup", self.warmup, 0, 1)
-        _check_between("weight decay", self.weight_decay, 0, 10)
-        _check_between("label smoothing", self.label_smoothing, 0, 0.9)
+        check_between("learning rate", self.learning_rate, 1e-9, 100)
+        check_between("warmup", self.warmup, 0, 1)
+        check_between("weight decay", self.weight_decay, 0, 10)
+        check_between("label smoothing", self.label_smoothing, 0, 0.9)
         check_augmentation(self.augmentation)
         if self.ema is not None:
-            _check_between("ema", self.ema, 0, 1)
+            check_between("ema", self.ema, 0, 1)
 
     def learning_rate_at(self, step: int) -> float:
         """Return the learning rate of a step, 0 to ``steps - 1``."""
@@ -91,8 +90,3 @@ def one_cycle(step: int, steps: int, warmup: float) -> float:
 
 def _cosine(start: float, end: float, share: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
-
-
-def _check_between(what: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise UsageError(f"{what} must be a number from {low:g} to {high:g}, got {value!r}")
