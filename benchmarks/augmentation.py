@@ -12,6 +12,7 @@ import statistics
 import sys
 from pathlib import Path
 
+from bneck.cli import exit_code_of
 from bneck.derivation.plan import Plan
 from bneck.derivation.stages.kept_training import Training, train_and_keep
 from bneck.derivation.training_budget import budget
@@ -87,4 +88,4 @@ def summary(accuracies: list[float], base: list[float]) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code_of(main))

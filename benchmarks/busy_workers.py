@@ -11,6 +11,7 @@ evaluation, and later.
 
 import argparse
 import json
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ from random import Random
 from typing import Any
 from unittest import mock
 
+from bneck.cli import exit_code_of
 from bneck.executors.pool import WorkerPool
 from bneck.executors.worker import attempt
 from bneck.quantities import Latency
@@ -197,4 +199,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code_of(main))

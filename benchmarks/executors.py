@@ -7,9 +7,11 @@ is left out; ``benchmarks/search.py`` times its proposals.
 
 import argparse
 import json
+import sys
 import time
 from contextlib import closing
 
+from bneck.cli import exit_code_of
 from bneck.executors import Executor, open_executor
 
 WORKERS = 2
@@ -72,4 +74,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code_of(main))

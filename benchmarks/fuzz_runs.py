@@ -20,7 +20,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from bneck.cli import run
+from bneck.cli import exit_code_of, run
+from bneck.results.run import Run
 
 READING = (
     "runs {folder}",
@@ -139,6 +140,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", help="The command that made RUN, without --out: run it too.")
     asked = parser.parse_args()
+    Run.read(asked.run)
     found: dict[str, int] = {}
     for number in range(asked.mutations):
         rng = random.Random(f"{asked.seed} {number}")
@@ -167,4 +169,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code_of(main))

@@ -17,6 +17,7 @@ from functools import partial
 
 import torch
 
+from bneck.cli import exit_code_of
 from bneck.errors import UsageError
 from bneck.machine import GPU_SHARE, Compute
 from bneck.proxies.data.batches import Batches
@@ -156,4 +157,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code_of(main))

@@ -15,6 +15,7 @@ JSON line of ``records.jsonl`` in ``--out``, and the same command line resumes.
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,7 +24,7 @@ from random import Random
 import torch
 from labels import networks
 
-from bneck.cli import run
+from bneck.cli import exit_code_of, run
 from bneck.derivation.pretrained import load_pretrained
 from bneck.files import is_written
 from bneck.latency import model
@@ -191,4 +192,4 @@ def summary(rows: dict[str, dict[str, float]], kinds: list[str], count: int) -> 
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code_of(main))

@@ -22,6 +22,7 @@ from pathlib import Path
 import onnx
 
 from bneck import records
+from bneck.cli import exit_code_of
 from bneck.results.record import Outcome, Step
 from bneck.results.run import Run
 from bneck.search.trial_attributes import read_records
@@ -106,4 +107,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(exit_code_of(main))

@@ -32,6 +32,7 @@ from random import Random
 
 import torch
 
+from bneck.cli import exit_code_of
 from bneck.derivation.plan import Plan
 from bneck.derivation.training_budget import budget
 from bneck.executors import Executor, Failed, open_executor
@@ -259,4 +260,4 @@ def _lines(path: Path) -> list[str]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code_of(main))

@@ -12,6 +12,7 @@ import argparse
 import json
 import random
 import resource
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from statistics import median
 
 from latency_figures import evaluate, steady_mean
 
+from bneck.cli import exit_code_of
 from bneck.errors import UsageError
 from bneck.files import write_json
 from bneck.latency.calibrate import BRIEF, calibrate
@@ -280,4 +282,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code_of(main))

@@ -3,23 +3,33 @@
 python benchmarks/latency_curve.py FIGURES.json docs/pictures/latency_minutes.svg
 """
 
-import json
+import argparse
 import math
 import sys
 from pathlib import Path
+
+from bneck.cli import exit_code_of
+from bneck.errors import UsageError
+from bneck.files import read_json, write_whole
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 560, 320, 60, 50, 20
 COLOURS = ("#1f6feb", "#d1242f", "#1a7f37")
 
 
-def main(figures: Path, picture: Path) -> None:
+def main() -> None:
     """Draw one line a space; minutes are spaced by their logarithm."""
-    content = json.loads(figures.read_text(encoding="utf-8"))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("figures", type=Path)
+    parser.add_argument("picture", type=Path)
+    asked = parser.parse_args()
+    content = read_json(asked.figures)
     curves = {
         name.removeprefix("curve "): {float(minutes): error for minutes, error in curve.items()}
         for name, curve in content.items()
         if name.startswith("curve ") and curve
     }
+    if not curves:
+        raise UsageError(f"{asked.figures} holds no curves: benchmarks/latency.py writes them")
     highest = 1.1 * max(error for curve in curves.values() for error in curve.values())
 
     def place(minutes: float, error: float) -> tuple[float, float]:
@@ -54,8 +64,8 @@ def main(figures: Path, picture: Path) -> None:
         f'<text x="{middle:.0f}" y="{HEIGHT - 10}" text-anchor="middle">'
         "minutes of calibration; mean error on held-out networks</text></svg>"
     )
-    picture.write_text("\n".join(parts) + "\n", encoding="utf-8")
+    write_whole(asked.picture, "\n".join(parts) + "\n")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    sys.exit(exit_code_of(main))

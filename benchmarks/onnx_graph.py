@@ -11,12 +11,14 @@ import argparse
 import io
 import json
 import statistics
+import sys
 import time
 import warnings
 from collections.abc import Callable
 
 import torch
 
+from bneck.cli import exit_code_of
 from bneck.space import presets
 from bneck.space.backends import onnx_model, torch_model
 
@@ -68,4 +70,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code_of(main))

@@ -5,6 +5,7 @@ MobileNetV3-Small is trained on one set of images (``--large``), and its latency
 so many images of each class of another set (``--images``), for each number and seed: a network is
 derived from those weights (or from the run that ``--parent`` names), another from random ones, each
 beside MobileNetV3-Small trained alike, and MobileNetV3-Small is narrowed to the target by NetAdapt
+import sys
 from its pretrained weights. All are trained for ``--tuning-epochs`` in the end and judged on all
 validation images of the second set, which no training and no search sees. Each command that has
 ended is one JSON line of ``records.jsonl`` in ``--out``; the same command line resumes where it was
@@ -17,6 +18,7 @@ import argparse
 import io
 import json
 import shutil
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import redirect_stdout
@@ -27,7 +29,7 @@ from typing import Any
 
 import torch
 
-from bneck.cli import run
+from bneck.cli import exit_code_of, run
 from bneck.files import is_written
 from bneck.quantities import standard_deviation
 from bneck.results.units import with_spread
@@ -174,4 +176,4 @@ def averaged(values: Sequence[float]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code_of(main))

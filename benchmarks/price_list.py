@@ -10,6 +10,7 @@ python benchmarks/price_list.py --labels labels.jsonl --images folder:cifar \
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from statistics import median
 import torch
 from matplotlib.figure import Figure
 
+from bneck.cli import exit_code_of
 from bneck.machine import ONE_THREAD
 from bneck.proxies import shared_weights
 from bneck.proxies.data import loading
@@ -154,4 +156,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code_of(main))

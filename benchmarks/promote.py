@@ -21,6 +21,7 @@ The same on images, with the same steps for both; what these two name is then to
 
 import argparse
 import json
+import sys
 import tempfile
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -30,6 +31,7 @@ from random import Random
 
 import numpy as np
 
+from bneck.cli import exit_code_of
 from bneck.executors.serial import Serial
 from bneck.latency.measure import Measured
 from bneck.proxies.surrogate.table import load
@@ -199,4 +201,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code_of(main))

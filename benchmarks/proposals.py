@@ -8,12 +8,14 @@ import argparse
 import json
 import resource
 import statistics
+import sys
 import tempfile
 import time
 from itertools import pairwise
 from math import log
 from pathlib import Path
 
+from bneck.cli import exit_code_of
 from bneck.executors.serial import Serial
 from bneck.latency.model import LatencyModel, load
 from bneck.proxies.surrogate.surrogate import expit
@@ -108,4 +110,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code_of(main))

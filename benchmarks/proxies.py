@@ -9,10 +9,12 @@ import argparse
 import json
 import resource
 import statistics
+import sys
 import time
 
 import torch
 
+from bneck.cli import exit_code_of
 from bneck.proxies.data.loading import load
 from bneck.proxies.proxy import PROXIES, find_proxy
 from bneck.proxies.zero_cost.base import ZeroCost
@@ -72,4 +74,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code_of(main))

@@ -10,6 +10,7 @@ are of this process's CPU, all but the evaluation: other programs do not move th
 import argparse
 import json
 import statistics
+import sys
 import tempfile
 import time
 import warnings
@@ -21,6 +22,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.ensemble import GradientBoostingRegressor
 
+from bneck.cli import exit_code_of
 from bneck.executors.serial import Serial
 from bneck.proxies.surrogate import features
 from bneck.proxies.surrogate.table import Table, load
@@ -211,4 +213,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code_of(main))

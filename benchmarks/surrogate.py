@@ -7,12 +7,14 @@ deviations. Medians over the repeats, with the 95 % interval of the median's boo
 
 import argparse
 import json
+import sys
 import time
 import warnings
 from pathlib import Path
 
 import numpy as np
 
+from bneck.cli import exit_code_of
 from bneck.proxies.surrogate import features
 from bneck.proxies.surrogate.correlation import bootstrap, in_band, spearman
 from bneck.proxies.surrogate.surrogate import Surrogate
@@ -73,4 +75,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code_of(main))

@@ -10,12 +10,14 @@ ended is one JSON line of ``records.jsonl`` in ``--out``, and the same command l
 
 import argparse
 import json
+import sys
 import time
 from pathlib import Path
 from statistics import mean
 
 import torch
 
+from bneck.cli import exit_code_of
 from bneck.derivation.plan import Plan
 from bneck.derivation.teacher import load_teacher
 from bneck.machine import Compute
@@ -138,4 +140,4 @@ def summary(rows: dict[str, dict[str, float]], seeds: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code_of(main))

@@ -9,12 +9,14 @@ machine that drifts slows both.
 import argparse
 import json
 import statistics
+import sys
 import time
 
 import torch
 from torch import nn
 from torchvision.models import mobilenet_v3_small
 
+from bneck.cli import exit_code_of
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.data.loading import load
 from bneck.proxies.training.recipe import Recipe
@@ -90,4 +92,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code_of(main))

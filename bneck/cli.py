@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
@@ -42,10 +43,19 @@ def _end_now(code: int) -> NoReturn:
 
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code."""
-    try:
+
+    def command() -> int:
         from bneck.commands.app import call  # a Ctrl-C meanwhile is one like any other
 
-        code = call(arguments) or live.exit_code()
+        return call(arguments) or live.exit_code()
+
+    return exit_code_of(command)
+
+
+def exit_code_of(work: Callable[[], int | None]) -> int:
+    """Do the work and return its exit code: what goes wrong is one line on stderr, no traceback."""
+    try:
+        code = work() or 0
     except BneckError as error:
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt:

@@ -24,3 +24,12 @@ def test_benchmarks_import_what_the_package_has() -> None:
                     and find_spec(f"{node.module}.{name.name}") is None
                 ]
     assert not missing
+
+
+@pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")
+def test_benchmarks_answer_mistakes_in_one_line() -> None:
+    """What is run as a script ends by ``exit_code_of``, as the command ``bneck`` does."""
+    for file in sorted(BENCHMARKS.rglob("*.py")):
+        text = file.read_text(encoding="utf-8")
+        if "__main__" in text:
+            assert text.endswith("    sys.exit(exit_code_of(main))\n"), file.name

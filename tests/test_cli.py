@@ -11,8 +11,9 @@ import torch
 import torchvision
 
 import bneck
-from bneck.cli import run
+from bneck.cli import exit_code_of, run
 from bneck.derivation.command_options import OPTIONS
+from bneck.errors import BneckError, UsageError
 from bneck.latency.runtimes import RUNTIMES
 from bneck.proxies.data.image_spec import NAMED_SETS
 from bneck.proxies.proxy import PROXIES
@@ -137,6 +138,25 @@ def test_a_mistake_is_answered_before_the_heavy_libraries_are_imported(tmp_path:
     assert done.stdout.splitlines()[-1] == "{2} set()", done.stderr
     assert len(done.stderr.splitlines()) == len(mistakes)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (UsageError("side must be at least 8, got 4"), 2, "bneck: side must be at least 8, got 4"),
+        (BneckError("disk full"), 1, "bneck: disk full"),
+        (FileNotFoundError(2, "No such file", "x"), 1, "bneck: [Errno 2] No such file: 'x'"),
+        (KeyboardInterrupt(), 130, "bneck: interrupted; run the same command to resume"),
+    ],
+)
+def test_what_goes_wrong_in_a_script_is_one_line_and_a_code(
+    capsys: pytest.CaptureFixture[str], error: BaseException, code: int, line: str
+) -> None:
+    def work() -> None:
+        raise error
+
+    assert exit_code_of(work) == code
+    assert capsys.readouterr().err == f"{line}\n"
 
 
 def test_without_arguments_the_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, median, stdev
 
+from bneck.cli import exit_code_of
 from bneck.errors import BneckError
 from bneck.files import read_json, write_json
 from bneck.latency.calibrate import BRIEF, calibrate
@@ -222,4 +223,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code_of(main))

@@ -17,6 +17,7 @@ from math import hypot
 from pathlib import Path
 
 from bneck import records
+from bneck.cli import exit_code_of
 from bneck.derivation.trained_networks import load_weights
 from bneck.latency.devices import open_device
 from bneck.latency.measure import measure
@@ -134,4 +135,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code_of(main))

@@ -10,20 +10,26 @@ thread. Their ImageNet accuracies are those of published.csv: of timm's results-
 
 import argparse
 import csv
+import sys
 import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
-import timm
 import torch
 from matplotlib.figure import Figure
-from timm.utils.model import reparameterize_model
 
 from bneck import records
+from bneck.cli import exit_code_of
 from bneck.latency.devices import open_device
 from bneck.latency.measure import measure
 from bneck.results.static_figures import save
+
+try:
+    import timm
+    from timm.utils.model import reparameterize_model
+except ModuleNotFoundError as missing:
+    sys.exit(f"{missing}: pip install timm")
 
 PUBLISHED = Path(__file__).with_name("published.csv")
 
@@ -154,4 +160,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code_of(main))

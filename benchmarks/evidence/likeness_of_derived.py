@@ -13,10 +13,12 @@ resumes. OUT holds one JSON file a comparison and `likeness.md`.
 """
 
 import argparse
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from bneck import records
+from bneck.cli import exit_code_of
 from bneck.derivation.comparison import resemblance
 from bneck.files import is_written, write_whole
 from bneck.latency.model import LatencyModel, load
@@ -95,4 +97,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code_of(main))

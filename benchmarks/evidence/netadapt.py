@@ -18,6 +18,7 @@ Needs torch-pruning (``pip install torch-pruning``), which nothing else does.
 import argparse
 import copy
 import json
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -26,13 +27,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch_pruning
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import nn
 from torch.nn.functional import cross_entropy
 
 from bneck import records
+from bneck.cli import exit_code_of
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import TargetDevice, calibration_stage
@@ -57,6 +58,11 @@ from bneck.space import codec as arch_codec
 from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture
 from bneck.space.backends import inheritance, torch_model, weights
+
+try:
+    import torch_pruning
+except ModuleNotFoundError as missing:
+    sys.exit(f"{missing}: pip install torch-pruning")
 
 HALVINGS = 7
 ROUND_TO = 8
@@ -309,4 +315,4 @@ def tune(
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code_of(main))

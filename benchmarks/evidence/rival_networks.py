@@ -1,5 +1,6 @@
 """The networks that people would pick instead: bneck's presets by width, timm's by input side."""
 
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -7,10 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
-from timm.models.repvit import RepVit
-from timm.utils.model import reparameterize_model
 from torch import nn
 
 from bneck.derivation.stages.calibration import TargetDevice
@@ -20,6 +18,13 @@ from bneck.space import presets
 from bneck.space.architecture import Architecture
 from bneck.space.backends import torch_model
 from bneck.space.backends.torch_model import initialise
+
+try:
+    import timm
+    from timm.models.repvit import RepVit
+    from timm.utils.model import reparameterize_model
+except ModuleNotFoundError as missing:
+    sys.exit(f"{missing}: pip install timm")
 
 STEP_PX, LEAST_PX, MOST_PX = 4, 32, 256
 """Sides that are tried."""

@@ -14,6 +14,7 @@ begins again. Needs timm (`pip install timm`); its networks are exported by torc
 """
 
 import argparse
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
@@ -24,6 +25,7 @@ from rivals_report import Judged, drawn, table
 from torch import nn
 
 from bneck import records
+from bneck.cli import exit_code_of
 from bneck.derivation.execution import Execution
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session
@@ -251,4 +253,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code_of(main))

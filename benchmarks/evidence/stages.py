@@ -20,6 +20,7 @@ session. The same command resumes. OUT holds a run's folder for every search and
 """
 
 import argparse
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -29,6 +30,7 @@ from statistics import fmean
 from typing import Any
 
 from bneck import records
+from bneck.cli import exit_code_of
 from bneck.derivation import pipeline
 from bneck.derivation.execution import Execution
 from bneck.derivation.plan import Plan
@@ -278,4 +280,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code_of(main))
