@@ -78,7 +78,7 @@ class Execution:
             UsageError: more GPUs than this machine has, or a device that is one of them.
         """
         if self.gpus:
-            return executors.open_together(self.gpus, device, ray=self.ray)
+            return executors.open_together(self.gpus, device, ray=self.ray, imported=IMPORTED)
         if self.ray is None and self.time_limit_s is None:
             return scorer
         workers = self.workers if self.ray is None else None

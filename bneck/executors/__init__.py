@@ -136,13 +136,16 @@ def check(
         raise UsageError("--ray needs Ray, which is not installed: pip install 'bneck[ray]'")
 
 
-def open_together(count: int, device: str, *, ray: str | None = None) -> Executor:
+def open_together(
+    count: int, device: str, *, ray: str | None = None, imported: Sequence[str] = ()
+) -> Executor:
     """Return what runs each item by so many workers together, on a GPU each or on CPUs.
 
     Args:
         count: of workers.
         device: a ``Compute.device``, but not one GPU of several.
         ray: as for ``open_executor``; None stays on this machine.
+        imported: as for ``open_executor``.
 
     Raises:
         UsageError: too few GPUs, or a cluster that does not answer.
@@ -157,7 +160,7 @@ def open_together(count: int, device: str, *, ray: str | None = None) -> Executo
         return together_on_ray(ray, count, gpus=device != "cpu")
     from bneck.executors.processes import Processes
 
-    return Together(Processes(count, one_each(device, count)), count)
+    return Together(Processes(count, one_each(device, count), imported), count)
 
 
 def _local(
