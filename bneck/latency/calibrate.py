@@ -115,7 +115,7 @@ class _Calibration:
         self.seconds = max(self.seconds, once / (1 - REPEAT_SHARE))
         self._time(self._repeats(), standard)
         note = f"{len(self.store.items)} timings"
-        self.progress("calibrating (s)", ceil(self.seconds), ceil(self.seconds), note)
+        self._show(note, ended=True)
 
     def _time(self, networks: Iterator[tuple[str, Architecture]], standard: Graph) -> None:
         """Time what the store lacks; each is asked for when the one before is in the store."""
@@ -132,8 +132,17 @@ class _Calibration:
             self.store.add(Measurement(name, arch, timing, seconds))
             self.spent += seconds
             note = f"{len(self.store.items)} networks; {name}: {timing.ratio:.3f} x the reference"
-            whole = ceil(self.seconds)
-            self.progress("calibrating (s)", min(int(self.spent), whole - 1), whole, note)
+            self._show(note)
+
+    def _show(self, note: str, *, ended: bool = False) -> None:
+        """Say how far it is: by networks where the device's seconds are not ours."""
+        if self.device.synthetic:
+            what, done, whole = "networks", len(self.store.items), MOST_SYNTHETIC
+        else:
+            what, done, whole = "s", int(self.spent), ceil(self.seconds)
+        self.progress(
+            f"calibrating ({what})", whole if ended else min(done, whole - 1), whole, note
+        )
 
     def _new_networks(self) -> Iterator[tuple[str, Architecture]]:
         fitted = 0
@@ -147,6 +156,9 @@ class _Calibration:
             fitted += name.startswith("fit")
 
     def _repeats(self) -> Iterator[tuple[str, Architecture]]:
+        """The held-out networks again; none on a clock without noise, which would say the same."""
+        if not any(item.timing.spread for item in self.store.items.values()):
+            return
         held_out = [i for name, i in self.store.items.items() if name.startswith("held-out")]
         for turn, item in product(range(1, MOST_REPEATS + 1), held_out):
             if self.spent >= self.seconds:

@@ -5,7 +5,7 @@ import pytest
 
 from bneck.errors import BneckError, NotCalibrated, UsageError
 from bneck.latency import fit
-from bneck.latency.calibrate import BRIEF, calibrate, model_from
+from bneck.latency.calibrate import BRIEF, MOST_SYNTHETIC, calibrate, model_from
 from bneck.latency.calibration_networks import (
     calibration_network,
     narrowed,
@@ -194,4 +194,10 @@ def test_a_device_without_noise_needs_no_minutes(tmp_path: Path) -> None:
         model = calibrate([space], open_device(runtime="macs"), folder=folder, minutes=2.0)
         header.append((model.report.networks, model.coefficients))
     assert header[0] == header[1]
-    assert header[0][0] < 2000
+    assert header[0][0] == MOST_SYNTHETIC
+
+
+def test_a_clock_without_noise_is_asked_once(macs_folder: Path, macs_model: LatencyModel) -> None:
+    names = [item.name for item in read(macs_folder / "measurements.jsonl")[1]]
+    assert {name.split()[0] for name in names} == {"fit", "held-out"}
+    assert macs_model.report.repeat_mape_percent == 0
