@@ -29,7 +29,7 @@ class MadeWith:
 
     def bneck_command(self) -> str:
         """The command of bneck alone, such as "derive", from the shell or Python; "" if unknown."""
-        found = re.match(r"bneck[ .](\w+)", self.command)
+        found = re.match(r"(?:bneck[ .]|cli\.py )(\w+)", self.command)
         return found[1] if found else ""
 
 

@@ -144,14 +144,15 @@ class Run(RunFiles):
         self.close()
 
     def _refuse_other_command(self, this: MadeWith) -> None:
-        """Raise UsageError if another command began the run: all its options differ then."""
-        began = next((one.bneck_command() for one in self.sessions), "")
+        """Raise UsageError if another command or script began it: all its options differ then."""
         now = this.bneck_command()
-        if began and now not in ("", began):
-            raise UsageError(
-                f"{self.folder} holds a run of `bneck {began}`, not of `bneck {now}`; "
-                "use another --out"
-            )
+        for first in self.sessions[:1]:
+            began = first.bneck_command()
+            if now not in ("", began):
+                of = f"bneck {began}" if began else f"{first.command:.60}"
+                raise UsageError(
+                    f"{self.folder} holds a run of `{of}`, not of `bneck {now}`; use another --out"
+                )
 
     def _forget(self) -> None:
         """What failed at once begins no run: put right, it must not be refused as another plan."""

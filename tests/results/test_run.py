@@ -102,6 +102,25 @@ def test_a_run_of_another_command_is_told_in_few_words(tmp_path: Path) -> None:
             Run.open(tmp_path, other, command=same)
 
 
+def test_a_run_of_a_script_is_told_in_few_words(tmp_path: Path) -> None:
+    Run.open(tmp_path, PLAN, command="my_search.py --quick").close()
+    other = {**PLAN, "seed": 1, "delta": 0.01}
+    with pytest.raises(UsageError) as caught:
+        Run.open(tmp_path, other, command="bneck derive --target 2.0")
+    assert str(caught.value) == (
+        f"{tmp_path} holds a run of `my_search.py --quick`, not of `bneck derive`; "
+        "use another --out"
+    )
+    Run.open(tmp_path, PLAN, command="bneck derive --target 2.0").close()  # the same plan
+
+
+def test_the_module_is_the_command(tmp_path: Path) -> None:
+    """As from ``python -m bneck.cli derive``, which the command line then resumes."""
+    Run.open(tmp_path, PLAN, command="cli.py derive --target 2.0").close()
+    with pytest.raises(UsageError, match="--seed was 0, now 1"):
+        Run.open(tmp_path, {**PLAN, "seed": 1}, command="bneck derive --seed 1")
+
+
 def failed(error: BneckError, folder: Path, plan: dict[str, float], file: str) -> None:
     with Run.open(folder, plan) as run:
         (run.folder / file).touch()
