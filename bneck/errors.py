@@ -38,6 +38,11 @@ def unknown(kind: str, value: object, known: Iterable[object], more: str = "") -
     return UsageError(f"unknown {kind} {value!r}; {listed}")
 
 
+def no_effect(option: str, when: str) -> UsageError:
+    """Return the error for an option that was given where it has none, such as "without --json"."""
+    return UsageError(f"--{option} has no effect {when}: leave it out")
+
+
 def did_you_mean(value: object, known: Iterable[str]) -> str:
     """The end of a message about a misspelt word: the nearest known one; "" where none is near."""
     near = get_close_matches(str(value), tuple(known), n=1)

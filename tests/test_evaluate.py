@@ -12,6 +12,8 @@ from PIL import Image
 
 from bneck.cli import run
 from bneck.derivation import evaluation
+from bneck.errors import UsageError
+from bneck.progress import silent
 from bneck.results.exports.classifier import open_classifier
 from bneck.space import codec
 from tests.proxies.data.pictures import draw
@@ -113,6 +115,14 @@ def test_mistakes_are_one_line(
     assert run(["evaluate", *(word.format(run=trained) for word in arguments)]) == 2
     error = capsys.readouterr().err
     assert message in error.splitlines()[-1]
+
+
+def test_weights_of_what_has_its_own_are_refused_from_python_too(trained: Path) -> None:
+    for net in (trained, trained / "model.onnx"):
+        with pytest.raises(UsageError, match="--weights has no effect on a run or an ONNX file"):
+            evaluation.evaluate_network(
+                str(net), "digits", part=None, weights=Path("w.pth"), seed=0, progress=silent
+            )
 
 
 def test_images_that_changed_since_the_training_are_said_where_8_bit_ranges_are_found(

@@ -11,13 +11,12 @@ from bneck.commands.common.options import (
     ResolutionOption,
     SeedOption,
     WidthOption,
-    check_left_out,
 )
 from bneck.commands.common.output import print_result
+from bneck.derivation.validation import check_weights
 from bneck.errors import UsageError
 from bneck.live import TerminalProgress
 from bneck.proxies.data.image_spec import check_images
-from bneck.results.run import PLAN
 from bneck.results.units import aligned, percent
 from bneck.space.checks import check_word
 from bneck.text import one_line
@@ -59,11 +58,7 @@ def evaluate(
 
     Accuracy, classes one by one, confusion matrix, calibration of confidences, and latency.
     """
-    if weights is None:
-        given = {"width": width is not None, "resolution": resolution is not None}
-        check_left_out("without --weights", **given)
-    elif Path(net).suffix == ".onnx" or (Path(net) / PLAN).is_file():
-        check_left_out("on a run or an ONNX file, which has its own", weights=True)
+    check_weights(net, weights, width, resolution)
     if part is not None:
         check_word("part", part, ("train", "val", "test"))
     if data is not None:

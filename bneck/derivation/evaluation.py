@@ -11,6 +11,7 @@ import numpy as np
 
 from bneck.derivation.prediction import classifier_of
 from bneck.derivation.trained_networks import load_weights
+from bneck.derivation.validation import check_weights
 from bneck.errors import UsageError
 from bneck.progress import Progress
 from bneck.proxies.data import loading
@@ -70,8 +71,10 @@ def evaluate_network(
         progress: told how far it is.
 
     Raises:
-        UsageError: no images, other classes than the network's, no such part, no weights.
+        UsageError: no images, other classes than the network's, no such part, no weights, or
+            weights of what has its own.
     """
+    check_weights(net, weights, width, resolution_px)
     run = Run.read(Path(net)) if (Path(net) / PLAN).is_file() else None
     asked: dict[str, Any] = {"spec": data, "seed": seed}
     if data is None:

@@ -9,7 +9,7 @@ from bneck.derivation import target
 from bneck.derivation.plan import ANEW, SHORT_TRAINING, Plan
 from bneck.derivation.pretrained import check_pretrained
 from bneck.derivation.teacher import check_teacher
-from bneck.errors import UsageError
+from bneck.errors import UsageError, no_effect
 from bneck.latency import model
 from bneck.latency.devices import check_device_word
 from bneck.latency.runtimes import open_runtime
@@ -18,6 +18,7 @@ from bneck.proxies.data.image_spec import check_images
 from bneck.proxies.proxy import check_proxy
 from bneck.results.exports import IN_8_BITS
 from bneck.results.networks import load_network
+from bneck.results.run import PLAN
 from bneck.search import reward, samplers
 from bneck.space import spaces
 
@@ -100,3 +101,26 @@ def _check_search_and_device(plan: Plan) -> None:
         model.load(Path(plan.latency))
     open_runtime(plan.runtime, threads=plan.threads, batch_size=plan.batch_size)
     check_device_word(plan.target_device)
+
+
+def check_weights(
+    net: str, weights: Path | None, width: float | None, resolution_px: int | None
+) -> None:
+    """Refuse weights for what has its own, and a width or resolution for what gets no weights.
+
+    Args:
+        net: what is evaluated: a run's folder, an ONNX file or a network.
+        weights: a file of weights.
+        width: a preset's width multiplier.
+        resolution_px: another input side.
+
+    Raises:
+        UsageError: names the option that has no effect.
+    """
+    if weights is not None:
+        if Path(net).suffix == ".onnx" or (Path(net) / PLAN).is_file():
+            raise no_effect("weights", "on a run or an ONNX file, which has its own")
+        return
+    for option, value in (("width", width), ("resolution", resolution_px)):
+        if value is not None:
+            raise no_effect(option, "without --weights")

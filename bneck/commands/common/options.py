@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 import typer
 
 from bneck.derivation.plan import MAX_SEED, Plan
-from bneck.errors import UsageError
+from bneck.errors import no_effect
 from bneck.space import spaces
 
 Command = TypeVar("Command", bound=Callable[..., None])
@@ -50,7 +50,7 @@ def check_left_out(when: str, **given: bool) -> None:
     """
     for name, was_given in given.items():
         if was_given:
-            raise UsageError(f"--{name.replace('_', '-')} has no effect {when}: leave it out")
+            raise no_effect(name.replace("_", "-"), when)
 
 
 def described(name: str) -> Any:
