@@ -14,6 +14,7 @@ from bneck.derivation.stages.stage_results import (
     read_trials,
 )
 from bneck.derivation.stages.target import kept_targets, runs_of_other_targets
+from bneck.errors import UsageError
 from bneck.files import is_written, read_json, write_whole
 from bneck.latency.model import LatencyModel
 from bneck.latency.predictor import load_kept
@@ -66,8 +67,14 @@ def report_data(run: Run) -> report.ReportData:
     """Return all results of the run so far.
 
     Raises:
-        UsageError: files that this version cannot read; names the version that wrote them.
+        UsageError: files that this version cannot read; names the version that wrote them. Or a
+            reproduction, which has a summary instead.
     """
+    if run.begun_by() == "reproduce":
+        raise UsageError(
+            f"{run.folder} holds a run of `bneck reproduce`, whose report is its summary.md; name "
+            "the folder of one of its stages, such as search-paper"
+        )
     with explained(run):
         return _report_data(run)
 

@@ -92,6 +92,8 @@ def _best(run: Run) -> str:
         if last is not None and last.accuracy is not None:
             ms = last.measured.ms if last.measured else None
             return _words(last.accuracy.value, ms, "measured")
+    if run.begun_by() == "reproduce" and is_written(run.folder / "summary.md"):
+        return "see its summary.md"
     return "no network yet"
 
 

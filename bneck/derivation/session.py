@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from math import ceil
 from pathlib import Path
 
@@ -147,7 +146,7 @@ def open_session(
             file.unlink(missing_ok=True)
         try:
             yield Session(run, plan, executor, trainer, progress, wait_quiet=execution.wait_quiet)
-            write_json(run.ended, {"ended": datetime.now(UTC).isoformat(timespec="seconds")})
+            run.note_end()
             from bneck.derivation.report import write_report  # all that draws: after the work
 
             write_report(run)

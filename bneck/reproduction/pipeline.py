@@ -207,9 +207,11 @@ class Reproduction:
             command=f"stage {name}",
             change=check_change,
         ) as run:
+            run.ended.unlink(missing_ok=True)
             session = replace(self.session, run=run, plan=plan)
             keep_facts(session, self._data())
             yield session
+            run.note_end()
 
     def _needed(self, file: Path, stage: str) -> Path:
         if not is_written(file):

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -10,7 +11,7 @@ import tomli_w
 
 from bneck import records
 from bneck.errors import BneckError, UsageError
-from bneck.files import is_written, write_whole
+from bneck.files import is_written, remove_unfinished, write_json, write_whole
 from bneck.results.lease import LEASE
 from bneck.results.lock import LOCK, Lock, is_held
 from bneck.results.plan_file import SETTLED, Plan, as_written, differences, read_plan
@@ -65,6 +66,7 @@ class Run(RunFiles):
         run = cls(folder, as_written(plan), Lock(folder))
         try:
             _refuse_links(folder)
+            remove_unfinished(folder)  # a driver that was killed may have left gigabytes of them
             if not is_written(run._plan_file):
                 run._is_new = True
                 write_whole(run._plan_file, tomli_w.dumps(dict(run.plan)))
@@ -123,6 +125,14 @@ class Run(RunFiles):
         """Return what the plan's file says of ``name``, once it does."""
         value = read_plan(self._plan_file).get(name)
         return None if value is None else int(value)
+
+    def begun_by(self) -> str:
+        """The command of bneck that began the run, such as "derive"; "" if unknown."""
+        return next((one.bneck_command() for one in self.sessions), "")
+
+    def note_end(self) -> None:
+        """Write down that the command ended, until the next one begins."""
+        write_json(self.ended, {"ended": datetime.now(UTC).isoformat(timespec="seconds")})
 
     def close(self) -> None:
         """Let go of the lock."""

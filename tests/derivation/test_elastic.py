@@ -7,8 +7,10 @@ import pytest
 
 from bneck import records
 from bneck.cli import run
+from bneck.derivation.stages import elastic as elastic_module
 from bneck.proxies.shared_weights import load
 from bneck.results.record import Inherited
+from tests.proxies.data.pictures import draw
 
 DIGITS = ("--data=digits", "--resolution=16")
 PRETRAIN = ("pretrain", "--elastic", *DIGITS, "--epochs=0.15")
@@ -41,6 +43,30 @@ def test_it_is_a_run_of_the_largest_network(
     again = json.loads(capsys.readouterr().out)
     assert again["accuracy"] == pytest.approx(accuracy, abs=0.01)
     assert load(elastic)[0].steps == 3  # 0.15 epochs of four fifths of 1,437 images by 64
+
+
+def test_stopped_while_the_test_images_are_classified_nothing_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parts = ("train", "val", "test")
+    draw(tmp_path / "set", *(f"{part}/{name}" for part in parts for name in "ab"), count=20)
+    command = [
+        "pretrain", "--elastic", f"--data=folder:{tmp_path}/set", "--resolution=16",
+        "--epochs=1", f"--out={tmp_path}/run", "--json",
+    ]  # fmt: skip
+
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(elastic_module, "on_test", stopped)
+        assert run(command) == 130
+    capsys.readouterr()
+    assert run(command) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["test_accuracy"] in {right / 40 for right in range(41)}
+    assert result["seconds"] > 0
+    assert [file.name for file in tmp_path.glob("run/checkpoints/*.checkpoint")] == []
 
 
 def test_a_search_reads_accuracies_off_it(

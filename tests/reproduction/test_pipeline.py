@@ -1,6 +1,7 @@
 """The reproduction's stages on real digits; the device counts multiply-adds."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,22 @@ def test_every_stage_leaves_what_the_summary_reads(
     assert (out / "netadapt" / "0.8x" / "steps.jsonl").exists()
     assert "width multiplier" in (out / "family.svg").read_text()
     assert (out / "path-1x.svg").exists()
+
+
+def test_a_reproduction_is_listed_as_ended_and_names_its_own_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, command = tmp_path / "run", "bneck reproduce v3-small"
+    assert run(["reproduce", "v3-small", f"--out={out}", *QUICK, "--stage=calibrate"]) == 0
+    (out / "made_with.jsonl").write_text(
+        (out / "made_with.jsonl").read_text().replace(Path(sys.argv[0]).name, command)
+    )
+    capsys.readouterr()
+    assert run(["runs", str(out), "--json"]) == 0
+    (listed,) = json.loads(capsys.readouterr().out)["runs"]
+    assert (listed["state"], listed["best"]) == ("finished", "see its summary.md")
+    assert run(["report", str(out)]) == 2
+    assert "a run of `bneck reproduce`, whose report is its summary.md" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

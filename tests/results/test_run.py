@@ -204,6 +204,19 @@ def test_a_start_killed_before_the_plan_was_written(tmp_path: Path) -> None:
     assert Run.read(tmp_path).plan == PLAN
 
 
+def test_what_a_killed_write_left_is_removed(tmp_path: Path) -> None:
+    """The half-written file of a process that dies, of which a training leaves one each time."""
+    Run.open(tmp_path, PLAN).close()
+    killed = "import os; from pathlib import Path; from bneck.files import write_with\n"
+    killed += "write_with(Path(os.sys.argv[1]), lambda file: os.kill(os.getpid(), 9))"
+    file = tmp_path / "checkpoints" / "network.checkpoint"
+    assert subprocess.run([sys.executable, "-c", killed, str(file)]).returncode == -signal.SIGKILL
+    (left,) = file.parent.iterdir()
+    assert left != file
+    Run.open(tmp_path, PLAN).close()
+    assert list(file.parent.iterdir()) == []
+
+
 def test_a_plan_that_is_not_toml(tmp_path: Path) -> None:
     (tmp_path / "plan.toml").write_text("target = ")
     with pytest.raises(UsageError, match=r"plan.toml is not valid TOML"):

@@ -6,12 +6,13 @@ from math import ceil
 from bneck import records
 from bneck.derivation.session import Session
 from bneck.derivation.stages.data import RunData
-from bneck.derivation.stages.kept_training import Training, keep_trained, on_test
+from bneck.derivation.stages.kept_training import Training, on_test
 from bneck.derivation.training_budget import budget
 from bneck.files import is_written
 from bneck.proxies import shared_weights
 from bneck.proxies.data.worker_images import whole
 from bneck.proxies.proxy import ELASTIC
+from bneck.proxies.training.validation import evaluate
 from bneck.space import spaces
 from bneck.space.architecture import Architecture
 from bneck.space.backends import weights
@@ -59,11 +60,10 @@ def elastic_stage(
         )
         network = extract(shared_weights.load(run.folder)[1], largest)
         shared_weights.recalibrate(network, images)
-        trained = keep_trained(
-            largest, network.state_dict(), everything, name=NAME, folder=run.checkpoints
-        )
+        accuracy = evaluate(network, everything).accuracy
         tested = on_test(network, everything, plan.compute())
-        records.write(kept, replace(trained, seconds=result.seconds, test_accuracy=tested))
+        weights.save(run.checkpoints / f"{NAME}.safetensors", network.state_dict())
+        records.write(kept, Training(NAME, accuracy, result.seconds, tested))
         checkpoint.unlink(missing_ok=True)
     return records.read(kept, Training), weights.load(
         run.checkpoints / f"{NAME}.safetensors", largest

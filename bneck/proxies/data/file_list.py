@@ -1,5 +1,6 @@
 """The files below a folder, without what systems leave behind there. No file is opened here."""
 
+import errno
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -50,6 +51,8 @@ def _below(
             if is_left_behind(entry.name):
                 hidden = entry.name.startswith(".") and entry.name != ".ipynb_checkpoints"
                 passed_over["hidden" if hidden else entry.name] += 1
+            elif _links_to_itself(entry):
+                passed_over["broken links"] += 1
             elif entry.is_dir():
                 yield from _below(entry.path, f"{prefix}{entry.name}/", passed_over, seen)
             elif entry.is_file():
@@ -57,3 +60,18 @@ def _below(
                 yield f"{prefix}{entry.name}", (stat.st_size, stat.st_mtime_ns)
             else:
                 passed_over["broken links"] += 1
+
+
+def _links_to_itself(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a link that leads back to itself, which is no more of a file than a broken one.
+
+    Raises:
+        OSError: what it leads to must not be looked at.
+    """
+    try:
+        entry.is_dir()
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        return True
+    return False

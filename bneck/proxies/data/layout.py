@@ -80,7 +80,7 @@ def find_parts(folder: Path) -> Parts:
     try:
         return _find_parts(folder)
     except OSError as error:
-        raise UsageError(f"cannot read {folder}: {error.strerror}") from error
+        raise UsageError(f"cannot read {error.filename or folder}: {error.strerror}") from error
 
 
 def read_layout(folder: Path) -> Layout:
@@ -103,7 +103,7 @@ def read_layout(folder: Path) -> Layout:
             parts[part] = _files(found.folder, place, listed, labels)
         shown = ground_truth.display_names(found.folder, names)
     except OSError as error:
-        raise UsageError(f"cannot read {folder}: {error.strerror}") from error
+        raise UsageError(f"cannot read {error.filename or folder}: {error.strerror}") from error
     return Layout(folder, shown, parts, dict(passed_over), found.beside)
 
 

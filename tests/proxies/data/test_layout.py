@@ -63,9 +63,10 @@ def test_a_linked_folder_is_followed_once(tmp_path: Path) -> None:
     (tmp_path / "a" / "more").symlink_to(tmp_path.with_name(f"{tmp_path.name}-elsewhere"))
     (tmp_path / "a" / "self").symlink_to(tmp_path / "a")
     (tmp_path / "b" / "gone.png").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "b" / "loop.png").symlink_to("loop.png")
     layout = read_layout(tmp_path)
     assert layout.parts["train"].labels == [0] * 6 + [1] * 3
-    assert layout.passed_over == {"links to folders seen before": 1, "broken links": 1}
+    assert layout.passed_over == {"links to folders seen before": 1, "broken links": 2}
 
 
 def test_the_summary_names_parts_classes_sides_and_what_is_beside(tmp_path: Path) -> None:

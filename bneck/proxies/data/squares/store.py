@@ -202,8 +202,12 @@ def pointed_to(fingerprint: str) -> Squares | None:
 
 def squares_of(folder: Path) -> list[Squares]:
     """The sets that were decoded from a folder, or made of arrays of this name."""
-    names = (str(folder.absolute()), str(folder))
-    return [one for one in all_squares() if one.index.folder in names]
+    place, name = folder.resolve(), str(folder)
+    return [
+        one
+        for one in all_squares()
+        if one.index.folder == name or Path(one.index.folder).resolve() == place
+    ]
 
 
 def remove(place: Path) -> None:
