@@ -1,9 +1,8 @@
 """Each item by several workers together, one item after the other: a training on several GPUs.
 
 The workers are one group of ``torch.distributed``. They are processes of this machine or actors on
-Ray, as for any other item, so that Ctrl-C reaches the driver alone and none outlives it. torch's
-own launcher and Ray Train's TorchTrainer form the same group, but each has a driver, signals,
-retries and messages of its own, and the checkpoints to resume from would still be ours.
+Ray, as for any other item, so that Ctrl-C reaches the driver alone and none outlives it.
+docs/training.md says why they are not those of torch's own launcher or of Ray Train's TorchTrainer.
 """
 
 import time
