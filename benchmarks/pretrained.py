@@ -5,7 +5,6 @@ MobileNetV3-Small is trained on one set of images (``--large``), and its latency
 so many images of each class of another set (``--images``), for each number and seed: a network is
 derived from those weights (or from the run that ``--parent`` names), another from random ones, each
 beside MobileNetV3-Small trained alike, and MobileNetV3-Small is narrowed to the target by NetAdapt
-import sys
 from its pretrained weights. All are trained for ``--tuning-epochs`` in the end and judged on all
 validation images of the second set, which no training and no search sees. Each command that has
 ended is one JSON line of ``records.jsonl`` in ``--out``; the same command line resumes where it was

@@ -16,6 +16,8 @@ from bneck.reproduction.plan import ReproductionPlan
 
 NET = "mobilenet_v3_small"
 NOT_UTF8 = os.fsdecode(b"n\xff")
+HUGE = "9" * 5000
+"""More digits than Python reads as a whole number."""
 NO_NETWORKS = ("", "nonet", "none.json", "empty.json", "binary", "nothing", "folder", NOT_UTF8)
 
 RUNS = {
@@ -26,7 +28,7 @@ RUNS = {
         "npz:nothing", "npz:none", "npz:columns.csv", NOT_UTF8, f"folder:{NOT_UTF8}",
     ),
 }  # fmt: skip
-DEVICES = {"--device": ("", "tpu", "cuda:x", "cuda:-1")}
+DEVICES = {"--device": ("", "tpu", "cuda:x", "cuda:-1", f"cuda:{HUGE}")}
 EPOCHS = {"--epochs": ("-1", "0", "inf", "nan", "", "x")}
 DEVICE = {
     "--space": ("", "v9", "nomodule:attr", "os:path", ":"),
@@ -43,7 +45,7 @@ DEVICE = {
 TARGETS = {
     "--target": (
         "", "0", "-1", "nan", "inf", "1e9", "soon", "2ms", "1,2", NOT_UTF8, "0.8x:", "0.8x:nonet",
-        f"0x:{NET}", f"0.8x:{NET}@0", f"0.8x:{NET}@99999",
+        f"0x:{NET}", f"0.8x:{NET}@0", f"0.8x:{NET}@99999", f"0.8x:{NET}@{HUGE}",
     ),
     "--targets": ("", ",", "1,", "1,,2", "1,-2", "1,1", "a,b"),
 }  # fmt: skip
@@ -90,14 +92,15 @@ OTHERS: dict[tuple[str, ...], dict[str, tuple[str, ...]]] = {
         "--space": ("", "v9", "v3-small,"),
         "--runtime": ("", "x"),
         "--threads": ("0",),
-        "--minutes": ("0", "-1", "nan"),
+        "--minutes": ("0", "-1", "nan", "inf", "1e9"),
+        "--wait-quiet": ("-1", "nan", "inf"),
         "--seed": ("-1",),
         "--from": ("none", "empty.json", "binary", "nothing"),
     },
     ("compare", NET, "--no-measure"): {"--model": ("none", "binary"), "--plot": ("x.gif", "")},
     ("likeness", NET, "--latency", "macs", "--space", "v3-small"): {
         "--to": ("", "nonet"),
-        "--networks": ("3", "x"),
+        "--networks": ("3", "x", "9" * 30),
         "--space": ("v9",),
         "--latency": ("none", "empty.json"),
     },

@@ -10,6 +10,7 @@ from bneck.commands.common.options import JsonOption, NetArgument, SeedOption, o
 from bneck.commands.common.output import print_result
 from bneck.derivation.option import OWN
 from bneck.errors import UsageError
+from bneck.reproduction.plan import MAX_RANDOM_NETWORKS
 from bneck.results import similarity
 from bneck.results.networks import load_network
 from bneck.results.run import Run
@@ -35,7 +36,9 @@ def likeness(
             help="A calibrated model, table:FILE, or macs.", show_default="the run's own model"
         ),
     ] = None,
-    networks: Annotated[int, typer.Option(help="Random networks.", min=10)] = 1000,
+    networks: Annotated[
+        int, typer.Option(help="Random networks.", min=10, max=MAX_RANDOM_NETWORKS)
+    ] = 1000,
     seed: SeedOption = 0,
     out: Annotated[
         Path | None,

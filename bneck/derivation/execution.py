@@ -1,14 +1,13 @@
 """Where a run's work runs. It decides how long a run takes, not what comes out of it."""
 
-import math
 from dataclasses import dataclass
 
 from bneck import executors
 from bneck.derivation.option import EXECUTION, option
-from bneck.errors import UsageError
 from bneck.executors import Executor
 from bneck.executors.reserved import Reserved
-from bneck.space.checks import check_range
+from bneck.latency.timing import MAX_MINUTES
+from bneck.space.checks import check_between, check_range
 
 MAX_GPUS = 1024
 IMPORTED = ("torch._dynamo", "bneck.search.evaluation", "bneck.proxies.training.trainer")
@@ -56,8 +55,7 @@ class Execution:
         """Raise UsageError for what cannot be, before anything is started."""
         executors.check(self.workers, self.ray, self._reserved(), self.time_limit_s)
         check_range("gpus", self.gpus, 0, MAX_GPUS)
-        if not 0 <= self.wait_quiet < math.inf:
-            raise UsageError(f"wait-quiet must be 0 minutes or more, got {self.wait_quiet:g}")
+        check_between("wait-quiet", self.wait_quiet, 0, MAX_MINUTES)
 
     def open(self, device: str = "cpu") -> Executor:
         """Open what scores networks; ``device`` is what they are trained on."""

@@ -8,17 +8,19 @@ from bneck import records
 from bneck.derivation.option import DATA, NETADAPT, OWN, SEARCH, TARGET, TRAINING, option
 from bneck.errors import UsageError, unknown
 from bneck.latency.runtimes import MAX_BATCH_SIZE, MAX_THREADS, RUNTIMES
+from bneck.latency.timing import MAX_MINUTES
 from bneck.machine import DEVICES, Compute
 from bneck.proxies.data.augmentation_words import AUGMENTATIONS, CROPS, check_augmentation
 from bneck.proxies.data.image_spec import NAMED_SETS
 from bneck.proxies.proxy import PROXIES
 from bneck.search.reward import REWARDS
 from bneck.search.samplers import SAMPLERS
-from bneck.space.checks import check_between, check_range, check_word
+from bneck.space.checks import check_above_zero, check_between, check_range, check_word
 from bneck.space.spaces import SPACES
 from bneck.text import one_of
 
 MAX_COUNT = 100_000_000
+MAX_EPOCHS = 1_000_000
 MAX_FOLDS = 20
 MAX_SEED = 2**32 - 1
 """What the random generators of all libraries take."""
@@ -262,10 +264,9 @@ class Plan:
         check_range("threads", self.threads, 1, MAX_THREADS)
         check_range("batch-size", self.batch_size, 1, MAX_BATCH_SIZE)
         check_range("seed", self.seed, 0, MAX_SEED)
-        for name, high in (("epochs", 1e6), ("calibration_minutes", 1e4)):
-            if (value := getattr(self, name)) is not None and not 0 < value <= high:
-                word = name.replace("_", "-")
-                raise UsageError(f"{word} must be above 0 and at most {high:g}, got {value:g}")
+        if self.epochs is not None:
+            check_above_zero("epochs", self.epochs, MAX_EPOCHS)
+        check_above_zero("calibration-minutes", self.calibration_minutes, MAX_MINUTES)
         check_between("seed-factor", self.seed_factor, 1, 10)
         if not 0.5 <= self.confidence < 1:
             raise UsageError(f"confidence must be from 0.5 to below 1, got {self.confidence}")

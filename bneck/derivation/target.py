@@ -7,6 +7,8 @@ from collections.abc import Callable
 from bneck.errors import UsageError
 
 MAX_MS = 1e6
+MAX_DIGITS = 6
+"""Of a side in px."""
 
 
 def parse(text: str) -> tuple[float, str | None, int | None]:
@@ -20,12 +22,12 @@ def parse(text: str) -> tuple[float, str | None, int | None]:
         number = float(match.group(1)) if match else math.nan
     except ValueError:
         number = math.nan
-    if match is None or not 0 < number < MAX_MS:
+    side = match and match.group(3)
+    if match is None or not 0 < number < MAX_MS or len(side or "") > MAX_DIGITS:
         raise UsageError(
             "target must be ms above 0 like 2.0 or a factor like 0.8x:NET or 0.8x:NET@PX, "
-            f"got {text!r}"
+            f"got {text!r:.80}"
         )
-    side = match.group(3)
     return number, match.group(2), None if side is None else int(side)
 
 

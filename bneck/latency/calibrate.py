@@ -18,10 +18,11 @@ from bneck.latency.fit import Fit, find_blocking, fit
 from bneck.latency.measure import reference
 from bneck.latency.measurements import Measurement, Store
 from bneck.latency.model import LatencyModel
-from bneck.latency.timing import Effort
+from bneck.latency.timing import MAX_MINUTES, Effort
 from bneck.latency.validation import NOT_VALIDATED, Validation, validate
 from bneck.progress import Progress, silent
 from bneck.space.architecture import Architecture
+from bneck.space.checks import check_above_zero
 from bneck.space.choices import Space
 
 FEWEST = 40
@@ -62,10 +63,11 @@ def calibrate(
         progress: told about every network.
 
     Raises:
-        UsageError: no space, spaces of several sides, a folder with another calibration, or a
-            table, which needs none.
+        UsageError: no space, spaces of several sides, minutes that cannot be, a folder with another
+            calibration, or a table, which needs none.
         BneckError: too few minutes, or a machine too noisy to calibrate.
     """
+    check_above_zero("minutes", minutes, MAX_MINUTES)
     if device.published is not None:
         raise UsageError(
             f"{device.word} needs no calibration: give it to --target-device of derive, search "

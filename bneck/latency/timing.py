@@ -17,6 +17,8 @@ Run = Callable[[], object]
 Clock = Callable[[], int]
 """Nanoseconds from any origin; a synthetic device brings its own."""
 
+MAX_MINUTES = 10_000
+"""A week: the longest that a calibration, or a wait for a quiet device, can be asked to take."""
 CHUNK_NS = 15_000_000
 MIN_RUNS, MAX_RUNS = 5, 60
 DROPPED = 2

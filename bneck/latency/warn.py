@@ -8,10 +8,12 @@ from bneck.latency.devices import Device
 from bneck.latency.fingerprint import Fingerprint
 from bneck.latency.load import wait_until_quiet
 from bneck.latency.model import LatencyModel
+from bneck.latency.timing import MAX_MINUTES
 from bneck.live import warn
 from bneck.machine import cpu_name
 from bneck.progress import Progress, silent
 from bneck.space.architecture import Architecture
+from bneck.space.checks import check_between
 from bneck.text import some_of
 
 
@@ -31,7 +33,12 @@ def warn_calibration(model: LatencyModel) -> None:
 
 
 def wait_for_quiet(device: Device, minutes: float, progress: Progress = silent) -> None:
-    """Wait until a device is quiet, and say on stderr where it is not after so many minutes."""
+    """Wait until a device is quiet, and say on stderr where it is not after so many minutes.
+
+    Raises:
+        UsageError: minutes that cannot be.
+    """
+    check_between("wait-quiet", minutes, 0, MAX_MINUTES)
     if minutes <= 0:
         return
     load = wait_until_quiet(device.watch, minutes, progress)

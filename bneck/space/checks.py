@@ -33,6 +33,12 @@ def check_between(what: str, value: float, low: float, high: float) -> None:
         raise UsageError(f"{what} must be a number from {low:g} to {high:g}, got {value!r}")
 
 
+def check_above_zero(what: str, value: float, high: float) -> None:
+    """``value`` must be a number above 0, and at most ``high``; ``what`` is what it is called."""
+    if not 0 < value <= high:
+        raise UsageError(f"{what} must be above 0 and at most {high:g}, got {value:g}")
+
+
 def check_channels(what: str, value: object) -> None:
     """``value`` must be a usable channel count."""
     check_range(what, value, 1, MAX_CHANNELS)
