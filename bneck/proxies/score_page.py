@@ -1,12 +1,13 @@
 """One self-contained page of small pictures: each proxy's ranking against the accuracies."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
 
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from bneck.proxies.score import Agreement, Cost
+from bneck.proxies.surrogate.correlation import ranks
 from bneck.proxies.surrogate.table import Table
 
 _COLUMNS = 4
@@ -28,15 +29,15 @@ def page(table: Table, agreements: Mapping[str, Agreement], *, band: Cost, band_
         for word, one in agreements.items()
     ]
     figure = make_subplots(rows, _COLUMNS, subplot_titles=titles)
-    ranks = dict(zip(table.accuracies, _ranks([band(a) for a in table.accuracies]), strict=True))
+    costs = dict(zip(table.accuracies, ranks([band(a) for a in table.accuracies]), strict=True))
     for place, agreement in enumerate(agreements.values()):
         archs = list(agreement.scores)
         figure.add_trace(
             go.Scattergl(
-                x=_ranks(list(agreement.scores.values())),
-                y=_ranks([table.accuracies[arch] for arch in archs]),
+                x=ranks(list(agreement.scores.values())),
+                y=ranks([table.accuracies[arch] for arch in archs]),
                 mode="markers",
-                marker={"size": 5, "color": [ranks[a] for a in archs], "colorscale": "Portland"},
+                marker={"size": 5, "color": [costs[a] for a in archs], "colorscale": "Portland"},
                 hoverinfo="skip",
             ),
             place // _COLUMNS + 1,
@@ -54,12 +55,3 @@ def page(table: Table, agreements: Mapping[str, Agreement], *, band: Cost, band_
     )
     html: str = figure.to_html(include_plotlyjs=True)
     return html
-
-
-def _ranks(values: Sequence[float]) -> list[float]:
-    """Return each value's rank, from 0 to 1."""
-    order = sorted(range(len(values)), key=values.__getitem__)
-    places = [0.0] * len(values)
-    for rank, index in enumerate(order):
-        places[index] = rank / max(1, len(values) - 1)
-    return places

@@ -28,7 +28,7 @@ class Interval:
 
 def spearman(signal: ArrayLike, truth: ArrayLike) -> float:
     """Spearman's rank correlation; 0 where either is constant."""
-    a, b = _ranks(np.asarray(signal, float)), _ranks(np.asarray(truth, float))
+    a, b = ranks(signal), ranks(truth)
     a, b = a - a.mean(), b - b.mean()
     norm = float(np.sqrt((a @ a) * (b @ b)))
     return float(a @ b) / norm if norm else 0.0
@@ -85,8 +85,8 @@ def bootstrap(
     return Interval(statistic(*arrays), float(low), float(high))
 
 
-def _ranks(values: Array) -> Array:
-    """Ranks from 0, ties at their mean."""
+def ranks(values: ArrayLike) -> Array:
+    """Return the ranks from 0, ties at their mean."""
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     ends = np.cumsum(counts)
     middle: Array = ends - (counts + 1) / 2
