@@ -30,7 +30,7 @@ def draw(results: ReproductionResults) -> None:
     lines: dict[str, list[tuple[float, list[float]]]] = {}
     for one in sorted(results.compared(), key=lambda one: one.kind):  # derived first
         name = "width multiplier" if one.kind == "published" else one.kind
-        found = [training.accuracy.value for training in results.trainings(one)]
+        found = results.accuracies(one)
         lines.setdefault(name, []).append((_latency(results, one).ms, found))
     if any(found for networks in lines.values() for _, found in networks):
         static_figures.save(static_figures.family(lines), folder / "family.svg")
@@ -43,7 +43,7 @@ def _comparison(results: ReproductionResults) -> str:
         return "Nothing is measured yet."
     whole = next(_latency(results, one).ms for one in compared if one.name == MOBILENET_V3_SMALL)
     for one in sorted(compared, key=lambda one: (-one.factor, one.kind)):
-        found = [training.accuracy.value for training in results.trainings(one)]
+        found = results.accuracies(one)
         took = _latency(results, one)
         rows.append(
             f"| {one.name} | {milliseconds(took)} ms | {took.ms / whole:.3f} "
@@ -63,10 +63,10 @@ def _latency(results: ReproductionResults, one: MeasuredNetwork) -> Latency:
 
 def _falls(results: ReproductionResults, compared: tuple[MeasuredNetwork, ...]) -> list[str]:
     """Targets that a faster derived network serves better than their own."""
-    derived = [one for one in compared if one.kind == "derived" and any(results.trainings(one))]
+    derived = [one for one in compared if one.kind == "derived" and results.accuracies(one)]
     if not derived:
         return []
-    found = [[training.accuracy.value for training in results.trainings(one)] for one in derived]
+    found = [results.accuracies(one) for one in derived]
     means = [
         Accuracy(fmean(each), standard_error(each))
         if len(each) > 1
@@ -87,9 +87,7 @@ def _differences(results: ReproductionResults, compared: tuple[MeasuredNetwork, 
 
     MobileNetV3-Small with its free channels is compared with the published one too.
     """
-    found = {
-        one: [training.accuracy.value for training in results.trainings(one)] for one in compared
-    }
+    found = {one: results.accuracies(one) for one in compared}
     lines = []
     for one in compared:
         for other in compared:

@@ -53,6 +53,10 @@ class ReproductionResults:
             if is_written(file):
                 yield records.read(file, Training)
 
+    def accuracies(self, one: MeasuredNetwork) -> list[float]:
+        """The accuracies of the trainings of a network that are done, from 0 to 1."""
+        return [training.accuracy.value for training in self.trainings(one)]
+
     def training_file(self, one: MeasuredNetwork, seed: int, suffix: str) -> Path:
         """A file of a network's training from one seed."""
         return self.run.checkpoints / f"{training_name(one, seed)}{suffix}"
