@@ -15,7 +15,6 @@ from pathlib import Path
 
 from bneck import records
 from bneck.errors import BneckError, UsageError
-from bneck.files import write_json
 
 LEASE = ".driver"
 RENEWED_EVERY_S = 20.0
@@ -89,7 +88,7 @@ def take(folder: Path) -> Driver:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     driver = Driver(_host(), me, _began(me), now, secrets.token_hex(8))
     lease, mine = folder / LEASE, folder / f"{LEASE}.{driver.token}"
-    write_json(mine, records.to_json(driver))
+    records.write(mine, driver)
     try:
         while True:
             try:
@@ -100,7 +99,7 @@ def take(folder: Path) -> Driver:
                     lease.rename(folder / f"{LEASE}.{driver.token}.old")
                     (folder / f"{LEASE}.{driver.token}.old").unlink()
             except OSError:  # a file system without links
-                write_json(lease, records.to_json(driver))
+                records.write(lease, driver)
                 return driver
             else:
                 return driver

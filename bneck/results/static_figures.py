@@ -1,4 +1,4 @@
-"""Pictures for papers and model cards, as PNG or SVG; the report's own are in ``plots``."""
+"""Pictures for papers and model cards, as PNG or SVG; reports have ``interactive_figures``."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle

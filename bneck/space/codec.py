@@ -42,7 +42,7 @@ def from_json(value: Any) -> Architecture:
     Raises:
         UsageError: a key is missing, unknown or of the wrong type, or a value is out of range.
     """
-    top = _object(value, "architecture", allowed={*_TOP, "format"}, required={*_TOP, "format"})
+    top = _object(value, "architecture", _TOP)
     if top["format"] != FORMAT:
         raise UsageError(f"architecture format must be {FORMAT!r}, got {top['format']!r}")
     stem = _untagged(BLOCKS, "block", top["stem"], "stem")
@@ -72,7 +72,7 @@ def load(path: Path) -> Architecture:
         return from_json(value)
 
 
-_TOP = ("resolution_px", "classes", "norm", "stem", "stages", "head")
+_TOP = ("format", "resolution_px", "classes", "norm", "stem", "stages", "head")
 
 
 def _tagged(table: dict[str, type[T]], tag: str, value: T) -> dict[str, Any]:
@@ -93,13 +93,14 @@ def _untagged(table: dict[str, type[T]], tag: str, value: Any, where: str) -> T:
     return records.from_json(table[word], content, where)
 
 
-def _object(value: Any, where: str, *, allowed: set[str], required: set[str]) -> dict[str, Any]:
+def _object(value: Any, where: str, keys: tuple[str, ...]) -> dict[str, Any]:
+    """The object, which must have these keys and no others."""
     if not isinstance(value, dict):
         raise UsageError(f"{where} must be a JSON object, got {value!r:.60}")
     for name in value:
-        if name not in allowed:
-            raise unknown(f"key in {where}:", name, sorted(allowed))
-    for name in sorted(required):
+        if name not in keys:
+            raise unknown(f"key in {where}:", name, sorted(keys))
+    for name in sorted(keys):
         if name not in value:
             raise UsageError(f"{where} lacks the key {name!r}")
     return value
