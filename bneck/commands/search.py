@@ -25,12 +25,6 @@ def search(out: OutOption, json: JsonOption = False, **asked: Any) -> None:
         found = pipeline.search(session)
         winners, worth = found.networks, found.next_evaluation
     run, plan = session.run, session.plan
-    first = {
-        "evaluations": plan.evaluations,
-        "arch": str(run.seed),
-        "report": str(run.report),
-        "worth": worth,
-    }
     networks = [records.flat(winner) for winner in winners]
     for one, network in zip(winners, networks, strict=True):
         network["arch"] = str(run.of_target(one.target_ms) if len(winners) > 1 else run.seed)
@@ -38,10 +32,12 @@ def search(out: OutOption, json: JsonOption = False, **asked: Any) -> None:
         network["ceiling_ms"] = one.target_ms * plan.seed_factor
     result = {
         **networks[0],
-        **first,
+        "evaluations": plan.evaluations,
+        "arch": str(run.seed),
+        "report": str(run.report),
+        "worth": worth,
         "confidence": plan.confidence,
         "networks": networks,
-        "worth": worth,
     }
     text = "\n".join(
         [*map(_winner_in_words, winners), worth, f"network {run.seed}, report {run.report}"]
