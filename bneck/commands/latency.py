@@ -1,7 +1,7 @@
 """The command ``latency``: a network's, predicted or measured."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -22,8 +22,13 @@ from bneck.errors import UsageError
 from bneck.latency.runtimes import RUNTIMES
 from bneck.live import TerminalProgress
 from bneck.results.networks import load_network
-from bneck.space.architecture import block_path
+from bneck.space.architecture import Architecture, block_path
 from bneck.text import one_of
+
+if TYPE_CHECKING:
+    from bneck.latency.devices import Device
+    from bneck.latency.model import LatencyModel
+    from bneck.latency.predictor import Predictor
 
 FIGURES = (
     "device", "predicted_ms", "std_ms", "measured_ms", "measured_std_ms", "quiet", "note", "batch"
@@ -73,10 +78,6 @@ def net(
 
     Measured with a model, the time is on the calibration's scale, with its runtime and settings.
     """
-    from bneck.latency.model import LatencyModel
-    from bneck.latency.predictor import open_predictor
-    from bneck.latency.warn import wait_for_quiet, warn_extrapolated, warn_foreign
-
     if (net is None) == (onnx is None):
         raise UsageError("give either a network (NET) or an ONNX file (--onnx FILE)")
     if not (measure or model) or (onnx and not measure):
@@ -88,41 +89,105 @@ def net(
     if not measure:
         elsewhere = target_device != "local"
         check_left_out("without --measure", target_device=elsewhere, wait_quiet=wait_quiet > 0)
-    asked = {"runtime": runtime, "threads": threads, "batch_size": batch_size}
-    result: dict[str, Any] = dict.fromkeys(FIGURES)
-    result["blocks"], lines = {}, []
+    from bneck.latency.devices import open_device  # numpy: after the mistakes
+    from bneck.latency.model import LatencyModel
+    from bneck.latency.predictor import open_predictor
+    from bneck.latency.warn import wait_for_quiet, warn_elsewhere
+
     predictor = open_predictor(model) if model else None
     calibrated = predictor if isinstance(predictor, LatencyModel) else None
-    if calibrated:
-        _check_settings(calibrated, asked)
+    asked = {"runtime": runtime, "threads": threads, "batch_size": batch_size}
+    settings = _settings(calibrated, asked)
     name, arch = str(onnx), None
     if net is not None:
         name, arch = load_network(net, width=width, resolution_px=resolution, classes=classes)
+    result: dict[str, Any] = {**dict.fromkeys(FIGURES), "blocks": {}}
+    said = []
     if predictor and arch:
-        predicted = predictor.predict(arch)
-        if calibrated:
-            warn_extrapolated(calibrated, arch)
-            if not measure:
-                warn_foreign(calibrated)
-        result |= {"predicted_ms": predicted.ms, "std_ms": predicted.std_ms}
-        result["blocks"] = _by_block(predictor.breakdown(arch))
-        result["device"] = predictor.name
-        lines = [f"predicted {predicted.ms:.3g} +- {predicted.std_ms:.2g} ms on [{predictor.name}]"]
+        found, words = _predicted(predictor, arch, measured_too=measure)
+        result |= found
+        said.append(words)
     if measure:
-        opened = _opened(calibrated, target_device, asked)
-        wait_for_quiet(opened, wait_quiet, TerminalProgress())
-        took = _measured(onnx or arch, calibrated, opened, resolution)
-    if measure and took.predicted:
-        result |= {"device": opened.word, "predicted_ms": took.ms, "std_ms": took.std_ms}
-        lines.append(f"predicted {took.ms:.3g} +- {took.std_ms:.2g} ms by [{opened.word}]")
-    elif measure:
-        result |= {"measured_ms": took.ms, "measured_std_ms": took.std_ms}
-        result |= {"quiet": took.quiet, "note": took.note, "batch": took.batch}
-        belief = "the machine was quiet" if took.quiet else f"do not trust it: {took.note}"
-        images = f" for a batch of {took.batch} images" * (took.batch > 1)
-        lines.append(f"measured {took.ms:.3g} +- {took.std_ms:.2g} ms{images}; {belief}")
-    text = [f"{name}: {', '.join(lines)}", *_shares(result["blocks"])]
+        device = open_device(target_device, **settings)
+        if calibrated:
+            warn_elsewhere(calibrated, device.fingerprint())
+        wait_for_quiet(device, wait_quiet, TerminalProgress())
+        found, words = _measured(onnx or arch, device, calibrated, resolution)
+        result |= found
+        said.append(words)
+    text = [f"{name}: {', '.join(said)}", *_shares(result["blocks"])]
     print_result(json, result, "\n".join(text))
+
+
+def _settings(model: "LatencyModel | None", asked: dict[str, Any]) -> dict[str, Any]:
+    """Runtime, threads and batch size: the model's, which are all that may have been asked for."""
+    if model is None:
+        return {name: value for name, value in asked.items() if value is not None}
+    settings = {name: getattr(model.device, name) for name in asked}
+    for name, made_for in settings.items():
+        if asked[name] not in (None, made_for):
+            word = name.replace("_", "-")
+            raise UsageError(
+                f"the model was calibrated for {word} {made_for}, not for {asked[name]}"
+            )
+    return settings
+
+
+def _predicted(
+    predictor: "Predictor", arch: Architecture, *, measured_too: bool
+) -> tuple[dict[str, Any], str]:
+    """Figures and words of a prediction; it is said where it is not to be relied on here."""
+    from bneck.latency.model import LatencyModel
+    from bneck.latency.warn import warn_extrapolated, warn_foreign
+
+    predicted = predictor.predict(arch)
+    if isinstance(predictor, LatencyModel):
+        warn_extrapolated(predictor, arch)
+        if not measured_too:
+            warn_foreign(predictor)
+    figures = {
+        "device": predictor.name,
+        "predicted_ms": predicted.ms,
+        "std_ms": predicted.std_ms,
+        "blocks": _by_block(predictor.breakdown(arch)),
+    }
+    spread = f"{predicted.ms:.3g} +- {predicted.std_ms:.2g} ms"
+    return figures, f"predicted {spread} on [{predictor.name}]"
+
+
+def _measured(
+    network: Architecture | Path | None,
+    device: "Device",
+    model: "LatencyModel | None",
+    resolution: int | None,
+) -> tuple[dict[str, Any], str]:
+    """Figures and words of a measurement, on the model's scale where there is a model.
+
+    Args:
+        network: what is timed; an ONNX file's path, or an architecture.
+        device: what it is timed on, with the model's settings.
+        model: the latency model.
+        resolution: side of the reference without a model, and of free sides of an ONNX file.
+    """
+    from bneck.latency.measure import measure
+
+    assert network is not None
+    scale, side = (model.scale, model.resolution_px) if model else (None, resolution)
+    took = measure(network, device, scale=scale, resolution_px=side, progress=TerminalProgress())
+    spread = f"{took.ms:.3g} +- {took.std_ms:.2g} ms"
+    if took.predicted:
+        figures = {"device": device.word, "predicted_ms": took.ms, "std_ms": took.std_ms}
+        return figures, f"predicted {spread} by [{device.word}]"
+    belief = "the machine was quiet" if took.quiet else f"do not trust it: {took.note}"
+    images = f" for a batch of {took.batch} images" * (took.batch > 1)
+    figures = {
+        "measured_ms": took.ms,
+        "measured_std_ms": took.std_ms,
+        "quiet": took.quiet,
+        "note": took.note,
+        "batch": took.batch,
+    }
+    return figures, f"measured {spread}{images}; {belief}"
 
 
 def _by_block(parts: dict[str, float]) -> dict[str, float]:
@@ -135,47 +200,6 @@ def _by_block(parts: dict[str, float]) -> dict[str, float]:
 def _shares(blocks: dict[str, float]) -> list[str]:
     total = sum(blocks.values())
     return [f"  {path:10} {ms:8.4f} ms  {ms / total:6.1%}" for path, ms in blocks.items()]
-
-
-def _opened(calibrated: Any, device: str, asked: dict[str, Any]) -> Any:
-    """The device to measure on, with the model's settings where there is a model.
-
-    Args:
-        calibrated: the latency model, or None.
-        device: the device by its word.
-        asked: runtime, threads and batch size; None where none was given.
-    """
-    from bneck.latency.devices import open_device
-    from bneck.latency.warn import warn_elsewhere
-
-    if calibrated is None:
-        return open_device(device, **{k: v for k, v in asked.items() if v is not None})
-    opened = open_device(device, **_check_settings(calibrated, asked))
-    warn_elsewhere(calibrated, opened.fingerprint())
-    return opened
-
-
-def _check_settings(calibrated: Any, asked: dict[str, Any]) -> dict[str, Any]:
-    """The model's runtime, threads and batch size, which are all that may have been asked for."""
-    settings = {name: getattr(calibrated.device, name) for name in asked}
-    for name, made_for in settings.items():
-        if asked[name] not in (None, made_for):
-            word = name.replace("_", "-")
-            raise UsageError(
-                f"the model was calibrated for {word} {made_for}, not for {asked[name]}"
-            )
-    return settings
-
-
-def _measured(network: Any, calibrated: Any, opened: Any, resolution: int | None) -> Any:
-    """Time a network or ONNX file, on the model's scale where there is a model."""
-    from bneck.latency.measure import measure
-
-    scale, side = (
-        (None, resolution) if calibrated is None else (calibrated.scale, calibrated.resolution_px)
-    )
-    progress = TerminalProgress()
-    return measure(network, opened, scale=scale, resolution_px=side, progress=progress)
 
 
 group = typer.Typer(
