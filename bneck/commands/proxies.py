@@ -1,7 +1,8 @@
 """The command ``proxies score``: cheap accuracy signals."""
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -92,58 +93,20 @@ def score(
         check_images(images)
     from bneck.proxies import score as scoring  # torch: after the mistakes
     from bneck.proxies import score_page
+    from bneck.proxies.score_cache import ScoreCache
+    from bneck.proxies.training.recipe import Recipe
 
     progress = TerminalProgress()
     band = scoring.macs if model is None else _latency(model, truth.accuracies)
     band_name = "macs" if model is None else "latency_ms"
     pictures = None if no_images else _pictures(images, seed, progress)
     words = proxy or scoring.zero_cost_words(images=pictures is not None)
-    agreements = _by_proxies(truth, words, pictures, steps, band, networks, seed, compute, progress)
-    agreements |= {
-        f"column:{name}": agreement
-        for name, agreement in scoring.score_columns(truth, band=band, seed=seed).items()
-    }
-    learnt = scoring.score_surrogate(truth, band=band, seed=seed, progress=progress)
-    if plot is not None:
-        write_whole(plot, score_page.page(truth, agreements, band=band, band_name=band_name))
-    result = {
-        "table": truth.name,
-        "networks": len(truth.accuracies),
-        "band": band_name,
-        "proxies": {word: _numbers(agreement) for word, agreement in agreements.items()},
-        "surrogate": {str(labels): _learnt(what) for labels, what in learnt.items()},
-        "intervals": {word: _intervals(agreement) for word, agreement in agreements.items()},
-    }
-    text = [
-        f"{truth.name}: {len(truth.accuracies)} networks, in bands of {band_name}",
-        _as_text(agreements),
-        *(_sentence(labels, what) for labels, what in learnt.items()),
-        *_failures(agreements),
-    ]
-    print_result(json, result, "\n".join([*text, f"pictures {plot}"] if plot else text))
-
-
-def _by_proxies(
-    truth: "Table",
-    words: list[str],
-    pictures: "ImageSource | None",
-    steps: int,
-    band: "Callable[[Architecture], float]",
-    networks: int,
-    seed: int,
-    compute: Compute,
-    progress: "Progress",
-) -> dict[str, "Agreement"]:
-    """Each proxy's agreement with the table; scores are kept, so that a second call is quick."""
-    from bneck.proxies import score as scoring
-    from bneck.proxies.score_cache import ScoreCache
-    from bneck.proxies.training.recipe import Recipe
-
+    made = {word: find_proxy(word)(pictures, Recipe(steps), compute=compute) for word in words}
     seen = None if pictures is None else pictures.info.fingerprint
-    with ScoreCache((words, seen, seed, steps, compute)) as cache:
-        return scoring.score_proxies(
+    with ScoreCache((words, seen, seed, steps, compute)) as cache:  # a second call is quick
+        agreements = scoring.score_proxies(
             truth,
-            {word: find_proxy(word)(pictures, Recipe(steps), compute=compute) for word in words},
+            made,
             images=pictures,
             band=band,
             networks=networks,
@@ -151,12 +114,14 @@ def _by_proxies(
             progress=progress,
             cache=cache,
         )
-
-
-def _failures(agreements: Mapping[str, "Agreement"]) -> Iterator[str]:
-    for word, agreement in agreements.items():
-        if agreement.failures:
-            yield f"{word} failed on {len(agreement.failures)}: {agreement.failures[0]}"
+    columns = scoring.score_columns(truth, band=band, seed=seed)
+    agreements |= {f"column:{name}": agreement for name, agreement in columns.items()}
+    learnt = scoring.score_surrogate(truth, band=band, seed=seed, progress=progress)
+    if plot is not None:
+        write_whole(plot, score_page.page(truth, agreements, band=band, band_name=band_name))
+    text = _as_text(truth, band_name, agreements, learnt)
+    text += f"\npictures {plot}" if plot else ""
+    print_result(json, _as_json(truth, band_name, agreements, learnt), text)
 
 
 def _table(path: Path, space: str | None, resolution: int | None, classes: int | None) -> "Table":
@@ -193,6 +158,22 @@ def _pictures(spec: str, seed: int, progress: "Progress") -> "ImageSource":
     return loading.load(spec, seed=seed, progress=progress).for_search(seed)
 
 
+def _as_json(
+    truth: "Table",
+    band_name: str,
+    agreements: Mapping[str, "Agreement"],
+    learnt: Mapping[int, "SurrogateAgreement | None"],
+) -> dict[str, Any]:
+    return {
+        "table": truth.name,
+        "networks": len(truth.accuracies),
+        "band": band_name,
+        "proxies": {word: _numbers(agreement) for word, agreement in agreements.items()},
+        "surrogate": {str(labels): what and asdict(what) for labels, what in learnt.items()},
+        "intervals": {word: _intervals(agreement) for word, agreement in agreements.items()},
+    }
+
+
 def _numbers(agreement: "Agreement") -> dict[str, Any]:
     return {
         "spearman": agreement.spearman.value,
@@ -211,17 +192,25 @@ def _intervals(agreement: "Agreement") -> dict[str, Any]:
     }
 
 
-def _learnt(learnt: "SurrogateAgreement | None") -> dict[str, float] | None:
-    if learnt is None:
-        return None
-    return {
-        "spearman": learnt.spearman,
-        "in_band": learnt.in_band,
-        "within_2_std": learnt.within_2_std,
-    }
+def _as_text(
+    truth: "Table",
+    band_name: str,
+    agreements: Mapping[str, "Agreement"],
+    learnt: Mapping[int, "SurrogateAgreement | None"],
+) -> str:
+    lines = [
+        f"{truth.name}: {len(truth.accuracies)} networks, in bands of {band_name}",
+        *_ranking(agreements),
+        *(_sentence(labels, what) for labels, what in learnt.items()),
+    ]
+    for word, agreement in agreements.items():
+        if agreement.failures:
+            lines.append(f"{word} failed on {len(agreement.failures)}: {agreement.failures[0]}")
+    return "\n".join(lines)
 
 
-def _as_text(agreements: Mapping[str, "Agreement"]) -> str:
+def _ranking(agreements: Mapping[str, "Agreement"]) -> list[str]:
+    """A table of the proxies, the best in band first."""
     width = max(len(word) for word in agreements)
     lines = [
         f"{'signal':{width}}  networks  {'Spearman (95 %)':22}  Kendall  "
@@ -233,7 +222,7 @@ def _as_text(agreements: Mapping[str, "Agreement"]) -> str:
             f"{word:{width}}  {len(agreement.scores):8}  {_interval(agreement.spearman)}  "
             f"{agreement.kendall:+.2f}    {_interval(agreement.in_band)}  {seconds:>7}"
         )
-    return "\n".join(lines)
+    return lines
 
 
 def _interval(interval: "Interval") -> str:
