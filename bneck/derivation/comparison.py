@@ -93,29 +93,22 @@ def predicted(networks: Sequence[Compared], model: Any) -> list[Compared]:
 
 
 def measured(
-    networks: Sequence[Compared],
-    *,
-    model: Any = None,
-    runtime: str = "onnxruntime",
-    threads: int = 1,
-    progress: Progress = silent,
+    networks: Sequence[Compared], *, model: Any = None, progress: Progress = silent
 ) -> list[Compared]:
     """Return the networks with their latency, timed here and now in turns with the reference.
 
     Args:
         networks: what is timed; each has an architecture or an ONNX file.
         model: a calibrated ``LatencyModel`` gives runtime, threads, batch size and scale; without
-            one, ms are what the reference took over all these measurements.
-        runtime: a word of RUNTIMES, or ``package.module:attr``, where no calibrated model says it.
-        threads: threads of the runtime, likewise.
+            one, ONNX Runtime takes one thread and one image at a time, and ms are what the
+            reference took over all these measurements.
         progress: told which network is timed.
     """
     calibrated = model if isinstance(model, LatencyModel) else None
-    batch_size = 1
+    opened = LocalDevice()
     if calibrated:
-        about = calibrated.device
-        runtime, threads, batch_size = about.runtime, about.threads, about.batch_size
-    opened = LocalDevice(runtime=runtime, threads=threads, batch_size=batch_size)
+        own = calibrated.device
+        opened = LocalDevice(runtime=own.runtime, threads=own.threads, batch_size=own.batch_size)
     took: list[Measured] = []
     for done, network in enumerate(networks):
         progress("measuring", done, len(networks), network.name)
@@ -138,14 +131,12 @@ def _to_one_reference(networks: Sequence[Compared], took: Sequence[Measured]) ->
         (network.resolution_px, network.arch.classes if network.arch else None)
         for network in networks
     ]
+    references_ms = [one.timing.reference_ms for one in took if one.timing is not None]
     seen: dict[Any, list[float]] = {}
-    for kind, one in zip(kinds, took, strict=True):
-        assert one.timing is not None
-        seen.setdefault(kind, []).append(one.timing.reference_ms)
+    for kind, ms in zip(kinds, references_ms, strict=True):
+        seen.setdefault(kind, []).append(ms)
     return [
-        statistics.median(seen[kind]) / one.timing.reference_ms
-        for kind, one in zip(kinds, took, strict=True)
-        if one.timing is not None
+        statistics.median(seen[kind]) / ms for kind, ms in zip(kinds, references_ms, strict=True)
     ]
 
 

@@ -146,7 +146,6 @@ def as_fast(
     *,
     count: int,
     seed: int,
-    tolerance: float = TOLERANCE,
 ) -> list[Architecture]:
     """Return random networks of a space that are as fast as wanted.
 
@@ -159,7 +158,6 @@ def as_fast(
         goal_ms: the latency wanted.
         count: how many networks to return.
         seed: of the draws.
-        tolerance: largest difference from ``goal_ms``, as a share of it.
 
     Raises:
         BneckError: most walks end elsewhere (names the nearest latency reached).
@@ -172,7 +170,7 @@ def as_fast(
         arch = space.decode(values)
         away_ms = abs(latency_ms(arch) - goal_ms)
         for _ in range(MOST_CHANGES):
-            if away_ms <= tolerance * goal_ms:
+            if away_ms <= TOLERANCE * goal_ms:
                 found.append(arch)
                 break
             changed = space.mutate(values, draw.getrandbits(32))
@@ -187,7 +185,7 @@ def as_fast(
             break
     raise BneckError(
         f"only {len(found)} of {count} random networks of space {space.name} came within "
-        f"{tolerance:.0%} of {goal_ms:.4g} ms; the nearest takes {nearest_ms:.4g} ms"
+        f"{TOLERANCE:.0%} of {goal_ms:.4g} ms; the nearest takes {nearest_ms:.4g} ms"
     )
 
 

@@ -166,10 +166,10 @@ def output_shape(layer: Layer) -> tuple[int, int, int]:
     return input_shape(layer)
 
 
-def round_channels(channels: float, divisor: int = 8) -> int:
-    """The multiple of ``divisor`` nearest to ``channels``, never below 90 % of it (V2)."""
-    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
-    return rounded + divisor if rounded < 0.9 * channels else rounded
+def round_channels(channels: float) -> int:
+    """The multiple of 8 nearest to ``channels``, never below 90 % of it (V2)."""
+    rounded = max(8, int(channels + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * channels else rounded
 
 
 def check_activation(word: str) -> None:
