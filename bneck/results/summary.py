@@ -36,14 +36,15 @@ def verdict(outcome: Outcome) -> str:
     return f"The target of {target} is missed by {100 * excess:.1f} %: {measured}.{doubt}"
 
 
-def is_met(outcome: Outcome) -> bool:
+def is_met(one: Outcome | Found) -> bool:
     """Return whether the network measures at or under its target.
 
     One that could not be measured must be predicted under it with ``CONFIDENCE``.
     """
-    if outcome.measured is None:
-        return at_most_ms(outcome.predicted) <= outcome.target_ms
-    return outcome.measured.ms <= outcome.target_ms
+    target_ms = one.target_ms or 0.0
+    if one.measured is None:
+        return one.predicted is not None and at_most_ms(one.predicted) <= target_ms
+    return one.measured.ms <= target_ms
 
 
 def against(outcome: Outcome, baseline: Baseline) -> str:
@@ -110,7 +111,7 @@ def finished_stage(found: Sequence[Found], by: str) -> tuple[str, str]:
             f"Accuracy there is a proxy: {' and '.join(_share(one) for one in found)}. A "
             "search keeps at or somewhat above its target; `bneck shrink` takes off the rest."
         )
-    met = [one for one in found if _is_met(one)]
+    met = [one for one in found if is_met(one)]
     if several:
         number = "All" if len(met) == len(found) else f"{len(met)} of"
         how = "measured" if first.measured else "predicted"
@@ -131,14 +132,6 @@ def _measured(one: Found) -> str:
     if one.measured is None and one.predicted is not None:
         return in_words(one.predicted, None)
     return f"{milliseconds(one.measured)} ms measured"
-
-
-def _is_met(one: Found) -> bool:
-    """As ``is_met``, of what a stage alone found."""
-    target_ms = one.target_ms or 0.0
-    if one.measured is None:
-        return one.predicted is not None and at_most_ms(one.predicted) <= target_ms
-    return one.measured.ms <= target_ms
 
 
 def _share(one: Found) -> str:
