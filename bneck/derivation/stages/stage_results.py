@@ -72,8 +72,9 @@ def found_by_a_stage(run: Run, plan: Plan, model: Predictor | None) -> FoundBySt
     """
     if shrunk := records.read_lines(run.shrunk, Shrunk):
         after = {None: "the step's fine-tuning", "fine-tune": "fine-tuning", "scratch": "training"}
+        named = [(f"step {one.step}" if one.step else "the seed", one) for one in shrunk]
         return {
-            "found": tuple(_of_netadapt(one, model) for one in shrunk),
+            "found": tuple(_found(name, one, model) for name, one in named),
             "found_by": "NetAdapt",
             "found_accuracy": f"after {after[plan.finish]}",
         }
@@ -81,7 +82,7 @@ def found_by_a_stage(run: Run, plan: Plan, model: Predictor | None) -> FoundBySt
         winners = records.read(run.winners, SearchResult).networks
         said = f", {count}-fold" if (count := (run.settled("folds") or 1)) > 1 else ""
         return {
-            "found": tuple(_of_search(one, model) for one in winners),
+            "found": tuple(_found(_which(one), one, model) for one in winners),
             "found_by": "search",
             "found_accuracy": f"by the proxy of the search{said}",
         }
@@ -106,25 +107,12 @@ def began_with(plan: Plan) -> str:
     return "from pretrained weights"
 
 
-def _of_netadapt(one: Shrunk, model: Predictor | None) -> Found:
+def _found(name: str, one: Shrunk | SelectedNetwork, model: Predictor | None) -> Found:
+    breakdown = model.breakdown(one.arch) if model else None
     return Found(
-        name=f"step {one.step}" if one.step else "the seed",
-        arch=one.arch,
-        accuracy=one.accuracy,
-        target_ms=one.target_ms,
-        predicted=one.predicted,
-        measured=one.measured,
-        breakdown=model.breakdown(one.arch) if model else None,
+        name, one.arch, one.accuracy, one.target_ms, one.predicted, one.measured, breakdown
     )
 
 
-def _of_search(one: SelectedNetwork, model: Predictor | None) -> Found:
-    return Found(
-        name="the pretrained network" if one.pretrained else f"network {one.number}",
-        arch=one.arch,
-        accuracy=one.accuracy,
-        target_ms=one.target_ms,
-        predicted=one.predicted,
-        measured=one.measured,
-        breakdown=model.breakdown(one.arch) if model else None,
-    )
+def _which(one: SelectedNetwork) -> str:
+    return "the pretrained network" if one.pretrained else f"network {one.number}"

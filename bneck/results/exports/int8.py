@@ -122,7 +122,7 @@ def best(
         runner: opens a file.
     """
     assert trained.samples is not None
-    ours = network(trained).eval()
+    ours = network(trained)
     pieces = [(images, _logits(ours, images)) for images, _ in trained.samples.choice()]
     tried: dict[str, tuple[float, float]] = {}
     files: dict[str, bytes] = {}
