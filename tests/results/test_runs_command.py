@@ -14,7 +14,6 @@ from bneck.results import checksums
 from bneck.results.lease import LEASE, Driver, read_driver
 
 OLDER = Path(__file__).parent / "run_of_0.1"
-UNDATED = '{"started": "", "command": "", "device": "", "cores": 1, "versions": {}}\n'
 
 
 @pytest.fixture
