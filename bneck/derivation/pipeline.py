@@ -47,8 +47,7 @@ from bneck.results.networks import load_network
 from bneck.results.record import Outcome
 from bneck.results.run import Run
 from bneck.search.selection import SearchResult, SelectedNetwork
-from bneck.space import codec as networks
-from bneck.space import presets, spaces
+from bneck.space import codec, presets, spaces
 from bneck.space.architecture import Architecture
 from bneck.space.backends import weights
 from bneck.space.presets import MOBILENET_V3_SMALL
@@ -191,7 +190,7 @@ def _given_network(session: Session, data: RunData) -> Architecture:
         else:
             _, arch = load_network(plan.seed_network, **data.size)
         records.write(run.seed, arch)
-    return networks.load(run.seed)
+    return codec.load(run.seed)
 
 
 @contextmanager

@@ -28,7 +28,7 @@ from bneck.results.run import Run
 from bneck.results.similarity import Likeness
 from bneck.results.table import rows, times
 from bneck.search.selection import SearchResult
-from bneck.space import codec as networks
+from bneck.space import codec
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -96,7 +96,7 @@ def _report_data(run: Run) -> report.ReportData:
         sessions=run.sessions,
         records=tuple(read_trials(run)),
         steps=records.read_lines(run.steps, Step),
-        seed=networks.load(run.seed) if is_written(run.seed) else None,
+        seed=codec.load(run.seed) if is_written(run.seed) else None,
         outcome=outcome,
         baselines=records.read_lines(run.baselines, Baseline),
         others=dict(_others(run)),

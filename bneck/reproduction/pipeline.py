@@ -32,8 +32,7 @@ from bneck.reproduction.results import ReproductionResults, netadapt_folder, tra
 from bneck.results import static_figures
 from bneck.results.run import Run
 from bneck.search.selection import SearchResult
-from bneck.space import codec as networks
-from bneck.space import spaces
+from bneck.space import codec, spaces
 from bneck.space.backends import weights
 from bneck.space.choices import Space
 from bneck.space.presets import MOBILENET_V3_SMALL
@@ -179,7 +178,7 @@ class Reproduction:
         found = {f"derived-{factor:g}x": one.arch for factor, one in self.results.derived().items()}
         for name in ("search-paper", "search-derived"):
             if is_written(file := self.results.part(name).seed):
-                found[name] = networks.load(file)
+                found[name] = codec.load(file)
         for name, arch in found.items():
             file = self.run.folder / "likeness" / f"{name}.json"
             if not is_written(file):

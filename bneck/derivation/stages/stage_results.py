@@ -17,8 +17,7 @@ from bneck.results.run import Run
 from bneck.search.promotion import trained_longest
 from bneck.search.selection import SearchResult, SelectedNetwork
 from bneck.search.trial_attributes import read_records
-from bneck.space import codec as networks
-from bneck.space import spaces
+from bneck.space import codec, spaces
 
 
 @contextmanager
@@ -89,7 +88,7 @@ def found_by_a_stage(run: Run, plan: Plan, model: Predictor | None) -> FoundBySt
     trained = run.checkpoints / "network.json"
     if is_written(run.network) and is_written(trained):
         training = records.read(trained, Training)
-        arch = networks.load(run.network)
+        arch = codec.load(run.network)
         return {
             "found": (
                 Found(plan.seed_network or f"the largest of {plan.space}", arch, training.accuracy),
