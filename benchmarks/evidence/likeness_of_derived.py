@@ -19,7 +19,7 @@ from pathlib import Path
 
 from bneck import records
 from bneck.cli import exit_code_of
-from bneck.derivation.comparison import resemblance
+from bneck.derivation.comparison import likeness_to
 from bneck.files import is_written, write_whole
 from bneck.latency.model import LatencyModel, load
 from bneck.reproduction.plan import ReproductionPlan, numbers
@@ -48,7 +48,7 @@ def compared(
             if not is_written(kept):
                 arch = networks.load(repro / "netadapt" / f"{factor:g}x" / "network.json")
                 to = MOBILENET_V3_SMALL if factor <= 1 else "mobilenet_v3_large"
-                found = resemblance(arch, model, space, to=to, count=count, seed=plan.seed)
+                found = likeness_to(arch, model, space, to=to, count=count, seed=plan.seed)
                 records.write(kept, found)
             yield name, model.device.runtime, records.read(kept, Likeness)
 

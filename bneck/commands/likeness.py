@@ -52,7 +52,7 @@ def likeness(
 
     Random networks that are as fast are the yardstick.
     """
-    from bneck.derivation.comparison import resemblance  # numpy
+    from bneck.derivation.comparison import likeness_to  # numpy
     from bneck.latency.predictor import open_predictor
 
     _, arch = load_network(net)
@@ -64,7 +64,7 @@ def likeness(
     if space is None or latency is None:
         raise UsageError(f"{net} is not a run: give --space and --latency")
     others = spaces.build(space, resolution_px=arch.resolution_px, classes=arch.classes)
-    found = resemblance(arch, open_predictor(latency), others, to=to, count=networks, seed=seed)
+    found = likeness_to(arch, open_predictor(latency), others, to=to, count=networks, seed=seed)
     if out is not None:
         from bneck.results import static_figures  # matplotlib: where something is drawn
 

@@ -208,7 +208,7 @@ def _of_onnx(path: Path) -> Compared:
     return replace(network, onnx=path, accuracy=accuracy, images=said.get("images"))
 
 
-def resemblance(
+def likeness_to(
     arch: Architecture, predictor: Predictor, space: Space, *, to: str, count: int, seed: int
 ) -> Likeness:
     """Compare ``arch`` with the network called ``to``, against ``count`` networks of ``space``.

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bneck import records
-from bneck.derivation.comparison import resemblance
+from bneck.derivation.comparison import likeness_to
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import TargetDevice, calibration_stage
@@ -182,7 +182,7 @@ class Reproduction:
         for name, arch in found.items():
             file = self.run.folder / "likeness" / f"{name}.json"
             if not is_written(file):
-                like = resemblance(
+                like = likeness_to(
                     arch,
                     self._calibrate().model,
                     self._space(),

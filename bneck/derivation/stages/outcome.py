@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from bneck import records
-from bneck.derivation.comparison import resemblance
+from bneck.derivation.comparison import likeness_to
 from bneck.derivation.evaluation import evaluate_network
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session
@@ -184,7 +184,7 @@ def _compare_with_published(
 ) -> None:
     """Note how much the network resembles the baseline; there may be none to compare with."""
     try:
-        found = resemblance(
+        found = likeness_to(
             arch,
             device.model,
             space,
