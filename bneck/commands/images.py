@@ -47,31 +47,24 @@ def images(
     """
     if verify and remove:
         raise UsageError("--verify and --remove exclude each other")
+    if folder is None and (verify or remove):
+        raise UsageError("name the folder of images whose squares are meant")
     if folder is None:
-        if verify or remove:
-            raise UsageError("name the folder of images whose squares are meant")
-        from bneck.proxies.data.squares.store import all_squares
-
-        _list(all_squares(), json)
+        _list(json)
         return
-    from bneck.proxies.data.squares import store
-
     if remove:
-        found = store.squares_of(folder)
-        places = [str(old.place) for old in found]
-        for old in found:
-            store.remove(old.place)
-        print_result(json, {"removed": places}, "\n".join(places) or f"no squares of {folder}")
+        _remove(folder, json)
         return
     check_folder(folder)
     check_images(f"folder:{folder}", resolution)
     from bneck.proxies.data.folder import load_folder  # torch: after the mistakes
     from bneck.proxies.data.squares.from_folder import changed_files
+    from bneck.proxies.data.squares.store import open_squares
 
     progress = TerminalProgress()
     source = load_folder(folder, resolution, seed, progress, skip_unreadable=skip_unreadable)
     assert source.train.store is not None
-    one = store.open_squares(source.train.store)
+    one = open_squares(source.train.store)
     assert one is not None
     if verify and (changed := changed_files(one, folder, progress)):
         raise BneckError(
@@ -96,7 +89,22 @@ def images(
     print_result(json, result, "\n".join(said))
 
 
-def _list(found: "list[Squares]", as_json: bool) -> None:
+def _remove(folder: Path, as_json: bool) -> None:
+    """Remove all squares of a folder, which need not be there any more."""
+    from bneck.proxies.data.squares import store
+
+    found = store.squares_of(folder)
+    places = [str(old.place) for old in found]
+    for old in found:
+        store.remove(old.place)
+    print_result(as_json, {"removed": places}, "\n".join(places) or f"no squares of {folder}")
+
+
+def _list(as_json: bool) -> None:
+    """All sets that lie ready."""
+    from bneck.proxies.data.squares.store import all_squares
+
+    found = all_squares()
     lines: list[tuple[str, ...]] = [("folder", "px", "images", "classes", "GB", "squares")]
     lines += [
         (
