@@ -25,8 +25,8 @@ def main() -> None:
     content = read_json(asked.figures)
     curves = {
         name.removeprefix("curve "): {float(minutes): error for minutes, error in curve.items()}
-        for name, curve in content.items()
-        if name.startswith("curve ") and curve
+        for name, curve in (content.items() if isinstance(content, dict) else ())
+        if name.startswith("curve ") and isinstance(curve, dict) and curve
     }
     if not curves:
         raise UsageError(f"{asked.figures} holds no curves: benchmarks/latency.py writes them")

@@ -2,12 +2,19 @@
 
 import ast
 import importlib
+import subprocess
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+SCRIPTS = [
+    file
+    for file in sorted(BENCHMARKS.rglob("*.py"))
+    if "__main__" in file.read_text(encoding="utf-8")
+]
 
 
 @pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")
@@ -29,7 +36,16 @@ def test_benchmarks_import_what_the_package_has() -> None:
 @pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")
 def test_benchmarks_answer_mistakes_in_one_line() -> None:
     """What is run as a script ends by ``exit_code_of``, as the command ``bneck`` does."""
-    for file in sorted(BENCHMARKS.rglob("*.py")):
+    for file in SCRIPTS:
         text = file.read_text(encoding="utf-8")
-        if "__main__" in text:
-            assert text.endswith("    sys.exit(exit_code_of(main))\n"), file.name
+        assert text.endswith("    sys.exit(exit_code_of(main))\n"), file.name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+def test_benchmarks_explain_themselves(script: Path) -> None:
+    done = subprocess.run([sys.executable, script, "--help"], capture_output=True, text=True)
+    if done.returncode == 1 and "pip install" in done.stderr:
+        pytest.skip(done.stderr.strip())
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("usage: ")
