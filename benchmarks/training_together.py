@@ -17,6 +17,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from bneck.cli import exit_code_of
 from bneck.derivation.plan import Plan
 from bneck.derivation.training_budget import budget
 from bneck.executors import open_executor, open_together
@@ -123,4 +124,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_code_of(main))
