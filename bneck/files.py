@@ -5,7 +5,7 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,8 @@ def write_with(path: Path, write: Callable[[Path], None]) -> None:
         raise BneckError(f"cannot write {path}: {error.strerror or error}") from error
     finally:
         if temporary is not None:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):  # on a read-only disk: what could not be made need not go
+                temporary.unlink(missing_ok=True)
 
 
 def remove_unfinished(folder: Path) -> None:

@@ -1,5 +1,7 @@
 """What counts as written, and with which rights."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -43,3 +45,15 @@ def test_a_file_is_there_with_its_content_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(BneckError, match=r"cannot write .*taken"):
         write_json(tmp_path / "taken", {})
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_a_read_only_disk_is_said_of_the_file_that_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    for method in ("touch", "unlink"):  # such a disk refuses to remove even what is not there
+        monkeypatch.setattr(Path, method, refuse)
+    with pytest.raises(BneckError, match=r"cannot write .*/report.json: Read-only file system$"):
+        write_json(tmp_path / "report.json", {})

@@ -1,6 +1,7 @@
 """bneck from Python: cheap to import, results that show themselves."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -113,6 +114,25 @@ def test_frames(folder: Path) -> None:
     assert results.architecture is None
     with pytest.raises(UsageError, match="has no network yet: the run is"):
         results.network()
+
+
+def test_workers_of_a_plain_script_do_not_run_it_again(tmp_path: Path) -> None:
+    """Without ``if __name__ == "__main__"``, as in a notebook; Python's own workers run it."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from bneck.executors.processes import processes, script_kept_out\n"
+        "print('begun', flush=True)\n"
+        "with script_kept_out():\n"
+        "    executor = processes(1)\n"
+        "    print(*executor.map_unordered(abs, [-2]))\n"
+        "    executor.close()\n"
+    )
+    root = str(Path(__file__).resolve().parents[1])
+    done = subprocess.run(
+        [sys.executable, script], env=os.environ | {"PYTHONPATH": root},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.stdout == "begun\n(-2, 2)\n", done.stderr
 
 
 def test_the_same_words_are_refused_as_on_the_command_line(tmp_path: Path) -> None:

@@ -45,6 +45,24 @@ def processes(
     return WorkerPool(kind, workers, time_limit_s=time_limit_s)
 
 
+@contextmanager
+def script_kept_out() -> Iterator[None]:
+    """Let workers that start meanwhile not run the script that is the main module.
+
+    Python's do, so that a script without ``if __name__ == "__main__"`` would begin all its work
+    again in each of them. Their tasks must then be from modules that can be imported.
+    """
+    main = sys.modules["__main__"]
+    about: dict[str, Any] = {
+        name: vars(main)[name] for name in ("__file__", "__spec__") if name in vars(main)
+    }
+    vars(main).update(dict.fromkeys(about))
+    try:
+        yield
+    finally:
+        vars(main).update(about)
+
+
 class Process:
     """One worker, with variables of its own in its environment."""
 

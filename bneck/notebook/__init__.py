@@ -11,6 +11,7 @@ from bneck.derivation.command_options import OPTIONS
 from bneck.derivation.execution import Execution
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import open_session
+from bneck.executors.processes import script_kept_out
 from bneck.latency.calibrate import calibrate as run_calibration
 from bneck.latency.calibration_networks import spaces_called
 from bneck.latency.devices import open_device
@@ -52,13 +53,16 @@ def derive(
     """
     asked = {"target": str(target), "data": data, "space": space, **plan}
     words = ", ".join(f"{name}={value!r}" for name, value in {**asked, "out": str(out)}.items())
-    with open_session(
-        Plan.from_dict(asked, OPTIONS["derive"]),
-        Path(out),
-        Execution(workers=workers, gpus=gpus, wait_quiet=wait_quiet),
-        command=f"bneck.derive({words})",
-        progress=progress or TerminalProgress(),
-    ) as session:
+    with (
+        script_kept_out(),
+        open_session(
+            Plan.from_dict(asked, OPTIONS["derive"]),
+            Path(out),
+            Execution(workers=workers, gpus=gpus, wait_quiet=wait_quiet),
+            command=f"bneck.derive({words})",
+            progress=progress or TerminalProgress(),
+        ) as session,
+    ):
         pipeline.derive(session)
     return Results(Path(out))
 
