@@ -13,7 +13,6 @@ from bneck.commands.common.options import (
     WidthOption,
 )
 from bneck.commands.common.output import print_result
-from bneck.derivation.validation import check_weights
 from bneck.errors import UsageError
 from bneck.live import TerminalProgress
 from bneck.proxies.data.image_spec import check_images
@@ -58,6 +57,8 @@ def evaluate(
 
     Accuracy, classes one by one, confusion matrix, calibration of confidences, and latency.
     """
+    from bneck.derivation.validation import check_weights  # numpy: not for --help
+
     check_weights(net, weights, width, resolution)
     if part is not None:
         check_word("part", part, ("train", "val", "test"))
