@@ -45,10 +45,12 @@ def reproduce(
     execution.check()
     plan = ReproductionPlan(**asked)
     check(plan.part(target=f"1.0x:{MOBILENET_V3_SMALL}"))
-    with Run.open(out, plan.as_dict(), change=change_plan) as run, stdout_for_results():
-        run.ended.unlink(missing_ok=True)
+    with (
+        Run.open(out, plan.as_dict(), change=change_plan) as run,
+        run.end_noted(),
+        stdout_for_results(),
+    ):
         stages, text = _reproduced(run, plan, stage, execution, out / "summary.md")
-        run.note_end()
     print_result(json, {"summary": str(out / "summary.md"), "stages": stages}, text)
 
 

@@ -142,11 +142,11 @@ def open_session(
         trainer = execution.open_trainer(executor, plan.device)
         for name in changed(run.folder):
             live.warn(f"{run.folder / name} was changed since the run's last command ended")
-        for file in (run.folder / CHECKSUMS, run.ended):
-            file.unlink(missing_ok=True)
+        (run.folder / CHECKSUMS).unlink(missing_ok=True)
+        wait_quiet = execution.wait_quiet
         try:
-            yield Session(run, plan, executor, trainer, progress, wait_quiet=execution.wait_quiet)
-            run.note_end()
+            with run.end_noted():
+                yield Session(run, plan, executor, trainer, progress, wait_quiet=wait_quiet)
             from bneck.derivation.report import write_report  # all that draws: after the work
 
             write_report(run)

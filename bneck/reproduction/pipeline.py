@@ -199,18 +199,17 @@ class Reproduction:
         latency = self._needed(self.run.latency, "calibrate")
         plan = self.plan.part(latency=str(latency), **more)
         folder = self.results.part(name).folder
-        with Run.open(
+        opened = Run.open(
             folder,
             plan.as_dict(),
             defaults=Plan.defaults(),
             command=f"stage {name}",
             change=check_change,
-        ) as run:
-            run.ended.unlink(missing_ok=True)
+        )
+        with opened as run, run.end_noted():
             session = replace(self.session, run=run, plan=plan)
             keep_facts(session, self._data())
             yield session
-            run.note_end()
 
     def _needed(self, file: Path, stage: str) -> Path:
         if not is_written(file):

@@ -1,7 +1,8 @@
 """A run is a folder that explains itself, can be moved, and resumes where it stopped."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -130,8 +131,11 @@ class Run(RunFiles):
         """The command of bneck that began the run, such as "derive"; "" if unknown."""
         return next((one.bneck_command() for one in self.sessions), "")
 
-    def note_end(self) -> None:
-        """Write down that the command ended, until the next one begins."""
+    @contextmanager
+    def end_noted(self) -> Iterator[None]:
+        """Write down that the command ended, once the block has; nothing says so before."""
+        self.ended.unlink(missing_ok=True)
+        yield
         write_json(self.ended, {"ended": datetime.now(UTC).isoformat(timespec="seconds")})
 
     def close(self) -> None:
