@@ -18,7 +18,7 @@ from bneck.quantities import Accuracy, Latency
 from bneck.results.image_facts import read_image_facts
 from bneck.results.networks import load_network
 from bneck.results.record import Baseline, Outcome
-from bneck.results.run import PLAN, Run
+from bneck.results.run import Run, is_run
 from bneck.results.similarity import Likeness, as_fast, likeness
 from bneck.space import presets
 from bneck.space.architecture import Architecture
@@ -144,7 +144,7 @@ def _with_baselines(networks: Sequence[Compared]) -> list[Compared]:
     """The networks with the accuracies of those that one of the runs trained as baselines."""
     known: dict[Architecture, tuple[Baseline, str | None]] = {}
     for network in networks:
-        if (Path(network.name) / PLAN).is_file():
+        if is_run(network.name):
             for baseline in records.read_lines(Run.read(Path(network.name)).baselines, Baseline):
                 known.setdefault(baseline.arch, (baseline, network.images))
     filled = []
@@ -158,7 +158,7 @@ def _with_baselines(networks: Sequence[Compared]) -> list[Compared]:
 
 def run_model(texts: Sequence[str]) -> Path | None:
     """Return the latency model's file of the first run among the arguments that has one."""
-    runs = (Run.read(Path(text)) for text in texts if (Path(text) / PLAN).is_file())
+    runs = (Run.read(Path(text)) for text in texts if is_run(text))
     return next((run.latency for run in runs if is_written(run.latency)), None)
 
 
@@ -168,7 +168,7 @@ def _load(text: str, resolution_px: int | None, classes: int | None) -> Compared
         return _of_onnx(path)
     _, arch = load_network(text, resolution_px=resolution_px, classes=classes)
     network = _of_architecture(text, arch)
-    if not (path / PLAN).is_file():
+    if not is_run(path):
         return network
     run = Run.read(path)
     if is_written(run.result):

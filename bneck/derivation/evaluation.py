@@ -23,7 +23,7 @@ from bneck.results.classification import Classification, classification
 from bneck.results.exports import Trained, export
 from bneck.results.exports.classifier import Classifier, open_classifier
 from bneck.results.networks import load_network
-from bneck.results.run import PLAN, Run
+from bneck.results.run import Run, is_run
 from bneck.space.architecture import Architecture
 
 PARTS = ("train", "val", "test")
@@ -75,7 +75,7 @@ def evaluate_network(
             weights of what has its own.
     """
     check_weights(net, weights, width, resolution_px)
-    run = Run.read(Path(net)) if (Path(net) / PLAN).is_file() else None
+    run = Run.read(Path(net)) if is_run(net) else None
     asked: dict[str, Any] = {"spec": data, "seed": seed}
     if data is None:
         if run is None:

@@ -10,7 +10,7 @@ from bneck.files import check_file, is_written
 from bneck.proxies.data.image_info import IMAGENET_MEAN, IMAGENET_STD
 from bneck.proxies.proxy import ELASTIC
 from bneck.results.image_facts import read_image_facts
-from bneck.results.run import PLAN, Run
+from bneck.results.run import Run, is_run
 from bneck.space import codec, presets
 from bneck.space.architecture import Architecture
 
@@ -66,7 +66,7 @@ class Pretrained:
 
 def check_pretrained(text: str, space: str, net: str | None) -> None:
     """Raise UsageError where ``load_pretrained`` would, as far as can be said without torch."""
-    if (Path(text) / PLAN).is_file():
+    if is_run(text):
         _files_of_run(Run.read(Path(text)))
     elif text == IMAGENET or text in TORCHVISION:
         _published(text, space, net)
@@ -97,7 +97,7 @@ def load_pretrained(text: str, space: str, net: str | None) -> Pretrained:
     from bneck.space.backends import torchvision_weights, weights
 
     check_pretrained(text, space, net)
-    if (Path(text) / PLAN).is_file():
+    if is_run(text):
         run = Run.read(Path(text))
         network, tensors = _files_of_run(run)
         return _of_run(run, arch := codec.load(network), weights.load(tensors, arch))
@@ -169,7 +169,7 @@ def _of_file(path: Path, space: str, net: str | None) -> Pretrained:
 
     state = torchvision_weights.read(path)
     ours = path.suffix == SAFETENSORS and not torchvision_weights.are_in(state)
-    if ours and (path.parent / PLAN).is_file():
+    if ours and is_run(path.parent):
         run = Run.read(path.parent)
         if is_written(run.network):
             arch = codec.load(run.network)

@@ -9,7 +9,7 @@ from bneck.derivation.pretrained import BY_IMAGENET, check_pretrained, load_pret
 from bneck.errors import UsageError
 from bneck.files import check_file
 from bneck.proxies.data.image_info import ImageInfo
-from bneck.results.run import PLAN
+from bneck.results.run import is_run
 
 if TYPE_CHECKING:  # torch, which checking a word does not need
     from bneck.proxies.training.teacher import Teacher
@@ -55,7 +55,7 @@ def load_teacher(plan: Plan, images: ImageInfo) -> "Teacher | None":
     found = load_pretrained(text, plan.space, None)
     if not found.has_classes(images.class_names):
         raise _other_classes(text, found.arch.classes, images)
-    if (Path(text) / PLAN).is_file():
+    if is_run(text):
         _check_side(text, found.arch.resolution_px, images)
     mean, std = found.normalisation or (None, None)
     return Teacher(

@@ -9,7 +9,7 @@ from bneck.files import check_file, is_written, naming, read_json
 from bneck.live import warn
 from bneck.progress import Progress, silent
 from bneck.results import metadata
-from bneck.results.run import PLAN, Run
+from bneck.results.run import Run, is_run
 from bneck.space import codec
 from bneck.space.architecture import Architecture
 
@@ -40,7 +40,7 @@ def load_trained(
     from bneck.results.exports import Trained
 
     state = load_weights(text, file, arch, seed=seed)
-    if not (Path(text) / PLAN).is_file() or file is not None:
+    if not is_run(text) or file is not None:
         return Trained(arch, state)
     run = Run.read(Path(text))
     about = metadata.notes(run)

@@ -18,7 +18,7 @@ from bneck.proxies.data.image_spec import check_images
 from bneck.proxies.proxy import check_proxy
 from bneck.results.exports import IN_8_BITS
 from bneck.results.networks import load_network
-from bneck.results.run import PLAN
+from bneck.results.run import is_run
 from bneck.search import reward, samplers
 from bneck.space import spaces
 
@@ -118,7 +118,7 @@ def check_weights(
         UsageError: names the option that has no effect.
     """
     if weights is not None:
-        if Path(net).suffix == ".onnx" or (Path(net) / PLAN).is_file():
+        if Path(net).suffix == ".onnx" or is_run(net):
             raise no_effect("weights", "on a run or an ONNX file, which has its own")
         return
     for option, value in (("width", width), ("resolution", resolution_px)):

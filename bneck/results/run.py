@@ -27,6 +27,11 @@ BEGINNING = {
 """What a folder holds before anything was timed or trained."""
 
 
+def is_run(folder: str | Path) -> bool:
+    """Return whether a run was begun in ``folder``."""
+    return Path(folder, PLAN).is_file()
+
+
 class Run(RunFiles):
     """The files of one run, and the lock that keeps a second driver out.
 
@@ -95,7 +100,7 @@ class Run(RunFiles):
         Raises:
             UsageError: there is no run in ``folder``.
         """
-        if not (folder / PLAN).is_file():
+        if not is_run(folder):
             raise UsageError(f"{folder} is not a run's folder: it has no {PLAN}")
         return cls(folder, read_plan(folder / PLAN))
 
