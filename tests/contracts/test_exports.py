@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bneck.errors import BneckError, UsageError
-from bneck.results.exports import EXPORTS, SUFFIXES, TOLERANCE, Samples, Trained, checking, export
+from bneck.results.exports import EXPORTS, TOLERANCE, Samples, Trained, checking, export
 from bneck.space import presets
 from bneck.space.backends import torch_model
 
@@ -28,15 +28,11 @@ def trained() -> Trained:
     return Trained(arch, network.state_dict(), notes, samples)
 
 
-def test_each_word_has_its_suffixes() -> None:
-    assert SUFFIXES.keys() == EXPORTS.keys()
-
-
 @pytest.mark.parametrize("to", FORMATS)
 def test_it_agrees_with_the_network(to: str, trained: Trained, tmp_path: Path) -> None:
     if to == "executorch":
         pytest.importorskip("executorch", reason="pip install 'bneck[executorch]'")
-    file = tmp_path / f"exported{SUFFIXES[to][0]}"
+    file = tmp_path / f"exported{EXPORTS[to].suffixes[0]}"
     exported = export(trained, to, file)
     assert 0 <= exported.difference <= (0.5 if to.endswith("int8") else TOLERANCE)
     assert (exported.int8 is not None) == to.endswith("int8")
@@ -71,4 +67,4 @@ def test_a_file_that_would_disagree_is_refused(
 
     monkeypatch.setattr(checking, "network", other)
     with pytest.raises(BneckError, match="differs from the network by"):
-        export(trained, to, tmp_path / f"exported{SUFFIXES[to][0]}")
+        export(trained, to, tmp_path / f"exported{EXPORTS[to].suffixes[0]}")

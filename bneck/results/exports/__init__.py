@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bneck.errors import BneckError, UsageError, unknown
 from bneck.quantities import Accuracy
@@ -18,32 +18,32 @@ from bneck.space.architecture import Architecture
 if TYPE_CHECKING:
     from torch import Tensor
 
+
+class Format(NamedTuple):
+    """A kind of file: the module with ``write(trained, path) -> Exported``, and its suffixes."""
+
+    module: str
+    suffixes: tuple[str, ...]
+
+    def load(self) -> Any:
+        """Import the module, and with it the libraries that it needs."""
+        return import_module(f"{__name__}.{self.module}")
+
+
 EXPORTS = {
-    "executorch": "bneck.results.exports.executorch",
-    "onnx": "bneck.results.exports.onnx_file",
-    "onnx-int8": "bneck.results.exports.onnx_int8",
-    "pytorch": "bneck.results.exports.pytorch_code",
-    "tflite": "bneck.results.exports.tflite_file",
-    "tflite-int8": "bneck.results.exports.tflite_int8",
-    "torch-export": "bneck.results.exports.torch_export",
-    "torchscript": "bneck.results.exports.torchscript",
-    "torchvision": "bneck.results.exports.torchvision_code",
+    "executorch": Format("executorch", (".pte",)),
+    "onnx": Format("onnx_file", (".onnx",)),
+    "onnx-int8": Format("onnx_int8", (".onnx",)),
+    "pytorch": Format("pytorch_code", (".py",)),
+    "tflite": Format("tflite_file", (".tflite",)),
+    "tflite-int8": Format("tflite_int8", (".tflite",)),
+    "torch-export": Format("torch_export", (".pt2",)),
+    "torchscript": Format("torchscript", (".pt", ".pth", ".ts")),
+    "torchvision": Format("torchvision_code", (".py",)),
 }
-"""Word -> module with ``write(network, path) -> Exported``."""
+"""Word -> the format."""
 IN_8_BITS = {"litert-int8": "tflite-int8", "onnxruntime-int8": "onnx-int8"}
 """Runtime in 8 bits -> the format that it runs."""
-SUFFIXES = {
-    "executorch": (".pte",),
-    "onnx": (".onnx",),
-    "onnx-int8": (".onnx",),
-    "pytorch": (".py",),
-    "tflite": (".tflite",),
-    "tflite-int8": (".tflite",),
-    "torch-export": (".pt2",),
-    "torchscript": (".pt", ".pth", ".ts"),
-    "torchvision": (".py",),
-}
-"""Word -> how the file's name may end."""
 IMPORTED = {"bneck", "numpy", "safetensors", "torch", "torchvision", *sys.stdlib_module_names}
 """Modules that exported code, or what it imports, must find under these names."""
 
@@ -152,8 +152,9 @@ def check_file_name(to: str, path: Path) -> None:
     """Raise UsageError for an unknown format, or a file name that does not fit it."""
     if to not in EXPORTS:
         raise unknown("export format", to, EXPORTS)
-    if path.suffix not in SUFFIXES[to]:
-        raise UsageError(f"a file of {to} ends in {' or '.join(SUFFIXES[to])}, got {str(path)!r}")
+    suffixes = EXPORTS[to].suffixes
+    if path.suffix not in suffixes:
+        raise UsageError(f"a file of {to} ends in {' or '.join(suffixes)}, got {str(path)!r}")
     if path.suffix == ".py" and path.stem in IMPORTED:
         raise UsageError(f"{path.name} would hide the module {path.stem}: use another name")
 
@@ -164,7 +165,7 @@ def export(trained: Trained, to: str, path: Path) -> Exported:
     Args:
         trained: the network with its weights.
         to: a format of EXPORTS.
-        path: the file, with an ending of SUFFIXES.
+        path: the file, with a suffix of the format.
 
     Raises:
         UsageError: an unknown format, a file name that does not fit it, or a network that the
@@ -172,7 +173,7 @@ def export(trained: Trained, to: str, path: Path) -> Exported:
         BneckError: the file gives other outputs than our module.
     """
     check_file_name(to, path)
-    module = import_module(EXPORTS[to])
+    module = EXPORTS[to].load()
     trained, denormals = _without_denormals(trained)
     if denormals:
         print(

@@ -5,7 +5,6 @@ A way is chosen on training images, never on those that its accuracy is counted 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from itertools import product
 
 import torch
@@ -85,7 +84,7 @@ def quick_accuracy(trained: Trained, to: str) -> float:
         to: a format in 8 bits of ``EXPORTS``.
     """
     assert trained.samples is not None
-    module = import_module(EXPORTS[to])
+    module = EXPORTS[to].load()
     first = ways(trained.arch.layers())[0]
     run: Run = module.runner(module.quantiser(trained)(first), threads=1)
     right, images = 0, 0
@@ -102,7 +101,7 @@ def cost(trained: Trained, to: str) -> Int8:
         trained: the network, with samples.
         to: a format in 8 bits of ``EXPORTS``.
     """
-    module = import_module(EXPORTS[to])
+    module = EXPORTS[to].load()
     found = best(trained, module.quantiser(trained), module.runner)[1].int8
     assert found is not None
     return found
