@@ -1,10 +1,10 @@
 """One item after the other, in this process."""
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
-from bneck.errors import BneckError
 from bneck.executors import Failed, Item, NotYet, Result
-from bneck.executors.worker import Broken, Refused, attempt, raise_for
+from bneck.executors.worker import attempt, one_by_one
 
 
 class Serial:
@@ -16,14 +16,7 @@ class Serial:
         self, task: Callable[[Item], Result], items: Iterable[Item | NotYet]
     ) -> Iterator[tuple[Item, Result | Failed]]:
         """(item, its result), in order."""
-        for item in items:
-            if isinstance(item, NotYet):
-                raise BneckError("the next item waits for results, but none is under way")
-            outcome = attempt(task, item)
-            if isinstance(outcome, Refused | Broken):
-                raise_for(outcome)
-            else:
-                yield item, outcome
+        return one_by_one(partial(attempt, task), items)
 
     def rest(self) -> None:
         """Nothing is held between calls."""

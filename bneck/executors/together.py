@@ -8,6 +8,7 @@ docs/training.md says why they are not those of torch's own launcher or of Ray T
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any, Generic
@@ -16,7 +17,7 @@ from uuid import uuid4
 from bneck.errors import BneckError
 from bneck.executors import Failed, Item, NotYet, Result
 from bneck.executors.pool import START_SECONDS, TRIES
-from bneck.executors.worker import Broken, Refused, W, WorkerKind, WorkerLost, raise_for
+from bneck.executors.worker import Broken, Refused, W, WorkerKind, WorkerLost, one_by_one
 
 OTHERS_SECONDS = 3.0
 """How long the others have to say that they failed too, or were lost, when one has failed."""
@@ -44,12 +45,7 @@ class Together(Generic[W]):
         self, task: Callable[[Item], Result], items: Iterable[Item | NotYet]
     ) -> Iterator[tuple[Item, Result | Failed]]:
         """(item, its result), in order."""
-        for item in items:
-            if isinstance(item, NotYet):
-                raise BneckError("the next item waits for results, but none is under way")
-            outcome = self._outcome(task, item)
-            raise_for(outcome)
-            yield item, outcome
+        return one_by_one(partial(self._outcome, task), items)
 
     def rest(self) -> None:
         """None runs between items."""

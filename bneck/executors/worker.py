@@ -1,13 +1,13 @@
 """What a pool needs of a worker, and what a worker answers: results that can travel."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from bneck.errors import BneckError, ProxyFailed, UsageError
-from bneck.executors import Failed, Item, Result, reason
+from bneck.executors import Failed, Item, NotYet, Result, reason
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -92,6 +92,23 @@ def raise_for(answer: Any) -> None:
         raise UsageError(answer.message)
     if isinstance(answer, Broken):
         raise BneckError(answer.message)
+
+
+def one_by_one(
+    evaluate: Callable[[Item], Any], items: Iterable[Item | NotYet]
+) -> Iterator[tuple[Item, Any]]:
+    """Yield (item, its result or ``Failed``), in order, of an executor with one item at a time.
+
+    Raises:
+        UsageError: ``evaluate`` returned ``Refused``.
+        BneckError: it returned ``Broken``, or an item waits for results.
+    """
+    for item in items:
+        if isinstance(item, NotYet):
+            raise BneckError("the next item waits for results, but none is under way")
+        outcome = evaluate(item)
+        raise_for(outcome)
+        yield item, outcome
 
 
 def pin_threads() -> None:
