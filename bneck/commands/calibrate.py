@@ -86,10 +86,9 @@ def calibrate(
 
         opened = open_device(target_device, runtime=runtime, threads=threads, batch_size=batch_size)
         from bneck.latency.calibrate import calibrate as run_calibration
-        from bneck.latency.warn import wait_for_quiet
+        from bneck.latency.load import wait_until_quiet
 
-        wait_for_quiet(opened, wait_quiet, TerminalProgress())
-
+        wait_until_quiet(opened.watch, wait_quiet, TerminalProgress())
         model = run_calibration(
             spaces,
             opened,

@@ -90,9 +90,10 @@ def net(
         elsewhere = target_device != "local"
         check_left_out("without --measure", target_device=elsewhere, wait_quiet=wait_quiet > 0)
     from bneck.latency.devices import open_device  # numpy: after the mistakes
+    from bneck.latency.load import wait_until_quiet
     from bneck.latency.model import LatencyModel
     from bneck.latency.predictor import open_predictor
-    from bneck.latency.warn import wait_for_quiet, warn_elsewhere
+    from bneck.latency.warn import warn_elsewhere
 
     predictor = open_predictor(model) if model else None
     calibrated = predictor if isinstance(predictor, LatencyModel) else None
@@ -111,7 +112,7 @@ def net(
         device = open_device(target_device, **settings)
         if calibrated:
             warn_elsewhere(calibrated, device.fingerprint())
-        wait_for_quiet(device, wait_quiet, TerminalProgress())
+        wait_until_quiet(device.watch, wait_quiet, TerminalProgress())
         found, words = _measured(onnx or arch, device, calibrated, resolution)
         result |= found
         said.append(words)

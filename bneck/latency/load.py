@@ -6,7 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from bneck.latency.timing import MAX_MINUTES
+from bneck.live import warn
 from bneck.progress import Progress, silent
+from bneck.space.checks import check_between
 
 _STAT = Path("/proc/stat")
 BUSY_CORES = 0.5
@@ -89,25 +92,31 @@ def _now() -> tuple[float, float, float, float] | None:
 
 def wait_until_quiet(
     watch: Callable[[], Callable[[], Load]], minutes: float, progress: Progress = silent
-) -> Load:
-    """Wait until nothing else keeps a device busy, for so many minutes at most.
+) -> None:
+    """Wait until nothing else keeps a device busy, and say on stderr where something still does.
 
     Args:
         watch: a device's; it returns a call that tells what else the device did since.
-        minutes: to wait; each look takes some seconds.
+        minutes: to wait at most; each look takes some seconds, and none is taken in 0 minutes.
         progress: is told what the device is busy with.
 
-    Returns:
-        What the last look saw: its ``quiet`` says whether the wait was successful.
+    Raises:
+        UsageError: minutes that cannot be.
     """
+    check_between("wait-quiet", minutes, 0, MAX_MINUTES)
+    if minutes <= 0:
+        return
     until = time.monotonic() + 60 * minutes
     while True:
         seen = watch()
         time.sleep(LOOK_S)
         load = seen()
         left = until - time.monotonic()
-        if load.quiet or left <= 0:
-            return load
+        if load.quiet:
+            return
+        if left <= 0:
+            warn(f"the device did not become quiet within {minutes:g} minutes: {load}")
+            return
         progress(
             "waiting for a quiet device (s)",
             int(60 * minutes - left),

@@ -6,14 +6,10 @@ from dataclasses import replace
 from bneck.errors import BneckError, UsageError
 from bneck.latency.devices import Device
 from bneck.latency.fingerprint import Fingerprint
-from bneck.latency.load import wait_until_quiet
 from bneck.latency.model import LatencyModel
-from bneck.latency.timing import MAX_MINUTES
 from bneck.live import warn
 from bneck.machine import cpu_name
-from bneck.progress import Progress, silent
 from bneck.space.architecture import Architecture
-from bneck.space.checks import check_between
 from bneck.text import some_of
 
 
@@ -30,20 +26,6 @@ def warn_calibration(model: LatencyModel) -> None:
     """Say on stderr why a calibration is not to be relied on."""
     if doubt := model.report.doubt:
         warn(doubt)
-
-
-def wait_for_quiet(device: Device, minutes: float, progress: Progress = silent) -> None:
-    """Wait until a device is quiet, and say on stderr where it is not after so many minutes.
-
-    Raises:
-        UsageError: minutes that cannot be.
-    """
-    check_between("wait-quiet", minutes, 0, MAX_MINUTES)
-    if minutes <= 0:
-        return
-    load = wait_until_quiet(device.watch, minutes, progress)
-    if not load.quiet:
-        warn(f"the device did not become quiet within {minutes:g} minutes: {load}")
 
 
 def check_device(model: LatencyModel, device: Device, *, accept_version: bool = False) -> None:

@@ -214,16 +214,23 @@ def test_a_busy_machine_is_said() -> None:
     assert str(QUIET) == ""
 
 
-def test_waiting_ends_as_soon_as_the_device_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_ends_as_soon_as_the_device_is_quiet(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(load_module, "LOOK_S", 0.0)
     looks = iter([Load(1.2, 0.0), Load(0.0, 0.3), QUIET, Load(2.0, 0.0)])
     said: list[str] = []
-    found = wait_until_quiet(
+    wait_until_quiet(
         lambda: lambda: next(looks), 5.0, lambda stage, done, total, note="": said.append(note)
     )
-    assert found == QUIET
+    assert [*looks] == [Load(2.0, 0.0)]
     assert said == [
         "other programs used 1.2 cores",
         "other guests of this virtual machine's host took 30%",
     ]
-    assert not wait_until_quiet(lambda: lambda: Load(1.2, 0.0), 0.0).quiet
+    assert capsys.readouterr().err == ""
+    wait_until_quiet(lambda: lambda: Load(1.2, 0.0), 1e-9)
+    assert capsys.readouterr().err == (
+        "warning: the device did not become quiet within 1e-09 minutes: "
+        "other programs used 1.2 cores\n"
+    )

@@ -15,11 +15,12 @@ from bneck.latency.calibrate import calibrate
 from bneck.latency.devices import Device, open_device
 from bneck.latency.devices.file import FileDevice
 from bneck.latency.devices.table import TableDevice
+from bneck.latency.load import wait_until_quiet
 from bneck.latency.measure import Measured, agreeing, measure
 from bneck.latency.model import LatencyModel, load
 from bneck.latency.predictor import load_kept
 from bneck.latency.table import PublishedTable
-from bneck.latency.warn import check_device, wait_for_quiet, warn_calibration
+from bneck.latency.warn import check_device, warn_calibration
 from bneck.quantities import Latency, at_most_ms
 from bneck.space.architecture import Architecture
 from bneck.space.backends.weights import State
@@ -118,7 +119,7 @@ def calibration_stage(session: Session, space: Space) -> TargetDevice:
     """
     run, plan = session.run, session.plan
     device = planned_device(plan)
-    wait = partial(wait_for_quiet, device, session.wait_quiet, session.progress)
+    wait = partial(wait_until_quiet, device.watch, session.wait_quiet, session.progress)
     with session.timed("calibration"):
         if not is_written(run.latency) and isinstance(device, TableDevice):
             device.published.save(run.latency)
