@@ -14,7 +14,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from bneck import json_lines
 from bneck.errors import BneckError, UsageError, unknown
-from bneck.files import read_json, write_json, write_whole
+from bneck.files import is_written, read_json, write_json, write_whole
 from bneck.imports import Untrusted
 from bneck.quantities import Accuracy, Latency
 
@@ -75,6 +75,11 @@ def write(path: Path, record: Any) -> None:
 def read(path: Path, kind: type[T]) -> T:
     """Read the one record of a JSON file; errors name the file."""
     return _named(path, kind, read_json(path))
+
+
+def read_if_written(path: Path, kind: type[T]) -> T | None:
+    """Read the one record of a JSON file as ``read`` does, or return None where there is none."""
+    return read(path, kind) if is_written(path) else None
 
 
 def append(path: Path, record: Any) -> None:

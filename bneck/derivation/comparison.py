@@ -171,8 +171,8 @@ def _load(text: str, resolution_px: int | None, classes: int | None) -> Compared
     if not is_run(path):
         return network
     run = Run.read(path)
-    if is_written(run.result):
-        accuracy = records.read(run.result, Outcome).accuracy
+    if outcome := records.read_if_written(run.result, Outcome):
+        accuracy = outcome.accuracy
     else:
         accuracy = _of_onnx(run.onnx).accuracy if is_written(run.onnx) else None
     images = read_image_facts(run)

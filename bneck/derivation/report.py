@@ -81,7 +81,7 @@ def report_data(run: Run) -> report.ReportData:
 
 def _report_data(run: Run) -> report.ReportData:
     plan = Plan.from_dict(dict(run.plan))
-    outcome = records.read(run.result, Outcome) if is_written(run.result) else None
+    outcome = records.read_if_written(run.result, Outcome)
     model = load_kept(run.latency) if is_written(run.latency) else None
     calibrated = model if isinstance(model, LatencyModel) else None
     targets_ms = kept_targets(run)
@@ -109,14 +109,10 @@ def _report_data(run: Run) -> report.ReportData:
         folds=folds,
         class_names=images.class_names if images else (),
         on_images=images.notes if images else (),
-        classification=(
-            records.read(run.classification, Classification)
-            if is_written(run.classification)
-            else None
-        ),
-        inherited=records.read(run.inherited, Inherited) if is_written(run.inherited) else None,
+        classification=records.read_if_written(run.classification, Classification),
+        inherited=records.read_if_written(run.inherited, Inherited),
         trained=began_with(plan),
-        likeness=records.read(run.likeness, Likeness) if is_written(run.likeness) else None,
+        likeness=records.read_if_written(run.likeness, Likeness),
         target_ms=target_ms,
         **found_by_a_stage(run, plan, model) if outcome is None else {},
         ceiling_ms=target_ms * plan.seed_factor if target_ms and not several else None,
@@ -140,17 +136,16 @@ def _calibration(model: LatencyModel) -> dict[str, Any]:
 def _others(run: Run) -> Iterator[tuple[str, Outcome]]:
     """The finished derivations for other targets of the run's search, by folder."""
     for other in runs_of_other_targets(run):
-        if is_written(other.result):
-            name = other.folder.relative_to(run.folder).as_posix()
-            yield name, records.read(other.result, Outcome)
+        if outcome := records.read_if_written(other.result, Outcome):
+            yield other.folder.relative_to(run.folder).as_posix(), outcome
 
 
 def _tangents(run: Run) -> tuple[tuple[float, float, float], ...]:
     """(target in ms, accuracy of the predicted front there, w) where w was derived from labels."""
-    winners = records.read(run.winners, SearchResult).networks if is_written(run.winners) else ()
+    result = records.read_if_written(run.winners, SearchResult)
     return tuple(
         (one.target_ms, one.front_accuracy, one.weight)
-        for one in winners
+        for one in (result.networks if result else ())
         if one.front_accuracy is not None and one.weight is not None
     )
 

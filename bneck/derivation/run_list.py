@@ -78,10 +78,9 @@ def _idle(folder: Path) -> float:
 
 def _best(run: Run) -> str:
     """The derived network, else that of largest reward, else what a stage alone ended with."""
-    if is_written(run.result):
-        outcome = records.read(run.result, Outcome)
-        if outcome.accuracy is not None and outcome.measured is not None:
-            return _words(outcome.accuracy.value, outcome.measured.ms, "measured")
+    outcome = records.read_if_written(run.result, Outcome)
+    if outcome and outcome.accuracy is not None and outcome.measured is not None:
+        return _words(outcome.accuracy.value, outcome.measured.ms, "measured")
     rewarded = [record for record in read_trials(run) if record.reward is not None]
     if rewarded:
         top = max(rewarded, key=lambda record: record.reward or 0.0)

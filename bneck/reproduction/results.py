@@ -6,7 +6,6 @@ from pathlib import Path
 from bneck import records
 from bneck.derivation.stages.kept_training import Training
 from bneck.derivation.stages.netadapt import Shrunk
-from bneck.files import is_written
 from bneck.quantities import Latency
 from bneck.reproduction.measuring import MeasuredAgain, MeasuredNetwork, Walked
 from bneck.reproduction.plan import ReproductionPlan, numbers
@@ -50,8 +49,8 @@ class ReproductionResults:
         """The trainings of a network that are done."""
         for seed in range(self.plan.seeds):
             file = self.training_file(one, seed, ".json")
-            if is_written(file):
-                yield records.read(file, Training)
+            if training := records.read_if_written(file, Training):
+                yield training
 
     def accuracies(self, one: MeasuredNetwork) -> list[float]:
         """The accuracies of the trainings of a network that are done, from 0 to 1."""

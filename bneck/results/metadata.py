@@ -8,7 +8,6 @@ from typing import Any
 
 from bneck import records
 from bneck.errors import UsageError
-from bneck.files import is_written
 from bneck.quantities import Accuracy, Latency
 from bneck.results.image_facts import read_image_facts
 from bneck.results.record import Outcome
@@ -32,8 +31,7 @@ def notes(run: Run) -> dict[str, str]:
         facts = {"classes": about.class_names, "mean": about.mean, "std": about.std}
         known |= {name: json.dumps(fact) for name, fact in facts.items() if fact is not None}
         known["images"] = about.counted_on
-    if is_written(run.result):
-        outcome = records.read(run.result, Outcome)
+    if outcome := records.read_if_written(run.result, Outcome):
         known |= measured(outcome.accuracy, outcome.measured)
     return known
 

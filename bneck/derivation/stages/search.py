@@ -12,7 +12,6 @@ from bneck.derivation.stages.calibration import TargetDevice
 from bneck.derivation.stages.data import RunData
 from bneck.derivation.training_budget import Budget, budget, folds
 from bneck.errors import NotCalibrated
-from bneck.files import is_written
 from bneck.proxies.tabular import TableData
 from bneck.results.exports import IN_8_BITS
 from bneck.results.record import Record
@@ -59,7 +58,8 @@ def search_stage(
         BneckError: no network could be scored, or all named ones measure above the ceiling.
     """
     run, plan = session.run, session.plan
-    known = records.read(run.winners, SearchResult).networks if is_written(run.winners) else ()
+    before = records.read_if_written(run.winners, SearchResult)
+    known = before.networks if before else ()
     if len(known) < len(targets_ms):
         with session.timed("search"):
             wanted = search_objectives(plan, space, device, targets_ms)

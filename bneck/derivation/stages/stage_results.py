@@ -77,11 +77,10 @@ def found_by_a_stage(run: Run, plan: Plan, model: Predictor | None) -> FoundBySt
             "found_by": "NetAdapt",
             "found_accuracy": f"after {after[plan.finish]}",
         }
-    if is_written(run.winners):
-        winners = records.read(run.winners, SearchResult).networks
+    if result := records.read_if_written(run.winners, SearchResult):
         said = f", {count}-fold" if (count := (run.settled("folds") or 1)) > 1 else ""
         return {
-            "found": tuple(_found(_which(one), one, model) for one in winners),
+            "found": tuple(_found(_which(one), one, model) for one in result.networks),
             "found_by": "search",
             "found_accuracy": f"by the proxy of the search{said}",
         }

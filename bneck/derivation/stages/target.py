@@ -44,7 +44,8 @@ def target_stage(session: Session, data: RunData, device: TargetDevice) -> tuple
 
 def kept_targets(run: Run) -> tuple[float, ...]:
     """Return the targets in ms that the run has found out so far."""
-    return records.read(run.target, Targets).all_ms if is_written(run.target) else ()
+    targets = records.read_if_written(run.target, Targets)
+    return targets.all_ms if targets else ()
 
 
 def runs_of_other_targets(run: Run) -> list[Run]:
