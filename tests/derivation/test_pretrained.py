@@ -76,7 +76,7 @@ def test_what_cannot_be_downloaded_is_named_with_its_place(
     assert load_pretrained("imagenet", "v3-small", None).arch.classes == 1000
 
 
-def test_imagenet_is_of_the_network_or_of_the_space(tmp_path: Path) -> None:
+def test_imagenet_is_of_the_network_or_of_the_space() -> None:
     with pytest.raises(UsageError, match="does not say whose weights mobilenet_v1 begins with"):
         load_pretrained("imagenet", "v3-small", "mobilenet_v1")
     with pytest.raises(UsageError, match="the space nas-bench-macro begins with; name one of"):

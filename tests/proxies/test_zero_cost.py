@@ -13,7 +13,6 @@ from torch.nn.functional import cross_entropy
 
 from bneck.errors import ProxyFailed, UsageError
 from bneck.proxies.data.image_source import ImageSource, in_memory
-from bneck.proxies.data.loading import load
 from bneck.proxies.proxy import PROXIES, find_proxy
 from bneck.proxies.zero_cost.base import ZeroCost
 from bneck.proxies.zero_cost.block_stats import block_stats
@@ -36,11 +35,6 @@ NET = Architecture(
     10,
     16,
 )
-
-
-@pytest.fixture(scope="module")
-def digits() -> ImageSource:
-    return load("digits", resolution_px=16, seed=0)
 
 
 def score(word: str, arch: Architecture, images: ImageSource | None = None) -> float:

@@ -147,7 +147,7 @@ def test_what_torchvision_has_no_block_for_is_named(tmp_path: Path) -> None:
         )
 
 
-def test_plain_code_where_blocks_may_be_missing(tmp_path: Path) -> None:
+def test_plain_code_where_blocks_may_be_missing() -> None:
     space = spaces.build("nas-bench-macro", resolution_px=32, classes=10)
     arch = space.decode(space.sample(0))
     source = pytorch_code.code(Trained(arch, {}), "w.safetensors")

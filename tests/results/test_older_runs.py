@@ -58,7 +58,7 @@ def test_it_is_listed_and_compared(tmp_path: Path, capsys: pytest.CaptureFixture
     assert one["accuracy_stderr"] == CHANCE.stderr
 
 
-def test_half_a_value_is_refused_by_name(tmp_path: Path) -> None:
+def test_half_a_value_is_refused_by_name() -> None:
     value = json.loads((OLDER / "result.json").read_text())
     with pytest.raises(UsageError, match="unknown key in Outcome: 'accuracy_error'"):
         records.from_json(Outcome, value | {"accuracy_error": 0.1})

@@ -143,7 +143,7 @@ def test_every_string_is_escaped(finished: ReportData) -> None:
         assert "<" not in figure
 
 
-def test_a_run_that_has_only_begun(finished: ReportData) -> None:
+def test_a_run_that_has_only_begun() -> None:
     page = Page(report.build(ReportData(name="run", state="running", plan={"target": 1.5})))
     assert "This derivation is still going. No network has been tried yet." in _plain(page.text)
     assert page.figures == {}

@@ -20,15 +20,9 @@ from bneck.search.reward import Soft
 from bneck.search.search import search
 from bneck.search.study import Study
 from bneck.search.trial_attributes import read_records
-from bneck.space import spaces
 from bneck.space.choices import Space, Values
 from tests.closed_form import MacsDevice
 from tests.search.driver import faulty
-
-
-@pytest.fixture(scope="module")
-def space() -> Space:
-    return spaces.build("v3-small", resolution_px=32, classes=10)
 
 
 def run(

@@ -1,7 +1,5 @@
 """A network is measured before it is named."""
 
-from pathlib import Path
-
 import pytest
 
 from bneck.errors import BneckError
@@ -65,6 +63,6 @@ def test_what_measures_above_the_ceiling_is_out(space: Space, model: object, rec
         select_network(records, objectives, 0, [], all_slow)
 
 
-def test_without_an_accuracy_there_is_none(space: Space, model: object, tmp_path: Path) -> None:
+def test_without_an_accuracy_there_is_none(space: Space, model: object) -> None:
     with pytest.raises(BneckError, match="no network with a reward"):
         select_network([], Objectives(space, model, [Target(Soft(1.0))]), 0, [], Stopwatch({}))

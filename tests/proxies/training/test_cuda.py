@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +11,6 @@ from bneck.errors import ProxyFailed
 from bneck.machine import Compute
 from bneck.proxies.data.batches import Batches
 from bneck.proxies.data.image_source import ImageSource
-from bneck.proxies.data.loading import load
 from bneck.proxies.data.squares_on_device import ReadAhead, Resident
 from bneck.proxies.training import cuda
 from bneck.proxies.training.cuda import CapturedStep, convolution_paths, precision_for
@@ -24,11 +22,6 @@ from bneck.space.backends.torch_model import DepthwiseConv, build
 
 RECIPE = Recipe(steps=8, batch_size=16)
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def digits() -> ImageSource:
-    return load("digits", resolution_px=16, seed=0)
 
 
 def small(seed: int = 0) -> nn.Module:
@@ -175,7 +168,7 @@ def test_batches_are_the_same_wherever_squares_are(
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_a_gpu_trains_what_a_cpu_does(digits: ImageSource, tmp_path: Path) -> None:
+def test_a_gpu_trains_what_a_cpu_does(digits: ImageSource) -> None:
     recipe = Recipe(steps=60, batch_size=64)
     one, other = (
         train(small(), digits, recipe, seed=0, compute=Compute(device))

@@ -27,11 +27,6 @@ from bneck.space import presets
 QUICK = Recipe(steps=9, batch_size=32, ema=0.9)
 
 
-@pytest.fixture(scope="module")
-def digits() -> ImageSource:
-    return load("digits", resolution_px=16, seed=0)
-
-
 def small_net(seed: int = 0, classes: int = 10) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -98,7 +93,7 @@ def test_the_loss_of_mixed_labels_with_smoothing_by_its_formula() -> None:
     torch.testing.assert_close(logits.grad, (logits.detach().softmax(1) - wanted) / 2)
 
 
-def test_one_cycle_is_torchs(digits: ImageSource) -> None:
+def test_one_cycle_is_torchs() -> None:
     recipe = Recipe(steps=100, learning_rate=0.5, warmup=0.3)
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], 1.0)
     reference = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.5, 100, cycle_momentum=False)
