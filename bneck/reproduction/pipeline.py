@@ -16,10 +16,10 @@ from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import TargetDevice, calibration_stage
 from bneck.derivation.stages.data import RunData, data_stage, keep_facts
+from bneck.derivation.stages.long_trainings import LongTraining, TrainingJob, train_all
 from bneck.derivation.stages.netadapt import netadapt_stage
 from bneck.derivation.stages.search import search_stage
 from bneck.derivation.stages.target import keep_targets, target_stage
-from bneck.derivation.stages.training import LongTraining, TrainingJob, train_all
 from bneck.derivation.training_budget import budget
 from bneck.errors import UsageError
 from bneck.files import is_written

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bneck.derivation.stages.training import LongTraining, TrainingJob, train_all
+from bneck.derivation.stages.long_trainings import LongTraining, TrainingJob, train_all
 from bneck.errors import BneckError
 from bneck.executors.processes import processes
 from bneck.executors.serial import Serial
