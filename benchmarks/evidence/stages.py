@@ -34,12 +34,12 @@ from bneck.cli import exit_code_of
 from bneck.derivation import pipeline
 from bneck.derivation.execution import Execution
 from bneck.derivation.plan import Plan
+from bneck.derivation.results import read_trials
 from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import TargetDevice, calibration_stage
 from bneck.derivation.stages.data import RunData, data_stage
 from bneck.derivation.stages.long_trainings import LongTraining, TrainingJob, train_all
 from bneck.derivation.stages.netadapt import Shrunk
-from bneck.derivation.stages.stage_results import read_trials
 from bneck.derivation.stages.target import kept_targets
 from bneck.derivation.training_budget import Budget, budget
 from bneck.files import write_json, write_whole

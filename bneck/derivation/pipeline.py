@@ -11,10 +11,10 @@ from dataclasses import replace
 from bneck import records
 from bneck.derivation.report import write_report
 from bneck.derivation.session import Session, open_run
+from bneck.derivation.stages.best_under_target import most_accurate_under
 from bneck.derivation.stages.calibration import calibration_stage
 from bneck.derivation.stages.data import RunData, data_stage
 from bneck.derivation.stages.elastic import elastic_stage
-from bneck.derivation.stages.family import most_accurate_under
 from bneck.derivation.stages.kept_training import Training
 from bneck.derivation.stages.netadapt import Shrunk, netadapt_stage, tuned_weights
 from bneck.derivation.stages.outcome import (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bneck import records
 from bneck.derivation.plan import Plan
-from bneck.derivation.stages.stage_results import (
+from bneck.derivation.results import (
     began_with,
     explained,
     found_by_a_stage,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bneck import records
 from bneck.derivation.plan import Plan
-from bneck.derivation.stages.stage_results import explained, found_by_a_stage, made_by, read_trials
+from bneck.derivation.results import explained, found_by_a_stage, made_by, read_trials
 from bneck.errors import BneckError, UsageError
 from bneck.files import check_folder, is_written
 from bneck.results.checksums import changed

@@ -4,7 +4,7 @@ from math import hypot
 from statistics import fmean
 
 from bneck import records
-from bneck.derivation.stages.family import most_accurate_under
+from bneck.derivation.stages.best_under_target import most_accurate_under
 from bneck.files import is_written, read_json
 from bneck.quantities import Accuracy, Latency, standard_deviation, standard_error
 from bneck.reproduction.measuring import MeasuredNetwork

@@ -10,8 +10,8 @@ from PIL import Image
 
 from bneck import records
 from bneck.cli import run
+from bneck.derivation.results import read_trials
 from bneck.derivation.stages.netadapt import Shrunk
-from bneck.derivation.stages.stage_results import read_trials
 from bneck.results.record import Outcome, Step
 from bneck.results.run import Run
 from bneck.search.selection import SearchResult

@@ -1,6 +1,6 @@
 """A slower target is not named a network that is less accurate than a faster one."""
 
-from bneck.derivation.stages.family import most_accurate_under
+from bneck.derivation.stages.best_under_target import most_accurate_under
 from bneck.quantities import Accuracy
 
 

@@ -1,4 +1,4 @@
-"""Which network is named for each of several targets: a faster one meets a slower target too."""
+"""Which network is named for each of several targets: a faster one may be the more accurate."""
 
 from collections.abc import Sequence
 from math import hypot
