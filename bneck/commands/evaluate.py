@@ -15,6 +15,7 @@ from bneck.commands.common.options import (
 from bneck.commands.common.output import print_result
 from bneck.errors import UsageError
 from bneck.live import TerminalProgress
+from bneck.proxies.data.image_info import PARTS
 from bneck.proxies.data.image_spec import check_images
 from bneck.results.units import aligned, percent
 from bneck.space.checks import check_word
@@ -61,7 +62,7 @@ def evaluate(
 
     check_weights(net, weights, width, resolution)
     if part is not None:
-        check_word("part", part, ("train", "val", "test"))
+        check_word("part", part, PARTS)
     if data is not None:
         check_images(data)
     if not Path(net).exists() and weights is None:

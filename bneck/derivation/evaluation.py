@@ -15,7 +15,7 @@ from bneck.derivation.validation import check_weights
 from bneck.errors import UsageError
 from bneck.progress import Progress
 from bneck.proxies.data import loading
-from bneck.proxies.data.image_info import ImageInfo
+from bneck.proxies.data.image_info import PARTS, ImageInfo
 from bneck.proxies.data.image_part import ImagePart
 from bneck.proxies.data.image_source import ImageSource
 from bneck.quantities import Latency
@@ -26,7 +26,6 @@ from bneck.results.networks import load_network
 from bneck.results.run import Run, is_run
 from bneck.space.architecture import Architecture
 
-PARTS = ("train", "val", "test")
 BATCH = 16
 TIMED = 128
 """Images whose latency is measured, one at a time; the others are classified in batches."""

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+PARTS = ("train", "val", "test")
+"""The parts that a set of images may have, in order; nothing is trained on the last two."""
 SMALL_PX = 32
 """Five halvings of a mobile network leave one pixel."""
 PHOTO_PX = 224

@@ -12,12 +12,12 @@ from bneck.progress import Progress
 from bneck.proxies.data import file_list, ground_truth
 from bneck.proxies.data.file_list import Stamp, is_left_behind
 
-PARTS = {
+FOLDERS = {
     "train": ("train", "training"),
     "val": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing"),
 }
-"""Names of folders, in any case, that are parts of a set and never classes."""
+"""By part, the names of folders, in any case, that are it and never classes."""
 _NAMED = 3
 _TOLD_EVERY = 1000
 
@@ -136,7 +136,7 @@ def _find_parts(folder: Path) -> Parts:
     check_folder(folder)
     entries = {entry.name: entry for entry in folder.iterdir() if not is_left_behind(entry.name)}
     folders = {name: entry for name, entry in entries.items() if entry.is_dir()}
-    parts = {part: _part(folder, folders, part) for part in PARTS}
+    parts = {part: _part(folder, folders, part) for part in FOLDERS}
     if all(place is None for place in parts.values()):
         beside = tuple(sorted(entries.keys() - folders.keys()))
         return Parts(folder, {"train": _classes(folder, folders)}, {}, beside)
@@ -167,7 +167,7 @@ def _find_parts(folder: Path) -> Parts:
 
 
 def _part(folder: Path, folders: Mapping[str, Path], part: str) -> Path | None:
-    found = sorted(name for name in folders if name.lower() in PARTS[part])
+    found = sorted(name for name in folders if name.lower() in FOLDERS[part])
     if len(found) > 1:
         raise UsageError(f"{folder} has {' and '.join(found)}: only one of them can be used")
     return folders[found[0]] if found else None

@@ -11,12 +11,12 @@ from typing import IO, Any
 import numpy as np
 
 from bneck.progress import Progress
+from bneck.proxies.data.image_info import PARTS
 from bneck.proxies.data.layout import Layout
 from bneck.proxies.data.squares.decode_pool import decoded_chunks
 from bneck.proxies.data.squares.decode_worker import CHUNK, DIGEST_BYTES, Job
 from bneck.proxies.data.squares.store import (
     JOURNAL,
-    PARTS,
     VERSION,
     Index,
     Rows,

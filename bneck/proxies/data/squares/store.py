@@ -23,7 +23,6 @@ from bneck.files import cache_folder, read_json, write_json, write_whole
 from bneck.proxies.data.squares.decode_worker import DIGEST_BYTES
 
 VERSION = 2
-PARTS = ("train", "val", "test")
 JOURNAL = "chunks.jsonl"
 """What a set that is being made remembers itself by."""
 SPARE_BYTES = 64 * 2**20
