@@ -14,7 +14,7 @@ from bneck.latency.devices import quick_latencies_ms
 from bneck.latency.devices.table import TableDevice
 from bneck.results.networks import load_network
 from bneck.results.record import Targets
-from bneck.results.run import Run
+from bneck.results.run import Run, is_run
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space
 from bneck.space.cost import cost
@@ -49,8 +49,12 @@ def kept_targets(run: Run) -> tuple[float, ...]:
 
 
 def runs_of_other_targets(run: Run) -> list[Run]:
-    """Return the derivations for the targets after the run's own: runs inside it, to look at."""
-    return [Run(run.run_of_target(ms), {}) for ms in kept_targets(run)[1:]]
+    """Return the derivations for the targets after the run's own: runs inside it, to look at.
+
+    Those that have not begun are left out.
+    """
+    folders = (run.run_of_target(ms) for ms in kept_targets(run)[1:])
+    return [Run.read(folder) for folder in folders if is_run(folder)]
 
 
 def keep_targets(run: Run, targets_ms: Sequence[float]) -> None:

@@ -1,10 +1,12 @@
-"""A target that no network of the space can meet is refused before the device is calibrated."""
+"""What a plan's targets are, and that one out of reach costs no calibration."""
 
 from pathlib import Path
 
 import pytest
 
 from bneck.cli import run
+from bneck.derivation.stages.target import keep_targets, runs_of_other_targets
+from bneck.results.run import Run
 
 
 @pytest.mark.parametrize(
@@ -28,3 +30,11 @@ def test_a_target_out_of_reach_costs_no_calibration(
     assert words in error
     assert not (out / "latency.work").exists()
     assert not (out / "plan.toml").exists()  # a mistake begins no run
+
+
+def test_the_derivations_for_other_targets_are_read_with_their_plans(tmp_path: Path) -> None:
+    with Run.open(tmp_path, {"targets": "1,2,3", "space": "mnasnet"}) as whole:
+        keep_targets(whole, [1.0, 2.0, 3.0])
+        Run.open(whole.run_of_target(2.0), {"target": "2", "space": "mnasnet"}).close()
+        (begun,) = runs_of_other_targets(whole)
+    assert (begun.folder.name, begun.plan) == ("2ms", {"target": "2", "space": "mnasnet"})
