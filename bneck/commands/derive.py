@@ -9,7 +9,6 @@ from bneck.commands.common.output import print_result
 from bneck.derivation.command_options import OPTIONS
 from bneck.derivation.execution import Execution
 from bneck.errors import BneckError
-from bneck.files import is_written
 from bneck.results.exports.words import cost_of_int8
 from bneck.results.record import Baseline, Outcome
 from bneck.results.run import Run
@@ -46,8 +45,7 @@ def derive(out: OutOption, json: JsonOption = False, **asked: Any) -> None:
 def _about(outcome: Outcome, run: Run) -> dict[str, Any]:
     from bneck.results.classification import Classification  # numpy, and not for --help
 
-    known = is_written(run.classification)
-    classes = records.read(run.classification, Classification) if known else None
+    classes = records.read_if_written(run.classification, Classification)
     return {
         "target_ms": outcome.target_ms,
         "predicted_ms": outcome.predicted.ms,

@@ -10,6 +10,7 @@ from bneck.live import warn
 from bneck.progress import Progress, silent
 from bneck.results import metadata
 from bneck.results.run import Run, is_run
+from bneck.results.run_files import RunFiles
 from bneck.space import codec
 from bneck.space.architecture import Architecture
 
@@ -97,7 +98,7 @@ def load_weights(text: str, file: Path | None, arch: Architecture, *, seed: int)
     Raises:
         UsageError: the file's first tensor that does not fit.
     """
-    of_run = Run(Path(text), {}).weights
+    of_run = RunFiles(Path(text)).weights
     if file is None and of_run.is_file():
         file = of_run
     if file is not None:

@@ -11,6 +11,7 @@ from bneck.reproduction.measuring import MeasuredAgain, MeasuredNetwork, Walked
 from bneck.reproduction.plan import ReproductionPlan, numbers
 from bneck.results.record import Step
 from bneck.results.run import Run
+from bneck.results.run_files import RunFiles
 
 
 class ReproductionResults:
@@ -60,12 +61,12 @@ class ReproductionResults:
         """A file of a network's training from one seed."""
         return self.run.checkpoints / f"{training_name(one, seed)}{suffix}"
 
-    def part(self, name: str) -> Run:
-        """The run of one stage, in a folder of this one."""
-        return Run(self.run.folder / name, {})
+    def part(self, name: str) -> RunFiles:
+        """The files of one stage's run, in a folder of this one."""
+        return RunFiles(self.run.folder / name)
 
-    def netadapt_run(self, factor: float) -> Run:
-        """NetAdapt's run to a factor."""
+    def netadapt_run(self, factor: float) -> RunFiles:
+        """The files of NetAdapt's run to a factor."""
         return self.part(netadapt_folder(factor))
 
     @property
