@@ -1,1 +1,1 @@
-"""The commands of the command line, a few to a file; each file has ``register(app)``."""
+"""The commands of the command line, one or two in a file; ``app`` has the table of them."""
