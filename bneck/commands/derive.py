@@ -3,11 +3,9 @@
 from typing import Any
 
 from bneck import records
-from bneck.commands.common.deriving import EXECUTION_OPTIONS, session_of
-from bneck.commands.common.options import JsonOption, OutOption, planned
+from bneck.commands.common.deriving import run_options, session_of
+from bneck.commands.common.options import JsonOption, OutOption
 from bneck.commands.common.output import print_result
-from bneck.derivation.command_options import OPTIONS
-from bneck.derivation.execution import Execution
 from bneck.errors import BneckError
 from bneck.results.exports.words import cost_of_int8
 from bneck.results.record import Baseline, Outcome
@@ -15,8 +13,7 @@ from bneck.results.run import Run
 from bneck.results.summary import against, is_met, verdict
 
 
-@planned(OPTIONS["derive"])
-@planned((*EXECUTION_OPTIONS, "gpus"), Execution)
+@run_options("derive")
 def derive(out: OutOption, json: JsonOption = False, **asked: Any) -> None:
     """Derive a network for a device, a latency target and images.
 

@@ -3,11 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 from bneck import records
-from bneck.commands.common.deriving import EXECUTION_OPTIONS, session_of
-from bneck.commands.common.options import JsonOption, OutOption, planned
+from bneck.commands.common.deriving import run_options, session_of
+from bneck.commands.common.options import JsonOption, OutOption
 from bneck.commands.common.output import print_result
-from bneck.derivation.command_options import OPTIONS
-from bneck.derivation.execution import Execution
 from bneck.results.summary import in_words
 from bneck.search.reward import PAPERS
 
@@ -15,8 +13,7 @@ if TYPE_CHECKING:
     from bneck.search.selection import SelectedNetwork
 
 
-@planned(OPTIONS["search"])
-@planned(EXECUTION_OPTIONS, Execution)
+@run_options("search")
 def search(out: OutOption, json: JsonOption = False, **asked: Any) -> None:
     """Search a space for the best network under a latency ceiling."""
     with session_of("search", out, asked) as session:

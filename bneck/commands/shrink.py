@@ -3,11 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 from bneck import records
-from bneck.commands.common.deriving import EXECUTION_OPTIONS, session_of
-from bneck.commands.common.options import JsonOption, NetArgument, OutOption, planned
+from bneck.commands.common.deriving import run_options, session_of
+from bneck.commands.common.options import JsonOption, NetArgument, OutOption
 from bneck.commands.common.output import print_result
-from bneck.derivation.command_options import OPTIONS
-from bneck.derivation.execution import Execution
 from bneck.results.record import Step
 from bneck.results.summary import in_words
 from bneck.results.units import aligned, decimals, percent, with_spread
@@ -16,8 +14,7 @@ if TYPE_CHECKING:
     from bneck.derivation.stages.netadapt import Shrunk
 
 
-@planned(OPTIONS["shrink"])
-@planned((*EXECUTION_OPTIONS, "gpus"), Execution)
+@run_options("shrink")
 def shrink(net: NetArgument, out: OutOption, json: JsonOption = False, **asked: Any) -> None:
     """Shrink a network to latency targets by NetAdapt."""
     with session_of("shrink", out, asked, net=net) as session:

@@ -5,11 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from bneck.commands.common.deriving import session_of
-from bneck.commands.common.options import JsonOption, NetArgument, OutOption, planned
+from bneck.commands.common.deriving import run_options, session_of
+from bneck.commands.common.options import JsonOption, NetArgument, OutOption
 from bneck.commands.common.output import print_result
-from bneck.derivation.command_options import OPTIONS
-from bneck.derivation.execution import Execution
 from bneck.errors import UsageError
 from bneck.results.units import percent
 
@@ -23,15 +21,13 @@ ToPretrain = Annotated[
 ]
 
 
-@planned(OPTIONS["train"])
-@planned(("gpus", "ray"), Execution)
+@run_options("train")
 def train(net: NetArgument, out: OutOption, json: JsonOption = False, **asked: Any) -> None:
     """Train a network, from scratch or from weights, and export it."""
     _train("train", net, out, json, asked)
 
 
-@planned(OPTIONS["pretrain"])
-@planned(("gpus",), Execution)
+@run_options("pretrain")
 def pretrain(
     out: OutOption, net: ToPretrain = None, json: JsonOption = False, **asked: Any
 ) -> None:

@@ -1,4 +1,4 @@
-"""Which options of a plan each command takes."""
+"""Which options each command that makes a run takes."""
 
 from collections.abc import Mapping
 
@@ -14,6 +14,9 @@ _SEARCH = (
     "folds", "reward_exponent", "seed_factor", "search_steps",
 )  # fmt: skip
 _NETADAPT = ("delta", "fine_tune_steps", "epochs", "augmentation")
+_EVALUATIONS = (
+    "workers", "ray", "gpus_per_trial", "cpus_per_trial", "time_limit_s", "wait_quiet",
+)  # fmt: skip
 
 OPTIONS: Mapping[str, tuple[str, ...]] = {
     "derive": (
@@ -29,3 +32,11 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
     "train": (*_EVERY_RUN, "epochs", "augmentation", "branches", "pretrained", "teacher"),
 }  # fmt: skip
 """Command -> the fields of a plan that it can be asked."""
+EXECUTION_OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "derive": (*_EVALUATIONS, "gpus"),
+    "search": _EVALUATIONS,
+    "shrink": (*_EVALUATIONS, "gpus"),
+    "pretrain": ("gpus",),
+    "train": ("gpus", "ray"),
+}
+"""Command -> the fields of an ``Execution`` that it can be asked."""

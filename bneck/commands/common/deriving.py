@@ -1,12 +1,13 @@
 """The run that a command's options describe."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bneck.derivation.command_options import OPTIONS
+from bneck.commands.common.options import Command, planned
+from bneck.derivation.command_options import EXECUTION_OPTIONS, OPTIONS
 from bneck.derivation.execution import Execution
 from bneck.derivation.plan import Plan
 from bneck.errors import UsageError
@@ -15,9 +16,15 @@ from bneck.live import TerminalProgress
 if TYPE_CHECKING:
     from bneck.derivation.session import Session
 
-EXECUTION_OPTIONS = (
-    "workers", "ray", "gpus_per_trial", "cpus_per_trial", "time_limit_s", "wait_quiet",
-)  # fmt: skip
+
+def run_options(command: str) -> Callable[[Command], Command]:
+    """Give a command that makes a run its options, which are passed as ``**asked``."""
+
+    def add(function: Command) -> Command:
+        function = planned(EXECUTION_OPTIONS[command], Execution)(function)
+        return planned(OPTIONS[command])(function)
+
+    return add
 
 
 @contextmanager
