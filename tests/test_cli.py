@@ -22,16 +22,11 @@ from bneck.search.reward import REWARDS
 from bneck.search.samplers import SAMPLERS
 from bneck.space import codec, presets
 from bneck.space.spaces import SPACES
+from tests.command_line import said
 
 COMMANDS = (
     "derive", "search", "shrink", "train", "calibrate", "show", "export", "predict", "report"
 )  # fmt: skip
-
-
-def said(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    code = run([str(argument) for argument in arguments])
-    output = capsys.readouterr()
-    return code, output.out, output.err
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from bneck import records
-from bneck.cli import run
 from bneck.derivation import comparison
 from bneck.derivation.stages.kept_training import Training
 from bneck.derivation.stages.netadapt import Shrunk
@@ -26,6 +25,7 @@ from bneck.space import codec as networks
 from bneck.space import presets
 from bneck.space.backends import torch_model
 from bneck.space.cost import cost
+from tests.command_line import said
 from tests.test_predict import NOTES
 
 
@@ -60,12 +60,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     notes = NOTES | {"accuracy": "0.9100", "images": "digits (123)"}
     export(Trained(arch, state, notes), "onnx", folder / "net.onnx")
     return folder
-
-
-def said(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    code = run([str(argument) for argument in arguments])
-    output = capsys.readouterr()
-    return code, output.out, output.err
 
 
 def test_networks_of_every_origin(

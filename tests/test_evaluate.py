@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ from bneck.errors import UsageError
 from bneck.progress import silent
 from bneck.results.exports.classifier import open_classifier
 from bneck.space import codec
+from tests.command_line import json_of
 from tests.proxies.data.pictures import draw
 
 
@@ -38,31 +38,23 @@ def trained(photos: Path) -> Path:
     return out
 
 
-def said(capsys: pytest.CaptureFixture[str], *arguments: object) -> Any:
-    capsys.readouterr()
-    code = run([*map(str, arguments), "--json"])
-    captured = capsys.readouterr()
-    assert code == 0, captured.err
-    return json.loads(captured.out)
-
-
 def test_a_run_is_evaluated_on_its_own_images_as_its_training_was(
     trained: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = said(capsys, "evaluate", trained)
+    found = json_of(capsys, "evaluate", trained)
     kept = json.loads((trained / "checkpoints" / "network.json").read_text())
     assert found["part"] == "test"
     assert found["accuracy"] == pytest.approx(kept["test_accuracy"]["value"])
     assert sum(map(sum, found["confusion"])) == 10
     assert found["latency_ms"] > 0
-    on_val = said(capsys, "evaluate", trained, "--part", "val")
+    on_val = json_of(capsys, "evaluate", trained, "--part", "val")
     assert on_val["accuracy"] == pytest.approx(kept["accuracy"]["value"])
 
 
 def test_an_onnx_file_and_a_network_with_weights_give_the_runs_figures(
     trained: Path, photos: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    own = said(capsys, "evaluate", trained)
+    own = json_of(capsys, "evaluate", trained)
     data = ("--data", f"folder:{photos}")
     weights = trained / "weights.safetensors"
     preset = ("mobilenet_v3_small", "--resolution", own_side(trained), "--weights", weights)
@@ -71,7 +63,7 @@ def test_an_onnx_file_and_a_network_with_weights_give_the_runs_figures(
         (trained / "network.json", "--weights", weights),
         preset,
     ):
-        found = said(capsys, "evaluate", *net, *data)
+        found = json_of(capsys, "evaluate", *net, *data)
         assert found["confusion"] == own["confusion"]
         assert found["log_loss"] == pytest.approx(own["log_loss"], rel=1e-4)
 
@@ -88,10 +80,10 @@ def test_batches_give_what_images_give_one_by_one(trained: Path) -> None:
 def test_a_part_is_classified_alike_in_batches(
     trained: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alone = said(capsys, "evaluate", trained)
+    alone = json_of(capsys, "evaluate", trained)
     monkeypatch.setattr(evaluation, "TIMED", 4)
     monkeypatch.setattr(evaluation, "BATCH", 4)
-    batched = said(capsys, "evaluate", trained)
+    batched = json_of(capsys, "evaluate", trained)
     for name in ("accuracy", "confusion", "log_loss", "calibration_error"):
         assert batched[name] == alone[name]
 
@@ -148,11 +140,11 @@ def test_squares_are_prepared_listed_verified_and_removed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     draw(tmp_path, "a", "b", count=6)
-    made = said(capsys, "images", tmp_path, "--resolution", 32)
+    made = json_of(capsys, "images", tmp_path, "--resolution", 32)
     assert made["classes"] == {"a": {"train": 6}, "b": {"train": 6}}
     assert made["bytes"] == 12 * 3 * 32**2
-    assert str(tmp_path) in [one["folder"] for one in said(capsys, "images")["sets"]]
-    assert said(capsys, "images", tmp_path, "--resolution", 32, "--verify")["verified"]
+    assert str(tmp_path) in [one["folder"] for one in json_of(capsys, "images")["sets"]]
+    assert json_of(capsys, "images", tmp_path, "--resolution", 32, "--verify")["verified"]
 
     file = tmp_path / "a" / "3.png"
     before = file.stat()
@@ -162,8 +154,8 @@ def test_squares_are_prepared_listed_verified_and_removed(
     assert run(["images", str(tmp_path), "--resolution", "32", "--verify"]) == 1
     assert "1 of 12 files are not what was decoded: a/3.png" in capsys.readouterr().err
     elsewhere = tmp_path / "a" / ".."  # the same folder, as from another working directory
-    assert said(capsys, "images", elsewhere, "--remove")["removed"] == [made["squares"]]
-    assert said(capsys, "images", tmp_path, "--remove")["removed"] == []
+    assert json_of(capsys, "images", elsewhere, "--remove")["removed"] == [made["squares"]]
+    assert json_of(capsys, "images", tmp_path, "--remove")["removed"] == []
 
 
 def test_a_run_whose_plan_is_empty_is_refused_in_one_line(
@@ -194,4 +186,4 @@ def test_a_runs_images_are_passed_over_as_they_were_in_its_training(
     assert run(["evaluate", str(copy)]) == 2
     assert "broken.png" in capsys.readouterr().err
     (copy / "plan.toml").write_text("\n".join([*plan, "skip_unreadable = true"]))
-    assert sum(map(sum, said(capsys, "evaluate", copy)["confusion"])) == 30
+    assert sum(map(sum, json_of(capsys, "evaluate", copy)["confusion"])) == 30

@@ -1,6 +1,5 @@
 """The block and the space that docs/extending.md shows go through the whole derivation."""
 
-import json
 import re
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from bneck.cli import run
 from bneck.results.record import Step
 from bneck.space import spaces
 from bneck.space.blocks import BLOCKS
+from tests.command_line import json_of
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "extending.md"
 FILES = ("large_kernel.py", "large_space.py")
@@ -49,9 +49,7 @@ def test_a_block_of_ones_own_is_derived_narrowed_exported_and_reported(
     steps = records.read_lines(folder / "run" / "steps.jsonl", Step)
     tried = {one.move.partition(" ")[0] for step in steps for one in step.proposals}
     assert {"s1.b1.expand", "s2.b2.expand", "s3.b1.expand", "s3.bottleneck"} <= tried
-    capsys.readouterr()
-    assert run(["show", "run", "--json"]) == 0
-    shown = json.loads(capsys.readouterr().out)
+    shown = json_of(capsys, "show", "run")
     assert shown["blocks"][1]["operator"] == "large kernel"
     assert run(["export", "run", "net.py", "--to=pytorch"]) == 0
     assert run(["export", "run", "net.onnx"]) == 0

@@ -10,10 +10,10 @@ import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
-from bneck.cli import run
 from bneck.results.exports import Trained, export
 from bneck.space import presets
 from bneck.space.backends import torch_model
+from tests.command_line import said
 
 NOTES = {"classes": '["cat", "dog", "fish"]', "mean": "[0.5, 0.5, 0.5]", "std": "[0.2, 0.2, 0.2]"}
 
@@ -37,15 +37,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def said(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    code = run(["predict", *map(str, arguments)])
-    output = capsys.readouterr()
-    return code, output.out, output.err
-
-
 def test_pictures_are_classified(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
     pictures = folder / "a.png", folder / "grey.jpg"
-    code, out, err = said(capsys, folder / "net.onnx", *pictures, "--json")
+    code, out, err = said(capsys, "predict", folder / "net.onnx", *pictures, "--json")
     assert code == 0, err
     seen = json.loads(out)["images"]
     assert [image["file"] for image in seen] == [str(picture) for picture in pictures]
@@ -54,7 +48,7 @@ def test_pictures_are_classified(capsys: pytest.CaptureFixture[str], folder: Pat
         assert {*image["classes"]} == {"cat", "dog", "fish"}
         assert shares == sorted(shares, reverse=True)
         assert sum(shares) == pytest.approx(1)
-    _, out, _ = said(capsys, folder / "net.onnx", folder / "a.png", "--top", 1)
+    _, out, _ = said(capsys, "predict", folder / "net.onnx", folder / "a.png", "--top", 1)
     name = next(iter(seen[0]["classes"]))
     assert out.startswith(f"{folder / 'a.png'}: {name} ")
     assert out.count("%") == 1
@@ -75,7 +69,7 @@ def test_pictures_are_classified(capsys: pytest.CaptureFixture[str], folder: Pat
 def test_a_mistake_is_one_line(
     capsys: pytest.CaptureFixture[str], folder: Path, model: str, picture: str, message: str
 ) -> None:
-    code, _, err = said(capsys, folder / model, folder / picture)
+    code, _, err = said(capsys, "predict", folder / model, folder / picture)
     assert code == 2
     assert err.startswith(f"bneck: {message.format(folder)}")
     assert len(err.splitlines()) == 1
@@ -88,7 +82,7 @@ def test_folders_stand_for_the_images_in_them(
         (tmp_path / place).mkdir(parents=True)
         shutil.copy(folder / "a.png", tmp_path / place)
     (tmp_path / "cats" / "list.txt").write_text("a.png")
-    code, out, err = said(capsys, folder / "net.onnx", tmp_path, "--json")
+    code, out, err = said(capsys, "predict", folder / "net.onnx", tmp_path, "--json")
     assert code == 0
     files = [tmp_path / "cats" / "a.png", tmp_path / "dogs" / "old" / "a.png"]
     seen = json.loads(out)
@@ -97,14 +91,16 @@ def test_folders_stand_for_the_images_in_them(
     file = tmp_path / "cats" / "list.txt"
     assert err == f"warning: passed over, as they are not images: {file}\n"
     (tmp_path / "none").mkdir()
-    code, _, err = said(capsys, folder / "net.onnx", tmp_path / "none")
+    code, _, err = said(capsys, "predict", folder / "net.onnx", tmp_path / "none")
     assert (code, err) == (2, f"bneck: no images in {tmp_path / 'none'}\n")
 
 
 def test_one_bad_picture_does_not_hide_the_others(
     capsys: pytest.CaptureFixture[str], folder: Path
 ) -> None:
-    code, out, err = said(capsys, folder / "net.onnx", folder / "notes.txt", folder / "a.png")
+    code, out, err = said(
+        capsys, "predict", folder / "net.onnx", folder / "notes.txt", folder / "a.png"
+    )
     assert code == 2
     assert out.startswith(str(folder / "a.png"))
     assert "notes.txt" in err

@@ -9,6 +9,7 @@ import pytest
 from bneck.cli import run
 from bneck.space import codec
 from bneck.space.cost import cost
+from tests.command_line import json_of
 
 pytestmark = pytest.mark.slow
 
@@ -76,13 +77,11 @@ def test_a_stage_alone_names_what_is_predicted(
     folder = tmp_path / "kit"
     arguments = [command, "--target", "0.9x:mobilenet_v3_small", "--data", "digits"]
     arguments += ["--resolution", "16", "--target-device", f"file:{folder}", "--search-steps", "5"]
-    arguments += ["--out", str(tmp_path / "run"), "--json"]
+    arguments += ["--out", str(tmp_path / "run")]
     arguments += ["--evaluations", "2"] if command == "search" else ["mobilenet_v3_small"]
     arguments += ["--fine-tune-steps", "1"] if command == "shrink" else []
     assert run(arguments) == 1  # the kit is written
     carried(folder)
-    capsys.readouterr()
-    assert run(arguments) == 0
-    found = json.loads(capsys.readouterr().out)["networks"][0]
+    found = json_of(capsys, *arguments)["networks"][0]
     assert found["measured_ms"] is None
     assert found["predicted_ms"] > 0

@@ -10,6 +10,7 @@ from bneck.cli import run
 from bneck.derivation.stages import elastic as elastic_module
 from bneck.proxies.shared_weights import load
 from bneck.results.record import Inherited
+from tests.command_line import json_of
 from tests.proxies.data.pictures import draw
 
 DIGITS = ("--data=digits", "--resolution=16")
@@ -36,11 +37,8 @@ def test_it_is_a_run_of_the_largest_network(
     elastic: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["runs", "--check", str(elastic.parent)]) == 0
-    capsys.readouterr()
-    assert run(["evaluate", str(elastic), "--json"]) == 0
-    accuracy = json.loads(capsys.readouterr().out)["accuracy"]
-    assert run([*PRETRAIN, f"--out={elastic}", "--json"]) == 0
-    again = json.loads(capsys.readouterr().out)
+    accuracy = json_of(capsys, "evaluate", elastic)["accuracy"]
+    again = json_of(capsys, *PRETRAIN, f"--out={elastic}")
     assert again["accuracy"] == pytest.approx(accuracy, abs=0.01)
     assert load(elastic)[0].steps == 3  # 0.15 epochs of four fifths of 1,437 images by 64
 

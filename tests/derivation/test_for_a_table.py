@@ -1,10 +1,8 @@
 """Runs for a published table of latencies: all of them are predicted, and called so."""
 
-import json
 from collections import defaultdict
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -25,6 +23,7 @@ from bneck.space.architecture import Architecture, block_path
 from bneck.space.cost import cost, leaf_macs
 from bneck.space.edits import narrow, narrowables
 from bneck.space.layers import leaves
+from tests.command_line import json_of
 
 SPACE = spaces.build("nas-bench-macro", resolution_px=16, classes=10)
 SMALL = presets.build("mobilenet_v3_small", resolution_px=16, classes=10)
@@ -114,9 +113,8 @@ def test_latency_by_a_table_is_called_predicted(
     table: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["latency", "mobilenet_v3_small", "--resolution", "16", "--classes", "10"]
-    arguments += ["--measure", "--target-device", f"table:{table}", "--json"]
-    assert run(arguments) == 0
-    found = json.loads(capsys.readouterr().out)
+    arguments += ["--measure", "--target-device", f"table:{table}"]
+    found = json_of(capsys, *arguments)
     assert found["measured_ms"] is None
     assert found["predicted_ms"] == pytest.approx(cost(SMALL).macs / 1e6, rel=1e-3)
 
@@ -143,9 +141,7 @@ def test_it_runs_to_its_end_and_says_predicted(
     target = "1.5" if command == "shrink" else "12"
     arguments = ["--target", target, "--data", "digits", "--resolution", "16"]
     arguments += ["--target-device", f"table:{table}", "--space", SPACE.name]
-    arguments += ["--out", str(tmp_path / "run"), "--json"]
-    assert run([command, *options[command], *arguments]) == 0
-    found: Any = json.loads(capsys.readouterr().out)
+    found = json_of(capsys, command, *options[command], *arguments, "--out", tmp_path / "run")
     found = found["networks"][0] if command == "search" else found
     assert found["latency_is"] == "predicted"
     assert found["measured_ms"] is None

@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import pytest
@@ -8,18 +7,13 @@ from bneck.latency.runtimes.weights import norm_free
 from bneck.space import presets
 from bneck.space.backends import onnx_model
 from bneck.space.cost import cost
-
-
-def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, object]:
-    assert run([*arguments, "--json"]) == 0
-    result: dict[str, object] = json.loads(capsys.readouterr().out)
-    return result
+from tests.command_line import json_of
 
 
 def test_a_prediction_is_one_object(macs_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     net = ["mobilenet_v3_small", "--resolution", "64", "--classes", "10"]
     model = ["--model", str(macs_folder / "latency.json")]
-    result = printed(capsys, "latency", *net, *model)
+    result = json_of(capsys, "latency", *net, *model)
     measured = ["measured_ms", "measured_std_ms", "quiet", "note", "batch"]
     assert list(result) == ["device", "predicted_ms", "std_ms", *measured, "blocks"]
     assert "macs 1, 1 thread" in str(result["device"])
@@ -28,7 +22,7 @@ def test_a_prediction_is_one_object(macs_folder: Path, capsys: pytest.CaptureFix
     assert isinstance(blocks, dict)
     assert list(blocks)[:2] == ["stem", "s1.b1"]
     assert sum(blocks.values()) == pytest.approx(result["predicted_ms"])
-    result = printed(capsys, "latency", *net, *model, "--measure")
+    result = json_of(capsys, "latency", *net, *model, "--measure")
     arch = presets.build("mobilenet_v3_small", resolution_px=64, classes=10)
     assert result["measured_ms"] == pytest.approx(cost(arch).macs / 1e9, rel=0.001)
     assert (result["quiet"], result["note"]) == (True, "")
@@ -50,7 +44,7 @@ def test_an_onnx_file_needs_no_model(tmp_path: Path, capsys: pytest.CaptureFixtu
     path = tmp_path / "net.onnx"
     path.write_bytes(onnx_model.build(*norm_free(arch.layers())).SerializeToString())
     options = ["--measure", "--resolution", "32"]
-    result = printed(capsys, "latency", "--onnx", str(path), *options)
+    result = json_of(capsys, "latency", "--onnx", str(path), *options)
     assert result["predicted_ms"] is None
     assert isinstance(result["measured_ms"], float)
 
@@ -60,7 +54,7 @@ def test_calibrate_writes_model_and_page(
 ) -> None:
     out = tmp_path / "here" / "latency.json"
     options = ["--runtime", "macs", "--minutes", "0.1", "--resolution", "224", "--classes", "10"]
-    result = printed(capsys, "calibrate", *options, "--out", str(out))
+    result = json_of(capsys, "calibrate", *options, "--out", str(out))
     names = "device runtime seconds held_out mape_percent within_5_percent within_10_percent"
     assert {*names.split(), "repeat_mape_percent"} <= set(result)
     assert out.exists()

@@ -1,6 +1,5 @@
 """The reproduction's stages on real digits; the device counts multiply-adds."""
 
-import json
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from bneck.reproduction.plan import ReproductionPlan
 from bneck.reproduction.width_baseline import narrowest_over
 from bneck.space import presets
 from bneck.space.cost import cost
+from tests.command_line import json_of
 
 QUICK = [
     "--data=digits", "--resolution=16", "--runtime=macs", "--calibration-minutes=0.003",
@@ -31,8 +31,7 @@ def test_every_stage_leaves_what_the_summary_reads(
     for stage in ("calibrate", "search-paper", "search-derived", "netadapt"):
         assert run([*command, f"--stage={stage}"]) == 0, capsys.readouterr().err
     assert "Nothing is measured yet" in capsys.readouterr().out
-    assert run([*command, "--json"]) == 0
-    result = json.loads(capsys.readouterr().out)
+    result = json_of(capsys, *command)
     assert result["stages"][-1] == "likeness"
     text = Path(result["summary"]).read_text()
     assert "derived-1x: " in text
@@ -53,9 +52,7 @@ def test_a_reproduction_is_listed_as_ended_and_names_its_own_report(
     (out / "made_with.jsonl").write_text(
         (out / "made_with.jsonl").read_text().replace(Path(sys.argv[0]).name, command)
     )
-    capsys.readouterr()
-    assert run(["runs", str(out), "--json"]) == 0
-    (listed,) = json.loads(capsys.readouterr().out)["runs"]
+    (listed,) = json_of(capsys, "runs", out)["runs"]
     assert (listed["state"], listed["best"]) == ("finished", "see its summary.md")
     assert run(["report", str(out)]) == 2
     assert "a run of `bneck reproduce`, whose report is its summary.md" in capsys.readouterr().err

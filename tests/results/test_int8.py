@@ -1,6 +1,5 @@
 """8-bit exports: the accuracy that they give is what others count, on images never chosen by."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from bneck.results.exports.words import cost_of_int8
 from bneck.results.networks import load_network
 from bneck.search import quantised
 from bneck.space import presets
+from tests.command_line import json_of
 
 FOUR = {
     "one scale per channel",
@@ -41,19 +41,13 @@ def few_images(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quantised, "CHOICE_IMAGES", 48)
 
 
-def said(capsys: pytest.CaptureFixture[str], *arguments: object) -> Any:
-    capsys.readouterr()
-    assert run([*map(str, arguments), "--json"]) == 0
-    return json.loads(capsys.readouterr().out)
-
-
 def test_its_accuracy_is_what_evaluating_the_file_gives(
     trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "a.onnx"
-    exported = said(capsys, "export", trained, file, "--to", "onnx-int8")["int8"]
-    counted = said(capsys, "evaluate", file, "--data", "digits", "--part", "val")
-    in_float = said(capsys, "evaluate", trained, "--part", "val")
+    exported = json_of(capsys, "export", trained, file, "--to", "onnx-int8")["int8"]
+    counted = json_of(capsys, "evaluate", file, "--data", "digits", "--part", "val")
+    in_float = json_of(capsys, "evaluate", trained, "--part", "val")
     assert exported["images"] == 360
     assert exported["accuracy"]["value"] == pytest.approx(counted["accuracy"], abs=1e-9)
     assert exported["float_accuracy"]["value"] == pytest.approx(in_float["accuracy"], abs=1 / 360)

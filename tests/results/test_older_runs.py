@@ -15,6 +15,7 @@ from bneck.quantities import Accuracy, Latency
 from bneck.results.record import Baseline, Outcome, Step
 from bneck.results.run import Run
 from bneck.search.selection import SearchResult
+from tests.command_line import json_of
 
 OLDER = Path(__file__).parent / "run_of_0.1"
 CHANCE = Accuracy(0.1, 0.015811388300841896)
@@ -48,12 +49,10 @@ def test_what_is_read_is_written_in_one_piece_and_read_again(tmp_path: Path) -> 
 
 def test_it_is_listed_and_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     older = shutil.copytree(OLDER, tmp_path / "older")
-    assert run(["runs", str(tmp_path), "--json"]) == 0
-    (listed,) = json.loads(capsys.readouterr().out)["runs"]
+    (listed,) = json_of(capsys, "runs", tmp_path)["runs"]
     assert (listed["best"], listed["problem"]) == ("10.0 % at 0.00133 ms measured", "")
-    arguments = ["compare", str(older), "mobilenet_v3_small", "--no-measure", "--json"]
-    assert run(arguments) == 0
-    one, published = json.loads(capsys.readouterr().out)["networks"]
+    compared = json_of(capsys, "compare", older, "mobilenet_v3_small", "--no-measure")
+    one, published = compared["networks"]
     assert one["accuracy"] == published["accuracy"] == CHANCE.value
     assert one["accuracy_stderr"] == CHANCE.stderr
 

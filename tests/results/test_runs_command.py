@@ -1,6 +1,5 @@
 """`bneck runs`: changed files are named, a lock is broken, one broken run hides no other."""
 
-import json
 import os
 import shutil
 import time
@@ -12,6 +11,7 @@ from bneck import records
 from bneck.cli import run
 from bneck.results import checksums
 from bneck.results.lease import LEASE, Driver, read_driver
+from tests.command_line import json_of
 
 OLDER = Path(__file__).parent / "run_of_0.1"
 
@@ -41,8 +41,7 @@ def test_one_broken_run_hides_no_other(
     runs: Path, capsys: pytest.CaptureFixture[str], file: str, content: str
 ) -> None:
     (runs / "two" / file).write_text(content)
-    assert run(["runs", str(runs), "--json"]) == 0
-    one, two = sorted(json.loads(capsys.readouterr().out)["runs"], key=lambda one: one["folder"])
+    one, two = sorted(json_of(capsys, "runs", runs)["runs"], key=lambda one: one["folder"])
     assert (one["state"], one["problem"]) == ("finished", "")
     if file != "plan.toml" or content == "= =":
         assert two["problem"] != ""
