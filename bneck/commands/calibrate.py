@@ -86,7 +86,7 @@ def calibrate(
 
         opened = open_device(target_device, runtime=runtime, threads=threads, batch_size=batch_size)
         from bneck.latency.calibrate import calibrate as run_calibration
-        from bneck.latency.load import wait_until_quiet
+        from bneck.latency.device_load import wait_until_quiet
 
         wait_until_quiet(opened.watch, wait_quiet, TerminalProgress())
         model = run_calibration(

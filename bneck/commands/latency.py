@@ -89,8 +89,8 @@ def net(
     if not measure:
         elsewhere = target_device != "local"
         check_left_out("without --measure", target_device=elsewhere, wait_quiet=wait_quiet > 0)
+    from bneck.latency.device_load import wait_until_quiet
     from bneck.latency.devices import open_device  # numpy: after the mistakes
-    from bneck.latency.load import wait_until_quiet
     from bneck.latency.model import LatencyModel
     from bneck.latency.predictor import open_predictor
     from bneck.latency.warn import warn_elsewhere

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bneck.errors import UsageError
+from bneck.latency.device_load import Load
 from bneck.latency.devices import Device, Graph
-from bneck.latency.load import Load
 from bneck.latency.load_correction import LoadCorrection
 from bneck.latency.timing import Effort, Timing, pooled
 from bneck.progress import Progress, silent

@@ -10,9 +10,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from bneck.cli import run
 from bneck.errors import UsageError
-from bneck.latency import load as load_module
+from bneck.latency import device_load
+from bneck.latency.device_load import QUIET, Load, LoadWatch, wait_until_quiet
 from bneck.latency.devices import open_device
-from bneck.latency.load import QUIET, Load, LoadWatch, wait_until_quiet
 from bneck.latency.load_correction import LoadCorrection
 from bneck.latency.measure import Measured, agreeing, measure
 from bneck.latency.onnx_graph import read_onnx
@@ -217,7 +217,7 @@ def test_a_busy_machine_is_said() -> None:
 def test_waiting_ends_as_soon_as_the_device_is_quiet(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(load_module, "LOOK_S", 0.0)
+    monkeypatch.setattr(device_load, "LOOK_S", 0.0)
     looks = iter([Load(1.2, 0.0), Load(0.0, 0.3), QUIET, Load(2.0, 0.0)])
     said: list[str] = []
     wait_until_quiet(

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from bneck.errors import BneckError, UsageError
+from bneck.latency.device_load import QUIET
 from bneck.latency.devices import Graph, open_device, remote
 from bneck.latency.devices.ssh import SshDevice
-from bneck.latency.load import QUIET
 from bneck.latency.measure import measure, reference
 from bneck.latency.runtimes.weights import norm_free
 from bneck.latency.timing import Effort

@@ -12,10 +12,10 @@ from bneck.derivation.session import Session
 from bneck.files import is_written
 from bneck.latency import calibrations
 from bneck.latency.calibrate import calibrate
+from bneck.latency.device_load import wait_until_quiet
 from bneck.latency.devices import Device, open_device
 from bneck.latency.devices.file import FileDevice
 from bneck.latency.devices.table import TableDevice
-from bneck.latency.load import wait_until_quiet
 from bneck.latency.measure import Measured, agreeing, measure
 from bneck.latency.model import LatencyModel, load
 from bneck.latency.predictor import load_kept

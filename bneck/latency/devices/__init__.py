@@ -12,8 +12,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from bneck.errors import UsageError, unknown
+from bneck.latency.device_load import QUIET, Load
 from bneck.latency.fingerprint import Fingerprint
-from bneck.latency.load import QUIET, Load
 from bneck.latency.timing import Effort, Timing
 from bneck.space.architecture import Architecture
 from bneck.space.layers import Layer

@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from bneck.errors import BneckError, UsageError
+from bneck.latency.device_load import Load
 from bneck.latency.devices import Device, Graph
 from bneck.latency.devices.adb_client import AdbClient
 from bneck.latency.devices.remote import file_of
 from bneck.latency.fingerprint import Fingerprint
-from bneck.latency.load import Load
 from bneck.latency.runtimes import open_runtime
 from bneck.latency.timing import Effort, Timing, alternated
 from bneck.machine import cpu_of

@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 
 from bneck.errors import UsageError
+from bneck.latency.device_load import Load, LoadWatch
 from bneck.latency.devices import Device, Graph
 from bneck.latency.fingerprint import Fingerprint, this_machine
-from bneck.latency.load import Load, LoadWatch
 from bneck.latency.runtimes import Runtime, open_runtime
 from bneck.latency.timing import Effort, Run, Timing, compare
 

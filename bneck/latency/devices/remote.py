@@ -11,9 +11,9 @@ from typing import IO, Any
 
 from bneck import records
 from bneck.errors import BneckError, UsageError
+from bneck.latency.device_load import QUIET, Load
 from bneck.latency.devices import Device, Graph
 from bneck.latency.fingerprint import Fingerprint
-from bneck.latency.load import QUIET, Load
 from bneck.latency.runtimes import Runtime, open_runtime
 from bneck.latency.runtimes.weights import norm_free
 from bneck.latency.timing import Effort, Timing

@@ -1,4 +1,4 @@
-"""How busy a machine is with anything else, for latencies that are measured meanwhile."""
+"""How busy a device is with anything else, for latencies that are measured meanwhile."""
 
 import os
 import time
