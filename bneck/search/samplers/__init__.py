@@ -37,7 +37,7 @@ def find(word: str) -> Callable[[Space, bool], "Sampler"]:
         UsageError: an unknown word, or nothing that can be imported.
     """
     if word not in SAMPLERS:
-        make = load_object("sampler", word, list(SAMPLERS))
+        make = load_object("sampler", word, SAMPLERS)
         if not callable(make):
             raise UsageError(f"sampler {word!r} must be a class or function, and is {make!r:.60}")
         return partial(_optunas, partial(_foreign, word, make))
@@ -47,7 +47,7 @@ def find(word: str) -> Callable[[Space, bool], "Sampler"]:
 
 
 def _attribute(word: str) -> Any:
-    return load_object("sampler", SAMPLERS[word])
+    return load_object("sampler", word, SAMPLERS)
 
 
 def _optunas(make: Callable[[int], "BaseSampler"], space: Space, front: bool) -> "Sampler":
