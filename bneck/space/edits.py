@@ -137,14 +137,13 @@ def _with_widths(
     Blocks without an expansion layer work at their input's width, and so follow it.
     """
     followers = {part.path for part, block in arch.block_parts() if _follows(part, block)}
-    stages = tuple(
-        tuple(
-            _with(f"s{s + 1}.b{b}", block, "out", width) if s in group else block
-            for b, block in enumerate(stage, start=1)
-        )
-        for s, stage in enumerate(arch.stages)
+    tied = {f"s{s + 1}" for s in group}
+    edited = _mapped(
+        begun,
+        lambda path, block: (
+            _with(path, block, "out", width) if path.partition(".")[0] in tied else block
+        ),
     )
-    edited = replace(begun, stages=stages)
     inputs = {part.path: part.in_channels for part in edited.parts()}
     return _mapped(
         edited,
