@@ -5,13 +5,16 @@ import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bneck.errors import UsageError
 from bneck.proxies.data.image_info import ImageInfo
 from bneck.proxies.surrogate import table
-from bneck.proxies.surrogate.from_table import FromTable
 from bneck.space import spaces
 from bneck.space.architecture import Architecture
+
+if TYPE_CHECKING:  # scipy, which a table that is only checked does not need
+    from bneck.proxies.surrogate.surrogate import Surrogate
 
 PREFIX = "table:"
 
@@ -32,15 +35,19 @@ class TableData:
 
     def load(self) -> None:
         """Have the regression ready, before any answer is timed."""
-        _source(self).regression()
+        _regression(self)
 
     def __call__(self, arch: Architecture) -> float:
         """Accuracy from 0 to 1."""
-        return _source(self)(arch)
+        known = _opened(self)[0].accuracies.get(arch)
+        if known is not None:
+            return known
+        mean, _ = _regression(self).predict([arch])
+        return float(mean[0])
 
     def describe(self) -> ImageInfo:
         """Describe the table as a run keeps its data: no images, and classes named by numbers."""
-        arch = next(iter(_source(self).table.accuracies))
+        arch = next(iter(_opened(self)[0].accuracies))
         return ImageInfo(
             name=f"{PREFIX}{self.path.name}",
             class_names=tuple(str(number) for number in range(arch.classes)),
@@ -58,11 +65,11 @@ class TableData:
 
         The reader's warnings, such as rows that disagree, follow.
         """
-        source = _source(self)
-        said = "".join(f"; {warning}" for warning in _opened(self)[1])
+        known, warned = _opened(self)
+        said = "".join(f"; {warning}" for warning in warned)
         return (
-            f"{len(source.table.accuracies)} networks; rank correlation of the regression in "
-            f"band, cross-validated: {source.regression().cross_validated():.2f}{said}"
+            f"{len(known.accuracies)} networks; rank correlation of the regression in "
+            f"band, cross-validated: {_regression(self).cross_validated():.2f}{said}"
         )
 
 
@@ -82,7 +89,7 @@ def open_table(data: str, space: str | None, resolution_px: int | None) -> Table
     if space is None:
         raise UsageError(f"{data} holds accuracies and no images, and this trains networks")
     found = TableData(Path(data.removeprefix(PREFIX)).expanduser().absolute(), space, resolution_px)
-    of_table = _source(found).table
+    of_table, _ = _opened(found)
     if of_table.space is not None and of_table.space.name != space:
         raise UsageError(f"{data} holds networks of {of_table.space.name}, not of {space}")
     sizes = {(arch.resolution_px, arch.classes) for arch in of_table.accuracies}
@@ -94,16 +101,20 @@ def open_table(data: str, space: str | None, resolution_px: int | None) -> Table
     return found
 
 
-def _source(data: TableData) -> FromTable:
-    return _opened(data)[0]
+@lru_cache(maxsize=1)
+def _regression(data: TableData) -> "Surrogate":
+    from bneck.proxies.surrogate.surrogate import Surrogate
+
+    known = _opened(data)[0].accuracies
+    return Surrogate(list(known), list(known.values()))
 
 
 @lru_cache(maxsize=1)
-def _opened(data: TableData) -> tuple[FromTable, tuple[str, ...]]:
+def _opened(data: TableData) -> tuple[table.Table, tuple[str, ...]]:
     """Return the table and the warnings of its reader."""
     size = {} if data.resolution_px is None else {"resolution_px": data.resolution_px}
     choices = None if table.is_json_lines(data.path) else spaces.build(data.space, **size)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        source = FromTable(table.load(data.path, choices))
-    return source, tuple(str(warning.message) for warning in caught)
+        read = table.load(data.path, choices)
+    return read, tuple(str(warning.message) for warning in caught)

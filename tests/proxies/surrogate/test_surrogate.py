@@ -18,7 +18,6 @@ from sklearn.gaussian_process.kernels import (
 from bneck.errors import UsageError
 from bneck.proxies.surrogate import features, table
 from bneck.proxies.surrogate.correlation import in_band
-from bneck.proxies.surrogate.from_table import FromTable
 from bneck.proxies.surrogate.gaussian_process import GaussianProcess, Relevance, learn
 from bneck.proxies.surrogate.stacking import stacked
 from bneck.proxies.surrogate.surrogate import Surrogate
@@ -208,14 +207,3 @@ def test_ranking_in_band_on_published_tables(
             covered.append(np.mean(np.abs(mean - labels[rest]) <= 2 * std))
         assert np.median(ranked) >= least
         assert count < 50 or 0.9 <= np.median(covered) <= 0.97
-
-
-def test_a_table_answers_for_what_it_knows_and_for_the_rest() -> None:
-    space = spaces.build("v3-small", resolution_px=64, classes=10)
-    archs = [space.decode(space.sample(seed)) for seed in range(60)]
-    known = {arch: by_depth(arch) for arch in archs[:40]}
-    signal = FromTable(table.Table("depths", space, known))
-    assert [signal(arch, seed=1) for arch in archs[:40]] == list(known.values())
-    assert [signal(arch, seed=1) for arch in archs[40:]] == pytest.approx(
-        [by_depth(arch) for arch in archs[40:]], abs=0.01
-    )
