@@ -31,7 +31,7 @@ def test_an_empty_or_torn_file_is_as_good_as_none(
     assert is_written(tmp_path / name) is written
 
 
-def test_what_is_no_file_is_not_written(tmp_path: Path) -> None:
+def test_what_is_not_a_file_is_not_written(tmp_path: Path) -> None:
     assert not is_written(tmp_path / "none.json")
     assert not is_written(tmp_path)
     (tmp_path / "file").touch()

@@ -89,7 +89,7 @@ def test_what_the_user_has_to_mend_ends_the_work(executor: Executor) -> None:
 
 
 @pytest.mark.parametrize("failing", [1, 2])
-def test_a_machine_that_fails_ends_the_work_and_is_no_result(
+def test_a_machine_that_fails_ends_the_work_and_is_not_a_result(
     executor: Executor, failing: int
 ) -> None:
     with pytest.raises(BneckError, match="No space left on device"):

@@ -126,7 +126,7 @@ def test_a_search_resumes_from_any_line(tmp_path: Path, space: Space, sampler: s
         assert [(r.arch, r.reward) for r in resumed] == [(r.arch, r.reward) for r in whole]
 
 
-def test_more_evaluations_go_on_from_where_it_ended(
+def test_more_evaluations_continue_from_where_it_ended(
     tmp_path: Path, space: Space, sampler: str
 ) -> None:
     whole = run(tmp_path / "whole", space, sampler, 20)

@@ -85,7 +85,7 @@ def test_imagenet_is_of_the_network_or_of_the_space() -> None:
         load_pretrained("resnet", "v3-small", None)
 
 
-def test_a_folder_that_is_no_run_is_said_to_be_none(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=f"^{tmp_path} is not a run's folder: it has no plan.toml"):
         load_pretrained(str(tmp_path), "v3-small", None)
 

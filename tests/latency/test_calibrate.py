@@ -129,7 +129,7 @@ def test_the_stated_deviation_is_the_models_and_not_the_noise(tmp_path: Path) ->
     assert inside >= 0.9
 
 
-def test_calibration_goes_on_where_it_stopped(
+def test_calibration_resumes_where_it_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(

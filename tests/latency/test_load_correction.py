@@ -32,7 +32,7 @@ def test_the_correction_is_found_again() -> None:
     assert scale.load_by_size == pytest.approx(0.2, abs=0.03)
 
 
-def test_without_load_there_is_no_correction() -> None:
+def test_without_load_nothing_is_corrected() -> None:
     timings = [timing(ratio, 2.0) for ratio in (1.0, 2.0, 3.0)]
     scale = LoadCorrection.ordinary(timings, classes=1000)
     assert scale.corrected(timings, np.array([2.2, 4.1, 5.9])) == LoadCorrection(2.0, classes=1000)

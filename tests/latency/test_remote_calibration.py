@@ -52,7 +52,7 @@ def test_the_script_times_as_we_do() -> None:
     assert set(b) == set(a.__slots__)
 
 
-def test_a_kit_is_small_runs_alone_and_goes_on(
+def test_a_kit_is_small_runs_alone_and_resumes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remote_calibration, "NETWORKS", 6)

@@ -22,7 +22,7 @@ def test_it_is_right_on_average_where_the_noise_is_larger() -> None:
     assert min(found) > 0
 
 
-def test_what_the_ensemble_admits_is_no_part_of_it() -> None:
+def test_what_the_ensemble_admits_is_not_part_of_it() -> None:
     draw = np.random.default_rng(1)
     spreads = draw.uniform(0, 0.03, 2000)
     errors = drawn(draw, spreads, 10)

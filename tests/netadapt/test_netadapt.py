@@ -197,7 +197,7 @@ class Counting(Serial):
                 raise KeyboardInterrupt
 
 
-def test_it_goes_on_between_the_proposals_of_a_step(tmp_path: Path, model: object) -> None:
+def test_it_resumes_between_the_proposals_of_a_step(tmp_path: Path, model: object) -> None:
     for name in ("whole", "cut"):
         (tmp_path / name).mkdir()
     target_ms = cost(ARCH).macs / 1e6 - 0.05
@@ -235,7 +235,7 @@ def test_weights_and_losses_that_a_kill_left_half_written_are_made_again(
     assert (step.arch, step.accuracy) == (one_step.arch, one_step.accuracy)
 
 
-def test_a_full_disk_is_no_proposals_result(
+def test_a_full_disk_is_not_a_result_of_a_proposal(
     one_step: Step, tmp_path: Path, model: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     adapt = begun(tmp_path, model)

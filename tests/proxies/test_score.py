@@ -60,7 +60,7 @@ def test_sharing_passes_changes_no_score() -> None:
         assert found[word].scores[arch] == pytest.approx(proxies[word](arch, seed=4), rel=1e-6)
 
 
-def test_an_interrupted_scoring_goes_on_and_ends_the_same(
+def test_an_interrupted_scoring_resumes_and_ends_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BNECK_CACHE", str(tmp_path))
@@ -86,7 +86,7 @@ def test_an_interrupted_scoring_goes_on_and_ends_the_same(
     assert len(found) == 8
 
 
-def test_the_sample_hangs_on_the_seed() -> None:
+def test_the_sample_depends_on_the_seed() -> None:
     one, same, other = (
         set(score_proxies(table(), no_image_proxies("zen"), networks=6, seed=s)["zen"].scores)
         for s in (1, 1, 2)

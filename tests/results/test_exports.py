@@ -99,7 +99,7 @@ def test_litert_says_what_its_users_must_know(trained: Trained, tmp_path: Path) 
         export(Trained(trained.arch, trained.state), "tflite-int8", int8)
 
 
-def test_plain_code_runs_where_there_is_no_bneck(trained: Trained, tmp_path: Path) -> None:
+def test_plain_code_runs_without_bneck(trained: Trained, tmp_path: Path) -> None:
     file = tmp_path / "net.py"
     assert export(trained, "pytorch", file).difference == 0
     assert not re.search(r"^(import|from) bneck", file.read_text(), re.MULTILINE)
@@ -180,7 +180,7 @@ def test_an_export_with_other_outputs_is_refused(
         export(trained, "pytorch", tmp_path / "net.py")
 
 
-def test_what_rounding_explains_is_no_other_output(tmp_path: Path) -> None:
+def test_what_rounding_explains_is_not_another_output(tmp_path: Path) -> None:
     """Norms that saw next to no variance enlarge roundings by up to 1 / sqrt(0.001) each.
 
     That is a network after very few steps on images that are all alike. Two computations in

@@ -61,7 +61,7 @@ def test_a_new_run_explains_itself(tmp_path: Path) -> None:
     assert session.cores >= 1
 
 
-def test_the_same_plan_goes_on(tmp_path: Path) -> None:
+def test_the_same_plan_resumes(tmp_path: Path) -> None:
     for _ in range(2):
         with Run.open(tmp_path, PLAN) as run:
             pass
@@ -185,7 +185,7 @@ def test_a_moved_run_still_opens(tmp_path: Path, step: Step, outcome: Outcome) -
     assert str(tmp_path) not in "".join(p.read_text() for p in (tmp_path / "there").iterdir())
 
 
-def test_folders_that_are_no_runs(tmp_path: Path) -> None:
+def test_folders_that_are_not_runs(tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.jpg").touch()
     with pytest.raises(UsageError, match=r"photos is not a run's folder: it has no plan.toml"):

@@ -119,7 +119,7 @@ def test_a_journal_of_the_first_version_is_read_as_optuna_reads_it(
     ]
 
 
-def test_a_search_of_the_first_version_goes_on(tmp_path: Path, space: Space) -> None:
+def test_a_search_of_the_first_version_resumes(tmp_path: Path, space: Space) -> None:
     journal = tmp_path / "journal.log"
     before = [space.decode(values) for values in of_the_first_version(journal, space)]
     assert Study(journal, space, sampler="tpe", seed=1, parallel=3).from_before == 4

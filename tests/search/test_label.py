@@ -50,7 +50,7 @@ def searched(journal: Path, made_with: dict[str, str], evaluations: int, **asked
     )
 
 
-def test_a_search_goes_on_with_labels_of_its_own_kind_alone(tmp_path: Path) -> None:
+def test_a_search_resumes_with_labels_of_its_own_kind_alone(tmp_path: Path) -> None:
     journal = tmp_path / "journal.log"
     searched(journal, CPU_LABEL, 2)
     with pytest.raises(UsageError, match=r"trained on cuda in bf16, .* labels are of cpu in fp32"):

@@ -57,7 +57,9 @@ def told(records: list[Record]) -> list[tuple]:
     return [(one.number, one.arch, one.rung, one.accuracy) for one in records]
 
 
-def test_the_best_four_go_on_at_the_end_and_the_best_two_of_them_again(tmp_path: Path) -> None:
+def test_the_best_four_are_promoted_at_the_end_and_the_best_two_of_them_again(
+    tmp_path: Path,
+) -> None:
     records = searched(tmp_path / "journal.log", Serial())
     assert [one.rung for one in records] == [0] * NETWORKS + [1] * 4 + [2] * 2
     for rung, count in ((1, 4), (2, 2)):

@@ -46,7 +46,7 @@ def test_a_reward_of_the_users_own() -> None:
         ("builtins:dict", None, "must make of a target in ms a function of accuracy and ms"),
     ],
 )
-def test_what_is_no_reward(word: str, weight: float | None, said: str) -> None:
+def test_what_is_not_a_reward(word: str, weight: float | None, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         build(word, 2.0, weight)
 

@@ -154,7 +154,7 @@ def test_the_reward_of_today_counts_not_that_of_the_trials(macro: Space) -> None
     assert max(proposed_ms(small)) < min(proposed_ms(ACCURACY_ALONE))
 
 
-def test_accuracies_of_nought_and_one_are_no_trouble(macro: Space) -> None:
+def test_accuracies_of_0_and_1_can_be_learnt(macro: Space) -> None:
     history = history_of(macro, 12, lambda arch: float(cost(arch).params > 1.5e6))
     values = SurrogateSampler(macro).propose(history, ACCURACY_ALONE, seed=0)
     assert history.new(macro.decode(values))
@@ -184,7 +184,7 @@ def test_unknown_samplers(tmp_path: Path, macro: Space, word: str, message: str)
         Study(tmp_path / "journal.log", macro, sampler=word, seed=0)
 
 
-def test_what_is_no_sampler(macro: Space) -> None:
+def test_what_is_not_a_sampler(macro: Space) -> None:
     for word, message in (
         ("random:Random", "'random:Random' cannot be called with a seed"),
         ("builtins:dict", "'builtins:dict' returned a dict, not an Optuna sampler"),

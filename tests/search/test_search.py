@@ -75,7 +75,7 @@ class Stopped(BaseException):
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
-def test_an_interrupted_search_goes_on_as_if_it_had_not(
+def test_an_interrupted_search_resumes_as_if_it_had_not_been(
     tmp_path: Path, space: Space, model: object, by_macs: Callable, sampler: str
 ) -> None:
     whole = run(study(tmp_path / "whole", space, sampler), by_macs, model)

@@ -42,7 +42,7 @@ def test_the_same_trainings_wherever_they_run(tmp_path: Path) -> None:
         assert (here / tensors).read_bytes() == (there / tensors).read_bytes()
 
 
-def test_what_is_trained_is_read_and_the_rest_goes_on(tmp_path: Path) -> None:
+def test_what_is_trained_is_read_and_the_rest_resumes(tmp_path: Path) -> None:
     news: list[tuple[Any, ...]] = []
     first = train_all(TWO[:1], training(tmp_path), Serial())
     both = train_all(TWO, training(tmp_path), Serial(), lambda *said: news.append(said))

@@ -43,7 +43,7 @@ def draw(seed: int = 0) -> torch.Generator:
 
 
 @pytest.mark.parametrize("crop", CROP_BY_WORD)
-def test_batches_hang_on_seed_and_step_alone(crop: str, digits: ImageSource) -> None:
+def test_batches_depend_on_seed_and_step_alone(crop: str, digits: ImageSource) -> None:
     words = f"{crop}+{BEYOND_CROPS}"
     batches, again = (Batches(digits, 32, 5, words) for _ in range(2))
     late = batches[40]

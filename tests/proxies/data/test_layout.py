@@ -15,7 +15,7 @@ from tests.proxies.data.pictures import draw
 
 @pytest.mark.parametrize("train", ["train", "Train", "TRAINING"])
 @pytest.mark.parametrize("val", ["val", "Val", "valid", "validation", "DEV"])
-def test_parts_are_no_classes_whatever_their_case(tmp_path: Path, train: str, val: str) -> None:
+def test_parts_are_never_classes_whatever_their_case(tmp_path: Path, train: str, val: str) -> None:
     draw(tmp_path, f"{train}/cat", f"{train}/dog", f"{val}/cat", f"{val}/dog", count=1)
     layout = read_layout(tmp_path)
     assert layout.class_names == ("cat", "dog")

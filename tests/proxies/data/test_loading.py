@@ -285,7 +285,7 @@ def test_a_spoilt_folder_is_refused_in_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_hidden_files_are_no_images(colours: Path) -> None:
+def test_hidden_files_are_not_images(colours: Path) -> None:
     (colours / "red" / ".DS_Store").write_text("")
     assert len(load(f"folder:{colours}", resolution_px=32).train) == 24
 

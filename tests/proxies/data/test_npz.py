@@ -90,7 +90,7 @@ def test_an_npz_whose_test_labels_leave_the_range(tmp_path: Path) -> None:
         load(f"npz:{tmp_path / 'a.npz'}")
 
 
-def test_files_that_are_no_npz(tmp_path: Path) -> None:
+def test_files_that_are_not_npz(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such file"):
         load(f"npz:{tmp_path / 'none.npz'}")
     (tmp_path / "text.npz").write_text("hello")

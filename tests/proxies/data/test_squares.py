@@ -220,7 +220,7 @@ def test_a_cache_that_cannot_be_written_is_said(
         loaded(pictures)
 
 
-def test_files_that_are_no_images_are_named_or_passed_over(
+def test_files_that_are_not_images_are_named_or_passed_over(
     pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(4):

@@ -41,7 +41,7 @@ def test_in_band_is_the_mean_over_deciles_or_fewer_bands() -> None:
         assert in_band(signal, truth, cost) == pytest.approx(expected)
 
 
-def test_the_bootstrap_covers_the_statistic_and_hangs_on_its_seed() -> None:
+def test_the_bootstrap_covers_the_statistic_and_depends_on_its_seed() -> None:
     random = np.random.default_rng(2)
     truth = random.normal(size=200)
     signal = truth + random.normal(size=200)

@@ -85,7 +85,7 @@ def test_relevances_are_where_the_posterior_is_largest(linear: bool) -> None:
     assert slope == pytest.approx(np.zeros(len(slope)), abs=0.02)
 
 
-def test_labels_left_out_are_foretold_as_without_them() -> None:
+def test_labels_left_out_are_predicted_as_without_them() -> None:
     columns, targets = data(12)
     targets = (targets - targets.mean()) / targets.std()
     relevance = Relevance({"coarse": -1.0, "fine": -2.0}, noise=-2.0, linear=0.0)
@@ -107,7 +107,7 @@ def test_labels_left_out_are_foretold_as_without_them() -> None:
         assert density == pytest.approx(joint - others.logpdf(targets[rest]))
 
 
-def test_models_are_weighed_by_what_they_foretell() -> None:
+def test_models_are_weighed_by_what_they_predict() -> None:
     good, bad = np.full(98, -1.0), np.full(98, -3.0)
     # All labels speak for one model, and one imagined label for each: 99 of 100, but for e^-2.
     assert stacked(np.array([good, bad]))[0] == pytest.approx(0.99, abs=0.002)
@@ -130,7 +130,7 @@ def test_features_count_what_the_network_costs() -> None:
     assert list(features.macs(archs)) == [cost(arch).macs for arch in archs]
 
 
-def test_features_of_a_network_do_not_hang_on_its_neighbours() -> None:
+def test_features_of_a_network_do_not_depend_on_the_others() -> None:
     space = spaces.build("v3-small", resolution_px=64, classes=10)
     archs = [space.decode(space.sample(seed)) for seed in range(20)]
     shape = features.Shape.of(archs)

@@ -210,7 +210,7 @@ def test_ctrl_c_loses_nothing(
     assert same(whole, again)
 
 
-def test_a_killed_training_goes_on_from_its_last_checkpoint(
+def test_a_killed_training_resumes_from_its_last_checkpoint(
     digits: ImageSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Killed(BaseException):
@@ -252,7 +252,9 @@ def test_anothers_checkpoint_is_refused(
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x08\0\0\0\0\0\0\0{}      "])
-def test_files_that_are_no_checkpoint(digits: ImageSource, tmp_path: Path, content: bytes) -> None:
+def test_files_that_are_not_checkpoints(
+    digits: ImageSource, tmp_path: Path, content: bytes
+) -> None:
     (tmp_path / "c").write_bytes(content)
     with pytest.raises(UsageError, match="is not a training checkpoint"):
         train(small_net(), digits, QUICK, seed=0, checkpoint=tmp_path / "c")

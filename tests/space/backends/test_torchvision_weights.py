@@ -71,7 +71,7 @@ def test_pickles_of_anything_else_are_refused(tmp_path: Path) -> None:
         load(tmp_path / "none.pth", arch)
 
 
-def test_what_is_no_weight_file_is_refused_without_torchs_advice(tmp_path: Path) -> None:
+def test_what_is_not_a_weight_file_is_refused_without_torchs_advice(tmp_path: Path) -> None:
     file = tmp_path / "picture.pth"
     file.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)))
     with pytest.raises(UsageError, match=r"picture\.pth is not a plain state dict") as caught:
