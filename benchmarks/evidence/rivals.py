@@ -178,12 +178,10 @@ def _trained_networks(
 ) -> Iterator[tuple[str, tuple[Rival | Architecture, nn.Module]]]:
     """Every network of the first seed, by name."""
     for one in work.results.compared():
-        if not is_written(work.results.training_file(one, 0, ".json")):
+        if not is_written(work.results.training_files(one, 0).result):
             continue
         network = torch_model.Network(one.arch)
-        network.load_state_dict(
-            weights.load(work.results.training_file(one, 0, ".safetensors"), one.arch)
-        )
+        network.load_state_dict(weights.load(work.results.training_files(one, 0).weights, one.arch))
         yield one.name, (one.arch, network)
     for rival in rivals:
         network = rival.build(classes, 0)

@@ -15,7 +15,7 @@ from bneck.derivation.stages.best_under_target import most_accurate_under
 from bneck.derivation.stages.calibration import calibration_stage
 from bneck.derivation.stages.data import RunData, data_stage
 from bneck.derivation.stages.elastic import elastic_stage
-from bneck.derivation.stages.kept_training import Training
+from bneck.derivation.stages.kept_training import NETWORK, Training, TrainingFiles
 from bneck.derivation.stages.netadapt import Shrunk, netadapt_stage, tuned_weights
 from bneck.derivation.stages.outcome import (
     export_network,
@@ -106,7 +106,7 @@ def derive(session: Session) -> tuple[Outcome, ...]:
         for place in reversed(range(len(parts))):
             part, name, one = parts[place], names[chosen[place]], shrunk[chosen[place]]
             keep_baseline(part, device, baseline, trained[MOBILENET_V3_SMALL])
-            state = weights.load(run.checkpoints / f"{name}.safetensors", one.arch)
+            state = weights.load(TrainingFiles(run.checkpoints, name).weights, one.arch)
             if part is not session and not is_written(part.run.result):
                 part.spend("final training", trained[names[place]].seconds)
             outcome_stage(
@@ -171,7 +171,7 @@ def train(session: Session) -> Training:
             asked.proxies,
             asked.final,
             arch,
-            name="network",
+            name=NETWORK,
             start=parent.weights_for(arch, seed=plan.seed).state if parent is not None else None,
             branches=plan.branches,
             teacher=load_teacher(plan, data.info),

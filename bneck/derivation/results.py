@@ -6,7 +6,7 @@ from typing import TypedDict
 
 from bneck import __version__, records
 from bneck.derivation.plan import Plan
-from bneck.derivation.stages.kept_training import Training
+from bneck.derivation.stages.kept_training import NETWORK, Training, TrainingFiles
 from bneck.derivation.stages.netadapt import Shrunk
 from bneck.errors import UsageError
 from bneck.files import is_written
@@ -84,9 +84,8 @@ def found_by_a_stage(run: Run, plan: Plan, model: Predictor | None) -> FoundBySt
             "found_by": "search",
             "found_accuracy": f"by the proxy of the search{said}",
         }
-    trained = run.checkpoints / "network.json"
-    if is_written(run.network) and is_written(trained):
-        training = records.read(trained, Training)
+    training = records.read_if_written(TrainingFiles(run.checkpoints, NETWORK).result, Training)
+    if training and is_written(run.network):
         arch = codec.load(run.network)
         return {
             "found": (

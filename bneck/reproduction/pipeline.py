@@ -135,11 +135,11 @@ class Reproduction:
         self._needed(self.results.compared_file, "measure")
         compared, device = self.results.compared(), self._calibrate()
         for one in compared:
-            self._needed(self.results.training_file(one, 0, ".json"), f"train-{one.factor:g}")
+            self._needed(self.results.training_files(one, 0).result, f"train-{one.factor:g}")
         networks = {
             one.name: (
                 one.arch,
-                weights.load(self.results.training_file(one, 0, ".safetensors"), one.arch),
+                weights.load(self.results.training_files(one, 0).weights, one.arch),
             )
             for one in compared
         }

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bneck import records
-from bneck.derivation.stages.kept_training import Training
+from bneck.derivation.stages.kept_training import Training, TrainingFiles
 from bneck.derivation.stages.netadapt import Shrunk
 from bneck.quantities import Latency
 from bneck.reproduction.measuring import MeasuredAgain, MeasuredNetwork, Walked
@@ -49,7 +49,7 @@ class ReproductionResults:
     def trainings(self, one: MeasuredNetwork) -> Iterator[Training]:
         """The trainings of a network that are done."""
         for seed in range(self.plan.seeds):
-            file = self.training_file(one, seed, ".json")
+            file = self.training_files(one, seed).result
             if training := records.read_if_written(file, Training):
                 yield training
 
@@ -57,9 +57,9 @@ class ReproductionResults:
         """The accuracies of the trainings of a network that are done, from 0 to 1."""
         return [training.accuracy.value for training in self.trainings(one)]
 
-    def training_file(self, one: MeasuredNetwork, seed: int, suffix: str) -> Path:
-        """A file of a network's training from one seed."""
-        return self.run.checkpoints / f"{training_name(one, seed)}{suffix}"
+    def training_files(self, one: MeasuredNetwork, seed: int) -> TrainingFiles:
+        """The files of a network's training from one seed."""
+        return TrainingFiles(self.run.checkpoints, training_name(one, seed))
 
     def part(self, name: str) -> RunFiles:
         """The files of one stage's run, in a folder of this one."""

@@ -6,7 +6,7 @@ from math import ceil
 from bneck import records
 from bneck.derivation.session import Session
 from bneck.derivation.stages.data import RunData
-from bneck.derivation.stages.kept_training import Training, on_test
+from bneck.derivation.stages.kept_training import NETWORK, Training, TrainingFiles, on_test
 from bneck.derivation.training_budget import budget
 from bneck.files import is_written
 from bneck.proxies import shared_weights
@@ -17,9 +17,6 @@ from bneck.space import spaces
 from bneck.space.architecture import Architecture
 from bneck.space.backends import weights
 from bneck.space.backends.supernet import extract
-
-NAME = "network"
-"""What the largest network's training is kept under, as that of any network trained alone."""
 
 
 def elastic_stage(
@@ -42,8 +39,8 @@ def elastic_stage(
         ProxyFailed: the training diverged.
     """
     run, plan = session.run, session.plan
-    kept, checkpoint = run.checkpoints / f"{NAME}.json", run.checkpoints / f"{NAME}.checkpoint"
-    if not is_written(kept):
+    files = TrainingFiles(run.checkpoints, NETWORK)
+    if not is_written(files.result):
         asked = budget(plan, data.info)
         everything = whole(asked.proxies)
         images = everything.for_search(plan.seed)
@@ -53,7 +50,7 @@ def elastic_stage(
             images,
             replace(asked.final, steps=ceil(asked.final.steps * share)),
             run.folder / ELASTIC,
-            checkpoint=checkpoint,
+            checkpoint=files.checkpoint,
             seed=plan.seed,
             progress=lambda what, *rest: session.progress(f"{what} shared weights", *rest),
             compute=plan.compute(),
@@ -62,9 +59,7 @@ def elastic_stage(
         shared_weights.recalibrate(network, images)
         accuracy = evaluate(network, everything).accuracy
         tested = on_test(network, everything, plan.compute())
-        weights.save(run.checkpoints / f"{NAME}.safetensors", network.state_dict())
-        records.write(kept, Training(NAME, accuracy, result.seconds, tested))
-        checkpoint.unlink(missing_ok=True)
-    return records.read(kept, Training), weights.load(
-        run.checkpoints / f"{NAME}.safetensors", largest
-    )
+        weights.save(files.weights, network.state_dict())
+        records.write(files.result, Training(NETWORK, accuracy, result.seconds, tested))
+        files.checkpoint.unlink(missing_ok=True)
+    return records.read(files.result, Training), weights.load(files.weights, largest)

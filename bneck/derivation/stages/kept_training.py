@@ -20,6 +20,9 @@ from bneck.space.architecture import Architecture
 from bneck.space.backends import torch_model, weights
 from bneck.space.backends.branches import branched, fold
 
+SEED_NETWORK, NETWORK = "seed", "network"
+"""What the training of NetAdapt's seed network, and of a network trained alone, are kept under."""
+
 
 @dataclass(frozen=True, slots=True)
 class Training:
@@ -29,6 +32,34 @@ class Training:
     accuracy: Accuracy
     seconds: float
     test_accuracy: Accuracy | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingFiles:
+    """Where a long training is kept in a folder, by its name."""
+
+    folder: Path
+    name: str
+
+    @property
+    def result(self) -> Path:
+        """The ``Training``, once it has ended."""
+        return self.folder / f"{self.name}.json"
+
+    @property
+    def weights(self) -> Path:
+        """The trained weights."""
+        return self.folder / f"{self.name}.safetensors"
+
+    @property
+    def checkpoint(self) -> Path:
+        """What it resumes from, until it has ended."""
+        return self.folder / f"{self.name}.checkpoint"
+
+    @property
+    def start(self) -> Path:
+        """The weights that it begins with, where these are not random."""
+        return self.folder / f"{self.name}.start.safetensors"
 
 
 def train_and_keep(
@@ -66,27 +97,26 @@ def train_and_keep(
     Raises:
         ProxyFailed: the training diverged.
     """
-    summary, tensors = folder / f"{name}.json", folder / f"{name}.safetensors"
-    if not is_written(summary):
+    files = TrainingFiles(folder, name)
+    if not is_written(files.result):
         network = _network(arch, seed, start, branches)
-        checkpoint = folder / f"{name}.checkpoint"
         result = train(
             network,
             images,
             recipe,
             seed=seed,
-            checkpoint=checkpoint,
+            checkpoint=files.checkpoint,
             progress=lambda what, *rest: progress(f"{what} {name}", *rest),
             compute=compute,
             teacher=teacher,
         )
         tested = on_test(network, images, compute)
         if rank() == 0:
-            weights.save(tensors, fold(network))
-            records.write(summary, Training(name, result.accuracy, result.seconds, tested))
-            checkpoint.unlink(missing_ok=True)
+            weights.save(files.weights, fold(network))
+            records.write(files.result, Training(name, result.accuracy, result.seconds, tested))
+            files.checkpoint.unlink(missing_ok=True)
         wait_for_all()
-    return records.read(summary, Training), weights.load(tensors, arch)
+    return records.read(files.result, Training), weights.load(files.weights, arch)
 
 
 def on_test(network: nn.Module, images: ImageSource, compute: Compute) -> Accuracy | None:
@@ -127,7 +157,8 @@ def keep_trained(
     """
     network = torch_model.Network(arch)
     network.load_state_dict(state)
-    weights.save(folder / f"{name}.safetensors", state)
+    files = TrainingFiles(folder, name)
+    weights.save(files.weights, state)
     trained = Training(name, evaluate(network, images).accuracy, 0.0)
-    records.write(folder / f"{name}.json", trained)
+    records.write(files.result, trained)
     return trained

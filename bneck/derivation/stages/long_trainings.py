@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bneck import records
-from bneck.derivation.stages.kept_training import Training, train_and_keep
+from bneck.derivation.stages.kept_training import Training, TrainingFiles, train_and_keep
 from bneck.errors import BneckError
 from bneck.executors import Executor, Failed
 from bneck.files import is_written
@@ -107,7 +107,7 @@ def train_all(
     Raises:
         BneckError: a training failed, when the others are done (names it and says why).
     """
-    files = {one: task.folder / f"{one.name}.json" for one in jobs}
+    files = {one: TrainingFiles(task.folder, one.name).result for one in jobs}
     waiting = [one for one, file in files.items() if not is_written(file)]
     failed: dict[str, str] = {}
     done = len(files) - len(waiting)
@@ -143,7 +143,7 @@ def _watching(
         while not ended.wait(SECONDS_BETWEEN_LOOKS):
             with one_at_a_time, suppress(KeyboardInterrupt):  # which is the main thread's to obey
                 for name in left:
-                    done = steps_done(task.folder / f"{name}.checkpoint")
+                    done = steps_done(TrainingFiles(task.folder, name).checkpoint)
                     if done is not None:
                         progress(f"training {name}", done, steps)
 

@@ -7,7 +7,12 @@ from bneck import records
 from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import TargetDevice
 from bneck.derivation.stages.data import RunData
-from bneck.derivation.stages.kept_training import Training, keep_trained, train_and_keep
+from bneck.derivation.stages.kept_training import (
+    SEED_NETWORK,
+    Training,
+    keep_trained,
+    train_and_keep,
+)
 from bneck.derivation.stages.training import train_alone
 from bneck.derivation.training_budget import Budget, budget
 from bneck.files import is_written
@@ -167,13 +172,13 @@ def _seed_training(
     seed = session.plan.seed
     start = parent.weights_for(seed_network, seed=seed).state if parent is not None else None
     if parent is not None and start is not None and parent.is_like(seed_network):
-        trained = keep_trained(seed_network, start, images, name="seed", folder=folder)
+        trained = keep_trained(seed_network, start, images, name=SEED_NETWORK, folder=folder)
         return trained, start
     return train_and_keep(
         seed_network,
         images,
         asked.search,
-        name="seed",
+        name=SEED_NETWORK,
         folder=folder,
         seed=seed,
         progress=session.progress,

@@ -8,6 +8,7 @@ from bneck.derivation.plan import Plan
 from bneck.derivation.pretrained import Pretrained, load_pretrained
 from bneck.derivation.session import Session
 from bneck.derivation.stages.data import RunData
+from bneck.derivation.stages.kept_training import TrainingFiles
 from bneck.errors import UsageError
 from bneck.files import is_written
 from bneck.proxies.proxy import ELASTIC, SHARED_WEIGHTS
@@ -84,7 +85,7 @@ def write_starts(
         return {}
     files = {}
     for name, arch in networks.items():
-        file = files[name] = session.run.checkpoints / f"{name}.start.safetensors"
+        file = files[name] = TrainingFiles(session.run.checkpoints, name).start
         if is_written(file):
             continue
         if name in tuned and is_written(tuned[name]):

@@ -2,6 +2,7 @@
 
 from bneck.derivation.session import Session
 from bneck.derivation.stages.data import RunData
+from bneck.derivation.stages.kept_training import SEED_NETWORK, TrainingFiles
 from bneck.derivation.stages.pretrained import write_starts
 from bneck.derivation.stages.training import training_stage
 from bneck.derivation.teacher import SEED, load_teacher
@@ -35,7 +36,8 @@ def teacher_stage(
     plan, folder = session.plan, session.run.checkpoints
     if plan.teacher != SEED:
         return load_teacher(plan, data.info)
-    starts = write_starts(session, parent, {NAME: seed}, {NAME: folder / "seed.safetensors"})
+    tuned = TrainingFiles(folder, SEED_NETWORK).weights
+    starts = write_starts(session, parent, {NAME: seed}, {NAME: tuned})
     training_stage(session, data, {NAME: seed}, starts, stage=NAME)
-    state = weights.load(folder / f"{NAME}.safetensors", seed)
+    state = weights.load(TrainingFiles(folder, NAME).weights, seed)
     return Teacher(seed, weights.to_bytes(state))

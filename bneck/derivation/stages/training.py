@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bneck.derivation.session import Session
 from bneck.derivation.stages.data import RunData
-from bneck.derivation.stages.kept_training import Training, train_and_keep
+from bneck.derivation.stages.kept_training import Training, TrainingFiles, train_and_keep
 from bneck.derivation.stages.long_trainings import LongTraining, TrainingJob, train_all
 from bneck.derivation.training_budget import budget
 from bneck.executors.together import Together
@@ -105,10 +105,10 @@ def train_alone(
             teacher=teacher,
         )
     session.executor.rest()
-    file = None if start is None else folder / f"{name}.start.safetensors"
-    if file is not None and start is not None:
-        weights.save(file, start)
+    files = TrainingFiles(folder, name)
+    if start is not None:
+        weights.save(files.start, start)
     task = LongTraining(images, recipe, folder, plan.compute(threads=1), branches, teacher)
-    job = TrainingJob(name, arch, plan.seed, file)
+    job = TrainingJob(name, arch, plan.seed, None if start is None else files.start)
     (trained,) = train_all([job], task, session.trainer, session.progress)
-    return trained, weights.load(folder / f"{name}.safetensors", arch)
+    return trained, weights.load(files.weights, arch)
