@@ -78,7 +78,7 @@ def load(
     return _with_baselines([loaded[text] for text in texts])
 
 
-def predicted(networks: Sequence[Compared], model: Any) -> list[Compared]:
+def predicted(networks: Sequence[Compared], model: Predictor) -> list[Compared]:
     """Return the networks with the latency that a model predicts, where it can."""
 
     def one(network: Compared) -> Compared:
@@ -93,7 +93,7 @@ def predicted(networks: Sequence[Compared], model: Any) -> list[Compared]:
 
 
 def measured(
-    networks: Sequence[Compared], *, model: Any = None, progress: Progress = silent
+    networks: Sequence[Compared], *, model: Predictor | None = None, progress: Progress = silent
 ) -> list[Compared]:
     """Return the networks with their latency, timed here and now in turns with the reference.
 
