@@ -51,9 +51,13 @@ def export(
     """
     check_file_name(to, file)
     name, arch = load_network(net, width=width, resolution_px=resolution, classes=classes)
-    in_8_bits = to.endswith("-int8")
     trained = load_trained(
-        net, weights, arch, seed=seed, with_samples=in_8_bits, progress=TerminalProgress()
+        net,
+        weights,
+        arch,
+        seed=seed,
+        with_samples=EXPORTS[to].in_8_bits,
+        progress=TerminalProgress(),
     )
     exported = write_export(trained, to, file)
     result = {"network": name, "to": to, "file": str(file), "error": exported.difference}

@@ -96,7 +96,7 @@ class Results:
         Raises:
             UsageError: the run has no trained network yet, or a format that cannot express it.
         """
-        from bneck.results.exports import check_file_name, export
+        from bneck.results.exports import EXPORTS, check_file_name, export
 
         check_file_name(to, Path(file))
         trained = load_trained(
@@ -104,7 +104,7 @@ class Results:
             None,
             self._trained_architecture(),
             seed=seed,
-            with_samples=to.endswith("-int8"),
+            with_samples=EXPORTS[to].in_8_bits,
         )
         return export(trained, to, Path(file))
 

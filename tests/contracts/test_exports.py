@@ -34,8 +34,8 @@ def test_it_agrees_with_the_network(to: str, trained: Trained, tmp_path: Path) -
         pytest.importorskip("executorch", reason="pip install 'bneck[executorch]'")
     file = tmp_path / f"exported{EXPORTS[to].suffixes[0]}"
     exported = export(trained, to, file)
-    assert 0 <= exported.difference <= (0.5 if to.endswith("int8") else TOLERANCE)
-    assert (exported.int8 is not None) == to.endswith("int8")
+    assert 0 <= exported.difference <= (0.5 if EXPORTS[to].in_8_bits else TOLERANCE)
+    assert (exported.int8 is not None) == EXPORTS[to].in_8_bits
     assert file.stat().st_size > 0
     assert stat.S_IMODE(file.stat().st_mode) & 0o600 == 0o600
     left = {path.name for path in tmp_path.iterdir()}

@@ -20,10 +20,14 @@ if TYPE_CHECKING:
 
 
 class Format(NamedTuple):
-    """A kind of file: the module with ``write(trained, path) -> Exported``, and its suffixes."""
+    """A kind of file: the module with ``write(trained, path) -> Exported``, and its suffixes.
+
+    Formats in 8 bits need ``Samples``.
+    """
 
     module: str
     suffixes: tuple[str, ...]
+    in_8_bits: bool = False
 
     def load(self) -> Any:
         """Import the module, and with it the libraries that it needs."""
@@ -33,10 +37,10 @@ class Format(NamedTuple):
 EXPORTS = {
     "executorch": Format("executorch", (".pte",)),
     "onnx": Format("onnx_file", (".onnx",)),
-    "onnx-int8": Format("onnx_int8", (".onnx",)),
+    "onnx-int8": Format("onnx_int8", (".onnx",), in_8_bits=True),
     "pytorch": Format("pytorch_code", (".py",)),
     "tflite": Format("tflite_file", (".tflite",)),
-    "tflite-int8": Format("tflite_int8", (".tflite",)),
+    "tflite-int8": Format("tflite_int8", (".tflite",), in_8_bits=True),
     "torch-export": Format("torch_export", (".pt2",)),
     "torchscript": Format("torchscript", (".pt", ".pth", ".ts")),
     "torchvision": Format("torchvision_code", (".py",)),
