@@ -1,5 +1,6 @@
 """The command ``reproduce``: a published derivation, stage by stage."""
 
+from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -62,8 +63,7 @@ def _reproduced(
     from bneck.reproduction.pipeline import Reproduction
     from bneck.reproduction.report import draw, summary
 
-    executor = execution.open(plan.device)
-    try:
+    with closing(execution.open(plan.device)) as executor:
         whole = plan.part(target=f"1.0x:{MOBILENET_V3_SMALL}")
         session = Session(
             run, whole, executor, executor, TerminalProgress(), wait_quiet=execution.wait_quiet
@@ -78,5 +78,3 @@ def _reproduced(
             write_whole(file, text)
             draw(work.results)
         return list(work.stages), text
-    finally:
-        executor.close()

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
@@ -138,20 +138,20 @@ def open_session(
         live.stdout_for_results(),
     ):
         progress("starting", 0, 1)
-        executor = execution.open(plan.device)
-        trainer = execution.open_trainer(executor, plan.device)
-        for name in changed(run.folder):
-            live.warn(f"{run.folder / name} was changed since the run's last command ended")
-        (run.folder / CHECKSUMS).unlink(missing_ok=True)
-        wait_quiet = execution.wait_quiet
-        try:
-            with run.end_noted():
-                yield Session(run, plan, executor, trainer, progress, wait_quiet=wait_quiet)
-            from bneck.derivation.report import write_report  # all that draws: after the work
+        with (
+            closing(execution.open(plan.device)) as executor,
+            closing(execution.open_trainer(executor, plan.device)) as trainer,
+        ):
+            for name in changed(run.folder):
+                live.warn(f"{run.folder / name} was changed since the run's last command ended")
+            (run.folder / CHECKSUMS).unlink(missing_ok=True)
+            wait_quiet = execution.wait_quiet
+            try:
+                with run.end_noted():
+                    yield Session(run, plan, executor, trainer, progress, wait_quiet=wait_quiet)
+                from bneck.derivation.report import write_report  # all that draws: after the work
 
-            write_report(run)
-            seal(run.folder)
-        finally:
-            live.close()
-            executor.close()
-            trainer.close()
+                write_report(run)
+                seal(run.folder)
+            finally:
+                live.close()
