@@ -1,9 +1,10 @@
-"""What a teacher and parallel branches add to MobileNetV3-Small, at equal steps and at equal time.
+"""What a teacher and parallel branches add to a network, at equal steps and at equal time.
 
-For each seed the network is trained alone, with a teacher, with branches, and with both, for the
-same number of steps; then alone once more for each of these, for as many steps as take as long.
-Time is the CPU time of the process, which other programs disturb less. Every training that has
-ended is one JSON line of ``records.jsonl`` in ``--out``, and the same command line resumes.
+For each seed the network (``--net``: a preset, a JSON file or a run) is trained alone, with a
+teacher, with branches, and with both, for the same number of steps; then alone once more for each
+of these, for as many steps as take as long. Time is the CPU time of the process, which other
+programs disturb less. Every training that has ended is one JSON line of ``records.jsonl`` in
+``--out``, and the same command line resumes.
 
     python benchmarks/teacher.py --images folder:tiny100 --teacher runs/large --out out --threads 1
 """
@@ -27,8 +28,8 @@ from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import train
 from bneck.proxies.training.validation import evaluate
 from bneck.quantities import standard_deviation
+from bneck.results.networks import load_network
 from bneck.results.units import with_spread
-from bneck.space import presets
 from bneck.space.backends.branches import branched, fold
 from bneck.space.backends.torch_model import Network, build
 
@@ -43,7 +44,7 @@ def main() -> None:
     parser.add_argument("--images", required=True, help="folder:DIR, npz:FILE or cifar10")
     parser.add_argument("--teacher", required=True, help="as bneck's --teacher")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--net", default="mobilenet_v3_small")
+    parser.add_argument("--net", default="mobilenet_v3_small", help="a preset, JSON or run")
     parser.add_argument("--px", type=int, default=64)
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--seeds", type=int, default=3)
@@ -55,7 +56,7 @@ def main() -> None:
     file = asked.out / "records.jsonl"
     images = load(asked.images, resolution_px=asked.px)
     teacher = load_teacher(Plan(data=asked.images, teacher=asked.teacher), images.info)
-    arch = presets.build(asked.net, resolution_px=asked.px, classes=images.info.classes)
+    _, arch = load_network(asked.net, resolution_px=asked.px, classes=images.info.classes)
 
     def once(name: str, way: str, seed: int, steps: int) -> dict[str, float]:
         known = records(file)
