@@ -21,6 +21,10 @@ LINES = (32, 64, 128, 256)
 ever fewer, and how much that costs depends on the window and the side."""
 ON_LINES = "@on lines of"
 
+ODD_BLOCKS = "pointwise @odd blocks"
+"""Where a pixel's channels lie together, pointwise kernels write two blocks at once, and a last one
+alone slows the whole of them: under LiteRT 592 channels (37 blocks of 16) take longer than 640."""
+
 ALL_WEIGHTS = {
     f"network @weights over {size}": size
     for size in (125, 250, 500, 1000, 1500, 2000, 2500, 3000, 4000)
@@ -123,6 +127,8 @@ def features(kernel: Kernel, blocking: Blocking) -> dict[str, float]:
             found[f"{kind} @over {cache}"] = max(0.0, read + written - cache)
     if kind == "depthwise" and not blocking.in_memory:
         found |= _by_pixel(kernel, grid, read + written)
+    if kind == "pointwise" and not blocking.in_memory and gout // grid % 2:
+        found[ODD_BLOCKS] = work["macs"]
     corners = {"thin": cin < grid, "off grid": cin % grid}
     if writes_blocks:
         corners |= {

@@ -64,6 +64,13 @@ def test_where_pixels_lie_whole_only_what_is_written_is_rounded_up() -> None:
     assert not [name for name in features(on_lines, ORT) if "on lines" in name]
 
 
+def test_where_pixels_lie_whole_an_odd_number_of_blocks_costs_more() -> None:
+    odd, even = features(pointwise(64, 592), LITERT), features(pointwise(64, 600), LITERT)
+    assert odd["pointwise @odd blocks"] == pytest.approx(64 * 592 * 196 / 1e6)
+    assert "pointwise @odd blocks" not in even
+    assert "pointwise @odd blocks" not in features(pointwise(64, 592), ORT)
+
+
 def test_unaligned_channels_are_a_kind_of_their_own() -> None:
     assert "unaligned pointwise macs" in features(pointwise(66, 64), ORT)
     assert "pointwise macs" in features(pointwise(64, 66), ORT)
