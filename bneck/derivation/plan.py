@@ -68,9 +68,7 @@ class Plan:
         f"Space of networks, on which the device is calibrated too: {one_of(*SPACES, OWN)}.",
         TARGET,
     )
-    seed_network: str | None = option(
-        None, "Network to start from instead of searching for one: a preset, JSON file or run."
-    )
+    seed_network: str | None = None  # the argument NET: where to start instead of searching
     seed: int = option(0, "Random seed.")
     resolution_px: int | None = option(None, "Input resolution in pixels.", DATA, unset=BY_THE_DATA)
     target_device: str = option(
@@ -119,12 +117,7 @@ class Plan:
         SEARCH,
         unset="twice the workers at the run's start",
     )
-    layer_macs: int | None = option(
-        None,
-        "Multiply-adds that a layer's fixed cost is worth in the estimated length of a training.",
-        SEARCH,
-        unset="this version's",
-    )
+    layer_macs: int | None = None  # see ``training_length``; a run keeps what it began with
     eager: bool = option(
         False, "Propose from whatever results are there: other trials every time.", SEARCH
     )

@@ -77,7 +77,7 @@ def likeness(
     published: Architecture,
     name: str,
     others: Sequence[Architecture],
-    ms: float,
+    latency_ms: float,
 ) -> Likeness:
     """Compare a network with a published one, beside random networks that are as fast.
 
@@ -86,7 +86,7 @@ def likeness(
         published: the one to compare with.
         name: of the published one.
         others: random networks as fast as ``arch``.
-        ms: predicted latency of ``arch``.
+        latency_ms: predicted of ``arch``.
 
     Raises:
         BneckError: no trait is free among the others, or no output stride is in both networks.
@@ -122,7 +122,9 @@ def likeness(
         raise BneckError("no trait differs among the random networks: the space leaves no choice")
     spread = sorted(value / count for value in totals)
     overall = _percentile(total, totals)
-    return Likeness(name, ms, len(others), overall, total / count, tuple(spread), tuple(traits))
+    return Likeness(
+        name, latency_ms, len(others), overall, total / count, tuple(spread), tuple(traits)
+    )
 
 
 def profiles(arch: Architecture) -> dict[str, Profile]:
