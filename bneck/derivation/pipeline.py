@@ -6,7 +6,7 @@ Howard et al. 2019 (MobileNetV3), sections 4.1 and 4.2.
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from bneck import records
 from bneck.derivation.report import write_report
@@ -56,6 +56,15 @@ SHARED = ("images.json", "latency.json", "journal.log", "seconds.json")
 """What the derivations for several targets have in common, by its name in a run's folder."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Derived:
+    """What NetAdapt ended with for one of the targets, and what its final training is called."""
+
+    session: Session
+    shrunk: Shrunk
+    name: str
+
+
 def derive(session: Session) -> tuple[Outcome, ...]:
     """Derive a network for each target of the plan; the targets share one search.
 
@@ -79,45 +88,43 @@ def derive(session: Session) -> tuple[Outcome, ...]:
         parts = [session]
         for text, seed in zip(plan.aimed_at[1:], selected[1:], strict=True):
             parts.append(opened.enter_context(_session_of_target(session, text, seed)))
-        shrunk: list[Shrunk] = []
+        derived: list[_Derived] = []
         for part, seed in zip(parts, selected, strict=True):
             keep_inherited(part, parent, seed.arch)
             target = (seed.target_ms,)
             found = plan.seed_network is None and not seed.pretrained
-            shrunk += netadapt_stage(
+            (shrunk,) = netadapt_stage(
                 part, data, device, target, seed.arch, parent, retrained=True, found=found
             )
+            name = f"derived-{shrunk.target_ms:.4g}ms" if derived else "derived"
+            derived.append(_Derived(part, shrunk, name))
 
         baseline = presets.build(MOBILENET_V3_SMALL).at(**data.size)
-        names = ["derived", *(f"derived-{one.target_ms:.4g}ms" for one in shrunk[1:])]
-        archs = dict(zip(names, (one.arch for one in shrunk), strict=True))
-        archs[MOBILENET_V3_SMALL] = baseline
-        tuned = {
-            name: tuned_weights(part.run, one)
-            for name, part, one in zip(names, parts, shrunk, strict=True)
-        }
+        archs = {one.name: one.shrunk.arch for one in derived} | {MOBILENET_V3_SMALL: baseline}
+        tuned = {one.name: tuned_weights(one.session.run, one.shrunk) for one in derived}
         starts = write_starts(session, parent, archs, tuned)
         teacher = teacher_stage(session, data, selected[0].arch, parent)
         trained = training_stage(session, data, archs, starts, teacher)
 
-        accuracies = [trained[name].accuracy for name in names]
-        chosen = most_accurate_under([one.target_ms for one in shrunk], accuracies)
+        accuracies = [trained[one.name].accuracy for one in derived]
+        chosen = most_accurate_under([one.shrunk.target_ms for one in derived], accuracies)
         # The run's own outcome comes last: it says that the whole run is finished.
-        for place in reversed(range(len(parts))):
-            part, name, one = parts[place], names[chosen[place]], shrunk[chosen[place]]
+        for one, place in reversed([*zip(derived, chosen, strict=True)]):
+            part, named = one.session, derived[place]
+            arch = named.shrunk.arch
             keep_baseline(part, device, baseline, trained[MOBILENET_V3_SMALL])
-            state = weights.load(TrainingFiles(run.checkpoints, name).weights, one.arch)
+            state = weights.load(TrainingFiles(run.checkpoints, named.name).weights, arch)
             if part is not session and not is_written(part.run.result):
-                part.spend("final training", trained[names[place]].seconds)
+                part.spend("final training", trained[one.name].seconds)
             outcome_stage(
                 part,
                 device,
                 space,
-                shrunk[place].target_ms,
-                one.arch,
-                trained[name],
+                one.shrunk.target_ms,
+                arch,
+                trained[named.name],
                 state,
-                derived_for_ms=one.target_ms,
+                derived_for_ms=named.shrunk.target_ms,
             )
             if part is not session:
                 write_report(part.run)
