@@ -76,17 +76,21 @@ def images(
         "warnings": list(source.info.warnings),
         "verified": verify,
     }
-    counts = result["classes"]
+    print_result(json, result, _in_words(one, verified=verify))
+
+
+def _in_words(one: "Squares", *, verified: bool) -> str:
+    """How many images of each class the parts hold, and where the squares are."""
     parts = list(one.index.parts)
     lines: list[tuple[str, ...]] = [("class", *parts)]
     lines += [
         (one_line(name), *(str(of_part[part]) for part in parts))
-        for name, of_part in counts.items()
+        for name, of_part in one.class_counts().items()
     ]
     said = [aligned(lines), "", f"{one.place}: {one.index.size_bytes / 2**30:.2f} GB"]
-    if verify:
+    if verified:
         said.append(f"all {one.index.count} files are as they were decoded")
-    print_result(json, result, "\n".join(said))
+    return "\n".join(said)
 
 
 def _remove(folder: Path, as_json: bool) -> None:
