@@ -24,6 +24,17 @@ class NotCalibrated(UsageError):
     """A latency model was asked for a kernel, resolution or runtime it never saw."""
 
 
+def cannot(act: str, path: object, error: OSError) -> BneckError:
+    """Return the error for a file or folder that the system refuses to "read", "write" or "lock".
+
+    Args:
+        act: what was tried.
+        path: the file or folder.
+        error: what the system said.
+    """
+    return BneckError(f"cannot {act} {path}: {error.strerror or error}")
+
+
 def unknown(kind: str, value: object, known: Iterable[object], more: str = "") -> UsageError:
     """The error for a word that is in no table, listing the words that are, and the nearest one.
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from bneck.errors import BneckError, UsageError
+from bneck.errors import UsageError, cannot
 
 
 def write_with(path: Path, write: Callable[[Path], None]) -> None:
@@ -28,7 +28,7 @@ def write_with(path: Path, write: Callable[[Path], None]) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise BneckError(f"cannot write {path}: {error.strerror or error}") from error
+        raise cannot("write", path, error) from error
     finally:
         if temporary is not None:
             with suppress(OSError):  # on a read-only disk: what could not be made need not go
@@ -71,7 +71,7 @@ def is_written(path: Path) -> bool:
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
         return False
     except OSError as error:
-        raise BneckError(f"cannot read {path}: {error.strerror or error}") from error
+        raise cannot("read", path, error) from error
 
 
 def cache_folder() -> Path:

@@ -8,7 +8,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from bneck.errors import BneckError, UsageError
+from bneck.errors import UsageError, cannot
 from bneck.files import write_whole
 
 
@@ -39,7 +39,7 @@ def append_bytes(path: Path, lines: bytes, *, sync: bool = True) -> None:
             if sync:
                 os.fsync(file.fileno())
     except OSError as error:
-        raise BneckError(f"cannot write {path}: {error.strerror or error}") from error
+        raise cannot("write", path, error) from error
 
 
 def read_lines(path: Path) -> Iterator[tuple[str, Any]]:
@@ -56,7 +56,7 @@ def read_lines(path: Path) -> Iterator[tuple[str, Any]]:
     try:
         lines = path.read_bytes().split(b"\n")[:-1]
     except OSError as error:
-        raise BneckError(f"cannot read {path}: {error.strerror or error}") from error
+        raise cannot("read", path, error) from error
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue

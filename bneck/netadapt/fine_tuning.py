@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from bneck import records
-from bneck.errors import BneckError
+from bneck.errors import cannot
 from bneck.executors import Executor, Failed
 from bneck.files import write_whole
 from bneck.machine import ONE_THREAD, Compute
@@ -143,7 +143,7 @@ class StepTrainings:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise BneckError(f"cannot write {folder}: {error.strerror or error}") from error
+            raise cannot("write", folder, error) from error
         self._journal = folder / "fine-tuned.jsonl"
         self._done = {
             (kept.proposal.move, kept.proposal.rounds): kept

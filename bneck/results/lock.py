@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
-from bneck.errors import BneckError, UsageError
+from bneck.errors import UsageError, cannot
 from bneck.results import lease
 from bneck.results.lease import LEASE, Driver, read_driver
 
@@ -100,14 +100,14 @@ def _locked(folder: Path) -> IO[bytes]:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
         file = os.fdopen(os.open(folder / LOCK, flags, 0o666), "rb+")
     except OSError as error:
-        raise BneckError(f"cannot write {folder}: {error.strerror or error}") from error
+        raise cannot("write", folder, error) from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         file.close()
         if isinstance(error, BlockingIOError):
             raise lease.refused(folder, read_driver(folder)) from None
-        raise BneckError(f"cannot lock {folder}: {error.strerror or error}") from error
+        raise cannot("lock", folder, error) from error
     return file
 
 

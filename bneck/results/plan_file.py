@@ -8,7 +8,7 @@ from typing import Any
 
 import tomli_w
 
-from bneck.errors import BneckError, UsageError
+from bneck.errors import UsageError, cannot
 from bneck.imports import Untrusted
 
 PlanValue = str | int | float | bool | list[Any]
@@ -51,7 +51,7 @@ def read_plan(path: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid TOML: {error}") from None
     except OSError as error:
-        raise BneckError(f"cannot read {path}: {error.strerror or error}") from error
+        raise cannot("read", path, error) from error
     for name in NOT_NEEDED:
         plan.pop(name, None)
     for name, value in REMOVED.items():

@@ -11,7 +11,7 @@ from typing import Any, Self
 import tomli_w
 
 from bneck import records
-from bneck.errors import BneckError, UsageError
+from bneck.errors import BneckError, UsageError, cannot
 from bneck.files import is_written, remove_unfinished, write_json, write_whole
 from bneck.results.lease import LEASE
 from bneck.results.lock import LOCK, Lock, is_held
@@ -209,7 +209,7 @@ def _folder_of_a_run(folder: Path) -> None:
     except (FileExistsError, NotADirectoryError):
         raise UsageError(f"{folder} is not a folder; name another --out") from None
     except OSError as error:
-        raise BneckError(f"cannot write {folder}: {error.strerror or error}") from error
+        raise cannot("write", folder, error) from error
     if names and PLAN not in names:
         raise UsageError(
             f"{folder} is not a run's folder: it has no {PLAN} but {names[0]!r}; "

@@ -17,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from bneck.errors import BneckError, UsageError
+from bneck.errors import UsageError, cannot
 from bneck.json_lines import append_bytes
 from bneck.space.choices import Space, Value, Values
 
@@ -103,7 +103,7 @@ def read_journal(path: Path) -> JournalContent:
     except FileNotFoundError:
         pass
     except OSError as error:
-        raise BneckError(f"cannot read {path}: {error.strerror or error}") from error
+        raise cannot("read", path, error) from error
     return content
 
 
