@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from bneck.errors import UsageError
 from bneck.space.blocks import Block, PlainConv
-from bneck.space.checks import check_range, check_word
+from bneck.space.checks import check_classes, check_range, check_resolution, check_word
 from bneck.space.heads import Head
 from bneck.space.layers import NORMS, Layer
 
@@ -61,8 +61,8 @@ class Architecture(_Hashed):
     norm: str = "bn"
 
     def __post_init__(self) -> None:
-        check_range("classes", self.classes, 2, 100_000)
-        check_range("resolution", self.resolution_px, 8, 2048)
+        check_classes(self.classes)
+        check_resolution(self.resolution_px)
         check_word("norm", self.norm, [word for word in NORMS if word != "none"])
         count = sum(len(stage) for stage in self.stages)
         check_range("number of blocks", count, 1, MAX_BLOCKS)

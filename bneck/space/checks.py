@@ -56,6 +56,16 @@ def check_stride(value: object) -> None:
     check_range("stride", value, 1, 2)
 
 
+def check_resolution(value: object) -> None:
+    """Input sides are 8 to 2048 px."""
+    check_range("resolution", value, 8, 2048)
+
+
+def check_classes(value: object) -> None:
+    """Networks tell 2 to 100,000 classes apart."""
+    check_range("classes", value, 2, 100_000)
+
+
 def check_word(what: str, value: object, known: Iterable[str]) -> None:
     """``value`` must be one of ``known``.
 

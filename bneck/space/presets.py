@@ -11,7 +11,7 @@ from itertools import groupby
 from bneck.errors import unknown
 from bneck.space.architecture import Architecture
 from bneck.space.blocks import DepthwiseSeparable, InvertedResidual, PlainConv
-from bneck.space.checks import check_between, check_range
+from bneck.space.checks import check_between
 from bneck.space.heads import ConvPoolLinear, ConvPoolLinearLinear, PoolLinear
 from bneck.space.layers import round_channels
 from bneck.space.mobilenet_v4 import mobilenet_v4_conv_small
@@ -131,7 +131,6 @@ def build(
     if name not in PRESETS:
         raise unknown("preset", name, PRESETS)
     check_between("width", width, 0.05, 8)
-    check_range("resolution", resolution_px, 8, 2048)
     return PRESETS[name](width).at(resolution_px=resolution_px, classes=classes)
 
 

@@ -9,7 +9,7 @@ from bneck.space.architecture import Architecture
 from bneck.space.benchmark_spaces import accel_nasbench, nas_bench_macro
 from bneck.space.blocks import InvertedResidual, PlainConv
 from bneck.space.blocks.inverted_residual import inverted_residual
-from bneck.space.checks import check_range
+from bneck.space.checks import check_classes, check_resolution
 from bneck.space.choices import Space, Value, Values
 from bneck.space.cpu_small import cpu_small
 from bneck.space.heads import ConvPoolLinear, ConvPoolLinearLinear, Head
@@ -71,8 +71,8 @@ def build(name: str, *, resolution_px: int = 224, classes: int = 1000) -> Space:
     """
     if name not in SPACES:
         raise unknown("space", name, SPACES)
-    check_range("resolution", resolution_px, 8, 2048)
-    check_range("classes", classes, 2, 100_000)
+    check_resolution(resolution_px)
+    check_classes(classes)
     space = SPACES[name](name, resolution_px, classes)
     if not isinstance(space, Space):
         raise UsageError(f"space {name!r} must return a Space, got a {type(space).__name__}")

@@ -7,7 +7,7 @@ from zipfile import is_zipfile
 from bneck.errors import UsageError, unknown
 from bneck.files import check_file
 from bneck.proxies.data.layout import find_parts
-from bneck.space.checks import check_range
+from bneck.space.checks import check_resolution
 
 NAMED_SETS = ("digits", "fashion-mnist", "cifar10")
 
@@ -15,7 +15,7 @@ NAMED_SETS = ("digits", "fashion-mnist", "cifar10")
 def check_images(spec: str, resolution_px: int | None = None) -> None:
     """Raise UsageError where ``loading.load`` would, as far as that costs no reading."""
     if resolution_px is not None:
-        check_range("resolution", resolution_px, 8, 2048)
+        check_resolution(resolution_px)
     kind, place = place_of(spec)
     if kind == "folder" and place is not None:
         find_parts(place)
