@@ -103,9 +103,14 @@ def gathered(own: Tensor, count: int) -> Tensor:
 
 def _total(number: Tensor) -> float:
     """Return the sum over all processes of a tensor ()."""
-    total = number.clone()
+    return _summed(number).item()
+
+
+def _summed(own: Tensor) -> Tensor:
+    """Return the sum over all processes."""
+    total = own.clone()
     distributed.all_reduce(total)
-    return total.item()
+    return total
 
 
 def _several() -> bool:
@@ -117,15 +122,11 @@ class _Sum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        total = x.clone()
-        distributed.all_reduce(total)
-        return total
+        return _summed(x)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
-        total = grad.clone()
-        distributed.all_reduce(total)
-        return total
+        return _summed(grad)
 
 
 def _synced_batch_norm(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
