@@ -74,14 +74,14 @@ def _samples(
 
     asked = run.images_asked()
     images = loading.load(**asked, resolution_px=arch.resolution_px, progress=progress)
+    if "mean" in about:
+        images = images.normalised_with(json.loads(about["mean"]), json.loads(about["std"]))
     if not images.info.is_what(kept := read_json(run.images)):
         warn(
             f"{asked['spec']} has changed: 8-bit ranges are found, and accuracy is counted, on "
             f"other images than the run's (fingerprint {images.info.fingerprint} now, "
             f"{kept['fingerprint']} then)"
         )
-    if "mean" in about:
-        images = images.normalised_with(json.loads(about["mean"]), json.loads(about["std"]))
     train, _ = images.apart()
     return samples_of(images, train, seed=seed, progress=progress)
 

@@ -1,10 +1,12 @@
 """8-bit exports: the accuracy that they give is what others count, on images never chosen by."""
 
+import itertools
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import bneck
 from bneck.cli import run
@@ -53,7 +55,7 @@ def test_its_accuracy_is_what_evaluating_the_file_gives(
     assert exported["float_accuracy"]["value"] == pytest.approx(in_float["accuracy"], abs=1 / 360)
     lost = exported["float_accuracy"]["value"] - exported["accuracy"]["value"]
     assert exported["lost"]["value"] == pytest.approx(lost, abs=1e-9)
-    assert exported["tried"].keys() == FOUR
+    assert exported["tried"].keys() == FOUR | {f"{way}, averaged ranges" for way in FOUR}
     assert exported["tried"][exported["way"]] == max(exported["tried"].values())
 
 
@@ -104,6 +106,47 @@ def test_what_stays_in_float_is_the_squeeze_excite_alone() -> None:
     assert len(gates) == 9 * 3  # nine blocks have one: pool, reduce, expand
     plain = presets.build("mobilenet_v2", resolution_px=32, classes=3).layers()
     assert ways(plain) == [Way(per_channel=True), Way(per_channel=False)]
+
+
+def test_a_fine_tuned_run_keeps_its_images(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its normalisation is the pretrained network's, which is no change of the images."""
+    photos, out, draw = tmp_path / "photos", tmp_path / "run", np.random.default_rng(0)
+    for split, name in itertools.product(("train", "val"), "ab"):
+        (photos / split / name).mkdir(parents=True)
+        for number in range(8):
+            pixels = draw.integers(0, 256, (16, 16, 3), np.uint8)
+            Image.fromarray(pixels).save(photos / split / name / f"{number}.png")
+    arguments = ["--data", f"folder:{photos}", "--resolution", "16", "--epochs", "1"]
+    words = ["train", "mobilenet_v3_small", "--pretrained", str(trained), *arguments]
+    assert run([*words, "--out", str(out)]) == 0
+    capsys.readouterr()
+    assert run(["export", str(out), str(tmp_path / "a.onnx"), "--to", "onnx-int8"]) == 0
+    assert "changed" not in capsys.readouterr().err
+
+
+def test_averaged_ranges_are_the_mean_of_the_images_ranges() -> None:
+    import onnx
+
+    from bneck.space.backends import onnx_int8, onnx_model, torch_model
+
+    arch = presets.build("mobilenet_v3_small", width=0.35, resolution_px=32, classes=3)
+    state = {name: tensor.numpy() for name, tensor in torch_model.build(arch).state_dict().items()}
+    floats = onnx_model.build(arch.layers(), state)
+    draw = np.random.default_rng(0)
+    images = [scale * draw.standard_normal((1, 3, 32, 32), np.float32) for scale in (1, 1, 100)]
+
+    def input_scale(*, averaged: bool) -> float:
+        data = onnx_int8.quantised(floats, images, averaged=averaged)
+        graph = onnx.load_model_from_string(data).graph
+        name = f"{graph.input[0].name}_scale"
+        (found,) = (one for one in graph.initializer if one.name == name)
+        return float(onnx.numpy_helper.to_array(found))
+
+    spans = [float(image.max() - image.min()) for image in images]
+    assert input_scale(averaged=False) == pytest.approx(max(spans) / 255, rel=1e-4)
+    assert input_scale(averaged=True) == pytest.approx(sum(spans) / 3 / 255, rel=1e-4)
 
 
 @pytest.mark.parametrize("to", ["onnx", "tflite"])

@@ -174,7 +174,8 @@ def export(trained: Trained, to: str, path: Path) -> Exported:
     Raises:
         UsageError: an unknown format, a file name that does not fit it, or a network that the
             format cannot express.
-        BneckError: the file gives other outputs than our module.
+        BneckError: the file gives other outputs than our module. Of 8 bits only the accuracy is
+            told: what they may cost is for the user to judge.
     """
     check_file_name(to, path)
     module = EXPORTS[to].load()
@@ -187,6 +188,8 @@ def export(trained: Trained, to: str, path: Path) -> Exported:
         )
     exported: Exported = module.write(trained, path)
     off = exported.difference
+    if EXPORTS[to].in_8_bits:
+        return exported
     if not off <= getattr(module, "TOLERANCE", TOLERANCE) and not _is_rounding(off, trained):
         raise BneckError(f"{path}: the {to} export differs from the network by {off:.2g}")
     return exported

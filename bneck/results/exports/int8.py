@@ -3,7 +3,7 @@
 A way is chosen on training images, never on those that its accuracy is counted on.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import product
 
@@ -17,9 +17,6 @@ from bneck.results.exports.checking import network
 from bneck.results.metadata import MEASURED
 from bneck.space.layers import Layer, Residual, Scale, leaves
 
-TOLERANCE = 0.5
-"""How far the logits may differ, root mean square against root mean square; 0.25 was seen."""
-
 Run = Callable[[Tensor], Tensor]
 """(B, 3, px, px) images -> (B, classes) logits."""
 
@@ -31,14 +28,18 @@ class Way:
     Attributes:
         per_channel: whether each filter has a scale of its own, or each tensor of weights has one.
         in_float: paths of the layers that stay in floats.
+        averaged: whether an activation's range is the mean of the ranges of single images, rather
+            than the range of all: one image far from the others then coarsens no scale.
     """
 
     per_channel: bool
     in_float: tuple[str, ...] = ()
+    averaged: bool = False
 
     def __str__(self) -> str:
         scales = "one scale per channel" if self.per_channel else "one scale per tensor"
-        return scales + ", squeeze-excite in float" * bool(self.in_float)
+        in_float = ", squeeze-excite in float" * bool(self.in_float)
+        return scales + in_float + ", averaged ranges" * self.averaged
 
 
 def ways(layers: tuple[Layer, ...]) -> list[Way]:
@@ -85,7 +86,7 @@ def quick_accuracy(trained: Trained, to: str) -> float:
     """
     assert trained.samples is not None
     module = EXPORTS[to].load()
-    first = ways(trained.arch.layers())[0]
+    first = module.ways(trained.arch.layers())[0]
     run: Run = module.runner(module.quantiser(trained)(first), threads=1)
     right, images = 0, 0
     for pixels, labels in trained.samples.validation():
@@ -102,13 +103,17 @@ def cost(trained: Trained, to: str) -> Int8:
         to: a format in 8 bits of ``EXPORTS``.
     """
     module = EXPORTS[to].load()
-    found = best(trained, module.quantiser(trained), module.runner)[1].int8
+    ways = module.ways(trained.arch.layers())
+    found = best(trained, ways, module.quantiser(trained), module.runner)[1].int8
     assert found is not None
     return found
 
 
 def best(
-    trained: Trained, quantised: Callable[[Way], bytes], runner: Callable[[bytes], Run]
+    trained: Trained,
+    ways: Iterable[Way],
+    quantised: Callable[[Way], bytes],
+    runner: Callable[[bytes], Run],
 ) -> tuple[bytes, Exported]:
     """Return the file of the way that stays nearest to the float network, and what it costs.
 
@@ -117,6 +122,7 @@ def best(
 
     Args:
         trained: the network, with samples.
+        ways: to try.
         quantised: makes the file of a way.
         runner: opens a file.
     """
@@ -125,7 +131,7 @@ def best(
     pieces = [(images, _logits(ours, images)) for images, _ in trained.samples.choice()]
     tried: dict[str, tuple[float, float]] = {}
     files: dict[str, bytes] = {}
-    for way in ways(trained.arch.layers()):
+    for way in ways:
         files[str(way)] = quantised(way)
         tried[str(way)] = _nearness(pieces, runner(files[str(way)]))
     chosen = max(tried, key=lambda way: tried[way])

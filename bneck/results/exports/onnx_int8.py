@@ -1,17 +1,19 @@
 """ONNX with 8-bit weights and activations (QDQ), ranges found on the run's own images."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
 
 from bneck.files import write_whole
 from bneck.results.exports import Exported, Trained, int8
-from bneck.results.exports.int8 import TOLERANCE, Way
+from bneck.results.exports.int8 import Way
 from bneck.results.exports.onnx_file import graph, runner
 from bneck.space.backends.onnx_int8 import quantised
+from bneck.space.layers import Layer
 
-__all__ = ["TOLERANCE", "quantiser", "runner", "write"]
+__all__ = ["quantiser", "runner", "ways", "write"]
 
 
 def write(trained: Trained, path: Path) -> Exported:
@@ -22,7 +24,7 @@ def write(trained: Trained, path: Path) -> Exported:
     Raises:
         UsageError: ``trained`` brings no images.
     """
-    data, exported = int8.best(trained, quantiser(trained), runner)
+    data, exported = int8.best(trained, ways(trained.arch.layers()), quantiser(trained), runner)
     final = onnx.load_model_from_string(data)
     del final.metadata_props[:]
     for name, text in int8.notes(trained, exported).items():
@@ -30,6 +32,12 @@ def write(trained: Trained, path: Path) -> Exported:
     onnx.checker.check_model(final, full_check=True)
     write_whole(path, final.SerializeToString())
     return exported
+
+
+def ways(layers: tuple[Layer, ...]) -> list[Way]:
+    """Return the ways that are tried; ONNX Runtime itself takes the range of all images."""
+    plain = int8.ways(layers)
+    return plain + [replace(way, averaged=True) for way in plain]
 
 
 def quantiser(trained: Trained) -> Callable[[Way], bytes]:
@@ -43,6 +51,7 @@ def quantiser(trained: Trained) -> Callable[[Way], bytes]:
             (image.numpy() for image in images),
             per_channel=way.per_channel,
             in_float=way.in_float,
+            averaged=way.averaged,
         )
 
     return file

@@ -7,12 +7,12 @@ import numpy as np
 
 from bneck.files import write_whole
 from bneck.results.exports import Exported, Trained, int8
-from bneck.results.exports.int8 import TOLERANCE, Way
+from bneck.results.exports.int8 import Way, ways
 from bneck.results.exports.tflite_file import model, runner
 from bneck.space.backends.tflite_content import with_notes
 from bneck.space.backends.tflite_int8 import quantised
 
-__all__ = ["TOLERANCE", "quantiser", "runner", "write"]
+__all__ = ["quantiser", "runner", "ways", "write"]
 
 
 def write(trained: Trained, path: Path) -> Exported:
@@ -23,7 +23,7 @@ def write(trained: Trained, path: Path) -> Exported:
     Raises:
         UsageError: ``trained`` brings no images.
     """
-    data, exported = int8.best(trained, quantiser(trained), runner)
+    data, exported = int8.best(trained, ways(trained.arch.layers()), quantiser(trained), runner)
     data = with_notes(data, int8.notes(trained, exported))
     runner(data)  # which refuses what cannot be opened
     write_whole(path, data)

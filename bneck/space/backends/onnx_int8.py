@@ -25,6 +25,7 @@ def quantised(
     *,
     per_channel: bool = True,
     in_float: Collection[str] = (),
+    averaged: bool = False,
 ) -> bytes:
     """Return the model with its convolutions and matrix products in 8 bits.
 
@@ -35,6 +36,7 @@ def quantised(
         images: inputs, (1, channels, px, px) each, on which the ranges of activations are found.
         per_channel: whether each filter has a scale of its own.
         in_float: paths of layers that stay as they are.
+        averaged: whether an activation's range is the mean of the images' own ranges.
 
     Raises:
         Exception: whatever the quantiser raises for a graph that it cannot quantise.
@@ -56,6 +58,7 @@ def quantised(
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,
                 per_channel=per_channel,
+                extra_options={"CalibMovingAverage": averaged},
                 nodes_to_exclude=[
                     node.name for node in model.graph.node if is_of(node.name, in_float)
                 ],
