@@ -105,6 +105,7 @@ OTHERS: dict[tuple[str, ...], dict[str, tuple[str, ...]]] = {
         "--latency": ("none", "empty.json"),
     },
     ("reproduce", "v3-small", "--out", "r"): {
+        "--stage": ("", "x", "train-7", "netadapt"),
         "--factors": ("", "a", "-1", "0"),
         "--repeated": ("", "7"),
         "--seeds": ("0",),
@@ -131,6 +132,7 @@ OTHERS: dict[tuple[str, ...], dict[str, tuple[str, ...]]] = {
         "--data": ("x",),
         "--resolution": ("1",),
     },
+    ("evaluate", NET, "--data", "digits"): {"--weights": ("", "none.pth", "folder", NOT_UTF8)},
     ("images",): {"nothing": (), "none": (), "folder": ("--remove --verify",)},
     ("predict",): {"nothing": ("none.png",), "folder": ("nothing",), "none.onnx": ("nothing",)},
     (): {"nope": (), "derive": ("--nope",), "shw": (NET,), "--nope": (), "show": ("a b",)},

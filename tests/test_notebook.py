@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ from bneck.space import codec as networks
 from bneck.space import presets
 from bneck.space.backends import torch_model, weights
 from bneck.space.presets import PRESETS
+from tests.command_line import said
 from tests.results import demo
 
 
@@ -90,6 +93,20 @@ def test_the_trained_network_is_a_torch_module(tmp_path: Path) -> None:
         assert classes[name] == pytest.approx(float(share), abs=1e-5)
 
 
+def test_a_run_that_is_not_trained_yet_exports_no_random_weights(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a kill between the two files of the network leaves it."""
+    arch = presets.build("mobilenet_v3_small", width=0.35, resolution_px=32, classes=3)
+    with Run.open(tmp_path / "run", {"data": "digits"}, command="bneck derive") as run:
+        write_json(run.network, networks.to_json(arch))
+    file = tmp_path / "x.onnx"
+    code, out, err = said(capsys, "export", tmp_path / "run", file)
+    assert (code, out) == (2, "")
+    assert "run has no trained weights: the run is stopped" in err
+    assert not file.exists()
+
+
 def test_a_latency_model_shows_itself(tmp_path: Path) -> None:
     model = bneck.calibrate(
         tmp_path / "macs.json", runtime="macs", resolution_px=32, classes=10, minutes=1e-6
@@ -145,3 +162,31 @@ def test_the_same_words_are_refused_as_on_the_command_line(tmp_path: Path) -> No
         bneck.derive(2.0, tmp_path / "run", space="v9")
     with pytest.raises(UsageError, match="is not a run's folder"):
         bneck.open_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"wait_quiet": "x"}, "wait-quiet must be a number from 0 to 10000, got 'x'"),
+        ({"wait_quiet": None}, "wait-quiet must be a number from 0 to 10000, got None"),
+        ({"workers": "2"}, "workers must be a whole number from 1 to 10000, got '2'"),
+        ({"workers": 1.5}, "workers must be a whole number from 1 to 10000, got 1.5"),
+        ({"gpus": "1"}, "gpus must be a whole number from 0 to 1024, got '1'"),
+        ({"epochs": float("nan")}, "must be a finite number, got nan"),
+        ({"evaluations": "3"}, "evaluations must be a whole number, got '3'"),
+        ({"data": 3}, "data must be text, got 3"),
+        ({"space": None}, "space must be text, got None"),
+    ],
+)
+def test_values_of_a_wrong_type_are_refused(
+    tmp_path: Path, given: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(UsageError, match=re.escape(said)):
+        bneck.derive(2.0, tmp_path / "run", **given)
+
+
+@pytest.mark.parametrize("minutes", ["5", None, float("nan"), 0])
+def test_minutes_that_cannot_be_are_refused(tmp_path: Path, minutes: Any) -> None:
+    said = f"minutes must be a number above 0 and at most 10000, got {minutes!r}"
+    with pytest.raises(UsageError, match=re.escape(said)):
+        bneck.calibrate(tmp_path / "m.json", runtime="macs", minutes=minutes)

@@ -1,6 +1,7 @@
 """The runs of a folder at a glance."""
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -66,14 +67,18 @@ def _listed(folder: Path, check: bool) -> Listed:
     return Listed(folder, run.state, best, "", age, _idle(folder), made_by(run), altered)
 
 
-def _idle(folder: Path) -> float:
-    """Seconds since a file of the run last changed; reports are written without the run."""
-    changed = [
-        file.stat().st_mtime
-        for file in folder.iterdir()
-        if file.is_file() and file.suffix != ".html"
-    ]
-    return max(0.0, time.time() - max(changed))
+def _idle(folder: Path) -> float | None:
+    """Seconds since a file of the run last changed; reports are written without the run.
+
+    None where no file can be looked at, as in a folder of another user.
+    """
+    changed = []
+    with suppress(OSError):
+        for file in folder.iterdir():
+            with suppress(OSError):  # a file that its run has removed meanwhile
+                if file.is_file() and file.suffix != ".html":
+                    changed.append(file.stat().st_mtime)
+    return max(0.0, time.time() - max(changed)) if changed else None
 
 
 def _best(run: Run) -> str:

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bneck.errors import UsageError
 from bneck.files import check_file, is_written, naming, read_json
 from bneck.live import warn
 from bneck.progress import Progress, silent
 from bneck.results import metadata
 from bneck.results.run import Run, is_run
-from bneck.results.run_files import RunFiles
 from bneck.space import codec
 from bneck.space.architecture import Architecture
 
@@ -96,11 +96,10 @@ def load_weights(text: str, file: Path | None, arch: Architecture, *, seed: int)
         seed: of random weights.
 
     Raises:
-        UsageError: the file's first tensor that does not fit.
+        UsageError: the file's first tensor that does not fit, or a run without trained weights.
     """
-    of_run = RunFiles(Path(text)).weights
-    if file is None and of_run.is_file():
-        file = of_run
+    if file is None and is_run(text):
+        file = _weights_of(Run.read(Path(text)))
     if file is not None:
         check_file(file)
     from bneck.space.backends import (  # torch: after the mistakes
@@ -114,3 +113,13 @@ def load_weights(text: str, file: Path | None, arch: Architecture, *, seed: int)
     if file.suffix == ".safetensors":
         return weights.load(file, arch)
     return torchvision_weights.load(file, arch)
+
+
+def _weights_of(run: Run) -> Path:
+    """The file of a run's trained weights; random ones would pass for them."""
+    if not is_written(run.weights):
+        raise UsageError(
+            f"{run.folder} has no trained weights: the run is {run.state}; name a network's JSON "
+            "file for random ones"
+        )
+    return run.weights

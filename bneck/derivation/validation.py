@@ -10,6 +10,7 @@ from bneck.derivation.plan import ANEW, SHORT_TRAINING, Plan
 from bneck.derivation.pretrained import check_pretrained
 from bneck.derivation.teacher import check_teacher
 from bneck.errors import UsageError, no_effect
+from bneck.files import check_file
 from bneck.latency import model
 from bneck.latency.devices import check_device_word
 from bneck.latency.runtimes import open_runtime
@@ -115,11 +116,12 @@ def check_weights(
         resolution_px: another input side.
 
     Raises:
-        UsageError: names the option that has no effect.
+        UsageError: names the option that has no effect, or weights that are not a file.
     """
     if weights is not None:
         if Path(net).suffix == ".onnx" or is_run(net):
             raise no_effect("weights", "on a run or an ONNX file, which has its own")
+        check_file(weights)
         return
     for option, value in (("width", width), ("resolution", resolution_px)):
         if value is not None:

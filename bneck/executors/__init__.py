@@ -9,7 +9,9 @@ from typing import Protocol, TypeVar
 from bneck.errors import UsageError
 from bneck.executors.reserved import ONE_CPU, Reserved
 from bneck.machine import cores
+from bneck.space.checks import check_range
 
+MAX_WORKERS = 10_000
 REMOTE = re.compile(r"ray://([^:/\s]+):(\d{1,5})")
 """A Ray cluster elsewhere: its host and client port."""
 
@@ -116,13 +118,13 @@ def check(
     """Raise UsageError for what ``open_executor`` cannot be asked, before anything is started.
 
     Args:
-        workers: how many evaluations run at once, at least 1; None takes all cores.
+        workers: how many evaluations run at once, 1 to ``MAX_WORKERS``; None takes all cores.
         ray: ``auto``, ``local`` or ``ray://HOST:PORT``; None is without Ray.
         reserved: CPUs and GPUs for each evaluation; other than one CPU only with Ray.
         time_limit_s: seconds that an evaluation may take, above 0; None sets no limit.
     """
-    if workers is not None and workers < 1:
-        raise UsageError(f"workers must be at least 1, got {workers}")
+    if workers is not None:
+        check_range("workers", workers, 1, MAX_WORKERS)
     if time_limit_s is not None and not time_limit_s > 0:
         raise UsageError(f"time-limit must be above 0 s, got {time_limit_s:g}")
     if ray is None:

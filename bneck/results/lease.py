@@ -48,8 +48,9 @@ class Driver:
 
     def lives(self) -> bool:
         """Whether the process is alive; only to be asked where it is here."""
-        with suppress(ProcessLookupError, PermissionError):
-            os.kill(self.process, 0)
+        with suppress(ProcessLookupError):
+            with suppress(PermissionError):  # another user's, which lives too
+                os.kill(self.process, 0)
             return self.began == _began(self.process)
         return False
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -42,7 +42,7 @@ class Run(RunFiles):
         super().__init__(folder)
         self.plan = plan
         self._lock = lock
-        self._is_new = False
+        self._is_new = self._made_folder = False
 
     @classmethod
     def open(
@@ -68,8 +68,10 @@ class Run(RunFiles):
             UsageError: another plan, another driver at work, or a folder that is not a run.
             BneckError: the folder cannot be written.
         """
+        made = not folder.exists()
         _folder_of_a_run(folder)
         run = cls(folder, as_written(plan), Lock(folder))
+        run._made_folder = made
         try:
             _refuse_links(folder)
             remove_unfinished(folder)  # a driver that was killed may have left gigabytes of them
@@ -179,6 +181,10 @@ class Run(RunFiles):
         if names <= BEGINNING:
             for name in names - {LEASE}:
                 (self.folder / name).unlink()
+            self.close()
+            if self._made_folder:
+                with suppress(OSError):  # another driver has begun a run in it
+                    self.folder.rmdir()
 
     @property
     def state(self) -> str:

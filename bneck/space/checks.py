@@ -1,6 +1,7 @@
 """Checks that every value type of the space shares; each raises UsageError naming the bad value."""
 
 from collections.abc import Iterable
+from numbers import Real
 
 from bneck.errors import UsageError, unknown
 
@@ -29,14 +30,14 @@ def check_between(what: str, value: float, low: float, high: float) -> None:
         low: the least value allowed.
         high: the largest value allowed.
     """
-    if not low <= value <= high:
+    if not (_is_number(value) and low <= value <= high):
         raise UsageError(f"{what} must be a number from {low:g} to {high:g}, got {value!r}")
 
 
 def check_above_zero(what: str, value: float, high: float) -> None:
     """``value`` must be a number above 0, and at most ``high``; ``what`` is what it is called."""
-    if not 0 < value <= high:
-        raise UsageError(f"{what} must be above 0 and at most {high:g}, got {value:g}")
+    if not (_is_number(value) and 0 < value <= high):
+        raise UsageError(f"{what} must be a number above 0 and at most {high:g}, got {value!r}")
 
 
 def check_channels(what: str, value: object) -> None:
@@ -76,3 +77,8 @@ def check_word(what: str, value: object, known: Iterable[str]) -> None:
     """
     if value not in tuple(known):
         raise unknown(what, value, known)
+
+
+def _is_number(value: object) -> bool:
+    """Whether it can be compared with numbers: what Python is given may be text."""
+    return isinstance(value, Real) and not isinstance(value, bool)

@@ -32,7 +32,7 @@ def test_one_worker_needs_no_process_unless_it_may_have_to_be_stopped() -> None:
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({"workers": 0}, "workers must be at least 1, got 0"),
+        ({"workers": 0}, "workers must be a whole number from 1 to 10000, got 0"),
         ({"time_limit_s": 0.0}, "time-limit must be above 0 s, got 0"),
         ({"time_limit_s": float("nan")}, "time-limit must be above 0 s, got nan"),
         ({"reserved": Reserved(gpus=1.0)}, "--gpus-per-trial needs --ray"),

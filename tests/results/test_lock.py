@@ -39,6 +39,19 @@ def test_the_driver_is_named(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == [LOCK]
 
 
+def test_a_driver_of_another_user_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To whose process the kernel lets nobody else send a signal."""
+
+    def refuse(process: int, number: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    held = Lock(tmp_path)
+    monkeypatch.setattr(os, "kill", refuse)
+    with pytest.raises(UsageError, match="is not abandoned"):
+        break_lock(tmp_path)
+    held.close()
+
+
 def test_a_lease_holds_where_the_lock_does_not_reach(tmp_path: Path) -> None:
     """As through two mounts: the lock file is another one, the lease is shared."""
     held = Lock(tmp_path)
