@@ -60,7 +60,7 @@ def calibrate(
 ) -> None:
     """Fit a latency model of this machine, or of another one.
 
-    Random networks of a space are timed for it. Measurements are kept in FILE.work;
+    Random networks of a space are timed for it. Measurements are kept in OUT.work;
     run the same command again to resume.
     """
     if out.is_dir():

@@ -36,7 +36,7 @@ def images(
         bool, typer.Option("--remove", help="Remove the squares of this folder.")
     ] = False,
     skip_unreadable: Annotated[
-        bool, typer.Option("--skip-unreadable", help="Pass over up to 1 % unreadable files.")
+        bool, typer.Option("--skip-unreadable", help="Skip up to 1 % unreadable files.")
     ] = False,
     seed: SeedOption = 0,
     json: JsonOption = False,

@@ -23,7 +23,9 @@ KNOWN = ("v3-small",)
 @planned([one.name for one in fields(ReproductionPlan)], ReproductionPlan)
 @planned(["workers", "wait_quiet"], Execution)
 def reproduce(
-    what: Annotated[str, typer.Argument(metavar="WHAT", help=f"{' or '.join(KNOWN)}.")],
+    what: Annotated[
+        str, typer.Argument(metavar="WHAT", help=f"What to repeat: {' or '.join(KNOWN)}.")
+    ],
     out: OutOption,
     stage: Annotated[
         str | None,

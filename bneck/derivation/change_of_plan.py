@@ -1,4 +1,4 @@
-"""A change of mind: which changes of a plan a run takes, and what is done again for them."""
+"""Which changes of its plan a run takes, and what is done again for them."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path

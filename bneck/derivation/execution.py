@@ -41,8 +41,8 @@ class Execution:
     )
     gpus: int = option(
         0,
-        "GPUs that train each network of the final training together, of this machine or with "
-        "--ray of the cluster; with `--device cpu`, processes. 0: each network on one.",
+        "GPUs of this machine (with --ray, of the cluster) that train each final network together; "
+        "with `--device cpu`, processes. 0 trains each network on one.",
         EXECUTION,
     )
     wait_quiet: float = option(

@@ -38,12 +38,12 @@ class Plan:
 
     data: str = option(
         "digits",
-        f"Images: {one_of(*NAMED_SETS, 'folder:DIR', 'npz:FILE')}; in a search also table:FILE, "
-        "accuracies that are looked up and not trained for.",
+        f"Images: {one_of(*NAMED_SETS, 'folder:DIR', 'npz:FILE')}; `bneck search` also takes "
+        "table:FILE, a table of known accuracies.",
         DATA,
     )
     skip_unreadable: bool = option(
-        False, "Pass over up to 1 % of a folder's files that are not whole images.", DATA
+        False, "Skip up to 1 % of a folder's files that are not whole images.", DATA
     )
     check_images: bool = option(
         False,
@@ -60,12 +60,13 @@ class Plan:
     )
     targets: str | None = option(
         None,
-        "Several targets with commas between them (1.5,2,3); they share the search's evaluations.",
+        "Several targets with commas between them (1.5,2,3), instead of --target; they share the "
+        "work of the search.",
         TARGET,
     )
     space: str = option(
         "v3-small",
-        f"Space of networks, on which the device is calibrated too: {one_of(*SPACES, OWN)}.",
+        f"Space of networks, also used to calibrate the device: {one_of(*SPACES, OWN)}.",
         TARGET,
     )
     seed_network: str | None = None  # the argument NET: where to start instead of searching
@@ -112,20 +113,20 @@ class Plan:
     evaluations: int = option(24, "Networks that the search trains.", SEARCH)
     parallel: int | None = option(
         None,
-        "Evaluations under way that a proposal does not know: more keeps more workers busy. The "
-        "trials depend on it, and not on the workers.",
+        "Evaluations under way at once, in virtual time: more keeps more workers busy, fewer lets "
+        "each proposal know more results. Trials depend on it, not on the number of workers.",
         SEARCH,
         unset="twice the workers at the run's start",
     )
     layer_macs: int | None = None  # see ``training_length``; a run keeps what it began with
     eager: bool = option(
-        False, "Propose from whatever results are there: other trials every time.", SEARCH
+        False, "Propose from whatever results are there; the trials are not reproducible.", SEARCH
     )
     promote: bool = option(
         False,
-        "In the end train the best four networks for each target for three times --search-steps, "
-        "and the best two of those for nine times, but no longer than the final training; one of "
-        "those is named.",
+        "After the search, train the best four networks for each target for three times "
+        "--search-steps, and the best two of those for nine times, but no longer than the final "
+        "training; one of those is named.",
         SEARCH,
     )
     score_int8: bool = option(
@@ -169,15 +170,15 @@ class Plan:
     )
     seed_factor: float = option(
         1.25,
-        "Latency ceiling of the search, as a multiple of the target; NetAdapt takes it off.",
+        "Latency ceiling of the search, as a multiple of the target; NetAdapt removes the rest.",
         SEARCH,
     )
     delta: float = option(
-        0.04, "Latency that each step saves at least, as a share of the seed network's.", NETADAPT
+        0.04, "Least latency that each step saves, as a share of the seed network's.", NETADAPT
     )
     pretrained: str | None = option(
         None,
-        "Trained network whose weights all others begin with: imagenet (torchvision's), "
+        "Trained network whose weights all others start from: imagenet (torchvision's), "
         "mobilenet_v2 or another of torchvision's, a file of weights, or a run's folder.",
         TRAINING,
         unset="random weights",
@@ -236,15 +237,15 @@ class Plan:
     teacher: str | None = option(
         None,
         "Trained network whose outputs the final training learns too: a run's folder, an ONNX "
-        "file, or what --pretrained takes, for the same classes; in derive also seed, the network "
-        "that the search finds, which is then trained first.",
+        "file, or what --pretrained takes, for the same classes. `bneck derive` also takes seed: "
+        "the network that the search finds, which is then trained first.",
         TRAINING,
         unset="labels alone",
     )
     device: str = option(
         "cpu",
-        f"What trains: {DEVICES}; auto is a GPU where there is one. Latencies are of the target "
-        "device whatever trains.",
+        f"What trains: {DEVICES}; auto is a GPU where there is one. Latency is always that of "
+        "the target device.",
         TRAINING,
     )
 

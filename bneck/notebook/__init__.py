@@ -91,7 +91,7 @@ def calibrate(
         runtime: a word of RUNTIMES, or ``package.module:attr``.
         threads: threads of the runtime.
         batch_size: images that one inference takes.
-        target_device: "local", "ssh:USER@HOST[:PORT][/PYTHON]" "adb:[SERIAL][/BENCHMARK_MODEL]"
+        target_device: "local", "ssh:USER@HOST[:PORT][/PYTHON]", "adb:[SERIAL][/BENCHMARK_MODEL]"
             or "file:DIR".
         minutes: time to spend; a slow or noisy device may take longer.
         seed: of the networks that are drawn.
@@ -114,7 +114,7 @@ def calibrate(
 
 
 def open_run(folder: str | Path) -> Results:
-    """The run in a folder.
+    """Open the run in a folder, finished or not, to look at.
 
     Raises:
         UsageError: the folder is not a run's.

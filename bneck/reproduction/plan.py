@@ -37,11 +37,11 @@ class ReproductionPlan:
     )
     repeated: str = option(
         "1.0,0.6",
-        "Those of them that are trained with all --seeds; the others are trained once. 1.0 is also "
+        "Those of --factors that are trained with all --seeds; the others once. 1.0 is also "
         "MobileNetV3-Small itself.",
         TRAINING,
     )
-    seeds: int = option(3, "Random seeds of the repeated trainings.", TRAINING)
+    seeds: int = option(3, "Number of random seeds of the repeated trainings.", TRAINING)
     evaluations: int = as_planned("evaluations", 60)
     sampler: str = as_planned("sampler")
     parallel: int | None = as_planned("parallel")

@@ -117,7 +117,7 @@ MnasRows = tuple[tuple[int, int, int, int, int, bool], ...]
 def build(
     name: str, *, width: float = 1.0, resolution_px: int = 224, classes: int = 1000
 ) -> Architecture:
-    """A published network at a width multiplier and an input side.
+    """Build a published network at a width multiplier and an input side.
 
     Args:
         name: a key of ``PRESETS``.
