@@ -105,6 +105,11 @@ def test_a_run_that_is_not_trained_yet_exports_no_random_weights(
     assert (code, out) == (2, "")
     assert "run has no trained weights: the run is stopped" in err
     assert not file.exists()
+    weights.save(run.weights, torch_model.build(arch, seed=0).state_dict())
+    code, _, err = said(capsys, "export", tmp_path / "run", file)
+    assert code == 0
+    assert "run was stopped before its end: its weights may not be the final ones" in err
+    assert file.exists()
 
 
 def test_a_latency_model_shows_itself(tmp_path: Path) -> None:

@@ -116,10 +116,15 @@ def load_weights(text: str, file: Path | None, arch: Architecture, *, seed: int)
 
 
 def _weights_of(run: Run) -> Path:
-    """The file of a run's trained weights; random ones would pass for them."""
+    """The file of a run's trained weights; random ones would pass for them.
+
+    Whoever resumes a stopped run may train them further, which is said.
+    """
     if not is_written(run.weights):
         raise UsageError(
             f"{run.folder} has no trained weights: the run is {run.state}; name a network's JSON "
             "file for random ones"
         )
+    if run.state == "stopped":
+        warn(f"{run.folder} was stopped before its end: its weights may not be the final ones")
     return run.weights
