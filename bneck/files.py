@@ -95,6 +95,20 @@ def check_folder(path: Path) -> None:
         )
 
 
+def check_new_file(path: Path) -> None:
+    """Raise UsageError where no file can be: at a folder, or below a file."""
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder: name a file")
+    check_new_folder(path.parent)
+
+
+def check_new_folder(path: Path) -> None:
+    """Raise UsageError where no folder can be: at a file, or below one."""
+    for place in (path, *path.parents):
+        if place.is_file():
+            check_folder(place)
+
+
 @contextmanager
 def naming(where: object) -> Iterator[None]:
     """Let the errors of a bad file, or a part of it, say where it is."""

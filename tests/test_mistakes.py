@@ -13,6 +13,7 @@ from bneck.cli import run
 from bneck.derivation.execution import Execution
 from bneck.derivation.plan import Plan
 from bneck.reproduction.plan import ReproductionPlan
+from tests.command_line import said
 
 NET = "mobilenet_v3_small"
 NOT_UTF8 = os.fsdecode(b"n\xff")
@@ -83,11 +84,14 @@ SIZES = {
 }
 OTHERS: dict[tuple[str, ...], dict[str, tuple[str, ...]]] = {
     ("show", NET): SIZES,
+    ("export", NET): {"nothing/x.onnx": ()},
     ("export", NET, "x.onnx"): SIZES | {"--to": ("", "X", "pytorch"), **WEIGHTS},
     ("latency", NET, "--measure"): SIZES
     | {"--runtime": ("", "x"), "--threads": ("0", "-1"), "--model": ("none", "table:", "binary")},
     ("latency", "--measure"): {"--onnx": ("", "none", "nothing", "binary", "folder")},
-    ("latency", "kit"): {"--out": ("nothing",), "--space": ("v9",)},
+    ("latency", "kit"): {"--out": ("nothing", "nothing/kit"), "--space": ("v9",)},
+    ("latency", NET, "--onnx", "none"): {"--model": ("",)},
+    ("calibrate",): {"--out": ("folder", "nothing/m.json", "nothing/a/m.json", "m.html")},
     ("calibrate", "--out", "m.json"): {
         "--space": ("", "v9", "v3-small,"),
         "--runtime": ("", "x"),
@@ -97,10 +101,14 @@ OTHERS: dict[tuple[str, ...], dict[str, tuple[str, ...]]] = {
         "--seed": ("-1",),
         "--from": ("none", "empty.json", "binary", "nothing"),
     },
-    ("compare", NET, "--no-measure"): {"--model": ("none", "binary"), "--plot": ("x.gif", "")},
+    ("compare", NET, "--no-measure"): {
+        "--model": ("none", "binary"),
+        "--plot": ("x.gif", "", "nothing/x.svg"),
+    },
     ("likeness", NET, "--latency", "macs", "--space", "v3-small"): {
         "--to": ("", "nonet"),
         "--networks": ("3", "x", "9" * 30),
+        "--out": ("nothing", "nothing/below"),
         "--space": ("v9",),
         "--latency": ("none", "empty.json"),
     },
@@ -121,7 +129,7 @@ OTHERS: dict[tuple[str, ...], dict[str, tuple[str, ...]]] = {
         "--space": ("v9",),
         "--networks": ("1",),
         "--steps": ("0",),
-        "--plot": ("folder",),
+        "--plot": ("folder", "nothing/x.html"),
     },
     ("pretrain", "--elastic", "--out", "w"): {
         NET: (),
@@ -216,6 +224,47 @@ def test_names_of_no_network(
 def test_a_bare_path_is_offered_as_folder(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
     assert run(["train", NET, "--out", "run", "--data", "folder"]) == 2
     assert "unknown image data 'folder'; did you mean folder:folder?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (("train", "", "--out", "x"), "NET"),
+        (("train", NET, "--out="), "--out"),
+        (("report", ""), "RUN"),
+        (("runs", ""), "FOLDER"),
+        (("images", ""), "DIR"),
+        (("predict", "run", "a.png", ""), "IMAGE"),
+        (("compare", NET, ""), "NET"),
+        (("latency", "", "--measure"), "NET"),
+        (("latency", NET, "--measure", "--model", ""), "--model"),
+        (("export", NET, ""), "FILE"),
+        (("proxies", "score", "--table", "a.csv", "--proxy", ""), "--proxy"),
+    ],
+)
+def test_an_empty_value_is_refused_by_name_even_where_a_run_is_at_work(
+    capsys: pytest.CaptureFixture[str], folder: Path, arguments: tuple[str, ...], name: str
+) -> None:
+    """An empty path would be the working directory, which may be a run's folder."""
+    (folder / "plan.toml").touch()
+    before = {*folder.rglob("*")}
+    assert said(capsys, *arguments) == (2, "", f"bneck: {name} must not be empty\n")
+    assert {*folder.rglob("*")} == before
+
+
+def test_a_value_of_the_wrong_type_is_called_as_the_option_is(
+    capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    """Whether it was typed or is in a plan edited by hand, whose file is named."""
+    asked = ("derive", "--target", "2", "--out", "run", "--calibration-minutes", "nan")
+    message = "calibration-minutes must be a finite number, got nan"
+    assert said(capsys, *asked) == (2, "", f"bneck: {message}\n")
+    (folder / "plan.toml").write_text('search_steps = "many"\n')
+    message = f"{folder / 'plan.toml'}: search-steps must be a whole number, got 'many'"
+    code, _, err = said(capsys, "report", folder)
+    assert code == 2
+    assert message in err
+    assert err.count("\n") == 1
 
 
 def test_options_are_named_as_they_are_typed() -> None:

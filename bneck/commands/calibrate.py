@@ -24,7 +24,7 @@ from bneck.commands.common.options import (
 )
 from bneck.commands.common.output import print_result, print_text
 from bneck.errors import UsageError
-from bneck.files import check_file, is_written
+from bneck.files import check_file, check_new_file, check_new_folder, is_written
 from bneck.latency.runtimes import PORTABLE
 from bneck.live import TerminalProgress
 from bneck.results.networks import load_network
@@ -63,8 +63,10 @@ def calibrate(
     Random networks of a space are timed for it. Measurements are kept in OUT.work;
     run the same command again to resume.
     """
-    if out.is_dir():
-        raise UsageError(f"{out} is a folder: name a file for the model as --out")
+    page = out.with_suffix(".html")
+    if out == page:
+        raise UsageError(f"{out}: the page is written there; name another file for the model")
+    check_new_file(out)
     if measured is not None:
         check_left_out(
             "with --from, which has its own",
@@ -101,7 +103,6 @@ def calibrate(
     from bneck.latency.warn import warn_calibration
 
     model.save(out)
-    page = out.with_suffix(".html")
     write_page(model, page)
     warn_calibration(model)
     report, device = model.report, model.device
@@ -175,8 +176,7 @@ def kit(
     There: python measure.py, with numpy and the runtime; here: bneck calibrate --from FILE, or
     with --network, bneck latency RUN --measure --target-device file:DIR.
     """
-    if out.is_file():
-        raise UsageError(f"{out} is a file: name a folder as --out")
+    check_new_folder(out)
     if network is not None:
         check_left_out(
             "with --network, which has its own",

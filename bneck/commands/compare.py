@@ -10,6 +10,7 @@ import typer
 from bneck import records
 from bneck.commands.common.options import ClassesOption, JsonOption, ResolutionOption
 from bneck.commands.common.output import print_result
+from bneck.files import check_new_file
 from bneck.live import TerminalProgress
 from bneck.results import units
 from bneck.results.differences import Difference, differences
@@ -47,7 +48,8 @@ def compare(
     if plot is not None:
         from bneck.results import static_figures  # matplotlib
 
-        static_figures.check_name(plot)  # before the minutes of measuring
+        static_figures.check_name(plot)
+        check_new_file(plot)  # before the minutes of measuring
     table = comparison.load(networks, resolution_px=resolution, classes=classes)
     file = model or comparison.run_model(networks)
     predictor = open_predictor(str(file)) if file else None

@@ -16,6 +16,7 @@ from bneck.commands.common.options import (
 )
 from bneck.commands.common.output import print_result
 from bneck.derivation.trained_networks import load_trained
+from bneck.files import check_new_file
 from bneck.live import TerminalProgress
 from bneck.results.exports import EXPORTS, check_file_name
 from bneck.results.exports import export as write_export
@@ -50,6 +51,7 @@ def export(
     are tried on training images, and the accuracy on the validation images is given.
     """
     check_file_name(to, file)
+    check_new_file(file)
     name, arch = load_network(net, width=width, resolution_px=resolution, classes=classes)
     trained = load_trained(
         net,

@@ -10,6 +10,7 @@ from bneck.commands.common.options import JsonOption, NetArgument, SeedOption, o
 from bneck.commands.common.output import print_result
 from bneck.derivation.option import OWN
 from bneck.errors import UsageError
+from bneck.files import check_new_folder
 from bneck.reproduction.plan import MAX_RANDOM_NETWORKS
 from bneck.results import similarity
 from bneck.results.networks import load_network
@@ -55,6 +56,8 @@ def likeness(
     from bneck.derivation.comparison import likeness_to  # numpy
     from bneck.latency.predictor import open_predictor
 
+    if out is not None:
+        check_new_folder(out)
     _, arch = load_network(net)
     if Path(net).is_dir():
         run = Run.read(Path(net))

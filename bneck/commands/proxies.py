@@ -19,8 +19,7 @@ from bneck.commands.common.options import (
 )
 from bneck.commands.common.output import print_result
 from bneck.derivation.option import OWN
-from bneck.errors import UsageError
-from bneck.files import write_whole
+from bneck.files import check_new_file, write_whole
 from bneck.live import TerminalProgress, warn
 from bneck.machine import Compute, cores
 from bneck.proxies.data.image_spec import NAMED_SETS, check_images
@@ -83,8 +82,8 @@ def score(
     In band is among networks of similar cost, which is what a search under a latency target sees.
     Column by column it says how well a shorter training agrees with the longest.
     """
-    if plot is not None and plot.is_dir():
-        raise UsageError(f"{plot} is a folder: name a file for the pictures as --plot")
+    if plot is not None:
+        check_new_file(plot)
     compute = Compute(device, cores())  # a fixed number of threads: the same scores every time
     truth = _table(table, space, resolution, classes)
     for word in proxy or ():

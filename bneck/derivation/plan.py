@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
-from typing import Any
+from typing import Any, get_type_hints
 
 from bneck import records
 from bneck.derivation.option import DATA, NETADAPT, OWN, SEARCH, TARGET, TRAINING, option
@@ -313,8 +313,10 @@ class Plan:
             UsageError: an unknown name, or a value out of range or of the wrong type.
         """
         known = tuple(known) or tuple(field.name for field in fields(cls))
-        for name in value:
+        kinds = get_type_hints(cls)
+        for name, item in value.items():
             if name not in known:
                 raise unknown("name in the plan:", name, known)
-        records.from_json(cls, dict(value), "plan")  # which checks the types
+            word = name.removesuffix("_px").replace("_", "-")
+            records.from_json(kinds[name], item, word)  # which checks the type
         return cls(**value)

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bneck import records
-from bneck.derivation.plan import Plan
 from bneck.derivation.results import (
     began_with,
     explained,
     found_by_a_stage,
+    plan_of,
     read_trials,
 )
 from bneck.derivation.stages.target import kept_targets, runs_of_other_targets
@@ -80,7 +80,7 @@ def report_data(run: Run) -> report.ReportData:
 
 
 def _report_data(run: Run) -> report.ReportData:
-    plan = Plan.from_dict(dict(run.plan))
+    plan = plan_of(run)
     outcome = records.read_if_written(run.result, Outcome)
     model = load_kept(run.latency) if is_written(run.latency) else None
     calibrated = model if isinstance(model, LatencyModel) else None

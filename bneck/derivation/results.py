@@ -9,11 +9,11 @@ from bneck.derivation.plan import Plan
 from bneck.derivation.stages.kept_training import NETWORK, Training, TrainingFiles
 from bneck.derivation.stages.netadapt import Shrunk
 from bneck.errors import UsageError
-from bneck.files import is_written
+from bneck.files import is_written, naming
 from bneck.latency.predictor import Predictor
 from bneck.results.image_facts import read_image_facts
 from bneck.results.record import Found, Record
-from bneck.results.run import Run
+from bneck.results.run import PLAN, Run
 from bneck.search.promotion import trained_longest
 from bneck.search.selection import SearchResult, SelectedNetwork
 from bneck.search.trial_attributes import read_records
@@ -34,6 +34,12 @@ def explained(run: Run) -> Iterator[None]:
         ) from None
 
 
+def plan_of(run: Run) -> Plan:
+    """The run's plan; errors name its file."""
+    with naming(run.folder / PLAN):
+        return Plan.from_dict(dict(run.plan))
+
+
 def made_by(run: Run) -> str:
     """The version of bneck that last worked on the run."""
     sessions = run.sessions
@@ -44,7 +50,7 @@ def read_trials(run: Run) -> list[Record]:
     """The networks that the search has evaluated so far, each by its longest training."""
     if not is_written(run.journal) or not is_written(run.latency):
         return []
-    plan, images = Plan.from_dict(dict(run.plan)), read_image_facts(run)
+    plan, images = plan_of(run), read_image_facts(run)
     if images is None or images.resolution_px is None:
         raise UsageError(f"{run.images} does not say the images' resolution")
     space = spaces.build(

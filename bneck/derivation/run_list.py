@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bneck import records
-from bneck.derivation.plan import Plan
-from bneck.derivation.results import explained, found_by_a_stage, made_by, read_trials
+from bneck.derivation.results import explained, found_by_a_stage, made_by, plan_of, read_trials
 from bneck.errors import BneckError, UsageError
 from bneck.files import check_folder, is_written
 from bneck.results.checksums import changed
@@ -91,7 +90,7 @@ def _best(run: Run) -> str:
         top = max(rewarded, key=lambda record: record.reward or 0.0)
         return f"{_words(top.accuracy or 0.0, top.latency_ms, 'predicted')}, trial {top.number}"
     if is_written(run.network):
-        stage = found_by_a_stage(run, Plan.from_dict(dict(run.plan)), None)
+        stage = found_by_a_stage(run, plan_of(run), None)
         *_, last = stage.get("found", (None,))
         if last is not None and last.accuracy is not None:
             ms = last.measured.ms if last.measured else None
