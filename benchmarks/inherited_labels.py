@@ -2,7 +2,8 @@
 
 Random networks of V3-Small's space of one latency (within 5 % of MobileNetV3-Small's, as
 ``--latency`` predicts it; else in a band of multiply-adds) are trained from random weights for
-``--truth`` steps, which is what a label should tell. Then each gets a label from random weights in
+``--truth`` steps, and from the pretrained network's for ``--tuned-truth`` steps, which is what a
+label should tell. Then each gets a label from random weights in
 ``--steps`` steps, and labels from a pretrained network's weights in each of ``--tuned`` steps, at
 each of ``--rates``. Where these are elastic weights (``bneck pretrain --elastic``), its accuracy is
 read off them too, after recalibrating batch norms; without ``--pretrained`` such weights are
@@ -26,6 +27,7 @@ from labels import networks
 
 from bneck.cli import exit_code_of, run
 from bneck.derivation.pretrained import load_pretrained
+from bneck.derivation.training_budget import TUNING_RATE
 from bneck.files import is_written
 from bneck.latency import model
 from bneck.machine import Compute
@@ -54,7 +56,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--px", type=int, default=64)
     parser.add_argument("--networks", type=int, default=24)
-    parser.add_argument("--truth", type=int, default=1000, help="steps")
+    parser.add_argument("--truth", type=int, default=1000, help="steps, 0 for none")
+    parser.add_argument("--tuned-truth", type=int, default=0, help="steps, 0 for none")
     parser.add_argument("--steps", type=int, default=240, help="of a label from random weights")
     parser.add_argument("--tuned", type=int, nargs="*", default=[20, 60], help="steps")
     parser.add_argument("--rates", type=float, nargs="*", default=[1e-3])
@@ -94,10 +97,15 @@ def main() -> None:
                 name, recipe = f"{steps} steps at {rate:g}", Recipe(steps, learning_rate=rate)
                 trainings.label(f"{name} {number}", arch, inherited, recipe, start=parent)
         trainings.label(f"scratch {number}", arch, images, Recipe(asked.steps))
-        trainings.truth(f"truth {number}", arch, Recipe(asked.truth, ema=0.998))
+        if asked.truth:
+            trainings.truth(f"truth {number}", arch, images, Recipe(asked.truth, ema=0.998))
+        if asked.tuned_truth:
+            recipe = Recipe(asked.tuned_truth, learning_rate=TUNING_RATE, ema=0.998)
+            trainings.truth(f"tuned truth {number}", arch, inherited, recipe, start=parent)
     tuned = [f"{steps} steps at {rate:g}" for steps in asked.tuned for rate in asked.rates]
     kinds = ["read off"] * read_off + tuned + ["scratch"]
-    summary(trainings.known, kinds, len(archs))
+    for truth in ["truth"] * bool(asked.truth) + ["tuned truth"] * bool(asked.tuned_truth):
+        summary(trainings.known, truth, kinds, len(archs))
 
 
 def of_one_latency(file: Path, count: int, side_px: int, classes: int) -> Iterator[Architecture]:
@@ -141,9 +149,17 @@ class Trainings:
         """The accuracy after a short training, on images held out of the training part."""
         self._once(name, lambda: self._train(name, arch, images.for_search(0), recipe, 1, start))
 
-    def truth(self, name: str, arch: Architecture, recipe: Recipe) -> None:
+    def truth(
+        self,
+        name: str,
+        arch: Architecture,
+        images: ImageSource,
+        recipe: Recipe,
+        *,
+        start: Parent | None = None,
+    ) -> None:
         """The accuracy after a long training, on the final validation images."""
-        self._once(name, lambda: self._train(name, arch, self.images, recipe, 0, None))
+        self._once(name, lambda: self._train(name, arch, images, recipe, 0, start))
 
     def _train(
         self,
@@ -175,10 +191,12 @@ class Trainings:
         print(f"{time.strftime('%H:%M:%S')} {json.dumps(row)}", flush=True)
 
 
-def summary(rows: dict[str, dict[str, float]], kinds: list[str], count: int) -> None:
+def summary(
+    rows: dict[str, dict[str, float]], true_name: str, kinds: list[str], count: int
+) -> None:
     """Print how each kind of label ranks the networks, with 95 % intervals, and its cost."""
-    truth = [rows[f"truth {number}"]["accuracy"] for number in range(count)]
-    print(f"{count} networks, truth {min(truth):.3f} to {max(truth):.3f}")
+    truth = [rows[f"{true_name} {number}"]["accuracy"] for number in range(count)]
+    print(f"{count} networks, {true_name} {min(truth):.3f} to {max(truth):.3f}")
     for kind in kinds:
         own = [rows[f"{kind} {number}"] for number in range(count)]
         values = [one["accuracy"] for one in own]
