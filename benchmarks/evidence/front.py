@@ -1,28 +1,32 @@
 """Which published networks are worth their latency on this machine: accuracy over measured latency.
 
-    python benchmarks/evidence/front.py FOLDER [--limit-ms 6] [--export-only]
+    python benchmarks/evidence/front.py FOLDER [--runtime litert] [--limit-ms 6] [--export-only]
 
 Networks of timm (`pip install timm`), re-parameterised branches folded, with random weights, are
 exported to ONNX into FOLDER and timed in turns with MobileNetV3-Small under ONNX Runtime, one
-thread. Their ImageNet accuracies are those of published.csv: of timm's results-imagenet.csv (commit
-0173a139) or of the paper named there. Resumes; writes FOLDER/front.jsonl and FOLDER/front.svg.
+thread. For LiteRT, litert-torch converts them (`pip install timm litert-torch`). Their ImageNet
+accuracies are those of published.csv: of timm's results-imagenet.csv (commit 0173a139) or of the
+paper named there. Resumes; writes FOLDER/front.jsonl and FOLDER/front.svg.
 """
 
 import argparse
 import csv
 import sys
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 
 from bneck import records
 from bneck.cli import exit_code_of
-from bneck.latency.devices import open_device
-from bneck.latency.measure import measure
+from bneck.latency.devices import Graph
+from bneck.latency.devices.local import LocalDevice
+from bneck.latency.measure import reference, repeated
 from bneck.results.static_figures import save
 
 try:
@@ -70,17 +74,37 @@ def steadied(timed: list[Timed]) -> list[Timed]:
     return sorted(found, key=lambda one: one.ms)
 
 
-def exported(name: str, folder: Path) -> tuple[Path, int, int]:
-    """The network's ONNX file, the side of its images in px, and its parameters."""
+def litert() -> LocalDevice:
+    """This machine under LiteRT, timing .tflite files."""
+    from bneck.latency.runtimes.litert import LiteRt
+    from bneck.space.backends.tflite_session import open_interpreter
+
+    class LiteRtFiles(LiteRt):
+        def prepare_onnx(self, model: bytes) -> Callable[[], object]:
+            interpreter = open_interpreter(model, threads=self.threads)
+            (given,) = interpreter.get_input_details()
+            images = np.random.default_rng(0).standard_normal(given["shape"], np.float32)
+            interpreter.set_tensor(given["index"], images)
+            return interpreter.invoke  # type: ignore[no-any-return]
+
+    return LocalDevice(runtime=LiteRtFiles())
+
+
+def exported(name: str, folder: Path, runtime: str) -> tuple[Path, int, int]:
+    """The network's ONNX or .tflite file, the side of its images in px, and its parameters."""
     model = timm.create_model(name, pretrained=False, exportable=True).eval()
     side = model.pretrained_cfg["input_size"][1]
     model = reparameterize_model(model)
-    file = folder / f"{name}.onnx"
+    file = folder / f"{name}.{'tflite' if runtime == 'litert' else 'onnx'}"
     if not file.exists():
-        part = file.with_suffix(".part")
-        torch.onnx.export(
-            model, (torch.zeros(1, 3, side, side),), part, external_data=False, verbose=False
-        )
+        part, example = file.with_suffix(".part"), torch.zeros(1, 3, side, side)
+        if runtime == "litert":
+            import litert_torch
+
+            channels_last = litert_torch.to_channel_last_io(model, args=[0])
+            litert_torch.convert(channels_last, (example.permute(0, 2, 3, 1),)).export(str(part))
+        else:
+            torch.onnx.export(model, (example,), part, external_data=False, verbose=False)
         part.rename(file)
     return file, side, sum(weight.numel() for weight in model.parameters())
 
@@ -118,6 +142,7 @@ def main() -> None:
     """Export, measure and draw."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--runtime", default="onnxruntime", choices=("onnxruntime", "litert"))
     parser.add_argument("--limit-ms", type=float, default=6.0)
     parser.add_argument("--export-only", action="store_true")
     asked = parser.parse_args()
@@ -125,19 +150,18 @@ def main() -> None:
     asked.folder.mkdir(parents=True, exist_ok=True)
     done = asked.folder / "front.jsonl"
     known = {one.name: one for one in records.read_lines(done, Timed)}
-    device = open_device(runtime="onnxruntime", threads=1)
+    device = litert() if asked.runtime == "litert" else LocalDevice()
     torch.set_num_threads(1)
     rows = list(csv.DictReader(PUBLISHED.read_text(encoding="utf-8").splitlines()))
     for number, row in enumerate(rows):
         name = row["model"]
         if name in known:
             continue
-        file, side, params = exported(name, asked.folder)
+        file, side, params = exported(name, asked.folder, asked.runtime)
         if asked.export_only:
             print(f"{number + 1}/{len(rows)} {name}", flush=True)
             continue
-        took = measure(file, device, resolution_px=side)
-        assert took.timing is not None
+        took = repeated(Graph(onnx=file.read_bytes()), reference(side, 1000), device)
         one = Timed(
             name,
             float(row["top1"]),
@@ -145,13 +169,13 @@ def main() -> None:
             side,
             params,
             took.ms,
-            took.std_ms,
-            took.timing.ratio,
+            took.ms * took.spread,
+            took.ratio,
             took.quiet,
         )
         records.append(done, one)
         known[name] = one
-        print(f"{number + 1}/{len(rows)} {name}: {one.ms:.3f} ms, {took.note}", flush=True)
+        print(f"{number + 1}/{len(rows)} {name}: {one.ms:.3f} ms ± {took.spread:.1%}", flush=True)
     if known:
         timed = steadied(list(known.values()))
         save(drawn(timed, asked.limit_ms), asked.folder / "front.svg")
