@@ -62,7 +62,7 @@ class Batches:
                 f"a batch of {self.batch_size} cannot be divided by {processes} processes{even}"
             )
         self._own = slice(rank * each, (rank + 1) * each)
-        self._squares = squares_for(device, images.train)
+        self._squares = squares_for(device, images.train, self._own)
         self._seed, self._balanced = seed, balanced
         self._orders: dict[int, Tensor] = {}
 

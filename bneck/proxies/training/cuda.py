@@ -86,9 +86,12 @@ class CapturedStep:
 
 
 def _graph(run: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
-    """Capture a call without doing its work; returns what does it, and where its result will be."""
+    """Capture a call without doing its work; returns what does it, and where its result will be.
+
+    Meanwhile other threads may allocate memory: one may be reading the next batch.
+    """
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
         loss = run()
     return graph.replay, loss
 

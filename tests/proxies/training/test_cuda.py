@@ -155,16 +155,30 @@ def test_precision_is_what_ends_first(monkeypatch: pytest.MonkeyPatch) -> None:
     assert precision_for(gpu, 290_000, 128) == "fp32"
 
 
-@pytest.mark.parametrize("kind", [Resident, ReadAhead])
+@pytest.mark.parametrize("processes", [1, 4])
+@pytest.mark.parametrize("kind", ["resident", "read ahead"])
+@pytest.mark.parametrize("crop", ["crop-and-flip", "random-resized-crop"])
 def test_batches_are_the_same_wherever_squares_are(
-    kind: type[Resident] | type[ReadAhead], digits: ImageSource
+    crop: str, kind: str, processes: int, digits: ImageSource
 ) -> None:
-    images = digits.for_search(0)
-    usual, moved = (Batches(images, 64, 5, "crop-and-flip+mixup") for _ in range(2))
-    moved._squares = kind(images.train, CPU)
+    images, last = digits.for_search(0), processes - 1
+    usual, moved = (
+        Batches(images, 64, 5, f"{crop}+mixup", rank=last, processes=processes) for _ in range(2)
+    )
+    train = images.train
+    moved._squares = (
+        Resident(train, CPU) if kind == "resident" else ReadAhead(train, CPU, moved._own)
+    )
     for step in (0, 1, 2, 17, 18, 5):  # over the end of an epoch, and back
         pairs = zip(usual[step], moved[step], strict=True)
         assert all(torch.equal(one, other) for one, other in pairs)
+
+
+def test_a_process_reads_its_own_part_of_a_batch(digits: ImageSource) -> None:
+    rows = torch.arange(64)
+    squares, places = ReadAhead(digits.train, CPU, slice(16, 32)).read(rows, rows)
+    assert torch.equal(squares, digits.train.pixels(rows[16:32]))
+    assert torch.equal(squares[places[16:32]], squares)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
