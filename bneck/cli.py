@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from errno import ENAMETOOLONG
 from typing import NoReturn
 
 from bneck import live
@@ -62,7 +63,9 @@ def exit_code_of(work: Callable[[], int | None]) -> int:
         code = INTERRUPTED
     except BrokenPipeError:
         return 1
-    except (OSError, MemoryError) as error:
+    except OSError as error:
+        return _fail(str(error), 2 if error.errno == ENAMETOOLONG else 1)
+    except MemoryError as error:
         return _fail(str(error) or "out of memory", 1)
     if code == INTERRUPTED:
         return _fail("interrupted; run the same command to resume", INTERRUPTED)

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from bneck.errors import UsageError, cannot
+from bneck.errors import BneckError, UsageError, cannot
 
 
 def write_with(path: Path, write: Callable[[Path], None]) -> None:
@@ -91,21 +91,32 @@ def check_folder(path: Path) -> None:
     """Raise UsageError where there is no such folder."""
     if not path.is_dir():
         raise UsageError(
-            f"{path} is a file, not a folder" if path.is_file() else f"no such folder: {path}"
+            f"{path} is a file, not a folder" if path.exists() else f"no such folder: {path}"
         )
 
 
 def check_new_file(path: Path) -> None:
-    """Raise UsageError where no file can be: at a folder, or below a file."""
+    """Raise an error where no file can be: at a folder, or where its folder cannot be."""
     if path.is_dir():
         raise UsageError(f"{path} is a folder: name a file")
     check_new_folder(path.parent)
 
 
 def check_new_folder(path: Path) -> None:
-    """Raise UsageError where no folder can be: at a file, or below one."""
+    """Raise an error where no folder can be written, before the work whose result goes there.
+
+    Raises:
+        UsageError: it is a file, is below one, or a link on the way leads nowhere.
+        BneckError: the system lets nothing be written there.
+    """
     for place in (path, *path.parents):
-        if place.is_file():
+        if place.is_dir():
+            if not os.access(place, os.W_OK | os.X_OK):
+                raise BneckError(f"cannot write {path}: {place} is not writable")
+            return
+        if place.is_symlink() and not place.exists():
+            raise UsageError(f"{place} is a link that leads nowhere")
+        if place.exists():
             check_folder(place)
 
 

@@ -114,6 +114,7 @@ def test_a_mistake_is_answered_before_the_heavy_libraries_are_imported(tmp_path:
         "reproduce v3-small --out r --data imagenet",
         "export mobilenet_v1 x --to ncnn",
         "export mobilenet_v1 x.onnx --weights no.pth",
+        "export mobilenet_v1 x.onnx --to onnx-int8",
         "report nowhere",
         "runs nowhere",
         "calibrate --out model.json --runtime tvm",
@@ -267,6 +268,9 @@ def test_export_of_a_json_file(
         ),
         (["train", "mobilenet_v9"], "'mobilenet_v9' is not a network"),
         (["report", "nowhere"], "nowhere is not a run's folder"),
+        (["show", "x" * 300], "File name too long: 'xxx"),
+        (["export", "mobilenet_v1", f"{'x' * 300}.onnx"], "File name too long: 'xxx"),
+        (["images", "--seed", "3"], "--seed has no effect without DIR: leave it out"),
         (["latency", "mobilenet_v1", "--model", "no.json"], "no such file: no.json"),
     ],
 )

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bneck.errors import BneckError
-from bneck.files import is_written, write_json
+from bneck.errors import BneckError, UsageError
+from bneck.files import check_new_file, check_new_folder, is_written, write_json
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,25 @@ def test_a_read_only_disk_is_said_of_the_file_that_was_asked_for(
         monkeypatch.setattr(Path, method, refuse)
     with pytest.raises(BneckError, match=r"cannot write .*/report.json: Read-only file system$"):
         write_json(tmp_path / "report.json", {})
+
+
+def test_where_no_folder_can_be_is_said_before_there_is_anything_to_write(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "gone").symlink_to("nowhere")
+    (tmp_path / "linked").symlink_to(tmp_path)
+    for place in ("file", "loop", "gone"):
+        for name in (place, f"{place}/below", f"{place}/far/below"):
+            with pytest.raises(UsageError, match=f"{place} is a (file, not a folder|link that)"):
+                check_new_folder(tmp_path / name)
+    for name in ("new", "new/below", "linked", "linked/new"):
+        check_new_folder(tmp_path / name)
+    check_new_file(tmp_path / "gone")  # the link is replaced, as any file is
+    assert {path.name for path in tmp_path.iterdir()} == {"file", "loop", "gone", "linked"}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_the_right_to_write_is_said(tmp_path: Path) -> None:
+    tmp_path.chmod(0o555)
+    with pytest.raises(BneckError, match=r"cannot write .*: .* is not writable"):
+        check_new_file(tmp_path / "new" / "x.onnx")

@@ -63,9 +63,11 @@ SEARCH = {
     "--folds": ("0", "-1", "21", "x"),
 }  # fmt: skip
 NETADAPT = {"--delta": ("0", "-1", "nan", "1"), "--fine-tune-steps": ("0", "-1")}
-WEIGHTS = {"--weights": ("", "none.pth", "folder", NOT_UTF8)}
+WEIGHTS = {"--weights": ("", "none.pth", "folder", "loop", "binary", "pickled", NOT_UTF8)}
 TEACHER = {"--teacher": ("", "none", "none.onnx", "folder")}
-PRETRAINED = {"--pretrained": ("", "none", "none.pth", "folder", NOT_UTF8)}
+PRETRAINED = {
+    "--pretrained": ("", "none", "none.pth", "folder", "loop", "binary", "pickled", NOT_UTF8)
+}
 FRONT = {
     "--reward": ("", "x", "nomodule:attr", "os:getcwd"),
     "--confidence": ("0", "1", "-1", "nan"),
@@ -84,14 +86,17 @@ SIZES = {
 }
 OTHERS: dict[tuple[str, ...], dict[str, tuple[str, ...]]] = {
     ("show", NET): SIZES,
-    ("export", NET): {"nothing/x.onnx": ()},
-    ("export", NET, "x.onnx"): SIZES | {"--to": ("", "X", "pytorch"), **WEIGHTS},
+    ("export", NET, "x.onnx"): SIZES | {"--to": ("", "X", "pytorch", "onnx-int8"), **WEIGHTS},
+    ("export", NET): {"nothing/x.onnx": (), "loop/x.onnx": ()},
     ("latency", NET, "--measure"): SIZES
     | {"--runtime": ("", "x"), "--threads": ("0", "-1"), "--model": ("none", "table:", "binary")},
     ("latency", "--measure"): {"--onnx": ("", "none", "nothing", "binary", "folder")},
-    ("latency", "kit"): {"--out": ("nothing", "nothing/kit"), "--space": ("v9",)},
+    ("latency", "kit"): {"--out": ("nothing", "nothing/kit", "loop"), "--space": ("v9",)},
+    ("latency", "kit", "--out", "kit"): {"--runtime": ("", "x", "torch", "macs")},
     ("latency", NET, "--onnx", "none"): {"--model": ("",)},
-    ("calibrate",): {"--out": ("folder", "nothing/m.json", "nothing/a/m.json", "m.html")},
+    ("calibrate",): {
+        "--out": ("folder", "nothing/m.json", "nothing/a/m.json", "loop/m.json", "m.html")
+    },
     ("calibrate", "--out", "m.json"): {
         "--space": ("", "v9", "v3-small,"),
         "--runtime": ("", "x"),
@@ -108,7 +113,7 @@ OTHERS: dict[tuple[str, ...], dict[str, tuple[str, ...]]] = {
     ("likeness", NET, "--latency", "macs", "--space", "v3-small"): {
         "--to": ("", "nonet"),
         "--networks": ("3", "x", "9" * 30),
-        "--out": ("nothing", "nothing/below"),
+        "--out": ("nothing", "nothing/below", "loop", "loop/below"),
         "--space": ("v9",),
         "--latency": ("none", "empty.json"),
     },
@@ -141,7 +146,16 @@ OTHERS: dict[tuple[str, ...], dict[str, tuple[str, ...]]] = {
         "--resolution": ("1",),
     },
     ("evaluate", NET, "--data", "digits"): {"--weights": ("", "none.pth", "folder", NOT_UTF8)},
-    ("images",): {"nothing": (), "none": (), "folder": ("--remove --verify",)},
+    ("images",): {
+        "nothing": (),
+        "none": (),
+        "loop": (),
+        "folder": ("--remove --verify",),
+        "--resolution": ("32",),
+        "--seed": ("1",),
+        "--skip-unreadable": (),
+    },
+    ("runs", "--break-lock"): {"folder": (), "nothing": (), "none": ()},
     ("predict",): {"nothing": ("none.png",), "folder": ("nothing",), "none.onnx": ("nothing",)},
     (): {"nope": (), "derive": ("--nope",), "shw": (NET,), "--nope": (), "show": ("a b",)},
 }
@@ -154,6 +168,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "nothing").touch()
     (tmp_path / "empty.json").write_text("{}")
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "pickled").write_bytes(b"\x80\x02\x85.")  # a tuple of nothing
+    (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "columns.csv").write_text("a,b\n1,2\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bneck.commands.common.options import JsonOption, SeedOption
+from bneck.commands.common.options import JsonOption, SeedOption, check_left_out
 from bneck.commands.common.output import print_result
 from bneck.errors import BneckError, UsageError
 from bneck.files import check_folder
@@ -50,6 +50,12 @@ def images(
     if folder is None and (verify or remove):
         raise UsageError("name the folder of images whose squares are meant")
     if folder is None:
+        check_left_out(
+            "without DIR",
+            resolution=resolution is not None,
+            skip_unreadable=skip_unreadable,
+            seed=seed != 0,
+        )
         _list(json)
         return
     if remove:

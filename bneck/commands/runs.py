@@ -8,11 +8,12 @@ import typer
 
 from bneck.commands.common.options import JsonOption
 from bneck.commands.common.output import print_result
-from bneck.errors import BneckError
+from bneck.errors import BneckError, UsageError
 from bneck.files import check_folder
 from bneck.live import warn
 from bneck.quantities import duration
 from bneck.results import lock
+from bneck.results.run import is_run
 from bneck.results.units import aligned
 
 
@@ -33,6 +34,8 @@ def runs(
     check_folder(folder)
     if break_lock:
         driver = lock.break_lock(folder)
+        if driver is None and not is_run(folder):
+            raise UsageError(f"{folder} is not a run's folder: name the run that is to be freed")
         warn(f"{folder} was held by {driver}" if driver else f"{folder} was held by nobody")
     from bneck.derivation.run_list import list_runs  # all that reads runs: after the mistake
 

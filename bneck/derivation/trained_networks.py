@@ -37,9 +37,14 @@ def load_trained(
         seed: of random weights, and of which images are taken along.
         with_samples: take images of the run along, for formats in 8 bits.
         progress: told about the images.
-    """
-    from bneck.results.exports import Trained
 
+    Raises:
+        UsageError: as ``load_weights``, or images asked of what is no run.
+    """
+    from bneck.results.exports import NEEDS_IMAGES, Trained
+
+    if with_samples and (file is not None or not is_run(text)):
+        raise UsageError(NEEDS_IMAGES)
     state = load_weights(text, file, arch, seed=seed)
     if not is_run(text) or file is not None:
         return Trained(arch, state)

@@ -14,12 +14,13 @@ from bneck.files import read_json, write_json, write_whole
 from bneck.latency.calibrate import model_from
 from bneck.latency.calibration_networks import calibration_network
 from bneck.latency.devices import Graph
+from bneck.latency.devices.file import KIT
 from bneck.latency.devices.remote import file_of, script
 from bneck.latency.fingerprint import Fingerprint
 from bneck.latency.measure import reference
 from bneck.latency.measurements import Measurement, distinct, measurement
 from bneck.latency.model import LatencyModel
-from bneck.latency.runtimes import Runtime, open_runtime
+from bneck.latency.runtimes import PORTABLE, Runtime, here_only, open_runtime
 from bneck.progress import Progress, silent
 from bneck.space import codec
 from bneck.space.architecture import Architecture
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from bneck.latency.runtimes.weights import Array
 
 FORMAT = "bneck-measurements-1"
+SCRIPT, FILES = "measure.py", "networks"
+"""What a kit holds beside KIT, which is written last."""
 NETWORKS = 300
 REPEATED_AFTER = 20
 """After so many further networks a held-out one is timed again: under another load, against another
@@ -58,11 +61,12 @@ def write_kit(
         UsageError: spaces of several sides, or a folder that holds something else.
     """
     _check_folder(folder)
+    opened = _open_portable(runtime, batch_size)
     named = [calibration_network(spaces, number, seed) for number in range(NETWORKS)]
     sides = sorted({arch.resolution_px for _, arch in named})
     if len(sides) != 1:
         raise UsageError(f"a kit needs spaces of one input side, got {sides}")
-    opened = open_runtime(runtime, batch_size=batch_size)
+    (folder / KIT).unlink(missing_ok=True)  # until all of its networks are there
     networks = []
     for number, (name, arch) in enumerate(named):
         progress("writing the kit", number, NETWORKS)
@@ -72,7 +76,7 @@ def write_kit(
     _write_script_and_reference(folder, named[0][1], opened)
     networks = list(_with_repeats(networks))
     kit = {"format": FORMAT, "runtime": runtime, "batch_size": batch_size, "networks": networks}
-    write_json(folder / "kit.json", {"kit": _digest(kit), **kit})
+    write_json(folder / KIT, {"kit": _digest(kit), **kit})
     progress("writing the kit", NETWORKS, NETWORKS)
 
 
@@ -103,9 +107,9 @@ def add_to_kit(
         UsageError: a kit of another runtime, batch size, side or number of classes, or another
             folder.
     """
-    file = folder / "kit.json"
+    file = folder / KIT
     _check_folder(folder)
-    opened = open_runtime(runtime, batch_size=batch_size)
+    opened = _open_portable(runtime, batch_size)
     settings = {"runtime": runtime, "batch_size": batch_size}
     about = {**settings, "resolution_px": arch.resolution_px, "classes": arch.classes}
     if not file.exists():
@@ -133,20 +137,33 @@ def add_to_kit(
 
 
 def _check_folder(folder: Path) -> None:
-    if folder.exists() and any(folder.iterdir()) and not (folder / "kit.json").exists():
+    """A kit's folder is new or empty, or holds a kit, or one whose writing was interrupted."""
+    if not folder.exists() or (folder / KIT).exists():
+        return
+    others = {file.name for file in folder.iterdir() if not file.name.startswith(".")}
+    networks = {file.suffix for file in (folder / FILES).glob("[!.]*")}
+    if others - {SCRIPT, FILES} or networks - {".z"}:
         raise UsageError(f"{folder} is not empty and holds no kit")
+
+
+def _open_portable(runtime: str, batch_size: int) -> Runtime:
+    """The runtime, which other devices must have too."""
+    opened = open_runtime(runtime, batch_size=batch_size)
+    if runtime not in PORTABLE:
+        raise here_only(runtime)
+    return opened
 
 
 def _write_script_and_reference(folder: Path, arch: Architecture, runtime: Runtime) -> None:
     """Write what times the networks, and what networks like ``arch`` are timed against."""
-    write_whole(folder / "measure.py", script())
+    write_whole(folder / SCRIPT, script())
     _write_network(folder, "reference.z", reference(arch.resolution_px, arch.classes), runtime)
 
 
 def _write_network(folder: Path, name: str, graph: Graph, runtime: Runtime) -> None:
     """Write a network compressed: random weights repeat, so that the kit stays small."""
     content = zlib.compress(file_of(graph, runtime), 1)
-    write_whole(folder / "networks" / name, content)
+    write_whole(folder / FILES / name, content)
 
 
 def _digest(content: Any) -> str:
@@ -191,7 +208,7 @@ def measured_by_kit(path: Path) -> tuple[Fingerprint, list[Measurement]]:
         items = _items(content.get("items"))
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
-    kit = path.with_name("kit.json")
+    kit = path.with_name(KIT)
     if kit.exists() and read_json(kit).get("kit") != content.get("kit"):
         raise UsageError(f"{path} was measured with another kit than {kit.parent} holds")
     return device, items

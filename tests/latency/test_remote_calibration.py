@@ -80,6 +80,44 @@ def test_a_kit_is_small_runs_alone_and_resumes(
         write_kit([spaces.build("v3-small", resolution_px=32)], tmp_path)
 
 
+def test_a_kit_whose_writing_was_interrupted_is_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until all of its networks are there it has no kit.json, and so measures nothing."""
+    monkeypatch.setattr(remote_calibration, "NETWORKS", 2)
+    folder, space = tmp_path / "kit", spaces.build("v3-small", resolution_px=32, classes=10)
+
+    def interrupt(what: str, done: int, whole: int, *more: object) -> None:
+        if done == 1:
+            raise KeyboardInterrupt
+
+    def files() -> dict[str, bytes]:
+        return {str(one): one.read_bytes() for one in folder.rglob("*") if one.is_file()}
+
+    write_kit([space], folder)
+    whole = files()
+    for _ in range(2):  # over a kit, and over one that was interrupted
+        with pytest.raises(KeyboardInterrupt):
+            write_kit([space], folder, progress=interrupt)
+        assert not (folder / "kit.json").exists()
+    write_kit([space], folder)
+    assert files() == whole
+    (folder / "kit.json").unlink()
+    (folder / "networks" / "mine.pt").touch()
+    with pytest.raises(UsageError, match="holds no kit"):
+        write_kit([space], folder)
+
+
+@pytest.mark.parametrize("runtime", ["torch", "macs"])
+def test_a_runtime_of_this_machine_is_refused_before_anything_is_written(
+    tmp_path: Path, runtime: str
+) -> None:
+    space = spaces.build("v3-small", resolution_px=32, classes=10)
+    with pytest.raises(UsageError, match=f"'{runtime}' runs on this machine only"):
+        write_kit([space], tmp_path / "kit", runtime=runtime)
+    assert not (tmp_path / "kit").exists()
+
+
 def test_a_kit_for_litert_runs_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ai_edge_litert", reason="pip install 'bneck[litert]'")
     monkeypatch.setattr(remote_calibration, "NETWORKS", 2)
@@ -92,8 +130,6 @@ def test_a_kit_for_litert_runs_alone(tmp_path: Path, monkeypatch: pytest.MonkeyP
     content = json.loads((folder / "measurements.json").read_text())
     assert content["device"]["runtime"] == "litert"
     assert len(content["items"]) == 2
-    with pytest.raises(UsageError, match="'torch' runs on this machine only"):
-        write_kit([space], tmp_path / "other", runtime="torch")
 
 
 def test_a_held_out_network_stands_there_again_before_the_minutes_are_over(

@@ -19,6 +19,13 @@ PORTABLE = ("litert", "litert-int8", "onnxruntime", "onnxruntime-int8")
 """Runtimes that other devices can be measured with."""
 
 
+def here_only(word: str) -> UsageError:
+    """Return the error for a runtime that is none of PORTABLE."""
+    return UsageError(
+        f"runtime {word!r} runs on this machine only; on other devices: {', '.join(PORTABLE)}"
+    )
+
+
 class Runtime(ABC):
     """What every runtime offers; made by ``open_runtime``.
 
@@ -61,10 +68,7 @@ class Runtime(ABC):
         Raises:
             UsageError: the runtime runs on this machine only.
         """
-        raise UsageError(
-            f"runtime {self.word!r} runs on this machine only; on other devices: "
-            f"{', '.join(PORTABLE)}"
-        )
+        raise here_only(self.word)
 
     def prepare_onnx(self, model: bytes) -> Callable[[], object]:
         """Do the same for a serialised ONNX model, of its own batch size.

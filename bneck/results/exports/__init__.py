@@ -48,6 +48,7 @@ EXPORTS = {
 """Word -> the format."""
 IN_8_BITS = {"litert-int8": "tflite-int8", "onnxruntime-int8": "onnx-int8"}
 """Runtime in 8 bits -> the format that it runs."""
+NEEDS_IMAGES = "8-bit ranges are found on images: give a run's folder, and keep its images in place"
 IMPORTED = {"bneck", "numpy", "safetensors", "torch", "torchvision", *sys.stdlib_module_names}
 """Modules that exported code, or what it imports, must find under these names."""
 

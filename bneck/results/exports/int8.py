@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bneck.errors import UsageError
 from bneck.quantities import Accuracy
-from bneck.results.exports import EXPORTS, Exported, Int8, Trained
+from bneck.results.exports import EXPORTS, NEEDS_IMAGES, Exported, Int8, Trained
 from bneck.results.exports.checking import network
 from bneck.results.metadata import MEASURED
 from bneck.space.layers import Layer, Residual, Scale, leaves
@@ -68,9 +68,7 @@ def images_of(trained: Trained) -> list[Tensor]:
         UsageError: there are none.
     """
     if trained.samples is None:
-        raise UsageError(
-            "8-bit ranges are found on images: give a run's folder, and keep its images in place"
-        )
+        raise UsageError(NEEDS_IMAGES)
     return [image for images, _ in trained.samples.ranges() for image in images.split(1)]
 
 

@@ -6,7 +6,6 @@ laid over each other one by one, and every shape is checked.
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 from safetensors import SafetensorError
@@ -59,7 +58,7 @@ def read(path: Path) -> State:
         raise UsageError(f"no such file: {path}") from None
     except SafetensorError as error:
         raise UsageError(f"{path} is not a safetensors file: {error}") from None
-    except (UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except Exception as error:  # the unpickler raises whatever it meets in a file of other bytes
         # After its first sentence torch advises to load what may run any code.
         reason = str(error).partition("\n")[0].partition(". ")[0] or type(error).__name__
         raise UsageError(f"{path} is not a plain state dict: {reason}") from None
