@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from bneck.derivation import evaluation
 from bneck.errors import UsageError
 from bneck.progress import silent
 from bneck.results.exports.classifier import open_classifier
+from bneck.results.units import percent
 from bneck.space import codec
-from tests.command_line import json_of
+from tests.command_line import json_of, said
 from tests.proxies.data.pictures import draw
 
 
@@ -49,6 +51,20 @@ def test_a_run_is_evaluated_on_its_own_images_as_its_training_was(
     assert found["latency_ms"] > 0
     on_val = json_of(capsys, "evaluate", trained, "--part", "val")
     assert on_val["accuracy"] == pytest.approx(kept["accuracy"]["value"])
+
+
+def test_figures_in_words_are_those_of_the_json(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each with one sign for per cent, and under headings that have none."""
+    found = json_of(capsys, "evaluate", trained)
+    _, text, _ = said(capsys, "evaluate", trained)
+    assert f"; balanced {percent(found['balanced_accuracy'])}\n" in text
+    assert f"\nconfidence {percent(found['confidence'])} on average" in text
+    assert f"calibration error {percent(found['calibration_error'])}, log loss" in text
+    assert re.findall("% *%", text) == []
+    heading = next(line for line in text.splitlines() if line.startswith("class"))
+    assert heading.split() == ["class", "images", "recall", "precision"]
 
 
 def test_an_onnx_file_and_a_network_with_weights_give_the_runs_figures(

@@ -102,13 +102,13 @@ def _as_text(found: "Evaluation") -> str:
     figures, total = found.figures, sum(one.images for one in found.figures.classes)
     said = [
         f"accuracy {percent(figures.accuracy)} on the {total:,} {found.part} images of "
-        f"{found.images.name}; balanced {percent(figures.balanced_accuracy)} %",
-        f"confidence {percent(figures.confidence)} % on average, expected calibration error "
-        f"{percent(figures.calibration_error)} %, log loss {figures.log_loss:.3f}",
+        f"{found.images.name}; balanced {percent(figures.balanced_accuracy)}",
+        f"confidence {percent(figures.confidence)} on average, expected calibration error "
+        f"{percent(figures.calibration_error)}, log loss {figures.log_loss:.3f}",
         f"latency {found.latency.ms:.3g} ms, median of one image at a time in this process",
         "",
     ]
-    lines: list[tuple[str, ...]] = [("class", "images", "recall %", "precision %")]
+    lines: list[tuple[str, ...]] = [("class", "images", "recall", "precision")]
     lines += [
         (one_line(one.name), str(one.images), percent(one.recall), percent(one.precision))
         for one in figures.classes
