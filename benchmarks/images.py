@@ -12,8 +12,8 @@ train on it at random places. Of each, own memory is what it wrote to (a single 
 the pages that it alone maps as its own, as no other shares them yet), first step the time since its
 process began.
 
-Both write below ``--place``, find there what an interrupted run has drawn, and remove it at the
-end.
+Both write into ``bneck-images`` below ``--place``, find there what an interrupted run has drawn,
+and remove it at the end.
 """
 
 import argparse
@@ -36,6 +36,7 @@ from bneck.cli import exit_code_of
 from bneck.derivation.execution import IMPORTED
 from bneck.executors import Failed
 from bneck.executors.processes import processes
+from bneck.files import check_new_folder
 from bneck.machine import ONE_THREAD, cores
 from bneck.progress import silent
 from bneck.proxies.data.folder import load_folder
@@ -239,7 +240,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("decode", "memory"))
     parser.add_argument("--side", type=int, default=128)
-    parser.add_argument("--place", type=Path, default=Path(tempfile.gettempdir(), "bneck-images"))
+    parser.add_argument("--place", type=Path, default=Path(tempfile.gettempdir()))
     parser.add_argument("--images", type=int, default=5000)
     parser.add_argument("--distinct", type=int, default=2000)
     parser.add_argument("--rounds", type=int, default=3)
@@ -248,17 +249,19 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--batch", type=int, default=64)
     arguments = parser.parse_args()
-    os.environ["BNECK_CACHE"] = str(arguments.place / "cache")
-    shutil.rmtree(arguments.place / "cache", ignore_errors=True)
+    check_new_folder(arguments.place)
+    place = arguments.place / "bneck-images"  # which is removed in the end; PLACE is the user's
+    os.environ["BNECK_CACHE"] = str(place / "cache")
+    shutil.rmtree(place / "cache", ignore_errors=True)
     if arguments.what == "decode":
-        folder = arguments.place / f"photos-{arguments.images}-{arguments.distinct}"
+        folder = place / f"photos-{arguments.images}-{arguments.distinct}"
         draw(folder, arguments.images, arguments.distinct)
         compare_decoding(folder, arguments.side, arguments.rounds)
     else:
         measure_memory(
             arguments.side, arguments.gigabytes, arguments.workers, arguments.steps, arguments.batch
         )
-    shutil.rmtree(arguments.place)
+    shutil.rmtree(place, ignore_errors=True)
 
 
 if __name__ == "__main__":

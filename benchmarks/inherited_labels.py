@@ -25,6 +25,7 @@ from random import Random
 import torch
 from labels import networks
 
+from bneck import json_lines, records
 from bneck.cli import exit_code_of, run
 from bneck.derivation.pretrained import load_pretrained
 from bneck.derivation.training_budget import TUNING_RATE
@@ -127,9 +128,8 @@ class Trainings:
     def __init__(self, out: Path, images: ImageSource, threads: int) -> None:
         self.out, self.images, self.compute = out, images, Compute("cpu", threads)
         self.file = out / "records.jsonl"
-        lines = self.file.read_text().splitlines() if self.file.exists() else []
         self.known: dict[str, dict[str, float]] = {
-            one["name"]: one for one in map(json.loads, lines)
+            one["name"]: one for _, one in json_lines.read_lines(self.file)
         }
 
     def read_off(self, name: str, arch: Architecture, elastic: Path) -> None:
@@ -186,8 +186,7 @@ class Trainings:
         began = time.process_time()
         row = {"name": name, "accuracy": find(), "cpu_s": round(time.process_time() - began, 2)}
         self.known[name] = row
-        with self.file.open("a") as lines:
-            lines.write(json.dumps(row) + "\n")
+        records.append(self.file, row)
         print(f"{time.strftime('%H:%M:%S')} {json.dumps(row)}", flush=True)
 
 

@@ -4,7 +4,8 @@
 
 Nine of ten times the driver and its workers are killed at once, else the driver alone is sent
 SIGINT or SIGHUP. Trials, steps of NetAdapt, accuracies and weights must be equal, and no traceback
-printed. Exits 1 where something differs.
+printed. Exits 1 where something differs. The runs are kept in ``bneck-kills`` below FOLDER until
+the next call.
 """
 
 import argparse
@@ -23,6 +24,7 @@ import onnx
 
 from bneck import records
 from bneck.cli import exit_code_of
+from bneck.files import check_new_folder
 from bneck.results.record import Outcome, Step
 from bneck.results.run import Run
 from bneck.search.trial_attributes import read_records
@@ -69,18 +71,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir(), "bneck-kills"))
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
     asked = parser.parse_args()
-    shutil.rmtree(asked.folder, ignore_errors=True)
-    asked.folder.mkdir(parents=True)
+    check_new_folder(asked.folder)
+    place = asked.folder / "bneck-kills"  # which is removed first; FOLDER is the user's
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
     begun = time.monotonic()
-    whole = start(asked.folder / "whole", asked.folder / "whole.log")
-    assert whole.wait() == 0, (asked.folder / "whole.log").read_text()
+    whole = start(place / "whole", place / "whole.log")
+    assert whole.wait() == 0, (place / "whole.log").read_text()
     alone_s = time.monotonic() - begun
-    expected = ending(asked.folder / "whole")
+    expected = ending(place / "whole")
     rng, kills, ended, faults = random.Random(asked.seed), 0, 0, 0
     while kills < asked.kills or ended == 0:
-        out, log = asked.folder / f"run-{ended}", asked.folder / f"run-{ended}.log"
+        out, log = place / f"run-{ended}", place / f"run-{ended}.log"
         while True:
             process = start(out, log)
             try:

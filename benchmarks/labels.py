@@ -21,7 +21,6 @@ network whose training diverges is named and left out. ``benchmarks/price_list.p
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -32,6 +31,7 @@ from random import Random
 
 import torch
 
+from bneck import json_lines, records
 from bneck.cli import exit_code_of
 from bneck.derivation.plan import Plan
 from bneck.derivation.training_budget import budget
@@ -195,16 +195,13 @@ class Labels:
 
     def _known(self, arch: Architecture) -> dict[str, float]:
         """All that the file says of a network."""
-        rows = (json.loads(line) for line in _lines(self.path))
+        rows = (row for _, row in json_lines.read_lines(self.path))
         same = (row for row in rows if codec.from_json(row["arch"]) == arch)
         return {name: value for row in same for name, value in row.items()}
 
     def _append(self, arch: Architecture, found: dict[str, float]) -> None:
         row = {"macs": cost(arch).macs, **self._known(arch), **found}
-        with self.path.open("a") as file:
-            file.write(json.dumps({**row, "arch": codec.to_json(arch)}) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        records.append(self.path, {**row, "arch": codec.to_json(arch)})
         print(json.dumps({name: v for name, v in row.items() if name != "arch"}), flush=True)
 
 
@@ -246,17 +243,6 @@ def main() -> None:
         Labels(asked.out, task, executor).add(jobs)
     finally:
         executor.close()
-
-
-def _lines(path: Path) -> list[str]:
-    """The whole lines of the file; one that was cut off is dropped from it."""
-    if not path.exists():
-        return []
-    text = path.read_text()
-    whole = text[: text.rfind("\n") + 1]
-    if whole != text:
-        path.write_text(whole)
-    return whole.splitlines()
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from typing import Any
 
 import torch
 
+from bneck import json_lines, records
 from bneck.cli import exit_code_of, run
 from bneck.files import is_written
 from bneck.quantities import standard_deviation
@@ -55,8 +56,7 @@ class Records:
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        lines = file.read_text().splitlines() if file.exists() else []
-        self.known = {one["name"]: one for one in map(json.loads, lines)}
+        self.known = {one["name"]: one for _, one in json_lines.read_lines(file)}
 
     def command(self, name: str, words: Sequence[object]) -> None:
         """Run a command of bneck, unless it has ended before."""
@@ -74,8 +74,7 @@ class Records:
                 for one in row["baselines"]:
                     one.pop("arch")
         self.known[name] = row
-        with self.file.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        records.append(self.file, row)
         told = {key: row["result"].get(key) for key in ("accuracy", "measured_ms")}
         print(f"{name}: {told} in {row['seconds']} s", flush=True)
 

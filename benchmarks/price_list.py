@@ -9,7 +9,6 @@ python benchmarks/price_list.py --labels labels.jsonl --images folder:cifar \
 """
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from statistics import median
 import torch
 from matplotlib.figure import Figure
 
+from bneck import json_lines
 from bneck.cli import exit_code_of
 from bneck.machine import ONE_THREAD
 from bneck.proxies import shared_weights
@@ -57,7 +57,7 @@ def price(table: Table, signal: str, family: str, seconds: float, scores: Scores
 
 def trainings(table: Table, path: Path) -> Iterator[Price]:
     """The columns of the table, each as dear as the training until then."""
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    rows = [row for _, row in json_lines.read_lines(path)]
     for name, scores in table.columns.items():
         if len(scores) < MIN_SCORED:
             continue

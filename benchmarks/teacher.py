@@ -18,6 +18,7 @@ from statistics import mean
 
 import torch
 
+from bneck import json_lines, records
 from bneck.cli import exit_code_of
 from bneck.derivation.plan import Plan
 from bneck.derivation.teacher import load_teacher
@@ -59,7 +60,7 @@ def main() -> None:
     _, arch = load_network(asked.net, resolution_px=asked.px, classes=images.info.classes)
 
     def once(name: str, way: str, seed: int, steps: int) -> dict[str, float]:
-        known = records(file)
+        known = ended(file)
         if name in known:
             return known[name]
         taught, with_branches = WAYS[way]
@@ -88,23 +89,22 @@ def main() -> None:
             "seconds": result.seconds,
             "cpu_s": time.process_time() - began,  # of the last session alone
         }
-        with file.open("a") as lines:
-            lines.write(json.dumps(row) + "\n")
+        records.append(file, row)
         checkpoint.unlink(missing_ok=True)
         print(json.dumps(row), flush=True)
-        return records(file)[name]
+        return ended(file)[name]
 
     for seed in range(asked.seeds):
         for way in WAYS:
             once(f"{way} {seed}", way, seed, asked.steps)
-    rows = records(file)
+    rows = ended(file)
     alone_s = mean(rows[f"alone {seed}"]["cpu_s"] for seed in range(asked.seeds))
     for way in list(WAYS)[1:]:
         way_s = mean(rows[f"{way} {seed}"]["cpu_s"] for seed in range(asked.seeds))
         steps = max(1, round(asked.steps * way_s / alone_s))
         for seed in range(asked.seeds):
             once(f"alone as long as {way} {seed}", "alone", seed, steps)
-    summary(records(file), asked.seeds)
+    summary(ended(file), asked.seeds)
 
 
 def say(name: str) -> Progress:
@@ -117,10 +117,9 @@ def say(name: str) -> Progress:
     return told
 
 
-def records(file: Path) -> dict[str, dict[str, float]]:
+def ended(file: Path) -> dict[str, dict[str, float]]:
     """The trainings that have ended, by name."""
-    lines = file.read_text().splitlines() if file.exists() else []
-    return {one["name"]: one for one in map(json.loads, lines)}
+    return {one["name"]: one for _, one in json_lines.read_lines(file)}
 
 
 def summary(rows: dict[str, dict[str, float]], seeds: int) -> None:

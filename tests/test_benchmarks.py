@@ -41,6 +41,31 @@ def test_benchmarks_answer_mistakes_in_one_line() -> None:
         assert text.endswith("    sys.exit(exit_code_of(main))\n"), file.name
 
 
+@pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")
+def test_benchmarks_remove_no_folder_that_a_user_named() -> None:
+    """It may hold more than what the benchmark wrote."""
+    found = []
+    for file in SCRIPTS:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        parsers = {"asked", "arguments", "options"}
+        for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+            if "rmtree" in ast.unparse(call.func) and isinstance(call.args[0], ast.Attribute):
+                found += [file.name] * (ast.unparse(call.args[0].value) in parsers)
+    assert not found
+
+
+@pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")
+@pytest.mark.parametrize("script", ["teacher", "pretrained"])
+def test_a_benchmark_that_was_killed_while_it_wrote_resumes(
+    script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    module, file = importlib.import_module(script), tmp_path / "records.jsonl"
+    file.write_text('{"name": "a", "seconds": 1}\n{"name": "b", "sec')
+    known = module.Records(file).known if script == "pretrained" else module.ended(file)
+    assert known == {"a": {"name": "a", "seconds": 1}}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
 def test_benchmarks_explain_themselves(script: Path) -> None:

@@ -32,7 +32,7 @@ from safetensors.torch import save
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from bneck import records
+from bneck import json_lines, records
 from bneck.cli import exit_code_of
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session
@@ -42,7 +42,7 @@ from bneck.derivation.stages.netadapt import Shrunk
 from bneck.derivation.training_budget import Budget, budget
 from bneck.executors import Failed, open_executor
 from bneck.executors.serial import Serial
-from bneck.files import write_whole
+from bneck.files import read_json, write_json, write_whole
 from bneck.latency.measure import measure
 from bneck.live import TerminalProgress
 from bneck.machine import ONE_THREAD
@@ -277,8 +277,8 @@ def cut_once(
                     else 0,
                 }
             )
-        file.write_text(json.dumps(cuts, indent=2))
-    found: list[dict[str, Any]] = json.loads(file.read_text())
+        write_json(file, cuts)
+    found: list[dict[str, Any]] = read_json(file)
     return found
 
 
@@ -291,8 +291,7 @@ def tune(
     cuts: list[dict[str, Any]], asked: Budget, seeds: int, results: Path, workers: int | None
 ) -> None:
     """Fine-tune what is not in ``results`` yet, side by side, each kept as it ends."""
-    lines = results.read_text().splitlines() if results.exists() else []
-    done = {(line["file"], line["seed"]) for line in map(json.loads, lines)}
+    done = {(line["file"], line["seed"]) for _, line in json_lines.read_lines(results)}
     waiting = {
         (cut["file"], cut["steps"], seed): cut
         for seed in range(seeds)
@@ -307,8 +306,7 @@ def tune(
                 raise SystemExit(f"fine-tuning {item[0]} failed: {outcome.reason}")
             accuracy, stderr = outcome
             line = waiting[item] | {"seed": item[2], "accuracy": accuracy, "stderr": stderr}
-            with results.open("a") as file:
-                file.write(json.dumps(line) + "\n")
+            records.append(results, line)
             print(json.dumps(line), flush=True)
     finally:
         executor.close()
