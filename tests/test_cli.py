@@ -56,8 +56,13 @@ def test_usage_has_one_kind_of_brackets(capsys: pytest.CaptureFixture[str]) -> N
         ("predict", "[OPTIONS] RUN IMAGE..."),
         ("compare", "[OPTIONS] NET NET..."),
         ("runs", "[OPTIONS] [FOLDER]"),
+        ("report", "[OPTIONS] RUN"),
+        ("latency", "[OPTIONS] [NET]"),
     ):
-        assert said(capsys, command, "--help")[1].startswith(f"Usage: bneck {command} {usage}\n")
+        help_ = said(capsys, command, "--help")[1]
+        assert help_.startswith(f"Usage: bneck {command} {usage}\n")
+        name = usage.split()[1].strip("[]")
+        assert f"Arguments:\n  {name}" in help_  # as the usage calls it
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,6 +44,14 @@ class _NetByDefault(TyperGroup):
         return super().parse_args(ctx, args)
 
 
+class _Net(Command):
+    """Its help calls it as users do: without its word."""
+
+    def format_usage(self, ctx: Any, formatter: Any) -> None:
+        words = " ".join(self.collect_usage_pieces(ctx))
+        formatter.write_usage(ctx.command_path.removesuffix(" net"), words)
+
+
 def net(
     net: Annotated[
         str | None,
@@ -210,6 +218,6 @@ group = typer.Typer(
     help="Predict or measure latency: bneck latency NET --model FILE.",
 )
 group.command(
-    cls=Command, epilog="`bneck latency kit --help`: calibrate a device that needs no bneck."
+    cls=_Net, epilog="`bneck latency kit --help`: calibrate a device that needs no bneck."
 )(net)
 group.command(cls=Command)(kit)

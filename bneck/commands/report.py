@@ -11,7 +11,7 @@ from bneck.results.run import Run
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="The run's folder.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The run's folder.")],
     pictures: Annotated[
         bool, typer.Option("--pictures", help="Also write RUN/pictures, as PNG and SVG.")
     ] = False,

@@ -18,7 +18,9 @@ from bneck.results.units import aligned
 
 
 def runs(
-    folder: Annotated[Path, typer.Argument(help="Where runs lie.")] = Path("runs"),
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where runs lie.")] = Path(
+        "runs"
+    ),
     check: Annotated[
         bool, typer.Option("--check", help="Also name files that are not what the run wrote.")
     ] = False,

@@ -36,7 +36,7 @@ from bneck.derivation.stages.target import (
     runs_of_other_targets,
     target_stage,
 )
-from bneck.derivation.stages.teacher import teacher_stage
+from bneck.derivation.stages.teacher import named_teacher, teacher_stage
 from bneck.derivation.stages.training import train_alone, training_stage
 from bneck.derivation.teacher import load_teacher
 from bneck.derivation.time_estimate import announce
@@ -78,6 +78,7 @@ def derive(session: Session) -> tuple[Outcome, ...]:
     space = spaces.build(plan.space, **data.size)
     announce(session, data)
 
+    teacher = named_teacher(session, data)  # before the hours that a wrong one would cost
     check_feasible(session, data, space)
     parent = pretrained_stage(session, data, largest(space))
     device = calibration_stage(session, space)
@@ -103,7 +104,7 @@ def derive(session: Session) -> tuple[Outcome, ...]:
         archs = {one.name: one.shrunk.arch for one in derived} | {MOBILENET_V3_SMALL: baseline}
         tuned = {one.name: tuned_weights(one.session.run, one.shrunk) for one in derived}
         starts = write_starts(session, parent, archs, tuned)
-        teacher = teacher_stage(session, data, selected[0].arch, parent)
+        teacher = teacher or teacher_stage(session, data, selected[0].arch, parent)
         trained = training_stage(session, data, archs, starts, teacher)
 
         accuracies = [trained[one.name].accuracy for one in derived]

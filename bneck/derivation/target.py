@@ -25,8 +25,8 @@ def parse(text: str) -> tuple[float, str | None, int | None]:
     side = match and match.group(3)
     if match is None or not 0 < number < MAX_MS or len(side or "") > MAX_DIGITS:
         raise UsageError(
-            "target must be ms above 0 like 2.0 or a factor like 0.8x:NET or 0.8x:NET@PX, "
-            f"got {text!r:.80}"
+            f"target must be ms above 0 and below {MAX_MS:g} like 2.0, or a factor like 0.8x:NET "
+            f"or 0.8x:NET@PX, got {text!r:.80}"
         )
     return number, match.group(2), None if side is None else int(side)
 

@@ -238,3 +238,7 @@ def test_a_teacher_of_other_classes_is_refused(
     command = ["train", "mobilenet_v3_small", "--data=digits", "--resolution=16"]
     assert run([*command, f"--teacher={tmp_path / 'w.pth'}", f"--out={tmp_path}/a"]) == 2
     assert "w.pth has 7 classes, digits has 10" in capsys.readouterr().err
+    command = ["derive", "--target=0.9x:mobilenet_v3_small", *command[2:], "--runtime=macs"]
+    assert run([*command, f"--teacher={tmp_path / 'w.pth'}", f"--out={tmp_path}/b"]) == 2
+    assert "w.pth has 7 classes, digits has 10" in capsys.readouterr().err
+    assert not (tmp_path / "b" / "latency.json").exists()  # not after the search, which takes hours

@@ -15,10 +15,23 @@ NAME = "teacher"
 """What the seed network's final training is kept under, and its stage."""
 
 
+def named_teacher(session: Session, data: RunData) -> Teacher | None:
+    """Return the trained network that the plan names; None where it has none, or the run's seed.
+
+    Args:
+        session: the run and its plan.
+        data: facts about the images.
+
+    Raises:
+        UsageError: it cannot be read or does not fit the images.
+    """
+    return None if session.plan.teacher == SEED else load_teacher(session.plan, data.info)
+
+
 def teacher_stage(
     session: Session, data: RunData, seed: Architecture, parent: Parent | None
 ) -> Teacher | None:
-    """Return what the final trainings learn from; None where the plan has no teacher.
+    """Return the run's seed, trained; None where it teaches nothing.
 
     The seed network learns nothing from others: it is trained by the recipe of the final trainings,
     from the weights that NetAdapt trained it to where anything is pretrained.
@@ -30,12 +43,11 @@ def teacher_stage(
         parent: the trained network that networks of the run inherit from, if any.
 
     Raises:
-        UsageError: the teacher that is named cannot be read or does not fit the images.
         BneckError: the training diverged.
     """
     plan, folder = session.plan, session.run.checkpoints
     if plan.teacher != SEED:
-        return load_teacher(plan, data.info)
+        return None
     tuned = TrainingFiles(folder, SEED_NETWORK).weights
     starts = write_starts(session, parent, {NAME: seed}, {NAME: tuned})
     training_stage(session, data, {NAME: seed}, starts, stage=NAME)
