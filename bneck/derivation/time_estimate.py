@@ -10,6 +10,7 @@ import torch
 
 from bneck.derivation.session import Session
 from bneck.derivation.stages.data import RunData
+from bneck.derivation.stages.search import ALONG_THE_FRONT
 from bneck.derivation.target import parse
 from bneck.derivation.teacher import SEED
 from bneck.derivation.training_budget import budget, folds
@@ -21,6 +22,7 @@ from bneck.proxies.training.device import computing
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.step import TrainingStep, learn_labels
 from bneck.search.promotion import search_steps
+from bneck.search.reward import FRONT
 from bneck.search.samplers.online_surrogate import START
 from bneck.space import presets
 from bneck.space.architecture import Architecture
@@ -80,7 +82,8 @@ def _seconds(session: Session, data: RunData, stages: Sequence[str]) -> dict[str
     if "search" in stages and plan.proxy is None and not is_written(run.winners):
         trained = plan.evaluations * asked.search.steps
         if plan.promote:
-            trained = search_steps(plan.evaluations, targets, asked.search.steps)
+            aims = ALONG_THE_FRONT if plan.reward == FRONT else targets
+            trained = search_steps(plan.evaluations, aims, asked.search.steps)
         label_s = short_s * (LONGER_IN_8_BITS if plan.score_int8 else 1)
         found["search"] = trained * folds(plan, data.info) * label_s / workers
     if "NetAdapt" in stages and not is_written(run.shrunk) and (share := _to_shave_off(session)):

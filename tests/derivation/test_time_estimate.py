@@ -67,6 +67,17 @@ def test_a_score_in_8_bits_takes_time(tmp_path: Path, monkeypatch: pytest.Monkey
     assert 1.18 <= search_s[True] / search_s[False] <= 1.34
 
 
+def test_a_front_promotes_networks_at_each_of_its_points(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four at each of six points, so all ten three times as long; then two at each, all again."""
+    monkeypatch.setattr(time_estimate, "_step_seconds", lambda arch, recipe: 0.1)
+    session, _ = announced(tmp_path, promote=True)
+    assert session.schedule.expected_s["search"] == pytest.approx((10 + 4 * 3 + 2 * 9) * 20 * 0.1)
+    session, _ = announced(tmp_path, promote=True, reward="front")
+    assert session.schedule.expected_s["search"] == pytest.approx((10 + 10 * 3 + 10 * 9) * 20 * 0.1)
+
+
 def test_no_hours_of_a_cpu_are_given_for_a_gpu(tmp_path: Path) -> None:
     session, said = announced(tmp_path, device="cuda:1")
     assert not session.schedule.expected_s
