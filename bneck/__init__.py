@@ -4,12 +4,16 @@ The way MobileNetV3 was derived: a block-wise search with the reward ``ACC * (LA
 latency model calibrated on the device, and a NetAdapt pass that shrinks expansions and bottlenecks.
 """
 
+import os
 from importlib import import_module
 from typing import Any
 
 __version__ = "0.2.0"
 
 __all__ = ["__version__", "calibrate", "derive", "open_run", "presets"]
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+"""ONNX Runtime would send what it runs to its makers, from threads beside those that are timed."""
 
 _NOTEBOOK = ("calibrate", "derive", "open_run")
 

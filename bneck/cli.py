@@ -1,5 +1,6 @@
 """The command ``bneck``: text to stdout, progress to stderr, one line and a code for errors."""
 
+import logging
 import os
 import signal
 import sys
@@ -26,6 +27,7 @@ def main() -> None:
         signal.signal(signal.SIGHUP, live.interrupt)
     forget_working_directory()
     wait_passively()
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # how it does without a home folder
     code = run(sys.argv[1:])
     if ours:  # only the interpreter's own end is left
         signal.signal(signal.SIGINT, signal.SIG_IGN)

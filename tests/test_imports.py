@@ -38,6 +38,28 @@ def test_a_missing_library_is_called_by_its_extra() -> None:
     assert second.endswith("; pip install 'bneck[litert]'")
 
 
+def test_no_library_writes_home_or_complains_that_it_cannot(tmp_path: Path) -> None:
+    """Importing ONNX Runtime would leave an identifier there, and matplotlib wants a cache."""
+    command = [
+        *(sys.executable, "-m", "bneck.cli", "likeness", "mobilenet_v3_small"),
+        *("--space=v3-small", "--latency=macs", "--networks=10", f"--out={tmp_path / 'out'}"),
+    ]
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    decided = ("ORT_DISABLE_TELEMETRY", "MPLCONFIGDIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME")
+    rest = {name: value for name, value in os.environ.items() if name not in decided}
+    for home, asked in (
+        ("file", command),
+        ("file", [sys.executable, "-c", "import bneck, onnxruntime"]),
+        ("folder", [sys.executable, "-c", "import bneck, onnxruntime"]),
+    ):
+        environment = rest | {"HOME": str(tmp_path / home)}
+        done = subprocess.run(asked, capture_output=True, text=True, check=True, env=environment)
+        assert done.stderr == ""
+    assert (tmp_path / "out" / "likeness.svg").exists()
+    assert [*(tmp_path / "folder").iterdir()] == []
+
+
 def test_what_a_file_names_is_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "payload.py").write_text(PAYLOAD)
     monkeypatch.chdir(tmp_path)

@@ -36,6 +36,7 @@ REFERENCE_SERVES = 10
 FEW_PAIRS, MANY_PAIRS, WANTED = 4, 8, 0.01
 PACKAGES = {"onnxruntime": "onnxruntime", "litert": "ai-edge-litert"}
 """What has to be installed for a runtime, whose word may end in "-int8"."""
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # as where bneck is installed
 
 
 def main() -> None:
