@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from inspect import signature
 from typing import Any
 
 from bneck.errors import UsageError, unknown
@@ -54,6 +55,24 @@ def load_object(kind: str, word: str, known: Mapping[str, str] | Sequence[str] =
         missing = str(getattr(error, "name", None)).partition(".")[0]
         hint = f"; pip install 'bneck[{EXTRAS[missing]}]'" if missing in EXTRAS else ""
         raise UsageError(f"cannot load {kind} {word!r}: {error}{hint}") from error
+
+
+def check_call(kind: str, word: str, made: Any, *arguments: object, **named: object) -> None:
+    """Raise UsageError where what a user named cannot be called as its kind is; it is not called.
+
+    Args:
+        kind: what is named, such as "runtime".
+        word: as it was given.
+        made: what was loaded.
+        arguments: as many as it is called with; what they are does not matter.
+        named: likewise, by their names.
+    """
+    try:
+        signature(made).bind(*arguments, **named)
+    except TypeError as error:
+        raise UsageError(f"{kind} {word!r} cannot be called as a {kind} is: {error}") from None
+    except ValueError:  # what is built in may not tell
+        return
 
 
 def forget_working_directory() -> None:

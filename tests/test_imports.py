@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,12 @@ import pytest
 from bneck import records
 from bneck.errors import UsageError
 from bneck.imports import Untrusted, load_object
+from bneck.latency.runtimes import open_runtime
+from bneck.proxies.proxy import find_proxy
 from bneck.results.provenance import MadeWith
 from bneck.results.run import Run
+from bneck.search import samplers
+from bneck.space import spaces
 
 PAYLOAD = "open('PWNED', 'w').close()\nclass Macs: pass\n"
 
@@ -23,6 +28,20 @@ def test_what_is_named_is_imported() -> None:
         load_object("proxy", "zenn", ["zen"])
     with pytest.raises(UsageError, match=r"cannot load proxy 'no\.such:thing': No module"):
         load_object("proxy", "no.such:thing")
+
+
+def test_what_cannot_be_called_as_its_kind_is_is_refused() -> None:
+    finders: dict[str, Callable[[str], object]] = {
+        "space": spaces.load_own,
+        "runtime": open_runtime,
+        "sampler": samplers.find,
+        "proxy": find_proxy,
+    }
+    for kind, find in finders.items():
+        with pytest.raises(UsageError, match=f"{kind} 'os:getcwd' cannot be called as a {kind} is"):
+            find("os:getcwd")
+    with pytest.raises(UsageError, match="'builtins:dict' must be a Runtime, got a dict"):
+        open_runtime("builtins:dict")
 
 
 def test_a_missing_library_is_called_by_its_extra() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from bneck.errors import UsageError
-from bneck.imports import load_object
+from bneck.imports import check_call, load_object
 from bneck.machine import CPU, Compute
 from bneck.space.architecture import Architecture
 
@@ -123,4 +123,5 @@ def find_proxy(word: str) -> ProxyFactory:
 
         return of_run(place)
     factory: ProxyFactory = load_object("proxy", word, PROXIES | {f"{SHARED_WEIGHTS}RUN": ""})
+    check_call("proxy", word, factory, None, None, compute=None)
     return factory

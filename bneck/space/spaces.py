@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bneck.errors import UsageError, unknown
-from bneck.imports import load_object
+from bneck.imports import check_call, load_object
 from bneck.space.architecture import Architecture
 from bneck.space.benchmark_spaces import accel_nasbench, nas_bench_macro
 from bneck.space.blocks import InvertedResidual, PlainConv
@@ -93,6 +93,7 @@ def load_own(word: str) -> None:
     make = load_object("space", word, list(SPACES))
     if not callable(make):
         raise UsageError(f"space {word!r} must be a function, got a {type(make).__name__}")
+    check_call("space", word, make, word, 224, 1000)
     SPACES[word] = make
 
 

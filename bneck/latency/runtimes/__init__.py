@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from bneck.errors import UsageError
-from bneck.imports import load_object
+from bneck.imports import check_call, load_object
 from bneck.space.checks import check_range
 from bneck.space.layers import Layer
 
@@ -110,6 +110,7 @@ def open_runtime(word: str, *, threads: int = 1, batch_size: int = 1) -> Runtime
     check_range("threads", threads, 1, MAX_THREADS)
     check_range("batch-size", batch_size, 1, MAX_BATCH_SIZE)
     made = load_object("runtime", word, RUNTIMES)
+    check_call("runtime", word, made, threads=threads)
     several = {} if batch_size == 1 else {"batch_size": batch_size}
     try:
         runtime: Runtime = made(threads=threads, **several)
@@ -117,6 +118,8 @@ def open_runtime(word: str, *, threads: int = 1, batch_size: int = 1) -> Runtime
         if "batch_size" not in str(error):
             raise
         raise UsageError(f"runtime {word!r} takes one image at a time, no --batch-size") from None
+    if not isinstance(runtime, Runtime):
+        raise UsageError(f"runtime {word!r} must be a Runtime, got a {type(runtime).__name__}")
     runtime.word = word
     return runtime
 

@@ -5,7 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bneck.errors import UsageError
-from bneck.imports import load_object
+from bneck.imports import check_call, load_object
 from bneck.space.choices import Space
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def find(word: str) -> Callable[[Space, bool], "Sampler"]:
         make = load_object("sampler", word, SAMPLERS)
         if not callable(make):
             raise UsageError(f"sampler {word!r} must be a class or function, and is {make!r:.60}")
+        check_call("sampler", word, make, seed=0)
         return partial(_optunas, partial(_foreign, word, make))
     if word in OPTUNAS:
         return partial(_optunas, lambda seed: _attribute(word)(seed))
