@@ -1,7 +1,13 @@
+import re
+from pathlib import Path
+
 import pytest
 
+import bneck
 from bneck.results.units import aligned
 from bneck.text import columns, harmless, one_line
+
+SOURCES = (".py", ".html", ".md")
 
 
 @pytest.mark.parametrize(
@@ -29,3 +35,12 @@ def test_wide_characters_take_two_columns_of_a_terminal() -> None:
     """As Unicode's annex 11 has it: ideographs are wide, a combining accent has no width."""
     assert [columns(text) for text in ("Käse", "Ka\u0308se", "日本", "ｱﾎﾞ")] == [4, 4, 4, 3]
     assert aligned([("日本", "1"), ("Käse", "2")]) == "日本  1\nKäse  2"
+
+
+def test_a_percentage_has_one_percent_sign() -> None:
+    """``units.percent`` writes it, in sentences and as a filter of the report's."""
+    files = [one for one in Path(bneck.__file__).parent.rglob("*.*") if one.suffix in SOURCES]
+    doubled = re.compile(r"\bpercent(\([^{}]*\))? ?\}+ ?%")
+    assert [one.name for one in files if doubled.search(one.read_text(encoding="utf-8"))] == []
+    assert doubled.search("{percent(figures.confidence)} %")
+    assert doubled.search("{{ out.test_accuracy | percent }} % on")
