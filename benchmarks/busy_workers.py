@@ -25,7 +25,7 @@ from bneck.cli import exit_code_of
 from bneck.executors.pool import WorkerPool
 from bneck.executors.worker import attempt
 from bneck.quantities import Latency
-from bneck.search import study as study_module
+from bneck.search import trial_order
 from bneck.search.objectives import Objectives, Target
 from bneck.search.promotion import Candidate
 from bneck.search.reward import Soft
@@ -139,7 +139,7 @@ def busy(arguments: argparse.Namespace) -> dict[str, Any]:
     workers = SimulatedWorkers(arguments.workers, lambda arch: arguments.mean * length(arch))
     with (
         tempfile.TemporaryDirectory() as folder,
-        mock.patch.object(study_module, "training_length", estimated),
+        mock.patch.object(trial_order, "training_length", estimated),
     ):
         study = Study(
             Path(folder) / "journal.log",

@@ -4,6 +4,7 @@ import ast
 import importlib
 import subprocess
 import sys
+from argparse import Namespace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -64,6 +65,17 @@ def test_a_benchmark_that_was_killed_while_it_wrote_resumes(
     file.write_text('{"name": "a", "seconds": 1}\n{"name": "b", "sec')
     known = module.Records(file).known if script == "pretrained" else module.ended(file)
     assert known == {"a": {"name": "a", "seconds": 1}}
+
+
+@pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")
+@pytest.mark.parametrize("eager", [False, True])
+def test_simulated_workers_search(eager: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    asked = {"sampler": "random", "workers": 2, "parallel": None, "evaluations": 6, "eager": eager}
+    lengths = {"mean": 1.0, "sigma": 1.0, "error": 0.3}
+    found = importlib.import_module("busy_workers").busy(Namespace(**asked, **lengths))
+    parts = ("busy_percent", "idle_at_the_start_percent", "idle_later_percent")
+    assert sum(found[part] for part in parts) == pytest.approx(100, abs=0.2)
 
 
 @pytest.mark.slow
