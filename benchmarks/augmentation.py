@@ -12,7 +12,7 @@ import statistics
 import sys
 from pathlib import Path
 
-from bneck.cli import exit_code_of
+from bneck.cli import exit_code_of, positive, whole_number
 from bneck.derivation.plan import Plan
 from bneck.derivation.stages.kept_training import Training, train_and_keep
 from bneck.derivation.training_budget import budget
@@ -53,13 +53,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", required=True, help="such as folder:imagenette")
     parser.add_argument("--out", type=Path, required=True, help="folder of results, for resuming")
-    parser.add_argument("--side", type=int, default=128, help="in pixels")
-    parser.add_argument("--epochs", type=float, default=15)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--side", type=whole_number, default=128, help="in pixels")
+    parser.add_argument("--epochs", type=positive, default=15)
+    parser.add_argument("--seeds", type=whole_number, default=3)
     parser.add_argument("--augmentations", nargs="+", default=CROPS, help="words joined by +")
     parser.add_argument("--network", default="mobilenet_v3_small")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=whole_number, default=1)
     arguments = parser.parse_args()
     images = load(arguments.data, resolution_px=arguments.side, seed=0)
     found: dict[str, list[float]] = {words: [] for words in arguments.augmentations}

@@ -21,7 +21,7 @@ from random import Random
 from typing import Any
 from unittest import mock
 
-from bneck.cli import exit_code_of
+from bneck.cli import exit_code_of, positive, whole_number
 from bneck.executors.pool import WorkerPool
 from bneck.executors.worker import attempt
 from bneck.quantities import Latency
@@ -181,10 +181,10 @@ def main() -> None:
     """Print the figures of one search."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sampler", default="surrogate")
-    parser.add_argument("--workers", type=int, default=64)
-    parser.add_argument("--parallel", type=int, help="virtual workers; twice the workers")
-    parser.add_argument("--evaluations", type=int, default=1024)
-    parser.add_argument("--mean", type=float, default=10.0, help="seconds of an evaluation")
+    parser.add_argument("--workers", type=whole_number, default=64)
+    parser.add_argument("--parallel", type=whole_number, help="virtual workers; twice the workers")
+    parser.add_argument("--evaluations", type=whole_number, default=1024)
+    parser.add_argument("--mean", type=positive, default=10.0, help="seconds of an evaluation")
     parser.add_argument("--sigma", type=float, default=1.0, help="of the logarithm of the lengths")
     parser.add_argument("--error", type=float, default=0.3, help="of the estimated lengths")
     parser.add_argument("--eager", action="store_true")

@@ -11,7 +11,7 @@ import sys
 import time
 from contextlib import closing
 
-from bneck.cli import exit_code_of
+from bneck.cli import exit_code_of, whole_number
 from bneck.executors import Executor, open_executor
 
 WORKERS = 2
@@ -55,8 +55,8 @@ def measured(kind: str, evaluations: int, rests: int) -> dict[str, float]:
 def main() -> None:
     """Print the figures of each executor."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--evaluations", type=int, default=200, help="that do nothing")
-    parser.add_argument("--rests", type=int, default=10, help="that sleep two seconds")
+    parser.add_argument("--evaluations", type=whole_number, default=200, help="that do nothing")
+    parser.add_argument("--rests", type=whole_number, default=10, help="that sleep two seconds")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
 

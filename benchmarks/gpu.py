@@ -17,7 +17,7 @@ from functools import partial
 
 import torch
 
-from bneck.cli import exit_code_of
+from bneck.cli import exit_code_of, positive, whole_number
 from bneck.errors import UsageError
 from bneck.machine import GPU_SHARE, Compute
 from bneck.proxies.data.batches import Batches
@@ -129,13 +129,13 @@ def labels_per_hour(arguments: argparse.Namespace) -> dict[str, object]:
 def main() -> None:
     """Print the card, the two ways' speeds and the labels per hour."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=8, help="pairs of chunks")
-    parser.add_argument("--steps", type=int, default=50, help="steps in a chunk")
+    parser.add_argument("--pairs", type=whole_number, default=8, help="pairs of chunks")
+    parser.add_argument("--steps", type=whole_number, default=50, help="steps in a chunk")
     parser.add_argument("--data", help="images to label networks on, such as folder:imagenette")
-    parser.add_argument("--px", type=int, default=128)
-    parser.add_argument("--epochs", type=float, default=16)
-    parser.add_argument("--labels", type=int, default=24)
-    parser.add_argument("--workers", type=int, default=4)
+    parser.add_argument("--px", type=whole_number, default=128)
+    parser.add_argument("--epochs", type=positive, default=16)
+    parser.add_argument("--labels", type=whole_number, default=24)
+    parser.add_argument("--workers", type=whole_number, default=4)
     parser.add_argument("--part", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     try:

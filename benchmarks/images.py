@@ -32,7 +32,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from bneck.cli import exit_code_of
+from bneck.cli import exit_code_of, positive, whole_number
 from bneck.derivation.execution import IMPORTED
 from bneck.executors import Failed
 from bneck.executors.processes import processes
@@ -239,15 +239,15 @@ def main() -> None:
     """Measure one of the two."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("decode", "memory"))
-    parser.add_argument("--side", type=int, default=128)
+    parser.add_argument("--side", type=whole_number, default=128)
     parser.add_argument("--place", type=Path, default=Path(tempfile.gettempdir()))
-    parser.add_argument("--images", type=int, default=5000)
-    parser.add_argument("--distinct", type=int, default=2000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--gigabytes", type=float, default=12.0)
-    parser.add_argument("--workers", type=int, default=4)
-    parser.add_argument("--steps", type=int, default=10)
-    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--images", type=whole_number, default=5000)
+    parser.add_argument("--distinct", type=whole_number, default=2000)
+    parser.add_argument("--rounds", type=whole_number, default=3)
+    parser.add_argument("--gigabytes", type=positive, default=12.0)
+    parser.add_argument("--workers", type=whole_number, default=4)
+    parser.add_argument("--steps", type=whole_number, default=10)
+    parser.add_argument("--batch", type=whole_number, default=64)
     arguments = parser.parse_args()
     check_new_folder(arguments.place)
     place = arguments.place / "bneck-images"  # which is removed in the end; PLACE is the user's

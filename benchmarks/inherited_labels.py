@@ -26,7 +26,7 @@ import torch
 from labels import networks
 
 from bneck import json_lines, records
-from bneck.cli import exit_code_of, run
+from bneck.cli import exit_code_of, positive, run, whole_number
 from bneck.derivation.pretrained import load_pretrained
 from bneck.derivation.training_budget import TUNING_RATE
 from bneck.files import is_written
@@ -52,17 +52,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", required=True, help="folder:DIR, npz:FILE or cifar10")
     parser.add_argument("--pretrained", help="as bneck's --pretrained; elastic weights otherwise")
-    parser.add_argument("--elastic-epochs", type=float, default=30, help="to train these")
+    parser.add_argument("--elastic-epochs", type=positive, default=30, help="to train these")
     parser.add_argument("--latency", type=Path, help="model of the device, at --px")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--px", type=int, default=64)
-    parser.add_argument("--networks", type=int, default=24)
+    parser.add_argument("--px", type=whole_number, default=64)
+    parser.add_argument("--networks", type=whole_number, default=24)
     parser.add_argument("--truth", type=int, default=1000, help="steps, 0 for none")
     parser.add_argument("--tuned-truth", type=int, default=0, help="steps, 0 for none")
-    parser.add_argument("--steps", type=int, default=240, help="of a label from random weights")
-    parser.add_argument("--tuned", type=int, nargs="*", default=[20, 60], help="steps")
-    parser.add_argument("--rates", type=float, nargs="*", default=[1e-3])
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--steps", type=whole_number, default=240, help="of a label from random weights"
+    )
+    parser.add_argument("--tuned", type=whole_number, nargs="*", default=[20, 60], help="steps")
+    parser.add_argument("--rates", type=positive, nargs="*", default=[1e-3])
+    parser.add_argument("--threads", type=whole_number, default=1)
     asked = parser.parse_args()
 
     torch.set_num_threads(asked.threads)

@@ -32,7 +32,7 @@ from random import Random
 import torch
 
 from bneck import json_lines, records
-from bneck.cli import exit_code_of
+from bneck.cli import exit_code_of, positive, whole_number
 from bneck.derivation.plan import Plan
 from bneck.derivation.training_budget import budget
 from bneck.executors import Executor, Failed, open_executor
@@ -209,15 +209,19 @@ def main() -> None:
     """Append what is missing in the file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", required=True, help="folder:DIR, npz:FILE or cifar10")
-    parser.add_argument("--resolution", type=int, help="side of the full trainings, in px")
+    parser.add_argument("--resolution", type=whole_number, help="side of the full trainings, in px")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--networks", type=int, default=24)
-    parser.add_argument("--epochs", type=float, default=10)
-    parser.add_argument("--final", type=float, metavar="EPOCHS", help="by the final recipe")
-    parser.add_argument("--alone", type=int, nargs="*", default=[], metavar="STEPS")
-    parser.add_argument("--px", type=int, nargs="*", default=[], help="sides to train alone at")
-    parser.add_argument("--train-on", type=int, nargs="*", default=[], help="images, likewise")
-    parser.add_argument("--workers", type=int, default=1, help="trainings at once")
+    parser.add_argument("--networks", type=whole_number, default=24)
+    parser.add_argument("--epochs", type=positive, default=10)
+    parser.add_argument("--final", type=positive, metavar="EPOCHS", help="by the final recipe")
+    parser.add_argument("--alone", type=whole_number, nargs="*", default=[], metavar="STEPS")
+    parser.add_argument(
+        "--px", type=whole_number, nargs="*", default=[], help="sides to train alone at"
+    )
+    parser.add_argument(
+        "--train-on", type=whole_number, nargs="*", default=[], help="images, likewise"
+    )
+    parser.add_argument("--workers", type=whole_number, default=1, help="trainings at once")
     parser.add_argument("--device", default="cpu")
     asked = parser.parse_args()
 

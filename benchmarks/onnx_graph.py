@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 import torch
 
-from bneck.cli import exit_code_of
+from bneck.cli import exit_code_of, whole_number
 from bneck.space import presets
 from bneck.space.backends import onnx_model, torch_model
 
@@ -33,7 +33,7 @@ def milliseconds(write: Callable[[], object]) -> float:
 def main() -> None:
     """Print both times and their ratio."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--repeats", type=whole_number, default=15)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
 

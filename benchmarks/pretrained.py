@@ -29,7 +29,7 @@ from typing import Any
 import torch
 
 from bneck import json_lines, records
-from bneck.cli import exit_code_of, run
+from bneck.cli import exit_code_of, positive, run, whole_number
 from bneck.files import is_written
 from bneck.quantities import standard_deviation
 from bneck.results.units import with_spread
@@ -95,17 +95,17 @@ def main() -> None:
     parser.add_argument("--large", type=Path, required=True, help="folder with train/ and val/")
     parser.add_argument("--images", type=Path, required=True, help="folder with train/ and val/")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--px", type=int, default=64)
-    parser.add_argument("--counts", type=int, nargs="*", default=[20, 100])
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=float, default=8, help="of the pretraining")
+    parser.add_argument("--px", type=whole_number, default=64)
+    parser.add_argument("--counts", type=whole_number, nargs="*", default=[20, 100])
+    parser.add_argument("--seeds", type=whole_number, default=3)
+    parser.add_argument("--epochs", type=positive, default=8, help="of the pretraining")
     parser.add_argument("--parent", type=Path, help="run that derivations inherit from instead")
-    parser.add_argument("--tuning-epochs", type=float, default=60)
-    parser.add_argument("--evaluations", type=int, default=16)
-    parser.add_argument("--share", type=float, default=0.9, help="of the network's latency")
+    parser.add_argument("--tuning-epochs", type=positive, default=60)
+    parser.add_argument("--evaluations", type=whole_number, default=16)
+    parser.add_argument("--share", type=positive, default=0.9, help="of the network's latency")
     parser.add_argument("--runtime", default="onnxruntime")
-    parser.add_argument("--minutes", type=float, default=2.0, help="of the calibration")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--minutes", type=positive, default=2.0, help="of the calibration")
+    parser.add_argument("--threads", type=whole_number, default=1)
     asked = parser.parse_args()
 
     torch.set_num_threads(asked.threads)

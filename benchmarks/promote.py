@@ -31,7 +31,7 @@ from random import Random
 
 import numpy as np
 
-from bneck.cli import exit_code_of
+from bneck.cli import exit_code_of, positive, whole_number
 from bneck.executors.serial import Serial
 from bneck.latency.measure import Measured
 from bneck.proxies.surrogate.table import load
@@ -151,11 +151,13 @@ def main() -> None:
     """Print the mean regret of each kind of search, with its standard error."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--table", type=Path, required=True, help="complete: NAS-Bench-Macro")
-    parser.add_argument("--networks", type=int, nargs="+", default=[24], help="with promotion")
-    parser.add_argument("--quantiles", type=float, nargs="+", default=[0.4], help="the targets")
-    parser.add_argument("--correlations", type=float, nargs=RUNGS, default=[0.59, 0.74, 0.85])
+    parser.add_argument(
+        "--networks", type=whole_number, nargs="+", default=[24], help="with promotion"
+    )
+    parser.add_argument("--quantiles", type=positive, nargs="+", default=[0.4], help="the targets")
+    parser.add_argument("--correlations", type=positive, nargs=RUNGS, default=[0.59, 0.74, 0.85])
     parser.add_argument("--missed", type=float, default=0.0, help="points a doubling")
-    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--seeds", type=whole_number, default=20)
     parser.add_argument("--first-seed", type=int, default=0)
     arguments = parser.parse_args()
 

@@ -15,7 +15,7 @@ from itertools import pairwise
 from math import log
 from pathlib import Path
 
-from bneck.cli import exit_code_of
+from bneck.cli import exit_code_of, whole_number
 from bneck.executors.serial import Serial
 from bneck.latency.model import LatencyModel, load
 from bneck.proxies.surrogate.surrogate import expit
@@ -59,9 +59,9 @@ def main() -> None:
     parser.add_argument("--latency", type=Path, required=True, help="what `bneck calibrate` wrote")
     parser.add_argument("--space", default="v3-small")
     parser.add_argument("--sampler", default="surrogate")
-    parser.add_argument("--past", type=int, default=1000)
-    parser.add_argument("--proposals", type=int, default=50)
-    parser.add_argument("--parallel", type=int, default=1)
+    parser.add_argument("--past", type=whole_number, default=1000)
+    parser.add_argument("--proposals", type=whole_number, default=50)
+    parser.add_argument("--parallel", type=whole_number, default=1)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
 

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.ensemble import GradientBoostingRegressor
 
-from bneck.cli import exit_code_of
+from bneck.cli import exit_code_of, positive, whole_number
 from bneck.executors.serial import Serial
 from bneck.proxies.surrogate import features
 from bneck.proxies.surrogate.table import Table, load
@@ -190,11 +190,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--table", type=Path, required=True)
     parser.add_argument("--sampler", nargs="+", default=["surrogate"])
-    parser.add_argument("--evaluations", type=int, default=100)
-    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--evaluations", type=whole_number, default=100)
+    parser.add_argument("--seeds", type=whole_number, default=20)
     parser.add_argument("--first-seed", type=int, default=0)
-    parser.add_argument("--parallel", type=int, default=1)
-    parser.add_argument("--ceiling", type=float, metavar="MILLION_MACS")
+    parser.add_argument("--parallel", type=whole_number, default=1)
+    parser.add_argument("--ceiling", type=positive, metavar="MILLION_MACS")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
 

@@ -19,7 +19,7 @@ from statistics import mean
 import torch
 
 from bneck import json_lines, records
-from bneck.cli import exit_code_of
+from bneck.cli import exit_code_of, whole_number
 from bneck.derivation.plan import Plan
 from bneck.derivation.teacher import load_teacher
 from bneck.machine import Compute
@@ -46,10 +46,10 @@ def main() -> None:
     parser.add_argument("--teacher", required=True, help="as bneck's --teacher")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--net", default="mobilenet_v3_small", help="a preset, JSON or run")
-    parser.add_argument("--px", type=int, default=64)
-    parser.add_argument("--steps", type=int, default=600)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--px", type=whole_number, default=64)
+    parser.add_argument("--steps", type=whole_number, default=600)
+    parser.add_argument("--seeds", type=whole_number, default=3)
+    parser.add_argument("--threads", type=whole_number, default=1)
     asked = parser.parse_args()
 
     torch.set_num_threads(asked.threads)

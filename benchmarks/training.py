@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torchvision.models import mobilenet_v3_small
 
-from bneck.cli import exit_code_of
+from bneck.cli import exit_code_of, whole_number
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.data.loading import load
 from bneck.proxies.training.recipe import Recipe
@@ -54,10 +54,10 @@ def the_same_network(images: ImageSource) -> tuple[nn.Module, nn.Module]:
 def main() -> None:
     """Print both speeds and their ratio."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=8, help="pairs of chunks")
-    parser.add_argument("--steps", type=int, default=10, help="steps in a chunk")
-    parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--pairs", type=whole_number, default=8, help="pairs of chunks")
+    parser.add_argument("--steps", type=whole_number, default=10, help="steps in a chunk")
+    parser.add_argument("--batch", type=whole_number, default=128)
+    parser.add_argument("--threads", type=whole_number, default=2)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
 

@@ -17,7 +17,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from bneck.cli import exit_code_of
+from bneck.cli import exit_code_of, positive, whole_number
 from bneck.derivation.plan import Plan
 from bneck.derivation.training_budget import budget
 from bneck.executors import open_executor, open_together
@@ -92,10 +92,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", required=True, help="such as folder:imagenette")
     parser.add_argument("--network", default="mobilenet_v3_small")
-    parser.add_argument("--side", type=int, default=128, help="in pixels")
-    parser.add_argument("--epochs", type=float, default=80, help="of the schedule")
-    parser.add_argument("--steps", type=int, default=50)
-    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--side", type=whole_number, default=128, help="in pixels")
+    parser.add_argument("--epochs", type=positive, default=80, help="of the schedule")
+    parser.add_argument("--steps", type=whole_number, default=50)
+    parser.add_argument("--processes", type=whole_number, default=2)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     side = arguments.side

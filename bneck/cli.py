@@ -4,9 +4,11 @@ import logging
 import os
 import signal
 import sys
+from argparse import ArgumentTypeError
 from collections.abc import Callable
 from contextlib import suppress
 from errno import ENAMETOOLONG
+from math import inf
 from typing import NoReturn
 
 from bneck import live
@@ -72,6 +74,28 @@ def exit_code_of(work: Callable[[], int | None]) -> int:
     if code == INTERRUPTED:
         return _fail("interrupted; run the same command to resume", INTERRUPTED)
     return code
+
+
+def whole_number(text: str) -> int:
+    """Read a whole number from 1 on, for argparse in scripts, which names the option."""
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise ArgumentTypeError(f"must be a whole number from 1 on, got {text!r:.80}")
+    return number
+
+
+def positive(text: str) -> float:
+    """Read a finite number above 0, for argparse in scripts, which names the option."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < inf:
+        raise ArgumentTypeError(f"must be a finite number above 0, got {text!r:.80}")
+    return number
 
 
 def _fail(message: str, code: int) -> int:

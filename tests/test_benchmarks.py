@@ -4,11 +4,13 @@ import ast
 import importlib
 import subprocess
 import sys
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+from bneck.cli import positive, whole_number
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 SCRIPTS = [
@@ -76,6 +78,17 @@ def test_simulated_workers_search(eager: bool, monkeypatch: pytest.MonkeyPatch) 
     found = importlib.import_module("busy_workers").busy(Namespace(**asked, **lengths))
     parts = ("busy_percent", "idle_at_the_start_percent", "idle_later_percent")
     assert sum(found[part] for part in parts) == pytest.approx(100, abs=0.2)
+
+
+def test_numbers_that_no_benchmark_can_use_are_named() -> None:
+    for read, texts in (
+        (whole_number, ("", "0", "-1", "1.5")),
+        (positive, ("x", "0", "nan", "inf")),
+    ):
+        for text in texts:
+            with pytest.raises(ArgumentTypeError, match=f"number .*, got '{text}'"):
+                read(text)
+    assert (whole_number("3"), positive("0.5")) == (3, 0.5)
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ from math import hypot
 from pathlib import Path
 
 from bneck import records
-from bneck.cli import exit_code_of
+from bneck.cli import exit_code_of, positive
 from bneck.derivation.trained_networks import load_weights
 from bneck.latency.devices import open_device
 from bneck.latency.measure import measure
@@ -108,7 +108,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="images, as bneck derive takes them")
     parser.add_argument("--work", type=Path, required=True, help="where the runs are kept")
-    parser.add_argument("--share", type=float, default=0.8, help="target, of V3-Small's latency")
+    parser.add_argument("--share", type=positive, default=0.8, help="target, of V3-Small's latency")
     parser.add_argument("--json", action="store_true", help="print one JSON object on one line")
     parser.add_argument("options", nargs="*", help="further options of bneck derive, behind --")
     options = parser.parse_args()

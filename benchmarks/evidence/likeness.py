@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from bneck import records
-from bneck.cli import exit_code_of
+from bneck.cli import exit_code_of, whole_number
 from bneck.files import write_whole
 from bneck.latency.predictor import open_predictor
 from bneck.proxies.surrogate.surrogate import Surrogate
@@ -119,7 +119,7 @@ def main() -> None:
     parser.add_argument("--device", required=True, help="macs, a model's file, or table:FILE")
     parser.add_argument("--phone", action="store_true", help="the phone table's skeleton")
     parser.add_argument("--weight", type=float, action="append", help="w, once or more")
-    parser.add_argument("--networks", type=int, default=1000)
+    parser.add_argument("--networks", type=whole_number, default=1000)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
 

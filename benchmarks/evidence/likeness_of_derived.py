@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bneck import records
-from bneck.cli import exit_code_of
+from bneck.cli import exit_code_of, whole_number
 from bneck.derivation.comparison import likeness_to
 from bneck.files import is_written, write_whole
 from bneck.latency.model import LatencyModel, load
@@ -82,7 +82,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("repro", type=Path, nargs="+", help="folders of `bneck reproduce`")
     parser.add_argument("--models", type=Path, nargs="*", default=[], help="of `bneck calibrate`")
-    parser.add_argument("--networks", type=int, default=1000, help="random ones")
+    parser.add_argument("--networks", type=whole_number, default=1000, help="random ones")
     parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)

@@ -33,7 +33,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from bneck import json_lines, records
-from bneck.cli import exit_code_of
+from bneck.cli import exit_code_of, positive, whole_number
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import TargetDevice, calibration_stage
@@ -225,9 +225,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path, help="folder of a finished `bneck shrink`")
     parser.add_argument("--out", type=Path, required=True, help="folder of what comes out")
-    parser.add_argument("--epochs", type=float, default=5.0, help="of NetAdapt's own fine-tuning")
-    parser.add_argument("--seeds", type=int, default=1, help="fine-tunings of each network")
-    parser.add_argument("--workers", type=int, help="fine-tunings at once; all cores unless said")
+    parser.add_argument(
+        "--epochs", type=positive, default=5.0, help="of NetAdapt's own fine-tuning"
+    )
+    parser.add_argument(
+        "--seeds", type=whole_number, default=1, help="fine-tunings of each network"
+    )
+    parser.add_argument(
+        "--workers", type=whole_number, help="fine-tunings at once; all cores unless said"
+    )
     arguments = parser.parse_args()
     run = Run.read(arguments.run)
     plan = Plan.from_dict(dict(run.plan) | {"epochs": arguments.epochs})

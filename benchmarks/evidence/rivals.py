@@ -25,7 +25,7 @@ from rivals_report import Judged, drawn, table
 from torch import nn
 
 from bneck import records
-from bneck.cli import exit_code_of
+from bneck.cli import exit_code_of, whole_number
 from bneck.derivation.execution import Execution
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session
@@ -214,9 +214,13 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--families", nargs="+", default=list(FAMILIES), choices=FAMILIES)
     parser.add_argument("--factors", help="some of REPRO's, such as 1.0,0.6; all unless said")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, help="instead of the plan's epochs: for a trial")
-    parser.add_argument("--workers", type=int, help="trainings at once; all cores unless said")
+    parser.add_argument("--seeds", type=whole_number, default=3)
+    parser.add_argument(
+        "--steps", type=whole_number, help="instead of the plan's epochs: for a trial"
+    )
+    parser.add_argument(
+        "--workers", type=whole_number, help="trainings at once; all cores unless said"
+    )
     parser.add_argument("--wait-quiet", type=float, default=0.0, help="minutes, as bneck derive")
     parser.add_argument("--choose-only", action="store_true", help="only find the sizes")
     asked = parser.parse_args()

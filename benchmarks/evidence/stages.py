@@ -30,7 +30,7 @@ from statistics import fmean
 from typing import Any
 
 from bneck import records
-from bneck.cli import exit_code_of
+from bneck.cli import exit_code_of, whole_number
 from bneck.derivation import pipeline
 from bneck.derivation.execution import Execution
 from bneck.derivation.plan import Plan
@@ -250,9 +250,11 @@ def main() -> None:
     parser.add_argument("repro", type=Path, help="folder of `bneck reproduce`")
     parser.add_argument("out", type=Path)
     parser.add_argument("--factors", default="1.0,0.6", help="some of REPRO's")
-    parser.add_argument("--seeds", type=int, default=3, help="plan seeds")
+    parser.add_argument("--seeds", type=whole_number, default=3, help="plan seeds")
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=WAYS)
-    parser.add_argument("--workers", type=int, help="trainings at once; all cores unless said")
+    parser.add_argument(
+        "--workers", type=whole_number, help="trainings at once; all cores unless said"
+    )
     parser.add_argument("--wait-quiet", type=float, default=0.0, help="minutes, as bneck derive")
     asked = parser.parse_args()
 
