@@ -112,7 +112,7 @@ def check_new_folder(path: Path) -> None:
     for place in (path, *path.parents):
         if place.is_dir():
             if not os.access(place, os.W_OK | os.X_OK):
-                raise BneckError(f"cannot write {path}: {place} is not writable")
+                raise BneckError(f"{place.absolute()} is not writable")
             return
         if place.is_symlink() and not place.exists():
             raise UsageError(f"{place} is a link that leads nowhere")

@@ -77,5 +77,5 @@ def test_where_no_folder_can_be_is_said_before_there_is_anything_to_write(tmp_pa
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_without_the_right_to_write_is_said(tmp_path: Path) -> None:
     tmp_path.chmod(0o555)
-    with pytest.raises(BneckError, match=r"cannot write .*: .* is not writable"):
+    with pytest.raises(BneckError, match=r"^/.* is not writable"):
         check_new_file(tmp_path / "new" / "x.onnx")

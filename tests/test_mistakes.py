@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 import bneck
+from bneck import records
 from bneck.cli import run
 from bneck.derivation.execution import Execution
 from bneck.derivation.plan import Plan
 from bneck.reproduction.plan import ReproductionPlan
+from bneck.space import presets
 from tests.command_line import said
 
 NET = "mobilenet_v3_small"
@@ -281,6 +283,19 @@ def test_a_value_of_the_wrong_type_is_called_as_the_option_is(
     assert code == 2
     assert message in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_likeness_is_not_sought_where_its_run_cannot_take_it(
+    capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    (folder / "folder" / "plan.toml").write_text('space = "v3-small"\n')
+    records.write(folder / "folder" / "network.json", presets.build(NET))
+    (folder / "folder").chmod(0o555)
+    message = f"bneck: {folder / 'folder'} is not writable\n"
+    assert said(capsys, "likeness", "folder", "--latency", "macs") == (1, "", message)
+    given = ("--latency", "macs", "--networks", "10", "--out", "new")
+    assert said(capsys, "likeness", "folder", *given)[0] == 0
 
 
 def test_options_are_named_as_they_are_typed() -> None:

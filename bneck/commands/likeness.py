@@ -56,14 +56,14 @@ def likeness(
     from bneck.derivation.comparison import likeness_to  # numpy
     from bneck.latency.predictor import open_predictor
 
-    if out is not None:
-        check_new_folder(out)
     _, arch = load_network(net)
     if Path(net).is_dir():
         run = Run.read(Path(net))
         space = space or str(run.plan.get("space") or "") or None
         latency = latency or str(run.latency)
         out = out or run.folder
+    if out is not None:
+        check_new_folder(out)
     if space is None or latency is None:
         raise UsageError(f"{net} is not a run: give --space and --latency")
     others = spaces.build(space, resolution_px=arch.resolution_px, classes=arch.classes)

@@ -128,7 +128,7 @@ def _path(results: ReproductionResults) -> str:
     rows = [
         f"Along NetAdapt's paths of {len(walked)} networks the prediction is off by "
         f"{100 * fmean(map(abs, errors.values())):.1f} % on average, and at most by "
-        f"{100 * errors[worst]:+.1f} %, at step {worst.step} to {worst.factor:g}x.",
+        f"{100 * errors[worst]:+z.1f} %, at step {worst.step} to {worst.factor:g}x.",
         "",
         "| network | step | target | predicted | measured | of the target |",
         "|---|---|---|---|---|---|",

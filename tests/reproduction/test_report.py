@@ -8,7 +8,7 @@ import pytest
 
 from bneck import records
 from bneck.quantities import Latency
-from bneck.reproduction.measuring import MeasuredAgain
+from bneck.reproduction.measuring import MeasuredAgain, Walked
 from bneck.reproduction.plan import ReproductionPlan
 from bneck.reproduction.report import draw, summary
 from bneck.reproduction.results import ReproductionResults
@@ -46,6 +46,14 @@ def test_one_training_has_no_spread(results: ReproductionResults) -> None:
     assert "nan" not in text
     draw(results)
     assert (results.run.folder / "family.svg").exists()
+
+
+def test_a_prediction_that_is_right_is_not_off_by_minus_nothing(
+    results: ReproductionResults,
+) -> None:
+    path = [Walked(1.0, 1, Latency(0.99999), Latency(1.0))]
+    records.write_lines(results.walked_file, path)
+    assert "0.0 % on average, and at most by +0.0 %, at step 1 to 1x" in summary(results)
 
 
 def test_latencies_with_trained_weights_replace_the_others(results: ReproductionResults) -> None:
