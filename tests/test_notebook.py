@@ -190,6 +190,29 @@ def test_values_of_a_wrong_type_are_refused(
         bneck.derive(2.0, tmp_path / "run", **given)
 
 
+def test_places_that_cannot_be_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty path is the working directory, which a run must not begin in by mistake."""
+    monkeypatch.chdir(tmp_path)
+    for place, words in (
+        ("", "must not be empty"),
+        (None, "must be a path, got None"),
+        (5, "got 5"),
+    ):
+        odd: Any = place
+        with pytest.raises(UsageError, match=f"out .*{words}"):
+            bneck.derive(2.0, odd)
+        with pytest.raises(UsageError, match=f"out .*{words}"):
+            bneck.calibrate(odd, runtime="macs")
+        with pytest.raises(UsageError, match=f"folder .*{words}"):
+            bneck.open_run(odd)
+    with pytest.raises(UsageError, match="is a folder: name a file"):
+        bneck.calibrate(tmp_path, runtime="macs")
+    for name in ("space", "runtime", "target_device"):
+        with pytest.raises(UsageError, match="must be text, got 3"):
+            bneck.calibrate("m.json", **{"runtime": "macs", name: 3})
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("minutes", ["5", None, float("nan"), 0])
 def test_minutes_that_cannot_be_are_refused(tmp_path: Path, minutes: Any) -> None:
     said = f"minutes must be a number above 0 and at most 10000, got {minutes!r}"

@@ -3,6 +3,7 @@
 What comes back shows itself in a notebook.
 """
 
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from bneck.derivation.command_options import OPTIONS
 from bneck.derivation.execution import Execution
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import open_session
+from bneck.errors import UsageError
 from bneck.executors.processes import script_kept_out
+from bneck.files import check_new_file
 from bneck.latency.calibrate import calibrate as run_calibration
 from bneck.latency.calibration_networks import spaces_called
 from bneck.latency.devices import open_device
@@ -51,20 +54,21 @@ def derive(
     Raises:
         UsageError: a value that cannot be, or another plan than the folder's.
     """
+    folder = _path("out", out)
     asked = {"target": str(target), "data": data, "space": space, **plan}
     words = ", ".join(f"{name}={value!r}" for name, value in {**asked, "out": str(out)}.items())
     with (
         script_kept_out(),
         open_session(
             Plan.from_dict(asked, OPTIONS["derive"]),
-            Path(out),
+            folder,
             Execution(workers=workers, gpus=gpus, wait_quiet=wait_quiet),
             command=f"bneck.derive({words})",
             progress=progress or TerminalProgress(),
         ) as session,
     ):
         pipeline.derive(session)
-    return Results(Path(out))
+    return Results(folder)
 
 
 def calibrate(
@@ -98,9 +102,13 @@ def calibrate(
         progress: told about every network; None shows it in the terminal.
 
     Raises:
-        UsageError: an unknown space or runtime.
+        UsageError: an unknown space or runtime, or no place for a file.
     """
-    path = Path(out)
+    path = _path("out", out)
+    check_new_file(path)
+    for name, word in (("space", space), ("runtime", runtime), ("target-device", target_device)):
+        if not isinstance(word, str):
+            raise UsageError(f"{name} must be text, got {word!r}")
     model = run_calibration(
         spaces_called(space, resolution_px=resolution_px, classes=classes),
         open_device(target_device, runtime=runtime, threads=threads, batch_size=batch_size),
@@ -119,4 +127,13 @@ def open_run(folder: str | Path) -> Results:
     Raises:
         UsageError: the folder is not a run's.
     """
-    return Results(Path(folder))
+    return Results(_path("folder", folder))
+
+
+def _path(name: str, given: str | Path) -> Path:
+    """Return what was given as a path; an empty one would be the working directory."""
+    if not isinstance(given, str | PathLike):
+        raise UsageError(f"{name} must be a path, got {given!r}")
+    if given == "":
+        raise UsageError(f"{name} must not be empty")
+    return Path(given)

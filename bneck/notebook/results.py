@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bneck.derivation.report import report_data
 from bneck.derivation.trained_networks import load_trained
 from bneck.errors import UsageError
-from bneck.files import is_written
+from bneck.files import check_new_file, is_written
 from bneck.notebook import shown
 from bneck.results.record import Baseline, Outcome
 from bneck.results.report import ReportData, sentences
@@ -99,6 +99,7 @@ class Results:
         from bneck.results.exports import EXPORTS, check_file_name, export
 
         check_file_name(to, Path(file))
+        check_new_file(Path(file))
         trained = load_trained(
             str(self.run.folder),
             None,
