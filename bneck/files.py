@@ -75,8 +75,16 @@ def is_written(path: Path) -> bool:
 
 
 def cache_folder() -> Path:
-    """Return ``$BNECK_CACHE``, or ``~/.cache/bneck``: what is there can be made again."""
-    return Path(os.environ.get("BNECK_CACHE", "~/.cache/bneck")).expanduser()
+    """Return ``$BNECK_CACHE``, or ``~/.cache/bneck``: what is there can be made again.
+
+    Raises:
+        UsageError: the user has no home folder, as many in containers have none.
+    """
+    place = os.environ.get("BNECK_CACHE") or "~/.cache/bneck"
+    try:
+        return Path(place).expanduser()
+    except RuntimeError:
+        raise UsageError(f"no home folder for {place}: BNECK_CACHE names another folder") from None
 
 
 def check_file(path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bneck.errors import BneckError, UsageError
-from bneck.files import check_new_file, check_new_folder, is_written, write_json
+from bneck.files import cache_folder, check_new_file, check_new_folder, is_written, write_json
 
 
 @pytest.mark.parametrize(
@@ -57,6 +57,16 @@ def test_a_read_only_disk_is_said_of_the_file_that_was_asked_for(
         monkeypatch.setattr(Path, method, refuse)
     with pytest.raises(BneckError, match=r"cannot write .*/report.json: Read-only file system$"):
         write_json(tmp_path / "report.json", {})
+
+
+def test_the_cache_of_a_user_without_a_home_folder_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("BNECK_CACHE", "~no-such-user/cache")
+    with pytest.raises(UsageError, match=r"^no home folder for ~no-such-user/cache: BNECK_CACHE"):
+        cache_folder()
+    monkeypatch.setenv("BNECK_CACHE", "")
+    assert cache_folder() == Path.home() / ".cache" / "bneck"
 
 
 def test_where_no_folder_can_be_is_said_before_there_is_anything_to_write(tmp_path: Path) -> None:

@@ -73,7 +73,14 @@ PRETRAINED = {
 FRONT = {
     "--reward": ("", "x", "nomodule:attr", "os:getcwd"),
     "--confidence": ("0", "1", "-1", "nan"),
-    "--data": ("table:", "table:none", "table:columns.csv", "table:nothing", "table:binary"),
+    "--data": (
+        "table:",
+        "table:none",
+        "table:columns.csv",
+        "table:nothing",
+        "table:binary",
+        "table:~no-such-user/a.csv",
+    ),
 }
 COMMANDS = {
     "derive": (("--target", "2"), (RUNS, EPOCHS, DEVICES, DEVICE, SEARCH, NETADAPT, PRETRAINED)),

@@ -1,6 +1,7 @@
 """A table of accuracies in place of images: ``--data table:FILE`` trains nothing."""
 
 import hashlib
+import os
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
@@ -88,7 +89,9 @@ def open_table(data: str, space: str | None, resolution_px: int | None) -> Table
         return None
     if space is None:
         raise UsageError(f"{data} holds accuracies and no images, and this trains networks")
-    found = TableData(Path(data.removeprefix(PREFIX)).expanduser().absolute(), space, resolution_px)
+    found = TableData(
+        Path(os.path.expanduser(data.removeprefix(PREFIX))).absolute(), space, resolution_px
+    )
     of_table, _ = _opened(found)
     if of_table.space is not None and of_table.space.name != space:
         raise UsageError(f"{data} holds networks of {of_table.space.name}, not of {space}")
