@@ -275,6 +275,11 @@ def test_export_of_a_json_file(
         (["report", "nowhere"], "nowhere is not a run's folder"),
         (["show", "x" * 300], "File name too long: 'xxx"),
         (["export", "mobilenet_v1", f"{'x' * 300}.onnx"], "File name too long: 'xxx"),
+        (
+            ["shrink", "mobilenet_v1", "--target", "2", "--out", "run", "--epochs", "3"],
+            "--epochs has no effect without --finish: leave it out",
+        ),
+        (["calibrate", "--out", "m.json", "--target-device", "file:run.txt"], "is a file, not a"),
         (["images", "--seed", "3"], "--seed has no effect without DIR: leave it out"),
         (["latency", "mobilenet_v1", "--model", "no.json"], "no such file: no.json"),
     ],
@@ -287,6 +292,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     words: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "run.txt").touch()
     if arguments[0] in ("derive", "search", "train") and arguments != ["derive", "--target", "2"]:
         arguments = [*arguments, "--out", "run"]
     code, _, err = said(capsys, *arguments)

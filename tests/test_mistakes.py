@@ -67,9 +67,7 @@ SEARCH = {
 NETADAPT = {"--delta": ("0", "-1", "nan", "1"), "--fine-tune-steps": ("0", "-1")}
 WEIGHTS = {"--weights": ("", "none.pth", "folder", "loop", "binary", "pickled", NOT_UTF8)}
 TEACHER = {"--teacher": ("", "none", "none.onnx", "folder")}
-PRETRAINED = {
-    "--pretrained": ("", "none", "none.pth", "folder", "loop", "binary", "pickled", NOT_UTF8)
-}
+PRETRAINED = {"--pretrained": ("", "none", "none.pth", "folder", "loop", NOT_UTF8)}
 FRONT = {
     "--reward": ("", "x", "nomodule:attr", "os:getcwd"),
     "--confidence": ("0", "1", "-1", "nan"),

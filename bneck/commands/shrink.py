@@ -4,7 +4,12 @@ from typing import TYPE_CHECKING, Any
 
 from bneck import records
 from bneck.commands.common.deriving import run_options, session_of
-from bneck.commands.common.options import JsonOption, NetArgument, OutOption
+from bneck.commands.common.options import (
+    JsonOption,
+    NetArgument,
+    OutOption,
+    check_left_out,
+)
 from bneck.commands.common.output import print_result
 from bneck.results.record import Step
 from bneck.results.summary import in_words
@@ -17,6 +22,13 @@ if TYPE_CHECKING:
 @run_options("shrink")
 def shrink(net: NetArgument, out: OutOption, json: JsonOption = False, **asked: Any) -> None:
     """Shrink a network to latency targets by NetAdapt."""
+    if asked["finish"] is None:
+        check_left_out(
+            "without --finish",
+            epochs=asked["epochs"] is not None,
+            augmentation=asked["augmentation"] is not None,
+            gpus=asked["gpus"] != 0,
+        )
     with session_of("shrink", out, asked, net=net) as session:
         from bneck.derivation import pipeline  # torch and all: after the mistakes
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bneck.errors import BneckError, UsageError
+from bneck.files import check_new_folder
 from bneck.latency.devices import Device, Graph
 from bneck.latency.fingerprint import Fingerprint
 from bneck.latency.timing import Effort, Timing, pooled
@@ -34,6 +35,7 @@ class FileDevice(Device):
             raise UsageError("name the folder of the kit: file:DIR")
         self.word = f"file:{name}"
         self.folder = Path(name)
+        check_new_folder(self.folder)
         self.runtime = runtime
         self.threads = threads
         self.batch_size = batch_size
