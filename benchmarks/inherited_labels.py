@@ -91,6 +91,7 @@ def main() -> None:
         archs = list(of_one_latency(asked.latency, asked.networks, asked.px, classes))
     trainings = Trainings(asked.out, images, asked.threads)
     inherited = images.normalised_with(*found.normalisation) if found.normalisation else images
+    of_search, inherited_of_search = images.for_search(0), inherited.for_search(0)
     read_off = elastic and parent.same_classes
     for number, arch in enumerate(archs):
         if read_off:
@@ -98,13 +99,17 @@ def main() -> None:
         for steps in asked.tuned:
             for rate in asked.rates:
                 name, recipe = f"{steps} steps at {rate:g}", Recipe(steps, learning_rate=rate)
-                trainings.label(f"{name} {number}", arch, inherited, recipe, start=parent)
-        trainings.label(f"scratch {number}", arch, images, Recipe(asked.steps))
+                trainings.trained(
+                    f"{name} {number}", arch, inherited_of_search, recipe, seed=1, start=parent
+                )
+        trainings.trained(f"scratch {number}", arch, of_search, Recipe(asked.steps), seed=1)
         if asked.truth:
-            trainings.truth(f"truth {number}", arch, images, Recipe(asked.truth, ema=0.998))
+            recipe = Recipe(asked.truth, ema=0.998)
+            trainings.trained(f"truth {number}", arch, images, recipe, seed=0)
         if asked.tuned_truth:
             recipe = Recipe(asked.tuned_truth, learning_rate=TUNING_RATE, ema=0.998)
-            trainings.truth(f"tuned truth {number}", arch, inherited, recipe, start=parent)
+            name = f"tuned truth {number}"
+            trainings.trained(name, arch, inherited, recipe, seed=0, start=parent)
     tuned = [f"{steps} steps at {rate:g}" for steps in asked.tuned for rate in asked.rates]
     kinds = ["read off"] * read_off + tuned + ["scratch"]
     for truth in ["truth"] * bool(asked.truth) + ["tuned truth"] * bool(asked.tuned_truth):
@@ -139,29 +144,18 @@ class Trainings:
         proxy = SharedWeights(elastic, self.images.for_search(0), compute=self.compute)
         self._once(name, lambda: proxy(arch, seed=0))
 
-    def label(
+    def trained(
         self,
         name: str,
         arch: Architecture,
         images: ImageSource,
         recipe: Recipe,
         *,
+        seed: int,
         start: Parent | None = None,
     ) -> None:
-        """The accuracy after a short training, on images held out of the training part."""
-        self._once(name, lambda: self._train(name, arch, images.for_search(0), recipe, 1, start))
-
-    def truth(
-        self,
-        name: str,
-        arch: Architecture,
-        images: ImageSource,
-        recipe: Recipe,
-        *,
-        start: Parent | None = None,
-    ) -> None:
-        """The accuracy after a long training, on the final validation images."""
-        self._once(name, lambda: self._train(name, arch, images, recipe, 0, start))
+        """The accuracy after a training, from inherited or from random weights."""
+        self._once(name, lambda: self._train(name, arch, images, recipe, seed, start))
 
     def _train(
         self,
