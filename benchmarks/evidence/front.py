@@ -28,7 +28,7 @@ from bneck.cli import exit_code_of
 from bneck.errors import BneckError
 from bneck.latency.devices import Graph
 from bneck.latency.devices.local import LocalDevice
-from bneck.latency.measure import reference, repeated
+from bneck.latency.measure import measure_graph, reference
 from bneck.results.static_figures import save
 
 try:
@@ -188,7 +188,8 @@ def main() -> None:
         if asked.export_only:
             print(f"{number + 1}/{len(rows)} {name}", flush=True)
             continue
-        took = repeated(Graph(onnx=file.read_bytes()), reference(side, 1000), device)
+        took = measure_graph(Graph(onnx=file.read_bytes()), reference(side, 1000), device)
+        assert took.timing is not None
         one = Timed(
             name,
             float(row["top1"]),
@@ -196,13 +197,13 @@ def main() -> None:
             side,
             params,
             took.ms,
-            took.ms * took.spread,
-            took.ratio,
+            took.std_ms,
+            took.timing.ratio,
             took.quiet,
         )
         records.append(done, one)
         known[name] = one
-        print(f"{number + 1}/{len(rows)} {name}: {one.ms:.3f} ms ± {took.spread:.1%}", flush=True)
+        print(f"{number + 1}/{len(rows)} {name}: {one.ms:.3f} ms, {took.note}", flush=True)
     if known:
         timed = steadied(list(known.values()))
         save(drawn(timed, asked.limit_ms), asked.folder / "front.svg")

@@ -114,32 +114,33 @@ def measure(
             std_ms = latency.std_ms or 0.0
             return Measured(latency.ms, std_ms, True, "", None, predicted=True, batch=batch)
     standard = reference(side, scale.classes if scale else classes)
-    watch = device.watch()
     try:
-        timing = repeated(graph, standard, device, wanted=wanted, progress=progress)
+        found = measure_graph(
+            graph, standard, device, scale=scale, wanted=wanted, progress=progress
+        )
     except UsageError as error:
         raise UsageError(
             f"{network}: {error}" if isinstance(network, Path) else str(error)
         ) from None
-    ms = timing.ms if scale is None else scale.ms(timing)
-    note = _doubt(timing, wanted, watch())
-    return Measured(ms, ms * timing.spread, not note, note, timing, batch=batch)
+    return replace(found, batch=batch)
 
 
-def repeated(
+def measure_graph(
     graph: Graph,
     standard: Graph,
     device: Device,
     *,
+    scale: LoadCorrection | None = None,
     wanted: float = 0.005,
     progress: Progress = silent,
-) -> Timing:
+) -> Measured:
     """Time a graph in turns with another, both prepared again each time, until it is sure enough.
 
     Args:
         graph: what to time.
         standard: what its time is given as a ratio to.
         device: what to time them on.
+        scale: as for ``measure``.
         wanted: relative standard error at which to stop.
         progress: told about every repetition, once the first has succeeded.
 
@@ -148,6 +149,7 @@ def repeated(
         BneckError: the device cannot be reached.
     """
     effort = Effort(wanted, max_pairs=MAX_PAIRS)
+    watch = device.watch()
     repetitions: list[Timing] = []
     while True:
         ((timing, _),) = device.time([graph], standard, effort)
@@ -156,10 +158,13 @@ def repeated(
         done = len(repetitions)
         enough = timing.quiet and done >= MIN_REPETITIONS
         if enough or done >= MAX_REPETITIONS or device.by_hand:
-            progress("measuring", done, done)
-            return timing
+            break
         planned = MIN_REPETITIONS if done < MIN_REPETITIONS else MAX_REPETITIONS
         progress("measuring", done, planned, f"spread {timing.spread:.1%}, {wanted:.1%} wanted")
+    progress("measuring", done, done)
+    ms = timing.ms if scale is None else scale.ms(timing)
+    note = _doubt(timing, wanted, watch())
+    return Measured(ms, ms * timing.spread, not note, note, timing)
 
 
 def agreeing(measured: Measured, earlier_ms: Sequence[float]) -> Measured:
