@@ -5,10 +5,11 @@ with that run's seed and its weights and is cut until it measures at or under ea
 run's device; the width multiplier, whose steps are large, to the first network that is no faster.
 What is reported is measured by torch's own ONNX export for all, and where that takes longer for
 NetAdapt's network, torch-pruning has this as its target. Then all are fine-tuned by one recipe,
-with as many steps in all as NetAdapt's network had: those of ``--epochs``, and for the others
-those too that it was fine-tuned for on its way (``tuned_before``). What all proposals took
-is the cost of NetAdapt's search (``searched``). "netadapt, cut at once" is its network with the
-seed's own weights instead of those that it has from its way, and all steps in one go.
+on as many images in all as NetAdapt's network saw: those of ``--epochs``, and for the others
+those too that it was fine-tuned on along its way (``tuned_before``, in steps of the recipe's
+batch). What all proposals took is the cost of NetAdapt's search (``searched``). "netadapt, cut at
+once" is its network with the seed's own weights instead of those from its way, and all steps in
+one go.
 
 Fine-tunings run side by side, one thread each; what is in ``--out`` already is not repeated.
 
@@ -261,9 +262,12 @@ def cut_once(
     file = out / f"cut-{shrunk.target_ms:.4g}ms.json"
     if not file.exists():
         way = steps[1 : shrunk.step + 1]
-        one_round = cutter.budget.fine_tune.steps
-        before = one_round * sum(taken(step).rounds for step in way)
-        final = cutter.budget.final.steps
+        tuned, finish = cutter.budget.fine_tune, cutter.budget.final
+        one_round = (
+            tuned.steps * tuned.batch_size / finish.batch_size
+        )  # in steps of the final recipe
+        before = round(one_round * sum(taken(step).rounds for step in way))
+        final = finish.steps
         cuts = []
         for number, (method, network, arch) in enumerate(cutter.networks(shrunk)):
             kept = out / f"cut-{shrunk.target_ms:.4g}ms-{number}.safetensors"
@@ -278,7 +282,7 @@ def cut_once(
                     "file": str(kept),
                     "steps": final if ours else final + before,
                     "tuned_before": before if ours else 0,
-                    "searched": one_round * sum(p.rounds for s in way for p in s.proposals)
+                    "searched": round(one_round * sum(p.rounds for s in way for p in s.proposals))
                     if ours
                     else 0,
                 }

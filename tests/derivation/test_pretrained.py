@@ -13,9 +13,15 @@ from safetensors.torch import save_file
 import bneck
 from bneck import records
 from bneck.cli import run
+from bneck.derivation.plan import Plan
 from bneck.derivation.pretrained import BY_IMAGENET, TORCHVISION, load_pretrained
+from bneck.derivation.session import Session
+from bneck.derivation.stages.data import data_stage
+from bneck.derivation.stages.pretrained import pretrained_stage
 from bneck.errors import BneckError, UsageError
+from bneck.executors.serial import Serial
 from bneck.results.record import Inherited
+from bneck.results.run import Run
 from bneck.search.selection import SearchResult
 from bneck.space import codec, presets, spaces
 from bneck.space.backends import torch_model, weights
@@ -173,6 +179,25 @@ def test_a_network_of_another_space_and_other_classes_says_what_it_inherits(
     assert "of the weights, in" in said
     assert f"layers, are inherited from {trained}; new: s" in said
     assert json.loads((tmp_path / "run" / "inherited.json").read_text())["share"] < 0.9
+
+
+@pytest.mark.parametrize("from_scratch", [False, True])
+def test_labels_that_do_not_suit_the_last_training_are_warned_of(
+    from_scratch: bool, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Fine-tunings rank networks badly that are trained from random weights in the end."""
+    plan = Plan(
+        target="1",
+        data="digits",
+        resolution_px=16,
+        pretrained=str(trained),
+        from_scratch=from_scratch,
+    )
+    session = Session(Run(tmp_path, {}), plan, Serial(), Serial())
+    arch = presets.build("mobilenet_v3_small", resolution_px=16, classes=10)
+    assert pretrained_stage(session, data_stage(session), arch) is not None
+    warned = "rank networks that --from-scratch trains in the end badly"
+    assert (warned in capsys.readouterr().err) == from_scratch
 
 
 def test_a_run_without_a_network_is_refused(trained: Path, tmp_path: Path) -> None:

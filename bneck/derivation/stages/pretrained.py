@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from bneck import records
+from bneck import live, records
 from bneck.derivation.plan import Plan
 from bneck.derivation.pretrained import Pretrained, load_pretrained
 from bneck.derivation.session import Session
@@ -54,6 +54,11 @@ def pretrained_stage(session: Session, data: RunData, heir: Architecture) -> Par
     if not inherited.paths:
         raise UsageError(f"no layer of {plan.pretrained} fits the networks of this run")
     session.progress("pretrained", 1, 1, str(inherited))
+    if plan.from_scratch and not parent.elastic:
+        live.warn(
+            "labels are fine-tunings here, which rank networks that --from-scratch trains in the "
+            "end badly (docs/pretrained.md); rather leave out --pretrained"
+        )
     return parent
 
 
