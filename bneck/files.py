@@ -1,10 +1,11 @@
 """Files that are written whole or not at all, and JSON read without surprises."""
 
+import csv
 import json
 import os
 import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -152,6 +153,21 @@ def read_text(path: Path) -> str:
         raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not text in UTF-8: {error.reason}") from error
+
+
+def csv_rows(lines: Iterable[str], path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Yield (number of its last line, fields) of each row of a CSV; blank lines are passed over.
+
+    Raises:
+        UsageError: a field that is too long; the message names ``path`` and the line.
+    """
+    reader = csv.reader(lines)
+    try:
+        for row in reader:
+            if row:
+                yield reader.line_num, row
+    except csv.Error as error:
+        raise UsageError(f"{path}, line {reader.line_num}: {error}") from None
 
 
 def read_json(path: Path) -> Any:

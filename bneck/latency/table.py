@@ -6,7 +6,6 @@ with the sides before the channels and ``hs`` for h-swish. What those names cann
 another gate or squeeze width) is appended, so it is never taken for what they do say.
 """
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count, groupby
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from bneck import records
 from bneck.errors import NotCalibrated, UsageError
-from bneck.files import read_text, write_json
+from bneck.files import csv_rows, read_text, write_json
 from bneck.quantities import Latency
 from bneck.space.architecture import Architecture, block_path
 from bneck.space.choices import Space
@@ -129,14 +128,14 @@ Entry = tuple[int, str, str, str]
 
 
 def _csv(text: str, path: Path) -> Iterator[Entry]:
-    rows = csv.reader(text.splitlines())
-    header = next(rows, [])
+    rows = csv_rows(text.splitlines(), path)
+    _, header = next(rows, (0, []))
     if header not in (HEADER, [*HEADER, "std_ms"]):
         raise UsageError(f"{path} must begin with the line 'block,ms' or 'block,ms,std_ms'")
-    for row in rows:
+    for line, row in rows:
         if len(row) != len(header):
-            raise UsageError(f"{path}, line {rows.line_num}: {len(header)} fields expected")
-        yield rows.line_num, row[0], row[1], row[2] if len(row) == 3 else "0"
+            raise UsageError(f"{path}, line {line}: {len(header)} fields expected")
+        yield line, row[0], row[1], row[2] if len(row) == 3 else "0"
 
 
 def _once_for_all(text: str, path: Path) -> Iterator[Entry]:

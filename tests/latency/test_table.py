@@ -79,6 +79,7 @@ def test_our_own_csv(tmp_path: Path) -> None:
         ("block,ms\na,fast\n", "got 'fast'"),
         ("block,ms\na\n", "line 2: 2 fields expected"),
         ("block,ms\na,0\n", "must take more than 0 ms"),
+        (f"block,ms\n\na,1{'0' * 200_000}\n", "line 3: field larger than"),
     ],
 )
 def test_bad_tables_name_the_line(tmp_path: Path, content: str, message: str) -> None:

@@ -6,19 +6,19 @@ space as columns beside ``accuracy``. Accuracies are returned as shares of 1; th
 hold per cent. Columns (or keys) ``accuracy@...`` may hold the accuracies of shorter trainings.
 """
 
-import csv
 import json
 import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from math import isfinite
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from bneck.errors import UsageError, unknown
-from bneck.files import read_text
+from bneck.files import csv_rows, read_text
 from bneck.space import codec, spaces
 from bneck.space.architecture import Architecture
 from bneck.space.benchmark_spaces import macro_values
@@ -66,7 +66,7 @@ def load(path: Path, space: Space | None = None) -> Table:
     if _holds_json(lines):
         rows = _json_lines(path, lines, space)
     else:
-        header = next(csv.reader(lines[:1]), [])
+        _, header = next(csv_rows(lines, path), (0, []))
         _check_separator(path, lines)
         if "mean_acc" in header:
             space = spaces.build("nas-bench-macro", resolution_px=32, classes=10)
@@ -141,7 +141,7 @@ def _columns(rows: Iterable[Row]) -> dict[str, dict[Architecture, float]]:
 def _finite(cell: Any) -> float | None:
     try:
         number = float(cell)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if isfinite(number) else None
 
@@ -153,16 +153,20 @@ def _csv(
     read: Callable[[Cells], tuple[Architecture, float]],
 ) -> Rows:
     """Rows of a CSV that has at least these columns."""
-    reader = csv.DictReader(lines, restval="")
+    rows = csv_rows(lines, path)
+    _, header = next(rows, (0, []))
     for name in columns:
-        if name not in (reader.fieldnames or ()):
+        if name not in header:
             raise UsageError(f"{path} lacks the column {name!r}")
-    for cells in reader:
+    for line, row in rows:
+        if len(row) > len(header):
+            raise UsageError(f"{path}, line {line}: {len(row)} fields in {len(header)} columns")
+        cells = dict(zip_longest(header, row, fillvalue=""))
         try:
             arch, accuracy = read(cells)
         except (UsageError, ValueError) as error:
-            raise UsageError(f"{path}, line {reader.line_num}: {error}") from None
-        yield reader.line_num, arch, accuracy, cells
+            raise UsageError(f"{path}, line {line}: {error}") from None
+        yield line, arch, accuracy, cells
 
 
 def _macro(space: Space) -> Callable[[Cells], tuple[Architecture, float]]:
@@ -218,15 +222,15 @@ def _json_lines(path: Path, lines: list[str], space: Space | None) -> Rows:
                 raise ValueError('a row is {"arch": ..., "accuracy": ...}')
             if isinstance(row["accuracy"], bool) or not isinstance(row["accuracy"], int | float):
                 raise ValueError(f"accuracy must be a number, got {row['accuracy']!r}")
-            arch = codec.from_json(row["arch"])
-        except (UsageError, ValueError, RecursionError) as error:
+            accuracy, arch = float(row["accuracy"]), codec.from_json(row["arch"])
+        except (UsageError, ValueError, OverflowError, RecursionError) as error:
             raise UsageError(f"{path}, line {number}: {error}") from None
         if frame and (arch.resolution_px, arch.classes) != (frame.resolution_px, frame.classes):
             raise UsageError(
                 f"{path}, line {number}: a network for {arch.resolution_px} px and {arch.classes} "
                 f"classes, not for {frame.resolution_px} px and {frame.classes}"
             )
-        yield number, arch, float(row["accuracy"]), row
+        yield number, arch, accuracy, row
 
 
 def _values(space: Space, cells: Cells, columns: Mapping[str, str]) -> Values:

@@ -106,6 +106,9 @@ def test_choices_as_columns(tmp_path: Path) -> None:
             "no value of mean_acc is above 1, so these are shares",
         ),
         (MACRO_HEAD.replace("arch", "code") + "".join(MACRO), "lacks the column 'arch'"),
+        (MACRO_HEAD + "22222222,1,1,1,93,1,1,more\n", "line 2: 8 fields in 7 columns"),
+        (MACRO_HEAD + f"22222222,1,1,1,{'9' * 200_000},1,1\n", "line 2: field larger than"),
+        (f'{{"arch": {{}}, "accuracy": 1{"0" * 400}}}\n', "line 1: int too large"),
     ],
 )
 def test_spoilt_tables_are_refused(tmp_path: Path, text: str, message: str) -> None:
