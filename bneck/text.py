@@ -1,5 +1,6 @@
 """Text for terminals and pages: made harmless where it comes from files, and lists of words."""
 
+from collections import Counter
 from collections.abc import Sequence
 from unicodedata import category, combining, east_asian_width
 
@@ -30,6 +31,18 @@ def columns(text: str) -> int:
     if text.isascii():
         return len(text)
     return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def distinct(names: Sequence[str], marks: Sequence[str]) -> tuple[str, ...]:
+    """Return names of which no two are alike: those that are get their own marks: "crane (n01)".
+
+    Args:
+        names: any.
+        marks: one for each name, all different.
+    """
+    times = Counter(names)
+    found = [n if times[n] == 1 else f"{n} ({mark})" for n, mark in zip(names, marks, strict=True)]
+    return tuple(found) if len(set(found)) == len(found) else distinct(found, marks)
 
 
 def one_of(*words: str) -> str:

@@ -5,7 +5,7 @@ import pytest
 
 import bneck
 from bneck.results.units import aligned
-from bneck.text import columns, harmless, one_line
+from bneck.text import columns, distinct, harmless, one_line
 
 SOURCES = (".py", ".html", ".md")
 
@@ -29,6 +29,11 @@ def test_what_a_terminal_would_obey_is_spelt_out(text: str, shown: str) -> None:
 
 def test_one_line() -> None:
     assert one_line("cat\n\tdog\x1b[0m\r\n") == r"cat dog\x1b[0m"
+
+
+def test_names_that_are_alike_get_their_marks() -> None:
+    assert distinct(["a", "b", "a"], "xyz") == ("a (x)", "b", "a (z)")
+    assert len(set(distinct(["a", "a", "a (x)"], "xyz"))) == 3
 
 
 def test_wide_characters_take_two_columns_of_a_terminal() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bneck.errors import UsageError
 from bneck.files import read_text
+from bneck.text import distinct
 
 CLASSES = "classes.txt"
 TRUTHS = (
@@ -66,6 +67,9 @@ def labels(folder: Path, part: Path, names: Sequence[str], classes: Sequence[str
 def display_names(folder: Path, classes: Sequence[str]) -> tuple[str, ...]:
     """Return the classes' names: those of ``classes.txt`` (folder, name), else their folders'.
 
+    Names that the file gives to several classes, as lists of ImageNet's have two cranes, are
+    followed by the folder.
+
     Raises:
         UsageError: a class folder that the file leaves out.
     """
@@ -75,11 +79,12 @@ def display_names(folder: Path, classes: Sequence[str]) -> tuple[str, ...]:
     rows = [line.replace("\t", " ").strip().partition(" ") for line in _lines(file)]
     shown = {first.rstrip(",:"): rest.strip() or first for first, _, rest in rows}
     if len(rows) == len(classes) and not shown.keys() & set(classes):
-        return tuple(" ".join(part for part in (first, rest) if part) for first, _, rest in rows)
+        names = [" ".join(part for part in (first, rest) if part) for first, _, rest in rows]
+        return distinct(names, classes)
     missing = next((name for name in classes if name not in shown), None)
     if missing is not None:
         raise UsageError(f"{file} has no line for the class folder {missing}")
-    return tuple(shown[name] for name in classes)
+    return distinct([shown[name] for name in classes], classes)
 
 
 def _by_number(truth: Path, words: Sequence[str]) -> list[str]:

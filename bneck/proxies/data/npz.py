@@ -14,6 +14,7 @@ from torch import Tensor
 from bneck.errors import UsageError
 from bneck.proxies.data.decoding import scaled, white_of
 from bneck.proxies.data.raw import Raw
+from bneck.text import distinct
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -23,7 +24,7 @@ def load_npz(path: Path) -> Raw:
 
     Images are (N, H, W), (N, H, W, 1) or (N, H, W, 3) of any numbers from 0 on, scaled by the
     smallest usual range (1, 8 bits, 12 bits and so on) that holds them all. Labels are 0 to
-    classes - 1; ``class_names`` may name them.
+    classes - 1, (N,) or (N, 1); ``class_names`` may name them.
 
     Raises:
         UsageError: missing or malformed arrays, a class without an image, pixels that are negative,
@@ -70,7 +71,8 @@ def _class_names(path: Path, arrays: Arrays, key: str, present: set[int]) -> tup
         return tuple(str(label) for label in range(classes))
     if named.dtype.kind == "S":
         named = np.char.decode(named, "utf-8", "replace")
-    return tuple(str(name) for name in named.ravel())
+    words = [str(label) for label in range(classes)]
+    return distinct([str(name) for name in named.ravel()], words)
 
 
 def _arrays(path: Path) -> Arrays:
@@ -85,8 +87,10 @@ def _labelled(
     path: Path, arrays: Arrays, images_key: str, labels_key: str
 ) -> tuple[NDArray[Any], Tensor]:
     """(N, channels, H, W) pixels as they are, and their labels."""
-    images, labels = arrays[images_key], arrays[labels_key].squeeze()
+    images, labels = arrays[images_key], arrays[labels_key]
     shape = images.shape
+    if shape[:1] == (labels.size,):  # (N,), or (N, 1) as some tools write them
+        labels = labels.ravel()
     channels = shape[3] if len(shape) == 4 else 1
     is_numeric = images.dtype.kind in "buif"
     if not is_numeric or len(shape) not in (3, 4) or channels not in (1, 3) or 0 in shape:

@@ -141,6 +141,13 @@ def test_a_flat_validation_part_takes_its_labels_from_the_ground_truth(
     assert layout.beside == ()
 
 
+def test_classes_of_one_name_are_told_apart_by_their_folders(imagenet: Path) -> None:
+    for text in ("n01 crane\nn02 crane\n", "crane\ncrane\n"):
+        (imagenet / "classes.txt").write_text(text)
+        (imagenet / "ground_truth.txt").write_text("n02\nn01\nn01\nn02\n")
+        assert read_layout(imagenet).class_names == ("crane (n01)", "crane (n02)")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -83,6 +83,23 @@ def test_names_of_classes_may_be_bytes(tmp_path: Path) -> None:
     assert load(f"npz:{tmp_path / 'a.npz'}").info.class_names == ("Löwe", "dog")
 
 
+def test_classes_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    names = np.array(["crane", "gull", "crane"])
+    np.savez(
+        tmp_path / "a.npz", images=noise(20, 8, 8), labels=np.arange(20) % 3, class_names=names
+    )
+    found = load(f"npz:{tmp_path / 'a.npz'}").info.class_names
+    assert found == ("crane (0)", "gull", "crane (2)")
+
+
+@pytest.mark.parametrize("shape", [(1,), (1, 1)])
+def test_one_image_judges(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    x, y = noise(10, 8, 8), np.arange(10) % 2
+    test = {"x_test": noise(1, 8, 8), "y_test": np.ones(shape, int)}
+    np.savez(tmp_path / "a.npz", x_train=x, y_train=y, **test)
+    assert load(f"npz:{tmp_path / 'a.npz'}").val.labels.tolist() == [1]
+
+
 def test_an_npz_whose_test_labels_leave_the_range(tmp_path: Path) -> None:
     x, y = noise(10, 8, 8), np.arange(10) % 2
     np.savez(tmp_path / "a.npz", x_train=x, y_train=y, x_test=x, y_test=y + 1)
