@@ -334,3 +334,12 @@ def said_to_users(tree: ast.AST) -> list[ast.Constant]:
 
 def named(function: ast.expr) -> str:
     return function.id if isinstance(function, ast.Name) else ""
+
+
+def test_a_latency_model_of_another_resolution_is_refused_before_images_are_loaded(
+    digits_latency: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["derive", "--target=2", "--resolution=32", f"--latency={digits_latency}"]
+    assert run([*command, f"--out={tmp_path / 'run'}"]) == 2
+    assert "was calibrated at 16 px, not at 32 px" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

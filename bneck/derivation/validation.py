@@ -99,7 +99,9 @@ def _check_search_and_device(plan: Plan) -> None:
     if plan.latency is not None and plan.calibrate == ANEW:
         raise UsageError(f"give either --latency {plan.latency} or --calibrate {ANEW}, not both")
     if plan.latency is not None:
-        model.load(Path(plan.latency))
+        found = model.load(Path(plan.latency))
+        if plan.resolution_px is not None:  # else it is the data's, which is not loaded yet
+            found.check_resolution(plan.resolution_px)
     open_runtime(plan.runtime, threads=plan.threads, batch_size=plan.batch_size)
     check_device_word(plan.target_device)
 

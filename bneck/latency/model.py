@@ -90,7 +90,7 @@ class LatencyModel:
         Raises:
             NotCalibrated: another input side, or a kernel, stride or activation never timed.
         """
-        self._check_side(arch)
+        self.check_resolution(arch.resolution_px)
         parts = [self._part(part) for part in arch.parts()]
         summed = np.add.reduce(np.concatenate(parts))
         return self._latency(summed[:-1] + self._fetching(summed[-1]))
@@ -107,7 +107,7 @@ class LatencyModel:
 
     def shares(self, arch: Architecture) -> dict[str, tuple[float, float]]:
         """(ms on its own, thousands of weights) by layer path, in the order they run."""
-        self._check_side(arch)
+        self.check_resolution(arch.resolution_px)
         found: dict[str, Floats] = {}
         for path, kernel in kernels(arch.layers()):
             found[path] = found.get(path, 0.0) + self._kernel(path, kernel)
@@ -126,16 +126,17 @@ class LatencyModel:
         """ms of one kernel on its own."""
         return float(self._kernel(label(kernel), kernel)[:-1].mean())
 
+    def check_resolution(self, resolution_px: int) -> None:
+        """Raise NotCalibrated where networks of this input side cannot be predicted."""
+        if resolution_px != self.resolution_px:
+            raise NotCalibrated(
+                f"this latency model was calibrated at {self.resolution_px} px, "
+                f"not at {resolution_px} px"
+            )
+
     def _latency(self, members: Floats) -> Latency:
         ms = float(members.mean())
         return Latency(ms, float(np.hypot(ms * self.error, members.std())))
-
-    def _check_side(self, arch: Architecture) -> None:
-        if arch.resolution_px != self.resolution_px:
-            raise NotCalibrated(
-                f"this latency model was calibrated at {self.resolution_px} px, "
-                f"not at {arch.resolution_px} px"
-            )
 
     def _part(self, part: Part) -> Floats:
         """(kernels of the part, members of the ensemble and one): ms, then thousands of weights."""
