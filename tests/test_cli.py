@@ -261,6 +261,8 @@ def test_export_of_a_json_file(
         (["derive", "--target", "2", "--search-steps", "0"], "search-steps must be .* got 0"),
         (["derive", "--target", "2", "--epochs", "nan"], "epochs must be a finite number, got nan"),
         (["derive", "--target", "2", "--seed", "9" * 23], "seed must be .* 4294967295, got 9"),
+        (["train", "mobilenet_v1", "--ray", "auto"], "--ray has no effect without --gpus"),
+        (["pretrain", "--out", "run", "--ray", "auto"], "--ray has no effect without --gpus"),
         (["derive", "--target", "2", "--ray", "head"], "ray must be auto, local or ray://"),
         (["derive", "--target", "2", "--evaluations", "few"], "'--evaluations'.* 'few'"),
         (["images", "--seed", "-1"], "'--seed'.* '?-1"),

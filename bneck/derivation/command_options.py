@@ -36,7 +36,7 @@ EXECUTION_OPTIONS: Mapping[str, tuple[str, ...]] = {
     "derive": (*_EVALUATIONS, "gpus"),
     "search": _EVALUATIONS,
     "shrink": (*_EVALUATIONS, "gpus"),
-    "pretrain": ("gpus",),
+    "pretrain": ("gpus", "ray"),
     "train": ("gpus", "ray"),
 }
 """Command -> the fields of an ``Execution`` that it can be asked."""
