@@ -62,7 +62,8 @@ def load(path: Path, space: Space | None = None) -> Table:
         UsageError: a wrong column, a network outside the space, an accuracy that is none, or fewer
             than five networks; names the file, the line and the bad value.
     """
-    lines, header = read_text(path).splitlines(), []
+    lines = read_text(path).splitlines()
+    header: list[str] = []
     if _holds_json(lines):
         rows = _json_lines(path, lines, space)
     else:
