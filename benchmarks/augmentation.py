@@ -14,12 +14,13 @@ from pathlib import Path
 
 from bneck.cli import exit_code_of, positive, whole_number
 from bneck.derivation.plan import Plan
-from bneck.derivation.stages.kept_training import Training, train_and_keep
+from bneck.derivation.stages.kept_training import train_and_keep
 from bneck.derivation.training_budget import budget
 from bneck.machine import Compute
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.data.loading import load
 from bneck.quantities import standard_deviation
+from bneck.results.stage_record import Training
 from bneck.space import presets
 
 CROPS = ("crop-and-flip", "random-resized-crop")

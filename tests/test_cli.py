@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -139,6 +140,18 @@ def test_a_mistake_is_answered_before_the_heavy_libraries_are_imported(tmp_path:
     assert done.stdout.splitlines()[-1] == "{2} set()", done.stderr
     assert len(done.stderr.splitlines()) == len(mistakes)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_looking_at_a_run_needs_no_library_that_trains(tmp_path: Path) -> None:
+    run = Path(shutil.copytree(Path(__file__).parent / "results" / "run_of_0.1", tmp_path / "run"))
+    commands = [["runs", str(tmp_path)], ["report", str(run)]]
+    heavy = "{'torch', 'onnx', 'onnxruntime', 'optuna', 'ray', 'sklearn', 'scipy', 'matplotlib'}"
+    code = (
+        f"from bneck.cli import run; codes = [run(each) for each in {commands}]; "
+        f"import sys; print(codes, {heavy} & {{*sys.modules}})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[0, 0] set()", done.stderr
 
 
 @pytest.mark.parametrize(

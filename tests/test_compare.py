@@ -9,8 +9,6 @@ import pytest
 
 from bneck import records
 from bneck.derivation import comparison
-from bneck.derivation.stages.kept_training import Training
-from bneck.derivation.stages.netadapt import Shrunk
 from bneck.errors import UsageError
 from bneck.files import write_json
 from bneck.latency.measure import Measured
@@ -21,6 +19,7 @@ from bneck.results.differences import differences
 from bneck.results.exports import Trained, export
 from bneck.results.record import Baseline, Outcome
 from bneck.results.run import Run
+from bneck.results.stage_record import Shrunk, Training
 from bneck.space import codec as networks
 from bneck.space import presets
 from bneck.space.backends import torch_model

@@ -39,7 +39,6 @@ from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import TargetDevice, calibration_stage
 from bneck.derivation.stages.data import data_stage
-from bneck.derivation.stages.netadapt import Shrunk
 from bneck.derivation.training_budget import Budget, budget
 from bneck.executors import Failed, open_executor
 from bneck.executors.serial import Serial
@@ -55,6 +54,7 @@ from bneck.proxies.training.trainer import train
 from bneck.reproduction.width_baseline import narrowest_over
 from bneck.results.record import Proposal, Step
 from bneck.results.run import Run
+from bneck.results.stage_record import Shrunk
 from bneck.space import codec as arch_codec
 from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture

@@ -39,8 +39,7 @@ from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import TargetDevice, calibration_stage
 from bneck.derivation.stages.data import RunData, data_stage
 from bneck.derivation.stages.long_trainings import LongTraining, TrainingJob, train_all
-from bneck.derivation.stages.netadapt import Shrunk
-from bneck.derivation.stages.target import kept_targets
+from bneck.derivation.target import kept_targets
 from bneck.derivation.training_budget import Budget, budget
 from bneck.files import write_json, write_whole
 from bneck.live import TerminalProgress
@@ -51,6 +50,7 @@ from bneck.reproduction.width_baseline import narrowest_over
 from bneck.results.record import Step
 from bneck.results.run import Run
 from bneck.results.similarity import as_fast
+from bneck.results.stage_record import Shrunk
 from bneck.space import codec as networks
 from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture

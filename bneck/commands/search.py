@@ -10,7 +10,7 @@ from bneck.results.summary import in_words
 from bneck.search.reward import PAPERS
 
 if TYPE_CHECKING:
-    from bneck.search.selection import SelectedNetwork
+    from bneck.results.stage_record import SelectedNetwork
 
 
 @run_options("search")

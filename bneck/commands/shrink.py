@@ -16,7 +16,7 @@ from bneck.results.summary import in_words
 from bneck.results.units import aligned, decimals, percent, with_spread
 
 if TYPE_CHECKING:
-    from bneck.derivation.stages.netadapt import Shrunk
+    from bneck.results.stage_record import Shrunk
 
 
 @run_options("shrink")

@@ -15,8 +15,7 @@ from bneck.derivation.stages.best_under_target import most_accurate_under
 from bneck.derivation.stages.calibration import calibration_stage
 from bneck.derivation.stages.data import RunData, data_stage
 from bneck.derivation.stages.elastic import elastic_stage
-from bneck.derivation.stages.kept_training import NETWORK, Training, TrainingFiles
-from bneck.derivation.stages.netadapt import Shrunk, netadapt_stage, tuned_weights
+from bneck.derivation.stages.netadapt import netadapt_stage, tuned_weights
 from bneck.derivation.stages.outcome import (
     export_network,
     keep_baseline,
@@ -30,14 +29,10 @@ from bneck.derivation.stages.pretrained import (
     write_starts,
 )
 from bneck.derivation.stages.search import search_stage
-from bneck.derivation.stages.target import (
-    check_feasible,
-    keep_targets,
-    runs_of_other_targets,
-    target_stage,
-)
+from bneck.derivation.stages.target import check_feasible, target_stage
 from bneck.derivation.stages.teacher import named_teacher, teacher_stage
 from bneck.derivation.stages.training import train_alone, training_stage
+from bneck.derivation.target import keep_targets, runs_of_other_targets
 from bneck.derivation.teacher import load_teacher
 from bneck.derivation.time_estimate import announce
 from bneck.derivation.training_budget import budget
@@ -46,7 +41,8 @@ from bneck.results import metadata
 from bneck.results.networks import load_network
 from bneck.results.record import Outcome
 from bneck.results.run import Run
-from bneck.search.selection import SearchResult, SelectedNetwork
+from bneck.results.run_files import NETWORK, TrainingFiles
+from bneck.results.stage_record import SearchResult, SelectedNetwork, Shrunk, Training
 from bneck.space import codec, presets, spaces
 from bneck.space.architecture import Architecture
 from bneck.space.backends import weights

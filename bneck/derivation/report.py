@@ -13,21 +13,21 @@ from bneck.derivation.results import (
     plan_of,
     read_trials,
 )
-from bneck.derivation.stages.target import kept_targets, runs_of_other_targets
+from bneck.derivation.target import kept_targets, runs_of_other_targets
 from bneck.errors import UsageError
 from bneck.files import is_written, read_json, write_whole
 from bneck.latency.model import LatencyModel
 from bneck.latency.predictor import load_kept
 from bneck.latency.table import PREFIX, PublishedTable
 from bneck.proxies.data.image_info import judged_on
-from bneck.results import card, report, static_figures
+from bneck.results import card, report
 from bneck.results.classification import Classification
 from bneck.results.image_facts import image_facts, read_image_facts
 from bneck.results.record import Baseline, Inherited, Outcome, Step
 from bneck.results.run import Run
 from bneck.results.similarity import Likeness
+from bneck.results.stage_record import SearchResult
 from bneck.results.table import rows, times
-from bneck.search.selection import SearchResult
 from bneck.space import codec
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ def write_report(run: Run) -> Path:
 
 def write_pictures(run: Run) -> list[Path]:
     """Write what the report draws as PNG and SVG into ``pictures``; return the files."""
+    from bneck.results import static_figures  # matplotlib, which no report needs
+
     data = report_data(run)
     drawn: dict[str, Figure] = {}
     if data.outcome is not None:

@@ -6,16 +6,15 @@ from typing import TypedDict
 
 from bneck import __version__, records
 from bneck.derivation.plan import Plan
-from bneck.derivation.stages.kept_training import NETWORK, Training, TrainingFiles
-from bneck.derivation.stages.netadapt import Shrunk
 from bneck.errors import UsageError
 from bneck.files import is_written, naming
 from bneck.latency.predictor import Predictor
 from bneck.results.image_facts import read_image_facts
 from bneck.results.record import Found, Record
 from bneck.results.run import PLAN, Run
+from bneck.results.run_files import NETWORK, TrainingFiles
+from bneck.results.stage_record import SearchResult, SelectedNetwork, Shrunk, Training
 from bneck.search.promotion import trained_longest
-from bneck.search.selection import SearchResult, SelectedNetwork
 from bneck.search.trial_attributes import read_records
 from bneck.space import codec, spaces
 

@@ -1,10 +1,13 @@
-"""What a target means in milliseconds."""
+"""What a target means in milliseconds, and those that a run has found out."""
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from bneck import records
 from bneck.errors import UsageError
+from bneck.results.record import Targets
+from bneck.results.run import Run, is_run
 
 MAX_MS = 1e6
 MAX_DIGITS = 6
@@ -41,3 +44,23 @@ def resolve(text: str, measured_ms: Callable[[str, int | None], float]) -> float
     """
     number, network, side_px = parse(text)
     return number if network is None else number * measured_ms(network, side_px)
+
+
+def kept_targets(run: Run) -> tuple[float, ...]:
+    """Return the targets in ms that the run has found out so far."""
+    targets = records.read_if_written(run.target, Targets)
+    return targets.all_ms if targets else ()
+
+
+def runs_of_other_targets(run: Run) -> list[Run]:
+    """Return the derivations for the targets after the run's own: runs inside it, to look at.
+
+    Those that have not begun are left out.
+    """
+    folders = (run.run_of_target(ms) for ms in kept_targets(run)[1:])
+    return [Run.read(folder) for folder in folders if is_run(folder)]
+
+
+def keep_targets(run: Run, targets_ms: Sequence[float]) -> None:
+    """Write down the targets of a run; the first is the run's own."""
+    records.write(run.target, Targets(targets_ms[0], tuple(targets_ms)))

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping
 
 from bneck.derivation.stages.calibration import TargetDevice
-from bneck.derivation.stages.netadapt import Shrunk
 from bneck.netadapt.proposals import GRID, ProposalGenerator
 from bneck.reproduction.plan import PUBLISHED
 from bneck.reproduction.width_baseline import narrowest_over
+from bneck.results.stage_record import Shrunk
 from bneck.space import presets
 from bneck.space.architecture import Architecture
 from bneck.space.presets import MOBILENET_V3_SMALL

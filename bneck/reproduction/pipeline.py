@@ -19,7 +19,8 @@ from bneck.derivation.stages.data import RunData, data_stage, keep_facts
 from bneck.derivation.stages.long_trainings import LongTraining, TrainingJob, train_all
 from bneck.derivation.stages.netadapt import netadapt_stage
 from bneck.derivation.stages.search import search_stage
-from bneck.derivation.stages.target import keep_targets, target_stage
+from bneck.derivation.stages.target import target_stage
+from bneck.derivation.target import keep_targets
 from bneck.derivation.training_budget import budget
 from bneck.errors import UsageError
 from bneck.files import is_written
@@ -31,7 +32,7 @@ from bneck.reproduction.plan import PUBLISHED, ReproductionPlan, numbers
 from bneck.reproduction.results import ReproductionResults, netadapt_folder, training_name
 from bneck.results import static_figures
 from bneck.results.run import Run
-from bneck.search.selection import SearchResult
+from bneck.results.stage_record import SearchResult
 from bneck.space import codec, spaces
 from bneck.space.backends import weights
 from bneck.space.choices import Space

@@ -4,14 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bneck import records
-from bneck.derivation.stages.kept_training import Training, TrainingFiles
-from bneck.derivation.stages.netadapt import Shrunk
 from bneck.quantities import Latency
 from bneck.reproduction.measuring import MeasuredAgain, MeasuredNetwork, Walked
 from bneck.reproduction.plan import ReproductionPlan, numbers
 from bneck.results.record import Step
 from bneck.results.run import Run
-from bneck.results.run_files import RunFiles
+from bneck.results.run_files import RunFiles, TrainingFiles
+from bneck.results.stage_record import Shrunk, Training
 
 
 class ReproductionResults:

@@ -1,6 +1,10 @@
 """The files of a run, each by what it holds."""
 
+from dataclasses import dataclass
 from pathlib import Path
+
+SEED_NETWORK, NETWORK = "seed", "network"
+"""What the training of NetAdapt's seed network, and of a network trained alone, are kept under."""
 
 
 class RunFiles:
@@ -131,3 +135,31 @@ class RunFiles:
     def checkpoints(self) -> Path:
         """Folder for what long work needs to resume where it stopped."""
         return self.folder / "checkpoints"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingFiles:
+    """Where a long training is kept in a folder, by its name."""
+
+    folder: Path
+    name: str
+
+    @property
+    def result(self) -> Path:
+        """The ``Training``, once it has ended."""
+        return self.folder / f"{self.name}.json"
+
+    @property
+    def weights(self) -> Path:
+        """The trained weights."""
+        return self.folder / f"{self.name}.safetensors"
+
+    @property
+    def checkpoint(self) -> Path:
+        """What it resumes from, until it has ended."""
+        return self.folder / f"{self.name}.checkpoint"
+
+    @property
+    def start(self) -> Path:
+        """The weights that it begins with, where these are not random."""
+        return self.folder / f"{self.name}.start.safetensors"

@@ -8,11 +8,14 @@ The network that is named is one of those trained longest.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from bneck.results.record import Record
-from bneck.search.objectives import Objective
 from bneck.search.samplers.history import Trial
 from bneck.space.architecture import Architecture
+
+if TYPE_CHECKING:  # scipy, which reading records does not need
+    from bneck.search.objectives import Objective
 
 LONGER = 3
 """Each rung has this many times the steps of the one below."""
@@ -49,7 +52,7 @@ def search_steps(networks: int, targets: int, steps: int) -> int:
 
 
 def promotable(
-    started: Iterable[Trial], ended: Sequence[Trial], objectives: Sequence[Objective]
+    started: Iterable[Trial], ended: Sequence[Trial], objectives: "Sequence[Objective]"
 ) -> Trial | None:
     """Return a network to train on the next rung; None while any of its own rung is under way.
 
@@ -70,7 +73,7 @@ def promotable(
     return None
 
 
-def _best(trials: Sequence[Trial], objective: Objective) -> list[Trial]:
+def _best(trials: Sequence[Trial], objective: "Objective") -> list[Trial]:
     """Those that a target allows, the best first."""
     rewarded = [
         (objective.reward_of(label), trial)

@@ -1,12 +1,12 @@
 """Selection of a search's network: the best by its reward, once its latency is measured."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from bneck.errors import BneckError
 from bneck.latency.measure import Measured
-from bneck.quantities import Accuracy, Latency
+from bneck.quantities import Accuracy
 from bneck.results.record import Record
+from bneck.results.stage_record import SelectedNetwork
 from bneck.search.objectives import Objective, Objectives
 from bneck.search.samplers.history import LabelledNetwork
 from bneck.search.weight_from_target import DerivedWeight
@@ -14,41 +14,6 @@ from bneck.space.architecture import Architecture
 
 MOST = 10
 """Networks that are measured at most; of so many near equals the best measured is good enough."""
-
-
-@dataclass(frozen=True, slots=True)
-class SelectedNetwork:
-    """Network selected for a target: proxy accuracy, predicted and measured latency, reward.
-
-    Attributes:
-        measured: None where nothing was measured.
-        reward: by the measured latency, or by the predicted one.
-        weight: w, where it was derived.
-        front_accuracy: the predicted front's accuracy at the target, where w was derived.
-        pretrained: whether it is the network itself whose weights the others began with.
-    """
-
-    number: int
-    arch: Architecture
-    target_ms: float
-    accuracy: Accuracy
-    predicted: Latency
-    measured: Latency | None
-    reward: float
-    weight: float | None = None
-    front_accuracy: float | None = None
-    pretrained: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class SearchResult:
-    """Networks that a search selected, one for each target.
-
-    ``next_evaluation`` says whether one more evaluation is worth its time.
-    """
-
-    networks: tuple[SelectedNetwork, ...]
-    next_evaluation: str = ""
 
 
 def select_network(

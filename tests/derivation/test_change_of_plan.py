@@ -15,7 +15,7 @@ from bneck.progress import silent
 from bneck.results.classification import Classification
 from bneck.results.record import Outcome, Step
 from bneck.results.run import Run
-from bneck.search.selection import SearchResult
+from bneck.results.stage_record import SearchResult
 
 PLAN = {
     "data": "digits",

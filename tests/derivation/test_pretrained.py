@@ -22,7 +22,7 @@ from bneck.errors import BneckError, UsageError
 from bneck.executors.serial import Serial
 from bneck.results.record import Inherited
 from bneck.results.run import Run
-from bneck.search.selection import SearchResult
+from bneck.results.stage_record import SearchResult
 from bneck.space import codec, presets, spaces
 from bneck.space.backends import torch_model, weights
 from bneck.space.backends.parent import Parent

@@ -11,10 +11,9 @@ from PIL import Image
 from bneck import records
 from bneck.cli import run
 from bneck.derivation.results import read_trials
-from bneck.derivation.stages.netadapt import Shrunk
 from bneck.results.record import Outcome, Step
 from bneck.results.run import Run
-from bneck.search.selection import SearchResult
+from bneck.results.stage_record import SearchResult, Shrunk
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,11 @@ from bneck import records
 from bneck.derivation.pipeline import derive
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session
-from bneck.derivation.stages.netadapt import Shrunk
 from bneck.executors.serial import Serial
 from bneck.quantities import Accuracy, Latency
 from bneck.results.record import Outcome
 from bneck.results.run import Run
-from bneck.search.selection import SearchResult, SelectedNetwork
+from bneck.results.stage_record import SearchResult, SelectedNetwork, Shrunk
 from bneck.space import presets
 from bneck.space.cost import cost
 

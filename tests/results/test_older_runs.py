@@ -8,13 +8,11 @@ import pytest
 
 from bneck import records
 from bneck.cli import run
-from bneck.derivation.stages.kept_training import Training
-from bneck.derivation.stages.netadapt import Shrunk
 from bneck.errors import UsageError
 from bneck.quantities import Accuracy, Latency
 from bneck.results.record import Baseline, Outcome, Step
 from bneck.results.run import Run
-from bneck.search.selection import SearchResult
+from bneck.results.stage_record import SearchResult, Shrunk, Training
 from tests.command_line import json_of
 
 OLDER = Path(__file__).parent / "run_of_0.1"

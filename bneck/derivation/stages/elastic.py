@@ -6,13 +6,15 @@ from math import ceil
 from bneck import records
 from bneck.derivation.session import Session
 from bneck.derivation.stages.data import RunData
-from bneck.derivation.stages.kept_training import NETWORK, Training, TrainingFiles, on_test
+from bneck.derivation.stages.kept_training import on_test
 from bneck.derivation.training_budget import budget
 from bneck.files import is_written
 from bneck.proxies import shared_weights
 from bneck.proxies.data.worker_images import whole
 from bneck.proxies.proxy import ELASTIC
 from bneck.proxies.training.validation import evaluate
+from bneck.results.run_files import NETWORK, TrainingFiles
+from bneck.results.stage_record import Training
 from bneck.space import spaces
 from bneck.space.architecture import Architecture
 from bneck.space.backends import weights

@@ -1,6 +1,5 @@
 """One long training: checkpointed while it runs, kept when it ends."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from torch import nn
@@ -16,50 +15,11 @@ from bneck.proxies.training.teacher import Teacher
 from bneck.proxies.training.trainer import train
 from bneck.proxies.training.validation import evaluate
 from bneck.quantities import Accuracy
+from bneck.results.run_files import TrainingFiles
+from bneck.results.stage_record import Training
 from bneck.space.architecture import Architecture
 from bneck.space.backends import torch_model, weights
 from bneck.space.backends.branches import branched, fold
-
-SEED_NETWORK, NETWORK = "seed", "network"
-"""What the training of NetAdapt's seed network, and of a network trained alone, are kept under."""
-
-
-@dataclass(frozen=True, slots=True)
-class Training:
-    """How a training ended: its accuracy on the validation images, and on test images if any."""
-
-    name: str
-    accuracy: Accuracy
-    seconds: float
-    test_accuracy: Accuracy | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingFiles:
-    """Where a long training is kept in a folder, by its name."""
-
-    folder: Path
-    name: str
-
-    @property
-    def result(self) -> Path:
-        """The ``Training``, once it has ended."""
-        return self.folder / f"{self.name}.json"
-
-    @property
-    def weights(self) -> Path:
-        """The trained weights."""
-        return self.folder / f"{self.name}.safetensors"
-
-    @property
-    def checkpoint(self) -> Path:
-        """What it resumes from, until it has ended."""
-        return self.folder / f"{self.name}.checkpoint"
-
-    @property
-    def start(self) -> Path:
-        """The weights that it begins with, where these are not random."""
-        return self.folder / f"{self.name}.start.safetensors"
 
 
 def train_and_keep(

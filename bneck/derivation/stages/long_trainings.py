@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bneck import records
-from bneck.derivation.stages.kept_training import Training, TrainingFiles, train_and_keep
+from bneck.derivation.stages.kept_training import train_and_keep
 from bneck.errors import BneckError
 from bneck.executors import Executor, Failed
 from bneck.files import is_written
@@ -21,6 +21,8 @@ from bneck.proxies.data.worker_images import WorkerImages, whole
 from bneck.proxies.training.checkpoint import steps_done
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.teacher import Teacher
+from bneck.results.run_files import TrainingFiles
+from bneck.results.stage_record import Training
 from bneck.results.units import percent
 from bneck.space.architecture import Architecture
 from bneck.space.backends import weights

@@ -1,18 +1,12 @@
 """NetAdapt in a run: from the seed network to one measured at or under each target."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from bneck import records
 from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import TargetDevice
 from bneck.derivation.stages.data import RunData
-from bneck.derivation.stages.kept_training import (
-    SEED_NETWORK,
-    Training,
-    keep_trained,
-    train_and_keep,
-)
+from bneck.derivation.stages.kept_training import keep_trained, train_and_keep
 from bneck.derivation.stages.training import train_alone
 from bneck.derivation.training_budget import Budget, budget
 from bneck.files import is_written
@@ -21,32 +15,14 @@ from bneck.netadapt.proposals import GRID
 from bneck.netadapt.rules import meets
 from bneck.netadapt.to_measured import shrink_to_measured
 from bneck.proxies.data.worker_images import for_proxies
-from bneck.quantities import Accuracy, Latency
+from bneck.quantities import Latency
 from bneck.results.record import Step
 from bneck.results.run import Run
+from bneck.results.run_files import SEED_NETWORK
+from bneck.results.stage_record import Shrunk, Training
 from bneck.space.architecture import Architecture
 from bneck.space.backends import weights
 from bneck.space.backends.parent import Parent
-
-
-@dataclass(frozen=True, slots=True)
-class Shrunk:
-    """The network that NetAdapt found for one target.
-
-    Attributes:
-        measured: None where the device was not measured.
-        accuracy: after the short fine-tuning of the step that made it, or after the finish where
-            one was asked for.
-        met: whether the seed network was at the target already.
-    """
-
-    target_ms: float
-    arch: Architecture
-    step: int
-    predicted: Latency
-    measured: Latency | None
-    accuracy: Accuracy | None
-    met: bool
 
 
 def netadapt_stage(

@@ -8,7 +8,6 @@ from bneck.derivation.evaluation import evaluate_network
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import TargetDevice, planned_device
-from bneck.derivation.stages.kept_training import Training
 from bneck.derivation.trained_networks import load_trained
 from bneck.errors import BneckError
 from bneck.files import is_written, read_json
@@ -19,6 +18,7 @@ from bneck.results import metadata
 from bneck.results.exports import IN_8_BITS, Int8, Trained, export, int8
 from bneck.results.record import Baseline, Outcome
 from bneck.results.run import Run
+from bneck.results.stage_record import Training
 from bneck.space.architecture import Architecture
 from bneck.space.backends import weights
 from bneck.space.choices import Space

@@ -8,13 +8,13 @@ from bneck.derivation.plan import Plan
 from bneck.derivation.pretrained import Pretrained, load_pretrained
 from bneck.derivation.session import Session
 from bneck.derivation.stages.data import RunData
-from bneck.derivation.stages.kept_training import TrainingFiles
 from bneck.errors import UsageError
 from bneck.files import is_written
 from bneck.proxies.proxy import ELASTIC, SHARED_WEIGHTS
 from bneck.results.image_facts import read_image_facts
 from bneck.results.record import Inherited
 from bneck.results.run import Run
+from bneck.results.run_files import TrainingFiles
 from bneck.space.architecture import Architecture
 from bneck.space.backends import weights
 from bneck.space.backends.parent import Parent

@@ -15,6 +15,7 @@ from bneck.errors import NotCalibrated
 from bneck.proxies.tabular import TableData
 from bneck.results.exports import IN_8_BITS
 from bneck.results.record import Record
+from bneck.results.stage_record import SearchResult
 from bneck.search import reward
 from bneck.search.evaluation import Evaluate, TrainOnRungs
 from bneck.search.expected_improvement import describe_gain, expected_gain
@@ -23,7 +24,7 @@ from bneck.search.objectives import Objective, Objectives, Target
 from bneck.search.promotion import Candidate, trained_longest
 from bneck.search.reward import FRONT
 from bneck.search.search import evaluate_alone, search
-from bneck.search.selection import SearchResult, select_network
+from bneck.search.selection import select_network
 from bneck.search.study import Study
 from bneck.search.virtual_time import LAYER_MACS
 from bneck.space.backends.parent import Parent

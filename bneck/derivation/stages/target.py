@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from functools import cache
 
-from bneck import records
 from bneck.derivation import target
 from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import TargetDevice, planned_device
@@ -13,8 +12,6 @@ from bneck.files import is_written
 from bneck.latency.devices import quick_latencies_ms
 from bneck.latency.devices.table import TableDevice
 from bneck.results.networks import load_network
-from bneck.results.record import Targets
-from bneck.results.run import Run, is_run
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space
 from bneck.space.cost import cost
@@ -32,34 +29,14 @@ def target_stage(session: Session, data: RunData, device: TargetDevice) -> tuple
         device: measures these networks.
     """
     run, asked = session.run, session.plan.aimed_at
-    known = kept_targets(run)
+    known = target.kept_targets(run)
     if len(known) < len(asked):
 
         def measured_ms(arch: Architecture) -> float:
             return device.measure(arch).ms
 
-        keep_targets(run, [*known, *_in_ms(asked[len(known) :], data, measured_ms)])
-    return kept_targets(run)
-
-
-def kept_targets(run: Run) -> tuple[float, ...]:
-    """Return the targets in ms that the run has found out so far."""
-    targets = records.read_if_written(run.target, Targets)
-    return targets.all_ms if targets else ()
-
-
-def runs_of_other_targets(run: Run) -> list[Run]:
-    """Return the derivations for the targets after the run's own: runs inside it, to look at.
-
-    Those that have not begun are left out.
-    """
-    folders = (run.run_of_target(ms) for ms in kept_targets(run)[1:])
-    return [Run.read(folder) for folder in folders if is_run(folder)]
-
-
-def keep_targets(run: Run, targets_ms: Sequence[float]) -> None:
-    """Write down the targets of a run; the first is the run's own."""
-    records.write(run.target, Targets(targets_ms[0], tuple(targets_ms)))
+        target.keep_targets(run, [*known, *_in_ms(asked[len(known) :], data, measured_ms)])
+    return target.kept_targets(run)
 
 
 def check_feasible(session: Session, data: RunData, space: Space) -> None:

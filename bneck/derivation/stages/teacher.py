@@ -2,11 +2,11 @@
 
 from bneck.derivation.session import Session
 from bneck.derivation.stages.data import RunData
-from bneck.derivation.stages.kept_training import SEED_NETWORK, TrainingFiles
 from bneck.derivation.stages.pretrained import write_starts
 from bneck.derivation.stages.training import training_stage
 from bneck.derivation.teacher import SEED, load_teacher
 from bneck.proxies.training.teacher import Teacher
+from bneck.results.run_files import SEED_NETWORK, TrainingFiles
 from bneck.space.architecture import Architecture
 from bneck.space.backends import weights
 from bneck.space.backends.parent import Parent

@@ -5,13 +5,15 @@ from pathlib import Path
 
 from bneck.derivation.session import Session
 from bneck.derivation.stages.data import RunData
-from bneck.derivation.stages.kept_training import Training, TrainingFiles, train_and_keep
+from bneck.derivation.stages.kept_training import train_and_keep
 from bneck.derivation.stages.long_trainings import LongTraining, TrainingJob, train_all
 from bneck.derivation.training_budget import budget
 from bneck.executors.together import Together
 from bneck.proxies.data.worker_images import WorkerImages, whole
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.teacher import Teacher
+from bneck.results.run_files import TrainingFiles
+from bneck.results.stage_record import Training
 from bneck.space.architecture import Architecture
 from bneck.space.backends import weights
 

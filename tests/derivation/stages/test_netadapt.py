@@ -11,13 +11,13 @@ import torchvision
 from bneck import records
 from bneck.cli import run
 from bneck.derivation.pretrained import load_pretrained
-from bneck.derivation.stages.netadapt import Shrunk
 from bneck.latency.calibrate import calibrate
 from bneck.latency.devices import open_device
 from bneck.latency.model import load
 from bneck.proxies.data.image_info import IMAGENET_MEAN, IMAGENET_STD
 from bneck.results.record import Step
 from bneck.results.run import Run
+from bneck.results.stage_record import Shrunk
 from bneck.space import codec as networks
 from bneck.space import presets, spaces
 from bneck.space.backends import weights

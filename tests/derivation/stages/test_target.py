@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bneck.cli import run
-from bneck.derivation.stages.target import keep_targets, runs_of_other_targets
+from bneck.derivation.target import keep_targets, runs_of_other_targets
 from bneck.results.run import Run
 
 

@@ -1,0 +1,71 @@
+"""What each stage of a derivation ends with: the search, NetAdapt, and a training."""
+
+from dataclasses import dataclass
+
+from bneck.quantities import Accuracy, Latency
+from bneck.space.architecture import Architecture
+
+
+@dataclass(frozen=True, slots=True)
+class SelectedNetwork:
+    """Network selected for a target: proxy accuracy, predicted and measured latency, reward.
+
+    Attributes:
+        measured: None where nothing was measured.
+        reward: by the measured latency, or by the predicted one.
+        weight: w, where it was derived.
+        front_accuracy: the predicted front's accuracy at the target, where w was derived.
+        pretrained: whether it is the network itself whose weights the others began with.
+    """
+
+    number: int
+    arch: Architecture
+    target_ms: float
+    accuracy: Accuracy
+    predicted: Latency
+    measured: Latency | None
+    reward: float
+    weight: float | None = None
+    front_accuracy: float | None = None
+    pretrained: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """Networks that a search selected, one for each target.
+
+    ``next_evaluation`` says whether one more evaluation is worth its time.
+    """
+
+    networks: tuple[SelectedNetwork, ...]
+    next_evaluation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Shrunk:
+    """The network that NetAdapt found for one target.
+
+    Attributes:
+        measured: None where the device was not measured.
+        accuracy: after the short fine-tuning of the step that made it, or after the finish where
+            one was asked for.
+        met: whether the seed network was at the target already.
+    """
+
+    target_ms: float
+    arch: Architecture
+    step: int
+    predicted: Latency
+    measured: Latency | None
+    accuracy: Accuracy | None
+    met: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How a training ended: its accuracy on the validation images, and on test images if any."""
+
+    name: str
+    accuracy: Accuracy
+    seconds: float
+    test_accuracy: Accuracy | None = None
