@@ -6,7 +6,7 @@ from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LinearRegression
+from scipy.optimize import nnls
 
 from bneck.latency.features import Blocking, refines, tells_blocking, totals
 from bneck.latency.load_correction import LoadCorrection
@@ -122,15 +122,14 @@ def weigh(names: Sequence[str], values: Floats, times: Floats, trust: Floats) ->
     """
     roots = np.sqrt(trust)
     penalty = np.sqrt([REFINING_RIDGE if refines(name) else RIDGE for name in names])
-    regression = LinearRegression(positive=True, fit_intercept=False)
     weights, scale = np.ones(len(names)), times
     for _ in range(2):
         shares = values * (roots / scale)[:, None]
         sizes = np.sqrt((shares**2).mean(axis=0))
         sizes[sizes == 0] = 1.0
         target = np.concatenate([roots * times / scale, np.zeros(len(names))])
-        regression.fit(np.vstack([shares / sizes, np.diag(penalty)]), target)
-        weights = np.asarray(regression.coef_, np.float64) / sizes
+        solved, _ = nnls(np.vstack([shares / sizes, np.diag(penalty)]), target)
+        weights = solved / sizes
         scale = values @ weights
     return weights
 
