@@ -17,6 +17,7 @@ import tempfile
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -38,7 +39,9 @@ READING = (
     "export {run} {folder}/net.py --to pytorch",
 )
 WORDS = ("", "x", "\x1b[2J", "package.module:attr", "../..", "NaN", "-1", "9" * 400)
-VALUES = (None, True, -1, 0, 1e308, 10**30, "", "x", [], {}, [None], {"a": None}, [[[]]])
+VALUES: tuple[Any, ...] = (
+    None, True, -1, 0, 1e308, 10**30, "", "x", [], {}, [None], {"a": None}, [[[]]],
+)  # fmt: skip
 
 
 def mutate(file: Path, rng: random.Random) -> str:

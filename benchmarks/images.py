@@ -77,8 +77,8 @@ def draw(folder: Path, count: int, distinct: int) -> None:
 
 def decode(file: str, side: int | None) -> int:
     """Decode a file by Pillow alone, and bring it to a square unless the side is None."""
-    with Image.open(file) as image:
-        image = image.convert("RGB")
+    with Image.open(file) as opened:
+        image = opened.convert("RGB")
         if side is not None:
             image = ImageOps.fit(image, (side, side), Image.Resampling.BILINEAR)
         return np.asarray(image).size
@@ -117,8 +117,8 @@ def compare_decoding(folder: Path, side: int, rounds: int) -> None:
             f"{count / (ours + rest):,.0f}",
             flush=True,
         )
-        for one in store.squares_of(folder):
-            store.remove(one.place)
+        for squares in store.squares_of(folder):
+            store.remove(squares.place)
     found = [
         f"{statistics.median(shares[one]):.0%} of Pillow's {what}" for one, what in sides.items()
     ]

@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import torch
 from labels import networks
@@ -135,7 +136,7 @@ class Trainings:
     def __init__(self, out: Path, images: ImageSource, threads: int) -> None:
         self.out, self.images, self.compute = out, images, Compute("cpu", threads)
         self.file = out / "records.jsonl"
-        self.known: dict[str, dict[str, float]] = {
+        self.known: dict[str, dict[str, Any]] = {
             one["name"]: one for _, one in json_lines.read_lines(self.file)
         }
 
@@ -180,15 +181,17 @@ class Trainings:
         if name in self.known:
             return
         began = time.process_time()
-        row = {"name": name, "accuracy": find(), "cpu_s": round(time.process_time() - began, 2)}
+        row: dict[str, Any] = {
+            "name": name,
+            "accuracy": find(),
+            "cpu_s": round(time.process_time() - began, 2),
+        }
         self.known[name] = row
         records.append(self.file, row)
         print(f"{time.strftime('%H:%M:%S')} {json.dumps(row)}", flush=True)
 
 
-def summary(
-    rows: dict[str, dict[str, float]], true_name: str, kinds: list[str], count: int
-) -> None:
+def summary(rows: dict[str, dict[str, Any]], true_name: str, kinds: list[str], count: int) -> None:
     """Print how each kind of label ranks the networks, with 95 % intervals, and its cost."""
     truth = [rows[f"{true_name} {number}"]["accuracy"] for number in range(count)]
     print(f"{count} networks, {true_name} {min(truth):.3f} to {max(truth):.3f}")

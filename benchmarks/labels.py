@@ -117,12 +117,12 @@ class Train:
         network, clock = build(arch, seed=0), clock_of(self.device)
         end = [clock()]
 
-        def note(*news: object) -> None:
+        def look(what: str, done: int, total: int, note: str = "") -> None:
             end.append(clock())
 
         recipe = Recipe(job.steps or 1)
         brief = few.subset(seed=0, val=100)
-        train(network, brief, recipe, seed=0, progress=note, compute=compute)
+        train(network, brief, recipe, seed=0, progress=look, compute=compute)
         found = evaluate(network, few, compute=compute).accuracy.value
         seconds = job.column.replace("accuracy", "seconds", 1)
         return {job.column: found, seconds: round(end[-1] - end[0], 2)}
@@ -144,19 +144,19 @@ def truth(
     row: dict[str, float] = {}
     spent, since = 0.0, clock()
 
-    def look(what: str, step: int, *rest: object) -> None:
+    def look(what: str, done: int, total: int, note: str = "") -> None:
         nonlocal spent, since
-        average.prepare(step)
+        average.prepare(done)
         average.update()
         spent += clock() - since
-        if step in LOOKS or step == steps:
+        if done in LOOKS or done == steps:
             average.copy_to(averaged)
-            if step == steps:
+            if done == steps:
                 row["accuracy"] = evaluate(averaged, images).accuracy.value
             else:
-                row[f"accuracy@{step} raw"] = evaluate(network, few).accuracy.value
-                row[f"accuracy@{step} ema"] = evaluate(averaged, few).accuracy.value
-            row[f"seconds@{step}"] = round(spent, 2)
+                row[f"accuracy@{done} raw"] = evaluate(network, few).accuracy.value
+                row[f"accuracy@{done} ema"] = evaluate(averaged, few).accuracy.value
+            row[f"seconds@{done}"] = round(spent, 2)
         since = clock()
 
     brief, recipe = few.subset(seed=0, val=100), Recipe(steps, ema=None)

@@ -131,7 +131,9 @@ def _space(
     """Ours beside a regression on multiply-adds and a plain sum of blocks timed alone."""
     predicted = [model.predict(arch) for arch in archs.values()]
     measured = [ms for ms, _ in truth.values()]
-    inside = [abs(p.ms - m) <= 2 * p.std_ms for p, m in zip(predicted, measured, strict=True)]
+    inside = [
+        abs(p.ms - m) <= 2 * (p.std_ms or 0.0) for p, m in zip(predicted, measured, strict=True)
+    ]
     weights = _macs_regression(model, items)
     counts = [cost(arch).macs / 1e6 for arch in archs.values()]
     result: dict[str, Any] = {

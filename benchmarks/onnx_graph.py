@@ -43,13 +43,14 @@ def main() -> None:
     image = torch.zeros(1, 3, arch.resolution_px, arch.resolution_px)
 
     def direct() -> bytes:
-        return onnx_model.build(arch.layers(), weights).SerializeToString()
+        graph: bytes = onnx_model.build(arch.layers(), weights).SerializeToString()
+        return graph
 
     def export() -> bytes:
         file = io.BytesIO()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            torch.onnx.export(network, (image,), file, dynamo=False)
+            torch.onnx.export(network, (image,), file, dynamo=False)  # type: ignore[arg-type]
         return file.getvalue()
 
     pairs = [(milliseconds(direct), milliseconds(export)) for _ in range(options.repeats + 1)]

@@ -186,7 +186,7 @@ def main() -> None:
                 )
                 archs = named(table.space, labels, targets_ms, count, promote=promote, seed=seed)
                 true = [truth[arch] for arch in archs]
-                regrets.append(100 * np.mean(np.array(best) - true))
+                regrets.append(float(100 * np.mean(np.array(best) - true)))
                 falls += [slow < fast for fast, slow in pairwise(true)]
             error = standard_error(regrets)
             result = {

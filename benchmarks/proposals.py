@@ -12,13 +12,12 @@ import sys
 import tempfile
 import time
 from itertools import pairwise
-from math import log
+from math import exp, log
 from pathlib import Path
 
 from bneck.cli import exit_code_of, whole_number
 from bneck.executors.serial import Serial
 from bneck.latency.model import LatencyModel, load
-from bneck.proxies.surrogate.surrogate import expit
 from bneck.search.journal import Journal, State
 from bneck.search.objectives import Objectives, Target
 from bneck.search.reward import Soft
@@ -33,7 +32,7 @@ from bneck.space.cost import cost
 def accuracy(arch: Architecture) -> float:
     """Some accuracy that more parameters and more multiply-adds raise."""
     counted = cost(arch)
-    return float(expit(0.3 * log(counted.params) + 0.2 * log(counted.macs) - 6.0))
+    return 1 / (1 + exp(6.0 - 0.3 * log(counted.params) - 0.2 * log(counted.macs)))
 
 
 def filled(path: Path, space: Space, model: LatencyModel, past: int) -> None:

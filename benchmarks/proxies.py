@@ -17,6 +17,7 @@ import torch
 from bneck.cli import exit_code_of, whole_number
 from bneck.proxies.data.loading import load
 from bneck.proxies.proxy import PROXIES, find_proxy
+from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.zero_cost.base import ZeroCost
 from bneck.proxies.zero_cost.passes import Passes
 from bneck.space import spaces
@@ -39,7 +40,8 @@ def main() -> None:
     torch.set_num_threads(1)
     images = load("digits", resolution_px=32)
     kinds = {word: find_proxy(word) for word in PROXIES}
-    proxies = {word: kind(images) for word, kind in kinds.items() if issubclass(kind, ZeroCost)}
+    made = {word: kind(images, Recipe(1)) for word, kind in kinds.items()}
+    proxies = {word: proxy for word, proxy in made.items() if isinstance(proxy, ZeroCost)}
     space = spaces.build("nas-bench-macro", resolution_px=32, classes=10)
     before = peak_megabytes()
     seconds, macs = [], []

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from bneck.cli import exit_code_of, positive, whole_number
 from bneck.derivation.plan import Plan
 from bneck.derivation.training_budget import budget
-from bneck.executors import open_executor, open_together
+from bneck.errors import BneckError
+from bneck.executors import Executor, Failed, open_executor, open_together
 from bneck.machine import ONE_THREAD
 from bneck.proxies.data.loading import load
 from bneck.proxies.data.worker_images import WorkerImages, whole
@@ -80,6 +81,18 @@ class FirstSteps:
         return losses
 
 
+def losses_by_change(
+    executor: Executor, task: FirstSteps, changes: list[float]
+) -> dict[float, list[float]]:
+    """Return the losses of a training for each change of the first weights."""
+    found = {}
+    for change, losses in executor.map_unordered(task, changes):
+        if isinstance(losses, Failed):
+            raise BneckError(losses.reason)
+        found[change] = losses
+    return found
+
+
 def largest_difference(losses: list[float], reference: list[float]) -> tuple[float, int]:
     """Return the largest relative difference, and its step, counted from 1."""
     pairs = zip(losses, reference, strict=True)
@@ -105,9 +118,9 @@ def main() -> None:
     task = FirstSteps(asked.proxies, arch, asked.final, arguments.steps, arguments.seed)
 
     together = open_together(arguments.processes, "cpu")
-    ((_, by_several),) = together.map_unordered(task, [0.0])
+    by_several = losses_by_change(together, task, [0.0])[0.0]
     with closing(open_executor(2)) as alone:
-        by_change = dict(alone.map_unordered(task, [0.0, ROUNDING]))
+        by_change = losses_by_change(alone, task, [0.0, ROUNDING])
     by_one, changed = by_change[0.0], by_change[ROUNDING]
     result: dict[str, object] = {
         "steps": arguments.steps,

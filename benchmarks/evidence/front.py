@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import torch
@@ -104,7 +105,8 @@ def exported(name: str, folder: Path, runtime: str) -> tuple[Path, int, int]:
     for path, weight in model.named_parameters():
         if path.endswith("weight") and not weight.any():  # last norms of blocks: a converter would
             nn.init.ones_(weight)  # leave out the blocks that they silence
-    side = model.pretrained_cfg["input_size"][1]
+    config: Any = model.pretrained_cfg  # an attribute of timm's models that torch knows nothing of
+    side: int = config["input_size"][1]
     model = reparameterize_model(model)
     file = folder / f"{name}.{'tflite' if runtime == 'litert' else 'onnx'}"
     if not file.exists():

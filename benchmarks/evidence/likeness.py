@@ -12,8 +12,9 @@ import argparse
 import heapq
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -47,12 +48,13 @@ PHONE = (
 
 def phone_space() -> Space:
     """The part of the phone table whose networks have a twin in the labelled space."""
-    choices: dict = {}
+    choices: dict[str, tuple[Any, ...]] = {}
     for s in range(2, 7):
         choices |= {f"s{s}.depth": (2, 3), f"s{s}.kernel": (3, 5), f"s{s}.ratio": (4, 6)}
 
     def decode(values: Values) -> Architecture:
-        stages, channels = [(InvertedResidual(3, 24, 24, 1),)], 24
+        stages: list[tuple[InvertedResidual, ...]] = [(InvertedResidual(3, 24, 24, 1),)]
+        channels = 24
         for s, (stride, width, se, activation) in enumerate(PHONE, start=2):
             stage = []
             for b in range(int(values[f"s{s}.depth"])):
@@ -74,7 +76,7 @@ def phone_space() -> Space:
     return Space("phone", choices, decode)
 
 
-def twin(values: Mapping) -> Values:
+def twin(values: Values) -> Values:
     """The labelled network of the same kernels, expansions, depths and squeeze-excites."""
     found: Values = {"s1.depth": 1, "s1.kernel": 3, "s1.ratio": 1, "s1.se": False}
     found |= {"s7.depth": 1, "s7.kernel": 3, "s7.ratio": 6, "s7.se": False}
@@ -89,7 +91,7 @@ def best(
     weight: float,
 ) -> Values:
     """The largest ACC * LAT^w: from the best of many random networks, by single changes."""
-    known: dict[tuple, tuple[float, Values]] = {}
+    known: dict[tuple[object, ...], tuple[float, Values]] = {}
 
     def learn(candidates: Iterator[Values]) -> None:
         new = {tuple(space.check(values).items()): values for values in candidates}

@@ -36,7 +36,7 @@ def compared(
     repro: Path, models: list[Path], count: int, out: Path
 ) -> Iterator[tuple[str, str, Likeness]]:
     """(network, runtime, likeness) of every derived network by every model."""
-    plan = ReproductionPlan(**Run.read(repro).plan)
+    plan = records.from_json(ReproductionPlan, dict(Run.read(repro).plan), f"{repro}/plan.toml")
     for file in (repro / "latency.json", *models):
         model: LatencyModel = load(file)
         space = spaces.build(

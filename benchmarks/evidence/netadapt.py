@@ -44,6 +44,7 @@ from bneck.executors import Failed, open_executor
 from bneck.executors.serial import Serial
 from bneck.files import read_json, write_json, write_whole
 from bneck.latency.measure import measure
+from bneck.latency.model import LatencyModel
 from bneck.live import TerminalProgress
 from bneck.machine import ONE_THREAD
 from bneck.netadapt.fine_tuning import FineTune
@@ -114,7 +115,7 @@ class Cutter:
         cut = FineTune(
             asked.proxies,
             self.seed,
-            self.seed_weights,
+            self.seed_weights.read_bytes(),
             asked.fine_tune,
             plan.seed,
             plan.importance,
@@ -124,6 +125,7 @@ class Cutter:
     def measured_ms(self, network: nn.Module) -> float:
         """Under the run's runtime, from torch's own export."""
         side, device = self.seed.resolution_px, self.device
+        assert isinstance(device.model, LatencyModel)  # a table measures nothing
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             file = Path(folder) / "network.onnx"

@@ -13,6 +13,7 @@ from torch import nn
 
 from bneck.derivation.stages.calibration import TargetDevice
 from bneck.latency.measure import Measured, measure
+from bneck.latency.model import LatencyModel
 from bneck.reproduction.width_baseline import narrowest_over
 from bneck.space import presets
 from bneck.space.architecture import Architecture
@@ -104,6 +105,7 @@ class Rival:
             return device.measure(arch, dict(network.state_dict()))
         device.wait_until_quiet()
         model = device.model
+        assert isinstance(model, LatencyModel)  # a table measures nothing
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "network.onnx"
             exported(network, self.side, file)

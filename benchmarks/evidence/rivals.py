@@ -184,9 +184,9 @@ def _trained_networks(
         network.load_state_dict(weights.load(work.results.training_files(one, 0).weights, one.arch))
         yield one.name, (one.arch, network)
     for rival in rivals:
-        network = rival.build(classes, 0)
-        network.load_state_dict(weights.tensors(weights_file(folder, rival, 0).read_bytes()))
-        yield rival.name, (rival, network)
+        theirs = rival.build(classes, 0)
+        theirs.load_state_dict(weights.tensors(weights_file(folder, rival, 0).read_bytes()))
+        yield rival.name, (rival, theirs)
 
 
 def judged(
@@ -226,7 +226,7 @@ def main() -> None:
     asked = parser.parse_args()
 
     theirs = Run.read(asked.repro)
-    repro = ReproductionPlan(**theirs.plan)
+    repro = records.from_json(ReproductionPlan, dict(theirs.plan), f"{asked.repro}/plan.toml")
     if asked.factors:
         factors = numbers("factors", asked.factors)
         repro = replace(repro, factors=asked.factors, repeated=",".join(map(str, factors)))

@@ -258,7 +258,8 @@ def main() -> None:
     parser.add_argument("--wait-quiet", type=float, default=0.0, help="minutes, as bneck derive")
     asked = parser.parse_args()
 
-    repro = ReproductionPlan(**Run.read(asked.repro).plan)
+    kept = dict(Run.read(asked.repro).plan)
+    repro = records.from_json(ReproductionPlan, kept, f"{asked.repro}/plan.toml")
     targets_ms = kept_targets(Run(asked.repro / "search-paper", {}))
     known = dict(zip(numbers("factors", repro.factors), targets_ms, strict=True))
     targets = {factor: known[factor] for factor in numbers("factors", asked.factors)}
