@@ -38,15 +38,15 @@ def expected_gain(
     surrogate = Surrogate([label.arch for label in labels], [label.accuracy for label in labels])
     expected, _ = surrogate.predict([label.arch for label in labels], noise=False)
     held = [
-        (objective.reward(float(accuracy), label.latency_ms), float(accuracy), label.values)
+        (objective.reward(float(accuracy), label.latency_ms), float(accuracy), label)
         for accuracy, label in zip(expected, labels, strict=True)
         if objective.allows(label.arch)
     ]
     if not held:
         return None
     held.sort(key=lambda each: -each[0])
-    best, accuracy, _ = held[0]
-    nearby = _candidates(space, [values for *_, values in held[:PARENTS]], seed)
+    best, accuracy, top = held[0]
+    nearby = _candidates(space, [label.values for *_, label in held[:PARENTS]], seed)
     fresh = [arch for arch in nearby if arch not in known and objective.allows(arch)]
     if not fresh:
         return 0.0
@@ -56,7 +56,9 @@ def expected_gain(
         latency_ms = objective.latency_ms(arch)
         middle = objective.reward(float(mean), latency_ms)
         gains.append(improvement(middle, objective.reward(float(mean + std), latency_ms), best))
-    return max(gains) / best * accuracy
+    half = accuracy / 2  # all our rewards are straight lines in accuracy
+    slope = (best - objective.reward(half, top.latency_ms)) / half
+    return max(gains) / slope if slope > 0 else 0.0
 
 
 def describe_gain(gain: float | None, records: Sequence[Record]) -> str:

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from bneck.executors.serial import Serial
 from bneck.results.record import Record
 from bneck.search.expected_improvement import describe_gain, expected_gain, improvement
 from bneck.search.objectives import Objective, Objectives, Target
-from bneck.search.reward import Soft
+from bneck.search.reward import Absolute, Soft
 from bneck.search.search import search
 from bneck.search.study import Study
 from bneck.space.architecture import Architecture
@@ -42,6 +43,26 @@ def test_what_a_label_is_worth_falls_with_what_is_known(
     assert gains[10] is not None
     assert gains[24] is not None
     assert 0 <= gains[24] < gains[10] < 0.2
+
+
+@pytest.mark.parametrize("beta", [-0.07, -10.0])
+def test_a_gain_is_counted_in_accuracy_whatever_is_taken_off_the_reward(
+    space: Space, model, by_macs: Callable[[Architecture], float], tmp_path: Path, beta: float
+) -> None:
+    """A constant that the reward loses, as all at one latency do, changes no point of accuracy."""
+
+    def at_2_ms(arch: Architecture) -> float:
+        return 2.0
+
+    study = Study(tmp_path / "journal", space, sampler="random", seed=0)
+    objectives = Objectives(space, model, [Target(Soft(2.0), 2.0)])
+    search(study, by_macs, objectives=objectives, evaluations=10, executor=Serial())
+    labels = [replace(label, latency_ms=2.0) for label in study.labels()]
+    plain = expected_gain(labels, space, Objective(at_2_ms, Soft(2.0)))
+    absolute = expected_gain(labels, space, Objective(at_2_ms, Absolute(1.0, beta)))
+    assert plain is not None
+    assert 0 < plain < 0.2
+    assert absolute == pytest.approx(plain)
 
 
 def test_the_sentence_sets_the_gain_beside_its_price(space: Space) -> None:
