@@ -38,7 +38,8 @@ def select_network(
         measure: times a network on the target device.
 
     Raises:
-        BneckError: no network has an accuracy, or all measure above the ceiling.
+        BneckError: no network has an accuracy (names the first reason), none is predicted between
+            floor and ceiling, or all measure above the ceiling.
     """
     objective, derived = objectives.at(labels)[place], objectives.weights(labels)[place]
     waiting = {
@@ -47,7 +48,7 @@ def select_network(
         if record.accuracy is not None and objective.allows(record.arch)
     }
     if not waiting:
-        raise BneckError("the search has no network with a reward")
+        raise BneckError(_none_to_name(records, objective))
     measured: dict[int, Measured] = {}
 
     def reward_of(record: Record) -> float:
@@ -90,6 +91,17 @@ def _selected(
         reward=reward,
         weight=derived.weight if derived else None,
         front_accuracy=derived.accuracy if derived else None,
+    )
+
+
+def _none_to_name(records: Sequence[Record], objective: Objective) -> str:
+    """Why there is no network to measure."""
+    errors = [record.error for record in records if record.error is not None]
+    if errors and len(errors) == len(records):
+        return f"none of the {len(records)} networks could be scored: {errors[0]}"
+    return (
+        f"none of the {len(records) - len(errors)} networks that the search scored is predicted "
+        f"from {objective.floor_ms:.3g} to {objective.ceiling_ms:.3g} ms; give more --evaluations"
     )
 
 

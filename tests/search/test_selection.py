@@ -64,5 +64,17 @@ def test_what_measures_above_the_ceiling_is_out(space: Space, model: object, rec
 
 
 def test_without_an_accuracy_there_is_none(space: Space, model: object) -> None:
-    with pytest.raises(BneckError, match="no network with a reward"):
-        select_network([], Objectives(space, model, [Target(Soft(1.0))]), 0, [], Stopwatch({}))
+    objectives = Objectives(space, model, [Target(Soft(1.0))])
+    arch = space.decode(space.sample(0))
+    failed = [Record(n, arch, None, 1.0, None, f"diverged at {n}", 1.0) for n in range(3)]
+    with pytest.raises(BneckError, match="none of the 3 networks could be scored: diverged at 0"):
+        select_network(failed, objectives, 0, [], Stopwatch({}))
+
+
+def test_a_target_whose_band_was_never_searched_asks_for_more(
+    space: Space, model: object, records: list
+) -> None:
+    objectives = Objectives(space, model, [Target(Soft(1.0), 1e4, 2e4, 1e4)])
+    said = "none of the 6 networks .* is predicted from 1e[+]04 to 2e[+]04 ms; give more --evalua"
+    with pytest.raises(BneckError, match=said):
+        select_network(records, objectives, 0, [], Stopwatch({}))
