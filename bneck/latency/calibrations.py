@@ -3,27 +3,29 @@
 import hashlib
 import json
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from bneck.errors import BneckError, UsageError
 from bneck.files import cache_folder, is_written
 from bneck.latency.fingerprint import Fingerprint
 from bneck.latency.model import LatencyModel, load
+from bneck.space.choices import Space
 
 DAY_S = 24 * 3600
 
 
-def kept(device: Fingerprint, spaces: Sequence[str], resolution_px: int, classes: int) -> Path:
+def kept(device: Fingerprint, space: Space) -> Path:
     """Return the file of a calibration in the cache folder, whether it is there or not.
+
+    It is another one where a space of this name has other choices, or builds other networks.
 
     Args:
         device: the device and the runtime on it.
-        spaces: names of the spaces, in any order.
-        resolution_px: the networks' input side.
-        classes: the networks' class count.
+        space: whose networks were timed.
     """
-    made_of = [device.as_dict(), sorted(spaces), resolution_px, classes]
+    networks = [space.decode(space.sample(0, lean)) for lean in (0.0, 1.0)]
+    layers = [repr(arch.layers()) for arch in networks]  # which tell input side and classes too
+    made_of = [device.as_dict(), space.name, list(space.choices.items()), layers]
     digest = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
     return cache_folder() / "calibrations" / f"{digest}.json"
 

@@ -61,7 +61,7 @@ def test_older_files_say_no_batch_size_and_hold_for_one_image(
     assert list(one.as_dict()) == ["cpu", "cores", "runtime", "version", "threads"]
     several = replace(one, batch_size=8)
     assert several.as_dict()["batch_size"] == 8
-    files = {calibrations.kept(each, ["v3-small"], 64, 10) for each in (one, several)}
+    files = {calibrations.kept(each, spaces.build("v3-small")) for each in (one, several)}
     assert len(files) == 2
 
 

@@ -9,6 +9,9 @@ import pytest
 
 from bneck.latency import calibrations
 from bneck.latency.model import LatencyModel
+from bneck.space import spaces
+
+SPACE = spaces.build("v3-small", resolution_px=64, classes=10)
 
 
 @pytest.fixture
@@ -21,21 +24,31 @@ def test_one_device_runtime_space_and_resolution_have_one_file(
     macs_model: LatencyModel, cache: Path
 ) -> None:
     device = macs_model.device
-    file = calibrations.kept(device, ["v3-small"], 64, 10)
+    file = calibrations.kept(device, SPACE)
     assert file.is_relative_to(cache)
     others = {
-        calibrations.kept(device, ["v3-large"], 64, 10),
-        calibrations.kept(device, ["v3-small"], 96, 10),
-        calibrations.kept(device, ["v3-small"], 64, 11),
-        calibrations.kept(replace(device, version="2"), ["v3-small"], 64, 10),
-        calibrations.kept(replace(device, threads=2), ["v3-small"], 64, 10),
+        calibrations.kept(device, spaces.build("v3-large", resolution_px=64, classes=10)),
+        calibrations.kept(device, spaces.build("v3-small", resolution_px=96, classes=10)),
+        calibrations.kept(device, spaces.build("v3-small", resolution_px=64, classes=11)),
+        calibrations.kept(replace(device, version="2"), SPACE),
+        calibrations.kept(replace(device, threads=2), SPACE),
     }
     assert len(others - {file}) == 5
-    assert calibrations.kept(device, ["v3-small"], 64, 10) == file
+    assert calibrations.kept(device, spaces.build("v3-small", resolution_px=64, classes=10)) == file
+
+
+def test_a_space_of_ones_own_that_was_changed_has_another_file(
+    macs_model: LatencyModel, cache: Path
+) -> None:
+    """What was timed of it before would lack the kernels that it has now."""
+    wider = replace(SPACE, choices={**SPACE.choices, "s2.b1.kernel": (3, 5, 7, 9)})
+    other = replace(SPACE, build=lambda values: SPACE.build(values | {"s5.width": 80}))
+    files = {calibrations.kept(macs_model.device, one) for one in (SPACE, wider, other)}
+    assert len(files) == 3
 
 
 def test_what_is_kept_is_found_again(macs_model: LatencyModel, cache: Path) -> None:
-    file = calibrations.kept(macs_model.device, ["v3-small"], 64, 10)
+    file = calibrations.kept(macs_model.device, SPACE)
     assert calibrations.reusable(file, macs_model.device) is None
     calibrations.keep(macs_model, file)
     assert calibrations.reusable(file, macs_model.device) == macs_model
@@ -48,6 +61,6 @@ def test_what_is_kept_is_found_again(macs_model: LatencyModel, cache: Path) -> N
 
 def test_a_doubtful_one_is_not_kept(macs_model: LatencyModel, cache: Path) -> None:
     doubtful = replace(macs_model, report=replace(macs_model.report, mape_percent=9.0))
-    file = calibrations.kept(macs_model.device, ["v3-small"], 64, 10)
+    file = calibrations.kept(macs_model.device, SPACE)
     calibrations.keep(doubtful, file)
     assert not file.exists()

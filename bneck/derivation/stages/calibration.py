@@ -144,9 +144,8 @@ def _calibrated(
     if device.by_hand:
         progress = session.progress
         return calibrate([space], device, folder=run.folder, seed=plan.seed, progress=progress)
-    arch = space.decode(space.sample(plan.seed))
     here = device.fingerprint()
-    file = calibrations.kept(here, [space.name], arch.resolution_px, arch.classes)
+    file = calibrations.kept(here, space)
     fresh = device.synthetic or plan.calibrate == ANEW
     if not fresh and (found := calibrations.reusable(file, here)):
         session.progress(
