@@ -35,8 +35,9 @@ class TableData:
     resolution_px: int | None = None
 
     def load(self) -> None:
-        """Have the regression ready, before any answer is timed."""
-        _regression(self)
+        """Have the regression ready, before any answer is timed, where any can need it."""
+        if not _is_complete(self):
+            _regression(self)
 
     def __call__(self, arch: Architecture) -> float:
         """Accuracy from 0 to 1."""
@@ -62,12 +63,14 @@ class TableData:
         )
 
     def statement(self) -> str:
-        """Say how many networks the table holds and how good its regression is.
+        """Say how many networks the table holds and, unless these are all, how its regression does.
 
         The reader's warnings, such as rows that disagree, follow.
         """
         known, warned = _opened(self)
         said = "".join(f"; {warning}" for warning in warned)
+        if _is_complete(self):
+            return f"{len(known.accuracies)} networks, all of the space {self.space}{said}"
         return (
             f"{len(known.accuracies)} networks; rank correlation of the regression in "
             f"band, cross-validated: {_regression(self).cross_validated():.2f}{said}"
@@ -110,6 +113,15 @@ def _regression(data: TableData) -> "Surrogate":
 
     known = _opened(data)[0].accuracies
     return Surrogate(list(known), list(known.values()))
+
+
+@lru_cache(maxsize=1)
+def _is_complete(data: TableData) -> bool:
+    """Whether the table holds every network of the space, so that nothing is left to predict."""
+    known = _opened(data)[0].accuracies
+    arch = next(iter(known))
+    space = spaces.build(data.space, resolution_px=arch.resolution_px, classes=arch.classes)
+    return space.size <= len(known) and all(space.decode(one) in known for one in space.all())
 
 
 @lru_cache(maxsize=1)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,20 @@ def test_what_a_table_cannot_do_is_said(
     assert run(["search", "--target", "1", "--data", missing, "--out", out]) == 2
     assert "no such file" in capsys.readouterr().err
     assert not Path(out).exists()
+
+
+def test_a_table_of_the_whole_space_needs_no_regression(tmp_path: Path) -> None:
+    """On the 3,969 networks of NAS-Bench-Macro it would take minutes at every start."""
+    codes = ("".join(code) for code in product("012", repeat=8))
+    rows = [f"{code},{50 + sum(map(int, code))}" for code in codes]
+    path = tmp_path / "all.csv"
+    path.write_text("\n".join(["arch,mean_acc", *rows]))
+    data = tabular.open_table(f"table:{path}", "nas-bench-macro", None)
+    assert data is not None
+    tabular._regression.cache_clear()
+    data.load()
+    assert data.statement() == "3969 networks, all of the space nas-bench-macro"
+    assert tabular._regression.cache_info().misses == 0
 
 
 def test_a_published_table_names_its_space(shared_data: Path) -> None:
