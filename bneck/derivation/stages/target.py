@@ -27,6 +27,9 @@ def target_stage(session: Session, data: RunData, device: TargetDevice) -> tuple
         session: the run and its plan.
         data: gives side and classes of the networks that relative targets name.
         device: measures these networks.
+
+    Raises:
+        UsageError: two targets that are the same to four digits, by which their files are named.
     """
     run, asked = session.run, session.plan.aimed_at
     known = target.kept_targets(run)
@@ -35,7 +38,11 @@ def target_stage(session: Session, data: RunData, device: TargetDevice) -> tuple
         def measured_ms(arch: Architecture) -> float:
             return device.measure(arch).ms
 
-        target.keep_targets(run, [*known, *_in_ms(asked[len(known) :], data, measured_ms)])
+        found = [*known, *_in_ms(asked[len(known) :], data, measured_ms)]
+        for place, ms in enumerate(found):
+            if run.of_target(ms) in map(run.of_target, found[:place]):
+                raise UsageError(f"targets: {asked[place]} is another of {ms:.4g} ms: leave it out")
+        target.keep_targets(run, found)
     return target.kept_targets(run)
 
 

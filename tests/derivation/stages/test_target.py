@@ -1,5 +1,6 @@
 """What a plan's targets are, and that one out of reach costs no calibration."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,20 @@ def test_a_target_out_of_reach_costs_no_calibration(
     assert words in error
     assert not (out / "latency.work").exists()
     assert not (out / "plan.toml").exists()  # a mistake begins no run
+
+
+def test_targets_that_would_share_their_files_are_refused_before_the_search(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    targets = "1.0x:mobilenet_v3_small,1.00001x:mobilenet_v3_small"
+    asked = ["--data=digits", "--resolution=16", "--runtime=macs", f"--out={tmp_path / 'run'}"]
+    assert run(["search", f"--targets={targets}", *asked]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert re.fullmatch(
+        r"bneck: targets: 1.00001x:mobilenet_v3_small is another of [0-9.e-]+ ms: leave it out",
+        error,
+    )
+    assert not (tmp_path / "run" / "journal.log").exists()
 
 
 def test_the_derivations_for_other_targets_are_read_with_their_plans(tmp_path: Path) -> None:
