@@ -10,8 +10,9 @@ from bneck import records
 from bneck.derivation.results import explained, found_by_a_stage, made_by, plan_of, read_trials
 from bneck.errors import BneckError, UsageError
 from bneck.files import check_folder, is_written
+from bneck.quantities import Accuracy
 from bneck.results.checksums import changed
-from bneck.results.record import Outcome
+from bneck.results.record import Found, Outcome
 from bneck.results.run import PLAN, Run
 from bneck.results.units import decimals, percent
 
@@ -81,23 +82,32 @@ def _idle(folder: Path) -> float | None:
 
 
 def _best(run: Run) -> str:
-    """The derived network, else that of largest reward, else what a stage alone ended with."""
+    """The derived network, else what the last stage ended with, else the trial of largest reward.
+
+    Rewards are compared last: a search that derives its w from the target has several.
+    """
     outcome = records.read_if_written(run.result, Outcome)
     if outcome and outcome.accuracy is not None and outcome.measured is not None:
         return _words(outcome.accuracy.value, outcome.measured.ms, "measured")
+    if is_written(run.network) or is_written(run.winners):
+        stage = found_by_a_stage(run, plan_of(run), None)
+        found = stage.get("found", ())
+        if stage.get("found_by") == "search":  # which names the run's own network first
+            found = found[:1]
+        if found and found[-1].accuracy is not None:
+            return _of_stage(found[-1], found[-1].accuracy)
     rewarded = [record for record in read_trials(run) if record.reward is not None]
     if rewarded:
         top = max(rewarded, key=lambda record: record.reward or 0.0)
         return f"{_words(top.accuracy or 0.0, top.latency_ms, 'predicted')}, trial {top.number}"
-    if is_written(run.network):
-        stage = found_by_a_stage(run, plan_of(run), None)
-        *_, last = stage.get("found", (None,))
-        if last is not None and last.accuracy is not None:
-            ms = last.measured.ms if last.measured else None
-            return _words(last.accuracy.value, ms, "measured")
     if run.begun_by() == "reproduce" and is_written(run.folder / "summary.md"):
         return "see its summary.md"
     return "no network yet"
+
+
+def _of_stage(one: Found, accuracy: Accuracy) -> str:
+    took, how = (one.measured, "measured") if one.measured else (one.predicted, "predicted")
+    return f"{_words(accuracy.value, took.ms if took else None, how)}, {one.name}"
 
 
 def _words(accuracy: float, ms: float | None, how: str) -> str:

@@ -91,7 +91,7 @@ def trial_of(found: JournalTrial, space: Space, *, refused: Values | None, label
 
 
 def record_of(trial: JournalTrial, space: Space) -> Record | None:
-    """The record of a trial, None unless it was evaluated."""
+    """The record of a trial, None unless it was evaluated; of a front's, without a reward."""
     attrs = trial.user_attrs
     if EVALUATED not in attrs or trial.state not in (State.COMPLETE, State.FAIL):
         return None
@@ -100,7 +100,7 @@ def record_of(trial: JournalTrial, space: Space) -> Record | None:
         arch=space.decode(trial.params),
         accuracy=attrs.get("accuracy"),
         latency_ms=attrs[LATENCY],
-        reward=trial.values[0] if trial.values else None,
+        reward=trial.values[0] if trial.values and len(trial.values) == 1 else None,
         error=attrs.get("error"),
         seconds=attrs[EVALUATED],
         made_with=attrs.get("made_with", {}),

@@ -47,6 +47,22 @@ def test_one_broken_run_hides_no_other(
         assert two["problem"] != ""
 
 
+def test_the_network_that_a_stage_named_is_the_best(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rewards of the trials would not tell: each was found by the w of its time, or by none."""
+
+    def best() -> list[str]:
+        return [one["best"] for one in json_of(capsys, "runs", runs / "one")["runs"]]
+
+    (runs / "one" / "result.json").unlink()
+    after_netadapt = best()
+    for name in ("shrunk.jsonl", "network.json"):
+        (runs / "one" / name).unlink()
+    assert best() == ["10.1 % at 0.00136 ms measured, network 3"]
+    assert after_netadapt[0].endswith("measured, step 1")
+
+
 def test_what_was_changed_is_named(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     checksums.seal(runs / "one")
     assert run(["runs", str(runs), "--check"]) == 0

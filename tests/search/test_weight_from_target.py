@@ -17,6 +17,7 @@ from bneck.search.objectives import Objectives, Target
 from bneck.search.reward import PAPERS, Soft
 from bneck.search.search import search
 from bneck.search.study import Study
+from bneck.search.trial_attributes import read_records
 from bneck.search.weight_from_target import hull
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space
@@ -101,6 +102,7 @@ def test_accuracy_and_latency_as_two_objectives(
     assert [d.name for d in theirs.directions] == ["MAXIMIZE", "MINIMIZE"]
     told = {tuple(trial.values) for trial in theirs.best_trials}
     assert told == {(record.accuracy, record.latency_ms) for record in front(records)}
+    assert {record.reward for record in read_records(path, space)} == {None}  # by two objectives
 
 
 def test_the_hull_is_concave_and_rises() -> None:
