@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +54,20 @@ def test_pictures_are_classified(capsys: pytest.CaptureFixture[str], folder: Pat
     name = next(iter(seen[0]["classes"]))
     assert out.startswith(f"{folder / 'a.png'}: {name} ")
     assert out.count("%") == 1
+
+
+def test_neither_predict_nor_compare_needs_torch(folder: Path) -> None:
+    net = str(folder / "net.onnx")
+    commands = [
+        ["predict", net, str(folder / "a.png")],
+        ["compare", net, "mobilenet_v3_small", "--no-measure"],
+    ]
+    code = (
+        f"from bneck.cli import run; codes = [run(each) for each in {commands}]; "
+        "import sys; print(codes, {'torch', 'scipy', 'matplotlib'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[0, 0] set()", done.stderr
 
 
 @pytest.mark.parametrize(

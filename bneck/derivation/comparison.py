@@ -194,14 +194,14 @@ def _of_architecture(name: str, arch: Architecture) -> Compared:
 
 def _of_onnx(path: Path) -> Compared:
     """Our own files carry their architecture; of others only weights and input side are known."""
-    from bneck.results.exports import onnx_file
+    from bneck.results.exports import onnx_notes
     from bneck.space.backends import onnx_parsing
 
     model = onnx_parsing.read(path)
     with naming(path):
-        arch, said = onnx_file.architecture(model), onnx_file.notes(model)
+        arch, said = onnx_notes.architecture(model), onnx_notes.notes(model)
     if arch is None:
-        params, side = onnx_file.outline(model)
+        params, side = onnx_notes.outline(model)
         return Compared(name=str(path), onnx=path, resolution_px=side, params=params)
     accuracy = Accuracy(float(said["accuracy"])) if "accuracy" in said else None
     network = _of_architecture(str(path), arch)

@@ -69,11 +69,11 @@ def load_teacher(plan: Plan, images: ImageInfo) -> "Teacher | None":
 def _of_onnx(path: Path, images: ImageInfo) -> "Teacher":
     """An ONNX file; without notes of bneck it takes images as torchvision's networks do."""
     from bneck.proxies.training.teacher import Teacher
-    from bneck.results.exports import onnx_file
+    from bneck.results.exports import onnx_notes
     from bneck.space.backends import onnx_parsing
 
     model = onnx_parsing.read(path)
-    notes = onnx_file.notes(model)
+    notes = onnx_notes.notes(model)
     shape = [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim]
     if len(shape) != 4 or shape[1] != 3:
         raise UsageError(f"{path} takes {shape}, not images of three channels (N, 3, side, side)")

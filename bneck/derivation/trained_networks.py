@@ -51,11 +51,11 @@ def load_trained(
     run = Run.read(Path(text))
     about = metadata.notes(run)
     if is_written(run.onnx):  # earlier versions noted the normalisation nowhere else
-        from bneck.results.exports import onnx_file
+        from bneck.results.exports import onnx_notes
         from bneck.space.backends import onnx_parsing
 
         with naming(run.onnx):
-            about = onnx_file.notes(onnx_parsing.read(run.onnx)) | about
+            about = onnx_notes.notes(onnx_parsing.read(run.onnx)) | about
     if arch != codec.load(run.network):
         about = {name: note for name, note in about.items() if name not in metadata.MEASURED}
     samples = _samples(run, arch, about, seed, progress) if with_samples else None

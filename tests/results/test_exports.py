@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from bneck.errors import BneckError, UsageError
-from bneck.results.exports import Samples, Trained, checking, export, onnx_file, pytorch_code
+from bneck.results.exports import Samples, Trained, checking, export, onnx_notes, pytorch_code
 from bneck.results.exports.classifier import open_classifier
 from bneck.space import presets, spaces
 from bneck.space.backends import torch_model
@@ -53,7 +53,7 @@ def test_onnx_says_what_its_users_must_know(trained: Trained, tmp_path: Path) ->
     notes = {item.key: item.value for item in model.metadata_props}
     assert json.loads(notes.pop("architecture"))["classes"] == 3
     assert notes == trained.notes
-    assert onnx_file.architecture(model) == trained.arch
+    assert onnx_notes.architecture(model) == trained.arch
     assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
     assert "BatchNormalization" not in {node.op_type for node in model.graph.node}
 
@@ -65,12 +65,12 @@ def test_int8_keeps_the_classes_and_has_figures_of_its_own(
     exported = export(trained, "onnx-int8", file)
     assert 0 < exported.difference < 0.25
     model = onnx.load(file)
-    notes = onnx_file.notes(model)
+    notes = onnx_notes.notes(model)
     assert json.loads(notes["classes"]) == list(CLASSES)
     assert exported.int8 is not None
     assert notes["accuracy"] == f"{exported.int8.accuracy.value:.4f}" != trained.notes["accuracy"]
     assert "latency_ms" not in notes
-    assert onnx_file.architecture(model) == trained.arch
+    assert onnx_notes.architecture(model) == trained.arch
     weights = [i for i in model.graph.initializer if len(i.dims) == 4 and ".se." not in i.name]
     assert {item.data_type for item in weights} == {onnx.TensorProto.INT8}
     with pytest.raises(UsageError, match="8-bit ranges are found on images: give a run's folder"):

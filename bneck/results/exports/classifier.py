@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bneck.errors import UsageError
 from bneck.files import naming
-from bneck.results.exports import onnx_file
+from bneck.results.exports import onnx_notes
 from bneck.space.backends import onnx_model, onnx_parsing
 from bneck.space.backends.onnx_session import open_session
 
@@ -56,7 +56,7 @@ def open_classifier(path: Path) -> Classifier:
     """
     model = onnx_parsing.read(path)
     with naming(path):
-        arch, notes = onnx_file.architecture(model), onnx_file.notes(model)
+        arch, notes = onnx_notes.architecture(model), onnx_notes.notes(model)
     if arch is None:
         raise UsageError(f"{path} is an ONNX file, but not one that bneck exported")
     if lacking := [name for name in NEEDED if name not in notes]:

@@ -1,0 +1,55 @@
+"""What an ONNX file says about itself: read without torch, by whoever uses the file alone."""
+
+import json
+import math
+
+import onnx
+
+from bneck.errors import UsageError
+from bneck.results import metadata
+from bneck.space import codec
+from bneck.space.architecture import Architecture
+
+PRODUCER = "bneck"
+
+
+def notes(model: onnx.ModelProto) -> dict[str, str]:
+    """Return the metadata of a graph by name: all of it where bneck did not make it.
+
+    Raises:
+        UsageError: bneck made it, and a note makes no sense; names the note.
+    """
+    found = {item.key: item.value for item in model.metadata_props}
+    if _is_ours(model):
+        metadata.check_notes(found)
+    return found
+
+
+def architecture(model: onnx.ModelProto) -> Architecture | None:
+    """Return what the graph was made of, or None where bneck did not make it.
+
+    Raises:
+        UsageError: the note that tells it makes no sense.
+    """
+    text = next((item.value for item in model.metadata_props if item.key == "architecture"), None)
+    if not _is_ours(model) or text is None:
+        return None
+    arch = codec.from_json(metadata.parsed("architecture", text))
+    names = notes(model).get("classes")
+    if names is not None and len(json.loads(names)) != arch.classes:
+        raise UsageError(
+            f"its metadata names {len(json.loads(names))} classes, and the network has "
+            f"{arch.classes}"
+        )
+    return arch
+
+
+def _is_ours(model: onnx.ModelProto) -> bool:
+    return model.producer_name in (PRODUCER, "onnx.quantize")
+
+
+def outline(model: onnx.ModelProto) -> tuple[int, int | None]:
+    """Return how many numbers a graph's weights hold, and its input's side if that is fixed."""
+    sides = [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim]
+    weights = sum(math.prod(item.dims) for item in model.graph.initializer)
+    return weights, (sides[-1] or None) if len(sides) == 4 else None
