@@ -1,5 +1,6 @@
 """The command ``derive``: the whole derivation, for one target or several."""
 
+from shlex import quote
 from typing import Any
 
 from bneck import records
@@ -33,7 +34,7 @@ def derive(out: OutOption, json: JsonOption = False, **asked: Any) -> None:
         text += [verdict(outcome), against(outcome, baseline)]
         text += [cost_of_int8(outcome.int8)] if outcome.int8 else []
         text.append(f"network {one.network}, ONNX {one.onnx}, report {one.report}")
-    text.append(f"to use it: bneck predict {run.folder} IMAGE...")
+    text.append(f"to use it: bneck predict {quote(str(run.folder))} IMAGE...")
     print_result(json, result, "\n".join(text))
     if not all(map(is_met, outcomes)):
         raise BneckError("a network misses its target")
