@@ -11,6 +11,9 @@ from bneck.proxies.data import loading
 from bneck.proxies.data.image_info import ImageInfo
 from bneck.proxies.tabular import TableData
 
+FEWEST = 3
+"""Training images, with which all stages can work."""
+
 
 @dataclass(frozen=True, slots=True)
 class RunData:
@@ -49,7 +52,12 @@ def data_stage(session: Session) -> RunData:
             skip_unreadable=plan.skip_unreadable,
             by_content=plan.check_images,
         )
-        images.for_training()  # which says where nothing is left to train on
+        left = len(images.for_training().train)  # which says where nothing is left at all
+        if left < FEWEST:
+            raise UsageError(
+                f"{plan.data} has {left} images to train on; at least {FEWEST} are needed, two for "
+                "a batch and one that a search judges networks by"
+            )
         data = RunData(
             images.normalised_with(*normalisation).info if normalisation else images.info
         )

@@ -1,0 +1,22 @@
+"""What the data of a run must be, which costs no calibration to find out."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bneck.cli import run
+
+
+@pytest.mark.parametrize("images", [2, 3])
+def test_too_few_images_are_refused_before_the_calibration(
+    images: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A fifth of them, rounded up, gives the last figure."""
+    pixels = np.random.default_rng(0).integers(0, 256, (images, 32, 32), dtype=np.uint8)
+    np.savez(tmp_path / "few.npz", images=pixels, labels=np.arange(images) % 2)
+    asked = ["--target=1", f"--data=npz:{tmp_path / 'few.npz'}", f"--out={tmp_path / 'run'}"]
+    assert run(["search", *asked]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert f"few.npz has {images - 1} images to train on; at least 3 are needed" in error
+    assert not (tmp_path / "run").exists()
