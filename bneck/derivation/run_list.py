@@ -10,9 +10,8 @@ from bneck import records
 from bneck.derivation.results import explained, found_by_a_stage, made_by, plan_of, read_trials
 from bneck.errors import BneckError, UsageError
 from bneck.files import check_folder, is_written
-from bneck.quantities import Accuracy
 from bneck.results.checksums import changed
-from bneck.results.record import Found, Outcome
+from bneck.results.record import Outcome
 from bneck.results.run import PLAN, Run
 from bneck.results.units import decimals, percent
 
@@ -91,11 +90,12 @@ def _best(run: Run) -> str:
         return _words(outcome.accuracy.value, outcome.measured.ms, "measured")
     if is_written(run.network) or is_written(run.winners):
         stage = found_by_a_stage(run, plan_of(run), None)
-        found = stage.get("found", ())
-        if stage.get("found_by") == "search":  # which names the run's own network first
-            found = found[:1]
-        if found and found[-1].accuracy is not None:
-            return _of_stage(found[-1], found[-1].accuracy)
+        found, searched = stage.get("found", ()), stage.get("found_by") == "search"
+        one = found[0 if searched else -1] if found else None  # of several, the run's own network
+        if one is not None and one.accuracy is not None:
+            took, how = one.measured or one.predicted, "measured" if one.measured else "predicted"
+            words = _words(one.accuracy.value, took.ms if took else None, how)
+            return f"{words}, {one.name}" if searched else words
     rewarded = [record for record in read_trials(run) if record.reward is not None]
     if rewarded:
         top = max(rewarded, key=lambda record: record.reward or 0.0)
@@ -103,11 +103,6 @@ def _best(run: Run) -> str:
     if run.begun_by() == "reproduce" and is_written(run.folder / "summary.md"):
         return "see its summary.md"
     return "no network yet"
-
-
-def _of_stage(one: Found, accuracy: Accuracy) -> str:
-    took, how = (one.measured, "measured") if one.measured else (one.predicted, "predicted")
-    return f"{_words(accuracy.value, took.ms if took else None, how)}, {one.name}"
 
 
 def _words(accuracy: float, ms: float | None, how: str) -> str:
