@@ -13,6 +13,7 @@ DEVICES = "auto, cpu, cuda, cuda:N"
 GPU_SHARE = "BNECK_GPU_SHARE"
 """Variable in a worker's environment: the share of a GPU's memory that it may take."""
 _CGROUP = Path("/sys/fs/cgroup")
+_OWN_CGROUP = Path("/proc/self/cgroup")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +53,9 @@ def cores() -> int:
 
 
 def _quotas() -> list[float]:
-    """Cores' worth of time that the control groups of this process grant, from the root down."""
+    """Cores' worth of time that the control groups of this process grant."""
     found = [float("1e6")]
-    try:
-        lines = Path("/proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return found
-    inside = next((line.removeprefix("0::/") for line in lines if line.startswith("0::")), "")
-    folder = _CGROUP / inside
-    for group in (folder, *folder.parents):
+    for group in _control_groups():
         try:
             quota, period = (group / "cpu.max").read_text().split()
             found.append(float(quota) / float(period))
@@ -77,12 +72,23 @@ def _quotas() -> list[float]:
 
 
 def memory_bytes() -> int:
-    """Return how much memory this process may fill: the machine's, or its container's limit."""
+    """Return how much memory this process may fill: the machine's, or its control groups' limit."""
     found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    for limit in ("memory.max", "memory/memory.limit_in_bytes"):
+    limits = [group / "memory.max" for group in _control_groups()]
+    for limit in (*limits, _CGROUP / "memory" / "memory.limit_in_bytes"):
         with suppress(OSError, ValueError):  # no such file, or "max": no limit
-            found.append(int((_CGROUP / limit).read_text()))
+            found.append(int(limit.read_text()))
     return min(found)
+
+
+def _control_groups() -> list[Path]:
+    """Folders of the control groups (version 2) that this process is in, its own first."""
+    lines: list[str] = []
+    with suppress(OSError):  # not on Linux
+        lines = _OWN_CGROUP.read_text().splitlines()
+    inside = next((line.removeprefix("0::/") for line in lines if line.startswith("0::")), "")
+    own = _CGROUP / inside
+    return [own, *own.parents]
 
 
 def cpu_name() -> str:

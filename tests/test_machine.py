@@ -5,7 +5,7 @@ import pytest
 
 from bneck import machine
 from bneck.errors import UsageError
-from bneck.machine import Compute, cores
+from bneck.machine import Compute, cores, memory_bytes
 
 
 @pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:7"])
@@ -42,3 +42,20 @@ def test_an_old_containers_quota(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert cores() == 3
     (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("-1\n")
     assert cores() == 6
+
+
+def test_the_limits_of_a_cluster_job_count_at_any_depth(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = tmp_path / "slurm" / "job_7" / "step"
+    job.mkdir(parents=True)
+    (tmp_path / "own").write_text("0::/slurm/job_7/step\n")
+    monkeypatch.setattr(machine, "_CGROUP", tmp_path)
+    monkeypatch.setattr(machine, "_OWN_CGROUP", tmp_path / "own")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(6)), raising=False)
+    whole = memory_bytes()
+    (job.parent / "memory.max").write_text(f"{2**20}\n")
+    (job.parent / "cpu.max").write_text("200000 100000\n")
+    (job / "memory.max").write_text("max\n")
+    assert (memory_bytes(), cores()) == (2**20, 2)
+    assert whole > 2**20
