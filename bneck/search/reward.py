@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Protocol
 
-from bneck.errors import UsageError
+from bneck.errors import BneckError, UsageError
 from bneck.imports import load_object
 from bneck.space.checks import check_between
 
@@ -115,7 +115,24 @@ def _foreign(word: str, target_ms: float) -> Reward:
         ) from error
     if not isinstance(tried, int | float) or not isfinite(tried):
         raise UsageError(f"reward {word!r} must give finite numbers, and gave {tried!r}")
-    return made
+    return _Foreign(word, made)
+
+
+@dataclass(frozen=True, slots=True)
+class _Foreign:
+    """Somebody's own reward, whose mistakes are one line, as those of all else are."""
+
+    word: str
+    reward: Reward
+
+    def __call__(self, accuracy: float, latency_ms: float) -> float:
+        try:
+            return self.reward(accuracy, latency_ms)
+        except Exception as error:
+            raise BneckError(
+                f"reward {self.word!r} of accuracy {accuracy:g} and {latency_ms:g} ms raises "
+                f"{type(error).__name__}: {error}"
+            ) from error
 
 
 def _check_target(target_ms: float) -> None:

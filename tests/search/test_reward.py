@@ -1,10 +1,12 @@
 """The rewards of MnasNet, and the identity that TAR cancels."""
 
 import random
+from collections.abc import Callable
+from math import log
 
 import pytest
 
-from bneck.errors import UsageError
+from bneck.errors import BneckError, UsageError
 from bneck.search.reward import Absolute, Hard, Soft, build
 
 POINTS = [(random.Random(i).uniform(0.3, 0.9), random.Random(-i).uniform(1, 9)) for i in range(200)]
@@ -34,6 +36,18 @@ def test_absolute_is_largest_at_the_target() -> None:
 def test_a_reward_of_the_users_own() -> None:
     reward = build("bneck.search.reward:Hard", 2.0, None)
     assert reward(0.5, 4.0) == 0.25
+
+
+def logarithmic(target_ms: float) -> Callable[[float, float], float]:
+    """A reward that no network without a single hit can be given."""
+    return lambda accuracy, latency_ms: log(accuracy) - 0.07 * log(latency_ms / target_ms)
+
+
+def test_a_mistake_in_a_reward_of_the_users_own_is_one_line() -> None:
+    reward = build("tests.search.test_reward:logarithmic", 2.0, None)
+    assert reward(0.5, 2.0) == pytest.approx(log(0.5))
+    with pytest.raises(BneckError, match=r"of accuracy 0 and 2 ms raises ValueError: \w+ "):
+        reward(0.0, 2.0)
 
 
 @pytest.mark.parametrize(
