@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bneck.machine import wait_passively
 from bneck.space import spaces
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 # Libraries read these once, when they are first imported; subprocesses inherit them.
 for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[variable] = "1"
+# As the command does, which most tests call in this process: where a test asks for two threads, one
+# would spin until the other, whose core another test has, is done.
+wait_passively()
 
 # A shell's background jobs, which these tests may be, ignore Ctrl-C, and so would what they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
