@@ -140,7 +140,7 @@ def test_images_that_changed_since_the_training_are_said_where_8_bit_ranges_are_
     file, out = tmp_path / "x.npz", tmp_path / "run"
     np.savez(file, images=random.integers(0, 256, (30, 16, 16, 3), np.uint8), labels=labels)
     arguments = ["--data", f"npz:{file}", "--resolution", "16", "--epochs", "0.5"]
-    assert run(["train", "mobilenet_v3_small", *arguments, "--out", str(out)]) == 0
+    assert run(["train", "mobilenet_v3_small_minimal", *arguments, "--out", str(out)]) == 0
     export = ["export", str(out), str(tmp_path / "a.onnx"), "--to", "onnx-int8"]
     assert run(export) == 0
     assert "has changed" not in capsys.readouterr().err
