@@ -3,7 +3,6 @@
 Sizes are in thousands of floats, work in millions of multiply-adds: all numbers are of one order.
 """
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -188,17 +187,6 @@ def tells_blocking(name: str) -> bool:
 def refines(name: str) -> bool:
     """Whether a feature only refines others, so that a model that never saw it can do without."""
     return "@" in name
-
-
-def totals(layers: tuple[Layer, ...], blocking: Blocking) -> Counter[str]:
-    """The features of all kernels of a network, summed, and those of the whole."""
-    found: Counter[str] = Counter()
-    all_weights = 0.0
-    for _, kernel in kernels(layers):
-        found.update(features(kernel, blocking))
-        all_weights += weights(kernel, blocking)
-    found.update({n: all_weights - size for n, size in ALL_WEIGHTS.items() if all_weights > size})
-    return found
 
 
 def _up(channels: int, grid: int) -> int:

@@ -1,6 +1,6 @@
 """Weighing features so that they add up to measured times."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
-from bneck.latency.features import Blocking, refines, tells_blocking, totals
+from bneck.latency.feature_table import FeatureTable
+from bneck.latency.features import Blocking, refines, tells_blocking
 from bneck.latency.load_correction import LoadCorrection
 from bneck.latency.measurements import Measurement
 from bneck.latency.timing import Timing
@@ -54,7 +55,7 @@ def fit(items: Sequence[Measurement], blocking: Blocking, seed: int = 0) -> Fit:
         blocking: how the runtime lays out channels.
         seed: of the draws.
     """
-    names, values = table(items, blocking)
+    names, values = FeatureTable(item.arch for item in items).under(blocking)
     timings = [item.timing for item in items]
     trust = trusted(timings)
     scale = LoadCorrection.ordinary(timings, items[0].arch.classes)
@@ -80,9 +81,10 @@ def find_blocking(items: Sequence[Measurement]) -> Blocking:
     trust = trusted(timings)
     scale = LoadCorrection.ordinary(timings, items[0].arch.classes)
     times = np.array([scale.ms(timing) for timing in timings])
+    table = FeatureTable(item.arch for item in items)
     best, least = Blocking(1, 1), float("inf")
     for blocking in BLOCKINGS:
-        names, values = table(items, blocking)
+        names, values = table.under(blocking)
         kept = [column for column, name in enumerate(names) if tells_blocking(name)]
         names, values = [names[column] for column in kept], values[:, kept]
         predicted = cross_validated(names, values, times, trust)
@@ -91,13 +93,6 @@ def find_blocking(items: Sequence[Measurement]) -> Blocking:
         if error < CLEARLY * least:
             best, least = blocking, error
     return best
-
-
-def table(items: Sequence[Measurement], blocking: Blocking) -> tuple[list[str], Floats]:
-    """Names of the features, and their values (networks, features)."""
-    rows: list[Mapping[str, float]] = [totals(item.arch.layers(), blocking) for item in items]
-    names = sorted({name for row in rows for name in row})
-    return names, np.array([[row.get(name, 0.0) for name in names] for row in rows])
 
 
 def trusted(timings: Sequence[Timing]) -> Floats:

@@ -1,7 +1,6 @@
 import pytest
 
 from bneck.latency.features import (
-    ALL_WEIGHTS,
     Blocking,
     Kernel,
     features,
@@ -9,7 +8,6 @@ from bneck.latency.features import (
     label,
     refines,
     tells_blocking,
-    totals,
     weights,
 )
 from bneck.space import presets
@@ -76,29 +74,12 @@ def test_unaligned_channels_are_a_kind_of_their_own() -> None:
     assert "pointwise macs" in features(pointwise(64, 66), ORT)
 
 
-def test_totals_are_sums() -> None:
-    arch = presets.build("mobilenet_v3_small")
-    summed = totals(arch.layers(), ORT)
-    assert summed["depthwise"] == 11
-    by_hand = sum(features(kernel, ORT).get("hswish", 0.0) for _, kernel in kernels(arch.layers()))
-    assert summed["hswish"] == pytest.approx(by_hand)
-
-
 @pytest.mark.parametrize("name", presets.PRESETS)
 def test_weights_are_those_of_the_network(name: str) -> None:
     """All parameters but biases and batch norms, which are 4 % at most."""
     arch = presets.build(name)
     counted = sum(weights(kernel, Blocking(1, 1)) for _, kernel in kernels(arch.layers()))
     assert 0.96 * cost(arch).params <= 1000 * counted <= cost(arch).params
-
-
-def test_weights_that_outgrow_a_cache_count_beyond_it() -> None:
-    """V3-Small has 2.54 million parameters (V3, table 4)."""
-    summed = totals(presets.build("mobilenet_v3_small").layers(), Blocking(1, 1))
-    assert summed["network @weights over 2000"] == pytest.approx(540, abs=40)
-    assert summed["network @weights over 125"] == pytest.approx(540 + 1875, abs=40)
-    assert "network @weights over 3000" not in summed
-    assert all(refines(name) for name in ALL_WEIGHTS)
 
 
 def test_a_thin_output_is_told_from_a_wide_one() -> None:
