@@ -3,24 +3,21 @@
 Howard et al. 2019 (MobileNetV3), sections 4.1 and 4.2.
 """
 
-import shutil
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
 
 from bneck import records
 from bneck.derivation.report import write_report
-from bneck.derivation.session import Session, open_run
+from bneck.derivation.session import Session
 from bneck.derivation.stages.best_under_target import most_accurate_under
 from bneck.derivation.stages.calibration import calibration_stage
 from bneck.derivation.stages.data import RunData, data_stage
+from bneck.derivation.stages.each_target import derived_for, end_target, session_of_target
 from bneck.derivation.stages.elastic import elastic_stage
 from bneck.derivation.stages.netadapt import netadapt_stage, tuned_weights
 from bneck.derivation.stages.outcome import (
     export_network,
     keep_baseline,
     measured_by_now,
-    outcome_stage,
 )
 from bneck.derivation.stages.pretrained import (
     keep_inherited,
@@ -32,7 +29,7 @@ from bneck.derivation.stages.search import search_stage
 from bneck.derivation.stages.target import check_feasible, target_stage
 from bneck.derivation.stages.teacher import named_teacher, teacher_stage
 from bneck.derivation.stages.training import train_alone, training_stage
-from bneck.derivation.target import keep_targets, runs_of_other_targets
+from bneck.derivation.target import runs_of_other_targets
 from bneck.derivation.teacher import load_teacher
 from bneck.derivation.time_estimate import announce
 from bneck.derivation.training_budget import budget
@@ -41,24 +38,12 @@ from bneck.results import metadata
 from bneck.results.networks import load_network
 from bneck.results.record import Outcome
 from bneck.results.run import Run
-from bneck.results.run_files import NETWORK, TrainingFiles
-from bneck.results.stage_record import SearchResult, SelectedNetwork, Shrunk, Training
+from bneck.results.run_files import NETWORK
+from bneck.results.stage_record import SearchResult, Shrunk, Training
 from bneck.space import codec, presets, spaces
 from bneck.space.architecture import Architecture
 from bneck.space.backends import weights
 from bneck.space.presets import MOBILENET_V3_SMALL
-
-SHARED = ("images.json", "latency.json", "journal.log", "seconds.json")
-"""What the derivations for several targets have in common, by its name in a run's folder."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Derived:
-    """What NetAdapt ended with for one of the targets, and what its final training is called."""
-
-    session: Session
-    shrunk: Shrunk
-    name: str
 
 
 def derive(session: Session) -> tuple[Outcome, ...]:
@@ -82,20 +67,12 @@ def derive(session: Session) -> tuple[Outcome, ...]:
     selected = search_stage(session, data, space, device, targets_ms, parent).networks
 
     with ExitStack() as opened:
-        parts = [session]
-        for text, seed in zip(plan.aimed_at[1:], selected[1:], strict=True):
-            parts.append(opened.enter_context(_session_of_target(session, text, seed)))
-        derived: list[_Derived] = []
-        for part, seed in zip(parts, selected, strict=True):
-            keep_inherited(part, parent, seed.arch)
-            target = (seed.target_ms,)
-            found = plan.seed_network is None and not seed.pretrained
-            (shrunk,) = netadapt_stage(
-                part, data, device, target, seed.arch, parent, retrained=True, found=found
-            )
-            name = f"derived-{shrunk.target_ms:.4g}ms" if derived else "derived"
-            derived.append(_Derived(part, shrunk, name))
-
+        others = zip(plan.aimed_at[1:], selected[1:], strict=True)
+        sessions = [opened.enter_context(session_of_target(session, *other)) for other in others]
+        derived = [
+            derived_for(session, own, data, device, one, parent)
+            for own, one in zip((session, *sessions), selected, strict=True)
+        ]
         baseline = presets.build(MOBILENET_V3_SMALL).at(**data.size)
         archs = {one.name: one.shrunk.arch for one in derived} | {MOBILENET_V3_SMALL: baseline}
         tuned = {one.name: tuned_weights(one.session.run, one.shrunk) for one in derived}
@@ -107,24 +84,8 @@ def derive(session: Session) -> tuple[Outcome, ...]:
         chosen = most_accurate_under([one.shrunk.target_ms for one in derived], accuracies)
         # The run's own outcome comes last: it says that the whole run is finished.
         for one, place in reversed([*zip(derived, chosen, strict=True)]):
-            part, named = one.session, derived[place]
-            arch = named.shrunk.arch
-            keep_baseline(part, device, baseline, trained[MOBILENET_V3_SMALL])
-            state = weights.load(TrainingFiles(run.checkpoints, named.name).weights, arch)
-            if part is not session and not is_written(part.run.result):
-                part.spend("final training", trained[one.name].seconds)
-            outcome_stage(
-                part,
-                device,
-                space,
-                one.shrunk.target_ms,
-                arch,
-                trained[named.name],
-                state,
-                derived_for_ms=named.shrunk.target_ms,
-            )
-            if part is not session:
-                write_report(part.run)
+            keep_baseline(one.session, device, baseline, trained[MOBILENET_V3_SMALL])
+            end_target(session, one, derived[place], trained, device, space)
     return _outcomes(run)
 
 
@@ -195,24 +156,6 @@ def _given_network(session: Session, data: RunData) -> Architecture:
             _, arch = load_network(plan.seed_network, **data.size)
         records.write(run.seed, arch)
     return codec.load(run.seed)
-
-
-@contextmanager
-def _session_of_target(
-    session: Session, target: str, selected: SelectedNetwork
-) -> Iterator[Session]:
-    """A session on one of several targets, in a run of its own inside the run."""
-    folder = session.run.run_of_target(selected.target_ms)
-    folds = session.run.settled("folds")  # of the search, whose trials it shows too
-    plan = replace(session.plan, target=target, targets=None, folds=folds)
-    with open_run(plan, folder, session.progress) as run:
-        if not is_written(run.target):
-            for name in SHARED:
-                shutil.copyfile(session.run.folder / name, folder / name)
-            records.write(run.winners, SearchResult((selected,)))
-            records.write(run.seed, selected.arch)
-            keep_targets(run, [selected.target_ms])
-        yield replace(session, run=run, plan=plan)
 
 
 def _outcomes_by_now(session: Session) -> tuple[Outcome, ...]:

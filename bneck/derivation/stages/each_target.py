@@ -1,0 +1,116 @@
+"""What a derivation does for each of its targets: NetAdapt, and in the end the outcome."""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from bneck import records
+from bneck.derivation.report import write_report
+from bneck.derivation.session import Session, open_run
+from bneck.derivation.stages.calibration import TargetDevice
+from bneck.derivation.stages.data import RunData
+from bneck.derivation.stages.netadapt import netadapt_stage
+from bneck.derivation.stages.outcome import outcome_stage
+from bneck.derivation.stages.pretrained import keep_inherited
+from bneck.derivation.target import keep_targets
+from bneck.files import is_written
+from bneck.results.run_files import TrainingFiles
+from bneck.results.stage_record import SearchResult, SelectedNetwork, Shrunk, Training
+from bneck.space.backends import weights
+from bneck.space.backends.parent import Parent
+from bneck.space.choices import Space
+
+SHARED = ("images.json", "latency.json", "journal.log", "seconds.json")
+"""What the derivations for several targets have in common, by its name in a run's folder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """What NetAdapt ended with for one of the targets, and what its final training is called."""
+
+    session: Session
+    shrunk: Shrunk
+    name: str
+
+
+@contextmanager
+def session_of_target(
+    session: Session, target: str, selected: SelectedNetwork
+) -> Iterator[Session]:
+    """A session on one of several targets, in a run of its own inside the run."""
+    folder = session.run.run_of_target(selected.target_ms)
+    folds = session.run.settled("folds")  # of the search, whose trials it shows too
+    plan = replace(session.plan, target=target, targets=None, folds=folds)
+    with open_run(plan, folder, session.progress) as run:
+        if not is_written(run.target):
+            for name in SHARED:
+                shutil.copyfile(session.run.folder / name, folder / name)
+            records.write(run.winners, SearchResult((selected,)))
+            records.write(run.seed, selected.arch)
+            keep_targets(run, [selected.target_ms])
+        yield replace(session, run=run, plan=plan)
+
+
+def derived_for(
+    session: Session,
+    own: Session,
+    data: RunData,
+    device: TargetDevice,
+    selected: SelectedNetwork,
+    parent: Parent | None,
+) -> Derived:
+    """Shrink the network that the search selected for a target.
+
+    Args:
+        session: the whole run's.
+        own: the target's, which is the whole run's for the first target.
+        data: what the network is fine-tuned on.
+        device: predicts and measures latencies.
+        selected: the network.
+        parent: the trained network that it inherits from, if any.
+    """
+    keep_inherited(own, parent, selected.arch)
+    found = session.plan.seed_network is None and not selected.pretrained
+    targets_ms = (selected.target_ms,)
+    (shrunk,) = netadapt_stage(
+        own, data, device, targets_ms, selected.arch, parent, retrained=True, found=found
+    )
+    name = "derived" if own is session else f"derived-{shrunk.target_ms:.4g}ms"
+    return Derived(own, shrunk, name)
+
+
+def end_target(
+    session: Session,
+    target: Derived,
+    named: Derived,
+    trained: Mapping[str, Training],
+    device: TargetDevice,
+    space: Space,
+) -> None:
+    """Measure and export the network that is named for a target, and keep the target's outcome.
+
+    Args:
+        session: the whole run's, which keeps the trained weights.
+        target: what was derived for the target.
+        named: the same, or what was derived for a faster target and is more accurate.
+        trained: how the final trainings ended, by name.
+        device: measures the network.
+        space: that it is from.
+    """
+    own, arch = target.session, named.shrunk.arch
+    state = weights.load(TrainingFiles(session.run.checkpoints, named.name).weights, arch)
+    if own is not session and not is_written(own.run.result):
+        own.spend("final training", trained[target.name].seconds)
+    outcome_stage(
+        own,
+        device,
+        space,
+        target.shrunk.target_ms,
+        arch,
+        trained[named.name],
+        state,
+        derived_for_ms=named.shrunk.target_ms,
+    )
+    if own is not session:
+        write_report(own.run)
