@@ -152,10 +152,11 @@ def score_surrogate(
     """
     archs = list(table.accuracies)
     truth, costs = np.array(list(table.accuracies.values())), np.array([band(a) for a in archs])
-    found: dict[int, SurrogateAgreement | None] = {}
-    for place, labels in enumerate(LABELS):
+    found: dict[int, SurrogateAgreement | None] = dict.fromkeys(LABELS)
+    enough = [labels for labels in LABELS if len(archs) >= labels + MIN_HELD_OUT]
+    for place, labels in enumerate(enough):
         splits = []
-        for split in range(SPLITS if len(archs) >= labels + MIN_HELD_OUT else 0):
+        for split in range(SPLITS):
             order = np.random.default_rng((seed, split)).permutation(len(archs))
             seen, unseen = order[:labels], order[labels:]
             model = Surrogate([archs[i] for i in seen], truth[seen])
@@ -167,8 +168,8 @@ def score_surrogate(
                     float((np.abs(guess - truth[unseen]) <= 2 * std).mean()),
                 )
             )
-            progress("surrogate", place * SPLITS + split + 1, len(LABELS) * SPLITS)
-        found[labels] = SurrogateAgreement(*np.median(splits, axis=0).tolist()) if splits else None
+            progress("surrogate", place * SPLITS + split + 1, len(enough) * SPLITS)
+        found[labels] = SurrogateAgreement(*np.median(splits, axis=0).tolist())
     return found
 
 

@@ -124,7 +124,11 @@ def test_columns_say_how_a_shorter_training_agrees() -> None:
 
 
 def test_a_surrogate_learns_what_a_table_holds() -> None:
-    learnt = score_surrogate(table())
+    told: list[tuple[int, int]] = []
+    learnt = score_surrogate(
+        table(), progress=lambda what, done, total, note="": told.append((done, total))
+    )
+    assert told[-1] == (10, 10)  # the splits of 20 labels, all that there are networks for
     assert learnt[50] is None
     assert learnt[100] is None
     assert learnt[20] is not None
