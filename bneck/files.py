@@ -1,6 +1,7 @@
 """Files that are written whole or not at all, and JSON read without surprises."""
 
 import csv
+import fcntl
 import json
 import os
 import re
@@ -41,6 +42,24 @@ def remove_unfinished(folder: Path) -> None:
     for path in folder.rglob(".*"):
         if re.fullmatch(r"\..+\.[0-9a-f]{12}", path.name) and not path.is_dir():
             path.unlink(missing_ok=True)
+
+
+def lock_file(path: Path) -> Path:
+    """Return the empty file whose lock ``locked`` holds."""
+    return path.with_name(f".{path.name}.lock")
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a file or folder that is made once: whoever comes second waits for it.
+
+    Raises:
+        OSError: its folder cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with lock_file(path).open("ab") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def write_whole(path: Path, content: str | bytes) -> None:

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bneck.errors import BneckError
-from bneck.files import read_json, write_json, write_with
+from bneck.errors import BneckError, cannot
+from bneck.files import locked, read_json, write_json, write_with
 from bneck.machine import cores
 from bneck.proxies.data.image_info import HELD_OUT_EVERY
 from bneck.proxies.data.rows import (
@@ -105,7 +105,7 @@ class ImagePart:
             return replace(self, squares=torch.cat(list(self._resized(side_px))), rows=rows)
         file = self.store / f"resized-{self._digest()}-{side_px}.u8"
         if not file.exists():
-            write_with(file, lambda temporary: self._write_resized(temporary, side_px))
+            self._keep_resized(file, side_px)
         return replace(self, squares=mapped(file, side_px), rows=rows)
 
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -141,6 +141,15 @@ class ImagePart:
     def _resized(self, side_px: int) -> Iterator[Tensor]:
         for chunk, _ in self.chunks(CHUNK):
             yield fit_square(chunk, side_px)
+
+    def _keep_resized(self, file: Path, side_px: int) -> None:
+        """Write the images once, however many workers begin together, so that all map one file."""
+        try:
+            with locked(file):
+                if not file.exists():
+                    write_with(file, lambda temporary: self._write_resized(temporary, side_px))
+        except OSError as error:
+            raise cannot("write", file, error) from error
 
     def _write_resized(self, file: Path, side_px: int) -> None:
         with file.open("wb") as opened:

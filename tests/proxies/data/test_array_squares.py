@@ -3,6 +3,8 @@
 import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import torch
 
 from bneck.proxies.data import loading
 from bneck.proxies.data.batches import Batches
+from bneck.proxies.data.image_part import ImagePart
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.data.loading import load
 from bneck.proxies.data.squares import from_arrays
@@ -74,6 +77,25 @@ def test_an_archive_is_the_same_images_in_memory_and_in_squares(
     for (x, labels), (y, others) in zip(*([each[0], each[3]] for each in batches), strict=True):
         assert torch.equal(x, y)
         assert torch.equal(labels, others)
+
+
+def test_workers_that_begin_together_resize_once_and_map_one_file(
+    archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, images = both(f"npz:{archive}", monkeypatch, 36)
+    written: list[Path] = []
+    write = ImagePart._write_resized
+
+    def slowly(part: ImagePart, file: Path, side_px: int) -> None:
+        written.append(file)
+        time.sleep(0.2)  # so that all have begun
+        write(part, file, side_px)
+
+    monkeypatch.setattr(ImagePart, "_write_resized", slowly)
+    with ThreadPoolExecutor(4) as workers:
+        views = [*workers.map(lambda side_px: images.train.resized(side_px), [16] * 4)]
+    assert len(written) == 1
+    assert all(torch.equal(view.pixels(), views[0].pixels()) for view in views)
 
 
 def test_grey_digits_that_are_not_flipped_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

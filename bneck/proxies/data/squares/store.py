@@ -6,11 +6,10 @@ holds raw uint8 (N, side, side, 3), ``labels.npy`` int32 (N,), ``digests.npy`` u
 ``KEY.partial``.
 """
 
-import fcntl
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -19,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bneck.errors import BneckError
-from bneck.files import cache_folder, read_json, write_json, write_whole
+from bneck.files import cache_folder, lock_file, locked, read_json, write_json, write_whole
 from bneck.proxies.data.squares.decode_worker import DIGEST_BYTES
 
 VERSION = 2
@@ -142,7 +141,7 @@ def made_once(key: str, size_bytes: int, fill: Callable[[Path], Rows]) -> Square
     if (ready := open_squares(place)) is not None:
         return ready
     try:
-        with _lock(place):
+        with locked(place):
             if (ready := open_squares(place)) is not None:  # another process was first
                 return ready
             partial = _partial(place)
@@ -213,7 +212,7 @@ def remove(place: Path) -> None:
     """Remove a set, also one that was never finished."""
     for one in (place, _partial(place)):
         shutil.rmtree(one, ignore_errors=True)
-    _lock_file(place).unlink(missing_ok=True)
+    lock_file(place).unlink(missing_ok=True)
 
 
 def _write_rows(place: Path, rows: Rows) -> None:
@@ -233,19 +232,6 @@ def _check_room(folder: Path, needed: int) -> None:
             f"the squares need {needed / 2**30:.2f} GB in {folder.parent}, which has "
             f"{free / 2**30:.2f} GB free; BNECK_CACHE names another folder"
         )
-
-
-@contextmanager
-def _lock(place: Path) -> Iterator[None]:
-    """Hold a set's lock: whoever comes second waits, and finds the set ready."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with _lock_file(place).open("ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _lock_file(place: Path) -> Path:
-    return place.with_name(f".{place.name}.lock")
 
 
 def _partial(place: Path) -> Path:
