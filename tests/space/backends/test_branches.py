@@ -16,20 +16,20 @@ IMAGES = torch.randn(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 )
 def test_the_plain_network_computes_the_same_after_some_steps(name: str) -> None:
     arch = presets.build(name, width=0.5, resolution_px=32, classes=10)
-    network = branched(arch, seed=1)
+    network, images = branched(arch, seed=1).double(), IMAGES.double()
     optimizer = torch.optim.SGD(network.parameters(), 0.05)
     for step in range(4):
         optimizer.zero_grad()
-        cross_entropy(network(IMAGES), torch.arange(8) * (step + 1) % 10).backward()
+        cross_entropy(network(images), torch.arange(8) * (step + 1) % 10).backward()
         optimizer.step()
     state = fold(network)
     weights.fitted(state, arch, name)
-    plain = torch_model.Network(arch)
+    plain = torch_model.Network(arch).double()
     plain.load_state_dict(state)
     with torch.no_grad():
-        expected = network.eval()(IMAGES)
-        got = plain.eval()(IMAGES)
-    torch.testing.assert_close(got, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
+        expected = network.eval()(images)
+        got = plain.eval()(images)
+    torch.testing.assert_close(got, expected, rtol=0, atol=1e-12 * float(expected.abs().max()))
 
 
 def test_every_depthwise_and_pointwise_convolution_has_them() -> None:
