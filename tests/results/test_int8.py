@@ -13,7 +13,7 @@ from bneck.cli import run
 from bneck.derivation.trained_networks import load_trained
 from bneck.proxies.data import loading
 from bneck.quantities import Accuracy
-from bneck.results.exports import Int8
+from bneck.results.exports import Int8, onnx_int8
 from bneck.results.exports.int8 import Way, ways
 from bneck.results.exports.words import cost_of_int8
 from bneck.results.networks import load_network
@@ -109,9 +109,13 @@ def test_what_stays_in_float_is_the_squeeze_excite_alone() -> None:
 
 
 def test_a_fine_tuned_run_keeps_its_images(
-    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    trained: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its normalisation is the pretrained network's, which is no change of the images."""
+    monkeypatch.setattr(onnx_int8, "ways", lambda _: [Way(per_channel=True)])  # any will do
     photos, out, draw = tmp_path / "photos", tmp_path / "run", np.random.default_rng(0)
     for split, name in itertools.product(("train", "val"), "ab"):
         (photos / split / name).mkdir(parents=True)
