@@ -88,10 +88,10 @@ def test_channels_are_free_where_they_measure_as_free(
     word, file = "tests.latency.devices:Blocked", tmp_path / "latency.json"
     space = spaces.build("v3-small", resolution_px=16, classes=10)
     device = open_device(runtime=word)
-    model = calibrate([space], device, folder=tmp_path / "work", minutes=0.03)
+    model = calibrate([space], device, folder=tmp_path / "work", minutes=0.02)
     assert model.channel_grid == 16
     model.save(file)
-    target = "--target=0.9x:mobilenet_v3_small"
+    target = "--target=0.95x:mobilenet_v3_small"
     for free in (True, False):
         if not free:
             monkeypatch.setattr(
