@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from bneck.errors import BneckError, UsageError
+from bneck.latency.device_load import QUIET, LoadWatch
 from bneck.latency.devices import (
     DEVICES,
     Graph,
@@ -12,6 +13,7 @@ from bneck.latency.devices import (
     open_device,
     quick_latencies_ms,
 )
+from bneck.latency.devices.local import LocalDevice
 from bneck.latency.measure import measure, reference
 from bneck.latency.model import LatencyModel
 from bneck.latency.table import block_names
@@ -48,6 +50,17 @@ def test_this_machine_times_graphs_in_order_and_asks_for_them_one_by_one() -> No
         assert seconds > 0
     assert seen[0] == 1.0
     assert seen[1] == pytest.approx(cost(LARGE).macs / cost(SMALL).macs, rel=1e-3)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_machine_that_is_timed_by_the_wall_is_watched_like_any_other(threads: int) -> None:
+    """Runs of several threads are: that makes no clock without noise of it."""
+    here = LocalDevice(runtime="onnxruntime", threads=threads)
+    assert not here.synthetic
+    assert isinstance(getattr(here.watch(), "__self__", None), LoadWatch)
+    counted = LocalDevice(runtime="macs", threads=threads)
+    assert counted.synthetic
+    assert counted.watch()() == QUIET
 
 
 def test_a_few_networks_are_timed_before_a_calibration() -> None:
