@@ -9,6 +9,7 @@ from math import ceil
 import torch
 
 from bneck.derivation.session import Session
+from bneck.derivation.stages.calibration import takes_no_time
 from bneck.derivation.stages.data import RunData
 from bneck.derivation.stages.search import ALONG_THE_FRONT
 from bneck.derivation.target import parse
@@ -24,7 +25,7 @@ from bneck.proxies.training.step import TrainingStep, learn_labels
 from bneck.search.promotion import search_steps
 from bneck.search.reward import FRONT
 from bneck.search.samplers.online_surrogate import START
-from bneck.space import presets
+from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture
 from bneck.space.backends import torch_model
 from bneck.space.edits import narrowables
@@ -66,7 +67,8 @@ def _seconds(session: Session, data: RunData, stages: Sequence[str]) -> dict[str
     run, plan = session.run, session.plan
     found: dict[str, float] = {}
     calibrates = plan.latency is None and not plan.target_device.startswith("table:")
-    if "calibration" in stages and calibrates and not is_written(run.latency):
+    calibrates = calibrates and "calibration" in stages and not is_written(run.latency)
+    if calibrates and not takes_no_time(plan, spaces.build(plan.space, **data.size)):
         found["calibration"] = 60 * plan.calibration_minutes
     if data.table is not None:
         return found

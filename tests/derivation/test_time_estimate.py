@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,18 @@ from bneck.cli import run
 from bneck.derivation import time_estimate
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import Schedule, Session
+from bneck.derivation.stages.calibration import planned_device, takes_no_time
 from bneck.derivation.stages.data import RunData
 from bneck.derivation.time_estimate import announce, trainings_long
 from bneck.executors.processes import Processes, processes
 from bneck.executors.serial import Serial
 from bneck.executors.together import Together
+from bneck.latency import calibrations
+from bneck.latency.calibrate import calibrate
+from bneck.latency.devices.local import LocalDevice
 from bneck.proxies.data.loading import load
 from bneck.results.run import Run
+from bneck.space import spaces
 
 QUICK = (
     "--data=digits", "--resolution=16", "--runtime=macs", "--calibration-minutes=0.001",
@@ -78,6 +84,21 @@ def test_a_front_promotes_networks_at_each_of_its_points(
     assert session.schedule.expected_s["search"] == pytest.approx((10 + 10 * 3 + 10 * 9) * 20 * 0.1)
 
 
+def test_a_calibration_that_is_reused_takes_no_minutes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BNECK_CACHE", str(tmp_path / "cache"))
+    plan = Plan(target="1.0", resolution_px=16)
+    space = spaces.build(plan.space, resolution_px=16, classes=10)
+    assert not takes_no_time(plan, space)
+    by_macs = calibrate([space], LocalDevice(runtime="macs"), folder=tmp_path, minutes=0.001)
+    here = planned_device(plan).fingerprint()
+    calibrations.keep(replace(by_macs, device=here), calibrations.kept(here, space))
+    assert takes_no_time(plan, space)
+    assert not takes_no_time(replace(plan, calibrate="anew"), space)
+    assert not takes_no_time(replace(plan, threads=2), space)
+
+
 def test_no_hours_of_a_cpu_are_given_for_a_gpu(tmp_path: Path) -> None:
     session, said = announced(tmp_path, device="cuda:1")
     assert not session.schedule.expected_s
@@ -111,5 +132,5 @@ def test_a_run_says_how_long_its_stages_take(
         "to learn what matters, and 4 training steps, when 126 suit these images"
     ) in lines
     told = next(line for line in lines if line.startswith("whole run (s): 0/"))
-    assert re.search(r"calibration [0-9.]+ s, search [0-9.]+ s", told)
+    assert re.search(r"about [0-9.]+ s to go: search [0-9.]+ s$", told)  # no noise, no minutes
     assert any(line.startswith("search: 0/2") for line in lines)

@@ -108,6 +108,19 @@ def planned_device(plan: Plan) -> Device:
     )
 
 
+def takes_no_time(plan: Plan, space: Space) -> bool:
+    """Return whether calibrating is a matter of seconds, as far as this machine can tell.
+
+    That is so where an earlier run has left a model to reuse, or where the clock has no noise.
+    """
+    if plan.target_device != "local":
+        return False
+    device = planned_device(plan)
+    here = device.fingerprint()
+    reused = plan.calibrate != ANEW and calibrations.reusable(calibrations.kept(here, space), here)
+    return device.synthetic or bool(reused)
+
+
 def calibration_stage(session: Session, space: Space) -> TargetDevice:
     """Calibrate the target device on ``space``, or read the model that the run holds.
 
