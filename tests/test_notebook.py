@@ -139,7 +139,10 @@ def test_frames(folder: Path) -> None:
 
 
 def test_workers_of_a_plain_script_do_not_run_it_again(tmp_path: Path) -> None:
-    """Without ``if __name__ == "__main__"``, as in a notebook; Python's own workers run it."""
+    """Without ``if __name__ == "__main__"``, as in a notebook; Python's own workers run it.
+
+    Ray tells a script from a notebook by whether there is a ``__file__``, and takes no None.
+    """
     script = tmp_path / "script.py"
     script.write_text(
         "from bneck.executors.processes import processes, script_kept_out\n"
@@ -148,13 +151,15 @@ def test_workers_of_a_plain_script_do_not_run_it_again(tmp_path: Path) -> None:
         "    executor = processes(1)\n"
         "    print(*executor.map_unordered(abs, [-2]))\n"
         "    executor.close()\n"
+        "    print('__file__' in globals())\n"
+        "print('__file__' in globals())\n"
     )
     root = str(Path(__file__).resolve().parents[1])
     done = subprocess.run(
         [sys.executable, script], env=os.environ | {"PYTHONPATH": root},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert done.stdout == "begun\n(-2, 2)\n", done.stderr
+    assert done.stdout == "begun\n(-2, 2)\nFalse\nTrue\n", done.stderr
 
 
 def test_the_same_words_are_refused_as_on_the_command_line(tmp_path: Path) -> None:
@@ -177,6 +182,10 @@ def test_the_same_words_are_refused_as_on_the_command_line(tmp_path: Path) -> No
         ({"workers": "2"}, "workers must be a whole number from 1 to 10000, got '2'"),
         ({"workers": 1.5}, "workers must be a whole number from 1 to 10000, got 1.5"),
         ({"gpus": "1"}, "gpus must be a whole number from 0 to 1024, got '1'"),
+        ({"ray": 3}, "ray must be text, got 3"),
+        ({"ray": "head"}, "ray must be auto, local or ray://HOST:PORT, got 'head'"),
+        ({"time_limit_s": "x"}, "time-limit must be a number, got 'x'"),
+        ({"gpus_per_trial": 0.5}, "--gpus-per-trial needs --ray, which hands the GPUs out"),
         ({"epochs": float("nan")}, "must be a finite number, got nan"),
         ({"evaluations": "3"}, "evaluations must be a whole number, got '3'"),
         ({"data": 3}, "data must be text, got 3"),

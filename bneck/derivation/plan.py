@@ -2,10 +2,18 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
-from typing import Any, get_type_hints
+from typing import Any
 
-from bneck import records
-from bneck.derivation.option import DATA, NETADAPT, OWN, SEARCH, TARGET, TRAINING, option
+from bneck.derivation.option import (
+    DATA,
+    NETADAPT,
+    OWN,
+    SEARCH,
+    TARGET,
+    TRAINING,
+    check_types,
+    option,
+)
 from bneck.errors import UsageError, unknown
 from bneck.latency.runtimes import MAX_BATCH_SIZE, MAX_THREADS, RUNTIMES
 from bneck.latency.timing import MAX_MINUTES
@@ -313,10 +321,8 @@ class Plan:
             UsageError: an unknown name, or a value out of range or of the wrong type.
         """
         known = tuple(known) or tuple(field.name for field in fields(cls))
-        kinds = get_type_hints(cls)
-        for name, item in value.items():
+        for name in value:
             if name not in known:
                 raise unknown("name in the plan:", name, known)
-            word = name.removesuffix("_px").replace("_", "-")
-            records.from_json(kinds[name], item, word)  # which checks the type
+        check_types(cls, value)
         return cls(**value)

@@ -52,15 +52,14 @@ def script_kept_out() -> Iterator[None]:
     Python's do, so that a script without ``if __name__ == "__main__"`` would begin all its work
     again in each of them. Their tasks must then be from modules that can be imported.
     """
-    main = sys.modules["__main__"]
-    about: dict[str, Any] = {
-        name: vars(main)[name] for name in ("__file__", "__spec__") if name in vars(main)
-    }
-    vars(main).update(dict.fromkeys(about))
+    main = vars(sys.modules["__main__"])
+    about: dict[str, Any] = {k: main[k] for k in ("__file__", "__spec__") if k in main}
+    main["__spec__"] = None
+    main.pop("__file__", None)  # Ray takes no None
     try:
         yield
     finally:
-        vars(main).update(about)
+        main.update(about)
 
 
 class Process:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from bneck.derivation import pipeline
-from bneck.derivation.command_options import OPTIONS
+from bneck.derivation.command_options import EXECUTION_OPTIONS, OPTIONS
 from bneck.derivation.execution import Execution
+from bneck.derivation.option import check_types
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import open_session
 from bneck.errors import UsageError
@@ -36,7 +37,7 @@ def derive(
     gpus: int = 0,
     wait_quiet: float = 0.0,
     progress: Progress | None = None,
-    **plan: Any,
+    **options: Any,
 ) -> Results:
     """Derive a network, or resume the run in ``out``, as ``bneck derive`` does.
 
@@ -49,20 +50,22 @@ def derive(
         gpus: how many train each network of the final training together; 0 trains each on one.
         wait_quiet: minutes to wait, at most, for a quiet device before each measurement.
         progress: told how far each stage is; None shows it in the terminal.
-        plan: the command's other options by name, such as ``evaluations=12`` or ``epochs=5``.
+        options: the command's other options by name, such as ``evaluations=12`` or ``ray="auto"``.
 
     Raises:
         UsageError: a value that cannot be, or another plan than the folder's.
     """
     folder = _path("out", out)
-    asked = {"target": str(target), "data": data, "space": space, **plan}
+    where = {name: options.pop(name) for name in EXECUTION_OPTIONS["derive"] if name in options}
+    check_types(Execution, where)
+    asked = {"target": str(target), "data": data, "space": space, **options}
     words = ", ".join(f"{name}={value!r}" for name, value in {**asked, "out": str(out)}.items())
     with (
         script_kept_out(),
         open_session(
-            Plan.from_dict(asked, OPTIONS["derive"]),
+            Plan.from_dict(asked, (*OPTIONS["derive"], *EXECUTION_OPTIONS["derive"])),
             folder,
-            Execution(workers=workers, gpus=gpus, wait_quiet=wait_quiet),
+            Execution(workers=workers, gpus=gpus, wait_quiet=wait_quiet, **where),
             command=f"bneck.derive({words})",
             progress=progress or TerminalProgress(),
         ) as session,
