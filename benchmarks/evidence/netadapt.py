@@ -265,9 +265,8 @@ def cut_once(
     if not file.exists():
         way = steps[1 : shrunk.step + 1]
         tuned, finish = cutter.budget.fine_tune, cutter.budget.final
-        one_round = (
-            tuned.steps * tuned.batch_size / finish.batch_size
-        )  # in steps of the final recipe
+        # Rounds are counted in steps of the final recipe, by their images.
+        one_round = tuned.steps * tuned.batch_size / finish.batch_size
         before = round(one_round * sum(taken(step).rounds for step in way))
         final = finish.steps
         cuts = []

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 import typer
 
 from bneck.commands.common.deriving import run_options, session_of
-from bneck.commands.common.options import JsonOption, NetArgument, OutOption
+from bneck.commands.common.options import JsonOption, NetArgument, OutOption, check_left_out
 from bneck.commands.common.output import print_result
-from bneck.errors import UsageError, no_effect
+from bneck.errors import UsageError
 from bneck.results.units import percent
 
 ToPretrain = Annotated[
@@ -41,8 +41,8 @@ def pretrain(
 
 
 def _train(command: str, net: str | None, out: Path, json: bool, asked: dict[str, Any]) -> None:
-    if asked["ray"] is not None and not asked["gpus"]:
-        raise no_effect("ray", "without --gpus")
+    if not asked["gpus"]:
+        check_left_out("without --gpus", ray=asked["ray"] is not None)
     with session_of(command, out, asked, net=net) as session:
         from bneck.derivation import pipeline  # torch and all: after the mistakes
 

@@ -7,7 +7,6 @@ network has not, squeeze-excites included, are left out, and each network keeps 
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +14,14 @@ from torch.func import functional_call
 
 from bneck.errors import ProxyFailed
 from bneck.space.architecture import Architecture
-from bneck.space.backends.torch_model import Network, attach, empty_state, initialise, module_of
+from bneck.space.backends.torch_model import (
+    Network,
+    attach,
+    empty_state,
+    initialise,
+    module_of,
+    without_weights,
+)
 from bneck.space.choices import Space, Values
 from bneck.space.cost import cost
 from bneck.space.layers import Conv, Leaf, Linear, Pool, leaves
@@ -41,9 +47,9 @@ class Supernet(nn.Module):
 
     def run(self, arch: Architecture, images: Tensor) -> Tensor:
         """Return the logits of any network of the space; gradients reach the shared weights."""
-        network = _without_weights(arch).train(self.training)
-        whole = dict(self.named_parameters()) | dict(self.named_buffers())
-        logits: Tensor = functional_call(network, _part(whole, network.state_dict()), (images,))
+        network = without_weights(arch).train(self.training)
+        shared = part(dict(self.named_parameters()) | dict(self.named_buffers()), arch)
+        logits: Tensor = functional_call(network, shared, (images,))
         return logits
 
 
@@ -57,7 +63,9 @@ def part(whole: Mapping[str, Tensor], arch: Architecture) -> dict[str, Tensor]:
     Raises:
         ProxyFailed: the network has a layer that is not, or not so wide, among the shared ones.
     """
-    return _part(whole, empty_state(arch))
+    return {
+        name: _part(name, whole.get(name), like.shape) for name, like in empty_state(arch).items()
+    }
 
 
 def extract(whole: Mapping[str, Tensor], arch: Architecture) -> Network:
@@ -118,19 +126,7 @@ def _wider(one: Leaf, other: Leaf) -> Leaf:
     return one
 
 
-def _part(whole: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Views of the shared tensors, of the names and shapes of ``wanted``."""
-    return {name: _beginning(name, whole.get(name), like.shape) for name, like in wanted.items()}
-
-
-@lru_cache(maxsize=8)
-def _without_weights(arch: Architecture) -> Network:
-    """A network to call with weights of others; each step trains the largest and the smallest."""
-    with torch.device("meta"):
-        return Network(arch)
-
-
-def _beginning(name: str, whole: Tensor | None, shape: torch.Size) -> Tensor:
+def _part(name: str, whole: Tensor | None, shape: torch.Size) -> Tensor:
     """Return the first channels and the middle of the kernel."""
     fits = whole is not None and whole.dim() == len(shape)
     if whole is None or not fits or any(a < b for a, b in zip(whole.shape, shape, strict=True)):

@@ -69,10 +69,16 @@ class Network(LayerStack):
         self.architecture = arch
 
 
+@lru_cache(maxsize=8)
+def without_weights(arch: Architecture) -> Network:
+    """Return a network without content, to ask for shapes or to call with weights of others."""
+    with torch.device("meta"):
+        return Network(arch)
+
+
 def empty_state(arch: Architecture) -> dict[str, Tensor]:
     """Return a network's tensors by name: their shapes and types, without content."""
-    with torch.device("meta"):
-        return Network(arch).state_dict()
+    return without_weights(arch).state_dict()
 
 
 class ConvUnit(nn.Module):
