@@ -22,7 +22,8 @@ from bneck.cli import exit_code_of, whole_number
 from bneck.derivation.comparison import likeness_to
 from bneck.files import is_written, write_whole
 from bneck.latency.model import LatencyModel, load
-from bneck.reproduction.plan import ReproductionPlan, numbers
+from bneck.reproduction.plan import numbers
+from bneck.reproduction.results import plan_of
 from bneck.results.run import Run
 from bneck.results.similarity import Likeness
 from bneck.space import codec as networks
@@ -36,7 +37,7 @@ def compared(
     repro: Path, models: list[Path], count: int, out: Path
 ) -> Iterator[tuple[str, str, Likeness]]:
     """(network, runtime, likeness) of every derived network by every model."""
-    plan = records.from_json(ReproductionPlan, dict(Run.read(repro).plan), f"{repro}/plan.toml")
+    plan = plan_of(Run.read(repro))
     for file in (repro / "latency.json", *models):
         model: LatencyModel = load(file)
         space = spaces.build(

@@ -42,7 +42,8 @@ from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import train
 from bneck.reproduction.measuring import MeasuredAgain, measured_in_turns
 from bneck.reproduction.pipeline import Reproduction
-from bneck.reproduction.plan import ReproductionPlan, numbers
+from bneck.reproduction.plan import numbers
+from bneck.reproduction.results import plan_of
 from bneck.results import static_figures
 from bneck.results.run import Run
 from bneck.space import spaces
@@ -226,7 +227,7 @@ def main() -> None:
     asked = parser.parse_args()
 
     theirs = Run.read(asked.repro)
-    repro = records.from_json(ReproductionPlan, dict(theirs.plan), f"{asked.repro}/plan.toml")
+    repro = plan_of(theirs)
     if asked.factors:
         factors = numbers("factors", asked.factors)
         repro = replace(repro, factors=asked.factors, repeated=",".join(map(str, factors)))

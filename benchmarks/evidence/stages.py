@@ -45,7 +45,8 @@ from bneck.files import write_json, write_whole
 from bneck.live import TerminalProgress
 from bneck.quantities import standard_error
 from bneck.reproduction.measuring import measured_in_turns
-from bneck.reproduction.plan import ReproductionPlan, numbers
+from bneck.reproduction.plan import numbers
+from bneck.reproduction.results import plan_of
 from bneck.reproduction.width_baseline import narrowest_over
 from bneck.results.record import Step
 from bneck.results.run import Run
@@ -258,8 +259,7 @@ def main() -> None:
     parser.add_argument("--wait-quiet", type=float, default=0.0, help="minutes, as bneck derive")
     asked = parser.parse_args()
 
-    kept = dict(Run.read(asked.repro).plan)
-    repro = records.from_json(ReproductionPlan, kept, f"{asked.repro}/plan.toml")
+    repro = plan_of(Run.read(asked.repro))
     targets_ms = kept_targets(Run(asked.repro / "search-paper", {}))
     known = dict(zip(numbers("factors", repro.factors), targets_ms, strict=True))
     targets = {factor: known[factor] for factor in numbers("factors", asked.factors)}

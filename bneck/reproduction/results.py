@@ -8,9 +8,14 @@ from bneck.quantities import Latency
 from bneck.reproduction.measuring import MeasuredAgain, MeasuredNetwork, Walked
 from bneck.reproduction.plan import ReproductionPlan, numbers
 from bneck.results.record import Step
-from bneck.results.run import Run
+from bneck.results.run import PLAN, Run
 from bneck.results.run_files import RunFiles, TrainingFiles
 from bneck.results.stage_record import Shrunk, Training
+
+
+def plan_of(run: Run) -> ReproductionPlan:
+    """The plan of a reproduction's run; errors name its file."""
+    return records.from_json(ReproductionPlan, dict(run.plan), str(run.folder / PLAN))
 
 
 class ReproductionResults:

@@ -8,7 +8,9 @@ import pytest
 from bneck.cli import run
 from bneck.errors import UsageError
 from bneck.reproduction.plan import ReproductionPlan
+from bneck.reproduction.results import plan_of
 from bneck.reproduction.width_baseline import narrowest_over
+from bneck.results.run import Run
 from bneck.space import presets
 from bneck.space.cost import cost
 from tests.command_line import json_of
@@ -54,6 +56,8 @@ def test_a_reproduction_is_listed_as_ended_and_names_its_own_report(
     )
     (listed,) = json_of(capsys, "runs", out)["runs"]
     assert (listed["state"], listed["best"]) == ("finished", "see its summary.md")
+    plan = plan_of(Run.read(out))
+    assert (plan.factors, plan.evaluations, plan.promote) == ("1.0,0.8", 3, True)
     assert run(["report", str(out)]) == 2
     assert "a run of `bneck reproduce`, whose report is its summary.md" in capsys.readouterr().err
 
