@@ -80,9 +80,15 @@ class Session:
 
     def spend(self, stage: str, seconds: float) -> None:
         """Add seconds to those of ``stage`` in the run's folder."""
+        self.note_seconds(stage, self._seconds().get(stage, 0.0) + seconds)
+
+    def note_seconds(self, stage: str, seconds: float) -> None:
+        """Note all seconds of ``stage`` in the run's folder, in place of those noted before."""
+        write_json(self.run.seconds, self._seconds() | {stage: seconds})
+
+    def _seconds(self) -> dict[str, float]:
         file = self.run.seconds
-        spent = read_json(file) if is_written(file) else {}
-        write_json(file, spent | {stage: spent.get(stage, 0.0) + seconds})
+        return dict(read_json(file)) if is_written(file) else {}
 
 
 def open_run(plan: Plan, out: Path, progress: Progress, *, command: str | None = None) -> Run:

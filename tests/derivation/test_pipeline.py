@@ -122,6 +122,10 @@ def test_several_targets_share_a_search_and_end_in_a_network_each(
         assert len(Run.read(folder).journal.read_bytes()) == len((out / "journal.log").read_bytes())
     assert other["target_ms"] == pytest.approx(own["target_ms"] * 0.7 / 0.85, rel=1e-3)
     assert f'href="targets/{inner.name}/report.html"' in (out / "report.html").read_text()
+    inner_steps = (inner / "steps.jsonl").read_bytes()
+    assert run(derive) == 0  # nothing is done again
+    assert json.loads(capsys.readouterr().out) == result
+    assert (inner / "steps.jsonl").read_bytes() == inner_steps
     kept = ("steps.jsonl", "seconds.json")
     before = [(inner / name).read_bytes() for name in kept]
     for folder in (out, inner):  # as if killed before the outcomes were written

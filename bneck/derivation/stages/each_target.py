@@ -14,7 +14,7 @@ from bneck.derivation.stages.netadapt import netadapt_stage
 from bneck.derivation.stages.outcome import outcome_stage
 from bneck.derivation.stages.pretrained import keep_inherited
 from bneck.derivation.target import keep_targets
-from bneck.files import is_written, read_json, write_json
+from bneck.files import is_written
 from bneck.results.run_files import TrainingFiles
 from bneck.results.stage_record import SearchResult, SelectedNetwork, Shrunk, Training
 from bneck.space.backends import weights
@@ -101,8 +101,7 @@ def end_target(
     own, arch = target.session, named.shrunk.arch
     state = weights.load(TrainingFiles(session.run.checkpoints, named.name).weights, arch)
     if own is not session and not is_written(own.run.result):
-        known = read_json(own.run.seconds)  # may hold them already, from before a kill
-        write_json(own.run.seconds, known | {"final training": trained[target.name].seconds})
+        own.note_seconds("final training", trained[target.name].seconds)  # again after a kill
     outcome_stage(
         own,
         device,
