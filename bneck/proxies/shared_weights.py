@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from math import ceil
 from pathlib import Path
 
 import torch
@@ -206,12 +207,17 @@ def of_run(place: str) -> ProxyFactory:
 
 @torch.no_grad()
 def recalibrate(network: nn.Module, images: ImageSource) -> None:
-    """Set batch norms to the plain average of their statistics over the training images."""
+    """Set batch norms to the plain average of their statistics over the training images.
+
+    The batches are of equal size, give or take one image: in one of a single image, channels may
+    have a single value, which has no variance.
+    """
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None
     device = next(network.parameters()).device
     network.train()
-    for pixels, _ in images.train.chunks(_BATCH):
-        network(images.normalise(pixels.to(device)))
+    count = len(images.train)
+    for rows in torch.arange(count).tensor_split(ceil(count / _BATCH)):
+        network(images.normalise(images.train.pixels(rows).to(device)))

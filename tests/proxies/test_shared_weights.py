@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,14 @@ def test_recalibrated_norms_hold_the_mean_over_the_images(
     stem = network.get_submodule("stem.conv")
     mean = stem.conv(digits.normalise(digits.train.pixels())).mean((0, 2, 3))
     torch.testing.assert_close(stem.norm.running_mean, mean, rtol=1e-4, atol=1e-5)
+
+
+def test_no_image_is_left_alone_when_norms_are_recalibrated(digits: ImageSource) -> None:
+    """The last channels of MobileNetV4 are normalised after the pool: one value of each image."""
+    network = build(presets.build("mobilenet_v4_conv_small").at(resolution_px=16, classes=10))
+    one_more = digits.train.take(torch.arange(129) % len(digits.train))
+    recalibrate(network, replace(digits, train=one_more))
+    assert int(network.get_submodule("stem.conv").norm.num_batches_tracked) == 2
 
 
 def test_training_resumes_and_any_network_is_scored(
