@@ -1,6 +1,7 @@
 """What every stage of a derivation is given: a run's folder, its plan, and where work runs."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -22,31 +23,40 @@ from bneck.results.run import Run
 
 @dataclass
 class Schedule:
-    """What the stages of a run are expected to take, in seconds, and which are done."""
+    """What the stages of a run are expected to take, in seconds, and how often each has ended.
+
+    ``parts`` says how often those end that do so more than once, as for one target after another.
+    """
 
     expected_s: dict[str, float] = field(default_factory=dict)
-    done: set[str] = field(default_factory=set)
+    parts: dict[str, int] = field(default_factory=dict)
+    ended: Counter[str] = field(default_factory=Counter)
 
-    def expect(self, seconds: Mapping[str, float]) -> None:
-        """Take in what stages will take."""
+    def expect(self, seconds: Mapping[str, float], parts: Mapping[str, int]) -> None:
+        """Take in what stages will take, and how often those end that do so more than once."""
         self.expected_s.update(seconds)
+        self.parts.update(parts)
 
     def finish(self, stage: str, progress: Progress) -> None:
-        """Note that a stage is done, and say what is left."""
-        if stage in self.expected_s and stage not in self.done:
-            self.done.add(stage)
+        """Note that a stage, or a part of it, is done, and say what is left."""
+        if self._left(stage) > 0:
+            self.ended[stage] += 1
             self.say(progress)
 
     def say(self, progress: Progress) -> None:
         """Say what the stages to come will take, if that is known."""
         if not self.expected_s:
             return
-        left = {name: s for name, s in self.expected_s.items() if name not in self.done}
+        left = {name: s for name in self.expected_s if (s := self._left(name)) > 0}
         total, to_come = sum(self.expected_s.values()), sum(left.values())
         stages = ", ".join(f"{name} {duration(seconds)}" for name, seconds in left.items())
         note = f"about {duration(to_come)} to go: {stages}" if left else ""
         whole = ceil(total)
         progress("whole run (s)", whole - ceil(to_come), whole, note)
+
+    def _left(self, stage: str) -> float:
+        """Seconds of a stage that are to come; 0 where nothing is expected of it."""
+        return self.expected_s.get(stage, 0.0) * (1 - self.ended[stage] / self.parts.get(stage, 1))
 
 
 @dataclass(frozen=True, slots=True)

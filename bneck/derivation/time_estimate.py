@@ -3,16 +3,18 @@
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from math import ceil
 
 import torch
 
+from bneck import records
+from bneck.derivation.results import read_trials
 from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import takes_no_time
 from bneck.derivation.stages.data import RunData
 from bneck.derivation.stages.search import ALONG_THE_FRONT
-from bneck.derivation.target import parse
+from bneck.derivation.target import parse, runs_of_other_targets
 from bneck.derivation.teacher import SEED
 from bneck.derivation.training_budget import budget, folds
 from bneck.executors import Executor
@@ -22,7 +24,8 @@ from bneck.machine import ONE_THREAD
 from bneck.proxies.training.device import computing
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.step import TrainingStep, learn_labels
-from bneck.search.promotion import search_steps
+from bneck.results.stage_record import Shrunk
+from bneck.search.promotion import search_steps, steps_on
 from bneck.search.reward import FRONT
 from bneck.search.samplers.online_surrogate import START
 from bneck.space import presets, spaces
@@ -58,7 +61,8 @@ def announce(session: Session, data: RunData, stages: Sequence[str] = STAGES) ->
         note = f"how long trainings by --device {session.plan.device} take is not known in advance"
         session.progress("plan", 1, 1, note)
         return
-    session.schedule.expect(_seconds(session, data, stages))
+    passes = max(1, _netadapt_passes(session))
+    session.schedule.expect(_seconds(session, data, stages), {"NetAdapt": passes})
     session.schedule.say(session.progress)
 
 
@@ -78,6 +82,11 @@ def _seconds(session: Session, data: RunData, stages: Sequence[str]) -> dict[str
     def step_s(recipe: Recipe, px: int) -> float:
         return _step_seconds(network.at(resolution_px=px, classes=classes), recipe)
 
+    @cache
+    def final_s() -> float:
+        """Seconds of one final training on one core."""
+        return asked.final.steps * step_s(asked.final, data.info.resolution_px)
+
     proxy_px = asked.proxies.proxy_px
     short_s = step_s(asked.search, proxy_px)
     targets = max(1, len(plan.aimed_at))
@@ -86,18 +95,20 @@ def _seconds(session: Session, data: RunData, stages: Sequence[str]) -> dict[str
         if plan.promote:
             aims = ALONG_THE_FRONT if plan.reward == FRONT else targets
             trained = search_steps(plan.evaluations, aims, asked.search.steps)
+        left = max(0, trained - _steps_searched(session, asked.search.steps))
         label_s = short_s * (LONGER_IN_8_BITS if plan.score_int8 else 1)
-        found["search"] = trained * folds(plan, data.info) * label_s / workers
-    if "NetAdapt" in stages and not is_written(run.shrunk) and (share := _to_shave_off(session)):
+        found["search"] = left * folds(plan, data.info) * label_s / workers
+    passes = _netadapt_passes(session)
+    if "NetAdapt" in stages and passes and (share := _to_shave_off(session)):
         tunings = share / plan.delta * len(narrowables(network)) / workers
         steps = asked.search.steps + tunings * asked.fine_tune.steps
-        found["NetAdapt"] = targets * steps * short_s
+        found["NetAdapt"] = passes * steps * short_s
+        if plan.finish is not None:
+            found["NetAdapt"] += targets * final_s() * trainings_long(1, session.trainer)
     if "final training" in stages and not is_written(run.result):
-        trainings = targets + 1 if "search" in stages else 1
-        one_s = asked.final.steps * step_s(asked.final, data.info.resolution_px)
-        found["final training"] = one_s * trainings_long(trainings, session.trainer)
+        found["final training"] = final_s() * trainings_long(targets + 1, session.trainer)
         if plan.teacher == SEED:
-            found["teacher"] = one_s * trainings_long(1, session.trainer)
+            found["teacher"] = final_s() * trainings_long(1, session.trainer)
     return found
 
 
@@ -113,6 +124,26 @@ def trainings_long(count: int, trainer: Executor) -> float:
     return ceil(count / trainer.workers)
 
 
+def _steps_searched(session: Session, steps: int) -> int:
+    """Training steps that the search has spent so far, where its first rung has ``steps``."""
+    return sum(
+        steps_on(rung, steps)
+        for trial in read_trials(session.run)
+        for rung in range(trial.rung + 1)
+    )
+
+
+def _netadapt_passes(session: Session) -> int:
+    """How often NetAdapt is still to begin at a seed network: for each target one, if found.
+
+    A network that was given is shrunk to all targets in one pass.
+    """
+    run, targets = session.run, len(session.plan.aimed_at)
+    if session.plan.seed_network is not None:
+        return int(len(records.read_lines(run.shrunk, Shrunk)) < targets)
+    return targets - sum(is_written(one.shrunk) for one in (run, *runs_of_other_targets(run)))
+
+
 def _to_shave_off(session: Session) -> float | None:
     """The share of its latency that NetAdapt's seed network must lose, if that can be known.
 
@@ -121,8 +152,10 @@ def _to_shave_off(session: Session) -> float | None:
     plan = session.plan
     if plan.seed_network is None:
         return (plan.seed_factor - 1) / 2
-    factor, network, _ = parse(plan.aimed_at[-1])
-    return max(plan.delta, 1 - factor) if network == plan.seed_network else None
+    aims = [parse(text) for text in plan.aimed_at]
+    if any(aim[1:] != (plan.seed_network, None) for aim in aims):
+        return None
+    return max(plan.delta, 1 - min(factor for factor, *_ in aims))
 
 
 def _step_seconds(arch: Architecture, recipe: Recipe) -> float:

@@ -22,8 +22,10 @@ from bneck.latency import calibrations
 from bneck.latency.calibrate import calibrate
 from bneck.latency.devices.local import LocalDevice
 from bneck.proxies.data.loading import load
+from bneck.results.record import Record
 from bneck.results.run import Run
-from bneck.space import spaces
+from bneck.space import presets, spaces
+from bneck.space.edits import narrowables
 
 QUICK = (
     "--data=digits", "--resolution=16", "--runtime=macs", "--calibration-minutes=0.001",
@@ -49,7 +51,7 @@ def test_what_is_left_is_said_after_each_stage() -> None:
     schedule.say(progress)
     schedule.finish("search", progress)
     assert said == []
-    schedule.expect({"calibration": 120.0, "search": 480.0})
+    schedule.expect({"calibration": 120.0, "search": 480.0}, {})
     schedule.say(progress)
     schedule.finish("calibration", progress)
     schedule.finish("calibration", progress)
@@ -60,6 +62,69 @@ def test_what_is_left_is_said_after_each_stage() -> None:
         (what, 120, 600, "about 8 min to go: search 8 min"),
         (what, 600, 600, ""),
     ]
+
+
+def test_a_stage_that_ends_once_for_each_target_is_not_done_after_the_first() -> None:
+    said: list[str] = []
+
+    def progress(what: str, done: int, total: int, note: str = "") -> None:
+        said.append(f"{done}/{total} {note}".strip())
+
+    schedule = Schedule()
+    schedule.expect({"NetAdapt": 600.0, "final training": 60.0}, {"NetAdapt": 2})
+    for stage in ("NetAdapt", "NetAdapt", "NetAdapt", "final training"):
+        schedule.finish(stage, progress)
+    assert said == [
+        "300/660 about 6 min to go: NetAdapt 5 min, final training 60 s",
+        "600/660 about 60 s to go: final training 60 s",
+        "660/660",
+    ]
+
+
+NET = "mobilenet_v3_small"
+
+
+def netadapt_s(folder: Path, **asked: Any) -> float:
+    """Seconds that NetAdapt is expected to take, where a training step takes a tenth of one."""
+    steps = {"search_steps": 20, "fine_tune_steps": 10, "delta": 0.05}
+    plan = Plan(resolution_px=16, latency="x", epochs=1, **steps, **asked)
+    here = Serial()
+    session = Session(Run(folder, {}), plan, here, here)
+    announce(session, RunData(load("digits", resolution_px=16).info), ("NetAdapt",))
+    return session.schedule.expected_s["NetAdapt"]
+
+
+def test_netadapt_takes_as_long_as_its_steps_and_trainings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For each target that a search serves, half of what is over it; a given network goes on.
+
+    Each step of 5 % fine-tunes as many proposals as MobileNetV3-Small has widths to narrow.
+    """
+    monkeypatch.setattr(time_estimate, "_step_seconds", lambda arch, recipe: 0.1)
+    seed_s, step_s = 20 * 0.1, len(narrowables(presets.build(NET))) * 10 * 0.1
+    found = {count: netadapt_s(tmp_path, targets="1,2"[: 2 * count - 1]) for count in (1, 2)}
+    assert found[1] == pytest.approx(seed_s + 2.5 * step_s)  # half of 25 % in steps of 5 %
+    assert found[2] == pytest.approx(2 * found[1])
+    given = {"seed_network": NET, "targets": f"0.9x:{NET},0.7x:{NET},0.8x:{NET}"}
+    assert netadapt_s(tmp_path, **given) == pytest.approx(seed_s + 6 * step_s)
+    finished_s = netadapt_s(tmp_path, finish="scratch", **given) - netadapt_s(tmp_path, **given)
+    assert finished_s == pytest.approx(3 * round(1437 / 64) * 0.1)  # an epoch for each target
+    with pytest.raises(KeyError):  # a share of another side's latency says nothing of this one's
+        netadapt_s(tmp_path, seed_network=NET, target=f"0.8x:{NET}@64")
+
+
+def test_what_a_search_has_done_is_not_announced_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time_estimate, "_step_seconds", lambda arch, recipe: 0.1)
+    done = [
+        Record(number, presets.build(NET), 0.5, 1.0, 0.5, None, 1.0, rung=rung)
+        for number, rung in enumerate((0, 0, 1))
+    ]
+    monkeypatch.setattr(time_estimate, "read_trials", lambda run: done)
+    session, _ = announced(tmp_path)
+    assert session.schedule.expected_s["search"] == pytest.approx((10 - 3 - 3) * 20 * 0.1)
 
 
 def test_a_score_in_8_bits_takes_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
