@@ -11,7 +11,7 @@ import numpy as np
 from bneck import records
 from bneck.errors import cannot
 from bneck.executors import Executor, Failed
-from bneck.files import write_whole
+from bneck.files import is_written, write_whole
 from bneck.machine import ONE_THREAD, Compute
 from bneck.netadapt.importance import taylor
 from bneck.netadapt.selection import Losses
@@ -21,6 +21,7 @@ from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import train
 from bneck.quantities import Accuracy
 from bneck.results.record import Proposal
+from bneck.space import codec
 from bneck.space.architecture import Architecture
 from bneck.space.backends import inheritance, torch_model, weights
 
@@ -124,22 +125,21 @@ class Kept:
 class StepTrainings:
     """One step's fine-tunings, each kept as it ends, so that the step can be resumed.
 
-    Weights are written before the line that names them, all by this process.
+    Weights are written before the line that names them, all by this process. Their files are named
+    by the networks: a step that is resumed may have other proposals, as it has another goal.
     """
 
-    def __init__(self, task: FineTune, proposals: tuple[Proposal, ...], folder: Path) -> None:
+    def __init__(self, task: FineTune, folder: Path) -> None:
         """Read what was fine-tuned before an interruption.
 
         Args:
             task: fine-tunes one network.
-            proposals: all that the step may fine-tune.
             folder: where results and weights are kept; made where there is none.
 
         Raises:
             BneckError: the folder cannot be written.
         """
         self._task, self._folder = task, folder
-        self._names = {proposal.move: f"{i:02d}" for i, proposal in enumerate(proposals)}
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -148,6 +148,7 @@ class StepTrainings:
         self._done = {
             (kept.proposal.move, kept.proposal.rounds): kept
             for kept in records.read_lines(self._journal, Kept)
+            if kept.proposal.error is not None or is_written(self.weights(kept.proposal))
         }
 
     def round(
@@ -192,7 +193,7 @@ class StepTrainings:
 
     def weights(self, proposal: Proposal) -> Path:
         """Return the file of a proposal's fine-tuned weights."""
-        return self._folder / f"{self._names[proposal.move]}-{proposal.rounds}.safetensors"
+        return self._folder / f"{codec.key(proposal.arch)}-{proposal.rounds}.safetensors"
 
     def losses(self, proposal: Proposal) -> Losses:
         """(validation images,) cross-entropies that a proposal ended with, in nats."""

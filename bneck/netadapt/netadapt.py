@@ -130,7 +130,7 @@ class NetAdapt:
         """
         begun = time.monotonic()
         before = self.done()[-1]
-        trainings = self._trainings(before, (wider,))
+        trainings = self._trainings(before)
         found = trainings.round(1, (wider,), executor, "NetAdapt's free channels", progress)
         return self._take(before, found, None, trainings, begun)
 
@@ -149,7 +149,7 @@ class NetAdapt:
         begun = time.monotonic()
         first, others = self._proposals(before, target_ms)
         unchanged = _unchanged(before)
-        trainings = self._trainings(before, (*first, *others, unchanged))
+        trainings = self._trainings(before)
         if len(first) + len(others) == 1:
             found = trainings.round(1, first, executor, where, progress)
             return self._take(before, found, None, trainings, begun)
@@ -187,7 +187,7 @@ class NetAdapt:
         others = rules.other_savings(proposals, first, propose, needed_ms, self.delta_ms)
         return first, others
 
-    def _trainings(self, before: Step, proposals: tuple[Proposal, ...]) -> StepTrainings:
+    def _trainings(self, before: Step) -> StepTrainings:
         number = before.number + 1
         task = FineTune(
             self.images,
@@ -198,7 +198,7 @@ class NetAdapt:
             self.importance,
             self.compute,
         )
-        return StepTrainings(task, proposals, self.folder / f"step-{number:03d}")
+        return StepTrainings(task, self.folder / f"step-{number:03d}")
 
     def _take(
         self,

@@ -1,0 +1,65 @@
+"""What a step's fine-tunings leave for the same step after an interruption."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bneck.executors.serial import Serial
+from bneck.netadapt.fine_tuning import FineTuned, Narrowed, StepTrainings
+from bneck.progress import silent
+from bneck.quantities import Accuracy
+from bneck.results.record import Proposal
+from bneck.space import presets
+from bneck.space.backends import torch_model, weights
+
+WIDE, NARROW = (
+    presets.build("mobilenet_v3_small", width=width, resolution_px=16, classes=10)
+    for width in (0.4, 0.3)
+)
+FIRST, SECOND = Proposal(WIDE, "first", 0.9, 0.1), Proposal(NARROW, "second", 0.8, 0.2)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Weights from the seed in place of training; notes what it was asked for."""
+
+    seed: int
+    asked: list[tuple[int, bool]]
+
+    def load(self) -> None:
+        """Nothing to load."""
+
+    def __call__(self, narrowed: Narrowed) -> FineTuned:
+        if narrowed.start is not None:
+            weights.from_bytes(narrowed.start, narrowed.arch)
+        self.asked.append((self.seed, narrowed.start is not None))
+        state = torch_model.build(narrowed.arch, seed=self.seed).state_dict()
+        return FineTuned(Accuracy(0.5), 1.0, (1.0,), weights.to_bytes(state))
+
+
+def tuned(trainings: StepTrainings, number: int, *proposals: Proposal) -> tuple[Proposal, ...]:
+    return trainings.round(number, proposals, Serial(), "step", silent)
+
+
+def test_a_step_resumes_with_other_proposals_than_it_began_with(tmp_path: Path) -> None:
+    """Its goal is another one where the network measured a little different meanwhile."""
+    task = Drawn(0, [])
+    tuned(StepTrainings(task, tmp_path), 1, FIRST, SECOND)
+    assert task.asked == [(0, False)] * 2
+    resumed = StepTrainings(task, tmp_path)
+    tuned(resumed, 1, SECOND)
+    assert len(task.asked) == 2  # which was paid for before
+    (again,) = tuned(resumed, 2, SECOND)
+    assert task.asked[2][1]  # from where the first round ended
+    weights.load(resumed.weights(again), NARROW)
+
+
+def test_what_has_lost_its_weights_is_tuned_again(tmp_path: Path) -> None:
+    """As in a step that an earlier version began, whose files had other names."""
+    task = Drawn(0, [])
+    before = StepTrainings(task, tmp_path)
+    tuned(before, 1, FIRST)
+    before.weights(FIRST).unlink()
+    after = StepTrainings(task, tmp_path)
+    assert tuned(after, 1, FIRST) == (replace(FIRST, accuracy=Accuracy(0.5), loss=1.0),)
+    assert len(task.asked) == 2
+    weights.load(after.weights(FIRST), WIDE)
