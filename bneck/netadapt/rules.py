@@ -39,12 +39,11 @@ FREE = 0.01
 
 
 def halve_the_saving(propose: Propose, needed_ms: float) -> tuple[float, Proposals]:
-    """Return what was saved in the end and the proposals; () where even little cannot be saved."""
-    for _ in range(HALVINGS):
-        if proposals := propose(needed_ms):
-            return needed_ms, proposals
-        needed_ms /= 2
-    return needed_ms, ()
+    """Return what was asked for last and the proposals; () where not even a 32nd can be saved."""
+    for halvings in range(HALVINGS + 1):
+        if proposals := propose(needed_ms / 2**halvings):
+            return needed_ms / 2**halvings, proposals
+    return needed_ms / 2**HALVINGS, ()
 
 
 def near_the_target(proposals: Proposals, target_ms: float) -> Proposals:

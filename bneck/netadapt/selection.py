@@ -99,6 +99,7 @@ def _merit(proposal: Proposal, before: Proposal) -> tuple[float, float]:
 def _close(first: Proposal, other: Proposal, rises: dict[str, Losses]) -> bool:
     """Whether the loss that ``other`` would need to win is within the error of its own."""
     rise = rises[first.move]
-    needed = rise * (other.saved_ms / first.saved_ms) if rise.mean() > 0 else rise
+    more = other.saved_ms / first.saved_ms
+    needed = rise * more if rise.mean() > 0 else rise / more  # as their merits are equal
     excess = rises[other.move] - needed
     return bool(excess.mean() <= excess.std() / len(excess) ** 0.5)

@@ -28,8 +28,8 @@ def test_halving_ends_at_a_32nd() -> None:
     assert rules.halve_the_saving(propose, 1.0) == (0.25, (proposal("a", 0.9),))
     assert asked == [1.0, 0.5, 0.25]
     asked.clear()
-    assert rules.halve_the_saving(propose, 64.0)[1] == ()
-    assert asked == [64.0, 32.0, 16.0, 8.0, 4.0]
+    assert rules.halve_the_saving(propose, 64.0) == (2.0, ())
+    assert asked == [64.0, 32.0, 16.0, 8.0, 4.0, 2.0]
 
 
 def test_what_overshoots_the_target_is_tried_last() -> None:
