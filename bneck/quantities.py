@@ -1,9 +1,11 @@
 """What is measured or estimated, each with how sure it is."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 from statistics import NormalDist, stdev
+from typing import TypeGuard
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,16 @@ class Accuracy:
         """
         inside = min(max(share, 0.5 / images), 1 - 0.5 / images)
         return cls(share, sqrt(inside * (1 - inside) / images))
+
+
+def is_finite(value: object) -> TypeGuard[int | float]:
+    """Whether a value is a number, and no bool, that a float can hold.
+
+    Python's whole numbers may be larger than any float, and those of a file are anyone's.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) <= sys.float_info.max
 
 
 def standard_deviation(values: Sequence[float]) -> float | None:

@@ -5,7 +5,6 @@ A record is a frozen dataclass of plain values, other records, tuples and mappin
 """
 
 import json
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from bneck import json_lines
 from bneck.errors import BneckError, UsageError, unknown
 from bneck.files import is_written, read_json, write_json, write_whole
 from bneck.imports import Untrusted
-from bneck.quantities import Accuracy, Latency
+from bneck.quantities import Accuracy, Latency, is_finite
 
 T = TypeVar("T")
 
@@ -129,9 +128,14 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
         return _decode_record(kind, value, where)
     origin = get_origin(kind)
     if origin in (tuple, list):
-        items = enumerate(_typed(list, value, where))
-        item_kind = get_args(kind)[0]
-        return origin(_decode(item_kind, item, f"{where}[{i}]") for i, item in items)
+        items = _typed(list, value, where)
+        kinds = get_args(kind)
+        if origin is list or kinds[-1] is Ellipsis:
+            kinds = kinds[:1] * len(items)
+        if len(items) != len(kinds):
+            raise UsageError(f"{where} must be {len(kinds)} values, got {value!r:.60}")
+        pairs = enumerate(zip(kinds, items, strict=True))
+        return origin(_decode(one, item, f"{where}[{i}]") for i, (one, item) in pairs)
     if origin in (Mapping, dict):
         pairs = _typed(dict, value, where).items()
         return {
@@ -140,7 +144,7 @@ def _decode(kind: Any, value: Any, where: str) -> Any:
         }
     if kind is float:
         number = _typed(int | float, value, where)
-        if isinstance(value, bool) or not abs(number) <= sys.float_info.max:
+        if not is_finite(value):
             raise UsageError(f"{where} must be a finite number, got {value!r:.60}")
         return float(number)
     if kind is str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bneck.quantities import Accuracy
+from bneck.quantities import Accuracy, is_finite
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,22 @@ def test_the_standard_error_of_a_share_is_binomial_and_never_nothing(
     found = Accuracy.counted(right / images, images)
     assert found.value == right / images
     assert found.stderr == pytest.approx(stderr)
+
+
+@pytest.mark.parametrize(
+    ("value", "finite"),
+    [
+        (3, True),
+        (-0.5, True),
+        (10**308, True),
+        (10**400, False),
+        (-(10**400), False),
+        (float("inf"), False),
+        (float("nan"), False),
+        (True, False),
+        ("3", False),
+        (None, False),
+    ],
+)
+def test_a_number_is_finite_where_a_float_can_hold_it(value: object, finite: bool) -> None:
+    assert is_finite(value) is finite

@@ -1,14 +1,14 @@
 """Checks of the numbers in files about latency."""
 
-from math import isfinite
 from typing import Any
 
 from bneck.errors import UsageError
+from bneck.quantities import is_finite
 
 
 def check_number(name: str, value: object) -> None:
     """``value`` must be a finite number, and no bool."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+    if not is_finite(value):
         raise UsageError(f"{name} must be a finite number, got {value!r:.40}")
 
 

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from bneck import records
 from bneck.files import naming, read_json
+from bneck.latency.checks import check_above, check_not_negative
 from bneck.latency.model import LatencyModel, load
 from bneck.latency.runtimes.macs import MacsRuntime
 from bneck.latency.table import FORMAT, PREFIX, PublishedTable, read_table
@@ -48,4 +49,8 @@ def load_kept(path: Path) -> LatencyModel | PublishedTable:
     if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
         return load(path)
     with naming(path):
-        return records.from_json(PublishedTable, content)
+        table = records.from_json(PublishedTable, content)
+        for block, (ms, std_ms) in table.entries.items():
+            check_above(f"ms of {block:.80}", ms)
+            check_not_negative(f"std_ms of {block:.80}", std_ms)
+        return table

@@ -118,9 +118,10 @@ def add_to_kit(
     else:
         kit = read_json(file)
         try:
-            first = codec.from_json(kit["networks"][0]["arch"])
+            networks = {item["file"]: item["arch"] for item in kit["networks"]}
+            first = codec.from_json(next(iter(networks.values()), None))
             found = {"runtime": kit["runtime"], "batch_size": kit.get("batch_size", 1)}
-        except (KeyError, IndexError, TypeError, AttributeError):
+        except (KeyError, TypeError, AttributeError, UsageError):
             raise UsageError(f"{file} is not what `bneck latency kit` writes") from None
         found |= {"resolution_px": first.resolution_px, "classes": first.classes}
         if found != about:
@@ -209,7 +210,8 @@ def measured_by_kit(path: Path) -> tuple[Fingerprint, list[Measurement]]:
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
     kit = path.with_name(KIT)
-    if kit.exists() and read_json(kit).get("kit") != content.get("kit"):
+    beside = read_json(kit) if kit.exists() else content
+    if not isinstance(beside, dict) or beside.get("kit") != content.get("kit"):
         raise UsageError(f"{path} was measured with another kit than {kit.parent} holds")
     return device, items
 

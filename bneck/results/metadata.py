@@ -3,12 +3,11 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from math import isfinite
 from typing import Any
 
 from bneck import records
 from bneck.errors import UsageError
-from bneck.quantities import Accuracy, Latency
+from bneck.quantities import Accuracy, Latency, is_finite
 from bneck.results.image_facts import read_image_facts
 from bneck.results.record import Outcome
 from bneck.results.run import Run
@@ -57,7 +56,7 @@ def check_notes(notes: Mapping[str, str]) -> None:
     for name in ("mean", "std"):
         if name in notes:
             values = parsed(name, notes[name])
-            if not (isinstance(values, list) and len(values) == 3 and all(map(_number, values))):
+            if not (isinstance(values, list) and len(values) == 3 and all(map(is_finite, values))):
                 raise _senseless(name, notes[name], "three numbers")
             if name == "std" and min(values) <= 0:
                 raise _senseless(name, notes[name], "three numbers above 0")
@@ -76,10 +75,6 @@ def parsed(name: str, text: str) -> Any:
 
 def _senseless(name: str, text: str, wanted: str) -> UsageError:
     return UsageError(f"the metadata {name!r} must be {wanted}, got {text!r:.60}")
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
 
 def _within(text: str, most: float) -> bool:

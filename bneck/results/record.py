@@ -6,11 +6,11 @@ predicted, without a standard deviation.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from math import inf, isfinite
+from math import inf
 from typing import Any
 
 from bneck.errors import BneckError
-from bneck.quantities import Accuracy, Latency
+from bneck.quantities import Accuracy, Latency, is_finite
 from bneck.results.exports import Int8
 from bneck.space.architecture import Architecture
 from bneck.text import some_of
@@ -216,9 +216,9 @@ def _check_numbers(record: Any) -> None:
 def _check_number(kind: str, name: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return
-    if not isfinite(value):
-        raise BneckError(f"{name} of a {kind} must be finite, got {value}")
-    if name.startswith("accuracy") and not 0 <= value <= 1:
+    if not is_finite(value):
+        raise BneckError(f"{name} of a {kind} must be finite, got {value!r:.40}")
+    if name.startswith(("accuracy", "test_accuracy")) and not 0 <= value <= 1:
         raise BneckError(f"{name} of a {kind} must be from 0 to 1, got {value}")
     if name not in _MAY_BE_NEGATIVE and value < 0:
         raise BneckError(f"{name} of a {kind} must not be negative, got {value}")

@@ -127,12 +127,21 @@ class Run(RunFiles):
         if name not in plan:
             plan[name] = value
             write_whole(self._plan_file, tomli_w.dumps(plan))
-        return int(plan[name])
+        return self._counted(name, plan[name])
 
     def settled(self, name: str) -> int | None:
         """Return what the plan's file says of ``name``, once it does."""
         value = read_plan(self._plan_file).get(name)
-        return None if value is None else int(value)
+        return None if value is None else self._counted(name, value)
+
+    def _counted(self, name: str, value: object) -> int:
+        """The count that the plan gives, which may have been edited or be somebody else's."""
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            option = name.replace("_", "-")
+            raise UsageError(
+                f"{self._plan_file}: {option} must be a whole number from 1 on, got {value!r:.60}"
+            )
+        return value
 
     def begun_by(self) -> str:
         """The command of bneck that began the run, such as "derive"; "" if unknown."""

@@ -1,11 +1,11 @@
 """What a network is worth: accuracy and latency in one number."""
 
 from dataclasses import dataclass
-from math import isfinite
 from typing import Protocol
 
 from bneck.errors import BneckError, UsageError
 from bneck.imports import load_object
+from bneck.quantities import is_finite
 from bneck.space.checks import check_between
 
 PAPERS = {"MobileNetV3-Large": -0.07, "MobileNetV3-Small": -0.15}
@@ -113,7 +113,7 @@ def _foreign(word: str, target_ms: float) -> Reward:
         raise UsageError(
             f"reward {word!r} must make of a target in ms a function of accuracy and ms: {error}"
         ) from error
-    if not isinstance(tried, int | float) or not isfinite(tried):
+    if not is_finite(tried):
         raise UsageError(f"reward {word!r} must give finite numbers, and gave {tried!r}")
     return _Foreign(word, made)
 

@@ -13,7 +13,7 @@ import pytest
 from bneck.errors import BneckError, UsageError
 from bneck.latency import remote_calibration
 from bneck.latency.measurements import read
-from bneck.latency.remote_calibration import read_measurements, write_kit
+from bneck.latency.remote_calibration import add_to_kit, read_measurements, write_kit
 from bneck.latency.timing import Effort, compare
 from bneck.space import codec, spaces
 from tests.latency.test_timing import Machine
@@ -173,6 +173,7 @@ def test_measurements_become_a_model(measured: dict[str, object], tmp_path: Path
         ("spread", -0.1, "spread must not be negative"),
         ("reference_ms", 0, "reference_ms must be above 0"),
         ("seconds", -3.0, "seconds must not be negative"),
+        ("seconds", 10**400, "seconds must be a finite number"),
         ("pairs", 0, "pairs must be above 0"),
         ("ratio", None, "ratio"),
         ("arch", {}, "measurement 1"),
@@ -200,3 +201,29 @@ def test_missing_entries_are_named(measured: dict[str, object], tmp_path: Path, 
     path.write_text(json.dumps(measured))
     with pytest.raises(UsageError, match=f"measurement 2: .*'{name}'"):
         read_measurements(path)
+
+
+@pytest.mark.parametrize("kit", ["[]", "3", '{"kit": "y"}'])
+def test_measurements_beside_no_kit_of_theirs_are_refused(
+    measured: dict[str, object], tmp_path: Path, kit: str
+) -> None:
+    path = tmp_path / "measurements.json"
+    path.write_text(json.dumps(measured))
+    (tmp_path / "kit.json").write_text(kit)
+    with pytest.raises(UsageError, match="was measured with another kit"):
+        read_measurements(path)
+
+
+@pytest.mark.parametrize("entry", [{}, {"arch": None}, {"file": "a.z"}, 3])
+def test_nothing_is_added_to_a_kit_that_makes_no_sense(
+    measured: dict[str, object], tmp_path: Path, entry: object
+) -> None:
+    items = measured["items"]
+    assert isinstance(items, list)
+    arch = codec.from_json(items[0]["arch"])
+    whole = {"file": "b.z", "arch": items[0]["arch"]}
+    for networks in ([entry], [whole, entry], [{**whole, "arch": {}}]):
+        kit = {"kit": "x", "runtime": "onnxruntime", "networks": networks}
+        (tmp_path / "kit.json").write_text(json.dumps(kit))
+        with pytest.raises(UsageError, match=r"kit\.json is not what `bneck latency kit` writes"):
+            add_to_kit(tmp_path, arch, None, runtime="onnxruntime")

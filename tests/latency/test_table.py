@@ -1,10 +1,11 @@
+import json
 from pathlib import Path
 
 import pytest
 
 from bneck.errors import NotCalibrated, UsageError
-from bneck.latency.predictor import open_predictor
-from bneck.latency.table import block_names, read_table
+from bneck.latency.predictor import load_kept, open_predictor
+from bneck.latency.table import FORMAT, block_names, read_table
 from bneck.space import presets
 from bneck.space.architecture import Architecture
 from bneck.space.blocks import InvertedResidual, PlainConv
@@ -95,3 +96,22 @@ def test_bad_yaml(tmp_path: Path, content: str) -> None:
     path.write_text(content)
     with pytest.raises(UsageError, match="line 1"):
         read_table(path)
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ([0.0, 0.0], "ms of a must be above 0, got 0.0"),
+        ([-1.0, 0.0], "ms of a must be above 0, got -1.0"),
+        ([1.0, -0.1], "std_ms of a must not be negative, got -0.1"),
+    ],
+)
+def test_the_copy_that_a_run_keeps_is_held_to_the_same(
+    tmp_path: Path, entry: list[float], message: str
+) -> None:
+    path = tmp_path / "latency.json"
+    content = {"format": FORMAT, "name": "table:x", "entries": {"a": entry}}
+    path.write_text(json.dumps(content))
+    with pytest.raises(UsageError) as caught:
+        load_kept(path)
+    assert str(caught.value) == f"{path}: {message}"

@@ -1,6 +1,7 @@
 """ONNX files of somebody else: what they say of themselves makes sense, or an error names it."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,7 @@ def said(exported: Path, **notes: str) -> Path:
         ("mean", '["a",0,0]', "the metadata 'mean' must be three numbers"),
         ("mean", "[0,0]", "the metadata 'mean' must be three numbers"),
         ("mean", "[NaN,0,0]", "the metadata 'mean' must be three numbers"),
+        ("mean", f"[1{'0' * 400},0,0]", "the metadata 'mean' must be three numbers"),
         ("std", "[0,0,0]", "the metadata 'std' must be three numbers above 0"),
         ("accuracy", "lots", "the metadata 'accuracy' must be a number from 0 to 1, got 'lots'"),
         ("accuracy", "nan", "the metadata 'accuracy' must be a number from 0 to 1"),
@@ -82,3 +84,50 @@ def test_no_terminal_obeys_a_class_name(exported: Path, capsys: pytest.CaptureFi
     out, err = capsys.readouterr()
     assert r"\x1b]0;title\x07" in out
     assert "\x1b" not in out + err
+
+
+def other_input(graph: onnx.GraphProto) -> None:
+    graph.input[0].name = "picture"
+
+
+def other_side(graph: onnx.GraphProto) -> None:
+    graph.input[0].type.tensor_type.shape.dim[2].dim_value = 16
+
+
+def other_operator(graph: onnx.GraphProto) -> None:
+    graph.node[3].op_type = "Nope"
+
+
+def no_weights(graph: onnx.GraphProto) -> None:
+    del graph.initializer[0]
+
+
+def weights_elsewhere(graph: onnx.GraphProto) -> None:
+    tensor = graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="/etc/passwd")
+
+
+def other_classes(graph: onnx.GraphProto) -> None:
+    """Numbers of the last layer but one."""
+    graph.node[-1].output[0] = "unused"
+    graph.node[-2].output[0] = graph.output[0].name
+
+
+@pytest.mark.parametrize(
+    "change",
+    [other_input, other_side, other_operator, no_weights, weights_elsewhere, other_classes],
+)
+def test_a_graph_that_is_not_what_it_says_is_one_line(
+    exported: Path, capsys: pytest.CaptureFixture[str], change: Callable[[onnx.GraphProto], None]
+) -> None:
+    file = said(exported)
+    model = onnx.load(file)
+    change(model.graph)
+    file.write_bytes(model.SerializeToString())
+    assert run(["predict", str(file), str(exported.with_name("p.png"))]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"bneck: {file}")
+    assert err.count("\n") == 1

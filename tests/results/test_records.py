@@ -7,6 +7,7 @@ import pytest
 
 from bneck import records
 from bneck.errors import BneckError, UsageError
+from bneck.latency.table import PublishedTable
 from bneck.results.record import Outcome, Proposal, Record, Step
 
 
@@ -107,3 +108,23 @@ def test_a_full_disk_leaves_whole_lines(record: Record) -> None:
         pytest.skip("no /dev/full on this system")
     with pytest.raises(BneckError, match="cannot write /dev/full"):
         records.append(full, record)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"params": 10**400}, "params of a Outcome must be finite"),
+        ({"test_accuracy": {"value": 98.3}}, "test_accuracy of a Outcome must be from 0 to 1"),
+    ],
+)
+def test_figures_that_no_network_has(
+    outcome: Outcome, change: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(BneckError, match=message):
+        records.from_json(Outcome, {**records.to_json(outcome), **change})
+
+
+@pytest.mark.parametrize("entry", [[1.0], [1.0, 0.1, 0.0]])
+def test_tuples_of_a_fixed_length_have_that_length(entry: list[float]) -> None:
+    with pytest.raises(UsageError, match=r"entries\.a must be 2 values, got \[1\.0"):
+        records.from_json(PublishedTable, {"name": "table:x", "entries": {"a": entry}})

@@ -49,7 +49,7 @@ class Connection:
             self._requests.flush()
             line = self._answers.readline()
             return dict(json.loads(line))
-        except (OSError, ValueError) as error:  # also half a line, or none
+        except (OSError, ValueError, TypeError) as error:  # also half a line, or another one
             raise Cut(str(error)) from None
 
 

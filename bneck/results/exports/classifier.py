@@ -65,5 +65,15 @@ def open_classifier(path: Path) -> Classifier:
             "not from a run; export the run's folder"
         )
     classes, mean, std = (json.loads(notes[name]) for name in NEEDED)
-    session = open_session(model.SerializeToString())
-    return Classifier(tuple(classes), tuple(mean), tuple(std), arch.resolution_px, session)
+    try:
+        session = open_session(model.SerializeToString())
+        found = Classifier(tuple(classes), tuple(mean), tuple(std), arch.resolution_px, session)
+        side = arch.resolution_px
+        shares = found.probabilities(np.zeros((side, side, 3), np.uint8))
+    except Exception as error:  # ONNX Runtime's share no base class but Exception
+        raise UsageError(f"{path}: ONNX Runtime cannot run the network: {error}") from None
+    if shares.shape != (arch.classes,):
+        raise UsageError(
+            f"{path} gives numbers of shape {shares.shape} for its {arch.classes} classes"
+        )
+    return found

@@ -46,7 +46,7 @@ def tensors(data: bytes) -> State:
     """
     try:
         return deserialised(data)
-    except SafetensorError as error:
+    except (SafetensorError, KeyError) as error:  # also a type that torch has not
         raise UsageError(f"not a safetensors file: {error}") from None
 
 

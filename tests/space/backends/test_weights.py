@@ -36,6 +36,13 @@ def test_bytes_round_trip_and_name_what_does_not_fit() -> None:
         weights.from_bytes(weights.to_bytes(state), ARCH.at(classes=7))
     with pytest.raises(UsageError, match="not a safetensors file"):
         weights.from_bytes(b"torn", ARCH)
+    with pytest.raises(UsageError, match="not a safetensors file"):
+        weights.from_bytes(of_a_type_that_torch_has_not(), ARCH)
+
+
+def of_a_type_that_torch_has_not() -> bytes:
+    header = b'{"a":{"dtype":"F8_E8M0","shape":[1],"data_offsets":[0,1]}}'
+    return len(header).to_bytes(8, "little") + header + b"0"
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
