@@ -106,6 +106,9 @@ def net(
     predictor = open_predictor(model) if model else None
     calibrated = predictor if isinstance(predictor, LatencyModel) else None
     asked = {"runtime": runtime, "threads": threads, "batch_size": batch_size}
+    if not measure and calibrated is None:  # a table, whose runtime and settings are its own
+        given = {name: value is not None for name, value in asked.items()}
+        check_left_out("without --measure", **given)
     settings = _settings(calibrated, asked)
     name, arch = str(onnx), None
     if net is not None:

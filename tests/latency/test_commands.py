@@ -100,3 +100,13 @@ def test_mistakes_are_one_line(
     assert said.err.count("\n") == 1
     assert said.out == ""
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("option", [["--runtime", "torch"], ["--threads", "2"], ["--batch-size=4"]])
+def test_settings_that_a_prediction_does_not_have_are_refused(
+    capsys: pytest.CaptureFixture[str], option: list[str]
+) -> None:
+    assert run(["latency", "mobilenet_v3_small", "--model", "macs", *option]) == 2
+    name = option[0].partition("=")[0]
+    said = f"bneck: {name} has no effect without --measure: leave it out\n"
+    assert capsys.readouterr() == ("", said)
