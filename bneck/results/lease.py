@@ -57,8 +57,12 @@ class Driver:
 
 def read_driver(folder: Path) -> Driver | None:
     """Return who holds the lease; None where nobody does, or nothing can be made of it."""
+    return _driver_in(folder / LEASE)
+
+
+def _driver_in(file: Path) -> Driver | None:
     try:
-        return records.read(folder / LEASE, Driver)
+        return records.read(file, Driver)
     except BneckError:
         return None
 
@@ -79,7 +83,7 @@ def take(folder: Path) -> Driver:
     """Take the lease for this process, and return who holds it now.
 
     It is linked into place, which is atomic on shared file systems too; one that has expired is
-    moved away first, which only one of several drivers can.
+    moved away first, and put back where another driver has replaced it meanwhile.
 
     Raises:
         UsageError: another driver holds it.
@@ -95,10 +99,8 @@ def take(folder: Path) -> Driver:
             try:
                 os.link(mine, lease)
             except FileExistsError:
-                _check_abandoned(folder)
-                with suppress(FileNotFoundError):
-                    lease.rename(folder / f"{LEASE}.{driver.token}.old")
-                    (folder / f"{LEASE}.{driver.token}.old").unlink()
+                abandoned = _check_abandoned(folder)
+                _move_away(lease, folder / f"{LEASE}.{driver.token}.old", abandoned)
             except OSError:  # a file system without links
                 records.write(lease, driver)
                 return driver
@@ -108,14 +110,37 @@ def take(folder: Path) -> Driver:
         mine.unlink(missing_ok=True)
 
 
-def _check_abandoned(folder: Path) -> None:
-    """Raise UsageError unless the driver that holds the lease is dead, or long silent."""
+def _move_away(lease: Path, old: Path, abandoned: Driver | None) -> None:
+    """Remove an abandoned lease by way of ``old``, unless another driver has taken it since.
+
+    Raises:
+        UsageError: it has.
+    """
+    with suppress(FileNotFoundError):
+        lease.rename(old)
+        moved = _driver_in(old)
+        try:
+            if moved != abandoned:
+                with suppress(FileExistsError):
+                    os.link(old, lease)
+                raise refused(lease.parent, moved)
+        finally:
+            old.unlink()
+
+
+def _check_abandoned(folder: Path) -> Driver | None:
+    """Return who held the lease, if that can be told, and is dead or long silent.
+
+    Raises:
+        UsageError: it is neither.
+    """
     driver = read_driver(folder)
     if driver is not None and driver.is_here():
         if driver.lives():
             raise refused(folder, driver)
     elif (idle_s := _idle_s(folder)) < EXPIRES_AFTER_S:
         raise refused(folder, driver, EXPIRES_AFTER_S - idle_s)
+    return driver
 
 
 def refused(folder: Path, driver: Driver | None, left_s: float | None = None) -> UsageError:

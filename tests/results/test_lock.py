@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -132,3 +133,25 @@ def test_a_lease_of_nothing_is_someone_unknown(tmp_path: Path) -> None:
         Lock(tmp_path)
     os.utime(tmp_path / LEASE, (0, 0))
     Lock(tmp_path).close()
+
+
+def test_of_two_drivers_that_find_an_expired_lease_one_gets_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second has looked at the old lease, and comes to move it when the new one is there."""
+    left_by(FAR, tmp_path, idle_s=lease.EXPIRES_AFTER_S + 5)
+    faster = replace(FAR, host="cpu-box/boot", token="f00d")
+    look = lease._check_abandoned
+
+    def looked_too_early(folder: Path) -> Driver | None:
+        found = look(folder)
+        records.write(folder / LEASE, faster)
+        return found
+
+    monkeypatch.setattr(lease, "_check_abandoned", looked_too_early)
+    with pytest.raises(
+        UsageError, match=r"another process is at work in .*: process 17 on cpu-box"
+    ):
+        Lock(tmp_path)
+    assert read_driver(tmp_path) == faster
+    assert sorted(os.listdir(tmp_path)) == [LEASE, LOCK]
