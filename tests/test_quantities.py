@@ -2,7 +2,7 @@
 
 import pytest
 
-from bneck.quantities import Accuracy, is_finite
+from bneck.quantities import Accuracy, is_finite, standard_deviation, standard_error
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,10 @@ def test_the_standard_error_of_a_share_is_binomial_and_never_nothing(
 )
 def test_a_number_is_finite_where_a_float_can_hold_it(value: object, finite: bool) -> None:
     assert is_finite(value) is finite
+
+
+def test_the_error_of_a_mean_is_its_samples_deviation_over_the_root_of_their_number() -> None:
+    values = (1.0, 2.0, 3.0, 4.0)  # squares about 2.5: 2.25 + 0.25 + 0.25 + 2.25 = 5
+    assert standard_deviation(values) == pytest.approx((5 / 3) ** 0.5)
+    assert standard_error(values) == pytest.approx((5 / 3) ** 0.5 / 2)
+    assert standard_deviation(values[:1]) is standard_error(values[:1]) is None

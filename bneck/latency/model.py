@@ -66,8 +66,10 @@ class LatencyModel:
     report: CalibrationReport
     held_out: list[list[float]]
     seen: CalibratedRange = field(default_factory=dict)
-    _known: dict[Kernel, Floats] = field(default_factory=dict, repr=False, compare=False)
-    _parts: dict[Part, Floats] = field(default_factory=dict, repr=False, compare=False)
+    _known: dict[Kernel, Floats] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    _parts: dict[Part, Floats] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def name(self) -> str:

@@ -13,6 +13,7 @@ from bneck.errors import UsageError
 from bneck.latency import device_load
 from bneck.latency.device_load import QUIET, Load, LoadWatch, wait_until_quiet
 from bneck.latency.devices import open_device
+from bneck.latency.devices.local import LocalDevice
 from bneck.latency.load_correction import LoadCorrection
 from bneck.latency.measure import Measured, agreeing, measure
 from bneck.latency.onnx_graph import read_onnx
@@ -21,6 +22,7 @@ from bneck.latency.runtimes.weights import norm_free
 from bneck.space import presets
 from bneck.space.backends import onnx_model
 from bneck.space.cost import cost
+from tests.latency.devices import Blocked
 
 
 def test_a_network_is_measured_on_the_calibrations_scale() -> None:
@@ -39,6 +41,15 @@ def test_a_network_of_another_side_is_measured_against_the_calibrations_referenc
         large, open_device(runtime="macs"), scale=LoadCorrection(3.0, classes=10), resolution_px=64
     )
     assert took.ms == pytest.approx(3.0 * cost(large).macs / cost(small).macs, rel=0.001)
+
+
+def test_the_standard_error_of_a_measurement_is_in_ms_of_its_scale() -> None:
+    arch = presets.build("mobilenet_v2", resolution_px=64, classes=10)
+    device = LocalDevice(runtime=Blocked(noise=0.05))
+    took = measure(arch, device, scale=LoadCorrection(3.0, classes=10))
+    assert took.timing is not None
+    assert took.timing.spread > 0
+    assert took.std_ms == pytest.approx(took.ms * took.timing.spread)
 
 
 def convolution(

@@ -153,3 +153,15 @@ def test_a_latency_model_of_somebody_else_runs_nothing(
     with pytest.raises(UsageError, match="a file names the runtime"):
         open_runtime(found.device.runtime)
     assert not (tmp_path / "PWNED").exists()
+
+
+def test_a_prediction_is_as_unsure_as_the_model_and_its_ensemble_together(
+    macs_model: LatencyModel,
+) -> None:
+    """Two members 20 % below and above their mean, and an error of 15 % of the model's own."""
+    arch = presets.build("mobilenet_v3_small", resolution_px=64, classes=10)
+    mean = {name: float(np.mean(own)) for name, own in macs_model.coefficients.items()}
+    apart = {name: [0.8 * own, 1.2 * own] for name, own in mean.items()}
+    found = replace(macs_model, coefficients=apart, error=0.15).predict(arch)
+    assert found.ms == pytest.approx(macs_model.predict(arch).ms)
+    assert found.std_ms == pytest.approx(0.25 * found.ms)

@@ -115,3 +115,11 @@ def test_the_copy_that_a_run_keeps_is_held_to_the_same(
     with pytest.raises(UsageError) as caught:
         load_kept(path)
     assert str(caught.value) == f"{path}: {message}"
+
+
+def test_deviations_of_blocks_add_up_as_those_of_independent_times(tmp_path: Path) -> None:
+    arch = presets.build("mobilenet_v3_small")
+    names = [name for _, name in block_names(arch.layers())]
+    path = tmp_path / "phone.csv"
+    path.write_text("block,ms,std_ms\n" + "".join(f"{n},0.5,0.1\n" for n in dict.fromkeys(names)))
+    assert read_table(path).predict(arch).std_ms == pytest.approx(0.1 * len(names) ** 0.5)

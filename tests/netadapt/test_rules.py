@@ -48,6 +48,19 @@ def test_what_is_sure_counts_an_error_of_1_percent_at_most() -> None:
     assert rules.sure_ms(Latency(2.0, 0.1), 0.0) == pytest.approx(2.1)
 
 
+def test_the_goal_is_tightened_from_what_the_network_is_predicted_to_take() -> None:
+    """A network predicted at 0.9 that measures 1.08 is 1.2 times as slow as predicted."""
+    assert rules.tighten_the_goal(1.0, 0.9, 1.08, 1.0) == pytest.approx(1 / 1.2)
+    assert rules.tighten_the_goal(0.9, 0.9, 1.08, 1.0) == pytest.approx(1 / 1.2)
+
+
+def test_free_widths_are_kept_only_where_measuring_again_stays_within_the_target() -> None:
+    measured, wider = Latency(0.985, 0.0), Latency(0.993, 0.0)
+    assert rules.widen_free_widths(wider, measured, 1.0, 0.005)  # 0.998
+    assert not rules.widen_free_widths(wider, measured, 1.0, 0.01)  # 1.003
+    assert not rules.widen_free_widths(Latency(0.996, 0.0), measured, 2.0, 0.0)  # 1.1 % more
+
+
 @dataclass
 class Model:
     """Each step reaches exactly the goal it is given; widths can grow once by ``free_ms``."""

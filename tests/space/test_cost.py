@@ -1,10 +1,12 @@
 """Costs against closed formulas."""
 
 from bneck.space import presets
-from bneck.space.architecture import Architecture
+from bneck.space.architecture import Architecture, Part
 from bneck.space.blocks import DepthwiseSeparable, InvertedResidual, PlainConv
-from bneck.space.cost import cost, leaf_macs
+from bneck.space.blocks.squeeze_excite import lower_squeeze_excite
+from bneck.space.cost import cost, leaf_macs, part_cost
 from bneck.space.heads import PoolLinear
+from bneck.space.layers import Residual, pointwise
 
 
 def one_block(block: object, side: int = 32) -> Architecture:
@@ -40,3 +42,17 @@ def test_peak_of_v1_is_its_second_pointwise() -> None:
     """32 -> 64 channels at 112 px: input and output of the pointwise convolution."""
     arch = presets.build("mobilenet_v1")
     assert cost(arch).peak_activation_bytes == 4 * 112 * 112 * (32 + 64)
+
+
+def test_peak_of_a_scale_is_its_input_and_its_result() -> None:
+    """96 channels and as many scaled ones are more than the 8 that become 96."""
+    layers = (
+        pointwise("b.expand", 8, 96, 4, "relu", "bn"),
+        *lower_squeeze_excite("b.se", 96, 24, 4, "sigmoid"),
+    )
+    assert part_cost(Part("b", None, 8, 4, layers)).peak_activation_bytes == 4 * 16 * (96 + 96)
+
+
+def test_the_first_layer_of_a_residual_reads_what_is_kept_for_the_sum() -> None:
+    layers = (Residual("b", (pointwise("b.conv", 16, 16, 4, "none", "bn"),)),)
+    assert part_cost(Part("b", None, 16, 4, layers)).peak_activation_bytes == 4 * 16 * (16 + 16)

@@ -1,0 +1,36 @@
+"""What else a machine did, from its counters before and after."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from bneck.latency import device_load
+from bneck.latency.device_load import QUIET, Load, LoadWatch
+
+
+def test_shares_are_of_the_seconds_and_stolen_ones_of_all_cores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """10 s of 4 cores: 18 s of them were used, 3 s by this process, 2 s were stolen."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    readings = iter([(100.0, 50.0, 7.0, 2.0), (110.0, 68.0, 9.0, 5.0)])
+    monkeypatch.setattr(device_load, "_now", lambda: next(readings))
+    found = LoadWatch().load()
+    assert found == Load(other_cores=pytest.approx(1.5), stolen=pytest.approx(0.05))
+    assert not found.quiet
+
+
+def test_the_kernels_counters_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """User, nice, system, idle, iowait, irq, softirq, stolen, and guests, who are in user."""
+    stat = tmp_path / "stat"
+    stat.write_text("cpu  100 20 30 4000 500 6 7 80 9 1\ncpu0 1 2 3 4 5 6 7 8 9 10\n")
+    monkeypatch.setattr(device_load, "_STAT", stat)
+    monkeypatch.setattr(os, "sysconf", lambda name: 10)
+    now = device_load._now()
+    assert now is not None
+    assert now[1:3] == pytest.approx((16.3, 8.0))
+    stat.write_text("cpu  100 20\n")
+    assert LoadWatch().load() == QUIET
