@@ -126,13 +126,14 @@ class _Foreign:
     reward: Reward
 
     def __call__(self, accuracy: float, latency_ms: float) -> float:
+        what = f"reward {self.word!r} of accuracy {accuracy:g} and {latency_ms:g} ms"
         try:
-            return self.reward(accuracy, latency_ms)
+            found = self.reward(accuracy, latency_ms)
         except Exception as error:
-            raise BneckError(
-                f"reward {self.word!r} of accuracy {accuracy:g} and {latency_ms:g} ms raises "
-                f"{type(error).__name__}: {error}"
-            ) from error
+            raise BneckError(f"{what} raises {type(error).__name__}: {error}") from error
+        if not is_finite(found):
+            raise BneckError(f"{what} is {found!r:.60}, not a finite number")
+        return found
 
 
 def _check_target(target_ms: float) -> None:

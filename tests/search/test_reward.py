@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable
-from math import log
+from math import log, nan
 
 import pytest
 
@@ -43,7 +43,14 @@ def logarithmic(target_ms: float) -> Callable[[float, float], float]:
     return lambda accuracy, latency_ms: log(accuracy) - 0.07 * log(latency_ms / target_ms)
 
 
+def limited(target_ms: float) -> Callable[[float, float], float]:
+    """A reward that forbids what is slower than the target, with what is not a number."""
+    return lambda accuracy, latency_ms: accuracy if latency_ms <= target_ms else nan
+
+
 def test_a_mistake_in_a_reward_of_the_users_own_is_one_line() -> None:
+    with pytest.raises(BneckError, match=r"of accuracy 0.5 and 3 ms is nan, not a finite number$"):
+        build("tests.search.test_reward:limited", 2.0, None)(0.5, 3.0)
     reward = build("tests.search.test_reward:logarithmic", 2.0, None)
     assert reward(0.5, 2.0) == pytest.approx(log(0.5))
     with pytest.raises(BneckError, match=r"of accuracy 0 and 2 ms raises ValueError: \w+ "):
