@@ -91,17 +91,21 @@ def trial_of(found: JournalTrial, space: Space, *, refused: Values | None, label
 
 
 def record_of(trial: JournalTrial, space: Space) -> Record | None:
-    """The record of a trial, None unless it was evaluated; of a front's, without a reward."""
-    attrs = trial.user_attrs
-    if EVALUATED not in attrs or trial.state not in (State.COMPLETE, State.FAIL):
+    """The record of a trial, None unless it was evaluated; of a front's, without a reward.
+
+    Its state says which attributes count: a first evaluation may have been cut off while its result
+    was written, and have ended otherwise than the second.
+    """
+    attrs, failed = trial.user_attrs, trial.state is State.FAIL
+    if EVALUATED not in attrs or (not failed and trial.state is not State.COMPLETE):
         return None
     return Record(
         number=trial.number,
         arch=space.decode(trial.params),
-        accuracy=attrs.get("accuracy"),
+        accuracy=None if failed else attrs.get("accuracy"),
         latency_ms=attrs[LATENCY],
         reward=trial.values[0] if trial.values and len(trial.values) == 1 else None,
-        error=attrs.get("error"),
+        error=attrs.get("error") if failed else None,
         seconds=attrs[EVALUATED],
         made_with=attrs.get("made_with", {}),
         rung=attrs.get(RUNG, 0),

@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -129,6 +130,22 @@ def test_a_search_of_the_first_version_resumes(tmp_path: Path, space: Space) -> 
     assert len({record.arch for record in records}) == 12
     assert read_records(journal, space) == records
     assert len(loaded(journal).trials) == 6 + 8
+
+
+def test_a_result_that_was_cut_off_counts_for_nothing(tmp_path: Path, space: Space) -> None:
+    """A worker was lost, and so was the line that ends the trial; then the network is scored."""
+    journal = tmp_path / "journal.log"
+    objectives = Objectives(space, MacsDevice(), [Target(Soft(1.0), 1.0, 1.5, 1.0)])
+    study = Study(journal, space, sampler="random", seed=1)
+    arch = study.propose(objectives).arch
+    lost = Record(0, arch, None, 1.0, None, "worker lost", 3.0)
+    study.tell(study.pending()[0], lost)
+    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:-1]))
+    study = Study(journal, space, sampler="random", seed=1)
+    scored = replace(lost, accuracy=0.5, reward=0.5, error=None, seconds=4.0)
+    study.tell(study.pending()[0], scored)
+    (found,) = read_records(journal, space)
+    assert (found.accuracy, found.error, found.seconds) == (0.5, None, 4.0)
 
 
 def test_a_trial_takes_little_room(tmp_path: Path, space: Space) -> None:
