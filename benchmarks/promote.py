@@ -37,7 +37,7 @@ from bneck.latency.measure import Measured
 from bneck.proxies.surrogate.table import load
 from bneck.quantities import Latency, standard_error
 from bneck.search.objectives import Objectives, Target
-from bneck.search.promotion import FINALISTS, LONGER, search_steps, trained_longest
+from bneck.search.promotion import FINALISTS, LONGER, search_steps, steps_on, trained_longest
 from bneck.search.search import search
 from bneck.search.selection import select_network
 from bneck.search.study import Study
@@ -172,7 +172,7 @@ def main() -> None:
         for ms in targets_ms
     ]
     for networks in arguments.networks:
-        steps = search_steps(networks, len(targets_ms), 1)
+        steps = search_steps(networks, len(targets_ms), 1, steps_on(len(FINALISTS), 1))
         kinds = {
             "plain": (0, steps, False),
             "long": (1, steps // LONGER, False),

@@ -127,6 +127,7 @@ class Plan:
         unset="twice the workers at the run's start",
     )
     layer_macs: int | None = None  # see ``training_length``; a run keeps what it began with
+    most_steps: int | None = None  # of a promoted network's training; likewise
     eager: bool = option(
         False, "Propose from whatever results are there; the trials are not reproducible.", SEARCH
     )
@@ -258,7 +259,10 @@ class Plan:
     )
 
     def __post_init__(self) -> None:
-        for name in ("evaluations", "parallel", "layer_macs", "search_steps", "fine_tune_steps"):
+        for name in (
+            "evaluations", "parallel", "layer_macs", "most_steps", "search_steps",
+            "fine_tune_steps",
+        ):  # fmt: skip
             if getattr(self, name) is not None:
                 check_range(name.replace("_", "-"), getattr(self, name), 1, MAX_COUNT)
         if self.folds is not None:
@@ -287,6 +291,11 @@ class Plan:
         if self.targets is not None:
             return tuple(part.strip() for part in self.targets.split(","))
         return () if self.target is None else (self.target,)
+
+    @property
+    def scores_by_training(self) -> bool:
+        """Whether networks of a search on images are scored by a short training of each."""
+        return self.proxy in (None, SHORT_TRAINING)
 
     def compute(self, threads: int | None = None) -> Compute:
         """Return what a training runs on.

@@ -90,12 +90,13 @@ def _seconds(session: Session, data: RunData, stages: Sequence[str]) -> dict[str
     proxy_px = asked.proxies.proxy_px
     short_s = step_s(asked.search, proxy_px)
     targets = max(1, len(plan.aimed_at))
-    if "search" in stages and plan.proxy is None and not is_written(run.winners):
-        trained = plan.evaluations * asked.search.steps
+    if "search" in stages and plan.scores_by_training and not is_written(run.winners):
+        steps, most = asked.search.steps, asked.most_search_steps
+        trained = plan.evaluations * steps
         if plan.promote:
             aims = ALONG_THE_FRONT if plan.reward == FRONT else targets
-            trained = search_steps(plan.evaluations, aims, asked.search.steps)
-        left = max(0, trained - _steps_searched(session, asked.search.steps))
+            trained = search_steps(plan.evaluations, aims, steps, most)
+        left = max(0, trained - _steps_searched(session, steps, most))
         label_s = short_s * (LONGER_IN_8_BITS if plan.score_int8 else 1)
         found["search"] = left * folds(plan, data.info) * label_s / workers
     passes = _netadapt_passes(session)
@@ -124,10 +125,16 @@ def trainings_long(count: int, trainer: Executor) -> float:
     return ceil(count / trainer.workers)
 
 
-def _steps_searched(session: Session, steps: int) -> int:
-    """Training steps that the search has spent so far, where its first rung has ``steps``."""
+def _steps_searched(session: Session, steps: int, most_steps: int) -> int:
+    """Training steps that the search has spent so far.
+
+    Args:
+        session: whose search.
+        steps: of the first rung.
+        most_steps: no training is longer, whatever its rung.
+    """
     return sum(
-        steps_on(rung, steps)
+        min(steps_on(rung, steps), most_steps)
         for trial in read_trials(session.run)
         for rung in range(trial.rung + 1)
     )
@@ -185,7 +192,7 @@ def _warn_if_small(session: Session, data: RunData) -> None:
     plan, said = session.plan, []
     if plan.evaluations < START:
         said.append(f"{plan.evaluations} evaluations, when it takes {START} to learn what matters")
-    if data.table is None and plan.proxy is None and plan.search_steps is not None:
+    if data.table is None and plan.scores_by_training and plan.search_steps is not None:
         usual = budget(replace(plan, search_steps=None), data.info).search.steps
         if plan.search_steps < TOO_FEW * usual:
             said.append(f"{plan.search_steps} training steps, when {usual} suit these images")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from math import ceil
 
-from bneck.derivation.plan import SHORT_TRAINING, Plan
+from bneck.derivation.plan import Plan
 from bneck.errors import UsageError
 from bneck.proxies.data.augmentation_words import AUGMENTATION
 from bneck.proxies.data.image_info import (
@@ -42,6 +42,12 @@ class Budget:
     search: Recipe
     fine_tune: Recipe
     final: Recipe
+
+    @property
+    def most_search_steps(self) -> int:
+        """Steps of a search's training that shows as many images as the final one does."""
+        shown = self.final.steps * self.final.batch_size
+        return max(self.search.steps, shown // self.search.batch_size)
 
 
 def budget(plan: Plan, images: ImageInfo) -> Budget:
@@ -89,7 +95,7 @@ def folds(plan: Plan, images: ImageInfo) -> int:
         UsageError: the plan asks for more than there are images for.
     """
     if plan.folds is None:
-        return images.folds if plan.proxy in (None, SHORT_TRAINING) else 1
+        return images.folds if plan.scores_by_training else 1
     if 2 * plan.folds > images.trained_on:
         raise UsageError(
             f"--folds {plan.folds} leaves less than two of {images.trained_on} training images in "

@@ -56,7 +56,7 @@ def _check_labels(plan: Plan) -> None:
     """How networks of the search are scored; some options need a training of each."""
     if plan.proxy is not None:
         check_proxy(plan.proxy)
-    trained = plan.proxy in (None, SHORT_TRAINING) and not plan.data.startswith(tabular.PREFIX)
+    trained = plan.scores_by_training and not plan.data.startswith(tabular.PREFIX)
     if plan.promote and not trained:
         raise UsageError(f"--promote trains longer, so it needs the proxy {SHORT_TRAINING}")
     if plan.score_int8 and plan.runtime not in IN_8_BITS:

@@ -32,7 +32,7 @@ RENAMED = {
     "weights": "pretrained",
 }
 """What plans written by earlier versions call otherwise."""
-SETTLED = ("parallel", "layer_macs", "folds")
+SETTLED = ("parallel", "layer_macs", "most_steps", "folds")
 """What a run decides at its start where its plan does not say it, and then keeps."""
 NOT_NEEDED = ("new_classes",)
 """What earlier versions had to be asked for, and this one does by itself."""

@@ -62,10 +62,13 @@ def expected_gain(
 
 
 def describe_gain(gain: float | None, records: Sequence[Record]) -> str:
-    """Sentence that sets the expected gain beside the seconds that an evaluation takes."""
+    """Sentence that sets the expected gain beside the seconds that an evaluation takes.
+
+    Longer trainings of promoted networks do not count: one more network has a short one first.
+    """
     if gain is None:
         return f"too few labels to say what one more is worth (at least {START})"
-    seconds = float(np.median([record.seconds for record in records]))
+    seconds = float(np.median([record.seconds for record in records if record.rung == 0]))
     points = f"{100 * gain:.2f} points of accuracy"
     return f"one more network is expected to gain {points}, for about {seconds:.0f} s"
 

@@ -36,16 +36,17 @@ def steps_on(rung: int, steps: int) -> int:
     return steps * int(LONGER**rung)
 
 
-def search_steps(networks: int, targets: int, steps: int) -> int:
+def search_steps(networks: int, targets: int, steps: int, most_steps: int) -> int:
     """Return the most steps that a search with promotion trains for.
 
     Args:
         networks: that the search evaluates.
         targets: that it serves.
         steps: of the first rung.
+        most_steps: no training is longer, whatever its rung.
     """
     longer = sum(
-        min(networks, targets * count) * steps_on(rung, steps)
+        min(networks, targets * count) * min(steps_on(rung, steps), most_steps)
         for rung, count in enumerate(FINALISTS, start=1)
     )
     return networks * steps + longer

@@ -123,8 +123,11 @@ def test_what_a_search_has_done_is_not_announced_again(
         for number, rung in enumerate((0, 0, 1))
     ]
     monkeypatch.setattr(time_estimate, "read_trials", lambda run: done)
-    session, _ = announced(tmp_path)
+    session, _ = announced(tmp_path, proxy="short-training")
     assert session.schedule.expected_s["search"] == pytest.approx((10 - 3 - 3) * 20 * 0.1)
+    session, _ = announced(tmp_path, promote=True, epochs=2)  # 45 steps
+    left_s = ((10 - 3) * 20 + (4 - 1 + 2) * 45) * 0.1
+    assert session.schedule.expected_s["search"] == pytest.approx(left_s)
 
 
 def test_a_score_in_8_bits_takes_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,6 +148,9 @@ def test_a_front_promotes_networks_at_each_of_its_points(
     monkeypatch.setattr(time_estimate, "_step_seconds", lambda arch, recipe: 0.1)
     session, _ = announced(tmp_path, promote=True)
     assert session.schedule.expected_s["search"] == pytest.approx((10 + 4 * 3 + 2 * 9) * 20 * 0.1)
+    session, _ = announced(tmp_path, promote=True, epochs=3)  # 67 steps
+    shorter_s = (10 * 20 + 4 * 60 + 2 * 67) * 0.1
+    assert session.schedule.expected_s["search"] == pytest.approx(shorter_s)
     session, _ = announced(tmp_path, promote=True, reward="front")
     assert session.schedule.expected_s["search"] == pytest.approx((10 + 10 * 3 + 10 * 9) * 20 * 0.1)
 

@@ -72,3 +72,5 @@ def test_the_sentence_sets_the_gain_beside_its_price(space: Space) -> None:
         "one more network is expected to gain 1.23 points of accuracy, for about 61 s"
     )
     assert "too few labels" in describe_gain(None, records)
+    longer = [replace(record, seconds=9 * record.seconds, rung=2) for record in records]
+    assert describe_gain(0.0123, [*records, *longer]).endswith("for about 61 s")

@@ -6,11 +6,16 @@ from pathlib import Path
 import pytest
 
 from bneck.derivation.plan import Plan
+from bneck.derivation.session import Session, open_run
+from bneck.derivation.stages.data import RunData
+from bneck.derivation.stages.search import _accuracy
 from bneck.derivation.validation import check
 from bneck.errors import UsageError
 from bneck.executors import open_executor
 from bneck.executors.serial import Serial
 from bneck.machine import ONE_THREAD
+from bneck.progress import silent
+from bneck.proxies.data.loading import load
 from bneck.proxies.data.worker_images import WorkerImages, for_proxies
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import train
@@ -131,9 +136,10 @@ def test_a_longer_training_that_fails_leaves_the_shorter_ones_label(tmp_path: Pa
 
 def test_steps_of_rungs() -> None:
     assert [steps_on(rung, 100) for rung in range(3)] == [100, 300, 900]
-    assert search_steps(90, 1, 100) == 90 * 100 + 4 * 300 + 2 * 900
-    assert search_steps(90, 3, 100) == 90 * 100 + 12 * 300 + 6 * 900
-    assert search_steps(3, 1, 100) == 3 * 100 + 3 * 300 + 2 * 900
+    assert search_steps(90, 1, 100, 900) == 90 * 100 + 4 * 300 + 2 * 900
+    assert search_steps(90, 3, 100, 900) == 90 * 100 + 12 * 300 + 6 * 900
+    assert search_steps(3, 1, 100, 900) == 3 * 100 + 3 * 300 + 2 * 900
+    assert search_steps(90, 1, 100, 500) == 90 * 100 + 4 * 300 + 2 * 500
 
 
 def test_a_longer_training_is_one_of_its_own_and_no_longer_than_the_final(tmp_path: Path) -> None:
@@ -148,6 +154,22 @@ def test_a_longer_training_is_one_of_its_own_and_no_longer_than_the_final(tmp_pa
     )
     assert labels[2].accuracy == alone.accuracy.value
     assert not list((tmp_path / "search").iterdir())  # no checkpoint is left
+
+
+def test_a_run_keeps_the_length_of_its_longest_trainings(tmp_path: Path) -> None:
+    """Labels of one rung are compared with each other, whatever --epochs become meanwhile."""
+    here, found = Serial(), []
+    info = load("digits", resolution_px=16).info
+    for epochs in (3.0, 30.0):
+        plan = Plan(data="digits", target="1.0", search_steps=20, promote=True, epochs=epochs)
+        (tmp_path / "run").mkdir(exist_ok=True)
+        with open_run(plan, tmp_path / "run", silent) as run:
+            session = Session(run, plan, here, here)
+            study = Study(run.journal, SMALL, sampler="random", seed=0)
+            task = _accuracy(session, RunData(info), study, None)
+        assert isinstance(task, TrainOnRungs)
+        found.append(task.most_steps)
+    assert found == [67, 67]  # 3 x 1437 images in batches of 64
 
 
 def test_promotion_through_processes(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from bneck.derivation.plan import SHORT_TRAINING, Plan
 from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import TargetDevice
 from bneck.derivation.stages.data import RunData
-from bneck.derivation.training_budget import Budget, budget, folds
+from bneck.derivation.training_budget import budget, folds
 from bneck.errors import NotCalibrated
 from bneck.proxies.tabular import TableData
 from bneck.results.exports import IN_8_BITS
@@ -90,7 +90,7 @@ def search_stage(
         for one in found if len(found) > 1 else ():
             records.write(run.of_target(one.target_ms), one.arch)
         records.write(run.seed, found[0].arch)
-        records.write(run.winners, SearchResult(found, describe_gain(gain, evaluated)))
+        records.write(run.winners, SearchResult(found, describe_gain(gain, trained)))
     return records.read(run.winners, SearchResult)
 
 
@@ -216,13 +216,8 @@ def _accuracy(
     if not plan.promote:
         return short
     folder = session.run.checkpoints / "search"
-    return TrainOnRungs(short, folder, _as_long_as_the_final(asked))
-
-
-def _as_long_as_the_final(asked: Budget) -> int:
-    """Steps of a search's training that shows as many images as the final one does."""
-    shown = asked.final.steps * asked.final.batch_size
-    return max(asked.search.steps, shown // asked.search.batch_size)
+    most_steps = session.run.settle("most_steps", asked.most_search_steps)
+    return TrainOnRungs(short, folder, most_steps)
 
 
 def _folds(session: Session, data: RunData, study: Study) -> int:
