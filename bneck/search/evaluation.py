@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bneck.errors import UsageError
+from bneck.errors import ProxyFailed, UsageError
 from bneck.machine import ONE_THREAD, Compute
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.data.worker_images import WorkerImages, in_folds
@@ -98,8 +98,6 @@ class Evaluate:
         result = train(
             network, images, recipe, seed=seed, checkpoint=checkpoint, compute=self.compute
         )
-        if checkpoint is not None:
-            checkpoint.unlink(missing_ok=True)
         return label_of(result, network, images, self.score_as, seed)
 
 
@@ -112,7 +110,7 @@ class TrainOnRungs:
 
     Attributes:
         short: the training of the first rung, which decides all but the others' length and seed.
-        folder: keeps a training's checkpoint while it runs.
+        folder: keeps the checkpoints of a network's trainings until they are all done.
         most_steps: no training is longer, whatever its rung.
     """
 
@@ -125,19 +123,31 @@ class TrainOnRungs:
         self.short.load()
 
     def __call__(self, arch: Architecture, rung: int = 0) -> Label:
-        """Train a network for the steps of a rung; raises ProxyFailed where that diverges."""
-        return _over_folds(
-            self.short.images, lambda fold, images: self._label(arch, rung, fold, images)
-        )
+        """Train a network for the steps of a rung; raises ProxyFailed where that diverges.
 
-    def _label(self, arch: Architecture, rung: int, fold: int, images: ImageSource) -> Label:
+        Checkpoints are kept until all folds are judged, or one of them failed.
+        """
         recipe, seed = self.short.recipe, self.short.seed + rung
         steps = min(steps_on(rung, recipe.steps), self.most_steps)
+        name = f"{codec.key(arch)}-{rung}"
         self.folder.mkdir(parents=True, exist_ok=True)
-        name = codec.key(arch.at(classes=images.info.classes))
-        checkpoint = self.folder / f"{name}-{rung}-{fold}.checkpoint"
-        label = self.short.trained(arch, images, replace(recipe, steps=steps), seed, checkpoint)
+
+        def trained(fold: int, images: ImageSource) -> Label:
+            checkpoint = self.folder / f"{name}-{fold}.checkpoint"
+            return self.short.trained(arch, images, replace(recipe, steps=steps), seed, checkpoint)
+
+        try:
+            label = _over_folds(self.short.images, trained)
+        except ProxyFailed:
+            self._forget(name)
+            raise
+        self._forget(name)
         return Label(label.accuracy, {**label.made_with, "steps": str(steps)})
+
+    def _forget(self, name: str) -> None:
+        """Remove the checkpoints of trainings whose outcome is known."""
+        for checkpoint in self.folder.glob(f"{name}-*.checkpoint"):
+            checkpoint.unlink(missing_ok=True)
 
 
 def _over_folds(images: WorkerImages, label: Callable[[int, ImageSource], Label]) -> Label:

@@ -2,6 +2,7 @@
 
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,15 +11,16 @@ from bneck.derivation.session import Session, open_run
 from bneck.derivation.stages.data import RunData
 from bneck.derivation.stages.search import _accuracy
 from bneck.derivation.validation import check
-from bneck.errors import UsageError
+from bneck.errors import ProxyFailed, UsageError
 from bneck.executors import open_executor
 from bneck.executors.serial import Serial
 from bneck.machine import ONE_THREAD
 from bneck.progress import silent
 from bneck.proxies.data.loading import load
 from bneck.proxies.data.worker_images import WorkerImages, for_proxies
+from bneck.proxies.training.checkpoint import steps_done
 from bneck.proxies.training.recipe import Recipe
-from bneck.proxies.training.trainer import train
+from bneck.proxies.training.trainer import TrainingResult, train
 from bneck.results.record import Record
 from bneck.search.evaluation import Evaluate, TrainOnRungs
 from bneck.search.objectives import Objectives, Target
@@ -154,6 +156,32 @@ def test_a_longer_training_is_one_of_its_own_and_no_longer_than_the_final(tmp_pa
     )
     assert labels[2].accuracy == alone.accuracy.value
     assert not list((tmp_path / "search").iterdir())  # no checkpoint is left
+
+
+@pytest.mark.parametrize("ending", [KeyboardInterrupt, ProxyFailed])
+def test_folds_that_are_trained_are_not_trained_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: type[BaseException]
+) -> None:
+    short = Evaluate(WorkerImages("digits", 16, 16, 0, folds=3), "short-training", Recipe(2, 16), 0)
+    arch = SMALL.decode(SMALL.sample(0))
+    whole = TrainOnRungs(short, tmp_path / "whole", most_steps=20)(arch, rung=1)
+    begun_at: list[int | None] = []
+
+    def ends_in_the_third(*given: Any, checkpoint: Path, **more: Any) -> TrainingResult:
+        begun_at.append(steps_done(checkpoint))
+        if len(begun_at) == 3:
+            raise ending
+        return train(*given, checkpoint=checkpoint, **more)
+
+    monkeypatch.setattr("bneck.search.evaluation.train", ends_in_the_third)
+    task = TrainOnRungs(short, tmp_path / "search", most_steps=20)
+    with pytest.raises(ending):
+        task(arch, rung=1)
+    kept = len(list(task.folder.iterdir()))
+    assert kept == (0 if ending is ProxyFailed else 2)
+    assert task(arch, rung=1) == whole
+    assert begun_at == [None] * 3 + [6] * kept + [None] * (3 - kept)
+    assert not list(task.folder.iterdir())
 
 
 def test_a_run_keeps_the_length_of_its_longest_trainings(tmp_path: Path) -> None:
