@@ -242,3 +242,5 @@ class Study:
             for number in content.finished:
                 if number in under_way:
                     self._end(under_way.pop(number))
+            for trial in under_way.values():  # the journal does not say what each knew
+                trial.labels = len(self._history.labels)

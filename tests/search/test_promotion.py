@@ -200,6 +200,28 @@ def test_a_run_keeps_the_length_of_its_longest_trainings(tmp_path: Path) -> None
     assert found == [67, 67]  # 3 x 1437 images in batches of 64
 
 
+def test_an_eager_search_that_was_broken_off_rewards_by_what_is_known(tmp_path: Path) -> None:
+    objectives = Objectives(SPACE, MacsDevice(), [Target(None, 1.0, 1.5)])
+    told_of = 0
+
+    def breaks(*news: object) -> None:
+        nonlocal told_of
+        told_of += 1
+        if told_of == 12:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        searched(
+            tmp_path / "log", Simulated(3), parallel=None, objectives=objectives, progress=breaks
+        )
+    study = Study(tmp_path / "log", SPACE, sampler="random", seed=0, parallel=None, promote=True)
+    waiting = study.pending()
+    assert waiting
+    known = study.current(objectives)[0].reward
+    assert known != objectives.at([])[0].reward
+    assert {study.objective(trial, objectives).reward for trial in waiting} == {known}
+
+
 def test_promotion_through_processes(tmp_path: Path) -> None:
     executor = open_executor(2)
     try:
