@@ -26,6 +26,7 @@ def trials(records: Sequence[Record]) -> "pd.DataFrame":
             "reward": record.reward,
             "error": record.error,
             "seconds": record.seconds,
+            "rung": record.rung,
             "network": "; ".join(in_words(record.arch)),
         }
         for record in records

@@ -122,7 +122,7 @@ def search(
             check_comparable(record, rivals, mix_devices=mix_devices)
             study.tell(trial, record)
             finished.append(record)
-            news = _news(trained_longest(finished), study.current(objectives))
+            news = _news(finished, study.current(objectives))
             progress("search", evaluated(), networks, news)
             if len(finished) >= MAX_FAILED_AT_FIRST and all(record.error for record in finished):
                 raise BneckError(f"the first {len(finished)} networks failed: {finished[0].error}")
@@ -170,6 +170,11 @@ def _record(number: int, candidate: Candidate, outcome: Any, objective: Objectiv
 
 
 def _news(records: list[Record], objectives: list[Objective]) -> str:
+    longer = [record for record in records if record.rung > 0]
+    failed = sum(record.error is not None for record in longer)
     soft = [objective.reward for objective in objectives if isinstance(objective.reward, Soft)]
     weights = [f"{reward.weight:.3g}" for reward in soft]
-    return (f"w {', '.join(weights)}; " if weights else "") + standing(records)
+    said = [f"longer trainings: {len(longer)}"] if longer else []
+    said += [f"{failed} of them failed"] if failed else []
+    said += [f"w {', '.join(weights)}"] if weights else []
+    return "; ".join([*said, standing(trained_longest(records))])

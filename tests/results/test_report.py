@@ -178,6 +178,15 @@ def test_a_search_for_several_targets(finished: ReportData) -> None:
     )
 
 
+def test_what_was_trained_longer_is_marked(finished: ReportData) -> None:
+    assert "trained longer" not in report.build(finished)
+    tried = [replace(one, made_with={"steps": "100"}) for one in finished.records[4:7]]
+    tried[1] = replace(tried[1], made_with={"steps": "900"}, rung=2)
+    html = report.build(replace(finished, records=(*finished.records[:4], *tried)))
+    assert "1 of them was trained longer" in _plain(Page(html).text)
+    assert [html.count(f'<td class="n">{steps}</td>') > 0 for steps in (100, 900)] == [True] * 2
+
+
 def test_a_derivation_for_several_targets(finished: ReportData) -> None:
     assert finished.outcome is not None
     faster = replace(finished.outcome, target_ms=0.15, measured=Latency(0.149, 0.002))

@@ -136,6 +136,25 @@ def test_a_longer_training_that_fails_leaves_the_shorter_ones_label(tmp_path: Pa
     assert max(one.rung for one in longest) == 1
 
 
+def test_longer_trainings_are_told_of_and_those_that_failed(tmp_path: Path) -> None:
+    def fails_on(arch: Architecture, rung: int = 0) -> float:
+        return float("nan") if rung == 2 else evaluate(arch, rung)
+
+    told_of: list[str] = []
+    searched(
+        tmp_path / "journal.log",
+        Serial(),
+        evaluate=fails_on,
+        progress=lambda what, done, total, note: told_of.append(note.partition("best so far")[0]),
+    )
+    assert told_of[NETWORKS - 1] == "w -0.07; "
+    assert told_of[NETWORKS:] == [
+        *(f"longer trainings: {count}; w -0.07; " for count in (1, 2, 3, 4)),
+        "longer trainings: 5; 1 of them failed; w -0.07; ",
+        "longer trainings: 6; 2 of them failed; w -0.07; ",
+    ]
+
+
 def test_steps_of_rungs() -> None:
     assert [steps_on(rung, 100) for rung in range(3)] == [100, 300, 900]
     assert search_steps(90, 1, 100, 900) == 90 * 100 + 4 * 300 + 2 * 900
