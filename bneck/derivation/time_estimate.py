@@ -91,12 +91,12 @@ def _seconds(session: Session, data: RunData, stages: Sequence[str]) -> dict[str
     short_s = step_s(asked.search, proxy_px)
     targets = max(1, len(plan.aimed_at))
     if "search" in stages and plan.scores_by_training and not is_written(run.winners):
-        steps, most = asked.search.steps, asked.most_search_steps
-        trained = plan.evaluations * steps
+        first, most = asked.search.steps, asked.most_search_steps
+        trained = plan.evaluations * first
         if plan.promote:
             aims = ALONG_THE_FRONT if plan.reward == FRONT else targets
-            trained = search_steps(plan.evaluations, aims, steps, most)
-        left = max(0, trained - _steps_searched(session, steps, most))
+            trained = search_steps(plan.evaluations, aims, first, most)
+        left = max(0, trained - _steps_searched(session, first, most))
         label_s = short_s * (LONGER_IN_8_BITS if plan.score_int8 else 1)
         found["search"] = left * folds(plan, data.info) * label_s / workers
     passes = _netadapt_passes(session)
