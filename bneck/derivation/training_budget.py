@@ -110,7 +110,7 @@ def _final(plan: Plan, images: ImageInfo, batch: int) -> Recipe:
     AdamW with 4e-3, batches of 256, an average of .998 and random resized crops took V3-Small to
     81.4 % of Imagenette at 128 px in 80 epochs; in 15 epochs such crops cost it 4.0 points.
     """
-    small = is_small(images.training)
+    small = is_small(images.trained_on)
     count = plan.epochs or (30 if small else 15)
     augmentation, rate = AUGMENTATION, 3e-3
     if images.resolution_px >= PHOTOS_FROM_PX and not small:

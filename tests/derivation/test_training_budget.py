@@ -1,18 +1,79 @@
-"""How the final training is done by default, and as asked."""
+"""How trainings are done by default, and as asked."""
 
 import pytest
 
 from bneck.cli import run
 from bneck.derivation.plan import Plan
-from bneck.derivation.training_budget import budget
+from bneck.derivation.training_budget import Budget, budget
 from bneck.proxies.data.image_info import ImageInfo
 from bneck.proxies.training.recipe import Recipe
 
 
-def final(side: int, training: int, **asked: object) -> Recipe:
+def budget_of(side: int, training: int, left_out: int = 0, **asked: object) -> Budget:
     third = (0.5, 0.5, 0.5)
-    info = ImageInfo("photos", ("a", "b"), side, third, third, True, training, 100, "0" * 12)
-    return budget(Plan.from_dict(asked), info).final
+    info = ImageInfo(
+        "photos", ("a", "b"), side, third, third, True, training, 100, "0" * 12,
+        training_left_out=left_out,
+    )  # fmt: skip
+    return budget(Plan.from_dict(asked), info)
+
+
+def final(side: int, training: int, **asked: object) -> Recipe:
+    return budget_of(side, training, **asked).final
+
+
+@pytest.mark.parametrize(
+    ("side", "training", "batch", "rate", "epochs"),
+    [
+        (32, 100, 25, 3e-3, 30),
+        (224, 4_999, 64, 3e-3, 30),
+        (32, 5_000, 128, 3e-3, 15),
+        (95, 5_000, 128, 3e-3, 15),
+        (96, 5_000, 256, 4e-3, 15),
+        (128, 5_000, 256, 4e-3, 15),
+        (129, 5_000, 128, 3e-3, 15),
+    ],
+)
+def test_final_trainings_are_those_of_the_table_in_the_docs(
+    side: int, training: int, batch: int, rate: float, epochs: int
+) -> None:
+    """docs/training.md."""
+    recipe = final(side, training)
+    assert (recipe.batch_size, recipe.learning_rate, recipe.ema) == (batch, rate, 0.998)
+    assert recipe.steps == round(epochs * training / batch)
+    assert recipe.augmentation == "crop-and-flip"
+
+
+def test_images_that_are_left_out_do_not_make_a_set_large() -> None:
+    found = budget_of(128, 5_050, left_out=100)
+    assert (found.search.batch_size, found.final.batch_size) == (64, 64)
+    assert found.final.steps == round(30 * 4_950 / 64)
+
+
+@pytest.mark.parametrize(
+    ("training", "steps", "inherited", "fine_tune"),
+    [
+        (160, 100, 50, 7),
+        (4_000, 350, 87, 100),  # 7 epochs of four fifths; a fourth; 2 epochs
+        (50_000, 468, 117, 100),
+    ],
+)
+def test_labels_take_longer_from_random_weights(
+    training: int, steps: int, inherited: int, fine_tune: int
+) -> None:
+    scratch, heir = (budget_of(64, training, **how) for how in ({}, {"pretrained": "imagenet"}))
+    assert (scratch.search.steps, scratch.search.learning_rate) == (steps, 3e-3)
+    assert (heir.search.steps, heir.search.learning_rate) == (inherited, 1e-3)
+    assert (scratch.fine_tune.steps, scratch.fine_tune.learning_rate) == (fine_tune, 1e-3)
+    assert scratch.fine_tune == heir.fine_tune
+
+
+def test_trained_weights_are_trained_further_at_a_lower_rate() -> None:
+    heir = {"pretrained": "imagenet"}
+    assert final(64, 50_000, **heir).learning_rate == 1e-3
+    assert final(64, 50_000, **heir, finish="fine-tune").learning_rate == 1e-3
+    assert final(64, 50_000, **heir, finish="scratch").learning_rate == 3e-3
+    assert final(64, 50_000, **heir, from_scratch=True).learning_rate == 3e-3
 
 
 @pytest.mark.parametrize(
@@ -20,8 +81,8 @@ def final(side: int, training: int, **asked: object) -> Recipe:
     [
         (32, 50_000, 80, "crop-and-flip", 128),
         (128, 600, 80, "crop-and-flip", 64),
-        (128, 9_469, 15, "crop-and-flip", 256),
-        (128, 9_469, 80, "random-resized-crop+trivial-augment", 256),
+        (128, 9_469, 39, "crop-and-flip", 256),
+        (128, 9_469, 40, "random-resized-crop+trivial-augment", 256),
         (224, 1_281_167, 15, "crop-and-flip", 128),
     ],
 )

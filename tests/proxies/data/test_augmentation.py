@@ -1,8 +1,9 @@
-import math
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
+from scipy.stats import beta, kstest
 from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
@@ -17,7 +18,7 @@ from bneck.proxies.data.augmentation import (
 )
 from bneck.proxies.data.augmentation_words import check_augmentation
 from bneck.proxies.data.batches import Batches
-from bneck.proxies.data.image_source import ImageSource
+from bneck.proxies.data.image_source import ImageSource, in_memory
 from bneck.proxies.data.loading import load
 from bneck.proxies.data.trivial_augment import OPERATIONS, trivial_augment
 
@@ -57,6 +58,58 @@ def test_processes_share_just_the_batch_of_one(words: str, digits: ImageSource) 
     parts = [Batches(digits, 32, 5, words, rank=rank, processes=2)[3] for rank in range(2)]
     for together, *each in zip(whole, *parts, strict=True):
         torch.testing.assert_close(together, torch.cat(each))
+
+
+@pytest.mark.parametrize("flip", [True, False])
+def test_crops_shift_by_an_eighth_at_most_and_mirror_half(flip: bool) -> None:
+    """On pictures of their own coordinates, of x and of y, a line of pixels tells both."""
+    side, reach, count = 64, 8, 400
+    across = torch.arange(side, dtype=torch.uint8).expand(3, side, side)
+    rows = torch.arange(count) % 2
+    crop = CROP_BY_WORD["crop-and-flip"]
+    found = crop(torch.stack([across, across.transpose(1, 2)]), rows, flip, draw(), ALL)
+    bordered = np.pad(np.arange(side), reach, mode="reflect")
+    shifts: list[set[int]] = [set(), set()]
+    mirrored = 0
+    for row, one in zip(rows.tolist(), found.numpy(), strict=True):
+        line = one[0, :, 0] if row else one[0, 0]
+        if line[20] > line[40]:
+            line, mirrored = line[::-1], mirrored + 1
+        shift = int(line[side // 2]) - side // 2
+        assert np.array_equal(line, bordered[reach + shift :][:side])
+        shifts[row].add(shift)
+    assert shifts == [set(range(-reach, reach + 1))] * 2
+    assert mirrored / (count / 2) == pytest.approx(0.5 * flip, abs=0.1)  # y is never mirrored
+
+
+def test_an_epoch_shows_every_image_once_in_an_order_of_its_own() -> None:
+    """Images of one grey level each are told by it, however they are shifted."""
+    count = 100
+    levels = torch.arange(count, dtype=torch.uint8)
+    squares, labels = levels[:, None, None, None].expand(-1, 3, 8, 8), torch.arange(count) % 2
+    images = in_memory("levels", ("even", "odd"), (squares, labels), (squares[:4], labels[:4]))
+    batches = Batches(images, 32, 0)
+    assert batches.steps_per_epoch == 3  # what does not fill a batch is left out
+    mean, std = images.info.mean[0], images.info.std[0]
+    epochs = []
+    for epoch in range(3):
+        shown: list[int] = []
+        for step in range(3 * epoch, 3 * epoch + 3):
+            x, of_batch = batches[step]
+            found = (255 * (x[:, 0, 0, 0] * std + mean)).round().int()
+            assert torch.equal(of_batch, found % 2)
+            shown += found.tolist()
+        assert len(set(shown)) == len(shown) == 96
+        epochs.append(shown)
+    assert epochs[0] != epochs[1] != epochs[2]
+
+
+def test_each_step_shifts_images_anew() -> None:
+    squares = torch.arange(16, dtype=torch.uint8).expand(2, 3, 16, 16)
+    labels = torch.tensor([0, 1])
+    images = in_memory("ramps", ("a", "b"), (squares, labels), (squares, labels))
+    batches = Batches(images, 2, 0)
+    assert len({batches[step][0].numpy().tobytes() for step in range(8)}) > 4
 
 
 def test_batches_that_cannot_be_divided(digits: ImageSource) -> None:
@@ -103,15 +156,19 @@ def test_resized_boxes_are_torchvisions(
 def test_resized_crops_show_between_8_and_100_percent() -> None:
     """On a picture of its own coordinates, a crop's range tells the box."""
     side = 64
-    ramp = torch.arange(side, dtype=torch.uint8).expand(1, 3, side, side).contiguous()
-    rows = torch.zeros(400, dtype=torch.int64)
-    found = CROP_BY_WORD["random-resized-crop"](ramp, rows, True, draw(), ALL)[:, 0, 0].float()
-    widths = (found.amax(1) - found.amin(1)) / side
-    assert widths.min() > math.sqrt(0.08 * 3 / 4) - 0.05
-    assert widths.max() > 0.95
-    assert 0.4 < float((found[:, 0] > found[:, -1]).float().mean()) < 0.6  # mirrored
+    x = torch.arange(side, dtype=torch.uint8).expand(side, side)
+    picture, rows = torch.stack([x, x.T, x])[None], torch.zeros(400, dtype=torch.int64)
+    found = CROP_BY_WORD["random-resized-crop"](picture, rows, True, draw(), ALL).float()
+    across, down = found[:, 0, 0], found[:, 1, :, 0]
+    widths, heights = (one.amax(1) - one.amin(1) + 1 for one in (across, down))
+    areas, stretches = widths * heights / side**2, widths / heights
+    assert areas.min() == pytest.approx(0.08, abs=0.02)
+    assert areas.max() > 0.95
+    assert stretches.min() == pytest.approx(3 / 4, abs=0.05)
+    assert stretches.max() == pytest.approx(4 / 3, abs=0.05)
+    assert 0.4 < float((across[:, 0] > across[:, -1]).float().mean()) < 0.6  # mirrored
     # E[sqrt(area)] over U(0.08, 1) is 2/3 (1 - 0.08^1.5) / 0.92 = 0.708; the stretch is symmetric.
-    assert float(widths.mean()) == pytest.approx(0.708, abs=0.04)
+    assert float(widths.mean()) / side == pytest.approx(0.708, abs=0.03)
 
 
 @pytest.mark.parametrize("word", OPERATIONS)
@@ -166,3 +223,18 @@ def test_mixed_labels_are_the_shares_of_the_mixed_pixels(word: str) -> None:
         shares.append(float(target[0, 0]))
     assert min(shares) < 0.4
     assert max(shares) > 0.6
+
+
+def test_mixup_weights_and_cutmix_boxes_are_those_of_the_papers() -> None:
+    """Zhang et al. 2018: Beta(0.2, 0.2). Yun et al. 2019: boxes of uniform area, cut at the border.
+
+    A box of share u has the sides sqrt(u). Centred anywhere, sqrt(u) - u / 4 of a side is inside,
+    so the mean area is the integral of (sqrt(u) - u / 4)^2, which is 1/2 - 1/5 + 1/48.
+    """
+    x, labels = torch.zeros(2, 3, 64, 64), torch.tensor([0, 1])
+
+    def shares(word: str) -> list[float]:
+        return [float(mixed(x, labels, 2, (word,), draw(one))[1][0, 0]) for one in range(400)]
+
+    assert kstest(shares("mixup"), beta(0.2, 0.2).cdf).pvalue > 0.01
+    assert 1 - np.mean(shares("cutmix")) == pytest.approx(1 / 2 - 1 / 5 + 1 / 48, abs=0.04)
