@@ -296,6 +296,9 @@ def test_export_of_a_json_file(
         ),
         (["calibrate", "--out", "m.json", "--target-device", "file:run.txt"], "is a file, not a"),
         (["images", "--seed", "3"], "--seed has no effect without DIR: leave it out"),
+        (["images", "x", "--remove", "--verify"], "--verify and --remove exclude each other"),
+        (["images", "x", "--remove", "--resolution=32"], "--resolution has no effect with --rem"),
+        (["images", "--remove"], "name the folder of images whose squares are meant"),
         (["latency", "mobilenet_v1", "--model", "no.json"], "no such file: no.json"),
     ],
 )

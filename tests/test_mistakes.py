@@ -157,7 +157,7 @@ OTHERS: dict[tuple[str, ...], dict[str, tuple[str, ...]]] = {
         "nothing": (),
         "none": (),
         "loop": (),
-        "folder": ("--remove --verify",),
+        "folder": (),
         "--resolution": ("32",),
         "--seed": ("1",),
         "--skip-unreadable": (),

@@ -10,18 +10,14 @@ from bneck.commands.common.measuring import (
     BatchSizeOption,
     DeviceOption,
     RuntimeOption,
+    SpaceClassesOption,
     SpaceOption,
+    SpaceResolutionOption,
     ThreadsOption,
     WaitOption,
     spaces_of,
 )
-from bneck.commands.common.options import (
-    ClassesOption,
-    JsonOption,
-    ResolutionOption,
-    SeedOption,
-    check_left_out,
-)
+from bneck.commands.common.options import JsonOption, SeedOption, check_left_out
 from bneck.commands.common.output import print_result, print_text
 from bneck.errors import UsageError
 from bneck.files import check_file, check_new_file, check_new_folder, is_written
@@ -34,7 +30,7 @@ from bneck.text import one_of
 if TYPE_CHECKING:
     from bneck.latency.model import LatencyModel
 
-SPACE, RUNTIME = "v3-small", "onnxruntime"
+SPACE, RUNTIME, MINUTES = "v3-small", "onnxruntime", 5.0
 """What is calibrated unless the options say otherwise."""
 
 
@@ -47,10 +43,10 @@ def calibrate(
     threads: ThreadsOption = 1,
     batch_size: BatchSizeOption = 1,
     target_device: DeviceOption = "local",
-    minutes: Annotated[float, typer.Option(help="Time to spend on measuring.", min=0.1)] = 5.0,
+    minutes: Annotated[float, typer.Option(help="Time to spend on measuring.", min=0.1)] = MINUTES,
     wait_quiet: WaitOption = 0.0,
-    resolution: ResolutionOption = None,
-    classes: ClassesOption = None,
+    resolution: SpaceResolutionOption = None,
+    classes: SpaceClassesOption = None,
     seed: SeedOption = 0,
     measured: Annotated[
         Path | None,
@@ -75,8 +71,11 @@ def calibrate(
             threads=threads != 1,
             batch_size=batch_size != 1,
             target_device=target_device != "local",
+            minutes=minutes != MINUTES,
+            wait_quiet=wait_quiet != 0,
             resolution=resolution is not None,
             classes=classes is not None,
+            seed=seed != 0,
         )
         check_file(measured)
         from bneck.latency.remote_calibration import read_measurements  # numpy
@@ -157,8 +156,8 @@ def _kit_of_run(folder: Path, out: Path, runtime: str, batch_size: int) -> None:
 def kit(
     out: Annotated[Path, typer.Option(help="The folder to copy to the other device.")],
     space: SpaceOption = SPACE,
-    resolution: ResolutionOption = None,
-    classes: ClassesOption = None,
+    resolution: SpaceResolutionOption = None,
+    classes: SpaceClassesOption = None,
     runtime: Annotated[
         str, typer.Option(help=f"What the device runs networks with: {one_of(*PORTABLE)}.")
     ] = "onnxruntime",
@@ -183,6 +182,7 @@ def kit(
             space=space != SPACE,
             resolution=resolution is not None,
             classes=classes is not None,
+            seed=seed != 0,
         )
         _kit_of_run(Path(network), out, runtime, batch_size)
         return

@@ -33,7 +33,7 @@ def images(
         bool, typer.Option("--verify", help="Decode again, and compare with the squares.")
     ] = False,
     remove: Annotated[
-        bool, typer.Option("--remove", help="Remove the squares of this folder.")
+        bool, typer.Option("--remove", help="Remove the squares of this folder, of all sides.")
     ] = False,
     skip_unreadable: Annotated[
         bool, typer.Option("--skip-unreadable", help="Skip up to 1 % unreadable files.")
@@ -49,13 +49,14 @@ def images(
         raise UsageError("--verify and --remove exclude each other")
     if folder is None and (verify or remove):
         raise UsageError("name the folder of images whose squares are meant")
-    if folder is None:
+    if folder is None or remove:
         check_left_out(
-            "without DIR",
+            "with --remove, which removes all sides" if remove else "without DIR",
             resolution=resolution is not None,
             skip_unreadable=skip_unreadable,
             seed=seed != 0,
         )
+    if folder is None:
         _list(json)
         return
     if remove:

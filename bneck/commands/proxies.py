@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bneck.commands.command import Command
+from bneck.commands.common.measuring import SpaceClassesOption, SpaceResolutionOption, sizes_of
 from bneck.commands.common.options import (
-    ClassesOption,
     JsonOption,
-    ResolutionOption,
     SeedOption,
+    check_left_out,
     described,
     own_spaces,
 )
@@ -68,8 +68,8 @@ def score(
             callback=own_spaces,
         ),
     ] = None,
-    resolution: ResolutionOption = None,
-    classes: ClassesOption = None,
+    resolution: SpaceResolutionOption = None,
+    classes: SpaceClassesOption = None,
     plot: Annotated[Path | None, typer.Option(help="Also write pictures (HTML).")] = None,
     device: Annotated[str, described("device")] = "cpu",
     seed: SeedOption = 0,
@@ -84,6 +84,10 @@ def score(
     """
     if plot is not None:
         check_new_file(plot)
+    if space is None:
+        check_left_out(
+            "without --space", resolution=resolution is not None, classes=classes is not None
+        )
     compute = Compute(device, cores())  # a fixed number of threads: the same scores every time
     truth = _table(table, space, resolution, classes)
     for word in proxy or ():
@@ -127,10 +131,7 @@ def _table(path: Path, space: str | None, resolution: int | None, classes: int |
     """The table; what it warns of is one line each on stderr."""
     from bneck.proxies.surrogate.table import load
 
-    size = {
-        "resolution_px": 224 if resolution is None else resolution,
-        "classes": 1000 if classes is None else classes,
-    }
+    size = sizes_of(resolution, classes)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         table = load(path, spaces.build(space, **size) if space else None)

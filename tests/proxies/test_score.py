@@ -201,6 +201,7 @@ def test_command_in_words(table_file: Path, capsys: pytest.CaptureFixture[str]) 
         ("--networks 3", "Invalid value for '--networks'"),
         ("--images nowhere", "unknown image data 'nowhere'"),
         ("--space v9", "unknown space 'v9'"),
+        ("--resolution 32", "--resolution has no effect without --space: leave it out"),
         ("--model nowhere.json", "no such file: nowhere.json"),
     ],
 )

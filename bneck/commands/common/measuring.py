@@ -13,6 +13,9 @@ from bneck.text import one_of
 if TYPE_CHECKING:
     from bneck.space.choices import Space
 
+IMAGENET_PX, IMAGENET_CLASSES = 224, 1000
+"""What networks of a space are built for unless the options say otherwise."""
+
 SpaceOption = Annotated[
     str,
     typer.Option(
@@ -39,10 +42,25 @@ WaitOption = Annotated[
     typer.Option(help="Minutes to wait, at most, for the device to become quiet.", min=0.0),
 ]
 
+SpaceResolutionOption = Annotated[
+    int | None,
+    typer.Option(help="Input resolution in pixels.", show_default=str(IMAGENET_PX)),
+]
+SpaceClassesOption = Annotated[
+    int | None, typer.Option(help="Number of classes.", show_default=str(IMAGENET_CLASSES))
+]
+
+
+def sizes_of(resolution: int | None, classes: int | None) -> dict[str, int]:
+    """Side and class count of a space's networks: ImageNet's unless given."""
+    return {
+        "resolution_px": IMAGENET_PX if resolution is None else resolution,
+        "classes": IMAGENET_CLASSES if classes is None else classes,
+    }
+
 
 def spaces_of(names: str, resolution: int | None, classes: int | None) -> "list[Space]":
     """The spaces of these names, at ImageNet's resolution and classes unless given."""
     from bneck.latency.calibration_networks import spaces_called
 
-    side = 224 if resolution is None else resolution
-    return spaces_called(names, resolution_px=side, classes=1000 if classes is None else classes)
+    return spaces_called(names, **sizes_of(resolution, classes))
