@@ -164,6 +164,19 @@ def test_the_average_follows_weights_whose_memory_format_changes() -> None:
     assert average.tensors["weight"].unique().tolist() == [1.0]
 
 
+def test_the_first_update_of_a_training_keeps_2_of_11_parts_of_the_start(
+    digits: ImageSource,
+) -> None:
+    """The decay of update n is (1 + n) / (10 + n) at most, counted from 1."""
+    start, after, averaged = small_net(), small_net(), small_net()
+    train(after, digits, replace(QUICK, steps=1, ema=None), seed=7)
+    train(averaged, digits, replace(QUICK, steps=1), seed=7)
+    for was, now, found in zip(
+        *(one.parameters() for one in (start, after, averaged)), strict=True
+    ):
+        torch.testing.assert_close(found, was.lerp(now, 9 / 11))
+
+
 @pytest.mark.parametrize("recipe", [QUICK, replace(QUICK, ema=None)])
 @pytest.mark.parametrize("handler", [signal.default_int_handler, live.interrupt])
 def test_ctrl_c_loses_nothing(
