@@ -113,16 +113,22 @@ class Reproduction:
             return
         for factor in self.factors:
             self._needed(self.results.netadapt_run(factor).shrunk, "netadapt")
-        device, found, walked = self._calibrate(), [], []
+        device, progress = self._calibrate(), self.session.progress
+        found: list[MeasuredNetwork] = []
+        walked: list[Walked] = []
+        progress("measuring networks", 0, 1)
         for name, kind, factor, arch in networks_to_compare(
             device, self.results.derived(), **self._data().size
         ):
             measured = device.measure(arch)
             found.append(MeasuredNetwork(name, kind, factor, arch, measured.latency))
-        for factor in self.factors:
-            for step in self.results.steps(factor):
-                predicted, measured = Latency(step.latency_ms), device.measure(step.arch)
-                walked.append(Walked(factor, step.number, predicted, measured.latency))
+        progress("measuring networks", 1, 1)
+        steps = [(factor, step) for factor in self.factors for step in self.results.steps(factor)]
+        for factor, step in steps:
+            progress("measuring steps", len(walked), len(steps), f"{step.number} to {factor:g}x")
+            predicted, measured = Latency(step.latency_ms), device.measure(step.arch)
+            walked.append(Walked(factor, step.number, predicted, measured.latency))
+        progress("measuring steps", len(walked), len(steps))
         records.write_lines(self.results.walked_file, walked)
         records.write_lines(self.results.compared_file, found)
 

@@ -88,7 +88,7 @@ def is_json_lines(path: Path) -> bool:
 
 
 def _holds_json(lines: list[str]) -> bool:
-    return bool(lines) and lines[0].lstrip().startswith("{")
+    return next((line for line in lines if line.strip()), "").lstrip().startswith("{")
 
 
 def _check_separator(path: Path, lines: list[str]) -> None:
@@ -217,6 +217,8 @@ def _choices(path: Path, lines: list[str], header: list[str], space: Space | Non
 def _json_lines(path: Path, lines: list[str], space: Space | None) -> Rows:
     frame = space.decode(space.sample(0)) if space else None
     for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
         try:
             row = json.loads(line)
             if not isinstance(row, dict) or not {"arch", "accuracy"} <= row.keys():

@@ -43,8 +43,9 @@ def test_our_own_json_lines(tmp_path: Path) -> None:
         json.dumps({"arch": codec.to_json(arch), "accuracy": 0.6 + i / 100})
         for i, arch in enumerate(archs)
     ]
-    path = written(tmp_path, "\n".join(lines) + "\n")
-    assert table.load(path).accuracies == {a: 0.6 + i / 100 for i, a in enumerate(archs)}
+    for text in ("\n" + "\n\n".join(lines) + "\n\n", "\n".join(lines) + "\n"):  # blank lines too
+        path = written(tmp_path, text)
+        assert table.load(path).accuracies == {a: 0.6 + i / 100 for i, a in enumerate(archs)}
     other_side = spaces.build("v3-small", resolution_px=96)
     with pytest.raises(
         UsageError, match="line 1: a network for 224 px and 1000 classes, not for 96"

@@ -1,9 +1,11 @@
+import itertools
 import math
 import os
 import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -240,6 +242,24 @@ def test_a_killed_training_resumes_from_its_last_checkpoint(
         train(small_net(), digits, QUICK, seed=1, checkpoint=tmp_path / "c", progress=kill)
     train(resumed, digits, QUICK, seed=1, checkpoint=tmp_path / "c")
     assert same(whole, resumed)
+
+
+def test_seconds_are_counted_over_all_sessions(
+    digits: ImageSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a clock that is a second further at each look, of which a step has two."""
+    ticks = itertools.count()
+    monkeypatch.setattr(trainer, "time", SimpleNamespace(monotonic=lambda: float(next(ticks))))
+    monkeypatch.setattr(trainer, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+
+    def stop(what: str, done: int, total: int, note: str = "") -> None:
+        if done == 6:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        train(small_net(), digits, QUICK, seed=1, checkpoint=tmp_path / "c", progress=stop)
+    resumed = train(small_net(), digits, QUICK, seed=1, checkpoint=tmp_path / "c")
+    assert resumed.seconds == QUICK.steps
 
 
 @pytest.mark.parametrize(
