@@ -4,6 +4,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from bneck.latency import calibrations
 from bneck.latency.calibrate import calibrate
 from bneck.latency.devices.local import LocalDevice
 from bneck.proxies.data.loading import load
+from bneck.proxies.training.recipe import Recipe
 from bneck.results.record import Record
 from bneck.results.run import Run
 from bneck.space import presets, spaces
@@ -84,14 +86,50 @@ def test_a_stage_that_ends_once_for_each_target_is_not_done_after_the_first() ->
 NET = "mobilenet_v3_small"
 
 
-def netadapt_s(folder: Path, **asked: Any) -> float:
-    """Seconds that NetAdapt is expected to take, where a training step takes a tenth of one."""
-    steps = {"search_steps": 20, "fine_tune_steps": 10, "delta": 0.05}
-    plan = Plan(resolution_px=16, latency="x", epochs=1, **steps, **asked)
-    here = Serial()
+def expected_s(folder: Path, *stages: str, workers: int = 1, **asked: Any) -> dict[str, float]:
+    """Seconds by stage, where each training step takes a tenth of one."""
+    steps = {"search_steps": 20, "fine_tune_steps": 10, "delta": 0.05, "folds": 1}
+    plan = Plan(resolution_px=16, epochs=1, **steps, **asked)
+    here = processes(workers)
     session = Session(Run(folder, {}), plan, here, here)
-    announce(session, RunData(load("digits", resolution_px=16).info), ("NetAdapt",))
-    return session.schedule.expected_s["NetAdapt"]
+    announce(session, RunData(load("digits", resolution_px=16).info), stages)
+    here.close()
+    return session.schedule.expected_s
+
+
+def netadapt_s(folder: Path, **asked: Any) -> float:
+    return expected_s(folder, "NetAdapt", latency="x", **asked)["NetAdapt"]
+
+
+def test_workers_share_the_steps_of_a_search_and_whole_final_trainings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two targets there are three final trainings: MobileNetV3-Small is trained too."""
+    monkeypatch.setattr(time_estimate, "_step_seconds", lambda arch, recipe: 0.1)
+    training_s = round(1437 / 64) * 0.1
+    stages, asked = ("search", "final training"), {"latency": "x", "evaluations": 10}
+    for workers, rounds in ((1, 3), (2, 2), (3, 1)):
+        found = expected_s(tmp_path, *stages, workers=workers, targets="1,2", **asked)
+        assert found["search"] == pytest.approx(10 * 20 * 0.1 / workers)
+        assert found["final training"] == pytest.approx(rounds * training_s)
+    taught = expected_s(tmp_path, *stages, target="1", teacher="seed", **asked)
+    assert taught["teacher"] == pytest.approx(training_s)
+
+
+def test_a_calibration_takes_its_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BNECK_CACHE", str(tmp_path / "cache"))
+    found = expected_s(tmp_path, "calibration", target="1", calibration_minutes=3.0)
+    assert found == {"calibration": 180.0}
+
+
+def test_a_step_is_timed_by_the_faster_of_two_after_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """At 16 px, 512 images have the pixels of a timed batch."""
+    looks = iter([0.0, 9.0, 10.0, 13.0, 20.0, 22.0])
+    monkeypatch.setattr(time_estimate, "time", SimpleNamespace(monotonic=lambda: next(looks)))
+    arch = presets.build(NET, width=0.35).at(resolution_px=16, classes=10)
+    assert time_estimate._step_seconds(arch, Recipe(1, batch_size=1024)) == 2.0 * 1024 / 512
 
 
 def test_netadapt_takes_as_long_as_its_steps_and_trainings(
