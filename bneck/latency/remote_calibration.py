@@ -131,9 +131,10 @@ def add_to_kit(
     if any(item["file"] == place for item in kit["networks"]):
         return
     _write_network(folder, place, Graph(arch.layers(), weights), opened)
-    for turn in range(1, TIMES + 1):
-        item = {"name": f"{name}, {turn}", "file": place, "arch": codec.to_json(arch)}
-        kit["networks"].append(item)
+    written = codec.to_json(arch)
+    turns = [f"{name}, {turn}" for turn in range(1, TIMES + 1)]
+    added = [{"name": turn, "file": place, "arch": written} for turn in turns]
+    kit["networks"] = added + kit["networks"]  # before what an earlier visit had no minutes for
     write_json(file, kit)
 
 
