@@ -21,7 +21,7 @@ from bneck.latency.timing import Effort, Timing
 REFERENCE_SERVES = 10
 """As on this machine."""
 PERIOD = 127
-"""After so many numbers random weights repeat, so that a network is some 50 kB to send."""
+"""After so many numbers random weights repeat, so that a network is some 90 kB to send."""
 TRIES = 8
 WAIT_S = 1.0
 """Before the first new try; twice as long before each further one."""
