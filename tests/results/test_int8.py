@@ -1,11 +1,14 @@
 """8-bit exports: the accuracy that they give is what others count, on images never chosen by."""
 
 import itertools
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import bneck
@@ -13,12 +16,14 @@ from bneck.cli import run
 from bneck.derivation.trained_networks import load_trained
 from bneck.proxies.data import loading
 from bneck.quantities import Accuracy
-from bneck.results.exports import Int8, onnx_int8
-from bneck.results.exports.int8 import Way, ways
+from bneck.results.exports import Int8, Samples, Trained, onnx_int8
+from bneck.results.exports.checking import network
+from bneck.results.exports.int8 import Way, best, ways
 from bneck.results.exports.words import cost_of_int8
 from bneck.results.networks import load_network
 from bneck.search import quantised
 from bneck.space import presets
+from bneck.space.backends import torch_model
 from tests.command_line import json_of
 
 FOUR = {
@@ -186,6 +191,31 @@ def test_layers_left_in_float_keep_their_weights(to: str) -> None:
             if one["name"].endswith("conv.weight") and one["dtype"] == np.float32
         }
     assert kept == {f"{path}.conv.weight" for path in gates if not path.endswith("pool")}
+
+
+def test_images_that_8_bits_lose_count_above_0() -> None:
+    """Of 8 images the stand-in for an 8-bit file gets 2 wrong: 0.25 ± sqrt(0.25 * 0.75 / 8)."""
+    arch = presets.build("mobilenet_v3_small", width=0.35, resolution_px=16, classes=3)
+    trained = Trained(arch, torch_model.build(arch, seed=1).state_dict())
+    images = torch.randn(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        logits = network(trained)(images)
+    labels = logits.argmax(1)
+
+    def batches() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        yield images, labels
+
+    def two_wrong(_: torch.Tensor) -> torch.Tensor:
+        return torch.cat([logits[:2].roll(1, dims=1), logits[2:]])
+
+    samples = Samples(batches, batches, batches)
+    found = best(replace(trained, samples=samples), [Way(True)], lambda _: b"", lambda _: two_wrong)
+    int8 = found[1].int8
+    assert int8 is not None
+    assert (int8.accuracy.value, int8.float_accuracy.value) == (0.75, 1.0)
+    assert int8.lost.value == 0.25
+    assert int8.lost.stderr == pytest.approx((0.25 * 0.75 / 8) ** 0.5)
+    assert int8.tried == {str(Way(True)): 0.75}
 
 
 def test_a_loss_above_a_point_is_said_with_its_why() -> None:

@@ -42,6 +42,7 @@ def test_a_doubtful_measurement_is_said(outcome: Outcome) -> None:
     ("accuracy", "ending"),
     [
         (0.93, "is 1.0 points less accurate, within two standard errors of the difference."),
+        (0.92, "is 2.0 points less accurate, within two standard errors of the difference."),
         (0.90, "is 4.0 points less accurate, beyond two standard errors of the difference."),
         (0.95, "is 1.0 points more accurate, within two standard errors of the difference."),
         (0.94, "is just as accurate."),
