@@ -27,13 +27,13 @@ SEARCH = ("winners.json", "seed.json", "inherited.json")
 
 Change = tuple[tuple[str, ...], str]
 OTHER_CHOICE: Change = (
-    (*SEARCH, *NETADAPT, *OUTCOME),
+    (*OUTCOME, *SEARCH, *NETADAPT),
     "the calibration and the networks evaluated so far",
 )
 OTHER_TARGETS: Change = (OUTCOME, "the calibration, the search and what was derived from it")
-OTHER_STEPS: Change = ((*NETADAPT, *OUTCOME), "the calibration and the search")
+OTHER_STEPS: Change = ((*OUTCOME, *NETADAPT), "the calibration and the search")
 OTHER_TRAINING: Change = (
-    (*FINAL, *DERIVED, *OUTCOME),
+    (*OUTCOME, *FINAL, *DERIVED),
     "the calibration, the search and NetAdapt's steps",
 )
 
@@ -47,14 +47,17 @@ CHANGES: Mapping[str, Change] = {
     "delta": OTHER_STEPS,
     "fine_tune_steps": OTHER_STEPS,
     "importance": OTHER_STEPS,
-    "finish": ((*DERIVED, *OUTCOME), "the calibration and NetAdapt's steps"),
+    "finish": ((*OUTCOME, *DERIVED), "the calibration and NetAdapt's steps"),
     "augmentation": OTHER_TRAINING,
     "branches": OTHER_TRAINING,
     "teacher": OTHER_TRAINING,
     "from_scratch": OTHER_TRAINING,
     "epochs": OTHER_TRAINING,
 }
-"""Field of a plan -> the files of a run that its change makes obsolete, and what is reused."""
+"""Field of a plan -> the files of a run that its change makes obsolete, and what is reused.
+
+The outcome makes way first: killed meanwhile, the run is no longer finished, by either plan.
+"""
 
 CALIBRATED_ON = (
     "target_device",

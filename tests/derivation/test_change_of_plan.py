@@ -1,6 +1,7 @@
 """A changed mind on the same folder: what is reused, what is done anew, what is refused."""
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import pytest
 
 from bneck import records
 from bneck.cli import run
-from bneck.derivation.change_of_plan import change_plan
+from bneck.derivation import change_of_plan
+from bneck.derivation.change_of_plan import CHANGES, change_plan, supersede
 from bneck.derivation.plan import Plan
 from bneck.errors import UsageError
 from bneck.progress import silent
@@ -139,6 +141,33 @@ def test_what_is_said_of_the_network_before_makes_way(
         (tmp_path / name).write_text("{}")
     change_plan(Run(tmp_path, replace(before, **change).as_dict()), before.as_dict(), silent)
     assert {path.name for path in (tmp_path / "superseded/1").iterdir()} == of_before
+
+
+@pytest.mark.parametrize("name", [name for name, (files, _) in CHANGES.items() if files])
+def test_a_run_whose_change_was_killed_is_not_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The driver dies as it moves the second file."""
+    run = Run(tmp_path, {})
+    for file in ("result.json", "model.onnx", "baselines.jsonl", "winners.json", "shrunk.jsonl"):
+        (tmp_path / file).write_text("{}")
+    monkeypatch.setattr(change_of_plan, "_move", moved_once(change_of_plan._move))
+    with pytest.raises(InterruptedError):
+        supersede(run, CHANGES[name][0])
+    assert not run.result.exists()
+    assert run.baselines.exists()
+
+
+def moved_once(move: Callable[[Path, Path], None]) -> Callable[[Path, Path], None]:
+    places = []
+
+    def first(path: Path, to: Path) -> None:
+        if places:
+            raise InterruptedError
+        places.append(to)
+        move(path, to)
+
+    return first
 
 
 def test_a_run_of_train_is_not_shrunk_in_its_folder(tmp_path: Path) -> None:
