@@ -149,18 +149,19 @@ def open_session(
     """
     execution.check()
     check(plan, trains=trains)
+    altered = changed(out)  # before the run is opened, which changes it too
     with (
         open_run(plan, out, progress, command=command) as run,
         live.stdout_for_results(),
     ):
         progress("starting", 0, 1)
+        for name in altered:
+            live.warn(f"{run.folder / name} was changed since the run's last command ended")
+        (run.folder / CHECKSUMS).unlink(missing_ok=True)
         with (
             closing(execution.open(plan.device)) as executor,
             closing(execution.open_trainer(executor, plan.device)) as trainer,
         ):
-            for name in changed(run.folder):
-                live.warn(f"{run.folder / name} was changed since the run's last command ended")
-            (run.folder / CHECKSUMS).unlink(missing_ok=True)
             wait_quiet = execution.wait_quiet
             try:
                 with run.end_noted():

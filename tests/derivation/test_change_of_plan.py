@@ -11,13 +11,17 @@ from bneck import records
 from bneck.cli import run
 from bneck.derivation import change_of_plan
 from bneck.derivation.change_of_plan import CHANGES, change_plan, supersede
+from bneck.derivation.execution import Execution
 from bneck.derivation.plan import Plan
+from bneck.derivation.session import open_session
 from bneck.errors import UsageError
 from bneck.progress import silent
+from bneck.results.checksums import seal
 from bneck.results.classification import Classification
 from bneck.results.record import Outcome, Step
 from bneck.results.run import Run
 from bneck.results.stage_record import SearchResult
+from bneck.space import presets
 
 PLAN = {
     "data": "digits",
@@ -192,3 +196,27 @@ def test_promotion_continues_a_finished_search(
     assert len(trials(out)) == len(before) + 2 + 2  # both networks on both further rungs
     assert run(command) == 2
     assert "--promote was True, now False" in capsys.readouterr().err
+
+
+def test_only_what_others_changed_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not what the next command itself writes and moves, as where a plan is changed."""
+    plan, workers = Plan(target="1.0", evaluations=2), Execution(workers=1)
+
+    def warned_by(evaluations: int) -> list[str]:
+        with open_session(replace(plan, evaluations=evaluations), tmp_path / "run", workers):
+            pass
+        lines = capsys.readouterr().err.splitlines()
+        return [line for line in lines if "was changed since" in line]
+
+    assert warned_by(2) == []
+    records.write(tmp_path / "run" / "seed.json", presets.build("mobilenet_v3_small"))
+    seal(tmp_path / "run")
+    assert warned_by(2) == []
+    assert warned_by(3) == []
+    assert not (tmp_path / "run" / "seed.json").exists()  # it is superseded
+    (tmp_path / "run" / "target.json").write_text('{"target_ms": 1.0}')
+    assert warned_by(3) == [
+        f"warning: {tmp_path}/run/target.json was changed since the run's last command ended"
+    ]
