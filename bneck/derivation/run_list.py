@@ -83,7 +83,8 @@ def _idle(folder: Path) -> float | None:
 def _best(run: Run) -> str:
     """The derived network, else what the last stage ended with, else the trial of largest reward.
 
-    Rewards are compared last: a search that derives its w from the target has several.
+    Rewards are compared last: a search that derives its w from the target has several. One for the
+    whole front has none: there it is the most accurate trial.
     """
     outcome = records.read_if_written(run.result, Outcome)
     if outcome and outcome.accuracy is not None and outcome.measured is not None:
@@ -96,9 +97,9 @@ def _best(run: Run) -> str:
             took, how = one.measured or one.predicted, "measured" if one.measured else "predicted"
             words = _words(one.accuracy.value, took.ms if took else None, how)
             return f"{words}, {one.name}" if searched else words
-    rewarded = [record for record in read_trials(run) if record.reward is not None]
-    if rewarded:
-        top = max(rewarded, key=lambda record: record.reward or 0.0)
+    scored = [record for record in read_trials(run) if record.accuracy is not None]
+    if scored:
+        top = max(scored, key=lambda record: (record.reward or 0.0, record.accuracy or 0.0))
         return f"{_words(top.accuracy or 0.0, top.latency_ms, 'predicted')}, trial {top.number}"
     if run.begun_by() == "reproduce" and is_written(run.folder / "summary.md"):
         return "see its summary.md"

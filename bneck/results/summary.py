@@ -139,16 +139,22 @@ def _share(one: Found) -> str:
 
 
 def standing(records: Sequence[Record]) -> str:
-    """How far a search is: its best network in one line, then its Pareto front, a line for each."""
+    """How far a search is: its best network in one line, then its Pareto front, a line for each.
+
+    Where no network has a reward, the first line says where the front begins and ends.
+    """
     failed = sum(record.accuracy is None for record in records)
     failures = f"{failed} failed" if failed else ""
-    rewarded = [record for record in records if record.reward is not None]
-    if not rewarded:
+    best = front(records)
+    if not best:
         return failures
-    top = max(rewarded, key=lambda record: (record.reward or 0.0, -record.number))
-    best = f"best so far: accuracy {top.accuracy:.3f} at {top.latency_ms:.3g} ms"
-    lines = ["; ".join(filter(None, (best, failures))), "the front so far:"]
-    for record in front(records)[-FRONT_SHOWN:]:
+    rewarded = [record for record in records if record.reward is not None]
+    top = max(rewarded, key=lambda record: (record.reward or 0.0, -record.number), default=None)
+    ends = (best[0], best[-1]) if top is None else (top,)
+    shown = " to ".join(f"accuracy {one.accuracy:.3f} at {one.latency_ms:.3g} ms" for one in ends)
+    first = f"{'front' if top is None else 'best'} so far: {shown}"
+    lines = ["; ".join(filter(None, (first, failures))), "the front so far:"]
+    for record in best[-FRONT_SHOWN:]:
         mark = "  <- best reward" if record is top else ""
         shown = f"{record.latency_ms:.{decimals(record.latency_ms)}f} ms"
         lines.append(f"  {shown}  accuracy {record.accuracy:.3f}  network {record.number}{mark}")

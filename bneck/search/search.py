@@ -120,8 +120,7 @@ def search(
             record = _record(trial.number, candidate, outcome, study.objective(trial, objectives))
             rivals = [one for one in finished if one.rung == record.rung]
             check_comparable(record, rivals, mix_devices=mix_devices)
-            study.tell(trial, record)
-            finished.append(record)
+            finished.append(study.tell(trial, record))
             news = _news(finished, study.current(objectives))
             progress("search", evaluated(), networks, news)
             if len(finished) >= MAX_FAILED_AT_FIRST and all(record.error for record in finished):

@@ -1,5 +1,6 @@
 """The memory of a search: its trials on disk, in the order that virtual time gives them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from bneck.results.record import Record
@@ -137,12 +138,15 @@ class Study:
             return trial
         raise last
 
-    def tell(self, trial: Trial, record: Record) -> None:
-        """Store the result of an evaluated trial."""
+    def tell(self, trial: Trial, record: Record) -> Record:
+        """Store a trial's result, and return it as it is kept: a front's has no reward."""
+        if self._front:
+            record = replace(record, reward=None)
         state, values, attrs = outcome_of(record, front=self._front)
         self._journal.finish(trial.number, state, values, attrs)
         trial.record = record
         self._order.tell(trial)
+        return record
 
     def pending(self) -> list[Trial]:
         """Networks that wait for their evaluation, of this process or one before."""

@@ -3,15 +3,19 @@
 import os
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bneck import records
 from bneck.cli import run
+from bneck.derivation import run_list
 from bneck.results import checksums
 from bneck.results.lease import LEASE, Driver, read_driver
+from bneck.results.units import percent
 from tests.command_line import json_of
+from tests.results import demo
 
 OLDER = Path(__file__).parent / "run_of_0.1"
 
@@ -61,6 +65,20 @@ def test_the_network_that_a_stage_named_is_the_best(
         (runs / "one" / name).unlink()
     assert best() == ["10.1 % at 0.00136 ms measured, network 3"]
     assert after_netadapt == ["9.7 % at 0.00133 ms measured"]
+
+
+def test_a_search_for_the_front_has_a_best_trial_too(
+    runs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its trials have no reward, and none is named yet."""
+    for name in ("result.json", "shrunk.jsonl", "network.json", "winners.json"):
+        (runs / "one" / name).unlink()
+    trials = [replace(one, reward=None) for one in demo.records(9) if one.accuracy is not None]
+    top = max(trials, key=lambda record: record.accuracy or 0.0)
+    monkeypatch.setattr(run_list, "read_trials", lambda run: trials)
+    (best,) = [one["best"] for one in json_of(capsys, "runs", runs / "one")["runs"]]
+    assert best.endswith(f"ms predicted, trial {top.number}")
+    assert best.startswith(percent(top.accuracy))
 
 
 def test_what_was_changed_is_named(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -104,6 +104,13 @@ def test_how_a_search_stands(record: Record) -> None:
         "  1.90 ms  accuracy 0.810  network 7  <- best reward",
         "  2.50 ms  accuracy 0.900  network 9",
     ]
+    no_reward = [replace(one, reward=None) for one in (slower, record)]
+    assert standing(no_reward).splitlines() == [
+        "front so far: accuracy 0.810 at 1.9 ms to accuracy 0.900 at 2.5 ms",
+        "the front so far:",
+        "  1.90 ms  accuracy 0.810  network 7",
+        "  2.50 ms  accuracy 0.900  network 9",
+    ]
 
 
 def test_numbers_as_people_read_them() -> None:
