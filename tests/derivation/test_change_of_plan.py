@@ -147,6 +147,29 @@ def test_what_is_said_of_the_network_before_makes_way(
     assert {path.name for path in (tmp_path / "superseded/1").iterdir()} == of_before
 
 
+@pytest.mark.parametrize(
+    ("change", "again"),
+    [
+        ({"epochs": 2.0}, {"derived", "finished-1ms", "teacher", "network", "mobilenet_v3_small"}),
+        ({"finish": "scratch"}, {"derived", "finished-1ms", "teacher"}),
+        ({"delta": 0.1}, {"derived", "finished-1ms", "teacher", "seed"}),
+        ({"evaluations": 3}, {"derived", "finished-1ms", "teacher", "seed"}),
+    ],
+)
+def test_trainings_of_another_kind_make_way(
+    change: dict[str, object], again: set[str], tmp_path: Path
+) -> None:
+    before = Plan(target=ONE, evaluations=2, epochs=1.0, finish="fine-tune")
+    trainings = {"derived", "finished-1ms", "teacher", "network", "mobilenet_v3_small", "seed"}
+    (tmp_path / "checkpoints").mkdir()
+    for name in trainings:
+        (tmp_path / "checkpoints" / f"{name}.safetensors").touch()
+    change_plan(Run(tmp_path, replace(before, **change).as_dict()), before.as_dict(), silent)
+    moved = {path.stem for path in (tmp_path / "superseded/1/checkpoints").iterdir()}
+    assert moved == again
+    assert {path.stem for path in (tmp_path / "checkpoints").iterdir()} == trainings - again
+
+
 @pytest.mark.parametrize("name", [name for name, (files, _) in CHANGES.items() if files])
 def test_a_run_whose_change_was_killed_is_not_finished(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
