@@ -43,8 +43,10 @@ def test_a_space_of_ones_own_that_was_changed_has_another_file(
     """What was timed of it before would lack the kernels that it has now."""
     wider = replace(SPACE, choices={**SPACE.choices, "s2.b1.kernel": (3, 5, 7, 9)})
     other = replace(SPACE, build=lambda values: SPACE.build(values | {"s5.width": 80}))
-    files = {calibrations.kept(macs_model.device, one) for one in (SPACE, wider, other)}
-    assert len(files) == 3
+    # which the two networks that are looked at do not show
+    more = replace(SPACE, choices={**SPACE.choices, "s9.kernel": (3, 5)})
+    files = {calibrations.kept(macs_model.device, one) for one in (SPACE, wider, other, more)}
+    assert len(files) == 4
 
 
 def test_what_is_kept_is_found_again(macs_model: LatencyModel, cache: Path) -> None:
@@ -64,3 +66,5 @@ def test_a_doubtful_one_is_not_kept(macs_model: LatencyModel, cache: Path) -> No
     file = calibrations.kept(macs_model.device, SPACE)
     calibrations.keep(doubtful, file)
     assert not file.exists()
+    doubtful.save(file)  # as before there were doubts
+    assert calibrations.reusable(file, macs_model.device) is None

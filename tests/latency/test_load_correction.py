@@ -20,6 +20,12 @@ def test_a_network_that_load_does_not_slow_keeps_its_time() -> None:
     assert LoadCorrection(2.0, load=0.0).ms(timing(3.0, 4.0)) == pytest.approx(6.0)
 
 
+def test_no_network_loses_more_than_all_of_the_references_slowness() -> None:
+    beyond = LoadCorrection(2.0, load=3.0), LoadCorrection(2.0, load=0.5, load_by_size=4.0)
+    assert [scale.ms(timing(1.5, 4.0)) for scale in beyond] == pytest.approx([6.0, 6.0])
+    assert LoadCorrection(2.0, load=-3.0).ms(timing(1.5, 4.0)) == pytest.approx(1.5)
+
+
 def test_the_correction_is_found_again() -> None:
     draw = np.random.default_rng(0)
     true_ms = draw.uniform(1.0, 8.0, size=300)

@@ -23,6 +23,8 @@ def test_hard_matches_the_paper() -> None:
     reward = Hard(80.0)
     assert reward(0.5, 40.0) == 0.5
     assert reward(0.5, 160.0) == 0.25
+    assert reward(0.5, 80.0) == 0.5
+    assert reward(0.5, 80.8) == pytest.approx(0.5 / 1.01)
 
 
 def test_absolute_is_largest_at_the_target() -> None:
