@@ -14,6 +14,7 @@ from bneck.progress import Progress, silent
 from bneck.quantities import Latency
 from bneck.space import presets
 from bneck.space.architecture import Architecture
+from bneck.space.checks import MAX_PX, MIN_PX
 from bneck.space.presets import MOBILENET_V3_SMALL
 
 if TYPE_CHECKING:
@@ -85,8 +86,8 @@ def measure(
         weights: the network's own, by the torch module's state names; None takes random ones.
         scale: a calibration's, so that the ms compare with its predictions; None takes what the
             reference took meanwhile.
-        resolution_px: side of the reference, where None the network's; without a scale also what
-            free sides of an ONNX file become.
+        resolution_px: side of the reference, where None the network's, or 224 where an ONNX file's
+            is none that it can have; without a scale also what free sides of the file become.
         wanted: relative standard error at which to stop.
         progress: told about every repetition, once the first has succeeded.
 
@@ -98,7 +99,9 @@ def measure(
         from bneck.latency.onnx_graph import read_onnx  # onnx, for those who need it
 
         onnx = read_onnx(network, None if scale else resolution_px, device.batch_size)
-        side, classes, batch = resolution_px or onnx.resolution_px or 224, 1000, onnx.batch
+        own_px = onnx.resolution_px or 0
+        usual_px = own_px if MIN_PX <= own_px <= MAX_PX else 224
+        side, classes, batch = resolution_px or usual_px, 1000, onnx.batch
         if batch != device.batch_size != 1:
             raise UsageError(
                 f"{network}: its batch is fixed at {batch}, so it cannot be timed at "

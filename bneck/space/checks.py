@@ -6,6 +6,7 @@ from numbers import Real
 from bneck.errors import UsageError, unknown
 
 MAX_CHANNELS = 16384
+MIN_PX, MAX_PX = 8, 2048
 
 
 def check_range(what: str, value: object, low: int, high: int) -> None:
@@ -59,7 +60,7 @@ def check_stride(value: object) -> None:
 
 def check_resolution(value: object) -> None:
     """Input sides are 8 to 2048 px."""
-    check_range("resolution", value, 8, 2048)
+    check_range("resolution", value, MIN_PX, MAX_PX)
 
 
 def check_classes(value: object) -> None:

@@ -123,6 +123,8 @@ def test_other_layouts_and_numbers_are_timed(tmp_path: Path) -> None:
         last = shape[3] == 3
         path = convolution(tmp_path / f"{number}.onnx", shape, kind, channels_last=last)
         assert ran(path, 65) == (1, 64, 32, 32)
+    tiny = convolution(tmp_path / "tiny.onnx", [1, 3, 4, 4])  # no network of ours is so small
+    assert measure(tiny, open_device(), wanted=0.5).ms > 0
 
 
 def test_a_fixed_batch_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
