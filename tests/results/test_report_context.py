@@ -1,0 +1,20 @@
+"""What the report's tables show, against the records that they are of."""
+
+import pytest
+
+from bneck.quantities import Accuracy
+from bneck.results.record import Proposal, Step
+from bneck.results.report_context import moves
+from bneck.space import presets
+
+ARCH = presets.build("mobilenet_v3_small", width=0.35, resolution_px=16, classes=3)
+
+
+def test_a_step_saves_and_gains_against_the_one_before() -> None:
+    seed = Step(0, ARCH, "", 1.0, Accuracy(0.8), (), 0.0)
+    taken = Proposal(ARCH, "s1.b1.expand 16->8", 0.9, 0.1)
+    first = Step(1, ARCH, taken.move, 0.9, Accuracy(0.78), (taken,), 1.0)
+    rows = moves((seed, first))
+    assert (rows[0]["saved_ms"], rows[0]["gained"]) == (None, None)
+    assert (rows[1]["saved_ms"], rows[1]["gained"]) == pytest.approx((0.1, -0.02))
+    assert moves((first,))[0]["saved_ms"] == 0.1  # by its own proposal
