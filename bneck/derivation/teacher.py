@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bneck.derivation.plan import Plan
 from bneck.derivation.pretrained import BY_IMAGENET, check_pretrained, load_pretrained
 from bneck.errors import UsageError
-from bneck.files import check_file
+from bneck.files import check_file, naming
 from bneck.proxies.data.image_info import ImageInfo
 from bneck.results.run import is_run
 
@@ -73,14 +73,18 @@ def _of_onnx(path: Path, images: ImageInfo) -> "Teacher":
     from bneck.space.backends import onnx_parsing
 
     model = onnx_parsing.read(path)
-    notes = onnx_notes.notes(model)
+    with naming(path):
+        notes = onnx_notes.notes(model)
     shape = [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim]
     if len(shape) != 4 or shape[1] != 3:
         raise UsageError(f"{path} takes {shape}, not images of three channels (N, 3, side, side)")
     if shape[0]:
         raise UsageError(f"{path} takes {shape[0]} image at a time; a teacher needs a free batch")
     _check_side(str(path), shape[2] or images.resolution_px, images)
-    classes = model.graph.output[0].type.tensor_type.shape.dim[-1].dim_value
+    logits = [dim.dim_value for dim in model.graph.output[0].type.tensor_type.shape.dim]
+    if len(logits) != 2:
+        raise UsageError(f"{path} gives {logits}, not a number for each class (N, classes)")
+    classes = logits[1]
     names = json.loads(notes["classes"]) if "classes" in notes else None
     if classes != images.classes or (names is not None and tuple(names) != images.class_names):
         raise _other_classes(str(path), classes, images)

@@ -5,6 +5,7 @@ from pathlib import Path
 from urllib.error import URLError
 
 import numpy as np
+import onnx
 import pytest
 import torch
 import torchvision
@@ -229,6 +230,37 @@ def test_a_run_and_its_onnx_file_can_teach(
     capsys.readouterr()
     assert run([*command, "--resolution=24", f"--out={tmp_path}/b"]) == 2
     assert "takes images of 16 px, and these are of 24 px" in capsys.readouterr().err
+
+
+def test_what_an_onnx_teacher_says_of_itself_counts_if_bneck_wrote_it(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, file = onnx.load(trained / "model.onnx"), tmp_path / "t.onnx"
+    next(note for note in model.metadata_props if note.key == "mean").value = "grey"
+    onnx.save(model, file)
+    command = ["train", "mobilenet_v3_small", "--data=digits", f"--teacher={file}"]
+    command += ["--resolution=16", "--epochs=0.05", f"--out={tmp_path}/a"]
+    assert run(command) == 2
+    err = capsys.readouterr().err.splitlines()
+    assert err[-1] == f"bneck: {file}: the metadata 'mean' must be JSON, got 'grey'"
+    model.producer_name = "pytorch"
+    onnx.save(model, file)
+    assert run(command) == 0
+
+
+def test_an_onnx_teacher_gives_a_number_for_each_class(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, file = onnx.load(trained / "model.onnx"), tmp_path / "t.onnx"
+    for sizes in ([], [1, 8400, 10]):
+        shape = onnx.TensorShapeProto(
+            dim=[onnx.TensorShapeProto.Dimension(dim_value=size) for size in sizes]
+        )
+        model.graph.output[0].type.tensor_type.shape.CopyFrom(shape)
+        onnx.save(model, file)
+        command = ["train", "mobilenet_v3_small", "--data=digits", f"--teacher={file}"]
+        assert run([*command, "--resolution=16", f"--out={tmp_path}/a"]) == 2
+        assert f"t.onnx gives {sizes}, not a number for each class" in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -14,14 +14,15 @@ PRODUCER = "bneck"
 
 
 def notes(model: onnx.ModelProto) -> dict[str, str]:
-    """Return the metadata of a graph by name: all of it where bneck did not make it.
+    """Return the metadata of a graph by name; none where bneck did not make it.
 
     Raises:
-        UsageError: bneck made it, and a note makes no sense; names the note.
+        UsageError: a note makes no sense; names it.
     """
+    if not _is_ours(model):
+        return {}
     found = {item.key: item.value for item in model.metadata_props}
-    if _is_ours(model):
-        metadata.check_notes(found)
+    metadata.check_notes(found)
     return found
 
 
