@@ -92,14 +92,18 @@ def _scored(proposals: Sequence[Proposal]) -> list[Proposal]:
 
 def _merit(proposal: Proposal, before: Proposal) -> tuple[float, float]:
     gain = (before.loss or 0.0) - (proposal.loss or 0.0)
-    saved = max(proposal.saved_ms, LEAST_MS)  # free channels save nothing
+    saved = _saved_ms(proposal)
     return (gain * saved if gain >= 0 else gain / saved, saved)
+
+
+def _saved_ms(proposal: Proposal) -> float:
+    return max(proposal.saved_ms, LEAST_MS)  # free channels save nothing
 
 
 def _close(first: Proposal, other: Proposal, rises: dict[str, Losses]) -> bool:
     """Whether the loss that ``other`` would need to win is within the error of its own."""
     rise = rises[first.move]
-    more = other.saved_ms / first.saved_ms
+    more = _saved_ms(other) / _saved_ms(first)
     needed = rise * more if rise.mean() > 0 else rise / more  # as their merits are equal
     excess = rises[other.move] - needed
     return bool(excess.mean() <= excess.std() / len(excess) ** 0.5)
