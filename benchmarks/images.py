@@ -43,6 +43,7 @@ from bneck.proxies.data.folder import load_folder
 from bneck.proxies.data.layout import read_layout
 from bneck.proxies.data.squares import store
 from bneck.proxies.data.squares.from_folder import prepare
+from bneck.proxies.data.squares.index import VERSION, Index
 from bneck.proxies.data.squares.source import source_of
 from bneck.proxies.data.worker_images import WorkerImages, whole
 from bneck.proxies.training.recipe import Recipe
@@ -132,7 +133,7 @@ def write_squares(side: int, gigabytes: float) -> tuple[store.Squares, str]:
     noise = random.integers(0, 256, (1024, side, side, 3), np.uint8)
     val = min(512, count // 10)
     parts = {"train": count - val, "val": val}
-    index = store.Index(store.VERSION, "synthetic", side, CLASSES, parts, {}, {})
+    index = Index(VERSION, "synthetic", side, CLASSES, parts, {}, {})
 
     def fill(place: Path) -> store.Rows:
         with (place / "squares.u8").open("wb") as file:
@@ -141,7 +142,7 @@ def write_squares(side: int, gigabytes: float) -> tuple[store.Squares, str]:
         digests = random.integers(0, 256, (count, 16), np.uint8)
         return store.Rows(index, (np.arange(count) % 10).tolist(), digests)
 
-    squares = store.made_once(f"synthetic-{count}-{side}", index.size_bytes, fill)
+    squares = store.made_once(f"synthetic-{count}-{side}", index, fill)
     info = source_of(squares, "folder:synthetic", 0).info
     store.keep_pointer(info.fingerprint, squares.place)
     return squares, info.fingerprint

@@ -112,10 +112,10 @@ def _remove(folder: Path, as_json: bool) -> None:
 
 
 def _list(as_json: bool) -> None:
-    """All sets that lie ready."""
-    from bneck.proxies.data.squares.store import all_squares
+    """All sets that lie ready, and those whose making was stopped."""
+    from bneck.proxies.data.squares.store import all_squares, unfinished
 
-    found = all_squares()
+    found, begun = all_squares(), unfinished()
     lines: list[tuple[str, ...]] = [("folder", "px", "images", "classes", "GB", "squares")]
     lines += [
         (
@@ -124,20 +124,27 @@ def _list(as_json: bool) -> None:
             str(one.index.count),
             str(len(one.index.class_names)),
             f"{one.index.size_bytes / 2**30:.2f}",
-            str(one.place),
+            f"{one.place}{' (not finished)' * (one in begun)}",
         )
-        for one in found
+        for one in [*found, *begun]
     ]
-    print_result(as_json, {"sets": [_about(one) for one in found]}, aligned(lines))
+    result = {
+        "sets": [_about(one) for one in found],
+        "unfinished": [_index(one) for one in begun],
+    }
+    print_result(as_json, result, aligned(lines))
 
 
 def _about(one: "Squares") -> dict[str, Any]:
+    return _index(one) | {"unreadable": len(one.index.bad), "classes": one.class_counts()}
+
+
+def _index(one: "Squares") -> dict[str, Any]:
+    """What is known before any image is decoded."""
     return {
         "folder": one.index.folder,
         "squares": str(one.place),
         "resolution_px": one.index.side_px,
         "bytes": one.index.size_bytes,
         "parts": dict(one.index.parts),
-        "unreadable": len(one.index.bad),
-        "classes": one.class_counts(),
     }

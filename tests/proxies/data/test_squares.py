@@ -15,14 +15,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bneck.cli import run
 from bneck.errors import BneckError, UsageError
 from bneck.proxies.data import folder
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.data.loading import load
 from bneck.proxies.data.squares import decode_pool, from_folder
 from bneck.proxies.data.squares.decode_worker import Job, decode_chunk
-from bneck.proxies.data.squares.store import all_squares, squares_folder
+from bneck.proxies.data.squares.store import all_squares, remove, squares_folder
 from bneck.proxies.data.worker_images import WorkerImages, whole
+from tests.command_line import json_of
 from tests.proxies.data.pictures import draw
 
 
@@ -135,6 +137,44 @@ def test_it_resumes_after_a_kill(pictures: Path) -> None:
     assert counts[:2] == [32, 48]  # two chunks were done before
     shutil.rmtree(squares_folder())
     assert loaded(pictures).info == resumed.info
+
+
+def test_a_set_that_was_given_up_is_listed_and_removed(
+    pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(what: str, done: int, total: int, note: str = "") -> None:
+        if what == "decoding images":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        loaded(pictures, progress=stop)
+    (pictures / "a" / "0.png").touch()  # from here on, another set
+    made = loaded(pictures).train.store
+    assert [one.place for one in all_squares()] == [made]
+    listed = json_of(capsys, "images")
+    (begun,) = listed["unfinished"]
+    assert begun["folder"] == str(pictures)
+    assert begun["parts"] == {"train": 80}
+    assert Path(begun["squares"]).name.endswith(".partial")
+    assert run(["images"]) == 0
+    assert f"{begun['squares']} (not finished)" in capsys.readouterr().out
+    removed = json_of(capsys, "images", pictures, "--remove")["removed"]
+    assert removed == [str(made), begun["squares"]]
+    assert [one.name for one in squares_folder().iterdir()] == ["by-fingerprint"]
+
+
+def test_squares_that_cannot_be_removed_are_said(pictures: Path) -> None:
+    place = loaded(pictures).train.store
+    assert place is not None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shutil, "rmtree", refuse)
+        with pytest.raises(BneckError, match=f"cannot remove {place}: Permission denied"):
+            remove(place)
+    assert len(all_squares()) == 1
+
+
+def refuse(path: Path) -> None:
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 
 @pytest.mark.parametrize("spoil", ["squares.u8", "chunks.jsonl"])

@@ -11,10 +11,9 @@ from bneck.progress import Progress
 from bneck.proxies.data.image_source import ImageSource, check_labels
 from bneck.proxies.data.raw import Raw, rgb
 from bneck.proxies.data.rows import CHUNK, digest_rows, fit_square
+from bneck.proxies.data.squares.index import VERSION, Index
 from bneck.proxies.data.squares.source import source_of
 from bneck.proxies.data.squares.store import (
-    VERSION,
-    Index,
     Rows,
     keep_pointer,
     made_once,
@@ -68,7 +67,7 @@ def load_arrays(
             return described(raw.source(name, index.side_px, seed), progress, note=raw.note)
         labels = [labels for _, labels in raw.parts.values()]
         check_labels(name, len(raw.class_names), labels[0], labels[-1])
-        squares = made_once(key, index.size_bytes, partial(_write, raw, index, progress))
+        squares = made_once(key, index, partial(_write, raw, index, progress))
     images = described(source_of(squares, name, seed), progress, note=squares.index.note)
     keep_pointer(images.info.fingerprint, squares.place)
     return images

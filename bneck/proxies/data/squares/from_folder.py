@@ -15,14 +15,8 @@ from bneck.proxies.data.image_info import PARTS
 from bneck.proxies.data.layout import Layout
 from bneck.proxies.data.squares.decode_pool import decoded_chunks
 from bneck.proxies.data.squares.decode_worker import CHUNK, DIGEST_BYTES, Job
-from bneck.proxies.data.squares.store import (
-    JOURNAL,
-    VERSION,
-    Index,
-    Rows,
-    Squares,
-    made_once,
-)
+from bneck.proxies.data.squares.index import VERSION, Index
+from bneck.proxies.data.squares.store import JOURNAL, Rows, Squares, made_once
 
 
 def prepare(layout: Layout, side_px: int, white: Mapping[str, int], progress: Progress) -> Squares:
@@ -50,7 +44,7 @@ def prepare(layout: Layout, side_px: int, white: Mapping[str, int], progress: Pr
     def fill(place: Path) -> Rows:
         return _decode(place, layout, index, progress)
 
-    return made_once(_key(layout, side_px), index.size_bytes, fill)
+    return made_once(_key(layout, side_px), index, fill)
 
 
 def changed_files(squares: Squares, folder: Path, progress: Progress) -> list[str]:

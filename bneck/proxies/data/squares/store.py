@@ -3,72 +3,29 @@
 A set lies in ``CACHE/squares/KEY``; the key is made of what decides the squares. ``squares.u8``
 holds raw uint8 (N, side, side, 3), ``labels.npy`` int32 (N,), ``digests.npy`` uint8 (N, 16),
 ``names.txt`` a path for each, ``index.json`` all else. While it is made the folder is called
-``KEY.partial``.
+``KEY.partial``, and its index says of what it is made.
 """
 
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bneck.errors import BneckError
+from bneck.errors import BneckError, cannot
 from bneck.files import cache_folder, lock_file, locked, read_json, write_json, write_whole
 from bneck.proxies.data.squares.decode_worker import DIGEST_BYTES
+from bneck.proxies.data.squares.index import VERSION, Index
 
-VERSION = 2
 JOURNAL = "chunks.jsonl"
 """What a set that is being made remembers itself by."""
 SPARE_BYTES = 64 * 2**20
 """Left free on the disk."""
-
-
-@dataclass(frozen=True, slots=True)
-class Index:
-    """What is known of a set of squares, apart from its rows.
-
-    Attributes:
-        folder: what was decoded; of arrays, as a plan names them: ``npz:FILE`` or ``cifar10``.
-        class_names: one for each label.
-        parts: number of images by part; they lie in the order train, val, test.
-        bad: number of an image and why it cannot be used.
-        white: what white is in deep pixels, as ``decoding.find_white`` says.
-        flip: whether a mirrored image still shows its class.
-        note: what was done to the pixels of arrays, if anything.
-    """
-
-    version: int
-    folder: str
-    side_px: int
-    class_names: tuple[str, ...]
-    parts: Mapping[str, int]
-    bad: Mapping[int, str]
-    white: Mapping[str, int]
-    flip: bool = True
-    note: str = ""
-
-    @property
-    def count(self) -> int:
-        """Number of squares."""
-        return sum(self.parts.values())
-
-    @property
-    def size_bytes(self) -> int:
-        """Size of the file of squares, in bytes."""
-        return self.count * 3 * self.side_px**2
-
-    @classmethod
-    def from_json(cls, kept: Mapping[str, Any]) -> Self:
-        """Read what ``write_json`` made of ``asdict``."""
-        values = dict(kept)
-        values["class_names"] = tuple(values["class_names"])
-        values["bad"] = {int(row): why for row, why in values["bad"].items()}
-        return cls(**values)
+_INDEX, _PARTIAL = "index.json", ".partial"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +82,12 @@ def squares_folder() -> Path:
     return cache_folder() / "squares"
 
 
-def made_once(key: str, size_bytes: int, fill: Callable[[Path], Rows]) -> Squares:
+def made_once(key: str, index: Index, fill: Callable[[Path], Rows]) -> Squares:
     """Return the set of a key; where there is none, ``fill`` makes it, in one process at a time.
 
     Args:
         key: tells the set from all others.
-        size_bytes: of its file of squares.
+        index: what is known of it before it is made.
         fill: writes ``squares.u8`` into a folder, where it may find what it left when it was
             stopped, and returns the rest.
 
@@ -148,13 +105,14 @@ def made_once(key: str, size_bytes: int, fill: Callable[[Path], Rows]) -> Square
             partial.mkdir(parents=True, exist_ok=True)
             squares = partial / "squares.u8"
             squares.touch()
-            _check_room(partial, size_bytes - 512 * squares.stat().st_blocks)
+            _check_room(partial, index.size_bytes - 512 * squares.stat().st_blocks)
+            write_json(partial / _INDEX, asdict(index))
             _write_rows(partial, fill(partial))
             shutil.rmtree(place, ignore_errors=True)
             partial.rename(place)
     except OSError as error:
         raise BneckError(
-            f"cannot write the {size_bytes / 2**30:.2f} GB of squares into {place.parent}: "
+            f"cannot write the {index.size_bytes / 2**30:.2f} GB of squares into {place.parent}: "
             f"{error.strerror or error}; BNECK_CACHE names another folder"
         ) from error
     ready = open_squares(place)
@@ -164,12 +122,14 @@ def made_once(key: str, size_bytes: int, fill: Callable[[Path], Rows]) -> Square
 
 def open_squares(place: Path) -> Squares | None:
     """Open the set in ``place``; None if it is absent, of another version or cut short."""
+    index = _index_in(place)
     try:
-        index = Index.from_json(read_json(place / "index.json"))
         sizes = [
             (place / name).stat().st_size for name in ("squares.u8", "labels.npy", "digests.npy")
         ]
-    except (OSError, BneckError, ValueError, KeyError, TypeError):
+    except OSError:
+        return None
+    if index is None:
         return None
     whole = (index.size_bytes, 4 * index.count, DIGEST_BYTES * index.count)
     complete = sizes[0] == whole[0] and sizes[1] > whole[1] and sizes[2] > whole[2]
@@ -178,9 +138,14 @@ def open_squares(place: Path) -> Squares | None:
 
 def all_squares() -> list[Squares]:
     """All sets that lie ready, by folder."""
-    places = squares_folder().iterdir() if squares_folder().is_dir() else ()
-    found = [one for one in map(open_squares, places) if one is not None]
-    return sorted(found, key=lambda one: (one.index.folder, one.index.side_px))
+    found = (open_squares(place) for place in _places() if place.suffix != _PARTIAL)
+    return _by_folder(one for one in found if one is not None)
+
+
+def unfinished() -> list[Squares]:
+    """All sets that are being made, or whose making was stopped; they have no rows yet."""
+    found = ((place, _index_in(place)) for place in _places() if place.suffix == _PARTIAL)
+    return _by_folder(Squares(place, index) for place, index in found if index is not None)
 
 
 def keep_pointer(fingerprint: str, place: Path) -> None:
@@ -199,20 +164,30 @@ def pointed_to(fingerprint: str) -> Squares | None:
 
 
 def squares_of(folder: Path) -> list[Squares]:
-    """The sets that were decoded from a folder, or made of arrays of this name."""
+    """The sets of a folder, or of arrays of this name, also those that were never finished."""
     place, name = folder.resolve(), str(folder)
     return [
         one
-        for one in all_squares()
+        for one in [*all_squares(), *unfinished()]
         if one.index.folder == name or Path(one.index.folder).resolve() == place
     ]
 
 
 def remove(place: Path) -> None:
-    """Remove a set, also one that was never finished."""
-    for one in (place, _partial(place)):
-        shutil.rmtree(one, ignore_errors=True)
-    lock_file(place).unlink(missing_ok=True)
+    """Remove a set and what is left of its making; a process that makes it is waited for.
+
+    Raises:
+        BneckError: the system lets nothing be removed there.
+    """
+    place = place.with_name(place.name.removesuffix(_PARTIAL))
+    try:
+        with locked(place):
+            for one in (place, _partial(place)):
+                if one.exists():
+                    shutil.rmtree(one)
+            lock_file(place).unlink()
+    except OSError as error:
+        raise cannot("remove", place, error) from error
 
 
 def _write_rows(place: Path, rows: Rows) -> None:
@@ -221,7 +196,7 @@ def _write_rows(place: Path, rows: Rows) -> None:
     np.save(place / "labels.npy", np.array(rows.labels, np.int32))
     np.save(place / "digests.npy", rows.digests)
     (place / "names.txt").write_bytes("\0".join(rows.names).encode("utf-8", "surrogateescape"))
-    write_json(place / "index.json", asdict(rows.index))
+    write_json(place / _INDEX, asdict(rows.index))
     (place / JOURNAL).unlink(missing_ok=True)
 
 
@@ -235,4 +210,19 @@ def _check_room(folder: Path, needed: int) -> None:
 
 
 def _partial(place: Path) -> Path:
-    return place.with_name(f"{place.name}.partial")
+    return place.with_name(place.name + _PARTIAL)
+
+
+def _places() -> list[Path]:
+    return list(squares_folder().iterdir()) if squares_folder().is_dir() else []
+
+
+def _index_in(place: Path) -> Index | None:
+    try:
+        return Index.from_json(read_json(place / _INDEX))
+    except (OSError, BneckError, ValueError, LookupError, TypeError, AttributeError):
+        return None
+
+
+def _by_folder(found: Iterable[Squares]) -> list[Squares]:
+    return sorted(found, key=lambda one: (one.index.folder, one.index.side_px))
