@@ -1,7 +1,9 @@
 """The search: what it aims at, its trials, and the network that it names for each target."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -87,6 +89,8 @@ def search_stage(
             numbers = {record.number for record in competitor}
             found = known + tuple(replace(one, pretrained=one.number in numbers) for one in chosen)
             gain = expected_gain(labels, space, wanted.at(labels)[0], seed=plan.seed)
+        # Trainings that were stopped at the time limit, or whose workers were lost, left theirs.
+        shutil.rmtree(_checkpoints(session), ignore_errors=True)
         for one in found if len(found) > 1 else ():
             records.write(run.of_target(one.target_ms), one.arch)
         records.write(run.seed, found[0].arch)
@@ -215,9 +219,13 @@ def _accuracy(
     )
     if not plan.promote:
         return short
-    folder = session.run.checkpoints / "search"
     most_steps = session.run.settle("most_steps", asked.most_search_steps)
-    return TrainOnRungs(short, folder, most_steps)
+    return TrainOnRungs(short, _checkpoints(session), most_steps)
+
+
+def _checkpoints(session: Session) -> Path:
+    """Where trainings of the search are kept while they run."""
+    return session.run.checkpoints / "search"
 
 
 def _folds(session: Session, data: RunData, study: Study) -> int:
