@@ -1,5 +1,6 @@
 """The surrogate: closed forms of its regression, and how it ranks networks it never saw."""
 
+import tracemalloc
 import warnings
 from pathlib import Path
 
@@ -16,10 +17,10 @@ from sklearn.gaussian_process.kernels import (
 )
 
 from bneck.errors import UsageError
-from bneck.proxies.surrogate import features, table
-from bneck.proxies.surrogate.correlation import in_band
+from bneck.proxies.surrogate import features, stacking, table
+from bneck.proxies.surrogate.correlation import in_band, spearman
 from bneck.proxies.surrogate.gaussian_process import GaussianProcess, Relevance, learn
-from bneck.proxies.surrogate.stacking import stacked
+from bneck.proxies.surrogate.stacking import Stacking, stacked
 from bneck.proxies.surrogate.surrogate import Surrogate
 from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture
@@ -112,6 +113,23 @@ def test_models_are_weighed_by_what_they_predict() -> None:
     # All labels speak for one model, and one imagined label for each: 99 of 100, but for e^-2.
     assert stacked(np.array([good, bad]))[0] == pytest.approx(0.99, abs=0.002)
     assert stacked(np.array([good, good])) == pytest.approx([0.5, 0.5])
+
+
+def test_many_labels_do_not_fill_the_memory_with_their_square(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stacking, "LEARN_ROWS", 50)
+    monkeypatch.setattr(stacking, "MOST_ROWS", 200)
+    columns, targets = data(2000)
+    tracemalloc.start()
+    try:
+        model = Stacking(columns, targets, dict.fromkeys(columns, -2.0))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2000**2 * 8  # bytes of one covariance matrix of all labels
+    mean, _ = model.predict(columns)
+    assert spearman(mean, np.sin(columns["coarse"][:, 0])) > 0.9
 
 
 def test_relevance_goes_to_the_group_that_decides() -> None:
