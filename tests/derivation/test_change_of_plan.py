@@ -213,7 +213,11 @@ def test_promotion_continues_a_finished_search(
     assert run(command) == 0
     before = trials(out)
     capsys.readouterr()
+    stopped = out / "checkpoints" / "search" / "of-a-training-that-a-time-limit-ended.checkpoint"
+    stopped.parent.mkdir(parents=True)
+    stopped.touch()
     assert run([*command, "--promote"]) == 0
+    assert not stopped.parent.exists()
     assert "reusing the calibration and the networks evaluated so far" in capsys.readouterr().err
     assert trials(out)[: len(before)] == before
     assert len(trials(out)) == len(before) + 2 + 2  # both networks on both further rungs
