@@ -107,7 +107,7 @@ def compare_decoding(folder: Path, side: int, rounds: int) -> None:
     for _ in range(rounds):
         theirs = {one: seconds(partial(pillow, files[:half], one)) for one in sides}
         layout = read_layout(folder)
-        ours = seconds(partial(prepare, layout, side, {}, silent))
+        ours = seconds(partial(prepare, layout, side, silent))
         for one, what in sides.items():
             took = theirs[one] + seconds(partial(pillow, files[half:], one))
             shares[one].append(took / ours)

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from bneck.errors import UsageError
+from bneck.progress import Progress, silent
 
 MAX_PIXELS = 500_000_000
 DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 WHITES = (255, 1023, 4095, 16383, 65535, 2**31 - 1, 2**32 - 1)
 """Values that may mean white in integers of more than 8 bits."""
 FLOAT_WHITES = (1, 255, 65535)
+_TOLD_EVERY = 100
 
 White = Mapping[str, int]
 """By kind of pixel ("16-bit", "32-bit", "float"), the value that means white."""
@@ -70,25 +72,31 @@ def kind_and_size(file: Path) -> tuple[str | None, tuple[int, int]] | None:
     return None
 
 
-def find_white(files: Sequence[Path]) -> dict[str, int]:
-    """Find what white is in each kind of deep pixels that the files hold.
+def find_white(files: Sequence[Path], progress: Progress = silent) -> dict[str, int]:
+    """Find what white is in each kind of deep pixels that the files hold; all of these are decoded.
 
     The smallest of the usual ranges (8, 10, 12, 14, 16 bits and so on) that holds them all.
+
+    Args:
+        files: any pictures.
+        progress: told now and then how many were looked at.
 
     Raises:
         UsageError: negative values, values that are not numbers, or beyond every range.
     """
     largest: dict[str, float] = {}
-    for file in files:
+    for number, file in enumerate(files, start=1):
         try:
             with any_size(), Image.open(file) as image:
-                if (kind := _kind(image)) is not None:
+                if (kind := _kind(image)) is not None and not _is_bomb(image):
                     largest[kind] = max(largest.get(kind, 0.0), _largest(_values(image)))
                     _white(kind, largest[kind])
         except NotAnImage as error:
             raise UsageError(f"{file}: {error}") from None
         except Exception:  # decoding names the bad files, all of them at once
-            continue
+            pass
+        if number % _TOLD_EVERY == 0 or number == len(files):
+            progress("finding white", number, len(files))
     return {kind: _white(kind, value) for kind, value in largest.items()}
 
 
@@ -107,8 +115,8 @@ def white_of(largest: float, *, floats: bool) -> int | None:
 
 
 def _square(image: Image.Image, side_px: int, white: White | None) -> Square:
-    width, height = image.size
-    if width * height > MAX_PIXELS:
+    if _is_bomb(image):
+        width, height = image.size
         raise NotAnImage(
             f"{width} x {height} pixels, a decompression bomb: at most {MAX_PIXELS:,} are read"
         )
@@ -127,6 +135,10 @@ def _square(image: Image.Image, side_px: int, white: White | None) -> Square:
     if image.size != (side_px, side_px):
         image = ImageOps.fit(image, (side_px, side_px), Image.Resampling.BILINEAR)
     return np.asarray(image)
+
+
+def _is_bomb(image: Image.Image) -> bool:
+    return image.width * image.height > MAX_PIXELS
 
 
 def _kind(image: Image.Image) -> str | None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from bneck.errors import UsageError
 from bneck.progress import Progress
-from bneck.proxies.data.decoding import find_white, kind_and_size
+from bneck.proxies.data.decoding import kind_and_size
 from bneck.proxies.data.image_info import PHOTO_PX, SMALL_PX
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.data.layout import Layout, read_layout, with_digests
@@ -52,24 +52,23 @@ def load_folder(
     layout = read_layout(folder)
     if by_content:
         layout = with_digests(layout, progress)
-    sizes, white = _look_at(layout)
+    sizes, deep = _look_at(layout)
     side_px = resolution_px or _default_resolution(sizes)
     summary = folder_summary(layout, sizes)
     progress("images", 1, 1, summary)
-    squares = prepare(layout, side_px, white, progress)
+    squares = prepare(layout, side_px, progress, deep=deep)
     _check_readable(squares, skip=skip_unreadable)
     source = warned(source_of(squares, f"folder:{folder}", seed), summary, progress)
     keep_pointer(source.info.fingerprint, squares.place)
     return source
 
 
-def _look_at(layout: Layout) -> tuple[set[tuple[int, int]], dict[str, int]]:
-    """Sizes of a sample of the images, and what white is in deep pixels, if there are any."""
-    paths = [layout.folder / path for files in layout.parts.values() for path in files.paths]
+def _look_at(layout: Layout) -> tuple[set[tuple[int, int]], bool]:
+    """Sizes of a sample of the images, and whether there are any of more than 8 bits."""
+    paths = layout.files()
     heads = [kind_and_size(path) for path in paths[:: len(paths) // _SAMPLE + 1]]
     known = [head for head in heads if head is not None]
-    deep = any(kind is not None for kind, _ in known)
-    return {size for _, size in known}, find_white(paths) if deep else {}
+    return {size for _, size in known}, any(kind is not None for kind, _ in known)
 
 
 def _default_resolution(sizes: set[tuple[int, int]]) -> int:

@@ -69,6 +69,10 @@ class Layout:
     passed_over: Mapping[str, int]
     beside: tuple[str, ...]
 
+    def files(self) -> list[Path]:
+        """All files, part by part."""
+        return [self.folder / path for files in self.parts.values() for path in files.paths]
+
 
 def find_parts(folder: Path) -> Parts:
     """Find the folders of the parts and classes, without listing their files.

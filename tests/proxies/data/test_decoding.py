@@ -8,8 +8,10 @@ import pytest
 from PIL import Image
 
 from bneck.errors import UsageError
+from bneck.proxies.data import decoding
 from bneck.proxies.data.decoding import NotAnImage, find_white, read_picture, square
 from bneck.proxies.data.loading import load
+from bneck.proxies.data.squares import from_folder
 
 RAMP = np.linspace(0, 1, 64 * 64).reshape(64, 64)
 
@@ -45,6 +47,26 @@ def test_a_set_is_scaled_alike(tmp_path: Path) -> None:
     assert brightest == pytest.approx([0.9 * 255, 0.05 * 255], abs=1)
 
 
+def test_deep_pixels_are_looked_through_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for number in range(3):
+            values = (RAMP * 4095).astype(np.uint16) + number
+            Image.fromarray(values).save(tmp_path / name / f"{number}.png")
+    told: list[tuple[int, int]] = []
+    before = load(
+        f"folder:{tmp_path}",
+        progress=lambda what, done, total, note="": (
+            told.append((done, total)) if what == "finding white" else None
+        ),
+    )
+    assert told == [(6, 6)]
+    monkeypatch.setattr(from_folder, "find_white", None)
+    assert load(f"folder:{tmp_path}").info == before.info
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
@@ -72,6 +94,15 @@ def test_a_photo_of_108_megapixels_is_an_image_and_a_bomb_is_not(tmp_path: Path)
     Image.new("1", (30000, 30000)).save(tmp_path / "bomb.png")
     with pytest.raises(UsageError, match="30000 x 30000 pixels, a decompression bomb"):
         read_picture(tmp_path / "bomb.png", 32)
+
+
+def test_a_bomb_of_deep_pixels_is_not_looked_into(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.fromarray((RAMP * 4095).astype(np.uint16)).save(tmp_path / "a.png")
+    assert find_white([tmp_path / "a.png"]) == {"16-bit": 4095}
+    monkeypatch.setattr(decoding, "MAX_PIXELS", 64 * 64 - 1)
+    assert find_white([tmp_path / "a.png"]) == {}
 
 
 def test_an_image_is_known_by_its_content(tmp_path: Path) -> None:

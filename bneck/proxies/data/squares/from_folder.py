@@ -11,26 +11,39 @@ from typing import IO, Any
 import numpy as np
 
 from bneck.progress import Progress
+from bneck.proxies.data.decoding import find_white
 from bneck.proxies.data.image_info import PARTS
 from bneck.proxies.data.layout import Layout
 from bneck.proxies.data.squares.decode_pool import decoded_chunks
 from bneck.proxies.data.squares.decode_worker import CHUNK, DIGEST_BYTES, Job
 from bneck.proxies.data.squares.index import VERSION, Index
-from bneck.proxies.data.squares.store import JOURNAL, Rows, Squares, made_once
+from bneck.proxies.data.squares.store import (
+    JOURNAL,
+    Rows,
+    Squares,
+    made_once,
+    open_squares,
+    squares_folder,
+)
 
 
-def prepare(layout: Layout, side_px: int, white: Mapping[str, int], progress: Progress) -> Squares:
+def prepare(layout: Layout, side_px: int, progress: Progress, *, deep: bool = False) -> Squares:
     """Decode a folder's images, unless they lie ready; stopped anywhere, it resumes.
 
     Args:
         layout: the folder's files.
         side_px: side of the squares.
-        white: what white is in deep pixels, as ``decoding.find_white`` says.
         progress: told the size of the squares before they are made, then each chunk.
+        deep: whether pixels of more than 8 bits are scaled by what all of them hold, which decodes
+            them once more (``decoding.find_white``).
 
     Raises:
+        UsageError: deep pixels that cannot be scaled.
         BneckError: the disk is too small, full or read-only.
     """
+    key = _key(layout, side_px)
+    if (ready := open_squares(squares_folder() / key)) is not None:
+        return ready
     index = Index(
         version=VERSION,
         folder=str(layout.folder.absolute()),
@@ -38,13 +51,13 @@ def prepare(layout: Layout, side_px: int, white: Mapping[str, int], progress: Pr
         class_names=layout.class_names,
         parts={part: len(layout.parts[part].paths) for part in PARTS if part in layout.parts},
         bad={},
-        white=white,
+        white=find_white(layout.files(), progress) if deep else {},
     )
 
     def fill(place: Path) -> Rows:
         return _decode(place, layout, index, progress)
 
-    return made_once(_key(layout, side_px), index, fill)
+    return made_once(key, index, fill)
 
 
 def changed_files(squares: Squares, folder: Path, progress: Progress) -> list[str]:
