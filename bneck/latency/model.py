@@ -231,6 +231,7 @@ def load(path: Path) -> LatencyModel:
         for pair in model.held_out:
             if len(pair) != 2:
                 raise UsageError(f"held_out must be pairs of ms, got {pair!r:.40}")
+            check_above("measured ms in held_out", pair[1])
     except UsageError as error:
         raise UsageError(f"{path} is damaged: {error}") from None
     return model

@@ -1,14 +1,17 @@
 """The page about a calibration: is the model right, where does it miss, what do kernels cost."""
 
+from contextlib import suppress
 from html import escape
 from pathlib import Path
 
 import numpy as np
 import plotly.graph_objects as go
 
+from bneck.errors import NotCalibrated
 from bneck.files import write_whole
 from bneck.latency.features import Kernel
 from bneck.latency.model import LatencyModel
+from bneck.space.layers import ACTIVATIONS
 
 CHANNELS = range(8, 257, 2)
 SIDES = 4
@@ -93,21 +96,24 @@ def _errors(model: LatencyModel) -> go.Figure:
 
 
 def _curves(model: LatencyModel) -> list[go.Figure]:
-    """ms against channels, for the kernels that most of the time goes to."""
+    """ms against channels, for those kernels that most of the time goes to and that were timed."""
+    timed = [name for name in ACTIVATIONS if f"depthwise {name}" in model.coefficients]
+    activation = timed[0] if timed else "none"
 
     def pointwise(channels: int, px: int) -> Kernel:
         return "pointwise", channels, channels, 1, 1, px, "none"
 
     def depthwise(channels: int, px: int) -> Kernel:
-        return "depthwise", channels, channels, 3, 1, px, "relu"
+        return "depthwise", channels, channels, 3, 1, px, activation
 
     figures = []
     for name, kernel in (("1x1 convolution", pointwise), ("3x3 depthwise", depthwise)):
         figure = _figure(f"{name}, as many channels out as in", "channels", "ms")
-        for px in _sides(model, kernel(8, 1)[0]):
-            times = [model.kernel_ms(kernel(channels, px)) for channels in CHANNELS]
-            figure.add_scatter(x=list(CHANNELS), y=times, mode="lines", name=f"{px} px")
-        figures.append(figure)
+        with suppress(NotCalibrated):  # a space may have other windows only
+            for px in _sides(model, kernel(8, 1)[0]):
+                times = [model.kernel_ms(kernel(channels, px)) for channels in CHANNELS]
+                figure.add_scatter(x=list(CHANNELS), y=times, mode="lines", name=f"{px} px")
+            figures.append(figure)
     return figures
 
 

@@ -55,6 +55,8 @@ def test_lines_of_an_earlier_version_are_those_of_64(
         ({"coefficients": {"hswish": [-1.0]}}, "'hswish' must not be negative, got -1.0"),
         ({"coefficients": {"hswish": [0.0]}}, "all coefficients are 0"),
         ({"seen": {"add on 7 px": [8]}}, "must be two widths"),
+        ({"held_out": [[1.0]]}, "held_out must be pairs of ms"),
+        ({"held_out": [[1.0, 0.0]]}, "measured ms in held_out must be above 0, got 0.0"),
     ],
 )
 def test_a_damaged_file_is_one_line(
@@ -123,6 +125,18 @@ def test_the_page_needs_nothing_else(macs_model: LatencyModel, tmp_path: Path) -
     assert "noise floor" in page
     assert "1x1 convolution" in page
     assert re.search('<(script|link|img)[^>]*"http', page) is None
+
+
+def test_the_page_draws_what_was_timed_and_no_more(
+    macs_model: LatencyModel, tmp_path: Path
+) -> None:
+    """A space of one's own may have other activations than ReLU, and other windows than 3x3."""
+    page = tmp_path / "latency.html"
+    for left_out, drawn in (("depthwise relu", True), ("depthwise 3x3/1", False)):
+        rest = {n: own for n, own in macs_model.coefficients.items() if n != left_out}
+        write_page(replace(macs_model, coefficients=rest), page)
+        assert "1x1 convolution, as many channels" in page.read_text()
+        assert ("3x3 depthwise, as many channels" in page.read_text()) is drawn
 
 
 def test_a_doubtful_calibration_is_said(
