@@ -48,7 +48,7 @@ def read_onnx(path: Path, resolution_px: int | None = None, batch_size: int = 1)
     inputs = [item for item in model.graph.input if item.name not in weights]
     sides = [_fix(item, path, resolution_px, batch_size) for item in inputs]
     first = [dim.dim_value for item in inputs[:1] for dim in item.type.tensor_type.shape.dim]
-    batch = first[0] if len(first) == 4 else 1
+    batch = first[0] if len(first) > 1 else 1
     return OnnxGraph(model.SerializeToString(), batch, sides[0] if sides else None)
 
 
@@ -64,7 +64,8 @@ def _fix(
         batch_size: what a free batch becomes.
     """
     dims = item.type.tensor_type.shape.dim
-    free = [place for place, dim in enumerate(dims) if not dim.dim_value]
+    sizes = [max(0, dim.dim_value) for dim in dims]  # some exporters write -1 for a free one
+    free = [place for place, size in enumerate(sizes) if not size]
     if len(dims) != 4:
         if any(place > 0 for place in free):
             raise UsageError(
@@ -73,9 +74,9 @@ def _fix(
         for place in free:
             dims[place].dim_value = batch_size
         return None
-    last = dims[3].dim_value in COLOURS and dims[1].dim_value not in COLOURS
+    last = sizes[3] in COLOURS and sizes[1] not in COLOURS
     places = (1, 2) if last else (2, 3)
-    fixed = {dims[place].dim_value for place in places} - {0}
+    fixed = {sizes[place] for place in places} - {0}
     if resolution_px is None and len(fixed) == 0:
         raise UsageError(
             f"{path}: height and width of input {item.name!r} are free: "

@@ -112,6 +112,36 @@ def test_free_sides_are_the_resolution(tmp_path: Path) -> None:
         measure(small, open_device(), resolution_px=8)
 
 
+def test_what_exporters_write_for_a_free_dimension_is_free(tmp_path: Path) -> None:
+    path = convolution(tmp_path / "minus_one.onnx", [-1, 3, -1, -1])
+    assert ran(path, 65) == (1, 64, 32, 32)
+    assert read_onnx(path, 65, batch_size=2).batch == 2
+
+
+def test_the_batch_is_the_first_dimension_of_what_is_no_image_too(tmp_path: Path) -> None:
+    for name, rows in (("free", "n"), ("four", 4)):
+        graph = helper.make_graph(
+            [helper.make_node("Relu", ["x"], ["y"])],
+            "g",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, [rows, 128])],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        )
+        opset = [helper.make_opsetid("", 17)]
+        onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), tmp_path / name)
+    assert [read_onnx(tmp_path / "free", batch_size=size).batch for size in (1, 3)] == [1, 3]
+    assert ran(tmp_path / "four") == (4, 128)
+    assert read_onnx(tmp_path / "four", batch_size=3).batch == 4
+
+
+def test_openvino_takes_other_numbers_too(tmp_path: Path) -> None:
+    pytest.importorskip("openvino", reason="pip install 'bneck[openvino]'")
+    path = convolution(tmp_path / "bytes.onnx", [1, 3, 65, 65], TensorProto.UINT8)
+    assert measure(path, open_device(runtime="openvino"), wanted=0.5).ms > 0
+    thin = convolution(tmp_path / "thin.onnx", [1, 3, 1, 1])
+    with pytest.raises(UsageError, match=r"thin\.onnx: OpenVINO cannot run the model: [^\n]+$"):
+        measure(thin, open_device(runtime="openvino"))
+
+
 def test_other_layouts_and_numbers_are_timed(tmp_path: Path) -> None:
     for number, (kind, shape) in enumerate(
         [

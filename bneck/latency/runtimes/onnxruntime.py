@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bneck.errors import UsageError
 from bneck.latency.runtimes import Runtime
-from bneck.latency.runtimes.weights import Array, norm_free
+from bneck.latency.runtimes.weights import Array, norm_free, random_input
 from bneck.space.backends import onnx_model
 from bneck.space.backends.onnx_session import open_session
 from bneck.space.layers import Layer
@@ -60,12 +60,7 @@ def _values(item: ort.NodeArg) -> NDArray[Any]:
     if item.type not in _TYPES:
         known = ", ".join(_TYPES)
         raise UsageError(f"input {item.name!r} is {item.type}; what can be timed: {known}")
-    draw = np.random.default_rng(0)
-    kind = _TYPES[item.type]
-    if not np.issubdtype(kind, np.integer):
-        return draw.standard_normal(shape, np.float32).astype(kind)
-    limits = np.iinfo(kind)
-    return draw.integers(limits.min, limits.max, shape, kind, endpoint=True)
+    return random_input(shape, _TYPES[item.type])
 
 
 def _explained(problem: str) -> str:

@@ -3,12 +3,11 @@
 import time
 from collections.abc import Callable, Mapping
 
-import numpy as np
 import openvino
 
 from bneck.errors import UsageError
 from bneck.latency.runtimes import Runtime
-from bneck.latency.runtimes.weights import Array, norm_free
+from bneck.latency.runtimes.weights import Array, norm_free, random_input
 from bneck.space.backends import onnx_model
 from bneck.space.layers import Layer
 
@@ -41,12 +40,18 @@ class OpenVino(Runtime):
         }
         try:
             compiled = self._core.compile_model(self._core.read_model(model), "CPU", settings)
-        except RuntimeError as error:
-            raise UsageError(f"OpenVINO cannot load the model: {error}") from None
-        request = compiled.create_infer_request()
-        draw = np.random.default_rng(0)
-        for port in compiled.inputs:
-            shape = [side.get_length() if side.is_static else 1 for side in port.partial_shape]
-            image = draw.standard_normal(shape, np.float32)
-            request.set_tensor(port, openvino.Tensor(image))
+            request = compiled.create_infer_request()
+            for port in compiled.inputs:
+                shape = [side.get_length() if side.is_static else 1 for side in port.partial_shape]
+                values = random_input(shape, port.element_type.to_dtype())
+                request.set_tensor(port, openvino.Tensor(values))
+            request.infer()
+        except Exception as error:  # also what numpy raises for a shape that cannot be
+            raise UsageError(f"OpenVINO cannot run the model: {_explained(str(error))}") from None
         return lambda: request.infer()[0]
+
+
+def _explained(problem: str) -> str:
+    """Return what an error of OpenVINO's says is wrong, without the lines on where in its code."""
+    lines = (line.strip() for line in problem.splitlines())
+    return " ".join(one for one in lines if not one.startswith(("Exception from", "Check '")))

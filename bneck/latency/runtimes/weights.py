@@ -1,9 +1,10 @@
 """Weights and images that are only there to be timed: slices of one random pool, none drawn."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from math import prod, sqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +47,20 @@ def random_images(layers: tuple[Layer, ...], batch_size: int = 1) -> Array:
     """Return what networks are timed on: (batch size, channels, px, px), always the same."""
     shape = batch_size, *input_shape(layers[0])
     return np.random.default_rng(0).standard_normal(shape, np.float32)
+
+
+def random_input(shape: Sequence[int], kind: Any) -> NDArray[Any]:
+    """Return what a model of any origin is timed on, always the same, whatever numbers it takes.
+
+    Args:
+        shape: of the input.
+        kind: numpy's type of its numbers: whole ones are any that it has.
+    """
+    draw = np.random.default_rng(0)
+    if not np.issubdtype(kind, np.integer):
+        return draw.standard_normal(shape, np.float32).astype(kind)
+    limits = np.iinfo(kind)
+    return draw.integers(limits.min, limits.max, shape, kind, endpoint=True)
 
 
 def without_norms(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
