@@ -10,7 +10,7 @@ from statistics import median
 
 from bneck.errors import BneckError, UsageError
 from bneck.latency.calibrated_range import calibrated_range
-from bneck.latency.calibration_networks import calibration_network
+from bneck.latency.calibration_networks import calibration_network, side_and_classes
 from bneck.latency.devices import Device, Graph
 from bneck.latency.devices.file import FileDevice
 from bneck.latency.fingerprint import Fingerprint
@@ -52,7 +52,7 @@ def calibrate(
     """Time networks of ``spaces`` on ``device`` for so many minutes and fit a model to them.
 
     Every measurement is appended to ``folder/measurements.jsonl``; the same call resumes
-    from there. All spaces must have the same input side; their networks are timed at it.
+    from there. All spaces must have the same input side and class count.
 
     Args:
         spaces: what networks are drawn from.
@@ -63,8 +63,8 @@ def calibrate(
         progress: told about every network.
 
     Raises:
-        UsageError: no space, spaces of several sides, minutes that cannot be, a folder with another
-            calibration, or a table, which needs none.
+        UsageError: no space, spaces of several sides or class counts, minutes that cannot be, a
+            folder with another calibration, or a table, which needs none.
         BneckError: too few minutes, or a machine too noisy to calibrate.
     """
     check_above_zero("minutes", minutes, MAX_MINUTES)
@@ -75,12 +75,7 @@ def calibrate(
         )
     if isinstance(device, FileDevice):
         return device.calibrated(spaces, seed=seed, progress=progress)
-    archs = [space.decode(space.sample(seed)) for space in spaces]
-    for field, what in (("resolution_px", "input side"), ("classes", "class count")):
-        found = sorted({getattr(arch, field) for arch in archs})
-        if len(found) != 1:
-            raise UsageError(f"calibration needs spaces of one {what}, got {found}")
-    side, classes = archs[0].resolution_px, archs[0].classes
+    side, classes = side_and_classes([space.decode(space.sample(seed)) for space in spaces])
     fingerprint = device.fingerprint()
     header = {
         "measurements": [space.name for space in spaces],

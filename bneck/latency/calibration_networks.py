@@ -58,6 +58,19 @@ def published(resolution_px: int, classes: int) -> Space:
     return Space("published", choices, build)
 
 
+def side_and_classes(archs: Sequence[Architecture]) -> tuple[int, int]:
+    """Return the input side and the class count of networks that are timed together.
+
+    Raises:
+        UsageError: they have several, so that no one reference is like all of them.
+    """
+    for field, what in (("resolution_px", "input side"), ("classes", "class count")):
+        found = sorted({getattr(arch, field) for arch in archs})
+        if len(found) != 1:
+            raise UsageError(f"calibration needs spaces of one {what}, got {found}")
+    return archs[0].resolution_px, archs[0].classes
+
+
 def calibration_network(
     spaces: Sequence[Space], number: int, seed: int
 ) -> tuple[str, Architecture]:

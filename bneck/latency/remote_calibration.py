@@ -12,7 +12,7 @@ from bneck import records
 from bneck.errors import UsageError
 from bneck.files import read_json, write_json, write_whole
 from bneck.latency.calibrate import model_from
-from bneck.latency.calibration_networks import calibration_network
+from bneck.latency.calibration_networks import calibration_network, side_and_classes
 from bneck.latency.devices import Graph
 from bneck.latency.devices.file import KIT
 from bneck.latency.devices.remote import file_of, script
@@ -47,7 +47,7 @@ def write_kit(
     seed: int = 0,
     progress: Progress = silent,
 ) -> None:
-    """Write the kit for ``spaces``, all of one input side.
+    """Write the kit for ``spaces``, all of one input side and class count.
 
     Args:
         spaces: what the networks are drawn from.
@@ -58,14 +58,12 @@ def write_kit(
         progress: told about every network.
 
     Raises:
-        UsageError: spaces of several sides, or a folder that holds something else.
+        UsageError: spaces of several sides or class counts, or a folder of something else.
     """
     _check_folder(folder)
     opened = _open_portable(runtime, batch_size)
     named = [calibration_network(spaces, number, seed) for number in range(NETWORKS)]
-    sides = sorted({arch.resolution_px for _, arch in named})
-    if len(sides) != 1:
-        raise UsageError(f"a kit needs spaces of one input side, got {sides}")
+    side_and_classes([arch for _, arch in named])
     (folder / KIT).unlink(missing_ok=True)  # until all of its networks are there
     networks = []
     for number, (name, arch) in enumerate(named):

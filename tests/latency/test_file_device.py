@@ -61,6 +61,8 @@ def test_a_kit_of_one_network_is_measured_with_its_own_weights_and_looked_up(
     with pytest.raises(BneckError, match="no measurement of this network yet: `bneck latency kit"):
         list(device.time([Graph(other.layers())], reference(16, 3), Effort()))
     assert device.measured(other.layers()) is None
+    with pytest.raises(UsageError, match="measures networks of our own only, not ONNX files"):
+        list(device.time([Graph(onnx=b"x")], reference(16, 3), Effort()))
 
 
 def test_measurements_of_another_kit_runtime_or_thread_count_are_refused(tmp_path: Path) -> None:

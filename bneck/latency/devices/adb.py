@@ -77,16 +77,14 @@ class AdbDevice(Device):
             self.binary = self._found_binary()
             told = self.phone.shell("getprop ro.product.model; getprop ro.soc.model").split("\n")
             name = " ".join(dict.fromkeys(one.strip() for one in told if one.strip()))
-            frequencies = [
-                line.split() for line in self.phone.shell(CORES).split("\n") if line.strip()
-            ]
-            fastest = sorted(frequencies, key=lambda one: (-int(one[1]), -int(one[0])))
-            self.cores = f"{sum(1 << int(core) for core, _ in fastest[: self.threads]):x}"
-            digest = self.phone.shell(f"md5sum {self.binary}").split()[0]
+            found = re.findall(r"^(\d+) (\d+)$", self.phone.shell(CORES), re.MULTILINE)
+            fastest = sorted(((int(kHz), int(core)) for core, kHz in found), reverse=True)
+            self.cores = f"{sum(1 << core for _, core in fastest[: self.threads]):x}"
+            digest = self.phone.shell(f"md5sum {self.binary}")
             cpu = cpu_of(self.phone.shell("cat /proc/cpuinfo"), name) or name or "Android phone"
             self._about = Fingerprint(
                 cpu,
-                len(frequencies),
+                len(fastest),
                 self.runtime.word,
                 digest[:12],
                 self.threads,

@@ -74,8 +74,10 @@ class FileDevice(Device):
     def time(
         self, graphs: Iterable[Graph], reference: Graph, effort: Effort
     ) -> Iterator[tuple[Timing, float]]:
-        """Look up what was measured there; raises BneckError for what was not."""
+        """Look up what was measured there; raises BneckError for what was not, or cannot be."""
         for graph in graphs:
+            if graph.onnx is not None:
+                raise UsageError(f"{self.word} measures networks of our own only, not ONNX files")
             timing = self.measured(graph.layers, effort.wanted)
             if timing is None:
                 raise BneckError(

@@ -32,7 +32,6 @@ FINAL = {
     "not found": "there is no {python}: name the interpreter as ssh:USER@HOST/PATH/TO/python",
     "No such file or directory": "there is no {python}: name the interpreter as "
     "ssh:USER@HOST/PATH/TO/python",
-    "No module named": "it lacks a package ({reason}); there: pip install numpy {package}",
     "Could not resolve hostname": "there is no host of that name",
 }
 """What ssh or the device says where trying again would not help -> how to put it right."""
@@ -99,12 +98,8 @@ class SshDevice(RemoteDevice):
             return ""
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
-        reason = lines[-1] if lines else ""
         for words, cure in FINAL.items():
             if any(words in line for line in lines):
-                package = "onnxruntime" if "onnx" in self.runtime.word else "ai-edge-litert"
-                said = cure.format(
-                    host=self.host, python=self.python, reason=reason, package=package
-                )
+                said = cure.format(host=self.host, python=self.python)
                 raise BneckError(f"{self.word} cannot be used: {said}")
-        return reason
+        return lines[-1] if lines else ""

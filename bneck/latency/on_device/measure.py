@@ -21,8 +21,6 @@ import zlib
 from importlib import metadata
 from typing import Any, BinaryIO, Callable, Dict, List
 
-import numpy
-
 # Written for Python 3.9, whatever the rest of bneck asks for.
 # ruff: noqa: B905, UP006, UP035
 Run = Callable[[], object]
@@ -33,6 +31,8 @@ TARGET = os.path.join(HERE, "measurements.json")
 CHUNK_NS = 15_000_000
 MIN_RUNS, MAX_RUNS, DROPPED = 5, 60, 2
 REFERENCE_SERVES = 10
+FINAL = "final"
+"""What the name of a network begins with that is prepared several times, as its reference is."""
 FEW_PAIRS, MANY_PAIRS, WANTED = 4, 8, 0.01
 PACKAGES = {"onnxruntime": "onnxruntime", "litert": "ai-edge-litert"}
 """What has to be installed for a runtime, whose word may end in "-int8"."""
@@ -45,18 +45,20 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=12.0, help="default 12")
     parser.add_argument("--threads", type=int, default=1, help="default 1")
     options = parser.parse_args()
-    if options.minutes <= 0 or options.threads < 1:
+    if not options.minutes > 0 or options.threads < 1:
         parser.error("--minutes must be above 0 and --threads at least 1")
-    with open(os.path.join(HERE, "kit.json"), encoding="utf-8") as file:
-        kit = json.load(file)
+    kit = read(os.path.join(HERE, "kit.json"), "format", "kit", "runtime", "networks")
     runtime = kit["runtime"]
-    device = fingerprint(runtime, options.threads, kit.get("batch_size", 1))
+    try:
+        device = fingerprint(runtime, options.threads, kit.get("batch_size", 1))
+    except ImportError as error:
+        sys.exit(f"{error}; pip install numpy {package(runtime)}")
     result = begun(kit, device)
     done = {item["name"] for item in result["items"]}
     until = time.monotonic() + 60 * options.minutes
     missing = [entry for entry in kit["networks"] if entry["name"] not in done]
     for number, entry in enumerate(missing):
-        if number % REFERENCE_SERVES == 0:
+        if number % REFERENCE_SERVES == 0 or entry["name"].startswith(FINAL):
             reference = prepare("reference.z", runtime, options.threads)
         if number and time.monotonic() >= until:
             break
@@ -84,7 +86,7 @@ def serve(requests: BinaryIO) -> None:
     try:
         answer(fingerprint(runtime, threads, about["batch_size"]))
     except ImportError as error:
-        answer({"error": str(error), "missing": PACKAGES[runtime.replace("-int8", "")]})
+        answer({"error": str(error), "missing": package(runtime)})
         return
     reference: Run = clock(threads)
     for line in iter(requests.readline, b""):
@@ -102,6 +104,11 @@ def serve(requests: BinaryIO) -> None:
                 answer(dict(found, load=load))
         except Exception as error:
             answer({"error": str(error).split("\n")[0] or type(error).__name__})
+
+
+def package(runtime: str) -> str:
+    """Return what has to be installed for a runtime."""
+    return PACKAGES[runtime.replace("-int8", "")]
 
 
 def busy() -> List[float]:
@@ -187,16 +194,24 @@ def cpu_of(cpuinfo: str, board: str) -> str:
 def begun(kit: Dict[str, Any], device: Dict[str, Any]) -> Dict[str, Any]:
     """What an earlier run of this kit on this device measured, or an empty result."""
     fresh = {"format": kit["format"], "device": device, "kit": kit["kit"], "items": []}
-    try:
-        with open(TARGET, encoding="utf-8") as file:
-            old = json.load(file)
-    except FileNotFoundError:
+    if not os.path.exists(TARGET):
         return fresh
-    except ValueError:
-        sys.exit(f"{TARGET} is damaged: move it away")
+    old = read(TARGET, "items")
     if old.get("device") != device or old.get("kit") != kit["kit"]:
         sys.exit(f"{TARGET} was measured with another kit, device or thread count")
-    return dict(old)
+    return old
+
+
+def read(path: str, *keys: str) -> Dict[str, Any]:
+    """Return what a file of this folder holds, at least under these keys."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            found = dict(json.load(file))
+        if all(key in found for key in keys):
+            return found
+    except (TypeError, ValueError):
+        pass
+    sys.exit(f"{path} is damaged: copy it again, or move it away")
 
 
 def write(result: Dict[str, Any]) -> None:
@@ -204,6 +219,8 @@ def write(result: Dict[str, Any]) -> None:
     temporary = TARGET + ".new"
     with open(temporary, "w", encoding="utf-8") as file:
         json.dump(result, file)
+        file.flush()
+        os.fsync(file.fileno())  # a board may lose its power
     os.replace(temporary, TARGET)
 
 
@@ -232,6 +249,7 @@ def opened(model: bytes, runtime: str, threads: int) -> Run:
 
 def onnx(model: bytes, threads: int) -> Run:
     """By ONNX Runtime."""
+    import numpy
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -249,6 +267,7 @@ def onnx(model: bytes, threads: int) -> Run:
 
 def litert(model: bytes, threads: int) -> Run:
     """By LiteRT."""
+    import numpy
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_content=model, num_threads=threads)
@@ -344,5 +363,8 @@ def deviation(values: List[float]) -> float:
 if __name__ == "__main__":
     try:
         main()
+    except OSError as error:
+        sys.exit(str(error))
     except KeyboardInterrupt:
-        sys.exit("stopped; started again, it resumes")
+        print("stopped; started again, it resumes", file=sys.stderr)
+        sys.exit(130)
