@@ -7,6 +7,7 @@ from typing import Any
 
 from bneck import json_lines, records
 from bneck.errors import UsageError
+from bneck.files import is_written
 from bneck.latency.checks import check_above, check_not_negative, check_number
 from bneck.latency.timing import Timing
 from bneck.space import codec
@@ -47,7 +48,7 @@ class Store:
     def __init__(self, path: Path, header: dict[str, Any]) -> None:
         self.path = path
         self.items: dict[str, Measurement] = {}
-        if path.exists() and path.stat().st_size:
+        if is_written(path):
             found, items = read(path)
             if found != header:
                 raise UsageError(f"{path} holds measurements of {found}, not of {header}")

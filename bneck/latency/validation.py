@@ -55,8 +55,8 @@ def validate(
         held_out: the first measurement of each network that the fit did not see.
         repeats: further measurements of those networks.
     """
-    found: dict[Architecture, list[Measurement]] = {item.arch: [item] for item in held_out}
-    for item in repeats:
+    found: dict[Architecture, list[Measurement]] = {}
+    for item in (*held_out, *repeats):
         found.setdefault(item.arch, []).append(item)
     errors = [np.array([error]) for error in fitted_errors]
     spreads = [_spread(model.predict(item.arch)) for item in fitted]

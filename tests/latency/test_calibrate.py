@@ -18,7 +18,7 @@ from bneck.latency.features import Blocking
 from bneck.latency.fingerprint import this_machine
 from bneck.latency.fit import find_blocking
 from bneck.latency.measure import reference
-from bneck.latency.measurements import Measurement, read
+from bneck.latency.measurements import Measurement, Store, read
 from bneck.latency.model import LatencyModel
 from bneck.latency.runtimes.macs import MACS_PER_NS, MacsRuntime
 from bneck.space import presets, spaces
@@ -159,6 +159,13 @@ def test_a_measurement_that_stands_there_twice_is_named(macs_folder: Path, tmp_p
     path.write_text("".join([*lines, lines[1]]))
     with pytest.raises(UsageError, match="is damaged: 'fit 0' was measured twice"):
         read(path)
+
+
+def test_measurements_that_a_power_loss_left_as_zeros_are_none(tmp_path: Path) -> None:
+    path = tmp_path / "measurements.jsonl"
+    path.write_bytes(bytes(4096))
+    assert Store(path, {"seed": 0}).items == {}
+    assert read(path) == ({"seed": 0}, [])
 
 
 def test_a_noisy_machine_is_refused(macs_folder: Path) -> None:

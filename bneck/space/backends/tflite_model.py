@@ -252,5 +252,4 @@ def pads_as_torch(leaf: Conv) -> bool:
     With a stride of 2 and an even side it is one pixel less before than after.
     """
     total = max((leaf.out_px - 1) * leaf.stride + leaf.kernel - leaf.in_px, 0)
-    needed = (leaf.out_px - 1) * leaf.stride + leaf.kernel - leaf.in_px - leaf.kernel // 2
-    return total // 2 == leaf.kernel // 2 and total - total // 2 == max(needed, 0)
+    return total // 2 == leaf.kernel // 2
