@@ -10,11 +10,11 @@ import typer
 from bneck.commands.common.options import JsonOption, OutOption, planned
 from bneck.commands.common.output import print_result
 from bneck.derivation.execution import Execution
-from bneck.errors import unknown
 from bneck.files import write_whole
 from bneck.live import TerminalProgress, stdout_for_results
 from bneck.reproduction.plan import ReproductionPlan
 from bneck.results.run import Run
+from bneck.space.checks import check_word
 from bneck.space.presets import MOBILENET_V3_SMALL
 
 KNOWN = ("v3-small",)
@@ -42,11 +42,12 @@ def reproduce(
     from bneck.derivation.validation import check  # numpy, and not for --help
     from bneck.reproduction.change_of_plan import change_plan
 
-    if what not in KNOWN:
-        raise unknown("reproduction", what, KNOWN)
+    check_word("reproduction", what, KNOWN)
     execution = Execution(workers=asked.pop("workers"), wait_quiet=asked.pop("wait_quiet"))
     execution.check()
     plan = ReproductionPlan(**asked)
+    if stage is not None:
+        check_word("stage", stage, plan.stages)
     check(plan.part(target=f"1.0x:{MOBILENET_V3_SMALL}"))
     with (
         Run.open(out, plan.as_dict(), change=change_plan) as run,
@@ -71,8 +72,6 @@ def _reproduced(
             run, whole, executor, executor, TerminalProgress(), wait_quiet=execution.wait_quiet
         )
         work, text = Reproduction(plan, session), ""
-        if stage is not None and stage not in work.stages:
-            raise unknown("stage", stage, work.stages)
         for name in [stage] if stage else work.stages:
             with work.session.timed(name):
                 work.stages[name]()

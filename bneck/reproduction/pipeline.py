@@ -28,7 +28,7 @@ from bneck.quantities import Latency
 from bneck.reproduction.change_of_plan import check_change
 from bneck.reproduction.compared_networks import networks_to_compare
 from bneck.reproduction.measuring import MeasuredNetwork, Walked, measured_in_turns
-from bneck.reproduction.plan import PUBLISHED, ReproductionPlan, numbers
+from bneck.reproduction.plan import ReproductionPlan, numbers
 from bneck.reproduction.results import ReproductionResults, netadapt_folder, training_name
 from bneck.results import static_figures
 from bneck.results.run import Run
@@ -42,7 +42,7 @@ PAPERS_WEIGHT = -0.15
 
 
 class Reproduction:
-    """The stages in order; ``run`` does one of them."""
+    """The stages in order, by the names that the plan gives them."""
 
     def __init__(self, plan: ReproductionPlan, session: Session) -> None:
         self.run, self.plan, self.session = session.run, plan, session
@@ -56,10 +56,7 @@ class Reproduction:
             "search-derived": lambda: self._search("search-derived", None),
             "netadapt": self._netadapt,
             "measure": self._measure,
-            **{
-                f"train-{factor:g}": self._trainer(factor)
-                for factor in dict.fromkeys((*self.factors, PUBLISHED))
-            },
+            **{f"train-{factor:g}": self._trainer(factor) for factor in plan.trained_factors},
             "measure-trained": self._measure_trained,
             "likeness": self._likeness,
         }

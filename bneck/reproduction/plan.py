@@ -55,9 +55,8 @@ class ReproductionPlan:
     random_networks: int = option(1000, "Random networks that the likeness is judged by.")
 
     def __post_init__(self) -> None:
-        trained = {PUBLISHED, *numbers("factors", self.factors)}
         for factor in numbers("repeated", self.repeated):
-            if factor not in trained:
+            if factor not in self.trained_factors:
                 raise UsageError(
                     f"repeated {factor:g} is not one of the factors {self.factors}: give --repeated"
                 )
@@ -68,6 +67,18 @@ class ReproductionPlan:
     def as_dict(self) -> dict[str, Any]:
         """What is asked, without what is left to the data."""
         return {name: value for name, value in asdict(self).items() if value is not None}
+
+    @property
+    def trained_factors(self) -> tuple[float, ...]:
+        """The factors, and that of MobileNetV3-Small: each has a stage of final trainings."""
+        return tuple(dict.fromkeys((*numbers("factors", self.factors), PUBLISHED)))
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The names of all stages, in order."""
+        trainings = (f"train-{factor:g}" for factor in self.trained_factors)
+        before = ("calibrate", "search-paper", "search-derived", "netadapt", "measure")
+        return (*before, *trainings, "measure-trained", "likeness")
 
     def part(self, **more: Any) -> Plan:
         """The plan of one stage: what the two kinds of plan share, and ``more``."""

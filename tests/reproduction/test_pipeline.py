@@ -2,11 +2,15 @@
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from bneck.cli import run
+from bneck.derivation.session import Session
 from bneck.errors import UsageError
+from bneck.reproduction.pipeline import Reproduction
 from bneck.reproduction.plan import ReproductionPlan
 from bneck.reproduction.results import plan_of
 from bneck.reproduction.width_baseline import narrowest_over
@@ -85,6 +89,33 @@ def test_bad_requests_are_named(
 ) -> None:
     assert run(["reproduce", f"--out={tmp_path}/run", *QUICK, *arguments]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_an_unknown_stage_moves_no_training_out_of_the_way(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another --epochs of the same command would."""
+    command = ["reproduce", "v3-small", f"--out={tmp_path}", "--data=digits", "--epochs=2"]
+    Run.open(tmp_path, ReproductionPlan(data="digits", epochs=1.0).as_dict()).close()
+    trained = tmp_path / "checkpoints" / "derived-1x-seed0.json"
+    trained.parent.mkdir()
+    trained.write_text("{}")
+    before = (tmp_path / "plan.toml").read_text()
+    assert run([*command, "--stage=rest"]) == 2
+    assert "unknown stage 'rest'; known: calibrate, search-paper" in capsys.readouterr().err
+    assert trained.exists()
+    assert (tmp_path / "plan.toml").read_text() == before
+    assert run([*command, "--stage=netadapt"]) == 2
+    assert not trained.exists()
+
+
+def test_stages_are_those_of_the_plan(tmp_path: Path) -> None:
+    """Also where MobileNetV3-Small's own latency is none of the factors: it is trained too."""
+    plan = ReproductionPlan(data="digits", factors="0.6,1.5", repeated="0.6")
+    session = SimpleNamespace(run=Run(tmp_path, {}))
+    stages = tuple(Reproduction(plan, cast(Session, session)).stages)
+    assert stages == plan.stages
+    assert [one for one in stages if "train-" in one] == ["train-0.6", "train-1.5", "train-1"]
 
 
 def test_the_plan_shares_what_both_kinds_of_plan_know() -> None:
