@@ -13,7 +13,7 @@ from bneck.files import check_folder
 from bneck.live import warn
 from bneck.quantities import duration
 from bneck.results import lock
-from bneck.results.run import is_run
+from bneck.results.run_folder import is_run
 from bneck.results.units import aligned
 
 

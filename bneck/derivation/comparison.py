@@ -18,7 +18,8 @@ from bneck.quantities import Accuracy, Latency
 from bneck.results.image_facts import read_image_facts
 from bneck.results.networks import load_network
 from bneck.results.record import Baseline, Outcome
-from bneck.results.run import Run, is_run
+from bneck.results.run import Run
+from bneck.results.run_folder import is_run
 from bneck.results.similarity import Likeness, as_fast, likeness
 from bneck.space import presets
 from bneck.space.architecture import Architecture

@@ -23,7 +23,8 @@ from bneck.results.classification import Classification, classification
 from bneck.results.exports import Trained, export
 from bneck.results.exports.classifier import Classifier, open_classifier
 from bneck.results.networks import load_network
-from bneck.results.run import Run, is_run
+from bneck.results.run import Run
+from bneck.results.run_folder import is_run
 from bneck.space.architecture import Architecture
 
 BATCH = 16

@@ -10,7 +10,8 @@ from bneck.files import check_file, is_written
 from bneck.proxies.data.image_info import IMAGENET_MEAN, IMAGENET_STD
 from bneck.proxies.proxy import ELASTIC
 from bneck.results.image_facts import read_image_facts
-from bneck.results.run import Run, is_run
+from bneck.results.run import Run
+from bneck.results.run_folder import is_run
 from bneck.space import codec, presets
 from bneck.space.architecture import Architecture
 

@@ -11,12 +11,15 @@ from bneck.files import is_written, naming
 from bneck.latency.predictor import Predictor
 from bneck.results.image_facts import read_image_facts
 from bneck.results.record import Found, Record
-from bneck.results.run import PLAN, Run
+from bneck.results.run import Run
 from bneck.results.run_files import NETWORK, TrainingFiles
+from bneck.results.run_folder import PLAN
 from bneck.results.stage_record import SearchResult, SelectedNetwork, Shrunk, Training
 from bneck.search.promotion import trained_longest
 from bneck.search.trial_attributes import read_records
 from bneck.space import codec, spaces
+
+UNKNOWN = "unknown"
 
 
 @contextmanager
@@ -25,7 +28,7 @@ def explained(run: Run) -> Iterator[None]:
     try:
         yield
     except UsageError as error:
-        if (version := made_by(run)) == __version__:
+        if (version := made_by(run)) in (__version__, UNKNOWN):
             raise
         raise UsageError(
             f"{run.folder} was made by bneck {version} and this is {__version__}, which reads it "
@@ -40,9 +43,9 @@ def plan_of(run: Run) -> Plan:
 
 
 def made_by(run: Run) -> str:
-    """The version of bneck that last worked on the run."""
+    """The version of bneck that last worked on the run, ``UNKNOWN`` where it does not say."""
     sessions = run.sessions
-    return sessions[-1].versions.get("bneck", "unknown") if sessions else "unknown"
+    return sessions[-1].versions.get("bneck", UNKNOWN) if sessions else UNKNOWN
 
 
 def read_trials(run: Run) -> list[Record]:

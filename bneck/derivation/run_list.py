@@ -12,7 +12,8 @@ from bneck.errors import BneckError, UsageError
 from bneck.files import check_folder, is_written
 from bneck.results.checksums import changed
 from bneck.results.record import Outcome
-from bneck.results.run import PLAN, Run
+from bneck.results.run import Run
+from bneck.results.run_folder import PLAN
 from bneck.results.units import decimals, percent
 
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from bneck import records
 from bneck.errors import UsageError
 from bneck.results.record import Targets
-from bneck.results.run import Run, is_run
+from bneck.results.run import Run
+from bneck.results.run_folder import is_run
 
 MAX_MS = 1e6
 MAX_DIGITS = 6

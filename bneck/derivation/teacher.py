@@ -9,7 +9,7 @@ from bneck.derivation.pretrained import BY_IMAGENET, check_pretrained, load_pret
 from bneck.errors import UsageError
 from bneck.files import check_file, naming
 from bneck.proxies.data.image_info import ImageInfo
-from bneck.results.run import is_run
+from bneck.results.run_folder import is_run
 
 if TYPE_CHECKING:  # torch, which checking a word does not need
     from bneck.proxies.training.teacher import Teacher

@@ -10,7 +10,8 @@ from bneck.files import check_file, is_written, naming, read_json
 from bneck.live import warn
 from bneck.progress import Progress, silent
 from bneck.results import metadata
-from bneck.results.run import Run, is_run
+from bneck.results.run import Run
+from bneck.results.run_folder import is_run
 from bneck.space import codec
 from bneck.space.architecture import Architecture
 

@@ -19,7 +19,7 @@ from bneck.proxies.data.image_spec import check_images
 from bneck.proxies.proxy import check_proxy
 from bneck.results.exports import IN_8_BITS
 from bneck.results.networks import load_network
-from bneck.results.run import is_run
+from bneck.results.run_folder import is_run
 from bneck.search import reward, samplers
 from bneck.space import spaces
 

@@ -8,8 +8,9 @@ from bneck.quantities import Latency
 from bneck.reproduction.measuring import MeasuredAgain, MeasuredNetwork, Walked
 from bneck.reproduction.plan import ReproductionPlan, numbers
 from bneck.results.record import Step
-from bneck.results.run import PLAN, Run
+from bneck.results.run import Run
 from bneck.results.run_files import RunFiles, TrainingFiles
+from bneck.results.run_folder import PLAN
 from bneck.results.stage_record import Shrunk, Training
 
 

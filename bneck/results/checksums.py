@@ -9,6 +9,7 @@ from bneck import records
 from bneck.files import is_written, write_json
 from bneck.results.lease import LEASE
 from bneck.results.lock import LOCK
+from bneck.results.run_folder import check_files
 
 CHECKSUMS = "checksums.json"
 _LEFT_OUT = (
@@ -36,8 +37,9 @@ def changed(folder: Path) -> tuple[str, ...]:
     Nothing is told of a run that is not sealed: it has not ended, or an earlier version wrote it.
 
     Raises:
-        UsageError: the checksums make no sense.
+        UsageError: the checksums make no sense, or something in the folder is no file.
     """
+    check_files(folder)
     if not is_written(folder / CHECKSUMS):
         return ()
     kept = records.read(folder / CHECKSUMS, dict[str, str])

@@ -19,6 +19,7 @@ from typing import IO
 from bneck.errors import UsageError, cannot
 from bneck.results import lease
 from bneck.results.lease import LEASE, Driver, read_driver
+from bneck.results.run_folder import check_files
 
 LOCK = ".lock"
 _ours: "weakref.WeakSet[Lock]" = weakref.WeakSet()
@@ -75,8 +76,9 @@ def break_lock(folder: Path) -> Driver | None:
     """Remove the lease of a driver that has crashed, and return who that was, if any.
 
     Raises:
-        UsageError: it is at work on this machine.
+        UsageError: it is at work on this machine, or something in the folder is no file.
     """
+    check_files(folder)
     driver = read_driver(folder)
     if driver is not None and driver.is_here() and driver.lives():
         raise UsageError(f"{folder} is not abandoned: {driver} is at work")

@@ -8,7 +8,8 @@ from typing import Any
 
 import tomli_w
 
-from bneck.errors import UsageError, cannot
+from bneck.errors import UsageError
+from bneck.files import naming, read_text
 from bneck.imports import Untrusted
 
 PlanValue = str | int | float | bool | list[Any]
@@ -44,14 +45,13 @@ def read_plan(path: Path) -> dict[str, Any]:
     """Return the plan in a file, in this version's words.
 
     Raises:
-        UsageError: it is not TOML, or asks for what this version no longer does.
+        UsageError: it is not TOML, holds what no plan does, or asks for what this version no longer
+            does.
     """
     try:
-        plan = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        plan = tomllib.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is not valid TOML: {error}") from None
-    except OSError as error:
-        raise cannot("read", path, error) from error
     for name in NOT_NEEDED:
         plan.pop(name, None)
     for name, value in REMOVED.items():
@@ -60,14 +60,18 @@ def read_plan(path: Path) -> dict[str, Any]:
                 f"{path} was written by an earlier version with another {_option(name)} than "
                 f"{value}, which no longer exists; use that version for this run"
             )
-    return {RENAMED.get(name, name): _untrusted(value) for name, value in plan.items()}
+    with naming(path):
+        return {RENAMED.get(name, name): _checked(name, value) for name, value in plan.items()}
 
 
-def _untrusted(value: Any) -> Any:
-    """Text in a plan may be somebody else's: what it names is not imported."""
-    if isinstance(value, str):
-        return Untrusted(value)
-    return [_untrusted(item) for item in value] if isinstance(value, list) else value
+def _checked(name: str, value: Any) -> PlanValue:
+    """A value of a kind that plans have; its text may be somebody else's and is never imported."""
+    if isinstance(value, list):
+        return [_checked(name, item) for item in value]
+    if not isinstance(value, str | int | float):
+        kind = type(value).__name__
+        raise UsageError(f"{name} must be text, a number, true or false, got a {kind}")
+    return Untrusted(value) if isinstance(value, str) else value
 
 
 def changed(was: Plan, now: Plan) -> tuple[str, ...]:

@@ -1,6 +1,5 @@
 """A run is a folder that explains itself, can be moved, and resumes where it stopped."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -11,25 +10,21 @@ from typing import Any, Self
 import tomli_w
 
 from bneck import records
-from bneck.errors import BneckError, UsageError, cannot
-from bneck.files import is_written, remove_unfinished, write_json, write_whole
+from bneck.errors import BneckError, UsageError
+from bneck.files import is_written, naming, remove_unfinished, write_json, write_whole
 from bneck.results.lease import LEASE
 from bneck.results.lock import LOCK, Lock, is_held
 from bneck.results.plan_file import SETTLED, Plan, as_written, differences, read_plan
 from bneck.results.provenance import MadeWith, this_session
 from bneck.results.run_files import RunFiles
+from bneck.results.run_folder import PLAN, check_files, check_no_links, is_run, make_folder
+from bneck.space.checks import check_range
 
-PLAN = "plan.toml"
 BEGINNING = {
     *(PLAN, LOCK, LEASE, "made_with.jsonl"),
-    *(f"{name}.json" for name in ("images", "seed", "seconds", "target")),
+    *(f"{name}.json" for name in ("images", "inherited", "seed", "seconds", "target")),
 }
 """What a folder holds before anything was timed or trained."""
-
-
-def is_run(folder: str | Path) -> bool:
-    """Return whether a run was begun in ``folder``."""
-    return Path(folder, PLAN).is_file()
 
 
 class Run(RunFiles):
@@ -43,6 +38,7 @@ class Run(RunFiles):
         self.plan = plan
         self._lock = lock
         self._is_new = self._made_folder = False
+        self._copied: set[str] = set()
 
     @classmethod
     def open(
@@ -69,11 +65,12 @@ class Run(RunFiles):
             BneckError: the folder cannot be written.
         """
         made = not folder.exists()
-        _folder_of_a_run(folder)
+        make_folder(folder)
+        check_files(folder)
         run = cls(folder, as_written(plan), Lock(folder))
         run._made_folder = made
         try:
-            _refuse_links(folder)
+            check_no_links(folder)
             remove_unfinished(folder)  # a driver that was killed may have left gigabytes of them
             if not is_written(run._plan_file):
                 run._is_new = True
@@ -104,6 +101,7 @@ class Run(RunFiles):
         """
         if not is_run(folder):
             raise UsageError(f"{folder} is not a run's folder: it has no {PLAN}")
+        check_files(folder)
         return cls(folder, read_plan(folder / PLAN))
 
     def images_asked(self) -> dict[str, Any]:
@@ -123,25 +121,26 @@ class Run(RunFiles):
 
     def settle(self, name: str, value: int) -> int:
         """Return what the plan says of ``name``; where it says nothing, write ``value`` into it."""
-        plan = read_plan(self._plan_file)
-        if name not in plan:
-            plan[name] = value
-            write_whole(self._plan_file, tomli_w.dumps(plan))
-        return self._counted(name, plan[name])
+        if (known := self.settled(name)) is not None:
+            return known
+        write_whole(self._plan_file, tomli_w.dumps(read_plan(self._plan_file) | {name: value}))
+        return value
 
     def settled(self, name: str) -> int | None:
-        """Return what the plan's file says of ``name``, once it does."""
-        value = read_plan(self._plan_file).get(name)
-        return None if value is None else self._counted(name, value)
+        """Return what the plan's file says of ``name``, once it does.
 
-    def _counted(self, name: str, value: object) -> int:
-        """The count that the plan gives, which may have been edited or be somebody else's."""
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            option = name.replace("_", "-")
-            raise UsageError(
-                f"{self._plan_file}: {option} must be a whole number from 1 on, got {value!r:.60}"
-            )
+        Raises:
+            UsageError: no count; the plan may have been edited, or be somebody else's.
+        """
+        value: int | None = read_plan(self._plan_file).get(name)
+        if value is not None:
+            with naming(self._plan_file):
+                check_range(name.replace("_", "-"), value, 1)
         return value
+
+    def note_copied(self, file: Path) -> None:
+        """Let a file of the run, copied from elsewhere in this session, count as no work done."""
+        self._copied.add(file.name)
 
     def begun_by(self) -> str:
         """The command of bneck that began the run, such as "derive"; "" if unknown."""
@@ -187,7 +186,7 @@ class Run(RunFiles):
     def _forget(self) -> None:
         """What failed at once begins no run: put right, it must not be refused as another plan."""
         names = {path.name for path in self.folder.iterdir()}
-        if names <= BEGINNING:
+        if names <= BEGINNING | self._copied:
             for name in names - {LEASE}:
                 (self.folder / name).unlink()
             self.close()
@@ -214,30 +213,3 @@ class Run(RunFiles):
     @property
     def _sessions_file(self) -> Path:
         return self.folder / "made_with.jsonl"
-
-
-def _folder_of_a_run(folder: Path) -> None:
-    """Make the folder where there is none; raise UsageError where it holds something else."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        names = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
-    except (FileExistsError, NotADirectoryError):
-        raise UsageError(f"{folder} is not a folder; name another --out") from None
-    except OSError as error:
-        raise cannot("write", folder, error) from error
-    if names and PLAN not in names:
-        raise UsageError(
-            f"{folder} is not a run's folder: it has no {PLAN} but {names[0]!r}; "
-            "name a new or an empty folder as --out"
-        )
-
-
-def _refuse_links(folder: Path) -> None:
-    """Raise UsageError for a symbolic link inside the run: what it names would be written to."""
-    for place, folders, files in os.walk(folder):
-        for name in (*folders, *files):
-            if (path := Path(place, name)).is_symlink():
-                raise UsageError(
-                    f"{path} is a symbolic link, which a run does not write through; put the file "
-                    "or folder itself there"
-                )

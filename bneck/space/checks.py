@@ -1,6 +1,7 @@
 """Checks that every value type of the space shares; each raises UsageError naming the bad value."""
 
 from collections.abc import Iterable
+from math import inf
 from numbers import Real
 
 from bneck.errors import UsageError, unknown
@@ -9,17 +10,19 @@ MAX_CHANNELS = 16384
 MIN_PX, MAX_PX = 8, 2048
 
 
-def check_range(what: str, value: object, low: int, high: int) -> None:
+def check_range(what: str, value: object, low: int, high: int | None = None) -> None:
     """``value`` must be an int (no bool) from ``low`` to ``high``.
 
     Args:
         what: what the error calls the value.
         value: what is checked.
         low: the least value allowed.
-        high: the largest value allowed.
+        high: the largest value allowed; None allows any.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise UsageError(f"{what} must be a whole number from {low} to {high}, got {value!r}")
+    most = inf if high is None else high
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= most:
+        to = "on" if high is None else f"to {high}"
+        raise UsageError(f"{what} must be a whole number from {low} {to}, got {value!r:.60}")
 
 
 def check_between(what: str, value: float, low: float, high: float) -> None:

@@ -109,6 +109,22 @@ def test_what_a_table_cannot_serve_is_one_line(
     assert not any("Traceback" in line for line in said)
 
 
+def test_a_table_that_lacked_a_block_is_mended_and_the_command_run_again(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The copy that a run keeps of a table is no work: a mistake leaves no folder."""
+    asked = ["shrink", "mobilenet_v3_small", "--data=digits", "--resolution=16", "--target=0.0001"]
+    asked += [f"--target-device=table:{tmp_path / 'mine.csv'}", f"--out={tmp_path / 'run'}"]
+    whole = table.read_text().splitlines(keepends=True)
+    lacking = next(iter(entries(SMALL)))
+    without = [line for line in whole if not line.startswith(f"{lacking},")]
+    for lines, words in ((without, f"has no block {lacking}"), (whole, "no narrowing reaches")):
+        (tmp_path / "mine.csv").write_text("".join(lines))
+        assert run(asked) == 2
+        assert words in capsys.readouterr().err.splitlines()[-1]
+        assert not (tmp_path / "run").exists()
+
+
 def test_latency_by_a_table_is_called_predicted(
     table: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,3 +17,29 @@ def test_what_a_run_settled_is_a_count(tmp_path: Path, value: str) -> None:
             UsageError, match=r"plan\.toml: layer-macs must be a whole number from 1 on, got"
         ):
             settled()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (f"seed = {'9' * 5000}", "plan.toml is not valid TOML: Exceeds the limit"),
+        (f"seed = {'[' * 100_000}", "plan.toml is not valid TOML: "),
+        (
+            "space = 1979-05-27",
+            "plan.toml: space must be text, a number, true or false, got a date",
+        ),
+        ("[data]\nx = 1", "plan.toml: data must be text, a number, true or false, got a dict"),
+        (f"layers = [{{x{'.x' * 5000} = 1}}]", "plan.toml: layers must be text"),
+    ],
+)
+def test_a_plan_of_what_no_plan_holds_is_named(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "plan.toml").write_text(text)
+    with pytest.raises(UsageError) as caught:
+        Run.read(tmp_path)
+    assert str(caught.value).startswith(f"{tmp_path}/{words}")
+
+
+def test_a_plan_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    """As an editor of Windows leaves one."""
+    (tmp_path / "plan.toml").write_text("seed = 1\n", encoding="utf-8-sig")
+    assert Run.read(tmp_path).plan == {"seed": 1}

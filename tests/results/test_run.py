@@ -1,6 +1,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from bneck.errors import BneckError, UsageError
 from bneck.results import checksums
 from bneck.results.record import Outcome, Step
 from bneck.results.run import Run
+from tests.command_line import said
 
 PLAN = {"command": "derive", "target": 2.0, "space": "v3-small", "seed": 0, "layers": [1, 2]}
 
@@ -125,6 +127,20 @@ def failed(error: BneckError, folder: Path, plan: dict[str, float], file: str) -
     with Run.open(folder, plan) as run:
         (run.folder / file).touch()
         raise error
+
+
+def test_what_was_copied_into_a_run_is_no_work(tmp_path: Path) -> None:
+    """Unlike the same file where it was made there: it may have taken minutes."""
+
+    def failed_with_a_copy() -> None:
+        with Run.open(tmp_path / "run", PLAN) as run:
+            run.latency.touch()
+            run.note_copied(run.latency)
+            raise UsageError("a mistake")
+
+    with pytest.raises(UsageError, match="a mistake"):
+        failed_with_a_copy()
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_mistake_begins_no_run(tmp_path: Path) -> None:
@@ -257,6 +273,52 @@ def test_a_run_does_not_write_through_links(tmp_path: Path, target: str) -> None
             Run.open(tmp_path / "run", PLAN)
         link.unlink()
     assert (tmp_path / "precious.txt").read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("report",), ("show",), ("runs",), ("runs", "--check"), ("runs", "--break-lock"),
+        ("compare", "mobilenet_v2", "--no-measure"), ("evaluate",), ("predict", "image.png"),
+        ("export", "x.onnx"), ("likeness", "--latency=macs"),
+        ("train", "mobilenet_v2", "--data=digits", "--out"),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+@pytest.mark.parametrize("name", [".lock", ".driver", "checksums.json", "network.json"])
+def test_a_pipe_in_somebody_elses_run_is_named_and_not_waited_for(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: tuple[str, ...],
+    name: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("image.png").touch()
+    Run.open(Path("theirs"), {"data": "digits", "seed": 0}).close()
+    Path("theirs", name).unlink(missing_ok=True)
+    os.mkfifo(Path("theirs", name))
+    word, *rest = command
+    given = [*rest, "theirs"] if word == "train" else ["theirs", *rest]
+    code, out, err = said(capsys, word, *given)
+    message = f"theirs/{name} is neither a file nor a folder, and has no place in a run"
+    if command in (("runs",), ("runs", "--check")):
+        assert (code, err) == (0, "")
+        assert message in out
+    else:
+        assert (code, out, err) == (2, "", f"bneck: {message}\n")
+
+
+def test_a_socket_is_no_file_of_a_run_and_a_link_is_read_through(tmp_path: Path) -> None:
+    Run.open(tmp_path / "run", PLAN).close()
+    (tmp_path / "elsewhere.json").write_text("{}")
+    (tmp_path / "run" / "network.json").symlink_to("../elsewhere.json")
+    (tmp_path / "run" / "seed.json").symlink_to("nowhere.json")
+    assert Run.read(tmp_path / "run").network.read_text() == "{}"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "run" / "steps.jsonl"))
+        with pytest.raises(UsageError, match=r"steps\.jsonl is neither a file nor a folder"):
+            Run.read(tmp_path / "run")
 
 
 def test_records_are_not_appended_through_a_link(tmp_path: Path, step: Step) -> None:

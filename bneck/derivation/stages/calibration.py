@@ -134,12 +134,11 @@ def calibration_stage(session: Session, space: Space) -> TargetDevice:
     device = planned_device(plan)
     wait = partial(wait_until_quiet, device.watch, session.wait_quiet, session.progress)
     with session.timed("calibration"):
-        if not is_written(run.latency) and isinstance(device, TableDevice):
-            device.published.save(run.latency)
-        elif not is_written(run.latency) and plan.latency is not None:
-            load(Path(plan.latency)).save(run.latency)
-        elif not is_written(run.latency):
-            _calibrated(session, space, device, wait).save(run.latency)
+        if not is_written(run.latency):
+            copied = _copied(session, space, device)
+            if copied is not None:
+                run.note_copied(run.latency)
+            (copied or _calibrated(session, space, device, wait)).save(run.latency)
     model = load_kept(run.latency)
     if isinstance(device, TableDevice) and isinstance(model, PublishedTable):
         device.check_kept(model)
@@ -149,18 +148,18 @@ def calibration_stage(session: Session, space: Space) -> TargetDevice:
     return TargetDevice(model, device, run.measurements, wait)
 
 
-def _calibrated(
-    session: Session, space: Space, device: Device, wait_until_quiet: Callable[[], None]
-) -> LatencyModel:
-    """A model of the device: one that an earlier run made, or a calibration."""
-    run, plan = session.run, session.plan
-    if device.by_hand:
-        progress = session.progress
-        return calibrate([space], device, folder=run.folder, seed=plan.seed, progress=progress)
+def _copied(session: Session, space: Space, device: Device) -> LatencyModel | PublishedTable | None:
+    """What predicts latencies where nothing is timed: a table, or a model made before."""
+    plan = session.plan
+    if isinstance(device, TableDevice):
+        return device.published
+    if plan.latency is not None:
+        return load(Path(plan.latency))
+    if device.by_hand or device.synthetic or plan.calibrate == ANEW:
+        return None
     here = device.fingerprint()
     file = calibrations.kept(here, space)
-    fresh = device.synthetic or plan.calibrate == ANEW
-    if not fresh and (found := calibrations.reusable(file, here)):
+    if found := calibrations.reusable(file, here):
         session.progress(
             "calibration",
             1,
@@ -168,7 +167,17 @@ def _calibrated(
             f"calibrated {calibrations.age(file)}, {found.report.mape_percent:.1f} % mean error: "
             f"reused; --calibrate {ANEW}",
         )
-        return found
+    return found
+
+
+def _calibrated(
+    session: Session, space: Space, device: Device, wait_until_quiet: Callable[[], None]
+) -> LatencyModel:
+    """Calibrate the device, and keep the model for later runs."""
+    run, plan = session.run, session.plan
+    if device.by_hand:
+        progress = session.progress
+        return calibrate([space], device, folder=run.folder, seed=plan.seed, progress=progress)
     work = run.latency.with_suffix(".work")
     wait_until_quiet()
     model = calibrate(
@@ -180,7 +189,7 @@ def _calibrated(
         progress=session.progress,
     )
     if not device.synthetic:
-        calibrations.keep(model, file)
+        calibrations.keep(model, calibrations.kept(model.device, space))
     model.save(run.latency)
     shutil.rmtree(work, ignore_errors=True)
     return model

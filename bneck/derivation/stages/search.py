@@ -66,6 +66,7 @@ def search_stage(
     if len(known) < len(targets_ms):
         with session.timed("search"):
             wanted = search_objectives(plan, space, device, targets_ms)
+            wanted.check()  # before there is a journal: a mistake begins no run
             study = _study(session, space)
             done = len(trained_longest(study.records()))
             session.progress("search", done, plan.evaluations, _in_folds(session, data, study))
@@ -192,7 +193,6 @@ def _front(plan: Plan) -> bool:
 
 def _along_the_front(wanted: Objectives, device: TargetDevice, plan: Plan) -> Objectives:
     """Points from the fastest network up to the highest ceiling."""
-    wanted.check()
     ceiling_ms = max(aim.ceiling_ms for aim in wanted.targets)
     points_ms = np.geomspace(wanted.fastest_ms, ceiling_ms, ALONG_THE_FRONT)
     points = [Target(None, float(ms), ceiling_ms) for ms in points_ms]

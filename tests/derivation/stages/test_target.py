@@ -33,6 +33,17 @@ def test_a_target_out_of_reach_costs_no_calibration(
     assert not (out / "plan.toml").exists()  # a mistake begins no run
 
 
+@pytest.mark.parametrize("command", ["derive", "search"])
+def test_a_target_out_of_reach_of_a_model_from_elsewhere_begins_no_run(
+    command: str, digits_latency: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing was timed, and a better target must not be refused as another plan."""
+    asked = ["--data=digits", "--resolution=16", "--runtime=macs", f"--latency={digits_latency}"]
+    assert run([command, "--target=0.0001", *asked, f"--out={tmp_path / 'run'}"]) == 2
+    assert "is predicted under 0.000125 ms" in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "run").exists()
+
+
 def test_targets_that_would_share_their_files_are_refused_before_the_search(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
