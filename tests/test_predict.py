@@ -12,9 +12,12 @@ import pytest
 from onnx import TensorProto, helper
 from PIL import Image
 
+from bneck import records
+from bneck.files import write_json
 from bneck.results.exports import Trained, export
+from bneck.results.run import Run
 from bneck.space import presets
-from bneck.space.backends import torch_model
+from bneck.space.backends import torch_model, weights
 from tests.command_line import said
 
 NOTES = {"classes": '["cat", "dog", "fish"]', "mean": "[0.5, 0.5, 0.5]", "std": "[0.2, 0.2, 0.2]"}
@@ -120,3 +123,34 @@ def test_one_bad_picture_does_not_hide_the_others(
     assert code == 2
     assert out.startswith(str(folder / "a.png"))
     assert "notes.txt" in err
+
+
+def test_a_run_without_an_onnx_file_says_how_to_get_one(
+    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
+) -> None:
+    place, picture = tmp_path / "run", folder / "a.png"
+    with Run.open(place, {"seed": 0}) as run:
+        arch = presets.build("mobilenet_v3_small", width=0.35, resolution_px=32, classes=3)
+        missing = f"bneck: {place} has no model.onnx: the run is"
+        expected = (2, "", f"{missing} running\n")
+        assert said(capsys, "predict", place, picture) == expected
+        facts = {name: json.loads(NOTES[name]) for name in ("mean", "std")}
+        names = json.loads(NOTES["classes"])
+        write_json(run.images, {"name": "n", "fingerprint": "f", "class_names": names, **facts})
+        records.write(run.seed, arch)
+    again = "stopped; run its command again to resume it"
+    assert said(capsys, "predict", place, picture) == (2, "", f"{missing} {again}\n")
+    records.write(run.network, arch)
+    weights.save(run.weights, torch_model.build(arch).state_dict())
+    _, _, err = said(capsys, "evaluate", place, "--data=digits")
+    command = f"bneck export {place} FILE.onnx"
+    assert err == f"{missing} {again}; {command} writes its network as trained so far\n"
+    file = tmp_path / "so-far.onnx"
+    assert said(capsys, *command.replace("FILE.onnx", str(file)).split()[1:])[0] == 0
+    assert said(capsys, "predict", file, picture)[0] == 0
+    run.weights.unlink()
+    run.ended.write_text("{}")
+    _, _, err = said(capsys, "predict", place, picture)
+    assert (
+        err == f"{missing} finished; it trained no network to keep, as bneck train {place} does\n"
+    )

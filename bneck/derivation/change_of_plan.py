@@ -1,6 +1,6 @@
 """Which changes of its plan a run takes, and what is done again for them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +54,7 @@ CHANGES: Mapping[str, Change] = {
     "from_scratch": OTHER_TRAINING,
     "epochs": OTHER_TRAINING,
 }
-"""Field of a plan -> the files of a run that its change makes obsolete, and what is reused.
-
-The outcome makes way first: killed meanwhile, the run is no longer finished, by either plan.
-"""
+"""Field of a plan -> the files of a run that its change makes obsolete, and what is reused."""
 
 CALIBRATED_ON = (
     "target_device",
@@ -92,10 +89,14 @@ def change_plan(run: Run, was: Mapping[str, Any], progress: Progress) -> None:
         progress("plan", 1, 1, f"{differences(was, run.plan)}: reusing {CHANGES[name][1]}")
 
 
-def supersede(run: Run, patterns: Iterable[str]) -> None:
-    """Move the files of ``run`` that match into its next folder ``superseded/N``."""
+def supersede(run: Run, patterns: Collection[str]) -> None:
+    """Move the files of ``run`` that match into its next folder ``superseded/N``.
+
+    The outcome makes way first: killed meanwhile, the run is no longer finished, by either plan.
+    """
     place = run.folder / SUPERSEDED / str(1 + len(list((run.folder / SUPERSEDED).glob("*"))))
-    for pattern in patterns:
+    first = [pattern for pattern in OUTCOME if pattern in patterns]
+    for pattern in dict.fromkeys((*first, *patterns)):
         for path in sorted(run.folder.glob(pattern)):
             _move(path, place / path.relative_to(run.folder))
 

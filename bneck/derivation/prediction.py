@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from shlex import quote
 
 from bneck.errors import UsageError
 from bneck.files import check_file, is_written
@@ -24,9 +25,22 @@ def classifier_of(place: Path) -> Classifier:
     if place.is_dir():
         file = (run := Run.read(place)).onnx
         if not is_written(file):
-            raise UsageError(f"{place} has no {file.name} yet: the run is {run.state}")
+            raise UsageError(f"{place} has no {file.name}: {_what_to_do(run)}")
     check_file(file)
     return open_classifier(file)
+
+
+def _what_to_do(run: Run) -> str:
+    """What becomes of a run without an ONNX file, and how to get one."""
+    folder, state = quote(str(run.folder)), run.state
+    said = [f"the run is {state}"]
+    if state == "stopped":
+        said.append("run its command again to resume it")
+    if is_written(run.weights) and is_written(run.network):
+        said.append(f"bneck export {folder} FILE.onnx writes its network as trained so far")
+    elif state == "finished":
+        said.append(f"it trained no network to keep, as bneck train {folder} does")
+    return "; ".join(said)
 
 
 def classify(

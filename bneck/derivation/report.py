@@ -11,7 +11,7 @@ from bneck.derivation.results import (
     explained,
     found_by_a_stage,
     plan_of,
-    read_trials,
+    read_trainings,
 )
 from bneck.derivation.target import kept_targets, runs_of_other_targets
 from bneck.errors import UsageError
@@ -28,6 +28,7 @@ from bneck.results.run import Run
 from bneck.results.similarity import Likeness
 from bneck.results.stage_record import SearchResult
 from bneck.results.table import rows, times
+from bneck.search.promotion import trained_longest
 from bneck.space import codec
 
 if TYPE_CHECKING:
@@ -91,12 +92,14 @@ def _report_data(run: Run) -> report.ReportData:
     target_ms = targets_ms[0] if targets_ms else None
     several = len(targets_ms) > 1
     folds = run.settled("folds") or 1
+    trainings = read_trainings(run)
     return report.ReportData(
         name=run.folder.resolve().name,
         state=run.state,
         plan=run.plan,
         sessions=run.sessions,
-        records=tuple(read_trials(run)),
+        records=tuple(trained_longest(trainings)),
+        failed_longer=tuple(one for one in trainings if one.rung and one.error),
         steps=records.read_lines(run.steps, Step),
         seed=codec.load(run.seed) if is_written(run.seed) else None,
         outcome=outcome,

@@ -50,6 +50,11 @@ def made_by(run: Run) -> str:
 
 def read_trials(run: Run) -> list[Record]:
     """The networks that the search has evaluated so far, each by its longest training."""
+    return trained_longest(read_trainings(run))
+
+
+def read_trainings(run: Run) -> list[Record]:
+    """Every evaluation of the search so far: a network that is promoted has several."""
     if not is_written(run.journal) or not is_written(run.latency):
         return []
     plan, images = plan_of(run), read_image_facts(run)
@@ -58,7 +63,7 @@ def read_trials(run: Run) -> list[Record]:
     space = spaces.build(
         plan.space, resolution_px=images.resolution_px, classes=len(images.class_names)
     )
-    return trained_longest(read_records(run.journal, space))
+    return read_records(run.journal, space)
 
 
 class FoundByStage(TypedDict, total=False):

@@ -9,7 +9,6 @@ from math import ceil
 import torch
 
 from bneck import records
-from bneck.derivation.results import read_trials
 from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import takes_no_time
 from bneck.derivation.stages.data import RunData
@@ -28,6 +27,7 @@ from bneck.results.stage_record import Shrunk
 from bneck.search.promotion import search_steps, steps_on
 from bneck.search.reward import FRONT
 from bneck.search.samplers.online_surrogate import START
+from bneck.search.trial_attributes import rungs_evaluated
 from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture
 from bneck.space.backends import torch_model
@@ -133,11 +133,8 @@ def _steps_searched(session: Session, steps: int, most_steps: int) -> int:
         steps: of the first rung.
         most_steps: no training is longer, whatever its rung.
     """
-    return sum(
-        min(steps_on(rung, steps), most_steps)
-        for trial in read_trials(session.run)
-        for rung in range(trial.rung + 1)
-    )
+    rungs = rungs_evaluated(session.run.journal)
+    return sum(min(steps_on(rung, steps), most_steps) for rung in rungs)
 
 
 def _netadapt_passes(session: Session) -> int:

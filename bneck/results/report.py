@@ -34,6 +34,8 @@ class ReportData:
 
     ``breakdown`` gives the derived network's predicted ms by layer or block path, ``calibration``
     the latency model's figures by name, ``seed`` the network the search handed to NetAdapt.
+    ``records`` has each network by its longest training, and ``failed_longer`` the longer trainings
+    that failed.
     ``held_out`` holds the predicted and measured ms of networks that the model had not seen, and
     ``latency_error`` its relative standard deviation; ``counted_on`` says on how many images the
     search counts accuracy.
@@ -54,6 +56,7 @@ class ReportData:
     plan: Mapping[str, Any]
     sessions: tuple[MadeWith, ...] = ()
     records: tuple[Record, ...] = ()
+    failed_longer: tuple[Record, ...] = ()
     steps: tuple[Step, ...] = ()
     seed: Architecture | None = None
     outcome: Outcome | None = None
@@ -114,7 +117,7 @@ def build(data: ReportData) -> str:
         data=data,
         headline=_headline(data),
         front=front(data.records),
-        failures=report_context.failures(data.records),
+        failures=report_context.failures((*data.records, *data.failed_longer)),
         moves=report_context.moves(data.steps),
         networks=_networks(data),
         compared=report_context.compared(data.outcome, data.others, data.baselines),

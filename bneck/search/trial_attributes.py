@@ -21,6 +21,15 @@ def read_records(journal: Path, space: Space) -> list[Record]:
     return [record for record in found if record is not None]
 
 
+def rungs_evaluated(journal: Path) -> list[int]:
+    """Return the rung of each evaluation in a journal, without building its network."""
+    return [
+        trial.user_attrs.get(RUNG, 0)
+        for trial in read_journal(journal).trials
+        if _is_evaluated(trial)
+    ]
+
+
 def proposal_of(
     trial: Trial, space: Space, *, latency_ms: float, virtual_start: float | None
 ) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -97,7 +106,7 @@ def record_of(trial: JournalTrial, space: Space) -> Record | None:
     was written, and have ended otherwise than the second.
     """
     attrs, failed = trial.user_attrs, trial.state is State.FAIL
-    if EVALUATED not in attrs or (not failed and trial.state is not State.COMPLETE):
+    if not _is_evaluated(trial):
         return None
     return Record(
         number=trial.number,
@@ -110,6 +119,10 @@ def record_of(trial: JournalTrial, space: Space) -> Record | None:
         made_with=attrs.get("made_with", {}),
         rung=attrs.get(RUNG, 0),
     )
+
+
+def _is_evaluated(trial: JournalTrial) -> bool:
+    return EVALUATED in trial.user_attrs and trial.state in (State.COMPLETE, State.FAIL)
 
 
 def is_whole(params: Values, space: Space) -> bool:

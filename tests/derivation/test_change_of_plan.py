@@ -180,7 +180,7 @@ def test_a_run_whose_change_was_killed_is_not_finished(
         (tmp_path / file).write_text("{}")
     monkeypatch.setattr(change_of_plan, "_move", moved_once(change_of_plan._move))
     with pytest.raises(InterruptedError):
-        supersede(run, CHANGES[name][0])
+        supersede(run, CHANGES[name][0][::-1])  # in whatever order they are named
     assert not run.result.exists()
     assert run.baselines.exists()
 

@@ -24,10 +24,10 @@ from bneck.latency.calibrate import calibrate
 from bneck.latency.devices.local import LocalDevice
 from bneck.proxies.data.loading import load
 from bneck.proxies.training.recipe import Recipe
-from bneck.results.record import Record
 from bneck.results.run import Run
 from bneck.space import presets, spaces
 from bneck.space.edits import narrowables
+from tests.search.journals import write_trials
 
 QUICK = (
     "--data=digits", "--resolution=16", "--runtime=macs", "--calibration-minutes=0.001",
@@ -156,11 +156,9 @@ def test_what_a_search_has_done_is_not_announced_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(time_estimate, "_step_seconds", lambda arch, recipe: 0.1)
-    done = [
-        Record(number, presets.build(NET), 0.5, 1.0, 0.5, None, 1.0, rung=rung)
-        for number, rung in enumerate((0, 0, 1))
-    ]
-    monkeypatch.setattr(time_estimate, "read_trials", lambda run: done)
+    space = spaces.build("v3-small", resolution_px=16, classes=10)
+    trials = (0, 0, None), (1, 0, "it diverged"), (2, 0, None), (2, 1, "it diverged")
+    write_trials(tmp_path / "journal.log", space, *trials)
     session, _ = announced(tmp_path, proxy="short-training")
     assert session.schedule.expected_s["search"] == pytest.approx((10 - 3 - 3) * 20 * 0.1)
     session, _ = announced(tmp_path, promote=True, epochs=2)  # 45 steps

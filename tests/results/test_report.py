@@ -2,19 +2,26 @@ import base64
 import gzip
 import json
 import re
+import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from bneck.derivation.report import write_report
+from bneck.files import write_json
 from bneck.quantities import Accuracy, Latency
 from bneck.results import report
 from bneck.results.classification import classification
 from bneck.results.record import Found
 from bneck.results.report import ReportData
+from bneck.results.run import Run
 from bneck.results.similarity import Likeness, Trait
+from bneck.space import spaces
 from tests.results import demo
+from tests.search.journals import write_trials
 
 HOSTILE = "</script><img src=x onerror=alert(1)>&\"'"
 VOID = {"meta", "link", "br", "img", "input", "hr"}
@@ -185,6 +192,25 @@ def test_what_was_trained_longer_is_marked(finished: ReportData) -> None:
     html = report.build(replace(finished, records=(*finished.records[:4], *tried)))
     assert "1 of them was trained longer" in _plain(Page(html).text)
     assert [html.count(f'<td class="n">{steps}</td>') > 0 for steps in (100, 900)] == [True] * 2
+
+
+def test_longer_trainings_that_failed_are_counted_with_their_reasons(
+    tmp_path: Path, digits_latency: Path
+) -> None:
+    """The networks themselves keep the accuracy of their first training."""
+    space = spaces.build("v3-small", resolution_px=16, classes=10)
+    with Run.open(tmp_path / "run", {"data": "digits", "promote": True}) as run:
+        facts = {"name": "digits", "fingerprint": "f", "resolution_px": 16}
+        write_json(run.images, facts | {"class_names": list("0123456789")})
+        shutil.copy(digits_latency, run.latency)
+        trials = (0, 0, None), (1, 0, "too few images"), (2, 0, None), (2, 1, "it diverged: NaN")
+        write_trials(run.journal, space, *trials)
+        text = _plain(Page(write_report(run).read_text()).text)
+    assert "3 networks tried, 1 of them without a score." in text
+    assert "1 longer training has failed." in text
+    assert "trained longer at the end" not in text
+    assert "1 × too few images" in text
+    assert "1 × it diverged" in text
 
 
 def test_a_derivation_for_several_targets(finished: ReportData) -> None:
