@@ -93,7 +93,8 @@ def warn(text: str) -> None:
 class StageProgress:
     """How far one kind of work is.
 
-    ``first`` items were done when it ``began_s``, and ``done`` of ``total`` at ``advanced_s``.
+    ``first`` items were done when it ``began_s``, and ``done`` of ``total`` at ``advanced_s``; last
+    heard of at ``told_s``.
     """
 
     began_s: float
@@ -104,6 +105,7 @@ class StageProgress:
     advanced_s: float
     now_s: float
     in_seconds: bool = False
+    told_s: float = 0.0
 
     @property
     def left_s(self) -> float | None:
@@ -111,17 +113,18 @@ class StageProgress:
 
         The pace is that of the last advance, and what it left is counted down from there: the items
         under way since then have not lost time. What is expected to take so many seconds has no
-        pace: whole stages of it end at once.
+        pace, as whole stages of it end at once: it is counted down from what was last said.
         """
         advanced, to_go = self.done - self.first, self.total - self.done
         if to_go <= 0:
             return None
         if self.in_seconds:
-            return to_go
-        if advanced <= 0:
+            left_s = to_go - (self.now_s - self.told_s)
+        elif advanced > 0:
+            left_s = (self.advanced_s - self.began_s) / advanced * to_go
+            left_s -= self.now_s - self.advanced_s
+        else:
             return None
-        left_s = (self.advanced_s - self.began_s) / advanced * to_go
-        left_s -= self.now_s - self.advanced_s
         return left_s if left_s > 0 else None
 
     @property
@@ -163,7 +166,7 @@ class TerminalProgress:
             before = StageProgress(now, done, done, total, note, now, now, what.endswith("(s)"))
         advanced_s = now if done > before.done else before.advanced_s
         self._stages[what] = replace(
-            before, done=done, total=total, note=note, advanced_s=advanced_s, now_s=now
+            before, done=done, total=total, note=note, advanced_s=advanced_s, told_s=now, now_s=now
         )
         if self._live:
             self._draw()

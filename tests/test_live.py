@@ -159,3 +159,17 @@ def test_what_is_counted_in_seconds_has_as_many_left(capsys: pytest.CaptureFixtu
     progress("whole run (s)", 120, 2443)
     live.close()
     assert capsys.readouterr().err.splitlines()[-1] == "whole run (s): 120/2443, 38 min 43 s left"
+
+
+def test_what_is_counted_in_seconds_is_counted_down(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of 2,443 s, 643 are left after half an hour; of those that took longer, none is known."""
+    clock = Clock()
+    progress = TerminalProgress(clock)
+    progress("whole run (s)", 0, 2443)
+    for clock.now in (1800.0, 2500.0):
+        progress._print("whole run (s)", clock.now)
+    live.close()
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        "whole run (s): 0/2443, 10 min 43 s left",
+        "whole run (s): 0/2443, 41 min 40 s so far",
+    ]

@@ -50,7 +50,7 @@ class Schedule:
         left = {name: s for name in self.expected_s if (s := self._left(name)) > 0}
         total, to_come = sum(self.expected_s.values()), sum(left.values())
         stages = ", ".join(f"{name} {duration(seconds)}" for name, seconds in left.items())
-        note = f"about {duration(to_come)} to go: {stages}" if left else ""
+        note = f"to come: {stages}" if left else ""
         whole = ceil(total)
         progress("whole run (s)", whole - ceil(to_come), whole, note)
 

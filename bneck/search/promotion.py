@@ -46,10 +46,15 @@ def search_steps(networks: int, targets: int, steps: int, most_steps: int) -> in
         most_steps: no training is longer, whatever its rung.
     """
     longer = sum(
-        min(networks, targets * count) * min(steps_on(rung, steps), most_steps)
-        for rung, count in enumerate(FINALISTS, start=1)
+        count * min(steps_on(rung, steps), most_steps)
+        for rung, count in enumerate(most_promoted(networks, targets), start=1)
     )
     return networks * steps + longer
+
+
+def most_promoted(networks: int, targets: int) -> list[int]:
+    """Return how many networks are trained longer at most, rung by rung."""
+    return [min(networks, targets * count) for count in FINALISTS]
 
 
 def promotable(

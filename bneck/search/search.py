@@ -15,7 +15,7 @@ from bneck.results.summary import standing
 from bneck.search.allowed import SpaceExhausted
 from bneck.search.label import Label, check_comparable
 from bneck.search.objectives import Objective, Objectives
-from bneck.search.promotion import Candidate, trained_longest
+from bneck.search.promotion import Candidate, most_promoted, trained_longest
 from bneck.search.reward import Soft
 from bneck.search.samplers.history import Trial
 from bneck.search.study import Study
@@ -109,10 +109,21 @@ def search(
     def started(trial: Trial) -> Candidate:
         candidate = Candidate(trial.arch, trial.rung)
         under_way[candidate] = trial
+        if trial.rung:
+            tell_longer()
         return candidate
 
     def evaluated() -> int:
         return sum(record.rung == 0 for record in finished)
+
+    def news() -> str:
+        return _news(finished, study.current(objectives))
+
+    def tell_longer(*, ended: bool = False) -> None:
+        """How many are trained longer, of as many as there may be: targets may share some."""
+        done = len(finished) - evaluated()
+        most = sum(most_promoted(networks, len(objectives.targets)))
+        progress("longer trainings", done, done if ended else most, news())
 
     with threadpool_limits(1, user_api="blas"):  # more spin where the workers have the cores
         for candidate, outcome in executor.map_unordered(Timed(evaluate), candidates()):
@@ -121,10 +132,14 @@ def search(
             rivals = [one for one in finished if one.rung == record.rung]
             check_comparable(record, rivals, mix_devices=mix_devices)
             finished.append(study.tell(trial, record))
-            news = _news(finished, study.current(objectives))
-            progress("search", evaluated(), networks, news)
+            if record.rung:
+                tell_longer()
+            else:
+                progress("search", evaluated(), networks, news())
             if len(finished) >= MAX_FAILED_AT_FIRST and all(record.error for record in finished):
                 raise BneckError(f"the first {len(finished)} networks failed: {finished[0].error}")
+    if len(finished) > evaluated():
+        tell_longer(ended=True)
     return sorted(finished, key=lambda record: record.number)
 
 
@@ -169,11 +184,9 @@ def _record(number: int, candidate: Candidate, outcome: Any, objective: Objectiv
 
 
 def _news(records: list[Record], objectives: list[Objective]) -> str:
-    longer = [record for record in records if record.rung > 0]
-    failed = sum(record.error is not None for record in longer)
+    failed = sum(record.error is not None for record in records if record.rung > 0)
     soft = [objective.reward for objective in objectives if isinstance(objective.reward, Soft)]
     weights = [f"{reward.weight:.3g}" for reward in soft]
-    said = [f"longer trainings: {len(longer)}"] if longer else []
-    said += [f"{failed} of them failed"] if failed else []
+    said = [f"{failed} longer trainings failed"] if failed else []
     said += [f"w {', '.join(weights)}"] if weights else []
     return "; ".join([*said, standing(trained_longest(records))])

@@ -60,8 +60,8 @@ def test_what_is_left_is_said_after_each_stage() -> None:
     schedule.finish("search", progress)
     what = "whole run (s)"
     assert said == [
-        (what, 0, 600, "about 10 min to go: calibration 2 min, search 8 min"),
-        (what, 120, 600, "about 8 min to go: search 8 min"),
+        (what, 0, 600, "to come: calibration 2 min, search 8 min"),
+        (what, 120, 600, "to come: search 8 min"),
         (what, 600, 600, ""),
     ]
 
@@ -77,8 +77,8 @@ def test_a_stage_that_ends_once_for_each_target_is_not_done_after_the_first() ->
     for stage in ("NetAdapt", "NetAdapt", "NetAdapt", "final training"):
         schedule.finish(stage, progress)
     assert said == [
-        "300/660 about 6 min to go: NetAdapt 5 min, final training 60 s",
-        "600/660 about 60 s to go: final training 60 s",
+        "300/660 to come: NetAdapt 5 min, final training 60 s",
+        "600/660 to come: final training 60 s",
         "660/660",
     ]
 
@@ -239,5 +239,5 @@ def test_a_run_says_how_long_its_stages_take(
         "to learn what matters, and 4 training steps, when 126 suit these images"
     ) in lines
     told = next(line for line in lines if line.startswith("whole run (s): 0/"))
-    assert re.search(r"about [0-9.]+ s to go: search [0-9.]+ s$", told)  # no noise, no minutes
+    assert re.search(r"[0-9.]+ s left; to come: search [0-9.]+ s$", told)  # no noise, no minutes
     assert any(line.startswith("search: 0/2") for line in lines)

@@ -140,19 +140,35 @@ def test_longer_trainings_are_told_of_and_those_that_failed(tmp_path: Path) -> N
     def fails_on(arch: Architecture, rung: int = 0) -> float:
         return float("nan") if rung == 2 else evaluate(arch, rung)
 
-    told_of: list[str] = []
+    told_of: list[tuple[str, int, int, str]] = []
     searched(
         tmp_path / "journal.log",
         Serial(),
         evaluate=fails_on,
-        progress=lambda what, done, total, note: told_of.append(note.partition("best so far")[0]),
+        progress=lambda what, done, total, note: told_of.append(
+            (what, done, total, note.partition("best so far")[0])
+        ),
     )
-    assert told_of[NETWORKS - 1] == "w -0.07; "
-    assert told_of[NETWORKS:] == [
-        *(f"longer trainings: {count}; w -0.07; " for count in (1, 2, 3, 4)),
-        "longer trainings: 5; 1 of them failed; w -0.07; ",
-        "longer trainings: 6; 2 of them failed; w -0.07; ",
+    assert told_of[NETWORKS - 1] == ("search", NETWORKS, NETWORKS, "w -0.07; ")
+    longer = list(dict.fromkeys(told_of[NETWORKS:]))  # told at the start of each, and at its end
+    assert longer == [
+        *(("longer trainings", done, 6, "w -0.07; ") for done in range(5)),
+        ("longer trainings", 5, 6, "1 longer trainings failed; w -0.07; "),
+        ("longer trainings", 6, 6, "2 longer trainings failed; w -0.07; "),
     ]
+
+
+def test_longer_trainings_end_where_targets_share_networks(tmp_path: Path) -> None:
+    told_of: list[tuple[str, int, int]] = []
+    records = searched(
+        tmp_path / "journal.log",
+        Serial(),
+        objectives=Objectives(SPACE, MacsDevice(), [Target(Soft(1.0), ceiling_ms=1.5)] * 2),
+        progress=lambda what, done, total, note: told_of.append((what, done, total)),
+    )
+    longer = sum(one.rung > 0 for one in records)
+    assert longer == 6
+    assert told_of[-2:] == [("longer trainings", longer, 12), ("longer trainings", longer, longer)]
 
 
 def test_steps_of_rungs() -> None:
