@@ -12,6 +12,10 @@ from bneck.latency.checks import check_above, check_not_negative, check_number
 from bneck.latency.timing import Timing
 from bneck.space import codec
 from bneck.space.architecture import Architecture
+from bneck.space.checks import check_between
+
+MOST = 1e9
+"""ms, or times the reference: beyond what any network takes, or below its inverse, nothing fits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,5 +103,8 @@ def measurement(content: Any) -> Measurement:
         check_above(name, getattr(timing, name))
     for name in ("spread", "reference_spread"):
         check_not_negative(name, getattr(timing, name))
+    for name in ("ratio", "reference_ms", "spread"):
+        check_between(name, getattr(timing, name), 0, MOST)
+    check_between("ratio x reference_ms", timing.ms, 1 / MOST, MOST)
     arch = codec.from_json(content["arch"])
     return Measurement(str(content["name"]), arch, timing, content["seconds"])

@@ -57,6 +57,8 @@ def test_what_is_kept_is_found_again(macs_model: LatencyModel, cache: Path) -> N
     assert calibrations.age(file) == "today"
     os.utime(file, (time.time() - 2.5 * 24 * 3600,) * 2)
     assert calibrations.age(file) == "2 days ago"
+    os.utime(file, (time.time() - 1.5 * 24 * 3600,) * 2)
+    assert calibrations.age(file) == "yesterday"
     file.write_text("{}")
     assert calibrations.reusable(file, macs_model.device) is None
 

@@ -21,6 +21,21 @@ def test_shares_are_of_the_seconds_and_stolen_ones_of_all_cores(
     assert not found.quiet
 
 
+@pytest.mark.parametrize(
+    ("at_most", "above"),
+    [
+        (Load(0.5, 0.0), Load(0.51, 0.0)),
+        (Load(0.0, 0.02), Load(0.0, 0.021)),
+        (Load(0.0, 0.0, 0.15), Load(0.0, 0.0, 0.16)),
+    ],
+)
+def test_a_machine_is_quiet_up_to_half_a_core_2_percent_stolen_and_15_slower(
+    at_most: Load, above: Load
+) -> None:
+    assert (at_most.quiet, str(at_most)) == (True, "")
+    assert (above.quiet, bool(str(above))) == (False, True)
+
+
 def test_the_kernels_counters_are_told_apart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,3 +42,32 @@ def test_without_load_nothing_is_corrected() -> None:
     timings = [timing(ratio, 2.0) for ratio in (1.0, 2.0, 3.0)]
     scale = LoadCorrection.ordinary(timings, classes=1000)
     assert scale.corrected(timings, np.array([2.2, 4.1, 5.9])) == LoadCorrection(2.0, classes=1000)
+
+
+def test_the_ordinary_reference_is_the_median_one() -> None:
+    timings = [timing(1.0, ms) for ms in (2.0, 2.1, 9.0)]
+    assert LoadCorrection.ordinary(timings, classes=10) == LoadCorrection(2.1, classes=10)
+
+
+@pytest.mark.parametrize(("unrest", "corrected"), [(0.005, False), (0.02, True)])
+def test_a_reference_that_hardly_moved_tells_nothing_of_load(
+    unrest: float, corrected: bool
+) -> None:
+    """Half of its slowness is not the network's; from a deviation of 1 % on that counts."""
+    slowness = unrest * np.array([-1.0, 1.0, -1.0, 1.0, -1.0, 1.0])
+    ratios = np.array([1.0, 1.0, 2.0, 2.0, 4.0, 4.0])
+    timings = [
+        timing(r * np.exp(-0.5 * s), 2.0 * np.exp(s)) for r, s in zip(ratios, slowness, strict=True)
+    ]
+    found = LoadCorrection(2.0).corrected(timings, 2.0 * ratios)
+    assert found.load == pytest.approx(0.5 if corrected else 0.0, abs=1e-6)
+
+
+def test_a_network_that_the_model_misses_by_far_says_nothing_of_load() -> None:
+    slowness = [-0.1, 0.1, -0.1, 0.1, 0.2, 0.0]
+    ratios = [1.0, 1.0, 2.0, 2.0, 4.0, 4.0]
+    timings = [timing(r, 2.0 * np.exp(s)) for r, s in zip(ratios, slowness, strict=True)]
+    predicted = 2.0 * np.array(ratios)
+    predicted[4] *= 3
+    found = LoadCorrection(2.0).corrected(timings, predicted)
+    assert (found.load, found.load_by_size) == pytest.approx((0.0, 0.0), abs=1e-9)

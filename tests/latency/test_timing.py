@@ -1,9 +1,10 @@
+import time
 from collections.abc import Callable
 
 import pytest
 
 from bneck.errors import BneckError
-from bneck.latency.timing import Effort, Timing, compare, pooled, standard_error
+from bneck.latency.timing import Effort, Timing, alternated, compare, pooled, standard_error
 
 
 class Machine:
@@ -32,6 +33,57 @@ def test_ratio_and_reference() -> None:
     assert timing.ms == pytest.approx(6.0)
     assert timing.quiet
     assert timing.pairs == 6
+
+
+@pytest.mark.parametrize(("ms", "each"), [(0.001, 60), (1.0, 15), (2.0, 8), (100.0, 5)])
+def test_a_chunk_is_about_15_ms_of_runs_behind_two_that_do_not_count(ms: float, each: int) -> None:
+    """Of 5 to 60 runs, as many as five warm ones say; here of three pairs."""
+    machine, runs = Machine(), []
+    once = machine.run(ms)
+
+    def run() -> None:
+        runs.append(1)
+        once()
+
+    compare(run, machine.run(1.0), Effort(min_pairs=3, max_pairs=3), clock=machine.clock)
+    assert len(runs) == (2 + 5) + 3 * (2 + each)
+
+
+def test_the_first_two_runs_of_a_chunk_do_not_count() -> None:
+    machine, turns = Machine(), iter(range(10**9))
+
+    def cold(now: float) -> float:
+        turn = next(turns)  # five runs that tell how many make a chunk, then chunks of five
+        return 50.0 if turn % 7 < 2 else 1.0
+
+    timing = compare(machine.run(10.0, cold), machine.run(5.0), clock=machine.clock)
+    assert timing.ratio == pytest.approx(2.0)
+
+
+def test_a_timing_is_of_the_medians_of_chunks() -> None:
+    """Chunks of 6, 6 and 18 ms between references of 2, 2, 4 and 4: ratios of 3, 2 and 4.5."""
+    own, references = iter([6e6, 6e6, 18e6]), iter([2e6, 2e6, 4e6, 4e6])
+    found = alternated(lambda: next(own), lambda: next(references), Effort(0.0, 3, 3))
+    assert found.ratio == pytest.approx(3.0)
+    assert found.reference_ms == pytest.approx(3.0)
+    assert found.reference_spread == pytest.approx(1.4826 / 3)  # each is 1 ms off the median
+    assert found.pairs == 3
+
+
+@pytest.mark.parametrize(("had", "share"), [(0.5, 0.5), (2.0, 1.0)])
+def test_the_share_of_the_core_is_of_the_time_that_all_runs_took(
+    monkeypatch: pytest.MonkeyPatch, had: float, share: float
+) -> None:
+    """Two threads had two cores: no more than all of the time is said."""
+    machine = Machine()
+    monkeypatch.setattr(time, "perf_counter_ns", machine.clock)
+    timing = compare(
+        machine.run(6.0),
+        machine.run(2.0),
+        clock=machine.clock,
+        on_cpu=lambda: int(had * machine.now),
+    )
+    assert timing.core_share == pytest.approx(share)
 
 
 def test_a_network_against_itself_reads_one_on_a_drifting_machine() -> None:
@@ -111,3 +163,16 @@ def test_repetitions_that_differ_are_less_sure_than_each_says() -> None:
     alike = pooled([repetition(1.0, spread=0.009)] * 9, wanted=0.005)
     assert alike.spread == pytest.approx(0.003)
     assert alike.quiet
+
+
+def test_repetitions_count_by_their_medians_and_by_all_of_their_time() -> None:
+    found = pooled(
+        [
+            Timing(1.0, 0.001, reference_ms, unrest, 6, True, share)
+            for reference_ms, unrest, share in ((2.0, 0.5, 1.0), (8.0, 0.02, 0.4), (3.0, 0.03, 1.0))
+        ],
+        wanted=0.005,
+    )
+    assert found.reference_ms == 3.0
+    assert found.reference_spread == 0.03
+    assert found.core_share == pytest.approx(0.8)
