@@ -89,7 +89,7 @@ def calibrate(
         from bneck.latency.calibrate import calibrate as run_calibration
         from bneck.latency.device_load import wait_until_quiet
 
-        wait_until_quiet(opened.watch, wait_quiet, TerminalProgress())
+        wait_until_quiet(opened.watch_idle, wait_quiet, TerminalProgress())
         model = run_calibration(
             spaces,
             opened,

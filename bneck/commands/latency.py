@@ -123,7 +123,7 @@ def net(
         device = open_device(target_device, **settings)
         if calibrated:
             warn_elsewhere(calibrated, device.fingerprint())
-        wait_until_quiet(device.watch, wait_quiet, TerminalProgress())
+        wait_until_quiet(device.watch_idle, wait_quiet, TerminalProgress())
         found, words = _measured(onnx or arch, device, calibrated, resolution)
         result |= found
         said.append(words)

@@ -111,13 +111,15 @@ def test_what_keeps_the_board_busy_is_said(device: SshDevice) -> None:
     try:
         watch = device.watch()
         assert watch() == QUIET  # nothing was measured yet
+        idle = device.watch_idle()
         for _ in range(3):
             list(device.time([Graph(LARGE.layers())], reference(64, 10), Effort(0.0, 8, 8)))
-        load = watch()
+        load, meanwhile = watch(), idle()
     finally:
         program.kill()
         program.wait()
     assert load.other_cores > 0.3
+    assert meanwhile.other_cores > 0.3
     assert device.watch()() == QUIET
 
 

@@ -132,7 +132,7 @@ def calibration_stage(session: Session, space: Space) -> TargetDevice:
     """
     run, plan = session.run, session.plan
     device = planned_device(plan)
-    wait = partial(wait_until_quiet, device.watch, session.wait_quiet, session.progress)
+    wait = partial(wait_until_quiet, device.watch_idle, session.wait_quiet, session.progress)
     with session.timed("calibration"):
         if not is_written(run.latency):
             copied = _copied(session, space, device)

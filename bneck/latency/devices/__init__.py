@@ -67,6 +67,10 @@ class Device(ABC):
         """Return a call that tells what else kept the device busy since, if that is known."""
         return lambda: QUIET
 
+    def watch_idle(self) -> Callable[[], Load]:
+        """Do the same where nothing is measured meanwhile, as before a measurement."""
+        return self.watch()
+
     @abstractmethod
     def time(
         self, graphs: Iterable[Graph], reference: Graph, effort: Effort

@@ -86,14 +86,22 @@ class RemoteDevice(Device):
     def watch(self) -> Callable[[], Load]:
         """Return a call that tells what else the device did while it measured since."""
         begun = self._load
+        return lambda: self._load_between(begun, self._load)
 
-        def load() -> Load:
-            seconds, used, stolen = (a - b for a, b in zip(self._load, begun, strict=True))
-            if seconds <= 0:
-                return QUIET
-            cores = self.fingerprint().cores
-            return Load(max(0.0, used) / seconds, max(0.0, stolen) / seconds / cores)
+    def watch_idle(self) -> Callable[[], Load]:
+        begun = self._counters()
+        return lambda: self._load_between(begun, self._counters())
 
+    def _load_between(self, begun: Iterable[float], ended: Iterable[float]) -> Load:
+        seconds, used, stolen = (b - a for a, b in zip(begun, ended, strict=True))
+        if seconds <= 0:
+            return QUIET
+        cores = self.fingerprint().cores
+        return Load(max(0.0, used) / seconds, max(0.0, stolen) / seconds / cores)
+
+    def _counters(self) -> Iterable[float]:
+        """Seconds of the device: of its wall, in use by other programs, stolen."""
+        load: Iterable[float] = self._reply(({"look": True}, b""))["load"]
         return load
 
     def time(
@@ -104,15 +112,15 @@ class RemoteDevice(Device):
             begun = time.monotonic()
             asked = {"pairs": [effort.min_pairs, effort.max_pairs], "wanted": effort.wanted}
             request = self._request(graph, reference=False, **asked)
-            answer = self._timed(request, standard, renew=number % REFERENCE_SERVES == 0)
+            answer = self._reply(request, standard, renew=number % REFERENCE_SERVES == 0)
             spent = answer.get("load", (0.0, 0.0, 0.0))
             self._load = tuple(a + b for a, b in zip(self._load, spent, strict=True))
             known = {item.name for item in fields(Timing)}
             timing = records.from_json(Timing, {n: v for n, v in answer.items() if n in known})
             yield timing, time.monotonic() - begun
 
-    def _timed(
-        self, request: tuple[dict[str, Any], bytes], standard: Any, *, renew: bool
+    def _reply(
+        self, request: tuple[dict[str, Any], bytes], standard: Any = None, *, renew: bool = False
     ) -> dict[str, Any]:
         """The answer to a request; made again from where the connection was cut."""
         reason = ""
@@ -122,7 +130,7 @@ class RemoteDevice(Device):
             try:
                 fresh = self._connection is None
                 connection = self._connected()
-                if fresh or renew:
+                if standard and (fresh or renew):
                     self._answered(connection.ask(*standard))
                 return self._answered(connection.ask(*request))
             except Cut as cut:

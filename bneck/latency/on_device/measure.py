@@ -79,7 +79,8 @@ def main() -> None:
 def serve(requests: BinaryIO) -> None:
     """Time what a driver sends over a connection; each answer is a line of JSON.
 
-    A request is a line of JSON, and as many bytes of a compressed model as it says.
+    A request is a line of JSON, and as many bytes of a compressed model as it says. Where it only
+    looks, the answer is what keeps the device busy.
     """
     about = json.loads(requests.readline())
     runtime, threads = about["runtime"], about["threads"]
@@ -91,6 +92,9 @@ def serve(requests: BinaryIO) -> None:
     reference: Run = clock(threads)
     for line in iter(requests.readline, b""):
         request = json.loads(line)
+        if "look" in request:
+            answer({"load": busy()})
+            continue
         model = zlib.decompress(requests.read(request["size"]))
         try:
             run = opened(model, runtime, threads)
