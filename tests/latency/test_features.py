@@ -93,3 +93,59 @@ def test_labels_read_as_people_speak() -> None:
     assert label(kernel) == "depthwise 5x5/2 on 28 px, hswish"
     assert refines("depthwise read @28")
     assert not refines("depthwise 5x5/2")
+
+
+def test_a_pass_over_the_input_computes_four_blocks() -> None:
+    for cout, passes in ((64, 1), (65, 2), (128, 2)):
+        found = features(pointwise(64, cout), ORT)["pointwise passes"]
+        assert found == pytest.approx(passes * 64 * 196 / 1e3)
+
+
+def test_a_strided_window_writes_every_other_row_and_column() -> None:
+    """Of 7 px: 4 rows of 4."""
+    found = features(("depthwise", 72, 72, 5, 2, 7, "relu"), Blocking(1, 1))
+    assert found["depthwise 5x5/2"] == pytest.approx(72 * 16 / 1e3)
+    assert found["depthwise read"] == pytest.approx(72 * 49 / 1e3)
+    assert found["depthwise rows"] == pytest.approx(72 * 4 / 1e3)
+    assert found["relu"] == found["depthwise relu"] == pytest.approx(72 * 16 / 1e3)
+
+
+def test_a_full_convolution_counts_its_multiply_adds() -> None:
+    """V3's stem: 3 x 3 x 3 x 16 at each of 112 x 112 places."""
+    found = features(("conv", 3, 16, 3, 2, 224, "hswish"), Blocking(1, 1))
+    assert found["conv 3x3/2 macs"] == pytest.approx(27 * 16 * 112**2 / 1e6)
+    assert found["conv hswish"] == pytest.approx(16 * 112**2 / 1e3)
+
+
+def test_a_matrix_product_reads_its_weights_and_writes_its_output() -> None:
+    for kind in ("vector", "linear"):
+        found = features((kind, 16, 64, 1, 1, 1, "relu"), Blocking(1, 1))
+        assert found[f"{kind} weights"] == pytest.approx(16 * 64 / 1e3)
+        assert found[f"{kind} written"] == pytest.approx(64 / 1e3)
+        assert not [name for name in found if "over" in name]
+
+
+@pytest.mark.parametrize("blocking", [Blocking(1, 1), Blocking(1, 1, in_memory=False)])
+def test_tensors_beyond_a_cache_are_what_is_read_and_written(blocking: Blocking) -> None:
+    """64 channels of 28 x 28 in, of 14 x 14 out: 50.2 and 12.5 thousand numbers."""
+    kernel: Kernel = ("depthwise", 64, 64, 3, 2, 28, "none")
+    found = features(kernel, blocking)
+    windows = [] if blocking.in_memory else ["depthwise 3x3/2"]
+    for name in ("depthwise", *windows):
+        assert found[f"{name} @over 32"] == pytest.approx(64 * (28**2 + 14**2) / 1e3 - 32)
+        assert found[f"{name} @over 128"] == 0
+
+
+def test_a_whole_block_is_not_thin() -> None:
+    thin = features(pointwise(12, 12), ORT)
+    assert thin["pointwise @thin"] == pytest.approx(12 * 196 / 1e3)
+    assert thin["pointwise @written thin, each"] == 1
+    assert not [name for name in features(pointwise(16, 16), ORT) if "thin" in name]
+
+
+def test_kernels_for_unaligned_channels_round_nothing_up() -> None:
+    found = features(pointwise(66, 70), ORT)
+    assert found["unaligned pointwise macs"] == pytest.approx(66 * 70 * 196 / 1e6)
+    assert found["unaligned pointwise weights"] == pytest.approx(66 * 70 / 1e3)
+    assert weights(pointwise(66, 70), ORT) == pytest.approx(66 * 70 / 1e3)
+    assert weights(pointwise(68, 70), ORT) == pytest.approx(80 * 80 / 1e3)
