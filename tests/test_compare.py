@@ -86,6 +86,27 @@ def test_networks_of_every_origin(
     assert "the accuracies are of different images" not in out
 
 
+def test_an_accuracy_holds_at_the_side_and_for_the_classes_of_the_training_alone(
+    folder: Path,
+) -> None:
+    nets = [str(folder / "runs" / "done"), "mobilenet_v3_small"]
+    trained, published = comparison.load(nets, resolution_px=32, classes=3)
+    assert (trained.accuracy, published.accuracy) == (Accuracy(0.91, 0.02), Accuracy(0.88, 0.02))
+    for other in ({"resolution_px": 64}, {"classes": 5}):
+        assert [one.accuracy for one in comparison.load(nets, **other)] == [None, None]
+
+
+def test_what_is_measured_on_the_scale_of_another_device_is_said(
+    digits_latency: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, nets = load(digits_latency), ["mobilenet_v2", "mobilenet_v1"]
+    table = comparison.load(nets, resolution_px=16, classes=10)
+    comparison.measured(table, model=model)
+    assert capsys.readouterr().err == ""
+    comparison.measured(table, model=replace(model, device=replace(model.device, cpu="a phone")))
+    assert "warning: this latency model is of [a phone, " in capsys.readouterr().err
+
+
 def test_measurements_share_one_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     """A reference that took 1 ms beside one network and 3 ms beside the other took 2 ms."""
     took = iter([Timing(0.5, 0.01, 1.0, 0.0, 12, True), Timing(0.5, 0.01, 3.0, 0.0, 12, True)])
@@ -113,6 +134,16 @@ def test_networks_of_several_sides_are_measured_on_the_models_scale(
     table = comparison.measured(comparison.load([str(file) for file in files]), model=model)
     for arch, one in zip(archs, table, strict=True):
         assert one.measured.ms == pytest.approx(cost(arch).macs / 1e9, rel=0.01)
+
+
+def test_heads_differ_in_their_activations_too() -> None:
+    one = presets.build("mobilenet_v3_small", resolution_px=32)
+    for word, shown in (("relu6", "RE6"), ("sigmoid", "sigmoid"), ("none", "none")):
+        other = replace(one, head=replace(one.head, activation=word))
+        found = [(d.path, d.trait, d.values) for d in differences([one, other])]
+        assert found == [
+            (f"head.{name}", "activation", ("HS", shown)) for name in ("conv", "hidden")
+        ]
 
 
 def test_differences_name_blocks_that_are_missing() -> None:

@@ -13,6 +13,7 @@ from bneck.latency.devices.local import LocalDevice
 from bneck.latency.measure import Measured, measure
 from bneck.latency.model import LatencyModel
 from bneck.latency.predictor import Predictor
+from bneck.latency.warn import warn_elsewhere
 from bneck.progress import Progress, silent
 from bneck.quantities import Accuracy, Latency
 from bneck.results.image_facts import read_image_facts
@@ -110,6 +111,7 @@ def measured(
     if calibrated:
         own = calibrated.device
         opened = LocalDevice(runtime=own.runtime, threads=own.threads, batch_size=own.batch_size)
+        warn_elsewhere(calibrated, opened.fingerprint())
     took: list[Measured] = []
     for done, network in enumerate(networks):
         progress("measuring", done, len(networks), network.name)
@@ -172,6 +174,8 @@ def _load(text: str, resolution_px: int | None, classes: int | None) -> Compared
     if not is_run(path):
         return network
     run = Run.read(path)
+    if arch != load_network(text)[1]:  # at another side, or for other classes, than it was trained
+        return network
     if outcome := records.read_if_written(run.result, Outcome):
         accuracy = outcome.accuracy
     else:

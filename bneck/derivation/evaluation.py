@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bneck.derivation.prediction import classifier_of
-from bneck.derivation.trained_networks import load_weights
+from bneck.derivation.trained_networks import load_weights, warn_if_changed
 from bneck.derivation.validation import check_weights
 from bneck.errors import UsageError
 from bneck.progress import Progress
@@ -84,6 +84,9 @@ def evaluate_network(
     if run is not None or Path(net).suffix == ".onnx":
         classifier = classifier_of(Path(net))
         images = loading.load(**asked, resolution_px=classifier.resolution_px, progress=progress)
+        if run is not None and data is None:
+            as_trained = images.normalised_with(classifier.mean, classifier.std)
+            warn_if_changed(run, as_trained.info, "it may have been trained on some of these")
     elif weights is None:
         raise UsageError(f"{net} is neither a run nor an ONNX file, so name its --weights")
     else:

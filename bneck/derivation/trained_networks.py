@@ -16,6 +16,7 @@ from bneck.space import codec
 from bneck.space.architecture import Architecture
 
 if TYPE_CHECKING:
+    from bneck.proxies.data.image_info import ImageInfo
     from bneck.results.exports import Samples, Trained
     from bneck.space.backends.weights import State
 
@@ -82,14 +83,25 @@ def _samples(
     images = loading.load(**asked, resolution_px=arch.resolution_px, progress=progress)
     if "mean" in about:
         images = images.normalised_with(json.loads(about["mean"]), json.loads(about["std"]))
-    if not images.info.is_what(kept := read_json(run.images)):
-        warn(
-            f"{asked['spec']} has changed: 8-bit ranges are found, and accuracy is counted, on "
-            f"other images than the run's (fingerprint {images.info.fingerprint} now, "
-            f"{kept['fingerprint']} then)"
-        )
+    but = "8-bit ranges are found, and accuracy is counted, on other images than the run's"
+    warn_if_changed(run, images.info, but)
     train, _ = images.apart()
     return samples_of(images, train, seed=seed, progress=progress)
+
+
+def warn_if_changed(run: Run, images: "ImageInfo", but: str) -> None:
+    """Say on stderr where images that a run names are no longer what it began with.
+
+    Args:
+        run: the run.
+        images: what they are now.
+        but: what to bear in mind then.
+    """
+    if is_written(run.images) and not images.is_what(kept := read_json(run.images)):
+        warn(
+            f"{images.name} has changed: {but} (fingerprint {images.fingerprint} now, "
+            f"{kept['fingerprint']} then)"
+        )
 
 
 def load_weights(text: str, file: Path | None, arch: Architecture, *, seed: int) -> "State":

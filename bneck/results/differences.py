@@ -54,7 +54,7 @@ def _by_path(arch: Architecture) -> dict[str, Row]:
 def _traits(row: Row) -> dict[str, str]:
     """Value by trait."""
     if row.path.startswith("head"):
-        return {"width": str(row.out)}
+        return {"width": str(row.out), "activation": row.activation or "none"}
     words = {"block": row.operator, "kernel": "+".join(map(str, row.kernel)) or "1"}
     if row.expansion is not None:
         words["expansion"] = str(row.expansion)

@@ -113,7 +113,6 @@ def times(table: Iterable[Row], breakdown: Mapping[str, float]) -> dict[str, flo
 
 def _block_row(part: Part, block: Block) -> Row:
     word = next(word for word, kind in BLOCKS.items() if kind is type(block))
-    act = activation(part)
     return Row(
         path=part.path,
         px=part.in_px,
@@ -123,7 +122,7 @@ def _block_row(part: Part, block: Block) -> Row:
         expansion=expansion(block),
         out=block.out,
         se=has_squeeze_excite(part),
-        activation=None if act is None else ACTIVATIONS.get(act, act),
+        activation=_abbreviated(activation(part)),
         stride=block.stride,
         residual=has_residual(part),
     )
@@ -136,5 +135,10 @@ def _head_row(leaf: Leaf) -> Row:
     out = leaf.out_features if isinstance(leaf, Linear) else leaf.out_channels
     operator = "linear" if isinstance(leaf, Linear) else "conv2d"
     kernel = () if isinstance(leaf, Linear) else (leaf.kernel,)
-    activation = ACTIVATIONS.get(leaf.activation)
-    return Row(leaf.path, px, channels, operator, kernel, None, out, False, activation, 1, False)
+    word = _abbreviated(leaf.activation)
+    return Row(leaf.path, px, channels, operator, kernel, None, out, False, word, 1, False)
+
+
+def _abbreviated(activation: str | None) -> str | None:
+    """The papers' abbreviation where there is one; None for none."""
+    return None if activation in (None, "none") else ACTIVATIONS.get(activation, activation)
