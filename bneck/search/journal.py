@@ -128,7 +128,7 @@ def _apply(log: dict[str, Any], content: JournalContent) -> None:
             for name, place in log.get("params", {}).items()
         }
         state = State(log.get("state", State.RUNNING))
-        user_attrs, system_attrs = log.get("user_attrs", {}), log.get("system_attrs", {})
+        user_attrs, system_attrs = {**log.get("user_attrs", {})}, {**log.get("system_attrs", {})}
         trial = JournalTrial(len(trials), state, None, params, user_attrs, system_attrs)
         trial.whole = bool(params)
         trials.append(trial)
@@ -140,7 +140,7 @@ def _apply(log: dict[str, Any], content: JournalContent) -> None:
         trial = trials[log["trial_id"]]
         if trial.state not in FINISHED:
             trial.state = State(log["state"])
-            trial.values = log["values"] or trial.values
+            trial.values = [*(log["values"] or ())] or trial.values
             if trial.state in FINISHED:
                 content.finished.append(trial.number)
     elif operation == Operation.SET_TRIAL_USER_ATTR:

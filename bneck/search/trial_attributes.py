@@ -2,8 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
+from bneck.errors import BneckError, UsageError
+from bneck.files import naming
+from bneck.records import from_json
 from bneck.results.record import Record
 from bneck.search.journal import JournalTrial, State, read_journal
 from bneck.search.samplers.history import Trial
@@ -13,11 +16,18 @@ EVALUATED = "seconds"
 """A finished trial that has this attribute was evaluated; others were refused or cut off."""
 LATENCY, REFUSED, TARGET, OLD_TARGET = "latency_ms", "refused", "target", "aim"
 RUNG, VIRTUAL_START = "rung", "virtual_start"
+_KINDS = get_type_hints(Record)
 
 
 def read_records(journal: Path, space: Space) -> list[Record]:
-    """Return the records of a study without writing to it; another driver may be at work."""
-    found = (record_of(trial, space) for trial in read_journal(journal).trials)
+    """Return the records of a study without writing to it; another driver may be at work.
+
+    Raises:
+        UsageError: a line is not of a journal, or says what no evaluation can have found.
+    """
+    trials = read_journal(journal).trials
+    with naming(journal):
+        found = [record_of(trial, space) for trial in trials]
     return [record for record in found if record is not None]
 
 
@@ -104,21 +114,27 @@ def record_of(trial: JournalTrial, space: Space) -> Record | None:
 
     Its state says which attributes count: a first evaluation may have been cut off while its result
     was written, and have ended otherwise than the second.
+
+    Raises:
+        UsageError: it says what no evaluation can have found.
     """
     attrs, failed = trial.user_attrs, trial.state is State.FAIL
     if not _is_evaluated(trial):
         return None
-    return Record(
-        number=trial.number,
-        arch=space.decode(trial.params),
-        accuracy=None if failed else attrs.get("accuracy"),
-        latency_ms=attrs[LATENCY],
-        reward=trial.values[0] if trial.values and len(trial.values) == 1 else None,
-        error=attrs.get("error") if failed else None,
-        seconds=attrs[EVALUATED],
-        made_with=attrs.get("made_with", {}),
-        rung=attrs.get(RUNG, 0),
-    )
+    facts = {
+        "accuracy": None if failed else attrs.get("accuracy"),
+        "latency_ms": attrs.get(LATENCY),
+        "reward": trial.values[0] if trial.values and len(trial.values) == 1 else None,
+        "error": attrs.get("error") if failed else None,
+        "seconds": attrs[EVALUATED],
+        "made_with": attrs.get("made_with", {}),
+        "rung": attrs.get(RUNG, 0),
+    }
+    try:
+        known = {name: from_json(_KINDS[name], fact, name) for name, fact in facts.items()}
+        return Record(number=trial.number, arch=space.decode(trial.params), **known)
+    except BneckError as error:  # somebody else's journal may say anything
+        raise UsageError(f"trial {trial.number}: {error}") from None
 
 
 def _is_evaluated(trial: JournalTrial) -> bool:

@@ -1,0 +1,56 @@
+"""Journals of somebody else, which may say anything."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bneck.errors import UsageError
+from bneck.search.journal import read_journal
+from bneck.search.trial_attributes import read_records
+from bneck.space.choices import Space
+from tests.search.journals import write_trials
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("accuracy", "lots", "accuracy must be a number, got 'lots'"),
+        ("accuracy", 93.1, "accuracy of a Record must be from 0 to 1, got 93.1"),
+        ("seconds", None, "seconds must be a number, got None"),
+        ("rung", [1], "rung must be a whole number, got [1]"),
+        ("latency_ms", {}, "latency_ms must be a number, got {}"),
+        ("made_with", "cpu", "made_with must be an object, got 'cpu'"),
+    ],
+)
+def test_what_no_evaluation_can_have_found_is_named(
+    tmp_path: Path, space: Space, name: str, value: object, words: str
+) -> None:
+    file = tmp_path / "journal.log"
+    write_trials(file, space, (0, 0, None), (1, 1, None))
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    created = next(line for line in lines if line["op_code"] == 4)
+    created["user_attrs"] |= {"made_with": {}, "rung": 0}
+    for line in lines:
+        for attrs in (line.get("user_attr", {}), line.get("user_attrs", {})):
+            attrs |= {name: value} if name in attrs else {}
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(UsageError) as caught:
+        read_records(file, space)
+    assert str(caught.value) == f"{file}: trial 0: {words}"
+
+
+@pytest.mark.parametrize("change", [{"user_attrs": [1]}, {"system_attrs": 5}, {"values": 5}])
+def test_a_line_of_another_shape_is_named(
+    tmp_path: Path, space: Space, change: dict[str, object]
+) -> None:
+    file = tmp_path / "journal.log"
+    write_trials(file, space, (0, 0, None))
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    changed = [line | {k: v for k, v in change.items() if k in line} for line in lines]
+    (number,) = [
+        n for n, pair in enumerate(zip(lines, changed, strict=True), 1) if pair[0] != pair[1]
+    ]
+    file.write_text("".join(json.dumps(line) + "\n" for line in changed))
+    with pytest.raises(UsageError, match=f"line {number} is not a line of an Optuna journal"):
+        read_journal(file)
