@@ -1,9 +1,13 @@
 """Machines with a closed formula for their time, so that tests know what calibration must find."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
+from bneck.latency.device_load import QUIET, Load
+from bneck.latency.devices import Device, Graph
+from bneck.latency.fingerprint import Fingerprint
 from bneck.latency.runtimes.macs import MacsRuntime
+from bneck.latency.timing import Effort, Timing
 from bneck.space.cost import leaf_macs
 from bneck.space.layers import Conv, Layer, Leaf, leaves
 
@@ -42,6 +46,26 @@ class Blocked(MacsRuntime):
 
     def up(self, channels: int) -> int:
         return -(-channels // self.grid) * self.grid
+
+
+class Scripted(Device):
+    """Answers with timings that a test says, in turns; ``asked`` counts them."""
+
+    def __init__(self, *timings: Timing, load: Load = QUIET, by_hand: bool = False) -> None:
+        self.timings, self.load, self.by_hand, self.asked = timings, load, by_hand, 0
+
+    def fingerprint(self) -> Fingerprint:
+        return Fingerprint("none", 1, "none", "1", 1)
+
+    def watch(self) -> Callable[[], Load]:
+        return lambda: self.load
+
+    def time(
+        self, graphs: Iterable[Graph], reference: Graph, effort: Effort
+    ) -> Iterator[tuple[Timing, float]]:
+        for _ in graphs:
+            self.asked += 1
+            yield self.timings[self.asked % len(self.timings)], 0.0
 
 
 class OneImage(MacsRuntime):

@@ -147,3 +147,55 @@ def test_what_no_phone_runs(phones: Phones, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(UsageError, match="there is no adb on this machine"):
         opened()
+
+
+class Answers:
+    """A phone that answers each command by a word in it."""
+
+    def __init__(self, **by_word: str) -> None:
+        self.by_word = by_word
+
+    def find(self) -> None:
+        pass
+
+    def shell(self, command: str) -> str:
+        return next((said for word, said in self.by_word.items() if word in command), "")
+
+
+@pytest.fixture
+def lone(monkeypatch: pytest.MonkeyPatch) -> AdbDevice:
+    """A device whose phone is not reached."""
+    monkeypatch.setattr(shutil, "which", lambda name: name)
+    return opened()
+
+
+@pytest.mark.parametrize(("threads", "mask"), [(1, "80"), (2, "c0"), (5, "f8")])
+def test_networks_run_on_the_fastest_cores_and_of_equal_ones_on_the_last(
+    lone: AdbDevice, threads: int, mask: str
+) -> None:
+    """Four small cores, three large ones and the prime one, as in a Pixel 8's nine or so."""
+    kilohertz = [1800000] * 4 + [2400000] * 3 + [2900000]
+    cores = "".join(f"{core} {khz}\n" for core, khz in enumerate(kilohertz))
+    lone.phone = Answers(
+        ls="yes", cpuinfo_max_freq=f"{cores}sh: no such\n", md5sum="0123456789abcdef"
+    )
+    lone.threads = threads
+    about = lone.fingerprint()
+    assert lone.cores == mask
+    assert (about.cores, about.version) == (8, "0123456789ab")
+
+
+def test_a_hot_phone_rests_three_times_and_counts_as_slower_then(
+    lone: AdbDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Chunks of 100 ns and then of 109, 111 (rest), 105, 111 (three rests and no more), 120."""
+    rests: list[float] = []
+    monkeypatch.setattr(adb.time, "sleep", rests.append)
+    found = []
+    for chunk in (100.0, 109.0, 111.0, 105.0, 111.0, 111.0, 111.0, 111.0, 111.0, 120.0):
+        monkeypatch.setattr(lone, "_chunk_ns", lambda file, chunk=chunk: chunk)
+        before = len(rests)
+        lone._reference_chunk_ns("")
+        found.append(len(rests) - before)
+    assert found == [0, 0, 1, 0, 1, 1, 1, 0, 0, 0]
+    assert {*rests} == {adb.COOLING_S}

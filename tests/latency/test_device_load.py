@@ -2,11 +2,12 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from bneck.latency import device_load
-from bneck.latency.device_load import QUIET, Load, LoadWatch
+from bneck.latency.device_load import QUIET, Load, LoadWatch, wait_until_quiet
 
 
 def test_shares_are_of_the_seconds_and_stolen_ones_of_all_cores(
@@ -49,3 +50,18 @@ def test_the_kernels_counters_are_told_apart(
     assert now[1:3] == pytest.approx((16.3, 8.0))
     stat.write_text("cpu  100 20\n")
     assert LoadWatch().load() == QUIET
+
+
+def test_a_wait_looks_every_five_seconds_until_its_minutes_are_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, said = [0.0], []
+    clock = SimpleNamespace(
+        monotonic=lambda: now[0], sleep=lambda seconds: now.append(now.pop() + seconds)
+    )
+    monkeypatch.setattr(device_load, "time", clock)
+    wait_until_quiet(
+        lambda: lambda: Load(1.2, 0.0), 1, lambda what, done, of, note: said.append((done, of))
+    )
+    assert now == [60.0]
+    assert said == [(second, 60) for second in range(5, 60, 5)]

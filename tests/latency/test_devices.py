@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,12 +16,14 @@ from bneck.latency.devices import (
 from bneck.latency.devices.local import LocalDevice
 from bneck.latency.measure import measure, reference
 from bneck.latency.model import LatencyModel
+from bneck.latency.runtimes.macs import MacsRuntime
 from bneck.latency.table import block_names
 from bneck.latency.timing import Effort
 from bneck.latency.warn import check_device
 from bneck.machine import cpu_of
 from bneck.space import presets
 from bneck.space.cost import cost
+from bneck.space.layers import Layer
 
 SMALL = presets.build("mobilenet_v3_small", resolution_px=64, classes=10)
 LARGE = presets.build("mobilenet_v3_large", resolution_px=64, classes=10)
@@ -50,6 +52,28 @@ def test_this_machine_times_graphs_in_order_and_asks_for_them_one_by_one() -> No
         assert seconds > 0
     assert seen[0] == 1.0
     assert seen[1] == pytest.approx(cost(LARGE).macs / cost(SMALL).macs, rel=1e-3)
+
+
+class Counted(MacsRuntime):
+    """Counts how often something is prepared, by its number of layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.prepared: list[int] = []
+
+    def prepare(self, layers: tuple[Layer, ...], weights: object = None) -> Callable[[], object]:
+        self.prepared.append(len(layers))
+        return super().prepare(layers)
+
+
+def test_the_reference_is_prepared_again_for_every_tenth_network() -> None:
+    runtime = Counted()
+    device = LocalDevice(runtime=runtime)
+    graphs = [Graph(SMALL.layers()[:2])] * 21
+    seconds = [took for _, took in device.time(graphs, reference(64, 10), Effort(0.0, 1, 1))]
+    assert runtime.prepared.count(2) == 21
+    assert len(runtime.prepared) == 21 + 3
+    assert sum(seconds) == pytest.approx(runtime.wall() / 1e9)
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -1,6 +1,7 @@
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +13,20 @@ from bneck.cli import run
 from bneck.errors import UsageError
 from bneck.latency import device_load
 from bneck.latency.device_load import QUIET, Load, LoadWatch, wait_until_quiet
-from bneck.latency.devices import open_device
+from bneck.latency.devices import Graph, open_device
 from bneck.latency.devices.local import LocalDevice
 from bneck.latency.load_correction import LoadCorrection
-from bneck.latency.measure import Measured, agreeing, measure
+from bneck.latency.measure import Measured, agreeing, measure, measure_graph
 from bneck.latency.onnx_graph import read_onnx
 from bneck.latency.runtimes import open_runtime
 from bneck.latency.runtimes.weights import norm_free
+from bneck.latency.timing import Timing
 from bneck.space import presets
 from bneck.space.backends import onnx_model
 from bneck.space.cost import cost
-from tests.latency.devices import Blocked
+from tests.latency.devices import Blocked, Scripted
+
+SMALL = presets.build("mobilenet_v3_small", width=0.35, resolution_px=32, classes=3)
 
 
 def test_a_network_is_measured_on_the_calibrations_scale() -> None:
@@ -237,6 +241,59 @@ def test_measurements_that_disagree_are_less_sure() -> None:
     assert found.std_ms == pytest.approx((0.382 - 0.331) / 2)
     assert "measured 0.331 ms at another time of this run" in found.note
     assert not found.quiet
+
+
+def test_two_measurements_agree_up_to_3_percent() -> None:
+    took = Measured(1.0, 0.1, True, "", None)
+    assert agreeing(took, [1.029, 0.971]).quiet
+    assert not agreeing(took, [1.031]).quiet
+    assert not agreeing(took, [0.969]).quiet
+
+
+def steady(**changes: float) -> Timing:
+    return replace(Timing(1.0, 0.001, 2.0, 0.02, 6, True, 1.0), **changes)
+
+
+@pytest.mark.parametrize(
+    ("device", "prepared"),
+    [
+        (Scripted(steady()), 5),
+        (Scripted(steady(ratio=0.9), steady(), steady(ratio=1.1)), 12),
+        (Scripted(steady(), by_hand=True), 1),
+    ],
+)
+def test_a_network_is_prepared_5_to_12_times_and_looked_up_once(
+    device: Scripted, prepared: int
+) -> None:
+    said: list[tuple[int, int]] = []
+    graph = Graph(SMALL.layers())
+    measure_graph(
+        graph, graph, device, progress=lambda _, done, of, note="": said.append((done, of))
+    )
+    assert device.asked == prepared
+    assert said[-1] == (prepared, prepared)
+    assert all(done < of for done, of in said[:-1])
+
+
+@pytest.mark.parametrize(
+    ("device", "note"),
+    [
+        (Scripted(steady(core_share=0.9, reference_spread=0.1)), ""),
+        (Scripted(steady(core_share=0.89)), "other programs used 11% of this core"),
+        (Scripted(steady(), load=Load(0.6, 0.0)), "other programs used 0.6 cores during"),
+        (Scripted(steady(reference_spread=0.11)), "the reference itself scattered by 11%"),
+        (
+            Scripted(steady(ratio=0.9), steady(), steady(ratio=1.1)),
+            "the spread stayed at 5.4% after 72 pairs of chunks (wanted 0.5%)",
+        ),
+    ],
+)
+def test_why_a_measurement_is_not_to_be_believed(device: Scripted, note: str) -> None:
+    """Of twelve ratios of 0.9, 1 and 1.1: 1.2533 x 1.4826 x 0.1 / sqrt(12) is 5.4 %."""
+    graph = Graph(SMALL.layers())
+    found = measure_graph(graph, graph, device)
+    assert found.note.startswith(note)
+    assert found.quiet == (not found.note) == (not note)
 
 
 def test_a_busy_machine_is_said() -> None:
