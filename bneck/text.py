@@ -26,6 +26,11 @@ def one_line(text: str) -> str:
     return harmless(" ".join(text.split()))
 
 
+def spelt_out(name: str) -> str:
+    r"""Return a file's name as text: what of it is not UTF-8 is spelt out (``\udcff``)."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 def columns(text: str) -> int:
     """Return how many columns of a terminal a line takes: wide characters two, accents none."""
     if text.isascii():

@@ -19,6 +19,7 @@ from bneck.results.provenance import MadeWith, this_session
 from bneck.results.run_files import RunFiles
 from bneck.results.run_folder import PLAN, check_files, check_no_links, is_run, make_folder
 from bneck.space.checks import check_range
+from bneck.text import spelt_out
 
 BEGINNING = {
     *(PLAN, LOCK, LEASE, "made_with.jsonl"),
@@ -61,9 +62,13 @@ class Run(RunFiles):
                 given, or raises UsageError; by default every other plan is refused.
 
         Raises:
-            UsageError: another plan, another driver at work, or a folder that is not a run.
+            UsageError: another plan, another driver at work, a folder that is not a run, or names
+                that are not UTF-8, which the run's files could not hold.
             BneckError: the folder cannot be written.
         """
+        for word in (str(folder), *plan.values()):
+            if isinstance(word, str) and word != spelt_out(word):
+                raise UsageError(f"{word} is not a name in UTF-8: give it another one")
         made = not folder.exists()
         make_folder(folder)
         check_files(folder)

@@ -359,3 +359,13 @@ def test_what_was_changed_since_is_named(tmp_path: Path) -> None:
     assert checksums.changed(tmp_path / "run") == (
         "made_with.jsonl", "network.json", "steps.jsonl",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("change", [{}, {"data": "folder:a\udcff"}])
+def test_names_that_no_file_of_text_can_hold_are_refused(
+    tmp_path: Path, change: dict[str, str]
+) -> None:
+    folder = tmp_path / ("run" if change else "run\udcff")
+    with pytest.raises(UsageError, match="is not a name in UTF-8: give it another one"):
+        Run.open(folder, {**PLAN, **change})
+    assert not folder.exists()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bneck.errors import UsageError
 from bneck.files import read_text
-from bneck.text import distinct
+from bneck.text import distinct, spelt_out
 
 CLASSES = "classes.txt"
 TRUTHS = (
@@ -73,18 +73,18 @@ def display_names(folder: Path, classes: Sequence[str]) -> tuple[str, ...]:
     Raises:
         UsageError: a class folder that the file leaves out.
     """
-    file = folder / CLASSES
+    file, folders = folder / CLASSES, [spelt_out(name) for name in classes]
     if not file.is_file():
-        return tuple(classes)
+        return distinct(folders, [str(label) for label in range(len(classes))])
     rows = [line.replace("\t", " ").strip().partition(" ") for line in _lines(file)]
     shown = {first.rstrip(",:"): rest.strip() or first for first, _, rest in rows}
     if len(rows) == len(classes) and not shown.keys() & set(classes):
         names = [" ".join(part for part in (first, rest) if part) for first, _, rest in rows]
-        return distinct(names, classes)
+        return distinct(names, folders)
     missing = next((name for name in classes if name not in shown), None)
     if missing is not None:
         raise UsageError(f"{file} has no line for the class folder {missing}")
-    return distinct([shown[name] for name in classes], classes)
+    return distinct([shown[name] for name in classes], folders)
 
 
 def _by_number(truth: Path, words: Sequence[str]) -> list[str]:
