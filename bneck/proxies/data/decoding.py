@@ -1,5 +1,6 @@
 """One picture file as a square of 8-bit RGB. Needs Pillow and NumPy only."""
 
+import errno
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -19,6 +20,8 @@ WHITES = (255, 1023, 4095, 16383, 65535, 2**31 - 1, 2**32 - 1)
 """Values that may mean white in integers of more than 8 bits."""
 FLOAT_WHITES = (1, 255, 65535)
 _TOLD_EVERY = 100
+_WITHHELD = {errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE}
+"""What the system says of files that may be whole."""
 
 White = Mapping[str, int]
 """By kind of pixel ("16-bit", "32-bit", "float"), the value that means white."""
@@ -42,6 +45,7 @@ def square(file: str | Path, side_px: int, white: White | None = None) -> Square
 
     Raises:
         NotAnImage: it cannot be decoded whole, or its pixels cannot be scaled.
+        UsageError: the system does not let it be read, which another time may be otherwise.
     """
     try:
         with Image.open(file) as image:
@@ -49,6 +53,8 @@ def square(file: str | Path, side_px: int, white: White | None = None) -> Square
     except NotAnImage:
         raise
     except Exception as error:  # decoders fail in many ways on a broken file
+        if isinstance(error, OSError) and error.errno in _WITHHELD:
+            raise UsageError(f"cannot read {file}: {error.strerror}") from None
         raise NotAnImage(_reason(file, error)) from None
 
 
@@ -56,7 +62,7 @@ def read_picture(file: Path, side_px: int) -> Square:
     """Decode a file as ``square`` does, for use outside of a set of images.
 
     Raises:
-        UsageError: there is no such file, or it is not a whole image.
+        UsageError: it cannot be read, or is not a whole image.
     """
     try:
         with any_size():
@@ -192,7 +198,7 @@ def any_size() -> Iterator[None]:
 def _reason(file: str | Path, error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "HEIC, which needs bneck[heic]" if _is_heic(file) else "not an image"
-    return getattr(error, "strerror", None) or str(error)
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def _is_heic(file: str | Path) -> bool:

@@ -59,7 +59,7 @@ def _below(
                 stat = entry.stat()
                 yield f"{prefix}{entry.name}", (stat.st_size, stat.st_mtime_ns)
             else:
-                passed_over["broken links"] += 1
+                passed_over["broken links" if entry.is_symlink() else "special files"] += 1
 
 
 def _links_to_itself(entry: os.DirEntry[str]) -> bool:

@@ -46,7 +46,8 @@ def load_folder(
 
     Raises:
         UsageError: a missing or empty folder, fewer than two classes, classes that differ between
-            the parts, files that are not whole images (up to three named).
+            the parts, a file that may not be read, files that are not whole images (up to three
+            named).
         BneckError: no room for the squares.
     """
     layout = read_layout(folder)

@@ -1,5 +1,7 @@
 """Which folders are parts, which are classes, and what is passed over."""
 
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,9 +66,12 @@ def test_a_linked_folder_is_followed_once(tmp_path: Path) -> None:
     (tmp_path / "a" / "self").symlink_to(tmp_path / "a")
     (tmp_path / "b" / "gone.png").symlink_to(tmp_path / "nowhere")
     (tmp_path / "b" / "loop.png").symlink_to("loop.png")
+    os.mkfifo(tmp_path / "b" / "pipe.png")
     layout = read_layout(tmp_path)
     assert layout.parts["train"].labels == [0] * 6 + [1] * 3
-    assert layout.passed_over == {"links to folders seen before": 1, "broken links": 2}
+    assert layout.passed_over == {
+        "links to folders seen before": 1, "broken links": 2, "special files": 1
+    }  # fmt: skip
 
 
 def test_the_summary_names_parts_classes_sides_and_what_is_beside(tmp_path: Path) -> None:
@@ -139,6 +144,16 @@ def test_a_flat_validation_part_takes_its_labels_from_the_ground_truth(
     assert layout.class_names == ("goldfish", "tench, Tinca tinca")
     assert layout.parts["val"].labels == [1, 0, 0, 1]
     assert layout.beside == ()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems' names are Unicode")
+def test_a_class_whose_name_is_not_text_is_called_by_text(tmp_path: Path) -> None:
+    draw(tmp_path, "a", "cat\udcff", count=2)  # the byte 0xff
+    layout = read_layout(tmp_path)
+    assert layout.class_names == ("a", r"cat\udcff")
+    assert all((tmp_path / path).is_file() for path in layout.parts["train"].paths)
+    draw(tmp_path, r"cat\udcff", count=2)
+    assert read_layout(tmp_path).class_names == ("a", r"cat\udcff (1)", r"cat\udcff (2)")
 
 
 def test_classes_of_one_name_are_told_apart_by_their_folders(imagenet: Path) -> None:

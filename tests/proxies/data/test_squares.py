@@ -274,6 +274,23 @@ def test_files_that_are_not_images_are_named_or_passed_over(
     assert images.info.training + images.info.validation == 80
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # Pillow leaves such a file open
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_file_that_the_system_withholds_is_not_kept_as_a_bad_image(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch, processes: int
+) -> None:
+    """The system says of memory that nobody has mapped what it says of a failing disk."""
+    monkeypatch.setattr(decode_pool, "MIN_CHUNKS", 1)
+    monkeypatch.setattr(decode_pool, "cores", lambda: processes)
+    withheld = pictures / "b" / "999.png"
+    withheld.symlink_to("/proc/self/mem")
+    for skip in (False, True):
+        with pytest.raises(UsageError, match=f"^cannot read {withheld}: Input/output error$"):
+            loaded(pictures, skip_unreadable=skip)
+    assert all_squares() == []
+
+
 def test_workers_share_what_the_driver_prepared(pictures: Path) -> None:
     info = loaded(pictures).info
     images = WorkerImages(f"folder:{pictures}", 16, 16, seed=0, fingerprint=info.fingerprint)

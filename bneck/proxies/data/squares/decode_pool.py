@@ -9,7 +9,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from queue import SimpleQueue
 from typing import Any
 
-from bneck.errors import BneckError
+from bneck.errors import BneckError, UsageError
 from bneck.machine import cores
 from bneck.proxies.data.squares.decode_worker import Job, as_line, decode_chunk, opening
 
@@ -30,6 +30,7 @@ def decoded_chunks(job: Job, chunks: Iterable[Chunk], count: int) -> Iterator[An
         count: how many chunks there are.
 
     Raises:
+        UsageError: the system does not let a file be read.
         BneckError: a process ended, as on a decoder's crash or where memory is short.
         OSError: the squares cannot be written.
     """
@@ -95,6 +96,8 @@ def _ask(idle: "SimpleQueue[subprocess.Popen[bytes]]", chunk: Chunk) -> Answer:
         answer = json.loads(line)
         if "error" in answer:
             raise OSError(answer["error"])
+        if "refused" in answer:
+            raise UsageError(answer["refused"])
         return line, answer
     finally:
         idle.put(process)

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from bneck.errors import UsageError
 from bneck.proxies.data.decoding import NotAnImage, any_size, square
 
 CHUNK = 64
@@ -51,6 +52,7 @@ def decode_chunk(job: Job, start: int, files: Sequence[str]) -> dict[str, Any]:
         and reason for each file that cannot be used, whose square stays black.
 
     Raises:
+        UsageError: the system does not let a file be read.
         OSError: the squares cannot be written.
     """
     digests, bad = [], []
@@ -89,6 +91,8 @@ def main() -> None:
             answer = decode_chunk(job, chunk["start"], chunk["files"])
         except OSError as error:
             answer = {"error": error.strerror or str(error)}
+        except UsageError as error:
+            answer = {"refused": str(error)}
         answers.write(as_line(answer))
         answers.flush()
 

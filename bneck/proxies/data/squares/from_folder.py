@@ -38,7 +38,7 @@ def prepare(layout: Layout, side_px: int, progress: Progress, *, deep: bool = Fa
             them once more (``decoding.find_white``).
 
     Raises:
-        UsageError: deep pixels that cannot be scaled.
+        UsageError: deep pixels that cannot be scaled, or a file that may not be read.
         BneckError: the disk is too small, full or read-only.
     """
     key = _key(layout, side_px)
