@@ -233,7 +233,8 @@ class WorkerPool(Generic[W]):
         return None if soonest == inf else max(0.0, soonest - time.monotonic())
 
     def _first_start(self) -> float:
-        return min((start.since for start in self._starting.values()), default=inf)
+        """When the first of those that are starting began; to load may take hours, and fails."""
+        return min((one.since for one in self._starting.values() if not one.task), default=inf)
 
     @staticmethod
     def _stop(workers: dict[W, Any]) -> None:

@@ -197,6 +197,17 @@ def test_what_a_task_loads_first_is_not_timed_but_must_be_there(kind: str) -> No
 
 
 @elsewhere
+def test_a_task_may_load_for_longer_than_a_worker_may_take_to_start(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a machine does that decodes a large set of images first."""
+    with closing(opened(kind, 1)) as started:
+        assert list(started.map_unordered(tasks.square, [3])) == [(3, 9)]
+        monkeypatch.setattr("bneck.executors.pool.START_SECONDS", 0.2)
+        assert list(started.map_unordered(tasks.Loading(seconds=1.0), [3])) == [(3, 3)]
+
+
+@elsewhere
 def test_ending_early_stops_what_is_under_way(executor: Executor, tmp_path: Path) -> None:
     task = tasks.Traced(tmp_path)
     for _ in executor.map_unordered(task, ["a", "hangs"]):
