@@ -24,10 +24,12 @@ class ScoreCache:
         digest = hashlib.sha256(repr((__version__, made_with)).encode()).hexdigest()[:16]
         self._path = cache_folder() / "scores" / f"{digest}.jsonl"
         self._rows: dict[str, Any] = {}
-        for line in self._path.read_text().splitlines() if self._path.exists() else ():
+        for line in (
+            self._path.read_text(errors="replace").splitlines() if self._path.exists() else ()
+        ):
             try:
                 name, row = json.loads(line)
-            except ValueError:
+            except (ValueError, TypeError):
                 continue  # a line that was cut off is scored again
             self._rows[name] = row
 
