@@ -57,6 +57,9 @@ def test_from_given_weights_they_begin_at_nothing_and_learn() -> None:
     plain.load_state_dict(start)
     with torch.no_grad():
         torch.testing.assert_close(network(IMAGES), plain.eval()(IMAGES), rtol=1e-5, atol=1e-6)
+    for unit in network.modules():
+        if isinstance(unit, BranchedUnit):
+            assert not unit.point_norm.weight.any()
     network.train()(IMAGES).square().sum().backward()
     gradient = network.get_submodule("s3.b2.depthwise.point_norm").weight.grad
     assert gradient.any()
@@ -67,3 +70,11 @@ def test_the_plain_part_begins_as_without_branches() -> None:
     plain = torch_model.build(arch, seed=1).state_dict()
     state = branched(arch, seed=1).state_dict()
     assert all(torch.equal(state[name], tensor) for name, tensor in plain.items())
+
+
+def test_branches_begin_as_he_says_by_fan_out() -> None:
+    arch = presets.build("mobilenet_v3_large", resolution_px=32, classes=10)
+    network = branched(arch, seed=1)
+    for path, fan_out in (("head.conv", 960), ("s6.b2.project", 160), ("s6.b2.depthwise", 1)):
+        weight = network.get_submodule(path).point.weight
+        assert float(weight.detach().std()) == pytest.approx((2 / fan_out) ** 0.5, rel=0.1)

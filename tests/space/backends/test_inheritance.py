@@ -108,6 +108,14 @@ def test_the_filters_of_largest_l2_norm_stay_in_order() -> None:
     assert torch.equal(inherited["s5.b2.expand.conv.weight"], filters[strongest])
 
 
+def test_channels_that_several_layers_write_are_as_strong_as_all_of_their_filters() -> None:
+    state = trained(ARCH).state_dict()
+    writers = [f"s5.b{block}.project" for block in (1, 2, 3)]
+    group = channel_groups(ARCH.layers())[writers[0]].writes
+    squares = [state[f"{path}.conv.weight"].double().square().sum((1, 2, 3)) for path in writers]
+    torch.testing.assert_close(inheritance.squared_norms(ARCH, state)[group], sum(squares))
+
+
 def test_smaller_kernels_are_the_middle_of_larger_ones() -> None:
     network = trained(ARCH)
     last = ARCH.stages[-1]

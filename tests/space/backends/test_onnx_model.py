@@ -70,3 +70,9 @@ def test_any_run_of_layers_is_a_graph_of_its_own() -> None:
     onnx.checker.check_model(model, full_check=True)
     x = np.random.default_rng(0).standard_normal((1, 40, 14, 14), np.float32)
     assert run(model, x).shape == (1, 40, 14, 14)
+
+
+def test_denormal_numbers_are_written_as_zeros() -> None:
+    """Float32's least normal number is 2^-126, 1.1755e-38."""
+    array = np.array([1e-40, -1.17e-38, 1.18e-38, -0.5, 0.0], np.float32)
+    assert onnx_model.without_denormals(array).tolist() == [0, 0, *array[2:].tolist()]

@@ -1,5 +1,6 @@
 """Weights for any candidate: what is added changes nothing, to 1e-5; the rest is the parent's."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from bneck.space.architecture import Architecture
 from bneck.space.backends import torch_model, weights
 from bneck.space.backends.remapping import remap
 from bneck.space.blocks import Identity, InvertedResidual, PlainConv, UniversalBottleneck
+from bneck.space.cost import cost
 from bneck.space.edits import widen
 from bneck.space.heads import ConvPoolLinear, PoolLinear
 from bneck.space.layers import Pool, leaves
@@ -103,6 +105,21 @@ def test_an_added_block_has_the_nearest_blocks_weights_and_can_learn() -> None:
         assert gradient.any()
 
 
+@pytest.mark.parametrize(
+    ("what", "gate", "opened"),
+    [
+        ("squeeze-excite", torch.nn.functional.hardsigmoid, 5 / 6),
+        ("squeeze-excite with a sigmoid", torch.sigmoid, 0.8808),
+    ],
+)
+def test_a_new_gate_is_open_where_its_slope_is_not_zero(
+    what: str, gate: Callable[[Tensor], Tensor], opened: float
+) -> None:
+    state = remap(ARCH, trained(ARCH).state_dict(), ADDITIONS[what], seed=5).state
+    bias = state["s2.b2.se.expand.conv.bias"]
+    assert gate(bias).tolist() == pytest.approx([opened] * len(bias), abs=1e-4)
+
+
 def test_a_new_gate_can_learn() -> None:
     target = ADDITIONS["squeeze-excite"]
     network = torch_model.Network(target)
@@ -133,6 +150,8 @@ def test_another_number_of_classes_has_a_classifier_of_its_own() -> None:
         name = f"head.classifier.linear.{part}"
         assert torch.equal(got.state[name], fresh[name])
     assert torch.equal(got.state["head.hidden.linear.weight"], parent["head.hidden.linear.weight"])
+    own = sum(t.numel() for name, t in fresh.items() if name.startswith("head.classifier."))
+    assert got.share == pytest.approx(1 - own / cost(target).params)
 
 
 @pytest.mark.parametrize("name", spaces.SPACES)

@@ -84,3 +84,18 @@ def test_a_network_outside_the_space_inherits_the_first_channels(space: Space) -
     assert 0 < got.share < 1
     stem, shared = got.state["stem.conv.conv.weight"], net.stem.conv.conv.weight
     assert torch.equal(stem[: len(shared)], shared[: len(stem)])
+
+    narrow = presets.build("mobilenet_v3_large", width=0.5, resolution_px=16, classes=10)
+    got = Parent.of(net.largest, net.state_dict(), elastic=True).weights_for(narrow, seed=0)
+    assert torch.equal(got.state["stem.conv.conv.weight"], shared[:8])  # whatever their norms
+
+
+def test_only_weights_of_the_same_network_and_classes_are_inherited_as_they_are() -> None:
+    arch = presets.build("mobilenet_v3_small", width=0.35, resolution_px=16, classes=3)
+    state = build(arch).state_dict()
+    parent = Parent.of(arch, state)
+    assert parent.is_like(arch)
+    assert parent.is_like(arch.at(resolution_px=32))
+    assert not parent.is_like(arch.at(classes=4))
+    assert not Parent.of(arch, state, same_classes=False).is_like(arch)
+    assert not Parent.of(arch, state, elastic=True).is_like(arch)

@@ -9,7 +9,12 @@ import torchvision
 from bneck.errors import UsageError
 from bneck.space import presets
 from bneck.space.backends import torch_model
-from bneck.space.backends.torchvision_weights import from_torchvision, load, to_torchvision
+from bneck.space.backends.torchvision_weights import (
+    classes,
+    from_torchvision,
+    load,
+    to_torchvision,
+)
 
 PAIRS = {
     "mobilenet_v2": torchvision.models.mobilenet_v2,
@@ -77,3 +82,10 @@ def test_what_is_not_a_weight_file_is_refused_without_torchs_advice(tmp_path: Pa
     with pytest.raises(UsageError, match=r"picture\.pth is not a plain state dict") as caught:
         load(file, presets.build("mobilenet_v3_small"))
     assert "weights_only" not in str(caught.value)
+
+
+def test_the_class_count_is_that_of_the_last_tensor() -> None:
+    assert classes(torchvision.models.mobilenet_v3_small(num_classes=7).state_dict()) == 7
+    assert classes({"bias": torch.zeros(1)}) is None
+    assert classes({"weight": torch.zeros(7, 3)}) is None
+    assert classes({}) is None

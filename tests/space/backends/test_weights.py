@@ -64,3 +64,9 @@ def test_weights_that_are_whole_numbers_are_refused(tmp_path: Path) -> None:
     weights.save(tmp_path / "int8.safetensors", state | {name: state[name].to(torch.int8)})
     with pytest.raises(UsageError, match=rf"{name} is int8, the network needs float32"):
         weights.load(tmp_path / "int8.safetensors", ARCH)
+
+
+def test_the_class_count_is_the_classifiers() -> None:
+    state = torch_model.build(ARCH, seed=0).state_dict()
+    assert weights.classes(state) == 10
+    assert weights.classes({"stem.conv.conv.weight": state["stem.conv.conv.weight"]}) is None
