@@ -1,6 +1,9 @@
 """What else a machine did, from its counters before and after."""
 
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -65,3 +68,43 @@ def test_a_wait_looks_every_five_seconds_until_its_minutes_are_over(
     )
     assert now == [60.0]
     assert said == [(second, 60) for second in range(5, 60, 5)]
+
+
+def test_a_busy_machine_is_said() -> None:
+    watch = LoadWatch()
+    other = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        until = time.monotonic() + 60
+        while (busy := watch.load()).other_cores <= 0.2 and time.monotonic() < until:
+            time.sleep(0.5)
+    finally:
+        other.kill()
+        other.wait()
+    assert busy.other_cores > 0.2  # of a core, on a machine that others share
+    assert str(Load(1.2, 0.1)) == (
+        "other programs used 1.2 cores and other guests of this virtual machine's host took 10%"
+    )
+    assert Load(0.1, 0.0).quiet
+    assert str(QUIET) == ""
+
+
+def test_waiting_ends_as_soon_as_the_device_is_quiet(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(device_load, "LOOK_S", 0.0)
+    looks = iter([Load(1.2, 0.0), Load(0.0, 0.3), QUIET, Load(2.0, 0.0)])
+    said: list[str] = []
+    wait_until_quiet(
+        lambda: lambda: next(looks), 5.0, lambda stage, done, total, note="": said.append(note)
+    )
+    assert [*looks] == [Load(2.0, 0.0)]
+    assert said == [
+        "other programs used 1.2 cores",
+        "other guests of this virtual machine's host took 30%",
+    ]
+    assert capsys.readouterr().err == ""
+    wait_until_quiet(lambda: lambda: Load(1.2, 0.0), 1e-9)
+    assert capsys.readouterr().err == (
+        "warning: the device did not become quiet within 1e-09 minutes: "
+        "other programs used 1.2 cores\n"
+    )

@@ -1,11 +1,7 @@
-import ast
-import importlib.util
 import json
 import subprocess
 import sys
-from importlib.resources import files
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -15,46 +11,10 @@ from bneck.latency import remote_calibration
 from bneck.latency.measurements import read
 from bneck.latency.remote_calibration import (
     add_to_kit,
-    measured_by_kit,
     read_measurements,
     write_kit,
 )
-from bneck.latency.timing import Effort, compare
-from bneck.space import codec, presets, spaces
-from tests.latency.test_timing import Machine
-
-SCRIPT = files("bneck.latency").joinpath("on_device", "measure.py")
-
-
-def on_device() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("on_device_measure", str(SCRIPT))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_script_speaks_python_3_9_and_needs_numpy_and_a_runtime() -> None:
-    tree = ast.parse(SCRIPT.read_text(), feature_version=(3, 9))
-    imported: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            imported |= {name.name.partition(".")[0] for name in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            imported.add((node.module or "").partition(".")[0])
-    assert imported - sys.stdlib_module_names == {"numpy", "onnxruntime", "ai_edge_litert"}
-
-
-def test_the_script_times_as_we_do() -> None:
-    def drift(now: float) -> float:
-        return 1.0 + now / 3e9
-
-    ours, theirs = Machine(), Machine()
-    a = compare(ours.run(5.0, drift), ours.run(2.0, drift), Effort(max_pairs=8), clock=ours.clock)
-    b = on_device().compare(theirs.run(5.0, drift), theirs.run(2.0, drift), theirs.clock)
-    assert b["ratio"] == pytest.approx(a.ratio, rel=0.01)
-    assert set(b) == set(a.__slots__)
+from bneck.space import codec, spaces
 
 
 def test_a_kit_has_one_reference_and_so_one_side_and_class_count(tmp_path: Path) -> None:
@@ -66,49 +26,6 @@ def test_a_kit_has_one_reference_and_so_one_side_and_class_count(tmp_path: Path)
         with pytest.raises(UsageError, match=r"needs spaces of one (input side|class count), got"):
             write_kit(both, tmp_path / "kit")
     assert not (tmp_path / "kit").exists()
-
-
-def test_a_final_networks_reference_is_prepared_as_often_as_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where the weights of either lie in memory moves the ratio: its spread must show both."""
-    arch = presets.build("mobilenet_v3_small", width=0.35, resolution_px=16, classes=3)
-    add_to_kit(tmp_path, arch, None, runtime="onnxruntime")
-    script, prepared = on_device(), []
-    real = script.prepare
-    monkeypatch.setattr(script, "HERE", str(tmp_path))
-    monkeypatch.setattr(script, "TARGET", str(tmp_path / "measurements.json"))
-    monkeypatch.setattr(
-        script, "prepare", lambda name, *to: prepared.append(name) or real(name, *to)
-    )
-    monkeypatch.setattr(sys, "argv", ["measure.py"])
-    script.main()
-    assert prepared[0::2] == ["reference.z"] * 5
-    assert len({*prepared[1::2]}) == 1
-    assert len(measured_by_kit(tmp_path / "measurements.json")[1]) == 5
-
-
-def test_mistakes_on_the_device_are_one_line(tmp_path: Path) -> None:
-    script = tmp_path / "measure.py"
-    script.write_bytes(SCRIPT.read_bytes())
-
-    def said(*options: str) -> str:
-        command = [sys.executable, "-I", *options, str(script)]
-        done = subprocess.run(command, check=False, capture_output=True, text=True)
-        assert done.returncode == 1
-        assert done.stderr.count("\n") == 1
-        return done.stderr
-
-    assert "No such file or directory: " in said()
-    for kit in ("[]", "{", ""):
-        (tmp_path / "kit.json").write_text(kit)
-        assert said().startswith(f"{tmp_path / 'kit.json'} is damaged: copy it again")
-    kit = json.dumps({"runtime": "onnxruntime-int8", "networks": [], "format": "", "kit": ""})
-    (tmp_path / "kit.json").write_text(kit)
-    assert said("-S") == "No module named 'onnxruntime'; pip install numpy onnxruntime\n"
-    for measured in ("3", "{}"):
-        (tmp_path / "measurements.json").write_text(measured)
-        assert said().startswith(f"{tmp_path / 'measurements.json'} is damaged: copy it again")
 
 
 def test_a_kit_is_small_runs_alone_and_resumes(

@@ -1,0 +1,126 @@
+"""The script that a kit carries, and that is sent over a connection."""
+
+import ast
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+from bneck.latency import remote_calibration, timing
+from bneck.latency.devices import local
+from bneck.latency.remote_calibration import (
+    add_to_kit,
+    measured_by_kit,
+)
+from bneck.latency.timing import Effort, compare
+from bneck.machine import cpu_of
+from bneck.space import presets
+from tests.latency.test_devices import BIG_LITTLE, PI_4
+from tests.latency.test_timing import Machine
+
+SCRIPT = files("bneck.latency").joinpath("on_device", "measure.py")
+
+
+def on_device() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("on_device_measure", str(SCRIPT))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_script_speaks_python_3_9_and_needs_numpy_and_a_runtime() -> None:
+    tree = ast.parse(SCRIPT.read_text(), feature_version=(3, 9))
+    imported: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imported |= {name.name.partition(".")[0] for name in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add((node.module or "").partition(".")[0])
+    assert imported - sys.stdlib_module_names == {"numpy", "onnxruntime", "ai_edge_litert"}
+
+
+def test_the_script_times_as_we_do() -> None:
+    def drift(now: float) -> float:
+        return 1.0 + now / 3e9
+
+    ours, theirs = Machine(), Machine()
+    a = compare(ours.run(5.0, drift), ours.run(2.0, drift), Effort(max_pairs=8), clock=ours.clock)
+    b = on_device().compare(theirs.run(5.0, drift), theirs.run(2.0, drift), theirs.clock)
+    assert b["ratio"] == pytest.approx(a.ratio, rel=0.01)
+    assert set(b) == set(a.__slots__)
+    for name in ("CHUNK_NS", "MIN_RUNS", "MAX_RUNS", "DROPPED"):
+        assert getattr(on_device(), name) == getattr(timing, name)
+    assert on_device().REFERENCE_SERVES == local.REFERENCE_SERVES
+    assert on_device().FINAL == remote_calibration.FINAL
+
+
+@pytest.mark.parametrize("cpuinfo", [PI_4, BIG_LITTLE, "model name\t: AMD EPYC\n", ""])
+@pytest.mark.parametrize("board", ["Raspberry Pi 4 Model B Rev 1.4\0", ""])
+def test_the_script_names_a_device_as_we_do(cpuinfo: str, board: str) -> None:
+    assert on_device().cpu_of(cpuinfo, board) == cpu_of(cpuinfo, board)
+
+
+def test_the_script_reads_the_kernels_counters_as_we_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """100 + 20 + 30 + 6 + 7 ticks were used and 80 stolen, of 10 a second; 2.5 s were its own."""
+    script = on_device()
+    monkeypatch.setattr(
+        script, "text_of", lambda path: "cpu  100 20 30 4000 500 6 7 80 9 1\ncpu0 1 2\n"
+    )
+    monkeypatch.setattr(os, "sysconf", lambda name: 10)
+    monkeypatch.setattr(os, "times", lambda: SimpleNamespace(user=2.0, system=0.5))
+    assert script.busy()[1:] == pytest.approx([16.3 - 2.5, 8.0])
+    monkeypatch.setattr(script, "text_of", lambda path: "")
+    assert script.busy()[1:] == [0.0, 0.0]
+
+
+def test_a_final_networks_reference_is_prepared_as_often_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the weights of either lie in memory moves the ratio: its spread must show both."""
+    arch = presets.build("mobilenet_v3_small", width=0.35, resolution_px=16, classes=3)
+    add_to_kit(tmp_path, arch, None, runtime="onnxruntime")
+    script, prepared = on_device(), []
+    real = script.prepare
+    monkeypatch.setattr(script, "HERE", str(tmp_path))
+    monkeypatch.setattr(script, "TARGET", str(tmp_path / "measurements.json"))
+    monkeypatch.setattr(
+        script, "prepare", lambda name, *to: prepared.append(name) or real(name, *to)
+    )
+    monkeypatch.setattr(sys, "argv", ["measure.py"])
+    script.main()
+    assert prepared[0::2] == ["reference.z"] * 5
+    assert len({*prepared[1::2]}) == 1
+    assert len(measured_by_kit(tmp_path / "measurements.json")[1]) == 5
+
+
+def test_mistakes_on_the_device_are_one_line(tmp_path: Path) -> None:
+    script = tmp_path / "measure.py"
+    script.write_bytes(SCRIPT.read_bytes())
+
+    def said(*options: str) -> str:
+        command = [sys.executable, "-I", *options, str(script)]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        assert done.returncode == 1
+        assert done.stderr.count("\n") == 1
+        return done.stderr
+
+    assert "No such file or directory: " in said()
+    for kit in ("[]", "{", ""):
+        (tmp_path / "kit.json").write_text(kit)
+        assert said().startswith(f"{tmp_path / 'kit.json'} is damaged: copy it again")
+    kit = json.dumps({"runtime": "onnxruntime-int8", "networks": [], "format": "", "kit": ""})
+    (tmp_path / "kit.json").write_text(kit)
+    assert said("-S") == "No module named 'onnxruntime'; pip install numpy onnxruntime\n"
+    for measured in ("3", "{}"):
+        (tmp_path / "measurements.json").write_text(measured)
+        assert said().startswith(f"{tmp_path / 'measurements.json'} is damaged: copy it again")
