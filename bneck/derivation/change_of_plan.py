@@ -1,7 +1,6 @@
 """Which changes of its plan a run takes, and what is done again for them."""
 
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import Any
 
 from bneck.derivation.plan import Plan
@@ -98,7 +97,7 @@ def supersede(run: Run, patterns: Collection[str]) -> None:
     first = [pattern for pattern in OUTCOME if pattern in patterns]
     for pattern in dict.fromkeys((*first, *patterns)):
         for path in sorted(run.folder.glob(pattern)):
-            _move(path, place / path.relative_to(run.folder))
+            run.plan_change.move(path, place / path.relative_to(run.folder))
 
 
 def _sound(name: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
@@ -119,8 +118,3 @@ def _elsewhere(run: Run, was: Mapping[str, Any]) -> str:
     if same_device and run.latency.exists() and "latency" not in run.plan:
         return f"use another --out, and --latency {run.latency} to reuse the calibration"
     return "use another --out or the same plan"
-
-
-def _move(path: Path, to: Path) -> None:
-    to.parent.mkdir(parents=True, exist_ok=True)
-    path.rename(to)

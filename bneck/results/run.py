@@ -13,19 +13,14 @@ from bneck import records
 from bneck.errors import BneckError, UsageError
 from bneck.files import is_written, naming, remove_unfinished, write_json, write_whole
 from bneck.results.lease import LEASE
-from bneck.results.lock import LOCK, Lock, is_held
+from bneck.results.lock import Lock, is_held
+from bneck.results.plan_change import BEGINNING, PlanChange
 from bneck.results.plan_file import SETTLED, Plan, as_written, differences, read_plan
 from bneck.results.provenance import MadeWith, this_session
 from bneck.results.run_files import RunFiles
 from bneck.results.run_folder import PLAN, check_files, check_no_links, is_run, make_folder
 from bneck.space.checks import check_range
 from bneck.text import spelt_out
-
-BEGINNING = {
-    *(PLAN, LOCK, LEASE, "made_with.jsonl"),
-    *(f"{name}.json" for name in ("images", "inherited", "seed", "seconds", "target")),
-}
-"""What a folder holds before anything was timed or trained."""
 
 
 class Run(RunFiles):
@@ -40,6 +35,7 @@ class Run(RunFiles):
         self._lock = lock
         self._is_new = self._made_folder = False
         self._copied: set[str] = set()
+        self.plan_change = PlanChange(folder)
 
     @classmethod
     def open(
@@ -88,9 +84,11 @@ class Run(RunFiles):
                 run._refuse_other_command(this)
                 if change is None:
                     raise UsageError(f"{said}; use another --out or the same plan")
+                run.plan_change.begin(run._plan_file, run.target)
                 change(run, was)
                 decided = {name: was[name] for name in SETTLED if name in was}
                 write_whole(run._plan_file, tomli_w.dumps(decided | dict(run.plan)))
+                run.plan_change.end()
             records.append(run._sessions_file, this)
         except BaseException:
             run.close()
@@ -175,6 +173,8 @@ class Run(RunFiles):
     ) -> None:
         if self._is_new and isinstance(value, BneckError):
             self._forget()
+        if isinstance(value, UsageError):
+            self.plan_change.take_back()
         self.close()
 
     def _refuse_other_command(self, this: MadeWith) -> None:

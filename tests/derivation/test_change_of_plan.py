@@ -1,6 +1,7 @@
 """A changed mind on the same folder: what is reused, what is done anew, what is refused."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,6 @@ import pytest
 
 from bneck import records
 from bneck.cli import run
-from bneck.derivation import change_of_plan
 from bneck.derivation.change_of_plan import CHANGES, change_plan, supersede
 from bneck.derivation.execution import Execution
 from bneck.derivation.plan import Plan
@@ -178,7 +178,7 @@ def test_a_run_whose_change_was_killed_is_not_finished(
     run = Run(tmp_path, {})
     for file in ("result.json", "model.onnx", "baselines.jsonl", "winners.json", "shrunk.jsonl"):
         (tmp_path / file).write_text("{}")
-    monkeypatch.setattr(change_of_plan, "_move", moved_once(change_of_plan._move))
+    monkeypatch.setattr(run.plan_change, "move", moved_once(run.plan_change.move))
     with pytest.raises(InterruptedError):
         supersede(run, CHANGES[name][0][::-1])  # in whatever order they are named
     assert not run.result.exists()
@@ -195,6 +195,27 @@ def moved_once(move: Callable[[Path, Path], None]) -> Callable[[Path, Path], Non
         move(path, to)
 
     return first
+
+
+def everything_in(folder: Path) -> dict[Path, bytes]:
+    """But what says when something was begun and how long it took."""
+    left_out = ("made_with.jsonl", "seconds.json", "measured.jsonl", "checksums.json")
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name not in left_out)
+    return {path: path.read_bytes() for path in files}
+
+
+def test_a_mistake_in_another_plan_changes_nothing(
+    searched: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else the run could be continued with the mistake alone: no target can be taken away."""
+    out = shutil.copytree(searched, tmp_path / "run")
+    before = everything_in(out)
+    command = ["search", *SEARCH, f"--out={out}"]
+    assert run([*command, f"--targets={ONE},0.0001"]) == 2
+    assert "is predicted under 0.000125 ms" in capsys.readouterr().err
+    assert everything_in(out) == before
+    assert run([*command, f"--targets={TWO}"]) == 0
+    assert len(json.loads((out / "target.json").read_text())["targets_ms"]) == 2
 
 
 def test_a_run_of_train_is_not_shrunk_in_its_folder(tmp_path: Path) -> None:
