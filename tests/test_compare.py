@@ -86,6 +86,17 @@ def test_networks_of_every_origin(
     assert "the accuracies are of different images" not in out
 
 
+def test_a_name_with_dollars_is_no_formula(
+    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
+) -> None:
+    name = r"$\nope$.json"
+    shutil.copy(folder / "runs" / "done" / "network.json", tmp_path / name)
+    nets = tmp_path / name, "mobilenet_v3_small"
+    picture = tmp_path / "all.svg"
+    assert said(capsys, "compare", *nets, "--no-measure", "--plot", picture)[0] == 0
+    assert picture.exists()
+
+
 def test_an_accuracy_holds_at_the_side_and_for_the_classes_of_the_training_alone(
     folder: Path,
 ) -> None:

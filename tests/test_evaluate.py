@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -123,6 +124,17 @@ def test_mistakes_are_one_line(
     assert run(["evaluate", *(word.format(run=trained) for word in arguments)]) == 2
     error = capsys.readouterr().err
     assert message in error.splitlines()[-1]
+
+
+def test_a_latency_has_the_deviation_of_its_quartiles() -> None:
+    """Of times around 2 ms with a deviation of 0.1 ms, and of the same with a few slow ones."""
+    usual = NormalDist(0.002, 0.0001)
+    seconds = np.array([usual.inv_cdf((place + 0.5) / 1000) for place in range(1000)])
+    for slow in (1.0, 100.0):
+        seconds[-5:] *= slow
+        found = evaluation._latency(seconds)
+        assert found.ms == pytest.approx(2.0)
+        assert found.std_ms == pytest.approx(0.1, rel=0.01)
 
 
 def test_weights_of_what_has_its_own_are_refused_from_python_too(trained: Path) -> None:

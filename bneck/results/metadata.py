@@ -9,6 +9,7 @@ from bneck import records
 from bneck.errors import UsageError
 from bneck.quantities import Accuracy, Latency, is_finite
 from bneck.results.image_facts import read_image_facts
+from bneck.results.plan_file import SETTLED
 from bneck.results.record import Outcome
 from bneck.results.run import Run
 
@@ -17,8 +18,13 @@ MEASURED = ("accuracy", "latency_ms")
 
 
 def identity(run: Run) -> str:
-    """12 hex digits of the plan and the first session: they stay when the folder is moved."""
-    plan = json.dumps(run.plan, sort_keys=True, default=str)
+    """12 hex digits of the plan and the first session: they stay when the folder is moved.
+
+    What the run settled by itself is left out: who opens the run has not read it, who looks at the
+    run later has.
+    """
+    asked = {name: value for name, value in run.plan.items() if name not in SETTLED}
+    plan = json.dumps(asked, sort_keys=True, default=str)
     first = records.to_json(run.sessions[0]) if run.sessions else None
     return hashlib.sha256(f"{plan}{json.dumps(first)}".encode()).hexdigest()[:12]
 
@@ -37,12 +43,8 @@ def notes(run: Run) -> dict[str, str]:
 
 def measured(accuracy: Accuracy | None, latency: Latency | None = None) -> dict[str, str]:
     """Accuracy and latency as notes, by the names of ``MEASURED``; what is None is left out."""
-    figures = (accuracy and accuracy.value, latency and latency.ms)
-    return {
-        name: f"{value:.4f}"
-        for name, value in zip(MEASURED, figures, strict=True)
-        if value is not None
-    }
+    share = {} if accuracy is None else {"accuracy": f"{accuracy.value:.4f}"}
+    return share if latency is None else share | {"latency_ms": f"{latency.ms:.6g}"}
 
 
 def check_notes(notes: Mapping[str, str]) -> None:

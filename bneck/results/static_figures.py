@@ -64,7 +64,7 @@ def compared(
         if one is not None:
             percent, spread = 100 * one.value, 100 * (one.stderr or 0)
             axes[1].errorbar(percent, place, xerr=spread, fmt="o", color=ORANGE, capsize=3)
-    axes[0].set_yticks(range(len(names)), names)
+    axes[0].set_yticks(range(len(names)), [_as_it_is(name) for name in names])
     axes[0].set_ylim(len(names) - 0.5, -0.5)
     axes[0].set_xlabel("latency (ms)")
     if known:
@@ -89,7 +89,7 @@ def outcome(derived: Outcome, baselines: Iterable[Baseline]) -> Figure:
                 markersize=11 if marker == "*" else 7,
                 color=colour,
                 capsize=3,
-                label=name,
+                label=_as_it_is(name),
             )
     _targets(axes, (derived.target_ms,))
     axes.legend(frameon=False)
@@ -164,14 +164,14 @@ def blocks(spent: Mapping[str, float]) -> Figure:
 
 def similarity(found: Likeness) -> Figure:
     """Each trait's profile over depth, and the distances of all traits together."""
-    count = len(found.traits)
+    count, published = len(found.traits), _as_it_is(found.published)
     figure = Figure(figsize=(7, 1.3 * (count + 1)), layout="constrained")
     *rows, last = figure.subplots(count + 1, 1)
     for axes, trait in zip(rows, found.traits, strict=True):
         places = range(len(trait.strides))
         lines = (
             (trait.random_mean, GREY, f"mean of {found.networks} random networks"),
-            (trait.published, ORANGE, found.published),
+            (trait.published, ORANGE, published),
             (trait.network, BLUE, "network"),
         )
         for values, colour, label in lines:
@@ -183,12 +183,17 @@ def similarity(found: Likeness) -> Figure:
     last.axvline(found.distance, color=BLUE, linewidth=2)
     last.set_title("distance, all traits", loc="left", fontsize=9)
     figure.suptitle(
-        f"nearer to {found.published} than {found.percentile:.1f} % of {found.networks} random "
+        f"nearer to {published} than {found.percentile:.1f} % of {found.networks} random "
         "networks as fast",
         fontsize=10,
     )
     figure.legend(*rows[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return _plain(figure)
+
+
+def _as_it_is(name: str) -> str:
+    """A name in which dollars begin no formula."""
+    return name.replace("$", r"\$")
 
 
 def _single(x: str, y: str) -> tuple[Figure, Axes]:

@@ -15,14 +15,6 @@ def verdict(outcome: Outcome) -> str:
     """One sentence on the target: met or missed, by measurement where there is one."""
     places = decimals(outcome.target_ms)
     target = f"{outcome.target_ms:.{places}f} ms"
-    if outcome.measured is None:
-        predicted = f"{milliseconds(outcome.predicted, places)} ms predicted, not measured"
-        met, sure = ("met" if is_met(outcome) else "not met"), f"{100 * CONFIDENCE:.0f} %"
-        return (
-            f"The target of {target} is {met} with {sure} confidence by the latency model alone: "
-            f"{predicted}."
-        )
-    measured = f"{milliseconds(outcome.measured, places)} ms measured"
     doubt = f" Do not rely on it: {outcome.note}." if outcome.note else ""
     if outcome.derived_for_ms is not None:
         faster = f"{outcome.derived_for_ms:.{places}f} ms"
@@ -30,6 +22,14 @@ def verdict(outcome: Outcome) -> str:
             f" It is the network derived for {faster}: more accurate than the one derived for "
             "this target."
         )
+    if outcome.measured is None:
+        predicted = f"{milliseconds(outcome.predicted, places)} ms predicted, not measured"
+        met, sure = ("met" if is_met(outcome) else "not met"), f"{100 * CONFIDENCE:.0f} %"
+        return (
+            f"The target of {target} is {met} with {sure} confidence by the latency model alone: "
+            f"{predicted}.{doubt}"
+        )
+    measured = f"{milliseconds(outcome.measured, places)} ms measured"
     if is_met(outcome):
         return f"The target of {target} is met: {measured}.{doubt}"
     excess = outcome.measured.ms / outcome.target_ms - 1

@@ -215,6 +215,9 @@ def test_images_that_8_bits_lose_count_above_0() -> None:
     assert (int8.accuracy.value, int8.float_accuracy.value) == (0.75, 1.0)
     assert int8.lost.value == 0.25
     assert int8.lost.stderr == pytest.approx((0.25 * 0.75 / 8) ** 0.5)
+    assert int8.accuracy == Accuracy.counted(0.75, 8)
+    assert int8.float_accuracy == Accuracy.counted(1.0, 8)  # eight right are no proof of all
+    assert int8.float_accuracy.stderr == pytest.approx((1 / 16 * 15 / 16 / 8) ** 0.5)
     assert int8.tried == {str(Way(True)): 0.75}
 
 

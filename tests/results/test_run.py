@@ -13,7 +13,8 @@ import pytest
 
 from bneck import records
 from bneck.errors import BneckError, UsageError
-from bneck.results import checksums
+from bneck.quantities import Accuracy, Latency
+from bneck.results import checksums, metadata
 from bneck.results.record import Outcome, Step
 from bneck.results.run import Run
 from tests.command_line import said
@@ -199,6 +200,24 @@ def test_a_moved_run_still_opens(tmp_path: Path, step: Step, outcome: Outcome) -
     assert records.read(moved.result, Outcome) == outcome
     Run.open(tmp_path / "there", PLAN, command="bneck derive").close()
     assert str(tmp_path) not in "".join(p.read_text() for p in (tmp_path / "there").iterdir())
+
+
+def test_a_run_is_the_same_to_those_who_made_it_and_who_look_at_it(tmp_path: Path) -> None:
+    """What it settles meanwhile, such as --parallel, nobody asked."""
+    with Run.open(tmp_path / "one", PLAN, command="bneck derive") as run:
+        made = metadata.identity(run)
+        run.settle("parallel", 4)
+    shutil.move(tmp_path / "one", tmp_path / "there")
+    assert metadata.identity(Run.read(tmp_path / "there")) == made
+    with Run.open(tmp_path / "other", {**PLAN, "seed": 1}, command="bneck derive") as other:
+        assert metadata.identity(other) != made
+
+
+def test_latencies_in_a_files_notes_have_six_digits() -> None:
+    """Whatever their size: a network on a GPU takes hundredths of a millisecond."""
+    noted = metadata.measured(Accuracy(0.91), Latency(0.01234567))
+    assert noted == {"accuracy": "0.9100", "latency_ms": "0.0123457"}
+    assert metadata.measured(None, Latency(12.345678)) == {"latency_ms": "12.3457"}
 
 
 def test_folders_that_are_not_runs(tmp_path: Path) -> None:

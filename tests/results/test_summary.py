@@ -33,6 +33,14 @@ def test_a_prediction_too_near_the_target_does_not_meet_it(outcome: Outcome) -> 
     assert not is_met(near)
 
 
+def test_a_faster_targets_network_is_said_whether_measured_or_predicted(outcome: Outcome) -> None:
+    faster = replace(outcome, derived_for_ms=1.2)
+    ending = " It is the network derived for 1.20 ms: more accurate than the one derived for this"
+    for one in (faster, replace(faster, measured=None)):
+        assert verdict(one).endswith(f"{ending} target.")
+    assert "derived for" not in verdict(outcome)
+
+
 def test_a_doubtful_measurement_is_said(outcome: Outcome) -> None:
     busy = replace(outcome, note="other programs used 1.2 cores during the measurement")
     assert "Do not rely on it: other programs used 1.2 cores during" in verdict(busy)

@@ -171,19 +171,15 @@ def _counted(trained: Trained, ours: Run, theirs: Run, way: str, tried: dict[str
         before.append(_logits(ours, images).argmax(1) == labels)
         after.append(_logits(theirs, images).argmax(1) == labels)
     in_float, in_int8 = torch.cat(before).double(), torch.cat(after).double()
+    count, lost = len(in_float), in_float - in_int8
     return Int8(
         way=way,
         tried=tried,
-        accuracy=_share(in_int8),
-        float_accuracy=_share(in_float),
-        lost=_share(in_float - in_int8),
-        images=len(in_float),
+        accuracy=Accuracy.counted(float(in_int8.mean()), count),
+        float_accuracy=Accuracy.counted(float(in_float.mean()), count),
+        lost=Accuracy(float(lost.mean()), float(lost.std(correction=0)) / count**0.5),
+        images=count,
     )
-
-
-def _share(values: Tensor) -> Accuracy:
-    """The mean with its standard error."""
-    return Accuracy(float(values.mean()), float(values.std(correction=0)) / len(values) ** 0.5)
 
 
 def notes(trained: Trained, exported: Exported) -> dict[str, str]:
