@@ -191,6 +191,18 @@ def test_a_partial_set_that_was_spoilt_is_decoded_where_it_was(pictures: Path, s
     assert loaded(pictures).info == before.info
 
 
+def test_squares_that_a_power_loss_took_are_decoded_again(pictures: Path) -> None:
+    """The line of their chunk has stayed."""
+    pixels = loaded(pictures).train.squares.clone()
+    (one,) = all_squares()
+    chunk = {"start": 0, "digests": one.digests()[: from_folder.CHUNK].tobytes().hex(), "bad": []}
+    partial = one.place.rename(one.place.with_name(f"{one.place.name}.partial"))
+    (partial / "chunks.jsonl").write_text(json.dumps(chunk) + "\n")
+    with (partial / "squares.u8").open("r+b") as file:
+        file.write(bytes(3 * 16**2))
+    assert loaded(pictures).train.squares.equal(pixels)
+
+
 @pytest.mark.parametrize("name", ["squares.u8", "labels.npy", "index.json"])
 def test_a_torn_file_is_made_again(pictures: Path, name: str) -> None:
     before = loaded(pictures)

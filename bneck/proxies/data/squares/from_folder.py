@@ -15,7 +15,7 @@ from bneck.proxies.data.decoding import find_white
 from bneck.proxies.data.image_info import PARTS
 from bneck.proxies.data.layout import Layout
 from bneck.proxies.data.squares.decode_pool import decoded_chunks
-from bneck.proxies.data.squares.decode_worker import CHUNK, DIGEST_BYTES, Job
+from bneck.proxies.data.squares.decode_worker import CHUNK, DIGEST_BYTES, Job, digest
 from bneck.proxies.data.squares.index import VERSION, Index
 from bneck.proxies.data.squares.store import (
     JOURNAL,
@@ -101,8 +101,7 @@ def _decode(place: Path, layout: Layout, index: Index, progress: Progress) -> Ro
         done.add(start)
 
     with (place / JOURNAL).open("a+b") as journal:
-        written = squares.stat().st_size // (3 * index.side_px**2)
-        for answer in _whole_lines(journal, written, index.count):
+        for answer in _whole_lines(journal, squares, 3 * index.side_px**2):
             take(answer)
         size = f"{index.size_bytes / 2**30:.2f} GB into {place.parent}"
         progress("decoding images", min(len(done) * CHUNK, index.count), index.count, size)
@@ -117,27 +116,38 @@ def _decode(place: Path, layout: Layout, index: Index, progress: Progress) -> Ro
     return Rows(replace(index, bad=dict(sorted(bad.items()))), labels, digests, paths)
 
 
-def _whole_lines(journal: IO[bytes], written: int, count: int) -> Iterator[Mapping[str, Any]]:
+def _whole_lines(journal: IO[bytes], squares: Path, size: int) -> Iterator[Mapping[str, Any]]:
     """The chunks that an earlier process finished, up to the first that is not whole.
+
+    A power loss may have kept the journal's line of a chunk and not its squares.
 
     Args:
         journal: an answer of ``decode_worker`` a line.
-        written: how many squares the file has room for by now.
-        count: how many there will be.
+        squares: the file that it tells of.
+        size: of a square, in bytes.
     """
     journal.seek(0)
     whole = 0
-    for line in journal.readlines():
-        try:
-            answer = json.loads(line)
-            is_whole = line.endswith(b"\n") and min(answer["start"] + CHUNK, count) <= written
-        except (ValueError, KeyError, TypeError):
-            is_whole = False
-        if not is_whole:
-            break
-        whole += len(line)
-        yield answer
+    with squares.open("rb") as file:
+        for line in journal.readlines():
+            try:
+                answer = json.loads(line)
+                is_whole = line.endswith(b"\n") and _lies_in(file, answer, size)
+            except (ValueError, KeyError, TypeError, OSError):
+                is_whole = False
+            if not is_whole:
+                break
+            whole += len(line)
+            yield answer
     journal.truncate(whole)
+
+
+def _lies_in(file: IO[bytes], answer: Mapping[str, Any], size: int) -> bool:
+    """Whether the squares of a chunk are those that its answer tells of."""
+    digests = bytes.fromhex(answer["digests"])
+    file.seek(answer["start"] * size)
+    squares = (file.read(size) for _ in range(0, len(digests), DIGEST_BYTES))
+    return digests == b"".join(digest(np.frombuffer(one, np.uint8)) for one in squares)
 
 
 def _key(layout: Layout, side_px: int) -> str:
