@@ -65,7 +65,15 @@ class TrainingState:
         self.checkpoint, self.made_with = checkpoint, made_with
         if not checkpoint.exists():
             return
-        tensors, (self.step, self.seconds, *more) = load_checkpoint(checkpoint, made_with)
+        tensors, counters = load_checkpoint(checkpoint, made_with)
+        try:
+            self._take(tensors, counters)
+        except (RuntimeError, LookupError, TypeError, ValueError) as error:
+            said = str(error).splitlines()[0]
+            raise UsageError(f"{checkpoint} is not a training checkpoint: {said}") from error
+
+    def _take(self, tensors: dict[str, Tensor], counters: Any) -> None:
+        self.step, self.seconds, *more = counters
         self.threads = next((one for one in more if isinstance(one, int)), None)
         self.network.load_state_dict(_under("network.", tensors))
         _restore_optimizer(self.optimizer, _under("optimizer.", tensors))

@@ -1,6 +1,7 @@
 import itertools
 import math
 import os
+import re
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,6 +11,8 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from bneck import live
@@ -20,6 +23,7 @@ from bneck.proxies.data.loading import load
 from bneck.proxies.proxy import PROXIES, find_proxy
 from bneck.proxies.short_training import ShortTraining
 from bneck.proxies.training import trainer
+from bneck.proxies.training.checkpoint import steps_done
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.step import WeightAverage, learn_labels
 from bneck.proxies.training.trainer import train
@@ -81,6 +85,8 @@ def test_evaluation_against_closed_forms(digits: ImageSource) -> None:
     assert found.accuracy.stderr == pytest.approx(math.sqrt(zeros * (1 - zeros) / 360))
     assert found.loss == pytest.approx(math.log(math.e + 9) - zeros)
     assert network.training
+    evaluate(network.eval(), digits)
+    assert not network.training
 
 
 def test_the_loss_of_mixed_labels_with_smoothing_by_its_formula() -> None:
@@ -179,6 +185,22 @@ def test_the_first_update_of_a_training_keeps_2_of_11_parts_of_the_start(
         torch.testing.assert_close(found, was.lerp(now, 9 / 11))
 
 
+def test_what_dropout_draws_depends_on_step_and_seed(digits: ImageSource) -> None:
+    def drawn(seed: int) -> list[float]:
+        numbers = []
+
+        def backpropagate(network: nn.Module, pixels: Tensor, labels: Tensor, step: int) -> Tensor:
+            numbers.append(torch.rand(()).item())
+            return learn_labels(network, pixels, labels, step, label_smoothing=0.0)
+
+        recipe = replace(QUICK, steps=3)
+        train(small_net(), digits, recipe, seed=seed, backpropagate=backpropagate)
+        return numbers
+
+    assert drawn(0) == drawn(0)
+    assert len({*drawn(0), *drawn(1)}) == 6
+
+
 @pytest.mark.parametrize("recipe", [QUICK, replace(QUICK, ema=None)])
 @pytest.mark.parametrize("handler", [signal.default_int_handler, live.interrupt])
 def test_ctrl_c_loses_nothing(
@@ -262,6 +284,26 @@ def test_seconds_are_counted_over_all_sessions(
     assert resumed.seconds == QUICK.steps
 
 
+def test_a_checkpoint_is_kept_each_time_that_so_many_seconds_are_over(
+    digits: ImageSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the clock of which a step takes two seconds: more than three are over at every other."""
+    ticks = itertools.count()
+    monkeypatch.setattr(trainer, "time", SimpleNamespace(monotonic=lambda: float(next(ticks))))
+    monkeypatch.setattr(trainer, "SECONDS_BETWEEN_CHECKPOINTS", 3.0)
+    kept: list[int | None] = []
+    train(
+        small_net(),
+        digits,
+        QUICK,
+        seed=1,
+        checkpoint=tmp_path / "c",
+        progress=lambda *_: kept.append(steps_done(tmp_path / "c")),
+    )
+    assert kept == [None, None, 2, 2, 4, 4, 6, 6, 8]
+    assert steps_done(tmp_path / "c") == 9
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -293,15 +335,41 @@ def test_files_that_are_not_checkpoints(
         train(small_net(), digits, QUICK, seed=0, checkpoint=tmp_path / "c")
 
 
+@pytest.mark.parametrize("lacks", ["network.0.weight", "counters"])
+def test_a_checkpoint_that_lacks_something_is_named(
+    digits: ImageSource, tmp_path: Path, lacks: str
+) -> None:
+    file = tmp_path / "c"
+    train(small_net(), digits, QUICK, seed=7, checkpoint=file)
+    with safe_open(file, "pt") as opened:
+        header = opened.metadata()
+        tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    if lacks == "counters":
+        header[lacks] = "[]"
+    else:
+        del tensors[lacks]
+    save_file(tensors, file, header)
+    with pytest.raises(UsageError, match=f"^{file} is not a training checkpoint: [^\n]+$"):
+        train(small_net(), digits, QUICK, seed=7, checkpoint=file)
+
+
 def test_divergence_names_step_and_learning_rate(digits: ImageSource) -> None:
     recipe = Recipe(steps=50, batch_size=32, learning_rate=100, weight_decay=10, ema=None)
-    with pytest.raises(ProxyFailed, match=r"loss is \w+ at step \d+ of 50 with learning rate \d"):
+    said = r"loss is \w+ at step (\d+) of 50 with learning rate (\S+);"
+    with pytest.raises(ProxyFailed, match=said) as failed:
         train(
             nn.Sequential(nn.Conv2d(3, 16, 16), nn.Conv2d(16, 10, 1), nn.Flatten()),
             digits,
             recipe,
             seed=0,
         )
+    step, rate = re.search(said, str(failed.value)).groups()
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], 1.0)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 100, 50, cycle_momentum=False)
+    for _ in range(int(step) - 1):  # the first step has the rate that torch begins with
+        optimizer.step()
+        schedule.step()
+    assert float(rate) == pytest.approx(schedule.get_last_lr()[0], rel=0.05)  # in two digits
 
 
 def test_a_network_of_nans_cannot_be_evaluated(digits: ImageSource) -> None:
