@@ -166,6 +166,10 @@ def test_resized_crops_show_between_8_and_100_percent() -> None:
     assert areas.max() > 0.95
     assert stretches.min() == pytest.approx(3 / 4, abs=0.05)
     assert stretches.max() == pytest.approx(4 / 3, abs=0.05)
+    for one in (across, down):  # boxes lie anywhere, up to each edge
+        low, high = one.amin(1), one.amax(1)
+        assert ((low == 0) & (high < side - 1)).any()
+        assert ((low > 0) & (high == side - 1)).any()
     assert 0.4 < float((across[:, 0] > across[:, -1]).float().mean()) < 0.6  # mirrored
     # E[sqrt(area)] over U(0.08, 1) is 2/3 (1 - 0.08^1.5) / 0.92 = 0.708; the stretch is symmetric.
     assert float(widths.mean()) / side == pytest.approx(0.708, abs=0.03)
@@ -207,6 +211,18 @@ def test_erasing_blanks_a_rectangle_in_a_fifth_of_the_images() -> None:
     one = blank[erased][0, 0]
     rows, columns = one.any(1), one.any(0)
     assert int(one.sum()) == int(rows.sum()) * int(columns.sum())
+
+
+def test_erased_rectangles_are_those_of_the_paper() -> None:
+    """Zhang et al. 2017, as in torchvision: stretched by 0.3 to 3.3, in a fifth of the images."""
+    assert ERASED == 0.2
+    blank = random_erasing(torch.ones(3000, 1, 64, 64), 3000, draw(), ALL)[:, 0] == 0
+    blank = blank[blank.flatten(1).any(1)]
+    width, height = (blank.any(over).sum(1).float() for over in (1, 2))
+    whole = (width < 64) & (height < 64)  # of the others a part would lie outside
+    stretches = (width / height)[whole & (width * height > 400)]
+    assert stretches.min() == pytest.approx(0.3, abs=0.03)
+    assert stretches.max() == pytest.approx(3.3, abs=0.3)
 
 
 @pytest.mark.parametrize("word", ["mixup", "cutmix"])

@@ -30,6 +30,9 @@ def test_an_epoch_shows_all_classes_equally_often(unequal: ImageSource) -> None:
 def test_what_does_not_divide_differs_by_one() -> None:
     labels = torch.tensor([0] * 9 + [1])
     assert sorted(labels[balanced_order(labels, torch.Generator())].bincount().tolist()) == [5, 5]
+    labels = torch.tensor([0] * 8 + [1] * 2 + [2])
+    counts = labels[balanced_order(labels, torch.Generator())].bincount().tolist()
+    assert sorted(counts) == [3, 4, 4]
     labels = torch.tensor([0] * 9 + [2] * 2)  # and a class may be absent
     counts = labels[balanced_order(labels, torch.Generator())].bincount().tolist()
     assert sorted(counts) == [0, 5, 6]

@@ -85,7 +85,7 @@ def train_three_times(folder: Path) -> dict[str, object]:
         "losses": losses,
         "rest": rest,
         "loss": result.loss,
-        "accuracy": result.accuracy.value,
+        "accuracy": result.accuracy,
         "images": len(result.losses),
     }
 

@@ -150,6 +150,8 @@ def test_precision_is_what_ends_first(monkeypatch: pytest.MonkeyPatch) -> None:
     assert precision_for(gpu, 280_000, 128) == "tf32"
     assert precision_for(gpu, 290_000, 128) == "bf16"
     assert precision_for(gpu, 290_000, 64) == "tf32"
+    assert precision_for(gpu, 4 * 280_000, 64) == "tf32"  # a quarter of the pixels
+    assert precision_for(gpu, 4 * 290_000, 64) == "bf16"
     assert precision_for(CPU, 290_000, 128) == "fp32"
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (7, 5))
     assert precision_for(gpu, 290_000, 128) == "fp32"

@@ -23,8 +23,10 @@ def test_devices_that_are_not_there_are_named(monkeypatch: pytest.MonkeyPatch) -
         torch_device("cuda:1")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    with pytest.raises(UsageError, match=r"device 'cuda:7': \S+ has 2, numbered from 0"):
-        torch_device("cuda:7")
+    for word in ("cuda:7", "cuda:2"):
+        with pytest.raises(UsageError, match=rf"device '{word}': \S+ has 2, numbered from 0"):
+            torch_device(word)
+    assert torch_device("cuda:1").index == 1
 
 
 def test_a_gpu_that_others_fill_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

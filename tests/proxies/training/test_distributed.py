@@ -27,7 +27,7 @@ def test_two_processes_train_as_one_and_resume_what_one_began_and_it_theirs(
         "losses": pytest.approx(losses, rel=1e-9),
         "rest": pytest.approx(losses[STOPPED_LATE - 1 :], rel=1e-9),
         "loss": pytest.approx(result.loss, rel=1e-6),
-        "accuracy": result.accuracy.value,
+        "accuracy": result.accuracy,
         "images": len(result.losses),
     }
     assert len(result.losses) == 360

@@ -29,6 +29,15 @@ def test_a_subsampled_convolution_is_the_strided_one(side: int, stride: int | tu
         torch.testing.assert_close(one, other)
 
 
+def test_only_few_channels_without_groups_and_padding_are_subsampled():
+    """Of those from 16 channels on, oneDNN's gradient keeps within its memory."""
+    few, enough = nn.Conv2d(15, 4, 1, 2), nn.Conv2d(16, 4, 1, 2)
+    others = nn.Conv2d(3, 3, 1, 2, groups=3), nn.Conv2d(3, 4, 1), nn.Conv2d(3, 4, 1, 2, padding=1)
+    with strided_points_subsampled(nn.ModuleList([few, enough, *others])):
+        assert "forward" in vars(few)
+        assert not any("forward" in vars(one) for one in (enough, *others))
+
+
 def test_a_network_that_begins_with_a_strided_1x1_convolution_trains():
     """As MobileOne-S0 does; with 128 images torch 2.14 aborts here without the block."""
     torch.manual_seed(0)

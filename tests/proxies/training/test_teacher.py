@@ -30,12 +30,13 @@ def test_a_teacher_that_agrees_leaves_the_labels_gradient() -> None:
     """Its divergence is at its minimum there."""
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 3))
     pixels, labels = torch.randn(5, 3, 2, 2), torch.tensor([0, 1, 2, 0, 1])
-    learn_labels(network, pixels, labels, 0, label_smoothing=0.1)
+    loss = learn_labels(network, pixels, labels, 0, label_smoothing=0.1)
     alone = network[1].weight.grad.clone()
     network.zero_grad()
     agrees = network(pixels).detach()
-    learn_labels(network, pixels, labels, 0, label_smoothing=0.1, teacher=lambda _: agrees)
+    taught = learn_labels(network, pixels, labels, 0, label_smoothing=0.1, teacher=lambda _: agrees)
     torch.testing.assert_close(network[1].weight.grad, (1 - SHARE) * alone, rtol=1e-4, atol=1e-7)
+    torch.testing.assert_close(taught, loss / 2)
 
 
 def test_a_network_and_its_onnx_file_teach_the_same(tmp_path: Path) -> None:

@@ -37,6 +37,17 @@ def test_threads_that_wait_for_a_neighbour_are_tried_once(two_cores: list[int]) 
     found = Threads(Compute())
     assert steps(found, {1: 1.0, 2: 10.0}, two_cores, 6) == [1, 1, 1, 2, 1, 1]
     assert found.chosen == 1
+    two_cores.clear()
+    assert steps(Threads(Compute()), {1: 1.0, 2: 3.9}, two_cores, 7) == [1, 1, 1, 2, 2, 2, 1]
+
+
+def test_the_fastest_step_counts_for_each_number(two_cores: list[int]) -> None:
+    """Others wait for a neighbour, or warm caches up."""
+    found = Threads(Compute())
+    for seconds in (5.0, 1.0, 2.0, 3.0, 0.95, 2.0):
+        found.set()
+        found.took(seconds)
+    assert found.chosen == 1
 
 
 def test_what_was_asked_for_or_found_before_is_not_tried_again(two_cores: list[int]) -> None:
