@@ -182,11 +182,12 @@ def model_from(
         return [item for item in items if item.name.startswith(kind)]
 
     fitted, held_out, repeats = called("fit"), called("held-out"), called("repeat")
+    too_few = BneckError(
+        f"only {len(items)} networks could be timed and {FEWEST + FEWEST // 8} are needed: "
+        "give the calibration more minutes"
+    )
     if len(fitted) < FEWEST or not held_out:
-        raise BneckError(
-            f"only {len(items)} networks could be timed and {FEWEST + FEWEST // 8} are needed: "
-            "give the calibration more minutes"
-        )
+        raise too_few
     noise = median(item.timing.spread for item in items)
     if noise > TOO_NOISY:
         raise BneckError(
@@ -211,6 +212,12 @@ def model_from(
 
     found = fit(fitted, blocking)
     unvalidated = model(found, fitted, NOT_VALIDATED)
+    # A rare kernel may be in none of the networks that were fitted to.
+    held_out, repeats = (
+        [item for item in chosen if unvalidated.knows(item.arch)] for chosen in (held_out, repeats)
+    )
+    if not held_out:
+        raise too_few
     validation = validate(unvalidated, fitted, found.errors, held_out, repeats)
     seconds = sum(item.seconds for item in items)
     report = replace(validation.report, seconds=seconds, networks=len(items), busy=busy)

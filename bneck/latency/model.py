@@ -97,6 +97,14 @@ class LatencyModel:
         summed = np.add.reduce(np.concatenate(parts))
         return self._latency(summed[:-1] + self._fetching(summed[-1]))
 
+    def knows(self, arch: Architecture) -> bool:
+        """Return whether everything that a network runs was timed."""
+        try:
+            self.predict(arch)
+        except NotCalibrated:
+            return False
+        return True
+
     def breakdown(self, arch: Architecture) -> dict[str, float]:
         """ms by layer path, in the order they run; they add up to the prediction.
 

@@ -180,6 +180,25 @@ def test_a_noisy_machine_is_refused(macs_folder: Path) -> None:
         model_from(items[:30], this_machine(MacsRuntime()), header["resolution_px"])
 
 
+def test_a_kernel_that_held_out_networks_alone_have_is_learnt_from_them(
+    macs_folder: Path,
+) -> None:
+    """It cannot be predicted before they join the fit, so they say nothing of its error."""
+    header, items = read(macs_folder / "measurements.jsonl")
+    first, *others = [number for number, item in enumerate(items[:60]) if item.name[0] == "h"]
+    stages = items[first].arch.stages
+    rare = replace(stages[1][0], kernel=9)  # type: ignore[type-var]
+    arch = replace(items[first].arch, stages=(stages[0], (rare, *stages[1][1:]), *stages[2:]))
+    items[first] = replace(items[first], arch=arch)
+    device, side = this_machine(MacsRuntime()), header["resolution_px"]
+    model = model_from(items[:60], device, side)
+    assert model.report.held_out == len(others)
+    assert model.knows(arch)
+    fitted = [item for item in items[:60] if item.name[0] == "f"]
+    with pytest.raises(BneckError, match="networks could be timed and 45 are needed"):
+        model_from([*fitted, items[first]], device, side)
+
+
 def test_spaces_of_two_sides_are_refused(tmp_path: Path) -> None:
     both = [spaces.build("v3-small", resolution_px=side) for side in (32, 64)]
     with pytest.raises(UsageError, match=r"one input side, got \[32, 64\]"):
