@@ -14,7 +14,7 @@ from bneck.files import read_json, write_json, write_whole
 from bneck.latency.calibrate import model_from
 from bneck.latency.calibration_networks import calibration_network, side_and_classes
 from bneck.latency.devices import Graph
-from bneck.latency.devices.file import KIT
+from bneck.latency.devices.file import KIT, MEASURED
 from bneck.latency.devices.remote import file_of, script
 from bneck.latency.fingerprint import Fingerprint
 from bneck.latency.measure import reference
@@ -60,7 +60,7 @@ def write_kit(
     Raises:
         UsageError: spaces of several sides or class counts, or a folder of something else.
     """
-    _check_folder(folder)
+    _check_folder(folder, SCRIPT, FILES, MEASURED)
     opened = _open_portable(runtime, batch_size)
     named = [calibration_network(spaces, number, seed) for number in range(NETWORKS)]
     side_and_classes([arch for _, arch in named])
@@ -106,7 +106,7 @@ def add_to_kit(
             folder.
     """
     file = folder / KIT
-    _check_folder(folder)
+    _check_folder(folder, SCRIPT, FILES)  # measurements would be of another kit
     opened = _open_portable(runtime, batch_size)
     settings = {"runtime": runtime, "batch_size": batch_size}
     about = {**settings, "resolution_px": arch.resolution_px, "classes": arch.classes}
@@ -136,13 +136,13 @@ def add_to_kit(
     write_json(file, kit)
 
 
-def _check_folder(folder: Path) -> None:
+def _check_folder(folder: Path, *may_hold: str) -> None:
     """A kit's folder is new or empty, or holds a kit, or one whose writing was interrupted."""
     if not folder.exists() or (folder / KIT).exists():
         return
     others = {file.name for file in folder.iterdir() if not file.name.startswith(".")}
     networks = {file.suffix for file in (folder / FILES).glob("[!.]*")}
-    if others - {SCRIPT, FILES} or networks - {".z"}:
+    if others - {*may_hold} or networks - {".z"}:
         raise UsageError(f"{folder} is not empty and holds no kit")
 
 

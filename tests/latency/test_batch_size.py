@@ -20,6 +20,7 @@ from bneck.latency.measure import measure
 from bneck.latency.model import LatencyModel, load
 from bneck.latency.remote_calibration import add_to_kit, write_kit
 from bneck.latency.runtimes import open_runtime
+from bneck.latency.runtimes.macs import MacsRuntime
 from bneck.latency.runtimes.weights import norm_free
 from bneck.latency.warn import check_device
 from bneck.space import presets, spaces
@@ -42,6 +43,8 @@ def test_a_model_of_a_batch_size_predicts_it_and_is_refused_for_another(
     took = measure(SMALL, device, scale=model.scale)
     assert took.ms == pytest.approx(4 * cost(SMALL).macs / 1e9, rel=1e-3)
     assert took.batch == 4
+    counted = MacsRuntime(batch_size=4).predict(SMALL).ms
+    assert counted == pytest.approx(4 * cost(SMALL).macs / 1e9)
     model.save(tmp_path / "latency.json")
     check_device(load(tmp_path / "latency.json"), device)
     with pytest.raises(BneckError, match=r"calibrated on \[.*\] and this is .*batches of 4 images"):

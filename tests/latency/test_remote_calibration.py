@@ -71,6 +71,7 @@ def test_a_kit_whose_writing_was_interrupted_is_written_again(
         return {str(one): one.read_bytes() for one in folder.rglob("*") if one.is_file()}
 
     write_kit([space], folder)
+    (folder / "measurements.json").write_text("what the device has measured of it")
     whole = files()
     for _ in range(2):  # over a kit, and over one that was interrupted
         with pytest.raises(KeyboardInterrupt):
@@ -79,6 +80,8 @@ def test_a_kit_whose_writing_was_interrupted_is_written_again(
     write_kit([space], folder)
     assert files() == whole
     (folder / "kit.json").unlink()
+    with pytest.raises(UsageError, match="holds no kit"):  # which would be another one
+        add_to_kit(folder, space.decode(space.sample(0)), None, runtime="onnxruntime")
     (folder / "networks" / "mine.pt").touch()
     with pytest.raises(UsageError, match="holds no kit"):
         write_kit([space], folder)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bneck.latency.runtimes.weights import Array
 
 
-KIT = "kit.json"
+KIT, MEASURED = "kit.json", "measurements.json"
 
 
 class FileDevice(Device):
@@ -39,7 +39,7 @@ class FileDevice(Device):
         self.runtime = runtime
         self.threads = threads
         self.batch_size = batch_size
-        self.file = self.folder / "measurements.json"
+        self.file = self.folder / MEASURED
 
     def fingerprint(self) -> Fingerprint:
         return self._measured()[0]

@@ -49,4 +49,7 @@ class MacsRuntime(Runtime):
 
     def breakdown(self, arch: Architecture) -> dict[str, float]:
         """Return ms by layer path."""
-        return {leaf.path: leaf_macs(leaf) / MACS_PER_NS / 1e6 for leaf in leaves(arch.layers())}
+        return {
+            leaf.path: self.batch_size * leaf_macs(leaf) / MACS_PER_NS / 1e6
+            for leaf in leaves(arch.layers())
+        }
