@@ -1,6 +1,6 @@
 """Checks of the numbers in files about latency."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from bneck.errors import UsageError
 from bneck.quantities import is_finite
@@ -24,27 +24,14 @@ def check_not_negative(name: str, value: float) -> None:
         raise UsageError(f"{name} must not be negative, got {value}")
 
 
-def check_coefficients(coefficients: dict[str, Any]) -> None:
-    """Each a list of numbers, none negative, all of one length."""
-    lengths, total = set(), 0.0
+def check_coefficients(coefficients: Mapping[str, Sequence[float]]) -> None:
+    """None negative, not all of them 0, and as many of each, of which there are some."""
     for name, members in coefficients.items():
-        if not isinstance(members, list) or not members:
+        if not members:
             raise UsageError(f"coefficient {name!r} must be a list of numbers")
         for value in members:
-            check_number(f"coefficient {name!r}", value)
             check_not_negative(f"coefficient {name!r}", value)
-            total += value
-        lengths.add(len(members))
-    if len(lengths) != 1:
+    if len({len(members) for members in coefficients.values()}) != 1:
         raise UsageError("all coefficients must have the same length")
-    if not total:
+    if not any(map(any, coefficients.values())):
         raise UsageError("all coefficients are 0")
-
-
-def check_seen(seen: dict[str, Any]) -> None:
-    """Each a pair of numbers."""
-    for name, widths in seen.items():
-        if not isinstance(widths, list) or len(widths) != 2:
-            raise UsageError(f"seen {name!r} must be two widths, got {widths!r:.40}")
-        for width in widths:
-            check_number(f"seen {name!r}", width)

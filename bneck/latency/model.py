@@ -13,12 +13,7 @@ from bneck.errors import NotCalibrated, UsageError
 from bneck.files import read_json, write_json
 from bneck.latency.calibrated_range import CalibratedRange, extrapolated
 from bneck.latency.calibration_report import CalibrationReport
-from bneck.latency.checks import (
-    check_above,
-    check_coefficients,
-    check_not_negative,
-    check_seen,
-)
+from bneck.latency.checks import check_above, check_coefficients, check_not_negative
 from bneck.latency.features import (
     ALL_WEIGHTS,
     Blocking,
@@ -230,7 +225,9 @@ def load(path: Path) -> LatencyModel:
     try:
         model = records.from_json(LatencyModel, content)
         check_coefficients(model.coefficients)
-        check_seen(model.seen)
+        for name, widths in model.seen.items():
+            if len(widths) != 2:
+                raise UsageError(f"seen {name!r} must be two widths, got {widths!r:.40}")
         check_above("resolution_px", model.resolution_px)
         check_above("reference_ms", model.scale.reference_ms)
         check_above("grid", model.blocking.grid)

@@ -45,8 +45,7 @@ def norm_free(
 
 def random_images(layers: tuple[Layer, ...], batch_size: int = 1) -> Array:
     """Return what networks are timed on: (batch size, channels, px, px), always the same."""
-    shape = batch_size, *input_shape(layers[0])
-    return np.random.default_rng(0).standard_normal(shape, np.float32)
+    return random_input((batch_size, *input_shape(layers[0])), np.float32)
 
 
 def random_input(shape: Sequence[int], kind: Any) -> NDArray[Any]:

@@ -9,7 +9,7 @@ from bneck.space.architecture import IMAGE_CHANNELS, Architecture
 from bneck.space.backends import torch_model
 from bneck.space.backends.weights import State
 from bneck.space.channels import channel_groups
-from bneck.space.layers import Conv, Linear, Pool, leaves
+from bneck.space.layers import Conv, Linear, Pool, leaves, output_shape
 
 PARAMETERS = ("weight", "bias")
 """Last words of tensors that are trained; others are statistics."""
@@ -69,7 +69,7 @@ def lay_over(
             continue
         old_ends, new_ends = old_groups[leaf.path], new_groups[leaf.path]
         if new_ends.writes not in kept:
-            rows = _largest(ranked[old_ends.writes], _width(leaf))
+            rows = _largest(ranked[old_ends.writes], output_shape(leaf)[0])
             kept[new_ends.writes] = (old_ends.writes, rows)
         reads = kept.get(new_ends.reads, ("", torch.empty(0)))
         writes = kept[new_ends.writes]
@@ -129,10 +129,6 @@ def _largest(norms: Tensor, count: int) -> Tensor:
     """Indices of the ``count`` largest, in their old order; ties go to the earlier channel."""
     order = torch.sort(norms, descending=True, stable=True).indices
     return order[:count].sort().values
-
-
-def _width(leaf: Conv | Linear) -> int:
-    return leaf.out_channels if isinstance(leaf, Conv) else leaf.out_features
 
 
 def _depthwise(leaf: Conv | Linear) -> bool:
