@@ -39,15 +39,19 @@ def test_half_of_the_narrowed_networks_are_narrowed_nearly_everywhere_and_far() 
     """
     arch = presets.build("mobilenet_v3_large", resolution_px=64, classes=10)
     whole = {item.what: item.width for item in narrowables(arch)}
-    far, odd, drawn = 0, 0, 0
+    networks, odd, drawn = 0, 0, 0
+    far: list[float] = []
     for seed in range(60):
         widths = {i.what: i.width for i in narrowables(narrowed(arch, seed))}
         less = {what: width for what, width in widths.items() if width < whole[what]}
-        far += len(less) > 0.7 * len(whole)
+        if len(less) > 0.7 * len(whole):
+            far += [width / whole[what] for what, width in less.items()]
+            networks += 1
         if not all(width % 8 == 4 for width in less.values()):
             odd += sum(width % 8 > 0 for width in less.values())
             drawn += len(less)
-    assert far == pytest.approx(30, abs=10)
+    assert networks == pytest.approx(30, abs=10)
+    assert sum(far) / len(far) == pytest.approx((0.05 + 1) / 2, abs=0.05)
     assert odd / drawn == pytest.approx(0.05 * 7 / 8, abs=0.025)
 
 

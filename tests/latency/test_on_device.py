@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -47,6 +48,12 @@ def test_the_script_speaks_python_3_9_and_needs_numpy_and_a_runtime() -> None:
     assert imported - sys.stdlib_module_names == {"numpy", "onnxruntime", "ai_edge_litert"}
 
 
+def unrest(strength: float) -> Callable[[float], float]:
+    """A pace that wavers, in the same way each time that it is made."""
+    turns = iter(range(10**9))
+    return lambda now: 1.0 + strength * (next(turns) * 7919 % 13) / 13
+
+
 def test_the_script_times_as_we_do() -> None:
     def drift(now: float) -> float:
         return 1.0 + now / 3e9
@@ -56,6 +63,18 @@ def test_the_script_times_as_we_do() -> None:
     b = on_device().compare(theirs.run(5.0, drift), theirs.run(2.0, drift), theirs.clock)
     assert b["ratio"] == pytest.approx(a.ratio, rel=0.01)
     assert set(b) == set(a.__slots__)
+    script = on_device()
+    effort = Effort(script.WANTED, script.FEW_PAIRS, script.MANY_PAIRS)
+    assert effort == Effort(0.01, 4, 8)
+    for strength in (0.0, 0.01, 0.3):  # quiet at once, after some pairs, never
+        ours, theirs = Machine(), Machine()
+        runs, others = (
+            [machine.run(ms, unrest(strength)) for ms in (5.0, 2.0)] for machine in (ours, theirs)
+        )
+        a = compare(*runs, effort, clock=ours.clock)
+        b = script.compare(*others, theirs.clock)
+        for name in ("ratio", "spread", "reference_ms", "reference_spread", "pairs", "quiet"):
+            assert b[name] == pytest.approx(getattr(a, name))
     for name in ("CHUNK_NS", "MIN_RUNS", "MAX_RUNS", "DROPPED"):
         assert getattr(on_device(), name) == getattr(timing, name)
     assert on_device().REFERENCE_SERVES == local.REFERENCE_SERVES
