@@ -84,6 +84,7 @@ def test_what_exporters_write_for_a_free_dimension_is_free(tmp_path: Path) -> No
     path = convolution(tmp_path / "minus_one.onnx", [-1, 3, -1, -1])
     assert ran(path, 65) == (1, 64, 32, 32)
     assert read_onnx(path, 65, batch_size=2).batch == 2
+    assert ran(convolution(tmp_path / "colours.onnx", [1, "c", 33, 33])) == (1, 64, 16, 16)
 
 
 def test_the_batch_is_the_first_dimension_of_what_is_no_image_too(tmp_path: Path) -> None:
