@@ -170,6 +170,10 @@ def test_the_same_words_are_refused_as_on_the_command_line(tmp_path: Path) -> No
             bneck.derive(2.0, tmp_path / "run", **{name: None})
     with pytest.raises(UsageError, match="unknown space 'v9'"):
         bneck.derive(2.0, tmp_path / "run", space="v9")
+    with pytest.raises(UsageError, match="derive needs a target, or None and targets="):
+        bneck.derive(None, tmp_path / "run")
+    with pytest.raises(UsageError, match="targets names 1 twice: '1,1'"):
+        bneck.derive(None, tmp_path / "run", targets="1,1")
     with pytest.raises(UsageError, match="is not a run's folder"):
         bneck.open_run(tmp_path)
 

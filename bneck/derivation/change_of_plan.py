@@ -6,6 +6,7 @@ from typing import Any
 from bneck.derivation.plan import Plan
 from bneck.errors import UsageError
 from bneck.progress import Progress
+from bneck.proxies.proxy import ELASTIC
 from bneck.results.plan_file import changed, differences
 from bneck.results.run import Run
 
@@ -16,7 +17,9 @@ OUTCOME = (
     "result.json", "classification.json", "likeness.json", "model.onnx", "model_card.md",
     "ended.json",
 )  # fmt: skip
-FINAL = ("baselines.jsonl", "checkpoints/mobilenet_v3_small.*", "checkpoints/network.*")
+FINAL = (
+    "baselines.jsonl", ELASTIC, "checkpoints/mobilenet_v3_small.*", "checkpoints/network.*",
+)  # fmt: skip
 DERIVED = (
     "shrunk.jsonl", "network.json", "weights.safetensors",
     "checkpoints/derived*", "checkpoints/finished-*", "checkpoints/teacher.*",
@@ -29,7 +32,10 @@ OTHER_CHOICE: Change = (
     (*OUTCOME, *SEARCH, *NETADAPT),
     "the calibration and the networks evaluated so far",
 )
-OTHER_TARGETS: Change = (OUTCOME, "the calibration, the search and what was derived from it")
+OTHER_TARGETS: Change = (
+    (*OUTCOME, *(f"targets/*/{name}" for name in OUTCOME)),  # any may be given a faster network
+    "the calibration, the search and what was derived from it",
+)
 OTHER_STEPS: Change = ((*OUTCOME, *NETADAPT), "the calibration and the search")
 OTHER_TRAINING: Change = (
     (*OUTCOME, *FINAL, *DERIVED),

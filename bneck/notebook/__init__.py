@@ -28,7 +28,7 @@ __all__ = ["Results", "calibrate", "derive", "open_run"]
 
 
 def derive(
-    target: float | str,
+    target: float | str | None,
     out: str | Path,
     *,
     data: str = "digits",
@@ -42,7 +42,8 @@ def derive(
     """Derive a network, or resume the run in ``out``, as ``bneck derive`` does.
 
     Args:
-        target: ms, or a share of another network's latency: "0.8x:mobilenet_v3_small".
+        target: ms, or a share of another network's latency: "0.8x:mobilenet_v3_small"; None where
+            ``targets="1.5,2"`` names several.
         out: the run's folder.
         data: images: "digits", "folder:DIR" and so on, as for ``--data``.
         space: space of networks to choose from, by name.
@@ -58,12 +59,16 @@ def derive(
     folder = _path("out", out)
     where = {name: options.pop(name) for name in EXECUTION_OPTIONS["derive"] if name in options}
     check_types(Execution, where)
-    asked = {"target": str(target), "data": data, "space": space, **options}
+    aim = {} if target is None else {"target": str(target)}
+    asked = {**aim, "data": data, "space": space, **options}
     words = ", ".join(f"{name}={value!r}" for name, value in {**asked, "out": str(out)}.items())
+    plan = Plan.from_dict(asked, (*OPTIONS["derive"], *EXECUTION_OPTIONS["derive"]))
+    if not plan.aimed_at:
+        raise UsageError("derive needs a target, or None and targets='1.5,2' for several")
     with (
         script_kept_out(),
         open_session(
-            Plan.from_dict(asked, (*OPTIONS["derive"], *EXECUTION_OPTIONS["derive"])),
+            plan,
             folder,
             Execution(workers=workers, gpus=gpus, wait_quiet=wait_quiet, **where),
             command=f"bneck.derive({words})",

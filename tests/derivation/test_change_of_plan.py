@@ -16,6 +16,7 @@ from bneck.derivation.plan import Plan
 from bneck.derivation.session import open_session
 from bneck.errors import UsageError
 from bneck.progress import silent
+from bneck.proxies.proxy import ELASTIC
 from bneck.results.checksums import seal
 from bneck.results.classification import Classification
 from bneck.results.record import Outcome, Step
@@ -145,6 +146,29 @@ def test_what_is_said_of_the_network_before_makes_way(
         (tmp_path / name).write_text("{}")
     change_plan(Run(tmp_path, replace(before, **change).as_dict()), before.as_dict(), silent)
     assert {path.name for path in (tmp_path / "superseded/1").iterdir()} == of_before
+
+
+def test_with_a_further_target_every_target_is_decided_again(tmp_path: Path) -> None:
+    """The network of a faster one may be more accurate than that of each slower one."""
+    before = Plan(targets="1,0.9")
+    for file in ("result.json", "network.json"):
+        for place in (tmp_path, tmp_path / "targets/0.9ms"):
+            place.mkdir(parents=True, exist_ok=True)
+            (place / file).write_text("{}")
+    change_plan(Run(tmp_path, Plan(targets="1,0.9,0.5").as_dict()), before.as_dict(), silent)
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.json")}
+    assert left == {
+        "network.json", "targets/0.9ms/network.json",
+        "superseded/1/result.json", "superseded/1/targets/0.9ms/result.json",
+    }  # fmt: skip
+
+
+def test_shared_weights_of_a_shorter_training_are_kept_aside(tmp_path: Path) -> None:
+    (tmp_path / ELASTIC).write_text("weights")
+    before = Plan(elastic=True, epochs=1.0)
+    change_plan(Run(tmp_path, replace(before, epochs=2.0).as_dict()), before.as_dict(), silent)
+    assert not (tmp_path / ELASTIC).exists()
+    assert (tmp_path / "superseded/1" / ELASTIC).read_text() == "weights"
 
 
 @pytest.mark.parametrize(

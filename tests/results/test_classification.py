@@ -39,6 +39,13 @@ def test_calibration_is_the_gap_between_confidence_and_accuracy(
     assert classification(shares, labels, NAMES).calibration_error == pytest.approx(error)
 
 
+def test_confidences_are_told_apart_by_fifteenths() -> None:
+    """0.62 is below ten fifteenths and 0.68 above: the gaps 0.38 and 0.68 do not cancel out."""
+    shares = np.array([[0.62, 0.38, 0], [0.68, 0.32, 0]])
+    found = classification(shares, np.array([0, 1]), NAMES)
+    assert found.calibration_error == pytest.approx((0.38 + 0.68) / 2)
+
+
 def test_a_class_without_images_has_no_recall_and_does_not_count() -> None:
     found = classification(np.eye(3)[[0, 0, 1]], np.array([0, 0, 1]), NAMES)
     assert found.classes[2].recall is None

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from xml.etree import ElementTree
 
 import pytest
@@ -42,6 +43,21 @@ def test_random_networks_are_as_fast_and_the_published_one_stands_out() -> None:
     assert all(trait.percentile >= 95 for trait in found.traits)
     average = [likeness(one, V3, "V3-Small", others, 1.0).percentile for one in others]
     assert sum(average) / len(average) == pytest.approx(50, abs=0.01)
+
+
+def test_all_traits_together_are_the_mean_of_each_over_its_mean_among_random_networks() -> None:
+    others = as_fast(SPACE, macs, macs(V3), count=15, seed=2)
+    one, goal = others[0], profiles(V3)
+    shares = []
+    for trait in goal:
+
+        def away(arch: Architecture, trait: str = trait) -> float:
+            mine = profiles(arch)[trait]
+            return fmean(abs(mine[at] - goal[trait][at]) for at in mine.keys() & goal[trait].keys())
+
+        if len({away(other) for other in others}) > 1:
+            shares.append(away(one) / fmean(map(away, others)))
+    assert likeness(one, V3, "V3", others, 1.0).distance == pytest.approx(fmean(shares))
 
 
 def test_the_opposite_placement_is_unlike() -> None:

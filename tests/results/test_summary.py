@@ -51,6 +51,7 @@ def test_a_doubtful_measurement_is_said(outcome: Outcome) -> None:
     [
         (0.93, "is 1.0 points less accurate, within two standard errors of the difference."),
         (0.92, "is 2.0 points less accurate, within two standard errors of the difference."),
+        (0.915, "is 2.5 points less accurate, beyond two standard errors of the difference."),
         (0.90, "is 4.0 points less accurate, beyond two standard errors of the difference."),
         (0.95, "is 1.0 points more accurate, within two standard errors of the difference."),
         (0.94, "is just as accurate."),
@@ -100,6 +101,34 @@ def test_what_one_stage_found(record: Record) -> None:
     )
     faster = replace(one, measured=Latency(1.48))
     assert finished_stage([faster, one], "NetAdapt")[0] == "1 of 2 targets are met, as measured."
+
+
+@pytest.mark.parametrize(
+    ("ms", "words"),
+    [
+        (1.985, "takes the same time"),
+        (2.015, "takes the same time"),
+        (1.96, "takes 2 % less time"),
+        (2.04, "takes 2 % more time"),
+    ],
+)
+def test_times_within_a_hundredth_are_the_same(
+    outcome: Outcome, baseline: Baseline, ms: float, words: str
+) -> None:
+    """A measurement of the same network again differs by as much."""
+    two = replace(baseline, measured=Latency(2.0))
+    assert f"The derived network {words} and is" in against(
+        replace(outcome, measured=Latency(ms)), two
+    )
+
+
+def test_the_accurate_end_of_a_long_front_is_shown(record: Record) -> None:
+    found = [
+        replace(record, number=n, latency_ms=float(n), accuracy=n / 100, reward=None)
+        for n in range(1, 13)
+    ]
+    _, _, *lines = standing(found).splitlines()
+    assert [line.rpartition(" ")[2] for line in lines] == [str(n) for n in range(5, 13)]
 
 
 def test_how_a_search_stands(record: Record) -> None:

@@ -1,0 +1,33 @@
+"""Numbers that the report's pictures and tables work out themselves, in closed form."""
+
+from dataclasses import replace
+
+import pytest
+
+from bneck.quantities import Latency
+from bneck.results import interactive_figures
+from bneck.results.record import Baseline, Outcome, Record
+from bneck.results.report_context import compared
+
+
+def test_along_a_curve_of_equal_reward_accuracy_pays_for_latency(record: Record) -> None:
+    """ACC * LAT^w is the same at all of its points, of which one is the tangent's."""
+    figure = interactive_figures.search([record], tangents=[(2.0, 0.8, -0.15)])
+    (curve,) = [one for one in figure.data if one.name == "equal reward, w = -0.150"]
+    rewards = [y / 100 * x**-0.15 for x, y in zip(curve.x, curve.y, strict=True)]
+    assert rewards == pytest.approx([0.8 * 2.0**-0.15] * len(rewards))
+    assert (min(curve.x), max(curve.x)) == (pytest.approx(2.0 / 1.3), pytest.approx(2.0 * 1.3))
+    assert list(curve.y) == sorted(curve.y)
+
+
+def test_a_prediction_that_is_too_high_is_above_zero() -> None:
+    (points,) = interactive_figures.calibration([(1.1, 1.0), (1.9, 2.0)]).data
+    assert list(points.x) == [1.0, 2.0]
+    assert list(points.y) == pytest.approx([10.0, -5.0])
+
+
+def test_baselines_are_listed_by_their_latency(outcome: Outcome, baseline: Baseline) -> None:
+    slow, fast = replace(baseline, name="a"), replace(baseline, name="b", measured=Latency(1.0))
+    listed = compared(outcome, {"0.9ms": outcome}, [slow, fast])
+    assert [name for name, _ in listed] == ["derived", "0.9ms", "b", "a"]
+    assert compared(None, {}, [slow]) == []
