@@ -4,18 +4,22 @@ import pytest
 
 from bneck.cli import run
 from bneck.derivation.plan import Plan
-from bneck.derivation.training_budget import Budget, budget
+from bneck.derivation.training_budget import Budget, budget, folds
+from bneck.errors import UsageError
 from bneck.proxies.data.image_info import ImageInfo
 from bneck.proxies.training.recipe import Recipe
 
 
-def budget_of(side: int, training: int, left_out: int = 0, **asked: object) -> Budget:
+def photos(side: int, training: int, left_out: int = 0) -> ImageInfo:
     third = (0.5, 0.5, 0.5)
-    info = ImageInfo(
+    return ImageInfo(
         "photos", ("a", "b"), side, third, third, True, training, 100, "0" * 12,
         training_left_out=left_out,
     )  # fmt: skip
-    return budget(Plan.from_dict(asked), info)
+
+
+def budget_of(side: int, training: int, left_out: int = 0, **asked: object) -> Budget:
+    return budget(Plan.from_dict(asked), photos(side, training, left_out))
 
 
 def final(side: int, training: int, **asked: object) -> Recipe:
@@ -95,6 +99,21 @@ def test_photos_are_varied_more(
     assert final(side, training, augmentation="crop-and-flip+cutmix").augmentation.endswith(
         "cutmix"
     )
+
+
+def test_no_label_of_a_search_shows_more_images_than_the_final_training() -> None:
+    """Whose batches are twice as large for photos: of 15 epochs, each label has twice the steps."""
+    found = budget_of(128, 9_469)
+    assert (found.search.batch_size, found.final.batch_size) == (128, 256)
+    assert found.most_search_steps == 2 * found.final.steps == 2 * round(15 * 9_469 / 256)
+    short = budget_of(32, 50_000, epochs=0.01, search_steps=50)
+    assert short.most_search_steps == 50  # but no fewer than the first rung's
+
+
+def test_each_fold_needs_two_images() -> None:
+    assert folds(Plan(folds=4), photos(32, 9)) == 4
+    with pytest.raises(UsageError, match="--folds 5 leaves less than two of 9 training images in"):
+        folds(Plan(folds=5), photos(32, 9))
 
 
 def test_an_unknown_augmentation_is_named(capsys: pytest.CaptureFixture[str]) -> None:

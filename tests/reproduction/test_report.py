@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from statistics import fmean, stdev, variance
 
 import pytest
 
@@ -13,6 +14,7 @@ from bneck.reproduction.plan import ReproductionPlan
 from bneck.reproduction.report import draw, summary
 from bneck.reproduction.results import ReproductionResults
 from bneck.results.run import Run
+from bneck.results.stage_record import Shrunk
 
 RECORD = Path(__file__).parents[2] / "reproductions/mobilenet_v3_small/cifar10"
 
@@ -46,6 +48,42 @@ def test_one_training_has_no_spread(results: ReproductionResults) -> None:
     assert "nan" not in text
     draw(results)
     assert (results.run.folder / "family.svg").exists()
+
+
+def test_seeds_give_a_deviation_and_a_difference_of_means_its_standard_error(
+    results: ReproductionResults,
+) -> None:
+    """Of two means of three: the root of the sum of both variances over three."""
+    found = {one.name: results.accuracies(one) for one in results.compared()}
+    ours, theirs = found["derived-1x"], found["mobilenet_v3_small"]
+    points = 100 * (fmean(ours) - fmean(theirs))
+    error = 100 * (variance(ours) / 3 + variance(theirs) / 3) ** 0.5
+    text = summary(results)
+    assert f"derived-1x: {points:+.1f} ± {error:.1f} points (3 and 3 seeds) against mob" in text
+    assert f"| {100 * fmean(ours):.1f} ± {100 * stdev(ours):.1f} % | 3 |" in text
+
+
+def test_predictions_are_off_by_their_share_of_what_was_measured(
+    results: ReproductionResults,
+) -> None:
+    path = [
+        Walked(1.0, 1, Latency(1.1), Latency(1.0)),
+        Walked(0.6, 7, Latency(0.4), Latency(0.5)),
+    ]
+    records.write_lines(results.walked_file, path)
+    assert "off by 15.0 % on average, and at most by -20.0 %, at step 7 to 0.6x" in summary(results)
+
+
+def test_a_network_is_compared_with_its_target_as_measured(results: ReproductionResults) -> None:
+    (derived,) = [one for one in results.compared() if one.name == "derived-1x"]
+    target_ms, predicted = 2 * derived.measured.ms, Latency(0.123, 0.001)
+    shrunk = Shrunk(target_ms, derived.arch, 4, predicted, None, None, met=False)
+    records.append(results.netadapt_run(1.0).shrunk, shrunk)
+    records.write_lines(results.walked_file, [Walked(1.0, 1, Latency(1.0), Latency(1.0))])
+    row = (
+        f"| derived-1x | 4 | {target_ms:.4g} ms | 0.123 ms | {derived.measured.ms:.4g} ms | 0.500 |"
+    )
+    assert row in summary(results)
 
 
 def test_a_prediction_that_is_right_is_not_off_by_minus_nothing(

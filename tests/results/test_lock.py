@@ -101,6 +101,23 @@ def test_a_driver_that_was_killed_leaves_nothing_in_the_way(tmp_path: Path) -> N
     Lock(tmp_path).close()
 
 
+def test_the_lock_of_a_dead_driver_of_this_machine_can_be_broken(tmp_path: Path) -> None:
+    script = "import os, sys; from bneck.results.lock import Lock; from pathlib import Path; "
+    script += "Lock(Path(sys.argv[1])); os._exit(9)"
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
+    left = read_driver(tmp_path)
+    assert left is not None
+    assert break_lock(tmp_path) == left
+    assert read_driver(tmp_path) is None
+
+
+def test_a_driver_that_misses_a_few_renewals_is_not_taken_for_dead(tmp_path: Path) -> None:
+    left_by(FAR, tmp_path, idle_s=4 * lease.RENEWED_EVERY_S)
+    assert is_held(tmp_path)
+    with pytest.raises(UsageError, match="another process is at work"):
+        Lock(tmp_path)
+
+
 def test_a_killed_driver_that_nobody_has_waited_for_is_gone(tmp_path: Path) -> None:
     """A zombie still has its number, as under a shell that started it in the background."""
     script = "import sys, time; from bneck.results.lock import Lock; from pathlib import Path; "

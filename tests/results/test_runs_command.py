@@ -11,8 +11,10 @@ import pytest
 from bneck import records
 from bneck.cli import run
 from bneck.derivation import run_list
+from bneck.quantities import Accuracy, Latency
 from bneck.results import checksums
 from bneck.results.lease import LEASE, Driver, read_driver
+from bneck.results.stage_record import Shrunk
 from bneck.results.units import percent
 from tests.command_line import json_of
 from tests.results import demo
@@ -65,6 +67,31 @@ def test_the_network_that_a_stage_named_is_the_best(
         (runs / "one" / name).unlink()
     assert best() == ["10.1 % at 0.00136 ms measured, network 3"]
     assert after_netadapt == ["9.7 % at 0.00133 ms measured"]
+
+
+def test_the_run_that_changed_last_comes_first(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, ago_s in (("one", 7200), ("two", 3600)):
+        for file in (runs / name).iterdir():
+            os.utime(file, (time.time() - ago_s,) * 2)
+    found = json_of(capsys, "runs", runs)["runs"]
+    assert [Path(one["folder"]).name for one in found] == ["two", "one"]
+    os.utime(runs / "one" / "plan.toml")
+    found = json_of(capsys, "runs", runs)["runs"]
+    assert [Path(one["folder"]).name for one in found] == ["one", "two"]
+
+
+def test_of_several_targets_the_last_network_of_netadapt_is_the_runs_own(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (runs / "one" / "result.json").unlink()
+    file = runs / "one" / "shrunk.jsonl"
+    (last,) = records.read_lines(file, Shrunk)
+    slower = replace(last, accuracy=Accuracy(0.9, 0.01), measured=Latency(9.0, 0.1))
+    records.write_lines(file, [slower, last])
+    (listed,) = json_of(capsys, "runs", runs / "one")["runs"]
+    assert listed["best"] == "9.7 % at 0.00133 ms measured"
 
 
 def test_a_search_for_the_front_has_a_best_trial_too(
