@@ -20,7 +20,7 @@ import torch
 from matplotlib.figure import Figure
 
 from bneck import json_lines
-from bneck.cli import exit_code_of
+from bneck.cli import exit_code_of, whole_number
 from bneck.machine import ONE_THREAD
 from bneck.proxies import shared_weights
 from bneck.proxies.data import loading
@@ -131,6 +131,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--labels", type=Path, required=True, help="what labels.py wrote")
     parser.add_argument("--images", help="those of labels.py; without, only its trainings")
+    parser.add_argument("--resolution", type=whole_number, help="side of labels.py's, in px")
     parser.add_argument("--shared", type=Path, help="run of bneck pretrain --elastic")
     parser.add_argument("--picture", type=Path, required=True)
     arguments = parser.parse_args()
@@ -138,7 +139,9 @@ def main() -> None:
         parser.error("--shared needs --images")
 
     torch.set_num_threads(1)
-    images = loading.load(arguments.images).for_search(0) if arguments.images else None
+    images = None
+    if arguments.images:
+        images = loading.load(arguments.images, resolution_px=arguments.resolution).for_search(0)
     found = prices(arguments.labels, arguments.shared, images)
     print(as_text(found))
     share = 0.0
