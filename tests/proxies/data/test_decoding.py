@@ -9,7 +9,7 @@ from PIL import Image
 
 from bneck.errors import UsageError
 from bneck.proxies.data import decoding
-from bneck.proxies.data.decoding import NotAnImage, find_white, read_picture, square
+from bneck.proxies.data.decoding import NotAnImage, find_white, read_picture, scaled, square
 from bneck.proxies.data.loading import load
 from bneck.proxies.data.squares import from_folder
 
@@ -45,6 +45,12 @@ def test_a_set_is_scaled_alike(tmp_path: Path) -> None:
     images = load(f"folder:{tmp_path}", resolution_px=64)
     brightest = [int(images.train.pixels()[images.train.labels == label].max()) for label in (0, 1)]
     assert brightest == pytest.approx([0.9 * 255, 0.05 * 255], abs=1)
+
+
+def test_16_bits_lose_their_lower_eight() -> None:
+    """As in libpng, and so in Pillow's pictures of three 16-bit channels."""
+    values = np.array([0, 0x12FF, 0xFF00, 0xFFFF], np.uint16)
+    assert scaled(values, 65535).tolist() == [0, 0x12, 0xFF, 0xFF]
 
 
 def test_deep_pixels_are_looked_through_once(

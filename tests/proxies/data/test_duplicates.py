@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from bneck.errors import UsageError
+from bneck.proxies.data.image_source import in_memory
 from bneck.proxies.data.loading import load
 from bneck.proxies.data.rows import hold_out, stratified_order
+from bneck.proxies.data.summary import warnings
 from bneck.proxies.data.worker_images import WorkerImages, for_proxies, whole
 from tests.proxies.data.pictures import draw
 
@@ -121,6 +123,24 @@ def test_imbalance_and_absent_classes_are_named(tmp_path: Path) -> None:
     found = " ".join(notes(tmp_path))
     assert "classes that are not" in found
     assert "classes are imbalanced: " in found
+
+
+@pytest.mark.parametrize(
+    ("sizes", "said"),
+    [((75, 25), set()), ((76, 25), {"imbalanced"}), ((74, 25), {"compares networks on 99 images"})],
+)
+def test_where_imbalance_and_too_few_images_begin(sizes: tuple[int, int], said: set[str]) -> None:
+    """More than three times as many, and fewer than a hundred."""
+    generator = torch.Generator().manual_seed(0)
+
+    def part(*sizes: int) -> tuple[torch.Tensor, torch.Tensor]:
+        labels = torch.tensor([label for label, size in enumerate(sizes) for _ in range(size)])
+        pixels = torch.randint(256, (len(labels), 3, 8, 8), generator=generator, dtype=torch.uint8)
+        return pixels, labels
+
+    found = " ".join(warnings(in_memory("x", "ab", part(*sizes), part(20, 20))))
+    known = {"imbalanced", "compares networks on 99 images"}
+    assert {one for one in known if one in found} == said
 
 
 def test_dark_and_constant_sets_are_said(tmp_path: Path) -> None:

@@ -13,13 +13,13 @@ from torchvision.datasets import utils
 from torchvision.models import MobileNet_V3_Small_Weights
 
 from bneck.errors import BneckError, UsageError
-from bneck.proxies.data import decoding, loading
+from bneck.proxies.data import decoding, loading, rows
 from bneck.proxies.data.batches import Batches
-from bneck.proxies.data.image_info import IMAGENET_MEAN, IMAGENET_STD
+from bneck.proxies.data.image_info import IMAGENET_MEAN, IMAGENET_STD, judged_on
 from bneck.proxies.data.image_source import ImageSource, in_memory
 from bneck.proxies.data.image_spec import NAMED_SETS
 from bneck.proxies.data.loading import DATA_SETS, load
-from bneck.proxies.data.rows import fit_square, stratified_order
+from bneck.proxies.data.rows import check_memory, fit_square, statistics, stratified_order
 
 COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
 
@@ -69,6 +69,14 @@ def test_normalised_training_images_have_zero_mean_and_unit_deviation(digits: Im
     assert x.std(correction=0).item() == pytest.approx(1, abs=1e-4)
 
 
+def test_a_constant_channel_has_the_deviation_of_one_grey_level() -> None:
+    counts = torch.zeros(3, 256, dtype=torch.int64)
+    counts[0, 51] = counts[1, 0] = counts[1, 255] = counts[2, 0] = 8
+    mean, std = statistics(counts)
+    assert mean == pytest.approx((0.2, 0.5, 0))
+    assert std == pytest.approx((1 / 255, 0.5, 1 / 255))
+
+
 def test_search_never_sees_the_final_validation_images(digits: ImageSource) -> None:
     search = digits.for_search(seed=3)
     parts = [search.train.pixels(), search.val.pixels()]
@@ -95,6 +103,23 @@ def test_imagenets_statistics_are_those_of_torchvisions_weights(digits: ImageSou
     assert torch.allclose(ours, theirs(pixels), atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("sizes", "folds", "judging"),
+    [
+        ((1000, 400, 0), 1, 200),
+        ((1000, 400, 300), 1, 400),
+        ((30_000, 400, 0), 1, 5000),
+        ((800, 400, 0), 5, 800),
+        ((20_000, 400, 0), 5, 20_000),
+        ((30_000, 400, 0), 5, 25_000),
+    ],
+)
+def test_a_fifth_or_val_or_each_fold_judges_and_of_a_large_set_5000_each(
+    sizes: tuple[int, int, int], folds: int, judging: int
+) -> None:
+    assert judged_on(*sizes, folds) == judging
+
+
 def test_views_copy_no_pixels(digits: ImageSource) -> None:
     view = digits.for_search(0).subset(seed=0, train=100, val=50)
     assert view.train.squares is view.val.squares is digits.train.squares
@@ -107,6 +132,9 @@ def test_every_beginning_of_a_stratified_order_holds_the_classes_in_proportion()
     for count, expected in ((10, [6, 3, 1]), (20, [12, 6, 2]), (50, [30, 15, 5])):
         assert labels[order[:count]].bincount(minlength=3).tolist() == expected
     assert order.tolist() != stratified_order(labels, seed=2).tolist()
+    shown = torch.nn.functional.one_hot(labels[order]).cumsum(0)  # (100, 3)
+    wanted = torch.outer(torch.arange(1, 101), torch.tensor([0.6, 0.3, 0.1]))
+    assert (shown - wanted).mean(0).abs().max() < 0.2  # no class comes earlier than others
 
 
 def test_a_subset_is_stratified_and_never_more_than_there_is(digits: ImageSource) -> None:
@@ -311,6 +339,13 @@ def test_more_pixels_than_memory_are_refused(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(os, "sysconf", lambda name: 1000)
     with pytest.raises(UsageError, match=r"1437 images at 512 px need 1\.1 GB"):
         images.resized(512)
+
+
+def test_images_may_fill_half_of_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "memory_bytes", lambda: 2 * 10 * 3 * 8**2)
+    check_memory(10, 8)
+    with pytest.raises(UsageError, match="11 images at 8 px need"):
+        check_memory(11, 8)
 
 
 @pytest.mark.parametrize("spec", ["imagenet", "", "folder:", "digits:x", "npz"])

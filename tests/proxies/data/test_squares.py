@@ -281,7 +281,7 @@ def test_files_that_are_not_images_are_named_or_passed_over(
         loaded(pictures)
     with pytest.raises(UsageError, match="more than 1% of 84 files are not passed over"):
         loaded(pictures, skip_unreadable=True)
-    monkeypatch.setattr(folder, "UNREADABLE_SHARE", 0.05)
+    monkeypatch.setattr(folder, "UNREADABLE_SHARE", 4 / 84)
     images = loaded(pictures, skip_unreadable=True)
     assert images.info.training + images.info.validation == 80
 
