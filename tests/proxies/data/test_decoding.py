@@ -53,6 +53,15 @@ def test_16_bits_lose_their_lower_eight() -> None:
     assert scaled(values, 65535).tolist() == [0, 0x12, 0xFF, 0xFF]
 
 
+def test_small_squares_are_averages_of_their_pixels(tmp_path: Path) -> None:
+    stripes = np.zeros((64, 64), np.uint8)
+    stripes[:, ::2] = 255
+    Image.fromarray(stripes).save(tmp_path / "stripes.png")
+    found = read_picture(tmp_path / "stripes.png", 8)
+    assert found.min() > 120
+    assert found.max() < 135
+
+
 def test_deep_pixels_are_looked_through_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

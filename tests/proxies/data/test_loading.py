@@ -153,6 +153,16 @@ def test_another_side_and_another_content_have_another_fingerprint(digits: Image
     assert load("digits", seed=1).info.fingerprint != digits.info.fingerprint
 
 
+def test_other_labels_of_the_same_pixels_are_other_content() -> None:
+    pixels = torch.randint(256, (8, 3, 8, 8), dtype=torch.uint8)
+    labels = torch.tensor([0, 1] * 4)
+    one, same, other = (
+        in_memory("x", "ab", (pixels, of), (pixels[:2], labels[:2])).info.fingerprint
+        for of in (labels, labels.clone(), 1 - labels)
+    )
+    assert one == same != other
+
+
 def test_resizing_takes_the_centred_square() -> None:
     image = torch.zeros(1, 1, 10, 30, dtype=torch.uint8)
     image[..., 10:20] = 200
