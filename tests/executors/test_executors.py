@@ -30,6 +30,18 @@ def test_one_worker_needs_no_process_unless_it_may_have_to_be_stopped() -> None:
 
 
 @pytest.mark.parametrize(
+    ("device", "machine", "workers"),
+    [("cpu", 16, 16), ("cuda", 16, 8), ("cuda", 6, 6), ("auto", 16, 8), ("cuda:1", 16, 4)],
+)
+def test_at_most_four_workers_share_each_of_two_gpus(
+    monkeypatch: pytest.MonkeyPatch, device: str, machine: int, workers: int
+) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("bneck.executors.cores", lambda: machine)
+    assert open_executor(device=device).workers == workers
+
+
+@pytest.mark.parametrize(
     ("asked", "said"),
     [
         ({"workers": 0}, "workers must be a whole number from 1 to 10000, got 0"),

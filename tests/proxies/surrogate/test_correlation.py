@@ -41,6 +41,15 @@ def test_in_band_is_the_mean_over_deciles_or_fewer_bands() -> None:
         assert in_band(signal, truth, cost) == pytest.approx(expected)
 
 
+def test_the_bootstrap_of_a_mean_is_two_standard_errors_wide_on_either_side() -> None:
+    values = np.random.default_rng(0).normal(size=400)
+    found = bootstrap(np.mean, values, seed=1, samples=3000)
+    error = values.std() / 20
+    assert found.value == pytest.approx(values.mean())
+    assert (found.value - found.low) / error == pytest.approx(1.96, abs=0.15)
+    assert (found.high - found.value) / error == pytest.approx(1.96, abs=0.15)
+
+
 def test_the_bootstrap_covers_the_statistic_and_depends_on_its_seed() -> None:
     random = np.random.default_rng(2)
     truth = random.normal(size=200)
