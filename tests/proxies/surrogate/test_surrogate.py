@@ -115,6 +115,18 @@ def test_models_are_weighed_by_what_they_predict() -> None:
     assert stacked(np.array([good, good])) == pytest.approx([0.5, 0.5])
 
 
+def test_a_stack_has_the_mean_and_deviation_of_the_mixture() -> None:
+    columns, targets = data()
+    model = Stacking(columns, targets, dict.fromkeys(columns, -2.0))
+    model.weights = np.array([0.3, 0.7])
+    (m1, s1), (m2, s2) = (each.predict(columns) for each in model._processes)
+    mean, std = model.predict(columns)
+    assert mean == pytest.approx(0.3 * m1 + 0.7 * m2)
+    square = 0.3 * (m1**2 + s1**2) + 0.7 * (m2**2 + s2**2)
+    assert std**2 == pytest.approx(square - mean**2)
+    assert (abs(m1 - m2) > 0.1 * s1).any()
+
+
 def test_many_labels_do_not_fill_the_memory_with_their_square(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
