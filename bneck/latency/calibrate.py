@@ -182,12 +182,11 @@ def model_from(
         return [item for item in items if item.name.startswith(kind)]
 
     fitted, held_out, repeats = called("fit"), called("held-out"), called("repeat")
-    too_few = BneckError(
-        f"only {len(items)} networks could be timed and {FEWEST + FEWEST // 8} are needed: "
-        "give the calibration more minutes"
-    )
     if len(fitted) < FEWEST or not held_out:
-        raise too_few
+        raise BneckError(
+            f"only {len(items)} networks could be timed and {FEWEST + FEWEST // 8} are needed: "
+            "give the calibration more minutes"
+        )
     noise = median(item.timing.spread for item in items)
     if noise > TOO_NOISY:
         raise BneckError(
@@ -217,7 +216,10 @@ def model_from(
         [item for item in chosen if unvalidated.knows(item.arch)] for chosen in (held_out, repeats)
     )
     if not held_out:
-        raise too_few
+        raise BneckError(
+            "each held-out network has a kernel that none of the fitted ones has: give the "
+            "calibration more minutes"
+        )
     validation = validate(unvalidated, fitted, found.errors, held_out, repeats)
     seconds = sum(item.seconds for item in items)
     report = replace(validation.report, seconds=seconds, networks=len(items), busy=busy)
