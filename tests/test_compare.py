@@ -128,7 +128,9 @@ def test_measurements_share_one_reference(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(comparison, "measure", measure)
     table = comparison.load(["mobilenet_v2", "mobilenet_v1"], resolution_px=32)
-    assert [one.measured.ms for one in comparison.measured(table)] == [1.0, 1.0]
+    found = [one.measured for one in comparison.measured(table)]
+    assert [one.ms for one in found] == [1.0, 1.0]
+    assert [one.std_ms for one in found] == pytest.approx([0.01, 0.01])  # as large a share
 
 
 def test_networks_of_several_sides_are_measured_on_the_models_scale(

@@ -52,6 +52,25 @@ def test_a_line_comes_while_nothing_is_new(capsys: pytest.CaptureFixture[str]) -
     assert said == "training: 1/4, 40 s left\n"
 
 
+def test_a_line_comes_after_ten_seconds_of_silence(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    progress = TerminalProgress(clock)
+    progress("training", 0, 4)
+    capsys.readouterr()
+    clock.now = TerminalProgress.SILENCE + 1
+    for _ in range(300):  # until the watching thread looks
+        time.sleep(0.1)
+        if said := capsys.readouterr().err:
+            break
+    live.close()
+    assert said == "training: 0/4, 11 s so far\n"
+
+
+def test_less_than_a_second_is_not_worth_a_word() -> None:
+    stage = StageProgress(0.0, 0, 0, 4, "", advanced_s=0.0, now_s=0.9)
+    assert [replace(stage, now_s=now_s).time for now_s in (0.9, 1.0)] == ["", "1 s so far"]
+
+
 def test_what_is_left_is_counted_down_while_an_item_is_under_way() -> None:
     """One of 48 after 130 s leaves 47 x 130 s; what is under way meanwhile takes none longer."""
     stage = StageProgress(0.0, 0, 1, 48, "", advanced_s=130.0, now_s=130.0)
