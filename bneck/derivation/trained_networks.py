@@ -10,6 +10,7 @@ from bneck.files import check_file, is_written, naming, read_json
 from bneck.live import warn
 from bneck.progress import Progress, silent
 from bneck.results import metadata
+from bneck.results.image_facts import read_image_facts
 from bneck.results.run import Run
 from bneck.results.run_folder import is_run
 from bneck.space import codec
@@ -92,15 +93,20 @@ def _samples(
 def warn_if_changed(run: Run, images: "ImageInfo", but: str) -> None:
     """Say on stderr where images that a run names are no longer what it began with.
 
+    At another side than the run's that cannot be told.
+
     Args:
         run: the run.
         images: what they are now.
         but: what to bear in mind then.
     """
-    if is_written(run.images) and not images.is_what(kept := read_json(run.images)):
+    kept = read_image_facts(run)
+    if kept is None or kept.resolution_px != images.resolution_px:
+        return
+    if not images.is_what(read_json(run.images)):
         warn(
             f"{images.name} has changed: {but} (fingerprint {images.fingerprint} now, "
-            f"{kept['fingerprint']} then)"
+            f"{kept.fingerprint} then)"
         )
 
 
