@@ -15,7 +15,7 @@ from bneck.errors import ProxyFailed, UsageError
 from bneck.proxies.data.image_source import ImageSource, in_memory
 from bneck.proxies.proxy import PROXIES, find_proxy
 from bneck.proxies.zero_cost.base import ZeroCost
-from bneck.proxies.zero_cost.block_stats import block_stats
+from bneck.proxies.zero_cost.block_stats import _entropy, block_stats
 from bneck.proxies.zero_cost.passes import BATCH, MAX_PX, Passes
 from bneck.space import presets
 from bneck.space.architecture import Architecture
@@ -206,6 +206,8 @@ def test_entropy_is_of_the_principal_components() -> None:
     assert one_conv(twice, x).entropy == pytest.approx(math.log(2), abs=1e-3)
     once = torch.ones(5, 3)
     assert one_conv(once, x).entropy == pytest.approx(0, abs=1e-3)
+    moved = x + torch.tensor([5.0, -2.0, 0.0])[:, None, None]  # a mean is no component
+    assert _entropy(moved) == pytest.approx(math.log(3), abs=1e-3)
 
 
 def test_gain_is_the_spectral_norm_of_the_block() -> None:
@@ -245,6 +247,7 @@ def test_other_seeds_are_other_weights_images_and_noise(digits: ImageSource) -> 
 def test_wide_images_are_seen_smaller(digits: ImageSource) -> None:
     passes = Passes(presets.build("mobilenet_v3_small"), digits.resized(128), seed=0)
     assert passes.noise(0).shape == (BATCH, 3, MAX_PX, MAX_PX)
+    assert (BATCH, MAX_PX) == (12, 96)  # as docs/proxies.md says
     assert passes.labelled.slopes.shape == (BATCH, 3, MAX_PX, MAX_PX)
 
 
