@@ -15,6 +15,8 @@ from bneck.proxies.shared_weights import recalibrate, train_elastic
 from bneck.proxies.training import trainer
 from bneck.proxies.training.recipe import Recipe
 from bneck.space import presets, spaces
+from bneck.space.architecture import Architecture
+from bneck.space.backends.supernet import Supernet
 from bneck.space.backends.torch_model import build
 from bneck.space.choices import Space
 
@@ -48,6 +50,26 @@ def test_no_image_is_left_alone_when_norms_are_recalibrated(digits: ImageSource)
     one_more = digits.train.take(torch.arange(129) % len(digits.train))
     recalibrate(network, replace(digits, train=one_more))
     assert int(network.get_submodule("stem.conv").norm.num_batches_tracked) == 2
+
+
+def test_each_step_trains_the_largest_the_smallest_and_two_others(
+    space: Space, digits: ImageSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained: list[Architecture] = []
+    usual = Supernet.run
+
+    def run(network: Supernet, arch: Architecture, x: torch.Tensor) -> torch.Tensor:
+        if network.training:
+            trained.append(arch)
+        return usual(network, arch, x)
+
+    monkeypatch.setattr(Supernet, "run", run)
+    train_elastic(space, digits, RECIPE, tmp_path / "w", checkpoint=tmp_path / "c")
+    network, one, other = Supernet(space, seed=0), trained[:4], trained[4:]
+    for step in (one, other):
+        assert step[:2] == [network.largest, network.smallest]
+        assert len(step) == 4
+    assert not set(one[2:]) & set(other[2:])  # of 6,561 networks
 
 
 def test_training_resumes_and_any_network_is_scored(

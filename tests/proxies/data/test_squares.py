@@ -224,9 +224,15 @@ def test_a_disk_without_room_is_said_before_it_starts(
     pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = shutil.disk_usage("/")
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
-    with pytest.raises(BneckError, match=r"need 0\.00 GB in .*BNECK_CACHE names another folder"):
-        loaded(pictures)
+    needed = 80 * 3 * 16**2
+    for free in (1000, needed, needed + 64 * 2**20 - 1):  # 64 MB are left free
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: usage._replace(free=free))
+        with pytest.raises(
+            BneckError, match=r"need 0\.00 GB in .*BNECK_CACHE names another folder"
+        ):
+            loaded(pictures)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=needed + 64 * 2**20))
+    assert loaded(pictures).info.training == 64
     monkeypatch.undo()
 
 

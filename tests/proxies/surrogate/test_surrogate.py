@@ -160,6 +160,14 @@ def test_features_count_what_the_network_costs() -> None:
     assert list(features.macs(archs)) == [cost(arch).macs for arch in archs]
 
 
+def test_features_count_the_blocks_of_mobilenet_v3_small() -> None:
+    """Howard et al. 2019, table 2: of 11 blocks 8 have 5x5 kernels, 9 SE and 8 h-swish."""
+    arch = presets.build("mobilenet_v3_small")
+    found = features.groups([arch], features.Shape.of([arch]))
+    sums = {name: float(found[name][0, 0]) for name in ("depth", "kernel", "se", "hswish")}
+    assert sums == {"depth": 11, "kernel": 8, "se": 9, "hswish": 8}
+
+
 def test_features_of_a_network_do_not_depend_on_the_others() -> None:
     space = spaces.build("v3-small", resolution_px=64, classes=10)
     archs = [space.decode(space.sample(seed)) for seed in range(20)]
