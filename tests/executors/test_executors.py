@@ -167,6 +167,16 @@ def test_a_machine_without_room_for_a_worker_is_named() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
+def test_the_third_worker_that_is_lost_before_it_can_work_ends_the_work(tmp_path: Path) -> None:
+    with closing(processes(1)) as executor:
+        for _ in range(2):  # what was lost before does not count
+            before = len(list(tmp_path.iterdir()))
+            with pytest.raises(BneckError, match=r"no worker can be started: .* exit code 7"):
+                list(executor.map_unordered(tasks.DiesLoading(tmp_path), [1]))
+            assert len(list(tmp_path.iterdir())) == before + 3
+            assert list(executor.map_unordered(tasks.square, [3])) == [(3, 9)]
+
+
 def test_an_executor_may_be_closed_twice() -> None:
     with closing(open_executor(2)) as executor:
         assert list(executor.map_unordered(tasks.square, [3])) == [(3, 9)]
