@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from bneck.errors import BneckError, UsageError
 from bneck.results.exports import Samples, Trained, checking, export, onnx_notes, pytorch_code
@@ -219,3 +220,23 @@ def test_the_classifier_sees_what_the_network_sees(trained: Trained, tmp_path: P
         expected = checking.network(trained)(image).softmax(1)[0].numpy()
     assert classifier.classes == CLASSES
     assert np.allclose(classifier.probabilities(picture), expected, atol=1e-5)
+
+
+def test_small_weights_stay_and_denormal_ones_become_zeros(
+    trained: Trained, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The least normal number of float32 is the least one with an exponent, 2^-126.
+
+    A session of ONNX Runtime leaves this thread taking smaller ones for zeros; their bits stay.
+    """
+    path = "head.classifier.linear.weight"
+    weight = trained.state[path].clone()
+    sign = -(2**31)
+    bits = [1 << 23, sign | 1 << 23, 1 << 22, sign | 1]
+    weight.view(torch.int32)[0, :4] = torch.tensor(bits, dtype=torch.int32)
+    changed = replace(trained, state={**trained.state, path: weight})
+    for name, to in (("a.onnx", "onnx"), ("a.py", "pytorch")):  # the first one opens a session
+        export(changed, to, tmp_path / name)
+        assert f"{name}: 2 weights below 1.2e-38 are written as 0" in capsys.readouterr().err
+    written = load_file(tmp_path / "a.safetensors")[path][0, :4].numpy().view(np.int32)
+    assert [int(one) & 0x7FFFFFFF for one in written] == [1 << 23, 1 << 23, 0, 0]

@@ -1,7 +1,7 @@
 """8-bit exports: the accuracy that they give is what others count, on images never chosen by."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -219,6 +219,29 @@ def test_images_that_8_bits_lose_count_above_0() -> None:
     assert int8.float_accuracy == Accuracy.counted(1.0, 8)  # eight right are no proof of all
     assert int8.float_accuracy.stderr == pytest.approx((1 / 16 * 15 / 16 / 8) ** 0.5)
     assert int8.tried == {str(Way(True)): 0.75}
+
+
+def test_of_ways_that_agree_on_all_classes_the_nearest_is_chosen() -> None:
+    """Its outputs are a tenth off, as a share of the outputs', the other's a fifth."""
+    arch = presets.build("mobilenet_v3_small", width=0.35, resolution_px=16, classes=3)
+    trained = Trained(arch, torch_model.build(arch, seed=1).state_dict())
+    images = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    ours = network(trained)
+
+    def batches() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        yield images, torch.zeros(4, dtype=torch.int64)
+
+    def runner(file: bytes) -> Callable[[torch.Tensor], torch.Tensor]:
+        return lambda pixels: float(file) * ours(pixels)
+
+    samples = Samples(batches, batches, batches)
+    far, near = Way(True), Way(False)
+    files = {far: b"1.2", near: b"1.1"}
+    file, exported = best(replace(trained, samples=samples), files, files.__getitem__, runner)
+    assert exported.int8 is not None
+    assert (file, exported.int8.way) == (b"1.1", str(near))
+    assert set(exported.int8.tried.values()) == {1.0}
+    assert exported.difference == pytest.approx(0.1, rel=1e-3)
 
 
 def test_a_loss_above_a_point_is_said_with_its_why() -> None:
