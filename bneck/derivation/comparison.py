@@ -169,13 +169,14 @@ def _load(text: str, resolution_px: int | None, classes: int | None) -> Compared
     path = Path(text)
     if path.suffix == ".onnx":
         return _of_onnx(path)
-    _, arch = load_network(text, resolution_px=resolution_px, classes=classes)
+    _, own = load_network(text)
+    arch = own.at(resolution_px=resolution_px, classes=classes)
     network = _of_architecture(text, arch)
-    if not is_run(path):
+    if (
+        not is_run(path) or arch != own
+    ):  # at another side, or for other classes, than it was trained
         return network
     run = Run.read(path)
-    if arch != load_network(text)[1]:  # at another side, or for other classes, than it was trained
-        return network
     if outcome := records.read_if_written(run.result, Outcome):
         accuracy = outcome.accuracy
     else:
