@@ -172,9 +172,7 @@ def _load(text: str, resolution_px: int | None, classes: int | None) -> Compared
     _, own = load_network(text)
     arch = own.at(resolution_px=resolution_px, classes=classes)
     network = _of_architecture(text, arch)
-    if (
-        not is_run(path) or arch != own
-    ):  # at another side, or for other classes, than it was trained
+    if not is_run(path) or arch != own:  # other sides or classes than it was trained with
         return network
     run = Run.read(path)
     if outcome := records.read_if_written(run.result, Outcome):
