@@ -70,6 +70,11 @@ def standard_error(values: Sequence[float]) -> float | None:
     return None if spread is None else spread / sqrt(len(values))
 
 
+def as_percent(share: float, places: int = 0) -> str:
+    """Return a share of 1 like "52 %"."""
+    return f"{100 * share:.{places}f} %"
+
+
 def duration(seconds: float) -> str:
     """Return a time like "1 h 12 min", "5 min 3 s", "45 s" or "2.5 s"."""
     if seconds < 9.95:

@@ -1,21 +1,36 @@
-"""The docs' Python runs, and their commands exist with the options they are shown with."""
+"""The docs' Python runs, their commands and options exist, and no page or file is left out."""
 
 import re
 import runpy
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
 
-from bneck.commands.app import app
+from bneck.commands.app import COMMANDS, app
+from bneck.derivation.change_of_plan import SUPERSEDED
+from bneck.proxies.proxy import ELASTIC
+from bneck.results.checksums import CHECKSUMS
+from bneck.results.run_files import RunFiles
+from bneck.results.run_folder import PLAN
 from bneck.space.blocks import BLOCKS
 from bneck.space.spaces import SPACES
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+WITH_COMMANDS = [
+    *PAGES,
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "Makefile",
+    *sorted((ROOT / "reproductions").rglob("*.md")),
+    *sorted((ROOT / "cluster").iterdir()),
+]
 NOT_RUN = "<!-- not run: "
+OF_OTHERS = {"--help", "--strict", "--address", "--node-ip-address", "--num-cpus"}
+"""What every command has, and options of mypy and Ray."""
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -54,27 +69,65 @@ def test_python(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
                 del sys.modules[name]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def code(page: Path) -> str:
+    """All code of a page, or all of a file that is no page, a command on each line."""
+    text = page.read_text(encoding="utf-8")
+    if page.suffix == ".md":
+        fences = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+        spans = re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+        text = "\n".join([*fences, *(" ".join(span.split()) for span in spans)])
+    return re.sub(r"\\\n|\n(?= +--)", " ", text)
+
+
+def options(command: Any) -> set[str]:
+    """Of a command, or of all commands of a group."""
+    found = {o for param in command.params for o in [*param.opts, *param.secondary_opts]}
+    below = getattr(command, "commands", {})
+    return found.union(*(options(below[name]) for name in below))
+
+
+@pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: f"{page.parent.name}/{page.name}")
 def test_commands(page: Path) -> None:
     root = typer.main.get_command(app)
-    shown = [
-        shlex.split(line, comments=True)
-        for code in blocks(page, "sh")
-        for line in code.replace("\\\n", " ").splitlines()
-        if line.startswith("bneck ")
-    ]
-    for words in shown:
+    for line in re.findall(rf"\bbneck (?:{'|'.join(COMMANDS)})\b.*", code(page)):
+        words = shlex.split(line, comments=True)
         command, rest = root, words[1:]
         while rest and (below := getattr(command, "commands", {})):
             name = rest[0] if rest[0] in below else "net"
             assert name in below, words
             command, rest = below[name], rest[1:] if rest[0] == name else rest
-        known = {option for param in command.params for option in param.opts}
         asked = {word.partition("=")[0] for word in rest if word.startswith("--")}
-        assert asked <= known | {"--help"}, (words, asked - known)
+        assert asked <= options(command) | {"--help"}, words
 
 
-def test_every_page_is_in_the_navigation() -> None:
-    navigation = (ROOT / "mkdocs.yml").read_text()
-    for page in (ROOT / "docs").glob("*.md"):
-        assert f": {page.name}" in navigation
+@pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: f"{page.parent.name}/{page.name}")
+def test_scripts_and_their_options_exist(page: Path) -> None:
+    for script, rest in re.findall(r"\bpython (benchmarks/\S+)(.*)", code(page)):
+        text = (ROOT / script).read_text(encoding="utf-8")
+        assert [o for o in re.findall(r"(?<!\S)--[\w-]+", rest) if f'"{o}"' not in text] == []
+
+
+@pytest.mark.parametrize("page", [page for page in WITH_COMMANDS if page.suffix == ".md"], ids=str)
+def test_options_that_sentences_name_exist(page: Path) -> None:
+    scripts = "".join(one.read_text() for one in (ROOT / "benchmarks").rglob("*.py"))
+    known = options(typer.main.get_command(app)) | OF_OTHERS
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    named = re.findall(r"(?<![\w-])--[a-z][\w-]*", text)
+    assert [one for one in named if one not in known and f'"{one}"' not in scripts] == []
+
+
+def test_the_reference_lists_every_file_of_a_run() -> None:
+    files = RunFiles(Path("run"))
+    properties = [name for name, one in vars(RunFiles).items() if isinstance(one, property)]
+    names = [getattr(files, name).name for name in properties]
+    table = (ROOT / "docs" / "reference.md").read_text().partition("## A run's folder")[2]
+    names += [PLAN, CHECKSUMS, ELASTIC, SUPERSEDED]
+    assert [name for name in names if f"`{name}" not in table] == []
+
+
+def test_every_page_is_in_the_navigation_and_in_the_index() -> None:
+    navigation, index = (ROOT / "mkdocs.yml").read_text(), (ROOT / "docs/index.md").read_text()
+    for page in (ROOT / "docs").rglob("*.md"):
+        name = page.relative_to(ROOT / "docs").as_posix()
+        assert f": {name}" in navigation
+        assert f"({name})" in index or name == "index.md"

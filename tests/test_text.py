@@ -7,6 +7,7 @@ import bneck
 from bneck.results.units import aligned
 from bneck.text import columns, distinct, harmless, one_line
 
+PACKAGE = Path(bneck.__file__).parent
 SOURCES = (".py", ".html", ".md")
 
 
@@ -42,9 +43,18 @@ def test_wide_characters_take_two_columns_of_a_terminal() -> None:
     assert aligned([("日本", "1"), ("Käse", "2")]) == "日本  1\nKäse  2"
 
 
+def test_percentages_and_spreads_look_alike_everywhere() -> None:
+    """A share is "52 %", by ``as_percent`` or ``units.percent``, and a spread is "1.48 ± 0.03"."""
+    files = {one.name: one.read_text(encoding="utf-8") for one in PACKAGE.rglob("*.py")}
+    other = re.compile(r"""\{[^{}"']*:[<>^+]?[\d.]*%\}| \+- \{""")
+    assert [name for name, text in files.items() if other.search(text)] == []
+    assert other.search('f"{share:.1%} of it"')
+    assert other.search('f"{ms} +- {spread}"')
+
+
 def test_a_percentage_has_one_percent_sign() -> None:
     """``units.percent`` writes it, in sentences and as a filter of the report's."""
-    files = [one for one in Path(bneck.__file__).parent.rglob("*.*") if one.suffix in SOURCES]
+    files = [one for one in PACKAGE.rglob("*.*") if one.suffix in SOURCES]
     doubled = re.compile(r"\bpercent(\([^{}]*\))? ?\}+ ?%")
     assert [one.name for one in files if doubled.search(one.read_text(encoding="utf-8"))] == []
     assert doubled.search("{percent(figures.confidence)} %")

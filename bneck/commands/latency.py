@@ -21,7 +21,9 @@ from bneck.derivation.option import OWN
 from bneck.errors import UsageError
 from bneck.latency.runtimes import RUNTIMES
 from bneck.live import TerminalProgress
+from bneck.quantities import Latency
 from bneck.results.networks import load_network
+from bneck.results.units import aligned, decimals, milliseconds, percent
 from bneck.space.architecture import Architecture, block_path
 from bneck.text import one_of
 
@@ -163,8 +165,7 @@ def _predicted(
         "std_ms": predicted.std_ms,
         "blocks": _by_block(predictor.breakdown(arch)),
     }
-    spread = f"{predicted.ms:.3g} +- {predicted.std_ms:.2g} ms"
-    return figures, f"predicted {spread} on [{predictor.name}]"
+    return figures, f"predicted {milliseconds(predicted)} ms on [{predictor.name}]"
 
 
 def _measured(
@@ -186,7 +187,7 @@ def _measured(
     assert network is not None
     scale, side = (model.scale, model.resolution_px) if model else (None, resolution)
     took = measure(network, device, scale=scale, resolution_px=side, progress=TerminalProgress())
-    spread = f"{took.ms:.3g} +- {took.std_ms:.2g} ms"
+    spread = f"{milliseconds(Latency(took.ms, took.std_ms))} ms"
     if took.predicted:
         figures = {"device": device.word, "predicted_ms": took.ms, "std_ms": took.std_ms}
         return figures, f"predicted {spread} by [{device.word}]"
@@ -211,7 +212,12 @@ def _by_block(parts: dict[str, float]) -> dict[str, float]:
 
 def _shares(blocks: dict[str, float]) -> list[str]:
     total = sum(blocks.values())
-    return [f"  {path:10} {ms:8.4f} ms  {ms / total:6.1%}" for path, ms in blocks.items()]
+    places = decimals(total) + 1
+    lines = [
+        ("", path, f"{ms:8.{places}f} ms", f"{percent(ms / total):>6}")
+        for path, ms in blocks.items()
+    ]
+    return aligned(lines).splitlines()
 
 
 group = typer.Typer(

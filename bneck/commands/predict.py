@@ -9,6 +9,7 @@ from bneck.commands.common.options import JsonOption
 from bneck.commands.common.output import print_json, print_text
 from bneck.errors import UsageError
 from bneck.live import warn
+from bneck.results.units import percent
 
 
 def predict(
@@ -35,7 +36,7 @@ def predict(
         if not isinstance(classes, UsageError):
             found.append({"file": str(image), "classes": classes})
             if not json:
-                words = ", ".join(f"{name} {share:.1%}" for name, share in classes.items())
+                words = ", ".join(f"{name} {percent(share)}" for name, share in classes.items())
                 print_text(f"{image}: {words}")
         elif image in images:
             bad.append(str(classes))

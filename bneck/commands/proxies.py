@@ -24,6 +24,7 @@ from bneck.live import TerminalProgress, warn
 from bneck.machine import Compute, cores
 from bneck.proxies.data.image_spec import NAMED_SETS, check_images
 from bneck.proxies.proxy import PROXIES, check_proxy, find_proxy
+from bneck.quantities import as_percent
 from bneck.space import spaces
 from bneck.text import one_of
 
@@ -234,7 +235,7 @@ def _sentence(labels: int, learnt: "SurrogateAgreement | None") -> str:
         return f"surrogate from {labels} labels: the table is too small to say"
     return (
         f"surrogate from {labels} labels: Spearman {learnt.spearman:+.2f}, in band "
-        f"{learnt.in_band:+.2f}; {learnt.within_2_std:.0%} within 2 standard deviations"
+        f"{learnt.in_band:+.2f}; {as_percent(learnt.within_2_std)} within 2 standard deviations"
     )
 
 

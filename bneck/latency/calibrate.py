@@ -21,6 +21,7 @@ from bneck.latency.model import LatencyModel
 from bneck.latency.timing import MAX_MINUTES, Effort
 from bneck.latency.validation import NOT_VALIDATED, Validation, validate
 from bneck.progress import Progress, silent
+from bneck.quantities import as_percent
 from bneck.space.architecture import Architecture
 from bneck.space.checks import check_above_zero
 from bneck.space.choices import Space
@@ -190,8 +191,8 @@ def model_from(
     noise = median(item.timing.spread for item in items)
     if noise > TOO_NOISY:
         raise BneckError(
-            f"this machine is too noisy to calibrate: repeated measurements scatter by {noise:.0%};"
-            " stop other programs or use fewer threads"
+            "this machine is too noisy to calibrate: repeated measurements scatter by "
+            f"{as_percent(noise)}; stop other programs or use fewer threads"
         )
 
     blocking = find_blocking(fitted)

@@ -9,6 +9,7 @@ from pathlib import Path
 from bneck.latency.timing import MAX_MINUTES
 from bneck.live import warn
 from bneck.progress import Progress, silent
+from bneck.quantities import as_percent
 from bneck.space.checks import check_between
 
 _STAT = Path("/proc/stat")
@@ -46,9 +47,13 @@ class Load:
         if self.other_cores > BUSY_CORES:
             words.append(f"other programs used {self.other_cores:.1f} cores")
         if self.stolen > STOLEN:
-            words.append(f"other guests of this virtual machine's host took {self.stolen:.0%}")
+            words.append(
+                f"other guests of this virtual machine's host took {as_percent(self.stolen)}"
+            )
         if self.slowed > THROTTLED:
-            words.append(f"the device became {self.slowed:.0%} slower, as those do that throttle")
+            words.append(
+                f"the device became {as_percent(self.slowed)} slower, as those do that throttle"
+            )
         return " and ".join(words)
 
 

@@ -11,7 +11,7 @@ from bneck.latency.devices import Device, Graph
 from bneck.latency.load_correction import LoadCorrection
 from bneck.latency.timing import Effort, Timing, pooled
 from bneck.progress import Progress, silent
-from bneck.quantities import Latency
+from bneck.quantities import Latency, as_percent
 from bneck.space import presets
 from bneck.space.architecture import Architecture
 from bneck.space.checks import MAX_PX, MIN_PX
@@ -163,7 +163,8 @@ def measure_graph(
         if enough or done >= MAX_REPETITIONS or device.by_hand:
             break
         planned = MIN_REPETITIONS if done < MIN_REPETITIONS else MAX_REPETITIONS
-        progress("measuring", done, planned, f"spread {timing.spread:.1%}, {wanted:.1%} wanted")
+        spread = f"spread {as_percent(timing.spread, 1)}, {as_percent(wanted, 1)} wanted"
+        progress("measuring", done, planned, spread)
     progress("measuring", done, done)
     ms = timing.ms if scale is None else scale.ms(timing)
     note = _doubt(timing, wanted, watch())
@@ -190,16 +191,15 @@ def agreeing(measured: Measured, earlier_ms: Sequence[float]) -> Measured:
 def _doubt(timing: Timing, wanted: float, load: Load) -> str:
     """Return why a timing is not to be believed, or nothing."""
     if timing.core_share < LEAST_CORE_SHARE:
-        return (
-            f"other programs used {1 - timing.core_share:.0%} of this core during the measurement"
-        )
+        taken = as_percent(1 - timing.core_share)
+        return f"other programs used {taken} of this core during the measurement"
     if not load.quiet:
         return f"{load} during the measurement"
     if not timing.quiet:
         return (
-            f"the spread stayed at {timing.spread:.1%} after {timing.pairs} pairs of chunks "
-            f"(wanted {wanted:.1%}): other programs disturb this machine"
+            f"the spread stayed at {as_percent(timing.spread, 1)} after {timing.pairs} pairs of "
+            f"chunks (wanted {as_percent(wanted, 1)}): other programs disturb this machine"
         )
     if timing.reference_spread > NOISY:
-        return f"the reference itself scattered by {timing.reference_spread:.0%} meanwhile"
+        return f"the reference itself scattered by {as_percent(timing.reference_spread)} meanwhile"
     return ""

@@ -12,6 +12,7 @@ from math import log2
 from statistics import fmean, median
 
 from bneck.errors import BneckError
+from bneck.quantities import as_percent
 from bneck.results.units import aligned, decimals
 from bneck.space.architecture import Architecture, Part
 from bneck.space.blocks import Block, Identity
@@ -187,7 +188,7 @@ def as_fast(
             break
     raise BneckError(
         f"only {len(found)} of {count} random networks of space {space.name} came within "
-        f"{TOLERANCE:.0%} of {goal_ms:.4g} ms; the nearest takes {nearest_ms:.4g} ms"
+        f"{as_percent(TOLERANCE)} of {goal_ms:.4g} ms; the nearest takes {nearest_ms:.4g} ms"
     )
 
 

@@ -8,7 +8,7 @@ from statistics import NormalDist
 
 from bneck.errors import UsageError
 from bneck.latency.predictor import Predictor
-from bneck.quantities import Latency
+from bneck.quantities import Latency, as_percent
 from bneck.search.reward import Reward
 from bneck.search.samplers.history import LabelledNetwork
 from bneck.search.samplers.online_surrogate import START, step
@@ -128,7 +128,7 @@ class Objectives:
 
     def check(self) -> None:
         """Raise UsageError, naming the fastest or slowest network's latency, for an empty band."""
-        sure = "" if self.confidence == 0.5 else f" with {self.confidence:.0%} confidence"
+        sure = "" if self.confidence == 0.5 else f" with {as_percent(self.confidence)} confidence"
         for target in self.targets:
             if self.fastest_ms > target.ceiling_ms:
                 raise UsageError(

@@ -89,7 +89,7 @@ def test_a_phone_that_throttles_is_said(phones: Phones) -> None:
     for times in ("1", "2"):
         factor.write_text(times)
         list(device.time([Graph(SMALL.layers())], reference(32, 10), SHORT))
-    assert str(watch()) == "the device became 100% slower, as those do that throttle"
+    assert str(watch()) == "the device became 100 % slower, as those do that throttle"
     assert not watch().quiet
     factor.write_text("1")
     assert measure(SMALL, device).quiet

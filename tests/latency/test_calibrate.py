@@ -171,10 +171,10 @@ def test_measurements_that_a_power_loss_left_as_zeros_are_none(tmp_path: Path) -
 def test_a_noisy_machine_is_refused(macs_folder: Path) -> None:
     header, items = read(macs_folder / "measurements.jsonl")
     wild = [replace(item, timing=replace(item.timing, spread=0.4)) for item in items]
-    with pytest.raises(BneckError, match="scatter by 40%; stop other programs"):
+    with pytest.raises(BneckError, match="scatter by 40 %; stop other programs"):
         model_from(wild, this_machine(MacsRuntime()), header["resolution_px"])
     wild = [replace(item, timing=replace(item.timing, spread=0.11)) for item in items]
-    with pytest.raises(BneckError, match="scatter by 11%"):
+    with pytest.raises(BneckError, match="scatter by 11 %"):
         model_from(wild, this_machine(MacsRuntime()), header["resolution_px"])
     with pytest.raises(BneckError, match="only 30 networks could be timed and 45 are needed"):
         model_from(items[:30], this_machine(MacsRuntime()), header["resolution_px"])

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,20 @@ def test_a_prediction_is_one_object(macs_folder: Path, capsys: pytest.CaptureFix
     arch = presets.build("mobilenet_v3_small", resolution_px=64, classes=10)
     assert result["measured_ms"] == pytest.approx(cost(arch).macs / 1e9, rel=0.001)
     assert (result["quiet"], result["note"]) == (True, "")
+
+
+def test_a_prediction_in_words(macs_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    net = ["mobilenet_v3_small", "--resolution", "64", "--classes", "10"]
+    model = ["--model", str(macs_folder / "latency.json"), "--measure"]
+    assert run(["latency", *net, *model]) == 0
+    head, *blocks = capsys.readouterr().out.splitlines()
+    number = r"0\.\d+ ± 0\.\d+ ms"
+    words = rf"mobilenet_v3_small: predicted {number} on \[.*\], measured {number}; the machine .*"
+    assert re.fullmatch(words, head)
+    assert [line.split()[0] for line in blocks][:2] == ["stem", "s1.b1"]
+    shares = [float(line.split()[-2]) for line in blocks]
+    assert sum(shares) == pytest.approx(100, abs=1)
+    assert min(float(line.split()[1]) for line in blocks) > 0  # not rounded to nothing
 
 
 def test_a_model_is_of_one_runtime_and_thread_count(

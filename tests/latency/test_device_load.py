@@ -82,7 +82,7 @@ def test_a_busy_machine_is_said() -> None:
         other.wait()
     assert busy.other_cores > 0.2  # of a core, on a machine that others share
     assert str(Load(1.2, 0.1)) == (
-        "other programs used 1.2 cores and other guests of this virtual machine's host took 10%"
+        "other programs used 1.2 cores and other guests of this virtual machine's host took 10 %"
     )
     assert Load(0.1, 0.0).quiet
     assert str(QUIET) == ""
@@ -100,7 +100,7 @@ def test_waiting_ends_as_soon_as_the_device_is_quiet(
     assert [*looks] == [Load(2.0, 0.0)]
     assert said == [
         "other programs used 1.2 cores",
-        "other guests of this virtual machine's host took 30%",
+        "other guests of this virtual machine's host took 30 %",
     ]
     assert capsys.readouterr().err == ""
     wait_until_quiet(lambda: lambda: Load(1.2, 0.0), 1e-9)

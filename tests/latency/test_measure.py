@@ -89,12 +89,12 @@ def test_a_network_is_prepared_5_to_12_times_and_looked_up_once(
     ("device", "note"),
     [
         (Scripted(steady(core_share=0.9, reference_spread=0.1)), ""),
-        (Scripted(steady(core_share=0.89)), "other programs used 11% of this core"),
+        (Scripted(steady(core_share=0.89)), "other programs used 11 % of this core"),
         (Scripted(steady(), load=Load(0.6, 0.0)), "other programs used 0.6 cores during"),
-        (Scripted(steady(reference_spread=0.11)), "the reference itself scattered by 11%"),
+        (Scripted(steady(reference_spread=0.11)), "the reference itself scattered by 11 %"),
         (
             Scripted(steady(ratio=0.9), steady(), steady(ratio=1.1)),
-            "the spread stayed at 5.4% after 72 pairs of chunks (wanted 0.5%)",
+            "the spread stayed at 5.4 % after 72 pairs of chunks (wanted 0.5 %)",
         ),
     ],
 )

@@ -12,6 +12,7 @@ from bneck.proxies.data.squares.from_folder import prepare
 from bneck.proxies.data.squares.source import source_of
 from bneck.proxies.data.squares.store import Squares, keep_pointer
 from bneck.proxies.data.summary import folder_summary, warned
+from bneck.quantities import as_percent
 from bneck.text import some_of
 
 _SAMPLE = 1000
@@ -87,7 +88,7 @@ def _check_readable(squares: Squares, *, skip: bool) -> None:
     names = squares.names()
     listed = some_of([f"{names[row]} ({why})" for row, why in bad.items()], _NAMED)
     hint = (
-        f"; more than {UNREADABLE_SHARE:.0%} of {index.count} files are not passed over"
+        f"; more than {as_percent(UNREADABLE_SHARE)} of {index.count} files are not passed over"
         if skip
         else ""
     )

@@ -285,7 +285,7 @@ def test_files_that_are_not_images_are_named_or_passed_over(
         (pictures / "a" / f"note{number}.png").write_text("no image")
     with pytest.raises(UsageError, match=r"note0.png \(not an image\).*and 1 more"):
         loaded(pictures)
-    with pytest.raises(UsageError, match="more than 1% of 84 files are not passed over"):
+    with pytest.raises(UsageError, match="more than 1 % of 84 files are not passed over"):
         loaded(pictures, skip_unreadable=True)
     monkeypatch.setattr(folder, "UNREADABLE_SHARE", 4 / 84)
     images = loaded(pictures, skip_unreadable=True)
