@@ -1,5 +1,8 @@
 import time
 from collections.abc import Callable
+from math import sqrt
+from random import Random
+from statistics import fmean
 
 import pytest
 
@@ -66,7 +69,9 @@ def test_a_timing_is_of_the_medians_of_chunks() -> None:
     found = alternated(lambda: next(own), lambda: next(references), Effort(0.0, 3, 3))
     assert found.ratio == pytest.approx(3.0)
     assert found.reference_ms == pytest.approx(3.0)
-    assert found.reference_spread == pytest.approx(1.4826 / 3)  # each is 1 ms off the median
+    assert found.reference_spread == pytest.approx(
+        1.363 * 1.4826 / 3
+    )  # each is 1 ms off the median
     assert found.pairs == 3
 
 
@@ -140,8 +145,17 @@ def test_a_timing_of_few_pairs_has_a_spread_that_records_can_hold() -> None:
 
 
 def test_standard_error_of_a_median() -> None:
-    # MAD of 0.98, 1.00, 1.02 is 0.02: 1.2533 * 1.4826 * 0.02 / sqrt(3)
-    assert standard_error([0.98, 1.0, 1.02]) == pytest.approx(0.021455, rel=1e-3)
+    # MAD of 0.98, 1.00, 1.02 is 0.02: 1.2533 * 1.495 * 1.4826 * 0.02 / sqrt(3)
+    assert standard_error([0.98, 1.0, 1.02]) == pytest.approx(0.032076, rel=1e-3)
+
+
+@pytest.mark.parametrize("count", [*range(2, 13), 20, 60])
+def test_a_standard_error_of_few_values_is_no_smaller(count: int) -> None:
+    """On average over normal values, whose standard deviation is 1 %."""
+    draw = Random(count)
+    samples = [[draw.gauss(1.0, 0.01) for _ in range(count)] for _ in range(4000)]
+    found = fmean(map(standard_error, samples))
+    assert found == pytest.approx(1.2533 * 0.01 / sqrt(count), rel=0.05)
 
 
 def test_a_clock_that_stands_still_is_an_error() -> None:
@@ -157,7 +171,7 @@ def repetition(ratio: float, spread: float = 0.001) -> Timing:
 def test_repetitions_that_differ_are_less_sure_than_each_says() -> None:
     timing = pooled([repetition(0.98), repetition(1.0), repetition(1.02)], wanted=0.005)
     assert timing.ratio == 1.0
-    assert timing.spread == pytest.approx(0.021455, rel=1e-3)  # as above
+    assert timing.spread == pytest.approx(0.032076, rel=1e-3)  # as above
     assert not timing.quiet
     assert timing.pairs == 18
     alike = pooled([repetition(1.0, spread=0.009)] * 9, wanted=0.005)
