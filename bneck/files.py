@@ -124,9 +124,14 @@ def check_folder(path: Path) -> None:
 
 
 def check_new_file(path: Path) -> None:
-    """Raise an error where no file can be: at a folder, or where its folder cannot be."""
+    """Raise an error where no file can be: at a folder, or where its folder cannot be.
+
+    Nor does one take the place of a device, which a rename would remove from the system.
+    """
     if path.is_dir():
         raise UsageError(f"{path} is a folder: name a file")
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path} is no regular file: name another")
     check_new_folder(path.parent)
 
 

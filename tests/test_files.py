@@ -84,6 +84,12 @@ def test_where_no_folder_can_be_is_said_before_there_is_anything_to_write(tmp_pa
     assert {path.name for path in tmp_path.iterdir()} == {"file", "loop", "gone", "linked"}
 
 
+def test_a_file_takes_the_place_of_no_device() -> None:
+    """Renamed over /dev/null by root, it would take it from all programs."""
+    with pytest.raises(UsageError, match=r"^/dev/null is no regular file: name another$"):
+        check_new_file(Path("/dev/null"))
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
 def test_a_folder_without_the_right_to_write_is_said(tmp_path: Path) -> None:
     tmp_path.chmod(0o555)

@@ -102,7 +102,19 @@ OTHERS: dict[tuple[str, ...], dict[str, tuple[str, ...]]] = {
     ("latency", "kit", "--out", "kit"): {"--runtime": ("", "x", "torch", "macs")},
     ("latency", NET, "--onnx", "none"): {"--model": ("",)},
     ("calibrate",): {
-        "--out": ("folder", "nothing/m.json", "nothing/a/m.json", "loop/m.json", "m.html")
+        "--out": (
+            "folder",
+            "nothing/m.json",
+            "nothing/a/m.json",
+            "loop/m.json",
+            "m.html",
+            "columns.csv",
+            "binary",
+            "/dev/null",
+        )
+    },
+    ("calibrate", "--out", "m.json", "--wait-quiet", "1"): {
+        "--target-device": ("adb:", "file:folder", "table:columns.csv"),
     },
     ("calibrate", "--out", "m.json"): {
         "--space": ("", "v9", "v3-small,"),
@@ -110,6 +122,7 @@ OTHERS: dict[tuple[str, ...], dict[str, tuple[str, ...]]] = {
         "--threads": ("0",),
         "--minutes": ("0", "-1", "nan", "inf", "1e9"),
         "--wait-quiet": ("-1", "nan", "inf"),
+        "--target-device": ("", "x", "table:none", "ssh:"),
         "--seed": ("-1",),
         "--from": ("none", "empty.json", "binary", "nothing"),
     },

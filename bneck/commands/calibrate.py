@@ -63,6 +63,7 @@ def calibrate(
     if out == page:
         raise UsageError(f"{out}: the page is written there; name another file for the model")
     check_new_file(out)
+    _check_replaced(out)
     if measured is not None:
         check_left_out(
             "with --from, which has its own",
@@ -83,8 +84,9 @@ def calibrate(
         model = read_measurements(measured)
     else:
         spaces = spaces_of(space, resolution, classes)
-        from bneck.latency.devices import open_device  # numpy
+        from bneck.latency.devices import check_wait, open_device  # numpy
 
+        check_wait(target_device, wait_quiet)
         opened = open_device(target_device, runtime=runtime, threads=threads, batch_size=batch_size)
         from bneck.latency.calibrate import calibrate as run_calibration
         from bneck.latency.device_load import wait_until_quiet
@@ -107,6 +109,18 @@ def calibrate(
     report, device = model.report, model.device
     result = {"device": str(device), "runtime": device.runtime, **asdict(report)}
     print_result(json, {**result, "doubt": report.doubt}, _in_words(model, out, page))
+
+
+def _check_replaced(out: Path) -> None:
+    """Raise UsageError where the new model would take the place of something else."""
+    if not is_written(out):
+        return
+    from bneck.latency.model import load  # numpy
+
+    try:
+        load(out)
+    except UsageError:
+        raise UsageError(f"{out} is there and is no latency model: name another file") from None
 
 
 def _in_words(model: "LatencyModel", out: Path, page: Path) -> str:

@@ -100,11 +100,12 @@ def net(
         elsewhere = target_device != "local"
         check_left_out("without --measure", target_device=elsewhere, wait_quiet=wait_quiet > 0)
     from bneck.latency.device_load import wait_until_quiet
-    from bneck.latency.devices import open_device  # numpy: after the mistakes
+    from bneck.latency.devices import check_wait, open_device  # numpy: after the mistakes
     from bneck.latency.model import LatencyModel
     from bneck.latency.predictor import open_predictor
     from bneck.latency.warn import warn_elsewhere
 
+    check_wait(target_device, wait_quiet)
     predictor = open_predictor(model) if model else None
     calibrated = predictor if isinstance(predictor, LatencyModel) else None
     asked = {"runtime": runtime, "threads": threads, "batch_size": batch_size}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from bneck import executors
 from bneck.derivation.option import EXECUTION, option
 from bneck.executors import Executor
+from bneck.executors.gpus import one_each
 from bneck.executors.reserved import Reserved
 from bneck.latency.timing import MAX_MINUTES
 from bneck.space.checks import check_between, check_range
@@ -51,11 +52,13 @@ class Execution:
         EXECUTION,
     )
 
-    def check(self) -> None:
-        """Raise UsageError for what cannot be, before anything is started."""
+    def check(self, device: str = "cpu") -> None:
+        """Raise UsageError for what cannot be on a ``device``, before anything is started."""
         executors.check(self.workers, self.ray, self._reserved(), self.time_limit_s)
         check_range("gpus", self.gpus, 0, MAX_GPUS)
         check_between("wait-quiet", self.wait_quiet, 0, MAX_MINUTES)
+        if self.gpus and self.ray is None:  # a cluster's are counted when it is joined
+            one_each(device, self.gpus)
 
     def open(self, device: str = "cpu") -> Executor:
         """Open what scores networks; ``device`` is what they are trained on."""

@@ -15,6 +15,7 @@ from bneck.derivation.plan import Plan
 from bneck.derivation.validation import check
 from bneck.executors import Executor
 from bneck.files import is_written, read_json, write_json
+from bneck.latency.devices import check_wait
 from bneck.progress import Progress, silent
 from bneck.quantities import duration
 from bneck.results.checksums import CHECKSUMS, changed, seal
@@ -147,7 +148,8 @@ def open_session(
     Raises:
         UsageError: an impossible word or number in the plan, or another plan than the folder's.
     """
-    execution.check()
+    execution.check(plan.device)
+    check_wait(plan.target_device, execution.wait_quiet)
     check(plan, trains=trains)
     altered = changed(out)  # before the run is opened, which changes it too
     with (

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from bneck.errors import UsageError, unknown
+from bneck.errors import UsageError, no_effect, unknown
 from bneck.latency.device_load import QUIET, Load
 from bneck.latency.fingerprint import Fingerprint
 from bneck.latency.timing import Effort, Timing
@@ -104,6 +104,9 @@ DEVICES = {
 The class takes the text behind the colon, ``runtime``, ``threads`` and ``batch_size``.
 """
 
+WATCHED = ("local", "ssh")
+"""Those that tell what else keeps them busy."""
+
 
 def open_device(
     word: str = "local", *, runtime: str = "onnxruntime", threads: int = 1, batch_size: int = 1
@@ -140,6 +143,20 @@ def check_device_word(word: str) -> None:
         open_device(word)
     if rest == "" and kind not in ("local", "adb"):
         raise UsageError(f"target device {word!r} names no device; expected {kind}:NAME")
+
+
+def check_wait(word: str, minutes: float) -> None:
+    """Refuse to wait for quiet on a device of which nobody knows how busy it is.
+
+    Args:
+        word: the device's.
+        minutes: to wait.
+
+    Raises:
+        UsageError: any minutes, for a phone, a kit or a table.
+    """
+    if minutes and word.partition(":")[0] not in WATCHED:
+        raise no_effect("wait-quiet", f"on the target device {word}, which is not watched")
 
 
 def quick_latencies_ms(device: Device, archs: Sequence[Architecture]) -> list[float]:
