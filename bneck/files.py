@@ -135,6 +135,16 @@ def check_new_file(path: Path) -> None:
     check_new_folder(path.parent)
 
 
+def check_beside(path: Path, suffix: str) -> None:
+    """Raise UsageError where what is written beside ``path`` would replace a file of another's.
+
+    That is one of its name with another suffix which is there while ``path`` itself is not.
+    """
+    beside = path.with_suffix(suffix)
+    if os.path.lexists(beside) and not path.exists():
+        raise UsageError(f"{beside} would be replaced: name another file, or move it away")
+
+
 def check_new_folder(path: Path) -> None:
     """Raise an error where no folder can be written, before the work whose result goes there.
 

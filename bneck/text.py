@@ -52,14 +52,23 @@ def distinct(names: Sequence[str], marks: Sequence[str]) -> tuple[str, ...]:
 
 def one_of(*words: str) -> str:
     """Return words as a sentence lists them: "a, b or c"."""
-    *most, last = words
-    return f"{', '.join(most)} or {last}" if most else last
+    return _listed(words, "or")
+
+
+def all_of(*words: str) -> str:
+    """Return words as a sentence lists them: "a, b and c"."""
+    return _listed(words, "and")
 
 
 def some_of(words: Sequence[str], most: int) -> str:
     """Return so many words at most with commas between them: "a, b and 4 more"."""
     more = f" and {len(words) - most} more" if len(words) > most else ""
     return ", ".join(words[:most]) + more
+
+
+def _listed(words: Sequence[str], before_last: str) -> str:
+    *most, last = words
+    return f"{', '.join(most)} {before_last} {last}" if most else last
 
 
 def _obeyed(character: str) -> bool:

@@ -220,6 +220,29 @@ def test_show_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert shown["resolution_px"] == 192
 
 
+@pytest.mark.parametrize(
+    ("to", "name", "beside"),
+    [
+        ("pytorch", "net.py", "net.safetensors"),
+        ("torchvision", "net.py", "net.safetensors"),
+        ("torchscript", "net.pt", "net.ops.yaml"),
+    ],
+)
+def test_export_does_not_replace_a_file_that_was_not_asked_for(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, to: str, name: str, beside: str
+) -> None:
+    (tmp_path / beside).write_text("mine")
+    code, _, err = said(capsys, "export", "mobilenet_v3_small", tmp_path / name, "--to", to)
+    assert code == 2
+    assert err.endswith(f"{beside} would be replaced: name another file, or move it away\n")
+    assert [path.name for path in tmp_path.iterdir()] == [beside]
+
+
+def test_the_list_of_commands_cuts_no_sentence_short(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = said(capsys, "--help")
+    assert [line for line in out.partition("Commands:")[2].splitlines() if "..." in line] == []
+
+
 @pytest.mark.parametrize(("to", "name"), [("onnx", "out.onnx"), ("torchvision", "out.py")])
 def test_export_of_a_json_file(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, to: str, name: str

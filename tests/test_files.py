@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from bneck.errors import BneckError, UsageError
-from bneck.files import cache_folder, check_new_file, check_new_folder, is_written, write_json
+from bneck.files import (
+    cache_folder,
+    check_beside,
+    check_new_file,
+    check_new_folder,
+    is_written,
+    write_json,
+)
 
 
 @pytest.mark.parametrize(
@@ -88,6 +95,15 @@ def test_a_file_takes_the_place_of_no_device() -> None:
     """Renamed over /dev/null by root, it would take it from all programs."""
     with pytest.raises(UsageError, match=r"^/dev/null is no regular file: name another$"):
         check_new_file(Path("/dev/null"))
+
+
+def test_a_file_of_anothers_is_not_replaced_by_what_is_written_beside_one(tmp_path: Path) -> None:
+    (tmp_path / "net.safetensors").touch()
+    with pytest.raises(UsageError, match=r"net\.safetensors would be replaced: name another file"):
+        check_beside(tmp_path / "net.py", ".safetensors")
+    check_beside(tmp_path / "other.py", ".safetensors")
+    (tmp_path / "net.py").touch()  # both are of an earlier export
+    check_beside(tmp_path / "net.py", ".safetensors")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

@@ -20,7 +20,7 @@ from bneck.commands.common.measuring import (
 from bneck.commands.common.options import JsonOption, SeedOption, check_left_out
 from bneck.commands.common.output import print_result, print_text
 from bneck.errors import UsageError
-from bneck.files import check_file, check_new_file, check_new_folder, is_written
+from bneck.files import check_beside, check_file, check_new_file, check_new_folder, is_written
 from bneck.latency.runtimes import PORTABLE
 from bneck.live import TerminalProgress
 from bneck.results.networks import load_network
@@ -63,7 +63,11 @@ def calibrate(
     if out == page:
         raise UsageError(f"{out}: the page is written there; name another file for the model")
     check_new_file(out)
-    _check_replaced(out)
+    check_beside(out, page.suffix)
+    if out.exists():
+        from bneck.latency.predictor import check_new_model  # numpy
+
+        check_new_model(out)
     if measured is not None:
         check_left_out(
             "with --from, which has its own",
@@ -109,18 +113,6 @@ def calibrate(
     report, device = model.report, model.device
     result = {"device": str(device), "runtime": device.runtime, **asdict(report)}
     print_result(json, {**result, "doubt": report.doubt}, _in_words(model, out, page))
-
-
-def _check_replaced(out: Path) -> None:
-    """Raise UsageError where the new model would take the place of something else."""
-    if not is_written(out):
-        return
-    from bneck.latency.model import load  # numpy
-
-    try:
-        load(out)
-    except UsageError:
-        raise UsageError(f"{out} is there and is no latency model: name another file") from None
 
 
 def _in_words(model: "LatencyModel", out: Path, page: Path) -> str:

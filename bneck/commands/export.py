@@ -16,9 +16,8 @@ from bneck.commands.common.options import (
 )
 from bneck.commands.common.output import print_result
 from bneck.derivation.trained_networks import load_trained
-from bneck.files import check_new_file
 from bneck.live import TerminalProgress
-from bneck.results.exports import EXPORTS, check_file_name
+from bneck.results.exports import EXPORTS, check_new_export
 from bneck.results.exports import export as write_export
 from bneck.results.exports.words import cost_of_int8
 from bneck.results.networks import load_network
@@ -50,8 +49,7 @@ def export(
     The file is loaded again and its outputs are compared with the network's. In 8 bits several ways
     are tried on training images, and the accuracy on the validation images is given.
     """
-    check_file_name(to, file)
-    check_new_file(file)
+    check_new_export(to, file)
     name, arch = load_network(net, width=width, resolution_px=resolution, classes=classes)
     trained = load_trained(
         net,

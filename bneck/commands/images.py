@@ -23,7 +23,11 @@ _NAMED = 3
 def images(
     folder: Annotated[
         Path | None,
-        typer.Argument(metavar="DIR", help="A folder of images.", show_default="list all sets"),
+        typer.Argument(
+            metavar="DIR",
+            help="A folder of images; with --remove, also a name that is listed.",
+            show_default="list all sets",
+        ),
     ] = None,
     resolution: Annotated[
         int | None,
@@ -41,9 +45,10 @@ def images(
     seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
-    """Prepare, list, verify or remove the squares that a folder of images is decoded into.
+    """Prepare, list, verify or remove decoded images.
 
-    Without DIR, all sets in the cache are listed.
+    A folder of images is decoded once, into a file of squares. Without DIR, all sets in the cache
+    are listed.
     """
     if verify and remove:
         raise UsageError("--verify and --remove exclude each other")

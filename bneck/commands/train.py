@@ -31,7 +31,9 @@ def train(net: NetArgument, out: OutOption, json: JsonOption = False, **asked: A
 def pretrain(
     out: OutOption, net: ToPretrain = None, json: JsonOption = False, **asked: Any
 ) -> None:
-    """Train one network of a space, for later derivations to begin with: --pretrained OUT.
+    """Train a network for later derivations to begin with.
+
+    They take it as --pretrained OUT; by default it is the largest of the space.
 
     With --elastic, the weights of all of its networks.
     """

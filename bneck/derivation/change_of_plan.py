@@ -9,6 +9,7 @@ from bneck.progress import Progress
 from bneck.proxies.proxy import ELASTIC
 from bneck.results.plan_file import changed, differences
 from bneck.results.run import Run
+from bneck.text import all_of
 
 SUPERSEDED = "superseded"
 """Folder in a run for what a change of its plan replaces; nothing is deleted."""
@@ -27,39 +28,32 @@ DERIVED = (
 NETADAPT = ("steps.jsonl", "checkpoints/netadapt", "checkpoints/seed.*", "targets", *DERIVED)
 SEARCH = ("winners.json", "seed.json", "inherited.json")
 
-Change = tuple[tuple[str, ...], str]
-OTHER_CHOICE: Change = (
-    (*OUTCOME, *SEARCH, *NETADAPT),
-    "the calibration and the networks evaluated so far",
+OTHER_CHOICE = (*OUTCOME, *SEARCH, *NETADAPT)
+OTHER_TARGETS = (
+    *OUTCOME,
+    *(f"targets/*/{name}" for name in OUTCOME),  # any may be given a faster network
 )
-OTHER_TARGETS: Change = (
-    (*OUTCOME, *(f"targets/*/{name}" for name in OUTCOME)),  # any may be given a faster network
-    "the calibration, the search and what was derived from it",
-)
-OTHER_STEPS: Change = ((*OUTCOME, *NETADAPT), "the calibration and the search")
-OTHER_TRAINING: Change = (
-    (*OUTCOME, *FINAL, *DERIVED),
-    "the calibration, the search and NetAdapt's steps",
-)
+OTHER_STEPS = (*OUTCOME, *NETADAPT)
+OTHER_TRAINING = (*OUTCOME, *FINAL, *DERIVED)
 
-CHANGES: Mapping[str, Change] = {
+CHANGES: Mapping[str, tuple[str, ...]] = {
     "evaluations": OTHER_CHOICE,
     "promote": OTHER_CHOICE,
     "target": OTHER_TARGETS,
     "targets": OTHER_TARGETS,
-    "calibration_minutes": ((), "the calibration as it is"),
-    "mix_devices": ((), "all that was done so far"),
+    "calibration_minutes": (),
+    "mix_devices": (),
     "delta": OTHER_STEPS,
     "fine_tune_steps": OTHER_STEPS,
     "importance": OTHER_STEPS,
-    "finish": ((*OUTCOME, *DERIVED), "the calibration and NetAdapt's steps"),
+    "finish": (*OUTCOME, *DERIVED),
     "augmentation": OTHER_TRAINING,
     "branches": OTHER_TRAINING,
     "teacher": OTHER_TRAINING,
     "from_scratch": OTHER_TRAINING,
     "epochs": OTHER_TRAINING,
 }
-"""Field of a plan -> the files of a run that its change makes obsolete, and what is reused."""
+"""Field of a plan -> the files of a run that its change makes obsolete."""
 
 CALIBRATED_ON = (
     "target_device",
@@ -89,9 +83,24 @@ def change_plan(run: Run, was: Mapping[str, Any], progress: Progress) -> None:
     for name in names:
         if name not in CHANGES or not _sound(name, was, run.plan):
             raise UsageError(f"{differences(was, run.plan)}; {_elsewhere(run, was)}")
-    supersede(run, [pattern for name in names for pattern in CHANGES[name][0]])
-    for name in names:
-        progress("plan", 1, 1, f"{differences(was, run.plan)}: reusing {CHANGES[name][1]}")
+    supersede(run, [pattern for name in names for pattern in CHANGES[name]])
+    if names:
+        progress("plan", 1, 1, f"{differences(was, run.plan)}: {_kept(run)}")
+
+
+def _kept(run: Run) -> str:
+    """What of a run still holds, in words, once the rest has made way."""
+    searched = "the search" if run.winners.exists() else "the networks evaluated so far"
+    kept = {
+        "the calibration": run.latency,
+        searched: run.journal,
+        "NetAdapt's steps": run.steps,
+        "the derived network": run.network,
+    }
+    found = [words for words, file in kept.items() if file.exists()]
+    if not found:
+        return f"nothing is reused, what was done is kept in {SUPERSEDED}/"
+    return "reusing " + all_of(*found)
 
 
 def supersede(run: Run, patterns: Collection[str]) -> None:

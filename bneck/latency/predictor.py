@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Protocol
 
 from bneck import records
-from bneck.files import naming, read_json
+from bneck.errors import UsageError
+from bneck.files import check_new_file, is_written, naming, read_json
 from bneck.latency.checks import check_above, check_not_negative
 from bneck.latency.model import LatencyModel, load
 from bneck.latency.runtimes.macs import MacsRuntime
@@ -54,3 +55,15 @@ def load_kept(path: Path) -> LatencyModel | PublishedTable:
             check_above(f"ms of {block:.80}", ms)
             check_not_negative(f"std_ms of {block:.80}", std_ms)
         return table
+
+
+def check_new_model(path: Path) -> None:
+    """Raise an error where no file can be, or where a model would replace something else."""
+    check_new_file(path)
+    if is_written(path):
+        try:
+            load(path)
+        except UsageError:
+            raise UsageError(
+                f"{path} is there and is no latency model: name another file"
+            ) from None

@@ -15,11 +15,11 @@ from bneck.derivation.plan import Plan
 from bneck.derivation.session import open_session
 from bneck.errors import UsageError
 from bneck.executors.processes import script_kept_out
-from bneck.files import check_new_file
 from bneck.latency.calibrate import calibrate as run_calibration
 from bneck.latency.calibration_networks import spaces_called
 from bneck.latency.devices import open_device
 from bneck.latency.model import LatencyModel
+from bneck.latency.predictor import check_new_model
 from bneck.live import TerminalProgress
 from bneck.notebook.results import Results
 from bneck.progress import Progress
@@ -113,7 +113,7 @@ def calibrate(
         UsageError: an unknown space or runtime, or no place for a file.
     """
     path = _path("out", out)
-    check_new_file(path)
+    check_new_model(path)
     for name, word in (("space", space), ("runtime", runtime), ("target-device", target_device)):
         if not isinstance(word, str):
             raise UsageError(f"{name} must be text, got {word!r}")

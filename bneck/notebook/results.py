@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bneck.derivation.report import report_data
 from bneck.derivation.trained_networks import load_trained
 from bneck.errors import UsageError
-from bneck.files import check_new_file, is_written
+from bneck.files import is_written
 from bneck.notebook import shown
 from bneck.results.record import Baseline, Outcome
 from bneck.results.report import ReportData, sentences
@@ -96,10 +96,9 @@ class Results:
         Raises:
             UsageError: the run has no trained network yet, or a format that cannot express it.
         """
-        from bneck.results.exports import EXPORTS, check_file_name, export
+        from bneck.results.exports import EXPORTS, check_new_export, export
 
-        check_file_name(to, Path(file))
-        check_new_file(Path(file))
+        check_new_export(to, Path(file))
         trained = load_trained(
             str(self.run.folder),
             None,

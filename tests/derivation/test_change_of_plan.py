@@ -194,7 +194,37 @@ def test_trainings_of_another_kind_make_way(
     assert {path.stem for path in (tmp_path / "checkpoints").iterdir()} == trainings - again
 
 
-@pytest.mark.parametrize("name", [name for name, (files, _) in CHANGES.items() if files])
+@pytest.mark.parametrize(
+    ("files", "change", "kept"),
+    [
+        ({"network.json"}, "epochs", "nothing is reused, what was done is kept in superseded/"),
+        ({"latency.json"}, "epochs", "reusing the calibration"),
+        (
+            {"latency.json", "journal.log", "winners.json", "steps.jsonl", "network.json"},
+            "epochs",
+            "reusing the calibration, the search and NetAdapt's steps",
+        ),
+        (
+            {"latency.json", "journal.log", "winners.json", "steps.jsonl"},
+            "evaluations",
+            "reusing the calibration and the networks evaluated so far",
+        ),
+    ],
+)
+def test_only_what_a_run_has_is_said_to_be_reused(
+    tmp_path: Path, files: set[str], change: str, kept: str
+) -> None:
+    for name in files:
+        (tmp_path / name).touch()
+    before = Plan(target=ONE, evaluations=2, epochs=1.0)
+    after = replace(before, **{change: 3})
+    lines: list[str] = []
+    run = Run(tmp_path, after.as_dict())
+    change_plan(run, before.as_dict(), lambda _what, _done, _of, line="": lines.append(line))
+    assert [line.partition(": ")[2] for line in lines] == [kept]
+
+
+@pytest.mark.parametrize("name", [name for name, files in CHANGES.items() if files])
 def test_a_run_whose_change_was_killed_is_not_finished(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -204,7 +234,7 @@ def test_a_run_whose_change_was_killed_is_not_finished(
         (tmp_path / file).write_text("{}")
     monkeypatch.setattr(run.plan_change, "move", moved_once(run.plan_change.move))
     with pytest.raises(InterruptedError):
-        supersede(run, CHANGES[name][0][::-1])  # in whatever order they are named
+        supersede(run, CHANGES[name][::-1])  # in whatever order they are named
     assert not run.result.exists()
     assert run.baselines.exists()
 

@@ -80,6 +80,22 @@ def test_calibrate_writes_model_and_page(
 
 
 @pytest.mark.parametrize(
+    ("there", "message"),
+    [
+        ("notes.json", "notes.json is there and is no latency model: name another file"),
+        ("notes.html", "notes.html would be replaced: name another file, or move it away"),
+    ],
+)
+def test_calibrate_replaces_nothing_but_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], there: str, message: str
+) -> None:
+    (tmp_path / there).write_text("[1, 2]")
+    assert run(["calibrate", "--runtime=macs", f"--out={tmp_path / 'notes.json'}"]) == 2
+    assert message in capsys.readouterr().err
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(there, "[1, 2]")]
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["latency", "mobilenet_v3_small"], "give --model FILE, --measure or both"),

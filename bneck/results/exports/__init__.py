@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bneck.errors import BneckError, UsageError, unknown
+from bneck.files import check_beside, check_new_file
 from bneck.quantities import Accuracy
 from bneck.space.architecture import Architecture
 
@@ -22,12 +23,13 @@ if TYPE_CHECKING:
 class Format(NamedTuple):
     """A kind of file: the module with ``write(trained, path) -> Exported``, and its suffixes.
 
-    Formats in 8 bits need ``Samples``.
+    Formats in 8 bits need ``Samples``. ``beside`` is the suffix of a second file, for some.
     """
 
     module: str
     suffixes: tuple[str, ...]
     in_8_bits: bool = False
+    beside: str | None = None
 
     def load(self) -> Any:
         """Import the module, and with it the libraries that it needs."""
@@ -38,12 +40,12 @@ EXPORTS = {
     "executorch": Format("executorch", (".pte",)),
     "onnx": Format("onnx_file", (".onnx",)),
     "onnx-int8": Format("onnx_int8", (".onnx",), in_8_bits=True),
-    "pytorch": Format("pytorch_code", (".py",)),
+    "pytorch": Format("pytorch_code", (".py",), beside=".safetensors"),
     "tflite": Format("tflite_file", (".tflite",)),
     "tflite-int8": Format("tflite_int8", (".tflite",), in_8_bits=True),
     "torch-export": Format("torch_export", (".pt2",)),
-    "torchscript": Format("torchscript", (".pt", ".pth", ".ts")),
-    "torchvision": Format("torchvision_code", (".py",)),
+    "torchscript": Format("torchscript", (".pt", ".pth", ".ts"), beside=".ops.yaml"),
+    "torchvision": Format("torchvision_code", (".py",), beside=".safetensors"),
 }
 """Word -> the format."""
 IN_8_BITS = {"litert-int8": "tflite-int8", "onnxruntime-int8": "onnx-int8"}
@@ -157,8 +159,8 @@ def _is_rounding(off: float, trained: Trained) -> bool:
     return off <= 2 * rounding(trained)
 
 
-def check_file_name(to: str, path: Path) -> None:
-    """Raise UsageError for an unknown format, or a file name that does not fit it."""
+def check_new_export(to: str, path: Path) -> None:
+    """Raise an error for an unknown format, a name that does not fit it, or no place for a file."""
     if to not in EXPORTS:
         raise unknown("export format", to, EXPORTS)
     suffixes = EXPORTS[to].suffixes
@@ -166,6 +168,9 @@ def check_file_name(to: str, path: Path) -> None:
         raise UsageError(f"a file of {to} ends in {' or '.join(suffixes)}, got {str(path)!r}")
     if path.suffix == ".py" and path.stem in IMPORTED:
         raise UsageError(f"{path.name} would hide the module {path.stem}: use another name")
+    check_new_file(path)
+    if (beside := EXPORTS[to].beside) is not None:
+        check_beside(path, beside)
 
 
 def export(trained: Trained, to: str, path: Path) -> Exported:
@@ -182,7 +187,7 @@ def export(trained: Trained, to: str, path: Path) -> Exported:
         BneckError: the file gives other outputs than our module. Of 8 bits only the accuracy is
             told: what they may cost is for the user to judge.
     """
-    check_file_name(to, path)
+    check_new_export(to, path)
     module = EXPORTS[to].load()
     trained, denormals = _without_denormals(trained)
     if denormals:
