@@ -1,4 +1,4 @@
-"""The latency model against the clock: every figure that docs/latency.md quotes, from one run.
+"""The latency model against the clock: every figure of docs/evidence/latency.md, from one run.
 
     python benchmarks/latency.py --work DIR [--minutes 10] [--json]
 

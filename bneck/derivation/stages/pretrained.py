@@ -57,7 +57,7 @@ def pretrained_stage(session: Session, data: RunData, heir: Architecture) -> Par
     if plan.from_scratch and not parent.elastic:
         live.warn(
             "labels are fine-tunings here, which rank networks that --from-scratch trains in the "
-            "end badly (docs/pretrained.md); rather leave out --pretrained"
+            "end badly (docs/evidence/pretrained.md); rather leave out --pretrained"
         )
     return parent
 
