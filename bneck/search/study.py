@@ -110,9 +110,7 @@ class Study:
             labels=len(self._history.labels),
             rung=best.rung + 1,
         )
-        self._write(trial, current[trial.target])
-        self._take(trial)
-        return trial
+        return self._begun(trial, current[trial.target])
 
     def wait(self) -> None:
         """Let virtual time pass until a further trial ends: there is nothing to start before."""
@@ -133,9 +131,7 @@ class Study:
             except SpaceExhausted as end:
                 last = end
                 continue
-            self._write(trial, current[target])
-            self._take(trial)
-            return trial
+            return self._begun(trial, current[target])
         raise last
 
     def tell(self, trial: Trial, record: Record) -> Record:
@@ -185,7 +181,8 @@ class Study:
             labels=len(history.labels),
         )
 
-    def _write(self, trial: Trial, objective: Objective) -> None:
+    def _begun(self, trial: Trial, objective: Objective) -> Trial:
+        """The trial, once it is written down and runs."""
         user_attrs, system_attrs = proposal_of(
             trial,
             self.space,
@@ -193,6 +190,8 @@ class Study:
             virtual_start=self._order.start_after_wait,
         )
         self._journal.propose(trial.values, user_attrs=user_attrs, system_attrs=system_attrs)
+        self._take(trial)
+        return trial
 
     def _end_trials(self) -> None:
         """Let the trials end that end before the next start, as far as results are in."""

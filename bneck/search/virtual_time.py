@@ -36,26 +36,25 @@ def _layers(part: Part) -> int:
 
 
 class VirtualTime:
-    """Simulated workers that take trials in the order of their numbers."""
+    """Simulated workers that take trials in the order of their numbers.
+
+    Attributes:
+        now: multiply-adds per image since the start.
+    """
 
     def __init__(self, workers: int) -> None:
         self._workers = workers
         self._ends: list[tuple[float, int]] = []  # a heap of (end, trial) of those under way
-        self._now = 0.0
+        self.now = 0.0
 
     def to_next_start(self) -> list[int]:
         """Advance until a worker is free; return the trials that ended on the way, in order."""
         ended = []
         if len(self._ends) >= self._workers:
-            self._now = self._ends[0][0]
-        while self._ends and self._ends[0][0] <= self._now:
+            self.now = self._ends[0][0]
+        while self._ends and self._ends[0][0] <= self.now:
             ended.append(heappop(self._ends)[1])
         return ended
-
-    @property
-    def now(self) -> float:
-        """Multiply-adds per image since the start."""
-        return self._now
 
     def to_next_end(self) -> list[int]:
         """Advance until a trial ends, though a worker is free; return it and what ends with it."""
@@ -63,12 +62,12 @@ class VirtualTime:
 
     def wait_until(self, time: float) -> list[int]:
         """Advance to a time; return the trials that ended on the way, in order."""
-        self._now = max(self._now, time)
+        self.now = max(self.now, time)
         return self.to_next_start()
 
     def start(self, trial: int, length: float) -> None:
         """Give a trial to the worker that is free."""
-        heappush(self._ends, (self._now + length, trial))
+        heappush(self._ends, (self.now + length, trial))
 
     def rest(self) -> list[int]:
         """The trials under way, in the order in which they will end."""

@@ -41,13 +41,11 @@ class DerivedWeight:
     Attributes:
         weight: the reward's w.
         accuracy: the front's at the target, from 0 to 1; None where no label has told yet.
-        labels: networks that it was learnt from.
     """
 
     target_ms: float
     weight: float
     accuracy: float | None = None
-    labels: int = 0
 
     @property
     def reward(self) -> Soft:
@@ -82,7 +80,7 @@ def weight_from_target(
     middle, half = log(target_ms), log(WINDOW)
     rise = _height(points, middle + half) - _height(points, middle - half)
     weight = min(FLATTEST, max(STEEPEST, -rise / (2 * half)))
-    return DerivedWeight(target_ms, weight, min(1.0, exp(_height(points, middle))), len(labels))
+    return DerivedWeight(target_ms, weight, min(1.0, exp(_height(points, middle))))
 
 
 def hull(points: Iterable[Point]) -> list[Point]:

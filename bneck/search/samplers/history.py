@@ -67,7 +67,7 @@ class TrialHistory:
         self.ended: list[Trial] = []
         self.labels: list[LabelledNetwork] = []
         self.proposals = 0
-        self._seen: dict[Architecture, int] = {}
+        self._seen: set[Architecture] = set()
         self._under_way: dict[int, Trial] = {}
 
     @property
@@ -83,7 +83,7 @@ class TrialHistory:
         """Take in a trial that was proposed."""
         self.trials.append(trial)
         self.proposals += 1 if trial.refused is None else 2
-        self._seen[trial.arch] = trial.number
+        self._seen.add(trial.arch)
         self._under_way[trial.number] = trial
 
     def end(self, trial: Trial) -> None:
