@@ -42,7 +42,7 @@ def from_json(value: Any) -> Architecture:
     Raises:
         UsageError: a key is missing, unknown or of the wrong type, or a value is out of range.
     """
-    top = _object(value, "architecture", _TOP)
+    top = _top(value)
     if top["format"] != FORMAT:
         raise UsageError(f"architecture format must be {FORMAT!r}, got {top['format']!r}")
     stem = _untagged(BLOCKS, "block", top["stem"], "stem")
@@ -72,9 +72,6 @@ def load(path: Path) -> Architecture:
         return from_json(value)
 
 
-_TOP = ("format", "resolution_px", "classes", "norm", "stem", "stages", "head")
-
-
 def _tagged(table: dict[str, type[T]], tag: str, value: T) -> dict[str, Any]:
     word = next((word for word, kind in table.items() if kind is type(value)), None)
     if word is None:
@@ -93,16 +90,17 @@ def _untagged(table: dict[str, type[T]], tag: str, value: Any, where: str) -> T:
     return records.from_json(table[word], content, where)
 
 
-def _object(value: Any, where: str, keys: tuple[str, ...]) -> dict[str, Any]:
-    """The object, which must have these keys and no others."""
+def _top(value: Any) -> dict[str, Any]:
+    """The whole object, which must have all of its keys and no others."""
+    keys = ("classes", "format", "head", "norm", "resolution_px", "stages", "stem")
     if not isinstance(value, dict):
-        raise UsageError(f"{where} must be a JSON object, got {value!r:.60}")
+        raise UsageError(f"architecture must be a JSON object, got {value!r:.60}")
     for name in value:
         if name not in keys:
-            raise unknown(f"key in {where}:", name, sorted(keys))
-    for name in sorted(keys):
+            raise unknown("key in architecture:", name, keys)
+    for name in keys:
         if name not in value:
-            raise UsageError(f"{where} lacks the key {name!r}")
+            raise UsageError(f"architecture lacks the key {name!r}")
     return value
 
 

@@ -113,31 +113,27 @@ def _v3(stages: tuple[Stage, ...], hidden: int) -> Callable[[str, int, int], Spa
     return space
 
 
-def _v3_plain(stages: tuple[Stage, ...], hidden: int) -> Callable[[str, int, int], Space]:
+def _v3_small_plain(name: str, resolution_px: int, classes: int) -> Space:
     """The same before V3's hand-made steps (sections 5.1 and 5.2), which are choices here.
 
     A "late" head has its wide convolution before the pool, as MnasNet has it.
     """
 
-    def space(name: str, resolution_px: int, classes: int) -> Space:
-        def decode(values: Values) -> Architecture:
-            stem = PlainConv(3, int(values["stem.width"]), 2, str(values["stem.activation"]))
-            blocks = _blocks(stages, values, stem.out, "expansion", "hsigmoid", by_block=True)
-            wide = 6 * blocks[-1][-1].out
-            head: Head = ConvPoolLinear(hidden, "hswish")
-            if values["head.form"] == "rebuilt":
-                head = ConvPoolLinearLinear(wide, hidden)
-            return Architecture(stem, blocks, head, classes, resolution_px, "bn_v3")
+    def decode(values: Values) -> Architecture:
+        stem = PlainConv(3, int(values["stem.width"]), 2, str(values["stem.activation"]))
+        blocks = _blocks(V3_SMALL, values, stem.out, "expansion", "hsigmoid", by_block=True)
+        head: Head = ConvPoolLinear(1024, "hswish")
+        if values["head.form"] == "rebuilt":
+            head = ConvPoolLinearLinear(6 * blocks[-1][-1].out, 1024)
+        return Architecture(stem, blocks, head, classes, resolution_px, "bn_v3")
 
-        choices, parents = _choices(stages, by_block=True)
-        ends: dict[str, tuple[Value, ...]] = {
-            "stem.width": (16, 32),
-            "stem.activation": ("relu", "hswish"),
-            "head.form": ("late", "rebuilt"),
-        }
-        return Space(name, ends | choices, decode, parents)
-
-    return space
+    choices, parents = _choices(V3_SMALL, by_block=True)
+    ends: dict[str, tuple[Value, ...]] = {
+        "stem.width": (16, 32),
+        "stem.activation": ("relu", "hswish"),
+        "head.form": ("late", "rebuilt"),
+    }
+    return Space(name, ends | choices, decode, parents)
 
 
 def _mnasnet(name: str, resolution_px: int, classes: int) -> Space:
@@ -206,7 +202,7 @@ def _blocks(
 SPACES: dict[str, Callable[[str, int, int], Space]] = {
     "v3-small": _v3(V3_SMALL, hidden=1024),
     "v3-large": _v3(V3_LARGE, hidden=1280),
-    "v3-small-plain": _v3_plain(V3_SMALL, hidden=1024),
+    "v3-small-plain": _v3_small_plain,
     "cpu-small": cpu_small,
     "mnasnet": _mnasnet,
     "nas-bench-macro": nas_bench_macro,

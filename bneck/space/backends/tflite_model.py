@@ -84,10 +84,8 @@ class _Writer:
                 x = self.leaf(layer, x)
                 continue
             body = self.run(layer.body, x)
-            if isinstance(layer, Residual):
-                x = self.binary(_Op.ADD, x, body, layer.path)
-            else:
-                x = self.binary(_Op.MUL, x, body, layer.path)
+            op = _Op.ADD if isinstance(layer, Residual) else _Op.MUL
+            x = self.binary(op, x, body, layer.path)
         return x
 
     def leaf(self, leaf: Leaf, x: int) -> int:

@@ -8,12 +8,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from bneck.errors import UsageError
 from bneck.space.architecture import Architecture
+from bneck.space.backends import weights
 from bneck.space.backends.torch_model import empty_state
 from bneck.space.backends.weights import State
 from bneck.space.layers import Conv, Pool, leaves
@@ -50,14 +49,12 @@ def read(path: Path) -> State:
     Raises:
         UsageError: no such file, or not tensors by name.
     """
+    if path.suffix == ".safetensors":
+        return _as_registered(weights.read(path))
     try:
-        if path.suffix == ".safetensors":
-            return _as_registered(load_file(path))
         state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UsageError(f"no such file: {path}") from None
-    except SafetensorError as error:
-        raise UsageError(f"{path} is not a safetensors file: {error}") from None
     except Exception as error:  # the unpickler raises whatever it meets in a file of other bytes
         # After its first sentence torch advises to load what may run any code.
         reason = str(error).partition("\n")[0].partition(". ")[0] or type(error).__name__

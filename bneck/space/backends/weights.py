@@ -6,8 +6,9 @@ A state is what ``Network.state_dict()`` gives: tensors named by the layers' pat
 from collections.abc import Mapping
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load as deserialised
+from safetensors.torch import load_file
 from safetensors.torch import save as serialised
 from torch import Tensor
 
@@ -56,7 +57,7 @@ def load(path: Path, arch: Architecture) -> State:
     Raises:
         UsageError: no safetensors file, or its first tensor that does not fit ``arch``.
     """
-    return fitted(_read(path), arch, str(path))
+    return fitted(read(path), arch, str(path))
 
 
 def classes(state: Mapping[str, Tensor]) -> int | None:
@@ -65,10 +66,14 @@ def classes(state: Mapping[str, Tensor]) -> int | None:
     return None if bias is None else len(bias)
 
 
-def _read(path: Path) -> State:
+def read(path: Path) -> State:
+    """Read the tensors of a safetensors file as they are.
+
+    Raises:
+        UsageError: no such file, or no safetensors file.
+    """
     try:
-        with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return load_file(path)
     except FileNotFoundError:
         raise UsageError(f"no such file: {path}") from None
     except (SafetensorError, OSError) as error:

@@ -35,11 +35,6 @@ class UniversalBottleneck:
         if self.stride > 1 and not self.start and not self.middle:
             raise UsageError(f"stride {self.stride} needs a depthwise convolution: start or middle")
 
-    @property
-    def kernel(self) -> int:
-        """The widest kernel."""
-        return max(self.start, self.middle, 1)
-
     def lower(self, path: str, in_channels: int, in_px: int, norm: str) -> tuple[Layer, ...]:
         """(in_channels, in_px, in_px) -> (out, in_px / stride, in_px / stride)
 
