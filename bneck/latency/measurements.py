@@ -58,16 +58,13 @@ class Store:
                 raise UsageError(f"{path} holds measurements of {found}, not of {header}")
             self.items = {item.name: item for item in items}
         else:
-            self._append(header)
+            records.append(path, header)
 
     def add(self, item: Measurement) -> None:
         """Append one measurement and keep it."""
         content = {"name": item.name, "arch": codec.to_json(item.arch), "seconds": item.seconds}
-        self._append(content | asdict(item.timing))
+        records.append(self.path, content | asdict(item.timing))
         self.items[item.name] = item
-
-    def _append(self, content: dict[str, Any]) -> None:
-        records.append(self.path, content)
 
 
 def distinct(items: Iterable[Measurement]) -> list[Measurement]:

@@ -11,7 +11,7 @@ from bneck.latency.devices import (
     Graph,
     check_device_word,
     open_device,
-    quick_latencies_ms,
+    quick_latency_ms,
 )
 from bneck.latency.devices.local import LocalDevice
 from bneck.latency.measure import measure, reference
@@ -88,7 +88,8 @@ def test_a_machine_that_is_timed_by_the_wall_is_watched_like_any_other(threads: 
 
 
 def test_a_few_networks_are_timed_before_a_calibration() -> None:
-    found = quick_latencies_ms(open_device(runtime="macs"), [SMALL, LARGE])
+    device = open_device(runtime="macs")
+    found = [quick_latency_ms(device, arch) for arch in (SMALL, LARGE)]
     assert found == pytest.approx([cost(arch).macs / 1e9 for arch in (SMALL, LARGE)], rel=1e-3)
 
 
@@ -98,7 +99,7 @@ def test_a_table_is_a_device_that_predicts(table: str) -> None:
     took = measure(SMALL, device)
     assert took.ms == pytest.approx(0.5 * blocks)
     assert took.predicted
-    assert quick_latencies_ms(device, [SMALL]) == [took.ms]
+    assert quick_latency_ms(device, SMALL) == took.ms
     assert str(device.fingerprint()).startswith(table)
     with pytest.raises(UsageError, match="can be predicted, not measured"):
         list(device.time([Graph(SMALL.layers())], reference(64, 10), Effort()))

@@ -9,7 +9,7 @@ from bneck.derivation.stages.calibration import TargetDevice, planned_device
 from bneck.derivation.stages.data import RunData
 from bneck.errors import UsageError
 from bneck.files import is_written
-from bneck.latency.devices import quick_latencies_ms
+from bneck.latency.devices import quick_latency_ms
 from bneck.latency.devices.table import TableDevice
 from bneck.results.networks import load_network
 from bneck.space.architecture import Architecture
@@ -72,7 +72,7 @@ def check_feasible(session: Session, data: RunData, space: Space) -> None:
 
     @cache
     def about_ms(arch: Architecture) -> float:
-        return quick_latencies_ms(device, [arch])[0]
+        return quick_latency_ms(device, arch)
 
     smallest = space.decode(space.minimise(lambda arch: float(cost(arch).macs))[0])
     largest = space.decode(space.minimise(lambda arch: -float(cost(arch).macs))[0])

@@ -6,7 +6,7 @@ everything between asks the latency model.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -159,23 +159,19 @@ def check_wait(word: str, minutes: float) -> None:
         raise no_effect("wait-quiet", f"on the target device {word}, which is not watched")
 
 
-def quick_latencies_ms(device: Device, archs: Sequence[Architecture]) -> list[float]:
-    """Return rough milliseconds of some networks, in about a second each.
+def quick_latency_ms(device: Device, arch: Architecture) -> float:
+    """Return rough milliseconds of a network on a device, in about a second.
 
     Good enough to tell that a target is out of reach before minutes are spent on a calibration:
     a few percent on a quiet machine.
-
-    Args:
-        device: what they are timed on.
-        archs: all of one input side and class count.
     """
     if device.published is not None:
-        return [device.published.predict(arch).ms for arch in archs]
+        return device.published.predict(arch).ms
     from bneck.latency.measure import reference
 
-    graphs = [Graph(arch.layers()) for arch in archs]
-    standard = reference(archs[0].resolution_px, archs[0].classes)
-    return [timing.ms for timing, _ in device.time(graphs, standard, QUICK)]
+    standard = reference(arch.resolution_px, arch.classes)
+    ((timing, _),) = device.time([Graph(arch.layers())], standard, QUICK)
+    return timing.ms
 
 
 QUICK = Effort(wanted=0.02, min_pairs=4, max_pairs=12)
