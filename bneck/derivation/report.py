@@ -22,7 +22,7 @@ from bneck.latency.table import PREFIX, PublishedTable
 from bneck.proxies.data.image_info import judged_on
 from bneck.results import card, report
 from bneck.results.classification import Classification
-from bneck.results.image_facts import image_facts, read_image_facts
+from bneck.results.image_facts import ImageFacts, image_facts, read_image_facts
 from bneck.results.record import Baseline, Inherited, Outcome, Step
 from bneck.results.run import Run
 from bneck.results.similarity import Likeness
@@ -110,7 +110,7 @@ def _report_data(run: Run) -> report.ReportData:
         calibration=_calibration(calibrated) if calibrated else None,
         held_out=calibrated.held_out if calibrated else (),
         latency_error=calibrated.error if calibrated else None,
-        counted_on=_counted_on(run, folds),
+        counted_on=_counted_on(images, folds),
         folds=folds,
         class_names=images.class_names if images else (),
         on_images=images.notes if images else (),
@@ -155,9 +155,8 @@ def _tangents(run: Run) -> tuple[tuple[float, float, float], ...]:
     )
 
 
-def _counted_on(run: Run, folds: int) -> int | None:
+def _counted_on(images: ImageFacts | None, folds: int) -> int | None:
     """Images that the search counts accuracy on; earlier versions did not note how many."""
-    images = read_image_facts(run)
     if not images or not images.training:
         return None
     training = images.training - images.training_left_out

@@ -86,12 +86,9 @@ class Session:
         try:
             yield
         finally:
-            self.spend(stage, time.monotonic() - begun)
+            spent = time.monotonic() - begun
+            self.note_seconds(stage, self._seconds().get(stage, 0.0) + spent)
         self.schedule.finish(stage, self.progress)
-
-    def spend(self, stage: str, seconds: float) -> None:
-        """Add seconds to those of ``stage`` in the run's folder."""
-        self.note_seconds(stage, self._seconds().get(stage, 0.0) + seconds)
 
     def note_seconds(self, stage: str, seconds: float) -> None:
         """Note all seconds of ``stage`` in the run's folder, in place of those noted before."""

@@ -46,10 +46,11 @@ def load_trained(
     """
     from bneck.results.exports import NEEDS_IMAGES, Trained
 
-    if with_samples and (file is not None or not is_run(text)):
+    of_run = file is None and is_run(text)
+    if with_samples and not of_run:
         raise UsageError(NEEDS_IMAGES)
     state = load_weights(text, file, arch, seed=seed)
-    if not is_run(text) or file is not None:
+    if not of_run:
         return Trained(arch, state)
     run = Run.read(Path(text))
     about = metadata.notes(run)

@@ -59,6 +59,11 @@ class RunFiles:
         return self.folder / "latency.json"
 
     @property
+    def timings(self) -> Path:
+        """Folder of a calibration's timings, until there is a model of them."""
+        return self.folder / "latency.work"
+
+    @property
     def seed(self) -> Path:
         """The network that the search hands to NetAdapt."""
         return self.folder / "seed.json"

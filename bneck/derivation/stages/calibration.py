@@ -139,6 +139,7 @@ def calibration_stage(session: Session, space: Space) -> TargetDevice:
             if copied is not None:
                 run.note_copied(run.latency)
             (copied or _calibrated(session, space, device, wait)).save(run.latency)
+            shutil.rmtree(run.timings, ignore_errors=True)
     model = load_kept(run.latency)
     if isinstance(device, TableDevice) and isinstance(model, PublishedTable):
         device.check_kept(model)
@@ -178,18 +179,15 @@ def _calibrated(
     if device.by_hand:
         progress = session.progress
         return calibrate([space], device, folder=run.folder, seed=plan.seed, progress=progress)
-    work = run.latency.with_suffix(".work")
     wait_until_quiet()
     model = calibrate(
         [space],
         device,
-        folder=work,
+        folder=run.timings,
         minutes=plan.calibration_minutes,
         seed=plan.seed,
         progress=session.progress,
     )
     if not device.synthetic:
         calibrations.keep(model, calibrations.kept(model.device, space))
-    model.save(run.latency)
-    shutil.rmtree(work, ignore_errors=True)
     return model

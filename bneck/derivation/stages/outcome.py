@@ -42,7 +42,7 @@ def outcome_stage(
     state: weights.State,
     *,
     derived_for_ms: float,
-) -> Outcome:
+) -> None:
     """Measure the derived network, compare it with the baseline, export it, and keep the outcome.
 
     Args:
@@ -56,32 +56,32 @@ def outcome_stage(
         derived_for_ms: the target that the network was derived for, this one or a faster one.
     """
     run = session.run
-    if not is_written(run.result):
-        took = device.measure(arch, state)
-        measured = None if took.predicted else took.latency
-        if isinstance(device.device, FileDevice) and measured is None:
-            device.device.offer(arch, {name: one.numpy() for name, one in state.items()})
-        counted, own = cost(arch), derived_for_ms == target_ms
-        records.write(run.network, arch)
-        _compare_with_published(session, device, space, arch)
-        export_network(session, arch, state, metadata.measured(trained.accuracy, measured))
-        _classify(session)
-        outcome = Outcome(
-            arch=arch,
-            target_ms=target_ms,
-            predicted=device.model.predict(arch),
-            measured=measured,
-            accuracy=trained.accuracy,
-            params=counted.params,
-            macs=counted.macs,
-            seconds=sum(read_json(run.seconds).values()),
-            note=took.note,
-            test_accuracy=trained.test_accuracy,
-            derived_for_ms=None if own else derived_for_ms,
-            int8=_in_8_bits(session, arch),
-        )
-        records.write(run.result, outcome)
-    return records.read(run.result, Outcome)
+    if is_written(run.result):
+        return
+    took = device.measure(arch, state)
+    measured = None if took.predicted else took.latency
+    if isinstance(device.device, FileDevice) and measured is None:
+        device.device.offer(arch, {name: one.numpy() for name, one in state.items()})
+    counted, own = cost(arch), derived_for_ms == target_ms
+    records.write(run.network, arch)
+    _compare_with_published(session, device, space, arch)
+    export_network(session, arch, state, metadata.measured(trained.accuracy, measured))
+    _classify(session)
+    outcome = Outcome(
+        arch=arch,
+        target_ms=target_ms,
+        predicted=device.model.predict(arch),
+        measured=measured,
+        accuracy=trained.accuracy,
+        params=counted.params,
+        macs=counted.macs,
+        seconds=sum(read_json(run.seconds).values()),
+        note=took.note,
+        test_accuracy=trained.test_accuracy,
+        derived_for_ms=None if own else derived_for_ms,
+        int8=_in_8_bits(session, arch),
+    )
+    records.write(run.result, outcome)
 
 
 def measured_by_now(run: Run, plan: Plan) -> bool:
