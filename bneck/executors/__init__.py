@@ -102,11 +102,17 @@ def open_executor(
         from bneck.executors.ray import on_ray
 
         return on_ray(ray, workers, reserved=reserved, time_limit_s=time_limit_s)
-    from bneck.executors.gpus import WORKERS_PER_GPU, gpus_for
+    from bneck.executors.gpus import WORKERS_PER_GPU, gpus_for, shares
+    from bneck.executors.processes import processes
+    from bneck.executors.serial import Serial
 
     gpus = gpus_for(device)
     most = min(cores(), WORKERS_PER_GPU * gpus) if gpus else cores()
-    return _local(workers or most, time_limit_s, device, imported)
+    count = workers or most
+    if count == 1 and time_limit_s is None:  # nothing has to be stopped
+        return Serial()
+    environments = shares(device, count)
+    return processes(count, time_limit_s=time_limit_s, environments=environments, imported=imported)
 
 
 def check(
@@ -163,28 +169,3 @@ def open_together(
     from bneck.executors.processes import Processes
 
     return Together(Processes(count, one_each(device, count), imported), count)
-
-
-def _local(
-    workers: int, time_limit_s: float | None, device: str, imported: Sequence[str]
-) -> Executor:
-    """Processes on this machine, or none for a single worker that nothing has to stop.
-
-    Args:
-        workers: how many, at least 1.
-        time_limit_s: seconds that an evaluation may take; None sets no limit.
-        device: what the evaluations train on.
-        imported: modules that tasks need.
-    """
-    from bneck.executors.gpus import shares
-    from bneck.executors.processes import processes
-    from bneck.executors.serial import Serial
-
-    if workers == 1 and time_limit_s is None:
-        return Serial()
-    return processes(
-        workers,
-        time_limit_s=time_limit_s,
-        environments=shares(device, workers),
-        imported=imported,
-    )
