@@ -211,15 +211,10 @@ class StepTrainings:
 
     def _keep(self, proposal: Proposal, outcome: FineTuned | Failed) -> None:
         if isinstance(outcome, Failed):
-            failed = replace(proposal, accuracy=None, error=outcome.reason)
-            kept = Kept(failed, ())
+            kept = Kept(replace(proposal, accuracy=None, error=outcome.reason), ())
         else:
             write_whole(self.weights(proposal), outcome.weights)
-            tuned = replace(
-                proposal,
-                accuracy=outcome.accuracy,
-                loss=outcome.loss,
-            )
+            tuned = replace(proposal, accuracy=outcome.accuracy, loss=outcome.loss)
             kept = Kept(tuned, outcome.losses)
         records.append(self._journal, kept)
         self._done[proposal.move, proposal.rounds] = kept

@@ -53,12 +53,12 @@ def whole(images: WorkerImages) -> ImageSource:
 @lru_cache(maxsize=1)
 def for_proxies(images: WorkerImages) -> ImageSource:
     """Return the images that proxies see: part of the training images, none of the final ones."""
-    part = (
+    return (
         whole(images)
         .for_search(images.seed)
         .subset(seed=images.seed, train=images.train, val=images.val)
+        .resized(images.proxy_px)
     )
-    return part if images.proxy_px == images.resolution_px else part.resized(images.proxy_px)
 
 
 @lru_cache(maxsize=1)

@@ -73,7 +73,7 @@ def in_parallel(network: nn.Module) -> Iterator[nn.Module]:
 
 def in_any_process(asked: bool) -> bool:
     """Return whether any process asks; all must call this together."""
-    return asked if processes() == 1 else _total(torch.tensor(float(asked))) > 0
+    return asked if processes() == 1 else bool(_summed(torch.tensor(float(asked))) > 0)
 
 
 def wait_for_all() -> None:
@@ -83,7 +83,7 @@ def wait_for_all() -> None:
 
 def mean_over_processes(loss: Tensor) -> float:
     """Return the batch's mean loss, from the mean over each process's slice."""
-    return loss.item() if processes() == 1 else _total(loss.double()) / processes()
+    return loss.item() if processes() == 1 else _summed(loss.double()).item() / processes()
 
 
 def own_rows(count: int) -> Tensor:
@@ -99,11 +99,6 @@ def gathered(own: Tensor, count: int) -> Tensor:
     every[:, own_rows(count)] = own
     distributed.all_reduce(every)
     return every
-
-
-def _total(number: Tensor) -> float:
-    """Return the sum over all processes of a tensor ()."""
-    return _summed(number).item()
 
 
 def _summed(own: Tensor) -> Tensor:

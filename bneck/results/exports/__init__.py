@@ -149,7 +149,7 @@ def _without_denormals(trained: Trained) -> tuple[Trained, int]:
             if count := int(denormal.sum()):
                 found += count
                 state[name] = tensor.masked_fill(denormal, 0.0)
-    return (replace(trained, state=state), found) if found else (trained, 0)
+    return replace(trained, state=state), found
 
 
 def _is_rounding(off: float, trained: Trained) -> bool:
