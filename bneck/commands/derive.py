@@ -7,6 +7,7 @@ from bneck import records
 from bneck.commands.common.deriving import run_options, session_of
 from bneck.commands.common.options import JsonOption, OutOption
 from bneck.commands.common.output import print_result
+from bneck.derivation.target import runs_of_other_targets
 from bneck.errors import BneckError
 from bneck.results.exports.words import cost_of_int8
 from bneck.results.record import Baseline, Outcome
@@ -26,11 +27,11 @@ def derive(out: OutOption, json: JsonOption = False, **asked: Any) -> None:
         outcomes = pipeline.derive(session)
         (baseline,) = records.read_lines(session.run.baselines, Baseline)
     run = session.run
-    others = [Run.read(run.run_of_target(outcome.target_ms)) for outcome in outcomes[1:]]
-    results = [_about(*pair) for pair in zip(outcomes, (run, *others), strict=True)]
-    result = results[0] | ({"networks": results} if others else {})
+    named = [*zip(outcomes, (run, *runs_of_other_targets(run)), strict=True)]
+    results = [_about(*pair) for pair in named]
+    result = results[0] | ({"networks": results} if len(results) > 1 else {})
     text = []
-    for outcome, one in zip(outcomes, (run, *others), strict=True):
+    for outcome, one in named:
         text += [verdict(outcome), against(outcome, baseline)]
         text += [cost_of_int8(outcome.int8)] if outcome.int8 else []
         text.append(f"network {one.network}, ONNX {one.onnx}, report {one.report}")
