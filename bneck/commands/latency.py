@@ -21,7 +21,6 @@ from bneck.derivation.option import OWN
 from bneck.errors import UsageError
 from bneck.latency.runtimes import RUNTIMES
 from bneck.live import TerminalProgress
-from bneck.quantities import Latency
 from bneck.results.networks import load_network
 from bneck.results.units import aligned, decimals, milliseconds, percent
 from bneck.space.architecture import Architecture, block_path
@@ -188,7 +187,7 @@ def _measured(
     assert network is not None
     scale, side = (model.scale, model.resolution_px) if model else (None, resolution)
     took = measure(network, device, scale=scale, resolution_px=side, progress=TerminalProgress())
-    spread = f"{milliseconds(Latency(took.ms, took.std_ms))} ms"
+    spread = f"{milliseconds(took.latency)} ms"
     if took.predicted:
         figures = {"device": device.word, "predicted_ms": took.ms, "std_ms": took.std_ms}
         return figures, f"predicted {spread} by [{device.word}]"

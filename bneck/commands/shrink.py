@@ -13,7 +13,7 @@ from bneck.commands.common.options import (
 from bneck.commands.common.output import print_result
 from bneck.results.record import Step
 from bneck.results.summary import in_words
-from bneck.results.units import aligned, decimals, percent, with_spread
+from bneck.results.units import aligned, decimals, milliseconds, percent
 
 if TYPE_CHECKING:
     from bneck.results.stage_record import Shrunk
@@ -74,8 +74,7 @@ def _table(steps: tuple[Step, ...]) -> str:
     rows = [("step", "predicted ms", "accuracy", "move")]
     for step in steps:
         accuracy = percent(step.accuracy) if step.accuracy else ""
-        ms = with_spread(step.latency_ms, None, places)
-        rows.append((str(step.number), ms, accuracy, step.move))
+        rows.append((str(step.number), milliseconds(step.latency_ms, places), accuracy, step.move))
     return aligned(rows)
 
 

@@ -14,7 +14,7 @@ from bneck.results.checksums import changed
 from bneck.results.record import Outcome
 from bneck.results.run import Run
 from bneck.results.run_folder import PLAN
-from bneck.results.units import decimals, percent
+from bneck.results.units import milliseconds, percent
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,4 +108,4 @@ def _best(run: Run) -> str:
 
 
 def _words(accuracy: float, ms: float | None, how: str) -> str:
-    return percent(accuracy) + (f" at {ms:.{decimals(ms)}f} ms {how}" if ms is not None else "")
+    return percent(accuracy) + (f" at {milliseconds(ms)} ms {how}" if ms is not None else "")

@@ -12,7 +12,7 @@ from typing import Any
 import jinja2
 
 from bneck import __version__
-from bneck.quantities import Latency, duration
+from bneck.quantities import duration
 from bneck.results import interactive_figures, report_context, units
 from bneck.results.classification import Classification
 from bneck.results.exports.words import cost_of_int8
@@ -108,9 +108,7 @@ def build(data: ReportData) -> str:
         words=in_words,
     )
     places = units.decimals(_scale_ms(data))
-    environment.filters["ms"] = lambda value, extra=0: units.milliseconds(
-        value if isinstance(value, Latency | None) else Latency(value), places + extra
-    )
+    environment.filters["ms"] = lambda value, extra=0: units.milliseconds(value, places + extra)
     environment.filters["spread"] = lambda spread: units.spread_alone(spread, places)
     figures = _figures(data)
     return environment.get_template("report.html").render(

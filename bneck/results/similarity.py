@@ -13,7 +13,7 @@ from statistics import fmean, median
 
 from bneck.errors import BneckError
 from bneck.quantities import as_percent
-from bneck.results.units import aligned, decimals
+from bneck.results.units import aligned, milliseconds
 from bneck.space.architecture import Architecture, Part
 from bneck.space.blocks import Block, Identity
 from bneck.space.choices import Space
@@ -220,12 +220,11 @@ def as_text(found: Likeness) -> str:
             )
         )
     strides = "/".join(map(str, found.traits[0].strides))
-    ms = f"{found.latency_ms:.{decimals(found.latency_ms)}f}"
     return (
         f"{aligned(rows)}\n"
         f"columns 2 to 4: by output stride {strides}\n"
         f"all free traits together: nearer to {found.published} than {found.percentile:.1f} % of "
-        f"{found.networks} random networks at {ms} ms predicted"
+        f"{found.networks} random networks at {milliseconds(found.latency_ms)} ms predicted"
     )
 
 

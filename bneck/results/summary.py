@@ -14,10 +14,10 @@ FRONT_SHOWN = 8
 def verdict(outcome: Outcome) -> str:
     """One sentence on the target: met or missed, by measurement where there is one."""
     places = decimals(outcome.target_ms)
-    target = f"{outcome.target_ms:.{places}f} ms"
+    target = f"{milliseconds(outcome.target_ms, places)} ms"
     doubt = f" Do not rely on it: {outcome.note}." if outcome.note else ""
     if outcome.derived_for_ms is not None:
-        faster = f"{outcome.derived_for_ms:.{places}f} ms"
+        faster = f"{milliseconds(outcome.derived_for_ms, places)} ms"
         doubt += (
             f" It is the network derived for {faster}: more accurate than the one derived for "
             "this target."
@@ -60,8 +60,8 @@ def against(outcome: Outcome, baseline: Baseline) -> str:
         f"It classifies {percent(outcome.accuracy)} of the validation "
         f"images right; {baseline.name}, trained and measured the same way, "
         f"{percent(baseline.accuracy)} in "
-        f"{baseline.measured.ms:.{decimals(outcome.target_ms)}f} ms. The derived network "
-        f"{_time(outcome.measured.ms / baseline.measured.ms - 1)} and is "
+        f"{milliseconds(baseline.measured.ms, decimals(outcome.target_ms))} ms. The derived "
+        f"network {_time(outcome.measured.ms / baseline.measured.ms - 1)} and is "
         f"{_points(outcome.accuracy, baseline.accuracy)}."
     )
 
@@ -93,8 +93,8 @@ def unfinished(
     if taken:
         last = taken[-1]
         text += f" NetAdapt has taken {_number(len(taken), 'step')} and is at "
-        text += f"{last.latency_ms:.{decimals(last.latency_ms)}f} ms (predicted)"
-        text += "." if target_ms is None else f", of {target_ms:.{decimals(target_ms)}f} ms wanted."
+        text += f"{milliseconds(last.latency_ms)} ms (predicted)"
+        text += "." if target_ms is None else f", of {milliseconds(target_ms)} ms wanted."
     return title, text
 
 
@@ -117,7 +117,7 @@ def finished_stage(found: Sequence[Found], by: str) -> tuple[str, str]:
         how = "measured" if first.measured else "predicted"
         return f"{number} {len(found)} targets are met, as {how}.", ""
     word = "met" if met else "missed"
-    target = f"{first.target_ms:.{decimals(first.target_ms or 0)}f} ms"
+    target = f"{milliseconds(first.target_ms)} ms"
     return f"The target of {target} is {word}: {_measured(first)}.", ""
 
 
@@ -156,7 +156,7 @@ def standing(records: Sequence[Record]) -> str:
     lines = ["; ".join(filter(None, (first, failures))), "the front so far:"]
     for record in best[-FRONT_SHOWN:]:
         mark = "  <- best reward" if record is top else ""
-        shown = f"{record.latency_ms:.{decimals(record.latency_ms)}f} ms"
+        shown = f"{milliseconds(record.latency_ms)} ms"
         lines.append(f"  {shown}  accuracy {record.accuracy:.3f}  network {record.number}{mark}")
     return "\n".join(lines)
 

@@ -30,13 +30,12 @@ def spread_alone(spread: float, places: int) -> str:
     return f"{spread:.{-floor(log10(spread)) if hidden else places}f}"
 
 
-def milliseconds(latency: Latency | None, places: int | None = None) -> str:
-    """A latency like "1.48 ± 0.03" without its unit, to three significant digits; "–" for None."""
+def milliseconds(latency: Latency | float | None, places: int | None = None) -> str:
+    """Ms like "1.48 ± 0.03" without their unit, to three significant digits; "–" for None."""
     if latency is None:
         return "–"
-    return with_spread(
-        latency.ms, latency.std_ms, decimals(latency.ms) if places is None else places
-    )
+    known = latency if isinstance(latency, Latency) else Latency(latency)
+    return with_spread(known.ms, known.std_ms, decimals(known.ms) if places is None else places)
 
 
 def percent(accuracy: Accuracy | float | None) -> str:
