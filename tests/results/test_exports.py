@@ -80,18 +80,18 @@ def test_int8_keeps_the_classes_and_has_figures_of_its_own(
 
 def test_litert_says_what_its_users_must_know(trained: Trained, tmp_path: Path) -> None:
     pytest.importorskip("ai_edge_litert", reason="pip install 'bneck[litert]'")
-    from bneck.space.backends import tflite_content
+    from tests.tflite_notes import notes_in
 
     file = tmp_path / "net.tflite"
     assert export(trained, "tflite", file).difference < 1e-5
-    notes = tflite_content.notes(file.read_bytes())
+    notes = notes_in(file.read_bytes())
     assert json.loads(notes.pop("architecture"))["classes"] == 3
     assert notes == trained.notes
     int8 = tmp_path / "int8.tflite"
     exported = export(trained, "tflite-int8", int8)
     assert 0 < exported.difference < 0.25
     assert exported.int8 is not None
-    kept = tflite_content.notes(int8.read_bytes())
+    kept = notes_in(int8.read_bytes())
     assert json.loads(kept["classes"]) == list(CLASSES)
     assert kept["accuracy"] == f"{exported.int8.accuracy.value:.4f}" != trained.notes["accuracy"]
     assert "latency_ms" not in kept

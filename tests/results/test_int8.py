@@ -68,8 +68,8 @@ def test_a_litert_file_from_python_says_what_it_classifies_right(
     trained: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("ai_edge_quantizer", reason="pip install 'bneck[litert]'")
-    from bneck.space.backends import tflite_content
     from bneck.space.backends.tflite_session import open_interpreter
+    from tests.tflite_notes import notes_in
 
     exported = bneck.open_run(trained).export(tmp_path / "a.tflite", "tflite-int8").int8
     assert exported is not None
@@ -84,7 +84,7 @@ def test_a_litert_file_from_python_says_what_it_classifies_right(
         interpreter.invoke()
         right += int(interpreter.get_tensor(logits["index"]).argmax() == labels.item())
     assert exported.accuracy.value == pytest.approx(right / 360)
-    notes = tflite_content.notes((tmp_path / "a.tflite").read_bytes())
+    notes = notes_in((tmp_path / "a.tflite").read_bytes())
     assert notes["accuracy"] == f"{exported.accuracy.value:.4f}"
     assert notes["quantisation"] == exported.way
 

@@ -13,6 +13,7 @@ pytest.importorskip("ai_edge_litert", reason="pip install 'bneck[litert]'")
 
 from bneck.space.backends import tflite_content, tflite_model
 from bneck.space.backends.tflite_session import open_interpreter
+from tests.tflite_notes import notes_in
 
 
 @pytest.mark.parametrize("name", presets.PRESETS)
@@ -55,7 +56,7 @@ def test_a_file_carries_its_names_and_texts() -> None:
     (image,), (logits,) = interpreter.get_input_details(), interpreter.get_output_details()
     assert (image["name"], image["shape"].tolist()) == ("image", [1, 32, 32, 3])
     assert (logits["name"], logits["shape"].tolist()) == ("logits", [1, 3])
-    assert tflite_content.notes(data) == {"classes": '["a", "é"]'}
+    assert notes_in(data) == {"classes": '["a", "é"]'}
     assert interpreter.get_signature_list()["serving_default"]["inputs"] == ["image"]
 
 

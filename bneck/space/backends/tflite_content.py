@@ -1,7 +1,6 @@
 """The content of LiteRT files: models packed as the schema asks, and the texts that they carry."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 import flatbuffers
@@ -52,14 +51,3 @@ def with_notes(data: bytes, metadata: Mapping[str, str]) -> bytes:
         model.buffers.append(buffer)
         model.metadata.append(entry)
     return packed(model)
-
-
-def notes(data: bytes) -> dict[str, str]:
-    """Return the texts that a file carries, by name; what is not text is left out."""
-    model = schema.ModelT.InitFromPackedBuf(data)
-    found = {}
-    for entry in model.metadata or ():
-        content = model.buffers[entry.buffer].data
-        with suppress(UnicodeDecodeError):
-            found[entry.name.decode()] = bytes(() if content is None else content).decode()
-    return found
