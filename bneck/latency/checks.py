@@ -3,13 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 from bneck.errors import UsageError
-from bneck.quantities import is_finite
-
-
-def check_number(name: str, value: object) -> None:
-    """``value`` must be a finite number, and no bool."""
-    if not is_finite(value):
-        raise UsageError(f"{name} must be a finite number, got {value!r:.40}")
 
 
 def check_above(name: str, value: float) -> None:

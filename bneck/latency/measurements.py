@@ -8,7 +8,7 @@ from typing import Any
 from bneck import json_lines, records
 from bneck.errors import UsageError
 from bneck.files import is_written
-from bneck.latency.checks import check_above, check_not_negative, check_number
+from bneck.latency.checks import check_above, check_not_negative
 from bneck.latency.timing import Timing
 from bneck.space import codec
 from bneck.space.architecture import Architecture
@@ -94,8 +94,8 @@ def measurement(content: Any) -> Measurement:
     for name in own - content.keys():
         raise UsageError(f"the key {name!r} is missing")
     timing = records.from_json(Timing, stated)  # earlier versions did not say the core_share
-    check_number("seconds", content["seconds"])
-    check_not_negative("seconds", content["seconds"])
+    seconds = records.from_json(float, content["seconds"], "seconds")
+    check_not_negative("seconds", seconds)
     for name in ("ratio", "reference_ms", "pairs"):
         check_above(name, getattr(timing, name))
     for name in ("spread", "reference_spread"):
@@ -104,4 +104,4 @@ def measurement(content: Any) -> Measurement:
         check_between(name, getattr(timing, name), 0, MOST)
     check_between("ratio x reference_ms", timing.ms, 1 / MOST, MOST)
     arch = codec.from_json(content["arch"])
-    return Measurement(str(content["name"]), arch, timing, content["seconds"])
+    return Measurement(str(content["name"]), arch, timing, seconds)

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import tomli_w
@@ -165,15 +164,10 @@ class Run(RunFiles):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._is_new and isinstance(value, BneckError):
+    def __exit__(self, _: object, error: object, *__: object) -> None:
+        if self._is_new and isinstance(error, BneckError):
             self._forget()
-        if isinstance(value, UsageError):
+        if isinstance(error, UsageError):
             self.plan_change.take_back()
         self.close()
 

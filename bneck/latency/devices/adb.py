@@ -47,9 +47,7 @@ CORES = (
 class AdbDevice(Device):
     """A phone, with LiteRT in float32 or 8 bits."""
 
-    def __init__(
-        self, name: str, *, runtime: str = "litert", threads: int = 1, batch_size: int = 1
-    ) -> None:
+    def __init__(self, name: str, *, runtime: str, threads: int, batch_size: int) -> None:
         found = PATTERN.fullmatch(name)
         if not found or name.startswith("-"):
             raise UsageError(f"expected adb:[SERIAL][/BENCHMARK_MODEL], got adb:{name}")

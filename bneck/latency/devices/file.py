@@ -28,9 +28,7 @@ class FileDevice(Device):
 
     by_hand = True
 
-    def __init__(
-        self, name: str, *, runtime: str = "onnxruntime", threads: int = 1, batch_size: int = 1
-    ) -> None:
+    def __init__(self, name: str, *, runtime: str, threads: int, batch_size: int) -> None:
         if not name:
             raise UsageError("name the folder of the kit: file:DIR")
         self.word = f"file:{name}"

@@ -40,9 +40,7 @@ FINAL = {
 class SshDevice(RemoteDevice):
     """Another machine, with one of PORTABLE runtimes."""
 
-    def __init__(
-        self, name: str, *, runtime: str = "onnxruntime", threads: int = 1, batch_size: int = 1
-    ) -> None:
+    def __init__(self, name: str, *, runtime: str, threads: int, batch_size: int) -> None:
         found = PATTERN.fullmatch(name)
         if not found or name.startswith("-"):
             raise UsageError(f"expected ssh:USER@HOST[:PORT][/PYTHON], got ssh:{name}")

@@ -18,9 +18,7 @@ class TableDevice(Device):
 
     published: PublishedTable
 
-    def __init__(
-        self, name: str, *, runtime: str = "", threads: int = 1, batch_size: int = 1
-    ) -> None:
+    def __init__(self, name: str, *, runtime: str, threads: int, batch_size: int) -> None:
         if not name:
             raise UsageError(f"name the file of the table: {PREFIX}FILE")
         self.word = f"{PREFIX}{name}"

@@ -24,12 +24,10 @@ class OnnxRuntime(Runtime):
     def prepare(
         self, layers: tuple[Layer, ...], weights: Mapping[str, Array] | None = None
     ) -> Callable[[], object]:
-        return self.prepare_onnx(self._float_model(*norm_free(layers, weights)))
+        # In floats, whatever a subclass makes of it: that is for prepare_onnx to do.
+        return self.prepare_onnx(OnnxRuntime.model(self, *norm_free(layers, weights)))
 
     def model(self, layers: tuple[Layer, ...], weights: Mapping[str, Array]) -> bytes:
-        return self._float_model(layers, weights)
-
-    def _float_model(self, layers: tuple[Layer, ...], weights: Mapping[str, Array]) -> bytes:
         model = onnx_model.build(layers, weights, batch=self.batch_size)
         return bytes(model.SerializeToString())
 
