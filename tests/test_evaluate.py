@@ -62,7 +62,9 @@ def test_figures_in_words_are_those_of_the_json(
     _, text, _ = said(capsys, "evaluate", trained)
     assert f"; balanced {percent(found['balanced_accuracy'])}\n" in text
     assert f"\nconfidence {percent(found['confidence'])} on average" in text
-    assert f"calibration error {percent(found['calibration_error'])}, log loss" in text
+    by_chance = percent(found["calibration_error_by_chance"])
+    shown = f"calibration error {percent(found['calibration_error'])} (by chance alone {by_chance})"
+    assert f"{shown}, log loss" in text
     assert re.findall("% *%", text) == []
     heading = next(line for line in text.splitlines() if line.startswith("class"))
     assert heading.split() == ["class", "images", "recall", "precision"]

@@ -1,8 +1,16 @@
 """Figures with how sure they are, against closed formulas."""
 
+import numpy as np
 import pytest
 
-from bneck.quantities import Accuracy, is_finite, standard_deviation, standard_error
+from bneck.quantities import (
+    Accuracy,
+    difference,
+    is_finite,
+    marks,
+    standard_deviation,
+    standard_error,
+)
 
 
 @pytest.mark.parametrize(
@@ -47,3 +55,32 @@ def test_the_error_of_a_mean_is_its_samples_deviation_over_the_root_of_their_num
     assert standard_deviation(values) == pytest.approx((5 / 3) ** 0.5)
     assert standard_error(values) == pytest.approx((5 / 3) ** 0.5 / 2)
     assert standard_deviation(values[:1]) is standard_error(values[:1]) is None
+
+
+def test_a_difference_on_the_same_images_has_the_error_of_pairs() -> None:
+    """Agresti, Categorical Data Analysis, section 10.1: 1,600 asked twice, 0.04 +- 0.0095."""
+    both, first, second, neither = 794, 150, 86, 570
+    ours = "1" * (both + first) + "0" * (second + neither)
+    theirs = "1" * both + "0" * first + "1" * second + "0" * neither
+    accuracies = [Accuracy.counted(one.count("1") / 1600, 1600) for one in (ours, theirs)]
+    found = difference(*accuracies, ours, theirs)
+    assert found.value == pytest.approx(0.04)
+    assert found.stderr == pytest.approx(0.0095, abs=0.00005)
+    apart = difference(*accuracies)  # as if each had been counted on other people
+    assert apart.value == found.value
+    assert apart.stderr == pytest.approx(0.0175, abs=0.0001)
+    assert difference(*accuracies, ours, "") == difference(*accuracies, ours, theirs[1:]) == apart
+    assert difference(accuracies[0], accuracies[0], ours, ours) == Accuracy(0.0, 0.0)
+
+
+def test_two_standard_errors_in_pairs_are_passed_by_chance_one_time_in_twenty() -> None:
+    """Of networks of 80 % that are right or wrong on 86 % of the images together."""
+    draw = np.random.default_rng(0)
+    beyond = 0
+    for _ in range(1000):
+        kinds = draw.choice(4, 400, p=(0.73, 0.13, 0.07, 0.07))
+        ours, theirs = marks((kinds == 0) | (kinds == 2)), marks((kinds == 0) | (kinds == 3))
+        counted = [Accuracy.counted(one.count("1") / 400, 400) for one in (ours, theirs)]
+        found = difference(*counted, ours, theirs)
+        beyond += abs(found.value) > 2 * (found.stderr or 0.0)
+    assert 0.035 < beyond / 1000 < 0.06

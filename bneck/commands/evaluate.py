@@ -104,7 +104,8 @@ def _as_text(found: "Evaluation") -> str:
         f"accuracy {percent(figures.accuracy)} on the {total:,} {found.part} images of "
         f"{found.images.name}; balanced {percent(figures.balanced_accuracy)}",
         f"confidence {percent(figures.confidence)} on average, expected calibration error "
-        f"{percent(figures.calibration_error)}, log loss {figures.log_loss:.3f}",
+        f"{percent(figures.calibration_error)} (by chance alone "
+        f"{percent(figures.calibration_error_by_chance)}), log loss {figures.log_loss:.3f}",
         f"latency {found.latency.ms:.3g} ms, median of one image at a time in this process",
         "",
     ]

@@ -80,8 +80,12 @@ def derive(session: Session) -> tuple[Outcome, ...]:
         teacher = teacher or teacher_stage(session, data, selected[0].arch, parent)
         trained = training_stage(session, data, archs, starts, teacher)
 
-        accuracies = [trained[one.name].accuracy for one in derived]
-        chosen = most_accurate_under([one.shrunk.target_ms for one in derived], accuracies)
+        ended = [trained[one.name] for one in derived]
+        chosen = most_accurate_under(
+            [one.shrunk.target_ms for one in derived],
+            [one.accuracy for one in ended],
+            [one.right for one in ended],
+        )
         # The run's own outcome comes last: it says that the whole run is finished.
         for one, place in reversed([*zip(derived, chosen, strict=True)]):
             keep_baseline(one.session, device, baseline, trained[MOBILENET_V3_SMALL])

@@ -46,12 +46,14 @@ class FineTuned:
     Attributes:
         accuracy: on the validation images.
         losses: cross-entropy of each validation image, in nats; ``loss`` is their mean.
+        right: the ``marks`` of these images.
         weights: the bytes of a safetensors file.
     """
 
     accuracy: Accuracy
     loss: float
     losses: tuple[float, ...]
+    right: str
     weights: bytes
 
 
@@ -93,6 +95,7 @@ class FineTune:
             result.accuracy,
             result.loss,
             tuple(result.losses.tolist()),
+            result.right,
             weights.to_bytes(network.state_dict()),
         )
 
@@ -116,10 +119,11 @@ def _taylor(
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A proposal that was fine-tuned, and its cross-entropy on each validation image."""
+    """A proposal that was fine-tuned, its cross-entropy on each validation image, and ``marks``."""
 
     proposal: Proposal
     losses: tuple[float, ...]
+    right: str = ""
 
 
 class StepTrainings:
@@ -199,6 +203,10 @@ class StepTrainings:
         """(validation images,) cross-entropies that a proposal ended with, in nats."""
         return np.asarray(self._done[proposal.move, proposal.rounds].losses, np.float64)
 
+    def right(self, proposal: Proposal) -> str:
+        """Return the ``marks`` of the validation images; "" where the training failed."""
+        return self._done[proposal.move, proposal.rounds].right
+
     def clear(self) -> None:
         """Remove all that was kept."""
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -215,6 +223,6 @@ class StepTrainings:
         else:
             write_whole(self.weights(proposal), outcome.weights)
             tuned = replace(proposal, accuracy=outcome.accuracy, loss=outcome.loss)
-            kept = Kept(tuned, outcome.losses)
+            kept = Kept(tuned, outcome.losses, outcome.right)
         records.append(self._journal, kept)
         self._done[proposal.move, proposal.rounds] = kept

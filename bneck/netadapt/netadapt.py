@@ -155,7 +155,7 @@ class NetAdapt:
             return self._take(before, found, None, trainings, begun)
         *found_first, unchanged = trainings.round(1, (*first, unchanged), executor, where, progress)
         found = tuple(found_first)
-        if others and all_lose_accuracy(found, unchanged):
+        if others and all_lose_accuracy(found, unchanged, trainings.right):
             found += trainings.round(1, others, executor, f"{where}, other savings", progress)
         if ties := rules.settle_ties(found, reference(unchanged, found), trainings.losses):
             again = trainings.round(2, (*ties, unchanged), executor, where, progress)

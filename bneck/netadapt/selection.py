@@ -6,13 +6,12 @@ loss, which has far less noise between networks that were trained alike on the s
 """
 
 from collections.abc import Callable, Sequence
-from math import hypot
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bneck.errors import BneckError
-from bneck.quantities import Accuracy
+from bneck.quantities import Accuracy, difference
 from bneck.results.record import Proposal
 
 Losses = NDArray[np.float64]
@@ -78,12 +77,22 @@ def too_close_to_call(
     return (first, *contenders[: most - 1]) if contenders else ()
 
 
-def all_lose_accuracy(proposals: Sequence[Proposal], before: Proposal) -> bool:
-    """Return whether each loses more accuracy than the standard error of the difference."""
-    unknown = Accuracy(0.0)
-    was = before.accuracy or unknown
-    found = [one.accuracy or unknown for one in _scored(proposals)]
-    return all(was.value - now.value > hypot(was.stderr or 0, now.stderr or 0) for now in found)
+def all_lose_accuracy(
+    proposals: Sequence[Proposal], before: Proposal, right: Callable[[Proposal], str]
+) -> bool:
+    """Return whether each loses more accuracy than the standard error of the difference.
+
+    Args:
+        proposals: those of the step; failed ones are passed over.
+        before: the network before the step, fine-tuned like them.
+        right: gives the ``marks`` of the validation images, the same images for all.
+    """
+    was, known = before.accuracy or Accuracy(0.0), right(before)
+    lost = [
+        difference(was, one.accuracy or Accuracy(0.0), known, right(one))
+        for one in _scored(proposals)
+    ]
+    return all(one.value > (one.stderr or 0.0) for one in lost)
 
 
 def _scored(proposals: Sequence[Proposal]) -> list[Proposal]:

@@ -1,10 +1,12 @@
 """The results of a reproduction so far, in Markdown that can be checked line by line."""
 
 from math import hypot
-from statistics import fmean
+from statistics import NormalDist, fmean
+
+from scipy.stats import t as student
 
 from bneck import records
-from bneck.derivation.stages.best_under_target import most_accurate_under
+from bneck.derivation.stages.best_under_target import STANDARD_ERRORS, most_accurate_under
 from bneck.files import is_written, read_json
 from bneck.quantities import Accuracy, Latency, standard_deviation, standard_error
 from bneck.reproduction.measuring import MeasuredNetwork
@@ -50,7 +52,10 @@ def _comparison(results: ReproductionResults) -> str:
             f"| {_accuracy(found)} | {len(found)} |"
         )
     state = "trained" if results.trained_ms() else "random"
-    note = f"Latencies are of one session, with {state} weights."
+    note = (
+        f"Latencies are of one session, with {state} weights. ± is the standard error of a latency "
+        "and of a difference, and the standard deviation of an accuracy over its seeds."
+    )
     return "\n".join(
         [*rows, "", note, "", *_differences(results, compared), *_falls(results, compared)]
     )
@@ -73,13 +78,27 @@ def _falls(results: ReproductionResults, compared: tuple[MeasuredNetwork, ...]) 
         else next(results.trainings(one)).accuracy
         for one, each in zip(derived, found, strict=True)
     ]
-    chosen = most_accurate_under([one.factor for one in derived], means)
+    seeds = min((len(each) for each in found if len(each) > 1), default=1)
+    chosen = most_accurate_under(
+        [one.factor for one in derived], means, standard_errors=beyond_noise(seeds)
+    )
     return [
         f"- for {derived[place].factor:g}x take {derived[better].name}, which is "
         f"{_points(found[better], found[place])} more accurate and meets that target too"
         for place, better in enumerate(chosen)
         if better != place
     ]
+
+
+def beyond_noise(seeds: int) -> float:
+    """Return how many standard errors a difference must have that two of many seeds would need.
+
+    An error that is found from few seeds may be far too small. So it is Student's t with the
+    degrees of freedom of both networks, where chance passes it as seldom as two deviations.
+    """
+    if seeds < 2:
+        return STANDARD_ERRORS
+    return float(student.isf(NormalDist().cdf(-STANDARD_ERRORS), 2 * (seeds - 1)))
 
 
 def _differences(results: ReproductionResults, compared: tuple[MeasuredNetwork, ...]) -> list[str]:

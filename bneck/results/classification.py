@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import pi, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,8 +37,11 @@ class Classification:
         confusion: [true class][given class], numbers of images.
         confidence: mean probability of the class that was given.
         calibration_error: expected calibration error, by 15 bins of equal width (Guo et al. 2017,
-            equation 3); 0 where confidences are accuracies.
+            equation 3).
         log_loss: mean cross-entropy, in nats.
+        calibration_error_by_chance: what the calibration error of so many images is on average
+            where confidences are accuracies: few images in a bin are never right exactly as often
+            as was expected. None in earlier versions.
     """
 
     accuracy: Accuracy
@@ -47,6 +51,7 @@ class Classification:
     confidence: float
     calibration_error: float
     log_loss: float
+    calibration_error_by_chance: float | None = None
 
 
 def classification(
@@ -78,6 +83,7 @@ def classification(
         confidence=float(sure.mean()),
         calibration_error=_calibration_error(sure, right),
         log_loss=float(-np.log(true.clip(1e-12)).mean()),
+        calibration_error_by_chance=_by_chance(sure),
     )
 
 
@@ -86,6 +92,18 @@ def _share(part: int, whole: int) -> float | None:
 
 
 def _calibration_error(sure: NDArray[np.floating], right: NDArray[np.bool_]) -> float:
-    bins = np.minimum((sure * BINS).astype(int), BINS - 1)
+    bins = _bins(sure)
     gaps = [abs(float((right[bins == b] - sure[bins == b]).sum())) for b in range(BINS)]
     return sum(gaps) / len(sure)
+
+
+def _by_chance(sure: NDArray[np.floating]) -> float:
+    """The mean size of normal gaps, each with the variance of the answers for its bin's images."""
+    bins, variances = _bins(sure), sure.astype(np.float64) * (1 - sure)
+    deviations = [sqrt(variances[bins == b].sum()) for b in range(BINS)]
+    return sqrt(2 / pi) * sum(deviations) / len(sure)
+
+
+def _bins(sure: NDArray[np.floating]) -> NDArray[np.integer]:
+    bins: NDArray[np.integer] = np.minimum((sure * BINS).astype(int), BINS - 1)
+    return bins

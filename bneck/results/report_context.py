@@ -88,6 +88,7 @@ def classes(found: Classification | None) -> dict[str, Any] | None:
     return {
         "balanced": units.percent(found.balanced_accuracy),
         "calibration_error": units.percent(found.calibration_error),
+        "by_chance": units.percent(found.calibration_error_by_chance),
         "images": sum(one.images for one in found.classes),
         "rows": [
             (one.name, one.images, units.percent(one.recall), units.percent(one.precision))

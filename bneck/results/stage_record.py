@@ -63,9 +63,13 @@ class Shrunk:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """How a training ended: its accuracy on the validation images, and on test images if any."""
+    """How a training ended: its accuracy on the validation images, and on test images if any.
+
+    ``right`` are the ``marks`` of the validation images, in their order; "" where not known.
+    """
 
     name: str
     accuracy: Accuracy
     seconds: float
     test_accuracy: Accuracy | None = None
+    right: str = ""

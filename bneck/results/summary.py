@@ -1,12 +1,12 @@
 """The sentences a report begins with: was the target met, and is it any good?"""
 
 from collections.abc import Sequence
-from math import hypot
 
-from bneck.quantities import CONFIDENCE, Accuracy, Latency, at_most_ms
+from bneck.quantities import CONFIDENCE, Accuracy, Latency, at_most_ms, difference
 from bneck.results.pareto import front
 from bneck.results.record import Baseline, Found, Outcome, Record, Step
 from bneck.results.units import decimals, milliseconds, percent
+from bneck.space.presets import MOBILENET_V3_SMALL
 
 FRONT_SHOWN = 8
 
@@ -62,7 +62,7 @@ def against(outcome: Outcome, baseline: Baseline) -> str:
         f"{percent(baseline.accuracy)} in "
         f"{milliseconds(baseline.measured.ms, decimals(outcome.target_ms))} ms. The derived "
         f"network {_time(outcome.measured.ms / baseline.measured.ms - 1)} and is "
-        f"{_points(outcome.accuracy, baseline.accuracy)}."
+        f"{_points(_lead(outcome, baseline))}."
     )
 
 
@@ -167,15 +167,22 @@ def _time(change: float) -> str:
     return f"takes {100 * abs(change):.0f} % {'less' if change < 0 else 'more'} time"
 
 
-def _points(ours: Accuracy, theirs: Accuracy) -> str:
-    difference = ours.value - theirs.value
-    if abs(difference) < 0.0005:
+def _lead(outcome: Outcome, baseline: Baseline) -> Accuracy:
+    """The difference of the accuracies; its error is None where one of them has none."""
+    if outcome.lead is not None and baseline.name == MOBILENET_V3_SMALL:
+        return outcome.lead
+    ours, theirs = outcome.accuracy or Accuracy(0.0), baseline.accuracy or Accuracy(0.0)
+    found = difference(ours, theirs)
+    return Accuracy(found.value) if None in (ours.stderr, theirs.stderr) else found
+
+
+def _points(lead: Accuracy) -> str:
+    if abs(lead.value) < 0.0005:
         return "just as accurate"
-    text = f"{100 * abs(difference):.1f} points {'more' if difference > 0 else 'less'} accurate"
-    if ours.stderr is None or theirs.stderr is None:
+    text = f"{100 * abs(lead.value):.1f} points {'more' if lead.value > 0 else 'less'} accurate"
+    if lead.stderr is None:
         return text
-    stderr = hypot(ours.stderr, theirs.stderr)
-    side = "within" if abs(difference) <= 2 * stderr else "beyond"
+    side = "within" if abs(lead.value) <= 2 * lead.stderr else "beyond"
     return f"{text}, {side} two standard errors of the difference"
 
 

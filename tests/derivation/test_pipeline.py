@@ -15,8 +15,10 @@ import pytest
 
 from bneck import records
 from bneck.cli import run
-from bneck.results.record import Outcome, Step
+from bneck.quantities import Accuracy, difference
+from bneck.results.record import Baseline, Outcome, Step
 from bneck.results.run import Run
+from bneck.results.stage_record import Training
 from bneck.space import codec as networks
 from bneck.space.cost import cost
 from tests.processes import started
@@ -85,7 +87,17 @@ def test_the_run_holds_what_the_command_says(whole: Path) -> None:
     assert json.loads(notes["classes"]) == [str(digit) for digit in range(10)]
     report = Path(result["report"]).read_text()
     assert "Similarity to mobilenet_v3_small" in report
-    assert Run.read(whole).state == "finished"
+    run = Run.read(whole)
+    assert run.state == "finished"
+    (baseline,) = records.read_lines(run.baselines, Baseline)
+    lead = records.read(run.result, Outcome).lead
+    assert lead.value == pytest.approx(result["accuracy"] - baseline.accuracy.value)
+    right = [
+        records.read(run.checkpoints / f"{name}.json", Training).right
+        for name in ("derived", baseline.name)
+    ]
+    assert set(map(len, right)) == {360}
+    assert lead == difference(Accuracy(result["accuracy"]), baseline.accuracy, *right)
     stages = json.loads((whole / "seconds.json").read_text())
     assert result["seconds"] == pytest.approx(sum(stages.values()))
     # A stage inside another counts once.

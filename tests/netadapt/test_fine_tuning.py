@@ -33,7 +33,7 @@ class Drawn:
             weights.from_bytes(narrowed.start, narrowed.arch)
         self.asked.append((self.seed, narrowed.start is not None))
         state = torch_model.build(narrowed.arch, seed=self.seed).state_dict()
-        return FineTuned(Accuracy(0.5), 1.0, (1.0,), weights.to_bytes(state))
+        return FineTuned(Accuracy(0.5), 1.0, (1.0,), "1", weights.to_bytes(state))
 
 
 def tuned(trainings: StepTrainings, number: int, *proposals: Proposal) -> tuple[Proposal, ...]:

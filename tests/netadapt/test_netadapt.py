@@ -182,8 +182,24 @@ def test_a_loss_is_one_beyond_its_standard_error() -> None:
     def one(accuracy: float) -> Proposal:
         return replace(proposal(0.9, 0.1), accuracy=Accuracy(accuracy, 0.01))
 
-    assert all_lose_accuracy((one(0.78), proposal(None, 0.1)), BEFORE)
-    assert not all_lose_accuracy((one(0.78), one(0.79)), BEFORE)  # sqrt(2) * 0.01
+    def unknown(tried: Proposal) -> str:
+        return ""
+
+    assert all_lose_accuracy((one(0.78), proposal(None, 0.1)), BEFORE, unknown)
+    assert not all_lose_accuracy((one(0.78), one(0.79)), BEFORE, unknown)  # sqrt(2) * 0.01
+
+
+def test_a_loss_on_the_same_images_is_judged_in_pairs() -> None:
+    """Of 1,000 images 10 are lost and 4 won: 0.6 points, whose error in pairs is 0.37."""
+    before = replace(BEFORE, accuracy=Accuracy.counted(0.8, 1000))
+    after = replace(proposal(0.9, 0.1, "a"), accuracy=Accuracy.counted(0.794, 1000))
+    known = {
+        before.move: "1" * 800 + "0" * 200,
+        after.move: "0" * 10 + "1" * 790 + "1" * 4 + "0" * 196,
+    }
+    assert all_lose_accuracy((after,), before, lambda one: known[one.move])
+    known[after.move] = "0" * 40 + "1" * 760 + "1" * 34 + "0" * 166  # an error of 0.86 points
+    assert not all_lose_accuracy((after,), before, lambda one: known[one.move])
 
 
 class Counting(Serial):

@@ -42,7 +42,7 @@ def test_every_stage_leaves_what_the_summary_reads(
     text = Path(result["summary"]).read_text()
     assert "derived-1x: " in text
     assert "against mobilenet_v3_small at" in text
-    assert "Latencies are of one session, with trained weights." in text
+    assert "Latencies are of one session, with trained weights. ± is" in text
     assert "Percentiles among 30 random networks" in text
     assert run([*command, "--stage=measure"]) == 0  # done already: nothing is measured again
     assert (out / "netadapt" / "0.8x" / "steps.jsonl").exists()

@@ -5,13 +5,14 @@ import shutil
 from pathlib import Path
 from statistics import fmean, stdev, variance
 
+import numpy as np
 import pytest
 
 from bneck import records
 from bneck.quantities import Latency
 from bneck.reproduction.measuring import MeasuredAgain, Walked
 from bneck.reproduction.plan import ReproductionPlan
-from bneck.reproduction.report import draw, summary
+from bneck.reproduction.report import beyond_noise, draw, summary
 from bneck.reproduction.results import ReproductionResults
 from bneck.results.run import Run
 from bneck.results.stage_record import Shrunk
@@ -36,6 +37,21 @@ def test_a_slower_target_is_told_to_take_the_faster_network(results: Reproductio
     assert "- for 1.5x take derived-1x, which is +4.1 points (3 and 1 seeds) more accurate" in text
     assert text.count(" take derived-") == 1
     assert "with random weights" in text
+
+
+@pytest.mark.parametrize(("seeds", "errors"), [(1, 2.0), (2, 4.53), (3, 2.87), (1000, 2.0)])
+def test_few_seeds_need_more_standard_errors(seeds: int, errors: float) -> None:
+    """Student's t is beyond these with a probability of 2.3 %, for 2, 4 and many degrees."""
+    assert beyond_noise(seeds) == pytest.approx(errors, abs=0.01)
+
+
+def test_networks_that_are_equal_are_seldom_told_apart_by_three_seeds() -> None:
+    draw_from = np.random.default_rng(0)
+    ours, theirs = draw_from.normal(size=(2, 20_000, 3))
+    ahead = ours.mean(1) - theirs.mean(1)
+    errors = (ours.var(1, ddof=1) / 3 + theirs.var(1, ddof=1) / 3) ** 0.5
+    assert (ahead > beyond_noise(3) * errors).mean() == pytest.approx(0.023, abs=0.005)
+    assert (ahead > 2 * errors).mean() > 0.05
 
 
 def test_one_training_has_no_spread(results: ReproductionResults) -> None:

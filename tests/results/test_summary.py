@@ -69,6 +69,14 @@ def test_beside_a_baseline(
     )
 
 
+def test_beside_a_baseline_on_the_same_images(outcome: Outcome, baseline: Baseline) -> None:
+    ahead = replace(outcome, accuracy=Accuracy(0.955, 0.008), lead=Accuracy(0.015, 0.007))
+    for name, side in (("mobilenet_v3_small", "beyond"), ("another", "within")):
+        sentence = against(ahead, replace(baseline, name=name))
+        assert sentence.endswith(f"is 1.5 points more accurate, {side} two standard errors of the "
+                                 "difference.")  # fmt: skip
+
+
 def test_nothing_is_said_before_it_is_known(outcome: Outcome, baseline: Baseline) -> None:
     assert against(outcome, replace(baseline, accuracy=None)) == ""
     assert against(replace(outcome, measured=None), baseline) == ""

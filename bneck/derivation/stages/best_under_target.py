@@ -1,16 +1,19 @@
 """Which network is named for each of several targets: a faster one may be the more accurate."""
 
 from collections.abc import Sequence
-from math import hypot
 
-from bneck.quantities import Accuracy
+from bneck.quantities import Accuracy, difference
 
 STANDARD_ERRORS = 2.0
 """Of the difference of two accuracies: what is beyond is not noise."""
 
 
 def most_accurate_under(
-    targets_ms: Sequence[float], accuracies: Sequence[Accuracy]
+    targets_ms: Sequence[float],
+    accuracies: Sequence[Accuracy],
+    right: Sequence[str] | None = None,
+    *,
+    standard_errors: float = STANDARD_ERRORS,
 ) -> tuple[int, ...]:
     """Return for each target the place of the network that is named for it.
 
@@ -19,14 +22,18 @@ def most_accurate_under(
     Args:
         targets_ms: the targets.
         accuracies: of the network that was derived for each, in the same order.
+        right: the ``marks`` of the images that each was counted on, the same images for all; None
+            where these are not known, or other networks than these are judged.
+        standard_errors: of the difference, beyond which it is no noise.
     """
+    marks = right or [""] * len(accuracies)
     found = {}
     order = sorted(range(len(targets_ms)), key=lambda place: targets_ms[place])
     best = order[0]
     for place in order:
-        ours, theirs = accuracies[place], accuracies[best]
-        noise = STANDARD_ERRORS * hypot(ours.stderr or 0.0, theirs.stderr or 0.0)
-        found[place] = best if theirs.value - ours.value > noise else place
-        if ours.value > theirs.value:
+        ahead = difference(accuracies[best], accuracies[place], marks[best], marks[place])
+        beyond = ahead.value > standard_errors * (ahead.stderr or 0.0)
+        found[place] = best if beyond else place
+        if ahead.value < 0:
             best = place
     return tuple(found[place] for place in range(len(targets_ms)))

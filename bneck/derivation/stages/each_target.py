@@ -20,6 +20,7 @@ from bneck.results.stage_record import SearchResult, SelectedNetwork, Shrunk, Tr
 from bneck.space.backends import weights
 from bneck.space.backends.parent import Parent
 from bneck.space.choices import Space
+from bneck.space.presets import MOBILENET_V3_SMALL
 
 SHARED = ("images.json", "latency.json", "journal.log", "seconds.json")
 """What the derivations for several targets have in common, by its name in a run's folder."""
@@ -110,6 +111,7 @@ def end_target(
         arch,
         trained[named.name],
         state,
+        baseline=trained[MOBILENET_V3_SMALL],
         derived_for_ms=named.shrunk.target_ms,
     )
     if own is not session:

@@ -73,7 +73,8 @@ def train_and_keep(
         tested = on_test(network, images, compute)
         if rank() == 0:
             weights.save(files.weights, fold(network))
-            records.write(files.result, Training(name, result.accuracy, result.seconds, tested))
+            ended = Training(name, result.accuracy, result.seconds, tested, result.right)
+            records.write(files.result, ended)
             files.checkpoint.unlink(missing_ok=True)
         wait_for_all()
     return records.read(files.result, Training), weights.load(files.weights, arch)
@@ -119,6 +120,7 @@ def keep_trained(
     network.load_state_dict(state)
     files = TrainingFiles(folder, name)
     weights.save(files.weights, state)
-    trained = Training(name, evaluate(network, images).accuracy, 0.0)
+    found = evaluate(network, images)
+    trained = Training(name, found.accuracy, 0.0, right=found.right)
     records.write(files.result, trained)
     return trained

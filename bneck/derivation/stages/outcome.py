@@ -14,6 +14,7 @@ from bneck.files import is_written, read_json
 from bneck.latency.devices.file import FileDevice
 from bneck.latency.measure import measure
 from bneck.latency.model import load
+from bneck.quantities import difference
 from bneck.results import metadata
 from bneck.results.exports import IN_8_BITS, Int8, Trained, export, int8
 from bneck.results.record import Baseline, Outcome
@@ -41,6 +42,7 @@ def outcome_stage(
     trained: Training,
     state: weights.State,
     *,
+    baseline: Training,
     derived_for_ms: float,
 ) -> None:
     """Measure the derived network, compare it with the baseline, export it, and keep the outcome.
@@ -53,6 +55,7 @@ def outcome_stage(
         arch: the derived network.
         trained: how its training ended.
         state: its trained weights.
+        baseline: how MobileNetV3-Small's training ended.
         derived_for_ms: the target that the network was derived for, this one or a faster one.
     """
     run = session.run
@@ -80,6 +83,7 @@ def outcome_stage(
         test_accuracy=trained.test_accuracy,
         derived_for_ms=None if own else derived_for_ms,
         int8=_in_8_bits(session, arch),
+        lead=difference(trained.accuracy, baseline.accuracy, trained.right, baseline.right),
     )
     records.write(run.result, outcome)
 

@@ -150,7 +150,14 @@ def train(
     if step.pieces > 1:
         made_with["pieces"] = str(step.pieces)
     return TrainingResult(
-        found.accuracy, found.loss, found.losses, recipe.steps, state.seconds, rate, made_with
+        found.accuracy,
+        found.loss,
+        found.losses,
+        found.right,
+        recipe.steps,
+        state.seconds,
+        rate,
+        made_with,
     )
 
 

@@ -14,7 +14,7 @@ from bneck.machine import CPU, Compute
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.training.device import computing
 from bneck.proxies.training.distributed import gathered, own_rows, processes
-from bneck.quantities import Accuracy
+from bneck.quantities import Accuracy, marks
 
 _PIXELS_AT_ONCE = {"cpu": 2**19, "cuda": 2**24}  # 512 images of 32 px, 10 of 224 on a CPU
 
@@ -27,11 +27,13 @@ class ValidationResult:
         accuracy: share classified right, 0 to 1, with its binomial standard error.
         loss: mean cross-entropy, in nats.
         losses: (images,) cross-entropies, by which two networks can be compared in pairs.
+        right: the ``marks`` of the images, likewise.
     """
 
     accuracy: Accuracy
     loss: float
     losses: Tensor = field(repr=False, compare=False)
+    right: str = field(repr=False, compare=False)
 
 
 def evaluate(
@@ -71,7 +73,7 @@ def validated(network: nn.Module, images: ImageSource, device: torch.device) -> 
             f"the validation loss on {images.info.name} is {loss}: the network diverged"
         )
     accuracy = Accuracy.counted(int(right.sum()) / len(losses), len(losses))
-    return ValidationResult(accuracy, loss, losses)
+    return ValidationResult(accuracy, loss, losses, marks(right.tolist()))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from bneck.errors import UsageError
-from bneck.quantities import Accuracy
+from bneck.quantities import Accuracy, difference, marks
 from bneck.results.exports import EXPORTS, NEEDS_IMAGES, Exported, Int8, Trained
 from bneck.results.exports.checking import network
 from bneck.results.metadata import MEASURED
@@ -170,14 +170,18 @@ def _counted(trained: Trained, ours: Run, theirs: Run, way: str, tried: dict[str
     for images, labels in trained.samples.validation():
         before.append(_logits(ours, images).argmax(1) == labels)
         after.append(_logits(theirs, images).argmax(1) == labels)
-    in_float, in_int8 = torch.cat(before).double(), torch.cat(after).double()
-    count, lost = len(in_float), in_float - in_int8
+    in_float, in_int8 = torch.cat(before), torch.cat(after)
+    count = len(in_float)
+    float_accuracy = Accuracy.counted(float(in_float.double().mean()), count)
+    accuracy = Accuracy.counted(float(in_int8.double().mean()), count)
     return Int8(
         way=way,
         tried=tried,
-        accuracy=Accuracy.counted(float(in_int8.mean()), count),
-        float_accuracy=Accuracy.counted(float(in_float.mean()), count),
-        lost=Accuracy(float(lost.mean()), float(lost.std(correction=0)) / count**0.5),
+        accuracy=accuracy,
+        float_accuracy=float_accuracy,
+        lost=difference(
+            float_accuracy, accuracy, marks(in_float.tolist()), marks(in_int8.tolist())
+        ),
         images=count,
     )
 

@@ -74,6 +74,7 @@ def test_a_small_network_learns_digits(digits: ImageSource) -> None:
     found = evaluate(network, digits)
     assert (result.accuracy, result.loss) == (found.accuracy, found.loss)
     assert torch.equal(result.losses, found.losses)
+    assert result.right == found.right
 
 
 def test_evaluation_against_closed_forms(digits: ImageSource) -> None:
@@ -82,6 +83,7 @@ def test_evaluation_against_closed_forms(digits: ImageSource) -> None:
     assert found.losses.shape == digits.val.labels.shape
     zeros = int((digits.val.labels == 0).sum()) / 360
     assert found.accuracy.value == pytest.approx(zeros)
+    assert [mark == "1" for mark in found.right] == (digits.val.labels == 0).tolist()
     assert found.accuracy.stderr == pytest.approx(math.sqrt(zeros * (1 - zeros) / 360))
     assert found.loss == pytest.approx(math.log(math.e + 9) - zeros)
     assert network.training
