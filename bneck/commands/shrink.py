@@ -79,7 +79,7 @@ def _table(steps: tuple[Step, ...]) -> str:
 
 
 def _in_words(net: str, one: "Shrunk") -> str:
-    accuracy = "" if one.accuracy is None else f", accuracy {one.accuracy.value:.4f}"
+    accuracy = "" if one.accuracy is None else f", accuracy {percent(one.accuracy)}"
     if one.met:
         return (
             f"{net} meets the target of {one.target_ms:.4g} ms as it is: "
