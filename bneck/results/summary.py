@@ -108,8 +108,9 @@ def finished_stage(found: Sequence[Found], by: str) -> tuple[str, str]:
         if several:
             title = f"The search names a network for each of {len(found)} targets."
         return title, (
-            f"Accuracy there is a proxy: {' and '.join(_share(one) for one in found)}. A "
-            "search keeps at or somewhat above its target; `bneck shrink` takes off the rest."
+            f"Accuracy there is a proxy: {' and '.join(_share(one) for one in found)}. As the best "
+            "of many it is too high on average: part of it is chance. A search keeps at or "
+            "somewhat above its target; `bneck shrink` takes off the rest."
         )
     met = [one for one in found if is_met(one)]
     if several:

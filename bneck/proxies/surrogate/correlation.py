@@ -5,6 +5,11 @@ correlation *in band*. Definition, used wherever this project says "in band": ne
 multiply-adds (or predicted latency; ties in their given order) and cut into ten bands of equal
 count, or fewer so that each holds at least ten; Spearman's correlation of every band, ties at
 their mean rank, averaged over the bands. A band in which the signal is constant counts 0.
+
+Intervals are percentiles of a bootstrap. Simulated with normal values, those of Spearman's and
+Kendall's correlation hold the truth 94 to 98 % of the time from 12 networks on. In band they are
+too wide where the correlation is high (0.9: 1.8 times for 50 networks): a draw with replacement
+has fewer different networks in each band.
 """
 
 from collections.abc import Callable

@@ -61,6 +61,18 @@ def test_the_bootstrap_of_a_mean_is_two_standard_errors_wide_on_either_side() ->
     assert (found.high - found.value) / error == pytest.approx(1.96, abs=0.15)
 
 
+def test_the_interval_of_few_networks_holds_the_truth_about_95_times_in_100() -> None:
+    """Spearman's of normal values is 6/pi asin(rho/2) (Pearson 1907): 0.483 for 0.5."""
+    random = np.random.default_rng(0)
+    truth, held = 6 / np.pi * np.arcsin(0.25), 0
+    for seed in range(100):
+        signal = random.normal(size=16)
+        other = 0.5 * signal + 0.75**0.5 * random.normal(size=16)
+        found = bootstrap(spearman, signal, other, seed=seed, samples=200)
+        held += found.low <= truth <= found.high
+    assert 88 <= held <= 99
+
+
 def test_the_bootstrap_covers_the_statistic_and_depends_on_its_seed() -> None:
     random = np.random.default_rng(2)
     truth = random.normal(size=200)
