@@ -20,6 +20,10 @@ class ProxyFailed(BneckError):
     """An accuracy signal could not score a network (NaN, divergence, a gradient that vanished)."""
 
 
+class NotReady(UsageError):
+    """A stage builds on one that is not done."""
+
+
 class NotCalibrated(UsageError):
     """A latency model was asked for a kernel, resolution or runtime it never saw."""
 

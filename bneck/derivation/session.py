@@ -13,6 +13,7 @@ from bneck.derivation.change_of_plan import change_plan
 from bneck.derivation.execution import Execution
 from bneck.derivation.plan import Plan
 from bneck.derivation.validation import check
+from bneck.errors import NotReady
 from bneck.executors import Executor
 from bneck.files import is_written, read_json, write_json
 from bneck.latency.devices import check_wait
@@ -81,13 +82,20 @@ class Session:
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Add the time spent to that of ``stage`` in the run's folder, also when it ends early."""
-        begun = time.monotonic()
+        """Add the time spent to that of ``stage`` in the run's folder, also when it ends early.
+
+        A stage that is not ready has spent none: it would be listed as one that was begun.
+        """
+        begun, ready = time.monotonic(), True
         try:
             yield
+        except NotReady:
+            ready = False
+            raise
         finally:
-            spent = time.monotonic() - begun
-            self.note_seconds(stage, self._seconds().get(stage, 0.0) + spent)
+            if ready:
+                spent = time.monotonic() - begun
+                self.note_seconds(stage, self._seconds().get(stage, 0.0) + spent)
         self.schedule.finish(stage, self.progress)
 
     def note_seconds(self, stage: str, seconds: float) -> None:

@@ -22,7 +22,7 @@ from bneck.derivation.stages.search import search_stage
 from bneck.derivation.stages.target import target_stage
 from bneck.derivation.target import keep_targets
 from bneck.derivation.training_budget import budget
-from bneck.errors import UsageError
+from bneck.errors import NotReady
 from bneck.files import is_written
 from bneck.quantities import Latency
 from bneck.reproduction.change_of_plan import check_change
@@ -217,7 +217,7 @@ class Reproduction:
 
     def _needed(self, file: Path, stage: str) -> Path:
         if not is_written(file):
-            raise UsageError(f"this stage builds on {stage}, which is not done: --stage {stage}")
+            raise NotReady(f"this stage builds on {stage}, which is not done: --stage {stage}")
         return file
 
 

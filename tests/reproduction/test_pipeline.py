@@ -89,6 +89,7 @@ def test_bad_requests_are_named(
 ) -> None:
     assert run(["reproduce", f"--out={tmp_path}/run", *QUICK, *arguments]) == 2
     assert words in capsys.readouterr().err
+    assert not (tmp_path / "run" / "seconds.json").exists()  # no stage counts as begun
 
 
 def test_a_stage_that_cannot_be_done_moves_no_training_out_of_the_way(
