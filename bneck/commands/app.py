@@ -100,7 +100,7 @@ def bneck(
         ),
     ] = False,
 ) -> None:
-    """Derive a mobile network for your CPU, your latency target and your images."""
+    """Derive a mobile network for your device, your latency target and your images."""
 
 
 # Typer names its base of all usage errors in no public module.
