@@ -1,4 +1,4 @@
-"""Derives a mobile network for your CPU, your latency target and your images.
+"""Derives a mobile network for your device, your latency target and your images.
 
 The way MobileNetV3 was derived: a block-wise search with the reward ``ACC * (LAT / TAR) ** w``, a
 latency model calibrated on the device, and a NetAdapt pass that shrinks expansions and bottlenecks.
