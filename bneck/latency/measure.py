@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -179,13 +180,13 @@ def measure_graph(
 def agreeing(measured: Measured, earlier_ms: Sequence[float]) -> Measured:
     """Return a measurement as sure as earlier ones of the same network, in other sessions, allow.
 
-    Where they differ by more than their own spreads say, its standard error is half of the
-    difference.
+    Where they differ by more than their own spreads say, its standard error is that of one of two
+    sessions, by their difference: it over the root of 2.
     """
     if not earlier_ms:
         return measured
     apart = max(earlier_ms, key=lambda ms: abs(ms - measured.ms))
-    std_ms = max(measured.std_ms, abs(apart - measured.ms) / 2)
+    std_ms = max(measured.std_ms, abs(apart - measured.ms) / sqrt(2))
     note = measured.note
     if abs(apart / measured.ms - 1) > DISAGREEING:
         words = f"the same network measured {apart:.3g} ms at another time of this run"

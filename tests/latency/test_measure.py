@@ -51,7 +51,7 @@ def test_measurements_that_disagree_are_less_sure() -> None:
     assert agreeing(took, []) == took
     assert agreeing(took, [0.381]) == took
     found = agreeing(took, [0.380, 0.331])
-    assert found.std_ms == pytest.approx((0.382 - 0.331) / 2)
+    assert found.std_ms == pytest.approx((0.382 - 0.331) / sqrt(2))
     assert "measured 0.331 ms at another time of this run" in found.note
     assert not found.quiet
 
