@@ -64,11 +64,9 @@ class Objective:
 
     def outside_ms(self, arch: Architecture) -> float:
         """Distance of the network's latency from the allowed band, 0 inside."""
-        below_ms, above_ms = (
-            self.floor_ms - self.latency_ms(arch),
-            self.bound_ms(arch) - self.ceiling_ms,
-        )
-        return max(0.0, below_ms, above_ms)
+        latency_ms = self.latency_ms(arch)
+        above_ms = latency_ms + self.margin_ms(arch) - self.ceiling_ms
+        return max(0.0, self.floor_ms - latency_ms, above_ms)
 
 
 class Objectives:

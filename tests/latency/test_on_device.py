@@ -75,7 +75,7 @@ def test_the_script_times_as_we_do() -> None:
         b = script.compare(*others, theirs.clock)
         for name in ("ratio", "spread", "reference_ms", "reference_spread", "pairs", "quiet"):
             assert b[name] == pytest.approx(getattr(a, name))
-    for name in ("CHUNK_NS", "MIN_RUNS", "MAX_RUNS", "DROPPED"):
+    for name in ("CHUNK_NS", "MIN_RUNS", "MAX_RUNS", "DROPPED", "FEW_VALUES"):
         assert getattr(on_device(), name) == getattr(timing, name)
     assert on_device().REFERENCE_SERVES == local.REFERENCE_SERVES
     assert on_device().FINAL == remote_calibration.FINAL
