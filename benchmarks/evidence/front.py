@@ -21,7 +21,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 from torch import Tensor, nn
 
 from bneck import records
@@ -30,7 +32,7 @@ from bneck.errors import BneckError
 from bneck.latency.devices import Graph
 from bneck.latency.devices.local import LocalDevice
 from bneck.latency.measure import measure_graph, reference
-from bneck.results.static_figures import save
+from bneck.results.static_figures import BLUE, ORANGE, save
 
 try:
     import timm
@@ -40,6 +42,21 @@ except ModuleNotFoundError as missing:
 
 PUBLISHED = Path(__file__).with_name("published.csv")
 CLOSE = 1e-3  # of a network's largest output
+PLACES = (
+    (5, -3),
+    (-5, -3),
+    (5, -9),
+    (5, 4),
+    (-5, 4),
+    (-5, -9),
+    (0, 6),
+    (0, -11),
+    (9, -15),
+    (9, 10),
+)
+"""Where a name may stand beside its dot, in points, the best place first."""
+DOT_PX = 5.0
+"""Half a side of the square that a dot takes up."""
 
 
 @dataclass(frozen=True)
@@ -140,27 +157,50 @@ def drawn(timed: list[Timed], limit_ms: float) -> Figure:
     best = [
         one for one in shown if all(one.top1 > other.top1 for other in shown if other.ms < one.ms)
     ]
-    figure = Figure(figsize=(11, 7))
+    figure = Figure(figsize=(12, 8))
     axes = figure.subplots()
-    axes.plot([one.ms for one in best], [one.top1 for one in best], color="#b5482a")
+    axes.plot([one.ms for one in best], [one.top1 for one in best], color=ORANGE)
     for one in shown:
-        colour = "#b5482a" if one in best else "#0f6a87"
+        colour = ORANGE if one in best else BLUE
         axes.errorbar(one.ms, one.top1, xerr=one.std_ms, fmt="o", ms=4, color=colour)
-        axes.annotate(
-            one.name.split(".")[0],
-            (one.ms, one.top1),
-            xytext=(5, -3),
-            textcoords="offset points",
-            fontsize=7,
-            color=colour,
-        )
-    axes.set_xscale("log")
-    axes.set_xticks([0.5, 1, 2, 3, 4, 5, 6], labels=["0.5", "1", "2", "3", "4", "5", "6"])
-    axes.minorticks_off()
+    axes.set_xlim(0, 1.15 * limit_ms)  # room for names
+    name_all(axes, shown, best)
     axes.set_xlabel("measured latency, ms (one image, one thread)")
     axes.set_ylabel("published ImageNet top-1, %")
     axes.grid(alpha=0.3, which="both")
     return figure
+
+
+def name_all(axes: Axes, shown: list[Timed], front: list[Timed]) -> None:
+    """Write each network's name beside its dot, where it covers least: dots, names, the front."""
+    place = axes.transData.transform
+    dots = place([(one.ms, one.top1) for one in shown])
+    corners = place([(one.ms, one.top1) for one in front])
+    steps = np.linspace(0, len(corners) - 1, 20 * len(corners))
+    line = np.stack([np.interp(steps, range(len(corners)), side) for side in corners.T], axis=1)
+    taken = [Bbox.from_bounds(x - DOT_PX, y - DOT_PX, 2 * DOT_PX, 2 * DOT_PX) for x, y in dots]
+    taken += [Bbox.from_bounds(x - 1, y - 1, 2, 2) for x, y in line]
+    for one in shown:
+        labels = [
+            axes.annotate(
+                one.name.split(".")[0],
+                (one.ms, one.top1),
+                xytext=offset,
+                textcoords="offset points",
+                ha="left" if offset[0] > 0 else "right" if offset[0] < 0 else "center",
+                fontsize=7,
+                color=ORANGE if one in front else BLUE,
+            )
+            for offset in PLACES
+        ]
+        boxes = [label.get_window_extent() for label in labels]
+        covers = [
+            box.count_overlaps(taken) + len(PLACES) * (box.x0 < axes.bbox.x0) for box in boxes
+        ]
+        chosen = covers.index(min(covers))
+        taken.append(boxes[chosen])
+        for label in labels[:chosen] + labels[chosen + 1 :]:
+            label.remove()
 
 
 def main() -> None:
