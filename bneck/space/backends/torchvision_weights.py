@@ -4,6 +4,7 @@ torchvision registers its layers in the order they run, as the lowering lists th
 laid over each other one by one, and every shape is checked.
 """
 
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -52,13 +53,17 @@ def read(path: Path) -> State:
     if path.suffix == ".safetensors":
         return _as_registered(weights.read(path))
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # that another pickle protocol may fail
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UsageError(f"no such file: {path}") from None
-    except Exception as error:  # the unpickler raises whatever it meets in a file of other bytes
-        # After its first sentence torch advises to load what may run any code.
-        reason = str(error).partition("\n")[0].partition(". ")[0] or type(error).__name__
-        raise UsageError(f"{path} is not a plain state dict: {reason}") from None
+    except (PermissionError, IsADirectoryError) as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+    except Exception:  # the unpickler raises whatever it meets, and torch advises unsafe loading
+        raise UsageError(
+            f"{path} is not a plain state dict: it is damaged, or holds more than tensors; "
+            "torch.save(network.state_dict(), FILE) writes one"
+        ) from None
     if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
         raise UsageError(f"{path} is not a state dict of tensors")
     return dict(state)

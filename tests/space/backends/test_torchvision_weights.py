@@ -67,7 +67,7 @@ def test_pickles_of_anything_else_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not a plain state dict"):
         load(file, arch)
     file.write_bytes(b"nonsense")
-    with pytest.raises(UsageError, match="is not a plain state dict"):
+    with pytest.raises(UsageError, match="is not a plain state dict: it is damaged, or holds more"):
         load(file, arch)
     torch.save({"a": 3}, file)
     with pytest.raises(UsageError, match="is not a state dict of tensors"):
@@ -82,6 +82,15 @@ def test_what_is_not_a_weight_file_is_refused_without_torchs_advice(tmp_path: Pa
     with pytest.raises(UsageError, match=r"picture\.pth is not a plain state dict") as caught:
         load(file, presets.build("mobilenet_v3_small"))
     assert "weights_only" not in str(caught.value)
+
+
+def test_a_weight_file_that_was_cut_off_is_called_damaged(tmp_path: Path) -> None:
+    file = tmp_path / "cut.pth"
+    torch.save({"a": torch.zeros(1000)}, file)
+    for end in (0, 100, file.stat().st_size - 10):
+        (tmp_path / "part.pth").write_bytes(file.read_bytes()[:end])
+        with pytest.raises(UsageError, match=r"part\.pth is not a plain state dict: it is damaged"):
+            load(tmp_path / "part.pth", presets.build("mobilenet_v3_small"))
 
 
 def test_the_class_count_is_that_of_the_last_tensor() -> None:
