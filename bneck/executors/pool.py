@@ -15,6 +15,8 @@ TRIES = 3
 START_SECONDS = 600.0
 ROOM_SECONDS = 5.0
 """How often a cluster that may grow is asked for its room again."""
+LONGEST_WAIT_SECONDS = 86_400.0
+"""A system's timers may end at 2^31 ms, which a time limit may exceed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +232,9 @@ class WorkerPool(Generic[W]):
             soonest = self._first_start() + START_SECONDS
         if self._asked is None:
             soonest = min(soonest, self._room_asked_s + ROOM_SECONDS)
-        return None if soonest == inf else max(0.0, soonest - time.monotonic())
+        if soonest == inf:
+            return None
+        return min(max(0.0, soonest - time.monotonic()), LONGEST_WAIT_SECONDS)
 
     def _first_start(self) -> float:
         """When the first of those that are starting began; to load may take hours, and fails."""

@@ -187,6 +187,12 @@ def test_the_time_limit_is_for_each_item_and_stops_it_alone(kind: str, tmp_path:
 
 
 @elsewhere
+def test_a_time_limit_may_be_longer_than_the_system_can_wait(kind: str) -> None:
+    with closing(opened(kind, 1, time_limit_s=1e12)) as limited:
+        assert list(limited.map_unordered(tasks.square, [3])) == [(3, 9)]
+
+
+@elsewhere
 def test_what_a_task_loads_first_is_not_timed_but_must_be_there(kind: str) -> None:
     with closing(opened(kind, 1, time_limit_s=1)) as limited:
         outcomes = dict(limited.map_unordered(tasks.Loading(seconds=1.5), [3]))
