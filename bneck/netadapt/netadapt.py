@@ -107,12 +107,11 @@ class NetAdapt:
             steps.append(self._step(steps[-1], target_ms, executor, where, progress))
         return tuple(steps)
 
-    def widened(self) -> Proposal | None:
-        """The last network with all widths as wide as its predicted latency allows at no cost.
+    def widened(self, before: Step) -> Proposal | None:
+        """A step's network with all widths as wide as its predicted latency allows at no cost.
 
         None where there is nothing to widen.
         """
-        before = self.done()[-1]
         move = self._generator.widened(before.arch)
         if move is None:
             return None

@@ -23,6 +23,7 @@ def shrink_to_measured(
     *,
     repeat: float = 0.0,
     found: bool = False,
+    passed: bool = False,
 ) -> tuple[Step, Latency]:
     """Continue ``netadapt`` from its last step to a network that measures under the target.
 
@@ -38,19 +39,25 @@ def shrink_to_measured(
         progress: called after every fine-tuning.
         repeat: relative error of measuring again, as the calibration saw it.
         found: whether a search found the seed network; see ``rules.meets``.
+        passed: whether steps may have gone on to a faster target already: then it is the first of
+            them that measures under this one.
 
     Raises:
         UsageError: no narrowing is predicted under the target.
         BneckError: every proposal of a step failed, or the network still measures above the target
             after the goal was tightened four times.
     """
-    step, measured = _under_target(netadapt, target_ms, measure, executor, progress, repeat, found)
-    wider = netadapt.widened() if step.number else None
-    if wider is not None:
-        again = measure(wider.arch)
-        if rules.widen_free_widths(again, measured, target_ms, repeat):
-            return netadapt.widen(wider, executor, progress), again
-    return step, measured
+    step, measured = _under_target(
+        netadapt, target_ms, measure, executor, progress, repeat, found, passed
+    )
+    wider = netadapt.widened(step) if step.number else None
+    after = netadapt.done()[step.number + 1 :]
+    if wider is None or (after and after[0].arch != wider.arch):  # narrowed further as it was
+        return step, measured
+    again = measure(wider.arch)
+    if not rules.widen_free_widths(again, measured, target_ms, repeat):
+        return step, measured
+    return after[0] if after else netadapt.widen(wider, executor, progress), again
 
 
 def _under_target(
@@ -61,11 +68,14 @@ def _under_target(
     progress: Progress,
     repeat: float,
     found: bool,
+    passed: bool,
 ) -> tuple[Step, Latency]:
-    step = netadapt.done()[-1]
-    measured = measure(step.arch)
-    if rules.meets(measured, target_ms, repeat, given=not found and step.number == 0):
-        return step, measured
+    *before, last = netadapt.done()
+    under = [one for one in before if one.number == 0 or one.latency_ms <= target_ms]
+    for step in [*under, last] if passed else [last]:
+        measured = measure(step.arch)
+        if rules.meets(measured, target_ms, repeat, given=not found and step.number == 0):
+            return step, measured
     goal_ms = target_ms
     for _ in range(rules.TIGHTENINGS):
         step = netadapt.shrink(goal_ms, executor, progress)[-1]

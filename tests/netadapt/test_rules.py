@@ -76,10 +76,10 @@ class Model:
             self.steps.append(step(len(self.steps), target_ms))
         return tuple(self.steps)
 
-    def widened(self) -> Proposal | None:
+    def widened(self, before: Step) -> Proposal | None:
         if self.free_ms is None:
             return None
-        return Proposal(ARCH, "free channels", self.steps[-1].latency_ms, 0.0)
+        return Proposal(ARCH, "free channels", before.latency_ms, 0.0)
 
     def widen(self, wider: Proposal, *_: object) -> Step:
         self.steps.append(step(len(self.steps), wider.latency_ms))

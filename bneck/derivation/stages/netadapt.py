@@ -57,8 +57,10 @@ def netadapt_stage(
         UsageError: a target that no narrowing reaches.
         BneckError: a network that measures above its target whatever is predicted.
     """
-    run = session.run
-    waiting = sorted(targets_ms, reverse=True)[len(records.read_lines(run.shrunk, Shrunk)) :]
+    run, several = session.run, len(targets_ms) > 1
+    known = records.read_lines(run.shrunk, Shrunk)
+    reached = {one.target_ms for one in known}
+    waiting = [ms for ms in sorted(targets_ms, reverse=True) if ms not in reached]
     if waiting:
         with session.timed("NetAdapt"):
             asked = budget(session.plan, data.info)
@@ -73,6 +75,11 @@ def netadapt_stage(
                 trained, state = _seed_training(session, asked, seed_network, parent)
                 weights.save(netadapt.weights(0), state)
                 netadapt.begin(seed_network, trained.accuracy)
+            if several and len(known) == 1 and not is_written(run.of_target(known[0].target_ms)):
+                # It was the only one, and has no files of its own yet.
+                (alone,) = known
+                state = weights.load(run.weights, alone.arch)
+                _save(alone.arch, state, _own_files(run, alone.target_ms))
             for target_ms in waiting:
                 step, latency = shrink_to_measured(
                     netadapt,
@@ -82,11 +89,15 @@ def netadapt_stage(
                     session.progress,
                     repeat=device.repeat_error(),
                     found=found,
+                    passed=target_ms > min(targets_ms),
                 )
-                several = len(targets_ms) > 1
                 measured = None if device.only_predicts(step.arch) else latency
-                shrunk = _kept(session, netadapt, asked, step, measured, target_ms, several=several)
-                records.append(run.shrunk, shrunk)
+                fastest = all(target_ms < one.target_ms for one in known)
+                files = {run.network: run.weights} if fastest else {}
+                files |= _own_files(run, target_ms) if several else {}
+                shrunk = _kept(session, netadapt, asked, step, measured, target_ms, files)
+                known = tuple(sorted((*known, shrunk), key=lambda one: -one.target_ms))
+                records.write_lines(run.shrunk, known)
     return records.read_lines(run.shrunk, Shrunk)
 
 
@@ -170,11 +181,10 @@ def _kept(
     step: Step,
     measured: Latency | None,
     target_ms: float,
-    *,
-    several: bool,
+    files: dict[Path, Path],
 ) -> Shrunk:
-    """The step's network and weights, finished as asked, in the files of its target."""
-    run, plan, arch = session.run, session.plan, step.arch
+    """The step's network, finished as asked, in files of it and of its weights."""
+    plan, arch = session.plan, step.arch
     state = weights.load(netadapt.weights(step.number), arch)
     accuracy = step.accuracy
     if plan.finish is not None:
@@ -187,13 +197,7 @@ def _kept(
             start=state if plan.finish == "fine-tune" else None,
         )
         accuracy = trained.accuracy
-    files = {run.network: run.weights}
-    if several:
-        file = run.of_target(target_ms)
-        files[file] = file.with_suffix(".safetensors")
-    for network, tensors in files.items():
-        records.write(network, arch)
-        weights.save(tensors, state)
+    _save(arch, state, files)
     return Shrunk(
         target_ms=target_ms,
         arch=arch,
@@ -203,3 +207,15 @@ def _kept(
         accuracy=accuracy,
         met=step.number == 0,
     )
+
+
+def _own_files(run: Run, target_ms: float) -> dict[Path, Path]:
+    """The file of a target's network, where there are several, and that of its weights."""
+    file = run.of_target(target_ms)
+    return {file: file.with_suffix(".safetensors")}
+
+
+def _save(arch: Architecture, state: weights.State, files: dict[Path, Path]) -> None:
+    for network, tensors in files.items():
+        weights.save(tensors, state)
+        records.write(network, arch)

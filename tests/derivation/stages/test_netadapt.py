@@ -20,6 +20,7 @@ from bneck.results.run import Run
 from bneck.results.stage_record import Shrunk
 from bneck.space import codec as networks
 from bneck.space import presets, spaces
+from bneck.space.architecture import Architecture
 from bneck.space.backends import weights
 from bneck.space.cost import cost
 from tests.latency import devices
@@ -78,6 +79,52 @@ def test_torchvisions_weights_shrink_to_two_targets(
     report = (out / "report.html").read_text()
     assert "All 2 targets are met, as measured." in report
     assert report.count('<table class="network">') == 2
+
+
+def networks_by_factor(
+    capsys: pytest.CaptureFixture[str], out: Path, factors: str, *options: str
+) -> dict[float, Architecture]:
+    """What ``shrink`` derives for shares of MobileNetV3-Small's latency."""
+    targets = [f"{factor}x:mobilenet_v3_small" for factor in factors.split(",")]
+    named = f"--target{'s' if len(targets) > 1 else ''}={','.join(targets)}"
+    assert run(["shrink", "mobilenet_v3_small", named, f"--out={out}", *options]) == 0
+    result = json.loads(capsys.readouterr().out)
+    whole_ms = cost(presets.build("mobilenet_v3_small", resolution_px=16, classes=10)).macs / 1e9
+    found = {}
+    for one in result["networks"]:
+        arch = networks.load(Path(one["arch"]))
+        if len(targets) > 1:
+            weights.load(Path(one["arch"]).with_suffix(".safetensors"), arch)
+        assert cost(arch).macs / 1e9 <= 1.001 * one["target_ms"]
+        found[round(one["target_ms"] / whole_ms, 2)] = arch
+    assert list(found) == sorted(map(float, factors.split(",")), reverse=True)
+    assert networks.load(out / "network.json") == found[min(found)]
+    weights.load(out / "weights.safetensors", found[min(found)])
+    return found
+
+
+def test_a_further_target_leaves_the_networks_of_the_others_as_they_are(
+    quick: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A slower one is served by the steps there are: the first network that measures under it."""
+    out = tmp_path / "run"
+    first = networks_by_factor(capsys, out, "0.85", *quick)
+    assert networks_by_factor(capsys, out, "0.85,0.8", *quick).items() > first.items()
+    steps = records.read_lines(out / "steps.jsonl", Step)
+    found = networks_by_factor(capsys, out, "0.85,0.8,0.95", *quick)
+    assert found.items() > first.items()
+    assert found[0.95] == steps[1].arch != found[0.85]
+    assert records.read_lines(out / "steps.jsonl", Step) == steps
+
+
+def test_finished_otherwise_the_networks_stay_the_same(
+    quick: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finish = ["--epochs=0.1", "--finish=scratch"]
+    found = networks_by_factor(capsys, tmp_path, "1.0,0.95,0.85", *finish, *quick)
+    finish = ["--epochs=0.1", "--finish=fine-tune"]
+    assert networks_by_factor(capsys, tmp_path, "1.0,0.95,0.85", *finish, *quick) == found
+    assert len(set(found.values())) == 3
 
 
 def test_channels_are_free_where_they_measure_as_free(
