@@ -159,9 +159,10 @@ class WorkerPool(Generic[W]):
             while queue and self._idle:
                 self._give(task, queue)
             free = self.workers - len(self._busy) - len(self._starting)
+            nothing = not (queue or self._busy)  # as many as there is room for may be starting
             if free > 0 and len(queue) > len(self._starting):
                 self._starting[self._kind.start()] = _Start(time.monotonic())
-            elif not (pull and (free > 0 or self._idle) and queue.pull()):
+            elif not (pull and (free > 0 or self._idle or nothing) and queue.pull()):
                 return
 
     def _give(self, task: Callable[[Any], Any], queue: _Queue) -> None:

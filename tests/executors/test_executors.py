@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import pytest
 from bneck.errors import BneckError, UsageError
 from bneck.executors import open_executor
 from bneck.executors.pool import WorkerPool
-from bneck.executors.processes import processes
+from bneck.executors.processes import Process, Processes, processes
 from bneck.executors.reserved import Reserved
 from bneck.executors.serial import Serial
 from bneck.machine import cores
@@ -181,3 +182,28 @@ def test_an_executor_may_be_closed_twice() -> None:
     with closing(open_executor(2)) as executor:
         assert list(executor.map_unordered(tasks.square, [3])) == [(3, 9)]
         executor.close()
+
+
+class Shrinking(Processes):
+    """A cluster with room for two workers, then for one; only the first comes up at once."""
+
+    fit, first_alone = 2, True
+
+    def room(self, wanted: int) -> int:
+        return self.fit
+
+    def wait(self, workers: Sequence[Process], seconds: float | None) -> Sequence[Process]:
+        waited_for = [one for one in workers if one is self._by_place[0] or not self.first_alone]
+        return super().wait(waited_for, seconds)
+
+
+def test_items_wait_for_workers_that_start_where_there_is_room_for_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bneck.executors.pool.ROOM_SECONDS", 0.0)
+    cluster = Shrinking(2)
+    with closing(WorkerPool(cluster, None)) as pool:
+        assert sorted(pool.map_unordered(tasks.square, [1, 2])) == [(1, 1), (2, 4)]
+        pool.rest()
+        cluster.fit, cluster.first_alone = 1, False
+        assert sorted(pool.map_unordered(tasks.square, [3, 4])) == [(3, 9), (4, 16)]
