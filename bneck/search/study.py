@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from bneck.files import naming
 from bneck.results.record import Record
 from bneck.search import samplers
 from bneck.search.allowed import SpaceExhausted, allowed_network
@@ -12,11 +13,11 @@ from bneck.search.promotion import promotable
 from bneck.search.samplers.history import LabelledNetwork, Trial, TrialHistory
 from bneck.search.trial_attributes import (
     EVALUATED,
-    VIRTUAL_START,
     is_whole,
     outcome_of,
     proposal_of,
     trial_of,
+    virtual_start_of,
 )
 from bneck.search.trial_order import TrialOrder
 from bneck.search.virtual_time import LAYER_MACS
@@ -55,7 +56,7 @@ class Study:
             promote: whether the best networks are trained longer (``promotion``).
 
         Raises:
-            UsageError: an unknown sampler, or a line that is not of a journal.
+            UsageError: an unknown sampler, or a journal that no search can have written.
             BneckError: the file cannot be read or written.
         """
         self.space, self.promotes = space, promote
@@ -69,7 +70,8 @@ class Study:
         self._journal = Journal(journal, space, directions=directions)
         self.from_before = 0
         """Trials of an earlier version, which had batches: all count as ended at the start."""
-        self._replay()
+        with naming(journal):
+            self._replay()
 
     def may_propose(self, under_way: int, workers: int) -> bool:
         """Whether all results that the next proposal is made from are in.
@@ -227,8 +229,8 @@ class Study:
                 continue  # cut off in an earlier version, before it was proposed
             if found.whole:
                 self._end_trials()
-                if VIRTUAL_START in found.user_attrs:
-                    self._order.wait_until(found.user_attrs[VIRTUAL_START])
+                if (start := virtual_start_of(found)) is not None:
+                    self._order.wait_until(start)
                     self._end_trials()
             trial = trial_of(found, self.space, refused=refused, labels=len(self._history.labels))
             refused = None

@@ -9,7 +9,9 @@ from bneck.files import naming
 from bneck.records import from_json
 from bneck.results.record import Record
 from bneck.search.journal import JournalTrial, State, read_journal
+from bneck.search.promotion import FINALISTS
 from bneck.search.samplers.history import Trial
+from bneck.space.checks import check_range
 from bneck.space.choices import Space, Values
 
 EVALUATED = "seconds"
@@ -92,21 +94,36 @@ def trial_of(found: JournalTrial, space: Space, *, refused: Values | None, label
         space: whose network it is.
         refused: what an earlier version noted before it as refused; None where nothing was.
         labels: that were known when it was proposed.
+
+    Raises:
+        UsageError: it says what no search can have written.
     """
     notes, attrs = dict(found.system_attrs), found.user_attrs
-    if REFUSED in notes:
-        refused = _values(space, notes.pop(REFUSED))
+    target, rung = attrs.get(TARGET, attrs.get(OLD_TARGET, 0)), attrs.get(RUNG, 0)
+    with naming(f"trial {found.number}"):
+        if REFUSED in notes:
+            refused = _values(space, notes.pop(REFUSED))
+        check_range(TARGET, target, 0)
+        check_range(RUNG, rung, 0, len(FINALISTS))
     return Trial(
         number=found.number,
         values=found.params,
         arch=space.decode(found.params),
-        target=attrs.get(TARGET, attrs.get(OLD_TARGET, 0)),
+        target=target,
         refused=refused,
         notes=notes,
         record=record_of(found, space),
         labels=labels,
-        rung=attrs.get(RUNG, 0),
+        rung=rung,
     )
+
+
+def virtual_start_of(found: JournalTrial) -> float | None:
+    """Return when a trial starts in virtual time; None if with the first free worker."""
+    if VIRTUAL_START not in found.user_attrs:
+        return None
+    with naming(f"trial {found.number}"):
+        return from_json(float, found.user_attrs[VIRTUAL_START], VIRTUAL_START)
 
 
 def record_of(trial: JournalTrial, space: Space) -> Record | None:
@@ -161,8 +178,13 @@ def _places_of(values: Values, space: Space) -> list[int]:
 
 
 def _values(space: Space, places: Sequence[int]) -> Values:
-    return {
-        name: allowed[place]
-        for (name, allowed), place in zip(space.choices.items(), places, strict=True)
-        if place >= 0
-    }
+    try:
+        return {
+            name: allowed[place]
+            for (name, allowed), place in zip(space.choices.items(), places, strict=True)
+            if place >= 0
+        }
+    except (TypeError, ValueError, IndexError):
+        raise UsageError(
+            f"{REFUSED} must be a place for each choice of {space.name}, got {places!r:.60}"
+        ) from None

@@ -7,6 +7,7 @@ import pytest
 
 from bneck.errors import UsageError
 from bneck.search.journal import read_journal
+from bneck.search.study import Study
 from bneck.search.trial_attributes import read_records
 from bneck.space.choices import Space
 from tests.search.journals import write_trials
@@ -54,3 +55,29 @@ def test_a_line_of_another_shape_is_named(
     file.write_text("".join(json.dumps(line) + "\n" for line in changed))
     with pytest.raises(UsageError, match=f"line {number} is not a line of an Optuna journal"):
         read_journal(file)
+
+
+@pytest.mark.parametrize(
+    ("attrs", "change", "words"),
+    [
+        ("user_attrs", {"target": "a"}, "target must be a whole number from 0 on, got 'a'"),
+        ("user_attrs", {"target": -1}, "target must be a whole number from 0 on, got -1"),
+        ("user_attrs", {"rung": 9999}, "rung must be a whole number from 0 to 2, got 9999"),
+        ("user_attrs", {"virtual_start": "x"}, "virtual_start must be a number, got 'x'"),
+        ("system_attrs", {"refused": [0]}, "refused must be a place for each choice of "),
+        ("system_attrs", {"refused": 5}, "refused must be a place for each choice of "),
+    ],
+)
+def test_a_search_is_not_resumed_by_what_none_can_have_proposed(
+    tmp_path: Path, space: Space, attrs: str, change: dict[str, object], words: str
+) -> None:
+    file = tmp_path / "journal.log"
+    write_trials(file, space, (0, 0, None))
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    created = next(line for line in lines if line["op_code"] == 4)
+    created[attrs] |= change
+    proposed = lines[: lines.index(created) + 1]  # killed before the result was in
+    file.write_text("".join(json.dumps(line) + "\n" for line in proposed))
+    with pytest.raises(UsageError) as caught:
+        Study(file, space, sampler="random", seed=0)
+    assert str(caught.value).startswith(f"{file}: trial 0: {words}")
