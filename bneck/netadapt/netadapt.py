@@ -157,10 +157,10 @@ class NetAdapt:
         if others and all_lose_accuracy(found, unchanged, trainings.right):
             found += trainings.round(1, others, executor, f"{where}, other savings", progress)
         if ties := rules.settle_ties(found, reference(unchanged, found), trainings.losses):
-            again = trainings.round(2, (*ties, unchanged), executor, where, progress)
-            longer = {one.move: one for one in again}
+            again = ties if unchanged.error is not None else (*ties, unchanged)
+            longer = {one.move: one for one in trainings.round(2, again, executor, where, progress)}
             found = tuple(longer.get(one.move, one) for one in found)
-            unchanged = longer[UNCHANGED]
+            unchanged = longer.get(UNCHANGED, unchanged)
         return self._take(before, found, unchanged, trainings, begun)
 
     def _proposals(

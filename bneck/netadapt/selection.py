@@ -21,9 +21,9 @@ LEAST_MS = 1e-12
 def reference(unchanged: Proposal, proposals: Sequence[Proposal]) -> Proposal:
     """Return what proposals are compared with: the network before the step, fine-tuned like them.
 
-    Where that failed, the proposal of the lowest loss.
+    Where that failed, or did not end as long a training as others, the proposal of the lowest loss.
     """
-    scored = _scored((unchanged, *proposals))
+    scored = _longest((unchanged, *proposals))
     if unchanged in scored or not scored:
         return unchanged
     return min(scored, key=lambda one: one.loss or 0.0)
@@ -43,11 +43,9 @@ def best(proposals: Sequence[Proposal], before: Proposal) -> Proposal:
     Raises:
         BneckError: every proposal failed.
     """
-    scored = _scored(proposals)
-    if not scored:
+    finalists = _longest(proposals)
+    if not finalists:
         raise BneckError(f"every proposal failed, the first with: {proposals[0].error}")
-    longest = max(proposal.rounds for proposal in scored)
-    finalists = [proposal for proposal in scored if proposal.rounds == longest]
     return max(finalists, key=lambda proposal: _merit(proposal, before))
 
 
@@ -97,6 +95,13 @@ def all_lose_accuracy(
 
 def _scored(proposals: Sequence[Proposal]) -> list[Proposal]:
     return [proposal for proposal in proposals if proposal.loss is not None]
+
+
+def _longest(proposals: Sequence[Proposal]) -> list[Proposal]:
+    """Those that trained as long as any."""
+    scored = _scored(proposals)
+    longest = max((proposal.rounds for proposal in scored), default=0)
+    return [proposal for proposal in scored if proposal.rounds == longest]
 
 
 def _merit(proposal: Proposal, before: Proposal) -> tuple[float, float]:

@@ -11,6 +11,7 @@ import pytest
 
 from bneck.derivation.stages.kept_training import train_and_keep
 from bneck.errors import BneckError
+from bneck.executors import Failed
 from bneck.executors.serial import Serial
 from bneck.netadapt.netadapt import NetAdapt
 from bneck.netadapt.proposals import ProposalGenerator
@@ -68,6 +69,8 @@ def test_where_the_unchanged_network_failed_the_best_stands_for_it() -> None:
     failed = replace(BEFORE, loss=None, error="diverged")
     assert reference(failed, tried) is tried[2]
     assert reference(failed, tried[1:2]) is failed  # for best to say that all failed
+    longer = replace(tried[0], rounds=2)  # all others ended a shorter training
+    assert reference(BEFORE, (longer, tried[2])) is longer
 
 
 def test_only_what_is_within_a_standard_error_of_the_pairs_is_a_tie() -> None:
@@ -176,6 +179,20 @@ def test_other_savings_are_tried_where_all_else_loses(tmp_path: Path, model: obj
     ]
     step = adapt.shrink(target_ms, SeedKnowsAll())[1]
     assert {one.move for one in step.proposals} == {"unchanged", *(one.move for one in every)}
+
+
+def test_ties_are_settled_where_the_unchanged_network_failed(tmp_path: Path, model: object) -> None:
+    class SeedDiverges(Serial):
+        def map_unordered(self, task: object, items: list) -> object:
+            for item, score in super().map_unordered(task, items):
+                yield item, Failed("diverged") if item.arch == ARCH else score
+
+    step = begun(tmp_path, model).shrink(ONE_STEP_MS, SeedDiverges())[-1]
+    *proposals, unchanged = step.proposals
+    assert (unchanged.rounds, unchanged.error) == (1, "diverged")
+    longer = [one for one in proposals if one.rounds == 2]
+    assert len(longer) > 1
+    assert step.move == min(longer, key=lambda one: one.loss).move
 
 
 def test_a_loss_is_one_beyond_its_standard_error() -> None:
