@@ -71,6 +71,8 @@ class TableData:
         said = "".join(f"; {warning}" for warning in warned)
         if _is_complete(self):
             return f"{len(known.accuracies)} networks, all of the space {self.space}{said}"
+        if len(known.accuracies) == table.MIN_NETWORKS:
+            return f"{table.MIN_NETWORKS} networks, too few to cross-validate the regression{said}"
         return (
             f"{len(known.accuracies)} networks; rank correlation of the regression in "
             f"band, cross-validated: {_regression(self).cross_validated():.2f}{said}"

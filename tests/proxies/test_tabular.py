@@ -68,6 +68,16 @@ def test_a_search_answers_from_the_table_and_trains_nothing(
         data_stage(Session(run_, plan, Serial(), Serial()))
 
 
+@pytest.mark.parametrize("count", [5, 6, 7, 8])
+def test_the_smallest_tables_answer_and_say_what_is_known_of_them(file: Path, count: int) -> None:
+    file.write_text("\n".join(file.read_text().splitlines()[:count]))
+    tabular._opened.cache_clear()
+    data = tabular.open_table(f"table:{file}", "v3-small", None)
+    assert data is not None
+    told = "too few to cross-validate" if count == 5 else "rank correlation of the regression"
+    assert told in data.statement()
+
+
 def test_what_a_table_cannot_do_is_said(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -60,11 +60,18 @@ class Surrogate:
         return accuracy, (expit(mean + std) - expit(mean - std)) / 2
 
     def cross_validated(self, seed: int = 0) -> float:
-        """Correlation in band (``correlation``) of five-fold predictions with the labels."""
+        """Correlation in band (``correlation``) of five-fold predictions with the labels.
+
+        Of six labels each is left out alone, so that enough are left to learn from.
+
+        Raises:
+            UsageError: five labels, of which none can be left out.
+        """
         count = len(self._labels)
+        folds = FOLDS if count > MIN_LABELS + 1 else count
         order = np.random.default_rng(seed).permutation(count)
         guesses = np.zeros(count)
-        for fold in np.array_split(order, min(FOLDS, count - MIN_LABELS + 1)):
+        for fold in np.array_split(order, folds):
             rest = np.setdiff1d(order, fold)
             model = Surrogate([self._archs[i] for i in rest], self._labels[rest])
             guesses[fold], _ = model.predict([self._archs[i] for i in fold])
