@@ -18,6 +18,7 @@ from bneck.proxies.surrogate.surrogate import Surrogate
 from bneck.proxies.surrogate.table import Table
 from bneck.proxies.zero_cost.base import ZeroCost
 from bneck.proxies.zero_cost.passes import Passes
+from bneck.quantities import is_finite
 from bneck.space.architecture import Architecture
 from bneck.space.cost import cost
 
@@ -222,8 +223,10 @@ def _row(
                 score = proxy.read(shared)
             else:
                 score = proxy(arch, seed=seed)
+            if not is_finite(score):
+                raise ProxyFailed(f"it gave {score!r:.60}, not a finite number")
         except ProxyFailed as error:
-            failure = str(error)
+            score, failure = None, str(error)
         row[word] = (score, time.perf_counter() - began, failure)
     return row
 

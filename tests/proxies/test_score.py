@@ -115,6 +115,18 @@ def test_a_failure_is_named_and_the_rest_is_scored() -> None:
         score_proxies(table(), {"mine": fails_on(*ARCHS[4:])})
 
 
+@pytest.mark.parametrize("score", [float("nan"), float("inf"), None, "high"])
+def test_a_score_that_is_no_number_is_a_failure_and_not_compared(score: Any) -> None:
+    def proxy(arch: Architecture, *, seed: int) -> Any:
+        return score if arch == ARCHS[3] else params(arch)
+
+    found = score_proxies(table(), {"mine": proxy})["mine"]
+    assert found.failures == (f"network 4: it gave {score!r}, not a finite number",)
+    assert found.spearman.value == 1
+    with pytest.raises(ProxyFailed, match=r"mine scores 0 of 40 networks: .*not a finite number"):
+        score_proxies(table(), {"mine": lambda arch, *, seed: score})
+
+
 def test_columns_say_how_a_shorter_training_agrees() -> None:
     backwards = {arch: -params(arch) for arch in ARCHS[:30]}
     few = dict.fromkeys(ARCHS[:3], 1.0)

@@ -46,7 +46,13 @@ def labels(folder: Path, part: Path, names: Sequence[str], classes: Sequence[str
     if truth.suffix == ".csv":
         rows = rows[1:]
     if any(len(row) > 1 for row in rows):
-        known = {Path(row[0]).stem: row[1] for row in rows if len(row) > 1}
+        known: dict[str, str] = {}
+        for name, word in (row[:2] for row in rows if len(row) > 1):
+            if known.setdefault(stem := Path(name).stem, word) != word:
+                raise UsageError(
+                    f"{truth} has two classes for {stem}, {known[stem]!r} and {word!r}: images are "
+                    "told apart by their names without folder and ending"
+                )
         missing = next((name for name in names if Path(name).stem not in known), None)
         if missing is not None:
             raise UsageError(f"{truth} has no line for {missing}")

@@ -170,6 +170,7 @@ def test_classes_of_one_name_are_told_apart_by_their_folders(imagenet: Path) -> 
         ("n01\nn01\nn03\nn01", "'n03' is not one of the 2 class folders"),
         ("1\n2\n2\n1", "own order: put the devkit's meta.mat beside it"),
         ("0.png n01\n1.png n01", "has no line for 2.png"),
+        ("a/0.png n01\nb/0.jpg n02", "two classes for 0, 'n01' and 'n02'"),
     ],
 )
 def test_a_ground_truth_that_does_not_fit_is_named(imagenet: Path, text: str, message: str) -> None:
