@@ -1,5 +1,6 @@
 """NetAdapt in a run: from the seed network to one measured at or under each target."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from bneck import records
@@ -15,8 +16,6 @@ from bneck.netadapt.proposals import GRID
 from bneck.netadapt.rules import meets
 from bneck.netadapt.to_measured import shrink_to_measured
 from bneck.proxies.data.worker_images import for_proxies
-from bneck.quantities import Latency
-from bneck.results.record import Step
 from bneck.results.run import Run
 from bneck.results.run_files import SEED_NETWORK
 from bneck.results.stage_record import Shrunk, Training
@@ -81,21 +80,12 @@ def netadapt_stage(
                 state = weights.load(run.weights, alone.arch)
                 _save(alone.arch, state, _own_files(run, alone.target_ms))
             for target_ms in waiting:
-                step, latency = shrink_to_measured(
-                    netadapt,
-                    target_ms,
-                    device.at_most,
-                    session.executor,
-                    session.progress,
-                    repeat=device.repeat_error(),
-                    found=found,
-                    passed=target_ms > min(targets_ms),
-                )
-                measured = None if device.only_predicts(step.arch) else latency
+                passed = target_ms > min(targets_ms)
+                chosen = _chosen(session, device, netadapt, target_ms, found=found, passed=passed)
                 fastest = all(target_ms < one.target_ms for one in known)
                 files = {run.network: run.weights} if fastest else {}
                 files |= _own_files(run, target_ms) if several else {}
-                shrunk = _kept(session, netadapt, asked, step, measured, target_ms, files)
+                shrunk = _kept(session, netadapt, asked, chosen, files)
                 known = tuple(sorted((*known, shrunk), key=lambda one: -one.target_ms))
                 records.write_lines(run.shrunk, known)
     return records.read_lines(run.shrunk, Shrunk)
@@ -174,39 +164,70 @@ def _seed_training(
     )
 
 
-def _kept(
+def _chosen(
     session: Session,
+    device: TargetDevice,
     netadapt: NetAdapt,
-    asked: Budget,
-    step: Step,
-    measured: Latency | None,
     target_ms: float,
-    files: dict[Path, Path],
+    *,
+    found: bool,
+    passed: bool,
 ) -> Shrunk:
-    """The step's network, finished as asked, in files of it and of its weights."""
-    plan, arch = session.plan, step.arch
-    state = weights.load(netadapt.weights(step.number), arch)
-    accuracy = step.accuracy
+    """The network for a target, not finished yet; written down, as measured again it may not be it.
+
+    Args:
+        session: the run.
+        device: measures networks.
+        netadapt: the steps so far.
+        target_ms: the target.
+        found: as ``netadapt_stage`` takes it.
+        passed: as ``shrink_to_measured`` takes it.
+    """
+    file = _folder(session.run) / session.run.of_target(target_ms).name
+    known = records.read_if_written(file, Shrunk)
+    if known is not None and known.target_ms == target_ms:
+        return known
+    step, latency = shrink_to_measured(
+        netadapt,
+        target_ms,
+        device.at_most,
+        session.executor,
+        session.progress,
+        repeat=device.repeat_error(),
+        found=found,
+        passed=passed,
+    )
+    chosen = Shrunk(
+        target_ms=target_ms,
+        arch=step.arch,
+        step=step.number,
+        predicted=netadapt.model.predict(step.arch),
+        measured=None if device.only_predicts(step.arch) else latency,
+        accuracy=step.accuracy,
+        met=step.number == 0,
+    )
+    records.write(file, chosen)
+    return chosen
+
+
+def _kept(
+    session: Session, netadapt: NetAdapt, asked: Budget, chosen: Shrunk, files: dict[Path, Path]
+) -> Shrunk:
+    """The network, finished as asked, in files of it and of its weights."""
+    plan, arch = session.plan, chosen.arch
+    state = weights.load(netadapt.weights(chosen.step), arch)
     if plan.finish is not None:
         trained, state = train_alone(
             session,
             asked.proxies,
             asked.final,
             arch,
-            name=f"finished-{target_ms:.4g}ms",
+            name=f"finished-{chosen.target_ms:.4g}ms",
             start=state if plan.finish == "fine-tune" else None,
         )
-        accuracy = trained.accuracy
+        chosen = replace(chosen, accuracy=trained.accuracy)
     _save(arch, state, files)
-    return Shrunk(
-        target_ms=target_ms,
-        arch=arch,
-        step=step.number,
-        predicted=netadapt.model.predict(arch),
-        measured=measured,
-        accuracy=accuracy,
-        met=step.number == 0,
-    )
+    return chosen
 
 
 def _own_files(run: Run, target_ms: float) -> dict[Path, Path]:

@@ -117,6 +117,29 @@ def test_a_further_target_leaves_the_networks_of_the_others_as_they_are(
     assert records.read_lines(out / "steps.jsonl", Step) == steps
 
 
+def test_the_network_that_a_stopped_run_was_finishing_is_not_chosen_again(
+    quick: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Measured again it might be above the target, and another would not fit the checkpoint."""
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    finish = ["--epochs=0.1", "--finish=fine-tune", *quick]
+    command = ["shrink", "mobilenet_v3_small", "--target=0.85x:mobilenet_v3_small"]
+    with monkeypatch.context() as stopped:
+        stopped.setattr("bneck.derivation.stages.netadapt.train_alone", stop)
+        assert run([*command, f"--out={tmp_path}", *finish]) == 130
+    steps = records.read_lines(tmp_path / "steps.jsonl", Step)
+    capsys.readouterr()
+    monkeypatch.setattr("bneck.derivation.stages.calibration.TargetDevice.at_most", stop)
+    assert networks_by_factor(capsys, tmp_path, "0.85", *finish) == {0.85: steps[-1].arch}
+    assert records.read_lines(tmp_path / "steps.jsonl", Step) == steps
+
+
 def test_finished_otherwise_the_networks_stay_the_same(
     quick: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
