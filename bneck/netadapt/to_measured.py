@@ -71,8 +71,10 @@ def _under_target(
     passed: bool,
 ) -> tuple[Step, Latency]:
     *before, last = netadapt.done()
+    if not passed or last.latency_ms > target_ms:  # no step has gone beyond this target
+        before = []
     under = [one for one in before if one.number == 0 or one.latency_ms <= target_ms]
-    for step in [*under, last] if passed else [last]:
+    for step in [*under, last]:
         measured = measure(step.arch)
         if rules.meets(measured, target_ms, repeat, given=not found and step.number == 0):
             return step, measured
