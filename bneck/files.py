@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from bneck.errors import BneckError, UsageError, cannot
 
@@ -53,13 +53,26 @@ def lock_file(path: Path) -> Path:
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock of a file or folder that is made once: whoever comes second waits for it.
 
+    Whoever holds the lock may remove its file; those that waited for it then take the new file's.
+
     Raises:
         OSError: its folder cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with lock_file(path).open("ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    while True:
+        with lock_file(path).open("ab") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if is_still_at(lock_file(path), lock):
+                yield
+                return
+
+
+def is_still_at(path: Path, file: IO[bytes]) -> bool:
+    """Whether ``path`` is the file that was opened there, and was not removed since."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def write_whole(path: Path, content: str | bytes) -> None:

@@ -1,8 +1,10 @@
 """What counts as written, and with which rights."""
 
 import errno
+import fcntl
 import os
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 
@@ -13,8 +15,11 @@ from bneck.files import (
     check_new_file,
     check_new_folder,
     is_written,
+    lock_file,
+    locked,
     write_json,
 )
+from tests.processes import wait_until_opened
 
 
 @pytest.mark.parametrize(
@@ -52,6 +57,30 @@ def test_a_file_is_there_with_its_content_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(BneckError, match=r"cannot write .*taken"):
         write_json(tmp_path / "taken", {})
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_who_waited_for_a_lock_that_was_removed_holds_the_one_that_others_find(
+    tmp_path: Path,
+) -> None:
+    place, held, done = tmp_path / "made", Event(), Event()
+
+    def hold() -> None:
+        with locked(place):
+            held.set()
+            done.wait()
+
+    waiting = Thread(target=hold)
+    with locked(place):
+        waiting.start()
+        wait_until_opened(lock_file(place), 2)
+        lock_file(place).unlink()
+    held.wait()
+    try:
+        with lock_file(place).open("rb") as found, pytest.raises(BlockingIOError):
+            fcntl.flock(found, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        done.set()
+        waiting.join()
 
 
 def test_a_read_only_disk_is_said_of_the_file_that_was_asked_for(

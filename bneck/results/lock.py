@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from bneck.errors import UsageError, cannot
+from bneck.files import is_still_at
 from bneck.results import lease
 from bneck.results.lease import LEASE, Driver, read_driver
 from bneck.results.run_folder import check_files
@@ -98,6 +99,12 @@ def is_held(folder: Path) -> bool:
 
 def _locked(folder: Path) -> IO[bytes]:
     """``.lock``, locked for this process."""
+    while not is_still_at(folder / LOCK, file := _locked_once(folder)):
+        file.close()  # of a run that failed at once, and whose driver has removed what it began
+    return file
+
+
+def _locked_once(folder: Path) -> IO[bytes]:
     try:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
         file = os.fdopen(os.open(folder / LOCK, flags, 0o666), "rb+")

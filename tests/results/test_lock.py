@@ -1,5 +1,6 @@
 """One driver at a time, also where two machines see one folder and not each other's locks."""
 
+import fcntl
 import os
 import re
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -61,6 +63,24 @@ def test_a_lease_holds_where_the_lock_does_not_reach(tmp_path: Path) -> None:
         Lock(tmp_path)
     held.close()
     Lock(tmp_path).close()
+
+
+def test_a_lock_file_that_another_driver_removes_meanwhile_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one does whose run failed at once: its lock file goes after ours was opened."""
+    real = fcntl.flock
+
+    def removed_before(file: IO[bytes], operation: int) -> None:
+        monkeypatch.undo()
+        (tmp_path / LOCK).unlink()
+        real(file, operation)
+
+    monkeypatch.setattr(fcntl, "flock", removed_before)
+    held = Lock(tmp_path)
+    (tmp_path / LEASE).unlink()  # where only the lock is left to tell
+    assert is_held(tmp_path)
+    held.close()
 
 
 def test_another_machine_at_work_is_refused_until_its_lease_expires(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from PIL import Image
 
 from bneck.cli import run
 from bneck.errors import BneckError, UsageError
+from bneck.files import lock_file, locked
 from bneck.proxies.data import folder
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.data.loading import load
@@ -25,6 +27,7 @@ from bneck.proxies.data.squares.decode_worker import Job, decode_chunk
 from bneck.proxies.data.squares.store import all_squares, remove, squares_folder
 from bneck.proxies.data.worker_images import WorkerImages, whole
 from tests.command_line import json_of
+from tests.processes import wait_until_opened
 from tests.proxies.data.pictures import draw
 
 
@@ -171,6 +174,18 @@ def test_squares_that_cannot_be_removed_are_said(pictures: Path) -> None:
         with pytest.raises(BneckError, match=f"cannot remove {place}: Permission denied"):
             remove(place)
     assert len(all_squares()) == 1
+
+
+def test_a_set_that_two_remove_at_once_is_removed(pictures: Path) -> None:
+    place = loaded(pictures).train.store
+    assert place is not None
+    with ThreadPoolExecutor(2) as threads:
+        with locked(place):
+            both = [threads.submit(remove, place) for _ in range(2)]
+            wait_until_opened(lock_file(place), 3)
+        for one in both:
+            one.result()
+    assert [one.name for one in squares_folder().iterdir()] == ["by-fingerprint"]
 
 
 def refuse(path: Path) -> None:
