@@ -3,6 +3,7 @@
 import hashlib
 import os
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -28,11 +29,13 @@ class TableData:
 
     Attributes:
         resolution_px: of networks in a CSV of choices; other forms bring their own.
+        stamp: size and time of the file, which tell it from what was there before it was edited.
     """
 
     path: Path
     space: str
     resolution_px: int | None = None
+    stamp: tuple[int, int] | None = None
 
     def load(self) -> None:
         """Have the regression ready, before any answer is timed, where any can need it."""
@@ -94,9 +97,12 @@ def open_table(data: str, space: str | None, resolution_px: int | None) -> Table
         return None
     if space is None:
         raise UsageError(f"{data} holds accuracies and no images, and this trains networks")
-    found = TableData(
-        Path(os.path.expanduser(data.removeprefix(PREFIX))).absolute(), space, resolution_px
-    )
+    path = Path(os.path.expanduser(data.removeprefix(PREFIX))).absolute()
+    stamp = None
+    with suppress(OSError):  # which reading it will explain
+        known = path.stat()
+        stamp = known.st_size, known.st_mtime_ns
+    found = TableData(path, space, resolution_px, stamp)
     of_table, _ = _opened(found)
     if of_table.space is not None and of_table.space.name != space:
         raise UsageError(f"{data} holds networks of {of_table.space.name}, not of {space}")

@@ -60,7 +60,6 @@ def test_a_search_answers_from_the_table_and_trains_nothing(
         )
         assert max(record.latency_ms for record in found) <= 2.0
     file.write_text(file.read_text() + "\n")
-    tabular._opened.cache_clear()
     with (
         Run.open(tmp_path / "run", plan.as_dict()) as run_,
         pytest.raises(UsageError, match="no longer what this run began with"),
@@ -71,11 +70,24 @@ def test_a_search_answers_from_the_table_and_trains_nothing(
 @pytest.mark.parametrize("count", [5, 6, 7, 8])
 def test_the_smallest_tables_answer_and_say_what_is_known_of_them(file: Path, count: int) -> None:
     file.write_text("\n".join(file.read_text().splitlines()[:count]))
-    tabular._opened.cache_clear()
     data = tabular.open_table(f"table:{file}", "v3-small", None)
     assert data is not None
     told = "too few to cross-validate" if count == 5 else "rank correlation of the regression"
     assert told in data.statement()
+
+
+def test_a_table_that_was_edited_is_read_again(
+    file: Path, space: Space, by_macs: Callable[[Architecture], float]
+) -> None:
+    """As in a notebook, whose process lives on."""
+    tabular.open_table(f"table:{file}", "v3-small", None)
+    unknown = space.decode(space.sample(99))
+    row = json.dumps({"arch": codec.to_json(unknown), "accuracy": by_macs(unknown) / 2})
+    file.write_text(f"{file.read_text()}\n{row}")
+    data = tabular.open_table(f"table:{file}", "v3-small", None)
+    assert data is not None
+    assert data(unknown) == by_macs(unknown) / 2
+    assert data.statement().startswith("31 networks;")
 
 
 def test_what_a_table_cannot_do_is_said(
