@@ -59,8 +59,9 @@ def load(path: Path, space: Space | None = None) -> Table:
     averaged, with a warning that names them.
 
     Raises:
-        UsageError: a wrong column, a network outside the space, an accuracy that is none, or fewer
-            than five networks; names the file, the line and the bad value.
+        UsageError: a wrong column, a network outside the space, an accuracy or another column's
+            cell that is no number, or fewer than five networks; names the file, the line and the
+            bad value.
     """
     lines = read_text(path).splitlines()
     header: list[str] = []
@@ -79,7 +80,7 @@ def load(path: Path, space: Space | None = None) -> Table:
             rows = _choices(path, lines, header, space)
     listed = list(rows)
     _check_scale(path, header, listed)
-    return Table(path.name, space, _merged(path, listed), _columns(listed))
+    return Table(path.name, space, _merged(path, listed), _columns(path, listed))
 
 
 def is_json_lines(path: Path) -> bool:
@@ -129,19 +130,24 @@ def _merged(path: Path, rows: Iterable[Row]) -> dict[Architecture, float]:
     return {arch: fmean(accuracy for _, accuracy in same) for arch, same in found.items()}
 
 
-def _columns(rows: Iterable[Row]) -> dict[str, dict[Architecture, float]]:
+def _columns(path: Path, rows: Iterable[Row]) -> dict[str, dict[Architecture, float]]:
     """Numbers beside the architecture and its accuracy; of a network's rows the last counts."""
     columns: dict[str, dict[Architecture, float]] = {}
-    for _, arch, _, cells in rows:
+    for line, arch, _, cells in rows:
         for name, cell in cells.items():
-            if _OTHER.fullmatch(name) and (number := _finite(cell)) is not None:
-                columns.setdefault(name, {})[arch] = number
+            if not _OTHER.fullmatch(name) or cell is None or not str(cell).strip():
+                continue
+            if (number := _finite(cell)) is None:
+                raise UsageError(
+                    f"{path}, line {line}: {name} must be a number or empty, got {cell!r:.60}"
+                )
+            columns.setdefault(name, {})[arch] = number
     return columns
 
 
 def _finite(cell: Any) -> float | None:
     try:
-        number = float(cell)
+        number = float("" if isinstance(cell, bool) else cell)
     except (TypeError, ValueError, OverflowError):
         return None
     return number if isfinite(number) else None

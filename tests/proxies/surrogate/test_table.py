@@ -64,6 +64,22 @@ def test_our_own_json_lines(tmp_path: Path) -> None:
         table.load(path)
 
 
+def test_a_shorter_trainings_accuracy_may_be_absent_and_is_a_number(tmp_path: Path) -> None:
+    archs = [presets.build("mobilenet_v3_small", width=width) for width in (0.5, 0.75, 1, 1.25, 2)]
+    rows = [{"arch": codec.to_json(arch), "accuracy": 0.6} for arch in archs]
+    shorter = [{"accuracy@5": 0.5}, {}, {"accuracy@5": None}, {"accuracy@5": ""}]
+    for last in (0.4, "0.4%", True, [0.4], 10**400, float("nan")):
+        lines = map(dict.__or__, rows, [*shorter, {"accuracy@5": last}])
+        path = written(tmp_path, "\n".join(map(json.dumps, lines)))
+        if last == 0.4:
+            assert table.load(path).columns == {"accuracy@5": {archs[0]: 0.5, archs[4]: 0.4}}
+            continue
+        with pytest.raises(UsageError) as caught:
+            table.load(path)
+        said = f"{path}, line 5: accuracy@5 must be a number or empty, got {last!r:.60}"
+        assert str(caught.value) == said
+
+
 def test_choices_as_columns(tmp_path: Path) -> None:
     space = spaces.build("v3-small", resolution_px=64, classes=10)
     drawn = [space.sample(seed) for seed in range(6)]
@@ -99,6 +115,11 @@ def test_choices_as_columns(tmp_path: Path) -> None:
         (MACRO_HEAD + "".join(MACRO) + "22222222,1,1,1,nan,1,1\n", "line 7: mean_acc .* got nan"),
         (MACRO_HEAD + "".join(MACRO) + "22222222,1,1,1,many,1,1\n", "line 7: mean_acc must be a n"),
         (MACRO_HEAD + "".join(MACRO) + "22222222,1,1,1,930,1,1\n", "from 0 to 100, got 930"),
+        (
+            MACRO_HEAD + "".join(MACRO) + "22222222,1,1,n/a,93,1,1\n",
+            "line 7: acc_run3 must be a number or empty, got 'n/a'",
+        ),
+        (MACRO_HEAD + "".join(MACRO) + "22222222,1,nan,1,93,1,1\n", "line 7: acc_run2 .* 'nan'"),
         (MACRO_HEAD + "".join(MACRO) + "22222222,1\n", "line 7: mean_acc must be a number, got ''"),
         (MACRO_HEAD.replace(",", ";"), "has semicolons between its columns; commas are expected"),
         (MACRO_HEAD.replace(",", "\t"), "has tabs between its columns"),
