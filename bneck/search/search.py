@@ -9,6 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from bneck.errors import BneckError, ProxyFailed
 from bneck.executors import NOT_YET, Executor, Failed, NotYet, reason
+from bneck.files import naming
 from bneck.progress import Progress, silent
 from bneck.results.record import Record
 from bneck.results.summary import standing
@@ -19,6 +20,8 @@ from bneck.search.promotion import Candidate, most_promoted, trained_longest
 from bneck.search.reward import Soft
 from bneck.search.samplers.history import Trial
 from bneck.search.study import Study
+from bneck.search.trial_attributes import TARGET
+from bneck.space.checks import check_range
 
 MAX_FAILED_AT_FIRST = 5
 
@@ -75,11 +78,13 @@ def search(
         progress: told of every result.
 
     Raises:
-        UsageError: no network is under a ceiling (names the fastest), or above a floor; a label was
-            made with another kind of device, or in another precision, than the others.
+        UsageError: no network is under a ceiling (names the fastest), or above a floor; a trial
+            waits that is for no target; a label was made with another kind of device, or in another
+            precision, than the others.
         BneckError: the first networks all fail (names the first reason).
     """
     objectives.check()
+    _check_waiting(study, len(objectives.targets))
     under_way: dict[Candidate, Trial] = {}
     finished, networks = study.records(), evaluations
 
@@ -141,6 +146,13 @@ def search(
     if len(finished) > evaluated():
         tell_longer(ended=True)
     return sorted(finished, key=lambda record: record.number)
+
+
+def _check_waiting(study: Study, targets: int) -> None:
+    """Raise UsageError where a trial waits for its evaluation that is for none of the targets."""
+    for trial in study.pending():
+        with naming(f"{study.file}: trial {trial.number}"):
+            check_range(TARGET, trial.target, 0, targets - 1)
 
 
 def evaluate_alone(

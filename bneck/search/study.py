@@ -59,7 +59,7 @@ class Study:
             UsageError: an unknown sampler, or a journal that no search can have written.
             BneckError: the file cannot be read or written.
         """
-        self.space, self.promotes = space, promote
+        self.file, self.space, self.promotes = journal, space, promote
         self._sampler = samplers.find(sampler)(space, front)
         self._seed, self._front = seed, front
         self._order = TrialOrder(parallel, layer_macs)
@@ -104,11 +104,12 @@ class Study:
         best = promotable(self._trials, self._ended, current)
         if best is None:
             return None
+        known = best.target < len(current)  # as not in the run of one of several targets
         trial = Trial(
             number=self._journal.count,
             values=best.values,
             arch=best.arch,
-            target=best.target,
+            target=best.target if known else 0,
             labels=len(self._history.labels),
             rung=best.rung + 1,
         )

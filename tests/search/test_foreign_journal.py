@@ -6,7 +6,12 @@ from pathlib import Path
 import pytest
 
 from bneck.errors import UsageError
+from bneck.executors.serial import Serial
+from bneck.latency.predictor import Predictor
 from bneck.search.journal import read_journal
+from bneck.search.objectives import Objectives, Target
+from bneck.search.reward import Soft
+from bneck.search.search import search
 from bneck.search.study import Study
 from bneck.search.trial_attributes import read_records
 from bneck.space.choices import Space
@@ -81,3 +86,20 @@ def test_a_search_is_not_resumed_by_what_none_can_have_proposed(
     with pytest.raises(UsageError) as caught:
         Study(file, space, sampler="random", seed=0)
     assert str(caught.value).startswith(f"{file}: trial 0: {words}")
+
+
+def test_a_trial_that_waits_is_for_one_of_the_targets(
+    tmp_path: Path, space: Space, model: Predictor
+) -> None:
+    file = tmp_path / "journal.log"
+    write_trials(file, space, (0, 0, None))
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    created = next(line for line in lines if line["op_code"] == 4)
+    created["user_attrs"]["target"] = 2
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines[: lines.index(created) + 1]))
+    study = Study(file, space, sampler="random", seed=0)
+    two = Objectives(space, model, [Target(Soft(1.0)), Target(Soft(2.0))])
+    with pytest.raises(UsageError) as caught:
+        search(study, lambda arch: 0.5, objectives=two, evaluations=2, executor=Serial())
+    said = f"{file}: trial 0: target must be a whole number from 0 to 1, got 2"
+    assert str(caught.value) == said

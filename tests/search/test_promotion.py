@@ -235,6 +235,21 @@ def test_a_run_keeps_the_length_of_its_longest_trainings(tmp_path: Path) -> None
     assert found == [67, 67]  # 3 x 1437 images in batches of 64
 
 
+def test_trials_of_all_targets_are_promoted_in_the_run_of_one(tmp_path: Path) -> None:
+    """Each target's run has the journal of the whole search."""
+    one = Objectives(SPACE, MacsDevice(), [Target(Soft(1.0), ceiling_ms=1.5)])
+    journal = tmp_path / "log"
+    search(
+        Study(journal, SPACE, sampler="random", seed=0),
+        evaluate,
+        objectives=Objectives(SPACE, MacsDevice(), one.targets * 2),
+        evaluations=6,
+        executor=Serial(),
+    )
+    records = searched(journal, Serial(), 6, parallel=1, objectives=one)
+    assert [record.rung for record in records[6:]] == [1, 1, 1, 1, 2, 2]
+
+
 def test_an_eager_search_that_was_broken_off_rewards_by_what_is_known(tmp_path: Path) -> None:
     objectives = Objectives(SPACE, MacsDevice(), [Target(None, 1.0, 1.5)])
     told_of = 0
