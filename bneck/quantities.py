@@ -62,7 +62,7 @@ def difference(
     Two networks that were judged by the same images are compared in pairs: an image that both
     classify right, or both wrong, tells nothing (McNemar 1947). Where it is not known which images
     were right, the error is that of images of its own for each, which is too wide: such networks
-    fail on the same images more often than not.
+    fail on the same images more often than not. It is None where one of the two is.
 
     Args:
         ours: an accuracy.
@@ -72,7 +72,9 @@ def difference(
     """
     value = ours.value - theirs.value
     if not our_marks or len(our_marks) != len(their_marks):
-        return Accuracy(value, hypot(ours.stderr or 0.0, theirs.stderr or 0.0))
+        if ours.stderr is None or theirs.stderr is None:
+            return Accuracy(value)
+        return Accuracy(value, hypot(ours.stderr, theirs.stderr))
     count = len(our_marks)
     apart = sum(our != their for our, their in zip(our_marks, their_marks, strict=True))
     return Accuracy(value, sqrt(max(0.0, apart / count - value**2) / count))

@@ -73,6 +73,13 @@ def test_a_difference_on_the_same_images_has_the_error_of_pairs() -> None:
     assert difference(accuracies[0], accuracies[0], ours, ours) == Accuracy(0.0, 0.0)
 
 
+def test_a_difference_from_an_accuracy_of_unknown_error_has_none_either() -> None:
+    known, unknown = Accuracy(0.75, 0.01), Accuracy(0.5)
+    assert difference(known, unknown) == Accuracy(0.25)
+    assert difference(unknown, known) == Accuracy(-0.25)
+    assert difference(known, unknown, "1110", "1100").stderr is not None  # the images tell
+
+
 def test_two_standard_errors_in_pairs_are_passed_by_chance_one_time_in_twenty() -> None:
     """Of networks of 80 % that are right or wrong on 86 % of the images together."""
     draw = np.random.default_rng(0)

@@ -169,12 +169,10 @@ def _time(change: float) -> str:
 
 
 def _lead(outcome: Outcome, baseline: Baseline) -> Accuracy:
-    """The difference of the accuracies; its error is None where one of them has none."""
+    """The difference of the accuracies, in pairs where that is known."""
     if outcome.lead is not None and baseline.name == MOBILENET_V3_SMALL:
         return outcome.lead
-    ours, theirs = outcome.accuracy or Accuracy(0.0), baseline.accuracy or Accuracy(0.0)
-    found = difference(ours, theirs)
-    return Accuracy(found.value) if None in (ours.stderr, theirs.stderr) else found
+    return difference(outcome.accuracy or Accuracy(0.0), baseline.accuracy or Accuracy(0.0))
 
 
 def _points(lead: Accuracy) -> str:

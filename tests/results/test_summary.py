@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from bneck.quantities import Accuracy, Latency, duration
+from bneck.quantities import Accuracy, Latency, difference, duration
 from bneck.results.record import Baseline, Found, Outcome, Record, Step
 from bneck.results.summary import against, finished_stage, is_met, standing, unfinished, verdict
 from bneck.results.units import count, decimals, percent, with_spread
@@ -75,6 +75,16 @@ def test_beside_a_baseline_on_the_same_images(outcome: Outcome, baseline: Baseli
         sentence = against(ahead, replace(baseline, name=name))
         assert sentence.endswith(f"is 1.5 points more accurate, {side} two standard errors of the "
                                  "difference.")  # fmt: skip
+
+
+def test_beside_a_baseline_of_unknown_error(outcome: Outcome, baseline: Baseline) -> None:
+    ahead = replace(outcome, accuracy=Accuracy(0.955, 0.008))
+    unknown = replace(baseline, accuracy=Accuracy(0.94))
+    assert ahead.accuracy is not None
+    assert unknown.accuracy is not None
+    lead = difference(ahead.accuracy, unknown.accuracy)  # as a run's result keeps it
+    for one in (ahead, replace(ahead, lead=lead)):
+        assert against(one, unknown).endswith(" and is 1.5 points more accurate.")
 
 
 def test_nothing_is_said_before_it_is_known(outcome: Outcome, baseline: Baseline) -> None:

@@ -32,7 +32,7 @@ def most_accurate_under(
     best = order[0]
     for place in order:
         ahead = difference(accuracies[best], accuracies[place], marks[best], marks[place])
-        beyond = ahead.value > standard_errors * (ahead.stderr or 0.0)
+        beyond = ahead.stderr is not None and ahead.value > standard_errors * ahead.stderr
         found[place] = best if beyond else place
         if ahead.value < 0:
             best = place

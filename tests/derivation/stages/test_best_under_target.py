@@ -30,3 +30,7 @@ def test_networks_that_err_on_the_same_images_are_told_apart_by_fewer() -> None:
     counted = [Accuracy.counted(one.count("1") / 1000, 1000) for one in (faster, slower)]
     assert most_accurate_under([1, 2], counted, [faster, slower]) == (0, 0)
     assert most_accurate_under([1, 2], counted) == (0, 1)  # as if each had images of its own
+
+
+def test_a_difference_of_unknown_error_is_not_taken_for_one_beyond_noise() -> None:
+    assert most_accurate_under([1, 2], [Accuracy(0.75), Accuracy(0.74)]) == (0, 1)
