@@ -50,6 +50,7 @@ def _winner_in_words(winner: "SelectedNetwork") -> str:
     elif winner.weight is not None:
         weight = f"; w {winner.weight:g}, for too few networks to derive it (the paper's: {papers})"
     which = "the pretrained network" if winner.pretrained else f"trial {winner.number}"
+    which += ", widened" if winner.widened else ""
     return (
         f"target {winner.target_ms:.4g} ms: {which}, accuracy "
         f"{winner.accuracy.value:.4f} in the search, "

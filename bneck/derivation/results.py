@@ -125,4 +125,6 @@ def _found(name: str, one: Shrunk | SelectedNetwork, model: Predictor | None) ->
 
 
 def _which(one: SelectedNetwork) -> str:
-    return "the pretrained network" if one.pretrained else f"network {one.number}"
+    if one.pretrained:
+        return "the pretrained network"
+    return f"network {one.number}" + (", widened" if one.widened else "")

@@ -84,6 +84,11 @@ class RunFiles:
         return self.folder / "pretrained.jsonl"
 
     @property
+    def widened(self) -> Path:
+        """``Record`` of each faster target's network that was made wider for a slower one."""
+        return self.folder / "widened.jsonl"
+
+    @property
     def winners(self) -> Path:
         """The network that the search names for each target."""
         return self.folder / "winners.json"

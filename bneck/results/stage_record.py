@@ -16,6 +16,7 @@ class SelectedNetwork:
         weight: w, where it was derived.
         front_accuracy: the predicted front's accuracy at the target, where w was derived.
         pretrained: whether it is the network itself whose weights the others began with.
+        widened: whether it is the network of that number, of a faster target, made wider.
     """
 
     number: int
@@ -28,6 +29,7 @@ class SelectedNetwork:
     weight: float | None = None
     front_accuracy: float | None = None
     pretrained: bool = False
+    widened: bool = False
 
 
 @dataclass(frozen=True, slots=True)

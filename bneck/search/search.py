@@ -1,7 +1,7 @@
 """The block-wise search: propose, evaluate, remember."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -155,25 +155,24 @@ def _check_waiting(study: Study, targets: int) -> None:
             check_range(TARGET, trial.target, 0, targets - 1)
 
 
-def evaluate_alone(
-    candidate: Candidate,
+def evaluate_outside(
+    candidates: Mapping[Candidate, Objective],
     evaluate: Callable[..., float | Label],
-    *,
-    number: int,
-    objective: Objective,
     executor: Executor,
-) -> Record:
-    """Evaluate a network that no study proposed, as ``search`` evaluates those that one does.
+) -> Iterator[Record]:
+    """Evaluate networks that no study proposed, as ``search`` evaluates those that one does.
 
     Args:
-        candidate: the network, and the rung on which it is trained.
+        candidates: networks, the rung on which each is trained, and what gives its latency and its
+            reward.
         evaluate: as in ``search``.
-        number: of its record.
-        objective: gives its latency and its reward.
-        executor: where the evaluation runs.
+        executor: where evaluations run.
+
+    Yields:
+        A record of each as it is done, all of number 0.
     """
-    ((_, outcome),) = executor.map_unordered(Timed(evaluate), [candidate])
-    return _record(number, candidate, outcome, objective)
+    for candidate, outcome in executor.map_unordered(Timed(evaluate), list(candidates)):
+        yield _record(0, candidate, outcome, candidates[candidate])
 
 
 def _record(number: int, candidate: Candidate, outcome: Any, objective: Objective) -> Record:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from bneck.errors import UsageError, unknown
 from bneck.space.architecture import Architecture, Part
 from bneck.space.blocks import Block
-from bneck.space.layers import Layer, Residual, Scale, leaves
+from bneck.space.layers import Layer, Residual, Scale, leaves, round_channels
 from bneck.space.traits import changed, declares, expansion, keeps_width
 
 _NESTED = (Residual, Scale)
@@ -81,6 +81,27 @@ def widen(arch: Architecture, what: str, width: int) -> Architecture:
     if width <= now:
         raise UsageError(f"{what} must grow beyond {now}, got {width}")
     return _resized(arch, what, width)
+
+
+def widened(arch: Architecture, multiplier: float) -> Architecture:
+    """The network with all its ``narrowables`` wider, as by a width multiplier above 1.
+
+    Channels are multiples of 8. The stem stays as it is: its pixels are the most, so its channels
+    take the most time.
+
+    Args:
+        arch: the network.
+        multiplier: of the widths.
+
+    Raises:
+        UsageError: it would change the network's topology.
+    """
+    items = reversed(narrowables(arch))  # a width that reaches the next one's changes the topology,
+    for item in sorted(items, key=lambda item: not item.what.endswith(".expand")):  # so inner first
+        width = round_channels(multiplier * item.width)
+        if width > item.width:
+            arch = widen(arch, item.what, width)
+    return arch
 
 
 def narrow_stem(arch: Architecture, width: int, activation: str) -> Architecture:

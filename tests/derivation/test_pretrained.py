@@ -161,7 +161,7 @@ def test_the_pretrained_network_itself_competes(
     assert (found.arch, found.pretrained) == (arch, True)
     assert "the pretrained network" in (tmp_path / "run" / "report.html").read_text()
     (tmp_path / "run" / "winners.json").unlink()
-    monkeypatch.setattr("bneck.derivation.stages.search.evaluate_alone", None)
+    monkeypatch.setattr("bneck.derivation.stages.competitors.evaluate_outside", None)
     assert run(command) == 0
     assert records.read(tmp_path / "run" / "winners.json", SearchResult).networks == (found,)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from bneck import records
 from bneck.cli import run
 from bneck.derivation import time_estimate
 from bneck.derivation.plan import Plan
@@ -24,6 +25,7 @@ from bneck.latency.calibrate import calibrate
 from bneck.latency.devices.local import LocalDevice
 from bneck.proxies.data.loading import load
 from bneck.proxies.training.recipe import Recipe
+from bneck.results.record import Record
 from bneck.results.run import Run
 from bneck.space import presets, spaces
 from bneck.space.edits import narrowables
@@ -191,6 +193,21 @@ def test_a_front_promotes_networks_at_each_of_its_points(
     assert session.schedule.expected_s["search"] == pytest.approx((10 + 10 * 3 + 10 * 9) * 20 * 0.1)
 
 
+def test_networks_widened_for_slower_targets_are_announced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All ten three times as long, as there are four for each of three targets; six nine times."""
+    monkeypatch.setattr(time_estimate, "_step_seconds", lambda arch, recipe: 0.1)
+    asked = {"target": None, "targets": "0.8,1.0,1.5", "promote": True}
+    session, _ = announced(tmp_path, **asked)
+    steps = 10 * 20 + 10 * 60 + 6 * 180 + 2 * 180
+    assert session.schedule.expected_s["search"] == pytest.approx(steps * 0.1)
+    arch = presets.build("mobilenet_v3_small", resolution_px=16, classes=10)
+    records.append(tmp_path / "widened.jsonl", Record(40, arch, 0.5, 1.0, 0.5, None, 1.0, rung=2))
+    session, _ = announced(tmp_path, **asked)
+    assert session.schedule.expected_s["search"] == pytest.approx((steps - 180) * 0.1)
+
+
 def test_a_calibration_that_is_reused_takes_no_minutes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,9 +232,8 @@ def test_no_hours_of_a_cpu_are_given_for_a_gpu(tmp_path: Path) -> None:
 def announced(folder: Path, **asked: Any) -> tuple[Session, list[str]]:
     """Ten evaluations of 20 steps on digits, announced, and what was said."""
     said: list[str] = []
-    plan = Plan(
-        data="digits", target="1.0", evaluations=10, search_steps=20, folds=1, latency="x", **asked
-    )
+    steps = {"evaluations": 10, "search_steps": 20, "folds": 1}
+    plan = Plan(**{"data": "digits", "target": "1.0", "latency": "x", **steps, **asked})
     here = Serial()
     session = Session(Run(folder, {}), plan, here, here, lambda *news: said.append(news[3]))
     data = RunData(load("digits", resolution_px=16).info)

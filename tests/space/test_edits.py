@@ -6,7 +6,7 @@ from bneck.errors import UsageError
 from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture
 from bneck.space.cost import cost
-from bneck.space.edits import narrow, narrowables
+from bneck.space.edits import narrow, narrowables, widened
 from bneck.space.layers import Residual
 
 
@@ -111,3 +111,23 @@ def test_stages_tied_by_a_residual_shrink_together() -> None:
 def test_illegal_narrowing_is_named(what: str, width: int, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         narrow(presets.build("mobilenet_v3_small"), what, width)
+
+
+@pytest.mark.parametrize("multiplier", [1.25, 1.5, 2.0])
+def test_widening_is_the_width_multiplier_without_the_stem(multiplier: float) -> None:
+    """Of V3-Small all but the stem, and the inner width of the block that works at the stem's."""
+    wider = widened(presets.build("mobilenet_v3_small"), multiplier)
+    published = presets.build("mobilenet_v3_small", width=multiplier)
+    assert wider.stem == presets.build("mobilenet_v3_small").stem
+    assert wider.stages[0][0].expansion == wider.stem.out
+    assert wider.stages[0][0].out == published.stages[0][0].out
+    assert wider.stages[1:] == published.stages[1:]
+    assert wider.head == published.head
+
+
+@pytest.mark.parametrize("name", presets.PRESETS)
+def test_every_preset_can_be_widened(name: str) -> None:
+    arch = presets.build(name, resolution_px=96)
+    wider = widened(arch, 1.3)
+    assert topology(wider) == topology(arch)
+    assert cost(wider).macs > 1.2 * cost(arch).macs

@@ -3,7 +3,9 @@
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,21 +13,24 @@ from bneck import records
 from bneck.derivation.plan import SHORT_TRAINING, Plan
 from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import TargetDevice
+from bneck.derivation.stages.competitors import (
+    Contest,
+    ScoresNetworks,
+    pretrained_network,
+    widened_networks,
+)
 from bneck.derivation.stages.data import RunData
 from bneck.derivation.training_budget import budget, folds
-from bneck.errors import NotCalibrated
-from bneck.proxies.tabular import TableData
 from bneck.results.exports import IN_8_BITS
-from bneck.results.record import Record
-from bneck.results.stage_record import SearchResult
+from bneck.results.stage_record import SearchResult, SelectedNetwork
 from bneck.search import reward
 from bneck.search.evaluation import Evaluate, TrainOnRungs
 from bneck.search.expected_improvement import describe_gain, expected_gain
 from bneck.search.label import device_of
-from bneck.search.objectives import Objective, Objectives, Target
-from bneck.search.promotion import Candidate, trained_longest
+from bneck.search.objectives import Objectives, Target
+from bneck.search.promotion import trained_longest
 from bneck.search.reward import FRONT
-from bneck.search.search import evaluate_alone, search
+from bneck.search.search import search
 from bneck.search.selection import select_network
 from bneck.search.study import Study
 from bneck.search.virtual_time import LAYER_MACS
@@ -80,15 +85,9 @@ def search_stage(
                 mix_devices=plan.mix_devices,
                 progress=session.progress,
             )
-            evaluated, labels = trained_longest(trained), study.labels()
-            competitor = _of_the_parent(session, accuracy, parent, wanted.at(labels), evaluated)
-            more = range(len(known), len(targets_ms))  # a target may be added to a finished search
-            chosen = (
-                select_network(evaluated + competitor, wanted, place, labels, device.measure)
-                for place in more
-            )
-            numbers = {record.number for record in competitor}
-            found = known + tuple(replace(one, pretrained=one.number in numbers) for one in chosen)
+            labels = study.labels()
+            contest = Contest(session, accuracy, wanted, labels, trained_longest(trained))
+            found = _select(contest, device, known, parent)
             gain = expected_gain(labels, space, wanted.at(labels)[0], seed=plan.seed)
         # Trainings that were stopped at the time limit, or whose workers were lost, left theirs.
         shutil.rmtree(_checkpoints(session), ignore_errors=True)
@@ -99,39 +98,37 @@ def search_stage(
     return records.read(run.winners, SearchResult)
 
 
-def _of_the_parent(
-    session: Session,
-    accuracy: Evaluate | TrainOnRungs | TableData,
+def _select(
+    contest: Contest,
+    device: TargetDevice,
+    known: Sequence[SelectedNetwork],
     parent: Parent | None,
-    objectives: Sequence[Objective],
-    rivals: Sequence[Record],
-) -> list[Record]:
-    """Train the pretrained network as its heirs were, where a target admits it, and record it.
+) -> tuple[SelectedNetwork, ...]:
+    """The network of each target; some may be known, as targets are added to a finished search.
 
-    Nothing fits inherited weights better than the network that they were trained in. It need not be
-    in the space, as all networks in the journal are, so its records are in a file of their own.
+    Args:
+        contest: what the search evaluated, and for which targets.
+        device: measures networks.
+        known: the networks of the first targets.
+        parent: the pretrained network, if any.
     """
-    if parent is None or parent.elastic or isinstance(accuracy, TableData) or not rivals:
-        return []
-    size = rivals[0].arch
-    arch = parent.arch.at(resolution_px=size.resolution_px, classes=size.classes)
-    try:
-        admitted = [objective for objective in objectives if objective.allows(arch)]
-    except NotCalibrated:
-        return []
-    if not admitted or any(record.arch == arch for record in rivals):
-        return []
-    file, number = session.run.pretrained, max(record.number for record in rivals) + 1
-    candidate = Candidate(arch, max(record.rung for record in rivals))
-    for kept in records.read_lines(file, Record):
-        if (kept.arch, kept.rung) == (candidate.arch, candidate.rung):
-            return [replace(kept, number=number)]
-    session.progress("search", len(rivals), len(rivals), "now the pretrained network itself")
-    record = evaluate_alone(
-        candidate, accuracy, number=number, objective=admitted[0], executor=session.executor
-    )
-    records.append(file, record)
-    return [record]
+    wanted, labels = contest.wanted, contest.labels
+    places, measure = range(len(known), len(wanted.targets)), cache(device.measure)
+    given = pretrained_network(contest, parent)
+    rivals = [*contest.networks, *given]
+    called: dict[int, dict[str, Any]] = {record.number: {"pretrained": True} for record in given}
+
+    def selected() -> list[SelectedNetwork]:
+        best = (select_network(rivals, wanted, place, labels, measure) for place in places)
+        return [*known, *(replace(one, **called.get(one.number, {})) for one in best)]
+
+    found = selected()
+    if contest.session.plan.promote and parent is None:  # wider than its parent, it inherits little
+        for record, narrower in widened_networks(contest, found, places):
+            rivals.append(record)
+            called[record.number] = {"number": narrower.number, "widened": True}
+        found = selected()
+    return tuple(found)
 
 
 def search_objectives(
@@ -203,7 +200,7 @@ def _along_the_front(wanted: Objectives, device: TargetDevice, plan: Plan) -> Ob
 
 def _accuracy(
     session: Session, data: RunData, study: Study, parent: Parent | None
-) -> Evaluate | TrainOnRungs | TableData:
+) -> ScoresNetworks:
     """What scores a network: the table, or a proxy on the images."""
     plan = session.plan
     if data.table is not None:

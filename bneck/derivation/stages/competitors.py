@@ -1,0 +1,144 @@
+"""Networks that compete with those of a search although no trial proposed them.
+
+They are the pretrained network itself, and the networks of faster targets, made wider. Such a one
+need not be in the space, as all networks in the journal are, so their records are in files of their
+own.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bneck import records
+from bneck.derivation.session import Session
+from bneck.errors import NotCalibrated, UsageError
+from bneck.proxies.tabular import TableData
+from bneck.results.record import Record
+from bneck.results.stage_record import SelectedNetwork
+from bneck.search.evaluation import Evaluate, TrainOnRungs
+from bneck.search.objectives import Objective, Objectives
+from bneck.search.promotion import Candidate
+from bneck.search.samplers.history import LabelledNetwork
+from bneck.search.search import evaluate_outside
+from bneck.space.architecture import Architecture
+from bneck.space.backends.parent import Parent
+from bneck.space.edits import widened
+
+ScoresNetworks = Evaluate | TrainOnRungs | TableData
+"""What scores a network: a proxy on the images, or a table."""
+MULTIPLIERS = tuple(1 + step / 100 for step in range(1, 201))
+"""Width multipliers that are tried; channels are multiples of 8, so that many are alike."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """What takes part in a search, and what decides it.
+
+    Attributes:
+        session: the search's.
+        accuracy: what scores a network.
+        wanted: the targets.
+        labels: that reward exponents are derived from.
+        networks: that the search evaluated, one record each.
+    """
+
+    session: Session
+    accuracy: ScoresNetworks
+    wanted: Objectives
+    labels: Sequence[LabelledNetwork]
+    networks: Sequence[Record]
+
+    def objectives(self) -> list[Objective]:
+        """The objective of each target."""
+        return self.wanted.at(self.labels)
+
+    def evaluate(
+        self, more: Mapping[Architecture, Objective], file: Path, what: str
+    ) -> list[Record]:
+        """The records of further networks, trained as those were that were trained longest.
+
+        Args:
+            more: networks, each with the objective that rewards it.
+            file: keeps their records.
+            what: what they are, for the progress.
+        """
+        rung = max(record.rung for record in self.networks)
+        first = 1 + max(record.number for record in self.networks)
+        numbers = {Candidate(arch, rung): number for number, arch in enumerate(more, first)}
+        known = {Candidate(one.arch, one.rung): one for one in records.read_lines(file, Record)}
+        missing = [candidate for candidate in numbers if candidate not in known]
+        progress = self.session.progress
+        progress(what, len(numbers) - len(missing), len(numbers))
+        for record in evaluate_outside(
+            {one: more[one.arch] for one in missing}, self.accuracy, self.session.executor
+        ):
+            records.append(file, record)
+            known[Candidate(record.arch, record.rung)] = record
+            progress(what, sum(one in known for one in numbers), len(numbers))
+        return [replace(known[one], number=number) for one, number in numbers.items()]
+
+
+def pretrained_network(contest: Contest, parent: Parent | None) -> list[Record]:
+    """The pretrained network, trained as its heirs were, where a target admits it.
+
+    Nothing fits inherited weights better than the network that they were trained in.
+    """
+    rivals = contest.networks
+    if parent is None or parent.elastic or isinstance(contest.accuracy, TableData) or not rivals:
+        return []
+    size = rivals[0].arch
+    arch = parent.arch.at(resolution_px=size.resolution_px, classes=size.classes)
+    try:
+        admitted = [objective for objective in contest.objectives() if objective.allows(arch)]
+    except NotCalibrated:
+        return []
+    if not admitted or any(record.arch == arch for record in rivals):
+        return []
+    file = contest.session.run.pretrained
+    return contest.evaluate({arch: admitted[0]}, file, "the pretrained network")
+
+
+def widened_networks(
+    contest: Contest, selected: Sequence[SelectedNetwork], places: Sequence[int]
+) -> list[tuple[Record, SelectedNetwork]]:
+    """For each slower target the most accurate network of the faster ones, just wide enough.
+
+    Networks that are as good as any of their latency are few, and a search need not have found one
+    for each target. The width multiplier is the known way to spend more time with one that is
+    found (Howard et al. 2017, MobileNetV1, section 3.3).
+
+    Args:
+        contest: what they compete with.
+        selected: the network that the search selected for each target.
+        places: of the targets that may have another one.
+
+    Returns:
+        A record of each, and the network that it is a wider one of.
+    """
+    narrower: dict[Architecture, SelectedNetwork] = {}
+    wanted: dict[Architecture, Objective] = {}
+    evaluated, objectives = {record.arch for record in contest.networks}, contest.objectives()
+    for place in places:
+        faster = [one for one in selected if one.target_ms < selected[place].target_ms]
+        if not faster:
+            continue
+        best = max(faster, key=lambda one: one.accuracy.value)
+        arch = _least_widened(best.arch, objectives[place])
+        if arch is not None and arch not in evaluated:
+            narrower[arch], wanted[arch] = best, objectives[place]
+    if not wanted:
+        return []
+    found = contest.evaluate(wanted, contest.session.run.widened, "widened networks")
+    return [(record, narrower[record.arch]) for record in found]
+
+
+def _least_widened(arch: Architecture, objective: Objective) -> Architecture | None:
+    """The network at the least width multiplier that the objective allows, None if none does."""
+    for multiplier in MULTIPLIERS:
+        try:
+            wider = widened(arch, multiplier)
+            if objective.allows(wider):
+                return wider
+        except (UsageError, NotCalibrated):  # a layer more or fewer, or none that was measured
+            continue
+    return None

@@ -1,0 +1,122 @@
+"""A slower target may have the network of a faster one, made wider."""
+
+from pathlib import Path
+
+import pytest
+
+from bneck import records
+from bneck.derivation.plan import Plan
+from bneck.derivation.session import Session, open_run
+from bneck.derivation.stages.competitors import Contest
+from bneck.derivation.stages.search import _select
+from bneck.executors.serial import Serial
+from bneck.latency.measure import Measured
+from bneck.progress import silent
+from bneck.results.record import Record
+from bneck.results.stage_record import SelectedNetwork
+from bneck.search.objectives import Objectives, Target
+from bneck.search.reward import Soft
+from bneck.space import spaces
+from bneck.space.architecture import Architecture
+from tests.closed_form import MacsDevice
+
+SPACE = spaces.build("v3-small", resolution_px=32, classes=10)
+TARGETS = (2.0, 3.0, 2.5)
+"""In ms; the search's networks have these accuracies, one to two for each target."""
+ACCURACIES = {2.0: (0.6, 0.5), 3.0: (0.55,), 2.5: (0.7,)}
+
+
+class Stopwatch:
+    """Measures what is predicted, and counts."""
+
+    def __init__(self) -> None:
+        self.measured: list[Architecture] = []
+
+    def measure(self, arch: Architecture) -> Measured:
+        self.measured.append(arch)
+        return Measured(MacsDevice().predict(arch).ms, 0.0, True, "", None)
+
+
+class Trainings:
+    """Gives a further network this accuracy, and counts."""
+
+    def __init__(self, accuracy: float) -> None:
+        self.accuracy, self.trained = accuracy, list[tuple[Architecture, int]]()
+
+    def __call__(self, arch: Architecture, rung: int = 0) -> float:
+        self.trained.append((arch, rung))
+        return self.accuracy
+
+
+def evaluated() -> list[Record]:
+    """Networks of the space, each a little slower than a target."""
+    found, seeds = [], iter(range(100_000))
+    for target_ms, accuracies in ACCURACIES.items():
+        for accuracy in accuracies:
+            while True:
+                arch = SPACE.decode(SPACE.sample(next(seeds)))
+                latency_ms = MacsDevice().predict(arch).ms
+                if target_ms <= latency_ms <= 1.1 * target_ms:
+                    break
+            found.append(Record(len(found), arch, accuracy, latency_ms, 0.0, None, 0.0, rung=2))
+    return found
+
+
+def select(
+    folder: Path, trainings: Trainings, *, promote: bool = True
+) -> tuple[tuple[SelectedNetwork, ...], Stopwatch, list[Record]]:
+    """What is named for each target, what was measured, and the records of wider networks."""
+    plan, watch = Plan(data="digits", target="1", promote=promote), Stopwatch()
+    wanted = [Target(Soft(ms, -1e-6), ms, 1.25 * ms, ms) for ms in TARGETS]
+    folder.mkdir(exist_ok=True)
+    with open_run(plan, folder, silent) as run:
+        contest = Contest(
+            Session(run, plan, Serial(), Serial()),
+            trainings,
+            Objectives(SPACE, MacsDevice(), wanted),
+            [],
+            evaluated(),
+        )
+        named = _select(contest, watch, (), None)
+        return named, watch, records.read_lines(run.widened, Record)
+
+
+def test_a_wider_network_is_named_where_it_is_more_accurate(tmp_path: Path) -> None:
+    """For 2.5 ms there is a better one; for 3 ms that one made wider is the best."""
+    named, watch, wider = select(tmp_path / "run", Trainings(0.65))
+    assert [(one.number, one.widened) for one in named] == [(0, False), (3, True), (3, False)]
+    assert [one.rung for one in wider] == [2, 2]
+    assert {one.arch for one in named} & {one.arch for one in wider} == {named[1].arch}
+    assert 3.0 <= named[1].predicted.ms <= 3.75
+    assert named[1].accuracy.value == 0.65
+    assert named[1].arch.stem == named[2].arch.stem
+    assert len(set(watch.measured)) == len(watch.measured)  # none twice
+
+
+def test_a_wider_network_that_is_no_better_is_not_named(tmp_path: Path) -> None:
+    named, *_ = select(tmp_path / "run", Trainings(0.5))
+    assert [(one.number, one.widened) for one in named] == [(0, False), (2, False), (3, False)]
+
+
+def test_only_a_search_that_promotes_trains_wider_networks(tmp_path: Path) -> None:
+    trainings = Trainings(0.9)
+    named, *_ = select(tmp_path / "run", trainings, promote=False)
+    assert [one.number for one in named] == [0, 2, 3]
+    assert not trainings.trained
+
+
+def test_what_is_trained_is_not_trained_again(tmp_path: Path) -> None:
+    """Broken off in the second of two trainings, only that one is left."""
+    trainings = Trainings(0.65)
+
+    def breaks_second(arch: Architecture, rung: int = 0) -> float:
+        if trainings.trained:
+            raise KeyboardInterrupt
+        return trainings(arch, rung)
+
+    with pytest.raises(KeyboardInterrupt):
+        select(tmp_path / "run", breaks_second)
+    again = Trainings(0.65)
+    named, *_ = select(tmp_path / "run", again)
+    assert len(trainings.trained) == len(again.trained) == 1
+    assert named == select(tmp_path / "whole", Trainings(0.65))[0]
