@@ -69,9 +69,9 @@ class Contest:
         missing = [candidate for candidate in numbers if candidate not in known]
         progress = self.session.progress
         progress(what, len(numbers) - len(missing), len(numbers))
-        for record in evaluate_outside(
-            {one: more[one.arch] for one in missing}, self.accuracy, self.session.executor
-        ):
+        further = {one: more[one.arch] for one in missing}
+        executor = self.session.executor
+        for record in evaluate_outside(further, self.accuracy, executor) if missing else ():
             records.append(file, record)
             known[Candidate(record.arch, record.rung)] = record
             progress(what, sum(one in known for one in numbers), len(numbers))
