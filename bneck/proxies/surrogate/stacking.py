@@ -15,7 +15,7 @@ from bneck.proxies.surrogate.gaussian_process import Columns, GaussianProcess, l
 Array = NDArray[np.float64]
 
 LEARN_ROWS = 300
-"""Relevances and weights are found from so many labels, the first; the posterior from all."""
+"""Relevances and weights are found from so many labels, drawn; the posterior from all."""
 MOST_ROWS = 5000
 """Of more labels than these, so many are drawn: the posterior takes their square in memory."""
 
@@ -33,10 +33,9 @@ class Stacking:
             targets: (rows,) what is to be predicted.
             prior: relevance of each group before any row is seen.
         """
-        if len(targets) > MOST_ROWS:
-            drawn = np.random.default_rng(0).permutation(len(targets))[:MOST_ROWS]
-            columns = {name: values[drawn] for name, values in columns.items()}
-            targets = targets[drawn]
+        drawn = np.random.default_rng(0).permutation(len(targets))[:MOST_ROWS]
+        columns = {name: values[drawn] for name, values in columns.items()}
+        targets = targets[drawn]
         first = {name: values[:LEARN_ROWS] for name, values in columns.items()}
         start = targets[:LEARN_ROWS]
         relevances = [learn(first, start, prior, linear=linear) for linear in (False, True)]

@@ -144,6 +144,20 @@ def test_many_labels_do_not_fill_the_memory_with_their_square(
     assert spearman(mean, np.sin(columns["coarse"][:, 0])) > 0.9
 
 
+@pytest.mark.parametrize("best_first", [False, True])
+def test_labels_in_order_of_their_size_teach_as_others_do(
+    monkeypatch: pytest.MonkeyPatch, best_first: bool
+) -> None:
+    monkeypatch.setattr(stacking, "LEARN_ROWS", 50)
+    columns, targets = data(400)
+    order = np.argsort(-targets[:200] if best_first else targets[:200])
+    known = {name: values[order] for name, values in columns.items()}
+    model = Stacking(known, targets[order], dict.fromkeys(columns, -2.0))
+    mean, std = model.predict({name: values[200:] for name, values in columns.items()})
+    assert np.std(mean - targets[200:]) < 0.12
+    assert std.mean() == pytest.approx(0.1, abs=0.03)  # the noise of a label
+
+
 def test_relevance_goes_to_the_group_that_decides() -> None:
     columns, targets = data(80)
     found = learn(columns, targets, {"coarse": -4.0, "fine": -4.0})
