@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bneck.errors import UsageError
 from bneck.proxies.data.image_info import ImageInfo
-from bneck.proxies.surrogate import table
+from bneck.proxies.surrogate import table, table_rows
 from bneck.space import spaces
 from bneck.space.architecture import Architecture
 
@@ -136,7 +136,7 @@ def _is_complete(data: TableData) -> bool:
 def _opened(data: TableData) -> tuple[table.Table, tuple[str, ...]]:
     """Return the table and the warnings of its reader."""
     size = {} if data.resolution_px is None else {"resolution_px": data.resolution_px}
-    choices = None if table.is_json_lines(data.path) else spaces.build(data.space, **size)
+    choices = None if table_rows.is_json_lines(data.path) else spaces.build(data.space, **size)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         read = table.load(data.path, choices)
