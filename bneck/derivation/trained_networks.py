@@ -10,7 +10,7 @@ from bneck.files import check_file, is_written, naming, read_json
 from bneck.live import warn
 from bneck.progress import Progress, silent
 from bneck.results import metadata
-from bneck.results.image_facts import read_image_facts
+from bneck.results.image_facts import image_facts
 from bneck.results.run import Run
 from bneck.results.run_folder import is_run
 from bneck.space import codec
@@ -101,13 +101,14 @@ def warn_if_changed(run: Run, images: "ImageInfo", but: str) -> None:
         images: what they are now.
         but: what to bear in mind then.
     """
-    kept = read_image_facts(run)
-    if kept is None or kept.resolution_px != images.resolution_px:
+    if not is_written(run.images):
         return
-    if not images.is_what(read_json(run.images)):
+    kept = read_json(run.images)
+    then = image_facts(kept, run.images)
+    if then.resolution_px == images.resolution_px and not images.is_what(kept):
         warn(
             f"{images.name} has changed: {but} (fingerprint {images.fingerprint} now, "
-            f"{kept.fingerprint} then)"
+            f"{then.fingerprint} then)"
         )
 
 

@@ -17,7 +17,7 @@ from bneck.results.plan_change import BEGINNING, PlanChange
 from bneck.results.plan_file import SETTLED, Plan, as_written, differences, read_plan
 from bneck.results.provenance import MadeWith, this_session
 from bneck.results.run_files import RunFiles
-from bneck.results.run_folder import PLAN, check_files, check_no_links, is_run, make_folder
+from bneck.results.run_folder import PLAN, check_files, is_run, make_folder
 from bneck.space.checks import check_range
 from bneck.text import spelt_out
 
@@ -66,11 +66,10 @@ class Run(RunFiles):
                 raise UsageError(f"{word} is not a name in UTF-8: give it another one")
         made = not folder.exists()
         make_folder(folder)
-        check_files(folder)
+        check_files(folder, links=False)
         run = cls(folder, as_written(plan), Lock(folder))
         run._made_folder = made
         try:
-            check_no_links(folder)
             remove_unfinished(folder)  # a driver that was killed may have left gigabytes of them
             if not is_written(run._plan_file):
                 run._is_new = True

@@ -1,7 +1,6 @@
 """What a run's folder may hold: a plan, and no links or devices that somebody else put there."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from bneck.errors import UsageError, cannot
@@ -30,23 +29,19 @@ def make_folder(folder: Path) -> None:
         )
 
 
-def check_no_links(folder: Path) -> None:
-    """Raise UsageError for a symbolic link inside the run: what it names would be written to."""
-    for path in _all_within(folder):
-        if path.is_symlink():
-            raise UsageError(
-                f"{path} is a symbolic link, which a run does not write through; put the file "
-                "or folder itself there"
-            )
+def check_files(folder: Path, *, links: bool = True) -> None:
+    """Raise UsageError for what is neither a file nor a folder: reading a pipe may never end.
 
-
-def check_files(folder: Path) -> None:
-    """Raise UsageError for what is neither a file nor a folder: reading a pipe may never end."""
-    for path in _all_within(folder):
-        if path.exists() and not path.is_file() and not path.is_dir():
-            raise UsageError(f"{path} is neither a file nor a folder, and has no place in a run")
-
-
-def _all_within(folder: Path) -> Iterator[Path]:
+    Without ``links``, also for a symbolic link: what it names would be written to.
+    """
     for place, folders, files in os.walk(folder):
-        yield from (Path(place, name) for name in (*folders, *files))
+        for path in (Path(place, name) for name in (*folders, *files)):
+            if not links and path.is_symlink():
+                raise UsageError(
+                    f"{path} is a symbolic link, which a run does not write through; put the file "
+                    "or folder itself there"
+                )
+            if path.exists() and not path.is_file() and not path.is_dir():
+                raise UsageError(
+                    f"{path} is neither a file nor a folder, and has no place in a run"
+                )
