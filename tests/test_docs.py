@@ -11,9 +11,9 @@ import pytest
 import typer.main
 
 from bneck.commands.app import COMMANDS, app
-from bneck.derivation.change_of_plan import SUPERSEDED
 from bneck.proxies.proxy import ELASTIC
 from bneck.results.checksums import CHECKSUMS
+from bneck.results.plan_change import SUPERSEDED
 from bneck.results.run_files import RunFiles
 from bneck.results.run_folder import PLAN
 from bneck.space.blocks import BLOCKS

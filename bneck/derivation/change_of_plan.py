@@ -7,12 +7,10 @@ from bneck.derivation.plan import Plan
 from bneck.errors import UsageError
 from bneck.progress import Progress
 from bneck.proxies.proxy import ELASTIC
+from bneck.results.plan_change import SUPERSEDED
 from bneck.results.plan_file import changed, differences
 from bneck.results.run import Run
 from bneck.text import all_of
-
-SUPERSEDED = "superseded"
-"""Folder in a run for what a change of its plan replaces; nothing is deleted."""
 
 OUTCOME = (
     "result.json", "classification.json", "likeness.json", "model.onnx", "model_card.md",
@@ -108,11 +106,10 @@ def supersede(run: Run, patterns: Collection[str]) -> None:
 
     The outcome makes way first: killed meanwhile, the run is no longer finished, by either plan.
     """
-    place = run.folder / SUPERSEDED / str(1 + len(list((run.folder / SUPERSEDED).glob("*"))))
     first = [pattern for pattern in OUTCOME if pattern in patterns]
     for pattern in dict.fromkeys((*first, *patterns)):
         for path in sorted(run.folder.glob(pattern)):
-            run.plan_change.move(path, place / path.relative_to(run.folder))
+            run.plan_change.move(path)
 
 
 def _sound(name: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> bool:

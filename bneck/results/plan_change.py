@@ -1,65 +1,89 @@
-"""A change of a run's plan, which a mistake takes back."""
+"""A change of a run's plan, which is taken back as long as no work was done by the new one."""
 
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+from bneck import records
 from bneck.files import write_whole
+
+SUPERSEDED = "superseded"
+"""Folder in a run for what a change of its plan replaces; nothing is deleted."""
+CHANGE = "change.json"
 
 BEGINNING = {
     *("plan.toml", ".lock", ".driver", "made_with.jsonl"),
     *(f"{name}.json" for name in ("images", "inherited", "seed", "seconds", "target")),
 }
 """What a folder holds before anything was timed or trained."""
-BEFORE_WORK = BEGINNING | {"measured.jsonl", "ended.json", "checksums.json", "superseded"}
+BEFORE_WORK = BEGINNING | {"measured.jsonl", "ended.json", "checksums.json", SUPERSEDED}
 """What of a run that was begun may change before a stage has done any work."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What made way, in that order, and when files that only work changes were changed, in ns."""
+
+    replaced: tuple[str, ...]
+    changed_at: dict[str, int]
 
 
 class PlanChange:
     """What one session changes in a run's folder to make way for another plan.
 
-    As long as no stage has done any work by the new plan, it can be taken back.
+    It is kept in ``superseded/1``, ``superseded/2``, ... in the run, so that the next session can
+    take it back where this one is killed.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._before: dict[Path, bytes] = {}
-        self._moved: list[tuple[Path, Path]] = []
-        self._files: dict[Path, int] | None = None
+        self._replaced: list[str] = []
 
-    def begin(self, *files: Path) -> None:
-        """Remember what the files hold that the new plan will be written into."""
-        self._before = {file: file.read_bytes() for file in files if file.exists()}
-
-    def move(self, path: Path, to: Path) -> None:
+    def move(self, path: Path) -> None:
         """Move what the change makes obsolete."""
-        to.parent.mkdir(parents=True, exist_ok=True)
-        path.rename(to)
-        self._moved.append((path, to))
+        name = path.relative_to(self._folder).as_posix()
+        (self._place / name).parent.mkdir(parents=True, exist_ok=True)
+        path.rename(self._place / name)
+        self._replaced.append(name)
 
-    def end(self) -> None:
-        """Whatever is written from now on is work by the new plan."""
-        self._files = self._changed_at()
+    def end(self, *files: Path) -> None:
+        """Keep the files that the new plan is written into; all other writing is work by it."""
+        for file in files:
+            if file.exists():
+                write_whole(self._place / file.name, file.read_bytes())
+                self._replaced.append(file.name)
+        change = _Change(tuple(self._replaced), self._changed_at())
+        records.write(self._place / CHANGE, change)
 
     def take_back(self) -> None:
-        """Put everything back as it was before, unless there was no change or work was done since.
+        """Put everything back as it was before the last change, unless work was done since.
 
         The plan comes first and the outcome last: killed meanwhile, the run is not finished by a
         plan that it was not made by.
         """
-        if self._files is None or self._changed_at() != self._files:
+        places = self._folder / SUPERSEDED
+        place = places / str(len(list(places.glob("*"))))
+        change = records.read_if_written(place / CHANGE, _Change)
+        if change is None or change.changed_at != self._changed_at():
             return
-        for file, content in self._before.items():
-            write_whole(file, content)
-        for path, place in reversed(self._moved):
-            place.rename(path)
-            for folder in place.parents:
-                if folder == self._folder or any(folder.iterdir()):
-                    break
-                folder.rmdir()
+        there = {path.relative_to(place).as_posix() for path in place.rglob("*")}
+        for name in reversed(change.replaced):
+            if name in there:  # somebody else's run may name files outside of it
+                os.renames(place / name, self._folder / name)
+        (place / CHANGE).unlink()
+        with suppress(OSError):  # somebody has put something there
+            os.removedirs(place)
 
-    def _changed_at(self) -> dict[Path, int]:
-        """When each file was changed that only the work of a stage changes, in ns."""
+    @cached_property
+    def _place(self) -> Path:
+        places = self._folder / SUPERSEDED
+        return places / str(1 + len(list(places.glob("*"))))
+
+    def _changed_at(self) -> dict[str, int]:
         return {
-            path: path.stat().st_mtime_ns
+            path.relative_to(self._folder).as_posix(): path.stat().st_mtime_ns
             for place in self._folder.iterdir()
             if place.name not in BEFORE_WORK
             for path in (place, *place.rglob("*"))

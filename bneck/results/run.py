@@ -71,6 +71,7 @@ class Run(RunFiles):
         run._made_folder = made
         try:
             remove_unfinished(folder)  # a driver that was killed may have left gigabytes of them
+            run.plan_change.take_back()  # of a driver that was killed before it did any work
             if not is_written(run._plan_file):
                 run._is_new = True
                 write_whole(run._plan_file, tomli_w.dumps(dict(run.plan)))
@@ -82,11 +83,10 @@ class Run(RunFiles):
                 run._refuse_other_command(this)
                 if change is None:
                     raise UsageError(f"{said}; use another --out or the same plan")
-                run.plan_change.begin(run._plan_file, run.target)
                 change(run, was)
+                run.plan_change.end(run._plan_file, run.target)
                 decided = {name: was[name] for name in SETTLED if name in was}
                 write_whole(run._plan_file, tomli_w.dumps(decided | dict(run.plan)))
-                run.plan_change.end()
             records.append(run._sessions_file, this)
         except BaseException:
             run.close()
@@ -166,7 +166,7 @@ class Run(RunFiles):
     def __exit__(self, _: object, error: object, *__: object) -> None:
         if self._is_new and isinstance(error, BneckError):
             self._forget()
-        if isinstance(error, UsageError):
+        if isinstance(error, UsageError | KeyboardInterrupt):
             self.plan_change.take_back()
         self.close()
 

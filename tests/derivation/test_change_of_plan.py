@@ -239,14 +239,14 @@ def test_a_run_whose_change_was_killed_is_not_finished(
     assert run.baselines.exists()
 
 
-def moved_once(move: Callable[[Path, Path], None]) -> Callable[[Path, Path], None]:
-    places = []
+def moved_once(move: Callable[[Path], None]) -> Callable[[Path], None]:
+    moved = []
 
-    def first(path: Path, to: Path) -> None:
-        if places:
+    def first(path: Path) -> None:
+        if moved:
             raise InterruptedError
-        places.append(to)
-        move(path, to)
+        moved.append(path)
+        move(path)
 
     return first
 

@@ -6,16 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from bneck import records
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import open_run
 from bneck.errors import BneckError, UsageError
 from bneck.progress import silent
+from bneck.results.record import Targets
 from bneck.results.run import Run
 
 
-def change(folder: Path, plan: Plan, work: str, error: Exception | None = None) -> None:
+def change(folder: Path, plan: Plan, work: str, error: BaseException | None = None) -> None:
     """Open a run with a plan, write a file, and end with an error."""
-    with suppress(BneckError), open_run(plan, folder, silent) as opened:
+    with suppress(BneckError, KeyboardInterrupt), open_run(plan, folder, silent) as opened:
         if work:
             (opened.folder / work).parent.mkdir(exist_ok=True)
             (opened.folder / work).write_text("work")
@@ -30,12 +32,14 @@ def change(folder: Path, plan: Plan, work: str, error: Exception | None = None) 
         (UsageError("a mistake"), "images.json", 1.0),
         (UsageError("a mistake"), "checkpoints/derived.checkpoint", 2.0),
         (UsageError("a mistake"), "journal.log", 2.0),
+        (KeyboardInterrupt(), "", 1.0),
+        (KeyboardInterrupt(), "journal.log", 2.0),
         (BneckError("a failure"), "", 2.0),
         (None, "", 2.0),
     ],
 )
 def test_a_change_of_plan_stands_once_work_was_done_by_it(
-    tmp_path: Path, error: Exception | None, work: str, kept: float
+    tmp_path: Path, error: BaseException | None, work: str, kept: float
 ) -> None:
     short = Plan(target="1.0", epochs=1.0)
     change(tmp_path, short, "result.json")
@@ -46,3 +50,40 @@ def test_a_change_of_plan_stands_once_work_was_done_by_it(
     assert (tmp_path / "result.json").exists() == back
     assert (tmp_path / "checkpoints/derived.json").exists() == back
     assert (tmp_path / "superseded").exists() != back
+
+
+@pytest.mark.parametrize("work", ["", "journal.log"])
+def test_a_change_is_taken_back_after_a_kill_unless_work_was_done_by_it(
+    tmp_path: Path, work: str
+) -> None:
+    """Else a further target by mistake could not be taken away again."""
+    right, wrong = Plan(target="1.0"), Plan(targets="1.0,0.0001")
+    change(tmp_path, right, "result.json")
+    records.write(tmp_path / "target.json", Targets(1.0, (1.0,)))
+    killed = open_run(wrong, tmp_path, silent)
+    records.write(killed.target, Targets(1.0, (1.0, 0.0001)))
+    if work:
+        (tmp_path / work).write_text("work")
+    killed.close()  # and nothing else is done at the end
+    assert not (tmp_path / "result.json").exists()
+
+    if work:
+        with pytest.raises(UsageError, match=r"--targets was 1\.0,0\.0001, now not given"):
+            open_run(right, tmp_path, silent)
+        return
+    change(tmp_path, right, "")
+    assert Run.read(tmp_path).plan["target"] == "1.0"
+    assert records.read(tmp_path / "target.json", Targets).all_ms == (1.0,)
+    assert (tmp_path / "result.json").read_text() == "work"
+    assert not (tmp_path / "superseded").exists()
+
+
+def test_a_change_in_somebody_elses_run_moves_no_file_of_ours(tmp_path: Path) -> None:
+    (tmp_path / "precious.txt").write_text("precious")
+    plan = Plan(target="1.0")
+    change(tmp_path / "run", plan, "")
+    change(tmp_path / "run", replace(plan, epochs=2.0), "")
+    file = tmp_path / "run/superseded/1/change.json"
+    file.write_text(file.read_text().replace("plan.toml", "../../../precious.txt"))
+    change(tmp_path / "run", plan, "")
+    assert (tmp_path / "precious.txt").read_text() == "precious"
