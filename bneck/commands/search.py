@@ -49,10 +49,8 @@ def _winner_in_words(winner: "SelectedNetwork") -> str:
         weight = f"; w {winner.weight:.3f}, derived from the target (the paper's: {papers})"
     elif winner.weight is not None:
         weight = f"; w {winner.weight:g}, for too few networks to derive it (the paper's: {papers})"
-    which = "the pretrained network" if winner.pretrained else f"trial {winner.number}"
-    which += ", widened" if winner.widened else ""
     return (
-        f"target {winner.target_ms:.4g} ms: {which}, accuracy "
+        f"target {winner.target_ms:.4g} ms: {winner.called('trial')}, accuracy "
         f"{winner.accuracy.value:.4f} in the search, "
         f"{in_words(winner.predicted, winner.measured)}, reward "
         f"{winner.reward:.4f}{weight}"

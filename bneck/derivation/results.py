@@ -93,7 +93,7 @@ def found_by_a_stage(run: Run, plan: Plan, model: Predictor | None) -> FoundBySt
     if result := records.read_if_written(run.winners, SearchResult):
         said = f", {count}-fold" if (count := (run.settled("folds") or 1)) > 1 else ""
         return {
-            "found": tuple(_found(_which(one), one, model) for one in result.networks),
+            "found": tuple(_found(one.called("network"), one, model) for one in result.networks),
             "found_by": "search",
             "found_accuracy": f"by the proxy of the search{said}",
         }
@@ -122,9 +122,3 @@ def _found(name: str, one: Shrunk | SelectedNetwork, model: Predictor | None) ->
     return Found(
         name, one.arch, one.accuracy, one.target_ms, one.predicted, one.measured, breakdown
     )
-
-
-def _which(one: SelectedNetwork) -> str:
-    if one.pretrained:
-        return "the pretrained network"
-    return f"network {one.number}" + (", widened" if one.widened else "")

@@ -31,6 +31,12 @@ class SelectedNetwork:
     pretrained: bool = False
     widened: bool = False
 
+    def called(self, counted: str) -> str:
+        """What it is, where ``counted`` is the word for what the search numbers."""
+        if self.pretrained:
+            return "the pretrained network"
+        return f"{counted} {self.number}" + (", widened" if self.widened else "")
+
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:

@@ -89,6 +89,7 @@ def test_a_wider_network_is_named_where_it_is_more_accurate(tmp_path: Path) -> N
     assert {one.arch for one in named} & {one.arch for one in wider} == {named[1].arch}
     assert 3.0 <= named[1].predicted.ms <= 3.75
     assert named[1].accuracy.value == 0.65
+    assert [one.called("trial") for one in named] == ["trial 0", "trial 3, widened", "trial 3"]
     assert named[1].arch.stem == named[2].arch.stem
     assert len(set(watch.measured)) == len(watch.measured)  # none twice
 
