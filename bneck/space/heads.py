@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bneck.space.checks import check_channels
-from bneck.space.layers import Conv, Layer, Linear, Pool, check_activation, pointwise
+from bneck.space.layers import Layer, Linear, Pool, check_activation, pointwise
 
 
 class Head(Protocol):
@@ -22,10 +22,6 @@ class Head(Protocol):
             norm: a word of ``NORMS``, the batch norm of the head's convolutions.
         """
         ...
-
-
-def _last_conv(width: int, activation: str, in_channels: int, in_px: int, norm: str) -> Conv:
-    return pointwise("head.conv", in_channels, width, in_px, activation, norm)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +64,7 @@ class ConvPoolLinear:
             norm: a word of ``NORMS``, the batch norm of the convolution.
         """
         return (
-            _last_conv(self.width, self.activation, in_channels, in_px, norm),
+            pointwise("head.conv", in_channels, self.width, in_px, self.activation, norm),
             Pool("head.pool", self.width, in_px),
             Linear("head.classifier", self.width, classes, "none"),
         )
@@ -97,7 +93,7 @@ class ConvPoolLinearLinear:
             norm: a word of ``NORMS``, the batch norm of the convolution.
         """
         return (
-            _last_conv(self.width, self.activation, in_channels, in_px, norm),
+            pointwise("head.conv", in_channels, self.width, in_px, self.activation, norm),
             Pool("head.pool", self.width, in_px),
             Linear("head.hidden", self.width, self.hidden, self.activation),
             Linear("head.classifier", self.hidden, classes, "none"),
@@ -127,7 +123,7 @@ class ConvPoolConvLinear:
             norm: a word of ``NORMS``, the batch norm of both convolutions.
         """
         return (
-            _last_conv(self.width, self.activation, in_channels, in_px, norm),
+            pointwise("head.conv", in_channels, self.width, in_px, self.activation, norm),
             Pool("head.pool", self.width, in_px),
             pointwise("head.hidden", self.width, self.hidden, 1, self.activation, norm),
             Linear("head.classifier", self.hidden, classes, "none"),
