@@ -1,7 +1,7 @@
 """The run that a command's options describe."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,10 +27,9 @@ def run_options(command: str) -> Callable[[Command], Command]:
     return add
 
 
-@contextmanager
 def session_of(
     command: str, out: Path, asked: Mapping[str, Any], *, net: str | None = None
-) -> Iterator["Session"]:
+) -> AbstractContextManager["Session"]:
     """The run that a command's options describe; its report is written when the command is done.
 
     Args:
@@ -46,11 +45,10 @@ def session_of(
     if "target" in OPTIONS[command] and not plan.aimed_at:
         raise UsageError(f"{command} needs a target: --target, or --targets for several")
     names = {one.name for one in fields(Execution)}
-    with open_session(
+    return open_session(
         plan,
         out,
         Execution(**{name: value for name, value in asked.items() if name in names}),
         progress=TerminalProgress(),
         trains=command != "search",
-    ) as session:
-        yield session
+    )
