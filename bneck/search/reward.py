@@ -44,19 +44,15 @@ class Soft:
 
 @dataclass(frozen=True, slots=True)
 class Hard:
-    """``ACC * (LAT/TAR)^w`` with w = alpha up to the target, beta above it (MnasNet section 3)."""
+    """``ACC * (LAT/TAR)^w`` with w = 0 up to the target, -1 above it (MnasNet section 3)."""
 
     target_ms: float
-    alpha: float = 0.0
-    beta: float = -1.0
 
     def __post_init__(self) -> None:
         _check_target(self.target_ms)
-        _check_weight(self.alpha)
-        _check_weight(self.beta)
 
     def __call__(self, accuracy: float, latency_ms: float) -> float:
-        weight = self.alpha if latency_ms <= self.target_ms else self.beta
+        weight = 0.0 if latency_ms <= self.target_ms else -1.0
         return float(accuracy * (latency_ms / self.target_ms) ** weight)
 
 
