@@ -42,7 +42,7 @@ def compared(
         (baseline.name, baseline, "var(--baseline)", next(symbols)) for baseline in baselines
     ]
     for name, derived in (("derived", outcome), *others.items()):
-        entries.append((name, derived, "var(--accent)", "star"))
+        entries.append((name, derived, _ACCENT, "star"))
     for name, network, colour, symbol in entries:
         if network.accuracy is None or network.measured is None:
             continue
@@ -57,8 +57,7 @@ def compared(
             text=[_hover(escape(name), network.arch)],
             hovertemplate="%{x:.3f} ms, %{y:.2f} %<br>%{text}<extra></extra>",
         )
-    for derived in (outcome, *others.values()):
-        _line(figure, "target", derived.target_ms, "var(--target)", "dash", "top left")
+    _targets(figure, [derived.target_ms for derived in (outcome, *others.values())])
     return figure
 
 
@@ -95,8 +94,8 @@ def search(
         "Pareto front",
         best,
         mode="lines+markers",
-        line={"color": "var(--accent)", "width": 2, "shape": "hv"},
-        marker={"color": "var(--accent)", "size": 8},
+        line={"color": _ACCENT, "width": 2, "shape": "hv"},
+        marker={"color": _ACCENT, "size": 8},
         error_x=_bar([latency_error and latency_error * r.latency_ms for r in best], _ACCENT),
         error_y=_bar([_stderr(record, counted_on) for record in best], _ACCENT, 100),
     )
@@ -114,9 +113,9 @@ def search(
             line={"color": "var(--baseline)", "width": 1.5, "dash": "dash"},
             hoverinfo="skip",
         )
-    for target_ms in targets_ms:
-        _line(figure, "target", target_ms, "var(--target)", "dash", "top left")
-    _line(figure, "ceiling", ceiling_ms, "var(--muted)", "dot", "top right")
+    _targets(figure, targets_ms)
+    if ceiling_ms is not None:
+        _line(figure, "ceiling", ceiling_ms, "var(--muted)", "dot", "top right")
     return figure
 
 
@@ -144,13 +143,12 @@ def path(steps: Sequence[Step], *, targets_ms: Sequence[float] = ()) -> go.Figur
         x=[step.latency_ms for step, _ in taken],
         y=[percent for _, percent in taken],
         mode="lines+markers",
-        line={"color": "var(--accent)", "width": 2},
-        marker={"color": "var(--accent)", "size": 8},
+        line={"color": _ACCENT, "width": 2},
+        marker={"color": _ACCENT, "size": 8},
         text=[_hover(f"step {step.number}: {escape(step.move)}", step.arch) for step, _ in taken],
         hovertemplate=_BESIDE,
     )
-    for target_ms in targets_ms:
-        _line(figure, "target", target_ms, "var(--target)", "dash", "top left")
+    _targets(figure, targets_ms)
     return figure
 
 
@@ -224,16 +222,18 @@ def _trials(figure: go.Figure, name: str, records: Sequence[Record], **style: ob
     )
 
 
-def _line(
-    figure: go.Figure, name: str, ms: float | None, colour: str, dash: str, place: str
-) -> None:
-    if ms is not None:
-        figure.add_vline(
-            x=ms,
-            line={"color": colour, "dash": dash, "width": 1.5},
-            annotation={"text": name, "font": {"color": colour, "size": 12}},
-            annotation_position=place,
-        )
+def _targets(figure: go.Figure, targets_ms: Iterable[float]) -> None:
+    for ms in targets_ms:
+        _line(figure, "target", ms, "var(--target)", "dash", "top left")
+
+
+def _line(figure: go.Figure, name: str, ms: float, colour: str, dash: str, place: str) -> None:
+    figure.add_vline(
+        x=ms,
+        line={"color": colour, "dash": dash, "width": 1.5},
+        annotation={"text": name, "font": {"color": colour, "size": 12}},
+        annotation_position=place,
+    )
 
 
 def _bar(spread: Sequence[float | None], colour: str, scale: float = 1) -> dict[str, object]:
