@@ -180,8 +180,7 @@ def as_fast(
             other = space.decode(changed)
             if (other_ms := abs(latency_ms(other) - goal_ms)) <= away_ms:
                 values, arch, away_ms = changed, other, other_ms
-        if abs(away_ms) < abs(nearest_ms - goal_ms):
-            nearest_ms = latency_ms(arch)
+        nearest_ms = min(nearest_ms, latency_ms(arch), key=lambda ms: abs(ms - goal_ms))
         if len(found) == count:
             return found
         if attempt >= 9 and not found:
