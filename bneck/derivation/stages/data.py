@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from bneck import records
 from bneck.derivation.pretrained import Normalisation, load_pretrained
 from bneck.derivation.session import Session
 from bneck.errors import UsageError
@@ -85,7 +86,7 @@ def keep_facts(session: Session, data: RunData) -> None:
     Raises:
         UsageError: another run's data, or data that changed since the run began.
     """
-    file, now = session.run.images, data.info.to_json()
+    file, now = session.run.images, records.to_json(data.info)
     if not is_written(file):
         write_json(file, now)
         return

@@ -1,8 +1,10 @@
 """Facts about a set of images: all that a plan needs to know, without any pixels."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
+
+from bneck import records
 
 PARTS = ("train", "val", "test")
 """The parts that a set of images may have, in order; nothing is trained on the last two."""
@@ -62,13 +64,6 @@ class ImageInfo:
         """Number of classes."""
         return len(self.class_names)
 
-    def to_json(self) -> dict[str, Any]:
-        """The facts as plain JSON values, as a run keeps them."""
-        return {
-            name: list(value) if isinstance(value, tuple) else value
-            for name, value in asdict(self).items()
-        }
-
     @property
     def folds(self) -> int:
         """Parts of the training images that judge a network in turn; 1 where one part judges all.
@@ -89,14 +84,14 @@ class ImageInfo:
         return self.training - self.training_left_out
 
     def is_what(self, kept: Mapping[str, Any]) -> bool:
-        """Whether these are the images that a run kept by ``to_json``; earlier versions kept less.
+        """Whether these are the images of facts that a run kept; earlier versions kept fewer.
 
         Where its fingerprint is shorter, it was made of other content and cannot be compared.
         """
         told = {"summary", "warnings", "test"}
         if len(str(kept.get("fingerprint", ""))) != len(self.fingerprint):
             told |= {"fingerprint", "mean", "std"}
-        now = self.to_json()
+        now = records.to_json(self)
         return all(now.get(name) == value for name, value in kept.items() if name not in told)
 
 

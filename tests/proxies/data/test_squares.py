@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bneck import records
 from bneck.cli import run
 from bneck.errors import BneckError, UsageError
 from bneck.files import lock_file, locked
@@ -93,7 +94,7 @@ def test_a_change_that_size_and_time_do_not_show_is_found_by_content(
 
 def test_a_class_folder_that_vanishes_is_other_images(pictures: Path) -> None:
     draw(pictures, "c", count=3, side=16, seed=1)
-    kept = loaded(pictures).info.to_json()
+    kept = records.to_json(loaded(pictures).info)
     shutil.rmtree(pictures / "c")
     assert not loaded(pictures).info.is_what(kept)
     shutil.rmtree(pictures / "b")
