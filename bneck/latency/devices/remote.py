@@ -13,13 +13,12 @@ from bneck import records
 from bneck.errors import BneckError, UsageError
 from bneck.latency.device_load import QUIET, Load
 from bneck.latency.devices import Device, Graph
+from bneck.latency.devices.local import REFERENCE_SERVES
 from bneck.latency.fingerprint import Fingerprint
 from bneck.latency.runtimes import Runtime, open_runtime
 from bneck.latency.runtimes.weights import norm_free
 from bneck.latency.timing import Effort, Timing
 
-REFERENCE_SERVES = 10
-"""As on this machine."""
 PERIOD = 127
 """After so many numbers random weights repeat, so that a network is some 90 kB to send."""
 TRIES = 8
