@@ -23,7 +23,7 @@ from bneck.files import check_new_file, write_whole
 from bneck.live import TerminalProgress, warn
 from bneck.machine import Compute, cores
 from bneck.proxies.data.image_spec import NAMED_SETS, check_images
-from bneck.proxies.proxy import PROXIES, check_proxy, find_proxy
+from bneck.proxies.proxy import PROXIES, check_proxy, content_of, find_proxy
 from bneck.quantities import as_percent
 from bneck.space import spaces
 from bneck.text import one_of
@@ -107,7 +107,10 @@ def score(
     words = proxy or scoring.zero_cost_words(images=pictures is not None)
     made = {word: find_proxy(word)(pictures, Recipe(steps), compute=compute) for word in words}
     seen = None if pictures is None else pictures.info.fingerprint
-    with ScoreCache((words, seen, seed, steps, compute)) as cache:  # a second call is quick
+    content = [content_of(word) for word in words]
+    with ScoreCache(
+        (words, content, seen, seed, steps, compute)
+    ) as cache:  # a second call is quick
         agreements = scoring.score_proxies(
             truth,
             made,

@@ -1,5 +1,7 @@
 """What a proxy is, and the table of them."""
 
+import hashlib
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -125,3 +127,22 @@ def find_proxy(word: str) -> ProxyFactory:
     factory: ProxyFactory = load_object("proxy", word, PROXIES | {f"{SHARED_WEIGHTS}RUN": ""})
     check_call("proxy", word, factory, None, None, compute=None)
     return factory
+
+
+def content_of(word: str) -> str | None:
+    """Return the SHA-256 of the shared weights, or of one's own module, that a proxy scores with.
+
+    Another time the same word may stand for others. None for bneck's own proxies, and where a
+    module has no file.
+    """
+    file: str | Path | None
+    if word.startswith(SHARED_WEIGHTS):
+        file = shared_weights_file(Path(word.removeprefix(SHARED_WEIGHTS)))
+    elif word in PROXIES:
+        file = None
+    else:
+        file = getattr(sys.modules[word.partition(":")[0]], "__file__", None)
+    if file is None:
+        return None
+    with open(file, "rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -1,7 +1,9 @@
 """The tool that scores proxies, on tables whose order is known."""
 
+import importlib
 import json
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -203,6 +205,38 @@ def test_command_in_words(table_file: Path, capsys: pytest.CaptureFixture[str]) 
     assert out.startswith("mine.jsonl: 40 networks, in bands of macs\n")
     assert "naswot" in out
     assert "surrogate from 100 labels: the table is too small to say" in out
+
+
+def test_a_proxy_that_was_edited_meanwhile_is_scored_anew(
+    table_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """Ctrl-C in the first call keeps its scores, which are of other code."""
+    monkeypatch.setenv("BNECK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    code = """
+from bneck.space.cost import cost
+scored = []
+def make(images, recipe=None, *, compute=None):
+    def proxy(arch, *, seed):
+        scored.append(arch)
+        if len(scored) > LIMIT:
+            raise KeyboardInterrupt
+        return SIGN * float(cost(arch).params)
+    return proxy
+"""
+    arguments = f"--table {table_file} --no-images --proxy edited_proxy:make --networks 8 --json"
+
+    def score(limit: int, sign: int) -> int:
+        Path("edited_proxy.py").write_text(f"LIMIT, SIGN = {limit}, {sign}\n{code}")
+        sys.modules.pop("edited_proxy", None)
+        importlib.invalidate_caches()
+        return run(["proxies", "score", *arguments.split()])
+
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    assert score(limit=6, sign=1) == 130
+    assert score(limit=8, sign=-1) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["proxies"]["edited_proxy:make"]["spearman"] == -1  # accuracy rises with parameters
 
 
 @pytest.mark.parametrize(

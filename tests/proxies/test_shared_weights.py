@@ -1,3 +1,4 @@
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from bneck.errors import ProxyFailed, UsageError
 from bneck.machine import ONE_THREAD
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.data.loading import load
-from bneck.proxies.proxy import ELASTIC, find_proxy
+from bneck.proxies.proxy import ELASTIC, content_of, find_proxy
 from bneck.proxies.shared_weights import load as load_shared
 from bneck.proxies.shared_weights import recalibrate, train_elastic
 from bneck.proxies.training import trainer
@@ -114,3 +115,17 @@ def test_folders_without_shared_weights_are_named(tmp_path: Path) -> None:
     save_file({"a": torch.zeros(1)}, tmp_path / ELASTIC, {"shared_weights": '{"classes": "ten"}'})
     with pytest.raises(UsageError, match=r"is not a file of shared weights: .*the key .mean"):
         find_proxy(f"shared-weights:{tmp_path}")
+
+
+def test_a_run_that_is_trained_again_has_other_content(
+    space: Space, digits: ImageSource, tmp_path: Path
+) -> None:
+    file = tmp_path / ELASTIC
+    found = []
+    for seed in (0, 1):
+        train_elastic(space, digits, RECIPE, file, checkpoint=tmp_path / "checkpoint", seed=seed)
+        found.append(content_of(f"shared-weights:{tmp_path}"))
+        (tmp_path / "checkpoint").unlink(missing_ok=True)
+        assert found[-1] == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert found[0] != found[1]
+    assert content_of("zen") is None
