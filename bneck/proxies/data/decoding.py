@@ -32,6 +32,10 @@ class NotAnImage(Exception):
     """Why a file cannot be used, in words that follow its name."""
 
 
+class NoWhite(NotAnImage):
+    """It has pixels of more than 8 bits, and what white is in these was not found before."""
+
+
 def square(file: str | Path, side_px: int, white: White | None = None) -> Square:
     """Decode a file to uint8 (side, side, 3): upright RGB, the centred square, resized.
 
@@ -40,11 +44,12 @@ def square(file: str | Path, side_px: int, white: White | None = None) -> Square
     Args:
         file: the picture.
         side_px: side of the square.
-        white: what pixels of more than 8 bits are scaled by; without it, or where it lacks
-            their kind, they are scaled by what this file alone holds.
+        white: what pixels of more than 8 bits are scaled by; without it, they are scaled by what
+            this file alone holds.
 
     Raises:
         NotAnImage: it cannot be decoded whole, or its pixels cannot be scaled.
+        NoWhite: ``white`` lacks the kind of its pixels.
         UsageError: the system does not let it be read, which another time may be otherwise.
     """
     try:
@@ -131,8 +136,11 @@ def _square(image: Image.Image, side_px: int, white: White | None) -> Square:
     kind = _kind(image)
     if kind is not None:
         values = _values(image)
-        range_ = white[kind] if white and kind in white else _white(kind, _largest(values))
-        image = Image.fromarray(scaled(values, range_))
+        if white is None:
+            white = {kind: _white(kind, _largest(values))}
+        if kind not in white:
+            raise NoWhite(f"it has {kind} pixels, as it had not when white was looked for")
+        image = Image.fromarray(scaled(values, white[kind]))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

@@ -66,7 +66,7 @@ def load_folder(
 
 
 def _look_at(layout: Layout) -> tuple[set[tuple[int, int]], bool]:
-    """Sizes of a sample of the images, and whether there are any of more than 8 bits."""
+    """Sizes of a sample of the images, and whether any of them has more than 8 bits."""
     paths = layout.files()
     heads = [kind_and_size(path) for path in paths[:: len(paths) // _SAMPLE + 1]]
     known = [head for head in heads if head is not None]

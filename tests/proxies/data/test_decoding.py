@@ -5,13 +5,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from bneck.errors import UsageError
-from bneck.proxies.data import decoding
+from bneck.progress import silent
+from bneck.proxies.data import decoding, folder
 from bneck.proxies.data.decoding import NotAnImage, find_white, read_picture, scaled, square
+from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.data.loading import load
 from bneck.proxies.data.squares import from_folder
+from bneck.proxies.data.squares.from_folder import changed_files
+from bneck.proxies.data.squares.store import all_squares
+from tests.proxies.data.pictures import draw
 
 RAMP = np.linspace(0, 1, 64 * 64).reshape(64, 64)
 
@@ -45,6 +51,50 @@ def test_a_set_is_scaled_alike(tmp_path: Path) -> None:
     images = load(f"folder:{tmp_path}", resolution_px=64)
     brightest = [int(images.train.pixels()[images.train.labels == label].max()) for label in (0, 1)]
     assert brightest == pytest.approx([0.9 * 255, 0.05 * 255], abs=1)
+
+
+@pytest.fixture
+def two_deep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Pictures of 8 bits, one of which is the sample, and two of 12 bits, in chunks of four."""
+    monkeypatch.setenv("BNECK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(folder, "_SAMPLE", 1)
+    monkeypatch.setattr(from_folder, "CHUNK", 4)
+    place = tmp_path / "pictures"
+    draw(place, "a", "b", count=10)
+    for name, value in (("a/5", 1000), ("b/x", 4000)):
+        Image.fromarray(np.full((32, 32), value, np.uint16)).save(place / f"{name}.png")
+    return place
+
+
+def rare_squares(images: ImageSource) -> list[int]:
+    """The two squares of one colour, one after the other."""
+    pixels = torch.cat([images.train.pixels(), images.val.pixels()]).flatten(1)
+    plain = pixels[pixels.amax(1) == pixels.amin(1), 0]
+    return sorted(plain.tolist())
+
+
+SCALED_ALIKE = [62, 249]  # 1000 and 4000 of 4095; alone, 1000 of 1023 is 249 too
+
+
+def test_deep_pixels_that_no_sample_found_are_scaled_alike(two_deep: Path) -> None:
+    assert rare_squares(load(f"folder:{two_deep}", resolution_px=32)) == SCALED_ALIKE
+    (one,) = all_squares()
+    assert one.index.white == {"16-bit": 4095}
+    assert one.index.bad == {}
+    assert changed_files(one, two_deep, silent) == []
+
+
+def test_they_are_scaled_alike_after_an_interruption_too(two_deep: Path) -> None:
+    def stop(what: str, done: int, total: int, note: str = "") -> None:
+        found.append(what)
+        if what == "decoding images" and "finding white" in found:
+            raise KeyboardInterrupt
+
+    found: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        load(f"folder:{two_deep}", resolution_px=32, progress=stop)
+    assert rare_squares(load(f"folder:{two_deep}", resolution_px=32)) == SCALED_ALIKE
+    assert [one.index.white for one in all_squares()] == [{"16-bit": 4095}]
 
 
 def test_16_bits_lose_their_lower_eight() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from bneck.errors import UsageError
-from bneck.proxies.data.decoding import NotAnImage, any_size, square
+from bneck.proxies.data.decoding import NotAnImage, NoWhite, any_size, square
 
 CHUNK = 64
 DIGEST_BYTES = 16
@@ -48,14 +48,15 @@ def decode_chunk(job: Job, start: int, files: Sequence[str]) -> dict[str, Any]:
         files: paths below the job's folder.
 
     Returns:
-        ``start``, ``digests`` (hexadecimal, of each square's pixels) and ``bad``: a pair of number
-        and reason for each file that cannot be used, whose square stays black.
+        ``start``, ``digests`` (hexadecimal, of each square's pixels), ``bad`` (a pair of number
+        and reason for each file that cannot be used, whose square stays black), ``white`` (the
+        job's) and ``deep``: whether one of these needs a white that the job lacks.
 
     Raises:
         UsageError: the system does not let a file be read.
         OSError: the squares cannot be written.
     """
-    digests, bad = [], []
+    digests, bad, deep = [], [], False
     with any_size(), open(job.squares, "r+b") as file:
         file.seek(start * 3 * job.side_px**2)
         for row, name in enumerate(files, start):
@@ -64,9 +65,11 @@ def decode_chunk(job: Job, start: int, files: Sequence[str]) -> dict[str, Any]:
             except NotAnImage as error:
                 pixels = np.zeros((job.side_px, job.side_px, 3), np.uint8)
                 bad.append((row, str(error)))
+                deep |= isinstance(error, NoWhite)
             digests.append(digest(pixels))
             file.write(pixels.data)
-    return {"start": start, "digests": b"".join(digests).hex(), "bad": bad}
+    answer = {"start": start, "digests": b"".join(digests).hex(), "bad": bad, "deep": deep}
+    return answer | {"white": dict(job.white)}
 
 
 def digest(pixels: "np.typing.NDArray[np.uint8]") -> bytes:

@@ -34,8 +34,8 @@ def prepare(layout: Layout, side_px: int, progress: Progress, *, deep: bool = Fa
         layout: the folder's files.
         side_px: side of the squares.
         progress: told the size of the squares before they are made, then each chunk.
-        deep: whether pixels of more than 8 bits are scaled by what all of them hold, which decodes
-            them once more (``decoding.find_white``).
+        deep: whether to look for white in all files before any is decoded (``find_white``); without
+            it, chunks in which pixels of more than 8 bits turn up wait for the others.
 
     Raises:
         UsageError: deep pixels that cannot be scaled, or a file that may not be read.
@@ -92,12 +92,14 @@ def _decode(place: Path, layout: Layout, index: Index, progress: Progress) -> Ro
     squares = place / "squares.u8"
     digests = np.zeros((index.count, DIGEST_BYTES), np.uint8)
     bad: dict[int, str] = {}
+    white = dict(index.white)
     done: set[int] = set()
 
     def take(answer: Mapping[str, Any]) -> None:
         start, found = int(answer["start"]), bytes.fromhex(answer["digests"])
         digests[start : start + CHUNK] = np.frombuffer(found, np.uint8).reshape(-1, DIGEST_BYTES)
         bad.update((int(row), str(why)) for row, why in answer["bad"])
+        white.update(answer.get("white", {}))  # earlier versions kept none
         done.add(start)
 
     with (place / JOURNAL).open("a+b") as journal:
@@ -105,15 +107,24 @@ def _decode(place: Path, layout: Layout, index: Index, progress: Progress) -> Ro
             take(answer)
         size = f"{index.size_bytes / 2**30:.2f} GB into {place.parent}"
         progress("decoding images", min(len(done) * CHUNK, index.count), index.count, size)
-        job = Job(str(layout.folder), str(squares), index.side_px, index.white)
         waiting = [start for start in range(0, index.count, CHUNK) if start not in done]
-        chunks = ((start, paths[start : start + CHUNK]) for start in waiting)
-        for line, answer in decoded_chunks(job, chunks, len(waiting)):
-            take(answer)
-            journal.write(line)
-            journal.flush()
-            progress("decoding images", min(len(done) * CHUNK, index.count), index.count)
-    return Rows(replace(index, bad=dict(sorted(bad.items()))), labels, digests, paths)
+        for is_last in (False, True):
+            job = Job(str(layout.folder), str(squares), index.side_px, dict(white))
+            chunks = ((start, paths[start : start + CHUNK]) for start in waiting)
+            deep = []
+            for line, answer in decoded_chunks(job, chunks, len(waiting)):
+                if answer["deep"] and not white and not is_last:
+                    deep.append(answer["start"])
+                    continue
+                take(answer)
+                journal.write(line)
+                journal.flush()
+                progress("decoding images", min(len(done) * CHUNK, index.count), index.count)
+            names = [name for start in deep for name in paths[start : start + CHUNK]]
+            white |= find_white([layout.folder / name for name in names], progress)
+            waiting = deep
+    whole = replace(index, bad=dict(sorted(bad.items())), white=white)
+    return Rows(whole, labels, digests, paths)
 
 
 def _whole_lines(journal: IO[bytes], squares: Path, size: int) -> Iterator[Mapping[str, Any]]:
