@@ -13,6 +13,7 @@ from bneck.search.promotion import promotable
 from bneck.search.samplers.history import LabelledNetwork, Trial, TrialHistory
 from bneck.search.trial_attributes import (
     EVALUATED,
+    LATENCY,
     is_whole,
     outcome_of,
     proposal_of,
@@ -70,6 +71,7 @@ class Study:
         self._journal = Journal(journal, space, directions=directions)
         self.from_before = 0
         """Trials of an earlier version, which had batches: all count as ended at the start."""
+        self._without_latency: set[int] = set()  # of an earlier version, which wrote it at the end
         with naming(journal):
             self._replay()
 
@@ -142,6 +144,8 @@ class Study:
         if self._front:
             record = replace(record, reward=None)
         state, values, attrs = outcome_of(record, front=self._front)
+        if trial.number in self._without_latency:
+            attrs[LATENCY] = record.latency_ms
         self._journal.finish(trial.number, state, values, attrs)
         trial.record = record
         self._order.tell(trial)
@@ -235,6 +239,8 @@ class Study:
                     self._end_trials()
             trial = trial_of(found, self.space, refused=refused, labels=len(self._history.labels))
             refused = None
+            if trial.record is None and LATENCY not in found.user_attrs:
+                self._without_latency.add(trial.number)
             if found.whole or trial.record is None:
                 self._take(trial)
             else:

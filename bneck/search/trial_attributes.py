@@ -6,6 +6,7 @@ from typing import Any, get_type_hints
 
 from bneck.errors import BneckError, UsageError
 from bneck.files import naming
+from bneck.latency.checks import check_not_negative
 from bneck.records import from_json
 from bneck.results.record import Record
 from bneck.search.journal import JournalTrial, State, read_journal
@@ -105,6 +106,8 @@ def trial_of(found: JournalTrial, space: Space, *, refused: Values | None, label
             refused = _values(space, notes.pop(REFUSED))
         check_range(TARGET, target, 0)
         check_range(RUNG, rung, 0, len(FINALISTS))
+        # Earlier versions wrote the latency with the result.
+        check_not_negative(LATENCY, from_json(float, attrs.get(LATENCY, 0.0), LATENCY))
     return Trial(
         number=found.number,
         values=found.params,

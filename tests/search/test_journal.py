@@ -132,6 +132,24 @@ def test_a_search_of_the_first_version_resumes(tmp_path: Path, space: Space) -> 
     assert len(loaded(journal).trials) == 6 + 8
 
 
+def test_what_the_first_version_left_waiting_is_evaluated_and_read_again(
+    tmp_path: Path, space: Space
+) -> None:
+    """That version wrote a network's latency with its result, and was killed before."""
+    journal = tmp_path / "journal.log"
+    of_the_first_version(journal, space)
+    study, values = loaded(journal), space.sample(77)
+    study.enqueue_trial(values)
+    trial = study.ask()
+    for name in values:
+        trial.suggest_categorical(name, space.choices[name])
+    records = run(journal, space, 6)
+    waited = next(record for record in records if record.number == trial.number)
+    assert waited.arch == space.decode(values)
+    assert waited.latency_ms == MacsDevice().predict(waited.arch).ms
+    assert read_records(journal, space) == records
+
+
 def test_a_result_that_was_cut_off_counts_for_nothing(tmp_path: Path, space: Space) -> None:
     """A worker was lost, and so was the line that ends the trial; then the network is scored."""
     journal = tmp_path / "journal.log"
