@@ -25,7 +25,7 @@ from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.step import TrainingStep, learn_labels
 from bneck.results.record import Record
 from bneck.results.stage_record import Shrunk
-from bneck.search.promotion import FINALISTS, search_steps, steps_on
+from bneck.search.promotion import search_steps, steps_on
 from bneck.search.reward import FRONT
 from bneck.search.samplers.online_surrogate import START
 from bneck.search.trial_attributes import rungs_evaluated
@@ -96,9 +96,8 @@ def _seconds(session: Session, data: RunData, stages: Sequence[str]) -> dict[str
         trained = plan.evaluations * first
         if plan.promote:
             aims = ALONG_THE_FRONT if plan.reward == FRONT else targets
-            trained = search_steps(plan.evaluations, aims, first, most)
-            if plan.pretrained is None:
-                trained += (targets - 1) * min(steps_on(len(FINALISTS), first), most)  # widened
+            widened = targets - 1 if plan.pretrained is None else 0
+            trained = search_steps(plan.evaluations, aims, first, most, widened=widened)
         left = max(0, trained - _steps_searched(session, first, most))
         label_s = short_s * (LONGER_IN_8_BITS if plan.score_int8 else 1)
         found["search"] = left * folds(plan, data.info) * label_s / workers
@@ -138,7 +137,7 @@ def _steps_searched(session: Session, steps: int, most_steps: int) -> int:
     """
     outside = [record.rung for record in records.read_lines(session.run.widened, Record)]
     rungs = [*rungs_evaluated(session.run.journal), *outside]
-    return sum(min(steps_on(rung, steps), most_steps) for rung in rungs)
+    return sum(steps_on(rung, steps, most_steps) for rung in rungs)
 
 
 def _netadapt_passes(session: Session) -> int:

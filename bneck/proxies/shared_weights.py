@@ -18,6 +18,7 @@ from bneck.files import write_whole
 from bneck.machine import CPU, Compute
 from bneck.progress import Progress, silent
 from bneck.proxies.data.batches import seeded
+from bneck.proxies.data.file_list import Stamp, stamp_of
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.proxy import ProxyFactory, needed, shared_weights_file
 from bneck.proxies.training.device import computing
@@ -139,11 +140,11 @@ def load(run: Path) -> tuple[AboutShared, State]:
         UsageError: there is no such file, or it holds something else.
     """
     path = shared_weights_file(run)
-    return _load(path, path.stat().st_mtime_ns)
+    return _load(path, stamp_of(path.stat()))
 
 
 @lru_cache(maxsize=2)
-def _load(path: Path, changed: int) -> tuple[AboutShared, State]:
+def _load(path: Path, stamp: Stamp) -> tuple[AboutShared, State]:
     try:
         with safe_open(path, "pt") as file:
             about = records.from_json(AboutShared, json.loads((file.metadata() or {})[ABOUT]))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bneck.errors import UsageError
+from bneck.proxies.data.file_list import Stamp, stamp_of
 from bneck.proxies.data.image_info import ImageInfo
 from bneck.proxies.surrogate import table, table_rows
 from bneck.space import spaces
@@ -35,7 +36,7 @@ class TableData:
     path: Path
     space: str
     resolution_px: int | None = None
-    stamp: tuple[int, int] | None = None
+    stamp: Stamp | None = None
 
     def load(self) -> None:
         """Have the regression ready, before any answer is timed, where any can need it."""
@@ -100,8 +101,7 @@ def open_table(data: str, space: str | None, resolution_px: int | None) -> Table
     path = Path(os.path.expanduser(data.removeprefix(PREFIX))).absolute()
     stamp = None
     with suppress(OSError):  # which reading it will explain
-        known = path.stat()
-        stamp = known.st_size, known.st_mtime_ns
+        stamp = stamp_of(path.stat())
     found = TableData(path, space, resolution_px, stamp)
     of_table, _ = _opened(found)
     if of_table.space is not None and of_table.space.name != space:

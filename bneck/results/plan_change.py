@@ -63,8 +63,7 @@ class PlanChange:
         The plan comes first and the outcome last: killed meanwhile, the run is not finished by a
         plan that it was not made by.
         """
-        places = self._folder / SUPERSEDED
-        place = places / str(len(list(places.glob("*"))))
+        place = self._superseded(0)
         change = records.read_if_written(place / CHANGE, _Change)
         if change is None or change.changed_at != self._changed_at():
             return
@@ -78,8 +77,12 @@ class PlanChange:
 
     @cached_property
     def _place(self) -> Path:
+        return self._superseded(1)
+
+    def _superseded(self, further: int) -> Path:
+        """The folder of the last change, or of one that is so many further."""
         places = self._folder / SUPERSEDED
-        return places / str(1 + len(list(places.glob("*"))))
+        return places / str(len(list(places.glob("*"))) + further)
 
     def _changed_at(self) -> dict[str, int]:
         return {

@@ -128,7 +128,7 @@ class TrainOnRungs:
         Checkpoints are kept until all folds are judged, or one of them failed.
         """
         recipe, seed = self.short.recipe, self.short.seed + rung
-        steps = min(steps_on(rung, recipe.steps), self.most_steps)
+        steps = steps_on(rung, recipe.steps, self.most_steps)
         name = f"{codec.key(arch)}-{rung}"
         self.folder.mkdir(parents=True, exist_ok=True)
 

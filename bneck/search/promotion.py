@@ -31,12 +31,21 @@ class Candidate:
     rung: int = 0
 
 
-def steps_on(rung: int, steps: int) -> int:
-    """Return the training steps of a rung, where the first has ``steps``."""
-    return steps * int(LONGER**rung)
+def steps_on(rung: int, steps: int, most_steps: int | None = None) -> int:
+    """Return the training steps of a rung.
+
+    Args:
+        rung: the first is 0.
+        steps: of the first rung.
+        most_steps: no training is longer, whatever its rung; None for no limit.
+    """
+    longer = steps * int(LONGER**rung)
+    return longer if most_steps is None else min(longer, most_steps)
 
 
-def search_steps(networks: int, targets: int, steps: int, most_steps: int) -> int:
+def search_steps(
+    networks: int, targets: int, steps: int, most_steps: int, *, widened: int = 0
+) -> int:
     """Return the most steps that a search with promotion trains for.
 
     Args:
@@ -44,10 +53,12 @@ def search_steps(networks: int, targets: int, steps: int, most_steps: int) -> in
         targets: that it serves.
         steps: of the first rung.
         most_steps: no training is longer, whatever its rung.
+        widened: networks of faster targets that are made wider, and trained as long as any.
     """
+    counts = most_promoted(networks, targets)
+    counts[-1] += widened
     longer = sum(
-        count * min(steps_on(rung, steps), most_steps)
-        for rung, count in enumerate(most_promoted(networks, targets), start=1)
+        count * steps_on(rung, steps, most_steps) for rung, count in enumerate(counts, start=1)
     )
     return networks * steps + longer
 

@@ -177,6 +177,7 @@ def test_steps_of_rungs() -> None:
     assert search_steps(90, 3, 100, 900) == 90 * 100 + 12 * 300 + 6 * 900
     assert search_steps(3, 1, 100, 900) == 3 * 100 + 3 * 300 + 2 * 900
     assert search_steps(90, 1, 100, 500) == 90 * 100 + 4 * 300 + 2 * 500
+    assert search_steps(90, 3, 100, 500, widened=2) == 90 * 100 + 12 * 300 + (6 + 2) * 500
 
 
 def test_a_longer_training_is_one_of_its_own_and_no_longer_than_the_final(tmp_path: Path) -> None:

@@ -15,6 +15,11 @@ Stamp = tuple[int, int]
 """What tells whether a file is the same: (bytes, time of the last change in ns)."""
 
 
+def stamp_of(known: os.stat_result) -> Stamp:
+    """Return the stamp of a file of which the system says this."""
+    return known.st_size, known.st_mtime_ns
+
+
 def files_below(folder: Path) -> list[Path]:
     """List all files below a folder, in order, without what systems leave behind."""
     return [folder / path for path, _ in listed(folder, Counter())]
@@ -56,8 +61,7 @@ def _below(
             elif entry.is_dir():
                 yield from _below(entry.path, f"{prefix}{entry.name}/", passed_over, seen)
             elif entry.is_file():
-                stat = entry.stat()
-                yield f"{prefix}{entry.name}", (stat.st_size, stat.st_mtime_ns)
+                yield f"{prefix}{entry.name}", stamp_of(entry.stat())
             else:
                 passed_over["broken links" if entry.is_symlink() else "special files"] += 1
 

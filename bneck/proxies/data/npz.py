@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bneck.errors import UsageError
+from bneck.proxies.data import file_list
 from bneck.proxies.data.decoding import scaled, white_of
 from bneck.proxies.data.raw import Raw
 from bneck.text import distinct
@@ -57,8 +58,8 @@ def stamp_of(path: Path, *, by_content: bool) -> str:
     if by_content:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    known = path.stat()
-    return f"{path.name} {known.st_size} {known.st_mtime_ns}"
+    size, changed = file_list.stamp_of(path.stat())
+    return f"{path.name} {size} {changed}"
 
 
 def _class_names(path: Path, arrays: Arrays, key: str, present: set[int]) -> tuple[str, ...]:
