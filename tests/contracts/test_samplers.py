@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from optuna.samplers import NSGAIISampler
 
 from bneck.errors import ProxyFailed
 from bneck.executors.serial import Serial
@@ -24,6 +25,8 @@ from tests.search.simulated import Simulated, lognormal
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 
 NAMES = [*SAMPLERS, "optuna.samplers:QMCSampler"]
+SMALL_POPULATION = f"{__name__}:small_population"
+"""NSGA-II that reaches its second generation, and notes on the study who its parents are."""
 BANDS = {"nas-bench-macro": (20.0, 40.0), "v3-small": (1.0, 1.5)}
 """Floor and ceiling in million multiply-adds: a minority of each space lies between."""
 
@@ -37,6 +40,21 @@ def sampler(request: pytest.FixtureRequest) -> str:
 def space(request: pytest.FixtureRequest) -> Space:
     """One without and one with choices that are live only sometimes."""
     return spaces.build(request.param, resolution_px=32, classes=10)
+
+
+def small_population(seed: int) -> NSGAIISampler:
+    return NSGAIISampler(population_size=4, seed=seed)
+
+
+def reduced(choices: int) -> Space:
+    """NAS-Bench-Macro with its first few choices alone, and the identity elsewhere."""
+    large = spaces.build("nas-bench-macro", resolution_px=32, classes=10)
+
+    def decode(values: Values) -> Architecture:
+        return large.decode({**dict.fromkeys(large.choices, "identity"), **values})
+
+    names = list(large.choices)[:choices]
+    return Space("tiny", dict.fromkeys(names, ("identity", "k3e3", "k5e6")), decode)
 
 
 def accuracy(arch: Architecture) -> float:
@@ -143,12 +161,29 @@ def test_accuracy_and_latency_may_be_two_objectives(
 
 def test_a_finished_space_ends_the_search(tmp_path: Path, sampler: str) -> None:
     """Nine networks, each of them evaluated once."""
-    large = spaces.build("nas-bench-macro", resolution_px=32, classes=10)
-
-    def decode(values: Values) -> Architecture:
-        return large.decode({**dict.fromkeys(large.choices, "identity"), **values})
-
-    ops = ("identity", "k3e3", "k5e6")
-    tiny = Space("tiny", {"s1.b1.op": ops, "s2.b1.op": ops}, decode)
-    records = run(tmp_path, tiny, sampler, 20)
+    records = run(tmp_path, reduced(2), sampler, 20)
     assert len(set(networks(records))) == len(records) == 9
+
+
+@pytest.mark.parametrize("sampler", [*NAMES, SMALL_POPULATION])
+def test_a_search_resumes_where_one_of_two_targets_has_no_network_left(
+    tmp_path: Path, sampler: str
+) -> None:
+    """Five of 27 networks are for the first target; its turns come again and again."""
+    space = reduced(3)
+    macs = sorted(MacsDevice().predict(space.decode(values)).ms for values in space.all())
+    targets = [Target(Soft(1.0), macs[4], macs[4]), Target(Soft(1.0), macs[-1], floor_ms=macs[5])]
+
+    def found(folder: Path) -> list[tuple[object, ...]]:
+        study = Study(folder / "journal.log", space, sampler=sampler, seed=3, parallel=4)
+        objectives = Objectives(space, MacsDevice(), targets)
+        records = search(study, accuracy, objectives=objectives, evaluations=20, executor=Serial())
+        return [(record.number, record.arch, record.reward) for record in records]
+
+    whole = found(tmp_path)
+    lines = (tmp_path / "journal.log").read_bytes().splitlines(keepends=True)
+    for count in range(len(lines) // 2, len(lines), 8):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        (folder / "journal.log").write_bytes(b"".join(lines[:count]))
+        assert found(folder) == whole

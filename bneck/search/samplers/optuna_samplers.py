@@ -41,8 +41,12 @@ class OptunaSampler(Sampler):
         """Begin with an empty study; ``front`` makes accuracy and latency two objectives of it."""
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._space, self._make, self._front = space, make, front
+        self._begin()
+
+    def _begin(self) -> None:
+        """Begin with an empty study."""
         maximize, minimize = StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE
-        directions = [maximize, minimize] if front else [maximize]
+        directions = [maximize, minimize] if self._front else [maximize]
         self._storage = InMemoryStorage()
         self._study = optuna.create_study(storage=self._storage, directions=directions)
         self._id = self._storage.get_study_id_from_name(self._study.study_name)
@@ -58,6 +62,8 @@ class OptunaSampler(Sampler):
             objective: not used.
             seed: Optuna's sampler is made from it.
         """
+        if self._asked is not None and len(history.trials) == len(self._numbers):
+            self._begin()  # nothing allowed was found in its place: a search that resumes has none
         self._study.sampler = self._make(seed)
         self._follow(history)
         before = dict(self._storage.get_study_system_attrs(self._id))
@@ -77,9 +83,6 @@ class OptunaSampler(Sampler):
         """Bring the study to where the history is."""
         for trial in history.trials[len(self._numbers) :]:
             self._numbers[trial.number] = self._added(trial)
-        if self._asked is not None:  # nothing allowed was found in its place
-            self._study.tell(self._asked, state=TrialState.FAIL)
-            self._asked = None
         for trial in history.ended[self._ended :]:
             self._study.tell(self._numbers[trial.number], **self._outcome(trial))
         self._ended = len(history.ended)
