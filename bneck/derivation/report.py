@@ -25,6 +25,7 @@ from bneck.results.classification import Classification
 from bneck.results.image_facts import ImageFacts, image_facts, read_image_facts
 from bneck.results.record import Baseline, Inherited, Outcome, Step
 from bneck.results.run import Run
+from bneck.results.run_files import PICTURES
 from bneck.results.similarity import Likeness
 from bneck.results.stage_record import SearchResult
 from bneck.results.table import rows, times
@@ -61,7 +62,7 @@ def write_pictures(run: Run) -> list[Path]:
     files = []
     for name, figure in drawn.items():
         for suffix in (".png", ".svg"):
-            files.append(run.folder / "pictures" / f"{name}{suffix}")
+            files.append(run.folder / PICTURES / f"{name}{suffix}")
             static_figures.save(figure, files[-1])
     return files
 

@@ -13,6 +13,7 @@ from bneck.files import check_folder, is_written
 from bneck.results.checksums import changed
 from bneck.results.record import Outcome
 from bneck.results.run import Run
+from bneck.results.run_files import only_shows
 from bneck.results.run_folder import PLAN
 from bneck.results.units import milliseconds, percent
 
@@ -68,7 +69,7 @@ def _listed(folder: Path, check: bool) -> Listed:
 
 
 def _idle(folder: Path) -> float | None:
-    """Seconds since a file of the run last changed; reports are written without the run.
+    """Seconds since a file of the run last changed, but for what whoever looks at it writes.
 
     None where no file can be looked at, as in a folder of another user.
     """
@@ -76,7 +77,7 @@ def _idle(folder: Path) -> float | None:
     with suppress(OSError):
         for file in folder.iterdir():
             with suppress(OSError):  # a file that its run has removed meanwhile
-                if file.is_file() and file.suffix != ".html":
+                if file.is_file() and not only_shows(file.relative_to(folder)):
                     changed.append(file.stat().st_mtime)
     return max(0.0, time.time() - max(changed)) if changed else None
 

@@ -9,20 +9,12 @@ from bneck import records
 from bneck.files import is_written, write_json
 from bneck.results.lease import LEASE
 from bneck.results.lock import LOCK
+from bneck.results.run_files import only_shows
 from bneck.results.run_folder import check_files
 
 CHECKSUMS = "checksums.json"
-_LEFT_OUT = (
-    CHECKSUMS,
-    LOCK,
-    LEASE,
-    "report.html",
-    "model_card.md",
-    "likeness.json",
-    "likeness.svg",
-)
-"""What commands that only look at a run write again."""
-_FOLDERS_LEFT_OUT = ("pictures", "checkpoints")
+_LEFT_OUT = (CHECKSUMS, LOCK, LEASE)
+_FOLDER_LEFT_OUT = "checkpoints"
 
 
 def seal(folder: Path) -> None:
@@ -54,11 +46,11 @@ def changed(folder: Path) -> tuple[str, ...]:
 def _files(folder: Path) -> Iterator[str]:
     for place, folders, files in os.walk(folder):
         if Path(place) == folder:
-            folders[:] = [name for name in folders if name not in _FOLDERS_LEFT_OUT]
-        for name in files:
-            path = Path(place, name)
-            if name not in _LEFT_OUT and not path.is_symlink():
-                yield path.relative_to(folder).as_posix()
+            folders[:] = [name for name in folders if name != _FOLDER_LEFT_OUT]
+        for path in (Path(place, name) for name in files if name not in _LEFT_OUT):
+            file = path.relative_to(folder)
+            if not only_shows(file) and not path.is_symlink():
+                yield file.as_posix()
 
 
 def _digest(path: Path) -> str:

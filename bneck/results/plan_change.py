@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bneck import records
 from bneck.files import write_whole
+from bneck.results.run_files import only_shows
 
 SUPERSEDED = "superseded"
 """Folder in a run for what a change of its plan replaces; nothing is deleted."""
@@ -90,5 +91,10 @@ class PlanChange:
             for place in self._folder.iterdir()
             if place.name not in BEFORE_WORK
             for path in (place, *place.rglob("*"))
-            if path.is_file()
+            if path.is_file() and _is_work(path.relative_to(self._folder))
         }
+
+
+def _is_work(file: Path) -> bool:
+    """Whether a command has done work that wrote a file; file managers leave hidden ones."""
+    return not file.name.startswith(".") and not only_shows(file)

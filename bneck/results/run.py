@@ -16,7 +16,7 @@ from bneck.results.lock import Lock, is_held
 from bneck.results.plan_change import BEGINNING, PlanChange
 from bneck.results.plan_file import SETTLED, Plan, as_written, differences, read_plan
 from bneck.results.provenance import MadeWith, this_session
-from bneck.results.run_files import RunFiles
+from bneck.results.run_files import SHOWN, RunFiles
 from bneck.results.run_folder import PLAN, check_files, is_run, make_folder
 from bneck.space.checks import check_range
 from bneck.text import spelt_out
@@ -184,7 +184,7 @@ class Run(RunFiles):
     def _forget(self) -> None:
         """What failed at once begins no run: put right, it must not be refused as another plan."""
         names = {path.name for path in self.folder.iterdir()}
-        if names <= BEGINNING | self._copied:
+        if names <= BEGINNING | self._copied | {*SHOWN}:
             for name in names - {LEASE}:
                 (self.folder / name).unlink()
             self.close()

@@ -1,10 +1,19 @@
 """The files of a run, each by what it holds."""
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 SEED_NETWORK, NETWORK = "seed", "network"
 """What the training of NetAdapt's seed network, and of a network trained alone, are kept under."""
+SHOWN = ("report.html", "model_card.md", "likeness.json", "likeness.svg")
+"""What commands that only look at a run write into its folder, as those that work on it do."""
+PICTURES = "pictures"
+"""The folder of what they draw."""
+
+
+def only_shows(file: PurePath) -> bool:
+    """Whether a file, by its path in a run's folder, may be written by whoever only looks at it."""
+    return file.name in SHOWN or PICTURES in file.parts[:-1]
 
 
 class RunFiles:

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from bneck import records
+from bneck import cli, records
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import open_run
 from bneck.errors import BneckError, UsageError
 from bneck.progress import silent
-from bneck.results.record import Targets
+from bneck.results.record import Outcome, Targets
 from bneck.results.run import Run
+from bneck.results.run_files import SHOWN
 
 
 def change(folder: Path, plan: Plan, work: str, error: BaseException | None = None) -> None:
@@ -76,6 +77,36 @@ def test_a_change_is_taken_back_after_a_kill_unless_work_was_done_by_it(
     assert records.read(tmp_path / "target.json", Targets).all_ms == (1.0,)
     assert (tmp_path / "result.json").read_text() == "work"
     assert not (tmp_path / "superseded").exists()
+
+
+@pytest.mark.parametrize(
+    "file",
+    [*SHOWN, "pictures/search.svg", "targets/0.5ms/report.html", ".DS_Store"],
+)
+def test_to_look_at_a_run_is_no_work(tmp_path: Path, file: str) -> None:
+    """Nor what a file manager leaves; a page was there before, or is new."""
+    right, wrong = Plan(target="1.0"), Plan(targets="1.0,0.0001")
+    change(tmp_path, right, "result.json")
+    for text in ("before", "after"):
+        killed = open_run(wrong, tmp_path, silent)
+        killed.close()
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text(text)
+        change(tmp_path, right, "")
+        assert Run.read(tmp_path).plan["target"] == "1.0"
+        assert (tmp_path / "result.json").read_text() == "work"
+
+
+def test_a_report_after_a_kill_leaves_a_change_to_be_taken_back(
+    tmp_path: Path, outcome: Outcome
+) -> None:
+    right, wrong = Plan(target="1.0"), Plan(targets="1.0,0.0001")
+    change(tmp_path, right, "")
+    records.write(tmp_path / "result.json", outcome)
+    open_run(wrong, tmp_path, silent).close()
+    assert cli.run(["report", str(tmp_path)]) == 0
+    change(tmp_path, right, "")
+    assert records.read(tmp_path / "result.json", Outcome) == outcome
 
 
 def test_a_change_in_somebody_elses_run_moves_no_file_of_ours(tmp_path: Path) -> None:

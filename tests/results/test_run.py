@@ -156,6 +156,12 @@ def test_a_mistake_begins_no_run(tmp_path: Path) -> None:
         Run.open(tmp_path, {"target": 2.0})
 
 
+def test_a_mistake_begins_no_run_though_somebody_looked_at_it(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="a mistake"):
+        failed(UsageError("a mistake"), tmp_path / "run", PLAN, "report.html")
+    assert not (tmp_path / "run").exists()
+
+
 def test_what_an_earlier_version_did_not_ask_stands_at_its_default(tmp_path: Path) -> None:
     Run.open(tmp_path, {"target": 2.0}).close()
     defaults = {"proxy": "short", "batch": 2}
@@ -371,6 +377,9 @@ def test_what_was_changed_since_is_named(tmp_path: Path) -> None:
     assert checksums.changed(tmp_path / "run") == ()  # nothing is sealed
     checksums.seal(tmp_path / "run")
     (tmp_path / "run" / "report.html").write_text("the page again")
+    for folder in ("pictures", "targets/2ms/pictures"):
+        (tmp_path / "run" / folder).mkdir(parents=True)
+        (tmp_path / "run" / folder / "search.svg").write_text("a picture")
     assert checksums.changed(tmp_path / "run") == ()
     (tmp_path / "run" / "network.json").write_text("{ }")
     (tmp_path / "run" / "steps.jsonl").write_text("{}\n")

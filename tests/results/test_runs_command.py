@@ -14,6 +14,7 @@ from bneck.derivation import run_list
 from bneck.quantities import Accuracy, Latency
 from bneck.results import checksums
 from bneck.results.lease import LEASE, Driver, read_driver
+from bneck.results.run_files import SHOWN
 from bneck.results.stage_record import Shrunk
 from bneck.results.units import percent
 from tests.command_line import json_of
@@ -75,6 +76,10 @@ def test_the_run_that_changed_last_comes_first(
     for name, ago_s in (("one", 7200), ("two", 3600)):
         for file in (runs / name).iterdir():
             os.utime(file, (time.time() - ago_s,) * 2)
+    found = json_of(capsys, "runs", runs)["runs"]
+    assert [Path(one["folder"]).name for one in found] == ["two", "one"]
+    for name in SHOWN:  # as whoever only looks at a run writes them
+        (runs / "one" / name).touch()
     found = json_of(capsys, "runs", runs)["runs"]
     assert [Path(one["folder"]).name for one in found] == ["two", "one"]
     os.utime(runs / "one" / "plan.toml")
