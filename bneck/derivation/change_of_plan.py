@@ -24,7 +24,7 @@ DERIVED = (
     "checkpoints/derived*", "checkpoints/finished-*", "checkpoints/teacher.*",
 )  # fmt: skip
 NETADAPT = ("steps.jsonl", "checkpoints/netadapt", "checkpoints/seed.*", "targets", *DERIVED)
-SEARCH = ("winners.json", "seed.json", "inherited.json")
+SEARCH = ("winners.json", "seed.json", "inherited.json", "checkpoints/search/to_widen.jsonl")
 
 OTHER_CHOICE = (*OUTCOME, *SEARCH, *NETADAPT)
 OTHER_TARGETS = (

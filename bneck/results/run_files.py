@@ -98,6 +98,16 @@ class RunFiles:
         return self.folder / "widened.jsonl"
 
     @property
+    def search_work(self) -> Path:
+        """Folder for what a search needs to resume: its longer trainings, what it makes wider."""
+        return self.checkpoints / "search"
+
+    @property
+    def to_widen(self) -> Path:
+        """What the search chose to make wider for each target, until it has named its networks."""
+        return self.search_work / "to_widen.jsonl"
+
+    @property
     def winners(self) -> Path:
         """The network that the search names for each target."""
         return self.folder / "winners.json"

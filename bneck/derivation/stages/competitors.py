@@ -5,7 +5,7 @@ need not be in the space, as all networks in the journal are, so their records a
 own.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -99,8 +99,8 @@ def pretrained_network(contest: Contest, parent: Parent | None) -> list[Record]:
 
 
 def widened_networks(
-    contest: Contest, selected: Sequence[SelectedNetwork], places: Sequence[int]
-) -> list[tuple[Record, SelectedNetwork]]:
+    contest: Contest, select: Callable[[], Sequence[SelectedNetwork]], places: Sequence[int]
+) -> list[tuple[Record, int]]:
     """For each slower target the most accurate network of the faster ones, just wide enough.
 
     Networks that are as good as any of their latency are few, and a search need not have found one
@@ -109,27 +109,69 @@ def widened_networks(
 
     Args:
         contest: what they compete with.
-        selected: the network that the search selected for each target.
+        select: gives the network that the search selected for each target, once it is measured.
         places: of the targets that may have another one.
 
     Returns:
-        A record of each, and the network that it is a wider one of.
+        A record of each, and the number of the network that it is a wider one of.
     """
-    narrower: dict[Architecture, SelectedNetwork] = {}
+    chosen, objectives = _chosen(contest, select, places), contest.objectives()
+    narrower: dict[Architecture, int] = {}
     wanted: dict[Architecture, Objective] = {}
-    evaluated, objectives = {record.arch for record in contest.networks}, contest.objectives()
     for place in places:
-        faster = [one for one in selected if one.target_ms < selected[place].target_ms]
-        if not faster:
-            continue
-        best = max(faster, key=lambda one: one.accuracy.value)
-        arch = _least_widened(best.arch, objectives[place])
-        if arch is not None and arch not in evaluated:
-            narrower[arch], wanted[arch] = best, objectives[place]
+        one = chosen[contest.wanted.targets[place].target_ms]
+        if one.arch is not None:
+            narrower[one.arch], wanted[one.arch] = one.number, objectives[place]
     if not wanted:
         return []
     found = contest.evaluate(wanted, contest.session.run.widened, "widened networks")
     return [(record, narrower[record.arch]) for record in found]
+
+
+@dataclass(frozen=True, slots=True)
+class _Widened:
+    """A network that is made wider for a target, and the number of the narrower one.
+
+    ``arch`` is None where none is.
+    """
+
+    target_ms: float
+    arch: Architecture | None = None
+    number: int = 0
+
+
+def _chosen(
+    contest: Contest, select: Callable[[], Sequence[SelectedNetwork]], places: Sequence[int]
+) -> dict[float, _Widened]:
+    """What is made wider, by target; written down, as measured again it may be another.
+
+    Args:
+        contest: as ``widened_networks`` takes it.
+        select: as ``widened_networks`` takes it.
+        places: as ``widened_networks`` takes it.
+    """
+    file = contest.session.run.to_widen
+    known = {one.target_ms: one for one in records.read_lines(file, _Widened)}
+    targets_ms = {contest.wanted.targets[place].target_ms: place for place in places}
+    if targets_ms.keys() - known.keys():
+        selected = select()
+        new = {ms: _widened_for(contest, selected, place) for ms, place in targets_ms.items()}
+        known = new | known
+        records.write_lines(file, known.values())
+    return known
+
+
+def _widened_for(contest: Contest, selected: Sequence[SelectedNetwork], place: int) -> _Widened:
+    """The most accurate network of the targets faster than that of ``place``, just wide enough."""
+    target_ms = selected[place].target_ms
+    faster = [one for one in selected if one.target_ms < target_ms]
+    if not faster:
+        return _Widened(target_ms)
+    best = max(faster, key=lambda one: one.accuracy.value)
+    arch = _least_widened(best.arch, contest.objectives()[place])
+    if any(record.arch == arch for record in contest.networks):
+        return _Widened(target_ms)
+    return _Widened(target_ms, arch, best.number)
 
 
 def _least_widened(arch: Architecture, objective: Objective) -> Architecture | None:

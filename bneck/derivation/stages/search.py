@@ -4,7 +4,6 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -89,12 +88,12 @@ def search_stage(
             contest = Contest(session, accuracy, wanted, labels, trained_longest(trained))
             found = _select(contest, device, known, parent)
             gain = expected_gain(labels, space, wanted.at(labels)[0], seed=plan.seed)
-        # Trainings that were stopped at the time limit, or whose workers were lost, left theirs.
-        shutil.rmtree(_checkpoints(session), ignore_errors=True)
         for one in found if len(found) > 1 else ():
             records.write(run.of_target(one.target_ms), one.arch)
         records.write(run.seed, found[0].arch)
         records.write(run.winners, SearchResult(found, describe_gain(gain, trained)))
+    # Trainings that were stopped at the time limit, or whose workers were lost, left theirs.
+    shutil.rmtree(run.search_work, ignore_errors=True)
     return records.read(run.winners, SearchResult)
 
 
@@ -122,13 +121,11 @@ def _select(
         best = (select_network(rivals, wanted, place, labels, measure) for place in places)
         return [*known, *(replace(one, **called.get(one.number, {})) for one in best)]
 
-    found = selected()
     if contest.session.plan.promote and parent is None:  # wider than its parent, it inherits little
-        for record, narrower in widened_networks(contest, found, places):
+        for record, narrower in widened_networks(contest, selected, places):
             rivals.append(record)
-            called[record.number] = {"number": narrower.number, "widened": True}
-        found = selected()
-    return tuple(found)
+            called[record.number] = {"number": narrower, "widened": True}
+    return tuple(selected())
 
 
 def search_objectives(
@@ -217,12 +214,7 @@ def _accuracy(
     if not plan.promote:
         return short
     most_steps = session.run.settle("most_steps", asked.most_search_steps)
-    return TrainOnRungs(short, _checkpoints(session), most_steps)
-
-
-def _checkpoints(session: Session) -> Path:
-    """Where trainings of the search are kept while they run."""
-    return session.run.checkpoints / "search"
+    return TrainOnRungs(short, session.run.search_work, most_steps)
 
 
 def _folds(session: Session, data: RunData, study: Study) -> int:

@@ -27,14 +27,15 @@ ACCURACIES = {2.0: (0.6, 0.5), 3.0: (0.55,), 2.5: (0.7,)}
 
 
 class Stopwatch:
-    """Measures what is predicted, and counts."""
+    """Measures what is predicted, but for one network that may take longer, and counts."""
 
-    def __init__(self) -> None:
-        self.measured: list[Architecture] = []
+    def __init__(self, slow: Architecture | None = None) -> None:
+        self.slow, self.measured = slow, list[Architecture]()
 
     def measure(self, arch: Architecture) -> Measured:
         self.measured.append(arch)
-        return Measured(MacsDevice().predict(arch).ms, 0.0, True, "", None)
+        ms = MacsDevice().predict(arch).ms * (2 if arch == self.slow else 1)
+        return Measured(ms, 0.0, True, "", None)
 
 
 class Trainings:
@@ -63,10 +64,16 @@ def evaluated() -> list[Record]:
 
 
 def select(
-    folder: Path, trainings: Trainings, *, promote: bool = True
+    folder: Path,
+    trainings: Trainings,
+    *,
+    promote: bool = True,
+    evaluations: int | None = None,
+    slow: Architecture | None = None,
 ) -> tuple[tuple[SelectedNetwork, ...], Stopwatch, list[Record]]:
     """What is named for each target, what was measured, and the records of wider networks."""
-    plan, watch = Plan(data="digits", target="1", promote=promote), Stopwatch()
+    plan = Plan(data="digits", target="1", promote=promote, evaluations=evaluations)
+    watch = Stopwatch(slow)
     wanted = [Target(Soft(ms, -1e-6), ms, 1.25 * ms, ms) for ms in TARGETS]
     folder.mkdir(exist_ok=True)
     with open_run(plan, folder, silent) as run:
@@ -121,3 +128,43 @@ def test_what_is_trained_is_not_trained_again(tmp_path: Path) -> None:
     named, *_ = select(tmp_path / "run", again)
     assert len(trainings.trained) == len(again.trained) == 1
     assert named == select(tmp_path / "whole", Trainings(0.65))[0]
+
+
+def broken_off(folder: Path, **asked: object) -> Architecture:
+    """The network whose training broke the naming off: the one that was made wider for 2.5 ms."""
+    begun: list[Architecture] = []
+
+    def breaks(arch: Architecture, rung: int = 0) -> float:
+        if MacsDevice().predict(arch).ms >= 3:
+            return 0.65
+        begun.append(arch)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        select(folder, breaks, **asked)
+    return begun[0]
+
+
+def test_what_was_chosen_to_be_made_wider_stands_whatever_is_measured_after_a_kill(
+    tmp_path: Path,
+) -> None:
+    """The fastest target's best network measures too long then, which it did not before."""
+    whole, best = Trainings(0.65), evaluated()[0].arch
+    select(tmp_path / "whole", whole)
+    broken_off(tmp_path / "run")
+    again = Trainings(0.65)
+    named, *_ = select(tmp_path / "run", again, slow=best)
+    assert again.trained == whole.trained[1:]
+    assert [(one.number, one.widened) for one in named] == [(1, False), (3, True), (3, False)]
+    other = Trainings(0.65)
+    select(tmp_path / "other", other, slow=best)
+    assert other.trained != whole.trained
+
+
+def test_after_more_evaluations_it_is_chosen_again(tmp_path: Path) -> None:
+    best = evaluated()[0].arch
+    first = broken_off(tmp_path / "run", evaluations=4)
+    assert broken_off(tmp_path / "run", evaluations=4, slow=best) == first
+    again = Trainings(0.65)
+    select(tmp_path / "run", again, evaluations=5, slow=best)
+    assert (first, 2) not in again.trained
