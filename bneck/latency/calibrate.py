@@ -178,23 +178,7 @@ def model_from(
     Raises:
         BneckError: too few measurements, or too noisy ones.
     """
-
-    def called(kind: str) -> list[Measurement]:
-        return [item for item in items if item.name.startswith(kind)]
-
-    fitted, held_out, repeats = called("fit"), called("held-out"), called("repeat")
-    if len(fitted) < FEWEST or not held_out:
-        raise BneckError(
-            f"only {len(items)} networks could be timed and {FEWEST + FEWEST // 8} are needed: "
-            "give the calibration more minutes"
-        )
-    noise = median(item.timing.spread for item in items)
-    if noise > TOO_NOISY:
-        raise BneckError(
-            "this machine is too noisy to calibrate: repeated measurements scatter by "
-            f"{as_percent(noise)}; stop other programs or use fewer threads"
-        )
-
+    fitted, held_out, repeats = _parted(items)
     blocking = find_blocking(fitted)
 
     def model(found: Fit, chosen: Sequence[Measurement], validation: Validation) -> LatencyModel:
@@ -225,3 +209,27 @@ def model_from(
     seconds = sum(item.seconds for item in items)
     report = replace(validation.report, seconds=seconds, networks=len(items), busy=busy)
     return model(fit(items, blocking), items, replace(validation, report=report))
+
+
+def _parted(items: Sequence[Measurement]) -> tuple[list[Measurement], ...]:
+    """What is fitted, what is held out, and what of that was measured again.
+
+    Raises:
+        BneckError: too few measurements, or too noisy ones.
+    """
+    fitted, held_out, repeats = (
+        [item for item in items if item.name.startswith(kind)]
+        for kind in ("fit", "held-out", "repeat")
+    )
+    if len(fitted) < FEWEST or not held_out:
+        raise BneckError(
+            f"only {len(items)} networks could be timed and {FEWEST + FEWEST // 8} are needed: "
+            "give the calibration more minutes"
+        )
+    noise = median(item.timing.spread for item in items)
+    if noise > TOO_NOISY:
+        raise BneckError(
+            "this machine is too noisy to calibrate: repeated measurements scatter by "
+            f"{as_percent(noise)}; stop other programs or use fewer threads"
+        )
+    return fitted, held_out, repeats
