@@ -85,67 +85,95 @@ def search(
     """
     objectives.check()
     _check_waiting(study, len(objectives.targets))
-    under_way: dict[Candidate, Trial] = {}
-    finished, networks = study.records(), evaluations
+    work = _Search(study, objectives, evaluations, progress)
+    candidates = work.candidates(executor)
+    with threadpool_limits(1, user_api="blas"):  # more spin where the workers have the cores
+        for candidate, outcome in executor.map_unordered(Timed(evaluate), candidates):
+            work.take(candidate, outcome, mix_devices=mix_devices)
+    work.end()
+    return sorted(work.finished, key=lambda record: record.number)
 
-    def candidates() -> Iterator[Candidate | NotYet]:
+
+class _Search:
+    """A search under way: what is evaluated next, and what came of it."""
+
+    def __init__(
+        self, study: Study, objectives: Objectives, networks: int, progress: Progress
+    ) -> None:
+        self._study, self._objectives, self._progress = study, objectives, progress
+        self._networks = networks  # to evaluate, until the space has no more
+        self._under_way: dict[Candidate, Trial] = {}
+        self.finished = study.records()
+
+    def candidates(self, executor: Executor) -> Iterator[Candidate | NotYet]:
         """What waits from an earlier session, what is new, and in the end what is promoted."""
-        nonlocal networks
+        study = self._study
         for trial in study.pending():
-            yield started(trial)
+            yield self._started(trial)
         while True:
-            if not study.may_propose(len(under_way), executor.workers):
+            if not study.may_propose(len(self._under_way), executor.workers):
                 yield NOT_YET
-            elif study.networks < networks:
+            elif study.networks < self._networks:
                 try:
-                    yield started(study.propose(objectives))
+                    yield self._started(study.propose(self._objectives))
                 except SpaceExhausted as end:
-                    networks = study.networks
-                    progress("search", evaluated(), networks, str(end))
-            elif study.promotes and (promoted := study.promote(objectives)):
-                yield started(promoted)
-            elif not study.promotes or (study.idle and not under_way):
+                    self._networks = study.networks
+                    self._progress("search", self._evaluated, self._networks, str(end))
+            elif study.promotes and (promoted := study.promote(self._objectives)):
+                yield self._started(promoted)
+            elif not study.promotes or (study.idle and not self._under_way):
                 return
             elif study.is_eager:
                 yield NOT_YET
             else:
                 study.wait()
 
-    def started(trial: Trial) -> Candidate:
+    def take(self, candidate: Candidate, outcome: Any, *, mix_devices: bool) -> None:
+        """Keep what came of a candidate, and tell of it; raises as ``search`` does."""
+        trial, finished = self._under_way.pop(candidate), self.finished
+        objective = self._study.objective(trial, self._objectives)
+        record = _record(trial.number, candidate, outcome, objective)
+        rivals = [one for one in finished if one.rung == record.rung]
+        check_comparable(record, rivals, mix_devices=mix_devices)
+        finished.append(self._study.tell(trial, record))
+        if record.rung:
+            self._tell_longer()
+        else:
+            self._progress("search", self._evaluated, self._networks, self._news())
+        if len(finished) >= MAX_FAILED_AT_FIRST and all(one.error for one in finished):
+            raise BneckError(f"the first {len(finished)} networks failed: {finished[0].error}")
+
+    def end(self) -> None:
+        """Tell that no more is trained longer, where any was."""
+        if len(self.finished) > self._evaluated:
+            self._tell_longer(ended=True)
+
+    def _started(self, trial: Trial) -> Candidate:
         candidate = Candidate(trial.arch, trial.rung)
-        under_way[candidate] = trial
+        self._under_way[candidate] = trial
         if trial.rung:
-            tell_longer()
+            self._tell_longer()
         return candidate
 
-    def evaluated() -> int:
-        return sum(record.rung == 0 for record in finished)
+    @property
+    def _evaluated(self) -> int:
+        """How many networks are evaluated, longer trainings aside."""
+        return sum(record.rung == 0 for record in self.finished)
 
-    def news() -> str:
-        return _news(finished, study.current(objectives))
-
-    def tell_longer(*, ended: bool = False) -> None:
+    def _tell_longer(self, *, ended: bool = False) -> None:
         """How many are trained longer, of as many as there may be: targets may share some."""
-        done = len(finished) - evaluated()
-        most = sum(most_promoted(networks, len(objectives.targets)))
-        progress("longer trainings", done, done if ended else most, news())
+        done = len(self.finished) - self._evaluated
+        most = sum(most_promoted(self._networks, len(self._objectives.targets)))
+        self._progress("longer trainings", done, done if ended else most, self._news())
 
-    with threadpool_limits(1, user_api="blas"):  # more spin where the workers have the cores
-        for candidate, outcome in executor.map_unordered(Timed(evaluate), candidates()):
-            trial = under_way.pop(candidate)
-            record = _record(trial.number, candidate, outcome, study.objective(trial, objectives))
-            rivals = [one for one in finished if one.rung == record.rung]
-            check_comparable(record, rivals, mix_devices=mix_devices)
-            finished.append(study.tell(trial, record))
-            if record.rung:
-                tell_longer()
-            else:
-                progress("search", evaluated(), networks, news())
-            if len(finished) >= MAX_FAILED_AT_FIRST and all(record.error for record in finished):
-                raise BneckError(f"the first {len(finished)} networks failed: {finished[0].error}")
-    if len(finished) > evaluated():
-        tell_longer(ended=True)
-    return sorted(finished, key=lambda record: record.number)
+    def _news(self) -> str:
+        objectives = self._study.current(self._objectives)
+        failed = sum(record.error is not None for record in self.finished if record.rung > 0)
+        soft = [objective.reward for objective in objectives if isinstance(objective.reward, Soft)]
+        weights = [f"{reward.weight:.3g}" for reward in soft]
+        said = [f"{failed} longer trainings failed"] if failed else []
+        said += [f"w {', '.join(weights)}"] if weights else []
+        return "; ".join([*said, standing(trained_longest(self.finished))])
 
 
 def _check_waiting(study: Study, targets: int) -> None:
@@ -192,12 +220,3 @@ def _record(number: int, candidate: Candidate, outcome: Any, objective: Objectiv
     if not 0 <= found.accuracy <= 1:
         return record(None, f"the accuracy is {found.accuracy}, not a number from 0 to 1")
     return record(found, None)
-
-
-def _news(records: list[Record], objectives: list[Objective]) -> str:
-    failed = sum(record.error is not None for record in records if record.rung > 0)
-    soft = [objective.reward for objective in objectives if isinstance(objective.reward, Soft)]
-    weights = [f"{reward.weight:.3g}" for reward in soft]
-    said = [f"{failed} longer trainings failed"] if failed else []
-    said += [f"w {', '.join(weights)}"] if weights else []
-    return "; ".join([*said, standing(trained_longest(records))])
