@@ -1,6 +1,7 @@
 """The rules beyond the paper's, each in closed form, and the loop that ends by measuring."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -133,3 +134,49 @@ def test_a_network_that_stays_above_the_target_is_an_error() -> None:
     with pytest.raises(BneckError, match=r"measures 2 ms, above the target of 1 ms, although"):
         shrink_to_measured(model, 1.0, lambda _: Latency(2.0, 0.0), None)
     assert len(model.steps) == 1 + rules.TIGHTENINGS
+
+
+def test_what_was_aimed_at_stands_after_an_interruption(tmp_path: Path) -> None:
+    """The step on the way, measured anew, would be under the target; the goal was a lower one."""
+    goals, model = tmp_path / "goals.json", Model()
+
+    def broken_off(*asked: object) -> None:
+        model.steps.append(step(2, 0.98))
+        raise KeyboardInterrupt
+
+    def measure_first(_: object) -> Latency:
+        if len(model.steps) == 2:
+            model.shrink = broken_off
+        return measured(model, 1.08)
+
+    with pytest.raises(KeyboardInterrupt):
+        shrink_to_measured(model, 1.0, measure_first, None, goals=goals)
+    del model.shrink
+    found, _ = shrink_to_measured(model, 1.0, lambda _: measured(model, 0.9), None, goals=goals)
+    assert [one.latency_ms for one in model.steps] == pytest.approx([2.0, 1.0, 0.98, 1 / 1.08])
+    assert found == model.steps[-1]
+
+
+def test_a_network_on_the_way_is_not_taken_because_of_an_interruption(tmp_path: Path) -> None:
+    """The model errs by 5 %: what is predicted above the target measures under it."""
+    goals, model = tmp_path / "goals.json", Model()
+
+    def broken_off(*asked: object) -> None:
+        model.steps.append(step(1, 1.03))
+        raise KeyboardInterrupt
+
+    model.shrink = broken_off
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            shrink_to_measured(model, 1.0, lambda _: measured(model, 0.95), None, goals=goals)
+    del model.shrink, model.steps[-1]
+    found, _ = shrink_to_measured(model, 1.0, lambda _: measured(model, 0.95), None, goals=goals)
+    assert found.latency_ms == 1.0
+
+
+def test_goals_of_another_target_do_not_count(tmp_path: Path) -> None:
+    goals = tmp_path / "goals.json"
+    other, model = Model(), Model()
+    shrink_to_measured(other, 1.2, lambda _: measured(other, 1.0), None, goals=goals)
+    shrink_to_measured(model, 1.0, lambda _: measured(model, 1.0), None, goals=goals)
+    assert [one.latency_ms for one in model.steps] == [2.0, 1.0]

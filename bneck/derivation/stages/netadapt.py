@@ -10,12 +10,14 @@ from bneck.derivation.stages.data import RunData
 from bneck.derivation.stages.kept_training import keep_trained, train_and_keep
 from bneck.derivation.stages.training import train_alone
 from bneck.derivation.training_budget import Budget, budget
+from bneck.errors import BneckError
 from bneck.files import is_written
 from bneck.netadapt.netadapt import NetAdapt
 from bneck.netadapt.proposals import GRID
 from bneck.netadapt.rules import meets
 from bneck.netadapt.to_measured import shrink_to_measured
 from bneck.proxies.data.worker_images import for_proxies
+from bneck.quantities import Latency
 from bneck.results.run import Run
 from bneck.results.run_files import SEED_NETWORK
 from bneck.results.stage_record import Shrunk, Training
@@ -65,7 +67,7 @@ def netadapt_stage(
             asked = budget(session.plan, data.info)
             netadapt = _netadapt(session, device, asked, seed_network)
             if not is_written(run.steps):
-                if retrained and (met := _met_already(device, seed_network, waiting, found)):
+                if retrained and (met := _met_already(run, device, seed_network, waiting, found)):
                     records.write(run.network, seed_network)
                     for one in met:
                         records.append(run.shrunk, one)
@@ -119,17 +121,22 @@ def _netadapt(
 
 
 def _met_already(
-    device: TargetDevice, seed_network: Architecture, targets_ms: list[float], found: bool
+    run: Run,
+    device: TargetDevice,
+    seed_network: Architecture,
+    targets_ms: list[float],
+    found: bool,
 ) -> tuple[Shrunk, ...]:
     """The seed network as it is for every target, if it measures at or under all of them.
 
     Args:
+        run: keeps what the seed network measures.
         device: measures it.
         seed_network: as it was given, or found.
         targets_ms: the targets.
         found: whether a search found it.
     """
-    latency = device.at_most(seed_network)
+    latency = _at_most(run, device, seed_network)
     if not meets(latency, min(targets_ms), device.repeat_error(), given=not found):
         return ()
     measured = None if device.only_predicts(seed_network) else latency
@@ -138,6 +145,16 @@ def _met_already(
         Shrunk(target_ms, seed_network, 0, predicted, measured, None, True)
         for target_ms in targets_ms
     )
+
+
+def _at_most(run: Run, device: TargetDevice, seed_network: Architecture) -> Latency:
+    """What the seed network takes at most; kept where it was measured, and not measured again."""
+    if device.only_predicts(seed_network):
+        return device.at_most(seed_network)
+    file = _folder(run) / "seed.json"
+    if not is_written(file):
+        records.write(file, device.at_most(seed_network))
+    return records.read(file, Latency)
 
 
 def _seed_training(
@@ -187,16 +204,22 @@ def _chosen(
     known = records.read_if_written(file, Shrunk)
     if known is not None and known.target_ms == target_ms:
         return known
-    step, latency = shrink_to_measured(
-        netadapt,
-        target_ms,
-        device.at_most,
-        session.executor,
-        session.progress,
-        repeat=device.repeat_error(),
-        found=found,
-        passed=passed,
-    )
+    goals = file.with_suffix(".goals.json")
+    try:
+        step, latency = shrink_to_measured(
+            netadapt,
+            target_ms,
+            device.at_most,
+            session.executor,
+            session.progress,
+            repeat=device.repeat_error(),
+            found=found,
+            passed=passed,
+            goals=goals,
+        )
+    except BneckError:
+        goals.unlink(missing_ok=True)  # the same command may measure otherwise
+        raise
     chosen = Shrunk(
         target_ms=target_ms,
         arch=step.arch,

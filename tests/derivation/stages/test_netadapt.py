@@ -10,11 +10,20 @@ import torchvision
 
 from bneck import records
 from bneck.cli import run
+from bneck.derivation.plan import Plan
 from bneck.derivation.pretrained import load_pretrained
+from bneck.derivation.session import Session, open_run
+from bneck.derivation.stages.calibration import TargetDevice, planned_device
+from bneck.derivation.stages.data import RunData
+from bneck.derivation.stages.netadapt import netadapt_stage
+from bneck.executors.serial import Serial
 from bneck.latency.calibrate import calibrate
 from bneck.latency.devices import open_device
 from bneck.latency.model import load
+from bneck.progress import silent
+from bneck.proxies.data import loading
 from bneck.proxies.data.image_info import IMAGENET_MEAN, IMAGENET_STD
+from bneck.quantities import Latency
 from bneck.results.record import Step
 from bneck.results.run import Run
 from bneck.results.stage_record import Shrunk
@@ -29,6 +38,7 @@ QUICK = [
     "--data=digits", "--resolution=16", "--search-steps=3", "--fine-tune-steps=1", "--delta=0.1",
     "--workers=1", "--json",
 ]  # fmt: skip
+SIZE = {"resolution_px": 16, "classes": 10}
 
 
 @pytest.fixture
@@ -138,6 +148,32 @@ def test_the_network_that_a_stopped_run_was_finishing_is_not_chosen_again(
     monkeypatch.setattr("bneck.derivation.stages.calibration.TargetDevice.at_most", stop)
     assert networks_by_factor(capsys, tmp_path, "0.85", *finish) == {0.85: steps[-1].arch}
     assert records.read_lines(tmp_path / "steps.jsonl", Step) == steps
+
+
+def test_a_seed_network_that_was_too_slow_is_so_after_an_interruption(
+    digits_latency: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Measured again it is not: NetAdapt, whose first training was under way, would be left out."""
+    plan = Plan(data="digits", resolution_px=16, target="1", runtime="macs")
+    arch, model = presets.build("mobilenet_v3_small", **SIZE), load(digits_latency)
+    ms = model.predict(arch).ms
+    readings = iter((ms, 0.5 * ms))
+    stages = "bneck.derivation.stages"
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"{stages}.netadapt._seed_training", stop)
+    monkeypatch.setattr(
+        f"{stages}.calibration.TargetDevice.at_most", lambda *_: Latency(next(readings), 0.0)
+    )
+    data = RunData(loading.load("digits", resolution_px=16).info)
+    for _ in range(2):
+        with open_run(plan, tmp_path / "run", silent) as opened:
+            session = Session(opened, plan, Serial(), Serial())
+            device = TargetDevice(model, planned_device(plan), opened.measurements, stop)
+            with pytest.raises(KeyboardInterrupt):
+                netadapt_stage(session, data, device, (0.9 * ms,), arch, retrained=True)
 
 
 def test_finished_otherwise_the_networks_stay_the_same(
