@@ -1,10 +1,11 @@
 """A change of a run's plan, which is taken back as long as no work was done by the new one."""
 
 import os
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from bneck import records
 from bneck.files import write_whole
@@ -66,9 +67,15 @@ class PlanChange:
         """
         place = self._superseded(0)
         change = records.read_if_written(place / CHANGE, _Change)
-        if change is None or change.changed_at != self._changed_at():
+        if change is None:
             return
         there = {path.relative_to(place).as_posix() for path in place.rglob("*")}
+        back = set(change.replaced) - there  # put there by a driver that was killed meanwhile
+        now = {
+            name: at for name, at in self._changed_at().items() if not _is_of(PurePath(name), back)
+        }
+        if change.changed_at != now:
+            return
         for name in reversed(change.replaced):
             if name in there:  # somebody else's run may name files outside of it
                 os.renames(place / name, self._folder / name)
@@ -93,6 +100,11 @@ class PlanChange:
             for path in (place, *place.rglob("*"))
             if path.is_file() and _is_work(path.relative_to(self._folder))
         }
+
+
+def _is_of(file: PurePath, names: Collection[str]) -> bool:
+    """Whether a file is one of the names, or in a folder that is."""
+    return any(file.is_relative_to(name) for name in names)
 
 
 def _is_work(file: Path) -> bool:

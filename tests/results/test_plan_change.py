@@ -1,5 +1,6 @@
 """A mistake takes a change of plan back, as long as no work was done by it."""
 
+import os
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -107,6 +108,38 @@ def test_a_report_after_a_kill_leaves_a_change_to_be_taken_back(
     assert cli.run(["report", str(tmp_path)]) == 0
     change(tmp_path, right, "")
     assert records.read(tmp_path / "result.json", Outcome) == outcome
+
+
+@pytest.mark.parametrize("moves", range(6))
+def test_a_change_is_taken_back_whole_after_a_kill_in_between(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moves: int
+) -> None:
+    """What was put back already is no work by the new plan."""
+    files = (
+        "result.json",
+        "checkpoints/derived.json",
+        "steps.jsonl",
+        "checkpoints/netadapt/1.json",
+    )
+    right, wrong = Plan(target="1.0", delta=0.1), Plan(target="1.0", delta=0.2)
+    (tmp_path / "checkpoints/netadapt").mkdir(parents=True)
+    for file in ("plan.toml", *files):
+        (tmp_path / file).touch()
+    for file in files:
+        change(tmp_path, right, file)
+    open_run(wrong, tmp_path, silent).close()
+    assert not any((tmp_path / file).exists() for file in files)
+    left = iter([os.renames] * moves)
+
+    def dies(old: Path, new: Path) -> None:
+        next(left)(old, new)
+
+    with monkeypatch.context() as killed, suppress(StopIteration):
+        killed.setattr("bneck.results.plan_change.os.renames", dies)
+        open_run(right, tmp_path, silent).close()
+    change(tmp_path, right, "")
+    assert all((tmp_path / file).read_text() == "work" for file in files)
+    assert not (tmp_path / "superseded").exists()
 
 
 def test_a_change_in_somebody_elses_run_moves_no_file_of_ours(tmp_path: Path) -> None:
