@@ -36,7 +36,7 @@ class Listed:
     changed: tuple[str, ...] = ()
 
 
-def list_runs(folder: Path, *, check: bool = False) -> list[Listed]:
+def list_runs(folder: Path, *, check: bool) -> list[Listed]:
     """The runs in ``folder`` itself and up to two folders below it, newest change first.
 
     Args:

@@ -28,7 +28,7 @@ def load_trained(
     arch: Architecture,
     *,
     seed: int,
-    with_samples: bool = False,
+    with_samples: bool,
     progress: Progress = silent,
 ) -> "Trained":
     """Return ``arch`` with its weights (as ``load_weights``) and what its run says about it.

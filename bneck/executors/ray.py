@@ -127,7 +127,7 @@ class Actors:
                     f"than {most:g}"
                 )
 
-    def room(self, wanted: int = 0) -> int:
+    def room(self, wanted: int) -> int:
         """How many workers fit on the nodes that are up, at least 1.
 
         A cluster that can grow is asked for nodes for as many workers as are ``wanted``.

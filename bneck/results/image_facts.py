@@ -67,7 +67,7 @@ def read_image_facts(run: Run) -> ImageFacts | None:
     return image_facts(read_json(run.images), run.images)
 
 
-def image_facts(content: Any, where: object = "images") -> ImageFacts:
+def image_facts(content: Any, where: object) -> ImageFacts:
     """Take from the content of an ``images.json`` what is needed here; the rest may be anything.
 
     Raises:

@@ -33,8 +33,8 @@ class MadeWith:
         return found[1] if found else ""
 
 
-def this_session(command: str | None = None) -> MadeWith:
-    """The session that begins now; ``command`` is by default this process's command line."""
+def this_session(command: str | None) -> MadeWith:
+    """The session that begins now; ``command`` is this process's command line where it is None."""
     versions = {"bneck": __version__, "python": platform.python_version()}
     for library in LIBRARIES:
         try:

@@ -25,7 +25,7 @@ class Label:
     made_with: Mapping[str, str] = field(default_factory=dict)
 
 
-def check_comparable(new: Record, records: Iterable[Record], *, mix_devices: bool = False) -> None:
+def check_comparable(new: Record, records: Iterable[Record], *, mix_devices: bool) -> None:
     """Refuse a record that was not made with what the others were made with.
 
     Records that do not say what made them, as those of earlier versions, are passed over.

@@ -22,7 +22,7 @@ lengths are proportional to the measured ones within 10 and 16 % (standard devia
 """
 
 
-def training_length(arch: Architecture, layer_macs: int = LAYER_MACS) -> float:
+def training_length(arch: Architecture, layer_macs: int) -> float:
     """Estimated length of a training, in multiply-adds per image: a fixed rule, not a clock.
 
     Trainings of a search have the same steps, so only the ratio of two lengths matters.

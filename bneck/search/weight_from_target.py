@@ -59,7 +59,7 @@ def weight_from_target(
     target_ms: float,
     labels: Sequence[LabelledNetwork],
     *,
-    seed: int = 0,
+    seed: int,
 ) -> DerivedWeight:
     """Where and how steeply the front of ``space`` passes the target, after so many labels.
 

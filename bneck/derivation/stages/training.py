@@ -72,7 +72,7 @@ def train_alone(
     arch: Architecture,
     *,
     name: str,
-    start: weights.State | None = None,
+    start: weights.State | None,
     branches: bool = False,
     teacher: Teacher | None = None,
 ) -> tuple[Training, weights.State]:

@@ -75,7 +75,7 @@ def without_norms(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
     return tuple(found)
 
 
-def pooled(layers: tuple[Layer, ...], period: int = POOL) -> dict[str, Array]:
+def pooled(layers: tuple[Layer, ...], period: int) -> dict[str, Array]:
     """Weights and biases by state name, for layers without norms, scaled as He's are.
 
     Biases are not zero, so that no activation fades into denormal numbers, which are slow.

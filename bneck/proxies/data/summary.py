@@ -18,7 +18,7 @@ IMBALANCED = 3
 DARK = 0.02
 
 
-def described(images: "ImageSource", progress: Progress, note: str = "") -> "ImageSource":
+def described(images: "ImageSource", progress: Progress, note: str) -> "ImageSource":
     """Say what images in memory hold, and keep it with them.
 
     Args:

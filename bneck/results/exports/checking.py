@@ -78,7 +78,7 @@ def write_python(
     trained: Trained,
     path: Path,
     source: str,
-    convert: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = dict,
+    convert: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]],
 ) -> Exported:
     """Write a module with ``build(weights)`` and its weights, import it and compare.
 
