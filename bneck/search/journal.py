@@ -30,7 +30,6 @@ class Operation(IntEnum):
     """Kinds of lines that matter here, by Optuna's numbers (``JournalOperation``)."""
 
     CREATE_STUDY = 0
-    SET_STUDY_SYSTEM_ATTR = 3
     CREATE_TRIAL = 4
     SET_TRIAL_PARAM = 5
     SET_TRIAL_STATE_VALUES = 6
@@ -75,13 +74,11 @@ class JournalContent:
     Attributes:
         trials: in the order of their proposals.
         finished: their numbers in the order in which they finished.
-        study_attrs: notes of Optuna's samplers on the study.
         begun: the study was created.
     """
 
     trials: list[JournalTrial] = field(default_factory=list)
     finished: list[int] = field(default_factory=list)
-    study_attrs: dict[str, Any] = field(default_factory=dict)
     begun: bool = False
 
 
@@ -147,8 +144,6 @@ def _apply(log: dict[str, Any], content: JournalContent) -> None:
         trials[log["trial_id"]].user_attrs.update(log["user_attr"])
     elif operation == Operation.SET_TRIAL_SYSTEM_ATTR:
         trials[log["trial_id"]].system_attrs.update(log["system_attr"])
-    elif operation == Operation.SET_STUDY_SYSTEM_ATTR:
-        content.study_attrs.update(log["system_attr"])
 
 
 @lru_cache(maxsize=4096)
