@@ -115,10 +115,8 @@ class DepthwiseConv(nn.Conv2d):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.bias is not None:  # nothing of a shape may enter a trace
-            return super().forward(x)
-        if not x.is_cpu:
-            return super().forward(x)
+        if not self.training or self.bias is not None or not x.is_cpu:
+            return super().forward(x)  # before a shape is looked at: none may enter a trace
         side, kernel = x.shape[-1], self.kernel_size[0]
         tiny = side <= 2 or (side <= 4 and kernel >= 5)
         if not tiny or x.shape[-2] != side:
