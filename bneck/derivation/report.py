@@ -11,6 +11,7 @@ from bneck.derivation.results import (
     explained,
     found_by_a_stage,
     plan_of,
+    read_competitors,
     read_trainings,
 )
 from bneck.derivation.target import kept_targets, runs_of_other_targets
@@ -55,8 +56,8 @@ def write_pictures(run: Run) -> list[Path]:
         drawn["outcome"] = static_figures.outcome(data.outcome, data.baselines)
         if data.breakdown:
             drawn["blocks"] = static_figures.blocks(times(rows(data.outcome.arch), data.breakdown))
-    if any(record.accuracy is not None for record in data.records):
-        drawn["search"] = static_figures.search(data.records, targets_ms=data.targets_ms)
+    if any(record.accuracy is not None for record in data.tried):
+        drawn["search"] = static_figures.search(data.tried, targets_ms=data.targets_ms)
     if any(step.accuracy is not None for step in data.steps):
         drawn["netadapt"] = static_figures.path(data.steps, targets_ms=data.targets_ms)
     files = []
@@ -100,6 +101,7 @@ def _report_data(run: Run) -> report.ReportData:
         plan=run.plan,
         sessions=run.sessions,
         records=tuple(trained_longest(trainings)),
+        competitors=read_competitors(run, trainings),
         failed_longer=tuple(one for one in trainings if one.rung and one.error),
         steps=records.read_lines(run.steps, Step),
         seed=codec.load(run.seed) if is_written(run.seed) else None,

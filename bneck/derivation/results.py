@@ -1,7 +1,8 @@
 """The results of a run so far, read from its folder: its version, trials and stages."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TypedDict
 
 from bneck import __version__, records
@@ -64,6 +65,29 @@ def read_trainings(run: Run) -> list[Record]:
         plan.space, resolution_px=images.resolution_px, classes=len(images.class_names)
     )
     return read_records(run.journal, space)
+
+
+def read_competitors(run: Run, trials: Sequence[Record]) -> dict[str, tuple[Record, ...]]:
+    """The networks that competed with those of the search although no trial proposed them.
+
+    Args:
+        run: the run that is read.
+        trials: what the search evaluated; its numbers end before those of the competitors.
+
+    Returns:
+        Each network by its longest training, by a word for what it is.
+    """
+    evaluated = {one.arch for one in trials}
+    number = max((one.number for one in trials), default=-1)
+    found: dict[str, tuple[Record, ...]] = {}
+    for word, file in {"pretrained": run.pretrained, "widened": run.widened}.items():
+        outside = trained_longest(records.read_lines(file, Record))
+        outside = [one for one in outside if one.arch not in evaluated]
+        if outside:
+            counted = enumerate(outside, number + 1)
+            found[word] = tuple(replace(one, number=following) for following, one in counted)
+            number += len(outside)
+    return found
 
 
 class FoundByStage(TypedDict, total=False):

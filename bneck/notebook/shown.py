@@ -109,8 +109,8 @@ def _table(data: ReportData) -> str:
 def _picture(data: ReportData) -> str:
     if data.outcome is not None and data.outcome.accuracy is not None:
         figure = static_figures.outcome(data.outcome, data.baselines)
-    elif any(record.accuracy is not None for record in data.records):
-        figure = static_figures.search(data.records, targets_ms=data.targets_ms)
+    elif any(record.accuracy is not None for record in data.tried):
+        figure = static_figures.search(data.tried, targets_ms=data.targets_ms)
     else:
         return ""
     svg = io.StringIO()

@@ -2,6 +2,7 @@
 
 import gzip
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from html import escape
 from itertools import cycle
 
@@ -64,6 +65,7 @@ def compared(
 def search(
     records: Sequence[Record],
     *,
+    names: Mapping[int, str] | None = None,
     seed: Architecture | None = None,
     targets_ms: Sequence[float] = (),
     ceiling_ms: float | None = None,
@@ -77,6 +79,7 @@ def search(
 
     Args:
         records: the search's networks; those without a score are left out.
+        names: what those are that no trial proposed, by number.
         seed: the network that NetAdapt begins with, which is ringed.
         targets_ms: latencies to draw a line at.
         ceiling_ms: the search's latency ceiling, to draw a line at.
@@ -85,12 +88,12 @@ def search(
         tangents: (ms, accuracy, w), each drawn as the curve of equal ``ACC * LAT^w`` there.
     """
     figure = _figure("predicted latency (ms)", "proxy accuracy (%)")
+    draw = partial(_trials, figure, names or {})
     best = front(records)
     on_front = {record.number for record in best}
     others = [r for r in records if r.accuracy is not None and r.number not in on_front]
-    _trials(figure, "networks", others, mode="markers", marker=_DOT)
-    _trials(
-        figure,
+    draw("networks", others, mode="markers", marker=_DOT)
+    draw(
         "Pareto front",
         best,
         mode="lines+markers",
@@ -102,7 +105,7 @@ def search(
     chosen = [r for r in records if r.accuracy is not None and r.arch == seed][:1]
     ring = {"size": 17, "symbol": "circle-open", "line": {"width": 2.5}, "color": "var(--target)"}
     if chosen:
-        _trials(figure, "seed", chosen, mode="markers", marker=ring)
+        draw("seed", chosen, mode="markers", marker=ring)
     for ms, accuracy, weight in tangents:
         near = [ms * 1.3 ** (step / 5) for step in range(-5, 6)]
         figure.add_scatter(
@@ -211,12 +214,21 @@ def _figure(x_title: str, y_title: str) -> go.Figure:
     )
 
 
-def _trials(figure: go.Figure, name: str, records: Sequence[Record], **style: object) -> None:
+def _trials(
+    figure: go.Figure,
+    names: Mapping[int, str],
+    name: str,
+    records: Sequence[Record],
+    **style: object,
+) -> None:
+    def title(number: int) -> str:
+        return f"{names[number]} network" if number in names else f"network {number}"
+
     figure.add_scatter(
         name=name,
         x=[round(record.latency_ms, 4) for record in records],
         y=[round(100 * (record.accuracy or 0), 2) for record in records],
-        text=[_hover(f"network {record.number}", record.arch) for record in records],
+        text=[_hover(title(record.number), record.arch) for record in records],
         hovertemplate=_BESIDE,
         **style,
     )

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,8 @@ class ReportData:
     ``breakdown`` gives the derived network's predicted ms by layer or block path, ``calibration``
     the latency model's figures by name, ``seed`` the network the search handed to NetAdapt.
     ``records`` has each network by its longest training, and ``failed_longer`` the longer trainings
-    that failed.
+    that failed. ``competitors`` are networks that no trial proposed, by a word for what they are:
+    "pretrained" or "widened"; their numbers follow those of the search.
     ``held_out`` holds the predicted and measured ms of networks that the model had not seen, and
     ``latency_error`` its relative standard deviation; ``counted_on`` says on how many images the
     search counts accuracy.
@@ -57,6 +59,7 @@ class ReportData:
     sessions: tuple[MadeWith, ...] = ()
     records: tuple[Record, ...] = ()
     failed_longer: tuple[Record, ...] = ()
+    competitors: Mapping[str, tuple[Record, ...]] = field(default_factory=dict)
     steps: tuple[Step, ...] = ()
     seed: Architecture | None = None
     outcome: Outcome | None = None
@@ -81,6 +84,16 @@ class ReportData:
     found: tuple[Found, ...] = ()
     found_by: str = ""
     found_accuracy: str = ""
+
+    @property
+    def tried(self) -> tuple[Record, ...]:
+        """The networks of the search, and then those that competed with them."""
+        return (*self.records, *chain.from_iterable(self.competitors.values()))
+
+    @property
+    def names(self) -> dict[int, str]:
+        """What those networks are that no trial proposed, by their numbers."""
+        return {one.number: word for word, some in self.competitors.items() for one in some}
 
     @property
     def targets_ms(self) -> tuple[float, ...]:
@@ -114,8 +127,8 @@ def build(data: ReportData) -> str:
     return environment.get_template("report.html").render(
         data=data,
         headline=_headline(data),
-        front=front(data.records),
-        failures=report_context.failures((*data.records, *data.failed_longer)),
+        front=front(data.tried),
+        failures=report_context.failures((*data.tried, *data.failed_longer)),
         moves=report_context.moves(data.steps),
         networks=_networks(data),
         compared=report_context.compared(data.outcome, data.others, data.baselines),
@@ -175,9 +188,10 @@ def _figures(data: ReportData) -> dict[str, str]:
         figures["compared"] = interactive_figures.compared(
             data.outcome, data.baselines, data.others
         )
-    if any(record.accuracy is not None for record in data.records):
+    if any(record.accuracy is not None for record in data.tried):
         figures["search"] = interactive_figures.search(
-            data.records,
+            data.tried,
+            names=data.names,
             seed=data.seed,
             targets_ms=data.targets_ms,
             ceiling_ms=data.ceiling_ms,

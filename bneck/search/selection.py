@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from bneck.errors import BneckError
+from bneck.errors import BneckError, UsageError
 from bneck.latency.measure import Measured
 from bneck.quantities import Accuracy
 from bneck.results.record import Record
@@ -38,17 +38,14 @@ def select_network(
         measure: times a network on the target device.
 
     Raises:
-        BneckError: no network has an accuracy (names the first reason), none is predicted between
-            floor and ceiling, or all measure above the ceiling.
+        UsageError: none with an accuracy is predicted between floor and ceiling.
+        BneckError: no network has an accuracy (names the first reason), or all measure above the
+            ceiling.
     """
     objective, derived = objectives.at(labels)[place], objectives.weights(labels)[place]
-    waiting = {
-        record.number: record
-        for record in records
-        if record.accuracy is not None and objective.allows(record.arch)
-    }
+    waiting = {record.number: record for record in _allowed(records, objective)}
     if not waiting:
-        raise BneckError(_none_to_name(records, objective))
+        raise _none_to_name(records, objective)
     measured: dict[int, Measured] = {}
 
     def reward_of(record: Record) -> float:
@@ -70,6 +67,19 @@ def select_network(
         if len(measured) >= MOST:
             waiting = {number: waiting[number] for number in measured if number in waiting}
     raise BneckError(_too_slow(objective, [one.ms for one in measured.values()]))
+
+
+def has_network(records: Sequence[Record], objective: Objective) -> bool:
+    """Whether there is a network to select: scored, and predicted between floor and ceiling."""
+    return bool(_allowed(records, objective))
+
+
+def _allowed(records: Sequence[Record], objective: Objective) -> list[Record]:
+    return [
+        record
+        for record in records
+        if record.accuracy is not None and objective.allows(record.arch)
+    ]
 
 
 def _selected(
@@ -94,12 +104,12 @@ def _selected(
     )
 
 
-def _none_to_name(records: Sequence[Record], objective: Objective) -> str:
+def _none_to_name(records: Sequence[Record], objective: Objective) -> BneckError:
     """Why there is no network to measure."""
     errors = [record.error for record in records if record.error is not None]
     if errors and len(errors) == len(records):
-        return f"none of the {len(records)} networks could be scored: {errors[0]}"
-    return (
+        return BneckError(f"none of the {len(records)} networks could be scored: {errors[0]}")
+    return UsageError(
         f"none of the {len(records) - len(errors)} networks that the search scored is predicted "
         f"from {objective.floor_ms:.3g} to {objective.ceiling_ms:.3g} ms; give more --evaluations"
     )

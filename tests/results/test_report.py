@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bneck import records
 from bneck.derivation.report import write_report
 from bneck.files import write_json
 from bneck.quantities import Accuracy, Latency
 from bneck.results import report
 from bneck.results.classification import classification
-from bneck.results.record import Found
+from bneck.results.record import Found, Record
 from bneck.results.report import ReportData
 from bneck.results.run import Run
 from bneck.results.similarity import Likeness, Trait
@@ -307,3 +308,36 @@ def test_class_by_class(finished: ReportData) -> None:
     assert row("dog", "1", "100.0 %", "50.0 %") in html
     assert row("&lt;cat&gt;", "2", "1") in html
     assert row("dog", "0", "1") in html
+
+
+def test_networks_that_no_trial_proposed_are_listed(tmp_path: Path, digits_latency: Path) -> None:
+    """The one that NetAdapt begins with is ringed, and the most accurate is on the front."""
+    space = spaces.build("v3-small", resolution_px=16, classes=10)
+    wide, given = (space.decode(space.sample(seed)) for seed in (8, 9))
+    with Run.open(tmp_path / "run", {"data": "digits", "promote": True}) as run:
+        facts = {"name": "digits", "fingerprint": "f", "resolution_px": 16}
+        write_json(run.images, facts | {"class_names": list("0123456789")})
+        shutil.copy(digits_latency, run.latency)
+        write_trials(run.journal, space, (0, 0, None), (1, 0, None), (0, 1, None))
+        for share, rung in ((0.4, 0), (0.6, 1)):
+            records.append(run.widened, Record(0, wide, share, 2.0, share, None, 3.0, {}, rung))
+        records.append(run.pretrained, Record(0, given, None, 1.5, None, "NaN: loss", 3.0))
+        records.write(run.seed, wide)
+        html = write_report(run).read_text()
+    page = Page(html)
+    text = _plain(page.text)
+    assert "2 networks tried." in text
+    assert "The pretrained network itself competed with them." in text
+    assert "1 more is the network of a faster target, made wider." in text
+    assert "1 × NaN" in text
+    traces = {one["name"]: one for one in json.loads(page.figures["search"])["data"]}
+    assert [one.partition("<br>")[0] for one in traces["Pareto front"]["text"]] == [
+        "<b>network 1</b>",
+        "<b>widened network</b>",
+    ]
+    assert traces["Pareto front"]["y"] == [50, 60]
+    assert traces["seed"]["x"] == [2.0]
+    rows = [
+        html.count(f'<th scope="row" class="n">{name}</th>') for name in ("pretrained", "widened")
+    ]
+    assert rows == [1, 2]  # one is on the front too

@@ -109,7 +109,8 @@ def widened_networks(
 
     Args:
         contest: what they compete with.
-        select: gives the network that the search selected for each target, once it is measured.
+        select: gives the networks that the search selected, one for each target that it has one
+            for, once they are measured.
         places: of the targets that may have another one.
 
     Returns:
@@ -163,7 +164,7 @@ def _chosen(
 
 def _widened_for(contest: Contest, selected: Sequence[SelectedNetwork], place: int) -> _Widened:
     """The most accurate network of the targets faster than that of ``place``, just wide enough."""
-    target_ms = selected[place].target_ms
+    target_ms = contest.wanted.targets[place].target_ms
     faster = [one for one in selected if one.target_ms < target_ms]
     if not faster:
         return _Widened(target_ms)

@@ -23,7 +23,9 @@ from bneck.space.choices import Space
 from bneck.space.presets import MOBILENET_V3_SMALL
 
 SHARED = ("images.json", "latency.json", "journal.log", "seconds.json")
-"""What the derivations for several targets have in common, by its name in a run's folder."""
+COMPETITORS = ("pretrained.jsonl", "widened.jsonl")
+"""What the derivations for several targets have in common, by its name in a run's folder; there
+need not be any competitors of the search's networks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,8 @@ def session_of_target(
     plan = replace(session.plan, target=target, targets=None, folds=folds)
     with open_run(plan, folder, session.progress) as run:
         if not is_written(run.target):
-            for name in SHARED:
+            competitors = [name for name in COMPETITORS if is_written(session.run.folder / name)]
+            for name in (*SHARED, *competitors):
                 shutil.copyfile(session.run.folder / name, folder / name)
             records.write(run.winners, SearchResult((selected,)))
             records.write(run.seed, selected.arch)

@@ -1,7 +1,7 @@
 """The search: what it aims at, its trials, and the network that it names for each target."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -30,7 +30,7 @@ from bneck.search.objectives import Objectives, Target
 from bneck.search.promotion import trained_longest
 from bneck.search.reward import FRONT
 from bneck.search.search import search
-from bneck.search.selection import select_network
+from bneck.search.selection import has_network, select_network
 from bneck.search.study import Study
 from bneck.search.virtual_time import LAYER_MACS
 from bneck.space.backends.parent import Parent
@@ -117,15 +117,20 @@ def _select(
     rivals = [*contest.networks, *given]
     called: dict[int, dict[str, Any]] = {record.number: {"pretrained": True} for record in given}
 
-    def selected() -> list[SelectedNetwork]:
+    def selected(places: Iterable[int]) -> list[SelectedNetwork]:
         best = (select_network(rivals, wanted, place, labels, measure) for place in places)
         return [*known, *(replace(one, **called.get(one.number, {})) for one in best)]
 
+    def of_trials() -> list[SelectedNetwork]:
+        """Those of the targets that the search has scored a network for."""
+        objectives = contest.objectives()
+        return selected(place for place in places if has_network(rivals, objectives[place]))
+
     if contest.session.plan.promote and parent is None:  # wider than its parent, it inherits little
-        for record, narrower in widened_networks(contest, selected, places):
+        for record, narrower in widened_networks(contest, of_trials, places):
             rivals.append(record)
             called[record.number] = {"number": narrower, "widened": True}
-    return tuple(selected())
+    return tuple(selected(places))
 
 
 def search_objectives(

@@ -9,6 +9,7 @@ from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session, open_run
 from bneck.derivation.stages.competitors import Contest
 from bneck.derivation.stages.search import _select
+from bneck.errors import UsageError
 from bneck.executors.serial import Serial
 from bneck.latency.measure import Measured
 from bneck.progress import silent
@@ -70,11 +71,12 @@ def select(
     promote: bool = True,
     evaluations: int | None = None,
     slow: Architecture | None = None,
+    targets: tuple[float, ...] = TARGETS,
 ) -> tuple[tuple[SelectedNetwork, ...], Stopwatch, list[Record]]:
     """What is named for each target, what was measured, and the records of wider networks."""
     plan = Plan(data="digits", target="1", promote=promote, evaluations=evaluations)
     watch = Stopwatch(slow)
-    wanted = [Target(Soft(ms, -1e-6), ms, 1.25 * ms, ms) for ms in TARGETS]
+    wanted = [Target(Soft(ms, -1e-6), ms, 1.25 * ms, ms) for ms in targets]
     folder.mkdir(exist_ok=True)
     with open_run(plan, folder, silent) as run:
         contest = Contest(
@@ -111,6 +113,16 @@ def test_only_a_search_that_promotes_trains_wider_networks(tmp_path: Path) -> No
     named, *_ = select(tmp_path / "run", trainings, promote=False)
     assert [one.number for one in named] == [0, 2, 3]
     assert not trainings.trained
+
+
+def test_a_target_that_the_search_has_no_network_for_gets_a_wider_one(tmp_path: Path) -> None:
+    """As one that is added once the search is over."""
+    named, *_ = select(tmp_path / "run", Trainings(0.4), targets=(*TARGETS, 4.5))
+    assert [one.number for one in named[:3]] == [0, 2, 3]
+    assert (named[3].number, named[3].widened, named[3].accuracy.value) == (3, True, 0.4)
+    assert 4.5 <= named[3].predicted.ms <= 1.25 * 4.5
+    with pytest.raises(UsageError, match=r"predicted from 4\.5 to 5\.62 ms; give more --evalu"):
+        select(tmp_path / "other", Trainings(0.4), targets=(*TARGETS, 4.5), promote=False)
 
 
 def test_what_is_trained_is_not_trained_again(tmp_path: Path) -> None:
