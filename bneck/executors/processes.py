@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import connection, get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection
 from types import MappingProxyType
@@ -165,21 +165,27 @@ def _serve(pipe: Connection, environment: Mapping[str, str]) -> None:
         signal.signal(terminal_signal, signal.SIG_IGN)
     pin_threads()
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    pipe.send(None)
-    while True:
-        try:
-            task, item = pipe.recv()
-            result = attempt(task, item)
-        except (EOFError, OSError):
-            return
-        except Exception as error:
-            result = Failed(f"cannot be read by its worker: {reason(error)}")
-        try:
-            pipe.send(result)
-        except OSError:
-            return
-        except Exception as error:
-            pipe.send(Failed(f"its result cannot travel: {reason(error)}"))
+    with suppress(EOFError, OSError):  # the driver is gone
+        pipe.send(None)
+        while True:
+            _answer_one(pipe)
+
+
+def _answer_one(pipe: Connection) -> None:
+    """Answer the next item; raises EOFError or OSError where the driver is gone."""
+    try:
+        task, item = pipe.recv()
+        result = attempt(task, item)
+    except (EOFError, OSError):
+        raise
+    except Exception as error:
+        result = Failed(f"cannot be read by its worker: {reason(error)}")
+    try:
+        pipe.send(result)
+    except OSError:
+        raise
+    except Exception as error:
+        pipe.send(Failed(f"its result cannot travel: {reason(error)}"))
 
 
 def _end_with_parent() -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import closing
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ import pytest
 from bneck.errors import BneckError, UsageError
 from bneck.executors import open_executor
 from bneck.executors.pool import WorkerPool
-from bneck.executors.processes import Process, Processes, processes
+from bneck.executors.processes import Process, Processes, _serve, processes
 from bneck.executors.reserved import Reserved
 from bneck.executors.serial import Serial
 from bneck.machine import cores
@@ -142,6 +143,22 @@ def driver_of(ray: str, folder: Path) -> subprocess.Popen:
         assert driver.poll() is None
         time.sleep(0.02)
     return driver
+
+
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_a_worker_whose_driver_is_gone_before_it_has_started_says_nothing(
+    method: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As where Ctrl-C comes while it starts: a traceback followed the driver's one line."""
+    context = get_context(method)
+    ours, theirs = context.Pipe()
+    worker = context.Process(target=_serve, args=(theirs, dict(os.environ)))
+    ours.close()
+    worker.start()
+    theirs.close()
+    worker.join()
+    assert worker.exitcode == 0
+    assert "Traceback" not in capfd.readouterr().err
 
 
 @pytest.mark.slow
