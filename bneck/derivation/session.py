@@ -18,6 +18,7 @@ from bneck.executors import Executor
 from bneck.files import is_written, read_json, write_json
 from bneck.latency.devices import check_wait
 from bneck.progress import Progress, silent
+from bneck.proxies.data.image_spec import check_apart
 from bneck.quantities import duration
 from bneck.results.checksums import CHECKSUMS, changed, seal
 from bneck.results.run import Run
@@ -156,6 +157,7 @@ def open_session(
     execution.check(plan.device)
     check_wait(plan.target_device, execution.wait_quiet)
     check(plan, trains=trains)
+    check_apart(plan.data, out)
     altered = changed(out)  # before the run is opened, which changes it too
     with (
         open_run(plan, out, progress, command=command) as run,

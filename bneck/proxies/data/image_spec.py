@@ -6,6 +6,7 @@ from zipfile import is_zipfile
 
 from bneck.errors import UsageError, unknown
 from bneck.files import check_file
+from bneck.proxies.data.file_list import is_left_behind
 from bneck.proxies.data.layout import find_parts
 from bneck.space.checks import check_resolution
 
@@ -28,6 +29,25 @@ def check_images(spec: str, resolution_px: int | None = None) -> None:
             kind = "folder" if Path(spec).is_dir() else "npz"
             raise UsageError(f"unknown image data {spec!r}; did you mean {kind}:{spec}?")
         raise unknown("image data", spec, [*NAMED_SETS, "folder:DIR", "npz:FILE"])
+
+
+def check_apart(spec: str, out: Path) -> None:
+    """Raise UsageError where ``out`` lies among the images, so that its files count as some.
+
+    Beside the folders of the parts, or in a hidden folder, it does not.
+    """
+    kind, place = place_of(spec)
+    if kind != "folder" or place is None:
+        return
+    found = find_parts(place)
+    classes = [folder.parent for some in found.classes.values() for folder in some.values()]
+    for root in {*classes, *found.flat.values()}:
+        if not (inside := out.resolve()).is_relative_to(root.resolve()):
+            continue
+        if not any(map(is_left_behind, inside.relative_to(root.resolve()).parts)):
+            raise UsageError(
+                f"{out} is in {root}, and its files would count as images: name an --out elsewhere"
+            )
 
 
 def place_of(spec: str) -> tuple[str, Path | None]:

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
+from bneck.cli import run
 from bneck.errors import UsageError
+from bneck.proxies.data.image_spec import check_apart
 from bneck.proxies.data.layout import read_layout
 from bneck.proxies.data.loading import load
 from tests.proxies.data.pictures import draw
@@ -57,6 +59,33 @@ def test_what_systems_leave_behind_is_passed_over_and_counted(tmp_path: Path) ->
     assert layout.passed_over == {
         "Thumbs.db": 1, "desktop.ini": 1, "hidden": 2, "@eaDir": 1, ".ipynb_checkpoints": 1,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("parts", "out", "refused"),
+    [
+        ("", "run", True),
+        ("", "cat/run", True),
+        ("", ".runs/run", False),
+        ("", "../run", False),
+        ("train/ val/", "run", False),
+        ("train/ val/", "val/run", True),
+    ],
+)
+def test_a_run_among_the_images_is_refused(
+    tmp_path: Path, parts: str, out: str, refused: bool
+) -> None:
+    """Its files would be images of another class that cannot be read."""
+    photos = tmp_path / "photos"
+    draw(photos, *(f"{part}{name}" for part in parts.split() or [""] for name in ("cat", "dog")))
+    spec = f"folder:{photos}"
+    if refused:
+        with pytest.raises(UsageError, match=r"its files would count as images: name an --out els"):
+            check_apart(spec, photos / out)
+        assert run(["train", "mobilenet_v3_small", "--data", spec, "--out", f"{photos}/{out}"]) == 2
+        assert not (photos / out).exists()
+    else:
+        check_apart(spec, photos / out)
 
 
 def test_a_linked_folder_is_followed_once(tmp_path: Path) -> None:
