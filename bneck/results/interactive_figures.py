@@ -56,7 +56,7 @@ def compared(
             mode="markers",
             marker={"color": colour, "symbol": symbol, "size": 13 if symbol == "star" else 10},
             text=[_hover(escape(name), network.arch)],
-            hovertemplate="%{x:.3f} ms, %{y:.2f} %<br>%{text}<extra></extra>",
+            hovertemplate="%{x:.4g} ms, %{y:.2f} %<br>%{text}<extra></extra>",
         )
     _targets(figure, [derived.target_ms for derived in (outcome, *others.values())])
     return figure
@@ -163,11 +163,11 @@ def calibration(held_out: Sequence[Sequence[float]]) -> go.Figure:
     figure = _figure("measured latency (ms)", "prediction error (%)")
     figure.add_scatter(
         name="held-out networks",
-        x=[round(measured, 5) for _, measured in held_out],
+        x=[_rounded(measured) for _, measured in held_out],
         y=[round(100 * (predicted / measured - 1), 3) for predicted, measured in held_out],
         mode="markers",
         marker={"color": _ACCENT, "size": 7, "opacity": 0.75},
-        hovertemplate="%{x:.3f} ms measured<br>predicted %{y:+.1f} % off<extra></extra>",
+        hovertemplate="%{x:.4g} ms measured<br>predicted %{y:+.1f} % off<extra></extra>",
     )
     figure.add_hrect(y0=-5, y1=5, line_width=0, fillcolor="var(--bar)", opacity=0.15)
     figure.add_hline(y=0, line={"color": "var(--muted)", "width": 1})
@@ -179,9 +179,14 @@ def _stderr(record: Record, images: int | None) -> float | None:
     return Accuracy.counted(record.accuracy or 0.0, images).stderr if images else None
 
 
+def _rounded(ms: float) -> float:
+    """To five significant digits, which keep the page small and networks of microseconds apart."""
+    return float(f"{ms:.5g}")
+
+
 _ACCENT = "var(--accent)"
 _DOT = {"color": "var(--dot)", "size": 6, "opacity": 0.65}
-_BESIDE = "%{text}<br>%{x:.3f} ms, %{y:.2f} %<extra></extra>"
+_BESIDE = "%{text}<br>%{x:.4g} ms, %{y:.2f} %<extra></extra>"
 
 
 def _figure(x_title: str, y_title: str) -> go.Figure:
@@ -226,7 +231,7 @@ def _trials(
 
     figure.add_scatter(
         name=name,
-        x=[round(record.latency_ms, 4) for record in records],
+        x=[_rounded(record.latency_ms) for record in records],
         y=[round(100 * (record.accuracy or 0), 2) for record in records],
         text=[_hover(title(record.number), record.arch) for record in records],
         hovertemplate=_BESIDE,

@@ -31,3 +31,13 @@ def test_baselines_are_listed_by_their_latency(outcome: Outcome, baseline: Basel
     listed = compared(outcome, {"0.9ms": outcome}, [slow, fast])
     assert [name for name, _ in listed] == ["derived", "0.9ms", "b", "a"]
     assert compared(None, {}, [slow]) == []
+
+
+def test_networks_of_some_microseconds_are_told_apart(record: Record) -> None:
+    """As those of the runtime ``macs``, and of small inputs."""
+    faster, slower = (replace(record, latency_ms=ms) for ms in (0.00185123, 0.00186456))
+    drawn = interactive_figures.search([faster, replace(slower, number=8)]).data
+    assert [list(one.x) for one in drawn[:2]] == [[0.0018646], [0.0018512]]
+    assert "%{x:.4g} ms" in drawn[0].hovertemplate
+    held_out = interactive_figures.calibration([(0.00185, 0.00186456)]).data[0]
+    assert list(held_out.x) == [0.0018646]
