@@ -164,7 +164,7 @@ class Run(RunFiles):
         return self
 
     def __exit__(self, _: object, error: object, *__: object) -> None:
-        if self._is_new and isinstance(error, BneckError):
+        if self._is_new and isinstance(error, BneckError | OSError):
             self._forget()
         if isinstance(error, UsageError | KeyboardInterrupt):
             self.plan_change.take_back()

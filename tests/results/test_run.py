@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from errno import ENAMETOOLONG
 from pathlib import Path
 from typing import IO
 
@@ -124,7 +125,7 @@ def test_the_module_is_the_command(tmp_path: Path) -> None:
         Run.open(tmp_path, {**PLAN, "seed": 1}, command="bneck derive --seed 1")
 
 
-def failed(error: BneckError, folder: Path, plan: dict[str, float], file: str) -> None:
+def failed(error: Exception, folder: Path, plan: dict[str, float], file: str) -> None:
     with Run.open(folder, plan) as run:
         (run.folder / file).touch()
         raise error
@@ -150,6 +151,8 @@ def test_a_mistake_begins_no_run(tmp_path: Path) -> None:
         failed(UsageError("a mistake"), tmp_path, {"target": 3.0}, "images.json")
     with pytest.raises(BneckError, match="no download"):
         failed(BneckError("no download"), tmp_path, {"target": 4.0}, "images.json")
+    with pytest.raises(OSError, match="File name too long"):  # of a kit's folder, say
+        failed(OSError(ENAMETOOLONG, "File name too long"), tmp_path, {"target": 5.0}, "seed.json")
     with pytest.raises(UsageError, match="a mistake"):
         failed(UsageError("a mistake"), tmp_path, {"target": 1.0}, "latency.json")
     with pytest.raises(UsageError, match=r"--target was 1.0, now 2.0"):
