@@ -62,7 +62,8 @@ def difference(
     Two networks that were judged by the same images are compared in pairs: an image that both
     classify right, or both wrong, tells nothing (McNemar 1947). Where it is not known which images
     were right, the error is that of images of its own for each, which is too wide: such networks
-    fail on the same images more often than not. It is None where one of the two is.
+    fail on the same images more often than not. It is None where one of the two is. Where all
+    images tell for one network, the error is that of half an image more or less, as in ``counted``.
 
     Args:
         ours: an accuracy.
@@ -77,7 +78,8 @@ def difference(
         return Accuracy(value, hypot(ours.stderr, theirs.stderr))
     count = len(our_marks)
     apart = sum(our != their for our, their in zip(our_marks, their_marks, strict=True))
-    return Accuracy(value, sqrt(max(0.0, apart / count - value**2) / count))
+    inside = min(abs(value), 1 - 0.5 / count)
+    return Accuracy(value, sqrt(max(0.0, apart / count - inside**2) / count))
 
 
 def is_finite(value: object) -> TypeGuard[int | float]:

@@ -73,6 +73,16 @@ def test_a_difference_on_the_same_images_has_the_error_of_pairs() -> None:
     assert difference(accuracies[0], accuracies[0], ours, ours) == Accuracy(0.0, 0.0)
 
 
+@pytest.mark.parametrize("images", [1, 2, 5])
+def test_images_that_all_tell_for_one_network_are_few_nevertheless(images: int) -> None:
+    """As of one accuracy that is 0 or 100 %, the error is that of half an image: 1 - 1 / 2n."""
+    ours, theirs = Accuracy.counted(1.0, images), Accuracy.counted(0.0, images)
+    found = difference(ours, theirs, "1" * images, "0" * images)
+    assert found.value == 1
+    assert found.stderr == pytest.approx((1 - 0.25 / images) ** 0.5 / images)
+    assert difference(theirs, ours, "0" * images, "1" * images).stderr == found.stderr
+
+
 def test_a_difference_from_an_accuracy_of_unknown_error_has_none_either() -> None:
     known, unknown = Accuracy(0.75, 0.01), Accuracy(0.5)
     assert difference(known, unknown) == Accuracy(0.25)

@@ -11,6 +11,8 @@ from bneck.space.choices import Space, Value, Values
 from bneck.space.edits import narrow, narrowables
 
 HELD_OUT_EVERY = 8
+FOLDS = 5
+"""Of a cross-validation: every fifth network to fit is in one."""
 LEANS = (0.2, 0.4, 0.6, 0.8)
 """Of one network in eight: sums of many random choices stay close to their mean, and what a search
 for a slow target finds lies far above it."""
@@ -76,8 +78,10 @@ def calibration_network(
 ) -> tuple[str, Architecture]:
     """Return the name and network of item ``number``; names begin with "fit" or "held-out".
 
-    Spaces take turns. Networks to fit are narrowed every other time, as NetAdapt will do, and one
-    in eight leans to the space's expensive end; those held out are left as the space makes them.
+    Spaces take turns, in an order that moves on with each turn where the folds of a
+    cross-validation would be a space each. Networks to fit are narrowed every other time, as
+    NetAdapt will do, and one in eight leans to the space's expensive end; those held out are left
+    as the space makes them.
 
     Args:
         spaces: what the networks are drawn from.
@@ -85,6 +89,8 @@ def calibration_network(
         seed: of all networks of a calibration.
     """
     turn, place = divmod(number, len(spaces))
+    if len(spaces) % FOLDS == 0:
+        place = (place + turn) % len(spaces)
     space = spaces[place]
     lean = LEANS[turn // HELD_OUT_EVERY % len(LEANS)] if turn % HELD_OUT_EVERY == 0 else 0.0
     arch = space.decode(space.sample(seed * 1_000_003 + number, lean))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
+from bneck.latency.calibration_networks import FOLDS
 from bneck.latency.feature_table import FeatureTable
 from bneck.latency.features import Blocking, refines, tells_blocking
 from bneck.latency.load_correction import LoadCorrection
@@ -23,7 +24,6 @@ BLOCKINGS = (
 )
 RIDGE, REFINING_RIDGE = 0.05, 100.0
 """Penalties, in networks' worth of evidence, on features and on those that refine them."""
-FOLDS = 5
 ENSEMBLE = 12
 ENOUGH = 600
 """Networks that suffice to tell the blocking."""

@@ -120,4 +120,6 @@ def _close(first: Proposal, other: Proposal, rises: dict[str, Losses]) -> bool:
     more = _saved_ms(other) / _saved_ms(first)
     needed = rise * more if rise.mean() > 0 else rise / more  # as their merits are equal
     excess = rises[other.move] - needed
-    return bool(excess.mean() <= excess.std() / len(excess) ** 0.5)
+    if len(excess) == 1:  # which does not tell how sure it is
+        return True
+    return bool(excess.mean() <= excess.std(ddof=1) / len(excess) ** 0.5)

@@ -102,7 +102,7 @@ def _under_target(
         sure_ms = rules.sure_ms(measured, repeat)
         if sure_ms <= target_ms:
             return step, measured
-        if len(goals_ms) >= rules.TIGHTENINGS:
+        if len(goals_ms) > rules.TIGHTENINGS:
             break
         tighter_ms = rules.tighten_the_goal(goals_ms[-1], step.latency_ms, sure_ms, target_ms)
         goals_ms = (*goals_ms, tighter_ms)

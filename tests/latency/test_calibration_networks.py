@@ -4,6 +4,7 @@ import pytest
 
 from bneck.errors import UsageError
 from bneck.latency.calibration_networks import (
+    FOLDS,
     calibration_network,
     narrowed,
     published,
@@ -30,6 +31,18 @@ def test_spaces_take_turns_and_of_eight_networks_one_is_held_out_and_four_are_na
             assert cost(arch).macs < cost(as_drawn).macs
     other = calibration_network(both, 0, seed=1)
     assert other[1] != found[0][1]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 10])
+def test_each_fold_of_a_cross_validation_has_networks_of_every_space(count: int) -> None:
+    """Folds take every fifth of the networks to fit, which five spaces in turns would fall in."""
+    many = [spaces.build("v3-small", resolution_px=32, classes=2 + one) for one in range(count)]
+    drawn = [calibration_network(many, number, seed=0) for number in range(16 * count)]
+    classes = [arch.classes for name, arch in drawn if name.startswith("fit")]
+    everywhere = set(range(2, 2 + count))
+    assert [set(classes[fold::FOLDS]) for fold in range(FOLDS)] == [everywhere] * FOLDS
+    turns = [{arch.classes for _, arch in drawn[i : i + count]} for i in range(0, 16, count)]
+    assert turns == [everywhere] * len(turns)
 
 
 def test_half_of_the_narrowed_networks_are_narrowed_nearly_everywhere_and_far() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import sem
 
 from bneck.derivation.stages.kept_training import train_and_keep
 from bneck.errors import BneckError
@@ -102,6 +103,29 @@ def test_only_what_is_within_a_standard_error_of_the_pairs_is_a_tie() -> None:
     assert len(ties(called(-0.02), called(-0.039, 0.05, seed=2))) == 2
     assert len(ties(*(called(0.01 + i / 1e5, seed=i) for i in range(9)))) == MOST_TIED
     assert ties(proposal(None, 0.1)) == []
+
+
+@pytest.mark.parametrize(
+    ("more", "is_tie"),
+    [
+        ((-0.02, 0.0, 0.3), True),  # 0.0933 +- 0.1035
+        ((-0.02, 0.02, 0.3), True),  # 0.1 +- 0.1007
+        ((0.0, 0.03, 0.3), False),  # 0.11 +- 0.0954
+        ((0.3,), True),  # of one image nothing says how sure it is
+    ],
+)
+def test_few_images_have_the_standard_error_of_a_sample(
+    more: tuple[float, ...], is_tie: bool
+) -> None:
+    """As ``scipy.stats.sem`` has it."""
+    losses = {"unchanged": np.ones(len(more)), "a": np.ones(len(more)) + 1e-6}
+    losses["b"] = losses["a"] + more
+    a, b = (replace(proposal(float(losses[one].mean()), 0.1), move=one) for one in "ab")
+    before = replace(BEFORE, loss=1.0)
+    tied = too_close_to_call((a, b), before, lambda one: losses[one.move], most=MOST_TIED)
+    assert tied == ((a, b) if is_tie else ())
+    if len(more) > 1:
+        assert is_tie == (np.mean(more) <= sem(more))
 
 
 def test_a_tie_is_settled_among_those_that_trained_longer() -> None:

@@ -133,7 +133,7 @@ def test_a_network_that_stays_above_the_target_is_an_error() -> None:
     model = Model()
     with pytest.raises(BneckError, match=r"measures 2 ms, above the target of 1 ms, although"):
         shrink_to_measured(model, 1.0, lambda _: Latency(2.0, 0.0), None)
-    assert len(model.steps) == 1 + rules.TIGHTENINGS
+    assert len(model.steps) == 2 + rules.TIGHTENINGS  # the seed, the target, the lower goals
 
 
 def test_what_was_aimed_at_stands_after_an_interruption(tmp_path: Path) -> None:
@@ -180,3 +180,15 @@ def test_goals_of_another_target_do_not_count(tmp_path: Path) -> None:
     shrink_to_measured(other, 1.2, lambda _: measured(other, 1.0), None, goals=goals)
     shrink_to_measured(model, 1.0, lambda _: measured(model, 1.0), None, goals=goals)
     assert [one.latency_ms for one in model.steps] == [2.0, 1.0]
+
+
+def test_the_goal_is_tightened_four_times() -> None:
+    """It misses the target by ever less, and meets it at the fourth lower goal."""
+    model = Model()
+    readings = iter((2.0, 1.4, 1.3, 1.2, 1.1, 0.99))
+    found, latency = shrink_to_measured(model, 1.0, lambda _: Latency(next(readings), 0.0), None)
+    lower = (1.4, 1.4 * 1.3, 1.4 * 1.3 * 1.2, 1.4 * 1.3 * 1.2 * 1.1)
+    assert [one.latency_ms for one in model.steps] == pytest.approx(
+        [2.0, 1.0, *(1 / error for error in lower)]
+    )
+    assert (found.number, latency.ms) == (5, 0.99)

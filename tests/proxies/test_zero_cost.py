@@ -21,7 +21,7 @@ from bneck.space import presets
 from bneck.space.architecture import Architecture
 from bneck.space.backends.torch_model import ConvUnit, build
 from bneck.space.blocks import InvertedResidual, PlainConv
-from bneck.space.heads import ConvPoolLinear, PoolLinear
+from bneck.space.heads import ConvPoolConvLinear, ConvPoolLinear, PoolLinear
 
 SEED = 5
 WORDS = [word for word in PROXIES if issubclass(find_proxy(word), ZeroCost)]
@@ -186,6 +186,26 @@ def test_zen_is_the_papers_algorithm() -> None:
         there, _ = features(x + 0.01 * e)
     distance = np.mean([np.linalg.norm((a - b).numpy()) for a, b in zip(here, there, strict=True)])
     assert score("zen", arch) == pytest.approx(math.log(distance) + log_std, abs=1e-3)
+
+
+def test_zen_ends_before_the_pool(digits: ImageSource) -> None:
+    """MobileNetV4's last convolution, which has a batch norm, lies behind it."""
+    narrow, wide = (
+        Architecture(
+            PlainConv(3, 8),
+            ((InvertedResidual(3, 16, 8),),),
+            ConvPoolConvLinear(24, hidden),
+            digits.info.classes,
+            12,
+        )
+        for hidden in (16, 64)
+    )
+    alone = score("zen", narrow, digits)
+    assert score("zen", wide, digits) == pytest.approx(alone, rel=1e-6)
+    passes = Passes(narrow, digits, seed=SEED)
+    score_of_images = find_proxy("naswot")(digits).read(passes)
+    assert math.isfinite(score_of_images)
+    assert find_proxy("zen")(digits).read(passes) == pytest.approx(alone, rel=1e-6)
 
 
 def one_conv(weight: Tensor, x: Tensor) -> Any:

@@ -8,7 +8,7 @@ from torch import nn
 from bneck.proxies.zero_cost.base import ZeroCost
 from bneck.proxies.zero_cost.passes import Passes
 from bneck.space.backends.torch_model import ConvUnit
-from bneck.space.layers import Layer, Residual
+from bneck.space.layers import Layer, Residual, leaves
 
 _STEP = 0.01
 
@@ -17,14 +17,20 @@ class Zen(ZeroCost):
     """log E|f(x) - f(x + 0.01 e)| + the sum of log std over the batch norms.
 
     Lin et al. 2021, "Zen-NAS", algorithm 1: f are the features before the pool, without residuals,
-    x and e are Gaussian. A batch norm's std (the root of its channels' mean variance) is that which
-    standard normal weights would give: scaling a convolution's weights scales it alike.
+    x and e are Gaussian, and the batch norms are those before the pool. A batch norm's std (the
+    root of its channels' mean variance) is that which standard normal weights would give: scaling
+    a convolution's weights scales it alike.
     """
 
     @torch.no_grad()
     def score(self, passes: Passes) -> float:
         layers = _without_residuals(passes.before_pool)
-        units = [m for m in passes.network.modules() if isinstance(m, ConvUnit)]
+        run = {leaf.path for leaf in leaves(layers)}
+        units = [
+            module
+            for path, module in passes.network.named_modules()
+            if isinstance(module, ConvUnit) and path in run
+        ]
         norms = [(u.conv, u.norm) for u in units if isinstance(u.norm, nn.BatchNorm2d)]
         for _, norm in norms:
             norm.momentum = 1.0  # so that running_var is the last batch's
