@@ -7,20 +7,16 @@ from bneck import records
 from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import TargetDevice
 from bneck.derivation.stages.data import RunData
-from bneck.derivation.stages.kept_training import keep_trained, train_and_keep
+from bneck.derivation.stages.netadapt_seed import met_by_seed, seed_training
 from bneck.derivation.stages.training import train_alone
 from bneck.derivation.training_budget import Budget, budget
 from bneck.errors import BneckError
 from bneck.files import is_written
 from bneck.netadapt.netadapt import NetAdapt
 from bneck.netadapt.proposals import GRID
-from bneck.netadapt.rules import meets
 from bneck.netadapt.to_measured import shrink_to_measured
-from bneck.proxies.data.worker_images import for_proxies
-from bneck.quantities import Latency
 from bneck.results.run import Run
-from bneck.results.run_files import SEED_NETWORK
-from bneck.results.stage_record import Shrunk, Training
+from bneck.results.stage_record import Shrunk
 from bneck.space.architecture import Architecture
 from bneck.space.backends import weights
 from bneck.space.backends.parent import Parent
@@ -67,20 +63,21 @@ def netadapt_stage(
             asked = budget(session.plan, data.info)
             netadapt = _netadapt(session, device, asked, seed_network)
             if not is_written(run.steps):
-                if retrained and (met := _met_already(run, device, seed_network, waiting, found)):
+                met: tuple[Shrunk, ...] = ()
+                if retrained:
+                    kept = netadapt.folder / "seed.json"
+                    met = met_by_seed(seed_network, waiting, device, found=found, kept=kept)
+                if met:
                     records.write(run.network, seed_network)
                     for one in met:
                         records.append(run.shrunk, one)
                     return met
                 netadapt.check_reachable(seed_network, min(targets_ms))  # before any training
-                trained, state = _seed_training(session, asked, seed_network, parent)
+                trained, state = seed_training(session, asked, seed_network, parent)
                 weights.save(netadapt.weights(0), state)
                 netadapt.begin(seed_network, trained.accuracy)
-            if several and len(known) == 1 and not is_written(run.of_target(known[0].target_ms)):
-                # It was the only one, and has no files of its own yet.
-                (alone,) = known
-                state = weights.load(run.weights, alone.arch)
-                _save(alone.arch, state, _own_files(run, alone.target_ms))
+            if several and len(known) == 1:
+                _give_own_files(run, known[0])
             for target_ms in waiting:
                 passed = target_ms > min(targets_ms)
                 chosen = _chosen(session, device, netadapt, target_ms, found=found, passed=passed)
@@ -117,67 +114,6 @@ def _netadapt(
         grid=max(GRID, model.channel_grid),
         importance=plan.importance,
         compute=plan.compute(threads=1),
-    )
-
-
-def _met_already(
-    run: Run,
-    device: TargetDevice,
-    seed_network: Architecture,
-    targets_ms: list[float],
-    found: bool,
-) -> tuple[Shrunk, ...]:
-    """The seed network as it is for every target, if it measures at or under all of them.
-
-    Args:
-        run: keeps what the seed network measures.
-        device: measures it.
-        seed_network: as it was given, or found.
-        targets_ms: the targets.
-        found: whether a search found it.
-    """
-    latency = _at_most(run, device, seed_network)
-    if not meets(latency, min(targets_ms), device.repeat_error(), given=not found):
-        return ()
-    measured = None if device.only_predicts(seed_network) else latency
-    predicted = device.model.predict(seed_network)
-    return tuple(
-        Shrunk(target_ms, seed_network, 0, predicted, measured, None, True)
-        for target_ms in targets_ms
-    )
-
-
-def _at_most(run: Run, device: TargetDevice, seed_network: Architecture) -> Latency:
-    """What the seed network takes at most; kept where it was measured, and not measured again."""
-    if device.only_predicts(seed_network):
-        return device.at_most(seed_network)
-    file = _folder(run) / "seed.json"
-    if not is_written(file):
-        records.write(file, device.at_most(seed_network))
-    return records.read(file, Latency)
-
-
-def _seed_training(
-    session: Session, asked: Budget, seed_network: Architecture, parent: Parent | None
-) -> tuple[Training, weights.State]:
-    """The seed network trained as the search trains, unless all its weights are inherited."""
-    folder = session.run.checkpoints
-    images = for_proxies(asked.proxies)
-    seed = session.plan.seed
-    start = parent.weights_for(seed_network, seed=seed).state if parent is not None else None
-    if parent is not None and start is not None and parent.is_like(seed_network):
-        trained = keep_trained(seed_network, start, images, name=SEED_NETWORK, folder=folder)
-        return trained, start
-    return train_and_keep(
-        seed_network,
-        images,
-        asked.search,
-        name=SEED_NETWORK,
-        folder=folder,
-        seed=seed,
-        progress=session.progress,
-        compute=session.plan.compute(),
-        start=start,
     )
 
 
@@ -251,6 +187,13 @@ def _kept(
         chosen = replace(chosen, accuracy=trained.accuracy)
     _save(arch, state, files)
     return chosen
+
+
+def _give_own_files(run: Run, alone: Shrunk) -> None:
+    """Give the network of the only target so far files of its own, now that there are more."""
+    if not is_written(run.of_target(alone.target_ms)):
+        state = weights.load(run.weights, alone.arch)
+        _save(alone.arch, state, _own_files(run, alone.target_ms))
 
 
 def _own_files(run: Run, target_ms: float) -> dict[Path, Path]:

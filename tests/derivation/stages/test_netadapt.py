@@ -163,7 +163,7 @@ def test_a_seed_network_that_was_too_slow_is_so_after_an_interruption(
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(f"{stages}.netadapt._seed_training", stop)
+    monkeypatch.setattr(f"{stages}.netadapt.seed_training", stop)
     monkeypatch.setattr(
         f"{stages}.calibration.TargetDevice.at_most", lambda *_: Latency(next(readings), 0.0)
     )
