@@ -1,6 +1,6 @@
 """The results of a run so far, read from its folder: its version, trials and stages."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TypedDict
@@ -67,27 +67,37 @@ def read_trainings(run: Run) -> list[Record]:
     return read_records(run.journal, space)
 
 
-def read_competitors(run: Run, trials: Sequence[Record]) -> dict[str, tuple[Record, ...]]:
+def read_competitors(run: Run, trainings: Sequence[Record]) -> dict[str, tuple[Record, ...]]:
     """The networks that competed with those of the search although no trial proposed them.
 
     Args:
         run: the run that is read.
-        trials: what the search evaluated; its numbers end before those of the competitors.
+        trainings: every evaluation of the search.
 
     Returns:
         Each network by its longest training, by a word for what it is.
     """
-    evaluated = {one.arch for one in trials}
-    number = max((one.number for one in trials), default=-1)
+    evaluated, before = {one.arch for one in trainings}, list(trainings)
     found: dict[str, tuple[Record, ...]] = {}
     for word, file in {"pretrained": run.pretrained, "widened": run.widened}.items():
-        outside = trained_longest(records.read_lines(file, Record))
-        outside = [one for one in outside if one.arch not in evaluated]
-        if outside:
-            counted = enumerate(outside, number + 1)
-            found[word] = tuple(replace(one, number=following) for following, one in counted)
-            number += len(outside)
+        numbered = numbered_after(before, records.read_lines(file, Record))
+        before += numbered
+        if outside := tuple(one for one in numbered if one.arch not in evaluated):
+            found[word] = outside
     return found
+
+
+def numbered_after(before: Iterable[Record], outside: Iterable[Record]) -> list[Record]:
+    """Return each network that no trial proposed by its longest training, numbered.
+
+    Args:
+        before: records whose numbers come first: every evaluation of the search, failed ones too.
+        outside: records of such networks in any order, as trainings that run at once end in any;
+            the fastest network has the least number.
+    """
+    first = 1 + max((one.number for one in before), default=-1)
+    ordered = sorted(trained_longest(outside), key=lambda one: one.latency_ms)
+    return [replace(one, number=number) for number, one in enumerate(ordered, first)]
 
 
 class FoundByStage(TypedDict, total=False):

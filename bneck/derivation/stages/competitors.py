@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bneck import records
+from bneck.derivation.results import numbered_after
 from bneck.derivation.session import Session
 from bneck.errors import NotCalibrated, UsageError
 from bneck.proxies.tabular import TableData
@@ -17,7 +18,7 @@ from bneck.results.record import Record
 from bneck.results.stage_record import SelectedNetwork
 from bneck.search.evaluation import Evaluate, TrainOnRungs
 from bneck.search.objectives import Objective, Objectives
-from bneck.search.promotion import Candidate
+from bneck.search.promotion import Candidate, trained_longest
 from bneck.search.samplers.history import LabelledNetwork
 from bneck.search.search import evaluate_outside
 from bneck.space.architecture import Architecture
@@ -39,14 +40,19 @@ class Contest:
         accuracy: what scores a network.
         wanted: the targets.
         labels: that reward exponents are derived from.
-        networks: that the search evaluated, one record each.
+        trainings: every evaluation of the search.
     """
 
     session: Session
     accuracy: ScoresNetworks
     wanted: Objectives
     labels: Sequence[LabelledNetwork]
-    networks: Sequence[Record]
+    trainings: Sequence[Record]
+
+    @property
+    def networks(self) -> list[Record]:
+        """What the search evaluated, each network by its longest training."""
+        return trained_longest(self.trainings)
 
     def objectives(self) -> list[Objective]:
         """The objective of each target."""
@@ -63,19 +69,19 @@ class Contest:
             what: what they are, for the progress.
         """
         rung = max(record.rung for record in self.networks)
-        first = 1 + max(record.number for record in self.networks)
-        numbers = {Candidate(arch, rung): number for number, arch in enumerate(more, first)}
+        wanted = [Candidate(arch, rung) for arch in more]
         known = {Candidate(one.arch, one.rung): one for one in records.read_lines(file, Record)}
-        missing = [candidate for candidate in numbers if candidate not in known]
+        missing = [candidate for candidate in wanted if candidate not in known]
         progress = self.session.progress
-        progress(what, len(numbers) - len(missing), len(numbers))
+        progress(what, len(wanted) - len(missing), len(wanted))
         further = {one: more[one.arch] for one in missing}
         executor = self.session.executor
         for record in evaluate_outside(further, self.accuracy, executor) if missing else ():
             records.append(file, record)
             known[Candidate(record.arch, record.rung)] = record
-            progress(what, sum(one in known for one in numbers), len(numbers))
-        return [replace(known[one], number=number) for one, number in numbers.items()]
+            progress(what, sum(one in known for one in wanted), len(wanted))
+        numbers = {one.arch: one.number for one in numbered_after(self.trainings, known.values())}
+        return [replace(known[one], number=numbers[one.arch]) for one in wanted]
 
 
 def pretrained_network(contest: Contest, parent: Parent | None) -> list[Record]:

@@ -85,7 +85,7 @@ def search_stage(
                 progress=session.progress,
             )
             labels = study.labels()
-            contest = Contest(session, accuracy, wanted, labels, trained_longest(trained))
+            contest = Contest(session, accuracy, wanted, labels, trained)
             found = _select(contest, device, known, parent)
             gain = expected_gain(labels, space, wanted.at(labels)[0], seed=plan.seed)
         for one in found if len(found) > 1 else ():

@@ -1,11 +1,13 @@
 """A slower target may have the network of a faster one, made wider."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bneck import records
 from bneck.derivation.plan import Plan
+from bneck.derivation.results import read_competitors
 from bneck.derivation.session import Session, open_run
 from bneck.derivation.stages.competitors import Contest
 from bneck.derivation.stages.search import _select
@@ -19,6 +21,7 @@ from bneck.search.objectives import Objectives, Target
 from bneck.search.reward import Soft
 from bneck.space import spaces
 from bneck.space.architecture import Architecture
+from bneck.space.edits import widened
 from tests.closed_form import MacsDevice
 
 SPACE = spaces.build("v3-small", resolution_px=32, classes=10)
@@ -180,3 +183,25 @@ def test_after_more_evaluations_it_is_chosen_again(tmp_path: Path) -> None:
     again = Trainings(0.65)
     select(tmp_path / "run", again, evaluations=5, slow=best)
     assert (first, 2) not in again.trained
+
+
+def test_they_are_numbered_after_all_trainings_of_the_search_in_its_report_too(
+    tmp_path: Path,
+) -> None:
+    """The last training of the search failed, and theirs ended in another order than they began."""
+    plan = Plan(data="digits", target="1", promote=True)
+    trials = evaluated()
+    failed = replace(trials[0], number=len(trials), accuracy=None, reward=None, error="nan", rung=3)
+    trainings = [*trials, failed]
+    wanted = Objectives(SPACE, MacsDevice(), [Target(Soft(2.0), 2.0)])
+    (objective,) = wanted.at([])
+    wider = [widened(trials[0].arch, multiplier) for multiplier in (1.5, 1.25)]
+    (tmp_path / "run").mkdir()
+    with open_run(plan, tmp_path / "run", silent) as run:
+        session = Session(run, plan, Serial(), Serial())
+        contest = Contest(session, Trainings(0.6), wanted, [], trainings)
+        contest.evaluate({wider[1]: objective}, run.widened, "widened networks")
+        found = contest.evaluate(dict.fromkeys(wider, objective), run.widened, "widened networks")
+        assert [one.number for one in found] == [6, 5]
+        read = read_competitors(run, trainings)["widened"]
+    assert {one.number: one.arch for one in read} == {one.number: one.arch for one in found}
