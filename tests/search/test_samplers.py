@@ -83,6 +83,26 @@ def test_a_finished_space_ends_the_search_by_saying_so(
     assert any("no network of space tiny" in note for note in said)
 
 
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.parametrize(("most", "parallel"), [(1, 1), (9, 3)])
+def test_a_sampler_of_optuna_that_holds_the_space_finished_does_not_end_the_search(
+    tmp_path: Path, tiny: Space, model: object, parallel: int, most: int
+) -> None:
+    """``BruteForceSampler`` stops its study, which only Optuna's own loop allows."""
+    macs = sorted(latency_ms(tiny.decode(values)) for values in tiny.all())
+    study = Study(
+        tmp_path / "journal.log",
+        tiny,
+        sampler="optuna.samplers:BruteForceSampler",
+        seed=3,
+        parallel=parallel,
+    )
+    targets = [Target(accuracy_alone, ceiling_ms=macs[most - 1]), Target(accuracy_alone)]
+    objectives = Objectives(tiny, model, targets)
+    records = search(study, by_params, objectives=objectives, evaluations=20, executor=Serial())
+    assert len({record.arch for record in records}) == len(records) == 9
+
+
 def test_under_a_ceiling_a_space_is_finished_sooner(
     tmp_path: Path, tiny: Space, model: object
 ) -> None:

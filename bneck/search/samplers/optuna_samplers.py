@@ -29,6 +29,16 @@ def nsga2(seed: int) -> BaseSampler:
     return NSGAIISampler(seed=seed)
 
 
+class _Study(optuna.Study):
+    """A study that no sampler ends: whether a network is left, the search finds for itself.
+
+    Optuna's own ``stop`` is an error outside of its own loop.
+    """
+
+    def stop(self) -> None:
+        """Do nothing."""
+
+
 class OptunaSampler(Sampler):
     """One of Optuna's samplers, made again for each proposal from its seed.
 
@@ -48,8 +58,8 @@ class OptunaSampler(Sampler):
         maximize, minimize = StudyDirection.MAXIMIZE, StudyDirection.MINIMIZE
         directions = [maximize, minimize] if self._front else [maximize]
         self._storage = InMemoryStorage()
-        self._study = optuna.create_study(storage=self._storage, directions=directions)
-        self._id = self._storage.get_study_id_from_name(self._study.study_name)
+        self._id = self._storage.create_new_study(directions)
+        self._study = _Study(self._storage.get_study_name_from_id(self._id), self._storage)
         self._asked: OptunaTrial | None = None  # asked for here, its trial not yet in the history
         self._numbers: dict[int, int] = {}  # of a trial in the study, by its number in the history
         self._ended = 0
