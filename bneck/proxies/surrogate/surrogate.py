@@ -55,6 +55,8 @@ class Surrogate:
             (networks,) accuracies and (networks,) standard deviations, those of a new label or
             (no noise) of its mean.
         """
+        if not archs:
+            return np.zeros(0), np.zeros(0)
         mean, std = self._model.predict(features.groups(archs, self._shape), noise=noise)
         accuracy = expit(mean)
         return accuracy, (expit(mean + std) - expit(mean - std)) / 2

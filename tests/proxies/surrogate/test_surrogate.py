@@ -206,6 +206,7 @@ def test_it_learns_and_says_how_well() -> None:
     mean, std = surrogate.predict(archs[40:])
     assert mean == pytest.approx(labels[40:], abs=0.01)
     assert ((std > 0) & (std < 0.05)).all()
+    assert [one.shape for one in surrogate.predict([])] == [(0,), (0,)]
     assert surrogate.cross_validated() > 0.9
     assert surrogate.cross_validated(seed=1) == surrogate.cross_validated(seed=1)
 
