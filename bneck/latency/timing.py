@@ -22,6 +22,8 @@ MAX_MINUTES = 10_000
 CHUNK_NS = 15_000_000
 MIN_RUNS, MAX_RUNS = 5, 60
 DROPPED = 2
+MEDIAN_SCATTER = 1.2533
+"""The median of n normal values scatters so many times as much as their mean."""
 FEW_VALUES = {2: 1.196, 3: 1.495, 4: 1.363, 5: 1.206, 6: 1.2, 7: 1.14, 8: 1.129, 9: 1.107}
 """By how much the median absolute deviation of so many normal values is too small."""
 
@@ -129,8 +131,9 @@ def pooled(repetitions: Sequence[Timing], wanted: float) -> Timing:
     of themselves would make it.
     """
     ratios = [one.ratio for one in repetitions]
-    within = statistics.median(one.spread for one in repetitions) / math.sqrt(len(repetitions))
-    spread = max(standard_error(ratios), within)
+    of_each, count = statistics.median(one.spread for one in repetitions), len(repetitions)
+    scatter = MEDIAN_SCATTER if count > 2 else 1.0  # the median of two is their mean
+    spread = max(standard_error(ratios), scatter * of_each / math.sqrt(count))
     return Timing(
         ratio=statistics.median(ratios),
         spread=spread,
@@ -144,9 +147,8 @@ def pooled(repetitions: Sequence[Timing], wanted: float) -> Timing:
 
 def standard_error(ratios: list[float]) -> float:
     """Relative standard error of the median of ``ratios``, from their median absolute deviation."""
-    # The median of n normal values scatters 1.2533 times as much as their mean.
     relative: float = _robust_deviation(ratios) / statistics.median(ratios)
-    return 1.2533 * relative / math.sqrt(len(ratios))
+    return MEDIAN_SCATTER * relative / math.sqrt(len(ratios))
 
 
 def _robust_deviation(values: list[float]) -> float:

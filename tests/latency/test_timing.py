@@ -2,7 +2,7 @@ import time
 from collections.abc import Callable
 from math import sqrt
 from random import Random
-from statistics import fmean
+from statistics import fmean, median, stdev
 
 import pytest
 
@@ -175,8 +175,24 @@ def test_repetitions_that_differ_are_less_sure_than_each_says() -> None:
     assert not timing.quiet
     assert timing.pairs == 18
     alike = pooled([repetition(1.0, spread=0.009)] * 9, wanted=0.005)
-    assert alike.spread == pytest.approx(0.003)
+    assert alike.spread == pytest.approx(1.2533 * 0.003)  # the standard error of a median
     assert alike.quiet
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_one_or_two_repetitions_are_as_sure_as_their_mean(count: int) -> None:
+    """Their median is their mean."""
+    timing = pooled([repetition(1.0, spread=0.009)] * count, wanted=0.01)
+    assert timing.spread == pytest.approx(0.009 / sqrt(count))
+
+
+@pytest.mark.parametrize("count", [3, 5, 9])
+def test_repetitions_that_agree_by_chance_are_no_surer_than_their_median(count: int) -> None:
+    """Medians of normal values scatter as much as is stated, give or take what few values do."""
+    draw = Random(count)
+    medians = [median(draw.gauss(1.0, 0.01) for _ in range(count)) for _ in range(4000)]
+    alike = pooled([repetition(1.0, spread=0.01)] * count, wanted=0.02)
+    assert stdev(medians) <= alike.spread <= 1.1 * stdev(medians)
 
 
 def test_repetitions_count_by_their_medians_and_by_all_of_their_time() -> None:
