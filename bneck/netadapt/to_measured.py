@@ -1,7 +1,7 @@
 """Shrinking until the network *measures* under the target, not only by the model."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bneck import records
@@ -18,11 +18,55 @@ Measure = Callable[[Architecture], Latency]
 
 
 @dataclass(frozen=True, slots=True)
+class _Measured:
+    """What the network of a step measured."""
+
+    step: int
+    latency: Latency
+
+
+@dataclass(frozen=True, slots=True)
 class _Goals:
-    """Predicted latencies to shrink to, one after the other, until a target is met by measuring."""
+    """Predicted latencies to shrink to, one after the other, until a target is met by measuring.
+
+    ``measured`` has the networks that were measured since the last goal was set.
+    """
 
     target_ms: float
-    goals_ms: tuple[float, ...]
+    goals_ms: tuple[float, ...] = ()
+    measured: tuple[_Measured, ...] = ()
+
+
+class _KeptGoals:
+    """The goals of a target, and what networks measured; kept in a file where one is given."""
+
+    def __init__(self, file: Path | None, target_ms: float, measure: Measure) -> None:
+        self._file, self._measure = file, measure
+        known = records.read_if_written(file, _Goals) if file is not None else None
+        same = known is not None and known.target_ms == target_ms
+        self._goals = known if known is not None and same else _Goals(target_ms)
+
+    @property
+    def goals_ms(self) -> tuple[float, ...]:
+        return self._goals.goals_ms
+
+    def aim_at(self, goal_ms: float) -> None:
+        """Set the next goal."""
+        self._keep(_Goals(self._goals.target_ms, (*self.goals_ms, goal_ms)))
+
+    def latency(self, step: int, arch: Architecture) -> Latency:
+        """Return what the network of a step measures, or measured before an interruption."""
+        for one in self._goals.measured:
+            if one.step == step:
+                return one.latency
+        found = _Measured(step, self._measure(arch))
+        self._keep(replace(self._goals, measured=(*self._goals.measured, found)))
+        return found.latency
+
+    def _keep(self, goals: _Goals) -> None:
+        self._goals = goals
+        if self._file is not None:
+            records.write(self._file, goals)
 
 
 def shrink_to_measured(
@@ -53,22 +97,23 @@ def shrink_to_measured(
         found: whether a search found the seed network; see ``rules.meets``.
         passed: whether steps may have gone on to a faster target already: then it is the first of
             them that measures under this one.
-        goals: file that keeps what is aimed at: after an interruption the same steps follow,
-            whatever the network measures then; None keeps nothing.
+        goals: file that keeps what is aimed at, and what networks measured: after an interruption
+            the same steps follow, whatever they measure then; None keeps nothing.
 
     Raises:
         UsageError: no narrowing is predicted under the target.
         BneckError: every proposal of a step failed, or the network still measures above the target
             after the goal was tightened four times.
     """
+    kept = _KeptGoals(goals, target_ms, measure)
     step, measured = _under_target(
-        netadapt, target_ms, measure, executor, progress, repeat, found, passed, goals
+        netadapt, target_ms, kept, executor, progress, repeat, found, passed
     )
     wider = netadapt.widened(step) if step.number else None
     after = netadapt.done()[step.number + 1 :]
     if wider is None or (after and after[0].arch != wider.arch):  # narrowed further as it was
         return step, measured
-    again = measure(wider.arch)
+    again = kept.latency(step.number + 1, wider.arch)
     if not rules.widen_free_widths(again, measured, target_ms, repeat):
         return step, measured
     return after[0] if after else netadapt.widen(wider, executor, progress), again
@@ -77,35 +122,29 @@ def shrink_to_measured(
 def _under_target(
     netadapt: NetAdapt,
     target_ms: float,
-    measure: Measure,
+    kept: _KeptGoals,
     executor: Executor,
     progress: Progress,
     repeat: float,
     found: bool,
     passed: bool,
-    goals: Path | None,
 ) -> tuple[Step, Latency]:
-    known = records.read_if_written(goals, _Goals) if goals is not None else None
-    if known is not None and known.target_ms == target_ms and known.goals_ms:
-        goals_ms = known.goals_ms
-    else:
+    if not kept.goals_ms:
         for step in _taken(netadapt, target_ms, passed):
-            measured = measure(step.arch)
+            measured = kept.latency(step.number, step.arch)
             if rules.meets(measured, target_ms, repeat, given=not found and step.number == 0):
                 return step, measured
-        goals_ms = (target_ms,)
+        kept.aim_at(target_ms)
     while True:
-        if goals is not None:
-            records.write(goals, _Goals(target_ms, goals_ms))
-        step = netadapt.shrink(goals_ms[-1], executor, progress)[-1]
-        measured = measure(step.arch)
+        step = netadapt.shrink(kept.goals_ms[-1], executor, progress)[-1]
+        measured = kept.latency(step.number, step.arch)
         sure_ms = rules.sure_ms(measured, repeat)
         if sure_ms <= target_ms:
             return step, measured
-        if len(goals_ms) > rules.TIGHTENINGS:
+        if len(kept.goals_ms) > rules.TIGHTENINGS:
             break
-        tighter_ms = rules.tighten_the_goal(goals_ms[-1], step.latency_ms, sure_ms, target_ms)
-        goals_ms = (*goals_ms, tighter_ms)
+        goal_ms = kept.goals_ms[-1]
+        kept.aim_at(rules.tighten_the_goal(goal_ms, step.latency_ms, sure_ms, target_ms))
     raise BneckError(
         f"the network measures {measured.ms:.3g} ms, above the target of {target_ms:.3g} ms, "
         f"although {step.latency_ms:.3g} ms are predicted: calibrate again on a quieter machine"

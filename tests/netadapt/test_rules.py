@@ -174,6 +174,28 @@ def test_a_network_on_the_way_is_not_taken_because_of_an_interruption(tmp_path: 
     assert found.latency_ms == 1.0
 
 
+@pytest.mark.parametrize("recorded", [False, True])
+def test_free_widths_that_a_kill_broke_off_are_widened_all_the_same(
+    recorded: bool, tmp_path: Path
+) -> None:
+    """Measured anew, the network before would be above the target, and narrowed further."""
+    goals, model = tmp_path / "goals.json", Model(free_ms=0.0)
+    readings = iter((2.0, 0.99, 0.993))
+
+    def broken_off(*_: object) -> None:
+        if recorded:
+            model.steps.append(step(2, 1.0))
+        raise KeyboardInterrupt
+
+    model.widen = broken_off
+    with pytest.raises(KeyboardInterrupt):
+        shrink_to_measured(model, 1.0, lambda _: Latency(next(readings), 0.0), None, goals=goals)
+    del model.widen
+    found, latency = shrink_to_measured(model, 1.0, lambda _: Latency(1.1, 0.0), None, goals=goals)
+    assert [one.latency_ms for one in model.steps] == [2.0, 1.0, 1.0]
+    assert (found, latency.ms) == (model.steps[-1], 0.993)
+
+
 def test_goals_of_another_target_do_not_count(tmp_path: Path) -> None:
     goals = tmp_path / "goals.json"
     other, model = Model(), Model()
