@@ -1,6 +1,7 @@
 """A changed mind on the same folder: what is reused, what is done anew, what is refused."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -270,6 +271,25 @@ def test_a_mistake_in_another_plan_changes_nothing(
     assert everything_in(out) == before
     assert run([*command, f"--targets={TWO}"]) == 0
     assert len(json.loads((out / "target.json").read_text())["targets_ms"]) == 2
+
+
+def test_a_further_target_that_gets_no_network_is_refused_and_gets_one_by_more_evaluations(
+    searched: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both networks are for 0.85 to 1.06 x, and none is as slow as the further target."""
+    out = shutil.copytree(searched, tmp_path / "run")
+    (known,) = records.read(out / "winners.json", SearchResult).networks
+    command = ["search", f"--targets={ONE},1.2x:mobilenet_v3_small", *SEARCH, f"--out={out}"]
+    for _ in range(2):
+        assert run(command) == 2
+        (error,) = [line for line in capsys.readouterr().err.splitlines() if "none of" in line]
+        refused = r"bneck: none of the 2 networks that the search scored is predicted from "
+        assert re.fullmatch(refused + r"\S+ to \S+ ms; give more --evaluations", error)
+    assert records.read(out / "winners.json", SearchResult).networks == (known,)
+    assert run([*command, "--evaluations=4"]) == 0
+    kept, added = records.read(out / "winners.json", SearchResult).networks
+    assert kept == known
+    assert added.target_ms <= added.measured.ms <= 1.25 * added.target_ms
 
 
 def test_a_run_of_train_is_not_shrunk_in_its_folder(tmp_path: Path) -> None:
