@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bneck import records
-from bneck.errors import BneckError, UsageError
+from bneck.errors import UsageError
 from bneck.executors import Executor
 from bneck.latency.predictor import Predictor
 from bneck.machine import ONE_THREAD, Compute
@@ -93,9 +93,8 @@ class NetAdapt:
 
         Raises:
             UsageError: not even the narrowest network is predicted under the target (names the
-                fastest).
-            BneckError: nothing can be narrowed any more (names the latency reached), or every
-                proposal of a step failed.
+                fastest), or nothing can be narrowed any more (names the latency reached).
+            BneckError: every proposal of a step failed; the next call tries them again.
         """
         steps = list(self.done())
         first_ms = steps[0].latency_ms
@@ -119,8 +118,10 @@ class NetAdapt:
         latency_ms = self.model.predict(arch).ms
         return Proposal(arch, name, latency_ms, before.latency_ms - latency_ms)
 
-    def widen(self, wider: Proposal, executor: Executor, progress: Progress = silent) -> Step:
-        """Take one more step, to what ``widened`` proposed.
+    def widen(
+        self, wider: Proposal, executor: Executor, progress: Progress = silent
+    ) -> Step | None:
+        """Take one more step, to what ``widened`` proposed; None where its fine-tuning failed.
 
         Args:
             wider: what ``widened`` proposed for the last network.
@@ -131,6 +132,9 @@ class NetAdapt:
         before = self.done()[-1]
         trainings = self._trainings(before)
         found = trainings.round(1, (wider,), executor, "NetAdapt's free channels", progress)
+        if found[0].error is not None:
+            trainings.clear()
+            return None
         return self._take(before, found, None, trainings, begun)
 
     @property
@@ -169,7 +173,7 @@ class NetAdapt:
         """Return what to try first, and what to try where all of these lose accuracy.
 
         Raises:
-            BneckError: nothing can be narrowed any more.
+            UsageError: nothing can be narrowed any more.
         """
 
         def propose(needed_ms: float) -> tuple[Proposal, ...]:
@@ -178,7 +182,7 @@ class NetAdapt:
         needed_ms = min(self.delta_ms, before.latency_ms - target_ms)
         needed_ms, proposals = rules.halve_the_saving(propose, needed_ms)
         if not proposals:
-            raise BneckError(
+            raise UsageError(
                 f"no narrowing reaches {target_ms:.3g} ms; the fastest network found takes "
                 f"{before.latency_ms:.3g} ms"
             )
@@ -208,6 +212,8 @@ class NetAdapt:
         begun: float,
     ) -> Step:
         """Record the best of what was found, and keep its weights."""
+        if all(one.error is not None for one in found):
+            trainings.clear()  # so that the same command tries them again
         beside = () if unchanged is None else (unchanged,)
         chosen = best(found, reference(unchanged or _unchanged(before), found))
         number = before.number + 1

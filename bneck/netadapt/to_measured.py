@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bneck import records
-from bneck.errors import BneckError
+from bneck.errors import BneckError, UsageError
 from bneck.executors import Executor
 from bneck.netadapt import rules
 from bneck.netadapt.netadapt import NetAdapt
@@ -63,6 +63,11 @@ class _KeptGoals:
         self._keep(replace(self._goals, measured=(*self._goals.measured, found)))
         return found.latency
 
+    def forget(self) -> None:
+        """Keep nothing, as the same goals lead nowhere: the next call measures again."""
+        if self._file is not None:
+            self._file.unlink(missing_ok=True)
+
     def _keep(self, goals: _Goals) -> None:
         self._goals = goals
         if self._file is not None:
@@ -116,7 +121,8 @@ def shrink_to_measured(
     again = kept.latency(step.number + 1, wider.arch)
     if not rules.widen_free_widths(again, measured, target_ms, repeat):
         return step, measured
-    return after[0] if after else netadapt.widen(wider, executor, progress), again
+    widened = after[0] if after else netadapt.widen(wider, executor, progress)
+    return (step, measured) if widened is None else (widened, again)
 
 
 def _under_target(
@@ -136,7 +142,11 @@ def _under_target(
                 return step, measured
         kept.aim_at(target_ms)
     while True:
-        step = netadapt.shrink(kept.goals_ms[-1], executor, progress)[-1]
+        try:
+            step = netadapt.shrink(kept.goals_ms[-1], executor, progress)[-1]
+        except UsageError:  # so low a goal may have come of a measurement on a busy device
+            kept.forget()
+            raise
         measured = kept.latency(step.number, step.arch)
         sure_ms = rules.sure_ms(measured, repeat)
         if sure_ms <= target_ms:
@@ -145,6 +155,7 @@ def _under_target(
             break
         goal_ms = kept.goals_ms[-1]
         kept.aim_at(rules.tighten_the_goal(goal_ms, step.latency_ms, sure_ms, target_ms))
+    kept.forget()
     raise BneckError(
         f"the network measures {measured.ms:.3g} ms, above the target of {target_ms:.3g} ms, "
         f"although {step.latency_ms:.3g} ms are predicted: calibrate again on a quieter machine"

@@ -219,6 +219,31 @@ def test_ties_are_settled_where_the_unchanged_network_failed(tmp_path: Path, mod
     assert step.move == min(longer, key=lambda one: one.loss).move
 
 
+class AllFail(Serial):
+    """As where a GPU's memory is full, or the time limit is too short."""
+
+    def map_unordered(self, task: object, items: list) -> object:
+        for item in items:
+            yield item, Failed("stopped at the time limit of 1 s")
+
+
+def test_proposals_that_all_failed_are_tried_again(
+    one_step: Step, tmp_path: Path, model: object
+) -> None:
+    adapt = begun(tmp_path, model)
+    with pytest.raises(BneckError, match="every proposal failed, the first with: stopped at"):
+        adapt.shrink(ONE_STEP_MS, AllFail())
+    step = adapt.shrink(ONE_STEP_MS, Serial())[-1]
+    assert (step.arch, step.accuracy) == (one_step.arch, one_step.accuracy)
+
+
+def test_free_channels_whose_training_fails_are_not_taken(tmp_path: Path, model: object) -> None:
+    adapt = begun(tmp_path, model)
+    assert adapt.widen(Proposal(ARCH, "free channels", 1.0, 0.0), AllFail()) is None
+    assert len(adapt.done()) == 1
+    assert len(adapt.shrink(ONE_STEP_MS, Serial())) == 2  # for a further target
+
+
 def test_a_loss_is_one_beyond_its_standard_error() -> None:
     def one(accuracy: float) -> Proposal:
         return replace(proposal(0.9, 0.1), accuracy=Accuracy(accuracy, 0.01))

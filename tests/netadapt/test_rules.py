@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bneck.errors import BneckError
+from bneck.errors import BneckError, UsageError
 from bneck.netadapt import rules
 from bneck.netadapt.to_measured import shrink_to_measured
 from bneck.quantities import Latency
@@ -129,11 +129,52 @@ def test_widths_grow_only_if_they_measure_as_free(grows: float, steps: int) -> N
     assert len(model.steps) == steps
 
 
-def test_a_network_that_stays_above_the_target_is_an_error() -> None:
-    model = Model()
+def test_a_network_that_stays_above_the_target_is_an_error(tmp_path: Path) -> None:
+    """Nothing of its goals is kept: measured again it may be otherwise."""
+    goals, model = tmp_path / "goals.json", Model()
     with pytest.raises(BneckError, match=r"measures 2 ms, above the target of 1 ms, although"):
-        shrink_to_measured(model, 1.0, lambda _: Latency(2.0, 0.0), None)
+        shrink_to_measured(model, 1.0, lambda _: Latency(2.0, 0.0), None, goals=goals)
     assert len(model.steps) == 2 + rules.TIGHTENINGS  # the seed, the target, the lower goals
+    assert not goals.exists()
+
+
+def test_a_goal_that_no_narrowing_reaches_is_forgotten(tmp_path: Path) -> None:
+    """The measurement that it came of may have been one of a busy machine."""
+    goals, model = tmp_path / "goals.json", Model()
+
+    def reaches(target_ms: float, *_: object) -> tuple[Step, ...]:
+        if target_ms < 1.0:
+            raise UsageError("no narrowing reaches 0.9 ms")
+        return Model.shrink(model, target_ms)
+
+    model.shrink = reaches
+    with pytest.raises(UsageError):
+        shrink_to_measured(model, 1.0, lambda _: Latency(1.1, 0.0), None, goals=goals)
+    found, _ = shrink_to_measured(model, 1.0, lambda _: Latency(0.9, 0.0), None, goals=goals)
+    assert found.number == 1
+
+
+def test_the_goal_stands_where_fine_tuning_failed(tmp_path: Path) -> None:
+    """The step on the way would be under the target, as the model errs by 5 %."""
+    goals, model = tmp_path / "goals.json", Model()
+
+    def fails(*_: object) -> None:
+        model.steps.append(step(1, 1.03))
+        raise BneckError("every proposal failed")
+
+    model.shrink = fails
+    with pytest.raises(BneckError):
+        shrink_to_measured(model, 1.0, lambda _: measured(model, 0.95), None, goals=goals)
+    del model.shrink
+    found, _ = shrink_to_measured(model, 1.0, lambda _: measured(model, 0.95), None, goals=goals)
+    assert found.latency_ms == 1.0
+
+
+def test_a_network_whose_free_channels_cannot_be_trained_stays_as_it_is() -> None:
+    model = Model(free_ms=0.0)
+    model.widen = lambda *_: None
+    found, latency = shrink_to_measured(model, 1.0, lambda _: measured(model, 0.99), None)
+    assert (found, latency.ms) == (model.steps[1], 0.99)
 
 
 def test_what_was_aimed_at_stands_after_an_interruption(tmp_path: Path) -> None:

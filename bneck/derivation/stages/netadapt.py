@@ -10,7 +10,6 @@ from bneck.derivation.stages.data import RunData
 from bneck.derivation.stages.netadapt_seed import met_by_seed, seed_training
 from bneck.derivation.stages.training import train_alone
 from bneck.derivation.training_budget import Budget, budget
-from bneck.errors import BneckError
 from bneck.files import is_written
 from bneck.netadapt.netadapt import NetAdapt
 from bneck.netadapt.proposals import GRID
@@ -140,22 +139,17 @@ def _chosen(
     known = records.read_if_written(file, Shrunk)
     if known is not None and known.target_ms == target_ms:
         return known
-    goals = file.with_suffix(".goals.json")
-    try:
-        step, latency = shrink_to_measured(
-            netadapt,
-            target_ms,
-            device.at_most,
-            session.executor,
-            session.progress,
-            repeat=device.repeat_error(),
-            found=found,
-            passed=passed,
-            goals=goals,
-        )
-    except BneckError:
-        goals.unlink(missing_ok=True)  # the same command may measure otherwise
-        raise
+    step, latency = shrink_to_measured(
+        netadapt,
+        target_ms,
+        device.at_most,
+        session.executor,
+        session.progress,
+        repeat=device.repeat_error(),
+        found=found,
+        passed=passed,
+        goals=file.with_suffix(".goals.json"),
+    )
     chosen = Shrunk(
         target_ms=target_ms,
         arch=step.arch,
