@@ -76,6 +76,15 @@ def in_any_process(asked: bool) -> bool:
     return asked if processes() == 1 else bool(_summed(torch.tensor(float(asked))) > 0)
 
 
+def of_each_process(own: int) -> list[int]:
+    """Return the numbers of all processes, the first one's first; all must call this together."""
+    if processes() == 1:
+        return [own]
+    every = torch.zeros(processes(), dtype=torch.int64)
+    every[rank()] = own
+    return [int(one) for one in _summed(every)]
+
+
 def wait_for_all() -> None:
     """Wait until all processes have called this."""
     in_any_process(False)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from bneck.errors import ProxyFailed, UsageError
+from bneck.errors import BneckError, ProxyFailed, UsageError
 from bneck.machine import CPU, Compute
 from bneck.progress import Progress, silent
 from bneck.proxies.data.augmentation_words import AUGMENTATION
@@ -24,6 +24,7 @@ from bneck.proxies.training.distributed import (
     in_any_process,
     in_parallel,
     mean_over_processes,
+    of_each_process,
     processes,
     rank,
 )
@@ -92,6 +93,7 @@ def train(
         ProxyFailed: the loss is no longer finite.
         UsageError: the network's outputs do not fit the classes, or the checkpoint was made with
             something else.
+        BneckError: several processes that train together see different checkpoints.
     """
     with computing(compute) as device:
         network.to(device).to(memory_format=torch.channels_last)
@@ -107,6 +109,7 @@ def train(
         state = TrainingState(network, optimizer, average.tensors if average else {})
         if checkpoint is not None:
             state.resume(checkpoint, _made_with(recipe, seed, images, network))
+            _check_same_step(state.step, checkpoint)
         threads = Threads(compute, state.threads, on_gpu=device.type == "cuda")
         network.train()
         saved = time.monotonic()
@@ -185,6 +188,16 @@ def _batches(images: ImageSource, recipe: Recipe, seed: int, device: torch.devic
         processes=processes(),
         device=device,
     )
+
+
+def _check_same_step(step: int, checkpoint: Path) -> None:
+    """Raise BneckError unless all processes begin with the same step: they would wait for ever."""
+    steps = of_each_process(step)
+    if len({*steps}) > 1:
+        raise BneckError(
+            f"the processes would resume at different steps ({', '.join(map(str, steps))}): "
+            f"{checkpoint} must be on a file system that all of them share"
+        )
 
 
 def _check_loss(loss: float, step: int, recipe: Recipe) -> None:

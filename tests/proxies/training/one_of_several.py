@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from bneck.machine import ONE_THREAD
 from bneck.proxies.data.loading import load
 from bneck.proxies.training import trainer
+from bneck.proxies.training.distributed import rank
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import TrainingResult, train
 from bneck.space import presets
@@ -88,6 +89,11 @@ def train_three_times(folder: Path) -> dict[str, object]:
         "accuracy": result.accuracy,
         "images": len(result.losses),
     }
+
+
+def train_from_what_the_second_sees(folder: Path) -> None:
+    """Train together with the others, where a file of the second's machine is not the first's."""
+    trained(folder / ("second" if rank() else "first"))
 
 
 def losses_in_single(learning_rate: float) -> list[float]:

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from bneck.errors import BneckError
 from bneck.executors import open_together
 from bneck.proxies.training.checkpoint import steps_done
 from tests.proxies.training.one_of_several import (
@@ -9,6 +10,7 @@ from tests.proxies.training.one_of_several import (
     STOPPED,
     STOPPED_LATE,
     losses_in_single,
+    train_from_what_the_second_sees,
     train_three_times,
     trained,
 )
@@ -37,6 +39,14 @@ def test_two_processes_train_as_one_and_resume_what_one_began_and_it_theirs(
     assert rest == pytest.approx(losses[STOPPED - 1 :], rel=1e-9)
     assert resumed is not None
     assert resumed.loss == pytest.approx(result.loss, rel=1e-6)
+
+
+def test_processes_that_see_different_checkpoints_end_instead_of_waiting(tmp_path: Path) -> None:
+    trained(tmp_path / "second", STOPPED)
+    together = open_together(2, "cpu")
+    said = r"would resume at different steps \(0, 9\): .*/first must be on a file system"
+    with pytest.raises(BneckError, match=said):
+        list(together.map_unordered(train_from_what_the_second_sees, [tmp_path]))
 
 
 @pytest.mark.slow
