@@ -63,7 +63,7 @@ def validated(network: nn.Module, images: ImageSource, device: torch.device) -> 
     at_once = max(1, _PIXELS_AT_ONCE[device.type] // images.info.resolution_px**2)
     with evaluating(network):
         for pixels, labels in own.chunks(at_once):  # uint8 (B, 3, H, W), (B,)
-            logits = network(images.normalise(pixels.to(device))).cpu()  # (B, classes)
+            logits = _logits(network, images.normalise(pixels.to(device)))  # (B, classes)
             right = logits.argmax(1) == labels
             parts.append(torch.stack([cross_entropy(logits, labels, reduction="none"), right]))
     losses, right = gathered(torch.cat(parts, 1), len(images.val))  # (images,) each
@@ -74,6 +74,19 @@ def validated(network: nn.Module, images: ImageSource, device: torch.device) -> 
         )
     accuracy = Accuracy.counted(int(right.sum()) / len(losses), len(losses))
     return ValidationResult(accuracy, loss, losses, marks(right.tolist()))
+
+
+def _logits(network: nn.Module, x: Tensor) -> Tensor:
+    """(B, 3, H, W) -> (B, classes) on the CPU; where memory runs out, half of the images at once."""
+    try:
+        logits: Tensor = network(x).cpu()
+        return logits
+    except torch.OutOfMemoryError:
+        if len(x) == 1:
+            raise
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+    return torch.cat([_logits(network, half) for half in x.tensor_split(2)])
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from bneck.proxies.training.cuda import CapturedStep, convolution_paths, precisi
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.step import TrainingStep, WeightAverage, learn_labels
 from bneck.proxies.training.trainer import train
+from bneck.proxies.training.validation import evaluate
 from bneck.space import presets
 from bneck.space.backends.torch_model import DepthwiseConv, build
 
@@ -184,6 +185,21 @@ def test_out_of_memory_trains_in_pieces_with_the_same_gradients(digits: ImageSou
 def test_a_training_in_pieces_says_so(digits: ImageSource) -> None:
     result = train(Hungry(10), digits.subset(train=64, val=10, seed=0), RECIPE, seed=0)
     assert result.made_with == {"device": "cpu", "precision": "fp32", "pieces": "2"}
+
+
+def test_images_that_do_not_fit_at_once_are_validated_in_smaller_pieces(
+    digits: ImageSource,
+) -> None:
+    torch.manual_seed(0)
+    network = Hungry(10**6)
+    at_once = evaluate(network, digits)
+    network.most = 50
+    in_pieces = evaluate(network, digits)
+    assert in_pieces.right == at_once.right
+    torch.testing.assert_close(in_pieces.losses, at_once.losses)
+    network.most = 0
+    with pytest.raises(ProxyFailed, match=r"^out of memory: CUDA out of memory"):
+        evaluate(network, digits)
 
 
 def test_torchs_own_depthwise_kernels_give_the_same_gradients() -> None:
