@@ -20,6 +20,10 @@ class ProxyFailed(BneckError):
     """An accuracy signal could not score a network (NaN, divergence, a gradient that vanished)."""
 
 
+class DeviceLost(BneckError):
+    """A GPU answers this process no more; another process may find it well."""
+
+
 class NotReady(UsageError):
     """A stage builds on one that is not done."""
 

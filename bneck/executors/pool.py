@@ -9,7 +9,16 @@ from typing import Any, Generic
 
 from bneck.errors import BneckError
 from bneck.executors import Failed, Item, NotYet, Result
-from bneck.executors.worker import Broken, Refused, W, WorkerKind, WorkerLost, load, raise_for
+from bneck.executors.worker import (
+    Broken,
+    Refused,
+    Spent,
+    W,
+    WorkerKind,
+    WorkerLost,
+    load,
+    raise_for,
+)
 
 TRIES = 3
 START_SECONDS = 600.0
@@ -209,6 +218,9 @@ class WorkerPool(Generic[W]):
         except WorkerLost as loss:
             worker.kill()
             return loss
+        if isinstance(answer, Spent):
+            worker.kill()
+            return WorkerLost(answer.message)
         if isinstance(answer, Refused | Broken):
             worker.kill()
             raise_for(answer)

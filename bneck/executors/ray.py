@@ -24,7 +24,7 @@ from bneck.executors import REMOTE, Executor, Failed, reason
 from bneck.executors.pool import WorkerPool
 from bneck.executors.reserved import ONE_CPU, Reserved
 from bneck.executors.together import Together
-from bneck.executors.worker import Broken, Refused, WorkerLost, attempt, pin_threads
+from bneck.executors.worker import Broken, Refused, Spent, WorkerLost, attempt, pin_threads
 from bneck.machine import GPU_SHARE
 
 ANSWER_SECONDS = 10.0
@@ -180,7 +180,7 @@ class RemoteWorker:
 
     def run(self, task: Callable[[Any], Any], item: Any) -> Any:
         result = attempt(task, item)
-        if isinstance(result, Refused | Broken):
+        if isinstance(result, Refused | Broken | Spent):
             return replace(result, message=f"node {self._node}: {result.message}")
         return result
 

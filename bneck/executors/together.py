@@ -17,7 +17,7 @@ from uuid import uuid4
 from bneck.errors import BneckError
 from bneck.executors import Failed, Item, NotYet, Result
 from bneck.executors.pool import START_SECONDS, TRIES
-from bneck.executors.worker import Broken, Refused, W, WorkerKind, WorkerLost, one_by_one
+from bneck.executors.worker import Broken, Refused, Spent, W, WorkerKind, WorkerLost, one_by_one
 
 OTHERS_SECONDS = 3.0
 """How long the others have to say that they failed too, or were lost, when one has failed."""
@@ -118,8 +118,10 @@ class Together(Generic[W]):
             left_s = None if until is None else max(0.0, until - time.monotonic())
             waiting = [worker for worker in crew if worker not in answers]
             for worker in self._kind.wait(waiting, left_s):
-                answers[worker] = worker.answer()
-                if isinstance(answers[worker], Failed | Refused | Broken) and until is None:
+                answers[worker] = answer = worker.answer()
+                if isinstance(answer, Spent):
+                    raise WorkerLost(answer.message)
+                if isinstance(answer, Failed | Refused | Broken) and until is None:
                     until = time.monotonic() + OTHERS_SECONDS
         refused = (one for one in answers.values() if isinstance(one, Refused | Broken))
         failed = (one for one in answers.values() if isinstance(one, Failed))

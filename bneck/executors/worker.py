@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from bneck.errors import BneckError, ProxyFailed, UsageError
+from bneck.errors import BneckError, DeviceLost, ProxyFailed, UsageError
 from bneck.executors import Failed, Item, NotYet, Result, reason
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -30,6 +30,13 @@ class Broken:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Answer of a worker that can do nothing more; another one may do the item."""
+
+    message: str
+
+
 class Worker(Protocol):
     """Starts by itself; answers once when it has started, then once for each item it is given."""
 
@@ -37,7 +44,7 @@ class Worker(Protocol):
         """Hand over one item; raises WorkerLost."""
 
     def answer(self) -> Any:
-        """Result, Failed, Refused or Broken; None or Refused once started. Raises WorkerLost."""
+        """A task's answer (``attempt``); None or Refused once started. Raises WorkerLost."""
 
     def kill(self) -> None:
         """Stop at once, in the middle of whatever it does."""
@@ -66,11 +73,14 @@ def load(task: Callable[[Any], Any]) -> None:
         task.load()
 
 
-def attempt(task: Callable[[Item], Result], item: Item) -> Result | Failed | Refused | Broken:
+def attempt(
+    task: Callable[[Item], Result], item: Item
+) -> Result | Failed | Refused | Broken | Spent:
     """Run the task; whatever it raises becomes a value that travels.
 
-    ``ProxyFailed`` and bugs are the item's failure. Other errors of ours and of the system (a full
-    disk, a folder that is gone) are the machine's, and never become an item's result.
+    ``ProxyFailed`` and bugs are the item's failure, a lost GPU the worker's end. Other errors of
+    ours and of the system (a full disk, a folder that is gone) are the machine's, and never become
+    an item's result.
     """
     try:
         return task(item)
@@ -78,6 +88,8 @@ def attempt(task: Callable[[Item], Result], item: Item) -> Result | Failed | Ref
         return Refused(str(error))
     except ProxyFailed as error:
         return Failed(reason(error))
+    except DeviceLost as error:
+        return Spent(str(error))
     except BneckError as error:
         return Broken(str(error))
     except OSError as error:
@@ -87,10 +99,10 @@ def attempt(task: Callable[[Item], Result], item: Item) -> Result | Failed | Ref
 
 
 def raise_for(answer: Any) -> None:
-    """Raise UsageError for a Refused answer, BneckError for a Broken one."""
+    """Raise UsageError for a Refused answer, BneckError for a Broken or Spent one."""
     if isinstance(answer, Refused):
         raise UsageError(answer.message)
-    if isinstance(answer, Broken):
+    if isinstance(answer, Broken | Spent):
         raise BneckError(answer.message)
 
 
@@ -101,7 +113,7 @@ def one_by_one(
 
     Raises:
         UsageError: ``evaluate`` returned ``Refused``.
-        BneckError: it returned ``Broken``, or an item waits for results.
+        BneckError: it returned ``Broken`` or ``Spent``, or an item waits for results.
     """
     for item in items:
         if isinstance(item, NotYet):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from bneck.errors import BneckError, ProxyFailed, UsageError
+from bneck.errors import BneckError, DeviceLost, ProxyFailed, UsageError
 
 
 def square(number: int) -> int:
@@ -142,7 +142,13 @@ class Traced:
             time.sleep(600)
         if item == "dies" or (item == "dies-once" and tries == 0):
             os.kill(os.getpid(), 9)
+        if self.gpu_is_lost(item):
+            raise DeviceLost("cuda:0 answers no more: CUDA error: an illegal memory access")
         return item
+
+    def gpu_is_lost(self, item: str) -> bool:
+        """Whether this process has done an item that ends its GPU, now or before."""
+        return item == "ends-gpu" or any(self.folder.glob(f"ends-gpu.{os.getpid()}.*"))
 
     def tries(self, item: str) -> int:
         return len(list(self.folder.glob(f"{item}.*")))

@@ -174,6 +174,21 @@ def test_an_item_that_kills_every_worker_fails_alone(executor: Executor, tmp_pat
 
 
 @elsewhere
+def test_an_item_that_ends_its_workers_gpu_fails_alone(executor: Executor, tmp_path: Path) -> None:
+    outcomes = dict(executor.map_unordered(tasks.Traced(tmp_path), ["a", "ends-gpu", "b", "c"]))
+    failed = outcomes.pop("ends-gpu")
+    assert outcomes == {"a": "a", "b": "b", "c": "c"}
+    assert failed.reason.endswith(
+        "cuda:0 answers no more: CUDA error: an illegal memory access, 3 times"
+    )
+
+
+def test_a_gpu_that_is_lost_in_the_driver_ends_the_work(tmp_path: Path) -> None:
+    with pytest.raises(BneckError, match=r"^cuda:0 answers no more: CUDA error"):
+        list(Serial().map_unordered(tasks.Traced(tmp_path), ["a", "ends-gpu", "b"]))
+
+
+@elsewhere
 def test_the_time_limit_is_for_each_item_and_stops_it_alone(kind: str, tmp_path: Path) -> None:
     task = tasks.Traced(tmp_path)
     limited = opened(kind, 1, time_limit_s=1.5)

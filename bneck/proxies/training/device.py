@@ -6,7 +6,7 @@ from contextlib import contextmanager, nullcontext
 
 import torch
 
-from bneck.errors import ProxyFailed, UsageError
+from bneck.errors import DeviceLost, ProxyFailed, UsageError
 from bneck.machine import Compute, cores, gpu_share
 from bneck.proxies.training.memory import freed_memory_kept
 
@@ -57,6 +57,7 @@ def own_share(device: torch.device) -> Iterator[None]:
 
     Raises:
         ProxyFailed: out of memory, which is this training's end and not its neighbours'.
+        DeviceLost: the GPU answers this process no more, as after an illegal memory access.
     """
     if device.type != "cpu" and gpu_share() < 1:
         torch.cuda.set_per_process_memory_fraction(gpu_share(), device)
@@ -64,6 +65,19 @@ def own_share(device: torch.device) -> Iterator[None]:
         yield
     except torch.OutOfMemoryError as error:
         raise ProxyFailed(f"out of memory: {str(error).splitlines()[0]}") from error
+    except RuntimeError as error:
+        if device.type == "cpu" or _answers(device):
+            raise
+        raise DeviceLost(f"{device} answers no more: {str(error).splitlines()[0]}") from error
+
+
+def _answers(device: torch.device) -> bool:
+    """Whether a GPU still works for this process: some errors end that for as long as it lives."""
+    try:
+        torch.cuda.synchronize(device)
+    except RuntimeError:
+        return False
+    return True
 
 
 def made_on(device: torch.device) -> dict[str, str]:
@@ -85,6 +99,7 @@ def computing(compute: Compute) -> Iterator[torch.device]:
     Raises:
         UsageError: torch finds no such device on this machine.
         ProxyFailed: memory runs out inside the block.
+        DeviceLost: the GPU answers this process no more.
     """
     device = torch_device(compute.device)
     before = torch.get_num_threads()
@@ -92,9 +107,9 @@ def computing(compute: Compute) -> Iterator[torch.device]:
     on_gpu = device.type == "cuda"
     try:
         with (
+            own_share(device),
             torch.random.fork_rng(devices=[device] if on_gpu else []),
             torch.cuda.device(device) if on_gpu else nullcontext(),
-            own_share(device),
             nullcontext() if on_gpu else freed_memory_kept(),
         ):
             yield device

@@ -77,7 +77,7 @@ def validated(network: nn.Module, images: ImageSource, device: torch.device) -> 
 
 
 def _logits(network: nn.Module, x: Tensor) -> Tensor:
-    """(B, 3, H, W) -> (B, classes) on the CPU; where memory runs out, half of the images at once."""
+    """(B, 3, H, W) -> (B, classes) on the CPU; where memory runs out, by halves of the images."""
     try:
         logits: Tensor = network(x).cpu()
         return logits

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from bneck.errors import ProxyFailed, UsageError
+from bneck.errors import DeviceLost, ProxyFailed, UsageError
 from bneck.machine import GPU_SHARE
 from bneck.proxies.training.device import check_room, own_share, torch_device
 
@@ -54,3 +54,25 @@ def test_a_worker_takes_its_share_and_fails_alone(monkeypatch: pytest.MonkeyPatc
     with failed, own_share(gpu):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried\nto")
     assert set_to == [(0.25, gpu)]
+
+
+def test_a_gpu_that_answers_no_more_is_not_the_trainings_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """An illegal memory access fails whatever the process does on the GPU after it."""
+
+    def synchronize(_: torch.device) -> None:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    gpu = torch.device("cuda", 0)
+    lost = pytest.raises(
+        DeviceLost, match=r"^cuda:0 answers no more: CUDA error: an illegal .*red$"
+    )
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda _: None)
+    with pytest.raises(RuntimeError, match=r"^mat1 and mat2"), own_share(gpu):
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+    monkeypatch.setattr(torch.cuda, "synchronize", synchronize)
+    with lost, own_share(gpu):
+        raise RuntimeError("CUDA error: an illegal memory access was encountered\nCompile with")
+    with pytest.raises(RuntimeError, match=r"^mat1 and mat2"), own_share(torch.device("cpu")):
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
