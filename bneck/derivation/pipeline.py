@@ -28,7 +28,7 @@ from bneck.derivation.stages.pretrained import (
 from bneck.derivation.stages.search import search_stage
 from bneck.derivation.stages.target import check_feasible, target_stage
 from bneck.derivation.stages.teacher import named_teacher, teacher_stage
-from bneck.derivation.stages.training import train_alone, training_stage
+from bneck.derivation.stages.training import check_shared, train_alone, training_stage
 from bneck.derivation.target import runs_of_other_targets
 from bneck.derivation.teacher import load_teacher
 from bneck.derivation.time_estimate import announce
@@ -57,6 +57,7 @@ def derive(session: Session) -> tuple[Outcome, ...]:
         return _outcomes_by_now(session)
     data = data_stage(session)
     space = spaces.build(plan.space, **data.size)
+    check_shared(session, data)
     announce(session, data)
 
     teacher = named_teacher(session, data)  # before the hours that a wrong one would cost
@@ -111,6 +112,8 @@ def shrink(session: Session) -> tuple[Shrunk, ...]:
     """Shrink the plan's network to each target by NetAdapt alone, the slowest target first."""
     run, plan = session.run, session.plan
     data = data_stage(session)
+    if plan.finish is not None:
+        check_shared(session, data)
     seed_network = _given_network(session, data)
     announce(session, data, ("calibration", "NetAdapt"))
     parent = None if is_written(run.steps) else pretrained_stage(session, data, seed_network)

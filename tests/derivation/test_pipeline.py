@@ -150,6 +150,15 @@ def test_several_targets_share_a_search_and_end_in_a_network_each(
     assert [(inner / name).read_bytes() for name in kept] == before
 
 
+def test_gpus_that_cannot_share_a_batch_are_refused_before_the_search(
+    digits_latency: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(command(digits_latency, tmp_path / "run", gpus=3)) == 2
+    *_, said = capsys.readouterr().err.splitlines()
+    assert said == "bneck: a batch of 64 cannot be divided by 3 processes"
+    assert not (tmp_path / "run").exists()
+
+
 def test_another_plan_is_refused(
     whole: Path, digits_latency: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,6 +9,7 @@ from bneck.derivation.stages.kept_training import train_and_keep
 from bneck.derivation.stages.long_trainings import LongTraining, TrainingJob, train_all
 from bneck.derivation.training_budget import budget
 from bneck.executors.together import Together
+from bneck.proxies.data.batches import check_divides
 from bneck.proxies.data.worker_images import WorkerImages, whole
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.teacher import Teacher
@@ -16,6 +17,13 @@ from bneck.results.run_files import TrainingFiles
 from bneck.results.stage_record import Training
 from bneck.space.architecture import Architecture
 from bneck.space.backends import weights
+
+
+def check_shared(session: Session, data: RunData) -> None:
+    """Raise UsageError for a final batch that the workers of each training cannot share evenly."""
+    if isinstance(session.trainer, Together):
+        final = budget(session.plan, data.info).final
+        check_divides(final.batch_size, session.trainer.count, final.augmentation)
 
 
 def training_stage(

@@ -55,12 +55,8 @@ class Batches:
         self._words = check_augmentation(augmentation)
         self._crop = next(CROP_BY_WORD[word] for word in self._words if word in CROP_BY_WORD)
         self._mixes = tuple(word for word in self._words if word in MIXES)
-        each, left_over = divmod(self.batch_size, processes)
-        if left_over or (processes > 1 and self._mixes and each % 2):
-            even = " into even parts" if self._mixes else ""
-            raise UsageError(
-                f"a batch of {self.batch_size} cannot be divided by {processes} processes{even}"
-            )
+        check_divides(self.batch_size, processes, augmentation)
+        each = self.batch_size // processes
         self._own = slice(rank * each, (rank + 1) * each)
         self._squares = squares_for(device, images.train, self._own)
         self._seed, self._balanced = seed, balanced
@@ -100,6 +96,23 @@ class Batches:
             last = {epoch - 1: self._orders[epoch - 1]} if epoch - 1 in self._orders else {}
             self._orders = {**last, epoch: order}
         return self._orders[epoch]
+
+
+def check_divides(batch_size: int, processes: int, augmentation: str) -> None:
+    """Raise UsageError for a batch that processes which train together cannot share evenly.
+
+    Args:
+        batch_size: images in the batch.
+        processes: how many there are.
+        augmentation: words of ``AUGMENTATIONS`` joined by "+"; some mix two images of a slice.
+    """
+    each, left_over = divmod(batch_size, processes)
+    mixes = any(word in MIXES for word in check_augmentation(augmentation))
+    if left_over or (processes > 1 and mixes and each % 2):
+        even = " into even parts" if mixes else ""
+        raise UsageError(
+            f"a batch of {batch_size} cannot be divided by {processes} processes{even}"
+        )
 
 
 def seeded(*numbers: int) -> torch.Generator:
