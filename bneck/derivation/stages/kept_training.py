@@ -9,6 +9,7 @@ from bneck.files import is_written
 from bneck.machine import CPU, Compute
 from bneck.progress import Progress, silent
 from bneck.proxies.data.image_source import ImageSource
+from bneck.proxies.training.device import give_back
 from bneck.proxies.training.distributed import rank, wait_for_all
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.teacher import Teacher
@@ -71,6 +72,7 @@ def train_and_keep(
             teacher=teacher,
         )
         tested = on_test(network, images, compute)
+        give_back()  # workers, or the driver, may need it next
         if rank() == 0:
             weights.save(files.weights, fold(network))
             ended = Training(name, result.accuracy, result.seconds, tested, result.right)

@@ -65,6 +65,7 @@ def seed_training(
     if parent is not None and start is not None and parent.is_like(seed_network):
         trained = keep_trained(seed_network, start, images, name=SEED_NETWORK, folder=folder)
         return trained, start
+    session.executor.rest()  # a GPU's memory that idle workers hold is missing here
     return train_and_keep(
         seed_network,
         images,

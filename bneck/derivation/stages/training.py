@@ -100,6 +100,7 @@ def train_alone(
         BneckError: the training diverged.
     """
     plan, folder = session.plan, session.run.checkpoints
+    session.executor.rest()  # a GPU's memory that idle workers hold is missing here
     if not isinstance(session.trainer, Together):
         return train_and_keep(
             arch,
@@ -114,7 +115,6 @@ def train_alone(
             branches=branches,
             teacher=teacher,
         )
-    session.executor.rest()
     files = TrainingFiles(folder, name)
     if start is not None:
         weights.save(files.start, start)

@@ -80,6 +80,12 @@ def _answers(device: torch.device) -> bool:
     return True
 
 
+def give_back() -> None:
+    """Let other processes have what this one has freed of a GPU's memory, and keeps for later."""
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
 def made_on(device: torch.device) -> dict[str, str]:
     """Return the kind of a device as "device", and a GPU's name as "card"."""
     if device.type == "cpu":

@@ -8,6 +8,7 @@ from torch.nn.functional import cross_entropy
 
 from bneck.errors import ProxyFailed
 from bneck.proxies.data.batches import seeded
+from bneck.proxies.training.device import give_back
 from bneck.proxies.training.distributed import processes
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.teacher import SHARE, Logits, distillation
@@ -126,8 +127,7 @@ class TrainingStep:
                 ) from error
         self.pieces *= 2
         self.optimizer.zero_grad()
-        if torch.cuda.is_initialized():
-            torch.cuda.empty_cache()
+        give_back()
         return self._loss(pixels, labels, step)
 
     def _loss_in_pieces(self, pixels: Tensor, labels: Tensor, step: int) -> Tensor:

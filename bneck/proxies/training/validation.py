@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 from bneck.errors import ProxyFailed
 from bneck.machine import CPU, Compute
 from bneck.proxies.data.image_source import ImageSource
-from bneck.proxies.training.device import computing
+from bneck.proxies.training.device import computing, give_back
 from bneck.proxies.training.distributed import gathered, own_rows, processes
 from bneck.quantities import Accuracy, marks
 
@@ -84,8 +84,7 @@ def _logits(network: nn.Module, x: Tensor) -> Tensor:
     except torch.OutOfMemoryError:
         if len(x) == 1:
             raise
-    if torch.cuda.is_initialized():
-        torch.cuda.empty_cache()
+    give_back()
     return torch.cat([_logits(network, half) for half in x.tensor_split(2)])
 
 

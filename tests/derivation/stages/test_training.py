@@ -1,0 +1,36 @@
+"""Trainings by the driver itself, on real digits."""
+
+from pathlib import Path
+
+import pytest
+
+from bneck.derivation.plan import Plan
+from bneck.derivation.session import Session
+from bneck.derivation.stages.netadapt_seed import seed_training
+from bneck.derivation.stages.training import train_alone
+from bneck.derivation.training_budget import budget
+from bneck.executors.serial import Serial
+from bneck.proxies.data import loading
+from bneck.results.run import Run
+from bneck.space import presets
+
+
+def test_the_driver_and_its_workers_do_not_keep_memory_from_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process keeps what it has freed of a GPU for itself, until it ends or gives it back."""
+    happened: list[str] = []
+
+    class Workers(Serial):
+        def rest(self) -> None:
+            happened.append("idle workers are stopped")
+
+    kept_training = "bneck.derivation.stages.kept_training"
+    monkeypatch.setattr(f"{kept_training}.give_back", lambda: happened.append("memory given back"))
+    plan = Plan(data="digits", resolution_px=16, search_steps=1, epochs=0.01)
+    session = Session(Run(tmp_path, {}), plan, Workers(), Workers())
+    asked = budget(plan, loading.load("digits", resolution_px=16).info)
+    arch = presets.build("mobilenet_v3_small", width=0.25, resolution_px=16, classes=10)
+    train_alone(session, asked.proxies, asked.final, arch, name="network", start=None)
+    seed_training(session, asked, arch, None)
+    assert happened == 2 * ["idle workers are stopped", "memory given back"]
