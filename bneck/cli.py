@@ -17,23 +17,30 @@ from bneck.imports import forget_working_directory
 from bneck.machine import wait_passively
 from bneck.text import one_line
 
-INTERRUPTED = 130
+_ENDING = {
+    signal.SIGINT: signal.default_int_handler,  # Ctrl-C
+    signal.SIGHUP: signal.SIG_DFL,  # a closed terminal
+    signal.SIGTERM: signal.SIG_DFL,  # what Slurm, Docker and Kubernetes send
+}
+"""Signals that end a command, with what Python does at each."""
+_ENDED_BY = {live.INTERRUPTED: "interrupted", live.TERMINATED: "ended by SIGTERM"}
 
 
 def main() -> None:
-    """Run the command line and exit: 0 done, 1 failed at work, 2 bad usage, 130 interrupted."""
-    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not where it is ignored
-    if ours:
-        signal.signal(signal.SIGINT, live.interrupt)
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # a closed terminal; not under nohup
-        signal.signal(signal.SIGHUP, live.interrupt)
+    """Run the command line and exit.
+
+    The code is 0 done, 1 failed at work, 2 bad usage, 130 interrupted, 143 ended by SIGTERM.
+    """
+    ours = [one for one, usual in _ENDING.items() if signal.getsignal(one) is usual]
+    for one in ours:  # not one that is ignored, as under nohup
+        signal.signal(one, live.interrupt)
     forget_working_directory()
     wait_passively()
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # how it does without a home folder
     code = run(sys.argv[1:])
-    if ours:  # only the interpreter's own end is left
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if code == INTERRUPTED and "ray" not in sys.modules:  # Ray stops what it started at exit
+    for one in ours:  # only the interpreter's own end is left
+        signal.signal(one, signal.SIG_IGN)
+    if code in _ENDED_BY and "ray" not in sys.modules:  # Ray stops what it started at exit
         _end_now(code)
     sys.exit(code)
 
@@ -52,7 +59,8 @@ def run(arguments: list[str]) -> int:
     def command() -> int:
         from bneck.commands.app import call  # a Ctrl-C meanwhile is one like any other
 
-        return call(arguments) or live.exit_code()
+        code = call(arguments)  # typer turns any interrupt that it sees into 130
+        return live.exit_code() or code
 
     return exit_code_of(command)
 
@@ -64,15 +72,15 @@ def exit_code_of(work: Callable[[], int | None]) -> int:
     except BneckError as error:
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
-        code = INTERRUPTED
+        code = live.exit_code() or live.INTERRUPTED
     except BrokenPipeError:
         return 1
     except OSError as error:
         return _fail(str(error), 2 if error.errno == ENAMETOOLONG else 1)
     except MemoryError as error:
         return _fail(str(error) or "out of memory", 1)
-    if code == INTERRUPTED:
-        return _fail("interrupted; run the same command to resume", INTERRUPTED)
+    if code in _ENDED_BY:
+        return _fail(f"{_ENDED_BY[code]}; run the same command to resume", code)
     return code
 
 

@@ -3,6 +3,7 @@
 import atexit
 import math
 import os
+import signal
 import sys
 import threading
 import time
@@ -14,23 +15,26 @@ from typing import Any, TextIO
 from bneck.quantities import duration
 from bneck.text import harmless, one_line
 
+INTERRUPTED, TERMINATED = 130, 143
+
 _view: Any = None
 """The live view that is on the screen, if any."""
-_interrupted = False
+_interrupted = 0
+"""The exit code of the signal that came, if any."""
 _watches: list[threading.Event] = []
 """Each ends a thread that prints lines while nothing else does."""
 
 
-def interrupt(*_: object) -> None:
-    """On Ctrl-C or a closed terminal: end now, or at the next progress if a library hides it."""
+def interrupt(number: int, _: object = None) -> None:
+    """On a signal that ends a command: end now, or at the next progress if a library hides it."""
     global _interrupted
-    _interrupted = True
+    _interrupted = _interrupted or (TERMINATED if number == signal.SIGTERM else INTERRUPTED)
     raise KeyboardInterrupt
 
 
 def exit_code() -> int:
-    """130 if Ctrl-C came and whatever it interrupted hid it, else 0."""
-    return 130 if _interrupted else 0
+    """Return 143 if SIGTERM came, 130 if Ctrl-C or the end of the terminal did, else 0."""
+    return _interrupted
 
 
 def close() -> None:

@@ -1,4 +1,4 @@
-"""Ctrl-C and a closed terminal end a command with 130 and one line that says how to resume."""
+"""Ctrl-C, a closed terminal and SIGTERM end a command with one line that says how to resume."""
 
 import signal
 import subprocess
@@ -15,13 +15,13 @@ import sys, time
 from bneck import cli
 from bneck.commands import app
 
-def call(arguments):
+def work():
     print("at work", flush=True)
     for _ in range(10_000):  # a signal just before a sleep is seen after it
         time.sleep(0.05)
 
-app.call = call
-sys.argv = ["bneck"]
+app.COMMANDS["show"] = "__main__:work"
+sys.argv = ["bneck", "show"]
 cli.main()
 """
 
@@ -32,19 +32,28 @@ def at_work(script: str) -> AbstractContextManager["subprocess.Popen[str]"]:
     return started([sys.executable, "-c", script], cwd=folder, **pipes)
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGHUP])
-def test_a_terminal_signal_ends_with_130(sent: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("sent", "code", "words"),
+    [
+        (signal.SIGINT, 130, "interrupted"),
+        (signal.SIGHUP, 130, "interrupted"),
+        (signal.SIGTERM, 143, "ended by SIGTERM"),
+    ],
+)
+def test_a_signal_ends_with_its_code_and_one_line(
+    sent: signal.Signals, code: int, words: str
+) -> None:
     with at_work(WORKING) as command:
         assert command.stdout is not None
         assert command.stdout.readline() == "at work\n"
         command.send_signal(sent)
         _, said = command.communicate()
-    assert command.returncode == 130
-    assert said.startswith("bneck: interrupted")
-    assert said.count("\n") == 1
+    assert command.returncode == code
+    assert said == f"bneck: {words}; run the same command to resume\n"
 
 
-def test_a_signal_that_a_library_hides_is_not_lost() -> None:
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_that_a_library_hides_is_not_lost(sent: signal.Signals, code: int) -> None:
     hiding = WORKING.replace(
         "        time.sleep(0.05)",
         "        try: time.sleep(0.05)\n        except BaseException: return 0",
@@ -52,9 +61,9 @@ def test_a_signal_that_a_library_hides_is_not_lost() -> None:
     with at_work(hiding) as command:
         assert command.stdout is not None
         command.stdout.readline()
-        command.send_signal(signal.SIGINT)
+        command.send_signal(sent)
         command.communicate()
-    assert command.returncode == 130
+    assert command.returncode == code
 
 
 def test_a_command_under_nohup_outlives_its_terminal() -> None:

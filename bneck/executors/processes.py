@@ -24,6 +24,7 @@ from bneck.executors.pool import WorkerPool
 from bneck.executors.worker import WorkerLost, attempt, pin_threads, threads_pinned
 
 _TERMINAL_SIGNALS = {signal.SIGINT, signal.SIGHUP}
+_ENDING_SIGNALS = {*_TERMINAL_SIGNALS, signal.SIGTERM}
 
 
 def processes(
@@ -87,8 +88,8 @@ class Process:
         self.pipe, theirs = context.Pipe()
         whole = dict(os.environ) | dict(environment)
         self._process = context.Process(target=_serve, args=(theirs, whole), daemon=True)
-        resource_tracker.ensure_running()  # which unblocks SIGINT when it starts (CPython 3.11)
-        with _terminal_signals_held(), threads_pinned():  # for the server, too
+        resource_tracker.ensure_running()  # which unblocks signals when it starts (CPython 3.11)
+        with _ending_signals_held(), threads_pinned():  # for the server, too
             self._process.start()
         theirs.close()
 
@@ -163,6 +164,7 @@ def _serve(pipe: Connection, environment: Mapping[str, str]) -> None:
     os.environ.update(environment)
     for terminal_signal in _TERMINAL_SIGNALS:
         signal.signal(terminal_signal, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # Python ends leftovers by it
     pin_threads()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with suppress(EOFError, OSError):  # the driver is gone
@@ -196,9 +198,9 @@ def _end_with_parent() -> None:
 
 
 @contextmanager
-def _terminal_signals_held() -> Iterator[None]:
+def _ending_signals_held() -> Iterator[None]:
     """A process started in this block inherits the block; the driver gets its signals after it."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _TERMINAL_SIGNALS)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING_SIGNALS)
     try:
         yield
     finally:

@@ -7,9 +7,10 @@ counts the losses of each item and starts new actors, which Ray places on any no
 
 import logging
 import os
+import signal
 import socket
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from math import ceil
 from typing import Any
@@ -18,7 +19,7 @@ import ray
 from ray.autoscaler.sdk import request_resources
 from ray.exceptions import RayError, RayTaskError
 
-from bneck import __version__
+from bneck import __version__, live
 from bneck.errors import BneckError, UsageError
 from bneck.executors import REMOTE, Executor, Failed, reason
 from bneck.executors.pool import WorkerPool
@@ -117,7 +118,8 @@ class Actors:
         self._connected = not ray.is_initialized()
         if self._connected:
             cpus = None if workers is None else max(1, ceil(workers * reserved.cpus))
-            _connect(address, cpus, hint)
+            with _own_sigterm_kept():
+                _connect(address, cpus, hint)
         for name, share in (("CPU", reserved.cpus), ("GPU", reserved.gpus)):
             most = max((node.get(name, 0) for node in _nodes()), default=0)
             if share > most:
@@ -211,6 +213,17 @@ def _connect(address: str, cpus: int | None, hint: str) -> None:
         ray.init(address, **quiet)
     except (ConnectionError, RuntimeError, ValueError, RayError) as error:
         raise UsageError(f"no Ray cluster at {address} ({reason(error)}); {hint}") from None
+
+
+@contextmanager
+def _own_sigterm_kept() -> Iterator[None]:
+    """Keep the command's own way with SIGTERM: Ray's handler would end it without a word."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if before is live.interrupt:
+            signal.signal(signal.SIGTERM, before)
 
 
 def _check_answers(address: str, host: str, port: int, hint: str) -> None:

@@ -22,6 +22,7 @@ from bneck.executors.reserved import Reserved
 from bneck.executors.serial import Serial
 from bneck.machine import cores
 from tests.contracts import tasks
+from tests.processes import started
 
 
 def test_one_worker_needs_no_process_unless_it_may_have_to_be_stopped() -> None:
@@ -171,6 +172,37 @@ def test_no_ray_outlives_its_driver(tmp_path: Path) -> None:
     driver.wait()
     assert tasks.all_end(workers)
     assert tasks.all_end(family, seconds=150)  # Ray's agents try for a minute to report it
+
+
+@pytest.mark.slow
+def test_sigterm_ends_a_command_that_works_on_ray_as_any_other(tmp_path: Path) -> None:
+    """Ray puts a handler of its own in place of the command's, which ends it without a word."""
+    pytest.importorskip("ray")
+    code = (
+        "from contextlib import closing\n"
+        "from bneck import cli\n"
+        "from bneck.commands import app\n"
+        "from bneck.executors import open_executor\n"
+        "from tests.contracts.tasks import sleep\n"
+        "def call(arguments):\n"
+        "    with closing(open_executor(1, ray='local')) as executor:\n"
+        "        print('at work', flush=True)\n"
+        "        list(executor.map_unordered(sleep, [600]))\n"
+        "app.call = call\n"
+        "cli.main()\n"
+    )
+    pipes = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
+    folder = Path(__file__).resolve().parents[2]
+    with started([sys.executable, "-c", code], cwd=folder, **pipes) as driver:
+        assert driver.stdout is not None
+        assert driver.stdout.readline() == "at work\n"
+        family = tasks.descendants(driver.pid)
+        driver.terminate()
+        _, said = driver.communicate()
+    assert driver.returncode == 143
+    assert said.splitlines()[-1] == "bneck: ended by SIGTERM; run the same command to resume"
+    assert "Traceback" not in said
+    assert tasks.all_end(family)
 
 
 def test_a_machine_without_room_for_a_worker_is_named() -> None:

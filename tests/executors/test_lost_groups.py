@@ -54,6 +54,7 @@ def write_whole(path, content):
 checkpoint.write_whole = write_whole
 """
 PROGRESS = re.compile(r"[\w ]+: \d+/\d+.*")
+ENDED = {signal.SIGINT: (130, "interrupted"), signal.SIGTERM: (143, "ended by SIGTERM")}
 
 
 def command(folder: Path, processes: int = 2, fault: str = "") -> list[str]:
@@ -85,9 +86,10 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[float, bytes]
     [
         (os.killpg, signal.SIGINT, 1),  # as a terminal does
         (os.kill, signal.SIGINT, 2),
+        (os.killpg, signal.SIGTERM, 1),  # as Slurm does
         (os.kill, signal.SIGKILL, 2),
     ],
-    ids=["terminal", "interrupted", "killed"],
+    ids=["terminal", "interrupted", "terminated", "killed"],
 )
 def test_a_lost_driver_leaves_no_worker_and_its_command_resumes(
     tmp_path: Path,
@@ -111,13 +113,14 @@ def test_a_lost_driver_leaves_no_worker_and_its_command_resumes(
         send(driver.pid, sent)
         _, said = driver.communicate()
     workers = {int(one.name) for one in (tmp_path / "workers").iterdir()}
-    assert driver.returncode == (130 if sent == signal.SIGINT else -sent)
+    code, words = ENDED.get(sent, (-sent, ""))
+    assert driver.returncode == code
     assert len(workers) == 2
     assert workers < family
     assert tasks.all_end(family)
     lines = said.splitlines()
-    if sent == signal.SIGINT:
-        assert lines.pop() == "bneck: interrupted; run the same command to resume"
+    if words:
+        assert lines.pop() == f"bneck: {words}; run the same command to resume"
     assert all(PROGRESS.fullmatch(line) for line in lines), said
     assert steps_done(checkpoint) == 1
 

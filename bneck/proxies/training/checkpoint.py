@@ -144,30 +144,30 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tens
 
 @contextmanager
 def interrupts_wait() -> Iterator[Callable[[], bool]]:
-    """Hold back Ctrl-C until the block ends; inside, the callable says whether it was pressed.
+    """Hold back Ctrl-C and the command's other signals; the callable says whether one came.
 
-    So a training step is never cut in half. In other threads, and where the program has its own way
-    with Ctrl-C, nothing changes.
+    So a training step is never cut in half. What came is obeyed when the block ends. In other
+    threads, and where the program has its own way with a signal, nothing changes.
     """
-    pressed: list[int] = []
+    came: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
-        pressed.append(number)
+        came.append(number)
 
-    usual = signal.getsignal(signal.SIGINT)
-    ours = threading.current_thread() is threading.main_thread() and usual in (
-        signal.default_int_handler,
-        live.interrupt,
-    )
-    if ours:
-        signal.signal(signal.SIGINT, note)
+    held: dict[int, Callable[[int, FrameType | None], Any]] = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+            usual = signal.getsignal(number)
+            if callable(usual) and usual in (signal.default_int_handler, live.interrupt):
+                held[number] = usual
+                signal.signal(number, note)
     try:
-        yield lambda: bool(pressed)
+        yield lambda: bool(came)
     finally:
-        if ours:
-            signal.signal(signal.SIGINT, usual)
-    if pressed:
-        raise KeyboardInterrupt
+        for one, handler in held.items():
+            signal.signal(one, handler)
+    if came:
+        held[came[0]](came[0], None)
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Any]:

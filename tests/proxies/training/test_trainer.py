@@ -204,31 +204,42 @@ def test_what_dropout_draws_depends_on_step_and_seed(digits: ImageSource) -> Non
 
 
 @pytest.mark.parametrize("recipe", [QUICK, replace(QUICK, ema=None)])
-@pytest.mark.parametrize("handler", [signal.default_int_handler, live.interrupt])
-def test_ctrl_c_loses_nothing(
+@pytest.mark.parametrize(
+    ("sent", "handler"),
+    [
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGINT, live.interrupt),
+        (signal.SIGHUP, live.interrupt),
+        (signal.SIGTERM, live.interrupt),
+    ],
+)
+def test_a_signal_loses_nothing(
     digits: ImageSource,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     recipe: Recipe,
+    sent: signal.Signals,
     handler: Callable[..., Any],
 ) -> None:
-    """Python's own, and the command line's."""
-    monkeypatch.setattr(live, "_interrupted", False)
-    signal.signal(signal.SIGINT, handler)
+    """Python's own handler of Ctrl-C, and the command line's of what ends it."""
+    monkeypatch.setattr(live, "_interrupted", 0)
+    usual = signal.signal(sent, handler)
     whole = small_net()
     expected = train(whole, digits, recipe, seed=7)
 
     def interrupt(what: str, done: int, total: int, note: str = "") -> None:
         if done == 4:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), sent)
 
     file = tmp_path / "run" / "train.safetensors"
     try:
         with pytest.raises(KeyboardInterrupt):
             train(small_net(), digits, recipe, seed=7, checkpoint=file, progress=interrupt)
-        assert signal.getsignal(signal.SIGINT) is handler
+        assert signal.getsignal(sent) is handler
+        assert bool(live.exit_code()) == (handler is live.interrupt)
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(sent, usual)
+    monkeypatch.setattr(live, "_interrupted", 0)
 
     steps: list[int] = []
     resumed = small_net()
