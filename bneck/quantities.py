@@ -108,6 +108,14 @@ def as_percent(share: float, places: int = 0) -> str:
     return f"{100 * share:.{places}f} %"
 
 
+def byte_size(count: int) -> str:
+    """Return so many bytes like "1.5 GB", "61.4 kB" or "192 B"."""
+    for unit, bytes_each in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= bytes_each:
+            return f"{count / bytes_each:.1f} {unit}"
+    return f"{count} B"
+
+
 def duration(seconds: float) -> str:
     """Return a time like "1 h 12 min", "5 min 3 s", "45 s" or "2.5 s"."""
     if seconds < 9.95:

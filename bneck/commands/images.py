@@ -11,6 +11,7 @@ from bneck.errors import BneckError, UsageError
 from bneck.files import check_folder
 from bneck.live import TerminalProgress
 from bneck.proxies.data.image_spec import check_images
+from bneck.quantities import byte_size
 from bneck.results.units import aligned
 from bneck.text import one_line, some_of
 
@@ -99,7 +100,7 @@ def _in_words(one: "Squares", *, verified: bool) -> str:
         (one_line(name), *(str(of_part[part]) for part in parts))
         for name, of_part in one.class_counts().items()
     ]
-    said = [aligned(lines), "", f"{one.place}: {one.index.size_bytes / 2**30:.2f} GB"]
+    said = [aligned(lines), "", f"{one.place}: {byte_size(one.index.size_bytes)}"]
     if verified:
         said.append(f"all {one.index.count} files are as they were decoded")
     return "\n".join(said)
@@ -121,14 +122,14 @@ def _list(as_json: bool) -> None:
     from bneck.proxies.data.squares.store import all_squares, unfinished
 
     found, begun = all_squares(), unfinished()
-    lines: list[tuple[str, ...]] = [("folder", "px", "images", "classes", "GB", "squares")]
+    lines: list[tuple[str, ...]] = [("folder", "px", "images", "classes", "size", "squares")]
     lines += [
         (
             one_line(one.index.folder),
             str(one.index.side_px),
             str(one.index.count),
             str(len(one.index.class_names)),
-            f"{one.index.size_bytes / 2**30:.2f}",
+            byte_size(one.index.size_bytes),
             f"{one.place}{' (not finished)' * (one in begun)}",
         )
         for one in [*found, *begun]

@@ -10,6 +10,7 @@ from bneck.errors import UsageError
 from bneck.machine import memory_bytes
 from bneck.proxies.data.image_info import HELD_OUT_EVERY
 from bneck.proxies.data.squares.decode_worker import digest
+from bneck.quantities import byte_size
 
 CHUNK = 1024
 """Images that are worked on at a time."""
@@ -104,6 +105,6 @@ def check_memory(count: int, side_px: int) -> None:
     half = memory_bytes() // 2
     if needed > half:
         raise UsageError(
-            f"{count} images at {side_px} px need {needed / 2**30:.1f} GB of memory and at most "
-            f"{half / 2**30:.1f} GB may be used here; choose a smaller resolution or fewer images"
+            f"{count} images at {side_px} px need {byte_size(needed)} of memory and at most "
+            f"{byte_size(half)} may be used here; choose a smaller resolution or fewer images"
         )

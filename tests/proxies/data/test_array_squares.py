@@ -117,7 +117,7 @@ def test_squares_of_an_archive_are_made_once_and_again_when_it_changes(
 
     monkeypatch.setattr(from_arrays, "IN_MEMORY_BYTES", 1)
     before = load(f"npz:{archive}", progress=heard)
-    assert f"0.00 GB into {squares_folder()}" in said
+    assert f"349.9 kB into {squares_folder()}" in said
     monkeypatch.setattr(loading, "load_npz", read_again)
     said.clear()
     assert load(f"npz:{archive}", progress=heard).info == before.info

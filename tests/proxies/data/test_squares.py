@@ -244,7 +244,7 @@ def test_a_disk_without_room_is_said_before_it_starts(
     for free in (1000, needed, needed + 64 * 2**20 - 1):  # 64 MB are left free
         monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: usage._replace(free=free))
         with pytest.raises(
-            BneckError, match=r"need 0\.00 GB in .*BNECK_CACHE names another folder"
+            BneckError, match=r"need 61\.4 kB in .*BNECK_CACHE names another folder"
         ):
             loaded(pictures)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=needed + 64 * 2**20))
@@ -260,7 +260,7 @@ def test_the_size_is_said_before_it_starts(pictures: Path) -> None:
             what != "decoding images" or said.append((done, note))
         ),
     )
-    assert said[0] == (0, f"0.00 GB into {squares_folder()}")
+    assert said[0] == (0, f"61.4 kB into {squares_folder()}")
 
 
 def test_a_disk_that_fills_up_is_said_and_what_was_decoded_is_kept(
@@ -273,7 +273,7 @@ def test_a_disk_that_fills_up_is_said_and_what_was_decoded_is_kept(
 
     monkeypatch.setattr(from_folder, "CHUNK", 16)
     monkeypatch.setattr(decode_pool, "decode_chunk", full)
-    with pytest.raises(BneckError, match=r"cannot write the 0\.00 GB .*: No space left on device"):
+    with pytest.raises(BneckError, match=r"cannot write the 61\.4 kB .*: No space left on device"):
         loaded(pictures)
     monkeypatch.setattr(decode_pool, "decode_chunk", decode_chunk)
     counts: list[int] = []
@@ -290,7 +290,7 @@ def test_a_cache_that_cannot_be_written_is_said(
     pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BNECK_CACHE", str(pictures / "a" / "0.png"))
-    with pytest.raises(BneckError, match=r"cannot write the 0\.00 GB of squares .*BNECK_CACHE"):
+    with pytest.raises(BneckError, match=r"cannot write the 61\.4 kB of squares .*BNECK_CACHE"):
         loaded(pictures)
 
 

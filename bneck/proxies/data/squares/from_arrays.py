@@ -21,6 +21,7 @@ from bneck.proxies.data.squares.store import (
     squares_folder,
 )
 from bneck.proxies.data.summary import described
+from bneck.quantities import byte_size
 
 IN_MEMORY_BYTES = 2**26
 """Squares of fewer bytes are held by each process, which saves the cache a file."""
@@ -77,7 +78,7 @@ def _write(raw: Raw, index: Index, progress: Progress, place: Path) -> Rows:
     """Fill ``squares.u8``, a chunk at a time."""
     digests, labels, done = [], [], 0
     at_once = max(1, min(CHUNK, IN_MEMORY_BYTES // (3 * index.side_px**2)))
-    size = f"{index.size_bytes / 2**30:.2f} GB into {place.parent}"
+    size = f"{byte_size(index.size_bytes)} into {place.parent}"
     with (place / "squares.u8").open("wb") as file:
         for images, of_part in raw.parts.values():
             labels += of_part.tolist()

@@ -25,6 +25,7 @@ from bneck.proxies.data.squares.store import (
     open_squares,
     squares_folder,
 )
+from bneck.quantities import byte_size
 
 
 def prepare(layout: Layout, side_px: int, progress: Progress, *, deep: bool = False) -> Squares:
@@ -105,7 +106,7 @@ def _decode(place: Path, layout: Layout, index: Index, progress: Progress) -> Ro
     with (place / JOURNAL).open("a+b") as journal:
         for answer in _whole_lines(journal, squares, 3 * index.side_px**2):
             take(answer)
-        size = f"{index.size_bytes / 2**30:.2f} GB into {place.parent}"
+        size = f"{byte_size(index.size_bytes)} into {place.parent}"
         progress("decoding images", min(len(done) * CHUNK, index.count), index.count, size)
         waiting = [start for start in range(0, index.count, CHUNK) if start not in done]
         for is_last in (False, True):

@@ -20,6 +20,7 @@ from bneck.errors import BneckError, cannot
 from bneck.files import cache_folder, lock_file, locked, read_json, write_json, write_whole
 from bneck.proxies.data.squares.decode_worker import DIGEST_BYTES
 from bneck.proxies.data.squares.index import VERSION, Index
+from bneck.quantities import byte_size
 
 JOURNAL = "chunks.jsonl"
 """What a set that is being made remembers itself by."""
@@ -112,7 +113,7 @@ def made_once(key: str, index: Index, fill: Callable[[Path], Rows]) -> Squares:
             partial.rename(place)
     except OSError as error:
         raise BneckError(
-            f"cannot write the {index.size_bytes / 2**30:.2f} GB of squares into {place.parent}: "
+            f"cannot write the {byte_size(index.size_bytes)} of squares into {place.parent}: "
             f"{error.strerror or error}; BNECK_CACHE names another folder"
         ) from error
     ready = open_squares(place)
@@ -204,8 +205,8 @@ def _check_room(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed + SPARE_BYTES > free:
         raise BneckError(
-            f"the squares need {needed / 2**30:.2f} GB in {folder.parent}, which has "
-            f"{free / 2**30:.2f} GB free; BNECK_CACHE names another folder"
+            f"the squares need {byte_size(needed)} in {folder.parent}, which has "
+            f"{byte_size(free)} free; BNECK_CACHE names another folder"
         )
 
 
