@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from errno import ENAMETOOLONG
 
 
 class BneckError(Exception):
@@ -40,7 +41,8 @@ def cannot(act: str, path: object, error: OSError) -> BneckError:
         path: the file or folder.
         error: what the system said.
     """
-    return BneckError(f"cannot {act} {path}: {error.strerror or error}")
+    kind = UsageError if error.errno == ENAMETOOLONG else BneckError
+    return kind(f"cannot {act} {path}: {error.strerror or error}")
 
 
 def unknown(kind: str, value: object, known: Iterable[object], more: str = "") -> UsageError:

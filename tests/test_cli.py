@@ -314,6 +314,8 @@ def test_export_of_a_json_file(
         (["report", "nowhere"], "nowhere is not a run's folder"),
         (["show", "x" * 300], "File name too long: 'xxx"),
         (["export", "mobilenet_v1", f"{'x' * 300}.onnx"], "File name too long: 'xxx"),
+        (["pretrain", "--out", "x" * 300], "File name too long: 'x{300}'$"),
+        (["pretrain", "--out", "xxx/" * 2000], "File name too long: '(xxx/){1999}xxx'$"),
         (
             ["shrink", "mobilenet_v1", "--target", "2", "--out", "run", "--epochs", "3"],
             "--epochs has no effect without --finish: leave it out",

@@ -158,7 +158,8 @@ def open_session(
     check_wait(plan.target_device, execution.wait_quiet)
     check(plan, trains=trains)
     check_apart(plan.data, out)
-    altered = changed(out)  # before the run is opened, which changes it too
+    # Before the run is opened, which changes it too; a name that is too long is refused by is_dir.
+    altered = changed(out) if out.is_dir() else ()
     with (
         open_run(plan, out, progress, command=command) as run,
         live.stdout_for_results(),
