@@ -1,6 +1,8 @@
 """Weights that a whole space shares: one training, then seconds for each network's accuracy."""
 
+import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from math import ceil
@@ -155,11 +157,20 @@ def _load(path: Path, stamp: Stamp) -> tuple[AboutShared, State]:
         ) from None
 
 
+@lru_cache(maxsize=2)
+def _digest(path: Path, stamp: Stamp) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+
+
 class SharedWeights:
     """The accuracy that a network has with weights that its whole space shares.
 
     Batch norms are recalibrated on 1,024 training images; the accuracy is measured on at most 2,000
     validation images.
+
+    Attributes:
+        made_with: the SHA-256 of the last score's weights, which may be trained again.
     """
 
     def __init__(
@@ -172,6 +183,7 @@ class SharedWeights:
     ) -> None:
         self.run, self.compute = run, compute
         self.images = needed(images, "shared-weights", "images")
+        self.made_with: Mapping[str, str] = {}
 
     def __call__(self, arch: Architecture, *, seed: int) -> float:
         """Return the accuracy, 0 to 1; ``seed`` decides which images are used.
@@ -181,6 +193,8 @@ class SharedWeights:
             UsageError: the weights were trained for another number of classes.
         """
         about, shared = load(self.run)
+        file = shared_weights_file(self.run)
+        self.made_with = {"weights": _digest(file, stamp_of(file.stat()))}
         info = self.images.info
         if about.classes != info.classes:
             raise UsageError(

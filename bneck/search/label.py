@@ -10,6 +10,8 @@ COMPARED = ("device", "precision")
 """What labels must share to guide one search: accuracies shift with it, if only a little."""
 SCORE = "score"
 """Names the 8-bit format that an accuracy was counted in; absent for floats. Never mixed."""
+WEIGHTS = "weights"
+"""Names the SHA-256 of the shared weights that a network was judged with. Never mixed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,8 @@ def check_comparable(new: Record, records: Iterable[Record], *, mix_devices: boo
         mix_devices: whether devices and precisions may differ.
 
     Raises:
-        UsageError: another kind of device or another precision, or an accuracy in 8 bits among
-            those in floats; names both.
+        UsageError: another kind of device or another precision, an accuracy in 8 bits among
+            those in floats, or other shared weights; names both.
     """
     found = _compared(new.made_with)
     for record in records:
@@ -47,6 +49,12 @@ def check_comparable(new: Record, records: Iterable[Record], *, mix_devices: boo
         if scores[0] != scores[1]:
             raise UsageError(
                 f"a network was scored in {scores[0]}, and the search's labels are in {scores[1]}"
+            )
+        now, then = (one.made_with.get(WEIGHTS) for one in (new, record))
+        if now and then and now != then:
+            raise UsageError(
+                f"a network was scored with weights of SHA-256 {now}, and the search's labels with "
+                f"those of {then}: use another --out, or the weights of then"
             )
         if mix_devices:
             continue

@@ -1,6 +1,7 @@
 """``pretrain --elastic``: a run whose weights serve every network of its space."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,18 @@ def test_a_search_reads_accuracies_off_it(
     assert "was trained on images that --seed 1 judges networks by; use its --seed 0" in (
         capsys.readouterr().err
     )
+
+
+def test_a_search_is_refused_weights_that_were_trained_again(
+    elastic: Path, search: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moved = shutil.copytree(elastic, tmp_path / "elastic")
+    command = [*search, f"--proxy=shared-weights:{moved}", f"--out={tmp_path}/a"]
+    assert run(command) == 0
+    assert run([*PRETRAIN[:-1], "--epochs=0.2", f"--out={moved}"]) == 0
+    capsys.readouterr()
+    assert run([*command, "--evaluations=3"]) == 2
+    assert "weights of SHA-256" in capsys.readouterr().err.splitlines()[-1]
 
 
 @pytest.mark.slow

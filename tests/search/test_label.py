@@ -60,6 +60,14 @@ def test_a_search_resumes_with_labels_of_its_own_kind_alone(tmp_path: Path) -> N
     assert kinds == [CPU_LABEL] * 2 + [GPU_LABEL] * 2
 
 
+def test_a_search_resumes_with_labels_of_the_same_shared_weights_alone(tmp_path: Path) -> None:
+    journal = tmp_path / "journal.log"
+    searched(journal, {"weights": "0a1b"}, 2)
+    with pytest.raises(UsageError, match=r"weights of SHA-256 2c3d, .* with those of 0a1b: use an"):
+        searched(journal, {"weights": "2c3d"}, 4, mix_devices=True)
+    assert len(searched(journal, {"weights": "0a1b"}, 4)) == 4
+
+
 def test_labels_that_do_not_say_what_made_them_fit_all(tmp_path: Path) -> None:
     journal = tmp_path / "journal.log"
     searched(journal, {}, 2)
