@@ -51,9 +51,7 @@ class TrainingResult(ValidationResult):
             statistics of its own.
     """
 
-    steps: int
     seconds: float
-    images_per_second: float
     made_with: Mapping[str, str]
 
 
@@ -148,7 +146,6 @@ def train(
             average.copy_to(network)
         found = validated(network, images, device)
         network.to("cpu")
-    rate = recipe.steps * batches.batch_size / state.seconds
     made_with = made_on(device) | {"precision": precision}
     if step.pieces > 1:
         made_with["pieces"] = str(step.pieces)
@@ -157,9 +154,7 @@ def train(
         found.loss,
         found.losses,
         found.right,
-        recipe.steps,
         state.seconds,
-        rate,
         made_with,
     )
 
