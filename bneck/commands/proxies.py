@@ -108,9 +108,8 @@ def score(
     made = {word: find_proxy(word)(pictures, Recipe(steps), compute=compute) for word in words}
     seen = None if pictures is None else pictures.info.fingerprint
     content = [content_of(word) for word in words]
-    with ScoreCache(
-        (words, content, seen, seed, steps, compute)
-    ) as cache:  # a second call is quick
+    made_with = (words, content, seen, seed, steps, compute)
+    with ScoreCache(made_with) as cache:  # a second call is quick
         agreements = scoring.score_proxies(
             truth,
             made,
