@@ -44,7 +44,8 @@ def likeness(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for likeness.json and likeness.svg.", show_default="the run's own"
+            help="Folder for likeness.json and likeness.svg.",
+            show_default=f"the run's own, for {MOBILENET_V3_SMALL}",
         ),
     ] = None,
     json: JsonOption = False,
@@ -61,7 +62,8 @@ def likeness(
         run = Run.read(Path(net))
         space = space or str(run.plan.get("space") or "") or None
         latency = latency or str(run.latency)
-        out = out or run.folder
+        if out is None and to == MOBILENET_V3_SMALL:
+            out = run.folder
     if out is not None:
         check_new_folder(out)
     if space is None or latency is None:

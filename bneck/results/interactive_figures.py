@@ -1,7 +1,7 @@
 """The report's pictures. Colours are the page's CSS variables, so that light and dark agree."""
 
 import gzip
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from html import escape
 from itertools import cycle
@@ -28,22 +28,23 @@ def to_json(figure: go.Figure) -> str:
 
 
 def compared(
-    outcome: Outcome, baselines: Iterable[Baseline], others: Mapping[str, Outcome]
+    outcome: Outcome, baselines: Iterable[Baseline], others: Collection[Outcome]
 ) -> go.Figure:
     """Accuracy over measured latency of the networks that were trained and measured alike.
 
     Args:
         outcome: the derived network.
         baselines: networks to compare it with.
-        others: those derived for other targets of the same search, by name.
+        others: those derived for other targets of the same search.
     """
     figure = _figure("measured latency (ms)", "accuracy (%)")
     symbols = cycle(("diamond", "square", "triangle-up", "circle"))
     entries: list[tuple[str, Outcome | Baseline, str, str]] = [
         (baseline.name, baseline, "var(--baseline)", next(symbols)) for baseline in baselines
     ]
-    for name, derived in (("derived", outcome), *others.items()):
-        entries.append((name, derived, _ACCENT, "star"))
+    entries.append(("derived", outcome, _ACCENT, "star"))
+    for derived in others:
+        entries.append((f"derived for {derived.target_ms:.4g} ms", derived, _ACCENT, "star"))
     for name, network, colour, symbol in entries:
         if network.accuracy is None or network.measured is None:
             continue
@@ -58,7 +59,7 @@ def compared(
             text=[_hover(escape(name), network.arch)],
             hovertemplate="%{x:.4g} ms, %{y:.2f} %<br>%{text}<extra></extra>",
         )
-    _targets(figure, [derived.target_ms for derived in (outcome, *others.values())])
+    _targets(figure, [derived.target_ms for derived in (outcome, *others)])
     return figure
 
 

@@ -186,7 +186,7 @@ def _figures(data: ReportData) -> dict[str, str]:
     figures = {}
     if data.outcome and data.outcome.accuracy and data.outcome.measured:
         figures["compared"] = interactive_figures.compared(
-            data.outcome, data.baselines, data.others
+            data.outcome, data.baselines, data.others.values()
         )
     if any(record.accuracy is not None for record in data.tried):
         figures["search"] = interactive_figures.search(

@@ -226,6 +226,8 @@ def test_a_derivation_for_several_targets(finished: ReportData) -> None:
     assert shapes["compared"] == [finished.outcome.target_ms, 0.15]
     assert shapes["search"][:2] == [finished.target_ms, 0.15]
     assert shapes["path"] == [finished.target_ms]
+    networks = [one["name"] for one in json.loads(page.figures["compared"])["data"]]
+    assert networks[-2:] == ["derived", "derived for 0.15 ms"]
     assert "derived for 0.150 ms" in page.text
 
 

@@ -8,9 +8,11 @@ from xml.etree import ElementTree
 
 import pytest
 
+from bneck import records
 from bneck.cli import run
 from bneck.errors import BneckError
 from bneck.results import static_figures
+from bneck.results.run import Run
 from bneck.results.similarity import DEPTH, as_fast, likeness, profiles
 from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture
@@ -101,3 +103,17 @@ def test_the_command_writes_table_and_picture(
     assert static_figures.BLUE in (tmp_path / "likeness.svg").read_text()
     assert run(arguments) == 2
     assert "give --space and --latency" in capsys.readouterr().err
+
+
+def test_the_likeness_of_a_run_to_another_network_leaves_its_own(tmp_path: Path) -> None:
+    Run.open(tmp_path / "run", {"space": "v3-small"}).close()
+    records.write(tmp_path / "run" / "network.json", V3)
+    command = ["likeness", str(tmp_path / "run"), "--latency=macs", "--networks=10"]
+    assert run(command) == 0
+    own = (tmp_path / "run" / "likeness.json").read_bytes()
+    assert run([*command, "--to=mobilenet_v2"]) == 0
+    assert (tmp_path / "run" / "likeness.json").read_bytes() == own
+    assert run([*command, "--to=mobilenet_v2", f"--out={tmp_path}/v2"]) == 0
+    assert (
+        json.loads((tmp_path / "v2" / "likeness.json").read_text())["published"] == "mobilenet_v2"
+    )
