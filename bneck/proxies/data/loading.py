@@ -1,6 +1,7 @@
 """Image sets by name: ``digits``, ``fashion-mnist``, ``cifar10``, ``folder:DIR``, ``npz:FILE``."""
 
 import contextlib
+import os
 import socket
 import sys
 import tarfile
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from bneck.errors import BneckError
-from bneck.files import cache_folder
+from bneck.files import cache_folder, locked
 from bneck.progress import Progress, silent
 from bneck.proxies.data.folder import load_folder
 from bneck.proxies.data.image_source import ImageSource
@@ -147,11 +148,15 @@ DATA_SETS: dict[str, Callable[[], Raw]] = {
 
 @contextlib.contextmanager
 def _downloading(name: str) -> Iterator[Path]:
-    """The cache folder; what a download prints goes to stderr, what it raises becomes one line."""
+    """The cache folder; what a download prints goes to stderr, what it raises becomes one line.
+
+    One process downloads at a time; from a cache that is read-only, all read what is there.
+    """
     root = cache_folder()
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with contextlib.redirect_stdout(sys.stderr):
+        alone = locked(root / name) if os.access(root, os.W_OK) else contextlib.nullcontext()
+        with alone, contextlib.redirect_stdout(sys.stderr):
             yield root
     except (OSError, RuntimeError, EOFError, ValueError, tarfile.TarError) as error:
         reason = " ".join(str(error).split())

@@ -2,6 +2,7 @@ import hashlib
 import io
 import os
 import tarfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -387,6 +388,25 @@ def test_a_download_that_fails_is_one_line(
         load(spec)
     assert caught.value.exit_code == 1
     assert "\n" not in str(caught.value)
+
+
+def test_whoever_wants_a_download_that_is_under_way_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both would write the same file, and each find it corrupted."""
+    monkeypatch.setenv("BNECK_CACHE", str(tmp_path))
+    entered = threading.Event()
+
+    def download() -> None:
+        with loading._downloading("cifar10"):
+            entered.set()
+
+    other = threading.Thread(target=download)
+    with loading._downloading("cifar10"):
+        other.start()
+        assert not entered.wait(0.5)
+    other.join()
+    assert entered.is_set()
 
 
 def test_cifar10_is_read_from_the_binary_archive(
