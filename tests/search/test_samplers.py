@@ -8,7 +8,7 @@ from pathlib import Path
 import optuna
 import pytest
 
-from bneck.errors import UsageError
+from bneck.errors import BneckError, UsageError
 from bneck.executors.serial import Serial
 from bneck.proxies.surrogate import table
 from bneck.results.record import Record
@@ -202,6 +202,26 @@ def test_random_draws_what_optunas_random_sampler_draws() -> None:
 def test_unknown_samplers(tmp_path: Path, macro: Space, word: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Study(tmp_path / "journal.log", macro, sampler=word, seed=0)
+
+
+class OneObjectiveOnly(optuna.samplers.RandomSampler):
+    """As ``CmaEsSampler``, which has packages of its own."""
+
+    def sample_independent(self, study: optuna.Study, *asked: object) -> object:
+        if len(study.directions) > 1:
+            raise ValueError("one objective only\nand not more")
+        return super().sample_independent(study, *asked)
+
+
+def test_what_a_sampler_of_optuna_raises_is_one_line_that_names_it(
+    tmp_path: Path, macro: Space, model: object
+) -> None:
+    word = f"{__name__}:OneObjectiveOnly"
+    assert len(run(tmp_path / "one", macro, word, model, 3)) == 3
+    study = Study(tmp_path / "journal.log", macro, sampler=word, seed=0, front=True)
+    message = f"^sampler '{word}' raises ValueError: one objective only$"
+    with pytest.raises(BneckError, match=message):
+        study.propose(Objectives(macro, model, [Target(accuracy_alone)]))
 
 
 def test_what_is_not_a_sampler(macro: Space) -> None:

@@ -41,7 +41,7 @@ def find(word: str) -> Callable[[Space, bool], "Sampler"]:
         if not callable(make):
             raise UsageError(f"sampler {word!r} must be a class or function, and is {make!r:.60}")
         check_call("sampler", word, make, seed=0)
-        return partial(_optunas, partial(_foreign, word, make))
+        return partial(_named, word, make)
     if word in OPTUNAS:
         return partial(_optunas, lambda seed: _attribute(word)(seed))
     return lambda space, front: _attribute(word)(space)
@@ -55,6 +55,12 @@ def _optunas(make: Callable[[int], "BaseSampler"], space: Space, front: bool) ->
     from bneck.search.samplers.optuna_samplers import OptunaSampler
 
     return OptunaSampler(space, make, front=front)
+
+
+def _named(word: str, make: Callable[..., object], space: Space, front: bool) -> "Sampler":
+    from bneck.search.samplers.optuna_samplers import ForeignSampler
+
+    return ForeignSampler(space, partial(_foreign, word, make), front=front, word=word)
 
 
 def _foreign(word: str, make: Callable[..., object], seed: int) -> "BaseSampler":

@@ -11,6 +11,8 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from optuna.trial import Trial as OptunaTrial
 
+from bneck.errors import BneckError
+from bneck.executors import reason
 from bneck.search.objectives import Objective
 from bneck.search.samplers.base import Sampler
 from bneck.search.samplers.history import Trial, TrialHistory
@@ -132,6 +134,42 @@ class OptunaSampler(Sampler):
         if self._front:
             return {"values": [record.accuracy, record.latency_ms]}
         return {"values": record.reward}
+
+
+class ForeignSampler(OptunaSampler):
+    """A sampler that the user named, whose mistakes are one line, as those of all else are."""
+
+    def __init__(
+        self, space: Space, make: Callable[[int], BaseSampler], *, front: bool, word: str
+    ) -> None:
+        """Begin as any of Optuna's samplers.
+
+        Args:
+            space: whose networks are proposed.
+            make: makes the sampler from a seed.
+            front: accuracy and latency are two objectives.
+            word: what the user named it by.
+        """
+        super().__init__(space, make, front=front)
+        self._word = word
+
+    def propose(self, history: TrialHistory, objective: Objective, seed: int) -> Values:
+        """Return the network that the sampler suggests.
+
+        Args:
+            history: as for any sampler.
+            objective: not used.
+            seed: the sampler is made from it.
+
+        Raises:
+            BneckError: the sampler raises an error, which is named.
+        """
+        try:
+            return super().propose(history, objective, seed)
+        except BneckError:
+            raise
+        except Exception as error:
+            raise BneckError(f"sampler {self._word!r} raises {reason(error)}") from error
 
 
 def _chosen(value: Value | float | None) -> Value:
