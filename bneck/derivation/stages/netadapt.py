@@ -75,6 +75,8 @@ def netadapt_stage(
                 trained, state = seed_training(session, asked, seed_network, parent)
                 weights.save(netadapt.weights(0), state)
                 netadapt.begin(seed_network, trained.accuracy)
+            else:  # before any file is written, so that a mistake changes nothing
+                netadapt.check_reachable(netadapt.done()[-1].arch, min(waiting))
             if several and len(known) == 1:
                 _give_own_files(run, known[0])
             for target_ms in waiting:

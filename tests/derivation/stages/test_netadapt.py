@@ -127,6 +127,22 @@ def test_a_further_target_leaves_the_networks_of_the_others_as_they_are(
     assert records.read_lines(out / "steps.jsonl", Step) == steps
 
 
+def test_a_further_target_that_no_narrowing_reaches_leaves_the_run_as_it_was(
+    quick: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else no other target could take its place."""
+    out = tmp_path / "run"
+    first = networks_by_factor(capsys, out, "0.95", *quick)
+    plan = (out / "plan.toml").read_bytes()
+    targets = "--targets=0.95x:mobilenet_v3_small,0.0000001"
+    assert run(["shrink", "mobilenet_v3_small", targets, f"--out={out}", *quick]) == 2
+    assert "no narrowing reaches 1e-07 ms" in capsys.readouterr().err
+    assert (out / "plan.toml").read_bytes() == plan
+    assert (out / "model.onnx").exists()
+    assert networks_by_factor(capsys, out, "0.95", *quick) == first
+    assert networks_by_factor(capsys, out, "0.95,0.9", *quick).items() > first.items()
+
+
 def test_the_network_that_a_stopped_run_was_finishing_is_not_chosen_again(
     quick: list[str],
     tmp_path: Path,
