@@ -3,17 +3,27 @@
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from bneck.results.exports import EXPORTS
+
 SEED_NETWORK, NETWORK = "seed", "network"
 """What the training of NetAdapt's seed network, and of a network trained alone, are kept under."""
 SHOWN = ("report.html", "model_card.md", "likeness.json", "likeness.svg")
 """What commands that only look at a run write into its folder, as those that work on it do."""
 PICTURES = "pictures"
 """The folder of what they draw."""
+_EXPORTED = tuple(end for to in EXPORTS.values() for end in (*to.suffixes, to.beside) if end)
+_OWN = ("model.onnx", "weights.safetensors", "elastic.safetensors")
 
 
 def only_shows(file: PurePath) -> bool:
     """Whether a file, by its path in a run's folder, may be written by whoever only looks at it."""
-    return file.name in SHOWN or PICTURES in file.parts[:-1]
+    return file.name in SHOWN or PICTURES in file.parts[:-1] or _is_export(file)
+
+
+def _is_export(file: PurePath) -> bool:
+    """Whether ``bneck export`` wrote it, or weights beside its file, into the run itself."""
+    own = file.name in _OWN or "checkpoints" in file.parts
+    return file.name.endswith(_EXPORTED) and not own
 
 
 class RunFiles:

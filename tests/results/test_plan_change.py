@@ -12,6 +12,7 @@ from bneck.derivation.plan import Plan
 from bneck.derivation.session import open_run
 from bneck.errors import BneckError, UsageError
 from bneck.progress import silent
+from bneck.proxies.proxy import ELASTIC
 from bneck.results.record import Outcome, Targets
 from bneck.results.run import Run
 from bneck.results.run_files import SHOWN
@@ -54,7 +55,7 @@ def test_a_change_of_plan_stands_once_work_was_done_by_it(
     assert (tmp_path / "superseded").exists() != back
 
 
-@pytest.mark.parametrize("work", ["", "journal.log"])
+@pytest.mark.parametrize("work", ["", "journal.log", "model.onnx", "weights.safetensors", ELASTIC])
 def test_a_change_is_taken_back_after_a_kill_unless_work_was_done_by_it(
     tmp_path: Path, work: str
 ) -> None:
@@ -82,10 +83,21 @@ def test_a_change_is_taken_back_after_a_kill_unless_work_was_done_by_it(
 
 @pytest.mark.parametrize(
     "file",
-    [*SHOWN, "pictures/search.svg", "targets/0.5ms/report.html", ".DS_Store"],
+    [
+        *SHOWN,
+        "pictures/search.svg",
+        "targets/0.5ms/report.html",
+        ".DS_Store",
+        "photos.onnx",
+        "photos.pt",
+        "photos.ops.yaml",
+        "photos.py",
+        "photos.safetensors",
+        "targets/0.5ms/a.tflite",
+    ],
 )
 def test_to_look_at_a_run_is_no_work(tmp_path: Path, file: str) -> None:
-    """Nor what a file manager leaves; a page was there before, or is new."""
+    """Nor to export it, nor what a file manager leaves; a file was there before, or is new."""
     right, wrong = Plan(target="1.0"), Plan(targets="1.0,0.0001")
     change(tmp_path, right, "result.json")
     for text in ("before", "after"):
