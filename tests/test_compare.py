@@ -2,10 +2,12 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from bneck import records
 from bneck.derivation import comparison
@@ -13,15 +15,17 @@ from bneck.errors import UsageError
 from bneck.files import write_json
 from bneck.latency.measure import Measured
 from bneck.latency.model import load
+from bneck.latency.predictor import open_predictor
 from bneck.latency.timing import Timing
 from bneck.quantities import Accuracy, Latency
 from bneck.results.differences import differences
-from bneck.results.exports import Trained, export
+from bneck.results.exports import Samples, Trained, export, int8, onnx_int8
 from bneck.results.record import Baseline, Outcome
 from bneck.results.run import Run
 from bneck.results.stage_record import Shrunk, Training
 from bneck.space import codec as networks
 from bneck.space import presets
+from bneck.space.architecture import Architecture
 from bneck.space.backends import torch_model
 from bneck.space.cost import cost
 from tests.command_line import said
@@ -131,6 +135,36 @@ def test_measurements_share_one_reference(monkeypatch: pytest.MonkeyPatch) -> No
     found = [one.measured for one in comparison.measured(table)]
     assert [one.ms for one in found] == [1.0, 1.0]
     assert [one.std_ms for one in found] == pytest.approx([0.01, 0.01])  # as large a share
+
+
+def test_a_file_in_8_bits_is_timed_itself_and_not_its_float_network(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def batches() -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        yield torch.randn(4, 3, 32, 32), torch.zeros(4, dtype=torch.int64)
+
+    timed: list[Architecture | Path] = []
+
+    def measure(what: Architecture | Path, *_: object, **__: object) -> Measured:
+        timed.append(what)
+        # An ONNX file is timed against the reference of 1000 classes, which takes 2 ms.
+        ms = 2.0 if isinstance(what, Path) else 1.0
+        return Measured(ms, 0.0, True, "", Timing(1.0, 0.01, ms, 0.0, 12, True))
+
+    monkeypatch.setattr(onnx_int8, "ways", lambda layers: int8.ways(layers)[:1])
+    monkeypatch.setattr(comparison, "measure", measure)
+    arch = networks.load(folder / "runs" / "done" / "network.json")
+    state, file = torch_model.build(arch).state_dict(), tmp_path / "int8.onnx"
+    samples = Samples(batches, batches, batches)
+    export(Trained(arch, state, NOTES, samples), "onnx-int8", file)
+    table = comparison.load([str(file), str(folder / "net.onnx")])
+    table = comparison.measured(comparison.predicted(table, open_predictor("macs")))
+    assert timed == [file, arch]
+    in_8_bits, in_float = table
+    assert (in_8_bits.params, in_8_bits.macs) == (in_float.params, in_float.macs)
+    assert (in_8_bits.predicted, in_8_bits.peak_activation_bytes) == (None, None)
+    assert in_float.predicted is not None
+    assert (in_8_bits.measured, in_float.measured) == (Latency(2.0, 0.0), Latency(1.0, 0.0))
 
 
 def test_networks_of_several_sides_are_measured_on_the_models_scale(

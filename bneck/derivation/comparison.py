@@ -32,8 +32,9 @@ from bneck.space.cost import cost
 class Compared:
     """One network; None where something is not known of it.
 
-    ``images`` names what its accuracy was measured on; ``doubt`` says why a measurement is not to
-    be trusted.
+    ``onnx`` is a file that is to be timed itself: one of another origin, or one in 8 bits, of
+    which ``arch`` is the network in floats. ``images`` names what its accuracy was measured on;
+    ``doubt`` says why a measurement is not to be trusted.
     """
 
     name: str
@@ -81,10 +82,10 @@ def load(
 
 
 def predicted(networks: Sequence[Compared], model: Predictor) -> list[Compared]:
-    """Return the networks with the latency that a model predicts, where it can."""
+    """Return the networks with the latency that a model predicts, where it can: not for files."""
 
     def one(network: Compared) -> Compared:
-        if network.arch is None:
+        if network.arch is None or network.onnx is not None:
             return network
         try:
             return replace(network, predicted=model.predict(network.arch))
@@ -115,7 +116,7 @@ def measured(
     took: list[Measured] = []
     for done, network in enumerate(networks):
         progress("measuring", done, len(networks), network.name)
-        what = network.arch or network.onnx
+        what = network.onnx or network.arch
         assert what is not None
         scale = calibrated.scale if calibrated else None
         side = calibrated.resolution_px if calibrated else network.resolution_px
@@ -131,7 +132,7 @@ def measured(
 def _to_one_reference(networks: Sequence[Compared], took: Sequence[Measured]) -> list[float]:
     """Factors that give all networks of one side and class count the same reference ms."""
     kinds = [
-        (network.resolution_px, network.arch.classes if network.arch else None)
+        (network.resolution_px, network.arch.classes if network.arch and not network.onnx else None)
         for network in networks
     ]
     references_ms = [one.timing.reference_ms for one in took if one.timing is not None]
@@ -209,7 +210,10 @@ def _of_onnx(path: Path) -> Compared:
         return Compared(name=str(path), onnx=path, resolution_px=side, params=params)
     accuracy = Accuracy(float(said["accuracy"])) if "accuracy" in said else None
     network = _of_architecture(str(path), arch)
-    return replace(network, onnx=path, accuracy=accuracy, images=said.get("images"))
+    network = replace(network, accuracy=accuracy, images=said.get("images"))
+    if not onnx_notes.in_8_bits(model):
+        return network
+    return replace(network, onnx=path, peak_activation_bytes=None)
 
 
 def likeness_to(

@@ -10,7 +10,7 @@ from bneck.results import metadata
 from bneck.space import codec
 from bneck.space.architecture import Architecture
 
-PRODUCER = "bneck"
+PRODUCER, QUANTISER = "bneck", "onnx.quantize"
 
 
 def notes(model: onnx.ModelProto) -> dict[str, str]:
@@ -46,7 +46,12 @@ def architecture(model: onnx.ModelProto) -> Architecture | None:
 
 
 def _is_ours(model: onnx.ModelProto) -> bool:
-    return model.producer_name in (PRODUCER, "onnx.quantize")
+    return model.producer_name in (PRODUCER, QUANTISER)
+
+
+def in_8_bits(model: onnx.ModelProto) -> bool:
+    """Return whether ONNX Runtime's quantiser made the graph."""
+    return model.producer_name == QUANTISER
 
 
 def outline(model: onnx.ModelProto) -> tuple[int, int | None]:
