@@ -82,6 +82,8 @@ def likeness(
 ) -> Likeness:
     """Compare a network with a published one, beside random networks that are as fast.
 
+    Random networks without a block at any output stride of the published one are left out.
+
     Args:
         arch: the network.
         published: the one to compare with.
@@ -90,13 +92,16 @@ def likeness(
         latency_ms: predicted of ``arch``.
 
     Raises:
-        BneckError: no trait is free among the others, or no output stride is in both networks.
+        BneckError: no trait is free among the others, or no output stride is in both networks, or
+            in the published one and any of the others.
     """
     goal, mine = profiles(published), profiles(arch)
     if not {*goal[DEPTH]} & {*mine[DEPTH]}:
         raise BneckError(f"the network has no block at an output stride of {name}")
-    theirs = [profiles(other) for other in others]
-    traits, total, totals = [], 0.0, [0.0] * len(others)
+    theirs = [one for one in map(profiles, others) if {*goal[DEPTH]} & {*one[DEPTH]}]
+    if not theirs:
+        raise BneckError(f"no random network has a block at an output stride of {name}")
+    traits, total, totals = [], 0.0, [0.0] * len(theirs)
     for trait in (*TRAITS, DEPTH):
         distance = _distance(mine[trait], goal[trait])
         distances = [_distance(other[trait], goal[trait]) for other in theirs]
@@ -112,7 +117,7 @@ def likeness(
                 strides,
                 tuple(mine[trait][stride] for stride in strides),
                 tuple(goal[trait][stride] for stride in strides),
-                tuple(fmean(o[trait].get(stride, 0.0) for o in theirs) for stride in strides),
+                tuple(_mean(trait, stride, theirs) for stride in strides),
                 distance,
                 median(distances),
                 _percentile(distance, distances) if free else None,
@@ -124,7 +129,7 @@ def likeness(
     spread = sorted(value / count for value in totals)
     overall = _percentile(total, totals)
     return Likeness(
-        name, latency_ms, len(others), overall, total / count, tuple(spread), tuple(traits)
+        name, latency_ms, len(theirs), overall, total / count, tuple(spread), tuple(traits)
     )
 
 
@@ -189,6 +194,17 @@ def as_fast(
         f"only {len(found)} of {count} random networks of space {space.name} came within "
         f"{as_percent(TOLERANCE)} of {goal_ms:.4g} ms; the nearest takes {nearest_ms:.4g} ms"
     )
+
+
+def _mean(trait: str, stride: int, networks: Sequence[Mapping[str, Profile]]) -> float:
+    """The mean over the networks with a block at that output stride, 0 if there are none.
+
+    All networks count for ``DEPTH``: those without a block there have none.
+    """
+    known = [one[trait][stride] for one in networks if stride in one[trait]]
+    if trait == DEPTH:
+        known += [0.0] * (len(networks) - len(known))
+    return fmean(known) if known else 0.0
 
 
 def _distance(one: Profile, other: Profile) -> float:

@@ -16,6 +16,7 @@ from bneck.results.run import Run
 from bneck.results.similarity import DEPTH, as_fast, likeness, profiles
 from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture
+from bneck.space.benchmark_spaces import macro_values
 from bneck.space.cost import cost
 
 V3 = presets.build("mobilenet_v3_small", resolution_px=32, classes=10)
@@ -84,6 +85,26 @@ def test_the_opposite_placement_is_unlike() -> None:
     found = {t.name: t.percentile for t in likeness(upside_down, V3, "V3", others, 1.0).traits}
     assert all(found[name] <= 2 for name in list(found)[:3])
     assert found["width (log2)"] >= 95
+
+
+def test_networks_without_a_block_at_a_side_are_left_out_there() -> None:
+    """Of NAS-Bench-Macro's only those with blocks in the last two stages meet V3's strides."""
+    space = spaces.build("nas-bench-macro", resolution_px=32, classes=10)
+
+    def network(code: str) -> Architecture:
+        return space.decode(macro_values(code))
+
+    others = [network(code) for code in ("11100100", "11000100", "11100000", "11200200")]
+    apart = network("11000000")  # blocks at an output stride of 2 alone: nothing to compare
+    found = likeness(network("11100100"), V3, "V3-Small", [*others, apart], 1.0)
+    width = next(trait for trait in found.traits if trait.name == "width (log2)")
+    assert width.strides == (4, 8)
+    assert width.random_mean == (7, 8)  # 128 and 256 channels in every block there
+    assert found.networks == 4
+    blocks = found.traits[-1]
+    assert blocks.random_mean == (0.75, 0.75)
+    with pytest.raises(BneckError, match="no random network has a block at an output stride of"):
+        likeness(network("11100100"), V3, "V3-Small", [apart], 1.0)
 
 
 def test_a_latency_that_no_network_has_is_named() -> None:
