@@ -10,9 +10,10 @@ from typing import TypeGuard
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Milliseconds of one forward pass, with their standard deviation in ms.
+    """Milliseconds of one forward pass, and how sure they are.
 
-    ``std_ms`` is None where nothing says how much they vary, as in a published table.
+    ``std_ms`` is the standard error of a measurement, or the standard deviation of a prediction's
+    error; None where nothing says how sure they are, as in a published table.
     """
 
     ms: float

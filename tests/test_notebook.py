@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import bneck
 from bneck import records
 from bneck.errors import UsageError
 from bneck.files import write_json
+from bneck.notebook import shown
 from bneck.results.exports import Trained, export
 from bneck.results.record import Outcome, Step
 from bneck.results.run import Run
@@ -65,6 +67,15 @@ def test_results_show_themselves(folder: Path) -> None:
     assert "<svg" in html
     assert "<b>run</b>" not in html
     assert "&lt;b&gt;run&lt;/b&gt;" in html
+
+
+def test_the_picture_of_what_was_not_measured_is_the_search() -> None:
+    data = demo.finished(20)
+    assert data.outcome is not None
+    predicted = replace(data, outcome=replace(data.outcome, measured=None))
+    drawn = [shown.page(one, Path("report.html")) for one in (data, predicted)]
+    assert ["measured latency" in html for html in drawn] == [True, False]
+    assert "proxy accuracy" in drawn[1]
 
 
 def test_results_show_themselves_as_text(folder: Path) -> None:

@@ -52,14 +52,14 @@ def write_pictures(run: Run) -> list[Path]:
 
     data = report_data(run)
     drawn: dict[str, Figure] = {}
-    if data.outcome is not None:
+    if data.outcome and data.compares:
         drawn["outcome"] = static_figures.outcome(data.outcome, data.baselines)
-        if data.breakdown:
-            drawn["blocks"] = static_figures.blocks(times(rows(data.outcome.arch), data.breakdown))
+    if data.outcome and data.breakdown:
+        drawn["blocks"] = static_figures.blocks(times(rows(data.outcome.arch), data.breakdown))
     if any(record.accuracy is not None for record in data.tried):
         drawn["search"] = static_figures.search(data.tried, targets_ms=data.targets_ms)
     if any(step.accuracy is not None for step in data.steps):
-        drawn["netadapt"] = static_figures.path(data.steps, targets_ms=data.targets_ms)
+        drawn["netadapt"] = static_figures.path(data.steps, targets_ms=data.shrunk_to_ms)
     files = []
     for name, figure in drawn.items():
         for suffix in (".png", ".svg"):

@@ -107,7 +107,7 @@ def _table(data: ReportData) -> str:
 
 
 def _picture(data: ReportData) -> str:
-    if data.outcome is not None and data.outcome.accuracy is not None:
+    if data.outcome and data.compares:
         figure = static_figures.outcome(data.outcome, data.baselines)
     elif any(record.accuracy is not None for record in data.tried):
         figure = static_figures.search(data.tried, targets_ms=data.targets_ms)

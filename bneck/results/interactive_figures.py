@@ -74,7 +74,7 @@ def search(
     latency_error: float | None = None,
     tangents: Sequence[tuple[float, float, float]] = (),
 ) -> go.Figure:
-    """Cheap accuracy over predicted latency of every scored network, with the Pareto front.
+    """Proxy accuracy over predicted latency of every scored network, with the Pareto front.
 
     The front has error bars where ``counted_on`` or ``latency_error`` is known.
 

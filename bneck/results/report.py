@@ -103,6 +103,16 @@ class ReportData:
             return found
         return (self.target_ms, *(other.target_ms for other in self.others.values()))
 
+    @property
+    def shrunk_to_ms(self) -> tuple[float, ...]:
+        """The targets of this run's own NetAdapt; for the others of a derivation there are runs."""
+        return self.targets_ms[:1] if self.others else self.targets_ms
+
+    @property
+    def compares(self) -> bool:
+        """Whether the derived network's accuracy and measured latency are known, to be drawn."""
+        return bool(self.outcome and self.outcome.accuracy and self.outcome.measured)
+
 
 def build(data: ReportData) -> str:
     """The page as one string of HTML; every value that is not markup of ours is escaped."""
@@ -169,11 +179,6 @@ def _headline(data: ReportData) -> tuple[str, ...]:
     return tuple(re.sub(kept_together, "\u00a0", text) for text in sentences(data))
 
 
-def _shrunk_to(data: ReportData) -> tuple[float, ...]:
-    """The targets of this run's own NetAdapt; for the others of a derivation there are runs."""
-    return data.targets_ms[:1] if data.others else data.targets_ms
-
-
 def _networks(data: ReportData) -> list[dict[str, Any]]:
     """The derived network, or those of a stage alone, block by block."""
     if data.outcome is not None:
@@ -184,7 +189,7 @@ def _networks(data: ReportData) -> list[dict[str, Any]]:
 def _figures(data: ReportData) -> dict[str, str]:
     """Each picture's JSON by the id of its place; pictures without a point are left out."""
     figures = {}
-    if data.outcome and data.outcome.accuracy and data.outcome.measured:
+    if data.outcome and data.compares:
         figures["compared"] = interactive_figures.compared(
             data.outcome, data.baselines, data.others.values()
         )
@@ -200,7 +205,7 @@ def _figures(data: ReportData) -> dict[str, str]:
             tangents=data.tangents,
         )
     if sum(step.accuracy is not None for step in data.steps) > 1:
-        figures["path"] = interactive_figures.path(data.steps, targets_ms=_shrunk_to(data))
+        figures["path"] = interactive_figures.path(data.steps, targets_ms=data.shrunk_to_ms)
     if data.held_out:
         figures["calibration"] = interactive_figures.calibration(data.held_out)
     return {name: interactive_figures.to_json(figure) for name, figure in figures.items()}

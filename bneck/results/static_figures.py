@@ -121,7 +121,7 @@ def family(lines: Mapping[str, Sequence[tuple[float, Sequence[float]]]]) -> Figu
 
 
 def search(records: Sequence[Record], *, targets_ms: Sequence[float] = ()) -> Figure:
-    """Cheap accuracy over predicted latency of every network tried, with the Pareto front."""
+    """Proxy accuracy over predicted latency of every network tried, with the Pareto front."""
     figure, axes = _single("predicted latency (ms)", "proxy accuracy (%)")
     scored = [(r.latency_ms, 100 * r.accuracy) for r in records if r.accuracy is not None]
     _dots(axes, scored, "networks")

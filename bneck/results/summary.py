@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from bneck.quantities import CONFIDENCE, Accuracy, Latency, at_most_ms, difference
 from bneck.results.pareto import front
 from bneck.results.record import Baseline, Found, Outcome, Record, Step
-from bneck.results.units import decimals, milliseconds, percent
+from bneck.results.units import decimals, milliseconds, percent, spread_alone
 from bneck.space.presets import MOBILENET_V3_SMALL
 
 FRONT_SHOWN = 8
@@ -32,8 +32,8 @@ def verdict(outcome: Outcome) -> str:
     measured = f"{milliseconds(outcome.measured, places)} ms measured"
     if is_met(outcome):
         return f"The target of {target} is met: {measured}.{doubt}"
-    excess = outcome.measured.ms / outcome.target_ms - 1
-    return f"The target of {target} is missed by {100 * excess:.1f} %: {measured}.{doubt}"
+    excess = spread_alone(100 * (outcome.measured.ms / outcome.target_ms - 1), 1)
+    return f"The target of {target} is missed by {excess} %: {measured}.{doubt}"
 
 
 def is_met(one: Outcome | Found) -> bool:

@@ -50,8 +50,8 @@ def percent(accuracy: Accuracy | float | None) -> str:
 def count(number: int) -> str:
     """A count like "5.48 M", "954 k" or "12"."""
     for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if number >= size:
-            return f"{number / size:.{decimals(number / size)}f}{unit}"
+        if (value := number / size) >= 0.9995:  # which reads as 1.00
+            return f"{value:.{decimals(max(1, value))}f}{unit}"
     return str(number)
 
 

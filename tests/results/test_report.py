@@ -279,6 +279,15 @@ def test_an_outcome_that_is_not_measured_or_trained(finished: ReportData) -> Non
     page = Page(report.build(replace(finished, outcome=bare, breakdown=None)))
     assert "predicted only: not measured on the device" in page.text
     assert set(page.figures) == {"search", "path", "calibration"}
+    text = _plain(page.text)
+    assert "measured on the same device" not in text
+    assert "Latencies were not measured." in text
+
+
+def test_spreads_of_measurements_are_called_standard_errors(finished: ReportData) -> None:
+    text = _plain(Page(report.build(finished)).text)
+    assert "Accuracy and latency carry their standard errors." in text
+    assert "one standard deviation of the latency" not in text
 
 
 @pytest.mark.parametrize("word", ["None", "nan", "Undefined", "inf "])

@@ -14,6 +14,7 @@ from bneck.results.units import count, decimals, percent, with_spread
         (1.48, "The target of 1.50 ms is met: 1.48 ± 0.03 ms measured."),
         (1.5, "The target of 1.50 ms is met: 1.50 ± 0.03 ms measured."),
         (1.51, "The target of 1.50 ms is missed by 0.7 %: 1.51 ± 0.03 ms measured."),
+        (1.5003, "The target of 1.50 ms is missed by 0.02 %: 1.50 ± 0.03 ms measured."),
         (1.68, "The target of 1.50 ms is missed by 12.0 %: 1.68 ± 0.03 ms measured."),
         (
             None,
@@ -172,6 +173,9 @@ def test_numbers_as_people_read_them() -> None:
     assert [decimals(ms) for ms in (0.0123, 0.31, 1.9, 31.0, 310.0, 0.0)] == [4, 3, 2, 1, 0, 3]
     assert [count(n) for n in (12, 954_321, 2_542_856, 56_500_000)] == [
         "12", "954 k", "2.54 M", "56.5 M",
+    ]  # fmt: skip
+    assert [count(n) for n in (999, 999_499, 999_600, 999_999_999)] == [
+        "999", "999 k", "1.00 M", "1.00 G",
     ]  # fmt: skip
     assert [duration(s) for s in (12.46, 59.99, 303, 4325)] == [
         "12 s", "60 s", "5 min 3 s", "1 h 12 min",

@@ -137,7 +137,7 @@ class Residual(Chain):
 
 
 class Scale(Chain):
-    """x * parts(x), the parts giving one factor a channel: squeeze-excite."""
+    """x * parts(x), the parts giving one factor per channel: squeeze-excite."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x * super().forward(x)

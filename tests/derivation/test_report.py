@@ -1,0 +1,61 @@
+"""What ``report --pictures`` draws: the report's pictures, those with something in them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from matplotlib.figure import Figure
+
+from bneck import records
+from bneck.derivation.report import write_pictures
+from bneck.results import static_figures
+from bneck.results.record import Outcome, Targets
+from bneck.results.run import Run
+from tests.results import demo
+
+
+def run_of(folder: Path, outcome: Outcome) -> Run:
+    """A derivation for two targets as it could have ended."""
+    data = demo.finished(20)
+    with Run.open(folder, {"data": "digits", "target": "0.2", "space": "v3-small"}) as run:
+        for step in data.steps:
+            records.append(run.steps, step)
+        records.write(run.target, Targets(0.2, (0.2, 0.25)))
+        records.write(run.result, outcome)
+    return run
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Figure]:
+    found: dict[str, Figure] = {}
+    monkeypatch.setattr(
+        static_figures, "save", lambda figure, path: found.update({path.stem: figure})
+    )
+    return found
+
+
+@pytest.mark.parametrize("lacking", ["measured", "accuracy"])
+def test_an_outcome_without_a_point_is_not_drawn(
+    tmp_path: Path, drawn: dict[str, Figure], lacking: str
+) -> None:
+    outcome = demo.finished(20).outcome
+    assert outcome is not None
+    run = run_of(tmp_path / "run", replace(outcome, **{lacking: None}))
+    assert [path.name for path in write_pictures(run)] == ["netadapt.png", "netadapt.svg"]
+    assert drawn.keys() == {"netadapt"}
+
+
+def test_netadapts_way_leads_to_the_runs_own_target(
+    tmp_path: Path, drawn: dict[str, Figure]
+) -> None:
+    """The other targets of a derivation have runs, and ways, of their own."""
+    outcome = demo.finished(20).outcome
+    assert outcome is not None
+    run = run_of(tmp_path / "run", outcome)
+    for_other = Run.open(run.folder / "targets" / "0.25ms", {"data": "digits", "target": "0.25"})
+    with for_other:
+        records.write(for_other.result, outcome)
+    write_pictures(run)
+    assert drawn.keys() == {"outcome", "netadapt"}
+    lines = drawn["netadapt"].axes[0].get_lines()
+    assert [line.get_xdata()[0] for line in lines if line.get_linestyle() == "--"] == [0.2]
