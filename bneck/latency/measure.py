@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
 from bneck.errors import UsageError
@@ -192,6 +193,20 @@ def agreeing(measured: Measured, earlier_ms: Sequence[float]) -> Measured:
         words = f"the same network measured {apart:.3g} ms at another time of this run"
         note = f"{note}; {words}" if note else words
     return replace(measured, std_ms=std_ms, note=note, quiet=not note)
+
+
+def averaged(measured: Measured, earlier_ms: Sequence[float]) -> Measured:
+    """Return the mean of a network's measurements, in sessions that differ by more than they say.
+
+    Its standard error is by how they scatter, and no less than what the last says of itself allows.
+
+    Args:
+        measured: the last one.
+        earlier_ms: those of the sessions before it, at least one.
+    """
+    every_ms = [*earlier_ms, measured.ms]
+    std_ms = max(stdev(every_ms), measured.std_ms) / sqrt(len(every_ms))
+    return replace(measured, ms=fmean(every_ms), std_ms=std_ms)
 
 
 def _doubt(timing: Timing, wanted: float, load: Load) -> str:

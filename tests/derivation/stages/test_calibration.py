@@ -1,0 +1,57 @@
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean, stdev
+
+import pytest
+
+from bneck.derivation.stages.calibration import TargetDevice
+from bneck.latency.measure import MIN_REPETITIONS
+from bneck.latency.model import LatencyModel, load
+from bneck.latency.timing import Timing
+from bneck.space import presets
+from tests.latency.devices import Scripted
+
+SMALL = presets.build("mobilenet_v3_small", width=0.35, resolution_px=16, classes=10)
+
+
+def repeating(model: LatencyModel, percent: float) -> LatencyModel:
+    return replace(model, report=replace(model.report, repeat_mape_percent=percent))
+
+
+def of_sessions(*ratios: float) -> Scripted:
+    """Answers with one ratio for a whole session, as each has its own on an unsteady machine."""
+    steady = Timing(1.0, 0.0001, 2.0, 0.001, 6, True)
+    each = [replace(steady, ratio=ratio) for ratio in ratios for _ in range(MIN_REPETITIONS)]
+    return Scripted(*each[-1:], *each[:-1])  # it begins with the second
+
+
+def test_where_measuring_again_differs_much_the_mean_of_all_sessions_counts(
+    digits_latency: Path, tmp_path: Path
+) -> None:
+    """Sessions of one network on a shared server; the first three have a mean of 0.74."""
+    ratios = (0.752, 0.735, 0.733, 0.775, 0.753, 0.748)
+    device = of_sessions(*ratios)
+    quiet_waits: list[int] = []
+    model = repeating(load(digits_latency), 8.0)
+    target = TargetDevice(model, device, tmp_path / "history", lambda: quiet_waits.append(1))
+    first, second = target.measure(SMALL), target.measure(SMALL)
+    ms = [ratio * model.scale.ms(replace(device.timings[0], ratio=1.0)) for ratio in ratios]
+    assert first.ms == pytest.approx(fmean(ms[:3]))
+    assert second.ms == pytest.approx(fmean(ms))
+    assert second.std_ms == pytest.approx(stdev(ms) / 6**0.5, rel=0.3)
+    assert "at another time of this run" in second.note
+    assert len(quiet_waits) == 6
+
+
+def test_where_measuring_again_differs_little_one_session_counts(
+    digits_latency: Path, tmp_path: Path
+) -> None:
+    device = of_sessions(0.752, 0.735)
+    model = repeating(load(digits_latency), 2.0)
+    target = TargetDevice(model, device, tmp_path / "history", lambda: None)
+    for ratio in (0.752, 0.735):
+        took = target.measure(SMALL)
+        assert took.timing is not None
+        assert took.timing.ratio == ratio
+        assert took.ms == pytest.approx(model.scale.ms(took.timing))
+    assert device.asked == 2 * MIN_REPETITIONS
