@@ -29,6 +29,10 @@ class NotReady(UsageError):
     """A stage builds on one that is not done."""
 
 
+class OutOfReach(UsageError):
+    """No narrowing of a network is predicted under a target."""
+
+
 class NotCalibrated(UsageError):
     """A latency model was asked for a kernel, resolution or runtime it never saw."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bneck import records
-from bneck.errors import UsageError
+from bneck.errors import OutOfReach
 from bneck.executors import Executor
 from bneck.latency.predictor import Predictor
 from bneck.machine import ONE_THREAD, Compute
@@ -69,12 +69,12 @@ class NetAdapt:
         return records.read_lines(self.steps, Step)
 
     def check_reachable(self, arch: Architecture, target_ms: float) -> None:
-        """Raise UsageError, which names the fastest, where no narrowing of ``arch`` will do."""
+        """Raise OutOfReach, which names the fastest, where no narrowing of ``arch`` will do."""
         if self.model.predict(arch).ms <= target_ms:
             return
         fastest_ms = self._generator.fastest_ms(arch)
         if fastest_ms > target_ms:
-            raise UsageError(
+            raise OutOfReach(
                 f"no narrowing reaches {target_ms:.3g} ms; the fastest network found takes "
                 f"{fastest_ms:.3g} ms"
             )
@@ -92,8 +92,9 @@ class NetAdapt:
             progress: told about every proposal.
 
         Raises:
-            UsageError: not even the narrowest network is predicted under the target (names the
+            OutOfReach: not even the narrowest network is predicted under the target (names the
                 fastest), or nothing can be narrowed any more (names the latency reached).
+            UsageError: a worker cannot serve the request, as it lacks the images.
             BneckError: every proposal of a step failed; the next call tries them again.
         """
         steps = list(self.done())
@@ -173,7 +174,7 @@ class NetAdapt:
         """Return what to try first, and what to try where all of these lose accuracy.
 
         Raises:
-            UsageError: nothing can be narrowed any more.
+            OutOfReach: nothing can be narrowed any more.
         """
 
         def propose(needed_ms: float) -> tuple[Proposal, ...]:
@@ -182,7 +183,7 @@ class NetAdapt:
         needed_ms = min(self.delta_ms, before.latency_ms - target_ms)
         needed_ms, proposals = rules.halve_the_saving(propose, needed_ms)
         if not proposals:
-            raise UsageError(
+            raise OutOfReach(
                 f"no narrowing reaches {target_ms:.3g} ms; the fastest network found takes "
                 f"{before.latency_ms:.3g} ms"
             )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bneck import records
-from bneck.errors import BneckError, UsageError
+from bneck.errors import BneckError, OutOfReach
 from bneck.executors import Executor
 from bneck.netadapt import rules
 from bneck.netadapt.netadapt import NetAdapt
@@ -106,7 +106,7 @@ def shrink_to_measured(
             the same steps follow, whatever they measure then; None keeps nothing.
 
     Raises:
-        UsageError: no narrowing is predicted under the target.
+        OutOfReach: no narrowing is predicted under the target.
         BneckError: every proposal of a step failed, or the network still measures above the target
             after the goal was tightened four times.
     """
@@ -144,7 +144,7 @@ def _under_target(
     while True:
         try:
             step = netadapt.shrink(kept.goals_ms[-1], executor, progress)[-1]
-        except UsageError:  # so low a goal may have come of a measurement on a busy device
+        except OutOfReach:  # so low a goal may have come of a measurement on a busy device
             kept.forget()
             raise
         measured = kept.latency(step.number, step.arch)
