@@ -23,13 +23,17 @@ _ENDING = {
     signal.SIGTERM: signal.SIG_DFL,  # what Slurm, Docker and Kubernetes send
 }
 """Signals that end a command, with what Python does at each."""
-_ENDED_BY = {live.INTERRUPTED: "interrupted", live.TERMINATED: "ended by SIGTERM"}
+_ENDED_BY = {
+    live.ended_by(one): "interrupted" if one is signal.SIGINT else f"ended by {one.name}"
+    for one in _ENDING
+}
 
 
 def main() -> None:
     """Run the command line and exit.
 
-    The code is 0 done, 1 failed at work, 2 bad usage, 130 interrupted, 143 ended by SIGTERM.
+    The code is 0 done, 1 failed at work, 2 bad usage, 130 interrupted, 129 ended by SIGHUP (a
+    closed terminal), 143 by SIGTERM.
     """
     ours = [one for one, usual in _ENDING.items() if signal.getsignal(one) is usual]
     for one in ours:  # not one that is ignored, as under nohup
@@ -72,7 +76,7 @@ def exit_code_of(work: Callable[[], int | None]) -> int:
     except BneckError as error:
         return _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
-        code = live.exit_code() or live.INTERRUPTED
+        code = live.exit_code() or live.ended_by(signal.SIGINT)
     except BrokenPipeError:
         return 1
     except OSError as error:
@@ -108,7 +112,8 @@ def positive(text: str) -> float:
 
 def _fail(message: str, code: int) -> int:
     live.close()
-    print(f"bneck: {one_line(message)}", file=sys.stderr)
+    with suppress(OSError):  # the terminal is gone
+        print(f"bneck: {one_line(message)}", file=sys.stderr)
     return code
 
 

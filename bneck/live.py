@@ -3,19 +3,16 @@
 import atexit
 import math
 import os
-import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from typing import Any, TextIO
 
 from bneck.quantities import duration
 from bneck.text import harmless, one_line
-
-INTERRUPTED, TERMINATED = 130, 143
 
 _view: Any = None
 """The live view that is on the screen, if any."""
@@ -25,15 +22,20 @@ _watches: list[threading.Event] = []
 """Each ends a thread that prints lines while nothing else does."""
 
 
+def ended_by(number: int) -> int:
+    """Return the exit code of a command that a signal ended, as shells have it."""
+    return 128 + number
+
+
 def interrupt(number: int, _: object = None) -> None:
     """On a signal that ends a command: end now, or at the next progress if a library hides it."""
     global _interrupted
-    _interrupted = _interrupted or (TERMINATED if number == signal.SIGTERM else INTERRUPTED)
+    _interrupted = _interrupted or ended_by(number)
     raise KeyboardInterrupt
 
 
 def exit_code() -> int:
-    """Return 143 if SIGTERM came, 130 if Ctrl-C or the end of the terminal did, else 0."""
+    """Return that of the signal that ended the command, 0 if none did."""
     return _interrupted
 
 
@@ -43,8 +45,9 @@ def close() -> None:
     while _watches:
         _watches.pop().set()
     if _view is not None:
-        _view.stop()
-        _view = None
+        view, _view = _view, None
+        with suppress(OSError):  # the terminal is gone
+            view.stop()
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """Ctrl-C, a closed terminal and SIGTERM end a command with one line that says how to resume."""
 
+import os
+import pty
 import signal
 import subprocess
 import sys
@@ -36,7 +38,7 @@ def at_work(script: str) -> AbstractContextManager["subprocess.Popen[str]"]:
     ("sent", "code", "words"),
     [
         (signal.SIGINT, 130, "interrupted"),
-        (signal.SIGHUP, 130, "interrupted"),
+        (signal.SIGHUP, 129, "ended by SIGHUP"),
         (signal.SIGTERM, 143, "ended by SIGTERM"),
     ],
 )
@@ -64,6 +66,22 @@ def test_a_signal_that_a_library_hides_is_not_lost(sent: signal.Signals, code: i
         command.send_signal(sent)
         command.communicate()
     assert command.returncode == code
+
+
+def test_a_terminal_that_is_gone_is_no_failure() -> None:
+    """The live view and the last line can no longer be written."""
+    shown = "    from bneck.live import TerminalProgress\n    TerminalProgress()('work', 1, 2)\n"
+    begun = "def work():\n"
+    terminal, ours = pty.openpty()
+    folder = Path(__file__).resolve().parents[1]
+    working = [sys.executable, "-c", WORKING.replace(begun, begun + shown)]
+    with started(working, cwd=folder, stdout=subprocess.PIPE, stderr=ours) as command:
+        os.close(ours)
+        assert command.stdout is not None
+        assert command.stdout.readline() == "at work\n"
+        os.close(terminal)
+        command.send_signal(signal.SIGHUP)
+        assert command.wait() == 129
 
 
 def test_a_command_under_nohup_outlives_its_terminal() -> None:
