@@ -17,6 +17,7 @@ from bneck.proxies.tabular import TableData
 from bneck.results.record import Record
 from bneck.results.stage_record import SelectedNetwork
 from bneck.search.evaluation import Evaluate, TrainOnRungs
+from bneck.search.label import check_comparable
 from bneck.search.objectives import Objective, Objectives
 from bneck.search.promotion import Candidate, trained_longest
 from bneck.search.samplers.history import LabelledNetwork
@@ -67,16 +68,21 @@ class Contest:
             more: networks, each with the objective that rewards it.
             file: keeps their records.
             what: what they are, for the progress.
+
+        Raises:
+            UsageError: one was trained on another kind of device than those of the search.
         """
         rung = max(record.rung for record in self.networks)
+        rivals = [record for record in self.trainings if record.rung == rung]
         wanted = [Candidate(arch, rung) for arch in more]
         known = {Candidate(one.arch, one.rung): one for one in records.read_lines(file, Record)}
         missing = [candidate for candidate in wanted if candidate not in known]
-        progress = self.session.progress
+        progress, mix_devices = self.session.progress, self.session.plan.mix_devices
         progress(what, len(wanted) - len(missing), len(wanted))
         further = {one: more[one.arch] for one in missing}
         executor = self.session.executor
         for record in evaluate_outside(further, self.accuracy, executor) if missing else ():
+            check_comparable(record, rivals, mix_devices=mix_devices)
             records.append(file, record)
             known[Candidate(record.arch, record.rung)] = record
             progress(what, sum(one in known for one in wanted), len(wanted))

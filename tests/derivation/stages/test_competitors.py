@@ -1,5 +1,6 @@
 """A slower target may have the network of a faster one, made wider."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from bneck.latency.measure import Measured
 from bneck.progress import silent
 from bneck.results.record import Record
 from bneck.results.stage_record import SelectedNetwork
+from bneck.search.label import Label
 from bneck.search.objectives import Objectives, Target
 from bneck.search.reward import Soft
 from bneck.space import spaces
@@ -205,3 +207,25 @@ def test_they_are_numbered_after_all_trainings_of_the_search_in_its_report_too(
         assert [one.number for one in found] == [6, 5]
         read = read_competitors(run, trainings)["widened"]
     assert {one.number: one.arch for one in read} == {one.number: one.arch for one in found}
+
+
+@pytest.mark.parametrize("mix_devices", [False, True])
+def test_one_that_another_kind_of_device_trained_competes_only_if_asked(
+    tmp_path: Path, mix_devices: bool
+) -> None:
+    """A cluster's node may have no GPU."""
+    plan = Plan(data="digits", target="1", promote=True, mix_devices=mix_devices)
+    trials = [replace(one, made_with={"device": "cuda"}) for one in evaluated()]
+    wanted = Objectives(SPACE, MacsDevice(), [Target(Soft(2.0), 2.0)])
+    wider = {widened(trials[0].arch, 1.5): wanted.at([])[0]}
+    (tmp_path / "run").mkdir()
+
+    def trained(arch: Architecture, rung: int) -> Label:
+        return Label(0.6, {"device": "cpu"})
+
+    with open_run(plan, tmp_path / "run", silent) as run:
+        contest = Contest(Session(run, plan, Serial(), Serial()), trained, wanted, [], trials)
+        refused = pytest.raises(UsageError, match=r"trained on cpu, .* labels are of cuda: use")
+        with nullcontext() if mix_devices else refused:
+            contest.evaluate(wider, run.widened, "widened networks")
+        assert len(records.read_lines(run.widened, Record)) == mix_devices
