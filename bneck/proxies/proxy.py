@@ -119,7 +119,7 @@ def find_proxy(word: str) -> ProxyFactory:
     Raises:
         UsageError: none of these, or a run that cannot be read.
     """
-    if word.startswith(SHARED_WEIGHTS):
+    if word.startswith(SHARED_WEIGHTS) and word != SHARED_WEIGHTS:
         shared_weights_file(Path(place := word.removeprefix(SHARED_WEIGHTS)))
         from bneck.proxies.shared_weights import of_run
 
@@ -135,14 +135,22 @@ def content_of(word: str) -> str | None:
     Another time the same word may stand for others. None for bneck's own proxies, and where a
     module has no file.
     """
-    file: str | Path | None
     if word.startswith(SHARED_WEIGHTS):
-        file = shared_weights_file(Path(word.removeprefix(SHARED_WEIGHTS)))
-    elif word in PROXIES:
-        file = None
-    else:
-        file = getattr(sys.modules[word.partition(":")[0]], "__file__", None)
-    if file is None:
+        return _sha256(shared_weights_file(Path(word.removeprefix(SHARED_WEIGHTS))))
+    return own_code(word)
+
+
+def own_code(word: str) -> str | None:
+    """Return the SHA-256 of the module of one's own that a proxy is from.
+
+    None for bneck's own proxies, ``shared-weights:RUN`` among them, and for a module without file.
+    """
+    if word in PROXIES or word.startswith(SHARED_WEIGHTS):
         return None
+    file = getattr(sys.modules[word.partition(":")[0]], "__file__", None)
+    return None if file is None else _sha256(file)
+
+
+def _sha256(file: str | Path) -> str:
     with open(file, "rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -98,6 +98,8 @@ def open_table(data: str, space: str | None, resolution_px: int | None) -> Table
         return None
     if space is None:
         raise UsageError(f"{data} holds accuracies and no images, and this trains networks")
+    if data == PREFIX:
+        raise UsageError(f"name the file of the table: {PREFIX}FILE")
     path = Path(os.path.expanduser(data.removeprefix(PREFIX))).absolute()
     stamp = None
     with suppress(OSError):  # which reading it will explain

@@ -12,11 +12,11 @@ from bneck.errors import ProxyFailed, UsageError
 from bneck.machine import ONE_THREAD, Compute
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.data.worker_images import WorkerImages, in_folds
-from bneck.proxies.proxy import find_proxy
+from bneck.proxies.proxy import find_proxy, own_code
 from bneck.proxies.training.device import torch_device
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import train
-from bneck.search.label import Label
+from bneck.search.label import CODE, DIGITS, WEIGHTS, Label
 from bneck.search.promotion import steps_on
 from bneck.search.quantised import label_of
 from bneck.space import codec
@@ -69,7 +69,9 @@ class Evaluate:
             return self.trained(arch, images, self.recipe, self.seed)
         proxy = find_proxy(self.proxy)(images, self.recipe, compute=self.compute)
         accuracy = float(proxy(arch, seed=self.seed))
-        return Label(accuracy, dict(getattr(proxy, "made_with", {})))
+        code = own_code(self.proxy)
+        by = {} if code is None else {CODE: code[:DIGITS]}
+        return Label(accuracy, {**getattr(proxy, "made_with", {}), **by})
 
     def trained(
         self,
@@ -98,7 +100,10 @@ class Evaluate:
         result = train(
             network, images, recipe, seed=seed, checkpoint=checkpoint, compute=self.compute
         )
-        return label_of(result, network, images, self.score_as, seed)
+        label = label_of(result, network, images, self.score_as, seed)
+        if self.parent is None:
+            return label
+        return Label(label.accuracy, {**label.made_with, WEIGHTS: self.parent.sha256[:DIGITS]})
 
 
 @dataclass(frozen=True, slots=True)

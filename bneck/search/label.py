@@ -11,7 +11,12 @@ COMPARED = ("device", "precision")
 SCORE = "score"
 """Names the 8-bit format that an accuracy was counted in; absent for floats. Never mixed."""
 WEIGHTS = "weights"
-"""Names the SHA-256 of the shared weights that a network was judged with. Never mixed."""
+"""Names the SHA-256 of the shared weights that a network was judged with, or of the pretrained ones
+that it began with. Never mixed."""
+CODE = "code"
+"""Names the SHA-256 of the module of one's own proxy that scored a network."""
+DIGITS = 12
+"""Of a SHA-256 that are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,7 @@ def check_comparable(new: Record, records: Iterable[Record], *, mix_devices: boo
 
     Raises:
         UsageError: another kind of device or another precision, an accuracy in 8 bits among
-            those in floats, or other shared weights; names both.
+            those in floats, or other shared or pretrained weights; names both.
     """
     found = _compared(new.made_with)
     for record in records:

@@ -1,6 +1,7 @@
 """``--pretrained``: what the word names, what is inherited, and what it refuses."""
 
 import json
+import shutil
 from pathlib import Path
 from urllib.error import URLError
 
@@ -164,6 +165,24 @@ def test_the_pretrained_network_itself_competes(
     monkeypatch.setattr("bneck.derivation.stages.competitors.evaluate_outside", None)
     assert run(command) == 0
     assert records.read(tmp_path / "run" / "winners.json", SearchResult).networks == (found,)
+
+
+def test_a_search_is_refused_pretrained_weights_that_were_trained_again(
+    trained: Path, digits_latency: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moved = shutil.copytree(trained, tmp_path / "trained")
+    command = [
+        "search", f"--pretrained={moved}", "--resolution=16", "--runtime=macs",
+        f"--latency={digits_latency}", "--sampler=random", "--search-steps=1",
+        "--target=0.95x:mobilenet_v3_small", "--workers=1", f"--out={tmp_path / 'run'}",
+    ]  # fmt: skip
+    assert run([*command, "--evaluations=1"]) == 0
+    assert run([*command, "--evaluations=2"]) == 0
+    again = ["train", "mobilenet_v3_small", "--data=digits", "--resolution=16", "--seed=7"]
+    assert run([*again, "--epochs=1", f"--out={moved}"]) == 0
+    capsys.readouterr()
+    assert run([*command, "--evaluations=3"]) == 2
+    assert "weights of SHA-256" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_a_network_of_another_space_and_other_classes_says_what_it_inherits(

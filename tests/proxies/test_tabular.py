@@ -95,6 +95,8 @@ def test_what_a_table_cannot_do_is_said(
 ) -> None:
     data = f"table:{file}"
     assert tabular.open_table("digits", "v3-small", None) is None
+    with pytest.raises(UsageError, match="name the file of the table: table:FILE"):
+        tabular.open_table("table:", "v3-small", None)
     with pytest.raises(UsageError, match="holds networks for 32 px, not for 64"):
         tabular.open_table(data, "v3-small", 64)
     out = str(tmp_path / "run")

@@ -1,12 +1,15 @@
 """Labels say what made them, and those of two kinds of device do not mix unasked."""
 
+import importlib
 import platform
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import onnxruntime
 import pytest
 
+from bneck.cli import run
 from bneck.derivation.plan import Plan
 from bneck.derivation.validation import check
 from bneck.errors import UsageError
@@ -125,3 +128,26 @@ def test_a_plan_scores_in_8_bits_what_runs_in_8_bits() -> None:
     with pytest.raises(UsageError, match="quantises what short-training trains: leave out --proxy"):
         check(Plan(target="1", score_int8=True, runtime="onnxruntime-int8", proxy="macs"))
     check(Plan(target="1", score_int8=True, runtime="onnxruntime-int8"))
+
+
+def test_a_search_whose_own_proxy_was_edited_is_told(
+    digits_latency: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    code = "def make(images, recipe, *, compute):\n    return lambda arch, *, seed: 0.{}\n"
+    command = [
+        "search", "--data=digits", "--resolution=16", "--target=0.9x:mobilenet_v3_small",
+        "--workers=1", "--runtime=macs", f"--latency={digits_latency}", "--sampler=random",
+        "--proxy=label_proxy:make", "--out=run",
+    ]  # fmt: skip
+    for evaluations, score, edited in ((2, 5, False), (3, 5, False), (4, 6, True)):
+        Path("label_proxy.py").write_text(code.format(score))
+        sys.modules.pop("label_proxy", None)
+        importlib.invalidate_caches()
+        assert run([*command, f"--evaluations={evaluations}"]) == 0
+        warned = "label_proxy:make was edited since it scored networks" in capsys.readouterr().err
+        assert warned == edited

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bneck import records
+from bneck import live, records
 from bneck.derivation.plan import SHORT_TRAINING, Plan
 from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import TargetDevice
@@ -20,12 +20,13 @@ from bneck.derivation.stages.competitors import (
 )
 from bneck.derivation.stages.data import RunData
 from bneck.derivation.training_budget import budget, folds
+from bneck.proxies.proxy import own_code
 from bneck.results.exports import IN_8_BITS
 from bneck.results.stage_record import SearchResult, SelectedNetwork
 from bneck.search import reward
 from bneck.search.evaluation import Evaluate, TrainOnRungs
 from bneck.search.expected_improvement import describe_gain, expected_gain
-from bneck.search.label import device_of
+from bneck.search.label import CODE, DIGITS, device_of
 from bneck.search.objectives import Objectives, Target
 from bneck.search.promotion import trained_longest
 from bneck.search.reward import FRONT
@@ -211,6 +212,7 @@ def _accuracy(
     images = replace(asked.proxies, folds=_folds(session, data, study))
     labels_of = None if plan.mix_devices else device_of(study.records())
     proxy = plan.proxy or SHORT_TRAINING
+    _warn_if_edited(proxy, study)
     begins_with = parent if proxy == SHORT_TRAINING else None
     score_as = IN_8_BITS[plan.runtime] if plan.score_int8 else None
     short = Evaluate(
@@ -220,6 +222,17 @@ def _accuracy(
         return short
     most_steps = session.run.settle("most_steps", asked.most_search_steps)
     return TrainOnRungs(short, session.run.search_work, most_steps)
+
+
+def _warn_if_edited(proxy: str, study: Study) -> None:
+    """Say that a proxy of one's own is no longer that which scored the networks so far."""
+    code = own_code(proxy)
+    known = {one.made_with[CODE] for one in study.records() if CODE in one.made_with}
+    if code is not None and known - {code[:DIGITS]}:
+        live.warn(
+            f"{proxy} was edited since it scored networks of this search, whose scores need not "
+            "compare with new ones: another --out scores all of them by the same code"
+        )
 
 
 def _folds(session: Session, data: RunData, study: Study) -> int:

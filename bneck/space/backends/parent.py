@@ -1,5 +1,6 @@
 """A trained network that others inherit from, as a value that can be sent to workers."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -42,6 +43,11 @@ class Parent:
     ) -> "Parent":
         """Return the parent with these tensors by name; the rest as in the attributes."""
         return cls(arch, weights.to_bytes(state), same_classes, elastic)
+
+    @property
+    def sha256(self) -> str:
+        """The digest of its weights, which may be trained again under the same name."""
+        return hashlib.sha256(self.tensors).hexdigest()
 
     def weights_for(self, arch: Architecture, *, seed: int) -> Remapped:
         """Return weights for any network, inherited path by path: see ``remap``.

@@ -443,6 +443,7 @@ def test_every_proxy_of_the_table_is_there() -> None:
         ("bneck.errors:thing", "cannot load proxy 'bneck.errors:thing'"),
         (".errors:thing", "cannot load proxy '.errors:thing'"),
         (":thing", "cannot load proxy ':thing'"),
+        ("shared-weights:", "unknown proxy 'shared-weights:'; known: .* shared-weights:RUN, pack"),
     ],
 )
 def test_unknown_proxies(word: str, message: str) -> None:
