@@ -3,6 +3,7 @@
 Yang et al. 2018; Howard et al. 2019, section 4.2.
 """
 
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,6 +99,8 @@ class NetAdapt:
             BneckError: every proposal of a step failed; the next call tries them again.
         """
         steps = list(self.done())
+        for step in steps:  # of one that was killed as it ended
+            shutil.rmtree(self._trainings_of(step.number), ignore_errors=True)
         first_ms = steps[0].latency_ms
         self.check_reachable(steps[-1].arch, target_ms)
         while (now_ms := steps[-1].latency_ms) > target_ms:
@@ -202,7 +205,11 @@ class NetAdapt:
             self.importance,
             self.compute,
         )
-        return StepTrainings(task, self.folder / f"step-{number:03d}")
+        return StepTrainings(task, self._trainings_of(number))
+
+    def _trainings_of(self, number: int) -> Path:
+        """The folder of a step's fine-tunings, until it ends."""
+        return self.folder / f"step-{number:03d}"
 
     def _take(
         self,

@@ -198,6 +198,10 @@ class TrainingFiles:
         """What it resumes from, until it has ended."""
         return self.folder / f"{self.name}.checkpoint"
 
+    def forget_checkpoint(self) -> None:
+        """Remove the checkpoint of a training that has ended; a kill may have left it."""
+        self.checkpoint.unlink(missing_ok=True)
+
     @property
     def start(self) -> Path:
         """The weights that it begins with, where these are not random."""

@@ -14,6 +14,7 @@ from bneck.derivation.stages.kept_training import train_and_keep
 from bneck.errors import BneckError
 from bneck.executors import Failed
 from bneck.executors.serial import Serial
+from bneck.netadapt.fine_tuning import StepTrainings
 from bneck.netadapt.netadapt import NetAdapt
 from bneck.netadapt.proposals import ProposalGenerator
 from bneck.netadapt.rules import MOST_TIED
@@ -320,6 +321,22 @@ def test_weights_and_losses_that_a_kill_left_half_written_are_made_again(
     last.write_bytes(b"torn")
     step = adapt.shrink(ONE_STEP_MS, Serial())[-1]
     assert (step.arch, step.accuracy) == (one_step.arch, one_step.accuracy)
+
+
+def test_what_a_kill_left_of_a_step_that_ended_is_removed(
+    tmp_path: Path, model: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(_: object) -> None:
+        raise KeyboardInterrupt
+
+    adapt = begun(tmp_path, model)
+    with monkeypatch.context() as patched:
+        patched.setattr(StepTrainings, "clear", killed)
+        with pytest.raises(KeyboardInterrupt):
+            adapt.shrink(ONE_STEP_MS, Serial())
+    (left,) = (tmp_path / "family").glob("step-*")
+    assert [one.number for one in adapt.shrink(ONE_STEP_MS, Serial())] == [0, 1]
+    assert not left.exists()
 
 
 def test_a_full_disk_is_not_a_result_of_a_proposal(

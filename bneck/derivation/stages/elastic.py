@@ -63,5 +63,5 @@ def elastic_stage(
         tested = on_test(network, everything, plan.compute())
         weights.save(files.weights, network.state_dict())
         records.write(files.result, Training(NETWORK, accuracy, result.seconds, tested))
-        files.checkpoint.unlink(missing_ok=True)
+    files.forget_checkpoint()
     return records.read(files.result, Training), weights.load(files.weights, largest)

@@ -77,8 +77,8 @@ def train_and_keep(
             weights.save(files.weights, fold(network))
             ended = Training(name, result.accuracy, result.seconds, tested, result.right)
             records.write(files.result, ended)
-            files.checkpoint.unlink(missing_ok=True)
         wait_for_all()
+    files.forget_checkpoint()
     return records.read(files.result, Training), weights.load(files.weights, arch)
 
 

@@ -112,6 +112,8 @@ def train_all(
     files = {one: TrainingFiles(task.folder, one.name).result for one in jobs}
     waiting = [one for one, file in files.items() if not is_written(file)]
     failed: dict[str, str] = {}
+    for one in files.keys() - {*waiting}:
+        TrainingFiles(task.folder, one.name).forget_checkpoint()
     done = len(files) - len(waiting)
     if waiting:
         progress("trainings", done, len(files))

@@ -53,6 +53,15 @@ def test_what_is_trained_is_read_and_the_rest_resumes(tmp_path: Path) -> None:
     assert steps_done(tmp_path / "second.checkpoint") is None
 
 
+def test_a_checkpoint_that_a_kill_left_of_a_training_that_ended_is_removed(tmp_path: Path) -> None:
+    task, left = training(tmp_path), tmp_path / "first.checkpoint"
+    train_all(TWO[:1], task, Serial())
+    for again in (lambda: train_all(TWO[:1], task, Serial()), lambda: task(TWO[0])):
+        left.touch()
+        again()
+        assert not left.exists()
+
+
 def test_branches_are_folded_before_the_weights_are_kept(tmp_path: Path) -> None:
     task = replace(training(tmp_path / "branched"), branches=True)
     (branched,) = train_all(TWO[:1], task, Serial())
