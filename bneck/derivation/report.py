@@ -53,7 +53,8 @@ def write_pictures(run: Run) -> list[Path]:
     data = report_data(run)
     drawn: dict[str, Figure] = {}
     if data.outcome and data.compares:
-        drawn["outcome"] = static_figures.outcome(data.outcome, data.baselines)
+        others = data.others.values()
+        drawn["outcome"] = static_figures.outcome(data.outcome, data.baselines, others)
     if data.outcome and data.breakdown:
         drawn["blocks"] = static_figures.blocks(times(rows(data.outcome.arch), data.breakdown))
     if any(record.accuracy is not None for record in data.tried):

@@ -1,6 +1,6 @@
 """Pictures for papers and model cards, as PNG or SVG; reports have ``interactive_figures``."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from statistics import fmean
@@ -72,13 +72,25 @@ def compared(
     return _plain(figure)
 
 
-def outcome(derived: Outcome, baselines: Iterable[Baseline]) -> Figure:
-    """Accuracy over measured latency of networks trained and measured alike."""
+def outcome(
+    derived: Outcome, baselines: Iterable[Baseline], others: Collection[Outcome] = ()
+) -> Figure:
+    """Accuracy over measured latency of networks trained and measured alike.
+
+    Args:
+        derived: the derived network.
+        baselines: networks to compare it with, each with a marker of its own.
+        others: those derived for other targets of the same search.
+    """
     figure, axes = _single("measured latency (ms)", "accuracy (%)")
-    networks: list[tuple[str, Outcome | Baseline, str, str]] = [
-        (baseline.name, baseline, "s", GREY) for baseline in baselines
+    markers = cycle("sD^ov")
+    networks: list[tuple[str, Outcome | Baseline, str, str, str]] = [
+        (baseline.name, baseline, next(markers), GREY, GREY) for baseline in baselines
     ]
-    for name, network, marker, colour in [*networks, ("derived", derived, "*", BLUE)]:
+    for one in others:
+        networks.append((f"derived for {one.target_ms:.4g} ms", one, "*", BLUE, "white"))
+    networks.append(("derived", derived, "*", BLUE, BLUE))
+    for name, network, marker, colour, inside in networks:
         if network.measured is not None and network.accuracy is not None:
             axes.errorbar(
                 network.measured.ms,
@@ -87,11 +99,12 @@ def outcome(derived: Outcome, baselines: Iterable[Baseline]) -> Figure:
                 yerr=100 * (network.accuracy.stderr or 0),
                 fmt=marker,
                 markersize=11 if marker == "*" else 7,
+                markerfacecolor=inside,
                 color=colour,
                 capsize=3,
                 label=_as_it_is(name),
             )
-    _targets(axes, (derived.target_ms,))
+    _targets(axes, [one.target_ms for one in (derived, *others)])
     axes.legend(frameon=False)
     return _plain(figure)
 

@@ -59,3 +59,29 @@ def test_netadapts_way_leads_to_the_runs_own_target(
     assert drawn.keys() == {"outcome", "netadapt"}
     lines = drawn["netadapt"].axes[0].get_lines()
     assert [line.get_xdata()[0] for line in lines if line.get_linestyle() == "--"] == [0.2]
+
+
+def test_the_outcome_shows_every_network_by_a_marker_of_its_own(
+    tmp_path: Path, drawn: dict[str, Figure]
+) -> None:
+    """As the report's own picture does: all baselines, and the networks for other targets."""
+    data = demo.finished(20)
+    (baseline, *_), outcome = data.baselines, data.outcome
+    assert outcome is not None
+    run = run_of(tmp_path / "run", replace(outcome, target_ms=0.2))
+    for name in ("mobilenet_v2", "mobilenet_v3_small"):
+        records.append(run.baselines, replace(baseline, name=name))
+    other = {"data": "digits", "target": "0.25"}
+    with Run.open(run.folder / "targets" / "0.25ms", other) as for_other:
+        records.write(for_other.result, replace(outcome, target_ms=0.25))
+    write_pictures(run)
+    axes = drawn["outcome"].axes[0]
+    legend = axes.get_legend()
+    assert legend is not None
+    names = ["target", "mobilenet_v2", "mobilenet_v3_small", "derived for 0.25 ms", "derived"]
+    assert [text.get_text() for text in legend.get_texts()] == names
+    points = [bars[0] for bars in axes.containers]
+    looks = {(one.get_marker(), one.get_markerfacecolor()) for one in points}
+    assert len(looks) == len(points) == 4
+    lines = [line.get_xdata()[0] for line in axes.get_lines() if line.get_linestyle() == "--"]
+    assert lines == [0.2, 0.25]
