@@ -105,7 +105,7 @@ def outcome(
                 label=_as_it_is(name),
             )
     _targets(axes, [one.target_ms for one in (derived, *others)])
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))  # beside it: over no point
     return _plain(figure)
 
 

@@ -14,10 +14,11 @@ from bneck.errors import UsageError
 from bneck.latency.devices import open_device
 from bneck.latency.measure import measure
 from bneck.latency.onnx_graph import read_onnx
-from bneck.latency.runtimes import open_runtime
+from bneck.latency.runtimes import onnxruntime, open_runtime
 from bneck.latency.runtimes.weights import norm_free
 from bneck.space import presets
 from bneck.space.backends import onnx_model
+from bneck.space.backends.onnx_int8 import is_quantised
 
 
 def convolution(
@@ -195,3 +196,29 @@ def test_what_is_not_an_onnx_file_is_one_line(tmp_path: Path) -> None:
     good = convolution(tmp_path / "good.onnx", [1, 3, 33, 33])
     with pytest.raises(UsageError, match="our own networks only"):
         measure(good, open_device(runtime="macs"))
+
+
+def test_a_file_in_8_bits_is_timed_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Quantised once more, V3-Small had 80 nodes more, and took longer."""
+    arch = presets.build("mobilenet_v3_small", width=0.25, resolution_px=32, classes=10)
+    runtime, opened = open_runtime("onnxruntime-int8"), []
+    model = runtime.model(*norm_free(arch.layers()))
+    real = onnxruntime.open_session
+    monkeypatch.setattr(
+        onnxruntime, "open_session", lambda given, **how: opened.append(given) or real(given, **how)
+    )
+    runtime.prepare_onnx(model)
+    assert opened == [model]
+
+
+@pytest.mark.parametrize(
+    "op", ["QuantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "ConvInteger"]
+)
+def test_what_is_in_8_bits_is_told_by_its_nodes(op: str) -> None:
+    def model(*ops: str) -> onnx.ModelProto:
+        return helper.make_model(
+            helper.make_graph([helper.make_node(o, [], []) for o in ops], "g", [], [])
+        )
+
+    assert is_quantised(model("Conv", op))
+    assert not is_quantised(model("Conv", "Gemm", "HardSigmoid"))

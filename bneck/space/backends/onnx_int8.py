@@ -68,6 +68,14 @@ def quantised(
         logging.disable(before)
 
 
+def is_quantised(model: onnx.ModelProto) -> bool:
+    """Return whether a graph of any origin has nodes in 8 bits, of ONNX or ONNX Runtime."""
+    return any(
+        "QuantizeLinear" in op or op.startswith("QLinear") or op.endswith("Integer")
+        for op in (node.op_type for node in model.graph.node)
+    )
+
+
 def is_of(name: str, paths: Collection[str]) -> bool:
     """Return whether a node or tensor belongs to one of the layers of these paths."""
     return any(name == path or name.startswith(f"{path}.") for path in paths)
