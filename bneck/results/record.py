@@ -197,7 +197,7 @@ class Found:
 
 
 def _check_numbers(record: Any) -> None:
-    """Refuse NaN, infinity, an accuracy that is a percentage, and a negative time.
+    """Refuse NaN, infinity, an accuracy that is a percentage, a negative time, and one of 0 ms.
 
     Raises:
         BneckError: naming the record, the field and the value.
@@ -222,8 +222,12 @@ def _check_number(kind: str, name: str, value: Any) -> None:
         raise BneckError(f"{name} of a {kind} must be finite, got {value!r:.40}")
     if name.startswith(("accuracy", "test_accuracy")) and not 0 <= value <= 1:
         raise BneckError(f"{name} of a {kind} must be from 0 to 1, got {value}")
+    if value == 0 and name in _MS:
+        raise BneckError(f"{name} of a {kind} must be above 0")
     if name not in _MAY_BE_NEGATIVE and value < 0:
         raise BneckError(f"{name} of a {kind} must not be negative, got {value}")
 
 
 _MAY_BE_NEGATIVE = ("reward", "saved_ms", "lead")
+_MS = ("target_ms", "latency_ms", "predicted ms", "measured ms")
+"""Others are divided by them; some are called as ``_check_numbers`` calls a ``Latency``."""

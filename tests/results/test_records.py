@@ -115,6 +115,9 @@ def test_a_full_disk_leaves_whole_lines(record: Record) -> None:
     [
         ({"params": 10**400}, "params of a Outcome must be finite"),
         ({"test_accuracy": {"value": 98.3}}, "test_accuracy of a Outcome must be from 0 to 1"),
+        ({"target_ms": 0}, "target_ms of a Outcome must be above 0"),
+        ({"predicted": {"ms": 0}}, "predicted ms of a Outcome must be above 0"),
+        ({"measured": {"ms": 0.0}}, "measured ms of a Outcome must be above 0"),
     ],
 )
 def test_figures_that_no_network_has(

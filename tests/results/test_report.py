@@ -284,6 +284,13 @@ def test_an_outcome_that_is_not_measured_or_trained(finished: ReportData) -> Non
     assert "Latencies were not measured." in text
 
 
+def test_a_prediction_may_have_no_error(finished: ReportData) -> None:
+    assert finished.outcome is not None
+    bare = replace(finished.outcome, predicted=Latency(0.21))
+    page = Page(report.build(replace(finished, outcome=bare)))
+    assert "0.210 ms by the model" in _plain(page.text)
+
+
 def test_spreads_of_measurements_are_called_standard_errors(finished: ReportData) -> None:
     text = _plain(Page(report.build(finished)).text)
     assert "Accuracy and latency carry their standard errors." in text
