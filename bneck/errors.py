@@ -4,6 +4,9 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from errno import ENAMETOOLONG
 
+LONGEST = 200
+"""Characters of a bad word that are shown: one that comes from a file may have any number."""
+
 
 class BneckError(Exception):
     """A failure at work; the command line prints the message and exits with ``exit_code``."""
@@ -60,7 +63,7 @@ def unknown(kind: str, value: object, known: Iterable[object], more: str = "") -
     """
     words = [str(word) for word in known]
     listed = f"known: {', '.join(words)}{more}{did_you_mean(value, words)}"
-    return UsageError(f"unknown {kind} {value!r}; {listed}")
+    return UsageError(f"unknown {kind} {value!r:.{LONGEST}}; {listed}")
 
 
 def no_effect(option: str, when: str) -> UsageError:
@@ -70,5 +73,5 @@ def no_effect(option: str, when: str) -> UsageError:
 
 def did_you_mean(value: object, known: Iterable[str]) -> str:
     """The end of a message about a misspelt word: the nearest known one; "" where none is near."""
-    near = get_close_matches(str(value), tuple(known), n=1)
+    near = get_close_matches(str(value)[:LONGEST], tuple(known), n=1)
     return f"; did you mean {near[0]}?" if near else ""

@@ -64,8 +64,7 @@ class Architecture(_Hashed):
         check_classes(self.classes)
         check_resolution(self.resolution_px)
         check_word("norm", self.norm, [word for word in NORMS if word != "none"])
-        count = sum(len(stage) for stage in self.stages)
-        check_range("number of blocks", count, 1, MAX_BLOCKS)
+        check_block_count(sum(len(stage) for stage in self.stages))
         for number, stage in enumerate(self.stages, start=1):
             if len({block.out for block in stage}) != 1:
                 widths = [block.out for block in stage]
@@ -137,6 +136,11 @@ def _lower(block: Block, path: str, in_channels: int, in_px: int, norm: str) -> 
 def _lower_head(head: Head, in_channels: int, in_px: int, classes: int, norm: str) -> Part:
     layers = head.lower(in_channels, in_px, classes, norm)
     return Part("head", None, in_channels, in_px, layers)
+
+
+def check_block_count(count: int) -> None:
+    """Raise UsageError unless a network may have so many blocks between stem and head."""
+    check_range("number of blocks", count, 1, MAX_BLOCKS)
 
 
 def block_path(path: str) -> str:

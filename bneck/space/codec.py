@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from bneck import records
 from bneck.errors import UsageError, unknown
 from bneck.files import naming, read_json
-from bneck.space.architecture import Architecture
+from bneck.space.architecture import Architecture, check_block_count
 from bneck.space.blocks import BLOCKS, PlainConv
 from bneck.space.heads import HEADS
 
@@ -44,16 +44,20 @@ def from_json(value: Any) -> Architecture:
     """
     top = _top(value)
     if top["format"] != FORMAT:
-        raise UsageError(f"architecture format must be {FORMAT!r}, got {top['format']!r}")
+        raise UsageError(f"architecture format must be {FORMAT!r}, got {top['format']!r:.60}")
     stem = _untagged(BLOCKS, "block", top["stem"], "stem")
     if not isinstance(stem, PlainConv):
-        raise UsageError(f"stem must be a block of kind 'conv', got {top['stem']['block']!r}")
+        raise UsageError(f"stem must be a block of kind 'conv', got {top['stem']['block']!r:.60}")
+    found = [
+        _list(stage, f"stage s{s}") for s, stage in enumerate(_list(top["stages"], "stages"), 1)
+    ]
+    check_block_count(sum(map(len, found)))  # before a million of them are built
     stages = tuple(
         tuple(
             _untagged(BLOCKS, "block", block, f"s{s}.b{b}")
-            for b, block in enumerate(_list(stage, f"stage s{s}"), start=1)
+            for b, block in enumerate(stage, start=1)
         )
-        for s, stage in enumerate(_list(top["stages"], "stages"), start=1)
+        for s, stage in enumerate(found, start=1)
     )
     return Architecture(
         stem=stem,

@@ -70,6 +70,32 @@ def test_foreign_json_is_one_line(value: object, words: str) -> None:
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        change("format", to="x" * 10**6),
+        change("norm", to="x" * 10**6),
+        change("norm", to=["x"] * 10**6),
+        change("y" * 10**6, to=1),
+        change("stem", "block", to="x" * 10**6),
+        change("stages", 1, 0, "activation", to="x" * 10**6),
+        change("stages", 1, 0, "y" * 10**6, to=1),
+        change("head", "head", to=["x"] * 10**6),
+        change("classes", to=10**4000),
+    ],
+)
+def test_an_error_is_short_whatever_the_file_holds(value: object) -> None:
+    with pytest.raises(UsageError) as error:
+        codec.from_json(value)
+    assert len(str(error.value)) < 500
+
+
+def test_a_million_blocks_are_refused_before_they_are_built() -> None:
+    stage = [{"block": "none of ours"}] * 1000
+    with pytest.raises(UsageError, match=r"number of blocks must be .* 500, got 1000000"):
+        codec.from_json(change("stages", to=[stage] * 1000))
+
+
 def test_errors_name_the_file(tmp_path: Path) -> None:
     file = tmp_path / "net.json"
     file.write_text('{"a": ')
