@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -120,6 +121,21 @@ def test_a_final_networks_reference_is_prepared_as_often_as_it_is(
     assert prepared[0::2] == ["reference.z"] * 5
     assert len({*prepared[1::2]}) == 1
     assert len(measured_by_kit(tmp_path / "measurements.json")[1]) == 5
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_at_a_signal_in_one_line_and_resumes(tmp_path: Path, sent: signal.Signals) -> None:
+    arch = presets.build("mobilenet_v3_small", width=0.35, resolution_px=16, classes=3)
+    add_to_kit(tmp_path, arch, None, runtime="onnxruntime")
+    command = [sys.executable, str(tmp_path / "measure.py")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as script:
+        assert script.stderr is not None
+        assert script.stderr.readline().startswith("1 of 5: ")
+        script.send_signal(sent)
+        said = [line for line in script.stderr.read().splitlines() if " of 5: " not in line]
+    assert said == ["stopped; started again, it resumes"]
+    assert script.returncode == 128 + sent
+    assert measured_by_kit(tmp_path / "measurements.json")[1]
 
 
 def test_mistakes_on_the_device_are_one_line(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import json
 import math
 import os
 import platform
+import signal
 import statistics
 import sys
 import time
@@ -367,11 +368,17 @@ def deviation(values: List[float]) -> float:
     return float(factor * statistics.median([abs(value - middle) for value in values]))
 
 
+def stop(number: int, _: object) -> None:
+    """End as by Ctrl-C, at what a system that shuts down sends."""
+    raise KeyboardInterrupt(number)
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, stop)
     try:
         main()
     except OSError as error:
         sys.exit(str(error))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:
         print("stopped; started again, it resumes", file=sys.stderr)
-        sys.exit(130)
+        sys.exit(128 + (stopped.args or (signal.SIGINT,))[0])
