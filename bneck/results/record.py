@@ -36,7 +36,7 @@ class Record:
     rung: int = 0
 
     def __post_init__(self) -> None:
-        _check_numbers(self)
+        check_numbers(self)
         if (self.accuracy is None) == (self.error is None):
             raise BneckError(f"record {self.number} needs either an accuracy or an error")
 
@@ -60,7 +60,7 @@ class Proposal:
     loss: float | None = None
 
     def __post_init__(self) -> None:
-        _check_numbers(self)
+        check_numbers(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Step:
     seconds: float
 
     def __post_init__(self) -> None:
-        _check_numbers(self)
+        check_numbers(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ class Baseline:
     test_accuracy: Accuracy | None = None
 
     def __post_init__(self) -> None:
-        _check_numbers(self)
+        check_numbers(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +177,7 @@ class Outcome:
     lead: Accuracy | None = None
 
     def __post_init__(self) -> None:
-        _check_numbers(self)
+        check_numbers(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +196,7 @@ class Found:
     breakdown: Mapping[str, float] | None = None
 
 
-def _check_numbers(record: Any) -> None:
+def check_numbers(record: Any) -> None:
     """Refuse NaN, infinity, an accuracy that is a percentage, a negative time, and one of 0 ms.
 
     Raises:
@@ -228,6 +228,6 @@ def _check_number(kind: str, name: str, value: Any) -> None:
         raise BneckError(f"{name} of a {kind} must not be negative, got {value}")
 
 
-_MAY_BE_NEGATIVE = ("reward", "saved_ms", "lead")
+_MAY_BE_NEGATIVE = ("reward", "saved_ms", "lead", "weight")
 _MS = ("target_ms", "latency_ms", "predicted ms", "measured ms")
-"""Others are divided by them; some are called as ``_check_numbers`` calls a ``Latency``."""
+"""Others are divided by them; some are called as ``check_numbers`` calls a ``Latency``."""

@@ -3,7 +3,12 @@
 from dataclasses import dataclass
 
 from bneck.quantities import Accuracy, Latency
+from bneck.results.record import check_numbers
 from bneck.space.architecture import Architecture
+from bneck.space.checks import check_between
+
+STEEPEST = -1000.0
+"""No front is so steep: a reward's w below it leads to numbers that no float holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,11 @@ class SelectedNetwork:
     front_accuracy: float | None = None
     pretrained: bool = False
     widened: bool = False
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
+        if self.weight is not None:
+            check_between("weight", self.weight, STEEPEST, 0.0)
 
     def called(self, counted: str) -> str:
         """What it is, where ``counted`` is the word for what the search numbers."""
@@ -68,6 +78,9 @@ class Shrunk:
     accuracy: Accuracy | None
     met: bool
 
+    def __post_init__(self) -> None:
+        check_numbers(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Training:
@@ -81,3 +94,6 @@ class Training:
     seconds: float
     test_accuracy: Accuracy | None = None
     right: str = ""
+
+    def __post_init__(self) -> None:
+        check_numbers(self)

@@ -8,7 +8,9 @@ import pytest
 from bneck import records
 from bneck.errors import BneckError, UsageError
 from bneck.latency.table import PublishedTable
+from bneck.quantities import Accuracy, Latency
 from bneck.results.record import Outcome, Proposal, Record, Step
+from bneck.results.stage_record import SelectedNetwork
 
 
 def test_records_come_back_equal(
@@ -125,6 +127,24 @@ def test_figures_that_no_network_has(
 ) -> None:
     with pytest.raises(BneckError, match=message):
         records.from_json(Outcome, {**records.to_json(outcome), **change})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"target_ms": 0}, "target_ms of a SelectedNetwork must be above 0"),
+        ({"predicted": {"ms": 1e999}}, "predicted.ms must be a finite number"),
+        ({"accuracy": {"value": 81.0}}, "accuracy of a SelectedNetwork must be from 0 to 1"),
+        ({"weight": -1e308}, "weight must be a number from -1000 to 0, got -1e"),
+    ],
+)
+def test_figures_that_no_search_names(
+    outcome: Outcome, change: dict[str, Any], message: str
+) -> None:
+    """The report draws a curve through the target, by the weight."""
+    found = SelectedNetwork(7, outcome.arch, 1.5, Accuracy(0.81), Latency(1.46), None, 0.8, -0.15)
+    with pytest.raises(BneckError, match=message):
+        records.from_json(SelectedNetwork, {**records.to_json(found), **change})
 
 
 @pytest.mark.parametrize("entry", [[1.0], [1.0, 0.1, 0.0]])
