@@ -1,15 +1,19 @@
 """Which changes of its plan a run takes, and what is done again for them."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
+from bneck import records
 from bneck.derivation.plan import Plan
+from bneck.derivation.target import keep_targets, kept_targets
 from bneck.errors import UsageError
 from bneck.progress import Progress
 from bneck.proxies.proxy import ELASTIC
 from bneck.results.plan_change import SUPERSEDED
 from bneck.results.plan_file import changed, differences
 from bneck.results.run import Run
+from bneck.results.stage_record import SearchResult, Shrunk
 from bneck.text import all_of
 
 OUTCOME = (
@@ -33,6 +37,9 @@ OTHER_TARGETS = (
 )
 OTHER_STEPS = (*OUTCOME, *NETADAPT)
 OTHER_TRAINING = (*OUTCOME, *FINAL, *DERIVED)
+
+OF_TARGET = ("targets/{:.4g}ms", "targets/{:.4g}ms.*", "checkpoints/derived-{:.4g}ms.*")
+"""What a run has of one of several targets, in ms."""
 
 CHANGES: Mapping[str, tuple[str, ...]] = {
     "evaluations": OTHER_CHOICE,
@@ -79,9 +86,13 @@ def change_plan(run: Run, was: Mapping[str, Any], progress: Progress) -> None:
     """
     names = changed(was, run.plan)
     for name in names:
-        if name not in CHANGES or not _sound(name, was, run.plan):
+        if name not in CHANGES or not _sound(name, was, run):
             raise UsageError(f"{differences(was, run.plan)}; {_elsewhere(run, was)}")
-    supersede(run, [pattern for name in names for pattern in CHANGES[name]])
+    left_out = _left_out(run, was)
+    of_these = [name.format(ms) for ms in left_out for name in OF_TARGET]
+    supersede(run, [*of_these, *(pattern for name in names for pattern in CHANGES[name])])
+    if left_out:
+        _forget_targets(run, len(left_out))
     if names:
         progress("plan", 1, 1, f"{differences(was, run.plan)}: {_kept(run)}")
 
@@ -112,14 +123,39 @@ def supersede(run: Run, patterns: Collection[str]) -> None:
             run.plan_change.move(path)
 
 
-def _sound(name: str, was: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+def _left_out(run: Run, was: Mapping[str, Any]) -> tuple[float, ...]:
+    """The targets in ms, as far as they were found out, that the new plan has no more."""
+    before, after = Plan.from_dict(was).aimed_at, Plan.from_dict(run.plan).aimed_at
+    return kept_targets(run)[len(after) :] if before[: len(after)] == after else ()
+
+
+def _forget_targets(run: Run, last: int) -> None:
+    """Write anew what says how many targets the run has, without so many of the last ones.
+
+    The targets themselves come last: killed meanwhile, the same change goes on from there.
+    """
+    found = records.read_if_written(run.winners, SearchResult)
+    targets_ms = kept_targets(run)[:-last]
+    if found is not None:
+        run.plan_change.keep(run.winners)
+        networks = found.networks[: len(targets_ms)]
+        records.write(run.winners, replace(found, networks=networks))
+    run.plan_change.keep(run.target)
+    keep_targets(run, targets_ms)
+
+
+def _sound(name: str, was: Mapping[str, Any], run: Run) -> bool:
     """Whether the run's work so far holds under the new value."""
+    now = run.plan
     if name == "evaluations":
         return bool(now[name] > was[name])
     if name == "promote":
         return bool(now[name])
     if name in ("target", "targets"):
         before, after = Plan.from_dict(was).aimed_at, Plan.from_dict(now).aimed_at
+        if after and before[: len(after)] == after:
+            shrunk = {one.target_ms for one in records.read_lines(run.shrunk, Shrunk)}
+            return shrunk.isdisjoint(_left_out(run, was))  # the run's network may be one's of these
         return bool(before) and after[: len(before)] == before  # none: a run of train
     return True
 

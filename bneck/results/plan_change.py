@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 
 from bneck import records
 from bneck.files import write_whole
-from bneck.results.run_files import only_shows
+from bneck.results.run_files import RunFiles, only_shows
 
 SUPERSEDED = "superseded"
 """Folder in a run for what a change of its plan replaces; nothing is deleted."""
@@ -50,24 +50,30 @@ class PlanChange:
         path.rename(self._place / name)
         self._replaced.append(name)
 
+    def keep(self, file: Path) -> None:
+        """Keep a copy of a file of the run's folder that is about to be written anew."""
+        write_whole(self._place / file.name, file.read_bytes())
+        self._replaced.append(file.name)
+
     def end(self, *files: Path) -> None:
         """Keep the files that the new plan is written into; all other writing is work by it."""
         for file in files:
-            if file.exists():
-                write_whole(self._place / file.name, file.read_bytes())
-                self._replaced.append(file.name)
+            if file.exists() and file.name not in self._replaced:
+                self.keep(file)
         change = _Change(tuple(self._replaced), self._changed_at())
         records.write(self._place / CHANGE, change)
 
     def take_back(self) -> None:
         """Put everything back as it was before the last change, unless work was done since.
 
+        Nor is it put back once a command has ended by the new plan: there was no more to do.
+
         The plan comes first and the outcome last: killed meanwhile, the run is not finished by a
         plan that it was not made by.
         """
         place = self._superseded(0)
         change = records.read_if_written(place / CHANGE, _Change)
-        if change is None:
+        if change is None or self._has_ended(place / CHANGE):
             return
         there = {path.relative_to(place).as_posix() for path in place.rglob("*")}
         back = set(change.replaced) - there  # put there by a driver that was killed meanwhile
@@ -91,6 +97,11 @@ class PlanChange:
         """The folder of the last change, or of one that is so many further."""
         places = self._folder / SUPERSEDED
         return places / str(len(list(places.glob("*"))) + further)
+
+    def _has_ended(self, change: Path) -> bool:
+        """Whether a command has come to its end since a change."""
+        ended = RunFiles(self._folder).ended
+        return ended.exists() and ended.stat().st_mtime_ns > change.stat().st_mtime_ns
 
     def _changed_at(self) -> dict[str, int]:
         return {

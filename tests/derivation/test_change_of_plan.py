@@ -15,14 +15,16 @@ from bneck.derivation.change_of_plan import CHANGES, change_plan, supersede
 from bneck.derivation.execution import Execution
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import open_session
+from bneck.derivation.target import keep_targets, kept_targets
 from bneck.errors import UsageError
 from bneck.progress import silent
 from bneck.proxies.proxy import ELASTIC
+from bneck.quantities import Latency
 from bneck.results.checksums import seal
 from bneck.results.classification import Classification
 from bneck.results.record import Outcome, Step
 from bneck.results.run import Run
-from bneck.results.stage_record import SearchResult
+from bneck.results.stage_record import SearchResult, Shrunk
 from bneck.space import presets
 
 PLAN = {
@@ -290,6 +292,52 @@ def test_a_further_target_that_gets_no_network_is_refused_and_gets_one_by_more_e
     kept, added = records.read(out / "winners.json", SearchResult).networks
     assert kept == known
     assert added.target_ms <= added.measured.ms <= 1.25 * added.target_ms
+
+
+def test_a_further_target_may_be_left_out_again(searched: Path, tmp_path: Path) -> None:
+    """NetAdapt may not meet it, however often it measures; then another may take its place."""
+    out = shutil.copytree(searched, tmp_path / "run")
+    (known,) = records.read(out / "winners.json", SearchResult).networks
+    for share in (0.8, None, 0.83):
+        further = "" if share is None else f",{share}x:mobilenet_v3_small"
+        asked = f"--target{'s' * bool(further)}={ONE}{further}"
+        assert run(["search", asked, *SEARCH, f"--out={out}"]) == 0
+        targets_ms = json.loads((out / "target.json").read_text())["targets_ms"]
+        shares = [1.0] if share is None else [1.0, share / 0.85]
+        assert targets_ms == pytest.approx([known.target_ms * one for one in shares], rel=1e-3)
+        networks = records.read(out / "winners.json", SearchResult).networks
+        assert networks[0] == known
+        assert [one.target_ms for one in networks] == targets_ms
+        names = {f"{one:.4g}ms.json" for one in targets_ms}
+        assert {file.name for file in out.glob("targets/*")} == names
+
+
+def test_what_makes_way_with_a_target_that_is_left_out(tmp_path: Path) -> None:
+    before = Plan(targets="1,0.9,0.8")
+    keep_targets(Run(tmp_path, {}), [1.0, 0.9, 0.8])
+    trained = "checkpoints/derived-0.8ms.json"
+    of_others = ("targets/0.9ms/result.json", "targets/0.8ms/result.json")
+    for name in ("result.json", trained, *of_others):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    change_plan(Run(tmp_path, Plan(targets="1,0.9").as_dict()), before.as_dict(), silent)
+    superseded = tmp_path / "superseded/1"
+    left = {path.relative_to(superseded).as_posix() for path in superseded.rglob("*.json")}
+    assert left == {"target.json", "result.json", trained, *of_others}
+    assert kept_targets(Run(tmp_path, {})) == (1.0, 0.9)
+    assert [place.name for place in tmp_path.glob("targets/*")] == ["0.9ms"]
+
+
+def test_a_target_that_shrink_has_met_is_not_left_out(tmp_path: Path) -> None:
+    """The run's network may be that one's."""
+    before = Plan(seed_network="mobilenet_v3_small", targets="1,0.9")
+    shrunk = Run(tmp_path, replace(before, targets="1").as_dict())
+    keep_targets(shrunk, [1.0, 0.9])
+    arch = presets.build("mobilenet_v3_small")
+    took = Latency(0.9, 0.0)
+    records.append(shrunk.shrunk, Shrunk(0.9, arch, 1, took, took, None, False))
+    with pytest.raises(UsageError, match=r"--targets was 1,0\.9, now 1; use another --out"):
+        change_plan(shrunk, before.as_dict(), silent)
 
 
 def test_a_run_of_train_is_not_shrunk_in_its_folder(tmp_path: Path) -> None:

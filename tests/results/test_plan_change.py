@@ -60,7 +60,7 @@ def test_a_change_is_taken_back_after_a_kill_unless_work_was_done_by_it(
     tmp_path: Path, work: str
 ) -> None:
     """Else a further target by mistake could not be taken away again."""
-    right, wrong = Plan(target="1.0"), Plan(targets="1.0,0.0001")
+    right, wrong = Plan(target="1.0"), Plan(targets="1.0,0.0001", evaluations=48)
     change(tmp_path, right, "result.json")
     records.write(tmp_path / "target.json", Targets(1.0, (1.0,)))
     killed = open_run(wrong, tmp_path, silent)
