@@ -40,7 +40,9 @@ def compare(
 ) -> None:
     """Compare networks: cost, latency, accuracy, differing blocks.
 
-    Presets take the input resolution and class count of the first network that has its own.
+    Presets take the input resolution and class count of the first network that has its own. Peak
+    memory is that of the activations of one image, in float32, where each residual is added in
+    place.
     """
     from bneck.derivation import comparison  # numpy
     from bneck.latency.predictor import open_predictor

@@ -22,13 +22,18 @@ def show(
     classes: ClassesOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Print a network block by block, with its cost."""
+    """Print a network block by block, with its cost.
+
+    Activations are the most that one image keeps in memory at once, in float32, where each residual
+    is added in place.
+    """
     name, arch = load_network(net, width=width, resolution_px=resolution, classes=classes)
     rows, counted = table.rows(arch), cost(arch)
     about = {"name": name, **asdict(counted), "resolution_px": arch.resolution_px}
     text = (
         f"{name}: {counted.params:,} parameters, {counted.macs / 1e6:.1f} M multiply-adds, "
-        f"{counted.peak_activation_bytes / 1e6:.2f} MB of activations at {arch.resolution_px} px"
+        f"{counted.peak_activation_bytes / 1e6:.2f} MB of activations at once, at "
+        f"{arch.resolution_px} px"
     )
     result = {**about, "blocks": [asdict(row) for row in rows]}
     print_result(json, result, f"{text}\n{table.as_text(rows)}")

@@ -14,7 +14,7 @@ FLOAT_BYTES = 4
 class Cost:
     """Trainable parameters, multiply-adds and the largest set of activations alive at once.
 
-    All for one image in float32.
+    All for one image in float32, where each residual is added in place.
     """
 
     params: int
