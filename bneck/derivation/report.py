@@ -27,6 +27,7 @@ from bneck.results.image_facts import ImageFacts, image_facts, read_image_facts
 from bneck.results.record import Baseline, Inherited, Outcome, Step
 from bneck.results.run import Run
 from bneck.results.run_files import PICTURES
+from bneck.results.run_folder import check_no_link
 from bneck.results.similarity import Likeness
 from bneck.results.stage_record import SearchResult
 from bneck.results.table import rows, times
@@ -47,7 +48,12 @@ def write_report(run: Run) -> Path:
 
 
 def write_pictures(run: Run) -> list[Path]:
-    """Write what the report draws as PNG and SVG into ``pictures``; return the files."""
+    """Write what the report draws as PNG and SVG into ``pictures``; return the files.
+
+    Raises:
+        UsageError: ``pictures`` is a link, as in somebody else's run: it may lead anywhere.
+    """
+    check_no_link(run.folder / PICTURES)
     from bneck.results import static_figures  # matplotlib, which no report needs
 
     data = report_data(run)

@@ -36,12 +36,18 @@ def check_files(folder: Path, *, links: bool = True) -> None:
     """
     for place, folders, files in os.walk(folder):
         for path in (Path(place, name) for name in (*folders, *files)):
-            if not links and path.is_symlink():
-                raise UsageError(
-                    f"{path} is a symbolic link, which a run does not write through; put the file "
-                    "or folder itself there"
-                )
+            if not links:
+                check_no_link(path)
             if path.exists() and not path.is_file() and not path.is_dir():
                 raise UsageError(
                     f"{path} is neither a file nor a folder, and has no place in a run"
                 )
+
+
+def check_no_link(path: Path) -> None:
+    """Raise UsageError where the path is a symbolic link, through which nothing is written."""
+    if path.is_symlink():
+        raise UsageError(
+            f"{path} is a symbolic link, which a run does not write through; put the file "
+            "or folder itself there"
+        )

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from bneck import records
 from bneck.derivation.report import write_pictures
+from bneck.errors import UsageError
 from bneck.results import static_figures
 from bneck.results.record import Outcome, Targets
 from bneck.results.run import Run
@@ -85,3 +86,15 @@ def test_the_outcome_shows_every_network_by_a_marker_of_its_own(
     assert len(looks) == len(points) == 4
     lines = [line.get_xdata()[0] for line in axes.get_lines() if line.get_linestyle() == "--"]
     assert lines == [0.2, 0.25]
+
+
+def test_pictures_are_not_written_through_a_link(tmp_path: Path) -> None:
+    """Somebody else's run may have one that leads to a folder of the user's."""
+    outcome = demo.finished(20).outcome
+    assert outcome is not None
+    run = run_of(tmp_path / "run", outcome)
+    (tmp_path / "own").mkdir()
+    (run.folder / "pictures").symlink_to(tmp_path / "own")
+    with pytest.raises(UsageError, match="pictures is a symbolic link, which a run does not write"):
+        write_pictures(run)
+    assert not any((tmp_path / "own").iterdir())
