@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from bneck.errors import BneckError, UsageError, cannot
+from bneck.text import spelt_out
 
 
 def write_with(path: Path, write: Callable[[Path], None]) -> None:
@@ -76,8 +77,8 @@ def is_still_at(path: Path, file: IO[bytes]) -> bool:
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Replace ``path`` by ``content`` in one step."""
-    data = content.encode() if isinstance(content, str) else content
+    """Replace ``path`` by ``content`` in one step; what no UTF-8 can hold is spelt out."""
+    data = spelt_out(content).encode() if isinstance(content, str) else content
 
     def write(temporary: Path) -> None:
         temporary.write_bytes(data)

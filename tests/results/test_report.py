@@ -151,6 +151,17 @@ def test_every_string_is_escaped(finished: ReportData) -> None:
         assert "<" not in figure
 
 
+def test_names_that_are_no_unicode_are_spelt_out(tmp_path: Path) -> None:
+    """Those of somebody else's run: JSON can hold them, and a page cannot."""
+    with Run.open(tmp_path / "run", {"data": "digits", "target": "0.2"}) as run:
+        about = {"name": "digits", "fingerprint": "0", "class_names": ["n\udcff", "m"]}
+        run.images.write_text(json.dumps(about))
+        records.write(run.result, demo.finished(20).outcome)
+    write_report(run)
+    assert r"n\udcff, m" in run.report.read_text(encoding="utf-8")
+    assert r"n\\udcff, m" in run.card.read_text(encoding="utf-8")
+
+
 def test_a_run_that_has_only_begun() -> None:
     page = Page(report.build(ReportData(name="run", state="running", plan={"target": 1.5})))
     assert "This derivation is still going. No network has been tried yet." in _plain(page.text)
