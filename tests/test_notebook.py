@@ -69,6 +69,15 @@ def test_results_show_themselves(folder: Path) -> None:
     assert "&lt;b&gt;run&lt;/b&gt;" in html
 
 
+def test_networks_for_other_targets_stand_beside_it() -> None:
+    data = demo.finished(20)
+    assert data.outcome is not None
+    other = replace(data.outcome, target_ms=0.25)
+    html = shown.page(replace(data, others={"targets/0.25ms": other}), Path("report.html"))
+    assert "<td>derived for 0.25 ms</td>" in html
+    assert "<!-- derived for 0.25 ms -->" in html  # beside the letters' outlines
+
+
 def test_the_picture_of_what_was_not_measured_is_the_search() -> None:
     data = demo.finished(20)
     assert data.outcome is not None

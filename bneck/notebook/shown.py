@@ -11,6 +11,7 @@ from bneck.results import static_figures, units
 from bneck.results.record import Baseline, Outcome, Proposal, Record, Step
 from bneck.results.report import ReportData, sentences
 from bneck.results.table import in_words
+from bneck.text import spelt_out
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,7 +55,7 @@ def page(data: ReportData, report: Path) -> str:
         report: the file of its report, which is named at the end.
     """
     title, text = sentences(data)
-    return (
+    return spelt_out(
         f"<h3>{escape(title)}</h3><p>{escape(text)}</p>{_table(data)}{_picture(data)}"
         f"<p><code>{escape(str(report))}</code></p>"
     )
@@ -88,6 +89,7 @@ def _table(data: ReportData) -> str:
     if data.outcome is None:
         return ""
     networks: list[tuple[str, Outcome | Baseline]] = [("derived", data.outcome)]
+    networks += [(f"derived for {one.target_ms:.4g} ms", one) for one in data.others.values()]
     networks += [(baseline.name, baseline) for baseline in data.baselines]
     places = units.decimals(data.outcome.target_ms)
     rows = []
@@ -108,7 +110,7 @@ def _table(data: ReportData) -> str:
 
 def _picture(data: ReportData) -> str:
     if data.outcome and data.compares:
-        figure = static_figures.outcome(data.outcome, data.baselines)
+        figure = static_figures.outcome(data.outcome, data.baselines, data.others.values())
     elif any(record.accuracy is not None for record in data.tried):
         figure = static_figures.search(data.tried, targets_ms=data.targets_ms)
     else:
