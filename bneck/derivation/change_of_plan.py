@@ -8,6 +8,7 @@ from bneck import records
 from bneck.derivation.plan import Plan
 from bneck.derivation.target import keep_targets, kept_targets
 from bneck.errors import UsageError
+from bneck.files import is_written
 from bneck.progress import Progress
 from bneck.proxies.proxy import ELASTIC
 from bneck.results.plan_change import SUPERSEDED
@@ -153,7 +154,9 @@ def _sound(name: str, was: Mapping[str, Any], run: Run) -> bool:
         return bool(now[name])
     if name in ("target", "targets"):
         before, after = Plan.from_dict(was).aimed_at, Plan.from_dict(now).aimed_at
-        if after and before[: len(after)] == after:
+        if 0 < len(after) < len(before) and before[: len(after)] == after:
+            if run.journal.exists() and not is_written(run.winners):
+                return False  # trials may wait that are for those that are left out
             shrunk = {one.target_ms for one in records.read_lines(run.shrunk, Shrunk)}
             return shrunk.isdisjoint(_left_out(run, was))  # the run's network may be one's of these
         return bool(before) and after[: len(before)] == before  # none: a run of train

@@ -340,6 +340,18 @@ def test_a_target_that_shrink_has_met_is_not_left_out(tmp_path: Path) -> None:
         change_plan(shrunk, before.as_dict(), silent)
 
 
+def test_no_target_is_left_out_while_networks_for_it_are_evaluated(tmp_path: Path) -> None:
+    before = Plan(targets="1,0.9")
+    searching = Run(tmp_path, replace(before, targets="1").as_dict())
+    keep_targets(searching, [1.0, 0.9])
+    searching.journal.touch()
+    with pytest.raises(UsageError, match=r"--targets was 1,0\.9, now 1; use another --out"):
+        change_plan(searching, before.as_dict(), silent)
+    records.write(searching.winners, SearchResult(()))
+    change_plan(searching, before.as_dict(), silent)
+    assert kept_targets(searching) == (1.0,)
+
+
 def test_a_run_of_train_is_not_shrunk_in_its_folder(tmp_path: Path) -> None:
     trained = Plan(seed_network="mobilenet_v3_small")
     shrunk = Run(tmp_path, replace(trained, target="1.0").as_dict())
