@@ -325,6 +325,16 @@ def test_a_file_that_the_system_withholds_is_not_kept_as_a_bad_image(
     assert all_squares() == []
 
 
+def test_the_terminals_signals_do_not_reach_what_decodes(pictures: Path) -> None:
+    """Nor while it starts, when Python would answer Ctrl-C by a traceback."""
+    process = decode_pool._start(Job(str(pictures), str(pictures / "squares.u8"), 16, {}))
+    try:
+        assert os.getsid(process.pid) != os.getsid(0)
+    finally:
+        process.kill()
+        process.communicate()
+
+
 def test_workers_share_what_the_driver_prepared(pictures: Path) -> None:
     info = loaded(pictures).info
     images = WorkerImages(f"folder:{pictures}", 16, 16, seed=0, fingerprint=info.fingerprint)

@@ -70,6 +70,7 @@ def _start(job: Job) -> "subprocess.Popen[bytes]":
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=environment,
+        start_new_session=True,  # Ctrl-C and a closed terminal reach the driver alone
     )
     assert process.stdin is not None
     process.stdin.write(opening(job))

@@ -6,7 +6,6 @@ As a process it reads one JSON object a line on stdin and answers each with one 
 
 import json
 import os
-import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -84,7 +83,6 @@ def as_line(value: object) -> bytes:
 
 def main() -> None:
     """Serve chunks until stdin ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the driver decides when this ends
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a decoder prints is no answer
     job = Job(**json.loads(sys.stdin.buffer.readline()))
