@@ -154,3 +154,6 @@ def test_a_run_without_an_onnx_file_says_how_to_get_one(
     assert (
         err == f"{missing} finished; it trained no network to keep, as bneck train {place} does\n"
     )
+    run.result.write_text("{}")  # of a derivation, of which some files alone were copied
+    _, _, err = said(capsys, "predict", place, picture)
+    assert err == f"{missing} finished; files of its folder are missing: copy all of it\n"

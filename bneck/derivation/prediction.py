@@ -38,6 +38,8 @@ def _what_to_do(run: Run) -> str:
         said.append("run its command again to resume it")
     if is_written(run.weights) and is_written(run.network):
         said.append(f"bneck export {folder} FILE.onnx writes its network as trained so far")
+    elif is_written(run.result):
+        said.append("files of its folder are missing: copy all of it")
     elif state == "finished":
         said.append(f"it trained no network to keep, as bneck train {folder} does")
     return "; ".join(said)
