@@ -2,6 +2,7 @@
 
 import csv
 import fcntl
+import hashlib
 import json
 import os
 import re
@@ -106,6 +107,16 @@ def is_written(path: Path) -> bool:
         return False
     except OSError as error:
         raise cannot("read", path, error) from error
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in hex digits as ``sha256sum`` prints it.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def cache_folder() -> Path:

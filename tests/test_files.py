@@ -17,6 +17,7 @@ from bneck.files import (
     is_written,
     lock_file,
     locked,
+    sha256,
     write_json,
 )
 from tests.processes import wait_until_opened
@@ -41,6 +42,14 @@ def test_an_empty_or_torn_file_is_as_good_as_none(
 ) -> None:
     (tmp_path / name).write_bytes(content)
     assert is_written(tmp_path / name) is written
+
+
+def test_the_digest_is_that_of_the_standards_example(tmp_path: Path) -> None:
+    """FIPS 180-2; checksums and fingerprints of earlier versions hold such digests."""
+    (tmp_path / "a").write_bytes(b"abc")
+    assert sha256(tmp_path / "a") == (
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    )
 
 
 def test_what_is_not_a_file_is_not_written(tmp_path: Path) -> None:

@@ -1,11 +1,11 @@
 """What a proxy is, and the table of them."""
 
-import hashlib
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from bneck.errors import UsageError
+from bneck.files import sha256
 from bneck.imports import check_call, load_object
 from bneck.machine import CPU, Compute
 from bneck.space.architecture import Architecture
@@ -136,7 +136,7 @@ def content_of(word: str) -> str | None:
     module has no file.
     """
     if word.startswith(SHARED_WEIGHTS):
-        return _sha256(shared_weights_file(Path(word.removeprefix(SHARED_WEIGHTS))))
+        return sha256(shared_weights_file(Path(word.removeprefix(SHARED_WEIGHTS))))
     return own_code(word)
 
 
@@ -148,9 +148,4 @@ def own_code(word: str) -> str | None:
     if word in PROXIES or word.startswith(SHARED_WEIGHTS):
         return None
     file = getattr(sys.modules[word.partition(":")[0]], "__file__", None)
-    return None if file is None else _sha256(file)
-
-
-def _sha256(file: str | Path) -> str:
-    with open(file, "rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+    return None if file is None else sha256(Path(file))

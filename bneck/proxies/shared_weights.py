@@ -1,6 +1,5 @@
 """Weights that a whole space shares: one training, then seconds for each network's accuracy."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from torch.nn.functional import cross_entropy
 
 from bneck import records
 from bneck.errors import UsageError
-from bneck.files import write_whole
+from bneck.files import sha256, write_whole
 from bneck.machine import CPU, Compute
 from bneck.progress import Progress, silent
 from bneck.proxies.data.batches import seeded
@@ -159,8 +158,7 @@ def _load(path: Path, stamp: Stamp) -> tuple[AboutShared, State]:
 
 @lru_cache(maxsize=2)
 def _digest(path: Path, stamp: Stamp) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+    return sha256(path)[:12]
 
 
 class SharedWeights:

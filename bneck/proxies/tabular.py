@@ -1,6 +1,5 @@
 """A table of accuracies in place of images: ``--data table:FILE`` trains nothing."""
 
-import hashlib
 import os
 import warnings
 from contextlib import suppress
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bneck.errors import UsageError
+from bneck.files import sha256
 from bneck.proxies.data.file_list import Stamp, stamp_of
 from bneck.proxies.data.image_info import ImageInfo
 from bneck.proxies.surrogate import table, table_rows
@@ -63,7 +63,7 @@ class TableData:
             flip=False,
             training=0,
             validation=0,
-            fingerprint=hashlib.sha256(self.path.read_bytes()).hexdigest()[:12],
+            fingerprint=sha256(self.path)[:12],
         )
 
     def statement(self) -> str:

@@ -1,12 +1,11 @@
 """Checksums of a run's files, written when a command ends: what was changed since can be told."""
 
-import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from bneck import records
-from bneck.files import is_written, write_json
+from bneck.files import is_written, sha256, write_json
 from bneck.results.lease import LEASE
 from bneck.results.lock import LOCK
 from bneck.results.run_files import only_shows
@@ -19,7 +18,7 @@ _FOLDER_LEFT_OUT = "checkpoints"
 
 def seal(folder: Path) -> None:
     """Write down the SHA-256 of each of the run's files; reports and checkpoints are left out."""
-    digests = {name: _digest(folder / name) for name in sorted(_files(folder))}
+    digests = {name: sha256(folder / name) for name in sorted(_files(folder))}
     write_json(folder / CHECKSUMS, digests)
 
 
@@ -39,7 +38,7 @@ def changed(folder: Path) -> tuple[str, ...]:
     return tuple(
         name
         for name in sorted({*kept, *there})
-        if name not in there or _digest(folder / name) != kept.get(name)
+        if name not in there or sha256(folder / name) != kept.get(name)
     )
 
 
@@ -51,8 +50,3 @@ def _files(folder: Path) -> Iterator[str]:
             file = path.relative_to(folder)
             if not only_shows(file) and not path.is_symlink():
                 yield file.as_posix()
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -102,6 +102,8 @@ def test_training_resumes_and_any_network_is_scored(
     score = proxy(arch, seed=0)
     assert 0 <= score <= 1
     assert score == proxy(arch, seed=0)
+    digest = hashlib.sha256((run / ELASTIC).read_bytes()).hexdigest()
+    assert proxy.made_with == {"weights": digest[:12]}
     with pytest.raises(ProxyFailed, match="the shared weights hold no s"):
         proxy(presets.build("mobilenet_v3_large"), seed=0)
 

@@ -1,5 +1,6 @@
 """A table in place of images: what a search answers from, and what it refuses."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from itertools import product
@@ -72,6 +73,7 @@ def test_the_smallest_tables_answer_and_say_what_is_known_of_them(file: Path, co
     file.write_text("\n".join(file.read_text().splitlines()[:count]))
     data = tabular.open_table(f"table:{file}", "v3-small", None)
     assert data is not None
+    assert data.describe().fingerprint == hashlib.sha256(file.read_bytes()).hexdigest()[:12]
     told = "too few to cross-validate" if count == 5 else "rank correlation of the regression"
     assert told in data.statement()
 

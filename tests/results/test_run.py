@@ -14,6 +14,7 @@ import pytest
 
 from bneck import records
 from bneck.errors import BneckError, UsageError
+from bneck.files import read_json
 from bneck.quantities import Accuracy, Latency
 from bneck.results import checksums, metadata
 from bneck.results.record import Outcome, Step
@@ -390,6 +391,14 @@ def test_what_was_changed_since_is_named(tmp_path: Path) -> None:
     assert checksums.changed(tmp_path / "run") == (
         "made_with.jsonl", "network.json", "steps.jsonl",
     )  # fmt: skip
+
+
+def test_a_seal_is_what_sha256sum_prints(tmp_path: Path) -> None:
+    (tmp_path / "network.json").write_text("{}")
+    checksums.seal(tmp_path)
+    assert read_json(tmp_path / "checksums.json") == {
+        "network.json": "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+    }
 
 
 @pytest.mark.parametrize("change", [{}, {"data": "folder:a\udcff"}])

@@ -1,13 +1,12 @@
 """Folders of images: their parts, classes and files. No image is opened here."""
 
-import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bneck.errors import UsageError
-from bneck.files import check_folder
+from bneck.files import check_folder, sha256
 from bneck.progress import Progress
 from bneck.proxies.data import file_list, ground_truth
 from bneck.proxies.data.file_list import Stamp, is_left_behind
@@ -123,8 +122,7 @@ def with_digests(layout: Layout, progress: Progress) -> Layout:
         digests = []
         for path in files.paths:
             try:
-                with (layout.folder / path).open("rb") as opened:
-                    digests.append(hashlib.file_digest(opened, "sha256").hexdigest())
+                digests.append(sha256(layout.folder / path))
             except OSError as error:
                 raise UsageError(
                     f"cannot read {path} in {layout.folder}: {error.strerror}"

@@ -1,6 +1,5 @@
 """Image sets as NumPy archives."""
 
-import hashlib
 import itertools
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bneck.errors import UsageError
+from bneck.files import sha256
 from bneck.proxies.data import file_list
 from bneck.proxies.data.decoding import scaled, white_of
 from bneck.proxies.data.raw import Raw
@@ -56,8 +56,7 @@ def load_npz(path: Path) -> Raw:
 def stamp_of(path: Path, *, by_content: bool) -> str:
     """What tells an archive from any other: its name, size and time, or all that it holds."""
     if by_content:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256(path)
     size, changed = file_list.stamp_of(path.stat())
     return f"{path.name} {size} {changed}"
 

@@ -11,8 +11,9 @@ from scipy.io import savemat
 
 from bneck.cli import run
 from bneck.errors import UsageError
+from bneck.progress import silent
 from bneck.proxies.data.image_spec import check_apart
-from bneck.proxies.data.layout import read_layout
+from bneck.proxies.data.layout import read_layout, with_digests
 from bneck.proxies.data.loading import load
 from tests.proxies.data.pictures import draw
 
@@ -86,6 +87,21 @@ def test_a_run_among_the_images_is_refused(
         assert not (photos / out).exists()
     else:
         check_apart(spec, photos / out)
+
+
+def test_digests_are_of_all_bytes_in_the_order_of_the_files(tmp_path: Path) -> None:
+    """The examples of FIPS 180-2: squares decoded by earlier versions are found by them."""
+    for name, content in (("a", b"abc"), ("b", b"")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "0.png").write_bytes(content)
+    layout = read_layout(tmp_path)
+    assert with_digests(layout, silent).parts["train"].stamps == [
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+    ]
+    (tmp_path / "b" / "0.png").unlink()
+    with pytest.raises(UsageError, match=r"cannot read b/0.png in .*: No such file or directory"):
+        with_digests(layout, silent)
 
 
 def test_a_linked_folder_is_followed_once(tmp_path: Path) -> None:
