@@ -7,12 +7,11 @@ import sys
 from argparse import ArgumentTypeError
 from collections.abc import Callable
 from contextlib import suppress
-from errno import ENAMETOOLONG
 from math import inf
 from typing import NoReturn
 
 from bneck import live
-from bneck.errors import BneckError
+from bneck.errors import BneckError, refused
 from bneck.imports import forget_working_directory
 from bneck.machine import wait_passively
 from bneck.text import one_line
@@ -80,7 +79,8 @@ def exit_code_of(work: Callable[[], int | None]) -> int:
     except BrokenPipeError:
         return 1
     except OSError as error:
-        return _fail(str(error), 2 if error.errno == ENAMETOOLONG else 1)
+        told = refused(error)
+        return _fail(str(told), told.exit_code)
     except MemoryError as error:
         return _fail(str(error) or "out of memory", 1)
     if code in _ENDED_BY:

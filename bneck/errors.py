@@ -43,6 +43,8 @@ class NotCalibrated(UsageError):
 def cannot(act: str, path: object, error: OSError) -> BneckError:
     """Return the error for a file or folder that the system refuses to "read", "write" or "lock".
 
+    A name that is too long is bad usage.
+
     Args:
         act: what was tried.
         path: the file or folder.
@@ -50,6 +52,13 @@ def cannot(act: str, path: object, error: OSError) -> BneckError:
     """
     kind = UsageError if error.errno == ENAMETOOLONG else BneckError
     return kind(f"cannot {act} {path}: {error.strerror or error}")
+
+
+def refused(error: OSError) -> BneckError:
+    """Return the error for what the system refuses where nobody knows what was tried."""
+    if error.filename is None:
+        return BneckError(error.strerror or str(error))
+    return cannot("use", error.filename, error)
 
 
 def unknown(kind: str, value: object, known: Iterable[object], more: str = "") -> UsageError:

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from errno import ENAMETOOLONG
 from pathlib import Path
 
 import pytest
@@ -159,7 +160,10 @@ def test_looking_at_a_run_needs_no_library_that_trains(tmp_path: Path) -> None:
     [
         (UsageError("side must be at least 8, got 4"), 2, "bneck: side must be at least 8, got 4"),
         (BneckError("disk full"), 1, "bneck: disk full"),
-        (FileNotFoundError(2, "No such file", "x"), 1, "bneck: [Errno 2] No such file: 'x'"),
+        (FileNotFoundError(2, "No such file", "x"), 1, "bneck: cannot use x: No such file"),
+        (OSError(ENAMETOOLONG, "Too long", "x"), 2, "bneck: cannot use x: Too long"),
+        (OSError(28, "No space left"), 1, "bneck: No space left"),  # of no file in particular
+        (OSError("the server is gone"), 1, "bneck: the server is gone"),
         (KeyboardInterrupt(), 130, "bneck: interrupted; run the same command to resume"),
         (BrokenPipeError(), 1, ""),  # who read the output has gone
     ],
@@ -312,10 +316,13 @@ def test_export_of_a_json_file(
         ),
         (["train", "mobilenet_v9"], "'mobilenet_v9' is not a network"),
         (["report", "nowhere"], "nowhere is not a run's folder"),
-        (["show", "x" * 300], "File name too long: 'xxx"),
-        (["export", "mobilenet_v1", f"{'x' * 300}.onnx"], "File name too long: 'xxx"),
-        (["pretrain", "--out", "x" * 300], "File name too long: 'x{300}'$"),
-        (["pretrain", "--out", "xxx/" * 2000], "File name too long: '(xxx/){1999}xxx'$"),
+        (["show", "x" * 300], "^bneck: cannot use x{300}: File name too long$"),
+        (
+            ["export", "mobilenet_v1", f"{'x' * 300}.onnx"],
+            "^bneck: cannot use x{300}.onnx: File name too long$",
+        ),
+        (["pretrain", "--out", "x" * 300], "^bneck: cannot use x{300}: File name too long$"),
+        (["pretrain", "--out", "xxx/" * 2000], "cannot use (xxx/){1999}xxx: File name too long$"),
         (
             ["shrink", "mobilenet_v1", "--target", "2", "--out", "run", "--epochs", "3"],
             "--epochs has no effect without --finish: leave it out",
