@@ -1,4 +1,4 @@
-"""The report's pictures. Colours are the page's CSS variables, so that light and dark agree."""
+"""The report's pictures."""
 
 import gzip
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -10,9 +10,18 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from bneck.quantities import Accuracy
+from bneck.results.figure_style import (
+    ACCENT,
+    DOT,
+    HOVER,
+    add_line,
+    add_targets,
+    empty_figure,
+    error_bar,
+    hover_text,
+)
 from bneck.results.pareto import front
 from bneck.results.record import Baseline, Outcome, Record, Step
-from bneck.results.table import in_words
 from bneck.space.architecture import Architecture
 
 
@@ -37,14 +46,14 @@ def compared(
         baselines: networks to compare it with.
         others: those derived for other targets of the same search.
     """
-    figure = _figure("measured latency (ms)", "accuracy (%)")
+    figure = empty_figure("measured latency (ms)", "accuracy (%)")
     symbols = cycle(("diamond", "square", "triangle-up", "circle"))
     entries: list[tuple[str, Outcome | Baseline, str, str]] = [
         (baseline.name, baseline, "var(--baseline)", next(symbols)) for baseline in baselines
     ]
-    entries.append(("derived", outcome, _ACCENT, "star"))
+    entries.append(("derived", outcome, ACCENT, "star"))
     for derived in others:
-        entries.append((f"derived for {derived.target_ms:.4g} ms", derived, _ACCENT, "star"))
+        entries.append((f"derived for {derived.target_ms:.4g} ms", derived, ACCENT, "star"))
     for name, network, colour, symbol in entries:
         if network.accuracy is None or network.measured is None:
             continue
@@ -52,14 +61,14 @@ def compared(
             name=escape(name),
             x=[network.measured.ms],
             y=[100 * network.accuracy.value],
-            error_x=_bar([network.measured.std_ms], colour),
-            error_y=_bar([network.accuracy.stderr], colour, 100),
+            error_x=error_bar([network.measured.std_ms], colour),
+            error_y=error_bar([network.accuracy.stderr], colour, 100),
             mode="markers",
             marker={"color": colour, "symbol": symbol, "size": 13 if symbol == "star" else 10},
-            text=[_hover(escape(name), network.arch)],
+            text=[hover_text(escape(name), network.arch)],
             hovertemplate="%{x:.4g} ms, %{y:.2f} %<br>%{text}<extra></extra>",
         )
-    _targets(figure, [derived.target_ms for derived in (outcome, *others)])
+    add_targets(figure, [derived.target_ms for derived in (outcome, *others)])
     return figure
 
 
@@ -88,20 +97,20 @@ def search(
         latency_error: what the latency model errs by (relative standard deviation).
         tangents: (ms, accuracy, w), each drawn as the curve of equal ``ACC * LAT^w`` there.
     """
-    figure = _figure("predicted latency (ms)", "proxy accuracy (%)")
+    figure = empty_figure("predicted latency (ms)", "proxy accuracy (%)")
     draw = partial(_trials, figure, names or {})
     best = front(records)
     on_front = {record.number for record in best}
     others = [r for r in records if r.accuracy is not None and r.number not in on_front]
-    draw("networks", others, mode="markers", marker=_DOT)
+    draw("networks", others, mode="markers", marker=DOT)
     draw(
         "Pareto front",
         best,
         mode="lines+markers",
-        line={"color": _ACCENT, "width": 2, "shape": "hv"},
-        marker={"color": _ACCENT, "size": 8},
-        error_x=_bar([latency_error and latency_error * r.latency_ms for r in best], _ACCENT),
-        error_y=_bar([_stderr(record, counted_on) for record in best], _ACCENT, 100),
+        line={"color": ACCENT, "width": 2, "shape": "hv"},
+        marker={"color": ACCENT, "size": 8},
+        error_x=error_bar([latency_error and latency_error * r.latency_ms for r in best], ACCENT),
+        error_y=error_bar([_stderr(record, counted_on) for record in best], ACCENT, 100),
     )
     chosen = [r for r in records if r.accuracy is not None and r.arch == seed][:1]
     ring = {"size": 17, "symbol": "circle-open", "line": {"width": 2.5}, "color": "var(--target)"}
@@ -117,15 +126,15 @@ def search(
             line={"color": "var(--baseline)", "width": 1.5, "dash": "dash"},
             hoverinfo="skip",
         )
-    _targets(figure, targets_ms)
+    add_targets(figure, targets_ms)
     if ceiling_ms is not None:
-        _line(figure, "ceiling", ceiling_ms, "var(--muted)", "dot", "top right")
+        add_line(figure, "ceiling", ceiling_ms, "var(--muted)", "dot", "top right")
     return figure
 
 
 def path(steps: Sequence[Step], *, targets_ms: Sequence[float] = ()) -> go.Figure:
     """NetAdapt's way to the target: every proposal, and the line through those taken."""
-    figure = _figure("predicted latency (ms)", "accuracy after fine-tuning (%)")
+    figure = empty_figure("predicted latency (ms)", "accuracy after fine-tuning (%)")
     tried = [
         (step.number, proposal, 100 * proposal.accuracy.value)
         for step in steps
@@ -137,9 +146,9 @@ def path(steps: Sequence[Step], *, targets_ms: Sequence[float] = ()) -> go.Figur
         x=[proposal.latency_ms for _, proposal, _ in tried],
         y=[percent for *_, percent in tried],
         mode="markers",
-        marker=_DOT,
+        marker=DOT,
         text=[f"step {number}: {escape(p.move)}" for number, p, _ in tried],
-        hovertemplate=_BESIDE,
+        hovertemplate=HOVER,
     )
     taken = [(step, 100 * step.accuracy.value) for step in steps if step.accuracy is not None]
     figure.add_scatter(
@@ -147,12 +156,14 @@ def path(steps: Sequence[Step], *, targets_ms: Sequence[float] = ()) -> go.Figur
         x=[step.latency_ms for step, _ in taken],
         y=[percent for _, percent in taken],
         mode="lines+markers",
-        line={"color": _ACCENT, "width": 2},
-        marker={"color": _ACCENT, "size": 8},
-        text=[_hover(f"step {step.number}: {escape(step.move)}", step.arch) for step, _ in taken],
-        hovertemplate=_BESIDE,
+        line={"color": ACCENT, "width": 2},
+        marker={"color": ACCENT, "size": 8},
+        text=[
+            hover_text(f"step {step.number}: {escape(step.move)}", step.arch) for step, _ in taken
+        ],
+        hovertemplate=HOVER,
     )
-    _targets(figure, targets_ms)
+    add_targets(figure, targets_ms)
     return figure
 
 
@@ -161,13 +172,13 @@ def calibration(held_out: Sequence[Sequence[float]]) -> go.Figure:
 
     ``held_out`` holds pairs of predicted and measured ms.
     """
-    figure = _figure("measured latency (ms)", "prediction error (%)")
+    figure = empty_figure("measured latency (ms)", "prediction error (%)")
     figure.add_scatter(
         name="held-out networks",
         x=[_rounded(measured) for _, measured in held_out],
         y=[round(100 * (predicted / measured - 1), 3) for predicted, measured in held_out],
         mode="markers",
-        marker={"color": _ACCENT, "size": 7, "opacity": 0.75},
+        marker={"color": ACCENT, "size": 7, "opacity": 0.75},
         hovertemplate="%{x:.4g} ms measured<br>predicted %{y:+.1f} % off<extra></extra>",
     )
     figure.add_hrect(y0=-5, y1=5, line_width=0, fillcolor="var(--bar)", opacity=0.15)
@@ -185,41 +196,6 @@ def _rounded(ms: float) -> float:
     return float(f"{ms:.5g}")
 
 
-_ACCENT = "var(--accent)"
-_DOT = {"color": "var(--dot)", "size": 6, "opacity": 0.65}
-_BESIDE = "%{text}<br>%{x:.4g} ms, %{y:.2f} %<extra></extra>"
-
-
-def _figure(x_title: str, y_title: str) -> go.Figure:
-    axis = {
-        "gridcolor": "var(--line)",
-        "linecolor": "var(--muted)",
-        "tickfont": {"color": "var(--muted)"},
-        "zeroline": False,
-        "showline": True,
-        "automargin": True,
-    }
-    return go.Figure(
-        layout={
-            "template": "none",
-            "font": {"family": "inherit", "size": 13, "color": "var(--ink)"},
-            "paper_bgcolor": "rgba(0,0,0,0)",
-            "plot_bgcolor": "rgba(0,0,0,0)",
-            "margin": {"l": 48, "r": 12, "t": 8, "b": 44},
-            "xaxis": {**axis, "title": {"text": x_title}},
-            "yaxis": {**axis, "title": {"text": y_title, "standoff": 8}},
-            "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
-            "hoverlabel": {
-                "align": "left",
-                "bgcolor": "var(--card)",
-                "bordercolor": "var(--muted)",
-                "font": {"color": "var(--ink)", "size": 12},
-            },
-            "showlegend": True,
-        }
-    )
-
-
 def _trials(
     figure: go.Figure,
     names: Mapping[int, str],
@@ -234,30 +210,7 @@ def _trials(
         name=name,
         x=[_rounded(record.latency_ms) for record in records],
         y=[round(100 * (record.accuracy or 0), 2) for record in records],
-        text=[_hover(title(record.number), record.arch) for record in records],
-        hovertemplate=_BESIDE,
+        text=[hover_text(title(record.number), record.arch) for record in records],
+        hovertemplate=HOVER,
         **style,
     )
-
-
-def _targets(figure: go.Figure, targets_ms: Iterable[float]) -> None:
-    for ms in targets_ms:
-        _line(figure, "target", ms, "var(--target)", "dash", "top left")
-
-
-def _line(figure: go.Figure, name: str, ms: float, colour: str, dash: str, place: str) -> None:
-    figure.add_vline(
-        x=ms,
-        line={"color": colour, "dash": dash, "width": 1.5},
-        annotation={"text": name, "font": {"color": colour, "size": 12}},
-        annotation_position=place,
-    )
-
-
-def _bar(spread: Sequence[float | None], colour: str, scale: float = 1) -> dict[str, object]:
-    array = [scale * (value or 0) for value in spread]
-    return {"type": "data", "array": array, "color": colour, "thickness": 1.5, "width": 4}
-
-
-def _hover(title: str, arch: Architecture) -> str:
-    return "<br>".join((f"<b>{title}</b>", *in_words(arch)))
