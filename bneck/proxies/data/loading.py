@@ -18,7 +18,7 @@ from bneck.progress import Progress, silent
 from bneck.proxies.data.folder import load_folder
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.data.image_spec import check_images, place_of
-from bneck.proxies.data.npz import load_npz, stamp_of
+from bneck.proxies.data.npz import archive_stamp, load_npz
 from bneck.proxies.data.raw import Raw
 from bneck.proxies.data.squares.from_arrays import load_arrays
 from bneck.proxies.data.squares.source import source_of
@@ -75,7 +75,7 @@ def load(
         if place is None:
             images = load_arrays(spec, spec, DATA_SETS[spec], resolution_px, seed, progress)
         elif kind == "npz":
-            stamp, read = stamp_of(place, by_content=by_content), partial(load_npz, place)
+            stamp, read = archive_stamp(place, by_content=by_content), partial(load_npz, place)
             images = load_arrays(spec, stamp, read, resolution_px, seed, progress)
         else:
             images = load_folder(

@@ -53,7 +53,7 @@ def load_npz(path: Path) -> Raw:
     )
 
 
-def stamp_of(path: Path, *, by_content: bool) -> str:
+def archive_stamp(path: Path, *, by_content: bool) -> str:
     """What tells an archive from any other: its name, size and time, or all that it holds."""
     if by_content:
         return sha256(path)

@@ -9,7 +9,7 @@ import torch
 
 from bneck.errors import UsageError
 from bneck.proxies.data.loading import load
-from bneck.proxies.data.npz import stamp_of
+from bneck.proxies.data.npz import archive_stamp
 
 
 def noise(*shape: int) -> np.ndarray:
@@ -19,7 +19,7 @@ def noise(*shape: int) -> np.ndarray:
 def test_the_stamp_by_content_is_of_all_bytes(tmp_path: Path) -> None:
     """The example of FIPS 180-2: squares decoded by earlier versions are found by it."""
     (tmp_path / "a.npz").write_bytes(b"abc")
-    assert stamp_of(tmp_path / "a.npz", by_content=True) == (
+    assert archive_stamp(tmp_path / "a.npz", by_content=True) == (
         "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     )
 
