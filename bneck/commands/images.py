@@ -64,10 +64,31 @@ def images(
         )
     if folder is None:
         _list(json)
-        return
-    if remove:
+    elif remove:
         _remove(folder, json)
-        return
+    else:
+        _prepare(folder, resolution, seed, json, verify=verify, skip_unreadable=skip_unreadable)
+
+
+def _prepare(
+    folder: Path,
+    resolution: int | None,
+    seed: int,
+    as_json: bool,
+    *,
+    verify: bool,
+    skip_unreadable: bool,
+) -> None:
+    """Decode the images of a folder, unless their squares lie ready.
+
+    Args:
+        folder: of the images.
+        resolution: side of the squares in pixels; None leaves it to the images.
+        seed: decides the split.
+        as_json: whether JSON is printed.
+        verify: decode again, and compare with the squares.
+        skip_unreadable: pass over up to 1 % of the files.
+    """
     check_folder(folder)
     check_images(f"folder:{folder}", resolution)
     from bneck.proxies.data.folder import load_folder  # torch: after the mistakes
@@ -89,7 +110,7 @@ def images(
         "warnings": list(source.info.warnings),
         "verified": verify,
     }
-    print_result(json, result, _in_words(one, verified=verify))
+    print_result(as_json, result, _in_words(one, verified=verify))
 
 
 def _in_words(one: "Squares", *, verified: bool) -> str:
