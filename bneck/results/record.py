@@ -196,8 +196,12 @@ class Found:
     breakdown: Mapping[str, float] | None = None
 
 
-def check_numbers(record: Any) -> None:
+def check_numbers(record: Any, without_limit: str = "") -> None:
     """Refuse NaN, infinity, an accuracy that is a percentage, a negative time, and one of 0 ms.
+
+    Args:
+        record: the record.
+        without_limit: a field that may be infinite.
 
     Raises:
         BneckError: naming the record, the field and the value.
@@ -205,6 +209,8 @@ def check_numbers(record: Any) -> None:
     kind = type(record).__name__
     for name in (item.name for item in fields(record)):
         value = getattr(record, name)
+        if name == without_limit and value == inf:
+            continue
         if isinstance(value, Accuracy):
             _check_number(kind, name, value.value)
             _check_number(kind, f"{name}'s stderr", value.stderr)

@@ -16,6 +16,7 @@ class SelectedNetwork:
     """Network selected for a target: proxy accuracy, predicted and measured latency, reward.
 
     Attributes:
+        target_ms: infinite where the search had none.
         measured: None where nothing was measured.
         reward: by the measured latency, or by the predicted one.
         weight: w, where it was derived.
@@ -37,7 +38,7 @@ class SelectedNetwork:
     widened: bool = False
 
     def __post_init__(self) -> None:
-        check_numbers(self)
+        check_numbers(self, without_limit="target_ms")
         if self.weight is not None:
             check_between("weight", self.weight, STEEPEST, 0.0)
 
