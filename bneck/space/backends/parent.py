@@ -44,9 +44,8 @@ class Parent:
         """Return the parent with these tensors by name; the rest as in the attributes."""
         return cls(arch, weights.to_bytes(state), same_classes, elastic)
 
-    @property
     def sha256(self) -> str:
-        """The digest of its weights, which may be trained again under the same name."""
+        """Return the digest of its weights, which may be trained again under the same name."""
         return hashlib.sha256(self.tensors).hexdigest()
 
     def weights_for(self, arch: Architecture, *, seed: int) -> Remapped:
