@@ -290,6 +290,7 @@ def test_export_of_a_json_file(
         (["derive", "--target", "2", "--reward-exponent", "1"], "reward-exponent must be .* got 1"),
         (["search", "--target", "2", "--reward", "big"], "unknown reward 'big'; known: soft, hard"),
         (["derive", "--target", "2", "--latency", "no.json"], "no such file: no.json"),
+        (["derive", "--target", "2", "--latency", "macs"], "multiply-adds are --runtime macs"),
         (["derive", "--target", "2", "--from-scratch"], "no effect without --pretrained"),
         (["derive", "--targets", "0.9x:mobilenet_v1,0.90x:mobilenet_v1"], "names 0.90x:.* twice"),
         (

@@ -98,6 +98,8 @@ def _check_search_and_device(plan: Plan) -> None:
         raise UsageError(f"{plan.target_device} predicts by itself: leave out --latency")
     if plan.latency is not None and plan.calibrate == ANEW:
         raise UsageError(f"give either --latency {plan.latency} or --calibrate {ANEW}, not both")
+    if plan.latency == "macs":  # which commands that measure nothing take
+        raise UsageError("--latency names a file here: multiply-adds are --runtime macs")
     if plan.latency is not None:
         found = model.load(Path(plan.latency))
         if plan.resolution_px is not None:  # else it is the data's, which is not loaded yet

@@ -141,11 +141,11 @@ def content_of(word: str) -> str | None:
 
 
 def own_code(word: str) -> str | None:
-    """Return the SHA-256 of the module of one's own that a proxy is from.
+    """Return the first digits of the SHA-256 of the module of one's own that a proxy is from.
 
     None for bneck's own proxies, ``shared-weights:RUN`` among them, and for a module without file.
     """
     if word in PROXIES or word.startswith(SHARED_WEIGHTS):
         return None
     file = getattr(sys.modules[word.partition(":")[0]], "__file__", None)
-    return None if file is None else sha256(Path(file))
+    return None if file is None else sha256(Path(file))[:12]

@@ -101,7 +101,8 @@ class Run(RunFiles):
             UsageError: there is no run in ``folder``.
         """
         if not is_run(folder):
-            raise UsageError(f"{folder} is not a run's folder: it has no {PLAN}")
+            lacks = f"it has no {PLAN}" if folder.is_dir() else "there is no such folder"
+            raise UsageError(f"{folder} is not a run's folder: {lacks}")
         check_files(folder)
         return cls(folder, read_plan(folder / PLAN))
 

@@ -16,7 +16,7 @@ from bneck.proxies.proxy import find_proxy, own_code
 from bneck.proxies.training.device import torch_device
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import train
-from bneck.search.label import CODE, DIGITS, WEIGHTS, Label
+from bneck.search.label import CODE, WEIGHTS, Label
 from bneck.search.promotion import steps_on
 from bneck.search.quantised import label_of
 from bneck.space import codec
@@ -70,7 +70,7 @@ class Evaluate:
         proxy = find_proxy(self.proxy)(images, self.recipe, compute=self.compute)
         accuracy = float(proxy(arch, seed=self.seed))
         code = own_code(self.proxy)
-        by = {} if code is None else {CODE: code[:DIGITS]}
+        by = {} if code is None else {CODE: code}
         return Label(accuracy, {**getattr(proxy, "made_with", {}), **by})
 
     def trained(
@@ -103,7 +103,7 @@ class Evaluate:
         label = label_of(result, network, images, self.score_as, seed)
         if self.parent is None:
             return label
-        return Label(label.accuracy, {**label.made_with, WEIGHTS: self.parent.sha256()[:DIGITS]})
+        return Label(label.accuracy, {**label.made_with, WEIGHTS: self.parent.sha256()[:12]})
 
 
 @dataclass(frozen=True, slots=True)

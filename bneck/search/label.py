@@ -14,9 +14,7 @@ WEIGHTS = "weights"
 """Names the SHA-256 of the shared weights that a network was judged with, or of the pretrained ones
 that it began with. Never mixed."""
 CODE = "code"
-"""Names the SHA-256 of the module of one's own proxy that scored a network."""
-DIGITS = 12
-"""Of a SHA-256 that are kept."""
+"""Names the SHA-256 of the module of one's own proxy that scored a network, its first digits."""
 
 
 @dataclass(frozen=True, slots=True)

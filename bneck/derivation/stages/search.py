@@ -26,7 +26,7 @@ from bneck.results.stage_record import SearchResult, SelectedNetwork
 from bneck.search import reward
 from bneck.search.evaluation import Evaluate, TrainOnRungs
 from bneck.search.expected_improvement import describe_gain, expected_gain
-from bneck.search.label import CODE, DIGITS, device_of
+from bneck.search.label import CODE, device_of
 from bneck.search.objectives import Objectives, Target
 from bneck.search.promotion import trained_longest
 from bneck.search.reward import FRONT
@@ -228,7 +228,7 @@ def _warn_if_edited(proxy: str, study: Study) -> None:
     """Say that a proxy of one's own is no longer that which scored the networks so far."""
     code = own_code(proxy)
     known = {one.made_with[CODE] for one in study.records() if CODE in one.made_with}
-    if code is not None and known - {code[:DIGITS]}:
+    if code is not None and known - {code}:
         live.warn(
             f"{proxy} was edited since it scored networks of this search, whose scores need not "
             "compare with new ones: another --out scores all of them by the same code"
