@@ -3,6 +3,7 @@
 import errno
 import os
 from dataclasses import replace
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,7 +11,6 @@ import numpy as np
 import pytest
 from scipy.stats import sem
 
-from bneck.derivation.stages.kept_training import train_and_keep
 from bneck.errors import BneckError
 from bneck.executors import Failed
 from bneck.executors.serial import Serial
@@ -21,16 +21,20 @@ from bneck.netadapt.rules import MOST_TIED
 from bneck.netadapt.selection import all_lose_accuracy, best, reference, too_close_to_call
 from bneck.proxies.data.worker_images import WorkerImages, for_proxies
 from bneck.proxies.training.recipe import Recipe
+from bneck.proxies.training.trainer import train
 from bneck.quantities import Accuracy
 from bneck.results.record import Proposal, Step
-from bneck.space import presets
 from bneck.space.architecture import Architecture
-from bneck.space.backends import weights
+from bneck.space.backends import torch_model, weights
 from bneck.space.cost import cost
 from bneck.space.edits import narrowables
 from tests.closed_form import MacsDevice
+from tests.small_networks import three_blocks
 
-ARCH = presets.build("mobilenet_v3_small", width=0.5, resolution_px=16, classes=10)
+ARCH = three_blocks(width=0.5)
+START_MS = cost(ARCH).macs / 1e6
+DELTA_MS = START_MS / 20
+ONE_STEP_MS = START_MS - DELTA_MS
 
 
 BEFORE = Proposal(ARCH, "unchanged", 1.0, 0.0, Accuracy(0.80, 0.01), loss=0.80)
@@ -135,7 +139,7 @@ def test_a_tie_is_settled_among_those_that_trained_longer() -> None:
     assert best((first, again), BEFORE) is again
 
 
-def netadapt(folder: Path, model: object, delta_ms: float = 0.02) -> NetAdapt:
+def netadapt(folder: Path, model: object, delta_ms: float = DELTA_MS) -> NetAdapt:
     images = WorkerImages("digits", 16, 16, seed=0, train=128, val=128)
     recipe = Recipe(2, batch_size=32, learning_rate=1e-3)
     return NetAdapt(model, images, recipe, delta_ms, 0, folder / "steps.jsonl", folder / "family")
@@ -143,24 +147,28 @@ def netadapt(folder: Path, model: object, delta_ms: float = 0.02) -> NetAdapt:
 
 def begun(folder: Path, model: object, **changes: float) -> NetAdapt:
     adapt = netadapt(folder, model, **changes)
-    trained, state = train_and_keep(
-        ARCH, for_proxies(adapt.images), Recipe(4, 32), name="seed", folder=folder, seed=0
-    )
+    accuracy, state = trained_seed(adapt.images)
     weights.save(adapt.weights(0), state)
-    adapt.begin(ARCH, trained.accuracy)
+    adapt.begin(ARCH, accuracy)
     return adapt
+
+
+@cache
+def trained_seed(images: WorkerImages) -> tuple[Accuracy, weights.State]:
+    network = torch_model.build(ARCH, seed=0)
+    trained = train(network, for_proxies(images), Recipe(4, 32), seed=0)
+    return trained.accuracy, network.state_dict()
 
 
 def test_each_step_saves_delta_by_the_widest_width(tmp_path: Path, model: object) -> None:
     adapt = begun(tmp_path, model)
-    start_ms = cost(ARCH).macs / 1e6
-    target_ms = start_ms - 0.05
+    target_ms = START_MS - 2.5 * DELTA_MS
     steps = adapt.shrink(target_ms, Serial())
     assert any(tried.rounds == 2 for step in steps for tried in step.proposals)
     assert steps[0].arch == ARCH
     assert steps[-1].latency_ms <= target_ms < steps[-2].latency_ms
     for before, after in pairwise(steps):
-        needed_ms = min(0.02, before.latency_ms - target_ms)
+        needed_ms = min(DELTA_MS, before.latency_ms - target_ms)
         assert after.arch in [tried.arch for tried in after.proposals]
         assert after == steps[after.number]
         *proposals, unchanged = after.proposals
@@ -179,10 +187,9 @@ def test_each_step_saves_delta_by_the_widest_width(tmp_path: Path, model: object
 
 
 def test_no_step_goes_far_under_the_target(tmp_path: Path, model: object) -> None:
-    start_ms = cost(ARCH).macs / 1e6
-    adapt = begun(tmp_path, model, delta_ms=start_ms / 10)
-    target_ms = 0.912 * start_ms
-    every = ProposalGenerator(model).proposals(ARCH, start_ms - target_ms)
+    adapt = begun(tmp_path, model, delta_ms=START_MS / 10)
+    target_ms = 0.912 * START_MS
+    every = ProposalGenerator(model).proposals(ARCH, START_MS - target_ms)
     (_, step) = adapt.shrink(target_ms, Serial())
     near = {one.move for one in every if one.latency_ms >= 0.97 * target_ms}
     assert {one.move for one in step.proposals} == near | {"unchanged"}
@@ -195,10 +202,9 @@ def test_other_savings_are_tried_where_all_else_loses(tmp_path: Path, model: obj
             for item, score in super().map_unordered(task, items):
                 yield item, replace(score, accuracy=Accuracy(1.0)) if item.arch == ARCH else score
 
-    start_ms = cost(ARCH).macs / 1e6
-    adapt = begun(tmp_path, model, delta_ms=start_ms / 10)
-    target_ms = 0.912 * start_ms
-    left_ms = start_ms - target_ms
+    adapt = begun(tmp_path, model, delta_ms=START_MS / 10)
+    target_ms = 0.912 * START_MS
+    left_ms = START_MS - target_ms
     every = [
         one for ms in (left_ms, left_ms / 2) for one in ProposalGenerator(model).proposals(ARCH, ms)
     ]
@@ -286,7 +292,7 @@ class Counting(Serial):
 def test_it_resumes_between_the_proposals_of_a_step(tmp_path: Path, model: object) -> None:
     for name in ("whole", "cut"):
         (tmp_path / name).mkdir()
-    target_ms = cost(ARCH).macs / 1e6 - 0.03
+    target_ms = START_MS - 1.5 * DELTA_MS
     whole, second = Counting(None), Counting(None)
     expected = begun(tmp_path / "whole", model).shrink(target_ms, whole)
     assert len(expected) == 3
@@ -298,9 +304,6 @@ def test_it_resumes_between_the_proposals_of_a_step(tmp_path: Path, model: objec
     assert first.paid + second.paid == whole.paid
     assert [step.arch for step in got] == [step.arch for step in expected]
     assert [step.accuracy for step in got] == [step.accuracy for step in expected]
-
-
-ONE_STEP_MS = cost(ARCH).macs / 1e6 - 0.02
 
 
 @pytest.fixture(scope="module")
@@ -371,5 +374,5 @@ def test_a_target_that_no_narrowing_reaches_names_the_fastest(
             return model.predict(ARCH)
 
     adapt = begun(tmp_path, Fixed())
-    with pytest.raises(BneckError, match=r"no narrowing reaches 0\.1 ms; the fastest network"):
-        adapt.shrink(0.1, Serial())
+    with pytest.raises(BneckError, match=r"no narrowing reaches 0\.01 ms; the fastest network"):
+        adapt.shrink(0.01, Serial())
