@@ -20,6 +20,7 @@ from bneck.results.units import percent
 from bneck.space import codec
 from tests.command_line import json_of, said
 from tests.proxies.data.pictures import draw
+from tests.small_network import saved, three_blocks
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +155,9 @@ def test_images_that_changed_since_the_training_are_said(
     file, out = tmp_path / "x.npz", tmp_path / "run"
     np.savez(file, images=random.integers(0, 256, (30, 16, 16, 3), np.uint8), labels=labels)
     arguments = ["--data", f"npz:{file}", "--resolution", "16", "--epochs", "0.5"]
-    assert run(["train", "mobilenet_v3_small_minimal", *arguments, "--out", str(out)]) == 0
+    arch = three_blocks(resolution_px=16, classes=3, name="mobilenet_v3_small_minimal")
+    net = str(saved(arch, tmp_path / "net.json"))
+    assert run(["train", net, *arguments, "--out", str(out)]) == 0
     export = ["export", str(out), str(tmp_path / "a.onnx"), "--to", "onnx-int8"]
     assert run(export) == 0
     assert run([*export, "--resolution", "24"]) == 0  # other pixels of the same images

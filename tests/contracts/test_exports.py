@@ -8,8 +8,8 @@ import torch
 
 from bneck.errors import BneckError, UsageError
 from bneck.results.exports import EXPORTS, TOLERANCE, Samples, Trained, checking, export
-from bneck.space import presets
 from bneck.space.backends import torch_model
+from tests.small_network import three_blocks
 
 FORMATS = [
     pytest.param(word, marks=[pytest.mark.slow] if word in ("executorch", "torch-export") else [])
@@ -19,8 +19,8 @@ FORMATS = [
 
 @pytest.fixture(scope="module")
 def trained() -> Trained:
-    """V3-Small: squeeze-excite, h-swish, 3x3 and 5x5, residuals; figures that formats may keep."""
-    arch = presets.build("mobilenet_v3_small", width=0.35, resolution_px=32, classes=3)
+    """Squeeze-excite, h-swish, 3x3 and 5x5, a residual; figures that formats may keep."""
+    arch = three_blocks(width=0.35, resolution_px=32, classes=3)
     network = torch_model.build(arch, seed=1)
     images = torch.randn(32, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     samples = Samples(*[lambda: iter([(images, torch.zeros(32, dtype=torch.int64))])] * 3)

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from bneck.latency import measure
 from bneck.latency.calibrate import calibrate
 from bneck.latency.devices import open_device
 from bneck.latency.model import LatencyModel, load
@@ -21,3 +22,11 @@ def macs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def macs_model(macs_folder: Path) -> LatencyModel:
     return load(macs_folder / "latency.json")
+
+
+@pytest.fixture
+def two_repetitions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For what is said of a measurement; how sure it is does not count, and would take seconds."""
+    monkeypatch.setattr(measure, "MIN_REPETITIONS", 2)
+    monkeypatch.setattr(measure, "MAX_REPETITIONS", 2)
+    monkeypatch.setattr(measure, "MAX_PAIRS", 6)

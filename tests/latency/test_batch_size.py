@@ -100,6 +100,7 @@ def test_what_other_devices_run_takes_the_batch(word: str) -> None:
         assert [dim.dim_value for dim in given] == [2, 3, 16, 16]
 
 
+@pytest.mark.usefixtures("two_repetitions")
 def test_a_free_batch_of_an_onnx_file_becomes_the_batch_size(tmp_path: Path) -> None:
     device = open_device(batch_size=2)
     for name, batch in (("free", "n"), ("one", 1)):

@@ -54,6 +54,7 @@ def test_a_model_is_of_one_runtime_and_thread_count(
     assert "calibrated for threads 1, not for 2" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("two_repetitions")
 def test_an_onnx_file_needs_no_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arch = presets.build("mobilenet_v3_small", resolution_px=32, width=0.25, classes=10)
     path = tmp_path / "net.onnx"

@@ -103,6 +103,7 @@ def test_the_batch_is_the_first_dimension_of_what_is_no_image_too(tmp_path: Path
     assert read_onnx(tmp_path / "four", batch_size=3).batch == 4
 
 
+@pytest.mark.usefixtures("two_repetitions")
 def test_openvino_takes_other_numbers_too(tmp_path: Path) -> None:
     pytest.importorskip("openvino", reason="pip install 'bneck[openvino]'")
     path = convolution(tmp_path / "bytes.onnx", [1, 3, 65, 65], TensorProto.UINT8)
@@ -112,6 +113,7 @@ def test_openvino_takes_other_numbers_too(tmp_path: Path) -> None:
         measure(thin, open_device(runtime="openvino"))
 
 
+@pytest.mark.usefixtures("two_repetitions")
 def test_other_layouts_and_numbers_are_timed(tmp_path: Path) -> None:
     for number, (kind, shape) in enumerate(
         [
@@ -127,6 +129,7 @@ def test_other_layouts_and_numbers_are_timed(tmp_path: Path) -> None:
     assert measure(tiny, open_device(), wanted=0.5).ms > 0
 
 
+@pytest.mark.usefixtures("two_repetitions")
 def test_a_fixed_batch_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = convolution(tmp_path / "four.onnx", [4, 3, 33, 33])
     assert measure(path, open_device(), wanted=0.5).batch == 4

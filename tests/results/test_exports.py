@@ -18,6 +18,7 @@ from bneck.results.exports import Samples, Trained, checking, export, onnx_notes
 from bneck.results.exports.classifier import open_classifier
 from bneck.space import presets, spaces
 from bneck.space.backends import torch_model
+from tests.small_network import three_blocks
 
 CLASSES = ("cat", 'it\'s a "dog"', "<b>fish</b>")
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
@@ -25,7 +26,7 @@ MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
 
 @pytest.fixture(scope="module")
 def trained() -> Trained:
-    arch = presets.build("mobilenet_v3_small", width=0.35, resolution_px=32, classes=3)
+    arch = three_blocks(width=0.35, resolution_px=32, classes=3)
     network = torch_model.build(arch, seed=1)
     draw = torch.Generator().manual_seed(0)
     for module in network.modules():

@@ -25,6 +25,7 @@ from bneck.search import quantised
 from bneck.space import presets
 from bneck.space.backends import torch_model
 from tests.command_line import json_of
+from tests.small_network import saved, three_blocks
 
 FOUR = {
     "one scale per channel",
@@ -37,8 +38,9 @@ FOUR = {
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("int8") / "run"
+    net = saved(three_blocks(resolution_px=16, classes=10), out.with_name("net.json"))
     arguments = ["--data", "digits", "--resolution", "16", "--epochs", "1.5", "--out", str(out)]
-    assert run(["train", "mobilenet_v3_small", *arguments]) == 0
+    assert run(["train", str(net), *arguments]) == 0
     return out
 
 
@@ -128,7 +130,8 @@ def test_a_fine_tuned_run_keeps_its_images(
             pixels = draw.integers(0, 256, (16, 16, 3), np.uint8)
             Image.fromarray(pixels).save(photos / split / name / f"{number}.png")
     arguments = ["--data", f"folder:{photos}", "--resolution", "16", "--epochs", "1"]
-    words = ["train", "mobilenet_v3_small", "--pretrained", str(trained), *arguments]
+    net = saved(three_blocks(resolution_px=16, classes=2), tmp_path / "net.json")
+    words = ["train", str(net), "--pretrained", str(trained), *arguments]
     assert run([*words, "--out", str(out)]) == 0
     capsys.readouterr()
     assert run(["export", str(out), str(tmp_path / "a.onnx"), "--to", "onnx-int8"]) == 0
@@ -140,7 +143,7 @@ def test_averaged_ranges_are_the_mean_of_the_images_ranges() -> None:
 
     from bneck.space.backends import onnx_int8, onnx_model, torch_model
 
-    arch = presets.build("mobilenet_v3_small", width=0.35, resolution_px=32, classes=3)
+    arch = three_blocks(width=0.35, resolution_px=32, classes=3)
     state = {name: tensor.numpy() for name, tensor in torch_model.build(arch).state_dict().items()}
     floats = onnx_model.build(arch.layers(), state)
     draw = np.random.default_rng(0)
@@ -160,7 +163,7 @@ def test_averaged_ranges_are_the_mean_of_the_images_ranges() -> None:
 
 @pytest.mark.parametrize("to", ["onnx", "tflite"])
 def test_layers_left_in_float_keep_their_weights(to: str) -> None:
-    arch = presets.build("mobilenet_v3_small", width=0.35, resolution_px=32, classes=3)
+    arch = three_blocks(width=0.35, resolution_px=32, classes=3)
     from bneck.space.backends import torch_model
 
     state = {name: tensor.numpy() for name, tensor in torch_model.build(arch).state_dict().items()}
@@ -195,7 +198,7 @@ def test_layers_left_in_float_keep_their_weights(to: str) -> None:
 
 def test_images_that_8_bits_lose_count_above_0() -> None:
     """Of 8 images the stand-in for an 8-bit file gets 2 wrong: 0.25 ± sqrt(0.25 * 0.75 / 8)."""
-    arch = presets.build("mobilenet_v3_small", width=0.35, resolution_px=16, classes=3)
+    arch = three_blocks(width=0.35, resolution_px=16, classes=3)
     trained = Trained(arch, torch_model.build(arch, seed=1).state_dict())
     images = torch.randn(8, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
@@ -223,7 +226,7 @@ def test_images_that_8_bits_lose_count_above_0() -> None:
 
 def test_of_ways_that_agree_on_all_classes_the_nearest_is_chosen() -> None:
     """Its outputs are a tenth off, as a share of the outputs', the other's a fifth."""
-    arch = presets.build("mobilenet_v3_small", width=0.35, resolution_px=16, classes=3)
+    arch = three_blocks(width=0.35, resolution_px=16, classes=3)
     trained = Trained(arch, torch_model.build(arch, seed=1).state_dict())
     images = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     ours = network(trained)
