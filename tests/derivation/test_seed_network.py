@@ -13,18 +13,19 @@ from bneck.quantities import Accuracy, Latency
 from bneck.results.record import Outcome
 from bneck.results.run import Run
 from bneck.results.stage_record import SearchResult, SelectedNetwork, Shrunk
-from bneck.space import presets
 from bneck.space.cost import cost
+from tests.small_networks import three_blocks
 
 
 @pytest.mark.parametrize("share", [1.0, 0.9])
 def test_only_what_is_narrowed_is_trained_first(
     share: float, digits_latency: Path, tmp_path: Path
 ) -> None:
-    seed_network = presets.build("mobilenet_v3_small", resolution_px=16, classes=10)
+    seed_network = three_blocks()
+    records.write(tmp_path / "net.json", seed_network)
     plan = Plan(
         data="digits", resolution_px=16, runtime="macs", latency=str(digits_latency), epochs=0.1,
-        target=f"{share}x:mobilenet_v3_small", search_steps=2, fine_tune_steps=1, delta=0.2,
+        target=f"{share}x:{tmp_path}/net.json", search_steps=2, fine_tune_steps=1, delta=0.2,
     )  # fmt: skip
     with Run.open(tmp_path / "run", plan.as_dict()) as run:
         # What a search selected: a network that measures just what the target is a share of.

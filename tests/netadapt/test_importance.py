@@ -16,8 +16,9 @@ from bneck.space import presets
 from bneck.space.backends import inheritance, torch_model, weights
 from bneck.space.channels import channel_groups
 from bneck.space.edits import narrow
+from tests.small_networks import three_blocks
 
-ARCH = presets.build("mobilenet_v3_small", width=0.35, resolution_px=16, classes=10)
+ARCH = three_blocks(width=0.35)
 GATE = "s3.b1.expand"
 
 
@@ -74,20 +75,21 @@ def test_it_ranks_channels_as_closing_their_gates_does(
 
 
 def test_dead_channels_matter_least_and_are_the_first_to_go(
-    trained: weights.State, images: ImageSource
+    images: ImageSource,
 ) -> None:
-    state = {name: tensor.clone() for name, tensor in trained.items()}
+    arch = presets.build("mobilenet_v3_small", width=0.35, resolution_px=16, classes=10)
+    state = torch_model.build(arch, seed=0).state_dict()
     dead = [3, 7]
     for part in ("weight", "bias"):
         state[f"s5.b2.expand.norm.{part}"][dead] = 0.0
     state["s5.b2.expand.conv.weight"][dead] *= 100  # L2 would keep them
-    found = importance.taylor(ARCH, state, images, seed=0)
-    groups = {end.writes for end in channel_groups(ARCH.layers()).values()}
+    found = importance.taylor(arch, state, images, seed=0)
+    groups = {end.writes for end in channel_groups(arch.layers()).values()}
     assert groups - set(found) <= {"image"}
     scores = found["s5.b2.expand"]
     assert scores[dead].abs().max() == 0
-    narrower = narrow(ARCH, "s5.b2.expand", len(scores) - 8)
+    narrower = narrow(arch, "s5.b2.expand", len(scores) - 8)
     for given, survive in ((None, True), (found, False)):
-        kept = inheritance.inherit(ARCH, state, narrower, seed=0, importance=given)
+        kept = inheritance.inherit(arch, state, narrower, seed=0, importance=given)
         rows = kept["s5.b2.expand.norm.weight"]
         assert bool((rows == 0).any()) == survive
