@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-import torchvision
+from torchvision.models.mobilenetv3 import InvertedResidualConfig, MobileNetV3
 
 from bneck import records
 from bneck.cli import run
@@ -33,6 +33,7 @@ from bneck.space.architecture import Architecture
 from bneck.space.backends import weights
 from bneck.space.cost import cost
 from tests.latency import devices
+from tests.small_networks import three_blocks
 
 QUICK = [
     "--data=digits", "--resolution=16", "--search-steps=3", "--fine-tune-steps=1", "--delta=0.1",
@@ -47,20 +48,36 @@ def quick(digits_latency: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a network of three blocks."""
+    file = tmp_path_factory.mktemp("networks") / "small.json"
+    records.write(file, three_blocks())
+    return file
+
+
+@pytest.fixture(scope="module")
 def torchvisions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of weights of torchvision's V3 with the three blocks; its head is 6 times as wide."""
     torch.manual_seed(0)
+    blocks = [
+        InvertedResidualConfig(16, 3, 16, 16, True, "RE", 2, 1, 1.0),
+        InvertedResidualConfig(16, 3, 72, 24, False, "RE", 2, 1, 1.0),
+        InvertedResidualConfig(24, 5, 96, 40, True, "HS", 2, 1, 1.0),
+    ]
     file = tmp_path_factory.mktemp("weights") / "v3.pth"
-    torch.save(torchvision.models.mobilenet_v3_small(num_classes=7).state_dict(), file)
+    torch.save(MobileNetV3(blocks, last_channel=256, num_classes=7).state_dict(), file)
     return file
 
 
 def test_torchvisions_weights_shrink_to_two_targets(
     torchvisions: Path, quick: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out = tmp_path / "run"
-    targets = "0.92x:mobilenet_v3_small,0.96x:mobilenet_v3_small"
+    out, net = tmp_path / "run", tmp_path / "v3.json"
+    whole = three_blocks()
+    records.write(net, replace(whole, head=replace(whole.head, width=6 * 40)))
+    targets = f"0.92x:{net},0.96x:{net}"
     code = run(
-        ["shrink", "mobilenet_v3_small", f"--targets={targets}", f"--pretrained={torchvisions}",
+        ["shrink", str(net), f"--targets={targets}", f"--pretrained={torchvisions}",
          "--importance=taylor", "--finish=fine-tune", "--epochs=0.2",
          f"--out={out}", *quick]
     )  # fmt: skip
@@ -92,21 +109,22 @@ def test_torchvisions_weights_shrink_to_two_targets(
 
 
 def networks_by_factor(
-    capsys: pytest.CaptureFixture[str], out: Path, factors: str, *options: str
+    capsys: pytest.CaptureFixture[str], net: Path, out: Path, factors: str, *options: str
 ) -> dict[float, Architecture]:
-    """What ``shrink`` derives for shares of MobileNetV3-Small's latency."""
-    targets = [f"{factor}x:mobilenet_v3_small" for factor in factors.split(",")]
+    """What ``shrink`` derives for shares of a network's own latency."""
+    targets = [f"{factor}x:{net}" for factor in factors.split(",")]
     named = f"--target{'s' if len(targets) > 1 else ''}={','.join(targets)}"
-    assert run(["shrink", "mobilenet_v3_small", named, f"--out={out}", *options]) == 0
+    assert run(["shrink", str(net), named, f"--out={out}", *options]) == 0
     result = json.loads(capsys.readouterr().out)
-    whole_ms = cost(presets.build("mobilenet_v3_small", resolution_px=16, classes=10)).macs / 1e9
+    whole_ms = cost(networks.load(net)).macs / 1e9
     found = {}
-    for one in result["networks"]:
+    shrunk = records.read_lines(out / "shrunk.jsonl", Shrunk)  # the JSON rounds
+    for one, target_ms in zip(result["networks"], [kept.target_ms for kept in shrunk], strict=True):
         arch = networks.load(Path(one["arch"]))
         if len(targets) > 1:
             weights.load(Path(one["arch"]).with_suffix(".safetensors"), arch)
-        assert cost(arch).macs / 1e9 <= 1.001 * one["target_ms"]
-        found[round(one["target_ms"] / whole_ms, 2)] = arch
+        assert cost(arch).macs // 1000 / 1e6 <= 1.001 * target_ms  # it counts whole nanoseconds
+        found[round(target_ms / whole_ms, 2)] = arch
     assert list(found) == sorted(map(float, factors.split(",")), reverse=True)
     assert networks.load(out / "network.json") == found[min(found)]
     weights.load(out / "weights.safetensors", found[min(found)])
@@ -114,36 +132,37 @@ def networks_by_factor(
 
 
 def test_a_further_target_leaves_the_networks_of_the_others_as_they_are(
-    quick: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    small: Path, quick: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A slower one is served by the steps there are: the first network that measures under it."""
     out = tmp_path / "run"
-    first = networks_by_factor(capsys, out, "0.85", *quick)
-    assert networks_by_factor(capsys, out, "0.85,0.8", *quick).items() > first.items()
+    first = networks_by_factor(capsys, small, out, "0.85", *quick)
+    assert networks_by_factor(capsys, small, out, "0.85,0.8", *quick).items() > first.items()
     steps = records.read_lines(out / "steps.jsonl", Step)
-    found = networks_by_factor(capsys, out, "0.85,0.8,0.95", *quick)
+    found = networks_by_factor(capsys, small, out, "0.85,0.8,0.95", *quick)
     assert found.items() > first.items()
     assert found[0.95] == steps[1].arch != found[0.85]
     assert records.read_lines(out / "steps.jsonl", Step) == steps
 
 
 def test_a_further_target_that_no_narrowing_reaches_leaves_the_run_as_it_was(
-    quick: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    small: Path, quick: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Else no other target could take its place."""
     out = tmp_path / "run"
-    first = networks_by_factor(capsys, out, "0.95", *quick)
+    first = networks_by_factor(capsys, small, out, "0.95", *quick)
     plan = (out / "plan.toml").read_bytes()
-    targets = "--targets=0.95x:mobilenet_v3_small,0.0000001"
-    assert run(["shrink", "mobilenet_v3_small", targets, f"--out={out}", *quick]) == 2
+    targets = f"--targets=0.95x:{small},0.0000001"
+    assert run(["shrink", str(small), targets, f"--out={out}", *quick]) == 2
     assert "no narrowing reaches 1e-07 ms" in capsys.readouterr().err
     assert (out / "plan.toml").read_bytes() == plan
     assert (out / "model.onnx").exists()
-    assert networks_by_factor(capsys, out, "0.95", *quick) == first
-    assert networks_by_factor(capsys, out, "0.95,0.9", *quick).items() > first.items()
+    assert networks_by_factor(capsys, small, out, "0.95", *quick) == first
+    assert networks_by_factor(capsys, small, out, "0.95,0.9", *quick).items() > first.items()
 
 
 def test_the_network_that_a_stopped_run_was_finishing_is_not_chosen_again(
+    small: Path,
     quick: list[str],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -155,14 +174,14 @@ def test_the_network_that_a_stopped_run_was_finishing_is_not_chosen_again(
         raise KeyboardInterrupt
 
     finish = ["--epochs=0.1", "--finish=fine-tune", *quick]
-    command = ["shrink", "mobilenet_v3_small", "--target=0.85x:mobilenet_v3_small"]
+    command = ["shrink", str(small), f"--target=0.85x:{small}"]
     with monkeypatch.context() as stopped:
         stopped.setattr("bneck.derivation.stages.netadapt.train_alone", stop)
         assert run([*command, f"--out={tmp_path}", *finish]) == 130
     steps = records.read_lines(tmp_path / "steps.jsonl", Step)
     capsys.readouterr()
     monkeypatch.setattr("bneck.derivation.stages.calibration.TargetDevice.at_most", stop)
-    assert networks_by_factor(capsys, tmp_path, "0.85", *finish) == {0.85: steps[-1].arch}
+    assert networks_by_factor(capsys, small, tmp_path, "0.85", *finish) == {0.85: steps[-1].arch}
     assert records.read_lines(tmp_path / "steps.jsonl", Step) == steps
 
 
@@ -193,12 +212,12 @@ def test_a_seed_network_that_was_too_slow_is_so_after_an_interruption(
 
 
 def test_finished_otherwise_the_networks_stay_the_same(
-    quick: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    small: Path, quick: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     finish = ["--epochs=0.1", "--finish=scratch"]
-    found = networks_by_factor(capsys, tmp_path, "1.0,0.95,0.85", *finish, *quick)
+    found = networks_by_factor(capsys, small, tmp_path, "1.0,0.95,0.85", *finish, *quick)
     finish = ["--epochs=0.1", "--finish=fine-tune"]
-    assert networks_by_factor(capsys, tmp_path, "1.0,0.95,0.85", *finish, *quick) == found
+    assert networks_by_factor(capsys, small, tmp_path, "1.0,0.95,0.85", *finish, *quick) == found
     assert len(set(found.values())) == 3
 
 
@@ -228,13 +247,13 @@ def test_channels_are_free_where_they_measure_as_free(
 
 
 def test_it_ends_under_the_target_by_what_measuring_again_differs_by(
-    digits_latency: Path, tmp_path: Path
+    small: Path, digits_latency: Path, tmp_path: Path
 ) -> None:
     """One narrowing comes to 0.3 % under the target, which is not enough on a noisy device."""
     file = tmp_path / "latency.json"
     model = load(digits_latency)
     replace(model, report=replace(model.report, repeat_mape_percent=30.0)).save(file)
-    shrink = ["shrink", "mobilenet_v3_small", "--target=0.94x:mobilenet_v3_small"]
+    shrink = ["shrink", str(small), f"--target=0.94x:{small}"]
     options = ["--runtime=macs", f"--latency={file}", f"--out={tmp_path}/run"]
     assert run([*shrink, *options, *QUICK]) == 0
     (one,) = records.read_lines(tmp_path / "run" / "shrunk.jsonl", Shrunk)
