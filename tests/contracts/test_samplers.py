@@ -121,7 +121,7 @@ def test_trials_are_the_same_on_any_number_of_workers(
 
     def found(name: str, executor: object = None) -> list[tuple[object, ...]]:
         asked = {"evaluate": fails_sometimes, "executor": executor}
-        records = run(tmp_path / name, space, sampler, 18, **asked)
+        records = run(tmp_path / name, space, sampler, 14, **asked)
         return [(record.arch, record.reward, record.error) for record in records]
 
     alone = found("alone")
@@ -147,9 +147,9 @@ def test_a_search_resumes_from_any_line(tmp_path: Path, space: Space, sampler: s
 def test_more_evaluations_continue_from_where_it_ended(
     tmp_path: Path, space: Space, sampler: str
 ) -> None:
-    whole = run(tmp_path / "whole", space, sampler, 20)
+    whole = run(tmp_path / "whole", space, sampler, 16)
     run(tmp_path / "parts", space, sampler, 9, executor=Simulated(5))
-    assert networks(run(tmp_path / "parts", space, sampler, 20)) == networks(whole)
+    assert networks(run(tmp_path / "parts", space, sampler, 16)) == networks(whole)
 
 
 def test_accuracy_and_latency_may_be_two_objectives(
@@ -177,7 +177,7 @@ def test_a_search_resumes_where_one_of_two_targets_has_no_network_left(
     def found(folder: Path) -> list[tuple[object, ...]]:
         study = Study(folder / "journal.log", space, sampler=sampler, seed=3, parallel=4)
         objectives = Objectives(space, MacsDevice(), targets)
-        records = search(study, accuracy, objectives=objectives, evaluations=20, executor=Serial())
+        records = search(study, accuracy, objectives=objectives, evaluations=16, executor=Serial())
         return [(record.number, record.arch, record.reward) for record in records]
 
     whole = found(tmp_path)

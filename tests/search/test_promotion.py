@@ -34,6 +34,7 @@ from bneck.space.backends.torch_model import build
 from tests.closed_form import MacsDevice, accuracy
 from tests.search.driver import SPACE
 from tests.search.simulated import Simulated
+from tests.small_network import three_blocks
 
 NETWORKS = 27
 SMALL = spaces.build("v3-small", resolution_px=16, classes=10)
@@ -199,7 +200,7 @@ def test_folds_that_are_trained_are_not_trained_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: type[BaseException]
 ) -> None:
     short = Evaluate(WorkerImages("digits", 16, 16, 0, folds=3), "short-training", Recipe(2, 16), 0)
-    arch = SMALL.decode(SMALL.sample(0))
+    arch = three_blocks(resolution_px=16, classes=10)
     whole = TrainOnRungs(short, tmp_path / "whole", most_steps=20)(arch, rung=1)
     begun_at: list[int | None] = []
 
