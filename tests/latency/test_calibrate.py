@@ -57,7 +57,7 @@ def test_what_was_never_timed_is_an_error(macs_model: LatencyModel) -> None:
 def test_the_block_of_a_blocked_device_is_found(tmp_path: Path) -> None:
     space = spaces.build("v3-small", resolution_px=64, classes=10)
     device = LocalDevice(runtime=Blocked(grid=16))
-    model = calibrate([space], device, folder=tmp_path, minutes=0.08)
+    model = calibrate([space], device, folder=tmp_path, minutes=0.04)
     assert model.channel_grid == 16
     assert model.report.mape_percent < 1
     arch = presets.build("mobilenet_v3_small", resolution_px=64, classes=10)
@@ -114,7 +114,7 @@ def test_blocks_are_told_apart_under_noise(
 def test_the_stated_deviation_is_the_models_and_not_the_noise(tmp_path: Path) -> None:
     space = spaces.build("v3-small", resolution_px=64, classes=10)
     device = LocalDevice(runtime=Blocked(grid=8, noise=0.2))
-    model = calibrate([space], device, folder=tmp_path, minutes=0.1)
+    model = calibrate([space], device, folder=tmp_path, minutes=0.06)
     assert model.report.repeat_mape_percent > 0.8
     quiet = Blocked(grid=8)
     errors = []
