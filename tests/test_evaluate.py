@@ -20,7 +20,7 @@ from bneck.results.units import percent
 from bneck.space import codec
 from tests.command_line import json_of, said
 from tests.proxies.data.pictures import draw
-from tests.small_network import saved, three_blocks
+from tests.small_networks import saved, three_blocks
 
 
 @pytest.fixture(scope="module")

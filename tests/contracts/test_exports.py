@@ -9,7 +9,7 @@ import torch
 from bneck.errors import BneckError, UsageError
 from bneck.results.exports import EXPORTS, TOLERANCE, Samples, Trained, checking, export
 from bneck.space.backends import torch_model
-from tests.small_network import three_blocks
+from tests.small_networks import three_blocks
 
 FORMATS = [
     pytest.param(word, marks=[pytest.mark.slow] if word in ("executorch", "torch-export") else [])

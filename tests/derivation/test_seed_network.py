@@ -14,14 +14,14 @@ from bneck.results.record import Outcome
 from bneck.results.run import Run
 from bneck.results.stage_record import SearchResult, SelectedNetwork, Shrunk
 from bneck.space.cost import cost
-from tests.small_networks import three_blocks
+from tests.small_networks import three_stages
 
 
 @pytest.mark.parametrize("share", [1.0, 0.9])
 def test_only_what_is_narrowed_is_trained_first(
     share: float, digits_latency: Path, tmp_path: Path
 ) -> None:
-    seed_network = three_blocks()
+    seed_network = three_stages()
     records.write(tmp_path / "net.json", seed_network)
     plan = Plan(
         data="digits", resolution_px=16, runtime="macs", latency=str(digits_latency), epochs=0.1,

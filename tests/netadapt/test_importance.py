@@ -16,9 +16,9 @@ from bneck.space import presets
 from bneck.space.backends import inheritance, torch_model, weights
 from bneck.space.channels import channel_groups
 from bneck.space.edits import narrow
-from tests.small_networks import three_blocks
+from tests.small_networks import three_stages
 
-ARCH = three_blocks(width=0.35)
+ARCH = three_stages(width=0.35)
 GATE = "s3.b1.expand"
 
 

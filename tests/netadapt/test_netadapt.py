@@ -29,9 +29,9 @@ from bneck.space.backends import torch_model, weights
 from bneck.space.cost import cost
 from bneck.space.edits import narrowables
 from tests.closed_form import MacsDevice
-from tests.small_networks import three_blocks
+from tests.small_networks import three_stages
 
-ARCH = three_blocks(width=0.5)
+ARCH = three_stages(width=0.5)
 START_MS = cost(ARCH).macs / 1e6
 DELTA_MS = START_MS / 20
 ONE_STEP_MS = START_MS - DELTA_MS

@@ -18,7 +18,7 @@ from bneck.results.exports import Samples, Trained, checking, export, onnx_notes
 from bneck.results.exports.classifier import open_classifier
 from bneck.space import presets, spaces
 from bneck.space.backends import torch_model
-from tests.small_network import three_blocks
+from tests.small_networks import three_blocks
 
 CLASSES = ("cat", 'it\'s a "dog"', "<b>fish</b>")
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)

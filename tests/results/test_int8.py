@@ -25,7 +25,7 @@ from bneck.search import quantised
 from bneck.space import presets
 from bneck.space.backends import torch_model
 from tests.command_line import json_of
-from tests.small_network import saved, three_blocks
+from tests.small_networks import saved, three_blocks
 
 FOUR = {
     "one scale per channel",

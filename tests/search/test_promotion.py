@@ -34,7 +34,7 @@ from bneck.space.backends.torch_model import build
 from tests.closed_form import MacsDevice, accuracy
 from tests.search.driver import SPACE
 from tests.search.simulated import Simulated
-from tests.small_network import three_blocks
+from tests.small_networks import three_blocks
 
 NETWORKS = 27
 SMALL = spaces.build("v3-small", resolution_px=16, classes=10)

@@ -33,7 +33,7 @@ from bneck.space.architecture import Architecture
 from bneck.space.backends import weights
 from bneck.space.cost import cost
 from tests.latency import devices
-from tests.small_networks import three_blocks
+from tests.small_networks import three_stages
 
 QUICK = [
     "--data=digits", "--resolution=16", "--search-steps=3", "--fine-tune-steps=1", "--delta=0.1",
@@ -51,7 +51,7 @@ def quick(digits_latency: Path) -> list[str]:
 def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of a network of three blocks."""
     file = tmp_path_factory.mktemp("networks") / "small.json"
-    records.write(file, three_blocks())
+    records.write(file, three_stages())
     return file
 
 
@@ -73,7 +73,7 @@ def test_torchvisions_weights_shrink_to_two_targets(
     torchvisions: Path, quick: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, net = tmp_path / "run", tmp_path / "v3.json"
-    whole = three_blocks()
+    whole = three_stages()
     records.write(net, replace(whole, head=replace(whole.head, width=6 * 40)))
     targets = f"0.92x:{net},0.96x:{net}"
     code = run(
