@@ -31,10 +31,10 @@ PLAN = {
     "sampler": "random",
     "evaluations": 3,
     "parallel": 2,
-    "search-steps": 12,
-    "fine-tune-steps": 2,
+    "search-steps": 3,
+    "fine-tune-steps": 1,
     "delta": 0.08,
-    "epochs": 1,
+    "epochs": 0.4,
     "workers": 1,
 }
 
