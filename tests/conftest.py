@@ -36,10 +36,11 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture(autouse=True)
-def single_thread() -> None:
-    """Undo what an earlier test set; torch is not imported for tests that do without it."""
+def independent_of_earlier_tests() -> None:
+    """Undo what an earlier test set or drew; torch is not imported for tests that do without it."""
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
+        sys.modules["torch"].manual_seed(0)
 
 
 @pytest.fixture(scope="session")
