@@ -14,8 +14,8 @@ from bneck.proxies.training.trainer import TrainingResult, train
 from bneck.space import presets
 from bneck.space.backends.torch_model import build
 
-STOPPED, STOPPED_LATE = 4, 14
-STEPS = 16
+STOPPED, STOPPED_LATE = 10, 45
+STEPS = 50
 
 
 class Double(nn.Module):
@@ -40,7 +40,6 @@ def trained(
     *,
     double: bool = True,
     learning_rate: float = 3e-3,
-    steps: int = STEPS,
 ) -> tuple[list[float], TrainingResult | None]:
     """Train MobileNetV3-Small's first stages on digits: losses of the steps, what it came to."""
     images = load("digits", resolution_px=16, seed=0)
@@ -63,7 +62,7 @@ def trained(
         result = train(
             Double(build(arch, seed=1)) if double else build(arch, seed=1),
             images,
-            Recipe(steps, batch_size=32, learning_rate=learning_rate),
+            Recipe(STEPS, batch_size=32, learning_rate=learning_rate),
             seed=0,
             checkpoint=checkpoint,
             progress=progress,
@@ -99,4 +98,4 @@ def train_from_what_the_second_sees(folder: Path) -> None:
 
 def losses_in_single(learning_rate: float) -> list[float]:
     """The losses of a training in single precision, together with the others if there are any."""
-    return trained(double=False, learning_rate=learning_rate, steps=50)[0]
+    return trained(double=False, learning_rate=learning_rate)[0]

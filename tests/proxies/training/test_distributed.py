@@ -45,7 +45,7 @@ def test_processes_that_see_different_checkpoints_end_instead_of_waiting(tmp_pat
     trained(tmp_path / "second", STOPPED)
     together = open_together(2, "cpu")
     said = (  # by whichever process is heard first, each naming its own
-        r"would resume at different steps \(0, 3\): .*/(first|second) must be on a file system"
+        r"would resume at different steps \(0, 9\): .*/(first|second) must be on a file system"
     )
     with pytest.raises(BneckError, match=said):
         list(together.map_unordered(train_from_what_the_second_sees, [tmp_path]))
