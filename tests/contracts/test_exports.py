@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from bneck.errors import BneckError, UsageError
+from bneck.results import exports
 from bneck.results.exports import EXPORTS, TOLERANCE, Samples, Trained, checking, export
 from bneck.space.backends import torch_model
 from tests.small_networks import three_blocks
@@ -68,3 +69,25 @@ def test_a_file_that_would_disagree_is_refused(
     monkeypatch.setattr(checking, "network", other)
     with pytest.raises(BneckError, match="differs from the network by"):
         export(trained, to, tmp_path / f"exported{EXPORTS[to].suffixes[0]}")
+
+
+@pytest.mark.parametrize("to", [word for word in FORMATS if not EXPORTS[word.values[0]].in_8_bits])
+def test_a_file_that_disagrees_is_not_left_behind(
+    to: str, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files of an earlier export stay as they were."""
+    if to == "executorch":
+        pytest.importorskip("executorch", reason="pip install 'bneck[executorch]'")
+    monkeypatch.setattr(exports, "TOLERANCE", -1.0)
+    monkeypatch.setattr(exports, "_is_rounding", lambda *_: False)
+    file, beside = tmp_path / f"exported{EXPORTS[to].suffixes[0]}", EXPORTS[to].beside
+    with pytest.raises(BneckError, match=f"{file}: the {to} export differs from the network by"):
+        export(trained, to, file)
+    assert not list(tmp_path.iterdir())
+    earlier = [file] if beside is None else [file, file.with_suffix(beside)]
+    for one in earlier:
+        one.write_text("earlier")
+    with pytest.raises(BneckError, match="differs from the network by"):
+        export(trained, to, file)
+    assert sorted(tmp_path.iterdir()) == sorted(earlier)
+    assert {one.read_text() for one in earlier} == {"earlier"}

@@ -5,6 +5,7 @@ Every export is loaded back and its outputs compared with our module's before it
 
 import json
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bneck.errors import BneckError, UsageError, unknown
-from bneck.files import check_beside, check_new_file
+from bneck.files import check_beside, check_new_file, write_whole
 from bneck.quantities import Accuracy
 from bneck.space.architecture import Architecture
 
@@ -176,6 +177,9 @@ def check_new_export(to: str, path: Path) -> None:
 def export(trained: Trained, to: str, path: Path) -> Exported:
     """Write ``trained`` to ``path`` and return how the file agrees with it.
 
+    It is written and checked elsewhere: of one that fails nothing is left, and what was at ``path``
+    stays.
+
     Args:
         trained: the network with its weights.
         to: a format of EXPORTS.
@@ -196,10 +200,12 @@ def export(trained: Trained, to: str, path: Path) -> Exported:
             "network many times slower",
             file=sys.stderr,
         )
-    exported: Exported = module.write(trained, path)
-    off = exported.difference
-    if EXPORTS[to].in_8_bits:
-        return exported
-    if not off <= getattr(module, "TOLERANCE", TOLERANCE) and not _is_rounding(off, trained):
-        raise BneckError(f"{path}: the {to} export differs from the network by {off:.2g}")
+    with tempfile.TemporaryDirectory() as folder:
+        written = Path(folder, path.name)
+        exported: Exported = module.write(trained, written)
+        off, allowed = exported.difference, getattr(module, "TOLERANCE", TOLERANCE)
+        if not (EXPORTS[to].in_8_bits or off <= allowed or _is_rounding(off, trained)):
+            raise BneckError(f"{path}: the {to} export differs from the network by {off:.2g}")
+        for suffix in filter(None, (path.suffix, EXPORTS[to].beside)):
+            write_whole(path.with_suffix(suffix), written.with_suffix(suffix).read_bytes())
     return exported

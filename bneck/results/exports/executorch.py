@@ -41,7 +41,7 @@ def write(trained: Trained, path: Path) -> Exported:
         ]
         data = bytes(lowered.to_executorch().buffer)
     if left:
-        print(f"{path}: not run by XNNPACK: {', '.join(left)}", file=sys.stderr)
+        print(f"{path.name}: not run by XNNPACK: {', '.join(left)}", file=sys.stderr)
     worst = difference(trained, runner(data))
     write_whole(path, data)
     return Exported(worst)
