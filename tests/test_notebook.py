@@ -113,6 +113,19 @@ def test_the_trained_network_is_a_torch_module(tmp_path: Path) -> None:
         assert classes[name] == pytest.approx(float(share), abs=1e-5)
 
 
+@pytest.mark.parametrize("images", ["", ["a.png", ""], 3])
+def test_a_picture_without_a_name_is_refused(folder: Path, images: Any) -> None:
+    """An empty path would be the working directory, with all images below it."""
+    got = "must be a path, got 3" if images == 3 else "must not be empty"
+    with pytest.raises(UsageError, match=f"^images {got}$"):
+        bneck.open_run(folder).predict(images)
+
+
+def test_an_export_without_a_name_is_refused(folder: Path) -> None:
+    with pytest.raises(UsageError, match=r"^file must not be empty$"):
+        bneck.open_run(folder).export("")
+
+
 def test_a_run_that_is_not_trained_yet_exports_no_random_weights(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

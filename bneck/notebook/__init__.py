@@ -3,7 +3,6 @@
 What comes back shows itself in a notebook.
 """
 
-from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from bneck.latency.devices import open_device
 from bneck.latency.model import LatencyModel
 from bneck.latency.predictor import check_new_model
 from bneck.live import TerminalProgress
+from bneck.notebook.paths import as_path
 from bneck.notebook.results import Results
 from bneck.progress import Progress
 
@@ -56,7 +56,7 @@ def derive(
     Raises:
         UsageError: a value that cannot be, or another plan than the folder's.
     """
-    folder = _path("out", out)
+    folder = as_path("out", out)
     where = {name: options.pop(name) for name in EXECUTION_OPTIONS["derive"] if name in options}
     check_types(Execution, where)
     aim = {} if target is None else {"target": str(target)}
@@ -112,20 +112,20 @@ def calibrate(
     Raises:
         UsageError: an unknown space or runtime, or no place for a file.
     """
-    path = _path("out", out)
-    check_new_model(path)
+    file = as_path("out", out)
+    check_new_model(file)
     for name, word in (("space", space), ("runtime", runtime), ("target-device", target_device)):
         if not isinstance(word, str):
             raise UsageError(f"{name} must be text, got {word!r}")
     model = run_calibration(
         spaces_called(space, resolution_px=resolution_px, classes=classes),
         open_device(target_device, runtime=runtime, threads=threads, batch_size=batch_size),
-        folder=path.with_name(path.name + ".work"),
+        folder=file.with_name(file.name + ".work"),
         minutes=minutes,
         seed=seed,
         progress=progress or TerminalProgress(),
     )
-    model.save(path)
+    model.save(file)
     return model
 
 
@@ -135,13 +135,4 @@ def open_run(folder: str | Path) -> Results:
     Raises:
         UsageError: the folder is not a run's.
     """
-    return Results(_path("folder", folder))
-
-
-def _path(name: str, given: str | Path) -> Path:
-    """Return what was given as a path; an empty one would be the working directory."""
-    if not isinstance(given, str | PathLike):
-        raise UsageError(f"{name} must be a path, got {given!r}")
-    if given == "":
-        raise UsageError(f"{name} must not be empty")
-    return Path(given)
+    return Results(as_path("folder", folder))

@@ -9,6 +9,7 @@ from bneck.derivation.trained_networks import load_trained
 from bneck.errors import UsageError
 from bneck.files import is_written
 from bneck.notebook import shown
+from bneck.notebook.paths import as_path
 from bneck.results.record import Baseline, Outcome
 from bneck.results.report import ReportData, sentences
 from bneck.results.run import Run
@@ -70,13 +71,15 @@ class Results:
             For each image the probabilities by class, likeliest first.
 
         Raises:
-            UsageError: the run has no network yet, or a file that is not an image.
+            UsageError: the run has no network yet, a file that is not an image, or an empty name.
         """
         from bneck.derivation.prediction import classifier_of, classify
 
-        places = [images] if isinstance(images, str | Path) else images
+        if isinstance(images, str) or not isinstance(images, Iterable):
+            images = [images]
+        places = [as_path("images", one) for one in images]
         found = []
-        for file, classes in classify(classifier_of(self.run.folder), map(Path, places)):
+        for file, classes in classify(classifier_of(self.run.folder), places):
             if isinstance(classes, UsageError):
                 raise UsageError(f"{file} is not an image: {classes}")
             found.append(classes)
@@ -98,7 +101,8 @@ class Results:
         """
         from bneck.results.exports import EXPORTS, check_new_export, export
 
-        check_new_export(to, Path(file))
+        file = as_path("file", file)
+        check_new_export(to, file)
         trained = load_trained(
             str(self.run.folder),
             None,
@@ -106,7 +110,7 @@ class Results:
             seed=seed,
             with_samples=EXPORTS[to].in_8_bits,
         )
-        return export(trained, to, Path(file))
+        return export(trained, to, file)
 
     def _trained_architecture(self) -> Architecture:
         arch = self.architecture
