@@ -35,6 +35,16 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["BNECK_CACHE"] = str(tmp_path_factory.mktemp("cache"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def terminal_outlived_alone() -> None:
+    """Under nohup, outlive a closed terminal by a handler, which what tests start does not inherit.
+
+    Pytest's workers have begun before, so that they outlive it too.
+    """
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: None)
+
+
 @pytest.fixture(autouse=True)
 def independent_of_earlier_tests() -> None:
     """Undo what an earlier test set or drew; torch is not imported for tests that do without it."""
