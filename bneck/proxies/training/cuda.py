@@ -16,6 +16,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import conv2d
 
 from bneck.proxies.training.forwards import forwards_replaced
+from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.step import TrainingStep
 from bneck.space.backends.torch_model import DepthwiseConv
 
@@ -56,6 +57,10 @@ class CapturedStep:
         self._replay: Callable[[], None] | None = None
         self._calls = 0
         self._pixels = self._labels = self._loss = torch.empty(0)
+
+    def prepare(self, number: int, recipe: Recipe, seed: int) -> None:
+        """Set what ``TrainingStep.prepare`` sets, which a replayed graph reads too."""
+        self._step.prepare(number, recipe, seed)
 
     def __call__(self, pixels: Tensor, labels: Tensor, number: int) -> Tensor:
         """Do what ``TrainingStep`` does; the loss is overwritten by the next call."""

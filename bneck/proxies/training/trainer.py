@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -110,7 +110,6 @@ def train(
             _check_same_step(state.step, checkpoint)
         threads = Threads(compute, state.threads, on_gpu=device.type == "cuda")
         network.train()
-        saved = time.monotonic()
         with (
             interrupts_wait() as interrupted,
             in_parallel(network) as parallel,
@@ -118,28 +117,16 @@ def train(
             strided_points_subsampled(network),
         ):
             step = TrainingStep(parallel, optimizer, average, backpropagate)
-            run = CapturedStep(step) if captured else step
-            while state.step < recipe.steps and not in_any_process(interrupted()):
-                began = time.monotonic()
-                threads.set()
-                pixels, labels = batches[state.step]  # (B, 3, H, W) normalised, (B,)
-                step.prepare(state.step, recipe, seed)
-                loss = run(pixels, labels, state.step)  # (), on the device
-                state.step += 1
-                read = state.step % _READ_EVERY[device.type] == 0 or state.step == recipe.steps
-                if read:
-                    mean = mean_over_processes(loss)  # waits for the device
-                    _check_loss(mean, state.step, recipe)
-                now = time.monotonic()
-                state.seconds += now - began
-                threads.took(now - began)
-                state.threads = threads.chosen
-                if read:
-                    progress("training", state.step, recipe.steps, f"loss {mean:.3f}")
-                if read and now - saved > SECONDS_BETWEEN_CHECKPOINTS:
-                    state.save()
-                    saved = now
-            state.save()
+            _take_steps(
+                CapturedStep(step) if captured else step,
+                batches,
+                recipe,
+                state,
+                threads,
+                seed=seed,
+                progress=progress,
+                interrupted=interrupted,
+            )
         if state.step < recipe.steps:  # another process was interrupted
             raise KeyboardInterrupt
         if average is not None:
@@ -157,6 +144,56 @@ def train(
         state.seconds,
         made_with,
     )
+
+
+def _take_steps(
+    step: TrainingStep | CapturedStep,
+    batches: Batches,
+    recipe: Recipe,
+    state: TrainingState,
+    threads: Threads,
+    *,
+    seed: int,
+    progress: Progress,
+    interrupted: Callable[[], bool],
+) -> None:
+    """Take the steps that are left, until a signal comes to any process; then save the state.
+
+    Args:
+        step: trains on a batch.
+        batches: one for each step.
+        recipe: how many steps there are, and the learning rate of each.
+        state: counts steps and seconds; it is saved about every 20 seconds.
+        threads: how many the CPU takes.
+        seed: decides dropout.
+        progress: told of every step whose loss is read.
+        interrupted: whether a signal came to this process.
+
+    Raises:
+        ProxyFailed: the loss is no longer finite.
+    """
+    saved = time.monotonic()
+    while state.step < recipe.steps and not in_any_process(interrupted()):
+        began = time.monotonic()
+        threads.set()
+        pixels, labels = batches[state.step]  # (B, 3, H, W) normalised, (B,)
+        step.prepare(state.step, recipe, seed)
+        loss = step(pixels, labels, state.step)  # (), on the device
+        state.step += 1
+        read = state.step % _READ_EVERY[pixels.device.type] == 0 or state.step == recipe.steps
+        if read:
+            mean = mean_over_processes(loss)  # waits for the device
+            _check_loss(mean, state.step, recipe)
+        now = time.monotonic()
+        state.seconds += now - began
+        threads.took(now - began)
+        state.threads = threads.chosen
+        if read:
+            progress("training", state.step, recipe.steps, f"loss {mean:.3f}")
+        if read and now - saved > SECONDS_BETWEEN_CHECKPOINTS:
+            state.save()
+            saved = now
+    state.save()
 
 
 def _learning(
