@@ -199,6 +199,73 @@ def test_a_missing_package_names_its_install_line(device: SshDevice, tmp_path: P
         device.fingerprint()
 
 
+@pytest.fixture
+def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A stand-in for ssh that runs commands here, after the shell script of a login: this file.
+
+    Its ``$0.calls`` holds a line for each connection.
+    """
+    ssh = tmp_path / "bin" / "ssh"
+    ssh.parent.mkdir()
+    ssh.write_text(
+        '#!/bin/sh\nwhile [ "$1" != -- ]; do shift; done\necho >> "$0.calls"\n'
+        'calls=$(wc -l < "$0.calls")\n. "$0.login"\nexec sh -c "exec $3"\n'
+    )
+    ssh.chmod(0o755)
+    login = tmp_path / "bin" / "ssh.login"
+    login.touch()
+    monkeypatch.setenv("PATH", str(ssh.parent), prepend=":")
+    monkeypatch.setattr(remote, "WAIT_S", 0.01)
+    return login
+
+
+LOCALE = "echo 'bash: warning: setlocale: LC_ALL: cannot change locale: No such file or directory'"
+
+
+@pytest.mark.parametrize(
+    "login",
+    [
+        "echo Welcome to raspberrypi!; echo '[1]'",
+        r"printf '\033]0;pi@raspberrypi\007'",
+        f"{LOCALE} >&2",
+        "[ $calls != 2 ] || { echo 'ssh: Could not resolve hostname pi.local' >&2; exit 255; }",
+        "[ $calls != 2 ] || { echo 'pi: Permission denied (publickey).' >&2; exit 255; }",
+        "[ $calls != 2 ] || exit 127",
+    ],
+)
+def test_what_a_login_prints_and_a_board_that_starts_again_end_nothing(
+    board: Path, login: str
+) -> None:
+    """A message of the locale was taken for that of a shell without python."""
+    board.write_text(login + "\n")
+    device = open_device(f"ssh:pi{sys.executable}")
+    assert isinstance(device, SshDevice)
+    times = device.time([Graph(SMALL.layers())] * 2, reference(32, 10), SHORT)
+    next(times)
+    assert device._process is not None
+    device._process.kill()
+    assert 0.05 < next(times)[0].ratio < 20
+    device.close()
+
+
+@pytest.mark.parametrize(
+    ("login", "message"),
+    [
+        (f"{LOCALE} >&2; echo 'Connection reset' >&2; exit 255", "be reached: Connection reset$"),
+        ("echo This account is not available.; exit 1", "This account is not available.$"),
+        ("exit 132", "python ended there with exit code 132$"),
+        ("exit 126", "cannot be used: .*python cannot be run there$"),
+        ("exit 255", "be reached: the connection was cut$"),
+    ],
+)
+def test_why_a_board_cannot_be_reached_is_what_it_said(
+    board: Path, login: str, message: str
+) -> None:
+    board.write_text(login + "\n")
+    with pytest.raises(BneckError, match=message):
+        open_device(f"ssh:pi{sys.executable}").fingerprint()
+
+
 @pytest.mark.parametrize("word", ["ssh:", "ssh:-oProxyCommand=x", "ssh:a b", "ssh:host:port"])
 def test_words_that_are_not_hosts(word: str) -> None:
     with pytest.raises(UsageError, match=r"expected ssh:USER@HOST\[:PORT\]\[/PYTHON\], got ssh:"):

@@ -5,6 +5,7 @@ import time
 import zlib
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import fields
 from importlib.resources import files
 from typing import IO, Any
@@ -40,16 +41,30 @@ class Connection:
     def ask(self, request: dict[str, Any], content: bytes = b"") -> dict[str, Any]:
         """Send a request and return the answer.
 
+        Lines that are no answers, as of a login script, are passed over.
+
         Raises:
             Cut: the connection broke.
         """
-        try:
+        other = b""
+        with suppress(OSError, ValueError):  # what ended says why in the lines that it left
             self._requests.write(json.dumps(request).encode() + b"\n" + content)
             self._requests.flush()
-            line = self._answers.readline()
-            return dict(json.loads(line))
-        except (OSError, ValueError, TypeError) as error:  # also half a line, or another one
-            raise Cut(str(error)) from None
+        with suppress(OSError, ValueError):
+            while line := self._answers.readline():
+                if (found := _answer_in(line)) is not None:
+                    return found
+                other = line.strip() or other
+        raise Cut(other[:200].decode(errors="replace"))
+
+
+def _answer_in(line: bytes) -> dict[str, Any] | None:
+    """What the script answers in a line; None where that is no whole answer of its."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 class RemoteDevice(Device):
@@ -133,7 +148,7 @@ class RemoteDevice(Device):
                     self._answered(connection.ask(*standard))
                 return self._answered(connection.ask(*request))
             except Cut as cut:
-                reason = self._ended(cut) or "the connection was cut"
+                reason = self._ended(cut)
                 self._connection = None
         raise BneckError(
             f"{self.word} cannot be reached any more: {reason}; run the same command to resume"
@@ -142,17 +157,20 @@ class RemoteDevice(Device):
     def _ended(self, cut: Cut) -> str:
         """Close the connection; returns why it broke, or raises where it will break again."""
         try:
-            return self.last_words() or str(cut)
+            return self.last_words(str(cut)) or "the connection was cut"
         finally:
             self.close()
 
-    def last_words(self) -> str:
+    def last_words(self, printed: str) -> str:
         """Return what the connection said when it ended.
+
+        Args:
+            printed: the last line that the device printed in place of an answer.
 
         Raises:
             BneckError: trying again would not help.
         """
-        return ""
+        return printed
 
     def _answered(self, answer: dict[str, Any]) -> dict[str, Any]:
         if "error" in answer:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import IO
 
 from bneck.errors import BneckError, UsageError
-from bneck.latency.devices.remote import Connection, Cut, RemoteDevice, script
+from bneck.latency.devices.remote import Connection, RemoteDevice, script
 
 PATTERN = re.compile(
     r"(?P<host>(?:[\w.-]+@)?(?:[\w.-]+|\[[0-9a-fA-F:]+\]))(?::(?P<port>\d{1,5}))?(?P<python>/\S+)?"
@@ -25,16 +25,20 @@ START = (
     "import sys; s = {'__name__': 'measure', '__file__': 'measure.py'}; "
     "exec(sys.stdin.buffer.read(%d), s); s['serve'](sys.stdin.buffer)"
 )
-FINAL = {
-    "Permission denied": "it refuses the key: check `ssh-copy-id {host}`",
+FAILED = 255
+"""Exit code of ssh where it fails itself; others are the device's."""
+NO_PROGRAM = {
+    126: "{python} cannot be run there",
+    127: "there is no {python}: name the interpreter as ssh:USER@HOST/PATH/TO/python",
+}
+"""Exit code of the device's shell -> how to put it right."""
+REFUSALS = {
+    "Permission denied (": "it refuses the key: check `ssh-copy-id {host}`",
     "Host key verification failed": "its host key is unknown or has changed: connect once by "
     "`ssh {host}` and check it",
-    "not found": "there is no {python}: name the interpreter as ssh:USER@HOST/PATH/TO/python",
-    "No such file or directory": "there is no {python}: name the interpreter as "
-    "ssh:USER@HOST/PATH/TO/python",
     "Could not resolve hostname": "there is no host of that name",
 }
-"""What ssh or the device says where trying again would not help -> how to put it right."""
+"""What ssh says where trying again would not help -> how to put it right."""
 
 
 class SshDevice(RemoteDevice):
@@ -69,11 +73,9 @@ class SshDevice(RemoteDevice):
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         connection = Connection(self._process.stdin, self._process.stdout)
-        try:
+        with suppress(OSError):  # where it has ended, so will the first answer
             self._process.stdin.write(source)
             self._process.stdin.flush()
-        except OSError as error:
-            raise Cut(str(error)) from None
         return connection
 
     def close(self) -> None:
@@ -86,18 +88,25 @@ class SshDevice(RemoteDevice):
                         pipe.close()
             self._process = self._errors = None
 
-    def last_words(self) -> str:
+    def last_words(self, printed: str) -> str:
         if self._process is not None:
             try:
                 self._process.wait(timeout=5)
             except subprocess.TimeoutExpired:
-                return ""
+                return printed
         if self._errors is None:
-            return ""
+            return printed
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
-        for words, cure in FINAL.items():
-            if any(words in line for line in lines):
-                said = cure.format(host=self.host, python=self.python)
-                raise BneckError(f"{self.word} cannot be used: {said}")
-        return lines[-1] if lines else ""
+        code = self._process.returncode if self._process is not None else FAILED
+        if self._about is None:  # once it has answered, whatever it is will pass: it may be booting
+            cure = NO_PROGRAM.get(code)
+            if code == FAILED:
+                said = "\n".join(lines)
+                cure = next((cure for words, cure in REFUSALS.items() if words in said), None)
+            if cure is not None:
+                cure = cure.format(host=self.host, python=self.python)
+                raise BneckError(f"{self.word} cannot be used: {cure}")
+        if lines or printed or code == FAILED:
+            return lines[-1] if lines else printed
+        return f"{self.python} ended there with exit code {code}"

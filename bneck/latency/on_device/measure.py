@@ -131,8 +131,8 @@ def busy() -> List[float]:
 
 
 def answer(content: Dict[str, Any]) -> None:
-    """Send a line to the driver."""
-    sys.stdout.write(json.dumps(content) + "\n")
+    """Send a line to the driver, on its own whatever a login script or a library printed before."""
+    sys.stdout.write("\n" + json.dumps(content) + "\n")
     sys.stdout.flush()
 
 
