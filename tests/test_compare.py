@@ -6,8 +6,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 import torch
+from onnx import helper, numpy_helper
 
 from bneck import records
 from bneck.derivation import comparison
@@ -165,6 +168,26 @@ def test_a_file_in_8_bits_is_timed_itself_and_not_its_float_network(
     assert (in_8_bits.predicted, in_8_bits.peak_activation_bytes) == (None, None)
     assert in_float.predicted is not None
     assert (in_8_bits.measured, in_float.measured) == (Latency(2.0, 0.0), Latency(1.0, 0.0))
+
+
+def test_a_file_of_ours_whose_weights_another_program_quantised_is_no_float_network(
+    folder: Path, tmp_path: Path
+) -> None:
+    """Its maker stays bneck: what is timed is told by its weights, here a convolution's as int8."""
+    model = onnx.load(folder / "net.onnx")
+    weight = next(one for one in model.graph.initializer if len(one.dims) == 4)
+    name = weight.name
+    scale = np.abs(numpy_helper.to_array(weight)).max() / np.float32(127)
+    whole = np.round(numpy_helper.to_array(weight) / scale).astype(np.int8)
+    weight.CopyFrom(numpy_helper.from_array(whole, "in_8_bits"))
+    model.graph.initializer.append(numpy_helper.from_array(scale, "scale"))
+    node = helper.make_node("DequantizeLinear", ["in_8_bits", "scale"], [name])
+    model.graph.node.insert(0, node)
+    file = tmp_path / "weights.onnx"
+    onnx.save(model, file)
+    changed, in_float = comparison.load([str(file), str(folder / "net.onnx")])
+    assert (changed.onnx, in_float.onnx) == (file, None)
+    assert changed.arch == in_float.arch
 
 
 def test_networks_of_several_sides_are_measured_on_the_models_scale(

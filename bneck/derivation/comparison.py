@@ -211,7 +211,7 @@ def _of_onnx(path: Path) -> Compared:
     accuracy = Accuracy(float(said["accuracy"])) if "accuracy" in said else None
     network = _of_architecture(str(path), arch)
     network = replace(network, accuracy=accuracy, images=said.get("images"))
-    if not onnx_notes.in_8_bits(model):
+    if onnx_notes.is_in_float32(model):
         return network
     return replace(network, onnx=path, peak_activation_bytes=None)
 

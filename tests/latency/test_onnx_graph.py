@@ -214,8 +214,34 @@ def test_a_file_in_8_bits_is_timed_as_it_is(monkeypatch: pytest.MonkeyPatch) -> 
     assert opened == [model]
 
 
+def test_a_file_with_weights_alone_in_8_bits_is_timed_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One convolution, its filters as int8 with a scale."""
+    model, opened = onnx.load(convolution(tmp_path / "a.onnx", [1, 3, 8, 8])), []
+    model.graph.initializer[0].CopyFrom(numpy_helper.from_array(np.ones((64, 3, 3, 3), "i1"), "q"))
+    model.graph.initializer.append(numpy_helper.from_array(np.float32(1), "scale"))
+    model.graph.node.insert(0, helper.make_node("DequantizeLinear", ["q", "scale"], ["w"]))
+    given, real = model.SerializeToString(), onnxruntime.open_session
+    monkeypatch.setattr(
+        onnxruntime, "open_session", lambda given, **how: opened.append(given) or real(given, **how)
+    )
+    open_runtime("onnxruntime-int8").prepare_onnx(given)
+    assert opened == [given]
+
+
 @pytest.mark.parametrize(
-    "op", ["QuantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "ConvInteger"]
+    "op",
+    [
+        "QuantizeLinear",
+        "DequantizeLinear",
+        "DynamicQuantizeLinear",
+        "QLinearConv",
+        "ConvInteger",
+        "MatMulIntegerToFloat",
+        "QGemm",
+        "MatMulNBits",
+    ],
 )
 def test_what_is_in_8_bits_is_told_by_its_nodes(op: str) -> None:
     def model(*ops: str) -> onnx.ModelProto:
@@ -224,4 +250,4 @@ def test_what_is_in_8_bits_is_told_by_its_nodes(op: str) -> None:
         )
 
     assert is_quantised(model("Conv", op))
-    assert not is_quantised(model("Conv", "Gemm", "HardSigmoid"))
+    assert not is_quantised(model("Conv", "Gemm", "HardSigmoid", "QuickGelu"))

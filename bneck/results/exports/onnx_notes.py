@@ -49,9 +49,9 @@ def _is_ours(model: onnx.ModelProto) -> bool:
     return model.producer_name in (PRODUCER, QUANTISER)
 
 
-def in_8_bits(model: onnx.ModelProto) -> bool:
-    """Return whether ONNX Runtime's quantiser made the graph."""
-    return model.producer_name == QUANTISER
+def is_in_float32(model: onnx.ModelProto) -> bool:
+    """Return whether all weights are in float32, as bneck writes them; others change their type."""
+    return all(item.data_type == onnx.TensorProto.FLOAT for item in model.graph.initializer)
 
 
 def outline(model: onnx.ModelProto) -> tuple[int, int | None]:

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import logging
+import re
 import tempfile
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -17,6 +18,9 @@ from onnxruntime.quantization import (
     QuantType,
     quantize_static,
 )
+
+_QUANTISED = re.compile("[Qq]uantize|^Q[A-Z]|Integer|NBits|Bnb4")
+"""In the names of all operators on integers that stand for floats, and of no others."""
 
 
 def quantised(
@@ -69,11 +73,11 @@ def quantised(
 
 
 def is_quantised(model: onnx.ModelProto) -> bool:
-    """Return whether a graph of any origin has nodes in 8 bits, of ONNX or ONNX Runtime."""
-    return any(
-        "QuantizeLinear" in op or op.startswith("QLinear") or op.endswith("Integer")
-        for op in (node.op_type for node in model.graph.node)
-    )
+    """Return whether a graph of any origin has nodes in 8 bits or fewer, of ONNX or ONNX Runtime.
+
+    They may be in its weights alone.
+    """
+    return any(_QUANTISED.search(node.op_type) for node in model.graph.node)
 
 
 def is_of(name: str, paths: Collection[str]) -> bool:
