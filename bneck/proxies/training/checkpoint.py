@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from bneck import live
 from bneck.errors import UsageError
 from bneck.files import write_whole
+from bneck.proxies.data.augmentation_words import AUGMENTATION
 from bneck.proxies.training.distributed import rank
 
 
@@ -90,7 +91,7 @@ def load_checkpoint(path: Path, made_with: dict[str, Any]) -> tuple[dict[str, Te
     try:
         with safe_open(path, "pt") as file:
             header = file.metadata()
-            found = json.loads(header["made_with"])
+            found = _as_earlier(made_with) | json.loads(header["made_with"])
             counters = json.loads(header["counters"])
             differences = [
                 f"{key} {found.get(key)!r}, not {value!r}"
@@ -102,6 +103,15 @@ def load_checkpoint(path: Path, made_with: dict[str, Any]) -> tuple[dict[str, Te
             return {name: file.get_tensor(name) for name in file.keys()}, counters  # noqa: SIM118
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise UsageError(f"{path} is not a training checkpoint: {error}") from error
+
+
+def _as_earlier(made_with: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what checkpoints of earlier versions do not say; their teacher is taken on trust."""
+    return {
+        "augmentation": AUGMENTATION,
+        "balanced": False,
+        "teacher": made_with.get("teacher"),
+    }
 
 
 def steps_done(path: Path) -> int | None:

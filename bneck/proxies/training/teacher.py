@@ -1,5 +1,6 @@
 """A trained network whose outputs another one learns."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -8,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import kl_div, log_softmax, softmax
 
 from bneck.proxies.data.image_info import ImageInfo
+from bneck.space import codec
 from bneck.space.architecture import Architecture
 from bneck.space.backends import onnx_session, torch_model, weights
 
@@ -49,6 +51,11 @@ class Teacher:
     content: bytes
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+
+    def digest(self) -> str:
+        """Return 12 hex digits of all that decides its outputs."""
+        about = (self.arch and codec.key(self.arch), self.mean, self.std)
+        return hashlib.sha256(repr(about).encode() + self.content).hexdigest()[:12]
 
     def ready(self, images: ImageInfo) -> Logits:
         """Return the function that gives its logits for images of a set.

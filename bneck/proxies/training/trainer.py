@@ -14,7 +14,6 @@ from torch import nn
 from bneck.errors import BneckError, ProxyFailed, UsageError
 from bneck.machine import CPU, Compute
 from bneck.progress import Progress, silent
-from bneck.proxies.data.augmentation_words import AUGMENTATION
 from bneck.proxies.data.batches import Batches
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.training.checkpoint import TrainingState, digest, interrupts_wait
@@ -106,7 +105,7 @@ def train(
         average = None if recipe.ema is None else WeightAverage(network, recipe.ema)
         state = TrainingState(network, optimizer, average.tensors if average else {})
         if checkpoint is not None:
-            state.resume(checkpoint, _made_with(recipe, seed, images, network))
+            state.resume(checkpoint, _made_with(recipe, seed, images, network, teacher))
             _check_same_step(state.step, checkpoint)
         threads = Threads(compute, state.threads, on_gpu=device.type == "cuda")
         network.train()
@@ -242,19 +241,15 @@ def _check_loss(loss: float, step: int, recipe: Recipe) -> None:
 
 
 def _made_with(
-    recipe: Recipe, seed: int, images: ImageSource, network: nn.Module
+    recipe: Recipe, seed: int, images: ImageSource, network: nn.Module, teacher: Teacher | None
 ) -> dict[str, Any]:
     """Return what a training must share with a checkpoint to resume from it."""
-    fields = asdict(recipe)
-    if recipe.augmentation == AUGMENTATION:  # older checkpoints know no other
-        del fields["augmentation"]
-    if not recipe.balanced:  # likewise
-        del fields["balanced"]
     return {
-        **fields,
+        **asdict(recipe),
         "seed": seed,
         "images of fingerprint": images.info.fingerprint,
         "starting weights": digest(network),
+        "teacher": None if teacher is None else teacher.digest(),
     }
 
 

@@ -1,10 +1,16 @@
 """Teachers: the loss of Hinton et al. 2015, and outputs that do not depend on how one is kept."""
 
+import json
 import math
+from itertools import permutations
 from pathlib import Path
 
+import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
+from bneck.errors import UsageError
 from bneck.proxies.data import loading
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.step import learn_labels
@@ -13,8 +19,11 @@ from bneck.proxies.training.trainer import train
 from bneck.results.exports import Trained, export
 from bneck.space import presets
 from bneck.space.backends import torch_model, weights
+from tests.small_networks import three_blocks
 
 ARCH = presets.build("mobilenet_v3_small", width=0.35, resolution_px=32, classes=10)
+SMALL = three_blocks(resolution_px=16, classes=10)
+QUICK = Recipe(2, 32)
 
 
 def test_the_loss_is_that_of_the_paper() -> None:
@@ -71,3 +80,48 @@ def test_a_student_comes_nearer_to_its_teacher() -> None:
         with torch.no_grad():
             apart.append(float(distillation(student.eval()(pixels), told)))
     assert apart[1] < apart[0]
+
+
+def test_a_checkpoint_is_continued_by_its_own_teacher_alone(tmp_path: Path) -> None:
+    """Whether there was none before, or is none now, or has other weights."""
+    images = loading.load("digits", resolution_px=16).subset(seed=0, train=64, val=16)
+    taught, other = (
+        Teacher(SMALL, weights.to_bytes(torch_model.build(SMALL, seed=seed).state_dict()))
+        for seed in (3, 5)
+    )
+    teachers = {"none": None, "taught": taught, "other": other}
+    results = {}
+
+    def trained(name: str, checkpoint: str) -> weights.State:
+        student = torch_model.build(SMALL, seed=4)
+        file = tmp_path / checkpoint
+        train(student, images, QUICK, seed=1, checkpoint=file, teacher=teachers[name])
+        return student.state_dict()
+
+    for name in teachers:
+        results[name] = trained(name, name)
+        again = trained(name, name)
+        assert all(torch.equal(again[path], one) for path, one in results[name].items())
+    for now, before in permutations(teachers, 2):
+        with pytest.raises(UsageError, match=r"made with teacher \S+, not \S+$"):
+            trained(now, before)
+
+
+def test_an_earlier_checkpoint_that_names_no_teacher_is_continued(tmp_path: Path) -> None:
+    images = loading.load("digits", resolution_px=16).subset(seed=0, train=64, val=16)
+    teacher = Teacher(SMALL, weights.to_bytes(torch_model.build(SMALL, seed=3).state_dict()))
+    for one in (None, teacher):
+        student = torch_model.build(SMALL, seed=4)
+        train(student, images, QUICK, seed=1, checkpoint=tmp_path / "c", teacher=one)
+        with safe_open(tmp_path / "c", "pt") as file:
+            header = file.metadata()
+        made_with = json.loads(header["made_with"])
+        for later in ("teacher", "augmentation", "balanced"):  # what was written as by default
+            made_with.pop(later, None)
+        tensors = load_file(tmp_path / "c")
+        save_file(tensors, tmp_path / "c", header | {"made_with": json.dumps(made_with)})
+        again = torch_model.build(SMALL, seed=4)
+        train(again, images, QUICK, seed=1, checkpoint=tmp_path / "c", teacher=one)
+        told = student.state_dict()
+        assert all(torch.equal(told[path], one) for path, one in again.state_dict().items())
+        (tmp_path / "c").unlink()

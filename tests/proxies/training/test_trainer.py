@@ -350,6 +350,17 @@ def test_anothers_checkpoint_is_refused(
         train(**{**usual, "network": small_net(), **change}, checkpoint=file)
 
 
+@pytest.mark.parametrize("change", [{"augmentation": "random-resized-crop"}, {"balanced": True}])
+def test_a_checkpoint_that_says_more_than_todays_default_is_refused(
+    digits: ImageSource, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    file = tmp_path / "c"
+    train(small_net(), digits, replace(QUICK, **change), seed=7, checkpoint=file)
+    (name,) = change
+    with pytest.raises(UsageError, match=f"made with {name} .*, not"):
+        train(small_net(), digits, QUICK, seed=7, checkpoint=file)
+
+
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x08\0\0\0\0\0\0\0{}      "])
 def test_files_that_are_not_checkpoints(
     digits: ImageSource, tmp_path: Path, content: bytes
