@@ -125,6 +125,29 @@ def test_the_reference_lists_every_file_of_a_run() -> None:
     assert [name for name in names if f"`{name}" not in table] == []
 
 
+def anchors(page: Path) -> set[str]:
+    """Those of the page's headings, as GitHub and the site write them."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", text.lower(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).strip().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", [page for page in WITH_COMMANDS if page.suffix == ".md"], ids=str)
+def test_links_lead_to_files_and_headings(page: Path) -> None:
+    """The site holds docs/ alone: a page there cannot link to what lies outside of it."""
+    site = ROOT / "docs" if page.is_relative_to(ROOT / "docs") else ROOT
+    dead = []
+    for link in re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
+        name, _, anchor = re.sub(r"\s", "", link).partition("#")
+        if name.startswith("https://"):
+            continue
+        linked = (page.parent / name).resolve() if name else page
+        there = linked.is_relative_to(site) and linked.exists()
+        if not there or (anchor and anchor not in anchors(linked)):
+            dead.append(link)
+    assert dead == []
+
+
 def test_every_page_is_in_the_navigation_and_in_the_index() -> None:
     navigation, index = (ROOT / "mkdocs.yml").read_text(), (ROOT / "docs/index.md").read_text()
     for page in (ROOT / "docs").rglob("*.md"):
