@@ -15,11 +15,15 @@ class Phones:
 
     Attributes:
         serials: phones that are plugged in.
+        state: of the phones, as adb calls it.
         cut: whether a shell's answer ends in the middle from now on.
+        refusals: why the next files are not taken, which leaves a part of each; None: no answer.
     """
 
     def __init__(self, folder: Path, *serials: str) -> None:
         self.folder, self.serials, self.cut = folder, list(serials), False
+        self.state = "device"
+        self.refusals: list[bytes | None] = []
         self.commands: list[str] = []
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port = self._listening.getsockname()[1]
@@ -59,7 +63,7 @@ class Phones:
         if request == "host:version":
             okay(VERSION)
         elif request == "host:devices":
-            okay("".join(f"{serial}\tdevice\n" for serial in self.serials).encode())
+            okay("".join(f"{serial}\t{self.state}\n" for serial in self.serials).encode())
         elif "features" in request:
             okay(b"")
         elif kind == "host" and rest.startswith(("transport", "tport")):
@@ -108,6 +112,13 @@ class Phones:
                     while left:
                         piece = read(left)
                         content, left = content + piece, left - len(piece)
+                if self.refusals:
+                    Path(path).write_bytes(content[:100])
+                    refusal = self.refusals.pop(0)
+                    if refusal is None:
+                        return
+                    write(struct.pack("<4sI", b"FAIL", len(refusal)) + refusal)
+                    continue
                 Path(path).write_bytes(content)
                 write(struct.pack("<4sI", b"OKAY", 0))
             else:

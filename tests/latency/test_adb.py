@@ -110,6 +110,41 @@ def test_unplugged_in_the_middle_the_same_command_resumes(phones: Phones) -> Non
         list(device.time([Graph(SMALL.layers())], reference(32, 10), SHORT))
 
 
+def test_a_benchmark_that_is_killed_gives_no_timing(phones: Phones) -> None:
+    """Its warm-up's figures, which it had told by then, were taken for the network's."""
+    killed = BENCHMARK_MODEL.replace("time=$((", "kill -9 $$; time=$((")
+    (phones.folder / "benchmark_model").write_text(killed)
+    with pytest.raises(BneckError, match=r"benchmark_model failed with exit code 137: "):
+        list(opened().time([Graph(SMALL.layers())], reference(32, 10), SHORT))
+
+
+@pytest.mark.parametrize("refusal", [b"No space left on device", b"Read-only file system", None])
+def test_a_network_that_is_not_copied_whole_is_not_timed(
+    phones: Phones, refusal: bytes | None
+) -> None:
+    """None: the connection ends in the middle. What is there of it is removed from the phone."""
+    device, network = opened(), Graph(SMALL.layers())
+    times = device.time([network] * 2, reference(32, 10), SHORT)
+    first, _ = next(times)
+    phones.refusals = [refusal]
+    if refusal is None:  # tried again
+        assert next(times)[0].ratio == first.ratio
+        return
+    phones.refusals *= adb_client.TRIES
+    with pytest.raises(BneckError, match=r"storage is full|does not take a file") as raised:
+        next(times)
+    assert refusal.decode() in str(raised.value)
+    assert len(list((phones.folder / "bneck").glob("*.tflite"))) == 1  # the reference
+
+
+@pytest.mark.parametrize("state", ["offline", "recovery", "no permissions (user in plugdev group)"])
+def test_a_phone_that_cannot_be_used_is_said(phones: Phones, state: str) -> None:
+    phones.state = state
+    with pytest.raises(BneckError) as raised:
+        opened().fingerprint()
+    assert str(raised.value) == f"R58M12 is connected and cannot be used: adb calls it {state}"
+
+
 def test_which_phone_and_which_binary_is_meant(phones: Phones, tmp_path: Path) -> None:
     with pytest.raises(BneckError, match="no phone 'X1' is connected; connected: R58M12"):
         opened("adb:X1").fingerprint()
@@ -147,55 +182,3 @@ def test_what_no_phone_runs(phones: Phones, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(UsageError, match="there is no adb on this machine"):
         opened()
-
-
-class Answers:
-    """A phone that answers each command by a word in it."""
-
-    def __init__(self, **by_word: str) -> None:
-        self.by_word = by_word
-
-    def find(self) -> None:
-        pass
-
-    def shell(self, command: str) -> str:
-        return next((said for word, said in self.by_word.items() if word in command), "")
-
-
-@pytest.fixture
-def lone(monkeypatch: pytest.MonkeyPatch) -> AdbDevice:
-    """A device whose phone is not reached."""
-    monkeypatch.setattr(shutil, "which", lambda name: name)
-    return opened()
-
-
-@pytest.mark.parametrize(("threads", "mask"), [(1, "80"), (2, "c0"), (5, "f8")])
-def test_networks_run_on_the_fastest_cores_and_of_equal_ones_on_the_last(
-    lone: AdbDevice, threads: int, mask: str
-) -> None:
-    """Four small cores, three large ones and the prime one, as in a Pixel 8's nine or so."""
-    kilohertz = [1800000] * 4 + [2400000] * 3 + [2900000]
-    cores = "".join(f"{core} {khz}\n" for core, khz in enumerate(kilohertz))
-    lone.phone = Answers(
-        ls="yes", cpuinfo_max_freq=f"{cores}sh: no such\n", md5sum="0123456789abcdef"
-    )
-    lone.threads = threads
-    about = lone.fingerprint()
-    assert lone.cores == mask
-    assert (about.cores, about.version) == (8, "0123456789ab")
-
-
-def test_a_hot_phone_rests_three_times_and_counts_as_slower_then(
-    lone: AdbDevice, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Chunks of 100 ns and then of 109, 111 (rest), 105, 111 (three rests and no more), 120."""
-    rests: list[float] = []
-    monkeypatch.setattr(adb.time, "sleep", rests.append)
-    found = []
-    for chunk in (100.0, 109.0, 111.0, 105.0, 111.0, 111.0, 111.0, 111.0, 111.0, 120.0):
-        monkeypatch.setattr(lone, "_chunk_ns", lambda file, chunk=chunk: chunk)
-        before = len(rests)
-        lone._reference_chunk_ns("")
-        found.append(len(rests) - before)
-    assert found == [0, 0, 1, 0, 1, 1, 1, 0, 0, 0]
-    assert {*rests} == {adb.COOLING_S}

@@ -9,8 +9,10 @@ import re
 import shutil
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from statistics import median
 
 from bneck.errors import BneckError, UsageError
 from bneck.latency.device_load import Load
@@ -36,8 +38,13 @@ HOT = 1.1
 """So many times the reference's shortest chunk calls for that pause."""
 PAUSES = 3
 """After so many the phone counts as slower for good."""
+RECENT = 5
+"""Chunks of the reference whose median tells how fast the phone is: single ones scatter."""
 FOREIGN = ("not executable", "Exec format error", "exec format error", "CANNOT LINK")
-FIGURES = re.compile(r"count=\d+ .*\bavg=(?P<avg>[\d.e+]+)(?:.*\bmedian=(?P<median>[\d.e+]+))?")
+NUMBER = r"([\d.]+(?:e\+\d+)?)"
+FIGURES = re.compile(rf"count=\d+ .*?\bcurr={NUMBER}(?:.*\bavg={NUMBER})?(?:.*\bmedian={NUMBER})?")
+"""The last run, the mean and the median: the last two may be left out, runs that took the same all
+leave out the second."""
 CORES = (
     "for c in /sys/devices/system/cpu/cpu[0-9]*; do "
     "echo ${c##*cpu} $(cat $c/cpufreq/cpuinfo_max_freq 2>/dev/null || echo 0); done"
@@ -65,8 +72,9 @@ class AdbDevice(Device):
         self.binary = found["path"] or ""
         self.cores = ""
         self._about: Fingerprint | None = None
-        self._fastest_ns = 0.0
-        self._latest_ns = self._cool_ns = 0.0
+        self._recent_ns: deque[float] = deque(maxlen=RECENT)
+        self._fastest_ns = self._latest_ns = 0.0
+        self._cool_ns: dict[str, float] = {}
         self._pauses = 0
 
     def fingerprint(self) -> Fingerprint:
@@ -93,6 +101,7 @@ class AdbDevice(Device):
     def watch(self) -> Callable[[], Load]:
         """Return a call that tells whether the reference has become slower since: by heat."""
         self._fastest_ns = self._latest_ns = 0.0
+        self._recent_ns.clear()
         return lambda: Load(0.0, 0.0, max(0.0, self._latest_ns / (self._fastest_ns or 1.0) - 1.0))
 
     def time(
@@ -114,33 +123,37 @@ class AdbDevice(Device):
 
     def _reference_chunk_ns(self, file: str) -> float:
         """A chunk of the reference; where it tells of heat, a pause follows."""
-        found = self._latest_ns = self._chunk_ns(file)
-        self._fastest_ns = min(self._fastest_ns or found, found)
-        self._cool_ns = min(self._cool_ns or found, found)
-        if found <= HOT * self._cool_ns:
+        found = self._chunk_ns(file)
+        self._recent_ns.append(found)
+        self._latest_ns = median(self._recent_ns)
+        self._fastest_ns = min(self._fastest_ns or self._latest_ns, self._latest_ns)
+        cool_ns = self._cool_ns[file] = min(self._cool_ns.get(file, found), found)
+        if found <= HOT * cool_ns:
             self._pauses = 0
         elif self._pauses < PAUSES:
             self._pauses += 1
             time.sleep(COOLING_S)
         else:
-            self._cool_ns = found
+            self._cool_ns[file] = found
         return found
 
     def _chunk_ns(self, file: str) -> float:
         """Median nanoseconds of warm runs of a network on the phone."""
         time.sleep(PAUSE_S)
-        said = self.phone.shell(
+        code, said = self.phone.run(
             f"taskset {self.cores} {self.binary} --graph={file} --num_threads={self.threads} "
             f"--use_xnnpack=true {CHUNK} 2>&1"
         )
         figures = [match for line in said.split("\n") if (match := FIGURES.search(line))]
-        if not figures:
+        if code or not figures:  # one that was killed has told of its warm-up alone
             last = said.strip().split("\n")[-1]
-            raise BneckError(f"{self.word}: {self.binary} gave no timings: {last:.200}")
-        return 1e3 * float(figures[-1]["median"] or figures[-1]["avg"])
+            failed = f"failed with exit code {code}" if code else "gave no timings"
+            raise BneckError(f"{self.word}: {self.binary} {failed}: {last:.200}")
+        last_run, mean, middle = figures[-1].groups()
+        return 1e3 * float(middle or mean or last_run)
 
     def _pushed(self, graph: Graph) -> str:
-        """Copy a network to the phone, where it is not there yet; returns its path."""
+        """Copy a network to the phone; returns its path."""
         content = file_of(graph, self.runtime)
         path = f"{FOLDER}/{hashlib.sha256(content).hexdigest()[:16]}.tflite"
         with tempfile.TemporaryDirectory() as folder:
@@ -156,9 +169,7 @@ class AdbDevice(Device):
             places = PLACES[:1]
             self.phone.push(Path(self.binary), places[0])
             self.phone.shell(f"chmod 755 {places[0]}")
-        path = next(
-            (one for one in places if "yes" in self.phone.shell(f"ls {one} && echo yes")), ""
-        )
+        path = next((one for one in places if not self.phone.run(f"ls {one}")[0]), "")
         if not path:
             raise BneckError(
                 f"{self.word}: no {self.binary or 'benchmark_model'} on the phone or here: "

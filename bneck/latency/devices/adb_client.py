@@ -37,7 +37,7 @@ class AdbClient:
             UsageError: there are several.
             BneckError: it is not connected, or does not allow debugging.
         """
-        lines = self._adb("devices", serial="").split("\n")[1:]
+        lines = self._adb("devices", serial="")[1].split("\n")[1:]
         phones = dict(line.split("\t", 1) for line in lines if "\t" in line)
         if self.serial and self.serial not in phones:
             known = ", ".join(phones) or "none"
@@ -50,33 +50,53 @@ class AdbClient:
                 f"connected: {', '.join(phones)}"
             )
         serial = self.serial or next(iter(phones))
-        if "unauthorized" in phones[serial]:
+        state = phones[serial]
+        if "unauthorized" in state:
             raise BneckError(f"{serial} does not allow debugging yet: confirm it on its screen")
+        if state != "device":
+            raise BneckError(f"{serial} is connected and cannot be used: adb calls it {state:.200}")
         self.serial = serial
 
     def shell(self, command: str) -> str:
-        """Run a command on the phone and return what it prints.
+        """Run a command on the phone and return what it prints, whether it fails or not.
 
         Raises:
             BneckError: the phone cannot be reached.
         """
-        return ENDED.sub("", self._adb("shell", f"{command}; echo exit=$?", whole=ENDED))
+        return self.run(command)[1]
 
-    def push(self, file: Path, path: str) -> None:
-        """Copy a file to the phone.
+    def run(self, command: str) -> tuple[int, str]:
+        """Run a command on the phone and return its exit code and what it prints.
 
         Raises:
-            BneckError: its storage is full, or it cannot be reached.
+            BneckError: the phone cannot be reached.
+        """
+        _, said = self._adb("shell", f"{command}; echo exit=$?", whole=ENDED)
+        found = ENDED.search(said)
+        assert found is not None
+        return int(found[1]), said[: found.start()]
+
+    def push(self, file: Path, path: str) -> None:
+        """Copy a file to the phone, whole or not at all.
+
+        Raises:
+            BneckError: its storage is full or refuses the file, or it cannot be reached.
         """
         self.shell(f"mkdir -p {path.rpartition('/')[0]}")
-        said = self._adb("push", str(file), path)
-        if "No space left" in said:
-            raise BneckError(f"{self.word}: the phone's storage is full: {said.strip():.200}")
+        said = ""
+        for _ in range(TRIES):
+            code, said = self._adb("push", str(file), path)
+            if not code:
+                return
+            self.shell(f"rm -f {path}")  # what of it is there; one that was unplugged is said here
+            if "No space left" in said:
+                raise BneckError(f"{self.word}: the phone's storage is full: {said.strip():.200}")
+        raise BneckError(f"{self.word}: the phone does not take a file: {said.strip():.200}")
 
     def _adb(
         self, *arguments: str, serial: str | None = None, whole: re.Pattern[str] | None = None
-    ) -> str:
-        """Call adb; tried again where the phone does not answer.
+    ) -> tuple[int, str]:
+        """Return adb's exit code and what it said; tried again where the phone does not answer.
 
         Args:
             arguments: what comes behind ``adb -s SERIAL``.
@@ -92,9 +112,9 @@ class AdbClient:
             if attempt:
                 time.sleep(WAIT_S)
             try:
-                said = _called("adb", *to, *arguments)
+                code, said = _called("adb", *to, *arguments)
                 if whole is None or whole.search(said):
-                    return said
+                    return code, said
                 reason = said.strip().split("\n")[-1] or "it was unplugged"
             except Lost as lost:
                 reason = str(lost)
@@ -104,7 +124,7 @@ class AdbClient:
         )
 
 
-def _called(*command: str) -> str:
+def _called(*command: str) -> tuple[int, str]:
     try:
         done = subprocess.run(
             command,
@@ -119,4 +139,4 @@ def _called(*command: str) -> str:
     said, errors = (text.decode(errors="replace") for text in (done.stdout, done.stderr))
     if done.returncode and any(words in errors for words in LOST):
         raise Lost(errors.strip().split("\n")[-1])
-    return (said + errors if done.returncode else said).replace("\r", "")
+    return done.returncode, (said + errors if done.returncode else said).replace("\r", "")
