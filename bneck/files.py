@@ -161,13 +161,14 @@ def check_new_file(path: Path) -> None:
 
 
 def check_beside(path: Path, suffix: str) -> None:
-    """Raise UsageError where what is written beside ``path`` would replace a file of another's.
+    """Raise UsageError where nothing can be written beside ``path`` without replacing another's.
 
-    That is one of its name with another suffix which is there while ``path`` itself is not.
+    That is a file of its name with another suffix which is there while ``path`` itself is not.
     """
     beside = path.with_suffix(suffix)
     if os.path.lexists(beside) and not path.exists():
         raise UsageError(f"{beside} would be replaced: name another file, or move it away")
+    check_new_file(beside)
 
 
 def check_new_folder(path: Path) -> None:

@@ -142,6 +142,10 @@ def test_a_file_of_anothers_is_not_replaced_by_what_is_written_beside_one(tmp_pa
     check_beside(tmp_path / "other.py", ".safetensors")
     (tmp_path / "net.py").touch()  # both are of an earlier export
     check_beside(tmp_path / "net.py", ".safetensors")
+    (tmp_path / "net.safetensors").unlink()
+    (tmp_path / "net.safetensors").mkdir()
+    with pytest.raises(UsageError, match=r"net\.safetensors is a folder: name a file"):
+        check_beside(tmp_path / "net.py", ".safetensors")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
