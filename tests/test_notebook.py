@@ -145,6 +145,30 @@ def test_a_run_that_is_not_trained_yet_exports_no_random_weights(
     assert file.exists()
 
 
+def test_an_export_does_not_replace_the_runs_own_network(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What an 8-bit file says of itself would be taken for the network's from then on."""
+    arch = presets.build("mobilenet_v3_small", width=0.35, resolution_px=32, classes=3)
+    state = torch_model.build(arch, seed=0).state_dict()
+    with Run.open(tmp_path / "run", {"data": "digits"}, command="bneck train") as run:
+        write_json(run.network, networks.to_json(arch))
+        weights.save(run.weights, state)
+        export(Trained(arch, state), "onnx", run.onnx)
+    before = run.onnx.read_bytes()
+    code, _, err = said(capsys, "export", run.folder, run.onnx, "--resolution", 64)
+    assert (code, err) == (2, f"bneck: {run.onnx} is the run's own network: name another file\n")
+    with pytest.raises(UsageError, match="is the run's own network: name another file"):
+        bneck.open_run(run.folder).export(run.onnx, "onnx-int8")
+    assert run.onnx.read_bytes() == before
+    bneck.open_run(run.folder).export(run.folder / "other.onnx")
+    code, _, err = said(capsys, "export", run.onnx, tmp_path / "x.tflite", "--to", "tflite")
+    assert code == 2
+    assert re.search(
+        r"model\.onnx is an ONNX file; expected a preset, a network's JSON file or", err
+    )
+
+
 def test_a_latency_model_shows_itself(tmp_path: Path) -> None:
     model = bneck.calibrate(
         tmp_path / "macs.json", runtime="macs", resolution_px=32, classes=10, minutes=1e-6

@@ -21,6 +21,7 @@ from bneck.results.exports import EXPORTS, check_new_export
 from bneck.results.exports import export as write_export
 from bneck.results.exports.words import cost_of_int8
 from bneck.results.networks import load_network
+from bneck.results.run_files import check_not_own
 from bneck.text import one_of
 
 
@@ -50,6 +51,7 @@ def export(
     are tried on training images, and the accuracy on the validation images is given.
     """
     check_new_export(to, file)
+    check_not_own(file)
     name, arch = load_network(net, width=width, resolution_px=resolution, classes=classes)
     trained = load_trained(
         net,

@@ -13,6 +13,7 @@ from bneck.notebook.paths import as_path
 from bneck.results.record import Baseline, Outcome
 from bneck.results.report import ReportData, sentences
 from bneck.results.run import Run
+from bneck.results.run_files import check_not_own
 from bneck.space import codec
 from bneck.space.architecture import Architecture
 
@@ -103,6 +104,7 @@ class Results:
 
         file = as_path("file", file)
         check_new_export(to, file)
+        check_not_own(file)
         trained = load_trained(
             str(self.run.folder),
             None,

@@ -44,6 +44,10 @@ def _from_path(text: str) -> Architecture:
             if is_written(file):
                 return codec.load(file)
         raise UsageError(f"the run {text} has no network yet; run its command again to resume it")
+    if path.suffix == ".onnx" and path.is_file():
+        raise UsageError(
+            f"{text} is an ONNX file; expected a preset, a network's JSON file or a run's folder"
+        )
     if path.suffix == ".json" or path.is_file():
         return codec.load(path)
     known = ", ".join(presets.PRESETS)

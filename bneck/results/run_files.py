@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from bneck.errors import UsageError
 from bneck.results.exports import EXPORTS
+from bneck.results.run_folder import is_run
 
 SEED_NETWORK, NETWORK = "seed", "network"
 """What the training of NetAdapt's seed network, and of a network trained alone, are kept under."""
@@ -24,6 +26,12 @@ def _is_export(file: PurePath) -> bool:
     """Whether ``bneck export`` wrote it, or weights beside its file, into the run itself."""
     own = file.name in _OWN or "checkpoints" in file.parts
     return file.name.endswith(_EXPORTED) and not own
+
+
+def check_not_own(file: Path) -> None:
+    """Raise UsageError where an export would replace the network that a run works with."""
+    if file.name in _OWN and is_run(file.parent):
+        raise UsageError(f"{file} is the run's own network: name another file")
 
 
 class RunFiles:
