@@ -1,6 +1,7 @@
 """bneck from Python: cheap to import, results that show themselves."""
 
 import json
+import math
 import os
 import re
 import subprocess
@@ -167,6 +168,21 @@ def test_an_export_does_not_replace_the_runs_own_network(
     assert re.search(
         r"model\.onnx is an ONNX file; expected a preset, a network's JSON file or", err
     )
+
+
+@pytest.mark.parametrize("number", [math.nan, -math.inf])
+def test_an_export_names_the_weights_that_are_no_numbers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], number: float
+) -> None:
+    arch = presets.build("mobilenet_v3_small", width=0.35, resolution_px=32, classes=3)
+    state = torch_model.build(arch, seed=0).state_dict()
+    state["head.classifier.linear.bias"][1] = number
+    net, file = tmp_path / "net.json", tmp_path / "weights.safetensors"
+    write_json(net, networks.to_json(arch))
+    weights.save(file, state)
+    code, _, err = said(capsys, "export", net, tmp_path / "x.onnx", "--weights", file)
+    assert code == 2
+    assert err == f"bneck: {file}: head.classifier.linear.bias has {number}, not finite numbers\n"
 
 
 def test_a_latency_model_shows_itself(tmp_path: Path) -> None:

@@ -122,7 +122,8 @@ def load_weights(text: str, file: Path | None, arch: Architecture, *, seed: int)
         seed: of random weights.
 
     Raises:
-        UsageError: the file's first tensor that does not fit, or a run without trained weights.
+        UsageError: the file's first tensor that does not fit or is not finite, or a run without
+            trained weights.
     """
     if file is None and is_run(text):
         file = _weights_of(Run.read(Path(text)))
@@ -136,9 +137,13 @@ def load_weights(text: str, file: Path | None, arch: Architecture, *, seed: int)
 
     if file is None:
         return torch_model.build(arch, seed=seed).state_dict()
-    if file.suffix == ".safetensors":
-        return weights.load(file, arch)
-    return torchvision_weights.load(file, arch)
+    load = weights.load if file.suffix == ".safetensors" else torchvision_weights.load
+    state = load(file, arch)
+    for name, tensor in state.items():
+        if not (finite := tensor.isfinite()).all():
+            number = tensor[~finite][0].item()
+            raise UsageError(f"{file}: {name} has {number}, not finite numbers")
+    return state
 
 
 def _weights_of(run: Run) -> Path:
