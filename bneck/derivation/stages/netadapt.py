@@ -57,37 +57,31 @@ def netadapt_stage(
     known = records.read_lines(run.shrunk, Shrunk)
     reached = {one.target_ms for one in known}
     waiting = [ms for ms in sorted(targets_ms, reverse=True) if ms not in reached]
-    if waiting:
-        with session.timed("NetAdapt"):
-            asked = budget(session.plan, data.info)
-            netadapt = _netadapt(session, device, asked, seed_network)
-            if not is_written(run.steps):
-                met: tuple[Shrunk, ...] = ()
-                if retrained:
-                    kept = netadapt.folder / "seed.json"
-                    met = met_by_seed(seed_network, waiting, device, found=found, kept=kept)
-                if met:
-                    records.write(run.network, seed_network)
-                    for one in met:
-                        records.append(run.shrunk, one)
-                    return met
-                netadapt.check_reachable(seed_network, min(targets_ms))  # before any training
-                trained, state = seed_training(session, asked, seed_network, parent)
-                weights.save(netadapt.weights(0), state)
-                netadapt.begin(seed_network, trained.accuracy)
-            else:  # before any file is written, so that a mistake changes nothing
-                netadapt.check_reachable(netadapt.done()[-1].arch, min(waiting))
-            if several and len(known) == 1:
-                _give_own_files(run, known[0])
-            for target_ms in waiting:
-                passed = target_ms > min(targets_ms)
-                chosen = _chosen(session, device, netadapt, target_ms, found=found, passed=passed)
-                fastest = all(target_ms < one.target_ms for one in known)
-                files = {run.network: run.weights} if fastest else {}
-                files |= _own_files(run, target_ms) if several else {}
-                shrunk = _kept(session, netadapt, asked, chosen, files)
-                known = tuple(sorted((*known, shrunk), key=lambda one: -one.target_ms))
-                records.write_lines(run.shrunk, known)
+    if not waiting:
+        return known
+    with session.timed("NetAdapt"):
+        asked = budget(session.plan, data.info)
+        netadapt = _netadapt(session, device, asked, seed_network)
+        if is_written(run.steps):  # before any file is written, so that a mistake changes nothing
+            netadapt.check_reachable(netadapt.done()[-1].arch, min(waiting))
+        else:
+            if retrained:
+                kept = netadapt.folder / "seed.json"
+                if met := met_by_seed(seed_network, waiting, device, found=found, kept=kept):
+                    return _as_it_is(run, seed_network, met)
+            netadapt.check_reachable(seed_network, min(targets_ms))  # before any training
+            _begin(session, netadapt, asked, seed_network, parent)
+        if several and len(known) == 1:
+            _give_own_files(run, known[0])
+        for target_ms in waiting:
+            passed = target_ms > min(targets_ms)
+            chosen = _chosen(session, device, netadapt, target_ms, found=found, passed=passed)
+            fastest = all(target_ms < one.target_ms for one in known)
+            files = {run.network: run.weights} if fastest else {}
+            files |= _own_files(run, target_ms) if several else {}
+            shrunk = _kept(session, netadapt, asked, chosen, files)
+            known = tuple(sorted((*known, shrunk), key=lambda one: -one.target_ms))
+            records.write_lines(run.shrunk, known)
     return records.read_lines(run.shrunk, Shrunk)
 
 
@@ -116,6 +110,27 @@ def _netadapt(
         importance=plan.importance,
         compute=plan.compute(threads=1),
     )
+
+
+def _as_it_is(run: Run, seed_network: Architecture, met: tuple[Shrunk, ...]) -> tuple[Shrunk, ...]:
+    """Write down the seed network as the network of every target; returns ``met``."""
+    records.write(run.network, seed_network)
+    for one in met:
+        records.append(run.shrunk, one)
+    return met
+
+
+def _begin(
+    session: Session,
+    netadapt: NetAdapt,
+    asked: Budget,
+    seed_network: Architecture,
+    parent: Parent | None,
+) -> None:
+    """Train the seed network, and record it as step 0."""
+    trained, state = seed_training(session, asked, seed_network, parent)
+    weights.save(netadapt.weights(0), state)
+    netadapt.begin(seed_network, trained.accuracy)
 
 
 def _chosen(
