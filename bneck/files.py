@@ -119,6 +119,15 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def short_sha256(path: Path) -> str:
+    """Return the first 12 hex digits of the SHA-256 of a file's content, which tell files apart.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    return sha256(path)[:12]
+
+
 def cache_folder() -> Path:
     """Return ``$BNECK_CACHE``, or ``~/.cache/bneck``: what is there can be made again.
 

@@ -18,6 +18,7 @@ from bneck.files import (
     lock_file,
     locked,
     sha256,
+    short_sha256,
     write_json,
 )
 from tests.processes import wait_until_opened
@@ -50,6 +51,7 @@ def test_the_digest_is_that_of_the_standards_example(tmp_path: Path) -> None:
     assert sha256(tmp_path / "a") == (
         "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     )
+    assert short_sha256(tmp_path / "a") == "ba7816bf8f01"
 
 
 def test_what_is_not_a_file_is_not_written(tmp_path: Path) -> None:

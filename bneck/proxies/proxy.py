@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from bneck.errors import UsageError
-from bneck.files import sha256
+from bneck.files import sha256, short_sha256
 from bneck.imports import check_call, load_object
 from bneck.machine import CPU, Compute
 from bneck.space.architecture import Architecture
@@ -141,11 +141,11 @@ def content_of(word: str) -> str | None:
 
 
 def own_code(word: str) -> str | None:
-    """Return the first digits of the SHA-256 of the module of one's own that a proxy is from.
+    """Return the short SHA-256 of the module of one's own that a proxy is from.
 
     None for bneck's own proxies, ``shared-weights:RUN`` among them, and for a module without file.
     """
     if word in PROXIES or word.startswith(SHARED_WEIGHTS):
         return None
     file = getattr(sys.modules[word.partition(":")[0]], "__file__", None)
-    return None if file is None else sha256(Path(file))[:12]
+    return None if file is None else short_sha256(Path(file))

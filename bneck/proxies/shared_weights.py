@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy
 
 from bneck import records
 from bneck.errors import UsageError
-from bneck.files import sha256, write_whole
+from bneck.files import short_sha256, write_whole
 from bneck.machine import CPU, Compute
 from bneck.progress import Progress, silent
 from bneck.proxies.data.batches import seeded
@@ -158,7 +158,7 @@ def _load(path: Path, stamp: Stamp) -> tuple[AboutShared, State]:
 
 @lru_cache(maxsize=2)
 def _digest(path: Path, stamp: Stamp) -> str:
-    return sha256(path)[:12]
+    return short_sha256(path)
 
 
 class SharedWeights:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bneck.errors import UsageError
-from bneck.files import sha256
+from bneck.files import short_sha256
 from bneck.proxies.data.file_list import Stamp, stamp_of
 from bneck.proxies.data.image_info import ImageInfo
 from bneck.proxies.surrogate import table, table_rows
@@ -63,7 +63,7 @@ class TableData:
             flip=False,
             training=0,
             validation=0,
-            fingerprint=sha256(self.path)[:12],
+            fingerprint=short_sha256(self.path),
         )
 
     def statement(self) -> str:
