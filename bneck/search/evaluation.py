@@ -103,7 +103,7 @@ class Evaluate:
         label = label_of(result, network, images, self.score_as, seed)
         if self.parent is None:
             return label
-        return Label(label.accuracy, {**label.made_with, WEIGHTS: self.parent.sha256()[:12]})
+        return Label(label.accuracy, {**label.made_with, WEIGHTS: self.parent.digest})
 
 
 @dataclass(frozen=True, slots=True)

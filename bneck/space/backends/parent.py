@@ -22,6 +22,7 @@ class Parent:
     Attributes:
         arch: the network.
         tensors: its weights, as the bytes of a safetensors file.
+        digest: the first 12 hex digits of their SHA-256; a name may stand for other weights later.
         same_classes: whether it was trained for the classes that its heirs are for.
         elastic: whether the tensors serve all networks of its space (``Supernet``), so that each
             inherits its own part of them.
@@ -29,6 +30,7 @@ class Parent:
 
     arch: Architecture
     tensors: bytes
+    digest: str
     same_classes: bool = True
     elastic: bool = False
 
@@ -42,11 +44,9 @@ class Parent:
         elastic: bool = False,
     ) -> "Parent":
         """Return the parent with these tensors by name; the rest as in the attributes."""
-        return cls(arch, weights.to_bytes(state), same_classes, elastic)
-
-    def sha256(self) -> str:
-        """Return the digest of its weights, which may be trained again under the same name."""
-        return hashlib.sha256(self.tensors).hexdigest()
+        tensors = weights.to_bytes(state)
+        digest = hashlib.sha256(tensors).hexdigest()[:12]
+        return cls(arch, tensors, digest, same_classes, elastic)
 
     def weights_for(self, arch: Architecture, *, seed: int) -> Remapped:
         """Return weights for any network, inherited path by path: see ``remap``.

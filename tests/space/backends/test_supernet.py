@@ -1,3 +1,5 @@
+import hashlib
+
 import pytest
 import torch
 
@@ -99,3 +101,10 @@ def test_only_weights_of_the_same_network_and_classes_are_inherited_as_they_are(
     assert not parent.is_like(arch.at(classes=4))
     assert not Parent.of(arch, state, same_classes=False).is_like(arch)
     assert not Parent.of(arch, state, elastic=True).is_like(arch)
+
+
+def test_inherited_weights_are_told_apart_by_their_digest() -> None:
+    arch = presets.build("mobilenet_v3_small", width=0.35, resolution_px=16, classes=3)
+    parent = Parent.of(arch, build(arch, seed=1).state_dict())
+    assert parent.digest == hashlib.sha256(parent.tensors).hexdigest()[:12]
+    assert parent.digest != Parent.of(arch, build(arch, seed=2).state_dict()).digest
