@@ -1,7 +1,6 @@
 """A pool of workers of one kind, each with one item at a time: retries, time limits, clean ends."""
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
@@ -9,6 +8,7 @@ from typing import Any, Generic
 
 from bneck.errors import BneckError
 from bneck.executors import Failed, Item, NotYet, Result
+from bneck.executors.job_queue import Job, JobQueue
 from bneck.executors.worker import (
     Broken,
     Refused,
@@ -36,55 +36,6 @@ class _Start:
     task: Callable[[Any], Any] | None = None
 
 
-@dataclass(slots=True)
-class _Job:
-    item: Any
-    losses: int = 0
-    deadline: float = inf
-
-
-class _Queue:
-    """Jobs that wait for a worker, pulled from the caller's items one by one."""
-
-    def __init__(self, items: Iterable[Any]) -> None:
-        self._items = iter(items)
-        self._jobs: deque[_Job] = deque()
-        self.ended = False
-        self.may_pull = True
-        """False once the items end, or until a result is in where the next item needs one."""
-
-    def __len__(self) -> int:
-        return len(self._jobs)
-
-    def pull(self) -> bool:
-        """Take one more item from the caller, who may compute it now; False if there is none."""
-        if not self.may_pull:
-            return False
-        try:
-            item = next(self._items)
-        except StopIteration:
-            self.ended, self.may_pull = True, False
-            return False
-        if isinstance(item, NotYet):
-            self.may_pull = False
-            return False
-        self._jobs.append(_Job(item))
-        return True
-
-    def result_is_in(self) -> None:
-        """The caller has seen a result, and may have an item that needed it."""
-        self.may_pull = not self.ended
-
-    def first(self) -> _Job:
-        return self._jobs[0]
-
-    def pop(self) -> _Job:
-        return self._jobs.popleft()
-
-    def again(self, job: _Job) -> None:
-        self._jobs.append(job)
-
-
 class WorkerPool(Generic[W]):
     """An executor over workers of one kind, which stay between calls.
 
@@ -103,7 +54,7 @@ class WorkerPool(Generic[W]):
         self._limit_s = inf if time_limit_s is None else time_limit_s
         self._starting: dict[W, _Start] = {}
         self._idle: dict[W, Callable[[Any], Any] | None] = {}  # with the task it has loaded
-        self._busy: dict[W, _Job] = {}
+        self._busy: dict[W, Job] = {}
         self._failed_starts = 0
 
     @property
@@ -115,7 +66,7 @@ class WorkerPool(Generic[W]):
         self, task: Callable[[Item], Result], items: Iterable[Item | NotYet]
     ) -> Iterator[tuple[Item, Result | Failed]]:
         """(item, its result) as they finish; whatever ends this early stops the busy workers."""
-        queue = _Queue(items)
+        queue = JobQueue(items)
         try:
             while True:
                 self._hand_out(task, queue)
@@ -161,7 +112,7 @@ class WorkerPool(Generic[W]):
         self._stop(self._idle)
         self._kind.close()
 
-    def _hand_out(self, task: Callable[[Any], Any], queue: _Queue, *, pull: bool = True) -> None:
+    def _hand_out(self, task: Callable[[Any], Any], queue: JobQueue, *, pull: bool = True) -> None:
         """Give items to idle workers; start workers for the rest, as far as there may be more."""
         self._ask_for_room(queue)
         while True:
@@ -174,7 +125,7 @@ class WorkerPool(Generic[W]):
             elif not (pull and (free > 0 or self._idle or nothing) and queue.pull()):
                 return
 
-    def _give(self, task: Callable[[Any], Any], queue: _Queue) -> None:
+    def _give(self, task: Callable[[Any], Any], queue: JobQueue) -> None:
         worker, loaded = self._idle.popitem()
         now = time.monotonic()
         try:
@@ -189,7 +140,7 @@ class WorkerPool(Generic[W]):
         except WorkerLost:
             worker.kill()
 
-    def _ask_for_room(self, queue: _Queue) -> None:
+    def _ask_for_room(self, queue: JobQueue) -> None:
         now = time.monotonic()
         if self._asked is None and now >= self._room_asked_s + ROOM_SECONDS:
             self._room = self._kind.room(len(queue) + len(self._busy))
@@ -227,7 +178,7 @@ class WorkerPool(Generic[W]):
         self._idle[worker] = loaded
         return answer
 
-    def _wait(self, queue: _Queue) -> Sequence[W]:
+    def _wait(self, queue: JobQueue) -> Sequence[W]:
         seconds = 0.0 if queue.may_pull else self._seconds_to_next_check()
         return self._kind.wait([*self._starting, *self._busy], seconds)
 
