@@ -31,7 +31,8 @@ from bneck.text import one_of
 if TYPE_CHECKING:
     from bneck.progress import Progress
     from bneck.proxies.data.image_source import ImageSource
-    from bneck.proxies.score import Agreement, SurrogateAgreement
+    from bneck.proxies.score import Agreement
+    from bneck.proxies.score_surrogate import SurrogateAgreement
     from bneck.proxies.surrogate.correlation import Interval
     from bneck.proxies.surrogate.table import Table
     from bneck.space.architecture import Architecture
@@ -98,6 +99,7 @@ def score(
     from bneck.proxies import score as scoring  # torch: after the mistakes
     from bneck.proxies import score_page
     from bneck.proxies.score_cache import ScoreCache
+    from bneck.proxies.score_surrogate import score_surrogate
     from bneck.proxies.training.recipe import Recipe
 
     progress = TerminalProgress()
@@ -122,7 +124,7 @@ def score(
         )
     columns = scoring.score_columns(truth, band=band, seed=seed)
     agreements |= {f"column:{name}": agreement for name, agreement in columns.items()}
-    learnt = scoring.score_surrogate(truth, band=band, seed=seed, progress=progress)
+    learnt = score_surrogate(truth, band=band, seed=seed, progress=progress)
     if plot is not None:
         write_whole(plot, score_page.page(truth, agreements, band=band, band_name=band_name))
     text = _as_text(truth, band_name, agreements, learnt)

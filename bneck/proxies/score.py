@@ -6,15 +6,12 @@ from dataclasses import dataclass
 from random import Random
 from statistics import median
 
-import numpy as np
-
 from bneck.errors import ProxyFailed
 from bneck.progress import Progress, silent
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.proxy import PROXIES, Proxy, find_proxy
 from bneck.proxies.score_cache import ScoreCache
 from bneck.proxies.surrogate.correlation import Interval, bootstrap, in_band, kendall, spearman
-from bneck.proxies.surrogate.surrogate import Surrogate
 from bneck.proxies.surrogate.table import Table
 from bneck.proxies.zero_cost.base import ZeroCost
 from bneck.proxies.zero_cost.passes import Passes
@@ -22,9 +19,7 @@ from bneck.quantities import is_finite
 from bneck.space.architecture import Architecture
 from bneck.space.cost import cost
 
-LABELS = (20, 50, 100)
-SPLITS = 10
-MIN_SCORED, MIN_HELD_OUT = 5, 20
+MIN_SCORED = 5
 _TIMED = 5
 _BOOTSTRAPS = 400
 
@@ -54,15 +49,6 @@ class Agreement:
     in_band: Interval
     seconds: float | None = None
     failures: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class SurrogateAgreement:
-    """How well a surrogate ranks networks it was not trained on: medians over seeded splits."""
-
-    spearman: float
-    in_band: float
-    within_2_std: float  # share of the networks, 0 to 1
 
 
 def zero_cost_words(*, images: bool) -> list[str]:
@@ -138,40 +124,6 @@ def score_proxies(
             table, scores, band, seed, seconds=seconds, failures=tuple(failures)
         )
     return agreements
-
-
-def score_surrogate(
-    table: Table, *, band: Cost = macs, seed: int = 0, progress: Progress = silent
-) -> dict[int, SurrogateAgreement | None]:
-    """Compare a surrogate of 20, 50 and 100 labels; None where fewer than 20 networks are left.
-
-    Args:
-        table: networks and their accuracies.
-        band: cost that puts networks into bands.
-        seed: decides which networks are learnt from in each split.
-        progress: told of every split.
-    """
-    archs = list(table.accuracies)
-    truth, costs = np.array(list(table.accuracies.values())), np.array([band(a) for a in archs])
-    found: dict[int, SurrogateAgreement | None] = dict.fromkeys(LABELS)
-    enough = [labels for labels in LABELS if len(archs) >= labels + MIN_HELD_OUT]
-    for place, labels in enumerate(enough):
-        splits = []
-        for split in range(SPLITS):
-            order = np.random.default_rng((seed, split)).permutation(len(archs))
-            seen, unseen = order[:labels], order[labels:]
-            model = Surrogate([archs[i] for i in seen], truth[seen])
-            guess, std = model.predict([archs[i] for i in unseen])
-            splits.append(
-                (
-                    spearman(guess, truth[unseen]),
-                    in_band(guess, truth[unseen], costs[unseen]),
-                    float((np.abs(guess - truth[unseen]) <= 2 * std).mean()),
-                )
-            )
-            progress("surrogate", place * SPLITS + split + 1, len(enough) * SPLITS)
-        found[labels] = SurrogateAgreement(*np.median(splits, axis=0).tolist())
-    return found
 
 
 def _read(

@@ -14,12 +14,7 @@ from bneck.cli import run
 from bneck.errors import ProxyFailed
 from bneck.latency.model import load as load_model
 from bneck.proxies.proxy import find_proxy
-from bneck.proxies.score import (
-    score_columns,
-    score_proxies,
-    score_surrogate,
-    zero_cost_words,
-)
+from bneck.proxies.score import score_columns, score_proxies, zero_cost_words
 from bneck.proxies.score_cache import ScoreCache
 from bneck.proxies.score_page import page
 from bneck.proxies.surrogate.table import Table, load
@@ -136,19 +131,6 @@ def test_columns_say_how_a_shorter_training_agrees() -> None:
     assert list(found) == ["accuracy@5"]
     assert found["accuracy@5"].spearman.value == found["accuracy@5"].kendall == -1
     assert found["accuracy@5"].seconds is None
-
-
-def test_a_surrogate_learns_what_a_table_holds() -> None:
-    told: list[tuple[int, int]] = []
-    learnt = score_surrogate(
-        table(), progress=lambda what, done, total, note="": told.append((done, total))
-    )
-    assert told[-1] == (10, 10)  # the splits of 20 labels, all that there are networks for
-    assert learnt[50] is None
-    assert learnt[100] is None
-    assert learnt[20] is not None
-    assert learnt[20].spearman > 0.9
-    assert 0.5 < learnt[20].within_2_std <= 1
 
 
 def test_the_page_needs_nothing_else_and_escapes() -> None:
