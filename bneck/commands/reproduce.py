@@ -49,6 +49,7 @@ def reproduce(
     if stage is not None:
         check_word("stage", stage, plan.stages)
     check(plan.part(target=f"1.0x:{MOBILENET_V3_SMALL}"))
+    execution.device_here(plan.device)
     with (
         Run.open(out, plan.as_dict(), change=change_plan) as run,
         run.end_noted(),

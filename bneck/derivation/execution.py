@@ -1,9 +1,11 @@
 """Where a run's work runs. It decides how long a run takes, not what comes out of it."""
 
+import platform
 from dataclasses import dataclass
 
-from bneck import executors
+from bneck import executors, live
 from bneck.derivation.option import EXECUTION, option
+from bneck.errors import UsageError
 from bneck.executors import Executor
 from bneck.executors.gpus import one_each
 from bneck.executors.reserved import Reserved
@@ -60,6 +62,31 @@ class Execution:
         if self.gpus and self.ray is None:  # a cluster's are counted when it is joined
             one_each(device, self.gpus)
 
+    def device_here(self, device: str) -> str:
+        """Return what this machine itself trains on where ``device`` is asked for.
+
+        With Ray, a GPU that only the cluster has is none here: this machine does with what it has.
+
+        Raises:
+            UsageError: without Ray there is no such GPU, or other programs have filled it.
+        """
+        if not device.startswith("cuda"):
+            return device
+        from bneck.proxies.training.device import check_room, torch_device
+
+        try:
+            found = torch_device(device)
+        except UsageError:
+            if self.ray is None:
+                raise
+            live.warn(
+                f"no {device} on {platform.node()}: what is trained here and not on the cluster, "
+                "as final networks are without --gpus, is trained as by --device auto"
+            )
+            return "auto"
+        check_room(found)
+        return device
+
     def open(self, device: str = "cpu") -> Executor:
         """Open what scores networks; ``device`` is what they are trained on."""
         return executors.open_executor(
@@ -71,9 +98,14 @@ class Execution:
             imported=IMPORTED,
         )
 
-    def open_trainer(self, scorer: Executor, device: str) -> Executor:
+    def open_trainer(self, scorer: Executor, device: str, here: str | None = None) -> Executor:
         """Open what runs long trainings, on this machine unless several workers of a cluster share
         each; it may be ``scorer`` itself.
+
+        Args:
+            scorer: what scores networks.
+            device: what trainings are asked to run on.
+            here: what those of this machine run on; ``device`` unless given.
 
         Raises:
             UsageError: more GPUs than this machine has, or a device that is one of them.
@@ -83,7 +115,7 @@ class Execution:
         if self.ray is None and self.time_limit_s is None:
             return scorer
         workers = self.workers if self.ray is None else None
-        return executors.open_executor(workers, device=device, imported=IMPORTED)
+        return executors.open_executor(workers, device=here or device, imported=IMPORTED)
 
     def _reserved(self) -> Reserved:
         return Reserved(self.cpus_per_trial, self.gpus_per_trial)

@@ -17,6 +17,7 @@ from bneck.errors import NotReady
 from bneck.executors import Executor
 from bneck.files import is_written, read_json, write_json
 from bneck.latency.devices import check_wait
+from bneck.machine import Compute
 from bneck.progress import Progress, silent
 from bneck.proxies.data.image_spec import check_apart
 from bneck.quantities import duration
@@ -71,6 +72,8 @@ class Session:
         trainer: where long trainings run: on this machine, beside the run's folder.
         schedule: what the stages are expected to take, once that is known.
         wait_quiet: minutes to wait, at most, for a quiet target device before each measurement.
+        device_here: what this machine itself trains on; the plan's device unless given, which with
+            Ray may be one that only the cluster has.
     """
 
     run: Run
@@ -80,6 +83,11 @@ class Session:
     progress: Progress = silent
     schedule: Schedule = field(default_factory=Schedule)
     wait_quiet: float = 0.0
+    device_here: str | None = None
+
+    def compute_here(self, threads: int | None = None) -> Compute:
+        """Return what a training runs on that is on this machine, whatever the cluster has."""
+        return Compute(self.device_here or self.plan.device, threads)
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -157,6 +165,7 @@ def open_session(
     execution.check(plan.device)
     check_wait(plan.target_device, execution.wait_quiet)
     check(plan, trains=trains)
+    here = execution.device_here(plan.device)
     check_apart(plan.data, out)
     # Before the run is opened, which changes it too; a name that is too long is refused by is_dir.
     altered = changed(out) if out.is_dir() else ()
@@ -170,12 +179,20 @@ def open_session(
         (run.folder / CHECKSUMS).unlink(missing_ok=True)
         with (
             closing(execution.open(plan.device)) as executor,
-            closing(execution.open_trainer(executor, plan.device)) as trainer,
+            closing(execution.open_trainer(executor, plan.device, here)) as trainer,
         ):
-            wait_quiet = execution.wait_quiet
+            session = Session(
+                run,
+                plan,
+                executor,
+                trainer,
+                progress,
+                wait_quiet=execution.wait_quiet,
+                device_here=here,
+            )
             try:
                 with run.end_noted():
-                    yield Session(run, plan, executor, trainer, progress, wait_quiet=wait_quiet)
+                    yield session
                 from bneck.derivation.report import write_report  # all that draws: after the work
 
                 write_report(run)

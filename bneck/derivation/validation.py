@@ -34,10 +34,6 @@ def check(plan: Plan, *, trains: bool = True) -> None:
     spaces.load_own(plan.space)
     if tabular.open_table(plan.data, None if trains else plan.space, plan.resolution_px) is None:
         check_images(plan.data, plan.resolution_px)
-    if plan.device.startswith("cuda"):  # the final training's, which is on this machine
-        from bneck.proxies.training.device import check_room, torch_device
-
-        check_room(torch_device(plan.device))
     _check_labels(plan)
     if plan.seed_network is not None:
         load_network(plan.seed_network)

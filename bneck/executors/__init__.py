@@ -91,7 +91,8 @@ def open_executor(
         ray: ``auto``, ``local`` or ``ray://HOST:PORT``; None stays on this machine without Ray.
         reserved: what Ray keeps for each evaluation.
         time_limit_s: an evaluation that takes longer fails.
-        device: what the evaluations train on; without Ray, workers share this machine's GPUs.
+        device: what the evaluations train on; without Ray, workers share this machine's GPUs, with
+            Ray the cluster must have one for "cuda".
         imported: modules that tasks need, which processes of this machine share in memory.
 
     Raises:
@@ -101,7 +102,7 @@ def open_executor(
     if ray is not None:
         from bneck.executors.ray import on_ray
 
-        return on_ray(ray, workers, reserved=reserved, time_limit_s=time_limit_s)
+        return on_ray(ray, workers, reserved=reserved, time_limit_s=time_limit_s, device=device)
     from bneck.executors.gpus import WORKERS_PER_GPU, gpus_for, shares
     from bneck.executors.processes import processes
     from bneck.executors.serial import Serial
@@ -165,7 +166,7 @@ def open_together(
         from bneck.executors.ray import together_on_ray
 
         check_together(device, count)
-        return together_on_ray(ray, count, gpus=device != "cpu")
+        return together_on_ray(ray, count, device)
     from bneck.executors.processes import Processes
 
     return Together(Processes(count, one_each(device, count), imported), count)

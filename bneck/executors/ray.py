@@ -38,6 +38,7 @@ def on_ray(
     *,
     reserved: Reserved = ONE_CPU,
     time_limit_s: float | None = None,
+    device: str = "cpu",
 ) -> Executor:
     """Executor of so many actors.
 
@@ -46,27 +47,30 @@ def on_ray(
         workers: None is as many as the cluster has room for, which may change while it works.
         reserved: what Ray keeps for each actor.
         time_limit_s: an item that takes longer fails.
+        device: what items train on.
 
     Raises:
-        UsageError: a malformed address, no cluster there, or no node with so many CPUs or GPUs.
+        UsageError: a malformed address, no cluster there, no node with so many CPUs or GPUs, or
+            none with a GPU where the device is one.
     """
-    return WorkerPool(Actors(address, workers, reserved), workers, time_limit_s=time_limit_s)
+    kind = Actors(address, workers, reserved, device)
+    return WorkerPool(kind, workers, time_limit_s=time_limit_s)
 
 
-def together_on_ray(address: str, count: int, *, gpus: bool) -> Executor:
+def together_on_ray(address: str, count: int, device: str) -> Executor:
     """An executor of so many actors that share each item; they find each other by TCP.
 
     Args:
         address: ``auto``, ``local`` or ``ray://HOST:PORT``.
         count: of actors.
-        gpus: whether each has a GPU, where the cluster has any.
+        device: what they train on: "auto" is a GPU each, where the cluster has any.
 
     Raises:
         UsageError: no cluster there, or one with fewer CPUs or GPUs.
     """
-    kind = Actors(address, count, ONE_CPU)
+    kind = Actors(address, count, ONE_CPU, device)
     totals = [sum(node.get(name, 0) for node in _nodes()) for name in ("CPU", "GPU")]
-    on_gpus = gpus and totals[1] > 0
+    on_gpus = device != "cpu" and totals[1] > 0
     if totals[on_gpus] < count:
         kind.close()
         what = "GPUs" if on_gpus else "CPUs"
@@ -112,7 +116,9 @@ class Actor:
 class Actors:
     """Workers that are actors. A Ray that the program had connected to already is left as it is."""
 
-    def __init__(self, address: str, workers: int | None, reserved: Reserved) -> None:
+    def __init__(
+        self, address: str, workers: int | None, reserved: Reserved, device: str = "cpu"
+    ) -> None:
         self.reserved, self._wanted = reserved, 0
         hint = _check(address)
         self._connected = not ray.is_initialized()
@@ -120,14 +126,11 @@ class Actors:
             cpus = None if workers is None else max(1, ceil(workers * reserved.cpus))
             with _own_sigterm_kept():
                 _connect(address, cpus, hint)
-        for name, share in (("CPU", reserved.cpus), ("GPU", reserved.gpus)):
-            most = max((node.get(name, 0) for node in _nodes()), default=0)
-            if share > most:
-                self.close()
-                raise UsageError(
-                    f"{name.lower()}s-per-trial is {share:g}, but no node of the cluster has more "
-                    f"than {most:g}"
-                )
+        try:
+            reserved.check_nodes(_nodes(), device)
+        except UsageError:
+            self.close()
+            raise
 
     def room(self, wanted: int) -> int:
         """How many workers fit on the nodes that are up, at least 1.

@@ -1,5 +1,6 @@
 """What Ray reserves for each evaluation: CPUs, and GPUs or a share of one."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import floor, inf
 
@@ -29,6 +30,30 @@ class Reserved:
     def fit(self, cpus: float, gpus: float) -> int:
         """Return how many evaluations fit on a machine that has so many."""
         return floor(min(cpus / self.cpus, gpus / self.gpus if self.gpus else inf) + _ROUNDING)
+
+    def check_nodes(self, nodes: Sequence[Mapping[str, float]], device: str) -> None:
+        """Check that a node of a cluster has what an evaluation needs.
+
+        Args:
+            nodes: what each node has, as numbers of "CPU" and "GPU".
+            device: what the evaluation trains on.
+
+        Raises:
+            UsageError: none has so many CPUs or GPUs, or any GPU where the device is one.
+        """
+        cpus, gpus = ([node.get(name, 0) for node in nodes] for name in ("CPU", "GPU"))
+        if device.startswith("cuda") and not any(gpus):
+            places = "1 node" if len(nodes) == 1 else f"{len(nodes)} nodes"
+            raise UsageError(
+                f"--device {device} needs a GPU, but the cluster has none: {places} with "
+                f"{sum(cpus):g} CPUs"
+            )
+        for name, share, found in (("cpus", self.cpus, cpus), ("gpus", self.gpus, gpus)):
+            if share > (most := max(found, default=0)):
+                raise UsageError(
+                    f"{name}-per-trial is {share:g}, but no node of the cluster has more than "
+                    f"{most:g}"
+                )
 
 
 def _check(name: str, share: float, low: float) -> None:

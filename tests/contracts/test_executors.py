@@ -275,3 +275,5 @@ def test_ray_is_asked_for_by_name_where_it_is_up_already(ray_started: None) -> N
     with pytest.raises(UsageError, match="ray must be auto, local or ray://HOST:PORT, got 'here'"):
         open_executor(ray="here")
     assert open_executor(ray="auto").workers == 3  # as the fixture started it
+    with pytest.raises(UsageError, match=r"^--device cuda needs a GPU, .*: 1 node with 3 CPUs$"):
+        open_executor(ray="auto", device="cuda")

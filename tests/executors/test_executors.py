@@ -93,6 +93,25 @@ def test_evaluations_that_fit_a_machine_of_16_cpus_and_2_gpus(reserved: Reserved
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 @pytest.mark.parametrize(
+    ("reserved", "device", "said"),
+    [
+        ({}, "cuda", "--device cuda needs a GPU, but the cluster has none: 2 nodes with 12 CPUs"),
+        ({}, "cuda:1", "--device cuda:1 needs a GPU, but the cluster has none: 2 nodes with 12 "),
+        ({"cpus": 9}, "cpu", "cpus-per-trial is 9, but no node of the cluster has more than 8"),
+        ({"gpus": 1}, "auto", "gpus-per-trial is 1, but no node of the cluster has more than 0"),
+    ],
+)
+def test_what_no_node_of_a_cluster_has_is_named(
+    reserved: dict[str, float], device: str, said: str
+) -> None:
+    nodes = [{"CPU": 4.0}, {"CPU": 8.0, "memory": 1e9}]
+    with pytest.raises(UsageError, match=f"^{said}"):
+        Reserved(**reserved).check_nodes(nodes, device)
+    with_gpus = [*nodes, {"CPU": 16.0, "GPU": 1.0}]
+    Reserved(**reserved).check_nodes(with_gpus, device)
+
+
+@pytest.mark.parametrize(
     "address", ["nonsense", "ray://", "ray://host", "http://host:1", "ray://h:1/x"]
 )
 def test_an_address_that_is_none_is_named(address: str) -> None:

@@ -55,12 +55,12 @@ def elastic_stage(
             checkpoint=files.checkpoint,
             seed=plan.seed,
             progress=lambda what, *rest: session.progress(f"{what} shared weights", *rest),
-            compute=plan.compute(),
+            compute=session.compute_here(),
         )
         network = extract(shared_weights.load(run.folder)[1], largest)
         shared_weights.recalibrate(network, images)
         accuracy = evaluate(network, everything).accuracy
-        tested = on_test(network, everything, plan.compute())
+        tested = on_test(network, everything, session.compute_here())
         weights.save(files.weights, network.state_dict())
         records.write(files.result, Training(NETWORK, accuracy, result.seconds, tested))
     files.forget_checkpoint()

@@ -74,7 +74,7 @@ def seed_training(
         folder=folder,
         seed=seed,
         progress=session.progress,
-        compute=session.plan.compute(),
+        compute=session.compute_here(),
         start=start,
     )
 

@@ -53,18 +53,20 @@ def training_stage(
     if session.trainer is not session.executor:
         session.executor.rest()
     with session.timed(stage):
-        asked = budget(session.plan, data.info)
+        asked, plan = budget(session.plan, data.info), session.plan
+        together = isinstance(session.trainer, Together)  # which may be the cluster's workers
+        compute = plan.compute(threads=1) if together else session.compute_here(threads=1)
         trained = train_all(
             [
-                TrainingJob(name, arch, session.plan.seed, starts.get(name))
+                TrainingJob(name, arch, plan.seed, starts.get(name))
                 for name, arch in networks.items()
             ],
             LongTraining(
                 asked.proxies,
                 asked.final,
                 session.run.checkpoints,
-                session.plan.compute(threads=1),
-                session.plan.branches,
+                compute,
+                plan.branches,
                 teacher,
             ),
             session.trainer,
@@ -110,7 +112,7 @@ def train_alone(
             folder=folder,
             seed=plan.seed,
             progress=session.progress,
-            compute=plan.compute(),
+            compute=session.compute_here(),
             start=start,
             branches=branches,
             teacher=teacher,

@@ -1,0 +1,105 @@
+"""Where a run's work is: here, or on a cluster that has the GPUs."""
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from bneck import records
+from bneck.derivation import pipeline
+from bneck.derivation.execution import Execution
+from bneck.derivation.plan import Plan
+from bneck.derivation.session import open_session
+from bneck.derivation.stages.data import data_stage
+from bneck.derivation.stages.training import training_stage
+from bneck.errors import UsageError
+from bneck.executors.serial import Serial
+from tests.small_networks import three_stages
+
+ON_RAY = Execution(ray="auto")
+
+
+@pytest.mark.parametrize("word", ["cuda", "cuda:1"])
+def test_a_gpu_that_is_not_here_may_be_the_clusters(
+    word: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UsageError, match=f"device '{word}': torch .* finds no CUDA on"):
+        Execution().device_here(word)
+    assert ON_RAY.device_here(word) == "auto"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"warning: no {word} on ")
+    assert ON_RAY.device_here("auto") == Execution().device_here("auto") == "auto"
+    assert ON_RAY.device_here("cpu") == "cpu"
+    assert capsys.readouterr().err == ""
+
+
+def test_a_driver_with_a_gpu_uses_it_unless_others_have_filled_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    free = [2**33]
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (free[0], 2**36))
+    assert ON_RAY.device_here("cuda") == Execution().device_here("cuda") == "cuda"
+    assert ON_RAY.device_here("cuda:1") == "auto"
+    free[0] = 2**20
+    for execution in (ON_RAY, Execution()):
+        with pytest.raises(UsageError, match=r"^cuda:0 has 0\.0 of 64\.0 GiB free"):
+            execution.device_here("cuda")
+
+
+class OnGpus(Serial):
+    """A cluster whose workers take "cuda" for a device that they have: here it is the CPU."""
+
+    def __init__(self) -> None:
+        self.asked: set[str] = set()
+
+    def map_unordered(
+        self, task: Callable[[Any], Any], items: Iterable[Any]
+    ) -> Iterator[tuple[Any, Any]]:
+        def worked(item: Any) -> Any:
+            with pytest.MonkeyPatch.context() as there:
+                there.setattr("bneck.proxies.training.device.torch_device", self._device)
+                return task(item)
+
+        return super().map_unordered(worked, items)
+
+    def _device(self, word: str) -> torch.device:
+        self.asked.add(word)
+        return torch.device("cpu")
+
+
+def test_a_driver_without_a_gpu_shrinks_on_a_cluster_that_has_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, digits_latency: Path
+) -> None:
+    """It trains NetAdapt's first network and the final ones itself, and exports."""
+    pytest.importorskip("ray")
+    cluster, net = OnGpus(), tmp_path / "net.json"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr("bneck.executors.ray.on_ray", lambda *_, **__: cluster)
+    records.write(net, three_stages())
+    plan = Plan(
+        seed_network=str(net),
+        target=f"0.9x:{net}",
+        data="digits",
+        resolution_px=16,
+        runtime="macs",
+        latency=str(digits_latency),
+        search_steps=1,
+        fine_tune_steps=1,
+        delta=0.2,
+        finish="scratch",
+        epochs=0.02,
+        device="cuda",
+    )
+    with open_session(plan, tmp_path / "run", Execution(ray="auto", workers=1)) as session:
+        pipeline.shrink(session)
+        asked = {"0": three_stages(0.5)}
+        trained = training_stage(session, data_stage(session), asked, {})
+    assert cluster.asked == {"cuda"}
+    assert {*trained} == {*asked}
+    assert (tmp_path / "run" / "model.onnx").exists()
