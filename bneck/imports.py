@@ -12,6 +12,8 @@ from bneck.errors import UsageError, unknown
 EXTRAS = {
     "ai_edge_litert": "litert",
     "ai_edge_quantizer": "litert",
+    "executorch": "executorch",
+    "flatbuffers": "litert",
     "openvino": "openvino",
     "ray": "ray",
 }
@@ -52,9 +54,20 @@ def load_object(kind: str, word: str, known: Mapping[str, str] | Sequence[str] =
     try:
         return getattr(import_module(module), attribute)
     except (ImportError, AttributeError, TypeError, ValueError) as error:
-        missing = str(getattr(error, "name", None)).partition(".")[0]
-        hint = f"; pip install 'bneck[{EXTRAS[missing]}]'" if missing in EXTRAS else ""
-        raise UsageError(f"cannot load {kind} {word!r}: {error}{hint}") from error
+        raise cannot_load(kind, word, error) from error
+
+
+def cannot_load(kind: str, word: str, error: Exception) -> UsageError:
+    """Return the error for what could not be imported, with the extra that it needs.
+
+    Args:
+        kind: what is named, such as "runtime".
+        word: as it was given.
+        error: of the import.
+    """
+    missing = str(getattr(error, "name", None)).partition(".")[0]
+    hint = f"; pip install 'bneck[{EXTRAS[missing]}]'" if missing in EXTRAS else ""
+    return UsageError(f"cannot load {kind} {word!r}: {error}{hint}")
 
 
 def check_call(kind: str, word: str, made: Any, *arguments: object, **named: object) -> None:

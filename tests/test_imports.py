@@ -57,6 +57,21 @@ def test_a_missing_library_is_called_by_its_extra() -> None:
     assert second.endswith("; pip install 'bneck[litert]'")
 
 
+def test_a_missing_library_of_an_export_is_named_before_images_are_looked_for() -> None:
+    code = (
+        "import sys; sys.modules.update(executorch=None, ai_edge_quantizer=None)\n"
+        "from bneck.cli import run\n"
+        "for to in ('tflite-int8', 'executorch'): run(['export', 'mobilenet_v1', "
+        "'x.tflite' if 'tf' in to else 'x.pte', '--to', to])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    first, second = done.stderr.splitlines()
+    assert first.startswith("bneck: cannot load export format 'tflite-int8': ")
+    assert first.endswith("; pip install 'bneck[litert]'")
+    assert second.startswith("bneck: cannot load export format 'executorch': ")
+    assert second.endswith("; pip install 'bneck[executorch]'")
+
+
 def test_no_library_writes_home_or_complains_that_it_cannot(tmp_path: Path) -> None:
     """Importing ONNX Runtime would leave an identifier there, and matplotlib wants a cache."""
     command = [

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bneck.errors import BneckError, UsageError, unknown
 from bneck.files import check_beside, check_new_file, write_whole
+from bneck.imports import cannot_load
 from bneck.quantities import Accuracy
 from bneck.space.architecture import Architecture
 
@@ -31,10 +32,6 @@ class Format(NamedTuple):
     suffixes: tuple[str, ...]
     in_8_bits: bool = False
     beside: str | None = None
-
-    def load(self) -> Any:
-        """Import the module, and with it the libraries that it needs."""
-        return import_module(f"{__name__}.{self.module}")
 
 
 EXPORTS = {
@@ -160,6 +157,18 @@ def _is_rounding(off: float, trained: Trained) -> bool:
     return off <= 2 * rounding(trained)
 
 
+def load(to: str) -> Any:
+    """Import the module of a format, and with it the libraries that it needs.
+
+    Raises:
+        UsageError: one of them is not installed.
+    """
+    try:
+        return import_module(f"{__name__}.{EXPORTS[to].module}")
+    except ImportError as error:
+        raise cannot_load("export format", to, error) from None
+
+
 def check_new_export(to: str, path: Path) -> None:
     """Raise an error for an unknown format, a name that does not fit it, or no place for a file."""
     if to not in EXPORTS:
@@ -192,7 +201,7 @@ def export(trained: Trained, to: str, path: Path) -> Exported:
             told: what they may cost is for the user to judge.
     """
     check_new_export(to, path)
-    module = EXPORTS[to].load()
+    module = load(to)
     trained, denormals = _without_denormals(trained)
     if denormals:
         print(

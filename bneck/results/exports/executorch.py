@@ -8,21 +8,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from bneck.errors import UsageError
 from bneck.files import write_whole
 from bneck.results.exports import Exported, Trained
 from bneck.results.exports.checking import difference, images, network
 
-try:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
-        from executorch.exir import to_edge_transform_and_lower
-        from executorch.runtime import Runtime
-except ImportError as error:
-    raise UsageError(
-        f"this export needs ExecuTorch: pip install 'bneck[executorch]' ({error})"
-    ) from None
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.exir import to_edge_transform_and_lower
+    from executorch.runtime import Runtime
 
 
 def write(trained: Trained, path: Path) -> Exported:

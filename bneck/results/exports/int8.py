@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bneck.errors import UsageError
 from bneck.quantities import Accuracy, difference, marks
-from bneck.results.exports import EXPORTS, NEEDS_IMAGES, Exported, Int8, Trained
+from bneck.results.exports import NEEDS_IMAGES, Exported, Int8, Trained, load
 from bneck.results.exports.checking import network
 from bneck.results.metadata import MEASURED
 from bneck.space.layers import Layer, Residual, Scale, leaves
@@ -83,7 +83,7 @@ def quick_accuracy(trained: Trained, to: str) -> float:
         to: a format in 8 bits of ``EXPORTS``.
     """
     assert trained.samples is not None
-    module = EXPORTS[to].load()
+    module = load(to)
     first = module.ways(trained.arch.layers())[0]
     run: Run = module.runner(module.quantiser(trained)(first), threads=1)
     right, images = 0, 0
@@ -100,7 +100,7 @@ def cost(trained: Trained, to: str) -> Int8:
         trained: the network, with samples.
         to: a format in 8 bits of ``EXPORTS``.
     """
-    module = EXPORTS[to].load()
+    module = load(to)
     ways = module.ways(trained.arch.layers())
     found = best(trained, ways, module.quantiser(trained), module.runner)[1].int8
     assert found is not None

@@ -7,16 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bneck.errors import UsageError
 from bneck.files import write_whole
 from bneck.results.exports import Exported, Trained
 from bneck.results.exports.checking import difference
-
-try:
-    from bneck.space.backends import tflite_model
-    from bneck.space.backends.tflite_session import open_interpreter
-except ImportError as error:
-    raise UsageError(f"this export needs LiteRT: pip install 'bneck[litert]' ({error})") from None
+from bneck.space.backends import tflite_model
+from bneck.space.backends.tflite_session import open_interpreter
 
 
 def write(trained: Trained, path: Path) -> Exported:
