@@ -2,16 +2,15 @@
 
 import atexit
 import math
-import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout, suppress
-from dataclasses import dataclass, replace
-from typing import Any, TextIO
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
 
-from bneck.quantities import duration
+from bneck.stage_progress import StageProgress
 from bneck.text import harmless, one_line
 
 _view: Any = None
@@ -50,98 +49,9 @@ def close() -> None:
             view.stop()
 
 
-@contextmanager
-def stdout_for_results() -> Iterator[None]:
-    """Send to stderr whatever is printed meanwhile, by this process or those that it starts.
-
-    What is written to ``results()`` goes to stdout.
-    """
-    out = sys.stdout
-    out.flush()
-    try:
-        real = os.dup(1)
-    except OSError:  # it is closed
-        with redirect_stdout(sys.stderr):
-            yield
-        return
-    with os.fdopen(real, "w", encoding="utf-8") as stream:
-        _results.append(stream if _descriptor(out) == 1 else out)
-        os.dup2(2, 1)
-        try:
-            with redirect_stdout(sys.stderr):
-                yield
-        finally:
-            _results.pop()
-            stream.flush()
-            os.dup2(real, 1)
-
-
-def results() -> TextIO:
-    """Return the stream for what a command was asked for."""
-    return _results[-1] if _results else sys.stdout
-
-
-_results: list[TextIO] = []
-
-
-def _descriptor(stream: TextIO) -> int | None:
-    try:
-        return stream.fileno()
-    except (OSError, ValueError, AttributeError):
-        return None
-
-
 def warn(text: str) -> None:
     """Print a warning to stderr, on one line."""
     print(f"warning: {one_line(text)}", file=sys.stderr, flush=True)
-
-
-@dataclass
-class StageProgress:
-    """How far one kind of work is.
-
-    ``first`` items were done when it ``began_s``, and ``done`` of ``total`` at ``advanced_s``; last
-    heard of at ``told_s``.
-    """
-
-    began_s: float
-    first: int
-    done: int
-    total: int
-    note: str
-    advanced_s: float
-    now_s: float
-    in_seconds: bool = False
-    told_s: float = 0.0
-
-    @property
-    def left_s(self) -> float | None:
-        """Seconds to go, as counted or at the pace so far; None where nothing is known or left.
-
-        The pace is that of the last advance, and what it left is counted down from there: the items
-        under way since then have not lost time. What is expected to take so many seconds has no
-        pace, as whole stages of it end at once: it is counted down from what was last said.
-        """
-        advanced, to_go = self.done - self.first, self.total - self.done
-        if to_go <= 0:
-            return None
-        if self.in_seconds:
-            left_s = to_go - (self.now_s - self.told_s)
-        elif advanced > 0:
-            left_s = (self.advanced_s - self.began_s) / advanced * to_go
-            left_s -= self.now_s - self.advanced_s
-        else:
-            return None
-        return left_s if left_s > 0 else None
-
-    @property
-    def time(self) -> str:
-        """What it took if it is done, else how long still, or how long so far."""
-        if self.done >= self.total:
-            return duration(self.now_s - self.began_s)
-        if self.left_s is not None:
-            return f"{duration(self.left_s)} left"
-        return f"{duration(self.now_s - self.began_s)} so far" * (self.now_s - self.began_s >= 1)
 
 
 class TerminalProgress:

@@ -1,15 +1,13 @@
 """Progress: lines where nobody watches, a live view in a terminal."""
 
-import subprocess
 import sys
 import time
-from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from bneck import live
-from bneck.live import StageProgress, TerminalProgress
+from bneck.live import TerminalProgress
 from bneck.quantities import duration
 
 
@@ -64,20 +62,6 @@ def test_a_line_comes_after_ten_seconds_of_silence(capsys: pytest.CaptureFixture
             break
     live.close()
     assert said == "training: 0/4, 11 s so far\n"
-
-
-def test_less_than_a_second_is_not_worth_a_word() -> None:
-    stage = StageProgress(0.0, 0, 0, 4, "", advanced_s=0.0, now_s=0.9)
-    assert [replace(stage, now_s=now_s).time for now_s in (0.9, 1.0)] == ["", "1 s so far"]
-
-
-def test_what_is_left_is_counted_down_while_an_item_is_under_way() -> None:
-    """One of 48 after 130 s leaves 47 x 130 s; what is under way meanwhile takes none longer."""
-    stage = StageProgress(0.0, 0, 1, 48, "", advanced_s=130.0, now_s=130.0)
-    left_s = [replace(stage, now_s=now_s).left_s for now_s in (130.0, 190.0, 250.0)]
-    assert left_s == [6110.0, 6050.0, 5990.0]
-    assert replace(stage, now_s=6239.0).time == "1 s left"
-    assert replace(stage, now_s=6600.0).time == "1 h 50 min so far"  # something takes longer
 
 
 def test_the_pace_is_that_of_the_last_advance(capsys: pytest.CaptureFixture[str]) -> None:
@@ -143,23 +127,6 @@ def test_durations() -> None:
         "10 min",
         "1 h 40 min",
     ]
-
-
-def test_what_libraries_and_children_print_is_not_among_results() -> None:
-    script = """
-import os, sys
-from bneck.live import results, stdout_for_results
-with stdout_for_results():
-    print("a library")
-    os.system("echo a child")
-    print("the result", file=results(), flush=True)
-print("afterwards", file=results())
-"""
-    ended = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
-    assert ended.stdout.splitlines() == ["the result", "afterwards"]
-    assert sorted(ended.stderr.splitlines()) == ["a child", "a library"]
 
 
 def test_progress_is_obeyed_by_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 from bneck import __version__
 from bneck.commands.command import Command
 from bneck.errors import UsageError
-from bneck.live import stdout_for_results
+from bneck.stdout import stdout_for_results
 
 COMMANDS = {
     "derive": "bneck.commands.derive:derive",

@@ -11,11 +11,12 @@ from bneck.commands.common.options import JsonOption, OutOption, planned
 from bneck.commands.common.output import print_result
 from bneck.derivation.execution import Execution
 from bneck.files import write_whole
-from bneck.live import TerminalProgress, stdout_for_results
+from bneck.live import TerminalProgress
 from bneck.reproduction.plan import ReproductionPlan
 from bneck.results.run import Run
 from bneck.space.checks import check_word
 from bneck.space.presets import MOBILENET_V3_SMALL
+from bneck.stdout import stdout_for_results
 
 KNOWN = ("v3-small",)
 

@@ -23,6 +23,7 @@ from bneck.proxies.data.image_spec import check_apart
 from bneck.quantities import duration
 from bneck.results.checksums import CHECKSUMS, changed, seal
 from bneck.results.run import Run
+from bneck.stdout import stdout_for_results
 
 
 @dataclass
@@ -171,7 +172,7 @@ def open_session(
     altered = changed(out) if out.is_dir() else ()
     with (
         open_run(plan, out, progress, command=command) as run,
-        live.stdout_for_results(),
+        stdout_for_results(),
     ):
         progress("starting", 0, 1)
         for name in altered:

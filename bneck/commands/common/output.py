@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from bneck.live import results
+from bneck.stdout import results
 from bneck.text import harmless
 
 

@@ -1,0 +1,47 @@
+"""The stream for what a command was asked for, apart from all else that is printed meanwhile."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import TextIO
+
+_results: list[TextIO] = []
+
+
+@contextmanager
+def stdout_for_results() -> Iterator[None]:
+    """Send to stderr whatever is printed meanwhile, by this process or those that it starts.
+
+    What is written to ``results()`` goes to stdout.
+    """
+    out = sys.stdout
+    out.flush()
+    try:
+        real = os.dup(1)
+    except OSError:  # it is closed
+        with redirect_stdout(sys.stderr):
+            yield
+        return
+    with os.fdopen(real, "w", encoding="utf-8") as stream:
+        _results.append(stream if _descriptor(out) == 1 else out)
+        os.dup2(2, 1)
+        try:
+            with redirect_stdout(sys.stderr):
+                yield
+        finally:
+            _results.pop()
+            stream.flush()
+            os.dup2(real, 1)
+
+
+def results() -> TextIO:
+    """Return the stream for what a command was asked for."""
+    return _results[-1] if _results else sys.stdout
+
+
+def _descriptor(stream: TextIO) -> int | None:
+    try:
+        return stream.fileno()
+    except (OSError, ValueError, AttributeError):
+        return None

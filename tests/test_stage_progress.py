@@ -1,0 +1,19 @@
+"""How long a stage still takes."""
+
+from dataclasses import replace
+
+from bneck.stage_progress import StageProgress
+
+
+def test_less_than_a_second_is_not_worth_a_word() -> None:
+    stage = StageProgress(0.0, 0, 0, 4, "", advanced_s=0.0, now_s=0.9)
+    assert [replace(stage, now_s=now_s).time for now_s in (0.9, 1.0)] == ["", "1 s so far"]
+
+
+def test_what_is_left_is_counted_down_while_an_item_is_under_way() -> None:
+    """One of 48 after 130 s leaves 47 x 130 s; what is under way meanwhile takes none longer."""
+    stage = StageProgress(0.0, 0, 1, 48, "", advanced_s=130.0, now_s=130.0)
+    left_s = [replace(stage, now_s=now_s).left_s for now_s in (130.0, 190.0, 250.0)]
+    assert left_s == [6110.0, 6050.0, 5990.0]
+    assert replace(stage, now_s=6239.0).time == "1 s left"
+    assert replace(stage, now_s=6600.0).time == "1 h 50 min so far"  # something takes longer

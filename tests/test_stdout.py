@@ -1,0 +1,21 @@
+"""What commands print to stdout."""
+
+import subprocess
+import sys
+
+
+def test_what_libraries_and_children_print_is_not_among_results() -> None:
+    script = """
+import os, sys
+from bneck.stdout import results, stdout_for_results
+with stdout_for_results():
+    print("a library")
+    os.system("echo a child")
+    print("the result", file=results(), flush=True)
+print("afterwards", file=results())
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.splitlines() == ["the result", "afterwards"]
+    assert sorted(ended.stderr.splitlines()) == ["a child", "a library"]
