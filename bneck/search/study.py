@@ -1,5 +1,6 @@
 """The memory of a search: its trials on disk, in the order that virtual time gives them."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -248,11 +249,15 @@ class Study:
                 self._end(trial)
                 self.from_before += 1
         if self.is_eager:
-            under_way = {trial.number: trial for trial in self._trials}
-            for trial in self._ended:
-                del under_way[trial.number]
-            for number in content.finished:
-                if number in under_way:
-                    self._end(under_way.pop(number))
-            for trial in under_way.values():  # the journal does not say what each knew
-                trial.labels = len(self._history.labels)
+            self._end_as_finished(content.finished)
+
+    def _end_as_finished(self, numbers: Sequence[int]) -> None:
+        """Let the journal's trials end in the order of their results, where there is no time."""
+        under_way = {trial.number: trial for trial in self._trials}
+        for trial in self._ended:
+            del under_way[trial.number]
+        for number in numbers:
+            if number in under_way:
+                self._end(under_way.pop(number))
+        for trial in under_way.values():  # the journal does not say what each knew
+            trial.labels = len(self._history.labels)
