@@ -98,18 +98,8 @@ def measure(
         BneckError: the device cannot be reached.
     """
     if isinstance(network, Path):
-        from bneck.latency.onnx_graph import read_onnx  # onnx, for those who need it
-
-        onnx = read_onnx(network, None if scale else resolution_px, device.batch_size)
-        own_px = onnx.resolution_px or 0
-        usual_px = own_px if MIN_PX <= own_px <= MAX_PX else 224
-        side, classes, batch = resolution_px or usual_px, 1000, onnx.batch
-        if batch != device.batch_size != 1:
-            raise UsageError(
-                f"{network}: its batch is fixed at {batch}, so it cannot be timed at "
-                f"--batch-size {device.batch_size}"
-            )
-        graph = Graph(onnx=onnx.model)
+        graph, own_px, batch = _onnx_file(network, device, None if scale else resolution_px)
+        side, classes = resolution_px or own_px, 1000
     else:
         side, classes = resolution_px or network.resolution_px, network.classes
         batch = device.batch_size
@@ -128,6 +118,27 @@ def measure(
             f"{network}: {error}" if isinstance(network, Path) else str(error)
         ) from None
     return replace(found, batch=batch)
+
+
+def _onnx_file(path: Path, device: Device, free_px: int | None) -> tuple[Graph, int, int]:
+    """An ONNX file as a graph, the side of its reference, and its batch.
+
+    Args:
+        path: the file.
+        device: what it is timed on.
+        free_px: what its free sides become.
+    """
+    from bneck.latency.onnx_graph import read_onnx  # onnx, for those who need it
+
+    onnx = read_onnx(path, free_px, device.batch_size)
+    if onnx.batch != device.batch_size != 1:
+        raise UsageError(
+            f"{path}: its batch is fixed at {onnx.batch}, so it cannot be timed at "
+            f"--batch-size {device.batch_size}"
+        )
+    own_px = onnx.resolution_px or 0
+    side_px = own_px if MIN_PX <= own_px <= MAX_PX else 224
+    return Graph(onnx=onnx.model), side_px, onnx.batch
 
 
 def measure_graph(
