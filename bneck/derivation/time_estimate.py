@@ -15,7 +15,7 @@ from bneck.derivation.stages.data import RunData
 from bneck.derivation.stages.search import ALONG_THE_FRONT
 from bneck.derivation.target import parse, runs_of_other_targets
 from bneck.derivation.teacher import SEED
-from bneck.derivation.training_budget import budget, folds
+from bneck.derivation.training_budget import Budget, budget, folds
 from bneck.executors import Executor
 from bneck.executors.together import Together
 from bneck.files import is_written
@@ -71,9 +71,7 @@ def _seconds(session: Session, data: RunData, stages: Sequence[str]) -> dict[str
     """Seconds by stage; a stage whose length cannot be known, or that is done, is left out."""
     run, plan = session.run, session.plan
     found: dict[str, float] = {}
-    calibrates = plan.latency is None and not plan.target_device.startswith("table:")
-    calibrates = calibrates and "calibration" in stages and not is_written(run.latency)
-    if calibrates and not takes_no_time(plan, spaces.build(plan.space, **data.size)):
+    if "calibration" in stages and _calibrates(session, data):
         found["calibration"] = 60 * plan.calibration_minutes
     if data.table is not None:
         return found
@@ -90,18 +88,11 @@ def _seconds(session: Session, data: RunData, stages: Sequence[str]) -> dict[str
 
     proxy_px = asked.proxies.proxy_px
     short_s = step_s(asked.search, proxy_px)
-    targets = max(1, len(plan.aimed_at))
     if "search" in stages and plan.scores_by_training and not is_written(run.winners):
-        first, most = asked.search.steps, asked.most_search_steps
-        trained = plan.evaluations * first
-        if plan.promote:
-            aims = ALONG_THE_FRONT if plan.reward == FRONT else targets
-            widened = targets - 1 if plan.pretrained is None else 0
-            trained = search_steps(plan.evaluations, aims, first, most, widened=widened)
-        left = max(0, trained - _steps_searched(session, first, most))
+        left = _search_steps_left(session, asked)
         label_s = short_s * (LONGER_IN_8_BITS if plan.score_int8 else 1)
         found["search"] = left * folds(plan, data.info) * label_s / workers
-    passes = _netadapt_passes(session)
+    targets, passes = max(1, len(plan.aimed_at)), _netadapt_passes(session)
     if "NetAdapt" in stages and passes and (share := _to_shave_off(session)):
         tunings = share / plan.delta * len(narrowables(network)) / workers
         steps = asked.search.steps + tunings * asked.fine_tune.steps
@@ -113,6 +104,28 @@ def _seconds(session: Session, data: RunData, stages: Sequence[str]) -> dict[str
         if plan.teacher == SEED:
             found["teacher"] = final_s() * trainings_long(1, session.trainer)
     return found
+
+
+def _calibrates(session: Session, data: RunData) -> bool:
+    """Whether the device is yet to be calibrated, which takes the minutes that were asked for."""
+    run, plan = session.run, session.plan
+    if plan.latency is not None or plan.target_device.startswith("table:"):
+        return False
+    if is_written(run.latency):
+        return False
+    return not takes_no_time(plan, spaces.build(plan.space, **data.size))
+
+
+def _search_steps_left(session: Session, asked: Budget) -> int:
+    """Training steps of the search that are not done yet, those of promoted networks included."""
+    plan, first, most = session.plan, asked.search.steps, asked.most_search_steps
+    steps = plan.evaluations * first
+    if plan.promote:
+        targets = max(1, len(plan.aimed_at))
+        aims = ALONG_THE_FRONT if plan.reward == FRONT else targets
+        widened = targets - 1 if plan.pretrained is None else 0
+        steps = search_steps(plan.evaluations, aims, first, most, widened=widened)
+    return max(0, steps - _steps_searched(session, first, most))
 
 
 def trainings_long(count: int, trainer: Executor) -> float:
