@@ -103,26 +103,13 @@ def likeness(
         raise BneckError(f"no random network has a block at an output stride of {name}")
     traits, total, totals = [], 0.0, [0.0] * len(theirs)
     for trait in (*TRAITS, DEPTH):
-        distance = _distance(mine[trait], goal[trait])
         distances = [_distance(other[trait], goal[trait]) for other in theirs]
-        free = max(distances) > min(distances)
-        if free:
+        compared = _compared(trait, mine, goal, theirs, distances)
+        if compared.percentile is not None:
             scale = fmean(distances)
-            total += distance / scale
+            total += compared.distance / scale
             totals = [t + d / scale for t, d in zip(totals, distances, strict=True)]
-        strides = tuple(sorted({*goal[trait]} & {*mine[trait]}))
-        traits.append(
-            Trait(
-                trait,
-                strides,
-                tuple(mine[trait][stride] for stride in strides),
-                tuple(goal[trait][stride] for stride in strides),
-                tuple(_mean(trait, stride, theirs) for stride in strides),
-                distance,
-                median(distances),
-                _percentile(distance, distances) if free else None,
-            )
-        )
+        traits.append(compared)
     count = sum(trait.percentile is not None for trait in traits)
     if not count:
         raise BneckError("no trait differs among the random networks: the space leaves no choice")
@@ -130,6 +117,37 @@ def likeness(
     overall = _percentile(total, totals)
     return Likeness(
         name, latency_ms, len(theirs), overall, total / count, tuple(spread), tuple(traits)
+    )
+
+
+def _compared(
+    trait: str,
+    mine: Mapping[str, Profile],
+    goal: Mapping[str, Profile],
+    theirs: Sequence[Mapping[str, Profile]],
+    distances: Sequence[float],
+) -> Trait:
+    """One trait of a network beside the published one's and that of random networks.
+
+    Args:
+        trait: its name.
+        mine: the network's profiles by trait.
+        goal: the published network's.
+        theirs: those of the random networks.
+        distances: how far the trait of each of these is from the published one's.
+    """
+    strides = tuple(sorted({*goal[trait]} & {*mine[trait]}))
+    distance = _distance(mine[trait], goal[trait])
+    is_free = max(distances) > min(distances)
+    return Trait(
+        trait,
+        strides,
+        tuple(mine[trait][stride] for stride in strides),
+        tuple(goal[trait][stride] for stride in strides),
+        tuple(_mean(trait, stride, theirs) for stride in strides),
+        distance,
+        median(distances),
+        _percentile(distance, distances) if is_free else None,
     )
 
 
