@@ -109,21 +109,12 @@ def add_to_kit(
     _check_folder(folder, SCRIPT, FILES)  # measurements would be of another kit
     opened = _open_portable(runtime, batch_size)
     settings = {"runtime": runtime, "batch_size": batch_size}
-    about = {**settings, "resolution_px": arch.resolution_px, "classes": arch.classes}
     if not file.exists():
         _write_script_and_reference(folder, arch, opened)
+        about = {**settings, "resolution_px": arch.resolution_px, "classes": arch.classes}
         kit: dict[str, Any] = {"kit": _digest(about), "format": FORMAT, **settings, "networks": []}
     else:
-        kit = read_json(file)
-        try:
-            networks = {item["file"]: item["arch"] for item in kit["networks"]}
-            first = codec.from_json(next(iter(networks.values()), None))
-            found = {"runtime": kit["runtime"], "batch_size": kit.get("batch_size", 1)}
-        except (KeyError, TypeError, AttributeError, UsageError):
-            raise UsageError(f"{file} is not what `bneck latency kit` writes") from None
-        found |= {"resolution_px": first.resolution_px, "classes": first.classes}
-        if found != about:
-            raise UsageError(f"the kit in {folder} is for {found}, the network for {about}")
+        kit = kit_that_takes(arch, folder, runtime=runtime, batch_size=batch_size)
     name = f"{FINAL} {_digest(codec.to_json(arch))[:12]}"
     place = f"{name.replace(' ', '-')}.z"
     if any(item["file"] == place for item in kit["networks"]):
@@ -134,6 +125,36 @@ def add_to_kit(
     added = [{"name": turn, "file": place, "arch": written} for turn in turns]
     kit["networks"] = added + kit["networks"]  # before what an earlier visit had no minutes for
     write_json(file, kit)
+
+
+def kit_that_takes(
+    arch: Architecture, folder: Path, *, runtime: str, batch_size: int
+) -> dict[str, Any]:
+    """Return what the kit of a folder says of itself, if a network can be added to it.
+
+    Args:
+        arch: the network.
+        folder: the kit.
+        runtime: what is to run the network.
+        batch_size: images that one run takes.
+
+    Raises:
+        UsageError: a kit of another runtime, batch size, side or number of classes, or none.
+    """
+    file = folder / KIT
+    kit = read_json(file)
+    try:
+        networks = {item["file"]: item["arch"] for item in kit["networks"]}
+        first = codec.from_json(next(iter(networks.values()), None))
+        found = {"runtime": kit["runtime"], "batch_size": kit.get("batch_size", 1)}
+    except (KeyError, TypeError, AttributeError, UsageError):
+        raise UsageError(f"{file} is not what `bneck latency kit` writes") from None
+    found |= {"resolution_px": first.resolution_px, "classes": first.classes}
+    about = {"runtime": runtime, "batch_size": batch_size}
+    about |= {"resolution_px": arch.resolution_px, "classes": arch.classes}
+    if found != about:
+        raise UsageError(f"the kit in {folder} is for {found}, the network for {about}")
+    return dict(kit)
 
 
 def _check_folder(folder: Path, *may_hold: str) -> None:

@@ -61,6 +61,11 @@ def test_predicted_until_the_kit_was_carried_twice(
     assert derived() == found
 
     carried(folder)
+    measured = folder / "measurements.json"
+    there = measured.read_text()
+    measured.write_text(there.replace("far away", "another board"))
+    assert "calibrated on [far away" in derived()
+    measured.write_text(there)
     found = derived()
     assert found["latency_is"] == "measured"
     kept = codec.load(out / "network.json")

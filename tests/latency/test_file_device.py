@@ -107,6 +107,24 @@ def test_a_calibration_writes_the_kit_and_says_what_to_do(
         calibrate([space], device, folder=tmp_path / "work")
 
 
+def test_a_kit_of_other_classes_or_another_side_is_refused_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not when the network is to be added to it, which is after all trainings."""
+    monkeypatch.setattr(remote_calibration, "NETWORKS", 2)
+    space = spaces.build("v3-small", resolution_px=16, classes=3)
+    remote_calibration.write_kit([space], tmp_path / "kit")
+    device = opened(tmp_path / "kit")
+    device.check_takes(ARCH)
+    for other in ({"resolution_px": 32, "classes": 3}, {"resolution_px": 16, "classes": 1000}):
+        with pytest.raises(UsageError, match=r"the kit in .* is for .*'classes': 3}, the network"):
+            device.calibrated([spaces.build("v3-small", **other)])
+    (tmp_path / "kit" / "kit.json").rename(tmp_path / "kit" / "measurements.json")
+    with pytest.raises(UsageError, match=r"holds measurements\.json without its kit\.json"):
+        device.check_takes(ARCH)
+    opened(tmp_path / "new").check_takes(ARCH)  # where a kit will be written
+
+
 def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(UsageError, match="name the folder of the kit: file:DIR"):
         open_device("file:")

@@ -4,9 +4,11 @@ import ast
 import importlib.util
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
@@ -159,3 +161,25 @@ def test_mistakes_on_the_device_are_one_line(tmp_path: Path) -> None:
     for measured in ("3", "{}"):
         (tmp_path / "measurements.json").write_text(measured)
         assert said().startswith(f"{tmp_path / 'measurements.json'} is damaged: copy it again")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (zlib.compress(bytes(10**4))[:20], r"/networks/\S+\.z is damaged: copy the kit again\n$"),
+        (zlib.compress(b"of a later time"), r"^onnxruntime cannot run \S+\.z: .*protobuf.*\n$"),
+    ],
+)
+def test_a_network_that_does_not_run_there_is_one_line(
+    tmp_path: Path, content: bytes, message: str
+) -> None:
+    """One that a full disk cut off, or a runtime that is too old for it."""
+    arch = presets.build("mobilenet_v3_small", width=0.35, resolution_px=16, classes=3)
+    add_to_kit(tmp_path, arch, None, runtime="onnxruntime")
+    (file,) = (tmp_path / "networks").glob("final*.z")
+    file.write_bytes(content)
+    command = [sys.executable, str(tmp_path / "measure.py")]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert re.search(message, done.stderr)

@@ -146,6 +146,8 @@ def calibration_stage(session: Session, space: Space) -> TargetDevice:
     run, plan = session.run, session.plan
     device = planned_device(plan)
     wait = partial(wait_until_quiet, device.watch_idle, session.wait_quiet, session.progress)
+    if isinstance(device, FileDevice):  # not at the end, when the network is to be measured
+        device.check_takes(space.decode(space.sample(plan.seed)))
     with session.timed("calibration"):
         if not is_written(run.latency):
             copied = _copied(session, space, device)

@@ -14,6 +14,7 @@ from bneck.files import is_written, read_json
 from bneck.latency.devices.file import FileDevice
 from bneck.latency.measure import measure
 from bneck.latency.model import load
+from bneck.latency.warn import check_device
 from bneck.quantities import difference
 from bneck.results import metadata
 from bneck.results.exports import IN_8_BITS, Int8, Trained, export, int8
@@ -94,12 +95,16 @@ def measured_by_now(run: Run, plan: Plan) -> bool:
     Args:
         run: a finished run, of a device that a kit is carried to.
         plan: what it was asked.
+
+    Raises:
+        BneckError: it was measured on another device than the run's latency model is of.
     """
     outcome = records.read(run.result, Outcome)
     device = planned_device(plan)
     if not isinstance(device, FileDevice) or not device.measured(outcome.arch.layers()):
         return False
     model = load(run.latency)
+    check_device(model, device, accept_version=plan.accept_version)
     took = measure(outcome.arch, device, scale=model.scale, resolution_px=model.resolution_px)
     records.write(run.result, replace(outcome, measured=took.latency, note=took.note))
     return True

@@ -57,7 +57,9 @@ class FileDevice(Device):
         """
         from bneck.latency.remote_calibration import read_measurements, write_kit
 
-        if not (self.folder / KIT).exists():
+        if (self.folder / KIT).exists():
+            self.check_takes(spaces[0].decode(spaces[0].sample(seed)))
+        else:
             write_kit(
                 spaces,
                 self.folder,
@@ -99,6 +101,17 @@ class FileDevice(Device):
             if item.name.startswith(FINAL) and item.arch.layers() == layers
         ]
         return pooled(found, wanted) if found else None
+
+    def check_takes(self, arch: Architecture) -> None:
+        """Raise UsageError where a network like ``arch`` could not be offered in the end."""
+        from bneck.latency.remote_calibration import kit_that_takes
+
+        if (self.folder / KIT).exists():
+            kit_that_takes(arch, self.folder, runtime=self.runtime, batch_size=self.batch_size)
+        elif self.file.exists():
+            raise UsageError(
+                f"{self.folder} holds {MEASURED} without its {KIT}: copy it back there"
+            )
 
     def offer(self, arch: Architecture, weights: "Mapping[str, Array]") -> None:
         """Add a network with its weights to the kit, to be measured next time."""

@@ -239,8 +239,16 @@ def prepare(name: str, runtime: str, threads: int) -> Run:
         runtime: its word: "onnxruntime" or "litert", perhaps with "-int8" behind.
         threads: threads of the runtime.
     """
-    with open(os.path.join(HERE, "networks", name), "rb") as file:
-        return opened(zlib.decompress(file.read()), runtime, threads)
+    path = os.path.join(HERE, "networks", name)
+    try:
+        with open(path, "rb") as file:
+            return opened(zlib.decompress(file.read()), runtime, threads)
+    except zlib.error:
+        sys.exit(f"{path} is damaged: copy the kit again")
+    except OSError:
+        raise
+    except Exception as error:  # whatever a runtime raises, as of a version that is too old
+        sys.exit(f"{package(runtime)} cannot run {path}: {str(error).splitlines()[0]}")
 
 
 def opened(model: bytes, runtime: str, threads: int) -> Run:
