@@ -90,6 +90,10 @@ class SimulatedWorker:
         """What came of it."""
         return self._answer
 
+    def is_running(self) -> bool:
+        """It starts at once."""
+        return True
+
     def kill(self) -> None:
         """Nothing runs."""
 

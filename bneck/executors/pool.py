@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any, Generic
 
+from bneck import live
 from bneck.errors import BneckError
 from bneck.executors import Failed, Item, NotYet, Result
 from bneck.executors.job_queue import Job, JobQueue
@@ -56,6 +57,7 @@ class WorkerPool(Generic[W]):
         self._idle: dict[W, Callable[[Any], Any] | None] = {}  # with the task it has loaded
         self._busy: dict[W, Job] = {}
         self._failed_starts = 0
+        self._said_slow = False
 
     @property
     def workers(self) -> int:
@@ -184,9 +186,23 @@ class WorkerPool(Generic[W]):
 
     def _late(self, answered: Sequence[W]) -> list[W]:
         now = time.monotonic()
-        if not self._busy and self._first_start() < now - START_SECONDS:
-            raise BneckError(f"no worker started within {START_SECONDS:g} s: no free CPU or GPU")
+        if not (self._busy or answered) and self._first_start() < now - START_SECONDS:
+            self._wait_on(now)
         return [w for w, job in self._busy.items() if job.deadline <= now and w not in answered]
+
+    def _wait_on(self, now: float) -> None:
+        """Wait for workers that start slowly but run; say so once.
+
+        Raises:
+            BneckError: none runs, so that there is no room for them.
+        """
+        slow = [w for w, one in self._starting.items() if not one.task and w.is_running()]
+        if not slow:
+            raise BneckError(f"no worker started within {START_SECONDS:g} s: no free CPU or GPU")
+        self._starting.update(dict.fromkeys(slow, _Start(now)))
+        if not self._said_slow:
+            self._said_slow = True
+            warn_of_slow_start(START_SECONDS)
 
     def _seconds_to_next_check(self) -> float | None:
         """Seconds until something has to be done even if no worker answers."""
@@ -208,3 +224,8 @@ class WorkerPool(Generic[W]):
     def _stop(workers: dict[W, Any]) -> None:
         while workers:
             workers.popitem()[0].kill()
+
+
+def warn_of_slow_start(seconds: float) -> None:
+    """Say that workers have not started for so long, and are waited for."""
+    live.warn(f"workers have not started within {seconds:g} s, but run: they are waited for")

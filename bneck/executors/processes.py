@@ -105,7 +105,7 @@ class Process:
         except (EOFError, OSError):
             raise self._lost() from None
 
-    def is_alive(self) -> bool:
+    def is_running(self) -> bool:
         return self._process.is_alive()
 
     def kill(self) -> None:
@@ -137,7 +137,9 @@ class Processes:
 
     def start(self) -> Process:
         """Start a worker with the environment of a place that none has now."""
-        place = next(n for n, one in enumerate(self._by_place) if one is None or not one.is_alive())
+        place = next(
+            n for n, one in enumerate(self._by_place) if one is None or not one.is_running()
+        )
         self._by_place[place] = process = Process(self._environments[place], self._imported)
         return process
 

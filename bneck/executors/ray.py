@@ -109,6 +109,9 @@ class Actor:
         except RayError as error:
             raise WorkerLost(_how(error)) from None
 
+    def is_running(self) -> bool:
+        return False  # Ray does not say
+
     def kill(self) -> None:
         ray.kill(self._actor)
 

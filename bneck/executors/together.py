@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from bneck.errors import BneckError
 from bneck.executors import Failed, Item, NotYet, Result
-from bneck.executors.pool import START_SECONDS, TRIES
+from bneck.executors.pool import START_SECONDS, TRIES, warn_of_slow_start
 from bneck.executors.worker import Broken, Refused, Spent, W, WorkerKind, WorkerLost, one_by_one
 
 OTHERS_SECONDS = 3.0
@@ -91,11 +91,15 @@ class Together(Generic[W]):
             WorkerLost: one ended instead.
             BneckError: there was no room for all of them.
         """
-        until = time.monotonic() + START_SECONDS
+        until, said_slow = time.monotonic() + START_SECONDS, False
         waiting = list(crew)
         while waiting:
             ready = self._kind.wait(waiting, max(0.0, until - time.monotonic()))
-            if not ready:
+            if not ready and any(worker.is_running() for worker in waiting):
+                if not said_slow:
+                    warn_of_slow_start(START_SECONDS)
+                until, said_slow = time.monotonic() + START_SECONDS, True
+            elif not ready:
                 raise BneckError(
                     f"{len(waiting)} of {len(crew)} workers did not start within "
                     f"{START_SECONDS:g} s: no free CPU or GPU"

@@ -46,6 +46,9 @@ class Worker(Protocol):
     def answer(self) -> Any:
         """A task's answer (``attempt``); None or Refused once started. Raises WorkerLost."""
 
+    def is_running(self) -> bool:
+        """Whether it surely runs; one of a cluster may still wait for a free CPU or GPU."""
+
     def kill(self) -> None:
         """Stop at once, in the middle of whatever it does."""
 

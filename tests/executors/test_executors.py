@@ -20,6 +20,7 @@ from bneck.executors.pool import WorkerPool
 from bneck.executors.processes import Process, Processes, _serve, processes
 from bneck.executors.reserved import Reserved
 from bneck.executors.serial import Serial
+from bneck.executors.together import Together
 from bneck.machine import cores
 from tests.contracts import tasks
 from tests.processes import started
@@ -244,6 +245,34 @@ def test_the_third_worker_that_is_lost_before_it_can_work_ends_the_work(tmp_path
                 list(executor.map_unordered(tasks.DiesLoading(tmp_path), [1]))
             assert len(list(tmp_path.iterdir())) == before + 3
             assert list(executor.map_unordered(tasks.square, [3])) == [(3, 9)]
+
+
+@pytest.mark.parametrize("kind", ["pool", "together"])
+def test_workers_that_start_slowly_are_waited_for_and_said_so_once(
+    kind: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A process of Python alone takes longer than these 5 ms."""
+    monkeypatch.setattr(f"bneck.executors.{kind}.START_SECONDS", 0.005)
+    workers = Processes(2, [{"PLACE": "a"}, {"PLACE": "b"}])
+    opened = WorkerPool(workers, 2) if kind == "pool" else Together(workers, 2)
+    with closing(opened) as executor:
+        assert dict(executor.map_unordered(tasks.square, [3])) == {3: 9}
+    assert capsys.readouterr().err == (
+        "warning: workers have not started within 0.005 s, but run: they are waited for\n"
+    )
+
+
+@pytest.mark.parametrize("kind", ["pool", "together"])
+def test_workers_that_have_no_room_to_start_end_the_work(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a cluster, which does not say whether a worker runs yet."""
+    monkeypatch.setattr(f"bneck.executors.{kind}.START_SECONDS", 0.005)
+    monkeypatch.setattr(Process, "is_running", lambda _: False)
+    workers = Processes(1, [{"PLACE": "a"}])
+    opened = WorkerPool(workers, 1) if kind == "pool" else Together(workers, 1)
+    with closing(opened) as executor, pytest.raises(BneckError, match=r"0\.005 s: no free CPU or"):
+        list(executor.map_unordered(tasks.square, [3]))
 
 
 def test_an_executor_may_be_closed_twice() -> None:
