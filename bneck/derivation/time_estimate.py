@@ -58,6 +58,8 @@ def announce(session: Session, data: RunData, stages: Sequence[str] = STAGES) ->
     """
     if "search" in stages:
         _warn_if_small(session, data)
+    if "final training" in stages or session.plan.finish is not None:
+        _warn_if_short(session, data)
     if data.table is None and session.plan.device != "cpu":
         note = f"how long trainings by --device {session.plan.device} take is not known in advance"
         session.progress("plan", 1, 1, note)
@@ -211,4 +213,16 @@ def _warn_if_small(session: Session, data: RunData) -> None:
             said.append(f"{plan.search_steps} training steps, when {usual} suit these images")
     if said:
         note = f"warning: too small to find a good network: {', and '.join(said)}"
+        session.progress("plan", 1, 1, note)
+
+
+def _warn_if_short(session: Session, data: RunData) -> None:
+    """Say it where networks see less in the end than they would in the search."""
+    plan = session.plan
+    usual = budget(replace(plan, search_steps=None), data.info)
+    if usual.final.steps < usual.search.steps:
+        note = (
+            f"warning: too few --epochs to learn much: {usual.final.steps} training steps in the "
+            f"end, when {usual.search.steps} suit the search alone"
+        )
         session.progress("plan", 1, 1, note)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +17,7 @@ from bneck.derivation.plan import Plan
 from bneck.derivation.session import Schedule, Session
 from bneck.derivation.stages.calibration import planned_device, takes_no_time
 from bneck.derivation.stages.data import RunData
-from bneck.derivation.time_estimate import announce, trainings_long
+from bneck.derivation.time_estimate import STAGES, announce, trainings_long
 from bneck.executors.processes import Processes, processes
 from bneck.executors.serial import Serial
 from bneck.executors.together import Together
@@ -229,7 +230,26 @@ def test_no_hours_of_a_cpu_are_given_for_a_gpu(tmp_path: Path) -> None:
     assert said == ["how long trainings by --device cuda:1 take is not known in advance"]
 
 
-def announced(folder: Path, **asked: Any) -> tuple[Session, list[str]]:
+@pytest.mark.parametrize("finish", [None, "fine-tune"])
+def test_a_final_training_shorter_than_a_label_is_warned_of(
+    tmp_path: Path, finish: str | None
+) -> None:
+    """Of 1,437 digits a label takes 126 steps of 64: as many images as 5.6 epochs show."""
+    stages = STAGES if finish is None else ("calibration", "NetAdapt")
+    asked = {"device": "cuda:1", "finish": finish, "stages": stages}
+    _, (warning, _) = announced(tmp_path, epochs=2.0, **asked)
+    assert warning == (
+        "warning: too few --epochs to learn much: 45 training steps in the end, when 126 suit the "
+        "search alone"
+    )
+    for enough in (6.0, None):
+        _, said = announced(tmp_path, epochs=enough, **asked)
+        assert len(said) == 1
+
+
+def announced(
+    folder: Path, *, stages: Sequence[str] = ("calibration", "search"), **asked: Any
+) -> tuple[Session, list[str]]:
     """Ten evaluations of 20 steps on digits, announced, and what was said."""
     said: list[str] = []
     steps = {"evaluations": 10, "search_steps": 20, "folds": 1}
@@ -237,7 +257,7 @@ def announced(folder: Path, **asked: Any) -> tuple[Session, list[str]]:
     here = Serial()
     session = Session(Run(folder, {}), plan, here, here, lambda *news: said.append(news[3]))
     data = RunData(load("digits", resolution_px=16).info)
-    announce(session, data, ("calibration", "search"))
+    announce(session, data, stages)
     return session, [note for note in said if "too small" not in note]
 
 
