@@ -137,13 +137,14 @@ def _settings(model: "LatencyModel | None", asked: dict[str, Any]) -> dict[str, 
     """Runtime, threads and batch size: the model's, which are all that may have been asked for."""
     if model is None:
         return {name: value for name, value in asked.items() if value is not None}
-    settings = {name: getattr(model.device, name) for name in asked}
-    for name, made_for in settings.items():
-        if asked[name] not in (None, made_for):
+    settings = {}
+    for name, value in asked.items():
+        made_for = getattr(model.device, name)
+        if value not in (None, made_for):
             word = name.replace("_", "-")
-            raise UsageError(
-                f"the model was calibrated for {word} {made_for}, not for {asked[name]}"
-            )
+            raise UsageError(f"the model was calibrated for {word} {made_for}, not for {value}")
+        # The user's own word may be imported, the same word of a file may not.
+        settings[name] = made_for if value is None else value
     return settings
 
 

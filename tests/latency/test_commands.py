@@ -1,9 +1,11 @@
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bneck.cli import run
+from bneck.latency.model import LatencyModel
 from bneck.latency.runtimes.weights import norm_free
 from bneck.space import presets
 from bneck.space.backends import onnx_model
@@ -52,6 +54,26 @@ def test_a_model_is_of_one_runtime_and_thread_count(
     assert "calibrated for runtime macs, not for torch" in capsys.readouterr().err
     assert run(["latency", *net, *model, "--threads", "2"]) == 2
     assert "calibrated for threads 1, not for 2" in capsys.readouterr().err
+
+
+def test_a_runtime_of_ones_own_is_measured_beside_its_model_where_it_is_named(
+    macs_model: LatencyModel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "own_runtime.py").write_text(
+        "from bneck.latency.runtimes.macs import MacsRuntime\n\nMine = MacsRuntime\n"
+    )
+    own = replace(macs_model.device, runtime="own_runtime:Mine")
+    replace(macs_model, device=own).save(tmp_path / "own.json")
+    monkeypatch.chdir(tmp_path)
+    net = ["mobilenet_v3_small", "--resolution", "64", "--classes", "10", "--measure"]
+    assert run(["latency", *net, "--model", "own.json"]) == 2
+    assert "give it as --runtime if you trust it" in capsys.readouterr().err
+    named = ["--model", "own.json", "--runtime", "own_runtime:Mine"]
+    result = json_of(capsys, "latency", *net, *named)
+    assert result["measured_ms"] == pytest.approx(result["predicted_ms"], rel=0.01)
 
 
 @pytest.mark.usefixtures("two_repetitions")
