@@ -298,7 +298,7 @@ def test_a_run_of_another_version_says_which(folder: Path, tmp_path: Path) -> No
 
     shutil.copytree(folder / "runs" / "done", tmp_path / "old")
     old = Run.read(tmp_path / "old")
-    (session,) = old.sessions
+    (session,) = old.read_sessions()
     (tmp_path / "old" / "made_with.jsonl").unlink()
     records.append(
         tmp_path / "old" / "made_with.jsonl",

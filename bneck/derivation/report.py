@@ -106,7 +106,7 @@ def _report_data(run: Run) -> report.ReportData:
         name=run.folder.resolve().name,
         state=run.state,
         plan=run.plan,
-        sessions=run.sessions,
+        sessions=run.read_sessions(),
         records=tuple(trained_longest(trainings)),
         competitors=read_competitors(run, trainings),
         failed_longer=tuple(one for one in trainings if one.rung and one.error),

@@ -45,7 +45,7 @@ def plan_of(run: Run) -> Plan:
 
 def made_by(run: Run) -> str:
     """The version of bneck that last worked on the run, ``UNKNOWN`` where it does not say."""
-    sessions = run.sessions
+    sessions = run.read_sessions()
     return sessions[-1].versions.get("bneck", UNKNOWN) if sessions else UNKNOWN
 
 

@@ -57,7 +57,7 @@ def list_runs(folder: Path, *, check: bool) -> list[Listed]:
 def _listed(folder: Path, check: bool) -> Listed:
     try:
         run = Run.read(folder)
-        sessions = run.sessions
+        sessions = run.read_sessions()
         with explained(run):
             best = _best(run)
         began = datetime.fromisoformat(sessions[0].started) if sessions else None

@@ -25,7 +25,8 @@ def identity(run: Run) -> str:
     """
     asked = {name: value for name, value in run.plan.items() if name not in SETTLED}
     plan = json.dumps(asked, sort_keys=True, default=str)
-    first = records.to_json(run.sessions[0]) if run.sessions else None
+    sessions = run.read_sessions()
+    first = records.to_json(sessions[0]) if sessions else None
     return hashlib.sha256(f"{plan}{json.dumps(first)}".encode()).hexdigest()[:12]
 
 

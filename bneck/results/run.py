@@ -146,7 +146,7 @@ class Run(RunFiles):
 
     def begun_by(self) -> str:
         """The command of bneck that began the run, such as "derive"; "" if unknown."""
-        return next((one.bneck_command() for one in self.sessions), "")
+        return next((one.bneck_command() for one in self.read_sessions()), "")
 
     @contextmanager
     def end_noted(self) -> Iterator[None]:
@@ -174,7 +174,7 @@ class Run(RunFiles):
     def _refuse_other_command(self, this: MadeWith) -> None:
         """Raise UsageError if another command or script began it: all its options differ then."""
         now = this.bneck_command()
-        for first in self.sessions[:1]:
+        for first in self.read_sessions()[:1]:
             began = first.bneck_command()
             if now not in ("", began):
                 of = f"bneck {began}" if began else f"{first.command:.60}"
@@ -200,9 +200,8 @@ class Run(RunFiles):
             return "finished"
         return "running" if self._lock is not None or is_held(self.folder) else "stopped"
 
-    @property
-    def sessions(self) -> tuple[MadeWith, ...]:
-        """Every time the run was begun or resumed, oldest first."""
+    def read_sessions(self) -> tuple[MadeWith, ...]:
+        """Return every time the run was begun or resumed, oldest first."""
         return records.read_lines(self._sessions_file, MadeWith)
 
     @property

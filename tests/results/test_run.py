@@ -60,7 +60,7 @@ def test_a_new_run_explains_itself(tmp_path: Path) -> None:
     again = Run.read(tmp_path / "run")
     assert again.plan == PLAN
     assert again.state == "stopped"
-    (session,) = again.sessions
+    (session,) = again.read_sessions()
     assert session.command == "bneck derive --target 2.0"
     assert session.versions["python"] == ".".join(map(str, sys.version_info[:3]))
     assert session.cores >= 1
@@ -70,7 +70,7 @@ def test_the_same_plan_resumes(tmp_path: Path) -> None:
     for _ in range(2):
         with Run.open(tmp_path, PLAN) as run:
             pass
-    assert len(run.sessions) == 2
+    assert len(run.read_sessions()) == 2
 
 
 @pytest.mark.parametrize(
