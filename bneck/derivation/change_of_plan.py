@@ -131,9 +131,9 @@ def _left_out(run: Run, was: Mapping[str, Any]) -> tuple[float, ...]:
 
 
 def _forget_targets(run: Run, last: int) -> None:
-    """Write anew what says how many targets the run has, without so many of the last ones.
+    """Take the last targets, so many of them, out of all files that list the run's targets.
 
-    The targets themselves come last: killed meanwhile, the same change goes on from there.
+    The targets themselves come last: killed meanwhile, the same change continues from there.
     """
     found = records.read_if_written(run.winners, SearchResult)
     targets_ms = kept_targets(run)[:-last]

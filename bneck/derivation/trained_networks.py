@@ -42,7 +42,7 @@ def load_trained(
         progress: told about the images.
 
     Raises:
-        UsageError: as ``load_weights``, or images asked of what is no run.
+        UsageError: as ``load_weights``, or images are asked for and ``text`` is not a run.
     """
     from bneck.results.exports import NEEDS_IMAGES, Trained
 

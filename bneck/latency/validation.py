@@ -17,8 +17,8 @@ CAREFUL = 0.007
 """Relative standard error of a careful measurement, which a prediction is compared with: that of
 the mean of four or five sessions, as benchmarks/latency.py finds it (0.6 to 0.8 %)."""
 SPOILT = 0.1
-"""Errors count no more than this: beyond it a timing was disturbed, or the network is no typical
-one."""
+"""Errors count no more than this: beyond it a timing was disturbed, or the network is not a
+typical one."""
 GRID = np.linspace(0.02, 1.5, 75)
 """Standard deviations that are considered, as shares of all errors' root mean square."""
 

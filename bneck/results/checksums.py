@@ -28,7 +28,7 @@ def changed(folder: Path) -> tuple[str, ...]:
     Nothing is told of a run that is not sealed: it has not ended, or an earlier version wrote it.
 
     Raises:
-        UsageError: the checksums make no sense, or something in the folder is no file.
+        UsageError: the checksums make no sense, or something in the folder is not a file.
     """
     check_files(folder)
     if not is_written(folder / CHECKSUMS):

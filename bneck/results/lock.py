@@ -77,7 +77,7 @@ def break_lock(folder: Path) -> Driver | None:
     """Remove the lease of a driver that has crashed, and return who that was, if any.
 
     Raises:
-        UsageError: it is at work on this machine, or something in the folder is no file.
+        UsageError: it is at work on this machine, or something in the folder is not a file.
     """
     check_files(folder)
     driver = read_driver(folder)

@@ -51,7 +51,7 @@ class PlanChange:
         self._replaced.append(name)
 
     def keep(self, file: Path) -> None:
-        """Keep a copy of a file of the run's folder that is about to be written anew."""
+        """Keep a copy of a file of the run's folder that is about to be replaced."""
         write_whole(self._place / file.name, file.read_bytes())
         self._replaced.append(file.name)
 

@@ -77,7 +77,7 @@ def _checked(name: str, value: Any) -> PlanValue:
 def changed(was: Plan, now: Plan) -> tuple[str, ...]:
     """Return the names that the two plans do not agree on.
 
-    What a run decided at its start is no difference where ``now`` leaves it open.
+    What a run decided at its start does not differ where ``now`` leaves it open.
     """
     return tuple(
         name

@@ -24,7 +24,7 @@ def expected_gain(
 
     The largest expected improvement (Jones et al. 1998, equation 15) among the new networks of the
     objective's band that are neighbours of the five best, or random. The best so far counts with
-    the surrogate's accuracy, so a lucky label is no gain. None with fewer than 8 labels.
+    the surrogate's accuracy, so a lucky label is not a gain. None with fewer than 8 labels.
 
     Args:
         labels: networks that were evaluated.

@@ -24,7 +24,7 @@ def most_accurate_under(
         accuracies: of the network that was derived for each, in the same order.
         right: the ``marks`` of the images that each was counted on, the same images for all; None
             where these are not known, or other networks than these are judged.
-        standard_errors: of the difference, beyond which it is no noise.
+        standard_errors: of the difference, beyond which it counts as real, not as noise.
     """
     marks = right or [""] * len(accuracies)
     found = {}

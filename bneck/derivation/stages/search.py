@@ -225,7 +225,7 @@ def _accuracy(
 
 
 def _warn_if_edited(proxy: str, study: Study) -> None:
-    """Say that a proxy of one's own is no longer that which scored the networks so far."""
+    """Warn where the user's own proxy was edited after it had scored networks of this search."""
     code = own_code(proxy)
     known = {one.made_with[CODE] for one in study.records() if CODE in one.made_with}
     if code is not None and known - {code}:

@@ -40,7 +40,7 @@ def load(path: Path, space: Space | None = None) -> Table:
 
     Raises:
         UsageError: a wrong column, a network outside the space, an accuracy or another column's
-            cell that is no number, or fewer than five networks; names the file, the line and the
+            cell that is not a number, or fewer than five networks; names the file, the line and the
             bad value.
     """
     space, rows = read_rows(path, space)

@@ -84,7 +84,7 @@ def as_line(value: object) -> bytes:
 def main() -> None:
     """Serve chunks until stdin ends."""
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a decoder prints is no answer
+    os.dup2(2, 1)  # what a decoder prints is not an answer
     job = Job(**json.loads(sys.stdin.buffer.readline()))
     for line in sys.stdin.buffer:
         chunk = json.loads(line)
