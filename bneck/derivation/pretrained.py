@@ -66,7 +66,13 @@ class Pretrained:
 
 
 def check_pretrained(text: str, space: str, net: str | None) -> None:
-    """Raise UsageError where ``load_pretrained`` would, as far as can be said without torch."""
+    """Raise UsageError where ``load_pretrained`` would, as far as can be said without torch.
+
+    Args:
+        text: what ``--pretrained`` was given.
+        space: the plan's space.
+        net: the network that the command was given, if any.
+    """
     if is_run(text):
         _files_of_run(Run.read(Path(text)))
     elif text == IMAGENET or text in TORCHVISION:

@@ -48,7 +48,13 @@ class WorkerPool(Generic[W]):
     def __init__(
         self, kind: WorkerKind[W], workers: int | None, *, time_limit_s: float | None = None
     ) -> None:
-        """Start no worker yet; ``workers=None`` takes as many as there is room for at any time."""
+        """Start no worker yet.
+
+        Args:
+            kind: starts workers, and says how many there is room for.
+            workers: how many; None takes as many as there is room for at any time.
+            time_limit_s: of one item, after which its worker is killed; None sets no limit.
+        """
         self._kind = kind
         self._asked = workers
         self._room, self._room_asked_s = kind.room(0), time.monotonic()

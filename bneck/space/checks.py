@@ -39,7 +39,13 @@ def check_between(what: str, value: float, low: float, high: float) -> None:
 
 
 def check_above_zero(what: str, value: float, high: float) -> None:
-    """``value`` must be a number above 0, and at most ``high``; ``what`` is what it is called."""
+    """``value`` must be a number above 0, and at most ``high``.
+
+    Args:
+        what: what the error calls the value.
+        value: what is checked.
+        high: the largest value allowed.
+    """
     if not (_is_number(value) and 0 < value <= high):
         raise UsageError(f"{what} must be a number above 0 and at most {high:g}, got {value!r}")
 

@@ -60,7 +60,16 @@ def sizes_of(resolution: int | None, classes: int | None) -> dict[str, int]:
 
 
 def spaces_of(names: str, resolution: int | None, classes: int | None) -> "list[Space]":
-    """The spaces of these names, at ImageNet's resolution and classes unless given."""
+    """Return the spaces of these names.
+
+    Args:
+        names: words with commas between them.
+        resolution: in pixels; None is ImageNet's.
+        classes: None is ImageNet's number.
+
+    Raises:
+        UsageError: an unknown name.
+    """
     from bneck.latency.calibration_networks import spaces_called
 
     return spaces_called(names, **sizes_of(resolution, classes))

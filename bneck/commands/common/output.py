@@ -19,7 +19,13 @@ def print_text(text: str) -> None:
 
 
 def print_result(as_json: bool, result: Mapping[str, Any], text: str) -> None:
-    """Print one JSON object, or the text, to stdout."""
+    """Print one JSON object, or the text, to stdout.
+
+    Args:
+        as_json: which of the two.
+        result: the object.
+        text: the same in words.
+    """
     if as_json:
         print_json(result)
     else:

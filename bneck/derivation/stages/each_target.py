@@ -41,7 +41,13 @@ class Derived:
 def session_of_target(
     session: Session, target: str, selected: SelectedNetwork
 ) -> Iterator[Session]:
-    """A session on one of several targets, in a run of its own inside the run."""
+    """Yield a session on one of several targets, in a run of its own inside the run.
+
+    Args:
+        session: on all targets.
+        target: the one, as the plan names it.
+        selected: the network that the search found for it.
+    """
     folder = session.run.run_of_target(selected.target_ms)
     folds = session.run.settled("folds")  # of the search, whose trials it shows too
     plan = replace(session.plan, target=target, targets=None, folds=folds)

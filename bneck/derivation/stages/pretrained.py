@@ -63,7 +63,13 @@ def pretrained_stage(session: Session, data: RunData, heir: Architecture) -> Par
 
 
 def keep_inherited(session: Session, parent: Parent | None, arch: Architecture) -> None:
-    """Note for the report what a network of the run inherits, if anything is pretrained."""
+    """Note for the report what a network of the run inherits, if anything is pretrained.
+
+    Args:
+        session: the run, which keeps the note.
+        parent: what is inherited from, if there is anything.
+        arch: the network.
+    """
     run, plan = session.run, session.plan
     if parent is None or plan.pretrained is None or is_written(run.inherited):
         return

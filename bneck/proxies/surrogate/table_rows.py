@@ -32,7 +32,8 @@ def read_rows(path: Path, space: Space | None) -> tuple[Space | None, list[Row]]
     """Return the rows, and the space that their networks are from, as ``table.load`` takes it.
 
     Raises:
-        UsageError: a wrong column, a network outside the space, or an accuracy that is not a number.
+        UsageError: a wrong column, a network outside the space, or an accuracy that is not a
+            number.
     """
     lines = read_text(path).splitlines()
     if _holds_json(lines):

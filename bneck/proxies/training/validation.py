@@ -57,7 +57,16 @@ def evaluate(
 
 
 def validated(network: nn.Module, images: ImageSource, device: torch.device) -> ValidationResult:
-    """Classify the validation images by a network that is on the device; each process its own."""
+    """Classify the validation images; each of several processes takes a part of them.
+
+    Args:
+        network: takes (B, 3, H, W) float images, returns (B, classes) logits; is on the device.
+        images: those whose validation part is classified.
+        device: where pixels are sent.
+
+    Raises:
+        ProxyFailed: the loss is not finite.
+    """
     parts = []
     own = images.val if processes() == 1 else images.val.take(own_rows(len(images.val)))
     at_once = max(1, _PIXELS_AT_ONCE[device.type] // images.info.resolution_px**2)

@@ -50,7 +50,13 @@ class OptunaSampler(Sampler):
     """
 
     def __init__(self, space: Space, make: Callable[[int], BaseSampler], *, front: bool) -> None:
-        """Begin with an empty study; ``front`` makes accuracy and latency two objectives of it."""
+        """Begin with an empty study.
+
+        Args:
+            space: whose networks are proposed.
+            make: the sampler that Optuna has, by its seed.
+            front: whether accuracy and latency are two objectives.
+        """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._space, self._make, self._front = space, make, front
         self._begin()

@@ -43,7 +43,14 @@ class Parent:
         same_classes: bool = True,
         elastic: bool = False,
     ) -> "Parent":
-        """Return the parent with these tensors by name; the rest as in the attributes."""
+        """Return a network and its weights as a parent.
+
+        Args:
+            arch: the network.
+            state: its tensors by name.
+            same_classes: as in the attributes.
+            elastic: likewise.
+        """
         tensors = weights.to_bytes(state)
         digest = hashlib.sha256(tensors).hexdigest()[:12]
         return cls(arch, tensors, digest, same_classes, elastic)
