@@ -220,9 +220,7 @@ def file_of(graph: Graph, runtime: Runtime) -> bytes:
     """
     if graph.onnx is None:
         return runtime.model(*norm_free(graph.layers, graph.weights, period=PERIOD))
-    if not runtime.word.startswith("onnxruntime"):
-        raise UsageError(f"runtime {runtime.word!r} cannot run ONNX files")
-    return graph.onnx
+    return runtime.onnx_file(graph.onnx)
 
 
 def script() -> bytes:

@@ -39,6 +39,14 @@ FEW_VALUES = {2: 1.196, 3: 1.495, 4: 1.363, 5: 1.206, 6: 1.2, 7: 1.14, 8: 1.129,
 """By how much the median absolute deviation of so many values is too small (Croux, Rousseeuw)."""
 PACKAGES = {"onnxruntime": "onnxruntime", "litert": "ai-edge-litert"}
 """What has to be installed for a runtime, whose word may end in "-int8"."""
+INPUTS = {
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(double)": "float64",
+    "tensor(uint8)": "uint8",
+    "tensor(int8)": "int8",
+}
+"""Numpy's name of what an input of an ONNX file takes."""
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # as where bneck is installed
 
 
@@ -274,9 +282,16 @@ def onnx(model: bytes, threads: int) -> Run:
     options.add_session_config_entry("session.set_denormal_as_zero", "1")
     options.add_session_config_entry("session.force_spinning_stop", "1")
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    shape = session.get_inputs()[0].shape
-    image = numpy.random.default_rng(0).standard_normal(shape, numpy.float32)
-    feed = {session.get_inputs()[0].name: image}
+    feed = {}
+    for given in session.get_inputs():
+        if given.type not in INPUTS:
+            raise ValueError(f"input {given.name!r} is {given.type}; known: {', '.join(INPUTS)}")
+        kind, draw = numpy.dtype(INPUTS[given.type]), numpy.random.default_rng(0)
+        if kind.kind == "f":
+            feed[given.name] = draw.standard_normal(given.shape, numpy.float32).astype(kind)
+        else:
+            least, most = numpy.iinfo(kind).min, numpy.iinfo(kind).max
+            feed[given.name] = draw.integers(least, most, given.shape, kind, endpoint=True)
     return lambda: session.run(None, feed)
 
 

@@ -70,6 +70,14 @@ class Runtime(ABC):
         """
         raise here_only(self.word)
 
+    def onnx_file(self, model: bytes) -> bytes:
+        """Return the file by which this runtime runs a serialised ONNX model, here or elsewhere.
+
+        Raises:
+            UsageError: the runtime cannot run ONNX models, or not this one.
+        """
+        raise UsageError(f"runtime {self.word!r} cannot run ONNX files; use onnxruntime")
+
     def prepare_onnx(self, model: bytes) -> Callable[[], object]:
         """Do the same for a serialised ONNX model, of its own batch size.
 

@@ -31,7 +31,11 @@ class OnnxRuntime(Runtime):
         model = onnx_model.build(layers, weights, batch=self.batch_size)
         return bytes(model.SerializeToString())
 
+    def onnx_file(self, model: bytes) -> bytes:
+        return model
+
     def prepare_onnx(self, model: bytes) -> Callable[[], object]:
+        model = self.onnx_file(model)
         try:
             # Two sessions take turns: threads of the waiting one must not spin on the cores.
             session = open_session(model, threads=self.threads, waits_passively=True)

@@ -1,6 +1,6 @@
 """ONNX Runtime with 8-bit weights and activations, by its own static quantisation."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 
 import numpy as np
@@ -26,8 +26,8 @@ class OnnxRuntimeInt8(OnnxRuntime):
     def model(self, layers: tuple[Layer, ...], weights: Mapping[str, Array]) -> bytes:
         return _quantised(super().model(layers, weights))
 
-    def prepare_onnx(self, model: bytes) -> Callable[[], object]:
-        return super().prepare_onnx(_quantised(model))
+    def onnx_file(self, model: bytes) -> bytes:
+        return _quantised(model)
 
 
 @lru_cache(maxsize=2)
