@@ -185,6 +185,18 @@ def test_an_export_names_the_weights_that_are_no_numbers(
     assert err == f"bneck: {file}: head.classifier.linear.bias has {number}, not finite numbers\n"
 
 
+def test_a_damaged_onnx_file_of_a_run_is_named_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arch = presets.build("mobilenet_v3_small", width=0.35, resolution_px=32, classes=3)
+    with Run.open(tmp_path / "run", {"data": "digits"}, command="bneck train") as run:
+        write_json(run.network, networks.to_json(arch))
+        weights.save(run.weights, torch_model.build(arch, seed=0).state_dict())
+        run.onnx.write_bytes(b"damaged")
+    code, _, err = said(capsys, "export", tmp_path / "run", tmp_path / "x.onnx")
+    assert (code, err.splitlines()[-1]) == (2, f"bneck: {run.onnx} is not an ONNX file")
+
+
 def test_a_latency_model_shows_itself(tmp_path: Path) -> None:
     model = bneck.calibrate(
         tmp_path / "macs.json", runtime="macs", resolution_px=32, classes=10, minutes=1e-6

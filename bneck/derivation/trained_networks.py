@@ -58,8 +58,9 @@ def load_trained(
         from bneck.results.exports import onnx_notes
         from bneck.space.backends import onnx_parsing
 
+        model = onnx_parsing.read(run.onnx)
         with naming(run.onnx):
-            about = onnx_notes.notes(onnx_parsing.read(run.onnx)) | about
+            about = onnx_notes.notes(model) | about
     if arch != codec.load(run.network):
         about = {name: note for name, note in about.items() if name not in metadata.MEASURED}
     samples = _samples(run, arch, about, seed, progress) if with_samples else None
