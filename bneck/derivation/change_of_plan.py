@@ -1,19 +1,20 @@
 """Which changes of its plan a run takes, and what is done again for them."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from bneck import records
 from bneck.derivation.plan import Plan
 from bneck.derivation.target import keep_targets, kept_targets
 from bneck.errors import UsageError
-from bneck.files import is_written
+from bneck.files import is_written, naming
 from bneck.progress import Progress
 from bneck.proxies.proxy import ELASTIC
 from bneck.results.plan_change import SUPERSEDED
 from bneck.results.plan_file import changed, differences
 from bneck.results.run import Run
+from bneck.results.run_folder import PLAN
 from bneck.results.stage_record import SearchResult, Shrunk
 from bneck.text import all_of
 
@@ -126,8 +127,15 @@ def supersede(run: Run, patterns: Collection[str]) -> None:
 
 def _left_out(run: Run, was: Mapping[str, Any]) -> tuple[float, ...]:
     """The targets in ms, as far as they were found out, that the new plan has no more."""
-    before, after = Plan.from_dict(was).aimed_at, Plan.from_dict(run.plan).aimed_at
+    before, after = _plan_of(run, was).aimed_at, Plan.from_dict(run.plan).aimed_at
     return kept_targets(run)[len(after) :] if before[: len(after)] == after else ()
+
+
+def _plan_of(run: Run, was: Mapping[str, Any]) -> Plan:
+    """The plan that a run was done by, as far as it is one of ours; errors name its file."""
+    known = {one.name for one in fields(Plan)}
+    with naming(run.folder / PLAN):
+        return Plan.from_dict({name: value for name, value in was.items() if name in known})
 
 
 def _forget_targets(run: Run, last: int) -> None:
@@ -149,11 +157,11 @@ def _sound(name: str, was: Mapping[str, Any], run: Run) -> bool:
     """Whether the run's work so far holds under the new value."""
     now = run.plan
     if name == "evaluations":
-        return bool(now[name] > was[name])
+        return Plan.from_dict(now).evaluations > _plan_of(run, was).evaluations
     if name == "promote":
         return bool(now[name])
     if name in ("target", "targets"):
-        before, after = Plan.from_dict(was).aimed_at, Plan.from_dict(now).aimed_at
+        before, after = _plan_of(run, was).aimed_at, Plan.from_dict(now).aimed_at
         if 0 < len(after) < len(before) and before[: len(after)] == after:
             if run.journal.exists() and not is_written(run.winners):
                 return False  # trials may wait that are for those that are left out

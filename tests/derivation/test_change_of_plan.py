@@ -14,7 +14,7 @@ from bneck.cli import run
 from bneck.derivation.change_of_plan import CHANGES, change_plan, supersede
 from bneck.derivation.execution import Execution
 from bneck.derivation.plan import Plan
-from bneck.derivation.session import open_session
+from bneck.derivation.session import open_run, open_session
 from bneck.derivation.target import keep_targets, kept_targets
 from bneck.errors import UsageError
 from bneck.progress import silent
@@ -350,6 +350,29 @@ def test_no_target_is_left_out_while_networks_for_it_are_evaluated(tmp_path: Pat
     records.write(searching.winners, SearchResult(()))
     change_plan(searching, before.as_dict(), silent)
     assert kept_targets(searching) == (1.0,)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('evaluations = "many"', "evaluations must be a whole number, got 'many'"),
+        ("folds = 0", "folds must be a whole number from 1 to 20, got 0"),
+        ('colour = "red"', "--colour was red, now not given"),
+    ],
+)
+def test_a_plan_that_was_edited_by_hand_is_named_where_another_takes_its_place(
+    tmp_path: Path, line: str, message: str
+) -> None:
+    """Told once, as every message: no value on the command line was wrong."""
+    before, file = Plan(target=ONE, evaluations=2), tmp_path / "plan.toml"
+    open_run(before, tmp_path, silent).close()
+    name = line.partition(" ")[0]
+    lines = [one for one in file.read_text().splitlines() if not one.startswith(f"{name} ")]
+    file.write_text("\n".join([*lines, line, ""]))
+    with pytest.raises(UsageError) as error:
+        open_run(replace(before, target=None, targets=TWO), tmp_path, silent)
+    assert message in str(error.value)
+    assert str(error.value).count("plan.toml") == (name != "colour")
 
 
 def test_a_run_of_train_is_not_shrunk_in_its_folder(tmp_path: Path) -> None:
