@@ -21,11 +21,12 @@ from bneck.latency.measure import Measured, agreeing, averaged, measure
 from bneck.latency.model import LatencyModel, load
 from bneck.latency.predictor import load_kept
 from bneck.latency.table import PublishedTable
-from bneck.latency.warn import check_device, warn_calibration
+from bneck.latency.warn import check_device, warn_calibration, warn_extrapolated
 from bneck.quantities import Latency, at_most_ms
 from bneck.space.architecture import Architecture
 from bneck.space.backends.weights import State
 from bneck.space.choices import Space
+from bneck.space.cost import cost
 
 SESSIONS = 3
 """In so many is a network timed each time where the calibration saw that one is not enough."""
@@ -161,7 +162,15 @@ def calibration_stage(session: Session, space: Space) -> TargetDevice:
     elif isinstance(model, LatencyModel):
         check_device(model, device, accept_version=plan.accept_version)
         warn_calibration(model)
+        if plan.latency is not None:  # which may be of another space
+            seed = records.read_if_written(run.seed, Architecture)
+            warn_extrapolated(model, seed or _of_most_macs(space))
     return TargetDevice(model, device, run.measurements, wait)
+
+
+def _of_most_macs(space: Space) -> Architecture:
+    """The network of the most multiply-adds that single changes of a choice lead to."""
+    return space.decode(space.minimise(lambda arch: -float(cost(arch).macs))[0])
 
 
 def _copied(session: Session, space: Space, device: Device) -> LatencyModel | PublishedTable | None:

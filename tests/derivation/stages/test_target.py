@@ -44,6 +44,17 @@ def test_a_target_out_of_reach_of_a_model_from_elsewhere_begins_no_run(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(("space", "said"), [("v3-small", False), ("v3-large", True)])
+def test_a_model_of_narrower_networks_says_so_before_anything_is_predicted_by_it(
+    space: str, said: bool, digits_latency: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["--data=digits", "--resolution=16", "--runtime=macs", f"--latency={digits_latency}"]
+    asked += [f"--space={space}", "--target=0.0001"]
+    assert run(["search", *asked, f"--out={tmp_path / 'run'}"]) == 2
+    words = "extrapolated: wider than anything timed in the calibration at "
+    assert (words in capsys.readouterr().err) is said
+
+
 def test_targets_that_would_share_their_files_are_refused_before_the_search(
     digits_latency: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
