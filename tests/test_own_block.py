@@ -1,6 +1,8 @@
 """The block and the space that docs/extending.md shows go through the whole derivation."""
 
+import json
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,12 +12,12 @@ import pytest
 from bneck import records
 from bneck.cli import run
 from bneck.results.record import Step
-from bneck.space import spaces
+from bneck.space import codec, spaces
 from bneck.space.blocks import BLOCKS
 from tests.command_line import json_of
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "extending.md"
-FILES = ("large_kernel.py", "large_space.py")
+FILES = ("large_kernel.py", "large_space.py", "own_bneck.py")
 
 
 @pytest.fixture
@@ -56,3 +58,23 @@ def test_a_block_of_ones_own_is_derived_narrowed_exported_and_reported(
     assert run(["likeness", "run", "--networks=20", "--space=large_space:large_kernels"]) == 0
     assert run(["report", "run"]) == 0
     assert "large kernel" in (folder / "run" / "report.html").read_text()
+
+
+def test_other_commands_know_the_block_where_they_are_started_by_a_file_of_ones_own(
+    folder: Path,
+) -> None:
+    """In processes of their own: in this one the table would hold the block."""
+    spaces.load_own("large_space:large_kernels")
+    space = spaces.build("large_space:large_kernels", resolution_px=16, classes=10)
+    (folder / "net.json").write_text(json.dumps(codec.to_json(space.decode(space.sample(0)))))
+
+    def show(*start: str) -> subprocess.CompletedProcess[str]:
+        words = [sys.executable, *start, "show", "net.json"]
+        return subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+
+    unknown = show("-c", "from bneck.cli import main; main()")
+    assert unknown.returncode == 2
+    assert "blocks of your own that are imported first" in unknown.stderr
+    known = show("own_bneck.py")
+    assert known.returncode == 0
+    assert "large kernel" in known.stdout

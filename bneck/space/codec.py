@@ -89,7 +89,7 @@ def _untagged(table: dict[str, type[T]], tag: str, value: Any, where: str) -> T:
         raise UsageError(f"{where} must be an object with the key {tag!r}, got {value!r:.60}")
     word = value[tag]
     if not isinstance(word, str) or word not in table:
-        raise unknown(tag, word, table)
+        raise unknown(tag, word, table, f", and {tag}s of your own that are imported first")
     content = {name: item for name, item in value.items() if name != tag}
     return records.from_json(table[word], content, where)
 
