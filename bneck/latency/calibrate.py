@@ -179,6 +179,10 @@ def model_from(
         BneckError: too few measurements, or too noisy ones.
     """
     fitted, held_out, repeats = _parted(items)
+    # A space of few networks draws some of them again.
+    judged_by = {item.arch for item in held_out}
+    unseen = [item for item in fitted if item.arch not in judged_by]
+    fitted = unseen if len(unseen) >= FEWEST else fitted
     blocking = find_blocking(fitted)
 
     def model(found: Fit, chosen: Sequence[Measurement], validation: Validation) -> LatencyModel:

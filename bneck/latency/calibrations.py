@@ -5,7 +5,7 @@ import json
 import time
 from pathlib import Path
 
-from bneck.errors import BneckError, UsageError
+from bneck.errors import BneckError
 from bneck.files import cache_folder, is_written
 from bneck.latency.fingerprint import Fingerprint
 from bneck.latency.model import LatencyModel, load
@@ -31,12 +31,12 @@ def kept(device: Fingerprint, space: Space) -> Path:
 
 
 def reusable(path: Path, device: Fingerprint) -> LatencyModel | None:
-    """Return the model in a file of the cache; None where there is none, or a doubtful one."""
-    if not is_written(path):
-        return None
+    """Return the model in a file of the cache; None where none can be read, or a doubtful one."""
     try:
+        if not is_written(path):
+            return None
         model = load(path)
-    except UsageError:
+    except BneckError:  # damaged, or another user's
         return None
     return model if model.device == device and not model.report.doubt else None
 

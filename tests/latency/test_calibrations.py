@@ -70,3 +70,11 @@ def test_a_doubtful_one_is_not_kept(macs_model: LatencyModel, cache: Path) -> No
     assert not file.exists()
     doubtful.save(file)  # as before there were doubts
     assert calibrations.reusable(file, macs_model.device) is None
+
+
+def test_one_that_cannot_be_read_is_none(macs_model: LatencyModel, cache: Path) -> None:
+    """It costs a calibration, no run."""
+    file = calibrations.kept(macs_model.device, SPACE)
+    file.parent.symlink_to(file.parent)  # which leads nowhere, whoever reads it
+    assert calibrations.reusable(file, macs_model.device) is None
+    calibrations.keep(macs_model, file)
