@@ -41,7 +41,7 @@ def learn(
 
 def trained(
     images: ImageSource,
-    wrap: Callable[[TrainingStep], Callable[[Tensor, Tensor, int], Tensor]],
+    wrap: Callable[[TrainingStep], TrainingStep | CapturedStep],
     *,
     on_gpu: bool = False,
 ) -> tuple[list[float], dict[str, Tensor]]:
@@ -56,7 +56,7 @@ def trained(
     step = TrainingStep(network, optimizer, average, learn)
     run, batches, losses = wrap(step), Batches(images, RECIPE.batch_size, 3), []
     for number in range(RECIPE.steps):
-        step.prepare(number, RECIPE, 3)
+        run.prepare(number, RECIPE, 3)
         losses.append(run(*batches[number], number).item())
     return losses, average.tensors
 
