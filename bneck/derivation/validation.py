@@ -86,7 +86,7 @@ def _check_targets(plan: Plan) -> None:
 
 def _check_search_and_device(plan: Plan) -> None:
     """What only a command with a target uses."""
-    spaces.build(plan.space)
+    spaces.check(plan.space)
     samplers.find(plan.sampler)
     if plan.reward != reward.FRONT or plan.reward_exponent is not None:
         reward.build(plan.reward, 1.0, plan.reward_exponent)

@@ -55,6 +55,8 @@ def _near(
     outside_ms = objective.outside_ms(arch)
     if outside_ms == 0 and history.new(arch):
         return values
+    if space.size == 1:  # nothing can be changed
+        return None
     attempt, last = 0, MAX_CHANGES
     while attempt < last:
         changed = space.mutate(values, seed * MAX_CHANGES + attempt)

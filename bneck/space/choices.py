@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
 
-from bneck.errors import UsageError, unknown
+from bneck.errors import BneckError, UsageError, unknown
 from bneck.space.architecture import Architecture
 
-Value = int | bool | str
+Value = int | bool | str | float
 Values = dict[str, Value]
 """One value for every choice that is live; choices that are not live are left out."""
 
@@ -29,6 +29,19 @@ class Space:
     choices: Mapping[str, tuple[Value, ...]]
     build: Callable[[Values], Architecture]
     parents: Mapping[str, tuple[str, tuple[Value, ...]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for choices that no search could make or write down."""
+        before: set[str] = set()
+        for name, allowed in self.choices.items():
+            _check_allowed(f"space {self.name}: the values of {name!r}", allowed)
+            parent, _ = self.parents.get(name, (None, ()))
+            if parent is not None and parent not in before:
+                raise UsageError(
+                    f"space {self.name}: {name!r} must come after the choice that it depends on, "
+                    f"{parent!r}"
+                )
+            before.add(name)
 
     @cached_property
     def size(self) -> int:
@@ -65,8 +78,20 @@ class Space:
         return checked
 
     def decode(self, values: Mapping[str, Value]) -> Architecture:
-        """Return the network of the values; those of choices that are not live are ignored."""
-        return self.build(self.check(values))
+        """Return the network of the values; those of choices that are not live are ignored.
+
+        Raises:
+            UsageError: values that are not allowed, or that ``build`` makes no network of.
+        """
+        checked = self.check(values)
+        try:
+            return self.build(checked)
+        except BneckError:
+            raise
+        except Exception as error:  # of a user's own function
+            raise UsageError(
+                f"space {self.name} cannot build a network: {type(error).__name__}: {error}"
+            ) from error
 
     def all(self) -> Iterator[Values]:
         """Yield every value set; ``size`` is their number."""
@@ -171,6 +196,20 @@ class Space:
             prod(self._count(child) for child in children if value in self.parents[child][1])
             for value in self.choices[name]
         )
+
+
+def _check_allowed(what: str, allowed: object) -> None:
+    """Raise UsageError unless they are some different plain values: a journal holds no others."""
+    if not isinstance(allowed, tuple | list) or not allowed:
+        raise UsageError(f"{what} must be a tuple of at least one, got {allowed!r:.80}")
+    for place, value in enumerate(allowed):
+        if type(value) not in (int, bool, str, float):
+            raise UsageError(
+                f"{what} must be numbers, text, True or False of Python's own, "
+                f"got {value!r:.80} of type {type(value).__name__}"
+            )
+        if value in allowed[:place]:
+            raise UsageError(f"{what} must differ, got {value!r:.80} twice")
 
 
 def _same(a: Value, b: Value) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bneck.errors import UsageError, unknown
+from bneck.errors import BneckError, UsageError, unknown
 from bneck.imports import check_call, load_object
 from bneck.space.architecture import Architecture
 from bneck.space.benchmark_spaces import accel_nasbench, nas_bench_macro
@@ -67,13 +67,37 @@ def build(name: str, *, resolution_px: int = 224, classes: int = 1000) -> Space:
         classes: number of classes, 2 to 100,000.
 
     Raises:
-        UsageError: unknown name, or a side or class count out of range.
+        UsageError: unknown name, a side or class count out of range, or a space of someone's own
+            that makes other networks.
     """
-    if name not in SPACES:
-        raise unknown("space", name, SPACES)
     check_resolution(resolution_px)
     check_classes(classes)
-    space = SPACES[name](name, resolution_px, classes)
+    space = _made(name, resolution_px, classes)
+    arch = space.decode(space.sample(0))
+    if not isinstance(arch, Architecture):
+        raise UsageError(f"space {name!r} must build an Architecture, got a {type(arch).__name__}")
+    if (arch.resolution_px, arch.classes) != (resolution_px, classes):
+        raise UsageError(
+            f"space {name!r} must build networks for the {resolution_px} px and {classes} classes "
+            f"that it is given, and built one for {arch.resolution_px} px and {arch.classes}"
+        )
+    return space
+
+
+def check(name: str) -> None:
+    """Raise UsageError for what is no space, before the images' side and classes are known."""
+    _made(name, 224, 1000)
+
+
+def _made(name: str, resolution_px: int, classes: int) -> Space:
+    if name not in SPACES:
+        raise unknown("space", name, SPACES)
+    try:
+        space = SPACES[name](name, resolution_px, classes)
+    except BneckError:
+        raise
+    except Exception as error:  # of a user's own function
+        raise UsageError(f"space {name!r} raises {type(error).__name__}: {error}") from error
     if not isinstance(space, Space):
         raise UsageError(f"space {name!r} must return a Space, got a {type(space).__name__}")
     return space

@@ -1,6 +1,7 @@
 """What every space owes those who search it: each word of SPACES is held to it."""
 
 import random
+import re
 from itertools import islice
 from pathlib import Path
 
@@ -93,7 +94,33 @@ def two(name, resolution_px, classes):
 
 def nothing(name, resolution_px, classes):
     return None
+
+
+def fixed(name, resolution_px, classes):
+    return two(name, 32, 10)
+
+
+def broken(name, resolution_px, classes):
+    return {}[name]
+
+
+def built_of_nothing(name, resolution_px, classes):
+    return Space(name, {"kernel": (3, 5)}, lambda values: values["width"])
+
+
+def values_alone(name, resolution_px, classes):
+    return Space(name, {"kernel": (3, 5)}, dict)
 """
+
+WRONG = {
+    "nothing": "space '{}' must return a Space, got a NoneType",
+    "fixed": "space '{}' must build networks for the 16 px and 5 classes that it is given, and "
+    "built one for 32 px and 10",
+    "broken": "space '{0}' raises KeyError: '{0}'",
+    "built_of_nothing": "space {} cannot build a network: KeyError: 'width'",
+    "values_alone": "space '{}' must build an Architecture, got a dict",
+}
+"""Function of the module -> what is said of it."""
 
 
 def test_a_space_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,9 +134,13 @@ def test_a_space_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         space = spaces.build("own_space:two", resolution_px=16, classes=5)
         assert (space.name, space.size) == ("own_space:two", 2)
         assert space.decode({"kernel": 5}).classes == 5
-        spaces.load_own("own_space:nothing")
-        with pytest.raises(UsageError, match="must return a Space, got a NoneType"):
-            spaces.build("own_space:nothing")
+        for wrong, said in WRONG.items():
+            spaces.load_own(word := f"own_space:{wrong}")
+            with pytest.raises(UsageError, match=re.escape(said.format(word))):
+                spaces.build(word, resolution_px=16, classes=5)
+        spaces.check("own_space:fixed")  # which may suit the images
+        with pytest.raises(UsageError, match="must return a Space"):
+            spaces.check("own_space:nothing")
         with pytest.raises(
             UsageError, match=r"cannot load space 'own_space:three': .* no attribute"
         ):

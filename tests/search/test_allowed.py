@@ -48,3 +48,15 @@ def test_a_large_space_is_not_said_to_have_no_network_left() -> None:
     objective = Objective(latency_ms, Soft(1.0), ceiling_ms=100.0)
     with pytest.raises(SpaceExhausted, match="of space seventeen under 100 ms was found that was"):
         allowed_network(space, objective, history, space.sample(1), 0)
+
+
+def test_a_space_of_one_network_has_none_left_after_it() -> None:
+    whole = spaces.build("nas-bench-macro", resolution_px=32, classes=10)
+    choices = {name: allowed[:1] for name, allowed in whole.choices.items()}
+    space, history = Space("single", choices, whole.decode), TrialHistory()
+    values = space.sample(0)
+    objective = Objective(latency_ms, Soft(1.0), ceiling_ms=100.0)
+    assert allowed_network(space, objective, history, values, 0) == values
+    history.propose(Trial(0, values, space.decode(values)))
+    with pytest.raises(SpaceExhausted, match="of space single under 100 ms is left"):
+        allowed_network(space, objective, history, values, 0)

@@ -1,7 +1,9 @@
 """Spaces as choices: counted, drawn and changed as they are declared."""
 
 import itertools
+from typing import Any
 
+import numpy as np
 import pytest
 
 from bneck.errors import UsageError
@@ -103,6 +105,31 @@ def test_illegal_values_are_named(change: dict, words: str) -> None:
     values = {name: value for name, value in values.items() if value is not None}
     with pytest.raises(UsageError, match=words):
         space.decode(values)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "said"),
+    [
+        ((), r"must be a tuple of at least one, got \(\)"),
+        ("relu", "must be a tuple of at least one, got 'relu'"),
+        (3, "must be a tuple of at least one, got 3"),
+        ((3, 5, 3), "must differ, got 3 twice"),
+        ((1, True), "must differ, got True twice"),
+        ((3, None), "must be .* of Python's own, got None of type NoneType"),
+        (tuple(np.arange(2)), r"must be .* of Python's own, got .*0.* of type int64"),
+    ],
+)
+def test_values_that_no_search_can_write_down_are_refused(allowed: Any, said: str) -> None:
+    with pytest.raises(UsageError, match=f"space own: the values of 'kernel' {said}"):
+        Space("own", {"kernel": allowed}, lambda values: tiny().decode(values))
+
+
+@pytest.mark.parametrize("parent", ["later", "none"])
+def test_a_choice_comes_after_what_it_depends_on(parent: str) -> None:
+    """It would never be live."""
+    choices = {"child": (1, 2), "later": (1, 2)}
+    with pytest.raises(UsageError, match=f"'child' must come after .* depends on, '{parent}'"):
+        Space("own", choices, lambda _: tiny().decode({}), {"child": (parent, (2,))})
 
 
 def test_unknown_space_is_named() -> None:

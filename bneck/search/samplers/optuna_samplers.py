@@ -178,7 +178,6 @@ class ForeignSampler(OptunaSampler):
             raise BneckError(f"sampler {self._word!r} raises {reason(error)}") from error
 
 
-def _chosen(value: Value | float | None) -> Value:
+def _chosen(value: Value | None) -> Value:
     assert value is not None
-    assert not isinstance(value, float)
     return value
