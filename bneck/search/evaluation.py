@@ -4,15 +4,17 @@ The task is a small value that travels; the images are loaded once in each worke
 """
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
+from typing import cast
 
 from bneck.errors import ProxyFailed, UsageError
 from bneck.machine import ONE_THREAD, Compute
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.data.worker_images import WorkerImages, in_folds
-from bneck.proxies.proxy import find_proxy, own_code
+from bneck.proxies.proxy import Proxy, find_proxy, own_code
 from bneck.proxies.training.device import torch_device
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import train
@@ -71,7 +73,7 @@ class Evaluate:
         accuracy = float(proxy(arch, seed=self.seed))
         code = own_code(self.proxy)
         by = {} if code is None else {CODE: code}
-        return Label(accuracy, {**getattr(proxy, "made_with", {}), **by})
+        return Label(accuracy, {**_made_with(self.proxy, proxy), **by})
 
     def trained(
         self,
@@ -169,6 +171,15 @@ def _over_folds(images: WorkerImages, label: Callable[[int, ImageSource], Label]
     judged = [source.info.validation for source in sources]
     right = sum(one.accuracy * count for one, count in zip(labels, judged, strict=True))
     return Label(right / sum(judged), labels[0].made_with)
+
+
+def _made_with(word: str, proxy: Proxy) -> Mapping[str, str]:
+    """What a proxy says that it scored with; a journal with anything but text is not read again."""
+    said = getattr(proxy, "made_with", {})
+    texts = isinstance(said, Mapping) and all(isinstance(one, str) for one in chain(*said.items()))
+    if not texts:
+        raise UsageError(f"made_with of proxy {word!r} must map text to text, got {said!r:.80}")
+    return cast(Mapping[str, str], said)
 
 
 def _check_device(compute: Compute, labels_of: str | None) -> None:

@@ -2,6 +2,7 @@
 
 import importlib
 import platform
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -80,6 +81,22 @@ def test_labels_that_do_not_say_what_made_them_fit_all(tmp_path: Path) -> None:
 def test_a_short_training_says_what_made_it() -> None:
     label = TASK(SPACE.decode(SPACE.sample(0)).at(resolution_px=16))
     assert label.made_with == CPU_LABEL
+
+
+@pytest.mark.parametrize("said", ["{'steps': 5}", "{'cpu': None}", "'cpu'", "None"])
+def test_an_own_proxy_says_in_text_what_made_its_scores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    """The search's journal takes anything, but nobody could read it again."""
+    code = f"def make(*_, compute):\n    return Half()\n\n\nclass Half:\n    made_with = {said}\n"
+    call = "\n    def __call__(self, arch, *, seed):\n        return 0.5\n"
+    (tmp_path / "own_made_with.py").write_text(code + call)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "own_made_with", raising=False)
+    task = replace(TASK, proxy="own_made_with:make")
+    message = f"made_with of proxy 'own_made_with:make' must map text to text, got {said}"
+    with pytest.raises(UsageError, match=re.escape(message)):
+        task(SPACE.decode(SPACE.sample(0)))
 
 
 def test_a_machine_of_another_kind_is_refused_before_it_trains() -> None:
