@@ -87,7 +87,8 @@ class Process:
         context.set_forkserver_preload(list(imported))
         self.pipe, theirs = context.Pipe()
         whole = dict(os.environ) | dict(environment)
-        self._process = context.Process(target=_serve, args=(theirs, whole), daemon=True)
+        given = (theirs, whole, tuple(sys.path))
+        self._process = context.Process(target=_serve, args=given, daemon=True)
         resource_tracker.ensure_running()  # which unblocks signals when it starts (CPython 3.11)
         with _ending_signals_held(), threads_pinned():  # for the server, too
             self._process.start()
@@ -155,13 +156,16 @@ class Processes:
         """The pool stops the workers, and there is nothing else."""
 
 
-def _serve(pipe: Connection, environment: Mapping[str, str]) -> None:
+def _serve(pipe: Connection, environment: Mapping[str, str], places: Sequence[str]) -> None:
     """A worker's life: say that it has started, answer each item, end when the driver is gone.
 
     Args:
         pipe: to the driver.
         environment: the driver's as it is now, where the server's is that of its start.
+        places: where the driver looks for modules; Python would look in the working directory that
+            the driver began in, not in the one that it is in now.
     """
+    sys.path[:] = places
     os.environ.clear()
     os.environ.update(environment)
     for terminal_signal in _TERMINAL_SIGNALS:

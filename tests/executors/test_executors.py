@@ -173,13 +173,25 @@ def test_a_worker_whose_driver_is_gone_before_it_has_started_says_nothing(
     """As where Ctrl-C comes while it starts: a traceback followed the driver's one line."""
     context = get_context(method)
     ours, theirs = context.Pipe()
-    worker = context.Process(target=_serve, args=(theirs, dict(os.environ)))
+    worker = context.Process(target=_serve, args=(theirs, dict(os.environ), tuple(sys.path)))
     ours.close()
     worker.start()
     theirs.close()
     worker.join()
     assert worker.exitcode == 0
     assert "Traceback" not in capfd.readouterr().err
+
+
+def test_workers_find_modules_where_the_driver_does(tmp_path: Path) -> None:
+    """As in a notebook, which looks in its working directory, after ``%cd`` to a project."""
+    (tmp_path / "own.py").write_text("def double(number):\n    return 2 * number\n")
+    code = (
+        "import os, multiprocessing; from bneck.executors.processes import processes\n"
+        f"os.chdir({str(tmp_path)!r}); from own import double\n"
+        "executor = processes(1); print(*executor.map_unordered(double, [21])); executor.close()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "(21, 42)\n", done.stderr
 
 
 @pytest.mark.slow
