@@ -37,7 +37,8 @@ def load_object(kind: str, word: str, known: Mapping[str, str] | Sequence[str] =
         known: our own words, with the ``module:attr`` of each where there is something to import.
 
     Raises:
-        UsageError: no such word or form, text from a file, or nothing to import.
+        UsageError: no such word or form, text from a file, nothing to import, or a module that
+            raises an error.
     """
     place = known.get(word) if isinstance(known, Mapping) else None
     module, _, attribute = (place or word).partition(":")
@@ -55,6 +56,9 @@ def load_object(kind: str, word: str, known: Mapping[str, str] | Sequence[str] =
         return getattr(import_module(module), attribute)
     except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise cannot_load(kind, word, error) from error
+    except Exception as error:  # whatever a user's own module does
+        said = f"{type(error).__name__}: {error}"
+        raise UsageError(f"cannot load {kind} {word!r}: {said}") from error
 
 
 def cannot_load(kind: str, word: str, error: Exception) -> UsageError:

@@ -30,6 +30,23 @@ def test_what_is_named_is_imported() -> None:
         load_object("proxy", "no.such:thing")
 
 
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("def wrong(:", r"SyntaxError: invalid syntax \(own_broken.py, line 1\)"),
+        ("wrong", "NameError: name 'wrong' is not defined"),
+        ("open('none.csv')", r"FileNotFoundError: .*'none\.csv'"),
+    ],
+)
+def test_a_module_that_raises_an_error_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, said: str
+) -> None:
+    (tmp_path / "own_broken.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UsageError, match=f"cannot load proxy 'own_broken:Own': {said}"):
+        load_object("proxy", "own_broken:Own")
+
+
 def test_what_cannot_be_called_as_its_kind_is_is_refused() -> None:
     finders: dict[str, Callable[[str], object]] = {
         "space": spaces.load_own,
