@@ -34,6 +34,7 @@ def main() -> None:
     The code is 0 done, 1 failed at work, 2 bad usage, 130 interrupted, 129 ended by SIGHUP (a
     closed terminal), 143 by SIGTERM.
     """
+    _open_closed_streams()
     ours = [one for one, usual in _ENDING.items() if signal.getsignal(one) is usual]
     for one in ours:  # not one that is ignored, as under nohup
         signal.signal(one, live.interrupt)
@@ -46,6 +47,19 @@ def main() -> None:
     if code in _ENDED_BY and "ray" not in sys.modules:  # Ray stops what it started at exit
         _end_now(code)
     sys.exit(code)
+
+
+def _open_closed_streams() -> None:
+    """Let the streams that the command was started without, as by ``2>&-``, lead nowhere.
+
+    Python would print to stdout what is meant for a closed stderr, and the next file that is opened
+    would have the number of the stream.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)
+    os.close(number)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)
 
 
 def _end_now(code: int) -> NoReturn:

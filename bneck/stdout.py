@@ -15,7 +15,11 @@ def stdout_for_results() -> Iterator[None]:
 
     What is written to ``results()`` goes to stdout.
     """
-    out = sys.stdout
+    out: TextIO | None = sys.stdout
+    if out is None:  # closed from the start: its number may be another file's by now
+        with redirect_stdout(sys.stderr):
+            yield
+        return
     out.flush()
     try:
         real = os.dup(1)

@@ -355,6 +355,14 @@ def test_a_mistake_is_one_line_and_exit_code_2(
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize(("closed", "network", "code"), [("2", "nonet", 2), ("1", "mnasnet_a1", 0)])
+def test_streams_may_be_closed_from_the_start(closed: str, network: str, code: int) -> None:
+    """What is said to stderr went to stdout, where results are read."""
+    command = ["sh", "-c", f'exec "$0" -m bneck.cli show {network} {closed}>&-', sys.executable]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
+
+
 def test_options_of_the_first_version_are_read_in_todays_words(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

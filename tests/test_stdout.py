@@ -4,6 +4,13 @@ import subprocess
 import sys
 
 
+def test_stdout_may_be_closed_from_the_start() -> None:
+    code = "from bneck import stdout\nwith stdout.stdout_for_results(): print('said')"
+    command = ["sh", "-c", 'exec "$0" -c "$1" >&-', sys.executable, code]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=True)
+    assert done.stderr == "said\n"
+
+
 def test_what_libraries_and_children_print_is_not_among_results() -> None:
     script = """
 import os, sys
