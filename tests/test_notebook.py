@@ -88,6 +88,15 @@ def test_the_picture_of_what_was_not_measured_is_the_search() -> None:
     assert "proxy accuracy" in drawn[1]
 
 
+def test_a_run_is_found_from_any_working_directory(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    results = bneck.open_run(folder.name)
+    monkeypatch.chdir(tmp_path)
+    assert results.outcome is not None
+
+
 def test_results_show_themselves_as_text(folder: Path) -> None:
     lines = repr(bneck.open_run(folder)).splitlines()
     assert lines[0] == str(folder)
@@ -255,6 +264,8 @@ def test_the_same_words_are_refused_as_on_the_command_line(tmp_path: Path) -> No
             bneck.derive(2.0, tmp_path / "run", **{name: None})
     with pytest.raises(UsageError, match="unknown space 'v9'"):
         bneck.derive(2.0, tmp_path / "run", space="v9")
+    with pytest.raises(UsageError, match="'__main__:Own' is in the notebook or script itself"):
+        bneck.derive(2.0, tmp_path / "run", proxy="__main__:Own")
     with pytest.raises(UsageError, match="derive needs a target, or None and targets="):
         bneck.derive(None, tmp_path / "run")
     with pytest.raises(UsageError, match="targets names 1 twice: '1,1'"):

@@ -29,7 +29,7 @@ class Results:
     """A run to look at, read from its folder each time it is asked; it may still be running."""
 
     def __init__(self, folder: Path) -> None:
-        self.run = Run.read(folder)
+        self.run = Run.read(folder.absolute())  # a notebook may change its working directory
 
     @property
     def outcome(self) -> Outcome | None:
