@@ -16,6 +16,7 @@ from bneck.results.run import Run
 from bneck.results.run_files import only_shows
 from bneck.results.run_folder import PLAN
 from bneck.results.units import milliseconds, percent
+from bneck.space.spaces import SPACES
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,9 @@ def _best(run: Run) -> str:
             took, how = one.measured or one.predicted, "measured" if one.measured else "predicted"
             words = _words(one.accuracy.value, took.ms if took else None, how)
             return f"{words}, {one.name}" if searched else words
+    space = str(run.plan.get("space"))
+    if ":" in space and space not in SPACES:  # what a file names is not imported
+        return f"networks of {space}"
     scored = [record for record in read_trials(run) if record.accuracy is not None]
     if scored:
         top = max(scored, key=lambda record: (record.reward or 0.0, record.accuracy or 0.0))

@@ -91,7 +91,8 @@ def check(name: str) -> None:
 
 def _made(name: str, resolution_px: int, classes: int) -> Space:
     if name not in SPACES:
-        raise unknown("space", name, SPACES)
+        own = "; bneck.space.spaces.load_own loads one of your own, see docs/extending.md"
+        raise unknown("space", name, SPACES, own if ":" in name else "")
     try:
         space = SPACES[name](name, resolution_px, classes)
     except BneckError:
