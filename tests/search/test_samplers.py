@@ -4,7 +4,9 @@ import math
 import statistics
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 
@@ -222,6 +224,18 @@ def test_what_a_sampler_of_optuna_raises_is_one_line_that_names_it(
     message = f"^sampler '{word}' raises ValueError: one objective only$"
     with pytest.raises(BneckError, match=message):
         study.propose(Objectives(macro, model, [Target(accuracy_alone)]))
+
+
+class DrawnByNumpy(optuna.samplers.RandomSampler):
+    """Its values are of NumPy's types."""
+
+    def sample_independent(self, study: object, trial: object, name: str, among: Any) -> object:
+        return np.random.default_rng(len(name)).choice(among.choices)
+
+
+def test_a_sampler_may_draw_by_numpy(tmp_path: Path, model: object) -> None:
+    space = spaces.build("v3-small", resolution_px=32, classes=10)
+    assert len(run(tmp_path / "run", space, f"{__name__}:DrawnByNumpy", model, 2)) == 2
 
 
 def test_what_is_not_a_sampler(macro: Space) -> None:

@@ -16,7 +16,7 @@ from bneck.executors import reason
 from bneck.search.objectives import Objective
 from bneck.search.samplers.base import Sampler
 from bneck.search.samplers.history import Trial, TrialHistory
-from bneck.space.choices import Space, Value, Values
+from bneck.space.choices import Space, Values
 
 STUDY_NOTES = "study"
 
@@ -89,7 +89,8 @@ class OptunaSampler(Sampler):
         values: Values = {}
         for name, allowed in self._space.choices.items():
             if self._space.live(name, values):
-                values[name] = _chosen(trial.suggest_categorical(name, allowed))
+                # The space's own object: a sampler that draws by NumPy gives one of its types.
+                values[name] = allowed[allowed.index(trial.suggest_categorical(name, allowed))]
         notes = dict(self._trials()[trial.number].system_attrs)
         after = self._storage.get_study_system_attrs(self._id)
         if changed := {name: after[name] for name in after if after[name] != before.get(name)}:
@@ -176,8 +177,3 @@ class ForeignSampler(OptunaSampler):
             raise
         except Exception as error:
             raise BneckError(f"sampler {self._word!r} raises {reason(error)}") from error
-
-
-def _chosen(value: Value | None) -> Value:
-    assert value is not None
-    return value
