@@ -125,7 +125,10 @@ def test_a_node_without_cuda_is_named(cluster) -> None:
     arch = presets.build("mobilenet_v3_small")
     with (
         closing(on_ray(1, reserved=Reserved(cpus=0.5))) as executor,
-        pytest.raises(UsageError, match=r"node [\d.]+: device 'cuda': torch .* finds no CUDA on "),
+        pytest.raises(
+            UsageError,
+            match=r"node [\d.]+: device 'cuda': torch .* finds no CUDA on .*--gpus-per-trial",
+        ),
     ):
         list(executor.map_unordered(task, [arch]))
 

@@ -29,7 +29,8 @@ def torch_device(word: str) -> torch.device:
         built = f"built for CUDA {torch.version.cuda}" if torch.version.cuda else "built without it"
         raise UsageError(
             f"device {word!r}: torch {torch.__version__} ({built}) finds no CUDA on "
-            f"{platform.node()}; use cpu or auto, or look at its driver with nvidia-smi"
+            f"{platform.node()}; use cpu or auto, look at its driver with nvidia-smi, or where Ray "
+            "started this, reserve GPUs with --gpus-per-trial"
         )
     count = torch.cuda.device_count()
     if device.index is not None and device.index >= count:
