@@ -17,7 +17,7 @@ from bneck.commands.common.options import (
 from bneck.commands.common.output import print_result
 from bneck.derivation.trained_networks import load_trained
 from bneck.live import TerminalProgress
-from bneck.results.exports import EXPORTS, check_new_export, load
+from bneck.results.exports import EXPORTS, check_new_export
 from bneck.results.exports import export as write_export
 from bneck.results.exports.words import cost_of_int8
 from bneck.results.networks import load_network
@@ -53,7 +53,6 @@ def export(
     check_new_export(to, file)
     check_not_own(file)
     name, arch = load_network(net, width=width, resolution_px=resolution, classes=classes)
-    load(to)  # a missing library is said before images are read
     trained = load_trained(
         net,
         weights,

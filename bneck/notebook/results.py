@@ -100,12 +100,11 @@ class Results:
         Raises:
             UsageError: the run has no trained network yet, or a format that cannot express it.
         """
-        from bneck.results.exports import EXPORTS, check_new_export, export, load
+        from bneck.results.exports import EXPORTS, check_new_export, export
 
         file = as_path("file", file)
         check_new_export(to, file)
         check_not_own(file)
-        load(to)  # a missing library is said before images are read
         trained = load_trained(
             str(self.run.folder),
             None,

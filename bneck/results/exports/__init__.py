@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,22 +26,27 @@ if TYPE_CHECKING:
 class Format(NamedTuple):
     """A kind of file: the module with ``write(trained, path) -> Exported``, and its suffixes.
 
-    Formats in 8 bits need ``Samples``. ``beside`` is the suffix of a second file, for some.
+    Formats in 8 bits need ``Samples``. ``beside`` is the suffix of a second file, for some, and
+    ``libraries`` are those that are not installed with bneck.
     """
 
     module: str
     suffixes: tuple[str, ...]
     in_8_bits: bool = False
     beside: str | None = None
+    libraries: tuple[str, ...] = ()
 
 
+_LITERT = ("ai_edge_litert", "flatbuffers")
 EXPORTS = {
-    "executorch": Format("executorch", (".pte",)),
+    "executorch": Format("executorch", (".pte",), libraries=("executorch",)),
     "onnx": Format("onnx_file", (".onnx",)),
     "onnx-int8": Format("onnx_int8", (".onnx",), in_8_bits=True),
     "pytorch": Format("pytorch_code", (".py",), beside=".safetensors"),
-    "tflite": Format("tflite_file", (".tflite",)),
-    "tflite-int8": Format("tflite_int8", (".tflite",), in_8_bits=True),
+    "tflite": Format("tflite_file", (".tflite",), libraries=_LITERT),
+    "tflite-int8": Format(
+        "tflite_int8", (".tflite",), in_8_bits=True, libraries=(*_LITERT, "ai_edge_quantizer")
+    ),
     "torch-export": Format("torch_export", (".pt2",)),
     "torchscript": Format("torchscript", (".pt", ".pth", ".ts"), beside=".ops.yaml"),
     "torchvision": Format("torchvision_code", (".py",), beside=".safetensors"),
@@ -170,9 +176,16 @@ def load(to: str) -> Any:
 
 
 def check_new_export(to: str, path: Path) -> None:
-    """Raise an error for an unknown format, a name that does not fit it, or no place for a file."""
+    """Raise an error for an unknown format, a name that does not fit it, or no place for a file.
+
+    A library that is missing is named too; none is imported.
+    """
     if to not in EXPORTS:
         raise unknown("export format", to, EXPORTS)
+    for name in EXPORTS[to].libraries:
+        if find_spec(name) is None:
+            missing = ImportError(f"No module named {name!r}", name=name)
+            raise cannot_load("export format", to, missing)
     suffixes = EXPORTS[to].suffixes
     if path.suffix not in suffixes:
         raise UsageError(f"a file of {to} ends in {' or '.join(suffixes)}, got {str(path)!r}")
