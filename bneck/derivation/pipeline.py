@@ -9,7 +9,7 @@ from bneck import records
 from bneck.derivation.report import write_report
 from bneck.derivation.session import Session
 from bneck.derivation.stages.best_under_target import most_accurate_under
-from bneck.derivation.stages.calibration import calibration_stage
+from bneck.derivation.stages.calibration import calibration_stage, check_kit
 from bneck.derivation.stages.data import RunData, data_stage
 from bneck.derivation.stages.each_target import derived_for, end_target, session_of_target
 from bneck.derivation.stages.elastic import elastic_stage
@@ -61,6 +61,7 @@ def derive(session: Session) -> tuple[Outcome, ...]:
     announce(session, data)
 
     teacher = named_teacher(session, data)  # before the hours that a wrong one would cost
+    check_kit(session, space)  # likewise
     check_feasible(session, data, space)
     parent = pretrained_stage(session, data, largest(space))
     device = calibration_stage(session, space)

@@ -135,6 +135,13 @@ def takes_no_time(plan: Plan, space: Space) -> bool:
     return device.synthetic or bool(reused)
 
 
+def check_kit(session: Session, space: Space) -> None:
+    """Raise UsageError where the device's kit could not take a network of ``space`` in the end."""
+    device = planned_device(session.plan)
+    if isinstance(device, FileDevice):
+        device.check_takes(space.decode(space.sample(session.plan.seed)))
+
+
 def calibration_stage(session: Session, space: Space) -> TargetDevice:
     """Calibrate the target device on ``space``, or read the model that the run holds.
 
@@ -147,8 +154,6 @@ def calibration_stage(session: Session, space: Space) -> TargetDevice:
     run, plan = session.run, session.plan
     device = planned_device(plan)
     wait = partial(wait_until_quiet, device.watch_idle, session.wait_quiet, session.progress)
-    if isinstance(device, FileDevice):  # not at the end, when the network is to be measured
-        device.check_takes(space.decode(space.sample(plan.seed)))
     with session.timed("calibration"):
         if not is_written(run.latency):
             copied = _copied(session, space, device)

@@ -1,14 +1,22 @@
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import fmean, stdev
 
 import pytest
 
-from bneck.derivation.stages.calibration import TargetDevice
+from bneck.derivation.plan import Plan
+from bneck.derivation.session import Session
+from bneck.derivation.stages.calibration import TargetDevice, calibration_stage, check_kit
+from bneck.errors import UsageError
+from bneck.executors.serial import Serial
+from bneck.latency.fingerprint import Fingerprint
 from bneck.latency.measure import MIN_REPETITIONS
 from bneck.latency.model import LatencyModel, load
+from bneck.latency.remote_calibration import add_to_kit
 from bneck.latency.timing import Timing
-from bneck.space import presets
+from bneck.results.run import Run
+from bneck.space import presets, spaces
 from tests.latency.devices import Scripted
 
 SMALL = presets.build("mobilenet_v3_small", width=0.35, resolution_px=16, classes=10)
@@ -55,3 +63,24 @@ def test_where_measuring_again_differs_little_one_session_counts(
         assert took.timing.ratio == ratio
         assert took.ms == pytest.approx(model.scale.ms(took.timing))
     assert device.asked == 2 * MIN_REPETITIONS
+
+
+def test_a_kit_of_other_classes_predicts_but_takes_no_network_in_the_end(
+    digits_latency: Path, tmp_path: Path
+) -> None:
+    """`search` and `shrink` add none to it, and `derive` asks before its trainings."""
+    folder, device = tmp_path / "kit", Fingerprint("far away", 4, "onnxruntime", "1", 1)
+    add_to_kit(folder, SMALL.at(classes=1000), None, runtime="onnxruntime")
+    kit = json.loads((folder / "kit.json").read_text())
+    item = kit["networks"][0] | asdict(of_sessions(1.0).timings[0]) | {"seconds": 1.0}
+    measured = {"format": kit["format"], "kit": kit["kit"], "device": asdict(device)}
+    measured["items"] = [{name: value for name, value in item.items() if name != "file"}]
+    (folder / "measurements.json").write_text(json.dumps(measured))
+    run = Run(tmp_path, {})
+    replace(load(digits_latency), device=device).save(run.latency)
+    plan = Plan(target="0.9x:mobilenet_v3_small", target_device=f"file:{folder}")
+    session = Session(run, plan, Serial(), Serial())
+    space = spaces.build("v3-small", resolution_px=16, classes=10)
+    assert calibration_stage(session, space).model.predict(SMALL).ms > 0
+    with pytest.raises(UsageError, match=r"the kit in .*'classes': 1000}, the network for .*: 10}"):
+        check_kit(session, space)
