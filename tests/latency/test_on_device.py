@@ -183,3 +183,20 @@ def test_a_network_that_does_not_run_there_is_one_line(
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
     assert re.search(message, done.stderr)
+
+
+def test_a_runtime_that_fails_without_a_word_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Python does where memory runs out."""
+    script = on_device()
+    (tmp_path / "networks").mkdir()
+    (tmp_path / "networks" / "a.z").write_bytes(zlib.compress(b""))
+    monkeypatch.setattr(script, "HERE", str(tmp_path))
+
+    def full(model: bytes, threads: int) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(script, "onnx", full)
+    with pytest.raises(SystemExit, match=r"^onnxruntime cannot run .*a\.z: MemoryError$"):
+        script.prepare("a.z", "onnxruntime", 1)

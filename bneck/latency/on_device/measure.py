@@ -256,7 +256,8 @@ def prepare(name: str, runtime: str, threads: int) -> Run:
     except OSError:
         raise
     except Exception as error:  # whatever a runtime raises, as of a version that is too old
-        sys.exit(f"{package(runtime)} cannot run {path}: {str(error).splitlines()[0]}")
+        said = str(error).split("\n")[0] or type(error).__name__
+        sys.exit(f"{package(runtime)} cannot run {path}: {said}")
 
 
 def opened(model: bytes, runtime: str, threads: int) -> Run:
