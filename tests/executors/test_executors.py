@@ -92,7 +92,6 @@ def test_evaluations_that_fit_a_machine_of_16_cpus_and_2_gpus(reserved: Reserved
     assert reserved.fit(16, 2) == fit
 
 
-@pytest.mark.filterwarnings("ignore::FutureWarning")
 @pytest.mark.parametrize(
     ("reserved", "device", "said"),
     [
@@ -112,6 +111,7 @@ def test_what_no_node_of_a_cluster_has_is_named(
     Reserved(**reserved).check_nodes(with_gpus, device)
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")
 @pytest.mark.parametrize(
     "address", ["nonsense", "ray://", "ray://host", "http://host:1", "ray://h:1/x"]
 )
