@@ -65,7 +65,7 @@ class Execution:
     def device_here(self, device: str) -> str:
         """Return what this machine itself trains on where ``device`` is asked for.
 
-        With Ray, a GPU that only the cluster has is none here: this machine does with what it has.
+        With Ray, where this machine lacks that GPU, the answer is "auto": the cluster may have it.
 
         Raises:
             UsageError: without Ray there is no such GPU, or other programs have filled it.
@@ -80,8 +80,8 @@ class Execution:
             if self.ray is None:
                 raise
             live.warn(
-                f"no {device} on {platform.node()}: what is trained here and not on the cluster, "
-                "as final networks are without --gpus, is trained as by --device auto"
+                f"no {device} on {platform.node()}: trainings on this machine, such as those of "
+                "final networks without --gpus, use --device auto"
             )
             return "auto"
         check_room(found)

@@ -85,7 +85,7 @@ def build(name: str, *, resolution_px: int = 224, classes: int = 1000) -> Space:
 
 
 def check(name: str) -> None:
-    """Raise UsageError for what is no space, before the images' side and classes are known."""
+    """Raise UsageError unless a space has this name, whatever the images' side and classes."""
     _made(name, 224, 1000)
 
 

@@ -41,7 +41,7 @@ class Connection:
     def ask(self, request: dict[str, Any], content: bytes = b"") -> dict[str, Any]:
         """Send a request and return the answer.
 
-        Lines that are no answers, as of a login script, are passed over.
+        Other lines, such as those of a login script, are passed over.
 
         Raises:
             Cut: the connection broke.
@@ -59,7 +59,7 @@ class Connection:
 
 
 def _answer_in(line: bytes) -> dict[str, Any] | None:
-    """What the script answers in a line; None where that is no whole answer of its."""
+    """What the script answers in a line; None where the line is not a whole answer."""
     try:
         found = json.loads(line)
     except ValueError:

@@ -50,7 +50,7 @@ def _is_ours(model: onnx.ModelProto) -> bool:
 
 
 def is_in_float32(model: onnx.ModelProto) -> bool:
-    """Return whether all weights are in float32, as bneck writes them; others change their type."""
+    """Return whether all weights are in float32, as bneck writes them before any conversion."""
     return all(item.data_type == onnx.TensorProto.FLOAT for item in model.graph.initializer)
 
 
