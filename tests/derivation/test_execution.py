@@ -16,6 +16,7 @@ from bneck.derivation.stages.data import data_stage
 from bneck.derivation.stages.training import training_stage
 from bneck.errors import UsageError
 from bneck.executors.serial import Serial
+from tests.command_line import said
 from tests.small_networks import three_stages
 
 ON_RAY = Execution(ray="auto")
@@ -50,6 +51,31 @@ def test_a_driver_with_a_gpu_uses_it_unless_others_have_filled_it(
     for execution in (ON_RAY, Execution()):
         with pytest.raises(UsageError, match=r"^cuda:0 has 0\.0 of 64\.0 GiB free"):
             execution.device_here("cuda")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("derive", "--target=1"),
+        ("search", "--target=1"),
+        ("shrink", "mobilenet_v3_small", "--target=1"),
+        ("train", "mobilenet_v3_small"),
+        ("reproduce", "v3-small"),
+    ],
+)
+def test_every_command_that_trains_names_a_gpu_that_is_not_here_before_it_begins(
+    command: tuple[str, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    out = tmp_path / "run"
+    code, _, err = said(capsys, *command, "--data=digits", "--device=cuda", "--out", out)
+    assert code == 2
+    assert err.startswith("bneck: device 'cuda': torch ")
+    assert err.count("\n") == 1
+    assert not out.exists()
 
 
 class OnGpus(Serial):
