@@ -154,6 +154,10 @@ class Space:
         others = [value for value in self.choices[name] if not _same(value, current[name])]
         return self._fill({**current, name: draw.choice(others)}, draw.choice)
 
+    def least(self, measure: Callable[[Architecture], float]) -> Architecture:
+        """Return the network of least ``measure``, as far as single changes lead."""
+        return self.decode(self.minimise(measure)[0])
+
     def minimise(self, measure: Callable[[Architecture], float]) -> tuple[Values, float]:
         """Return the values of least ``measure``, as far as single changes lead, and its value."""
         values = self._fill({}, _first)

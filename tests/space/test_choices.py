@@ -11,6 +11,7 @@ from bneck.space import codec, spaces
 from bneck.space.architecture import Architecture
 from bneck.space.blocks import InvertedResidual, PlainConv
 from bneck.space.choices import Space, Values
+from bneck.space.cost import cost
 from bneck.space.heads import PoolLinear
 
 
@@ -35,6 +36,13 @@ def test_size_counts_distinct_networks() -> None:
     every = itertools.product(*space.choices.values())
     networks = {space.decode(dict(zip(space.choices, values, strict=True))) for values in every}
     assert len(networks) == space.size
+
+
+def test_the_least_network_is_the_least_of_all() -> None:
+    space = tiny()
+    params = {cost(space.decode(space.sample(seed))).params for seed in range(200)}
+    assert cost(space.least(lambda arch: cost(arch).params)).params == min(params)
+    assert cost(space.least(lambda arch: -cost(arch).params)).params == max(params)
 
 
 def test_neighbours_reach_the_whole_space() -> None:

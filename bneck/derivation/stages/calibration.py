@@ -169,13 +169,8 @@ def calibration_stage(session: Session, space: Space) -> TargetDevice:
         warn_calibration(model)
         if plan.latency is not None:  # which may be of another space
             seed = records.read_if_written(run.seed, Architecture)
-            warn_extrapolated(model, seed or _of_most_macs(space))
+            warn_extrapolated(model, seed or space.least(lambda arch: -cost(arch).macs))
     return TargetDevice(model, device, run.measurements, wait)
-
-
-def _of_most_macs(space: Space) -> Architecture:
-    """The network of the most multiply-adds that single changes of a choice lead to."""
-    return space.decode(space.minimise(lambda arch: -float(cost(arch).macs))[0])
 
 
 def _copied(session: Session, space: Space, device: Device) -> LatencyModel | PublishedTable | None:

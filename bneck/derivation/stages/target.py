@@ -74,8 +74,8 @@ def check_feasible(session: Session, data: RunData, space: Space) -> None:
     def about_ms(arch: Architecture) -> float:
         return quick_latency_ms(device, arch)
 
-    smallest = space.decode(space.minimise(lambda arch: float(cost(arch).macs))[0])
-    largest = space.decode(space.minimise(lambda arch: -float(cost(arch).macs))[0])
+    smallest = space.least(lambda arch: cost(arch).macs)
+    largest = space.least(lambda arch: -cost(arch).macs)
     for ms in _in_ms(plan.aimed_at, data, about_ms):
         if about_ms(smallest) > ms * plan.seed_factor * UNSURE:
             raise UsageError(

@@ -35,7 +35,7 @@ class Supernet(nn.Module):
         self.space = space
         most = space.minimise(lambda arch: -cost(arch).params)[0]
         self.largest = space.decode(most)
-        self.smallest = space.decode(space.minimise(lambda arch: cost(arch).params)[0])
+        self.smallest = space.least(lambda arch: cost(arch).params)
         with torch.random.fork_rng(devices=[]):
             for leaf in _widest(space, most):
                 attach(self, leaf.path, module_of(leaf))
