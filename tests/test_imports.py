@@ -61,28 +61,31 @@ def test_what_cannot_be_called_as_its_kind_is_is_refused() -> None:
         open_runtime("builtins:dict")
 
 
-def test_a_missing_library_is_called_by_its_extra() -> None:
+def said_without(libraries: list[str], commands: list[list[str]]) -> list[str]:
+    """The lines that a process without some libraries says to commands one after the other."""
     code = (
-        "import sys; sys.modules.update(openvino=None, ai_edge_litert=None)\n"
-        "from bneck.cli import run\n"
-        "for word in ('openvino', 'litert'): run(['latency', 'mobilenet_v1', '--measure', "
-        "'--runtime', word])"
+        f"import sys; sys.modules.update(dict.fromkeys({libraries}))\n"
+        f"from bneck.cli import run\nfor command in {commands}: run(command)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    first, second = done.stderr.splitlines()
+    return done.stderr.splitlines()
+
+
+def test_a_missing_library_is_called_by_its_extra() -> None:
+    measure = ["latency", "mobilenet_v1", "--measure", "--runtime"]
+    first, second = said_without(
+        ["openvino", "ai_edge_litert"], [[*measure, "openvino"], [*measure, "litert"]]
+    )
     assert first.endswith("; pip install 'bneck[openvino]'")
     assert second.endswith("; pip install 'bneck[litert]'")
 
 
 def test_a_missing_library_of_an_export_is_named_before_images_are_looked_for() -> None:
-    code = (
-        "import sys; sys.modules.update(executorch=None, ai_edge_quantizer=None)\n"
-        "from bneck.cli import run\n"
-        "for to in ('tflite-int8', 'executorch'): run(['export', 'mobilenet_v1', "
-        "'x.tflite' if 'tf' in to else 'x.pte', '--to', to])"
+    export = ["export", "mobilenet_v1"]
+    first, second = said_without(
+        ["executorch", "ai_edge_quantizer"],
+        [[*export, "x.tflite", "--to", "tflite-int8"], [*export, "x.pte", "--to", "executorch"]],
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    first, second = done.stderr.splitlines()
     assert first.startswith("bneck: cannot load export format 'tflite-int8': ")
     assert first.endswith("; pip install 'bneck[litert]'")
     assert second.startswith("bneck: cannot load export format 'executorch': ")
