@@ -98,12 +98,22 @@ def load_pretrained(text: str, space: str, net: str | None) -> Pretrained:
         net: the network that the command was given, if any.
 
     Raises:
-        UsageError: none of these, or a file whose tensors fit no network that is known.
+        UsageError: none of these, a file whose tensors fit no network that is known, or the first
+            tensor that is not finite.
         BneckError: torchvision's weights are not there and cannot be downloaded.
     """
-    from bneck.space.backends import torchvision_weights, weights
+    from bneck.space.backends import weights
 
     check_pretrained(text, space, net)
+    found = _found(text, space, net)
+    weights.check_finite(found.state if found.shared is None else found.shared, text)
+    return found
+
+
+def _found(text: str, space: str, net: str | None) -> Pretrained:
+    """The trained network as it is."""
+    from bneck.space.backends import torchvision_weights, weights
+
     if is_run(text):
         run = Run.read(Path(text))
         network, tensors = _files_of_run(run)

@@ -140,10 +140,7 @@ def load_weights(text: str, file: Path | None, arch: Architecture, *, seed: int)
         return torch_model.build(arch, seed=seed).state_dict()
     load = weights.load if file.suffix == ".safetensors" else torchvision_weights.load
     state = load(file, arch)
-    for name, tensor in state.items():
-        if not (finite := tensor.isfinite()).all():
-            number = tensor[~finite][0].item()
-            raise UsageError(f"{file}: {name} has {number}, not finite numbers")
+    weights.check_finite(state, file)
     return state
 
 

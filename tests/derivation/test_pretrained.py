@@ -108,6 +108,21 @@ def test_weights_of_another_network_are_refused_by_their_first_tensor(tmp_path: 
         load_pretrained(str(tmp_path / "w.safetensors"), "v3-small", None)
 
 
+@pytest.mark.parametrize("of_torchvision", [True, False])
+def test_weights_that_are_no_numbers_are_named(of_torchvision: bool, tmp_path: Path) -> None:
+    """Whoever wrote the file: what learns from them could only end with a loss that is none."""
+    arch = presets.build("mobilenet_v3_small")
+    theirs, ours = THEIRS["mobilenet_v3_small"](), torch_model.build(arch, seed=0)
+    state = (theirs if of_torchvision else ours).state_dict()
+    last = list(state)[-1]
+    state[last][3] = float("nan")
+    file = tmp_path / "w.safetensors"
+    save_file(state, file)
+    said = f"^{file}: head.classifier.linear.bias has nan, not finite numbers$"
+    with pytest.raises(UsageError, match=said):
+        load_pretrained(str(file), "v3-small", None)
+
+
 def test_a_derivation_begins_with_a_runs_weights_at_every_stage(
     trained: Path, digits_latency: Path, tmp_path: Path
 ) -> None:

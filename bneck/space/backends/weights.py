@@ -80,6 +80,14 @@ def read(path: Path) -> State:
         raise UsageError(f"{path} is not a safetensors file: {error}") from None
 
 
+def check_finite(state: Mapping[str, Tensor], source: str | Path) -> None:
+    """Raise UsageError with ``source`` and the first tensor that has NaN or infinities, if any."""
+    for name, tensor in state.items():
+        if not (finite := tensor.isfinite()).all():
+            number = tensor[~finite][0].item()
+            raise UsageError(f"{source}: {name} has {number}, not finite numbers")
+
+
 def fitted(state: Mapping[str, Tensor], arch: Architecture, source: str) -> State:
     """Return the tensors as ``arch`` needs them: half, bfloat16 and double become float32.
 
