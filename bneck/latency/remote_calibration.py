@@ -128,7 +128,7 @@ def add_to_kit(
 
 
 def kit_that_takes(
-    arch: Architecture, folder: Path, *, runtime: str, batch_size: int
+    arch: Architecture, folder: Path, *, runtime: str, batch_size: int, any_classes: bool = False
 ) -> dict[str, Any]:
     """Return what the kit of a folder says of itself, if a network can be added to it.
 
@@ -137,6 +137,7 @@ def kit_that_takes(
         folder: the kit.
         runtime: what is to run the network.
         batch_size: images that one run takes.
+        any_classes: pass over the number of classes, for a network that is only predicted.
 
     Raises:
         UsageError: a kit of another runtime, batch size, side or number of classes, or none.
@@ -151,7 +152,8 @@ def kit_that_takes(
         raise UsageError(f"{file} is not what `bneck latency kit` writes") from None
     found |= {"resolution_px": first.resolution_px, "classes": first.classes}
     about = {"runtime": runtime, "batch_size": batch_size}
-    about |= {"resolution_px": arch.resolution_px, "classes": arch.classes}
+    classes = first.classes if any_classes else arch.classes
+    about |= {"resolution_px": arch.resolution_px, "classes": classes}
     if found != about:
         raise UsageError(f"the kit in {folder} is for {found}, the network for {about}")
     return dict(kit)

@@ -43,7 +43,12 @@ class FileDevice(Device):
         return self._measured()[0]
 
     def calibrated(
-        self, spaces: Sequence[Space], *, seed: int = 0, progress: Progress = silent
+        self,
+        spaces: Sequence[Space],
+        *,
+        seed: int = 0,
+        progress: Progress = silent,
+        any_classes: bool = False,
     ) -> "LatencyModel":
         """Return the model of what was measured; without measurements, write the kit.
 
@@ -51,14 +56,16 @@ class FileDevice(Device):
             spaces: what the kit's networks are drawn from.
             seed: of these networks.
             progress: told about every network.
+            any_classes: whether a kit of another class count than the spaces' will do.
 
         Raises:
+            UsageError: a kit of another runtime, batch size, side or number of classes.
             BneckError: nothing was measured yet: says what to do.
         """
         from bneck.latency.remote_calibration import read_measurements, write_kit
 
         if (self.folder / KIT).exists():
-            self.check_takes(spaces[0].decode(spaces[0].sample(seed)))
+            self.check_takes(spaces[0].decode(spaces[0].sample(seed)), any_classes=any_classes)
         else:
             write_kit(
                 spaces,
@@ -102,12 +109,21 @@ class FileDevice(Device):
         ]
         return pooled(found, wanted) if found else None
 
-    def check_takes(self, arch: Architecture) -> None:
-        """Raise UsageError where a network like ``arch`` could not be offered in the end."""
+    def check_takes(self, arch: Architecture, *, any_classes: bool = False) -> None:
+        """Raise UsageError where a network like ``arch`` could not be offered in the end.
+
+        With ``any_classes``, where it could not even be predicted.
+        """
         from bneck.latency.remote_calibration import kit_that_takes
 
         if (self.folder / KIT).exists():
-            kit_that_takes(arch, self.folder, runtime=self.runtime, batch_size=self.batch_size)
+            kit_that_takes(
+                arch,
+                self.folder,
+                runtime=self.runtime,
+                batch_size=self.batch_size,
+                any_classes=any_classes,
+            )
         elif self.file.exists():
             raise UsageError(
                 f"{self.folder} holds {MEASURED} without its {KIT}: copy it back there"

@@ -8,18 +8,21 @@ import pytest
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import TargetDevice, calibration_stage, check_kit
-from bneck.errors import UsageError
+from bneck.errors import BneckError, UsageError
 from bneck.executors.serial import Serial
+from bneck.latency import remote_calibration
 from bneck.latency.fingerprint import Fingerprint
 from bneck.latency.measure import MIN_REPETITIONS
 from bneck.latency.model import LatencyModel, load
-from bneck.latency.remote_calibration import add_to_kit
+from bneck.latency.remote_calibration import add_to_kit, write_kit
 from bneck.latency.timing import Timing
 from bneck.results.run import Run
-from bneck.space import presets, spaces
+from bneck.space import codec, presets, spaces
+from bneck.space.cost import cost
 from tests.latency.devices import Scripted
 
 SMALL = presets.build("mobilenet_v3_small", width=0.35, resolution_px=16, classes=10)
+FAR_AWAY = Fingerprint("far away", 4, "onnxruntime", "1", 1)
 
 
 def repeating(model: LatencyModel, percent: float) -> LatencyModel:
@@ -31,6 +34,24 @@ def of_sessions(*ratios: float) -> Scripted:
     steady = Timing(1.0, 0.0001, 2.0, 0.001, 6, True)
     each = [replace(steady, ratio=ratio) for ratio in ratios for _ in range(MIN_REPETITIONS)]
     return Scripted(*each[-1:], *each[:-1])  # it begins with the second
+
+
+def with_kit(place: Path, folder: Path) -> Session:
+    plan = Plan(target="0.9x:mobilenet_v3_small", target_device=f"file:{folder}")
+    return Session(Run(place / "run", {}), plan, Serial(), Serial())
+
+
+def measured_far_away(folder: Path) -> None:
+    """Write what a device would have measured of a kit, on which time goes by multiply-adds."""
+    kit = json.loads((folder / "kit.json").read_text())
+    steady = of_sessions(1.0).timings[0]
+    items = []
+    for one in kit["networks"]:
+        timing = replace(steady, ratio=cost(codec.from_json(one["arch"])).macs / 1e6)
+        own = {"name": one["name"], "arch": one["arch"], "seconds": 1.0}
+        items.append(own | asdict(timing))
+    about = {"format": kit["format"], "kit": kit["kit"], "device": asdict(FAR_AWAY)}
+    (folder / "measurements.json").write_text(json.dumps(about | {"items": items}))
 
 
 def test_where_measuring_again_differs_much_the_mean_of_all_sessions_counts(
@@ -69,18 +90,31 @@ def test_a_kit_of_other_classes_predicts_but_takes_no_network_in_the_end(
     digits_latency: Path, tmp_path: Path
 ) -> None:
     """`search` and `shrink` add none to it, and `derive` asks before its trainings."""
-    folder, device = tmp_path / "kit", Fingerprint("far away", 4, "onnxruntime", "1", 1)
+    folder = tmp_path / "kit"
     add_to_kit(folder, SMALL.at(classes=1000), None, runtime="onnxruntime")
-    kit = json.loads((folder / "kit.json").read_text())
-    item = kit["networks"][0] | asdict(of_sessions(1.0).timings[0]) | {"seconds": 1.0}
-    measured = {"format": kit["format"], "kit": kit["kit"], "device": asdict(device)}
-    measured["items"] = [{name: value for name, value in item.items() if name != "file"}]
-    (folder / "measurements.json").write_text(json.dumps(measured))
-    run = Run(tmp_path, {})
-    replace(load(digits_latency), device=device).save(run.latency)
-    plan = Plan(target="0.9x:mobilenet_v3_small", target_device=f"file:{folder}")
-    session = Session(run, plan, Serial(), Serial())
+    measured_far_away(folder)
+    session = with_kit(tmp_path, folder)
+    replace(load(digits_latency), device=FAR_AWAY).save(session.run.latency)
     space = spaces.build("v3-small", resolution_px=16, classes=10)
     assert calibration_stage(session, space).model.predict(SMALL).ms > 0
     with pytest.raises(UsageError, match=r"the kit in .*'classes': 1000}, the network for .*: 10}"):
         check_kit(session, space)
+
+
+def test_a_kit_of_other_classes_is_calibrated_on_and_one_of_another_side_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`search` and `shrink` begin with it as they resume with it."""
+    monkeypatch.setattr(remote_calibration, "NETWORKS", 50)
+    folder = tmp_path / "kit"
+    write_kit([spaces.build("v3-small", resolution_px=16, classes=1000)], folder)
+    session = with_kit(tmp_path, folder)
+    space = spaces.build("v3-small", resolution_px=16, classes=10)
+    with pytest.raises(BneckError, match=r"measurements\.json is not there yet: copy"):
+        calibration_stage(session, space)
+    measured_far_away(folder)
+    with pytest.raises(UsageError, match=r"_px': 16, 'classes': 1000}, the network for .*: 32"):
+        calibration_stage(session, spaces.build("v3-small", resolution_px=32, classes=10))
+    assert not session.run.latency.exists()
+    assert calibration_stage(session, space).model.predict(SMALL).ms > 0
+    assert session.run.latency.exists()
