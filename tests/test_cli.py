@@ -332,6 +332,7 @@ def test_export_of_a_json_file(
         (["images", "--seed", "3"], "--seed has no effect without DIR: leave it out"),
         (["images", "x", "--remove", "--verify"], "--verify and --remove exclude each other"),
         (["images", "x", "--remove", "--resolution=32"], "--resolution has no effect with --rem"),
+        (["images", "typo", "--remove"], "no such folder: typo, and no squares of that name: `b"),
         (["images", "--remove"], "name the folder of images whose squares are meant"),
         (["latency", "mobilenet_v1", "--model", "no.json"], "no such file: no.json"),
     ],

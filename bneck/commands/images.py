@@ -132,6 +132,10 @@ def _remove(folder: Path, as_json: bool) -> None:
     from bneck.proxies.data.squares import store
 
     found = store.squares_of(folder)
+    if not found and not folder.exists():
+        raise UsageError(
+            f"no such folder: {folder}, and no squares of that name: `bneck images` lists all"
+        )
     places = [str(old.place) for old in found]
     for old in found:
         store.remove(old.place)
