@@ -354,5 +354,7 @@ def test_a_latency_model_of_another_resolution_is_refused_before_images_are_load
 ) -> None:
     command = ["derive", "--target=2", "--resolution=32", f"--latency={digits_latency}"]
     assert run([*command, f"--out={tmp_path / 'run'}"]) == 2
-    assert "was calibrated at 16 px, not at 32 px" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "was calibrated at 16 px, not at 32 px" in error
+    assert error.endswith("; give --resolution 16, or a model calibrated at 32 px\n")
     assert not (tmp_path / "run").exists()

@@ -136,7 +136,8 @@ class LatencyModel:
         if resolution_px != self.resolution_px:
             raise NotCalibrated(
                 f"this latency model was calibrated at {self.resolution_px} px, "
-                f"not at {resolution_px} px"
+                f"not at {resolution_px} px; give --resolution {self.resolution_px}, or a model "
+                f"calibrated at {resolution_px} px"
             )
 
     def _latency(self, members: Floats) -> Latency:
