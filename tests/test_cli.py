@@ -53,6 +53,24 @@ def test_options_are_under_headings_and_words_come_from_the_tables(
     assert [word for word in EXPORTS if word not in words] == []
 
 
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("shrink", ("Training steps of NET before", "a share of NET's", "one NetAdapt goes")),
+        ("pretrain", ("Space whose largest network is trained",)),
+        ("train", ("Trained network whose weights NET starts from: imagenet",)),
+    ],
+)
+def test_options_are_explained_by_what_the_command_does(
+    capsys: pytest.CaptureFixture[str], command: str, words: tuple[str, ...]
+) -> None:
+    out = " ".join(said(capsys, command, "--help")[1].split())
+    assert all(text in out for text in words)
+    assert "the search" not in out.replace("the network that the search finds", "")
+    assert "all others" not in out
+    assert "calibrate the device" not in out
+
+
 def test_usage_has_one_kind_of_brackets(capsys: pytest.CaptureFixture[str]) -> None:
     for command, usage in (
         ("predict", "[OPTIONS] RUN IMAGE..."),

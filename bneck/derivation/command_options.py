@@ -1,6 +1,12 @@
-"""Which options each command that makes a run takes."""
+"""Which options each command that makes a run takes, and what its `--help` says of them."""
 
 from collections.abc import Mapping
+
+from bneck.derivation.option import OWN
+from bneck.derivation.plan import TRAINED
+from bneck.machine import DEVICES
+from bneck.space.spaces import SPACES
+from bneck.text import one_of
 
 _EVERY_RUN = (
     "data", "resolution_px", "skip_unreadable", "check_images", "balanced", "seed", "device",
@@ -40,3 +46,26 @@ EXECUTION_OPTIONS: Mapping[str, tuple[str, ...]] = {
     "train": ("gpus", "ray"),
 }
 """Command -> the fields of an ``Execution`` that it can be asked."""
+
+_TRAINS = f"What trains: {DEVICES}; auto is a GPU where there is one."
+HELP: Mapping[str, Mapping[str, str]] = {
+    "shrink": {
+        "targets": "Several targets with commas between them (1.5,2,3), instead of --target; one "
+        "NetAdapt goes through them, the slowest first.",
+        "space": f"Space on whose networks the device is calibrated: {one_of(*SPACES, OWN)}.",
+        "delta": "Least latency that each step saves, as a share of NET's.",
+        "search_steps": "Training steps of NET before NetAdapt's first step; none where "
+        "--pretrained has all of its weights.",
+        "pretrained": f"Trained network whose weights NET starts from: {TRAINED}.",
+    },
+    "pretrain": {
+        "space": "Space whose largest network is trained where NET is left out, or with --elastic "
+        f"all of them together: {one_of(*SPACES, OWN)}.",
+        "device": _TRAINS,
+    },
+    "train": {
+        "pretrained": f"Trained network whose weights NET starts from: {TRAINED}.",
+        "device": _TRAINS,
+    },
+}
+"""Command -> field of a plan -> what it means there, where the field's own help is of others."""

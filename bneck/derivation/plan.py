@@ -36,6 +36,11 @@ FINISHES = ("fine-tune", "scratch")
 IMPORTANCES = ("l2", "taylor")
 SHORT_TRAINING = "short-training"
 BY_THE_DATA = "by the data"
+TRAINED = (
+    "imagenet (torchvision's), mobilenet_v2 or another of torchvision's, a file of weights, or a "
+    "run's folder"
+)
+"""What help texts say that ``pretrained`` may be."""
 KEPT, ANEW = "kept", "anew"
 """Words for ``calibrate``."""
 
@@ -187,8 +192,7 @@ class Plan:
     )
     pretrained: str | None = option(
         None,
-        "Trained network whose weights all others start from: imagenet (torchvision's), "
-        "mobilenet_v2 or another of torchvision's, a file of weights, or a run's folder.",
+        f"Trained network whose weights all others start from: {TRAINED}.",
         TRAINING,
         unset="random weights",
     )

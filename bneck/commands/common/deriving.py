@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bneck.commands.common.options import Command, planned
-from bneck.derivation.command_options import EXECUTION_OPTIONS, OPTIONS
+from bneck.derivation.command_options import EXECUTION_OPTIONS, HELP, OPTIONS
 from bneck.derivation.execution import Execution
 from bneck.derivation.plan import Plan
 from bneck.errors import UsageError
@@ -22,7 +22,7 @@ def run_options(command: str) -> Callable[[Command], Command]:
 
     def add(function: Command) -> Command:
         function = planned(EXECUTION_OPTIONS[command], Execution)(function)
-        return planned(OPTIONS[command])(function)
+        return planned(OPTIONS[command], words=HELP.get(command, {}))(function)
 
     return add
 

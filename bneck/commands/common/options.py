@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import Field, fields
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
@@ -58,16 +58,24 @@ def described(name: str) -> Any:
     return _option(next(one for one in fields(Plan) if one.name == name))
 
 
-def planned(names: Iterable[str], plan: type[Any] = Plan) -> Callable[[Command], Command]:
+def planned(
+    names: Iterable[str], plan: type[Any] = Plan, words: Mapping[str, str] | None = None
+) -> Callable[[Command], Command]:
     """Give a command the options that the fields of these names describe.
 
     They come after the command's own in its signature, and are passed as ``**asked``.
+
+    Args:
+        names: of the fields.
+        plan: the dataclass that has them.
+        words: what `--help` says of a field, where that is not what the field says.
     """
 
     def add(command: Command) -> Command:
         own = inspect.signature(command).parameters.values()
         known, types = {one.name: one for one in fields(plan)}, get_type_hints(plan)
-        added = [_parameter(known[name], types[name]) for name in names]
+        said = words or {}
+        added = [_parameter(known[name], types[name], said.get(name)) for name in names]
         rest = [one for one in own if one.kind is not inspect.Parameter.VAR_KEYWORD]
         parameters = [one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in (*rest, *added)]
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -76,21 +84,21 @@ def planned(names: Iterable[str], plan: type[Any] = Plan) -> Callable[[Command],
     return add
 
 
-def _parameter(field: Field[Any], kind: Any) -> inspect.Parameter:
+def _parameter(field: Field[Any], kind: Any, words: str | None) -> inspect.Parameter:
     """What a plan's field is in a command's signature."""
     return inspect.Parameter(
         field.name,
         inspect.Parameter.KEYWORD_ONLY,
         default=field.default,
-        annotation=Annotated[kind, _option(field)],
+        annotation=Annotated[kind, _option(field, words)],
     )
 
 
-def _option(field: Field[Any]) -> Any:
+def _option(field: Field[Any], words: str | None = None) -> Any:
     about = field.metadata
     return typer.Option(
         "--" + re.sub("_(px|s)$", "", field.name).replace("_", "-"),
-        help=about["help"],
+        help=words or about["help"],
         show_default=about["unset"] or field.default is not None,
         rich_help_panel=about["panel"] or None,
         callback=own_spaces if field.name == "space" else None,
