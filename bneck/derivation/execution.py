@@ -13,8 +13,8 @@ from bneck.latency.timing import MAX_MINUTES
 from bneck.space.checks import check_between, check_range
 
 MAX_GPUS = 1024
-IMPORTED = ("torch._dynamo", "bneck.search.evaluation", "bneck.proxies.training.trainer")
-"""Modules that all trainings import (an optimiser imports torch._dynamo at its first step)."""
+IMPORTED = ("bneck.search.evaluation", "bneck.proxies.training.trainer")
+"""Modules that all trainings import."""
 
 
 @dataclass(frozen=True, slots=True)

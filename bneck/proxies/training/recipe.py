@@ -8,6 +8,7 @@ from torch import nn
 
 from bneck.proxies.data.augmentation_words import AUGMENTATION, check_augmentation
 from bneck.proxies.data.image_info import ImageInfo
+from bneck.proxies.training.adamw import AdamW
 from bneck.space.checks import check_between, check_range
 
 
@@ -56,9 +57,9 @@ class Recipe:
         ]
         gpu = next((p.device for p in parameters if p.is_cuda), None)
         if gpu is None:
-            return torch.optim.AdamW(groups, self.learning_rate, fused=True)
+            return AdamW(groups, self.learning_rate, fused=True)
         rate = torch.tensor(self.learning_rate, device=gpu)
-        return torch.optim.AdamW(groups, rate, fused=True, capturable=True)
+        return AdamW(groups, rate, fused=True, capturable=True)
 
 
 def epochs(images: ImageInfo, count: float, batch_size: int = 128) -> int:
