@@ -1,7 +1,7 @@
 """A change of a run's plan, which is taken back as long as no work was done by the new one."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +20,7 @@ BEGINNING = {
     *(f"{name}.json" for name in ("images", "inherited", "seed", "seconds", "target")),
 }
 """What a folder holds before anything was timed or trained."""
-BEFORE_WORK = BEGINNING | {"measured.jsonl", "ended.json", "checksums.json", SUPERSEDED}
+BEFORE_WORK = BEGINNING | {"measured.jsonl", "checksums.json", SUPERSEDED}
 """What of a run that was begun may change before a stage has done any work."""
 
 
@@ -44,11 +44,12 @@ class PlanChange:
         self._replaced: list[str] = []
 
     def move(self, path: Path) -> None:
-        """Move what the change makes obsolete."""
+        """Move what the change makes obsolete; killed meanwhile, that is taken back too."""
         name = path.relative_to(self._folder).as_posix()
+        self._replaced.append(name)
+        self._write(_but_for(self._changed_at(), {name}))
         (self._place / name).parent.mkdir(parents=True, exist_ok=True)
         path.rename(self._place / name)
-        self._replaced.append(name)
 
     def keep(self, file: Path) -> None:
         """Keep a copy of a file of the run's folder that is about to be replaced."""
@@ -60,8 +61,7 @@ class PlanChange:
         for file in files:
             if file.exists() and file.name not in self._replaced:
                 self.keep(file)
-        change = _Change(tuple(self._replaced), self._changed_at())
-        records.write(self._place / CHANGE, change)
+        self._write(self._changed_at())
 
     def take_back(self) -> None:
         """Put everything back as it was before the last change, unless work was done since.
@@ -73,14 +73,13 @@ class PlanChange:
         """
         place = self._superseded(0)
         change = records.read_if_written(place / CHANGE, _Change)
-        if change is None or self._has_ended(place / CHANGE):
+        if change is None:
             return
         there = {path.relative_to(place).as_posix() for path in place.rglob("*")}
         back = set(change.replaced) - there  # put there by a driver that was killed meanwhile
-        now = {
-            name: at for name, at in self._changed_at().items() if not _is_of(PurePath(name), back)
-        }
-        if change.changed_at != now:
+        now = _but_for(self._changed_at(), back)
+        ended = set() if self._ended in now else {self._ended}  # removed where a command begins
+        if _but_for(change.changed_at, ended) != now:
             return
         for name in reversed(change.replaced):
             if name in there:  # somebody else's run may name files outside of it
@@ -96,12 +95,15 @@ class PlanChange:
     def _superseded(self, further: int) -> Path:
         """The folder of the last change, or of one that is so many further."""
         places = self._folder / SUPERSEDED
-        return places / str(len(list(places.glob("*"))) + further)
+        numbers = [int(place.name) for place in places.glob("*") if place.name.isdecimal()]
+        return places / str(max(numbers, default=0) + further)
 
-    def _has_ended(self, change: Path) -> bool:
-        """Whether a command has come to its end since a change."""
-        ended = RunFiles(self._folder).ended
-        return ended.exists() and ended.stat().st_mtime_ns > change.stat().st_mtime_ns
+    def _write(self, changed_at: dict[str, int]) -> None:
+        records.write(self._place / CHANGE, _Change(tuple(self._replaced), changed_at))
+
+    @property
+    def _ended(self) -> str:
+        return RunFiles(self._folder).ended.name
 
     def _changed_at(self) -> dict[str, int]:
         return {
@@ -113,9 +115,13 @@ class PlanChange:
         }
 
 
-def _is_of(file: PurePath, names: Collection[str]) -> bool:
-    """Whether a file is one of the names, or in a folder that is."""
-    return any(file.is_relative_to(name) for name in names)
+def _but_for(changed_at: Mapping[str, int], names: Collection[str]) -> dict[str, int]:
+    """The files that are neither one of the names nor in a folder that is."""
+    return {
+        file: at
+        for file, at in changed_at.items()
+        if not any(PurePath(file).is_relative_to(name) for name in names)
+    }
 
 
 def _is_work(file: Path) -> bool:

@@ -1,6 +1,7 @@
 """A mistake takes a change of plan back, as long as no work was done by it."""
 
 import os
+import shutil
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from bneck.derivation.session import open_run
 from bneck.errors import BneckError, UsageError
 from bneck.progress import silent
 from bneck.proxies.proxy import ELASTIC
+from bneck.results.plan_change import PlanChange
 from bneck.results.record import Outcome, Targets
 from bneck.results.run import Run
 from bneck.results.run_files import SHOWN
@@ -122,25 +124,29 @@ def test_a_report_after_a_kill_leaves_a_change_to_be_taken_back(
     assert records.read(tmp_path / "result.json", Outcome) == outcome
 
 
+FINAL = ("result.json", "checkpoints/derived.json", "steps.jsonl", "checkpoints/netadapt/1.json")
+"""Files that a change of ``delta`` replaces."""
+
+
+@pytest.fixture
+def done(tmp_path: Path) -> Plan:
+    """The plan of a run with all of these files."""
+    plan = Plan(target="1.0", delta=0.1)
+    (tmp_path / "checkpoints/netadapt").mkdir(parents=True)
+    for file in ("plan.toml", *FINAL):
+        (tmp_path / file).touch()
+    for file in FINAL:
+        change(tmp_path, plan, file)
+    return plan
+
+
 @pytest.mark.parametrize("moves", range(6))
 def test_a_change_is_taken_back_whole_after_a_kill_in_between(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moves: int
+    tmp_path: Path, done: Plan, monkeypatch: pytest.MonkeyPatch, moves: int
 ) -> None:
     """What was put back already is no work by the new plan."""
-    files = (
-        "result.json",
-        "checkpoints/derived.json",
-        "steps.jsonl",
-        "checkpoints/netadapt/1.json",
-    )
-    right, wrong = Plan(target="1.0", delta=0.1), Plan(target="1.0", delta=0.2)
-    (tmp_path / "checkpoints/netadapt").mkdir(parents=True)
-    for file in ("plan.toml", *files):
-        (tmp_path / file).touch()
-    for file in files:
-        change(tmp_path, right, file)
-    open_run(wrong, tmp_path, silent).close()
-    assert not any((tmp_path / file).exists() for file in files)
+    open_run(replace(done, delta=0.2), tmp_path, silent).close()
+    assert not any((tmp_path / file).exists() for file in FINAL)
     left = iter([os.renames] * moves)
 
     def dies(old: Path, new: Path) -> None:
@@ -148,10 +154,54 @@ def test_a_change_is_taken_back_whole_after_a_kill_in_between(
 
     with monkeypatch.context() as killed, suppress(StopIteration):
         killed.setattr("bneck.results.plan_change.os.renames", dies)
-        open_run(right, tmp_path, silent).close()
-    change(tmp_path, right, "")
-    assert all((tmp_path / file).read_text() == "work" for file in files)
+        open_run(done, tmp_path, silent).close()
+    change(tmp_path, done, "")
+    assert all((tmp_path / file).read_text() == "work" for file in FINAL)
     assert not (tmp_path / "superseded").exists()
+
+
+@pytest.mark.parametrize("moves", range(5))
+def test_a_change_is_taken_back_where_a_kill_ended_it_before_it_was_made(
+    tmp_path: Path, done: Plan, monkeypatch: pytest.MonkeyPatch, moves: int
+) -> None:
+    """Else trainings of hours were done again by the plan that had never been replaced."""
+    left = iter([Path.rename] * moves)
+
+    def dies(old: Path, new: Path) -> None:
+        next(left)(old, new)
+
+    with monkeypatch.context() as killed, suppress(StopIteration):
+        killed.setattr(Path, "rename", dies)
+        killed.setattr(PlanChange, "end", lambda *_: next(left))
+        open_run(replace(done, delta=0.2), tmp_path, silent)
+    change(tmp_path, done, "")
+    assert all((tmp_path / file).read_text() == "work" for file in FINAL)
+
+
+def test_a_folder_of_what_was_replaced_that_a_user_removed_is_not_filled_again(
+    tmp_path: Path,
+) -> None:
+    """By the number of folders, the next change took the place of a later one."""
+    plan = Plan(target="1.0")
+    for number in (1, 2):
+        change(tmp_path, replace(plan, epochs=float(number)), "result.json")
+    change(tmp_path, replace(plan, epochs=3.0), "result.json")
+    (tmp_path / "superseded/2/result.json").write_text("of two epochs")
+    shutil.rmtree(tmp_path / "superseded/1")
+    change(tmp_path, replace(plan, epochs=4.0), "result.json")
+    assert (tmp_path / "superseded/2/result.json").read_text() == "of two epochs"
+    assert (tmp_path / "superseded/3/result.json").read_text() == "work"
+
+
+def test_a_plan_by_which_a_command_ended_stands_though_the_clock_was_set_back(
+    tmp_path: Path,
+) -> None:
+    short, long = Plan(target="1.0", epochs=1.0), Plan(target="1.0", epochs=2.0)
+    change(tmp_path, short, "result.json")
+    change(tmp_path, long, "ended.json")
+    os.utime(tmp_path / "ended.json", (0, 0))
+    with pytest.raises(UsageError, match=r"--epochs was 2\.0, now 1\.0"):
+        Run.open(tmp_path, short.as_dict())
 
 
 def test_a_change_in_somebody_elses_run_moves_no_file_of_ours(tmp_path: Path) -> None:
