@@ -3,7 +3,7 @@
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from bneck import records
@@ -62,7 +62,7 @@ def _listed(folder: Path, check: bool) -> Listed:
         with explained(run):
             best = _best(run)
         began = datetime.fromisoformat(sessions[0].started) if sessions else None
-        age = (datetime.now(UTC) - began).total_seconds() if began else None
+        age = _since(began.timestamp()) if began else None
         altered = changed(folder) if check else ()
     except (BneckError, OSError, ValueError, TypeError) as error:
         return Listed(folder, "unreadable", "", str(error), None, _idle(folder), "–")
@@ -80,7 +80,12 @@ def _idle(folder: Path) -> float | None:
             with suppress(OSError):  # a file that its run has removed meanwhile
                 if file.is_file() and not only_shows(file.relative_to(folder)):
                     changed.append(file.stat().st_mtime)
-    return max(0.0, time.time() - max(changed)) if changed else None
+    return _since(max(changed)) if changed else None
+
+
+def _since(then_s: float) -> float:
+    """Seconds since a time; 0 where a clock that is set back has not come to it yet."""
+    return max(0.0, time.time() - then_s)
 
 
 def _best(run: Run) -> str:

@@ -1,6 +1,7 @@
 """`bneck runs`: changed files are named, a lock is broken, one broken run hides no other."""
 
 import os
+import re
 import shutil
 import time
 from dataclasses import replace
@@ -52,6 +53,16 @@ def test_one_broken_run_hides_no_other(
     assert (one["state"], one["problem"]) == ("finished", "")
     if file != "plan.toml" or content == "= =":
         assert two["problem"] != ""
+
+
+def test_a_run_from_the_future_has_no_age_below_0(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A clock may be set back, and a run come from a machine whose clock is ahead."""
+    sessions = runs / "one/made_with.jsonl"
+    sessions.write_text(re.sub(r'"started": ?"\d{4}', '"started":"2999', sessions.read_text()))
+    one = json_of(capsys, "runs", runs / "one")["runs"][0]
+    assert (one["problem"], one["age_s"]) == ("", 0.0)
 
 
 def test_the_network_that_a_stage_named_is_the_best(
