@@ -52,18 +52,26 @@ def lock_file(path: Path) -> Path:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock of a file or folder that is made once: whoever comes second waits for it.
+def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold the lock of a file or folder that one process at a time may make, or add to.
 
-    Whoever holds the lock may remove its file; those that waited for it then take the new file's.
+    Whoever comes second waits for it, or is refused without ``wait``. Whoever holds the lock may
+    remove its file; those that waited for it then take the new file's.
 
     Raises:
+        UsageError: another process holds it, and is not waited for.
         OSError: its folder cannot be written.
     """
+    how = fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
         with lock_file(path).open("ab") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(lock, how)
+            except BlockingIOError:
+                raise UsageError(
+                    f"another process is at work on {path}; wait for it or name another file"
+                ) from None
             if is_still_at(lock_file(path), lock):
                 yield
                 return

@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import median
 
 from bneck.errors import BneckError, UsageError
+from bneck.files import locked
 from bneck.latency.calibrated_range import calibrated_range
 from bneck.latency.calibration_networks import calibration_network, side_and_classes
 from bneck.latency.devices import Device, Graph
@@ -65,7 +66,8 @@ def calibrate(
 
     Raises:
         UsageError: no space, spaces of several sides or class counts, minutes that cannot be, a
-            folder with another calibration, or a table, which needs none.
+            folder with another calibration or at which another process is at work, or a table,
+            which needs none.
         BneckError: too few minutes, or a machine too noisy to calibrate.
     """
     check_above_zero("minutes", minutes, MAX_MINUTES)
@@ -85,9 +87,12 @@ def calibrate(
         "classes": classes,
         "seed": seed,
     }
-    store = Store(folder / "measurements.jsonl", header)
-    watch = device.watch()
-    _Calibration(store, spaces, device, minutes * 60, seed, progress).run(reference(side, classes))
+    file = folder / "measurements.jsonl"
+    with locked(file, wait=False):  # two would measure each network twice, and slow each other
+        store = Store(file, header)
+        watch = device.watch()
+        work = _Calibration(store, spaces, device, minutes * 60, seed, progress)
+        work.run(reference(side, classes))
     return model_from(list(store.items.values()), fingerprint, side, busy=str(watch()))
 
 

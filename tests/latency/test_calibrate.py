@@ -161,6 +161,23 @@ def test_a_measurement_that_stands_there_twice_is_named(macs_folder: Path, tmp_p
         read(path)
 
 
+def test_a_second_process_does_not_measure_into_the_same_file(tmp_path: Path) -> None:
+    """All stood there twice then, and neither could be resumed."""
+    space = spaces.build("v3-small", resolution_px=64, classes=10)
+    refusals = []
+
+    def second(*_: object) -> None:
+        if not refusals:
+            with pytest.raises(UsageError, match=r"another process is at work on .*measure") as no:
+                calibrate([space], LocalDevice(runtime=MacsRuntime()), folder=tmp_path)
+            refusals.append(no)
+
+    device = LocalDevice(runtime=MacsRuntime())
+    model = calibrate([space], device, folder=tmp_path, minutes=0.001, progress=second)
+    assert refusals
+    assert calibrate([space], device, folder=tmp_path, minutes=0.001) == model
+
+
 def test_measurements_that_a_power_loss_left_as_zeros_are_none(tmp_path: Path) -> None:
     path = tmp_path / "measurements.jsonl"
     path.write_bytes(bytes(4096))
