@@ -2,6 +2,7 @@
 
 import atexit
 import math
+import signal
 import sys
 import threading
 import time
@@ -31,6 +32,17 @@ def interrupt(number: int, _: object = None) -> None:
     global _interrupted
     _interrupted = _interrupted or ended_by(number)
     raise KeyboardInterrupt
+
+
+def stop() -> None:
+    """End the command as Ctrl-C does, from a thread that is not its main one."""
+    global _interrupted
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as of what a script has begun with &
+        _interrupted = _interrupted or ended_by(signal.SIGINT)
+    else:
+        main = threading.main_thread().ident
+        assert main is not None
+        signal.pthread_kill(main, signal.SIGINT)  # ends its waiting, too
 
 
 def exit_code() -> int:

@@ -5,7 +5,6 @@ process however it dies. A lease (``bneck.results.lease``) does where machines s
 their locks do not reach each other.
 """
 
-import _thread
 import fcntl
 import os
 import sys
@@ -16,6 +15,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
+from bneck import live
 from bneck.errors import UsageError, cannot
 from bneck.files import is_still_at
 from bneck.results import lease
@@ -67,9 +67,13 @@ class Lock:
             if held is not None and held.token == self._driver.token:
                 with suppress(OSError):
                     os.utime(self._folder / LEASE)
-            elif held is not None and not self._ended.is_set():
-                print(f"bneck: {held} took over {self._folder}; this one stops", file=sys.stderr)
-                _thread.interrupt_main()
+                continue
+            elsewhere = f"{held} took over {self._folder}" if held is not None else ""
+            if held is None and all(_is_gone(self._folder / name) for name in (LEASE, LOCK)):
+                elsewhere = f"{self._folder} was moved or removed"
+            if elsewhere and not self._ended.is_set():
+                print(f"bneck: {elsewhere}; this one stops", file=sys.stderr)
+                live.stop()
                 return
 
 
@@ -95,6 +99,15 @@ def is_held(folder: Path) -> bool:
     except BlockingIOError:
         return True
     return lease.is_in_force(folder)
+
+
+def _is_gone(path: Path) -> bool:
+    """Whether there is no such file, as far as the system can tell at this time."""
+    try:
+        path.lstat()
+    except OSError as error:
+        return isinstance(error, FileNotFoundError)
+    return False
 
 
 def _locked(folder: Path) -> IO[bytes]:

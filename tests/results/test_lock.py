@@ -3,6 +3,7 @@
 import fcntl
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -161,6 +162,67 @@ def test_the_lease_is_renewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     while (tmp_path / LEASE).stat().st_mtime == 0 and time.monotonic() < deadline:
         time.sleep(0.01)
     assert (tmp_path / LEASE).stat().st_mtime > 0
+    held.close()
+
+
+@pytest.mark.parametrize("how", ["moved", "removed"])
+def test_a_run_that_is_moved_while_at_work_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], how: str
+) -> None:
+    """It went on for hours in a new folder at the old place, which nobody could resume."""
+    monkeypatch.setattr(lease, "RENEWED_EVERY_S", 0.01)
+    folder = tmp_path / "run"
+    folder.mkdir()
+    held = Lock(folder)
+
+    def work() -> None:
+        folder.rename(tmp_path / "moved")
+        records.append(folder / "steps.jsonl", FAR)  # makes the folder anew
+        if how == "removed":
+            shutil.rmtree(tmp_path / "moved")
+        time.sleep(60)
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    held.close()
+    assert capsys.readouterr().err == f"bneck: {folder} was moved or removed; this one stops\n"
+
+
+def test_a_run_that_was_taken_over_stops_though_ctrl_c_is_ignored(tmp_path: Path) -> None:
+    """As it is for what a script begins with ``&``: two drivers were at work on one run."""
+    begun = (
+        "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "import time\n"
+        "from bneck import cli, records\n"
+        "from bneck.commands import app\n"
+        "from bneck.live import TerminalProgress\n"
+        "from bneck.results import lease, lock\n"
+        "from tests.results.test_lock import FAR, Path\n"
+        "lease.RENEWED_EVERY_S = 0.01\n"
+        "def work():\n"
+        f"    held = lock.Lock(Path({str(tmp_path)!r}))\n"
+        f"    records.write(Path({str(tmp_path / LEASE)!r}), FAR)\n"
+        "    for _ in range(600):\n"
+        "        time.sleep(0.05)\n"
+        "        TerminalProgress()('work', 1, 2)\n"
+        "app.COMMANDS['show'] = '__main__:work'\n"
+        "cli.sys.argv = ['bneck', 'show']\n"
+        "cli.main()\n"
+    )
+    command = [sys.executable, "-c", begun]
+    ended = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    assert ended.returncode == 130, ended.stderr
+    assert ended.stderr.endswith("bneck: interrupted; run the same command to resume\n")
+    assert read_driver(tmp_path) == FAR
+
+
+def test_a_run_whose_lease_alone_is_gone_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "RENEWED_EVERY_S", 0.01)
+    held = Lock(tmp_path)
+    (tmp_path / LEASE).unlink()
+    time.sleep(0.2)
     held.close()
 
 
