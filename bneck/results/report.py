@@ -5,15 +5,16 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from jinja2.runtime import Context
 
 from bneck import __version__
-from bneck.quantities import duration
+from bneck.quantities import Latency, duration
 from bneck.results import interactive_figures, report_context, units
 from bneck.results.classification import Classification
 from bneck.results.exports.words import cost_of_int8
@@ -116,26 +117,10 @@ class ReportData:
 
 def build(data: ReportData) -> str:
     """The page as one string of HTML; every value that is not markup of ours is escaped."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(PAGE),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        in_8_bits=cost_of_int8,
-        percent=units.percent,
-        count=units.count,
-        duration=duration,
-        words=in_words,
-    )
-    places = units.decimals(_scale_ms(data))
-    environment.filters["ms"] = lambda value, extra=0: units.milliseconds(value, places + extra)
-    environment.filters["spread"] = lambda spread: units.spread_alone(spread, places)
     figures = _figures(data)
-    return environment.get_template("report.html").render(
+    return _template().render(
         data=data,
+        places=units.decimals(_scale_ms(data)),
         headline=_headline(data),
         front=front(data.tried),
         failures=report_context.failures((*data.tried, *data.failed_longer)),
@@ -153,6 +138,38 @@ def build(data: ReportData) -> str:
         version=__version__,
         built=datetime.now(UTC),
     )
+
+
+@cache
+def _template() -> jinja2.Template:
+    """The page with its filters; to compile it takes longer than to fill it in."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(PAGE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        in_8_bits=cost_of_int8,
+        percent=units.percent,
+        count=units.count,
+        duration=duration,
+        words=in_words,
+        ms=_ms,
+        spread=_spread,
+    )
+    return environment.get_template("report.html")
+
+
+@jinja2.pass_context
+def _ms(page: Context, value: Latency | float | None, extra: int = 0) -> str:
+    return units.milliseconds(value, page["places"] + extra)
+
+
+@jinja2.pass_context
+def _spread(page: Context, spread: float) -> str:
+    return units.spread_alone(spread, page["places"])
 
 
 def _scale_ms(data: ReportData) -> float:

@@ -168,6 +168,14 @@ def test_a_run_that_has_only_begun() -> None:
     assert page.figures == {}
 
 
+def test_each_page_of_a_process_has_the_digits_of_its_own_latencies(finished: ReportData) -> None:
+    assert finished.outcome is not None
+    ms = finished.outcome.target_ms
+    for scale_ms, digits in ((ms, 3), (1000 * ms, 0), (ms, 3)):
+        html = report.build(replace(finished, target_ms=scale_ms))
+        assert f"<dt>Target</dt><dd>{ms:.{digits}f} <small>ms</small></dd>" in html
+
+
 def test_a_search_for_several_targets(finished: ReportData) -> None:
     archs = [finished.steps[0].arch, finished.steps[-1].arch]
     found = tuple(
