@@ -80,25 +80,29 @@ def _seconds(session: Session, data: RunData, stages: Sequence[str]) -> dict[str
     asked, workers, classes = budget(plan, data.info), session.executor.workers, data.info.classes
     network = presets.build(MOBILENET_V3_SMALL)
 
-    def step_s(recipe: Recipe, px: int) -> float:
-        return _step_seconds(network.at(resolution_px=px, classes=classes), recipe)
-
     @cache
+    def step_s(batch_size: int, px: int) -> float:
+        """Seconds of a step on one core, timed once for all trainings that share size and batch."""
+        arch = network.at(resolution_px=px, classes=classes)
+        return _step_seconds(arch, Recipe(1, batch_size))
+
     def final_s() -> float:
         """Seconds of one final training on one core."""
-        return asked.final.steps * step_s(asked.final, data.info.resolution_px)
+        return asked.final.steps * step_s(asked.final.batch_size, data.info.resolution_px)
 
-    proxy_px = asked.proxies.proxy_px
-    short_s = step_s(asked.search, proxy_px)
+    def short_s() -> float:
+        """Seconds of a step of the search's trainings, or of NetAdapt's, on one core."""
+        return step_s(asked.search.batch_size, asked.proxies.proxy_px)
+
     if "search" in stages and plan.scores_by_training and not is_written(run.winners):
         left = _search_steps_left(session, asked)
-        label_s = short_s * (LONGER_IN_8_BITS if plan.score_int8 else 1)
+        label_s = short_s() * (LONGER_IN_8_BITS if plan.score_int8 else 1)
         found["search"] = left * folds(plan, data.info) * label_s / workers
     targets, passes = max(1, len(plan.aimed_at)), _netadapt_passes(session)
     if "NetAdapt" in stages and passes and (share := _to_shave_off(session)):
         tunings = share / plan.delta * len(narrowables(network)) / workers
         steps = asked.search.steps + tunings * asked.fine_tune.steps
-        found["NetAdapt"] = passes * steps * short_s
+        found["NetAdapt"] = passes * steps * short_s()
         if plan.finish is not None:
             found["NetAdapt"] += targets * final_s() * trainings_long(1, session.trainer)
     if "final training" in stages and not is_written(run.result):

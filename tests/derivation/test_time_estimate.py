@@ -29,6 +29,7 @@ from bneck.proxies.training.recipe import Recipe
 from bneck.results.record import Record
 from bneck.results.run import Run
 from bneck.space import presets, spaces
+from bneck.space.architecture import Architecture
 from bneck.space.edits import narrowables
 from tests.search.journals import write_trials
 
@@ -133,6 +134,22 @@ def test_a_step_is_timed_by_the_faster_of_two_after_the_first(
     monkeypatch.setattr(time_estimate, "time", SimpleNamespace(monotonic=lambda: next(looks)))
     arch = presets.build(NET, width=0.35).at(resolution_px=16, classes=10)
     assert time_estimate._step_seconds(arch, Recipe(1, batch_size=1024)) == 2.0 * 1024 / 512
+
+
+def test_steps_of_one_size_are_timed_once_and_only_for_what_is_to_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed: list[int] = []
+
+    def step_s(arch: Architecture, recipe: Recipe) -> float:
+        timed.append(recipe.batch_size)
+        return 0.1
+
+    monkeypatch.setattr(time_estimate, "_step_seconds", step_s)
+    expected_s(tmp_path, "calibration", target="1", latency="x")
+    assert timed == []
+    expected_s(tmp_path, *STAGES, target="1", latency="x")
+    assert timed == [64]
 
 
 def test_netadapt_takes_as_long_as_its_steps_and_trainings(
