@@ -125,6 +125,20 @@ def test_what_is_measured_on_the_scale_of_another_device_is_said(
     assert "warning: this latency model is of [a phone, " in capsys.readouterr().err
 
 
+def test_a_model_of_a_runtime_of_ones_own_says_how_to_go_on(
+    digits_latency: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a file names is imported by no command, and `compare` has no option that names it."""
+    model, file = load(digits_latency), tmp_path / "own.json"
+    replace(model, device=replace(model.device, runtime="own_runtime:Mine")).save(file)
+    asked = ["mobilenet_v2", "mobilenet_v1", "--resolution=16", "--classes=10", "--model", file]
+    code, _, err = said(capsys, "compare", *asked)
+    assert code == 2
+    assert err.startswith("bneck: the latency model is of the runtime 'own_runtime:Mine', and what")
+    assert "give --no-measure, or time each network by `bneck latency NET --model FILE" in err
+    assert said(capsys, "compare", *asked, "--no-measure")[0] == 0
+
+
 def test_measurements_share_one_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     """A reference that took 1 ms beside one network and 3 ms beside the other took 2 ms."""
     took = iter([Timing(0.5, 0.01, 1.0, 0.0, 12, True), Timing(0.5, 0.01, 3.0, 0.0, 12, True)])

@@ -9,6 +9,7 @@ from typing import Any
 from bneck import records
 from bneck.errors import NotCalibrated, UsageError
 from bneck.files import is_written, naming
+from bneck.imports import Untrusted
 from bneck.latency.devices.local import LocalDevice
 from bneck.latency.measure import Measured, measure
 from bneck.latency.model import LatencyModel
@@ -106,11 +107,15 @@ def measured(
             one, ONNX Runtime takes one thread and one image at a time, and ms are what the
             reference took over all these measurements.
         progress: told which network is timed.
+
+    Raises:
+        UsageError: a model of a runtime of someone's own.
     """
     calibrated = model if isinstance(model, LatencyModel) else None
     opened = LocalDevice()
     if calibrated:
         own = calibrated.device
+        _check_importable(own.runtime)
         opened = LocalDevice(runtime=own.runtime, threads=own.threads, batch_size=own.batch_size)
         warn_elsewhere(calibrated, opened.fingerprint())
     took: list[Measured] = []
@@ -127,6 +132,16 @@ def measured(
         replace(network, measured=Latency(one.ms * factor, one.std_ms * factor), doubt=one.note)
         for network, one, factor in zip(networks, took, factors, strict=True)
     ]
+
+
+def _check_importable(runtime: str) -> None:
+    """Raise UsageError for a runtime of someone's own, which is imported where a user names it."""
+    if isinstance(runtime, Untrusted) and ":" in runtime:
+        raise UsageError(
+            f"the latency model is of the runtime {runtime!r:.60}, and what files name is not "
+            "imported: give --no-measure, or time each network by `bneck latency NET --model FILE "
+            f"--measure --runtime {runtime:.60}` if you trust it"
+        )
 
 
 def _to_one_reference(networks: Sequence[Compared], took: Sequence[Measured]) -> list[float]:
