@@ -20,6 +20,7 @@ from bneck.machine import CPU, Compute
 from bneck.progress import Progress, silent
 from bneck.proxies.data.batches import seeded
 from bneck.proxies.data.file_list import Stamp, stamp_of
+from bneck.proxies.data.image_info import ImageInfo
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.proxy import ProxyFactory, needed, shared_weights_file
 from bneck.proxies.training.device import computing
@@ -144,6 +145,15 @@ def load(run: Path) -> tuple[AboutShared, State]:
     return _load(path, stamp_of(path.stat()))
 
 
+def check_classes(run: Path, images: ImageInfo) -> None:
+    """Raise UsageError where the shared weights in a run's folder are for other classes."""
+    about, _ = load(run)
+    if about.classes != images.classes:
+        raise UsageError(
+            f"{run} was trained for {about.classes} classes, {images.name} has {images.classes}"
+        )
+
+
 @lru_cache(maxsize=2)
 def _load(path: Path, stamp: Stamp) -> tuple[AboutShared, State]:
     try:
@@ -194,11 +204,7 @@ class SharedWeights:
         file = shared_weights_file(self.run)
         self.made_with = {"weights": _digest(file, stamp_of(file.stat()))}
         info = self.images.info
-        if about.classes != info.classes:
-            raise UsageError(
-                f"{self.run} was trained for {about.classes} classes, "
-                f"{info.name} has {info.classes}"
-            )
+        check_classes(self.run, info)
         network = extract(shared, arch.at(classes=info.classes))
         few = self.images.normalised_with(about.mean, about.std)
         few = few.subset(seed=seed, train=RECALIBRATED_ON, val=SCORED_ON)

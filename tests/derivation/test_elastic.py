@@ -5,12 +5,16 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from bneck import records
 from bneck.cli import run
 from bneck.derivation.stages import elastic as elastic_module
-from bneck.proxies.shared_weights import load
+from bneck.proxies.proxy import ELASTIC
+from bneck.proxies.shared_weights import ABOUT, AboutShared, load
 from bneck.results.record import Inherited
+from bneck.results.run import Run
 from tests.command_line import json_of
 from tests.proxies.data.pictures import draw
 
@@ -78,6 +82,23 @@ def test_a_search_reads_accuracies_off_it(
     assert "was trained on images that --seed 1 judges networks by; use its --seed 0" in (
         capsys.readouterr().err
     )
+
+
+def test_weights_of_other_classes_are_refused_before_the_calibration(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    about = AboutShared(7, (0.5,) * 3, (0.2,) * 3, 2, 1.0, 1)
+    with Run.open(tmp_path / "seven", {"seed": 0}):
+        pass
+    tensors, said = {"a": torch.zeros(1)}, {ABOUT: json.dumps(records.to_json(about))}
+    save_file(tensors, tmp_path / "seven" / ELASTIC, said)
+    words = [*DIGITS, "--target=0.9x:mobilenet_v3_small", "--runtime=macs", "--workers=1"]
+    proxy, out = f"--proxy=shared-weights:{tmp_path}/seven", tmp_path / "out"
+    assert run(["search", *words, proxy, f"--out={out}"]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error == f"bneck: {tmp_path}/seven was trained for 7 classes, digits has 10"
+    assert not (out / "latency.json").exists()
+    assert not (out / "timings").exists()
 
 
 def test_a_search_is_refused_weights_that_were_trained_again(
