@@ -41,12 +41,13 @@ def from_json(kind: type[T], value: Any, where: str | None = None) -> T:
     Args:
         kind: the dataclass.
         value: a parsed JSON object.
-        where: what errors call the object; by default the name of ``kind``.
+        where: what errors call the object; by default the name of ``kind``, without the ``_`` that
+            a private one begins with.
 
     Raises:
         UsageError: a key is missing or unknown, or a value of the wrong type or out of range.
     """
-    record: T = _decode(kind, value, where or kind.__name__)
+    record: T = _decode(kind, value, where or kind.__name__.lstrip("_"))
     return record
 
 

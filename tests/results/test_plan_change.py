@@ -204,6 +204,24 @@ def test_a_plan_by_which_a_command_ended_stands_though_the_clock_was_set_back(
         Run.open(tmp_path, short.as_dict())
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("[]", "Change must be an object"),
+        ('{"changed_at": {}}', "Change lacks the key 'replaced'"),
+        ('{"replaced": 3, "changed_at": {}}', r"Change\.replaced must be a list, got 3"),
+    ],
+)
+def test_a_damaged_change_is_named_by_its_file_and_field(
+    tmp_path: Path, content: str, said: str
+) -> None:
+    file = tmp_path / "superseded/1/change.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(content)
+    with pytest.raises(UsageError, match=rf"superseded/1/change\.json: {said}"):
+        PlanChange(tmp_path).take_back()
+
+
 def test_a_change_in_somebody_elses_run_moves_no_file_of_ours(tmp_path: Path) -> None:
     (tmp_path / "precious.txt").write_text("precious")
     plan = Plan(target="1.0")
