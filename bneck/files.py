@@ -117,6 +117,15 @@ def is_written(path: Path) -> bool:
         raise cannot("read", path, error) from error
 
 
+def is_binary(path: Path) -> bool:
+    """Return whether a file has a zero byte near its beginning, which no text has."""
+    try:
+        with path.open("rb") as file:
+            return b"\0" in file.read(4096)
+    except OSError as error:
+        raise cannot("read", path, error) from error
+
+
 def sha256(path: Path) -> str:
     """Return the SHA-256 of a file's content, in hex digits as ``sha256sum`` prints it.
 

@@ -3,10 +3,23 @@
 from pathlib import Path
 
 from bneck.errors import UsageError, did_you_mean
-from bneck.files import is_written
+from bneck.files import is_binary, is_written
 from bneck.results.run import Run
 from bneck.space import codec, presets
 from bneck.space.architecture import Architecture
+
+_TO_WEIGHTS = "a file of weights", "; --weights and --pretrained take it"
+_OTHERS = {
+    ".onnx": (
+        "an ONNX file",
+        "; `bneck latency --onnx FILE --measure`, `compare` and `evaluate` take it",
+    ),
+    ".tflite": ("a LiteRT file, which bneck writes and does not read", ""),
+    ".safetensors": _TO_WEIGHTS,
+    ".pt": _TO_WEIGHTS,
+    ".pth": _TO_WEIGHTS,
+}
+"""Suffix -> what a file holds that is taken for a network, and what takes it."""
 
 
 def load_network(
@@ -44,9 +57,10 @@ def _from_path(text: str) -> Architecture:
             if is_written(file):
                 return codec.load(file)
         raise UsageError(f"the run {text} has no network yet; run its command again to resume it")
-    if path.suffix == ".onnx" and path.is_file():
+    if path.is_file() and (path.suffix == ".onnx" or is_binary(path)):
+        what, use = _OTHERS.get(path.suffix, ("a binary file", ""))
         raise UsageError(
-            f"{text} is an ONNX file; expected a preset, a network's JSON file or a run's folder"
+            f"{text} is {what}; expected a preset, a network's JSON file or a run's folder{use}"
         )
     if path.suffix == ".json" or path.is_file():
         return codec.load(path)
