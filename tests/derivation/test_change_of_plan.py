@@ -22,6 +22,7 @@ from bneck.proxies.proxy import ELASTIC
 from bneck.quantities import Latency
 from bneck.results.checksums import seal
 from bneck.results.classification import Classification
+from bneck.results.plan_change import CHANGE
 from bneck.results.record import Outcome, Step
 from bneck.results.run import Run
 from bneck.results.stage_record import SearchResult, Shrunk
@@ -148,7 +149,8 @@ def test_what_is_said_of_the_network_before_makes_way(
     for name in ("classification.json", "inherited.json", "latency.json"):
         (tmp_path / name).write_text("{}")
     change_plan(Run(tmp_path, replace(before, **change).as_dict()), before.as_dict(), silent)
-    assert {path.name for path in (tmp_path / "superseded/1").iterdir()} == of_before
+    kept = {path.name for path in (tmp_path / "superseded/1").iterdir()}
+    assert kept == of_before | {CHANGE}
 
 
 def test_with_a_further_target_every_target_is_decided_again(tmp_path: Path) -> None:
@@ -163,6 +165,7 @@ def test_with_a_further_target_every_target_is_decided_again(tmp_path: Path) -> 
     assert left == {
         "network.json", "targets/0.9ms/network.json",
         "superseded/1/result.json", "superseded/1/targets/0.9ms/result.json",
+        f"superseded/1/{CHANGE}",
     }  # fmt: skip
 
 
@@ -323,7 +326,7 @@ def test_what_makes_way_with_a_target_that_is_left_out(tmp_path: Path) -> None:
     change_plan(Run(tmp_path, Plan(targets="1,0.9").as_dict()), before.as_dict(), silent)
     superseded = tmp_path / "superseded/1"
     left = {path.relative_to(superseded).as_posix() for path in superseded.rglob("*.json")}
-    assert left == {"target.json", "result.json", trained, *of_others}
+    assert left == {"target.json", "result.json", trained, *of_others, CHANGE}
     assert kept_targets(Run(tmp_path, {})) == (1.0, 0.9)
     assert [place.name for place in tmp_path.glob("targets/*")] == ["0.9ms"]
 
