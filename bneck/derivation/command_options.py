@@ -48,6 +48,7 @@ EXECUTION_OPTIONS: Mapping[str, tuple[str, ...]] = {
 """Command -> the fields of an ``Execution`` that it can be asked."""
 
 _TRAINS = f"What trains: {DEVICES}; auto is a GPU where there is one."
+_STARTS = f"Trained network whose weights NET starts from: {TRAINED}."
 HELP: Mapping[str, Mapping[str, str]] = {
     "shrink": {
         "targets": "Several targets with commas between them (1.5,2,3), instead of --target; one "
@@ -56,7 +57,7 @@ HELP: Mapping[str, Mapping[str, str]] = {
         "delta": "Least latency that each step saves, as a share of NET's.",
         "search_steps": "Training steps of NET before NetAdapt's first step; none where "
         "--pretrained has all of its weights.",
-        "pretrained": f"Trained network whose weights NET starts from: {TRAINED}.",
+        "pretrained": _STARTS,
     },
     "pretrain": {
         "space": "Space whose largest network is trained where NET is left out, or with --elastic "
@@ -64,7 +65,7 @@ HELP: Mapping[str, Mapping[str, str]] = {
         "device": _TRAINS,
     },
     "train": {
-        "pretrained": f"Trained network whose weights NET starts from: {TRAINED}.",
+        "pretrained": _STARTS,
         "device": _TRAINS,
     },
 }
