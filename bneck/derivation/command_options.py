@@ -48,6 +48,7 @@ EXECUTION_OPTIONS: Mapping[str, tuple[str, ...]] = {
 """Command -> the fields of an ``Execution`` that it can be asked."""
 
 _TRAINS = f"What trains: {DEVICES}; auto is a GPU where there is one."
+_EPOCHS = "Epochs of the training."
 _STARTS = f"Trained network whose weights NET starts from: {TRAINED}."
 HELP: Mapping[str, Mapping[str, str]] = {
     "shrink": {
@@ -62,9 +63,11 @@ HELP: Mapping[str, Mapping[str, str]] = {
     "pretrain": {
         "space": "Space whose largest network is trained where NET is left out, or with --elastic "
         f"all of them together: {one_of(*SPACES, OWN)}.",
+        "epochs": _EPOCHS,
         "device": _TRAINS,
     },
     "train": {
+        "epochs": _EPOCHS,
         "pretrained": _STARTS,
         "device": _TRAINS,
     },

@@ -225,7 +225,7 @@ class Plan:
     )
     augmentation: str | None = option(
         None,
-        f"How images are varied in the final training: one of {', '.join(CROPS)}, and any of "
+        f"How images are varied during --epochs: one of {', '.join(CROPS)}, and any of "
         f"{', '.join(word for word in AUGMENTATIONS if word not in CROPS)}, joined by +.",
         TRAINING,
         unset=BY_THE_DATA,

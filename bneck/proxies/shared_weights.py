@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from bneck import records
-from bneck.errors import UsageError
+from bneck.errors import ProxyFailed, UsageError
 from bneck.files import short_sha256, write_whole
 from bneck.machine import CPU, Compute
 from bneck.progress import Progress, silent
@@ -28,7 +28,7 @@ from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import TrainingResult, train
 from bneck.proxies.training.validation import evaluate
 from bneck.space.architecture import Architecture
-from bneck.space.backends.supernet import Supernet, extract
+from bneck.space.backends.supernet import Supernet, extract, part
 from bneck.space.backends.weights import State
 from bneck.space.choices import Space
 
@@ -152,6 +152,14 @@ def check_classes(run: Path, images: ImageInfo) -> None:
         raise UsageError(
             f"{run} was trained for {about.classes} classes, {images.name} has {images.classes}"
         )
+
+
+def check_space(run: Path, largest: Architecture) -> None:
+    """Raise UsageError where a run's shared weights lack the largest network of a space."""
+    try:
+        part(load(run)[1], largest)
+    except ProxyFailed as error:
+        raise UsageError(f"{run} was trained for another space: {error}") from None
 
 
 @lru_cache(maxsize=2)

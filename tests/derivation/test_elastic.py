@@ -101,6 +101,18 @@ def test_weights_of_other_classes_are_refused_before_the_calibration(
     assert not (out / "timings").exists()
 
 
+def test_weights_of_another_space_are_refused_before_the_calibration(
+    elastic: Path, search: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calibrates = [word for word in search if not word.startswith("--latency")]
+    words = ["--space=cpu-small", f"--proxy=shared-weights:{elastic}", f"--out={tmp_path}/out"]
+    assert run([*calibrates, *words]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith(f"bneck: {elastic} was trained for another space: the shared weights ")
+    assert not (tmp_path / "out" / "latency.json").exists()
+    assert not (tmp_path / "out" / "timings").exists()
+
+
 def test_a_search_is_refused_weights_that_were_trained_again(
     elastic: Path, search: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

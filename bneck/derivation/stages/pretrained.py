@@ -11,7 +11,7 @@ from bneck.derivation.stages.data import RunData
 from bneck.errors import UsageError
 from bneck.files import is_written
 from bneck.proxies.proxy import ELASTIC, SHARED_WEIGHTS
-from bneck.proxies.shared_weights import check_classes
+from bneck.proxies.shared_weights import check_classes, check_space
 from bneck.results.image_facts import read_image_facts
 from bneck.results.record import Inherited
 from bneck.results.run import Run
@@ -37,13 +37,15 @@ def pretrained_stage(session: Session, data: RunData, heir: Architecture) -> Par
     Raises:
         UsageError: the pretrained network cannot be read, no layer of ``heir`` fits, or shared
             weights have seen the images that networks of this run are judged by, or score those
-            of other classes.
+            of other classes or another space.
         BneckError: it cannot be downloaded.
     """
     plan = session.plan
     _check_held_out(plan, data)
     if plan.proxy is not None and plan.proxy.startswith(SHARED_WEIGHTS) and data.table is None:
-        check_classes(Path(plan.proxy.removeprefix(SHARED_WEIGHTS)), data.info)
+        scores = Path(plan.proxy.removeprefix(SHARED_WEIGHTS))
+        check_classes(scores, data.info)
+        check_space(scores, heir)
     if plan.pretrained is None:
         return None
     found = load_pretrained(plan.pretrained, plan.space, plan.seed_network)
