@@ -9,13 +9,7 @@ from rich.console import Console
 from bneck import live
 from bneck.live import TerminalProgress
 from bneck.quantities import duration
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.clock import Clock
 
 
 def test_lines_come_every_few_seconds_and_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,17 +1,16 @@
 """What every stage of a derivation is given: a run's folder, its plan, and where work runs."""
 
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from math import ceil
 from pathlib import Path
 
 from bneck import live
 from bneck.derivation.change_of_plan import change_plan
 from bneck.derivation.execution import Execution
 from bneck.derivation.plan import Plan
+from bneck.derivation.schedule import Schedule
 from bneck.derivation.validation import check
 from bneck.errors import NotReady
 from bneck.executors import Executor
@@ -20,48 +19,9 @@ from bneck.latency.devices import check_wait
 from bneck.machine import Compute
 from bneck.progress import Progress, silent
 from bneck.proxies.data.image_spec import check_apart
-from bneck.quantities import duration
 from bneck.results.checksums import CHECKSUMS, changed, seal
 from bneck.results.run import Run
 from bneck.stdout import stdout_for_results
-
-
-@dataclass
-class Schedule:
-    """What the stages of a run are expected to take, in seconds, and how often each has ended.
-
-    ``parts`` says how often those end that do so more than once, as for one target after another.
-    """
-
-    expected_s: dict[str, float] = field(default_factory=dict)
-    parts: dict[str, int] = field(default_factory=dict)
-    ended: Counter[str] = field(default_factory=Counter)
-
-    def expect(self, seconds: Mapping[str, float], parts: Mapping[str, int]) -> None:
-        """Take in what stages will take, and how often those end that do so more than once."""
-        self.expected_s.update(seconds)
-        self.parts.update(parts)
-
-    def finish(self, stage: str, progress: Progress) -> None:
-        """Note that a stage, or a part of it, is done, and say what is left."""
-        if self._left(stage) > 0:
-            self.ended[stage] += 1
-            self.say(progress)
-
-    def say(self, progress: Progress) -> None:
-        """Say what the stages to come will take, if that is known."""
-        if not self.expected_s:
-            return
-        left = {name: s for name in self.expected_s if (s := self._left(name)) > 0}
-        total, to_come = sum(self.expected_s.values()), sum(left.values())
-        stages = ", ".join(f"{name} {duration(seconds)}" for name, seconds in left.items())
-        note = f"to come: {stages}" if left else ""
-        whole = ceil(total)
-        progress("whole run (s)", whole - ceil(to_come), whole, note)
-
-    def _left(self, stage: str) -> float:
-        """Seconds of a stage that are to come; 0 where nothing is expected of it."""
-        return self.expected_s.get(stage, 0.0) * (1 - self.ended[stage] / self.parts.get(stage, 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +57,7 @@ class Session:
         A stage that is not ready has spent none: it would be listed as one that was begun.
         """
         begun, ready = time.monotonic(), True
+        self.schedule.begin(stage)
         try:
             yield
         except NotReady:
@@ -182,12 +143,14 @@ def open_session(
             closing(execution.open(plan.device)) as executor,
             closing(execution.open_trainer(executor, plan.device, here)) as trainer,
         ):
+            schedule = Schedule()
             session = Session(
                 run,
                 plan,
                 executor,
                 trainer,
-                progress,
+                schedule.beside(progress),
+                schedule,
                 wait_quiet=execution.wait_quiet,
                 device_here=here,
             )

@@ -14,7 +14,7 @@ from bneck import records
 from bneck.cli import run
 from bneck.derivation import time_estimate
 from bneck.derivation.plan import Plan
-from bneck.derivation.session import Schedule, Session
+from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import planned_device, takes_no_time
 from bneck.derivation.stages.data import RunData
 from bneck.derivation.time_estimate import STAGES, announce, trainings_long
@@ -45,46 +45,6 @@ def test_trainings_at_once_and_trainings_by_several_processes_take_less_long() -
     workers.close()
     together = Together(Processes(4), 4)
     assert [trainings_long(count, together) for count in (1, 2, 3)] == [0.25, 0.5, 0.75]
-
-
-def test_what_is_left_is_said_after_each_stage() -> None:
-    said: list[tuple[str, int, int, str]] = []
-
-    def progress(what: str, done: int, total: int, note: str = "") -> None:
-        said.append((what, done, total, note))
-
-    schedule = Schedule()
-    schedule.say(progress)
-    schedule.finish("search", progress)
-    assert said == []
-    schedule.expect({"calibration": 120.0, "search": 480.0}, {})
-    schedule.say(progress)
-    schedule.finish("calibration", progress)
-    schedule.finish("calibration", progress)
-    schedule.finish("search", progress)
-    what = "whole run (s)"
-    assert said == [
-        (what, 0, 600, "to come: calibration 2 min, search 8 min"),
-        (what, 120, 600, "to come: search 8 min"),
-        (what, 600, 600, ""),
-    ]
-
-
-def test_a_stage_that_ends_once_for_each_target_is_not_done_after_the_first() -> None:
-    said: list[str] = []
-
-    def progress(what: str, done: int, total: int, note: str = "") -> None:
-        said.append(f"{done}/{total} {note}".strip())
-
-    schedule = Schedule()
-    schedule.expect({"NetAdapt": 600.0, "final training": 60.0}, {"NetAdapt": 2})
-    for stage in ("NetAdapt", "NetAdapt", "NetAdapt", "final training"):
-        schedule.finish(stage, progress)
-    assert said == [
-        "300/660 to come: NetAdapt 5 min, final training 60 s",
-        "600/660 to come: final training 60 s",
-        "660/660",
-    ]
 
 
 NET = "mobilenet_v3_small"
