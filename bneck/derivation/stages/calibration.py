@@ -22,7 +22,9 @@ from bneck.latency.model import LatencyModel, load
 from bneck.latency.predictor import load_kept
 from bneck.latency.table import PublishedTable
 from bneck.latency.warn import check_device, warn_calibration, warn_extrapolated
+from bneck.progress import Progress, silent
 from bneck.quantities import Latency, at_most_ms
+from bneck.results.units import milliseconds
 from bneck.space.architecture import Architecture
 from bneck.space.backends.weights import State
 from bneck.space.choices import Space
@@ -49,12 +51,14 @@ class TargetDevice:
     Attributes:
         history: the file that keeps all measurements of the run.
         wait_until_quiet: is called before each measurement.
+        progress: is told of each measurement's sessions, and what they came to.
     """
 
     model: LatencyModel | PublishedTable
     device: Device
     history: Path
     wait_until_quiet: Callable[[], None]
+    progress: Progress = silent
 
     def only_predicts(self, arch: Architecture) -> bool:
         """Return whether nothing of a network was or can be measured."""
@@ -78,13 +82,17 @@ class TargetDevice:
             predicted = model.predict(arch)
             return Measured(predicted.ms, predicted.std_ms or 0.0, True, "", None, predicted=True)
         unsteady = 100 * self.repeat_error() > UNSURE_PERCENT and not self.device.by_hand
-        for _ in range(SESSIONS if unsteady else 1):
+        sessions = SESSIONS if unsteady else 1
+        for done in range(sessions):
+            self.progress("measuring", done, sessions)
             took = self._session(model, arch, state)
         *earlier_ms, _ = [
             one.ms for one in records.read_lines(self.history, _Taken) if one.arch == arch
         ]
         agreed = agreeing(took, earlier_ms)
-        return averaged(agreed, earlier_ms) if unsteady else agreed
+        found = averaged(agreed, earlier_ms) if unsteady else agreed
+        self.progress("measuring", sessions, sessions, f"{milliseconds(found.latency)} ms")
+        return found
 
     def at_most(self, arch: Architecture) -> Latency:
         """Return what a network measures, or what it is predicted to stay under."""
@@ -170,7 +178,7 @@ def calibration_stage(session: Session, space: Space) -> TargetDevice:
         if plan.latency is not None:  # which may be of another space
             seed = records.read_if_written(run.seed, Architecture)
             warn_extrapolated(model, seed or space.least(lambda arch: -cost(arch).macs))
-    return TargetDevice(model, device, run.measurements, wait)
+    return TargetDevice(model, device, run.measurements, wait, session.progress)
 
 
 def _copied(session: Session, space: Space, device: Device) -> LatencyModel | PublishedTable | None:

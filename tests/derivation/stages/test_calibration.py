@@ -17,6 +17,7 @@ from bneck.latency.model import LatencyModel, load
 from bneck.latency.remote_calibration import add_to_kit, write_kit
 from bneck.latency.timing import Timing
 from bneck.results.run import Run
+from bneck.results.units import milliseconds
 from bneck.space import codec, presets, spaces
 from bneck.space.cost import cost
 from tests.latency.devices import Scripted
@@ -61,8 +62,15 @@ def test_where_measuring_again_differs_much_the_mean_of_all_sessions_counts(
     ratios = (0.752, 0.735, 0.733, 0.775, 0.753, 0.748)
     device = of_sessions(*ratios)
     quiet_waits: list[int] = []
+    said: list[tuple[str, int, int]] = []
     model = repeating(load(digits_latency), 8.0)
-    target = TargetDevice(model, device, tmp_path / "history", lambda: quiet_waits.append(1))
+    target = TargetDevice(
+        model,
+        device,
+        tmp_path / "history",
+        lambda: quiet_waits.append(1),
+        lambda what, done, total, note="": said.append((f"{what} {note}", done, total)),
+    )
     first, second = target.measure(SMALL), target.measure(SMALL)
     ms = [ratio * model.scale.ms(replace(device.timings[0], ratio=1.0)) for ratio in ratios]
     assert first.ms == pytest.approx(fmean(ms[:3]))
@@ -70,6 +78,8 @@ def test_where_measuring_again_differs_much_the_mean_of_all_sessions_counts(
     assert second.std_ms == pytest.approx(stdev(ms) / 6**0.5, rel=0.3)
     assert "at another time of this run" in second.note
     assert len(quiet_waits) == 6
+    assert said[:3] == [("measuring ", done, 3) for done in range(3)]
+    assert said[3] == (f"measuring {milliseconds(first.latency)} ms", 3, 3)
 
 
 def test_where_measuring_again_differs_little_one_session_counts(
