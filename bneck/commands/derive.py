@@ -12,7 +12,7 @@ from bneck.errors import BneckError
 from bneck.results.exports.words import cost_of_int8
 from bneck.results.record import Baseline, Outcome
 from bneck.results.run import Run
-from bneck.results.summary import against, is_met, verdict
+from bneck.results.summary import against, is_met, reservations, verdict
 
 
 @run_options("derive")
@@ -32,7 +32,8 @@ def derive(out: OutOption, json: JsonOption = False, **asked: Any) -> None:
     result = results[0] | ({"networks": results} if len(results) > 1 else {})
     text = []
     for outcome, one in named:
-        text += [verdict(outcome), against(outcome, baseline)]
+        text.append(f"{verdict(outcome)} {reservations(outcome)}".strip())
+        text.append(against(outcome, baseline))
         text += [cost_of_int8(outcome.int8)] if outcome.int8 else []
         text.append(f"network {one.network}, ONNX {one.onnx}, report {one.report}")
     text.append(f"to use it: bneck predict {quote(str(run.folder))} IMAGE...")

@@ -22,7 +22,7 @@ from bneck.results.pareto import front
 from bneck.results.provenance import MadeWith
 from bneck.results.record import Baseline, Found, Inherited, Outcome, Record, Step
 from bneck.results.similarity import Likeness
-from bneck.results.summary import against, finished_stage, unfinished, verdict
+from bneck.results.summary import against, finished_stage, reservations, unfinished, verdict
 from bneck.results.table import in_words
 from bneck.space.architecture import Architecture
 from bneck.space.presets import MOBILENET_V3_SMALL
@@ -185,7 +185,8 @@ def sentences(data: ReportData) -> tuple[str, str]:
     if data.outcome is not None:
         named = {baseline.name: baseline for baseline in data.baselines}
         baseline = named.get(MOBILENET_V3_SMALL, next(iter(data.baselines), None))
-        return verdict(data.outcome), against(data.outcome, baseline) if baseline else ""
+        compared = against(data.outcome, baseline) if baseline else ""
+        return verdict(data.outcome), f"{reservations(data.outcome)} {compared}".strip()
     if data.found and data.state == "finished":
         return finished_stage(data.found, data.found_by)
     return unfinished(data.state, data.records, data.steps, data.target_ms)

@@ -15,25 +15,30 @@ def verdict(outcome: Outcome) -> str:
     """One sentence on the target: met or missed, by measurement where there is one."""
     places = decimals(outcome.target_ms)
     target = f"{milliseconds(outcome.target_ms, places)} ms"
-    doubt = f" Do not rely on it: {outcome.note}." if outcome.note else ""
-    if outcome.derived_for_ms is not None:
-        faster = f"{milliseconds(outcome.derived_for_ms, places)} ms"
-        doubt += (
-            f" It is the network derived for {faster}: more accurate than the one derived for "
-            "this target."
-        )
     if outcome.measured is None:
         predicted = f"{milliseconds(outcome.predicted, places)} ms predicted, not measured"
         met, sure = ("met" if is_met(outcome) else "not met"), f"{100 * CONFIDENCE:.0f} %"
         return (
             f"The target of {target} is {met} with {sure} confidence by the latency model alone: "
-            f"{predicted}.{doubt}"
+            f"{predicted}."
         )
     measured = f"{milliseconds(outcome.measured, places)} ms measured"
     if is_met(outcome):
-        return f"The target of {target} is met: {measured}.{doubt}"
+        return f"The target of {target} is met: {measured}."
     excess = spread_alone(100 * (outcome.measured.ms / outcome.target_ms - 1), 1)
-    return f"The target of {target} is missed by {excess} %: {measured}.{doubt}"
+    return f"The target of {target} is missed by {excess} %: {measured}."
+
+
+def reservations(outcome: Outcome) -> str:
+    """What else to know of that sentence: a doubtful measurement, another target's network."""
+    found = [f"Do not rely on it: {outcome.note}."] if outcome.note else []
+    if outcome.derived_for_ms is not None:
+        faster = f"{milliseconds(outcome.derived_for_ms, decimals(outcome.target_ms))} ms"
+        found.append(
+            f"It is the network derived for {faster}: more accurate than the one derived for "
+            "this target."
+        )
+    return " ".join(found)
 
 
 def is_met(one: Outcome | Found) -> bool:
