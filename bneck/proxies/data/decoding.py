@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from bneck.errors import UsageError
 from bneck.progress import Progress, silent
@@ -22,6 +22,17 @@ FLOAT_WHITES = (1, 255, 65535)
 _TOLD_EVERY = 100
 _WITHHELD = {errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE}
 """What the system says of files that may be whole."""
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""By EXIF orientation, what brings a picture upright."""
 
 White = Mapping[str, int]
 """By kind of pixel ("16-bit", "32-bit", "float"), the value that means white."""
@@ -132,8 +143,8 @@ def _square(image: Image.Image, side_px: int, white: White | None) -> Square:
             f"{width} x {height} pixels, a decompression bomb: at most {MAX_PIXELS:,} are read"
         )
     image.draft(None, (side_px, side_px))  # JPEG: decode at a fraction of the size
-    ImageOps.exif_transpose(image, in_place=True)
-    kind = _kind(image)
+    image.load()
+    turn, kind = _turn(image), _kind(image)
     if kind is not None:
         values = _values(image)
         if white is None:
@@ -141,6 +152,8 @@ def _square(image: Image.Image, side_px: int, white: White | None) -> Square:
         if kind not in white:
             raise NoWhite(f"it has {kind} pixels, as it had not when white was looked for")
         image = Image.fromarray(scaled(values, white[kind]))
+    if turn is not None:
+        image = image.transpose(turn)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
@@ -149,6 +162,17 @@ def _square(image: Image.Image, side_px: int, white: White | None) -> Square:
     if image.size != (side_px, side_px):
         image = ImageOps.fit(image, (side_px, side_px), Image.Resampling.BILINEAR)
     return np.asarray(image)
+
+
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """What brings a picture upright; None where its EXIF says nothing, or cannot be read.
+
+    Pillow's own ``exif_transpose`` also writes the other tags again, and fails where one of them
+    has a value that no such tag should have.
+    """
+    with suppress(Exception):
+        return _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
+    return None
 
 
 def _is_bomb(image: Image.Image) -> bool:

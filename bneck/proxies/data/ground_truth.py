@@ -1,6 +1,6 @@
 """Labels and class names that lie in files beside the images, as ImageNet's do."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 
 from bneck.errors import UsageError
@@ -15,12 +15,16 @@ TRUTHS = (
 )
 """One label for each image in the order of the names, or one (name, label) per line."""
 META = "meta.mat"
-FILES = {CLASSES, META, *TRUTHS}
+OF_PART = {META, *TRUTHS}
+"""Files that may lie in the part itself, among its images."""
+_DEVKIT = "ILSVRC2012_devkit_t12"
+FILES = {CLASSES, _DEVKIT, *OF_PART}
+"""What may lie beside the parts."""
 
 
 def find(folder: Path, part: Path) -> Path | None:
     """Return the file that holds the labels of a part without class folders, if there is one."""
-    devkit = folder / "ILSVRC2012_devkit_t12" / "data"
+    devkit = folder / _DEVKIT / "data"
     places = (place / name for place in (folder, part, devkit) for name in TRUTHS)
     return next((place for place in places if place.is_file()), None)
 
@@ -29,7 +33,8 @@ def labels(folder: Path, part: Path, names: Sequence[str], classes: Sequence[str
     """Return the label of each image of a part without class folders.
 
     A line of the ground truth is a class folder's name, or ILSVRC2012's number of the class, for
-    the images in the order of their names; or the image's name, then the class.
+    the images in the order of their names; or the image's name, then the class, with a comma
+    between them where a name has spaces.
 
     Args:
         folder: the set's.
@@ -42,12 +47,13 @@ def labels(folder: Path, part: Path, names: Sequence[str], classes: Sequence[str
     """
     truth = find(folder, part)
     assert truth is not None
-    rows = [line.replace(",", " ").split() for line in _lines(truth)]
+    numbers = {name: label for label, name in enumerate(classes)}
+    rows = [_row(line, numbers) for line in _lines(truth)]
     if truth.suffix == ".csv":
         rows = rows[1:]
     if any(len(row) > 1 for row in rows):
         known: dict[str, str] = {}
-        for name, word in (row[:2] for row in rows if len(row) > 1):
+        for name, word in (row for row in rows if len(row) > 1):
             if known.setdefault(stem := Path(name).stem, word) != word:
                 raise UsageError(
                     f"{truth} has two classes for {stem}, {known[stem]!r} and {word!r}: images are "
@@ -61,7 +67,6 @@ def labels(folder: Path, part: Path, names: Sequence[str], classes: Sequence[str
         raise UsageError(f"{truth} has {len(rows)} labels for the {len(names)} files of {part}")
     else:
         words = [row[0] for row in rows]
-    numbers = {name: label for label, name in enumerate(classes)}
     if all(word.isdigit() for word in words) and not numbers.keys() & set(words):
         words = _by_number(truth, words)
     unknown = next((word for word in words if word not in numbers), None)
@@ -91,6 +96,17 @@ def display_names(folder: Path, classes: Sequence[str]) -> tuple[str, ...]:
     if missing is not None:
         raise UsageError(f"{file} has no line for the class folder {missing}")
     return distinct([shown[name] for name in classes], folders)
+
+
+def _row(line: str, classes: Container[str]) -> list[str]:
+    """The class that a line says, or the image's name and the class; what follows is left out."""
+    line = line.strip()
+    if line in classes:
+        return [line]
+    parted = line.partition(",") if "," in line else line.replace("\t", " ").partition(" ")
+    name, rest = parted[0].strip(), parted[2].strip()
+    words = rest.replace(",", " ").split()
+    return [name, rest if rest in classes else words[0]] if words else [name]
 
 
 def _by_number(truth: Path, words: Sequence[str]) -> list[str]:

@@ -101,7 +101,8 @@ def read_layout(folder: Path) -> Layout:
             for part, classes in found.classes.items()
         }
         for part, place in found.flat.items():
-            listed = file_list.listed(place, passed_over)
+            below = file_list.listed(place, passed_over)
+            listed = [one for one in below if one[0] not in ground_truth.OF_PART]
             labels = ground_truth.labels(found.folder, place, [one[0] for one in listed], names)
             parts[part] = _files(found.folder, place, listed, labels)
         shown = ground_truth.display_names(found.folder, names)

@@ -1,5 +1,6 @@
 """What the pixels of a file mean."""
 
+import struct
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -150,6 +151,43 @@ def test_pixels_without_a_scale_are_refused_by_name(
         square(file, 64)
     with pytest.raises(UsageError, match=f"odd.tif: .*{message}"):
         find_white([file])
+
+
+@pytest.mark.parametrize(
+    ("tag", "kind", "value"),
+    [
+        (0x100, 9, struct.pack("<i", -5)),  # a width below 0
+        (0x11A, 2, b"abc\0"),  # a resolution in letters
+        (0x11A, 11, struct.pack("<f", float("nan"))),
+    ],
+    ids=["width", "letters", "nan"],
+)
+def test_a_photo_with_a_senseless_tag_is_turned_upright(
+    tmp_path: Path, tag: int, kind: int, value: bytes
+) -> None:
+    """Pillow reads such a tag, and cannot write it."""
+    tags = sorted([(0x112, 3, struct.pack("<HH", 6, 0)), (tag, kind, value)])
+    entries = b"".join(
+        struct.pack("<HHI", number, of, len(given) if of == 2 else 1) + given
+        for number, of, given in tags
+    )
+    exif = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + entries + bytes(4)
+    lying = Image.new("L", (64, 64))
+    lying.paste(255, (0, 0, 32, 64))  # white left half, which becomes the top
+    lying.save(tmp_path / "photo.jpg", exif=exif)
+    pixels = read_picture(tmp_path / "photo.jpg", 64)
+    assert pixels[:28].mean() > 250
+    assert pixels[36:].mean() < 5
+
+
+def test_deep_pixels_are_turned_upright_too(tmp_path: Path) -> None:
+    values = (RAMP * 65535).astype(np.uint16)
+    exif = Image.Exif()
+    exif[0x0112] = 5
+    Image.fromarray(values).save(tmp_path / "deep.tif", exif=exif)
+    Image.fromarray(values.T).save(tmp_path / "upright.tif")
+    found = [read_picture(tmp_path / name, 64) for name in ("deep.tif", "upright.tif")]
+    assert (found[0] == found[1]).all()
 
 
 def test_a_photo_of_108_megapixels_is_an_image_and_a_bomb_is_not(tmp_path: Path) -> None:

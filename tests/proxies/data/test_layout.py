@@ -191,6 +191,38 @@ def test_a_flat_validation_part_takes_its_labels_from_the_ground_truth(
     assert layout.beside == ()
 
 
+@pytest.mark.parametrize("name", ["ground_truth.txt", "val/ground_truth.txt"])
+def test_a_ground_truth_may_lie_among_the_images(imagenet: Path, name: str) -> None:
+    (imagenet / name).write_text("n02\nn01\nn01\nn02\n")
+    val = read_layout(imagenet).parts["val"]
+    assert val.labels == [1, 0, 0, 1]
+    assert val.paths == [f"val/{number}.png" for number in range(4)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "my 1.png,great dane\nmy 0.png,cat\n",
+        "my 0.png , cat\nmy 1.png, great dane\n",
+        "cat\ngreat dane\n",
+    ],
+)
+def test_names_in_a_ground_truth_may_have_spaces(tmp_path: Path, text: str) -> None:
+    draw(tmp_path, "train/cat", "train/great dane", count=2)
+    draw(tmp_path, "val", count=2)
+    for number in range(2):
+        (tmp_path / f"val/{number}.png").rename(tmp_path / f"val/my {number}.png")
+    (tmp_path / "ground_truth.txt").write_text(text)
+    assert read_layout(tmp_path).parts["val"].labels == [0, 1]
+
+
+def test_the_devkit_is_not_called_unused(imagenet: Path) -> None:
+    data = imagenet / "ILSVRC2012_devkit_t12" / "data"
+    data.mkdir(parents=True)
+    (data / "ground_truth.txt").write_text("n02\nn01\nn01\nn02\n")
+    assert read_layout(imagenet).beside == ()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems' names are Unicode")
 def test_a_class_whose_name_is_not_text_is_called_by_text(tmp_path: Path) -> None:
     draw(tmp_path, "a", "cat\udcff", count=2)  # the byte 0xff
