@@ -40,9 +40,9 @@ def compare(
 ) -> None:
     """Compare networks: cost, latency, accuracy, differing blocks.
 
-    Presets take the input resolution and class count of the first network that has its own. Peak
-    memory is that of the activations of one image, in float32, where each residual is added in
-    place.
+    Presets take the input resolution and class count of the first network that has its own. ONNX
+    files keep theirs, and their free sides become --resolution. Peak memory is that of the
+    activations of one image, in float32, where each residual is added in place.
     """
     from bneck.derivation import comparison  # numpy
     from bneck.latency.predictor import open_predictor
@@ -64,7 +64,7 @@ def compare(
     found = differences([one.arch for one in table if one.arch is not None])
     rows = [records.flat(one) for one in table]
     for row in rows:
-        del row["arch"], row["onnx"]
+        del row["arch"], row["onnx"], row["free_px"]
     result = {"networks": rows, "differences": [asdict(one) for one in found]}
     text = [_as_text(table), *_doubts(table), *_differing(table, found)]
     print_result(json, result, "\n".join([*text, f"picture {plot}"] if plot else text))
@@ -82,6 +82,9 @@ def _draw(table: Sequence["Compared"], file: Path) -> None:
 def _doubts(table: Sequence["Compared"]) -> Iterator[str]:
     """What the figures must not be taken for."""
     yield from (f"{one.name}: do not trust it: {one.doubt}" for one in table if one.doubt)
+    for one in table:
+        if one.batch is not None and one.batch > 1:
+            yield f"{one.name}: measured with a batch of {one.batch} images"
     if len({one.images for one in table if one.accuracy is not None}) > 1:
         yield "the accuracies are of different images, or of images that the file does not name"
 

@@ -181,13 +181,19 @@ def _measured(
         network: what is timed; an ONNX file's path, or an architecture.
         device: what it is timed on, with the model's settings.
         model: the latency model.
-        resolution: side of the reference without a model, and of free sides of an ONNX file.
+        resolution: what free sides of an ONNX file become.
     """
     from bneck.latency.measure import measure
 
     assert network is not None
-    scale, side = (model.scale, model.resolution_px) if model else (None, resolution)
-    took = measure(network, device, scale=scale, resolution_px=side, progress=TerminalProgress())
+    took = measure(
+        network,
+        device,
+        scale=model.scale if model else None,
+        reference_px=model.resolution_px if model else None,
+        resolution_px=resolution,
+        progress=TerminalProgress(),
+    )
     spread = f"{milliseconds(took.latency)} ms"
     if took.predicted:
         figures = {"device": device.word, "predicted_ms": took.ms, "std_ms": took.std_ms}

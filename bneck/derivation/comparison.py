@@ -34,19 +34,22 @@ class Compared:
     """One network; None where something is not known of it.
 
     ``onnx`` is a file that is to be timed itself: one of another origin, or one in 8 bits, of
-    which ``arch`` is the network in floats. ``images`` names what its accuracy was measured on;
-    ``doubt`` says why a measurement is not to be trusted.
+    which ``arch`` is the network in floats. ``free_px`` is what its free sides become, and
+    ``batch`` how many images a measured run took. ``images`` names what its accuracy was measured
+    on; ``doubt`` says why a measurement is not to be trusted.
     """
 
     name: str
     arch: Architecture | None = None
     onnx: Path | None = None
+    free_px: int | None = None
     resolution_px: int | None = None
     params: int | None = None
     macs: int | None = None
     peak_activation_bytes: int | None = None
     predicted: Latency | None = None
     measured: Latency | None = None
+    batch: int | None = None
     accuracy: Accuracy | None = None
     images: str | None = None
     doubt: str = ""
@@ -61,7 +64,8 @@ def load(
 
     Args:
         texts: preset words, JSON files, runs' folders or ONNX files; at least two.
-        resolution_px: side of all but ONNX files, in px; None leaves each its own, presets as said.
+        resolution_px: side in px of all but ONNX files, and what free sides of those become; None
+            leaves each its own, presets as said.
         classes: class count of all but ONNX files; None likewise.
 
     Raises:
@@ -123,13 +127,24 @@ def measured(
         progress("measuring", done, len(networks), network.name)
         what = network.onnx or network.arch
         assert what is not None
-        scale = calibrated.scale if calibrated else None
-        side = calibrated.resolution_px if calibrated else network.resolution_px
-        took.append(measure(what, opened, scale=scale, resolution_px=side))
+        took.append(
+            measure(
+                what,
+                opened,
+                scale=calibrated.scale if calibrated else None,
+                reference_px=calibrated.resolution_px if calibrated else None,
+                resolution_px=network.free_px,
+            )
+        )
     progress("measuring", len(networks), len(networks))
     factors = [1.0] * len(took) if calibrated else _to_one_reference(networks, took)
     return [
-        replace(network, measured=Latency(one.ms * factor, one.std_ms * factor), doubt=one.note)
+        replace(
+            network,
+            measured=Latency(one.ms * factor, one.std_ms * factor),
+            batch=one.batch,
+            doubt=one.note,
+        )
         for network, one, factor in zip(networks, took, factors, strict=True)
     ]
 
@@ -184,7 +199,7 @@ def run_model(texts: Sequence[str]) -> Path | None:
 def _load(text: str, resolution_px: int | None, classes: int | None) -> Compared:
     path = Path(text)
     if path.suffix == ".onnx":
-        return _of_onnx(path)
+        return _of_onnx(path, resolution_px)
     _, own = load_network(text)
     arch = own.at(resolution_px=resolution_px, classes=classes)
     network = _of_architecture(text, arch)
@@ -212,8 +227,14 @@ def _of_architecture(name: str, arch: Architecture) -> Compared:
     )
 
 
-def _of_onnx(path: Path) -> Compared:
-    """Our own files carry their architecture; of others only weights and input side are known."""
+def _of_onnx(path: Path, free_px: int | None = None) -> Compared:
+    """Our own files carry their architecture; of others only weights and input side are known.
+
+    Args:
+        path: the file.
+        free_px: what free sides become.
+    """
+    from bneck.latency.onnx_graph import own_side
     from bneck.results.exports import onnx_notes
     from bneck.space.backends import onnx_parsing
 
@@ -221,8 +242,11 @@ def _of_onnx(path: Path) -> Compared:
     with naming(path):
         arch, said = onnx_notes.architecture(model), onnx_notes.notes(model)
     if arch is None:
-        params, side = onnx_notes.outline(model)
-        return Compared(name=str(path), onnx=path, resolution_px=side, params=params)
+        params, side = onnx_notes.weight_count(model), own_side(model)
+        free_px = free_px if side == 0 else None
+        return Compared(
+            name=str(path), onnx=path, free_px=free_px, resolution_px=side or free_px, params=params
+        )
     accuracy = Accuracy(float(said["accuracy"])) if "accuracy" in said else None
     network = _of_architecture(str(path), arch)
     network = replace(network, accuracy=accuracy, images=said.get("images"))

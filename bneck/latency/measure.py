@@ -73,6 +73,7 @@ def measure(
     *,
     weights: "Mapping[str, Array] | None" = None,
     scale: LoadCorrection | None = None,
+    reference_px: int | None = None,
     resolution_px: int | None = None,
     wanted: float = 0.005,
     progress: Progress = silent,
@@ -88,8 +89,9 @@ def measure(
         weights: the network's own, by the torch module's state names; None takes random ones.
         scale: a calibration's, so that the ms compare with its predictions; None takes what the
             reference took meanwhile.
-        resolution_px: side of the reference, where None the network's, or 224 where an ONNX file's
-            is none that it can have; without a scale also what free sides of the file become.
+        reference_px: side of the reference, a calibration's with its scale; None takes the
+            network's, or 224 where an ONNX file's is none that it can have.
+        resolution_px: what free sides of an ONNX file become, and fixed ones must be.
         wanted: relative standard error at which to stop.
         progress: told about every repetition, once the first has succeeded.
 
@@ -98,10 +100,10 @@ def measure(
         BneckError: the device cannot be reached.
     """
     if isinstance(network, Path):
-        graph, own_px, batch = _onnx_file(network, device, None if scale else resolution_px)
-        side, classes = resolution_px or own_px, 1000
+        graph, own_px, batch = _onnx_file(network, device, resolution_px)
+        side, classes = reference_px or resolution_px or own_px, 1000
     else:
-        side, classes = resolution_px or network.resolution_px, network.classes
+        side, classes = reference_px or network.resolution_px, network.classes
         batch = device.batch_size
         graph = Graph(network.layers(), weights)
         if device.published is not None:
@@ -120,17 +122,17 @@ def measure(
     return replace(found, batch=batch)
 
 
-def _onnx_file(path: Path, device: Device, free_px: int | None) -> tuple[Graph, int, int]:
+def _onnx_file(path: Path, device: Device, resolution_px: int | None) -> tuple[Graph, int, int]:
     """An ONNX file as a graph, the side of its reference, and its batch.
 
     Args:
         path: the file.
         device: what it is timed on.
-        free_px: what its free sides become.
+        resolution_px: what its free sides become.
     """
     from bneck.latency.onnx_graph import read_onnx  # onnx, for those who need it
 
-    onnx = read_onnx(path, free_px, device.batch_size)
+    onnx = read_onnx(path, resolution_px, device.batch_size)
     if onnx.batch != device.batch_size != 1:
         raise UsageError(
             f"{path}: its batch is fixed at {onnx.batch}, so it cannot be timed at "

@@ -44,12 +44,37 @@ def read_onnx(path: Path, resolution_px: int | None = None, batch_size: int = 1)
     except Exception as error:  # a missing file, a wrong length, a path that leads elsewhere
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UsageError(f"{path}: its weights beside it cannot be read: {reason}") from None
-    weights = {tensor.name for tensor in model.graph.initializer}
-    inputs = [item for item in model.graph.input if item.name not in weights]
+    inputs = _inputs(model)
     sides = [_fix(item, path, resolution_px, batch_size) for item in inputs]
     first = [dim.dim_value for item in inputs[:1] for dim in item.type.tensor_type.shape.dim]
     batch = first[0] if len(first) > 1 else 1
     return OnnxGraph(model.SerializeToString(), batch, sides[0] if sides else None)
+
+
+def own_side(model: onnx.ModelProto) -> int | None:
+    """Return the side of a model's first input: 0 where it is free, None where it is no image's."""
+    sizes = [size for item in _inputs(model)[:1] for size in _sizes(item)]
+    if len(sizes) != 4:
+        return None
+    height, width = (sizes[place] for place in _side_places(sizes))
+    return height or width
+
+
+def _inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
+    """The inputs that are no weights, which old files list among them."""
+    weights = {tensor.name for tensor in model.graph.initializer}
+    return [item for item in model.graph.input if item.name not in weights]
+
+
+def _sizes(item: onnx.ValueInfoProto) -> list[int]:
+    """The dimensions of an input; 0 for a free one, which some exporters write as -1."""
+    return [max(0, dim.dim_value) for dim in item.type.tensor_type.shape.dim]
+
+
+def _side_places(sizes: list[int]) -> tuple[int, int]:
+    """Where height and width are among the four dimensions of images, channels first or last."""
+    last = sizes[3] in COLOURS and sizes[1] not in COLOURS
+    return (1, 2) if last else (2, 3)
 
 
 def _fix(
@@ -64,7 +89,7 @@ def _fix(
         batch_size: what a free batch becomes.
     """
     dims = item.type.tensor_type.shape.dim
-    sizes = [max(0, dim.dim_value) for dim in dims]  # some exporters write -1 for a free one
+    sizes = _sizes(item)
     free = [place for place, size in enumerate(sizes) if not size]
     if len(dims) != 4:
         if any(place > 0 for place in free):
@@ -74,8 +99,7 @@ def _fix(
         for place in free:
             dims[place].dim_value = batch_size
         return None
-    last = sizes[3] in COLOURS and sizes[1] not in COLOURS
-    places = (1, 2) if last else (2, 3)
+    places = _side_places(sizes)
     fixed = {sizes[place] for place in places} - {0}
     if resolution_px is None and len(fixed) == 0:
         raise UsageError(

@@ -31,7 +31,7 @@ def test_a_network_of_another_side_is_measured_against_the_calibrations_referenc
     large = presets.build("mobilenet_v2", resolution_px=96, classes=10)
     small = presets.build("mobilenet_v3_small", resolution_px=64, classes=10)
     took = measure(
-        large, open_device(runtime="macs"), scale=LoadCorrection(3.0, classes=10), resolution_px=64
+        large, open_device(runtime="macs"), scale=LoadCorrection(3.0, classes=10), reference_px=64
     )
     assert took.ms == pytest.approx(3.0 * cost(large).macs / cost(small).macs, rel=0.001)
 

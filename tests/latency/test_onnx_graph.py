@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,14 @@ from bneck.cli import run
 from bneck.errors import UsageError
 from bneck.latency.devices import open_device
 from bneck.latency.measure import measure
+from bneck.latency.model import LatencyModel
 from bneck.latency.onnx_graph import read_onnx
 from bneck.latency.runtimes import onnxruntime, open_runtime
 from bneck.latency.runtimes.weights import norm_free
 from bneck.space import presets
 from bneck.space.backends import onnx_model
 from bneck.space.backends.onnx_int8 import is_quantised
+from tests.command_line import json_of
 
 
 def convolution(
@@ -135,6 +138,42 @@ def test_a_fixed_batch_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert measure(path, open_device(), wanted=0.5).batch == 4
     assert run(["latency", "--onnx", str(path), "--measure"]) == 0
     assert "for a batch of 4 images" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("two_repetitions")
+def test_free_sides_become_the_resolution_on_a_models_scale_too(
+    macs_model: LatencyModel, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    device = replace(macs_model.device, runtime="onnxruntime")
+    replace(macs_model, device=device).save(tmp_path / "latency.json")
+    free = convolution(tmp_path / "free.onnx", [1, 3, "h", "w"])
+    fixed = convolution(tmp_path / "fixed.onnx", [1, 3, 33, 33])
+    model = ["--measure", "--model", str(tmp_path / "latency.json"), "--resolution"]
+    assert json_of(capsys, "latency", "--onnx", str(free), *model, "65")["measured_ms"]
+    assert run(["latency", "--onnx", str(fixed), *model, "65"]) == 2
+    assert "input 'x' takes 33 px, not 65 px" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("two_repetitions")
+def test_files_of_any_layout_and_batch_are_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [
+        convolution(tmp_path / "last.onnx", [1, 65, 65, 3], channels_last=True),
+        convolution(tmp_path / "free.onnx", [1, 3, -1, -1]),
+        convolution(tmp_path / "wide.onnx", [1, 3, 33, 65]),
+        convolution(tmp_path / "four.onnx", [4, 3, 33, 33]),
+    ]
+    words = ["compare", *map(str, files)]
+    sides = [one["resolution_px"] for one in json_of(capsys, *words, "--no-measure")["networks"]]
+    assert sides == [65, None, 33, 33]
+    assert run(words) == 2
+    assert "height and width of input 'x' are free: give the resolution" in capsys.readouterr().err
+    networks = json_of(capsys, *words, "--resolution", "64")["networks"]
+    assert [one["resolution_px"] for one in networks] == [65, 64, 33, 33]
+    assert [one["batch"] for one in networks] == [1, 1, 1, 4]
+    assert run([*words, "--resolution", "64"]) == 0
+    assert f"{files[3]}: measured with a batch of 4 images" in capsys.readouterr().out
 
 
 def test_weights_beside_the_file_are_found_from_anywhere(

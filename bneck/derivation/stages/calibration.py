@@ -114,7 +114,7 @@ class TargetDevice:
             self.device,
             weights=None if state is None else {n: t.numpy() for n, t in state.items()},
             scale=model.scale,
-            resolution_px=model.resolution_px,
+            reference_px=model.resolution_px,
         )
         records.append(self.history, _Taken(arch, took.ms, took.std_ms, took.note))
         return took

@@ -105,7 +105,7 @@ def measured_by_now(run: Run, plan: Plan) -> bool:
         return False
     model = load(run.latency)
     check_device(model, device, accept_version=plan.accept_version)
-    took = measure(outcome.arch, device, scale=model.scale, resolution_px=model.resolution_px)
+    took = measure(outcome.arch, device, scale=model.scale, reference_px=model.resolution_px)
     records.write(run.result, replace(outcome, measured=took.latency, note=took.note))
     return True
 

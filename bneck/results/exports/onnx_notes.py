@@ -54,8 +54,6 @@ def is_in_float32(model: onnx.ModelProto) -> bool:
     return all(item.data_type == onnx.TensorProto.FLOAT for item in model.graph.initializer)
 
 
-def outline(model: onnx.ModelProto) -> tuple[int, int | None]:
-    """Return how many numbers a graph's weights hold, and its input's side if that is fixed."""
-    sides = [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim]
-    weights = sum(math.prod(item.dims) for item in model.graph.initializer)
-    return weights, (sides[-1] or None) if len(sides) == 4 else None
+def weight_count(model: onnx.ModelProto) -> int:
+    """Return how many numbers a graph's weights hold."""
+    return sum(math.prod(item.dims) for item in model.graph.initializer)
