@@ -10,11 +10,13 @@ from bneck import records
 from bneck.derivation.results import explained, found_by_a_stage, made_by, plan_of, read_trials
 from bneck.errors import BneckError, UsageError
 from bneck.files import check_folder, is_written
+from bneck.quantities import Accuracy, Latency
 from bneck.results.checksums import changed
+from bneck.results.plan_change import SUPERSEDED
 from bneck.results.record import Outcome
 from bneck.results.run import Run
 from bneck.results.run_files import only_shows
-from bneck.results.run_folder import PLAN
+from bneck.results.run_folder import PLAN, is_run
 from bneck.results.units import milliseconds, percent
 from bneck.space.spaces import SPACES
 
@@ -48,11 +50,18 @@ def list_runs(folder: Path, *, check: bool) -> list[Listed]:
         UsageError: there is no such folder, or no run in it.
     """
     check_folder(folder)
-    plans = [*folder.glob(PLAN), *folder.glob(f"*/{PLAN}"), *folder.glob(f"*/*/{PLAN}")]
-    if not plans:
+    places = (PLAN, f"*/{PLAN}", f"*/*/{PLAN}")
+    found = (plan.parent for place in places for plan in folder.glob(place))
+    folders = [one for one in found if not _is_superseded(one)]
+    if not folders:
         raise UsageError(f"no runs in {folder}; a run's folder holds a {PLAN}")
-    listed = [_listed(plan.parent, check) for plan in plans]
+    listed = [_listed(one, check) for one in folders]
     return sorted(listed, key=lambda one: (one.idle_s is None, one.idle_s, str(one.folder)))
+
+
+def _is_superseded(folder: Path) -> bool:
+    """Whether a folder is no run, but holds what a change of a run's plan has replaced."""
+    return folder.parent.name == SUPERSEDED and is_run(folder.parent.parent)
 
 
 def _listed(folder: Path, check: bool) -> Listed:
@@ -95,15 +104,14 @@ def _best(run: Run) -> str:
     whole front has none: there it is the most accurate trial.
     """
     outcome = records.read_if_written(run.result, Outcome)
-    if outcome and outcome.accuracy is not None and outcome.measured is not None:
-        return _words(outcome.accuracy.value, outcome.measured.ms, "measured")
+    if outcome and outcome.accuracy is not None:
+        return _as_found(outcome.accuracy, outcome.measured, outcome.predicted)
     if is_written(run.network) or is_written(run.winners):
         stage = found_by_a_stage(run, plan_of(run), None)
         found, searched = stage.get("found", ()), stage.get("found_by") == "search"
         one = found[0 if searched else -1] if found else None  # of several, the run's own network
         if one is not None and one.accuracy is not None:
-            took, how = one.measured or one.predicted, "measured" if one.measured else "predicted"
-            words = _words(one.accuracy.value, took.ms if took else None, how)
+            words = _as_found(one.accuracy, one.measured, one.predicted)
             return f"{words}, {one.name}" if searched else words
     space = str(run.plan.get("space"))
     if ":" in space and space not in SPACES:  # what a file names is not imported
@@ -115,6 +123,12 @@ def _best(run: Run) -> str:
     if run.begun_by() == "reproduce" and is_written(run.folder / "summary.md"):
         return "see its summary.md"
     return "no network yet"
+
+
+def _as_found(accuracy: Accuracy, measured: Latency | None, predicted: Latency | None) -> str:
+    """A network's accuracy, with its latency as it was measured, else as it is predicted."""
+    took, how = (measured, "measured") if measured else (predicted, "predicted")
+    return _words(accuracy.value, took.ms if took else None, how)
 
 
 def _words(accuracy: float, ms: float | None, how: str) -> str:

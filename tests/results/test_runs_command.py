@@ -15,6 +15,8 @@ from bneck.derivation import run_list
 from bneck.quantities import Accuracy, Latency
 from bneck.results import checksums
 from bneck.results.lease import LEASE, Driver, read_driver
+from bneck.results.plan_change import SUPERSEDED
+from bneck.results.record import Outcome
 from bneck.results.run_files import SHOWN
 from bneck.results.stage_record import Shrunk
 from bneck.results.units import percent
@@ -79,6 +81,29 @@ def test_the_network_that_a_stage_named_is_the_best(
         (runs / "one" / name).unlink()
     assert best() == ["10.1 % at 0.00136 ms measured, network 3"]
     assert after_netadapt == ["9.7 % at 0.00133 ms measured"]
+
+
+def test_a_prediction_takes_nothing_from_the_final_accuracy(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where nothing measured the network, as with a kit; NetAdapt's accuracy was 9.7 %."""
+    file = runs / "one" / "result.json"
+    outcome = records.read(file, Outcome)
+    said = replace(outcome, accuracy=Accuracy(0.5), measured=None, predicted=Latency(2.0, 0.1))
+    records.write(file, said)
+    (listed,) = json_of(capsys, "runs", runs / "one")["runs"]
+    assert listed["best"] == "50.0 % at 2.00 ms predicted"
+
+
+def test_what_a_change_of_plan_replaced_is_no_run(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(OLDER, runs / "one" / SUPERSEDED / "1")
+    found = json_of(capsys, "runs", runs / "one")["runs"]
+    assert [one["folder"] for one in found] == [str(runs / "one")]
+    shutil.copytree(OLDER, runs / SUPERSEDED / "three")  # a folder of the user's own
+    found = json_of(capsys, "runs", runs)["runs"]
+    assert len(found) == 3
 
 
 def test_the_run_that_changed_last_comes_first(
