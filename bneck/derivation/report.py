@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bneck import records
+from bneck.derivation.plan import Plan
 from bneck.derivation.results import (
     began_with,
     explained,
@@ -21,6 +22,7 @@ from bneck.latency.model import LatencyModel
 from bneck.latency.predictor import load_kept
 from bneck.latency.table import PREFIX, PublishedTable
 from bneck.proxies.data.image_info import judged_on
+from bneck.proxies.proxy import SCORED_ON, SHARED_WEIGHTS
 from bneck.results import card, report
 from bneck.results.classification import Classification
 from bneck.results.image_facts import ImageFacts, image_facts, read_image_facts
@@ -120,7 +122,7 @@ def _report_data(run: Run) -> report.ReportData:
         calibration=_calibration(calibrated) if calibrated else None,
         held_out=calibrated.held_out if calibrated else (),
         latency_error=calibrated.error if calibrated else None,
-        counted_on=_counted_on(images, folds),
+        counted_on=_counted_on(plan, images, folds),
         folds=folds,
         class_names=images.class_names if images else (),
         on_images=images.notes if images else (),
@@ -165,10 +167,14 @@ def _tangents(run: Run) -> tuple[tuple[float, float, float], ...]:
     )
 
 
-def _counted_on(images: ImageFacts | None, folds: int) -> int | None:
-    """Images that the search counts accuracy on; earlier versions did not note how many."""
-    if not images or not images.training:
+def _counted_on(plan: Plan, images: ImageFacts | None, folds: int) -> int | None:
+    """Images that the search counts accuracy on; earlier versions did not note how many.
+
+    A proxy of one's own may not count at all.
+    """
+    if not images or not images.trained_on:
         return None
-    training = images.training - images.training_left_out
-    validation = (images.validation or 0) - images.validation_left_out
-    return judged_on(training, validation, images.test, folds)
+    count = judged_on(images.trained_on, images.validated_on or 0, images.test, folds)
+    if plan.scores_by_training:
+        return count
+    return min(count, SCORED_ON) if (plan.proxy or "").startswith(SHARED_WEIGHTS) else None

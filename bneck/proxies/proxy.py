@@ -18,6 +18,8 @@ T = TypeVar("T")
 SHARED_WEIGHTS = "shared-weights:"
 ELASTIC = "elastic.safetensors"
 """File of a run that holds the weights which all networks of its space share."""
+SCORED_ON = 2000
+"""Validation images on which a network with such weights is scored, at most."""
 PROXIES = {
     "params": "bneck.proxies.zero_cost.params:Params",
     "macs": "bneck.proxies.zero_cost.macs:Macs",

@@ -22,7 +22,7 @@ from bneck.proxies.data.batches import seeded
 from bneck.proxies.data.file_list import Stamp, stamp_of
 from bneck.proxies.data.image_info import ImageInfo
 from bneck.proxies.data.image_source import ImageSource
-from bneck.proxies.proxy import ProxyFactory, needed, shared_weights_file
+from bneck.proxies.proxy import SCORED_ON, ProxyFactory, needed, shared_weights_file
 from bneck.proxies.training.device import computing
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import TrainingResult, train
@@ -33,7 +33,7 @@ from bneck.space.backends.weights import State
 from bneck.space.choices import Space
 
 RANDOM = 2  # networks besides the largest and the smallest in each step
-RECALIBRATED_ON, SCORED_ON = 1024, 2000  # training and validation images
+RECALIBRATED_ON = 1024  # training images
 _BATCH = 128
 ABOUT = "shared_weights"
 """Where ``AboutShared`` is in the file's header."""

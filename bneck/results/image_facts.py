@@ -40,6 +40,16 @@ class ImageFacts:
     validation_left_out: int = 0
 
     @property
+    def trained_on(self) -> int | None:
+        """Number of images that networks are trained on."""
+        return None if self.training is None else self.training - self.training_left_out
+
+    @property
+    def validated_on(self) -> int | None:
+        """Number of validation images that accuracies are counted on."""
+        return None if self.validation is None else self.validation - self.validation_left_out
+
+    @property
     def public_name(self) -> str:
         """The set's name without the folders it lies in, which are nobody else's business."""
         kind, colon, place = self.name.rpartition(":")

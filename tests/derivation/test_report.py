@@ -7,9 +7,10 @@ import pytest
 from matplotlib.figure import Figure
 
 from bneck import records
-from bneck.derivation.report import write_pictures
+from bneck.derivation.report import report_data, write_pictures
 from bneck.errors import UsageError
 from bneck.results import static_figures
+from bneck.results.image_facts import ImageFacts
 from bneck.results.record import Outcome, Targets
 from bneck.results.run import Run
 from tests.results import demo
@@ -44,6 +45,21 @@ def test_an_outcome_without_a_point_is_not_drawn(
     run = run_of(tmp_path / "run", replace(outcome, **{lacking: None}))
     assert [path.name for path in write_pictures(run)] == ["netadapt.png", "netadapt.svg"]
     assert drawn.keys() == {"netadapt"}
+
+
+@pytest.mark.parametrize(
+    ("proxy", "count"),
+    [(None, 4000), ("short-training", 4000), ("shared-weights:runs/x", 2000), ("own:Proxy", None)],
+)
+def test_an_error_is_that_of_the_images_that_the_proxy_counts_on(
+    tmp_path: Path, proxy: str | None, count: int | None
+) -> None:
+    """Shared weights classify 2,000 images at most; what a proxy of one's own does is its own."""
+    asked = {} if proxy is None else {"proxy": proxy}
+    with Run.open(tmp_path / "run", {"data": "digits", "target": "0.2", **asked}) as run:
+        facts = ImageFacts("digits", "0123", ("a", "b"), training=20_500, training_left_out=500)
+        records.write(run.images, facts)
+    assert report_data(run).counted_on == count
 
 
 def test_netadapts_way_leads_to_the_runs_own_target(

@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import yaml
 
 from bneck.errors import UsageError
 from bneck.results import card
+from bneck.results.classification import classification
 from bneck.results.image_facts import ImageFacts
 from bneck.results.report import ReportData
 from tests.results import demo
@@ -49,6 +51,22 @@ def test_the_body_says_what_was_measured(finished: ReportData) -> None:
     assert "<script>" not in text
     assert "a\\|b" in text
     assert "\x1b" not in text
+
+
+def test_images_that_were_left_out_are_not_counted(finished: ReportData) -> None:
+    """Nothing is trained on, or chosen by, pictures that judge in another part."""
+    left_out = replace(IMAGES, test=40, training_left_out=30, validation_left_out=20)
+    text = card.build(finished, left_out)
+    assert "the validation part of 100 images" in text
+    assert "450 images to train on" in text
+
+
+def test_it_is_said_which_images_the_classes_were_judged_by(finished: ReportData) -> None:
+    """Those of the last figure: test images, where there are any."""
+    figures = classification(np.eye(2), np.array([0, 1]), ["a", "b"])
+    judged = replace(finished, classification=figures)
+    assert "On the validation images: balanced accuracy" in card.build(judged, IMAGES)
+    assert "On the test images: balanced accuracy" in card.build(judged, replace(IMAGES, test=2))
 
 
 def test_a_card_names_no_local_path(finished: ReportData) -> None:
