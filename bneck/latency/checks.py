@@ -3,22 +3,29 @@
 from collections.abc import Mapping, Sequence
 
 from bneck.errors import UsageError
+from bneck.space.checks import check_between
+
+MOST = 1e9
+"""ms, times the reference, or ms per unit of a feature: beyond what any network takes. Sums and
+squares of so large numbers are finite."""
 
 
 def check_above(name: str, value: float) -> None:
-    """``value`` must be above 0."""
+    """``value`` must be above 0, and at most MOST."""
     if value <= 0:
         raise UsageError(f"{name} must be above 0, got {value}")
+    check_between(name, value, 0, MOST)
 
 
 def check_not_negative(name: str, value: float) -> None:
-    """``value`` must be 0 or above."""
+    """``value`` must be 0 or above, and at most MOST."""
     if value < 0:
         raise UsageError(f"{name} must not be negative, got {value}")
+    check_between(name, value, 0, MOST)
 
 
 def check_coefficients(coefficients: Mapping[str, Sequence[float]]) -> None:
-    """None negative, not all of them 0, and as many of each, of which there are some."""
+    """None negative or above MOST, not all of them 0, as many of each, and some at all."""
     for name, members in coefficients.items():
         if not members:
             raise UsageError(f"coefficient {name!r} must be a list of numbers")

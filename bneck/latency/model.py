@@ -28,6 +28,7 @@ from bneck.latency.fingerprint import Fingerprint
 from bneck.latency.load_correction import LoadCorrection
 from bneck.quantities import Latency
 from bneck.space.architecture import Architecture, Part
+from bneck.space.checks import check_classes, check_resolution
 
 FORMAT = "bneck-latency-1"
 Floats = NDArray[np.float64]
@@ -229,8 +230,9 @@ def load(path: Path) -> LatencyModel:
         for name, widths in model.seen.items():
             if len(widths) != 2:
                 raise UsageError(f"seen {name!r} must be two widths, got {widths!r:.40}")
-        check_above("resolution_px", model.resolution_px)
+        check_resolution(model.resolution_px)
         check_above("reference_ms", model.scale.reference_ms)
+        check_classes(model.scale.classes)
         check_above("grid", model.blocking.grid)
         check_above("alignment", model.blocking.alignment)
         check_not_negative("error", model.error)

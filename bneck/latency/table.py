@@ -9,12 +9,12 @@ another gate or squeeze width) is appended, so it is never taken for what they d
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count, groupby
-from math import isfinite
 from pathlib import Path
 
 from bneck import records
 from bneck.errors import NotCalibrated, UsageError
 from bneck.files import csv_rows, read_text, write_json
+from bneck.latency.checks import MOST
 from bneck.quantities import Latency
 from bneck.space.architecture import Architecture, block_path
 from bneck.space.choices import Space
@@ -97,29 +97,30 @@ def read_table(path: Path) -> PublishedTable:
     """Read our CSV (``block,ms`` and optionally ``std_ms``) or once-for-all's YAML, by file name.
 
     Raises:
-        UsageError: unreadable, or an entry that is missing, doubled, negative or no number.
+        UsageError: unreadable, or an entry that is missing, doubled, out of range or no number.
     """
     text = read_text(path)
     parse = _once_for_all if path.suffix in (".yaml", ".yml") else _csv
     entries: dict[str, tuple[float, float]] = {}
     for line, block, ms, std in parse(text, path):
+        where = f"{path}, line {line}"
         if block in entries:
-            raise UsageError(f"{path}, line {line}: {block} is listed twice")
-        entries[block] = _number(ms, f"{path}, line {line}"), _number(std, f"{path}, line {line}")
+            raise UsageError(f"{where}: {block} is listed twice")
+        entries[block] = _number(ms, f"{where}: ms"), _number(std, f"{where}: std_ms")
         if entries[block][0] == 0:
-            raise UsageError(f"{path}, line {line}: {block} must take more than 0 ms")
+            raise UsageError(f"{where}: {block} must take more than 0 ms")
     if not entries:
         raise UsageError(f"{path} holds no blocks")
     return PublishedTable(f"{PREFIX}{path}", entries)
 
 
-def _number(text: str, where: str) -> float:
+def _number(text: str, what: str) -> float:
     try:
         value = float(text)
     except ValueError:
         value = float("nan")
-    if not isfinite(value) or value < 0:
-        raise UsageError(f"{where}: ms must be a number of 0 or more, got {text!r}")
+    if not 0 <= value <= MOST:
+        raise UsageError(f"{what} must be a number from 0 to {MOST:g}, got {text!r:.60}")
     return value
 
 

@@ -35,7 +35,7 @@ def check_between(what: str, value: float, low: float, high: float) -> None:
         high: the largest value allowed.
     """
     if not (_is_number(value) and low <= value <= high):
-        raise UsageError(f"{what} must be a number from {low:g} to {high:g}, got {value!r}")
+        raise UsageError(f"{what} must be a number from {low:g} to {high:g}, got {value!r:.60}")
 
 
 def check_above_zero(what: str, value: float, high: float) -> None:
@@ -47,7 +47,7 @@ def check_above_zero(what: str, value: float, high: float) -> None:
         high: the largest value allowed.
     """
     if not (_is_number(value) and 0 < value <= high):
-        raise UsageError(f"{what} must be a number above 0 and at most {high:g}, got {value!r}")
+        raise UsageError(f"{what} must be a number above 0 and at most {high:g}, got {value!r:.60}")
 
 
 def check_channels(what: str, value: object) -> None:

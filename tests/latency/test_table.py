@@ -75,8 +75,10 @@ def test_our_own_csv(tmp_path: Path) -> None:
         ("", "must begin with the line"),
         ("block,ms\n", "holds no blocks"),
         ("block,ms\na,1\na,2\n", "line 3: a is listed twice"),
-        ("block,ms\na,-1\n", "line 2: ms must be a number of 0 or more, got '-1'"),
+        ("block,ms\na,-1\n", "line 2: ms must be a number from 0 to 1e.09, got '-1'"),
         ("block,ms\na,nan\n", "got 'nan'"),
+        ("block,ms\na,1e300\n", r"line 2: ms must be a number from 0 to 1e\+09, got '1e300'"),
+        ("block,ms,std_ms\na,1,1e300\n", "line 2: std_ms must be a number from 0 to"),
         ("block,ms\na,fast\n", "got 'fast'"),
         ("block,ms\na\n", "line 2: 2 fields expected"),
         ("block,ms\na,0\n", "must take more than 0 ms"),
@@ -103,6 +105,8 @@ def test_bad_yaml(tmp_path: Path, content: str) -> None:
     [
         ([0.0, 0.0], "ms of a must be above 0, got 0.0"),
         ([-1.0, 0.0], "ms of a must be above 0, got -1.0"),
+        ([1e300, 0.0], "ms of a must be a number from 0 to 1e+09, got 1e+300"),
+        ([1.0, 1e300], "std_ms of a must be a number from 0 to 1e+09, got 1e+300"),
         ([1.0, -0.1], "std_ms of a must not be negative, got -0.1"),
     ],
 )
