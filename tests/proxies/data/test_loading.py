@@ -61,6 +61,7 @@ def test_digits_are_upright_grey_images_that_must_not_be_mirrored(digits: ImageS
     assert torch.equal(digits.train.pixels()[:, 0], digits.train.pixels()[:, 2])
     # scikit-learn's digits have a mean of 4.884 on their scale of 16
     assert digits.info.mean[0] == pytest.approx(4.884 / 16, abs=0.01)
+    assert digits.info.fingerprint == "4528cd295c1caf1a"  # as load_digits gave them to early runs
 
 
 def test_normalised_training_images_have_zero_mean_and_unit_deviation(digits: ImageSource) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from bneck.proxies.training.adamw import AdamW
+from tests.small_networks import saved, three_stages
 
 
 def trained(kind: type[torch.optim.AdamW]) -> list[torch.Tensor]:
@@ -35,12 +36,15 @@ def test_it_steps_and_resumes_as_torchs_does_to_the_last_bit() -> None:
         assert torch.equal(ours, theirs)
 
 
-def test_a_training_does_not_import_what_compiles_networks(tmp_path: Path) -> None:
+def test_a_training_on_digits_imports_neither_what_compiles_networks_nor_scikit_learn(
+    tmp_path: Path,
+) -> None:
     code = (
         "import sys\n"
         "from bneck.cli import run\n"
-        "assert run(['train', 'mobilenet_v3_small', '--data=digits', '--resolution=16', "
-        "'--epochs=0.1', '--out', sys.argv[1]]) == 0\n"
-        "assert 'torch._dynamo' not in sys.modules"
+        "assert run(['train', sys.argv[1], '--data=digits', '--resolution=16', "
+        "'--epochs=0.1', '--out', sys.argv[2]]) == 0\n"
+        "assert not {'torch._dynamo', 'sklearn'} & {*sys.modules}"
     )
-    subprocess.run([sys.executable, "-c", code, str(tmp_path / "run")], check=True)
+    small = saved(three_stages(), tmp_path / "small.json")
+    subprocess.run([sys.executable, "-c", code, str(small), str(tmp_path / "run")], check=True)
