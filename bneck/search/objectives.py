@@ -126,14 +126,18 @@ class Objectives:
         """Return the ms that the network stays under with the confidence that was asked for."""
         return self.latency_ms(arch) + self.margin_ms(arch)
 
+    @property
+    def sure(self) -> str:
+        """Words for the confidence, to follow what is predicted; none for predictions as they are."""
+        return "" if self.confidence == 0.5 else f" with {as_percent(self.confidence)} confidence"
+
     def check(self) -> None:
         """Raise UsageError, naming the fastest or slowest network's latency, for an empty band."""
-        sure = "" if self.confidence == 0.5 else f" with {as_percent(self.confidence)} confidence"
         for target in self.targets:
             if self.fastest_ms > target.ceiling_ms:
                 raise UsageError(
                     f"no network of space {self.space.name} is predicted under "
-                    f"{target.ceiling_ms:.3g} ms{sure}; the fastest takes {self.fastest_ms:.3g} ms"
+                    f"{target.ceiling_ms:.3g} ms{self.sure}; the fastest takes {self.fastest_ms:.3g} ms"
                 )
             if target.floor_ms and self._slowest_ms < target.floor_ms:
                 raise UsageError(

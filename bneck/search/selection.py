@@ -45,7 +45,7 @@ def select_network(
     objective, derived = objectives.at(labels)[place], objectives.weights(labels)[place]
     waiting = {record.number: record for record in _allowed(records, objective)}
     if not waiting:
-        raise _none_to_name(records, objective)
+        raise _none_to_name(records, objective, objectives.sure)
     measured: dict[int, Measured] = {}
 
     def reward_of(record: Record) -> float:
@@ -104,8 +104,19 @@ def _selected(
     )
 
 
-def _none_to_name(records: Sequence[Record], objective: Objective) -> BneckError:
-    """Why there is no network to measure."""
+def _none_to_name(records: Sequence[Record], objective: Objective, sure: str) -> BneckError:
+    """Why there is no network to measure.
+
+    Args:
+        records: what the search evaluated.
+        objective: which latencies are allowed.
+        sure: the confidence that a prediction must have, in words.
+    """
+    if not records:
+        return UsageError(
+            f"no network was found that is predicted from {objective.floor_ms:.3g} to "
+            f"{objective.ceiling_ms:.3g} ms{sure}; give a larger --seed-factor"
+        )
     errors = [record.error for record in records if record.error is not None]
     if errors and len(errors) == len(records):
         return BneckError(f"none of the {len(records)} networks could be scored: {errors[0]}")

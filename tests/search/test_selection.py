@@ -78,3 +78,13 @@ def test_a_target_whose_band_was_never_searched_asks_for_more(
     said = "none of the 6 networks .* is predicted from 1e[+]04 to 2e[+]04 ms; give more --evalua"
     with pytest.raises(BneckError, match=said):
         select_network(records, objectives, 0, [], Stopwatch({}))
+
+
+def test_a_band_in_which_there_is_no_network_asks_for_a_wider_one(
+    space: Space, model: object
+) -> None:
+    """As where --seed-factor is 1: more evaluations would find none either."""
+    objectives = Objectives(space, model, [Target(Soft(1.0), 2.0, 2.0, 2.0)], confidence=0.9)
+    said = "predicted from 2 to 2 ms with 90 % confidence; give a larger --seed-factor"
+    with pytest.raises(BneckError, match=said):
+        select_network([], objectives, 0, [], Stopwatch({}))
