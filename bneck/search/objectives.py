@@ -128,7 +128,7 @@ class Objectives:
 
     @property
     def sure(self) -> str:
-        """Words for the confidence, to follow what is predicted; none for predictions as they are."""
+        """The confidence in words that follow a prediction; none where it counts as it is."""
         return "" if self.confidence == 0.5 else f" with {as_percent(self.confidence)} confidence"
 
     def check(self) -> None:
@@ -137,7 +137,8 @@ class Objectives:
             if self.fastest_ms > target.ceiling_ms:
                 raise UsageError(
                     f"no network of space {self.space.name} is predicted under "
-                    f"{target.ceiling_ms:.3g} ms{self.sure}; the fastest takes {self.fastest_ms:.3g} ms"
+                    f"{target.ceiling_ms:.3g} ms{self.sure}; the fastest takes "
+                    f"{self.fastest_ms:.3g} ms"
                 )
             if target.floor_ms and self._slowest_ms < target.floor_ms:
                 raise UsageError(

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import numpy as np
@@ -233,6 +234,34 @@ def test_labels_that_do_not_suit_the_last_training_are_warned_of(
     assert pretrained_stage(session, data_stage(session), arch) is not None
     warned = "rank networks that --from-scratch trains in the end badly"
     assert (warned in capsys.readouterr().err) == from_scratch
+
+
+@pytest.mark.parametrize(
+    ("asked", "warned"),
+    [
+        ({"seed": 0, "target": "1"}, "also on images that accuracies are counted on here"),
+        ({"seed": 0}, "which will be too high: use its --seed 7"),
+        ({"seed": 7, "target": "1"}, "on all training images of digits, and on a part of these"),
+        ({"seed": 7}, None),
+    ],
+)
+@pytest.mark.parametrize("word", ["", "weights.safetensors"])
+def test_weights_that_have_seen_the_judging_images_are_warned_of(
+    word: str,
+    asked: dict[str, Any],
+    warned: str | None,
+    trained: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The seed divides the digits; what only trains counts on the final images alone."""
+    plan = Plan(data="digits", resolution_px=16, pretrained=str(trained / word), **asked)
+    session = Session(Run(tmp_path, {}), plan, Serial(), Serial())
+    arch = presets.build("mobilenet_v3_small", resolution_px=16, classes=10)
+    assert pretrained_stage(session, data_stage(session), arch) is not None
+    said = capsys.readouterr().err
+    assert ("warning: " in said) == (warned is not None)
+    assert warned is None or warned in said
 
 
 def test_a_run_without_a_network_is_refused(trained: Path, tmp_path: Path) -> None:

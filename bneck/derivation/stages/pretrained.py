@@ -10,12 +10,14 @@ from bneck.derivation.session import Session
 from bneck.derivation.stages.data import RunData
 from bneck.errors import UsageError
 from bneck.files import is_written
+from bneck.proxies.data.image_spec import is_divided_by_seed
 from bneck.proxies.proxy import ELASTIC, SHARED_WEIGHTS
 from bneck.proxies.shared_weights import check_classes, check_space
 from bneck.results.image_facts import read_image_facts
 from bneck.results.record import Inherited
 from bneck.results.run import Run
 from bneck.results.run_files import TrainingFiles
+from bneck.results.run_folder import is_run
 from bneck.space.architecture import Architecture
 from bneck.space.backends import weights
 from bneck.space.backends.parent import Parent
@@ -48,6 +50,7 @@ def pretrained_stage(session: Session, data: RunData, heir: Architecture) -> Par
         check_space(scores, heir)
     if plan.pretrained is None:
         return None
+    _warn_of_seen(plan, data)
     found = load_pretrained(plan.pretrained, plan.space, plan.seed_network)
     names = data.info.class_names
     parent = Parent.of(
@@ -135,6 +138,33 @@ def _check_held_out(plan: Plan, data: RunData) -> None:
                 f"{folder} was trained on images that --seed {plan.seed} judges networks by; use "
                 f"its --seed {seed}"
             )
+
+
+def _warn_of_seen(plan: Plan, data: RunData) -> None:
+    """Warn where the pretrained network was trained on images that judge networks of this run.
+
+    It is not refused: whoever narrows a trained network may want no other images for it.
+    """
+    place = Path(plan.pretrained or "")
+    folder = next((one for one in (place, place.parent) if is_run(one)), None)
+    if folder is None or (folder / ELASTIC).is_file():
+        return
+    facts, seed = read_image_facts(run := Run.read(folder)), run.plan.get("seed")
+    same = {facts.name, facts.fingerprint} if facts else set()
+    if not same & {data.info.name, data.info.fingerprint}:
+        return
+    if seed != plan.seed and is_divided_by_seed(plan.data):
+        live.warn(
+            f"{folder} was trained on other parts of {data.info.name} than --seed {plan.seed} "
+            "makes, so also on images that accuracies are counted on here, which will be too high: "
+            f"use its --seed {seed}"
+        )
+    elif plan.aimed_at:
+        live.warn(
+            f"{folder} was trained on all training images of {data.info.name}, and on a part of "
+            "these networks are compared here: such accuracies are too high, not those on "
+            "validation images"
+        )
 
 
 def _inherited(source: str, parent: Parent, arch: Architecture, note: str) -> Inherited:

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from zipfile import is_zipfile
+from zipfile import ZipFile, is_zipfile
 
 from bneck.errors import UsageError, unknown
 from bneck.files import check_file
@@ -48,6 +48,23 @@ def check_apart(spec: str, out: Path) -> None:
             raise UsageError(
                 f"{out} is in {root}, and its files would count as images: name an --out elsewhere"
             )
+
+
+def is_divided_by_seed(spec: str) -> bool:
+    """Whether images have no validation part of their own, so that the seed makes one.
+
+    Raises:
+        UsageError: as ``check_images``.
+    """
+    check_images(spec)
+    kind, place = place_of(spec)
+    if place is None:
+        return spec == "digits"
+    if kind == "folder":
+        found = find_parts(place)
+        return not {"val", "test"} & {*found.classes, *found.flat}
+    with ZipFile(place) as archive:
+        return "x_train.npy" not in archive.namelist()
 
 
 def place_of(spec: str) -> tuple[str, Path | None]:

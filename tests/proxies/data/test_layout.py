@@ -12,7 +12,7 @@ from scipy.io import savemat
 from bneck.cli import run
 from bneck.errors import UsageError
 from bneck.progress import silent
-from bneck.proxies.data.image_spec import check_apart
+from bneck.proxies.data.image_spec import check_apart, is_divided_by_seed
 from bneck.proxies.data.layout import read_layout, with_digests
 from bneck.proxies.data.loading import load
 from tests.proxies.data.pictures import draw
@@ -254,3 +254,18 @@ def test_a_ground_truth_that_does_not_fit_is_named(imagenet: Path, text: str, me
     (imagenet / "ground_truth.txt").write_text(text)
     with pytest.raises(UsageError, match=message):
         read_layout(imagenet)
+
+
+def test_what_the_seed_divides(tmp_path: Path) -> None:
+    draw(tmp_path / "one", "a", "b", count=1)
+    draw(tmp_path / "two", "train/a", "train/b", "test/a", "test/b", count=1)
+    whole = {"images": np.zeros((2, 8, 8), np.uint8), "labels": np.array([0, 1])}
+    np.savez(tmp_path / "one.npz", **whole)
+    parts = {f"{one}_{part}": each for part in ("train", "test") for one, each in
+             zip("xy", whole.values(), strict=True)}  # fmt: skip
+    np.savez(tmp_path / "two.npz", **parts)
+    for kind, end in (("folder", ""), ("npz", ".npz")):
+        assert is_divided_by_seed(f"{kind}:{tmp_path}/one{end}")
+        assert not is_divided_by_seed(f"{kind}:{tmp_path}/two{end}")
+    assert is_divided_by_seed("digits")
+    assert not is_divided_by_seed("cifar10")
