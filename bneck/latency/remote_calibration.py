@@ -58,23 +58,27 @@ def write_kit(
         progress: told about every network.
 
     Raises:
-        UsageError: spaces of several sides or class counts, or a folder of something else.
+        UsageError: spaces of several sides or class counts, a folder of something else, or one with
+            measurements of another kit.
     """
     _check_folder(folder, SCRIPT, FILES, MEASURED)
     opened = _open_portable(runtime, batch_size)
     named = [calibration_network(spaces, number, seed) for number in range(NETWORKS)]
     side_and_classes([arch for _, arch in named])
+    networks: list[dict[str, Any]] = [
+        {"name": name, "file": f"{number:03}.z", "arch": codec.to_json(arch)}
+        for number, (name, arch) in enumerate(named)
+    ]
+    kit: dict[str, Any] = {"format": FORMAT, "runtime": runtime, "batch_size": batch_size}
+    kit["networks"] = list(_with_repeats(networks))
+    word = _digest(kit)
+    _check_measured_with(word, folder / MEASURED)
     (folder / KIT).unlink(missing_ok=True)  # until all of its networks are there
-    networks = []
-    for number, (name, arch) in enumerate(named):
+    for number, (_, arch) in enumerate(named):
         progress("writing the kit", number, NETWORKS)
-        file = f"{number:03}.z"
-        _write_network(folder, file, Graph(arch.layers()), opened)
-        networks.append({"name": name, "file": file, "arch": codec.to_json(arch)})
+        _write_network(folder, networks[number]["file"], Graph(arch.layers()), opened)
     _write_script_and_reference(folder, named[0][1], opened)
-    networks = list(_with_repeats(networks))
-    kit = {"format": FORMAT, "runtime": runtime, "batch_size": batch_size, "networks": networks}
-    write_json(folder / KIT, {"kit": _digest(kit), **kit})
+    write_json(folder / KIT, {"kit": word, **kit})
     progress("writing the kit", NETWORKS, NETWORKS)
 
 
@@ -167,6 +171,17 @@ def _check_folder(folder: Path, *may_hold: str) -> None:
     networks = {file.suffix for file in (folder / FILES).glob("[!.]*")}
     if others - {*may_hold} or networks - {".z"}:
         raise UsageError(f"{folder} is not empty and holds no kit")
+
+
+def _check_measured_with(word: str, file: Path) -> None:
+    """What another kit measured would be refused beside the one of that word."""
+    if not file.exists():
+        return
+    content = read_json(file)
+    if not isinstance(content, dict) or content.get("kit") != word:
+        raise UsageError(
+            f"{file} was measured with another kit: move it away, or name another folder"
+        )
 
 
 def _open_portable(runtime: str, batch_size: int) -> Runtime:

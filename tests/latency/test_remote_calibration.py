@@ -71,7 +71,8 @@ def test_a_kit_whose_writing_was_interrupted_is_written_again(
         return {str(one): one.read_bytes() for one in folder.rglob("*") if one.is_file()}
 
     write_kit([space], folder)
-    (folder / "measurements.json").write_text("what the device has measured of it")
+    of_it = {"kit": json.loads((folder / "kit.json").read_text())["kit"]}
+    (folder / "measurements.json").write_text(json.dumps(of_it))
     whole = files()
     for _ in range(2):  # over a kit, and over one that was interrupted
         with pytest.raises(KeyboardInterrupt):
@@ -85,6 +86,24 @@ def test_a_kit_whose_writing_was_interrupted_is_written_again(
     (folder / "networks" / "mine.pt").touch()
     with pytest.raises(UsageError, match="holds no kit"):
         write_kit([space], folder)
+
+
+def test_no_kit_is_written_over_one_that_was_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its measurements would be refused, here and on the device, as those of another kit."""
+    monkeypatch.setattr(remote_calibration, "NETWORKS", 2)
+    folder, space = tmp_path / "kit", spaces.build("v3-small", resolution_px=32, classes=10)
+    write_kit([space], folder)
+    of_it = {"kit": json.loads((folder / "kit.json").read_text())["kit"]}
+    (folder / "measurements.json").write_text(json.dumps(of_it))
+    before = (folder / "kit.json").read_bytes()
+    for other in ({"seed": 1}, {"batch_size": 2}):
+        with pytest.raises(UsageError, match=r"measurements\.json was measured with another kit: "):
+            write_kit([space], folder, **other)
+    assert (folder / "kit.json").read_bytes() == before
+    write_kit([space], folder)
+    assert (folder / "kit.json").read_bytes() == before
 
 
 @pytest.mark.parametrize("runtime", ["torch", "macs"])
