@@ -182,7 +182,11 @@ def _mnas_stages(
 
 
 def _mobilenet_v3(rows: V3Rows, hidden: int) -> Callable[[float], Architecture]:
-    """V3's head scales as a whole: six times the last width, and ``hidden`` with the multiplier."""
+    """V3's head scales as a whole: six times the last width, and ``hidden`` with the multiplier.
+
+    So does torchvision's. In the paper's own networks ``hidden`` is never below its width at 1, and
+    an expansion is a multiple of the block's input as rounded: those of 0.75 are larger.
+    """
     first_activation = HS if any(row[4] == HS for row in rows) else RE
 
     def at_width(width: float) -> Architecture:

@@ -117,6 +117,20 @@ def test_timm_counts_the_same(timm_name: str, name: str) -> None:
     assert cost(presets.build(name)).params == expected
 
 
+@pytest.mark.parametrize(
+    ("name", "papers", "ours"),
+    [("mobilenet_v3_large", 3_993_528, 3_377_576), ("mobilenet_v3_small", 2_041_872, 1_653_920)],
+)
+def test_the_papers_v3_of_another_width_is_larger(name: str, papers: int, ours: int) -> None:
+    """As docs/reference.md says; MobileNetV3's table 3 gives 4.0 and 2.0 M."""
+    import timm
+
+    size = name.removeprefix("mobilenet_v3_")
+    with torch.device("meta"):
+        found = parameters(timm.create_model(f"tf_mobilenetv3_{size}_075", pretrained=False))
+    assert (found, cost(presets.build(name, width=0.75)).params) == (papers, ours)
+
+
 @pytest.mark.parametrize("alpha", [0.25, 0.5, 0.75, 1.0])
 @pytest.mark.parametrize("rho", [128, 160, 192, 224])
 def test_v1_block_costs_equation_5(alpha: float, rho: int) -> None:
