@@ -322,6 +322,16 @@ def test_places_that_cannot_be_are_refused(tmp_path: Path, monkeypatch: pytest.M
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("seed", ["5", None, -1, 0.5])
+def test_seeds_that_cannot_be_are_refused(tmp_path: Path, seed: Any) -> None:
+    said = re.escape(f"seed must be a whole number from 0 to 4294967295, got {seed!r}")
+    with pytest.raises(UsageError, match=said):
+        bneck.calibrate(tmp_path / "m.json", runtime="macs", seed=seed)
+    Run.open(tmp_path / "run", {"data": "digits"}).close()
+    with pytest.raises(UsageError, match=said):
+        bneck.open_run(tmp_path / "run").export(tmp_path / "net.onnx", seed=seed)
+
+
 @pytest.mark.parametrize("minutes", ["5", None, float("nan"), 0])
 def test_minutes_that_cannot_be_are_refused(tmp_path: Path, minutes: Any) -> None:
     said = f"minutes must be a number above 0 and at most 10000, got {minutes!r}"

@@ -25,6 +25,7 @@ from bneck.latency.runtimes import PORTABLE
 from bneck.live import TerminalProgress
 from bneck.results.networks import load_network
 from bneck.results.run import Run
+from bneck.results.run_files import check_not_own
 from bneck.text import one_of
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def calibrate(
     if out == page:
         raise UsageError(f"{out}: the page is written there; name another file for the model")
     check_new_file(out)
+    check_not_own(out)
     check_beside(out, page.suffix)
     if out.exists():
         from bneck.latency.predictor import check_new_model  # numpy

@@ -10,7 +10,7 @@ from bneck.derivation import pipeline
 from bneck.derivation.command_options import EXECUTION_OPTIONS, OPTIONS
 from bneck.derivation.execution import Execution
 from bneck.derivation.option import check_types
-from bneck.derivation.plan import Plan
+from bneck.derivation.plan import MAX_SEED, Plan
 from bneck.derivation.session import open_session
 from bneck.errors import UsageError
 from bneck.executors.processes import script_kept_out
@@ -23,6 +23,8 @@ from bneck.live import TerminalProgress
 from bneck.notebook.paths import as_path
 from bneck.notebook.results import Results
 from bneck.progress import Progress
+from bneck.results.run_files import check_not_own
+from bneck.space.checks import check_range
 
 __all__ = ["Results", "calibrate", "derive", "open_run"]
 
@@ -115,10 +117,12 @@ def calibrate(
         progress: told about every network; None shows it in the terminal.
 
     Raises:
-        UsageError: an unknown space or runtime, or no place for a file.
+        UsageError: an unknown space or runtime, no place for a file, or a run's own model.
     """
     file = as_path("out", out)
     check_new_model(file)
+    check_not_own(file)
+    check_range("seed", seed, 0, MAX_SEED)
     for name, word in (("space", space), ("runtime", runtime), ("target-device", target_device)):
         if not isinstance(word, str):
             raise UsageError(f"{name} must be text, got {word!r}")

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bneck.derivation.plan import MAX_SEED
 from bneck.derivation.report import report_data
 from bneck.derivation.trained_networks import load_trained
 from bneck.errors import UsageError
@@ -16,6 +17,7 @@ from bneck.results.run import Run
 from bneck.results.run_files import check_not_own
 from bneck.space import codec
 from bneck.space.architecture import Architecture
+from bneck.space.checks import check_range
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,6 +107,7 @@ class Results:
         file = as_path("file", file)
         check_new_export(to, file)
         check_not_own(file)
+        check_range("seed", seed, 0, MAX_SEED)
         trained = load_trained(
             str(self.run.folder),
             None,

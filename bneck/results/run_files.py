@@ -14,7 +14,13 @@ SHOWN = ("report.html", "model_card.md", "likeness.json", "likeness.svg")
 PICTURES = "pictures"
 """The folder of what they draw."""
 _EXPORTED = tuple(end for to in EXPORTS.values() for end in (*to.suffixes, to.beside) if end)
-_OWN = ("model.onnx", "weights.safetensors", "elastic.safetensors")
+_OWN = {
+    "model.onnx": "network",
+    "weights.safetensors": "network",
+    "elastic.safetensors": "network",
+    "latency.json": "latency model",
+}
+"""Name -> what a run works with under it."""
 
 
 def only_shows(file: PurePath) -> bool:
@@ -29,9 +35,9 @@ def _is_export(file: PurePath) -> bool:
 
 
 def check_not_own(file: Path) -> None:
-    """Raise UsageError where an export would replace the network that a run works with."""
+    """Raise UsageError where what is made for other uses would replace what a run works with."""
     if file.name in _OWN and is_run(file.parent):
-        raise UsageError(f"{file} is the run's own network: name another file")
+        raise UsageError(f"{file} is the run's own {_OWN[file.name]}: name another file")
 
 
 class RunFiles:

@@ -1,12 +1,16 @@
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import bneck
 from bneck.cli import run
+from bneck.errors import UsageError
 from bneck.latency.model import LatencyModel
 from bneck.latency.runtimes.weights import norm_free
+from bneck.results.run import Run
 from bneck.space import presets
 from bneck.space.backends import onnx_model
 from bneck.space.cost import cost
@@ -116,6 +120,21 @@ def test_calibrate_replaces_nothing_but_its_own(
     assert run(["calibrate", "--runtime=macs", f"--out={tmp_path / 'notes.json'}"]) == 2
     assert message in capsys.readouterr().err
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(there, "[1, 2]")]
+
+
+def test_no_calibration_replaces_a_runs_own(
+    macs_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its networks, and its target, were predicted by the one that is there."""
+    Run.open(tmp_path / "run", {"data": "digits"}).close()
+    own = tmp_path / "run" / "latency.json"
+    words = f"{own} is the run's own latency model: name another file"
+    for _ in range(2):  # before it is there, and after
+        assert run(["calibrate", "--runtime=macs", f"--out={own}"]) == 2
+        assert capsys.readouterr().err == f"bneck: {words}\n"
+        with pytest.raises(UsageError, match=re.escape(words)):
+            bneck.calibrate(own, runtime="macs")
+        shutil.copy(macs_folder / "latency.json", own)
 
 
 @pytest.mark.parametrize(
