@@ -4,6 +4,7 @@ import errno
 import os
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 LEFT_BEHIND = {
@@ -28,13 +29,18 @@ def files_below(folder: Path) -> list[Path]:
 def listed(folder: Path, passed_over: Counter[str]) -> list[tuple[str, Stamp]]:
     """List files below a folder as (relative path, stamp), in the order of their paths' parts.
 
-    A linked folder is followed, each folder once.
+    A linked folder is followed, each folder once; not one that ``folder`` itself lies in, such as
+    that of all classes, whose images would be taken for those of one.
 
     Args:
         folder: where to look.
         passed_over: counts by name what is left out, such as hidden files.
     """
-    found = list(_below(str(folder), "", passed_over, set()))
+    around = set()
+    for one in {*folder.absolute().parents, *folder.resolve().parents}:
+        with suppress(OSError):  # which the working directory may lie in nonetheless
+            around.add(_identity(os.stat(one)))
+    found = list(_below(str(folder), "", passed_over, around))
     return sorted(found, key=lambda one: one[0].split("/"))
 
 
@@ -46,11 +52,11 @@ def is_left_behind(name: str) -> bool:
 def _below(
     folder: str, prefix: str, passed_over: Counter[str], seen: set[tuple[int, int]]
 ) -> Iterator[tuple[str, Stamp]]:
-    about = os.stat(folder)
-    if (about.st_dev, about.st_ino) in seen:
+    this = _identity(os.stat(folder))
+    if this in seen:
         passed_over["links to folders seen before"] += 1
         return
-    seen.add((about.st_dev, about.st_ino))
+    seen.add(this)
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda one: (one.is_symlink(), one.name)):
             if is_left_behind(entry.name):
@@ -64,6 +70,11 @@ def _below(
                 yield f"{prefix}{entry.name}", stamp_of(entry.stat())
             else:
                 passed_over["broken links" if entry.is_symlink() else "special files"] += 1
+
+
+def _identity(about: os.stat_result) -> tuple[int, int]:
+    """What tells a file or folder of the system from any other, whatever path leads there."""
+    return about.st_dev, about.st_ino
 
 
 def _links_to_itself(entry: os.DirEntry[str]) -> bool:

@@ -119,6 +119,16 @@ def test_a_linked_folder_is_followed_once(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("to", ["..", "../..", "../../.."])
+def test_a_link_to_a_folder_around_its_class_is_not_followed(tmp_path: Path, to: str) -> None:
+    """All images of the other classes would be images of that one."""
+    draw(tmp_path, "train/a", "train/b", "val/a", "val/b", count=3)
+    (tmp_path / "train" / "a" / "around").symlink_to(to)
+    layout = read_layout(tmp_path)
+    assert layout.parts["train"].labels == [0] * 3 + [1] * 3
+    assert layout.passed_over == {"links to folders seen before": 1}
+
+
 def test_the_summary_names_parts_classes_sides_and_what_is_beside(tmp_path: Path) -> None:
     draw(tmp_path, "train/a", "train/b", "val/a", "val/b", "extra/c", count=4)
     draw(tmp_path, "train/a/more", count=2, side=40)
