@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 
 from bneck import records
 from bneck.files import write_whole
-from bneck.results.run_files import RunFiles, only_shows
+from bneck.results.run_files import TARGETS, RunFiles, only_shows
 
 SUPERSEDED = "superseded"
 """Folder in a run for what a change of its plan replaces; nothing is deleted."""
@@ -69,8 +69,12 @@ class PlanChange:
         Nor is it put back once a command has ended by the new plan: there was no more to do.
 
         The plan comes first and the outcome last: killed meanwhile, the run is not finished by a
-        plan that it was not made by.
+        plan that it was not made by. The runs of other targets, which the command opens by the same
+        plan, come before all.
         """
+        if not RunFiles(self._folder).ended.exists():  # else no command was cut off
+            for run in sorted((self._folder / TARGETS).glob("*")):
+                PlanChange(run).take_back()
         place = self._superseded(0)
         change = records.read_if_written(place / CHANGE, _Change)
         if change is None:
@@ -125,5 +129,11 @@ def _but_for(changed_at: Mapping[str, int], names: Collection[str]) -> dict[str,
 
 
 def _is_work(file: Path) -> bool:
-    """Whether a command has done work that wrote a file; file managers leave hidden ones."""
+    """Whether a command has done work that wrote a file; file managers leave hidden ones.
+
+    The run of another target may change as its run does before any work.
+    """
+    in_run_of_target = file.parts[0] == TARGETS and len(file.parts) > 2
+    if in_run_of_target and file.parts[2] in BEFORE_WORK:
+        return False
     return not file.name.startswith(".") and not only_shows(file)

@@ -11,6 +11,8 @@ SEED_NETWORK, NETWORK = "seed", "network"
 """What the training of NetAdapt's seed network, and of a network trained alone, are kept under."""
 SHOWN = ("report.html", "model_card.md", "likeness.json", "likeness.svg")
 """What commands that only look at a run write into its folder, as those that work on it do."""
+TARGETS = "targets"
+"""The folder of what a run has of each of several targets, runs of their own among it."""
 PICTURES = "pictures"
 """The folder of what they draw."""
 _EXPORTED = tuple(end for to in EXPORTS.values() for end in (*to.suffixes, to.beside) if end)
@@ -138,11 +140,11 @@ class RunFiles:
 
     def of_target(self, target_ms: float) -> Path:
         """The network found for one of several targets."""
-        return self.folder / "targets" / f"{target_ms:.4g}ms.json"
+        return self.folder / TARGETS / f"{target_ms:.4g}ms.json"
 
     def run_of_target(self, target_ms: float) -> Path:
         """The folder of the derivation for another of several targets: a run of its own."""
-        return self.folder / "targets" / f"{target_ms:.4g}ms"
+        return self.folder / TARGETS / f"{target_ms:.4g}ms"
 
     @property
     def network(self) -> Path:

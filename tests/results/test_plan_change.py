@@ -57,6 +57,39 @@ def test_a_change_of_plan_stands_once_work_was_done_by_it(
     assert (tmp_path / "superseded").exists() != back
 
 
+@pytest.mark.parametrize("work", ["", "targets/2ms/steps.jsonl"])
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_change_is_taken_back_in_the_runs_of_other_targets_too(
+    tmp_path: Path, work: str, killed: bool
+) -> None:
+    """The command opens them by the new plan; killed, it takes nothing back in any."""
+    short = Plan(targets="1.0,2.0", epochs=1.0)
+    of_other = replace(short, targets=None, target="2.0")
+    inner = tmp_path / "targets" / "2ms"
+    change(tmp_path, short, "result.json")
+    change(inner, of_other, "result.json")
+    (tmp_path / "ended.json").write_text("{}")
+
+    with suppress(UsageError), open_run(replace(short, epochs=2.0), tmp_path, silent) as opened:
+        (tmp_path / "ended.json").unlink(missing_ok=True)
+        with suppress(UsageError), open_run(replace(of_other, epochs=2.0), inner, silent) as own:
+            if work:
+                (tmp_path / work).write_text("work")
+            if not killed:
+                raise UsageError("a mistake")
+        if not killed:
+            raise UsageError("a mistake")
+    assert own.plan["epochs"] == opened.plan["epochs"] == 2.0
+    if killed:
+        with suppress(UsageError), open_run(short, tmp_path, silent):
+            pass
+    back = not work
+    for folder in (tmp_path, inner):
+        assert (folder / "result.json").exists() == back
+        if back:
+            assert Run.read(folder).plan["epochs"] == 1.0
+
+
 @pytest.mark.parametrize("work", ["", "journal.log", "model.onnx", "weights.safetensors", ELASTIC])
 def test_a_change_is_taken_back_after_a_kill_unless_work_was_done_by_it(
     tmp_path: Path, work: str
