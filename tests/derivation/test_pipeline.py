@@ -24,7 +24,8 @@ from bneck.space.cost import cost
 from tests.processes import started
 
 PLAN = {
-    "target": "0.85x:mobilenet_v3_small",
+    "target": "0.11x:mobilenet_v3_small",
+    "space": "tests.small_networks:small_space",
     "data": "digits",
     "resolution": 16,
     "runtime": "macs",
@@ -118,7 +119,7 @@ def test_several_targets_share_a_search_and_end_in_a_network_each(
 ) -> None:
     out = tmp_path / "run"
     quick = {"evaluations": 4, "search-steps": 2, "fine-tune-steps": 1, "delta": 0.2, "epochs": 0.1}
-    targets = "0.85x:mobilenet_v3_small,0.7x:mobilenet_v3_small"
+    targets = "0.11x:mobilenet_v3_small,0.09x:mobilenet_v3_small"
     derive = command(digits_latency, out, **quick, target=None, targets=targets)
     assert run(derive) == 0
     result = json.loads(capsys.readouterr().out)
@@ -132,7 +133,7 @@ def test_several_targets_share_a_search_and_end_in_a_network_each(
         assert Path(network["onnx"]) == folder / "model.onnx"
         assert Run.read(folder).state == "finished"
         assert len(Run.read(folder).journal.read_bytes()) == len((out / "journal.log").read_bytes())
-    assert other["target_ms"] == pytest.approx(own["target_ms"] * 0.7 / 0.85, rel=1e-3)
+    assert other["target_ms"] == pytest.approx(own["target_ms"] * 0.09 / 0.11, rel=1e-3)
     assert f'href="targets/{inner.name}/report.html"' in (out / "report.html").read_text()
     inner_steps = (inner / "steps.jsonl").read_bytes()
     assert run(derive) == 0  # nothing is done again
@@ -164,7 +165,7 @@ def test_another_plan_is_refused(
 ) -> None:
     assert run(command(digits_latency, whole, target="0.5")) == 2
     stderr = capsys.readouterr().err
-    assert "--target was 0.85x:mobilenet_v3_small, now 0.5" in stderr
+    assert "--target was 0.11x:mobilenet_v3_small, now 0.5" in stderr
     assert "Traceback" not in stderr
 
 
