@@ -19,14 +19,16 @@ from tests.command_line import json_of
 from tests.proxies.data.pictures import draw
 
 DIGITS = ("--data=digits", "--resolution=16")
-PRETRAIN = ("pretrain", "--elastic", *DIGITS, "--epochs=0.15")
+SMALL = "--space=tests.small_networks:small_space"
+PRETRAIN = ("pretrain", "--elastic", *DIGITS, SMALL, "--epochs=0.15")
 
 
 @pytest.fixture
 def search(digits_latency: Path) -> list[str]:
     return [
-        "search", *DIGITS, "--target=0.9x:mobilenet_v3_small", "--evaluations=2", "--workers=1",
-        "--runtime=macs", f"--latency={digits_latency}", "--sampler=random", "--json",
+        "search", *DIGITS, SMALL, "--target=0.1x:mobilenet_v3_small", "--evaluations=2",
+        "--workers=1", "--runtime=macs", f"--latency={digits_latency}", "--sampler=random",
+        "--json",
     ]  # fmt: skip
 
 
@@ -54,7 +56,7 @@ def test_stopped_while_the_test_images_are_classified_nothing_is_lost(
     parts = ("train", "val", "test")
     draw(tmp_path / "set", *(f"{part}/{name}" for part in parts for name in "ab"), count=20)
     command = [
-        "pretrain", "--elastic", f"--data=folder:{tmp_path}/set", "--resolution=16",
+        "pretrain", "--elastic", SMALL, f"--data=folder:{tmp_path}/set", "--resolution=16",
         "--epochs=1", f"--out={tmp_path}/run", "--json",
     ]  # fmt: skip
 
@@ -105,7 +107,8 @@ def test_weights_of_another_space_are_refused_before_the_calibration(
     elastic: Path, search: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     calibrates = [word for word in search if not word.startswith("--latency")]
-    words = ["--space=cpu-small", f"--proxy=shared-weights:{elastic}", f"--out={tmp_path}/out"]
+    other = ["--space=cpu-small", "--target=0.9x:mobilenet_v3_small"]
+    words = [*other, f"--proxy=shared-weights:{elastic}", f"--out={tmp_path}/out"]
     assert run([*calibrates, *words]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith(f"bneck: {elastic} was trained for another space: the shared weights ")
