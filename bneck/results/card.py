@@ -43,7 +43,7 @@ def build(data: ReportData, images: ImageFacts) -> str:
         count=units.count,
         ms=lambda latency: units.milliseconds(latency, places),
     )
-    session = data.sessions[0] if data.sessions else None
+    session = data.sessions[-1] if data.sessions else None
     return environment.get_template("card.md").render(
         name=data.name,
         trained=data.trained,
@@ -57,7 +57,7 @@ def build(data: ReportData, images: ImageFacts) -> str:
         networks=[("this network", out), *((one.name, one) for one in data.baselines)],
         session=session,
         classes=data.classification,
-        command=_without_folders(session.command) if session else "",
+        command=_without_folders(data.command),
     )
 
 

@@ -57,7 +57,7 @@ class PlanChange:
         self._replaced.append(file.name)
 
     def end(self, *files: Path) -> None:
-        """Keep the files that the new plan is written into; all other writing is work by it."""
+        """Keep the files that tell of the new plan; all other writing is work by it."""
         for file in files:
             if file.exists() and file.name not in self._replaced:
                 self.keep(file)

@@ -87,6 +87,11 @@ class ReportData:
     found_accuracy: str = ""
 
     @property
+    def command(self) -> str:
+        """What repeats the run; that of its last session, as the plan may have been changed."""
+        return self.sessions[-1].command if self.sessions else ""
+
+    @property
     def tried(self) -> tuple[Record, ...]:
         """The networks of the search, and then those that competed with them."""
         return (*self.records, *chain.from_iterable(self.competitors.values()))

@@ -84,7 +84,7 @@ class Run(RunFiles):
                 if change is None:
                     raise UsageError(f"{said}; use another --out or the same plan")
                 change(run, was)
-                run.plan_change.end(run._plan_file, run.target)
+                run.plan_change.end(run._plan_file, run.target, run._sessions_file)
                 decided = {name: was[name] for name in SETTLED if name in was}
                 write_whole(run._plan_file, tomli_w.dumps(decided | dict(run.plan)))
             records.append(run._sessions_file, this)

@@ -7,9 +7,12 @@ import pytest
 from matplotlib.figure import Figure
 
 from bneck import records
+from bneck.derivation.plan import Plan
 from bneck.derivation.report import report_data, write_pictures
+from bneck.derivation.session import open_run
 from bneck.errors import UsageError
-from bneck.results import static_figures
+from bneck.progress import silent
+from bneck.results import report, static_figures
 from bneck.results.image_facts import ImageFacts
 from bneck.results.record import Outcome, Targets
 from bneck.results.run import Run
@@ -60,6 +63,24 @@ def test_an_error_is_that_of_the_images_that_the_proxy_counts_on(
         facts = ImageFacts("digits", "0123", ("a", "b"), training=20_500, training_left_out=500)
         records.write(run.images, facts)
     assert report_data(run).counted_on == count
+
+
+def test_the_command_is_that_of_the_plan_as_it_is(tmp_path: Path) -> None:
+    """A plan may be changed; a change by mistake is taken back, and its command with it."""
+    folder = tmp_path / "run"
+    short = Plan(target="0.2", epochs=1.0)
+    for plan, command in ((short, "one"), (replace(short, epochs=2.0), "two")):
+        with open_run(plan, folder, silent, command=command) as run:
+            (folder / "result.work").write_text(command)
+    mistaken = replace(short, epochs=3.0)
+    with pytest.raises(UsageError), open_run(mistaken, folder, silent, command="three"):
+        raise UsageError("a mistake")
+    data = report_data(run)
+    assert [one.command for one in data.sessions] == ["one", "two"]
+    assert data.command == "two"
+    page = report.build(data)
+    assert "<pre><code>two</code></pre>" in page
+    assert "<pre><code>one" not in page
 
 
 def test_netadapts_way_leads_to_the_runs_own_target(
