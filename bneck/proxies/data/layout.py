@@ -158,7 +158,12 @@ def _find_parts(folder: Path) -> Parts:
         if not inner and ground_truth.find(folder, place) is not None:
             flat[part] = place
             continue
-        classes[part] = _classes(place, inner)
+        if not inner:
+            raise UsageError(
+                f"{place} has no folder for each class, and no {ground_truth.TRUTHS[-1]} says of "
+                "which class its images are; images of unknown classes belong elsewhere"
+            )
+        classes[part] = inner
         if classes[part].keys() != classes["train"].keys():
             odd = ", ".join(sorted(classes[part].keys() ^ classes["train"].keys())[:_NAMED])
             raise UsageError(

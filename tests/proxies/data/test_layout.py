@@ -149,6 +149,15 @@ def no_train(folder: Path) -> None:
     draw(folder, "val/a", "cats/b")
 
 
+def unlabelled_test(folder: Path) -> None:
+    """As those of competitions are."""
+    draw(folder, "train/a", "train/b", "test")
+
+
+def one_class_in_val(folder: Path) -> None:
+    draw(folder, "train/a", "train/b", "val/a")
+
+
 def images_in_train(folder: Path) -> None:
     draw(folder, "car", "train")
 
@@ -158,6 +167,8 @@ def images_in_train(folder: Path) -> None:
     [
         (two_trains, "has train and training: only one of them can be used"),
         (no_train, "has val and no train folder; folders of these names are parts"),
+        (unlabelled_test, "test has no folder for each class, .* unknown classes belong elsewhere"),
+        (one_class_in_val, "val differ: only one of them has b"),
         (images_in_train, "train must hold at least 2 folders of images, one for each class"),
     ],
 )
