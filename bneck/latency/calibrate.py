@@ -232,8 +232,8 @@ def _parted(items: Sequence[Measurement]) -> tuple[list[Measurement], ...]:
     )
     if len(fitted) < FEWEST or not held_out:
         raise BneckError(
-            f"only {len(items)} networks could be timed and {FEWEST + FEWEST // 8} are needed: "
-            "give the calibration more minutes"
+            f"only {len(items)} networks could be timed: {len(fitted)} to fit and {len(held_out)} "
+            f"to validate by, where {FEWEST} and 1 are needed: give the calibration more minutes"
         )
     noise = median(item.timing.spread for item in items)
     if noise > TOO_NOISY:

@@ -13,7 +13,12 @@ from bneck.errors import NotCalibrated, UsageError
 from bneck.files import read_json, write_json
 from bneck.latency.calibrated_range import CalibratedRange, extrapolated
 from bneck.latency.calibration_report import CalibrationReport
-from bneck.latency.checks import check_above, check_coefficients, check_not_negative
+from bneck.latency.checks import (
+    MOST_FITTED,
+    check_above,
+    check_coefficients,
+    check_not_negative,
+)
 from bneck.latency.features import (
     ALL_WEIGHTS,
     Blocking,
@@ -235,11 +240,11 @@ def load(path: Path) -> LatencyModel:
         check_classes(model.scale.classes)
         check_above("grid", model.blocking.grid)
         check_above("alignment", model.blocking.alignment)
-        check_not_negative("error", model.error)
+        check_not_negative("error", model.error, MOST_FITTED)
         for pair in model.held_out:
             if len(pair) != 2:
                 raise UsageError(f"held_out must be pairs of ms, got {pair!r:.40}")
-            check_above("measured ms in held_out", pair[1])
+            check_above("measured ms in held_out", pair[1], MOST_FITTED)
     except UsageError as error:
         raise UsageError(f"{path} is damaged: {error}") from None
     return model

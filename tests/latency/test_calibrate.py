@@ -193,7 +193,7 @@ def test_a_noisy_machine_is_refused(macs_folder: Path) -> None:
     wild = [replace(item, timing=replace(item.timing, spread=0.11)) for item in items]
     with pytest.raises(BneckError, match="scatter by 11 %"):
         model_from(wild, this_machine(MacsRuntime()), header["resolution_px"])
-    with pytest.raises(BneckError, match="only 30 networks could be timed and 45 are needed"):
+    with pytest.raises(BneckError, match="only 30 networks could be timed: 26 to fit and 4 to"):
         model_from(items[:30], this_machine(MacsRuntime()), header["resolution_px"])
 
 

@@ -9,6 +9,7 @@ import pytest
 from bneck.errors import BneckError, UsageError
 from bneck.latency import remote_calibration
 from bneck.latency.measurements import read
+from bneck.latency.model import load
 from bneck.latency.remote_calibration import (
     add_to_kit,
     read_measurements,
@@ -192,6 +193,32 @@ def test_bad_measurements_are_named(
     path.write_text(json.dumps(measured))
     with pytest.raises(UsageError, match=message):
         read_measurements(path)
+
+
+def test_a_model_of_any_times_that_are_taken_can_be_read_again(
+    measured: dict[str, object], tmp_path: Path
+) -> None:
+    items = measured["items"]
+    assert isinstance(items, list)
+    for item in items:
+        item["ratio"], item["reference_ms"] = 1e9, 1.0
+    (tmp_path / "measurements.json").write_text(json.dumps(measured))
+    model = read_measurements(tmp_path / "measurements.json")
+    model.save(tmp_path / "latency.json")
+    assert load(tmp_path / "latency.json").coefficients == model.coefficients
+
+
+def test_what_lacks_is_said_by_what_a_timing_is_for(
+    measured: dict[str, object], tmp_path: Path
+) -> None:
+    """45 timings of a kit are no 45 networks to fit: some are held out, and some repeat those."""
+    items = measured["items"]
+    assert isinstance(items, list)
+    of_kind = {kind: [i for i in items if i["name"].startswith(kind)] for kind in ("fit", "held")}
+    measured["items"] = [*of_kind["fit"][:39], *of_kind["held"][:6]]
+    (tmp_path / "measurements.json").write_text(json.dumps(measured))
+    with pytest.raises(BneckError, match="timed: 39 to fit and 6 to validate by, where 40 and 1 "):
+        read_measurements(tmp_path / "measurements.json")
 
 
 @pytest.mark.parametrize("name", ["ratio", "arch", "seconds"])
