@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from bneck.search.search import search
 from bneck.search.study import Study
 from bneck.space import codec, spaces
 from bneck.space.architecture import Architecture
-from bneck.space.choices import Space, Values
+from bneck.space.choices import Space, Value, Values
 from bneck.space.cost import cost
 from tests.closed_form import MacsDevice
 from tests.search.simulated import Simulated, lognormal
@@ -50,10 +51,17 @@ def reduced(choices: int) -> Space:
     """NAS-Bench-Macro with its first few choices alone, and the identity elsewhere."""
     large = spaces.build("nas-bench-macro", resolution_px=32, classes=10)
 
-    def decode(values: Values) -> Architecture:
-        return large.decode({**dict.fromkeys(large.choices, "identity"), **values})
-
     names = list(large.choices)[:choices]
+
+    @cache  # these few are asked for thousands of times
+    def of(*words: Value) -> Architecture:
+        return large.decode(
+            dict.fromkeys(large.choices, "identity") | dict(zip(names, words, strict=True))
+        )
+
+    def decode(values: Values) -> Architecture:
+        return of(*(values[name] for name in names))
+
     return Space("tiny", dict.fromkeys(names, ("identity", "k3e3", "k5e6")), decode)
 
 

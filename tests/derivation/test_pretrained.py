@@ -30,6 +30,7 @@ from bneck.space import codec, presets, spaces
 from bneck.space.backends import torch_model, weights
 from bneck.space.backends.parent import Parent
 from bneck.space.cost import cost
+from tests.small_networks import saved, three_stages
 
 THEIRS = {
     "mobilenet_v2": torchvision.models.mobilenet_v2,
@@ -37,6 +38,10 @@ THEIRS = {
     "mobilenet_v3_large": torchvision.models.mobilenet_v3_large,
     "mnasnet_b1": torchvision.models.mnasnet1_0,
 }
+
+SMALL_SPACE = "tests.small_networks:small_space"
+TARGET = "0.076x:mobilenet_v3_small"
+"""0.95 times as long as the network of three blocks takes."""
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +51,16 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = ["train", "mobilenet_v3_small", "--data=digits", "--resolution=16", "--seed=7"]
     assert run([*command, "--epochs=2", f"--out={out}", "--json"]) == 0
     return out
+
+
+@pytest.fixture(scope="module")
+def small_trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of a network of three blocks, likewise."""
+    folder = tmp_path_factory.mktemp("small_trained")
+    small = saved(three_stages(), folder / "small.json")
+    command = ["train", str(small), "--data=digits", "--resolution=16", "--seed=7"]
+    assert run([*command, "--epochs=2", f"--out={folder}/run", "--json"]) == 0
+    return folder / "run"
 
 
 @pytest.mark.parametrize("name", TORCHVISION)
@@ -125,16 +140,17 @@ def test_weights_that_are_no_numbers_are_named(of_torchvision: bool, tmp_path: P
 
 
 def test_a_derivation_begins_with_a_runs_weights_at_every_stage(
-    trained: Path, digits_latency: Path, tmp_path: Path
+    small_trained: Path, digits_latency: Path, tmp_path: Path
 ) -> None:
     """Nothing is trained for more than a step or two, so that the weights stay what they were."""
     out = tmp_path / "run"
     results = bneck.derive(
-        "0.95x:mobilenet_v3_small",
+        TARGET,
         out,
+        space=SMALL_SPACE,
         workers=1,
         progress=lambda *_: None,
-        pretrained=str(trained),
+        pretrained=str(small_trained),
         resolution_px=16,
         runtime="macs",
         latency=str(digits_latency),
@@ -146,12 +162,12 @@ def test_a_derivation_begins_with_a_runs_weights_at_every_stage(
         epochs=0.05,
     )
     inherited = records.read(out / "inherited.json", Inherited)
-    assert inherited.source == str(trained)
+    assert inherited.source == str(small_trained)
     assert inherited.share > 0.5
-    assert {"stem.conv", "s5.b2.project", "head.classifier"} <= {*inherited.paths}
-    arch = presets.build("mobilenet_v3_small", resolution_px=16, classes=10)
+    assert {"stem.conv", "s3.b1.project", "head.classifier"} <= {*inherited.paths}
+    arch = three_stages()
     kernels = "stem.conv.conv.weight"
-    before = weights.load(trained / "weights.safetensors", arch)[kernels]
+    before = weights.load(small_trained / "weights.safetensors", arch)[kernels]
     assert results.architecture is not None
     after = weights.load(out / "weights.safetensors", results.architecture)[kernels]
     assert float((after - before).abs().max()) < 0.02
@@ -161,20 +177,21 @@ def test_a_derivation_begins_with_a_runs_weights_at_every_stage(
 
 
 def test_the_pretrained_network_itself_competes(
-    trained: Path, digits_latency: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_trained: Path, digits_latency: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One step after inheriting, none is as accurate as the network that had all the training.
 
     Killed before the winners are written, the search trains none of them again.
     """
     command = [
-        "search", f"--pretrained={trained}", "--resolution=16", "--runtime=macs",
+        "search", f"--pretrained={small_trained}", "--resolution=16", "--runtime=macs",
         f"--latency={digits_latency}", "--sampler=random", "--evaluations=2", "--search-steps=1",
-        "--target=0.95x:mobilenet_v3_small", "--workers=1", f"--out={tmp_path / 'run'}",
+        f"--target={TARGET}", f"--space={SMALL_SPACE}", "--workers=1",
+        f"--out={tmp_path / 'run'}",
     ]  # fmt: skip
     assert run(command) == 0
     found = records.read(tmp_path / "run" / "winners.json", SearchResult).networks[0]
-    arch = presets.build("mobilenet_v3_small", resolution_px=16, classes=10)
+    arch = three_stages()
     assert (found.arch, found.pretrained) == (arch, True)
     assert "the pretrained network" in (tmp_path / "run" / "report.html").read_text()
     (tmp_path / "run" / "winners.json").unlink()
@@ -184,17 +201,19 @@ def test_the_pretrained_network_itself_competes(
 
 
 def test_a_search_is_refused_pretrained_weights_that_were_trained_again(
-    trained: Path, digits_latency: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    small_trained: Path, digits_latency: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    moved = shutil.copytree(trained, tmp_path / "trained")
+    moved = shutil.copytree(small_trained, tmp_path / "trained")
     command = [
         "search", f"--pretrained={moved}", "--resolution=16", "--runtime=macs",
         f"--latency={digits_latency}", "--sampler=random", "--search-steps=1",
-        "--target=0.95x:mobilenet_v3_small", "--workers=1", f"--out={tmp_path / 'run'}",
+        f"--target={TARGET}", f"--space={SMALL_SPACE}", "--workers=1",
+        f"--out={tmp_path / 'run'}",
     ]  # fmt: skip
     assert run([*command, "--evaluations=1"]) == 0
     assert run([*command, "--evaluations=2"]) == 0
-    again = ["train", "mobilenet_v3_small", "--data=digits", "--resolution=16", "--seed=7"]
+    small = str(small_trained.parent / "small.json")
+    again = ["train", small, "--data=digits", "--resolution=16", "--seed=7"]
     assert run([*again, "--epochs=0.1", f"--out={moved}"]) == 0
     capsys.readouterr()
     assert run([*command, "--evaluations=3"]) == 2
