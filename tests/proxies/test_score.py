@@ -18,11 +18,12 @@ from bneck.proxies.score import score_columns, score_proxies, zero_cost_words
 from bneck.proxies.score_cache import ScoreCache
 from bneck.proxies.score_page import page
 from bneck.proxies.surrogate.table import Table, load
-from bneck.space import codec, spaces
+from bneck.space import codec
 from bneck.space.architecture import Architecture
 from bneck.space.cost import cost
+from tests.small_networks import small_space
 
-SPACE = spaces.build("v3-small", resolution_px=16, classes=10)
+SPACE = small_space("of three blocks", 16, 10)
 ARCHS = [SPACE.decode(SPACE.sample(seed)) for seed in range(40)]
 
 
