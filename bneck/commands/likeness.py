@@ -55,6 +55,7 @@ def likeness(
     Random networks that are as fast are the yardstick.
     """
     from bneck.derivation.comparison import likeness_to  # numpy
+    from bneck.latency.model import LatencyModel
     from bneck.latency.predictor import open_predictor
 
     _, arch = load_network(net)
@@ -69,7 +70,13 @@ def likeness(
     if space is None or latency is None:
         raise UsageError(f"{net} is not a run: give --space and --latency")
     others = spaces.build(space, resolution_px=arch.resolution_px, classes=arch.classes)
-    found = likeness_to(arch, open_predictor(latency), others, to=to, count=networks, seed=seed)
+    predictor = open_predictor(latency)
+    if isinstance(predictor, LatencyModel) and predictor.resolution_px != arch.resolution_px:
+        raise UsageError(
+            f"{latency} was calibrated at {predictor.resolution_px} px, and {net} is of "
+            f"{arch.resolution_px} px: give a model of that side"
+        )
+    found = likeness_to(arch, predictor, others, to=to, count=networks, seed=seed)
     if out is not None:
         from bneck.results import static_figures  # matplotlib: where something is drawn
 

@@ -238,7 +238,7 @@ def _parted(items: Sequence[Measurement]) -> tuple[list[Measurement], ...]:
     noise = median(item.timing.spread for item in items)
     if noise > TOO_NOISY:
         raise BneckError(
-            "this machine is too noisy to calibrate: repeated measurements scatter by "
+            "the device is too noisy to calibrate: repeated measurements scatter by "
             f"{as_percent(noise)}; stop other programs or use fewer threads"
         )
     return fitted, held_out, repeats

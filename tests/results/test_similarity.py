@@ -27,6 +27,17 @@ def macs(arch: Architecture) -> float:
     return cost(arch).macs / 1e6
 
 
+def test_a_model_of_another_side_is_named_without_an_option_that_is_not_there(
+    digits_latency: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = f"--latency={digits_latency}"
+    assert run(["likeness", "mobilenet_v3_small", "--space=v3-small", model]) == 2
+    assert capsys.readouterr().err == (
+        f"bneck: {digits_latency} was calibrated at 16 px, and mobilenet_v3_small is of 224 px: "
+        "give a model of that side\n"
+    )
+
+
 def test_v3_smalls_profile_is_its_table() -> None:
     """Table 2 by output stride: 5x5 and h-swish from 1/16 on, SE first, then not, then again."""
     found = profiles(V3)
