@@ -54,7 +54,7 @@ def published(resolution_px: int, classes: int) -> Space:
         )
 
     choices: dict[str, tuple[Value, ...]] = {
-        "preset": tuple(presets.PRESETS),
+        "preset": tuple(name for name in presets.PRESETS if not name.endswith("_075")),
         "width": PUBLISHED_WIDTHS,
     }
     return Space("published", choices, build)

@@ -5,7 +5,7 @@ below 90 %. Each row of a table ends in the size of its input at 224 px and widt
 rows of equal published width, so paths do not move with the multiplier.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import groupby
 
 from bneck.errors import unknown
@@ -182,36 +182,63 @@ def _mnas_stages(
 
 
 def _mobilenet_v3(rows: V3Rows, hidden: int) -> Callable[[float], Architecture]:
-    """V3's head scales as a whole: six times the last width, and ``hidden`` with the multiplier.
-
-    So does torchvision's. In the paper's own networks ``hidden`` is never below its width at 1, and
-    an expansion is a multiple of the block's input as rounded: those of 0.75 are larger.
-    """
-    first_activation = HS if any(row[4] == HS for row in rows) else RE
+    """V3's head scales as a whole, as torchvision's: ``hidden`` with the multiplier, too."""
 
     def at_width(width: float) -> Architecture:
-        stages = tuple(
-            tuple(
-                InvertedResidual(
-                    kernel=kernel,
-                    expansion=_c(expansion, width),
-                    out=_c(out, width),
-                    stride=stride,
-                    se="expansion" if se else "none",
-                    activation=activation,
-                )
-                for kernel, expansion, out, se, activation, stride in group
-            )
-            for _, group in groupby(rows, lambda row: row[2])
-        )
-        return Architecture(
-            stem=PlainConv(3, _c(16, width), 2, first_activation),
-            stages=stages,
-            head=ConvPoolLinearLinear(6 * stages[-1][-1].out, _c(hidden, width), first_activation),
-            norm="bn_v3",
-        )
+        return _v3(rows, [_c(row[1], width) for row in rows], width, _c(hidden, width))
 
     return at_width
+
+
+def _mobilenet_v3_075(rows: V3Rows, hidden: int) -> Callable[[float], Architecture]:
+    """The paper's own network of 0.75 (table 3), which is larger than V3 at ``width`` 0.75.
+
+    Its hidden layer is not narrowed, and its expansions are multiples of their rounded inputs (the
+    reference implementation's; timm's tf_mobilenetv3_large_075 and tf_mobilenetv3_small_075).
+    """
+    inputs = [16, *(row[2] for row in rows[:-1])]
+
+    def at_width(width: float) -> Architecture:
+        width *= 0.75
+        expansions = [
+            round_channels(row[1] / channels * _c(channels, width))
+            for row, channels in zip(rows, inputs, strict=True)
+        ]
+        return _v3(rows, expansions, width, _c(hidden, max(1.0, width)))
+
+    return at_width
+
+
+def _v3(rows: V3Rows, expansions: Sequence[int], width: float, hidden: int) -> Architecture:
+    """MobileNetV3 of a table's rows.
+
+    Args:
+        rows: of which outputs are scaled by ``width``, and expansions replaced.
+        expansions: of each row, in channels.
+        width: the width multiplier.
+        hidden: channels of the head's hidden layer.
+    """
+    first_activation = HS if any(row[4] == HS for row in rows) else RE
+    stages = tuple(
+        tuple(
+            InvertedResidual(
+                kernel=kernel,
+                expansion=expansion,
+                out=_c(out, width),
+                stride=stride,
+                se="expansion" if se else "none",
+                activation=activation,
+            )
+            for (kernel, _, out, se, activation, stride), expansion in group
+        )
+        for _, group in groupby(zip(rows, expansions, strict=True), lambda pair: pair[0][2])
+    )
+    return Architecture(
+        stem=PlainConv(3, _c(16, width), 2, first_activation),
+        stages=stages,
+        head=ConvPoolLinearLinear(6 * stages[-1][-1].out, hidden, first_activation),
+        norm="bn_v3",
+    )
 
 
 def _minimal(rows: V3Rows) -> V3Rows:
@@ -247,9 +274,11 @@ PRESETS: dict[str, Callable[[float], Architecture]] = {
     "mnasnet_b1": _mnasnet(MNASNET_B1, stem=32),
     "mnasnet_small": _mnasnet(MNASNET_SMALL, stem=8),
     "mobilenet_v3_large": _mobilenet_v3(V3_LARGE, hidden=1280),
+    "mobilenet_v3_large_075": _mobilenet_v3_075(V3_LARGE, hidden=1280),
     "mobilenet_v3_large_reduced": _mobilenet_v3(_reduced(V3_LARGE), hidden=640),
     "mobilenet_v3_large_minimal": _mobilenet_v3(_minimal(V3_LARGE), hidden=1280),
     MOBILENET_V3_SMALL: _mobilenet_v3(V3_SMALL, hidden=1024),
+    "mobilenet_v3_small_075": _mobilenet_v3_075(V3_SMALL, hidden=1024),
     "mobilenet_v3_small_reduced": _mobilenet_v3(_reduced(V3_SMALL), hidden=512),
     "mobilenet_v3_small_minimal": _mobilenet_v3(_minimal(V3_SMALL), hidden=1024),
     "mobilenet_v4_conv_small": mobilenet_v4_conv_small,

@@ -18,9 +18,11 @@ PARAMETERS = {
     "mnasnet_a1": 3_887_038,
     "mnasnet_small": 2_030_264,
     "mobilenet_v3_large": 5_483_032,
+    "mobilenet_v3_large_075": 3_993_528,
     "mobilenet_v3_large_reduced": 2_569_352,
     "mobilenet_v3_large_minimal": 3_924_288,
     "mobilenet_v3_small": 2_542_856,
+    "mobilenet_v3_small_075": 2_041_872,
     "mobilenet_v3_small_reduced": 1_099_672,
     "mobilenet_v3_small_minimal": 2_044_736,
     "mobilenet_v4_conv_small": 3_774_024,
@@ -92,6 +94,7 @@ def test_multiply_adds_of_our_module_by_fvcore(name: str) -> None:
         ("mobilenet_v2", 300),
         ("mobilenet_v3_large", 216.6),
         ("mobilenet_v3_small", 56.5),
+        ("mobilenet_v3_large_075", 155),
     ],
 )
 def test_published_multiply_adds(name: str, millions: float) -> None:
@@ -104,6 +107,8 @@ def test_published_multiply_adds(name: str, millions: float) -> None:
         ("mobilenetv1_100", "mobilenet_v1"),
         ("semnasnet_100", "mnasnet_a1"),
         ("mnasnet_small", "mnasnet_small"),
+        ("tf_mobilenetv3_large_075", "mobilenet_v3_large_075"),
+        ("tf_mobilenetv3_small_075", "mobilenet_v3_small_075"),
         ("tf_mobilenetv3_large_minimal_100", "mobilenet_v3_large_minimal"),
         ("tf_mobilenetv3_small_minimal_100", "mobilenet_v3_small_minimal"),
         ("mobilenetv4_conv_small", "mobilenet_v4_conv_small"),
@@ -117,18 +122,36 @@ def test_timm_counts_the_same(timm_name: str, name: str) -> None:
     assert cost(presets.build(name)).params == expected
 
 
+def layers(module: torch.nn.Module) -> list[tuple[int, int, int, int]]:
+    """Kernel, stride, inputs and outputs; a linear layer is a convolution of one pixel."""
+    found = []
+    for one in module.modules():
+        if isinstance(one, torch.nn.Conv2d):
+            found.append((one.kernel_size[0], one.stride[0], one.in_channels, one.out_channels))
+        elif isinstance(one, torch.nn.Linear):
+            found.append((1, 1, one.in_features, one.out_features))
+    return found
+
+
+@pytest.mark.parametrize("size", ["large", "small"])
+def test_the_papers_v3_of_three_quarters_has_its_layers(size: str) -> None:
+    """Those of timm's, which takes the reference implementation's weights."""
+    import timm
+
+    with torch.device("meta"):
+        theirs = timm.create_model(f"tf_mobilenetv3_{size}_075", pretrained=False)
+        ours = torch_model.Network(presets.build(f"mobilenet_v3_{size}_075"))
+    assert layers(ours) == layers(theirs)
+
+
 @pytest.mark.parametrize(
     ("name", "papers", "ours"),
     [("mobilenet_v3_large", 3_993_528, 3_377_576), ("mobilenet_v3_small", 2_041_872, 1_653_920)],
 )
 def test_the_papers_v3_of_another_width_is_larger(name: str, papers: int, ours: int) -> None:
     """As docs/reference.md says; MobileNetV3's table 3 gives 4.0 and 2.0 M."""
-    import timm
-
-    size = name.removeprefix("mobilenet_v3_")
-    with torch.device("meta"):
-        found = parameters(timm.create_model(f"tf_mobilenetv3_{size}_075", pretrained=False))
-    assert (found, cost(presets.build(name, width=0.75)).params) == (papers, ours)
+    assert cost(presets.build(f"{name}_075")).params == papers
+    assert cost(presets.build(name, width=0.75)).params == ours
 
 
 @pytest.mark.parametrize("alpha", [0.25, 0.5, 0.75, 1.0])
