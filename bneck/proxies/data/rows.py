@@ -76,10 +76,16 @@ def stratified_order(labels: Tensor, seed: int) -> Tensor:
     """A seeded order of the rows, of which every beginning holds the classes in proportion."""
     shuffled = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
     place = torch.empty(len(labels), dtype=torch.float64)
-    for label in labels.unique().tolist():
-        rows = (labels[shuffled] == label).nonzero().squeeze(1)
+    for rows in rows_by_class(labels[shuffled]):
         place[rows] = (torch.arange(len(rows), dtype=torch.float64) + 0.5) / len(rows)
     return shuffled[place.argsort(stable=True)]
+
+
+def rows_by_class(labels: Tensor) -> tuple[Tensor, ...]:
+    """(N,) labels -> the rows of each class that is there, in order: one pass for all classes."""
+    counts = labels.bincount()
+    order = labels.argsort(stable=True)
+    return tuple(order.split(counts[counts > 0].tolist()))
 
 
 def fit_square(images: Tensor, side_px: int) -> Tensor:

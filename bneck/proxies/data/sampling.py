@@ -3,6 +3,8 @@
 import torch
 from torch import Generator, Tensor
 
+from bneck.proxies.data.rows import rows_by_class
+
 
 def balanced_order(labels: Tensor, draw: Generator) -> Tensor:
     """Return as many rows as there are, in random order, all classes equally often: (N,).
@@ -14,11 +16,11 @@ def balanced_order(labels: Tensor, draw: Generator) -> Tensor:
         labels: int64 (N,).
         draw: where random numbers come from.
     """
-    present = labels.unique()
-    each, more = divmod(len(labels), len(present))
+    by_class = rows_by_class(labels)
+    each, more = divmod(len(labels), len(by_class))
     chosen = []
-    for place, which in enumerate(torch.randperm(len(present), generator=draw).tolist()):
-        rows = (labels == present[which]).nonzero().squeeze(1)
+    for place, which in enumerate(torch.randperm(len(by_class), generator=draw).tolist()):
+        rows = by_class[which]
         wanted = each + (place < more)
         rounds = -(-wanted // len(rows))
         shuffled = [rows[torch.randperm(len(rows), generator=draw)] for _ in range(rounds)]

@@ -20,7 +20,13 @@ from bneck.proxies.data.image_info import IMAGENET_MEAN, IMAGENET_STD, judged_on
 from bneck.proxies.data.image_source import ImageSource, in_memory
 from bneck.proxies.data.image_spec import NAMED_SETS
 from bneck.proxies.data.loading import DATA_SETS, load
-from bneck.proxies.data.rows import check_memory, fit_square, statistics, stratified_order
+from bneck.proxies.data.rows import (
+    check_memory,
+    fit_square,
+    rows_by_class,
+    statistics,
+    stratified_order,
+)
 
 COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
 
@@ -125,6 +131,14 @@ def test_a_fifth_or_val_or_each_fold_judges_and_of_a_large_set_5000_each(
 def test_views_copy_no_pixels(digits: ImageSource) -> None:
     view = digits.for_search(0).subset(seed=0, train=100, val=50)
     assert view.train.squares is view.val.squares is digits.train.squares
+
+
+def test_rows_by_class_are_those_of_each_class_in_order() -> None:
+    labels = torch.tensor([3, 0, 3, 1, 0, 3])  # class 2 is absent
+    assert [rows.tolist() for rows in rows_by_class(labels)] == [[1, 4], [3], [0, 2, 5]]
+    many = torch.arange(50_000).remainder(2000)
+    assert all((many[rows] == label).all() for label, rows in enumerate(rows_by_class(many)))
+    assert rows_by_class(labels[:0]) == ()
 
 
 def test_every_beginning_of_a_stratified_order_holds_the_classes_in_proportion() -> None:
