@@ -139,6 +139,17 @@ def test_a_model_of_a_runtime_of_ones_own_says_how_to_go_on(
     assert said(capsys, "compare", *asked, "--no-measure")[0] == 0
 
 
+def test_what_a_model_cannot_predict_is_said(
+    digits_latency: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nets, size = ["mobilenet_v2", "mobilenet_v1"], ["--resolution=24", "--classes=10"]
+    asked = [*nets, *size, "--no-measure", "--model", digits_latency]
+    code, out, _ = said(capsys, "compare", *asked)
+    assert code == 0
+    for name in nets:
+        assert f"{name}: not predicted: this latency model was calibrated at 16 px, not at" in out
+
+
 def test_measurements_share_one_reference(monkeypatch: pytest.MonkeyPatch) -> None:
     """A reference that took 1 ms beside one network and 3 ms beside the other took 2 ms."""
     took = iter([Timing(0.5, 0.01, 1.0, 0.0, 12, True), Timing(0.5, 0.01, 3.0, 0.0, 12, True)])

@@ -80,7 +80,9 @@ def _draw(table: Sequence["Compared"], file: Path) -> None:
 
 
 def _doubts(table: Sequence["Compared"]) -> Iterator[str]:
-    """What the figures must not be taken for."""
+    """What the figures must not be taken for, and why some are missing."""
+    unpredicted = ((one.name, one.unpredicted) for one in table if one.unpredicted)
+    yield from (f"{name}: not predicted: {why}" for name, why in unpredicted)
     yield from (f"{one.name}: do not trust it: {one.doubt}" for one in table if one.doubt)
     for one in table:
         if one.batch is not None and one.batch > 1:

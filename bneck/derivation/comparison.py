@@ -36,7 +36,8 @@ class Compared:
     ``onnx`` is a file that is to be timed itself: one of another origin, or one in 8 bits, of
     which ``arch`` is the network in floats. ``free_px`` is what its free sides become, and
     ``batch`` how many images a measured run took. ``images`` names what its accuracy was measured
-    on; ``doubt`` says why a measurement is not to be trusted.
+    on; ``unpredicted`` says why a model predicts nothing, ``doubt`` why a measurement is not to be
+    trusted.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Compared:
     macs: int | None = None
     peak_activation_bytes: int | None = None
     predicted: Latency | None = None
+    unpredicted: str = ""
     measured: Latency | None = None
     batch: int | None = None
     accuracy: Accuracy | None = None
@@ -94,8 +96,8 @@ def predicted(networks: Sequence[Compared], model: Predictor) -> list[Compared]:
             return network
         try:
             return replace(network, predicted=model.predict(network.arch))
-        except NotCalibrated:
-            return network
+        except NotCalibrated as error:
+            return replace(network, unpredicted=str(error))
 
     return [one(network) for network in networks]
 
