@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,6 +51,15 @@ def independent_of_earlier_tests() -> None:
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
         sys.modules["torch"].manual_seed(0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def spaces_of_this_module_alone() -> Iterator[None]:
+    """Forget the spaces of its own that a module has loaded: tables list all that are known."""
+    before = dict(spaces.SPACES)
+    yield
+    spaces.SPACES.clear()
+    spaces.SPACES.update(before)
 
 
 @pytest.fixture(scope="session")
