@@ -131,9 +131,8 @@ def _check_held_out(plan: Plan, data: RunData) -> None:
         folder = Path((word or "").removeprefix(SHARED_WEIGHTS))
         if word is None or not (folder / ELASTIC).is_file():
             continue
-        facts, seed = read_image_facts(run := Run.read(folder)), run.plan.get("seed")
-        same = facts and (facts.name, facts.fingerprint)
-        if same and seed != plan.seed and {*same} & {data.info.name, data.info.fingerprint}:
+        run = _run_on_same_images(folder, data)
+        if run is not None and (seed := run.plan.get("seed")) != plan.seed:
             raise UsageError(
                 f"{folder} was trained on images that --seed {plan.seed} judges networks by; use "
                 f"its --seed {seed}"
@@ -149,11 +148,10 @@ def _warn_of_seen(plan: Plan, data: RunData) -> None:
     folder = next((one for one in (place, place.parent) if is_run(one)), None)
     if folder is None or (folder / ELASTIC).is_file():
         return
-    facts, seed = read_image_facts(run := Run.read(folder)), run.plan.get("seed")
-    same = {facts.name, facts.fingerprint} if facts else set()
-    if not same & {data.info.name, data.info.fingerprint}:
+    run = _run_on_same_images(folder, data)
+    if run is None:
         return
-    if seed != plan.seed and is_divided_by_seed(plan.data):
+    if (seed := run.plan.get("seed")) != plan.seed and is_divided_by_seed(plan.data):
         live.warn(
             f"{folder} was trained on other parts of {data.info.name} than --seed {plan.seed} "
             "makes, so also on images that accuracies are counted on here, which will be too high: "
@@ -165,6 +163,13 @@ def _warn_of_seen(plan: Plan, data: RunData) -> None:
             "these networks are compared here: such accuracies are too high, not those on "
             "validation images"
         )
+
+
+def _run_on_same_images(folder: Path, data: RunData) -> Run | None:
+    """A folder's run if its images are these, however a seed has divided them; else None."""
+    facts = read_image_facts(run := Run.read(folder))
+    same = {facts.name, facts.fingerprint} if facts else set()
+    return run if same & {data.info.name, data.info.fingerprint} else None
 
 
 def _inherited(source: str, parent: Parent, arch: Architecture, note: str) -> Inherited:
