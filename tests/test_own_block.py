@@ -60,6 +60,23 @@ def test_a_block_of_ones_own_is_derived_narrowed_exported_and_reported(
     assert "large kernel" in (folder / "run" / "report.html").read_text()
 
 
+def test_workers_know_the_block(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """They name checkpoints by a network's JSON, and teachers; one worker is no process."""
+    derive = (
+        "derive --space=large_space:large_kernels --target=0.8x:mobilenet_v3_small --data=digits "
+        "--resolution=16 --runtime=macs --calibration-minutes=0.003 --evaluations=2 --folds=1 "
+        "--search-steps=2 --fine-tune-steps=1 --delta=0.1 --epochs=0.05 --workers=2 "
+        "--promote --teacher=seed --sampler=random --out=run --json"
+    )
+    assert "test_accuracy" in json_of(capsys, *derive.split()[:-1])
+    trained = [
+        json.loads(line)
+        for line in (folder / "run" / "journal.log").read_text().splitlines()
+        if '"rung"' in line
+    ]
+    assert [line["user_attrs"]["rung"] for line in trained] == [1, 1, 2, 2]
+
+
 def test_other_commands_know_the_block_where_they_are_started_by_a_file_of_ones_own(
     folder: Path,
 ) -> None:

@@ -1,15 +1,15 @@
 """A network as a value, and the one place where its shapes are walked."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from itertools import chain
 from typing import Any, Self
 
 from bneck.errors import UsageError
-from bneck.space.blocks import Block, PlainConv
+from bneck.space.blocks import BLOCKS, Block, PlainConv
 from bneck.space.checks import check_classes, check_range, check_resolution, check_word
-from bneck.space.heads import Head
+from bneck.space.heads import HEADS, Head
 from bneck.space.layers import NORMS, Layer
 
 IMAGE_CHANNELS = 3
@@ -78,6 +78,13 @@ class Architecture(_Hashed):
             object.__setattr__(self, "_hash", known)
         return known
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel with the words of its blocks: a worker has not run what gave one's own a word."""
+        kinds = {type(one) for one in (self.stem, *chain.from_iterable(self.stages), self.head)}
+        blocks = {word: kind for word, kind in BLOCKS.items() if kind in kinds}
+        heads = {word: kind for word, kind in HEADS.items() if kind in kinds}
+        return _arrived, (blocks, heads, *(getattr(self, field.name) for field in fields(self)))
+
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object that ``from_json`` turns back into an equal architecture."""
         from bneck.space import codec
@@ -125,6 +132,15 @@ class Architecture(_Hashed):
             resolution_px=self.resolution_px if resolution_px is None else resolution_px,
             classes=self.classes if classes is None else classes,
         )
+
+
+def _arrived(
+    blocks: dict[str, type[Block]], heads: dict[str, type[Head]], *content: Any
+) -> Architecture:
+    """The architecture that was sent, once its words are known here."""
+    BLOCKS.update((word, kind) for word, kind in blocks.items() if word not in BLOCKS)
+    HEADS.update((word, kind) for word, kind in heads.items() if word not in HEADS)
+    return Architecture(*content)
 
 
 @lru_cache(maxsize=65536)

@@ -1,12 +1,27 @@
 """Architectures as JSON: equal on the way back, and strict about everything else."""
 
+import importlib
 import json
 from pathlib import Path
 
 import pytest
 
 from bneck.errors import UsageError
+from bneck.executors import open_executor
 from bneck.space import codec, presets, spaces
+from bneck.space.architecture import Architecture
+from bneck.space.blocks import BLOCKS, PlainConv
+from bneck.space.heads import HEADS
+
+OWN = """from bneck.space.blocks import PlainConv
+from bneck.space.heads import PoolLinear
+
+class OwnConv(PlainConv):
+    pass
+
+class OwnHead(PoolLinear):
+    pass
+"""
 
 
 @pytest.mark.parametrize("name", presets.PRESETS)
@@ -111,3 +126,20 @@ def test_errors_name_the_file(tmp_path: Path) -> None:
     file.write_bytes(b"\xff\xfe")
     with pytest.raises(UsageError, match=r"net\.json is not text in UTF-8: invalid start byte"):
         codec.load(file)
+
+
+def test_a_network_brings_the_words_of_its_own_blocks_along(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker imports the block, but not the program that gave it a word."""
+    (tmp_path / "own_parts_of_a_network.py").write_text(OWN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    own = importlib.import_module("own_parts_of_a_network")
+    monkeypatch.setitem(BLOCKS, "own_conv", own.OwnConv)
+    monkeypatch.setitem(HEADS, "own_head", own.OwnHead)
+    arch = Architecture(PlainConv(3, 16), ((own.OwnConv(3, 16),),), own.OwnHead(), 10, 32)
+    executor = open_executor(2)
+    try:
+        assert dict(executor.map_unordered(codec.key, [arch])) == {arch: codec.key(arch)}
+    finally:
+        executor.close()
