@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 
 from bneck.space.layers import Conv, Layer, Linear, Pool, Scale
 
+_INPUT = "image"
+
 
 @dataclass(frozen=True, slots=True)
 class Ends:
@@ -24,6 +26,16 @@ class Ends:
 
 def channel_groups(layers: tuple[Layer, ...]) -> dict[str, Ends]:
     """The channel groups at both ends of every Conv and Linear, by path."""
+    return _walked(layers)[0]
+
+
+def keeps_channels(layers: tuple[Layer, ...]) -> bool:
+    """Whether the layers yield the channels that they read, so that both must be narrowed."""
+    return _walked(layers)[1] == _INPUT
+
+
+def _walked(layers: tuple[Layer, ...]) -> tuple[dict[str, Ends], str]:
+    """What ``channel_groups`` returns, and the group that the last layer yields."""
     merged: dict[str, str] = {}
     ends: dict[str, Ends] = {}
 
@@ -42,14 +54,15 @@ def channel_groups(layers: tuple[Layer, ...]) -> dict[str, Ends]:
                 ends[layer.path] = Ends(reads, group, depthwise)
             else:
                 last = walk(layer.body, group)
-                if isinstance(layer, Scale):
-                    ends[last] = replace(ends[last], rescales=True)
                 if root(last) != root(group):
                     merged[root(last)] = root(group)
+                    if isinstance(layer, Scale):
+                        ends[last] = replace(ends[last], rescales=True)
         return group
 
-    walk(layers, "image")
-    return {
+    last = root(walk(layers, _INPUT))
+    found = {
         path: replace(end, reads=root(end.reads), writes=root(end.writes))
         for path, end in ends.items()
     }
+    return found, last

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from bneck.space.architecture import Part
 from bneck.space.blocks import Block
+from bneck.space.channels import keeps_channels
 from bneck.space.heads import Head
 from bneck.space.layers import Conv, Layer, Leaf, Residual, Scale
 
@@ -58,12 +59,12 @@ def has_squeeze_excite(part: Part) -> bool:
 
 def has_residual(part: Part) -> bool:
     """Return whether the block adds its input to its result."""
-    return any(isinstance(layer, Residual) for layer in part.layers)
+    return bool(part.layers) and all(isinstance(layer, Residual) for layer in part.layers)
 
 
 def keeps_width(part: Part) -> bool:
-    """Return whether the output must have the input's width: a residual, or an empty block."""
-    return not part.layers or has_residual(part)
+    """Return whether the output must have the input's width, as behind a residual."""
+    return keeps_channels(part.layers)
 
 
 def _flat(layers: tuple[Layer, ...]) -> Iterator[Leaf | Scale]:

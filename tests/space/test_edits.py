@@ -1,13 +1,18 @@
 """Narrowing keeps what it does not name, and the network's topology."""
 
+from dataclasses import dataclass
+
 import pytest
 
 from bneck.errors import UsageError
 from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture
+from bneck.space.blocks import PlainConv
 from bneck.space.cost import cost
 from bneck.space.edits import narrow, narrowables, widened
-from bneck.space.layers import Residual
+from bneck.space.heads import PoolLinear
+from bneck.space.layers import Layer, Residual, depthwise, output_shape, pointwise
+from bneck.space.traits import has_residual
 
 
 def topology(arch: Architecture) -> list[tuple[str, str]]:
@@ -131,3 +136,44 @@ def test_every_preset_can_be_widened(name: str) -> None:
     wider = widened(arch, 1.3)
     assert topology(wider) == topology(arch)
     assert cost(wider).macs > 1.2 * cost(arch).macs
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """A block of one's own that adds its convolution's output, not its input."""
+
+    out: int
+    stride: int = 1
+
+    def lower(self, path: str, in_channels: int, in_px: int, norm: str) -> tuple[Layer, ...]:
+        body = (depthwise(f"{path}.depthwise", self.out, 3, 1, in_px, "none", norm),)
+        first = pointwise(f"{path}.conv", in_channels, self.out, in_px, "relu", norm)
+        return (first, Residual(path, body))
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A block of one's own that is a depthwise convolution alone."""
+
+    out: int
+    stride: int = 1
+
+    def lower(self, path: str, in_channels: int, in_px: int, norm: str) -> tuple[Layer, ...]:
+        return (depthwise(f"{path}.depthwise", in_channels, 3, 1, in_px, "relu", norm),)
+
+
+def test_a_residual_inside_a_block_ties_no_stages() -> None:
+    arch = Architecture(PlainConv(3, 8), ((Inside(16),), (Inside(24),)), PoolLinear(), 10, 16)
+    widths = {item.what: item.width for item in narrowables(arch)}
+    assert widths == {"s1.bottleneck": 16, "s2.bottleneck": 24}
+    narrower = narrow(arch, "s2.bottleneck", 8)
+    assert [stage[0].out for stage in narrower.stages] == [16, 8]
+    assert not any(has_residual(part) for part in arch.parts())
+
+
+def test_a_depthwise_convolution_alone_ties_stages() -> None:
+    stages = ((PlainConv(1, 24),), (Filter(24),), (PlainConv(1, 40),))
+    arch = Architecture(PlainConv(3, 8), stages, PoolLinear(), 10, 16)
+    assert [item.what for item in narrowables(arch)] == ["s1-2.bottleneck", "s3.bottleneck"]
+    narrower = narrow(arch, "s1-2.bottleneck", 16)
+    assert [output_shape(layer)[0] for layer in narrower.layers()] == [8, 16, 16, 40, 40, 10]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bneck.space.architecture import Architecture, Part, block_path
 from bneck.space.backends import torch_model
-from bneck.space.backends.inheritance import PARAMETERS, lay_over, squared_norms
+from bneck.space.backends.inheritance import lay_over, squared_norms
 from bneck.space.backends.weights import State
 from bneck.space.cost import cost
 from bneck.space.layers import NORMS, Conv, Layer, Residual, Scale, leaves
@@ -130,11 +130,18 @@ def _any_copied(part: Part, copied: Mapping[str, int]) -> bool:
 
 
 def _pass_input_on(part: Part, state: State) -> None:
-    """Let a residual block compute zero by its last layer, so that it returns its input."""
-    last = [leaf for leaf in leaves(part.layers) if isinstance(leaf, Conv)][-1]
-    kind = "conv" if last.norm == "none" else "norm"
-    for name in PARAMETERS:
-        state[f"{last.path}.{kind}.{name}"].zero_()
+    """Let each residual of a block compute zero by its last layer, so that it returns its input."""
+    for residual in part.layers:
+        last = [leaf for leaf in leaves((residual,)) if isinstance(leaf, Conv)][-1]
+        weight, bias = _outermost(last)
+        state[weight].zero_()
+        state[bias].zero_()
+
+
+def _outermost(layer: Conv) -> tuple[str, str]:
+    """Names of the weight and bias that are applied last: those of the batch norm, if any."""
+    kind = "conv" if layer.norm == "none" else "norm"
+    return f"{layer.path}.{kind}.weight", f"{layer.path}.{kind}.bias"
 
 
 def _begin_neutral(layers: tuple[Layer, ...], state: State, copied: Mapping[str, int]) -> None:
@@ -151,8 +158,9 @@ def _begin_neutral(layers: tuple[Layer, ...], state: State, copied: Mapping[str,
                 and following.path in copied
                 and not any(leaf.path in copied for leaf in inner)
             ):
-                state[f"{gate.path}.conv.weight"].zero_()
-                state[f"{gate.path}.conv.bias"].fill_(_OPEN)
+                weight, bias = _outermost(gate)
+                state[weight].zero_()
+                state[bias].fill_(_OPEN)
                 opened = torch_model.ACTIVATIONS[gate.activation]()(torch.tensor(_OPEN))
                 state[f"{following.path}.conv.weight"] /= opened
         elif (
@@ -171,7 +179,8 @@ def _with_following(layers: tuple[Layer, ...]) -> Iterator[tuple[Layer, Layer | 
 
 
 def _be_identity(layer: Conv, state: State) -> None:
-    """A depthwise convolution, and its batch norm, that return their input."""
+    """A depthwise convolution, and its batch norm if there is one, that return their input."""
     weight = state[f"{layer.path}.conv.weight"].zero_()
     weight[:, :, layer.kernel // 2, layer.kernel // 2] = 1.0
-    state[f"{layer.path}.norm.weight"].fill_(sqrt(1 + NORMS[layer.norm]))
+    if layer.norm != "none":
+        state[f"{layer.path}.norm.weight"].fill_(sqrt(1 + NORMS[layer.norm]))

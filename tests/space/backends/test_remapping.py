@@ -1,7 +1,7 @@
 """Weights for any candidate: what is added changes nothing, to 1e-5; the rest is the parent's."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ from bneck.space.blocks import Identity, InvertedResidual, PlainConv, UniversalB
 from bneck.space.cost import cost
 from bneck.space.edits import widen
 from bneck.space.heads import ConvPoolLinear, PoolLinear
-from bneck.space.layers import Pool, leaves
+from bneck.space.layers import Layer, Pool, Residual, Scale, depthwise, leaves, pointwise
 from tests.space.backends.test_inheritance import output, trained
 
 ARCH = presets.build("mobilenet_v3_small", width=0.5, resolution_px=32, classes=10)
@@ -171,3 +171,51 @@ def test_only_what_has_the_same_paths_is_inherited() -> None:
     one = Architecture(PlainConv(3, 16), ((PlainConv(3, 24),),), PoolLinear(), 10, 32)
     other = presets.build("mobilenet_v2", resolution_px=32, classes=7)
     assert remap(one, trained(one).state_dict(), other, seed=0).paths == ("stem.conv",)
+
+
+@dataclass(frozen=True, slots=True)
+class Twice:
+    """A block of one's own that adds to its input twice."""
+
+    out: int
+    stride: int = 1
+
+    def lower(self, path: str, in_channels: int, in_px: int, norm: str) -> tuple[Layer, ...]:
+        names = (f"{path}.first", f"{path}.second")
+        return tuple(
+            Residual(name, (pointwise(f"{name}.conv", in_channels, self.out, in_px, "none", norm),))
+            for name in names
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Gated:
+    """A block of one's own: its gate has a batch norm, the filters before the expansion none."""
+
+    out: int
+    gated: bool
+    stride: int = 1
+
+    def lower(self, path: str, in_channels: int, in_px: int, norm: str) -> tuple[Layer, ...]:
+        filters = depthwise(f"{path}.filter", in_channels, 3, 1, in_px, "none", "none")
+        wide = pointwise(f"{path}.expand", in_channels, 64, in_px, "relu", norm)
+        gate = (
+            Pool(f"{path}.gate.pool", 64, in_px),
+            pointwise(f"{path}.gate.conv", 64, 64, 1, "hsigmoid", norm),
+        )
+        narrow = pointwise(f"{path}.project", 64, self.out, in_px, "none", norm)
+        if not self.gated:
+            return (wide, narrow)
+        return (filters, wide, Scale(f"{path}.gate", gate), narrow)
+
+
+def test_blocks_of_ones_own_add_nothing_at_first_either() -> None:
+    def network(*blocks: object, gated: bool) -> Architecture:
+        stages = ((InvertedResidual(3, 48, 24, 2), *blocks), (Gated(40, gated),))
+        return Architecture(PlainConv(3, 16), stages, ConvPoolLinear(64), 10, 32)
+
+    source, target = network(gated=False), network(Twice(24), gated=True)
+    parent = trained(source).state_dict()
+    after = output(target, remap(source, parent, target, seed=5).state)
+    before = output(source, parent)
+    torch.testing.assert_close(after, before, rtol=0, atol=1e-5 * float(before.abs().max()))
