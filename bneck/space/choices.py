@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import prod
+from math import isfinite, prod
 
 from bneck.errors import BneckError, UsageError, unknown
 from bneck.space.architecture import Architecture
@@ -32,16 +32,29 @@ class Space:
 
     def __post_init__(self) -> None:
         """Raise UsageError for choices that no search could make or write down."""
+        for name in self.parents:
+            if name not in self.choices:
+                raise unknown(f"choice of space {self.name} with a parent:", name, self.choices)
         before: set[str] = set()
         for name, allowed in self.choices.items():
             _check_allowed(f"space {self.name}: the values of {name!r}", allowed)
-            parent, _ = self.parents.get(name, (None, ()))
-            if parent is not None and parent not in before:
-                raise UsageError(
-                    f"space {self.name}: {name!r} must come after the choice that it depends on, "
-                    f"{parent!r}"
-                )
+            if name in self.parents:
+                self._check_parent(name, before)
             before.add(name)
+
+    def _check_parent(self, name: str, before: set[str]) -> None:
+        """Raise UsageError for a condition that is never met: ``name`` would never be chosen."""
+        parent, at = self.parents[name]
+        if parent not in before:
+            raise UsageError(
+                f"space {self.name}: {name!r} must come after the choice that it depends on, "
+                f"{parent!r}"
+            )
+        what = f"space {self.name}: the values of {parent!r} at which {name!r} is a choice"
+        _check_allowed(what, at)
+        for value in at:
+            if not _listed(value, self.choices[parent]):
+                raise unknown(f"value of {parent} for {name}:", value, self.choices[parent])
 
     @cached_property
     def size(self) -> int:
@@ -72,7 +85,7 @@ class Space:
             if name not in values:
                 raise UsageError(f"space {self.name}: no value for the choice {name!r}")
             value = values[name]
-            if value not in allowed or type(value) is not type(allowed[allowed.index(value)]):
+            if not _listed(value, allowed):
                 raise unknown(f"value of {name}:", value, allowed)
             checked[name] = value
         return checked
@@ -130,7 +143,7 @@ class Space:
         current = self.check(values)
         for name, here in current.items() if of is None else [(of, current[of])]:
             for value in self.choices[name]:
-                if not _same(value, here):
+                if value != here:
                     yield self.changed(current, name, value)
 
     def changed(self, values: Mapping[str, Value], name: str, value: Value) -> Values:
@@ -151,7 +164,7 @@ class Space:
         if not names:
             raise UsageError(f"space {self.name} holds a single network")
         name = draw.choice(names)
-        others = [value for value in self.choices[name] if not _same(value, current[name])]
+        others = [value for value in self.choices[name] if value != current[name]]
         return self._fill({**current, name: draw.choice(others)}, draw.choice)
 
     def least(self, measure: Callable[[Architecture], float]) -> Architecture:
@@ -207,18 +220,19 @@ def _check_allowed(what: str, allowed: object) -> None:
     if not isinstance(allowed, tuple | list) or not allowed:
         raise UsageError(f"{what} must be a tuple of at least one, got {allowed!r:.80}")
     for place, value in enumerate(allowed):
-        if type(value) not in (int, bool, str, float):
+        plain = type(value) in (int, bool, str, float)
+        if not plain or (isinstance(value, float) and not isfinite(value)):
             raise UsageError(
-                f"{what} must be numbers, text, True or False of Python's own, "
+                f"{what} must be finite numbers, text, True or False of Python's own, "
                 f"got {value!r:.80} of type {type(value).__name__}"
             )
         if value in allowed[:place]:
             raise UsageError(f"{what} must differ, got {value!r:.80} twice")
 
 
-def _same(a: Value, b: Value) -> bool:
-    """Equal and of one type, so that 1 is not taken for True."""
-    return type(a) is type(b) and a == b
+def _listed(value: Value, allowed: tuple[Value, ...]) -> bool:
+    """Whether it is one of them, and of its type: 1 is not taken for True."""
+    return value in allowed and type(value) is type(allowed[allowed.index(value)])
 
 
 def _first(allowed: tuple[Value, ...]) -> Value:

@@ -124,6 +124,8 @@ def test_illegal_values_are_named(change: dict, words: str) -> None:
         ((3, 5, 3), "must differ, got 3 twice"),
         ((1, True), "must differ, got True twice"),
         ((3, None), "must be .* of Python's own, got None of type NoneType"),
+        ((0.5, float("nan")), "must be finite numbers, .* got nan of type float"),
+        ((0.5, float("inf")), "must be finite numbers, .* got inf of type float"),
         (tuple(np.arange(2)), r"must be .* of Python's own, got .*0.* of type int64"),
     ],
 )
@@ -138,6 +140,21 @@ def test_a_choice_comes_after_what_it_depends_on(parent: str) -> None:
     choices = {"child": (1, 2), "later": (1, 2)}
     with pytest.raises(UsageError, match=f"'child' must come after .* depends on, '{parent}'"):
         Space("own", choices, lambda _: tiny().decode({}), {"child": (parent, (2,))})
+
+
+@pytest.mark.parametrize(
+    ("parents", "said"),
+    [
+        ({"chlid": ("depth", (2,))}, "unknown choice of space own with a parent: 'chlid'"),
+        ({"child": ("depth", (2, 3))}, "unknown value of depth for child: 3; known: 1, 2"),
+        ({"child": ("depth", (True,))}, "unknown value of depth for child: True; known: 1, 2"),
+        ({"child": ("depth", 2)}, "the values of 'depth' at which 'child' is .* got 2"),
+        ({"child": ("depth", ())}, r"the values of 'depth' at which 'child' is .* got \(\)"),
+    ],
+)
+def test_a_condition_that_is_never_met_is_named(parents: Any, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        Space("own", {"depth": (1, 2), "child": (1, 2)}, lambda _: tiny().decode({}), parents)
 
 
 def test_unknown_space_is_named() -> None:
