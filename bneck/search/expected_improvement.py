@@ -55,10 +55,24 @@ def expected_gain(
     for arch, mean, std in zip(fresh, means, stds, strict=True):
         latency_ms = objective.latency_ms(arch)
         middle = objective.reward(float(mean), latency_ms)
-        gains.append(improvement(middle, objective.reward(float(mean + std), latency_ms), best))
-    half = accuracy / 2  # all our rewards are straight lines in accuracy
-    slope = (best - objective.reward(half, top.latency_ms)) / half
+        above = middle + float(std) * _slope(objective, float(mean), latency_ms)
+        gains.append(improvement(middle, above, best))
+    slope = _slope(objective, accuracy, top.latency_ms)
     return max(gains) / slope if slope > 0 else 0.0
+
+
+def _slope(objective: Objective, accuracy: float, latency_ms: float) -> float:
+    """Reward for a share of accuracy, found below this one: an own reward may end at 1.
+
+    All rewards of ours are straight lines in accuracy.
+
+    Args:
+        objective: has the reward.
+        accuracy: from 0 to 1.
+        latency_ms: of the network.
+    """
+    half = accuracy / 2
+    return (objective.reward(accuracy, latency_ms) - objective.reward(half, latency_ms)) / half
 
 
 def describe_gain(gain: float | None, records: Sequence[Record]) -> str:

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from dataclasses import replace
+from math import log
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from bneck.results.record import Record
 from bneck.search.expected_improvement import describe_gain, expected_gain, improvement
 from bneck.search.objectives import Objective, Objectives, Target
 from bneck.search.reward import Absolute, Soft
+from bneck.search.samplers.history import LabelledNetwork
 from bneck.search.search import search
 from bneck.search.study import Study
 from bneck.space.architecture import Architecture
@@ -63,6 +65,24 @@ def test_a_gain_is_counted_in_accuracy_whatever_is_taken_off_the_reward(
     assert plain is not None
     assert 0 < plain < 0.2
     assert absolute == pytest.approx(plain)
+
+
+def test_a_reward_of_ones_own_is_asked_for_accuracies_from_0_to_1_alone(
+    space: Space, model, by_macs: Callable[[Architecture], float]
+) -> None:
+    """Of networks that are nearly always right, a standard deviation more is above 1."""
+
+    def log_odds(accuracy: float, latency_ms: float) -> float:
+        return log(accuracy / (1 - accuracy))
+
+    values = [space.sample(seed) for seed in range(10)]
+    labels = [
+        LabelledNetwork(one, space.decode(one), accuracy, 1.0)
+        for one, accuracy in zip(values, (0.7, *[0.999] * 3) * 3, strict=False)
+    ]
+    gain = expected_gain(labels, space, Objective(lambda arch: 1.0, log_odds))
+    assert gain is not None
+    assert 0 <= gain < 0.2
 
 
 def test_the_sentence_sets_the_gain_beside_its_price(space: Space) -> None:
