@@ -104,7 +104,7 @@ def _changes(space: Space, values: Values, names: Iterable[str]) -> Iterator[Val
     for name in names:
         for changed in space.neighbours(values, of=name):
             yield changed
-            yield from _changes(space, changed, changed.keys() - values.keys())
+            yield from _changes(space, changed, [name for name in changed if name not in values])
 
 
 def _wider(one: Leaf, other: Leaf) -> Leaf:

@@ -5,10 +5,13 @@ import torch
 
 from bneck.errors import ProxyFailed
 from bneck.space import presets, spaces
+from bneck.space.architecture import Architecture
 from bneck.space.backends.parent import Parent
-from bneck.space.backends.supernet import Supernet, extract, part
+from bneck.space.backends.supernet import Supernet, _widest, extract, part
 from bneck.space.backends.torch_model import build
-from bneck.space.choices import Space
+from bneck.space.blocks import InvertedResidual, PlainConv
+from bneck.space.choices import Space, Values
+from bneck.space.heads import PoolLinear
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +78,24 @@ def test_a_network_inherits_its_own_part_and_a_new_classifier(name: str) -> None
     other = parent.weights_for(arch.at(classes=7), seed=0)
     assert "head.classifier" not in other.paths
     assert all(torch.equal(other.state[n], own[n]) for n in own if "classifier" not in n)
+
+
+def test_weights_do_not_depend_on_the_order_of_a_set() -> None:
+    """Python orders sets of text anew in each process; layers draw their weights in turn."""
+
+    def build_network(values: Values) -> Architecture:
+        wide = values["kind"] == "wide"
+        blocks = tuple(
+            InvertedResidual(3, 64 if wide else 32, 16, se="expansion" if se else "none")
+            for se in (values.get(f"b{b}.se", False) for b in range(1, 7))
+        )
+        return Architecture(PlainConv(3, 16), (blocks,), PoolLinear(), 10, 16)
+
+    gates = {f"b{b}.se": (False, True) for b in range(1, 7)}
+    parents = dict.fromkeys(gates, ("kind", ("gated",)))
+    space = Space("own", {"kind": ("wide", "gated"), **gates}, build_network, parents)
+    reduced = [leaf.path for leaf in _widest(space, {"kind": "wide"}) if ".se.r" in leaf.path]
+    assert reduced == [f"s1.b{b}.se.reduce" for b in range(1, 7)]
 
 
 def test_a_network_outside_the_space_inherits_the_first_channels(space: Space) -> None:
