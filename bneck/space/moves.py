@@ -35,9 +35,10 @@ def rebuilt_last_stages(arch: Architecture) -> Iterator[Move]:
         if dropped and (len(kept) < 2 or len(kept[-1]) != 1 or kept[-1][0].stride != 1):
             continue
         stages = kept[:-1] if dropped else kept
-        head = ConvPoolLinearLinear(HEAD_RATIO * stages[-1][-1].out, arch.head.width, "hswish")
-        without = f", without s{len(kept)}" if dropped else ""
-        yield f"last stage rebuilt{without}", replace(arch, stages=stages, head=head)
+        with suppress(UsageError):  # six times the width may be more than a layer may have
+            head = ConvPoolLinearLinear(HEAD_RATIO * stages[-1][-1].out, arch.head.width, "hswish")
+            without = f", without s{len(kept)}" if dropped else ""
+            yield f"last stage rebuilt{without}", replace(arch, stages=stages, head=head)
 
 
 def halved_stems(arch: Architecture) -> Iterator[Move]:

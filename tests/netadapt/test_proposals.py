@@ -14,6 +14,7 @@ from bneck.space.cost import cost, leaf_macs
 from bneck.space.edits import narrowables
 from bneck.space.heads import ConvPoolLinear, ConvPoolLinearLinear
 from bneck.space.layers import Conv, Linear, Residual, leaves
+from bneck.space.moves import rebuilt_last_stages
 
 V3 = presets.build("mobilenet_v3_small", resolution_px=32, classes=10)
 
@@ -155,6 +156,16 @@ def test_the_plain_space_is_where_the_hand_made_steps_can_be_found() -> None:
     rebuilt = values | {"stem.width": 16, "stem.activation": "hswish", "head.form": "rebuilt"}
     blocks = {name: value for name, value in rebuilt.items() if name in twin.choices}
     assert space.decode(rebuilt) == twin.decode(blocks)
+
+
+def test_a_last_stage_too_wide_to_be_rebuilt_stays(model: Predictor) -> None:
+    """Six times its width would be more channels than a layer may have."""
+    arch = presets.build("mnasnet_a1", resolution_px=32, classes=10)
+    wide = replace(arch.stages[-1][0], out=3000)
+    arch = replace(arch, stages=(*arch.stages[:-1], (wide,)))
+    names = [name for name, _ in rebuilt_last_stages(arch)]
+    assert names == ["last stage rebuilt, without s7"]
+    assert ProposalGenerator(model).fastest_ms(arch) < model.predict(arch).ms
 
 
 def test_each_move_keeps_most_first() -> None:
