@@ -72,6 +72,6 @@ def _peak(layers: tuple[Layer, ...], held: int) -> int:
         else:
             size = prod(input_shape(layer))
             # The branch keeps its input while the body runs, whose first layer reads the same one.
-            inner = _peak(layer.body[:1], held) if layer.body else held
+            inner = _peak(layer.body[:1], held)
             most = max(most, inner, _peak(layer.body[1:], held + size), held + 2 * size)
     return most
