@@ -2,15 +2,22 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import ceil
+from statistics import fmean
 
 from bneck.progress import Progress
 from bneck.quantities import duration
 
+MEASURING = "measuring"
+"""The stage that measures the derived networks, and those that they are compared with."""
 SAID_EVERY_S = 30.0
 """How often what is left is said while a stage is at work."""
+MEASUREMENT_S = 5.0
+"""What measuring a network takes on a quiet machine, about; a noisy one may take many times that.
+"""
 
 
 @dataclass
@@ -18,7 +25,9 @@ class Schedule:
     """What the stages of a run are expected to take, in seconds, and how far they are.
 
     Attributes:
-        expected_s: by stage.
+        expected_s: by stage, without its measurements of networks on the target device.
+        measurements: how many of these each stage makes.
+        measured_s: what those took that there were so far; their mean is expected of the others.
         parts: how often those end that do so more than once, as for one target after another.
         ended: how often each has ended.
         begun_s: when those that are at work began.
@@ -27,6 +36,8 @@ class Schedule:
     """
 
     expected_s: dict[str, float] = field(default_factory=dict)
+    measurements: dict[str, int] = field(default_factory=dict)
+    measured_s: list[float] = field(default_factory=list)
     parts: dict[str, int] = field(default_factory=dict)
     ended: Counter[str] = field(default_factory=Counter)
     begun_s: dict[str, float] = field(default_factory=dict)
@@ -37,6 +48,13 @@ class Schedule:
         """Take in what stages will take, and how often those end that do so more than once."""
         self.expected_s.update(seconds)
         self.parts.update(parts)
+
+    @contextmanager
+    def measuring(self) -> Iterator[None]:
+        """Note what a measurement takes, which is done inside the block."""
+        begun_s = self.clock()
+        yield
+        self.measured_s.append(self.clock() - begun_s)
 
     def begin(self, stage: str) -> None:
         """Note that a stage, or a part of it, is at work."""
@@ -64,8 +82,9 @@ class Schedule:
         if not self.expected_s:
             return
         self.said_s = self.clock()
-        left = {name: s for name in self.expected_s if (s := self._left(name)) > 0}
-        total, to_come = sum(self.expected_s.values()), sum(left.values())
+        names = dict.fromkeys((*self.expected_s, *self.measurements))
+        left = {name: s for name in names if (s := self._left(name)) > 0}
+        total, to_come = sum(map(self._expected, names)), sum(left.values())
         stages = ", ".join(f"{name} {duration(seconds)}" for name, seconds in left.items())
         note = f"to come: {stages}" if left else ""
         whole = ceil(total)
@@ -73,9 +92,14 @@ class Schedule:
 
     def _left(self, stage: str) -> float:
         """Seconds of a stage that are to come; one of a part that takes longer than expected."""
-        expected_s, parts = self.expected_s.get(stage, 0.0), self.parts.get(stage, 1)
+        expected_s, parts = self._expected(stage), self.parts.get(stage, 1)
         left_s = expected_s * (1 - self.ended[stage] / parts)
         if stage in self.begun_s:
             spent_s = self.clock() - self.begun_s[stage]
             left_s -= min(spent_s, max(0.0, expected_s / parts - 1))
         return left_s
+
+    def _expected(self, stage: str) -> float:
+        """Seconds of a whole stage, by what measurements have taken so far."""
+        each_s = fmean(self.measured_s or [MEASUREMENT_S])
+        return self.expected_s.get(stage, 0.0) + each_s * self.measurements.get(stage, 0)

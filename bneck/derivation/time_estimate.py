@@ -9,8 +9,9 @@ from math import ceil
 import torch
 
 from bneck import records
+from bneck.derivation.schedule import MEASURING
 from bneck.derivation.session import Session
-from bneck.derivation.stages.calibration import takes_no_time
+from bneck.derivation.stages.calibration import planned_device, takes_no_time
 from bneck.derivation.stages.data import RunData
 from bneck.derivation.stages.search import ALONG_THE_FRONT
 from bneck.derivation.target import parse, runs_of_other_targets
@@ -64,9 +65,13 @@ def announce(session: Session, data: RunData, stages: Sequence[str] = STAGES) ->
         note = f"how long trainings by --device {session.plan.device} take is not known in advance"
         session.progress("plan", 1, 1, note)
         return
-    passes = max(1, _netadapt_passes(session))
-    session.schedule.expect(_seconds(session, data, stages), {"NetAdapt": passes})
-    session.schedule.say(session.progress)
+    schedule, passes = session.schedule, max(1, _netadapt_passes(session))
+    schedule.measurements.update(_measurements(session, stages))
+    in_the_end = schedule.measurements.get(MEASURING, 1)
+    schedule.expect(
+        _seconds(session, data, stages), {"NetAdapt": passes, MEASURING: in_the_end}
+    )
+    schedule.say(session.progress)
 
 
 def _seconds(session: Session, data: RunData, stages: Sequence[str]) -> dict[str, float]:
@@ -109,6 +114,29 @@ def _seconds(session: Session, data: RunData, stages: Sequence[str]) -> dict[str
         found["final training"] = final_s() * trainings_long(targets + 1, session.trainer)
         if plan.teacher == SEED:
             found["teacher"] = final_s() * trainings_long(1, session.trainer)
+    return found
+
+
+def _measurements(session: Session, stages: Sequence[str]) -> dict[str, int]:
+    """Networks that each stage is yet to measure on the target device, as far as that is usual.
+
+    For each target these are the network that the search names; NetAdapt's seed network, what it
+    ends with, and that with wider free widths; in the end the derived network and
+    MobileNetV3-Small.
+    """
+    run, plan, device = session.run, session.plan, planned_device(session.plan)
+    if device.published is not None or device.synthetic or device.by_hand:
+        return {}
+    targets, passes = max(1, len(plan.aimed_at)), _netadapt_passes(session)
+    found: dict[str, int] = {}
+    if "search" in stages and not is_written(run.winners):
+        found["search"] = targets
+    if "NetAdapt" in stages and passes:
+        found["NetAdapt"] = 3 * (passes if plan.seed_network is None else targets)
+    if "final training" in stages:
+        ended = (run, *runs_of_other_targets(run))
+        done = sum(is_written(file) for one in ended for file in (one.baselines, one.result))
+        found[MEASURING] = 2 * targets - done
     return found
 
 

@@ -1,6 +1,6 @@
 """What is left of a run, as it is said after each stage and meanwhile."""
 
-from bneck.derivation.schedule import Schedule
+from bneck.derivation.schedule import MEASURING, MEASUREMENT_S, Schedule
 from tests.clock import Clock
 
 
@@ -87,3 +87,36 @@ def test_the_last_stage_is_not_called_done_while_it_is_at_work() -> None:
         schedule.finish(stage, told)
     of_whole = [news for news in said if news[1] == 160]
     assert of_whole == [(49, 160), (50, 160), (99, 160), (100, 160), (159, 160), (160, 160)]
+
+
+def test_what_measurements_took_is_expected_of_those_to_come() -> None:
+    """On a noisy machine one takes 25 s: that of the search, and the two in the end."""
+    said: list[str] = []
+
+    def progress(what: str, done: int, total: int, note: str = "") -> None:
+        said.append(f"{done}/{total} {note}".strip())
+
+    clock = Clock()
+    schedule = Schedule(clock=clock)
+    schedule.measurements.update({"search": 1, MEASURING: 2})
+    schedule.expect({"search": 100.0, "final training": 60.0}, {MEASURING: 2})
+    assert MEASUREMENT_S == 5.0
+    schedule.say(progress)
+    schedule.begin("search")
+    clock.now = 100.0
+    with schedule.measuring():
+        clock.now = 125.0
+    schedule.finish("search", progress)
+    schedule.finish("final training", progress)
+    for took_s in (25.0, 31.0):
+        schedule.begin(MEASURING)
+        with schedule.measuring():
+            clock.now += took_s
+        schedule.finish(MEASURING, progress)
+    assert said == [
+        "0/175 to come: search 1 min 45 s, final training 60 s, measuring 10 s",
+        "125/235 to come: final training 60 s, measuring 50 s",
+        "185/235 to come: measuring 50 s",
+        "210/235 to come: measuring 25 s",
+        "241/241",
+    ]

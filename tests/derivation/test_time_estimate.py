@@ -14,6 +14,7 @@ from bneck import records
 from bneck.cli import run
 from bneck.derivation import time_estimate
 from bneck.derivation.plan import Plan
+from bneck.derivation.schedule import MEASURING
 from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import planned_device, takes_no_time
 from bneck.derivation.stages.data import RunData
@@ -199,6 +200,25 @@ def test_a_calibration_that_is_reused_takes_no_minutes(
     assert takes_no_time(plan, space)
     assert not takes_no_time(replace(plan, calibrate="anew"), space)
     assert not takes_no_time(replace(plan, threads=2), space)
+
+
+def test_measurements_of_the_target_device_are_foretold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For each target the search's network, three of NetAdapt, and two in the end."""
+    monkeypatch.setattr(time_estimate, "_step_seconds", lambda arch, recipe: 0.1)
+    derived = announced(tmp_path, stages=STAGES)[0].schedule.measurements
+    assert derived == {"search": 1, "NetAdapt": 3, MEASURING: 2}
+    several = {"target": None, "targets": "1,2", "stages": STAGES}
+    found = announced(tmp_path, **several)[0].schedule.measurements
+    assert found == {"search": 2, "NetAdapt": 6, MEASURING: 4}
+    shrunk = {"target": None, "targets": "1,2", "seed_network": NET}
+    found = announced(tmp_path, stages=("NetAdapt",), **shrunk)[0].schedule.measurements
+    assert found == {"NetAdapt": 6}
+    assert announced(tmp_path, stages=STAGES, runtime="macs")[0].schedule.measurements == {}
+    for name in ("winners.json", "shrunk.jsonl", "baselines.jsonl"):
+        (tmp_path / name).write_text("{}\n")
+    assert announced(tmp_path, stages=STAGES)[0].schedule.measurements == {MEASURING: 1}
 
 
 def test_no_hours_of_a_cpu_are_given_for_a_gpu(tmp_path: Path) -> None:

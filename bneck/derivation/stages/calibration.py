@@ -2,12 +2,13 @@
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from bneck import records
 from bneck.derivation.plan import ANEW, Plan
+from bneck.derivation.schedule import Schedule
 from bneck.derivation.session import Session
 from bneck.files import is_written
 from bneck.latency import calibrations
@@ -52,6 +53,7 @@ class TargetDevice:
         history: the file that keeps all measurements of the run.
         wait_until_quiet: is called before each measurement.
         progress: is told of each measurement's sessions, and what they came to.
+        schedule: is told what each measurement takes.
     """
 
     model: LatencyModel | PublishedTable
@@ -59,6 +61,7 @@ class TargetDevice:
     history: Path
     wait_until_quiet: Callable[[], None]
     progress: Progress = silent
+    schedule: Schedule = field(default_factory=Schedule)
 
     def only_predicts(self, arch: Architecture) -> bool:
         """Return whether nothing of a network was or can be measured."""
@@ -83,9 +86,10 @@ class TargetDevice:
             return Measured(predicted.ms, predicted.std_ms or 0.0, True, "", None, predicted=True)
         unsteady = 100 * self.repeat_error() > UNSURE_PERCENT and not self.device.by_hand
         sessions = SESSIONS if unsteady else 1
-        for done in range(sessions):
-            self.progress("measuring", done, sessions)
-            took = self._session(model, arch, state)
+        with self.schedule.measuring():
+            for done in range(sessions):
+                self.progress("measuring", done, sessions)
+                took = self._session(model, arch, state)
         *earlier_ms, _ = [
             one.ms for one in records.read_lines(self.history, _Taken) if one.arch == arch
         ]
@@ -178,7 +182,8 @@ def calibration_stage(session: Session, space: Space) -> TargetDevice:
         if plan.latency is not None:  # which may be of another space
             seed = records.read_if_written(run.seed, Architecture)
             warn_extrapolated(model, seed or space.least(lambda arch: -cost(arch).macs))
-    return TargetDevice(model, device, run.measurements, wait, session.progress)
+    history, schedule = run.measurements, session.schedule
+    return TargetDevice(model, device, history, wait, session.progress, schedule)
 
 
 def _copied(session: Session, space: Space, device: Device) -> LatencyModel | PublishedTable | None:

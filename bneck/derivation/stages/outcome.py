@@ -6,13 +6,14 @@ from bneck import records
 from bneck.derivation.comparison import likeness_to
 from bneck.derivation.evaluation import evaluate_network
 from bneck.derivation.plan import Plan
+from bneck.derivation.schedule import MEASURING
 from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import TargetDevice, planned_device
 from bneck.derivation.trained_networks import load_trained
 from bneck.errors import BneckError
 from bneck.files import is_written, read_json
 from bneck.latency.devices.file import FileDevice
-from bneck.latency.measure import measure
+from bneck.latency.measure import Measured, measure
 from bneck.latency.model import load
 from bneck.latency.warn import check_device
 from bneck.quantities import difference
@@ -62,7 +63,7 @@ def outcome_stage(
     run = session.run
     if is_written(run.result):
         return
-    took = device.measure(arch, state)
+    took = _measured(session, device, arch, state)
     measured = None if took.predicted else took.latency
     if isinstance(device.device, FileDevice) and measured is None:
         device.device.offer(arch, {name: one.numpy() for name, one in state.items()})
@@ -124,11 +125,11 @@ def keep_baseline(
     run = session.run
     if is_written(run.baselines):
         return
-    counted = cost(arch)
+    took, counted = _measured(session, device, arch), cost(arch)
     baseline = Baseline(
         name=MOBILENET_V3_SMALL,
         arch=arch,
-        measured=None if device.only_predicts(arch) else device.measure(arch).latency,
+        measured=None if took.predicted else took.latency,
         accuracy=trained.accuracy,
         params=counted.params,
         macs=counted.macs,
@@ -152,6 +153,23 @@ def export_network(
     run = session.run
     weights.save(run.weights, state)
     export(Trained(arch, state, metadata.notes(run) | figures), "onnx", run.onnx)
+
+
+def _measured(
+    session: Session, device: TargetDevice, arch: Architecture, state: weights.State | None = None
+) -> Measured:
+    """Measure a network that is in the report in the end, as the session's schedule has it.
+
+    Args:
+        session: the run's.
+        device: measures the network.
+        arch: the network.
+        state: its trained weights; None times random ones.
+    """
+    session.schedule.begin(MEASURING)
+    took = device.measure(arch, state)
+    session.schedule.finish(MEASURING, session.progress)
+    return took
 
 
 def _in_8_bits(session: Session, arch: Architecture) -> Int8 | None:

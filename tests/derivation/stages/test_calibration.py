@@ -6,6 +6,7 @@ from statistics import fmean, stdev
 import pytest
 
 from bneck.derivation.plan import Plan
+from bneck.derivation.schedule import Schedule
 from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import TargetDevice, calibration_stage, check_kit
 from bneck.errors import BneckError, UsageError
@@ -20,6 +21,7 @@ from bneck.results.run import Run
 from bneck.results.units import milliseconds
 from bneck.space import codec, presets, spaces
 from bneck.space.cost import cost
+from tests.clock import Clock
 from tests.latency.devices import Scripted
 
 SMALL = presets.build("mobilenet_v3_small", width=0.35, resolution_px=16, classes=10)
@@ -94,6 +96,22 @@ def test_where_measuring_again_differs_little_one_session_counts(
         assert took.timing.ratio == ratio
         assert took.ms == pytest.approx(model.scale.ms(took.timing))
     assert device.asked == 2 * MIN_REPETITIONS
+
+
+def test_what_each_measurement_takes_is_noted_with_its_waits(
+    digits_latency: Path, tmp_path: Path
+) -> None:
+    """Three sessions, before each of which the device was busy for 5 s."""
+    clock = Clock()
+    schedule = Schedule(clock=clock)
+
+    def wait() -> None:
+        clock.now += 5.0
+
+    model, device = repeating(load(digits_latency), 8.0), of_sessions(0.752, 0.735, 0.733)
+    history = tmp_path / "history"
+    TargetDevice(model, device, history, wait, schedule=schedule).measure(SMALL)
+    assert schedule.measured_s == [15.0]
 
 
 def test_a_kit_of_other_classes_predicts_but_takes_no_network_in_the_end(
