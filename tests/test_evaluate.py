@@ -175,6 +175,32 @@ def test_images_that_changed_since_the_training_are_said(
     assert "has changed" not in err
 
 
+def test_a_picture_counts_in_the_last_part_alone_that_holds_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of ten images in each part, two to validate by are test images too, and one to train on."""
+    folder, out = tmp_path / "images", tmp_path / "run"
+    draw(folder, *(f"{part}/{name}" for part in ("train", "val", "test") for name in "ab"))
+    for part, names in (("val", ("a/0.png", "b/1.png")), ("train", ("a/0.png",))):
+        for name in names:
+            shutil.copy(folder / "test" / name, folder / part / name)
+    net = saved(three_blocks(resolution_px=32, classes=2), tmp_path / "net.json")
+    assert run(["train", str(net), f"--data=folder:{folder}", "--epochs=1", f"--out={out}"]) == 0
+    kept = json.loads((out / "checkpoints" / "network.json").read_text())
+    for part, count in (("train", 9), ("val", 8), ("test", 10)):
+        found = json_of(capsys, "evaluate", out, "--part", part)
+        assert sum(map(sum, found["confusion"])) == count
+        if part == "val":
+            assert found["accuracy"] == pytest.approx(kept["accuracy"]["value"])
+    exported = json_of(capsys, "export", out, tmp_path / "a.onnx", "--to", "onnx-int8")
+    assert exported["int8"]["images"] == 8
+    for name in ("a", "b"):
+        shutil.rmtree(folder / "val" / name)
+        shutil.copytree(folder / "test" / name, folder / "val" / name)
+    _, _, err = said(capsys, "evaluate", out, "--part", "val")
+    assert f"all val images of folder:{folder} are in a later part too" in err
+
+
 def test_squares_are_prepared_listed_verified_and_removed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -148,12 +148,16 @@ def _check_classes(net: str, classifier: Classifier, images: ImageSource) -> Non
 
 
 def _part(images: ImageSource, part: str | None) -> tuple[str, ImagePart]:
-    parts = {"train": images.train, "val": images.val, "test": images.test}
+    """The part to classify, without pictures that judge networks in a later part."""
+    train, val = images.apart()
+    parts = {"train": train, "val": val, "test": images.test}
     name = part or ("test" if images.test is not None else "val")
     chosen = parts.get(name)
     if chosen is None:
         known = ", ".join(name for name in PARTS if parts[name] is not None)
         raise UsageError(f"{images.info.name} has no {name} images; it has {known}")
+    if not len(chosen):
+        raise UsageError(f"all {name} images of {images.info.name} are in a later part too")
     return name, chosen
 
 

@@ -88,8 +88,7 @@ def _samples(
         images = images.normalised_with(json.loads(about["mean"]), json.loads(about["std"]))
     but = "8-bit ranges are found, and accuracy is counted, on other images than the run's"
     warn_if_changed(run, images.info, but)
-    train, _ = images.apart()
-    return samples_of(images, train, seed=seed, progress=progress)
+    return samples_of(images.for_training(), seed=seed, progress=progress)
 
 
 def warn_if_changed(run: Run, images: "ImageInfo", but: str) -> None:

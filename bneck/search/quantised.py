@@ -46,7 +46,7 @@ def label_of(
     if score_as is None:
         return Label(result.accuracy.value, result.made_with)
     arch = network.architecture.at(resolution_px=images.info.resolution_px)
-    samples = samples_of(images, images.train, seed=seed)
+    samples = samples_of(images, seed=seed)
     try:
         share = int8.quick_accuracy(Trained(arch, network.state_dict(), {}, samples), score_as)
     except Exception as error:  # quantisers raise whatever they meet
@@ -54,17 +54,15 @@ def label_of(
     return Label(share, {**result.made_with, SCORE: score_as})
 
 
-def samples_of(
-    images: ImageSource, train: ImagePart, *, seed: int, progress: Progress = silent
-) -> Samples:
+def samples_of(images: ImageSource, *, seed: int, progress: Progress = silent) -> Samples:
     """Return the images by which a network is quantised, and those it is judged on.
 
     Args:
-        images: give the normalisation, and the validation part.
-        train: the training images to choose from.
-        seed: decides which of them are taken.
+        images: without those that it must not see before it is judged (``for_training``).
+        seed: decides which of the training images are taken.
         progress: told how many were looked at.
     """
+    train = images.train
     order = stratified_order(train.labels, seed)
     first = min(RANGE_IMAGES, len(train) // 2)
     ranges, choice = order[:first], order[first : first + CHOICE_IMAGES]
