@@ -30,7 +30,6 @@ from bneck.derivation.stages.target import check_feasible, target_stage
 from bneck.derivation.stages.teacher import named_teacher, teacher_stage
 from bneck.derivation.stages.training import check_shared, train_alone, training_stage
 from bneck.derivation.target import runs_of_other_targets
-from bneck.derivation.teacher import load_teacher
 from bneck.derivation.time_estimate import announce
 from bneck.derivation.training_budget import budget
 from bneck.files import is_written
@@ -147,7 +146,7 @@ def train(session: Session) -> Training:
             name=NETWORK,
             start=parent.weights_for(arch, seed=plan.seed).state if parent is not None else None,
             branches=plan.branches,
-            teacher=load_teacher(plan, data.info),
+            teacher=named_teacher(session, data),
         )
     records.write(run.network, arch)
     export_network(session, arch, state, metadata.measured(trained.accuracy))

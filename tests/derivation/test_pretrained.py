@@ -20,7 +20,8 @@ from bneck.derivation.plan import Plan
 from bneck.derivation.pretrained import BY_IMAGENET, TORCHVISION, load_pretrained
 from bneck.derivation.session import Session
 from bneck.derivation.stages.data import data_stage
-from bneck.derivation.stages.pretrained import pretrained_stage
+from bneck.derivation.stages.pretrained import pretrained_stage, warn_of_teacher
+from bneck.derivation.stages.teacher import named_teacher
 from bneck.errors import BneckError, UsageError
 from bneck.executors.serial import Serial
 from bneck.results.record import Inherited
@@ -281,6 +282,37 @@ def test_weights_that_have_seen_the_judging_images_are_warned_of(
     said = capsys.readouterr().err
     assert ("warning: " in said) == (warned is not None)
     assert warned is None or warned in said
+
+
+@pytest.mark.parametrize(("seed", "warned"), [(0, True), (7, False)])
+@pytest.mark.parametrize("word", ["", "model.onnx"])
+def test_a_teacher_that_has_seen_the_judging_images_is_warned_of(
+    word: str,
+    seed: int,
+    warned: bool,
+    trained: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    plan = Plan(data="digits", resolution_px=16, seed=seed, teacher=str(trained / word))
+    session = Session(Run(tmp_path, {}), plan, Serial(), Serial())
+    assert named_teacher(session, data_stage(session)) is not None
+    said = capsys.readouterr().err
+    warning = f"warning: {trained} was trained on other parts of digits than --seed 0 makes"
+    assert (warning in said) == warned
+
+
+def test_what_torchvision_publishes_is_not_of_the_run_that_one_stands_in(
+    trained: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    plan = Plan(data="digits", resolution_px=16, seed=0, teacher="mobilenet_v2")
+    data = data_stage(Session(Run(tmp_path, {}), plan, Serial(), Serial()))
+    monkeypatch.chdir(trained)
+    warn_of_teacher(plan, data)
+    assert capsys.readouterr().err == ""
 
 
 def test_a_run_without_a_network_is_refused(trained: Path, tmp_path: Path) -> None:

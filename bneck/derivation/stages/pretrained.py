@@ -144,25 +144,49 @@ def _warn_of_seen(plan: Plan, data: RunData) -> None:
 
     It is not refused: whoever narrows a trained network may want no other images for it.
     """
-    place = Path(plan.pretrained or "")
-    folder = next((one for one in (place, place.parent) if is_run(one)), None)
-    if folder is None or (folder / ELASTIC).is_file():
+    run = _trained_by(plan.pretrained or "", data)
+    if run is None or (run.folder / ELASTIC).is_file():
         return
-    run = _run_on_same_images(folder, data)
-    if run is None:
-        return
-    if (seed := run.plan.get("seed")) != plan.seed and is_divided_by_seed(plan.data):
+    if not _warn_of_other_parts(run, plan, data) and plan.aimed_at:
         live.warn(
-            f"{folder} was trained on other parts of {data.info.name} than --seed {plan.seed} "
+            f"{run.folder} was trained on all training images of {data.info.name}, and on a part "
+            "of these networks are compared here: such accuracies are too high, not those on "
+            "validation images"
+        )
+
+
+def warn_of_teacher(plan: Plan, data: RunData) -> None:
+    """Warn where the plan's teacher was trained on images that judge networks of this run."""
+    if run := _trained_by(plan.teacher or "", data):
+        _warn_of_other_parts(run, plan, data)
+
+
+def _warn_of_other_parts(run: Run, plan: Plan, data: RunData) -> bool:
+    """Warn of another run's network if its seed divided the same images in another way.
+
+    Args:
+        run: the other run, of the same images.
+        plan: this run's.
+        data: the images.
+
+    Returns:
+        Whether that is so.
+    """
+    seed = run.plan.get("seed")
+    others = seed != plan.seed and is_divided_by_seed(plan.data)
+    if others:
+        live.warn(
+            f"{run.folder} was trained on other parts of {data.info.name} than --seed {plan.seed} "
             "makes, so also on images that accuracies are counted on here, which will be too high: "
             f"use its --seed {seed}"
         )
-    elif plan.aimed_at:
-        live.warn(
-            f"{folder} was trained on all training images of {data.info.name}, and on a part of "
-            "these networks are compared here: such accuracies are too high, not those on "
-            "validation images"
-        )
+    return others
+
+
+def _trained_by(word: str, data: RunData) -> Run | None:
+    """The run of these images that trained what a word names: the run itself, or a file of it."""
+    folder = Path(word).parent if Path(word).is_file() else Path(word)
+    return _run_on_same_images(folder, data) if word and is_run(folder) else None
 
 
 def _run_on_same_images(folder: Path, data: RunData) -> Run | None:

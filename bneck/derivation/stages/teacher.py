@@ -2,7 +2,7 @@
 
 from bneck.derivation.session import Session
 from bneck.derivation.stages.data import RunData
-from bneck.derivation.stages.pretrained import write_starts
+from bneck.derivation.stages.pretrained import warn_of_teacher, write_starts
 from bneck.derivation.stages.training import training_stage
 from bneck.derivation.teacher import SEED, load_teacher
 from bneck.proxies.training.teacher import Teacher
@@ -18,6 +18,8 @@ NAME = "teacher"
 def named_teacher(session: Session, data: RunData) -> Teacher | None:
     """Return the trained network that the plan names; None where it has none, or the run's seed.
 
+    Warns where it has seen the images that networks of this run are judged by.
+
     Args:
         session: the run and its plan.
         data: facts about the images.
@@ -25,7 +27,10 @@ def named_teacher(session: Session, data: RunData) -> Teacher | None:
     Raises:
         UsageError: it cannot be read or does not fit the images.
     """
-    return None if session.plan.teacher == SEED else load_teacher(session.plan, data.info)
+    if session.plan.teacher == SEED:
+        return None
+    warn_of_teacher(session.plan, data)
+    return load_teacher(session.plan, data.info)
 
 
 def teacher_stage(
