@@ -304,6 +304,7 @@ def test_export_of_a_json_file(
         (["derive", "--target", "2", "--sampler", "bayes"], "unknown sampler 'bayes'"),
         (["derive", "--target", "2", "--evaluations", "0"], "evaluations must be .* got 0"),
         (["derive", "--target", "2", "--seed-factor", "0.5"], "seed-factor must be .* got 0.5"),
+        (["derive", "--target", "2", "--seed-factor", "1"], "seed-factor must be above 1: the sea"),
         (["derive", "--target", "2", "--delta", "7"], "delta must be .* got 7"),
         (["derive", "--target", "2", "--reward-exponent", "1"], "reward-exponent must be .* got 1"),
         (["search", "--target", "2", "--reward", "big"], "unknown reward 'big'; known: soft, hard"),

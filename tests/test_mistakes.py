@@ -60,7 +60,7 @@ SEARCH = {
         "", "x", "nomodule:attr", "shared-weights:", "shared-weights:none",
     ),
     "--reward-exponent": ("1", "-11", "nan"),
-    "--seed-factor": ("0", "-1", "nan"),
+    "--seed-factor": ("0", "-1", "nan", "1"),
     "--search-steps": ("0", "-1"),
     "--folds": ("0", "-1", "21", "x"),
 }  # fmt: skip

@@ -90,6 +90,11 @@ def _check_search_and_device(plan: Plan) -> None:
     samplers.find(plan.sampler)
     if plan.reward != reward.FRONT or plan.reward_exponent is not None:
         reward.build(plan.reward, 1.0, plan.reward_exponent)
+    if plan.seed_factor == 1 and plan.reward != reward.FRONT:
+        raise UsageError(
+            "seed-factor must be above 1: the search is for networks from the target up to so many "
+            "times it, and NetAdapt removes the rest"
+        )
     if plan.target_device.startswith("table:") and plan.latency is not None:
         raise UsageError(f"{plan.target_device} predicts by itself: leave out --latency")
     if plan.latency is not None and plan.calibrate == ANEW:
