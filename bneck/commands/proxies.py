@@ -19,6 +19,7 @@ from bneck.commands.common.options import (
 )
 from bneck.commands.common.output import print_result
 from bneck.derivation.option import OWN
+from bneck.errors import UsageError
 from bneck.files import check_new_file, write_whole
 from bneck.live import TerminalProgress, warn
 from bneck.machine import Compute, cores
@@ -103,7 +104,7 @@ def score(
     from bneck.proxies.training.recipe import Recipe
 
     progress = TerminalProgress()
-    band = scoring.macs if model is None else _latency(model, truth.accuracies)
+    band = scoring.macs if model is None else _latency(model, truth.accuracies, table, space)
     band_name = "macs" if model is None else "latency_ms"
     pictures = None if no_images else _pictures(images, seed, progress)
     words = proxy or scoring.zero_cost_words(images=pictures is not None)
@@ -145,14 +146,32 @@ def _table(path: Path, space: str | None, resolution: int | None, classes: int |
     return table
 
 
-def _latency(path: Path, archs: "Iterable[Architecture]") -> "Callable[[Architecture], float]":
-    """Milliseconds of ``archs`` by a model that was calibrated on the device.
+def _latency(
+    path: Path, archs: "Iterable[Architecture]", table: Path, space: str | None
+) -> "Callable[[Architecture], float]":
+    """Milliseconds of networks by a model that was calibrated on the device.
 
     All at once, so that what the model does not know is said before minutes of scoring.
+
+    Args:
+        path: the model's file.
+        archs: the networks.
+        table: where they are from; but for a CSV of choices, it says their side.
+        space: what the columns of such a CSV are choices of.
+
+    Raises:
+        UsageError: another side, or what was never timed.
     """
     from bneck.latency.model import load
+    from bneck.proxies.surrogate.table_rows import is_json_lines
 
     model = load(path)
+    others_px = [px for arch in archs if (px := arch.resolution_px) != model.resolution_px]
+    if others_px and (space is None or is_json_lines(table)):
+        raise UsageError(
+            f"this latency model was calibrated at {model.resolution_px} px, not at "
+            f"{others_px[0]} px, as networks of {table} are: give a model of that side"
+        )
     return {arch: model.predict(arch).ms for arch in archs}.__getitem__
 
 

@@ -18,7 +18,7 @@ from bneck.proxies.score import score_columns, score_proxies, zero_cost_words
 from bneck.proxies.score_cache import ScoreCache
 from bneck.proxies.score_page import page
 from bneck.proxies.surrogate.table import Table, load
-from bneck.space import codec
+from bneck.space import codec, spaces
 from bneck.space.architecture import Architecture
 from bneck.space.cost import cost
 from tests.small_networks import small_space
@@ -250,6 +250,23 @@ def test_a_model_of_another_side_is_refused_before_anything_is_scored(
     assert run(["proxies", "score", *arguments.split()]) == 2
     (error,) = capsys.readouterr().err.splitlines()
     assert error.startswith("bneck: this latency model was calibrated at 32 px, not at ")
+    assert error.endswith("give a model of that side")  # --resolution is refused without --space
+
+
+def test_networks_of_a_csv_take_the_side_of_a_model_as_it_is_said(
+    digits_latency: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space = spaces.build("v3-small", resolution_px=16, classes=10)
+    drawn = [space.sample(seed) for seed in range(6)]
+    rows = [",".join(str(one.get(name, "")) for name in space.choices) for one in drawn]
+    table = tmp_path / "table.csv"
+    lines = (f"{row},{0.5 + number / 20}" for number, row in enumerate(rows))
+    table.write_text("\n".join([",".join([*space.choices, "accuracy"]), *lines]))
+    command = ["proxies", "score", f"--table={table}", "--no-images", "--proxy=params"]
+    command += [f"--model={digits_latency}", "--space=v3-small"]
+    assert run(command) == 2
+    assert "not at 224 px; give --resolution 16, or a model" in capsys.readouterr().err
+    assert run([*command, "--resolution=16"]) == 0
 
 
 def test_duplicates_that_disagree_are_one_line_of_warning(
