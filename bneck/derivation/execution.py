@@ -62,13 +62,18 @@ class Execution:
         if self.gpus and self.ray is None:  # a cluster's are counted when it is joined
             one_each(device, self.gpus)
 
-    def device_here(self, device: str) -> str:
+    def device_here(self, device: str, *, trains: bool = True) -> str:
         """Return what this machine itself trains on where ``device`` is asked for.
 
         With Ray, where this machine lacks that GPU, the answer is "auto": the cluster may have it.
 
+        Args:
+            device: as the plan has it.
+            trains: whether the command trains more than what the workers score.
+
         Raises:
-            UsageError: without Ray there is no such GPU, or other programs have filled it.
+            UsageError: without Ray there is no such GPU, or other programs have filled the one
+                that this machine will train on.
         """
         if not device.startswith("cuda"):
             return device
@@ -84,7 +89,8 @@ class Execution:
                 "final networks without --gpus, use --device auto"
             )
             return "auto"
-        check_room(found)
+        if trains or self.ray is None:
+            check_room(found)
         return device
 
     def open(self, device: str = "cpu") -> Executor:

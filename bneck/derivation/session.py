@@ -119,7 +119,8 @@ def open_session(
         execution: where the work runs.
         command: what repeats the run; by default the command line of this process.
         progress: is told how far the work is.
-        trains: whether networks will be trained, so that a table of accuracies will not do as data.
+        trains: whether more is trained than the workers score, so that a table of accuracies will
+            not do as data, and this machine's own GPU must have room.
 
     Raises:
         UsageError: an impossible word or number in the plan, or another plan than the folder's.
@@ -127,7 +128,7 @@ def open_session(
     execution.check(plan.device)
     check_wait(plan.target_device, execution.wait_quiet)
     check(plan, trains=trains)
-    here = execution.device_here(plan.device)
+    here = execution.device_here(plan.device, trains=trains)
     check_apart(plan.data, out)
     # Before the run is opened, which changes it too; a name that is too long is refused by is_dir.
     altered = changed(out) if out.is_dir() else ()

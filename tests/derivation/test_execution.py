@@ -51,6 +51,9 @@ def test_a_driver_with_a_gpu_uses_it_unless_others_have_filled_it(
     for execution in (ON_RAY, Execution()):
         with pytest.raises(UsageError, match=r"^cuda:0 has 0\.0 of 64\.0 GiB free"):
             execution.device_here("cuda")
+    with pytest.raises(UsageError, match=r"^cuda:0 has 0\.0 of 64\.0 GiB free"):
+        Execution().device_here("cuda", trains=False)  # its workers score there
+    assert ON_RAY.device_here("cuda", trains=False) == "cuda"
 
 
 @pytest.mark.parametrize(
