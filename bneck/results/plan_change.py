@@ -47,7 +47,7 @@ class PlanChange:
         """Move what the change makes obsolete; killed meanwhile, that is taken back too."""
         name = path.relative_to(self._folder).as_posix()
         self._replaced.append(name)
-        self._write(_but_for(self._changed_at(), {name}))
+        self._write(_but_for(self._before, self._replaced))
         (self._place / name).parent.mkdir(parents=True, exist_ok=True)
         path.rename(self._place / name)
 
@@ -91,6 +91,11 @@ class PlanChange:
         (place / CHANGE).unlink()
         with suppress(OSError):  # somebody has put something there
             os.removedirs(place)
+
+    @cached_property
+    def _before(self) -> dict[str, int]:
+        """What the change begins with; listed once, as it only moves files until it ends."""
+        return self._changed_at()
 
     @cached_property
     def _place(self) -> Path:
