@@ -19,7 +19,7 @@ from pathlib import Path
 
 from bneck import records
 from bneck.cli import exit_code_of, whole_number
-from bneck.derivation.comparison import likeness_to
+from bneck.derivation.likeness import likeness_to
 from bneck.files import is_written, write_whole
 from bneck.latency.model import LatencyModel, load
 from bneck.reproduction.plan import numbers

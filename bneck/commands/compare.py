@@ -10,13 +10,16 @@ import typer
 from bneck import records
 from bneck.commands.common.options import ClassesOption, JsonOption, ResolutionOption
 from bneck.commands.common.output import print_result
+from bneck.errors import UsageError
 from bneck.files import check_new_file
+from bneck.imports import Untrusted
 from bneck.live import TerminalProgress
 from bneck.results import units
 from bneck.results.differences import Difference, differences
 
 if TYPE_CHECKING:
     from bneck.derivation.comparison import Compared
+    from bneck.latency.predictor import Predictor
 
 
 def compare(
@@ -58,6 +61,7 @@ def compare(
     if predictor is not None:
         table = comparison.predicted(table, predictor)
     if measure:
+        _check_importable(predictor)
         table = comparison.measured(table, model=predictor, progress=TerminalProgress())
     if plot is not None:
         _draw(table, plot)
@@ -68,6 +72,19 @@ def compare(
     result = {"networks": rows, "differences": [asdict(one) for one in found]}
     text = [_as_text(table), *_doubts(table), *_differing(table, found)]
     print_result(json, result, "\n".join([*text, f"picture {plot}"] if plot else text))
+
+
+def _check_importable(predictor: "Predictor | None") -> None:
+    """Raise UsageError for a model of a runtime of someone's own, as no option names it here."""
+    from bneck.latency.model import LatencyModel
+
+    runtime = predictor.device.runtime if isinstance(predictor, LatencyModel) else ""
+    if isinstance(runtime, Untrusted) and ":" in runtime:
+        raise UsageError(
+            f"the latency model is of the runtime {runtime!r:.60}, and what files name is not "
+            "imported: give --no-measure, or time each network by `bneck latency NET --model FILE "
+            f"--measure --runtime {runtime:.60}` if you trust it"
+        )
 
 
 def _draw(table: Sequence["Compared"], file: Path) -> None:

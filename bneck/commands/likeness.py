@@ -54,7 +54,7 @@ def likeness(
 
     Random networks that are as fast are the yardstick.
     """
-    from bneck.derivation.comparison import likeness_to  # numpy
+    from bneck.derivation.likeness import likeness_to  # numpy
     from bneck.latency.model import LatencyModel
     from bneck.latency.predictor import open_predictor
 

@@ -9,7 +9,6 @@ from typing import Any
 from bneck import records
 from bneck.errors import NotCalibrated, UsageError
 from bneck.files import is_written, naming
-from bneck.imports import Untrusted
 from bneck.latency.devices.local import LocalDevice
 from bneck.latency.measure import Measured, measure
 from bneck.latency.model import LatencyModel
@@ -22,10 +21,8 @@ from bneck.results.networks import load_network
 from bneck.results.record import Baseline, Outcome
 from bneck.results.run import Run
 from bneck.results.run_folder import is_run
-from bneck.results.similarity import Likeness, as_fast, likeness
 from bneck.space import presets
 from bneck.space.architecture import Architecture
-from bneck.space.choices import Space
 from bneck.space.cost import cost
 
 
@@ -115,13 +112,12 @@ def measured(
         progress: told which network is timed.
 
     Raises:
-        UsageError: a model of a runtime of someone's own.
+        UsageError: a model of a runtime of someone's own, which its file alone names.
     """
     calibrated = model if isinstance(model, LatencyModel) else None
     opened = LocalDevice()
     if calibrated:
         own = calibrated.device
-        _check_importable(own.runtime)
         opened = LocalDevice(runtime=own.runtime, threads=own.threads, batch_size=own.batch_size)
         warn_elsewhere(calibrated, opened.fingerprint())
     took: list[Measured] = []
@@ -149,16 +145,6 @@ def measured(
         )
         for network, one, factor in zip(networks, took, factors, strict=True)
     ]
-
-
-def _check_importable(runtime: str) -> None:
-    """Raise UsageError for a runtime of someone's own, which is imported where a user names it."""
-    if isinstance(runtime, Untrusted) and ":" in runtime:
-        raise UsageError(
-            f"the latency model is of the runtime {runtime!r:.60}, and what files name is not "
-            "imported: give --no-measure, or time each network by `bneck latency NET --model FILE "
-            f"--measure --runtime {runtime:.60}` if you trust it"
-        )
 
 
 def _to_one_reference(networks: Sequence[Compared], took: Sequence[Measured]) -> list[float]:
@@ -255,28 +241,3 @@ def _of_onnx(path: Path, free_px: int | None = None) -> Compared:
     if onnx_notes.is_in_float32(model):
         return network
     return replace(network, onnx=path, peak_activation_bytes=None)
-
-
-def likeness_to(
-    arch: Architecture, predictor: Predictor, space: Space, *, to: str, count: int, seed: int
-) -> Likeness:
-    """Compare ``arch`` with the network called ``to``, against ``count`` networks of ``space``.
-
-    Args:
-        arch: the network that is judged.
-        predictor: says which networks are as fast.
-        space: where the random networks to judge it against come from.
-        to: the published network: a preset or what else ``load_network`` takes.
-        count: how many random networks.
-        seed: of their choice.
-
-    Raises:
-        BneckError: the space has too few networks as fast, or leaves no choice.
-        UsageError: no network is called so.
-    """
-    _, published = load_network(to, resolution_px=arch.resolution_px, classes=arch.classes)
-    goal_ms = predictor.predict(arch).ms
-    others = as_fast(
-        space, lambda other: predictor.predict(other).ms, goal_ms, count=count, seed=seed
-    )
-    return likeness(arch, published, to, others, goal_ms)

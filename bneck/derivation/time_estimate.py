@@ -68,9 +68,7 @@ def announce(session: Session, data: RunData, stages: Sequence[str] = STAGES) ->
     schedule, passes = session.schedule, max(1, _netadapt_passes(session))
     schedule.measurements.update(_measurements(session, stages))
     in_the_end = schedule.measurements.get(MEASURING, 1)
-    schedule.expect(
-        _seconds(session, data, stages), {"NetAdapt": passes, MEASURING: in_the_end}
-    )
+    schedule.expect(_seconds(session, data, stages), {"NetAdapt": passes, MEASURING: in_the_end})
     schedule.say(session.progress)
 
 

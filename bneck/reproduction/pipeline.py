@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bneck import records
-from bneck.derivation.comparison import likeness_to
+from bneck.derivation.likeness import likeness_to
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import TargetDevice, calibration_stage

@@ -1,6 +1,6 @@
 """What is left of a run, as it is said after each stage and meanwhile."""
 
-from bneck.derivation.schedule import MEASURING, MEASUREMENT_S, Schedule
+from bneck.derivation.schedule import MEASUREMENT_S, MEASURING, Schedule
 from tests.clock import Clock
 
 

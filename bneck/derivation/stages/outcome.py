@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from bneck import records
-from bneck.derivation.comparison import likeness_to
 from bneck.derivation.evaluation import evaluate_network
+from bneck.derivation.likeness import likeness_to
 from bneck.derivation.plan import Plan
 from bneck.derivation.schedule import MEASURING
 from bneck.derivation.session import Session
