@@ -67,10 +67,11 @@ def derive(
     plan = Plan.from_dict(asked, (*OPTIONS["derive"], *EXECUTION_OPTIONS["derive"]))
     if not plan.aimed_at:
         raise UsageError("derive needs a target, or None and targets='1.5,2' for several")
-    if (plan.proxy or "").startswith("__main__:") and workers != 1:
+    elsewhere = workers != 1 or where.keys() & {"ray", "time_limit_s"}
+    if (plan.proxy or "").startswith("__main__:") and elsewhere:
         raise UsageError(
             f"proxy {plan.proxy!r} is in the notebook or script itself, which workers do not run: "
-            "put it into a module, or give workers=1"
+            "put it into a module, or give workers=1 without ray and time_limit_s"
         )
     with (
         script_kept_out(),
