@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from bneck.errors import BneckError
 
 Run = Callable[[], object]
-Clock = Callable[[], int]
+Clock = Callable[[], float]
 """Nanoseconds from any origin; a synthetic device brings its own."""
 
 MAX_MINUTES = 10_000
@@ -172,7 +172,7 @@ def _chunk(run: Run, runs: int, clock: Clock) -> float:
     """Median nanoseconds of ``runs`` warm runs."""
     for _ in range(DROPPED):
         run()
-    times: list[int] = []
+    times: list[float] = []
     for _ in range(runs):
         start = clock()
         run()

@@ -43,8 +43,8 @@ class Runtime(ABC):
     def __init__(self, *, threads: int = 1, batch_size: int = 1) -> None:
         self.threads = threads
         self.batch_size = batch_size
-        self.clock: Callable[[], int] = run_clock(threads)
-        self.wall: Callable[[], int] = time.perf_counter_ns
+        self.clock: Callable[[], float] = run_clock(threads)
+        self.wall: Callable[[], float] = time.perf_counter_ns
 
     @abstractmethod
     def prepare(

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from bneck.latency.runtimes.weights import Array  # onnx
 
 MACS_PER_NS = 1000
+TICKS_PER_NS = 1024
+"""A little more than one for each multiply-add, so that networks whose counts differ take times
+that differ; as a power of 2, so that sums of them are exact."""
 
 
 class MacsRuntime(Runtime):
@@ -28,16 +31,17 @@ class MacsRuntime(Runtime):
 
     def __init__(self, *, threads: int = 1, batch_size: int = 1) -> None:
         super().__init__(threads=threads, batch_size=batch_size)
-        self._now = 0
+        self._now = 0.0
         self.clock = self.wall = lambda: self._now
 
     def prepare(
         self, layers: tuple[Layer, ...], weights: "Mapping[str, Array] | None" = None
     ) -> Callable[[], object]:
         macs = self.batch_size * sum(leaf_macs(leaf) for leaf in leaves(layers))
+        ns = macs * TICKS_PER_NS // MACS_PER_NS / TICKS_PER_NS
 
         def run() -> None:
-            self._now += macs // MACS_PER_NS
+            self._now += ns
 
         return run
 
