@@ -22,13 +22,16 @@ class LoadCorrection:
     When a machine is loaded, not all networks slow down by the same factor: those that wait for
     memory suffer most, so a plain ratio to the reference still drifts. ``load`` says which share of
     the reference's slowness a network does *not* have, ``load_by_size`` how that share grows with
-    the logarithm of the ratio; both are 0 on a machine that has only one speed.
+    the logarithm of the ratio; both are 0 on a machine that has only one speed. ``seen_ms`` is the
+    shortest and the longest time of the reference that they were found by, empty where that is not
+    known: of slowness beyond it a network is taken to have all, as of a slower clock.
     """
 
     reference_ms: float
     load: float = 0.0
     load_by_size: float = 0.0
     classes: int = 1000
+    seen_ms: tuple[float, ...] = ()
 
     @classmethod
     def ordinary(cls, timings: Sequence[Timing], classes: int) -> Self:
@@ -37,18 +40,23 @@ class LoadCorrection:
 
     def ms(self, timing: Timing) -> float:
         """What the timed network takes on the ordinary day."""
-        slowness = math.log(timing.reference_ms / self.reference_ms)
+        now_ms = timing.reference_ms
+        if self.seen_ms:
+            now_ms = min(max(now_ms, self.seen_ms[0]), self.seen_ms[-1])
+        slowness = math.log(now_ms / self.reference_ms)
         share = min(1.0, max(-1.0, self.load + self.load_by_size * math.log(timing.ratio)))
         return timing.ratio * self.reference_ms * math.exp(share * slowness)
 
     def corrected(self, timings: Sequence[Timing], predicted_ms: NDArray[np.float64]) -> Self:
         """The scale whose load correction explains most of what a model's errors owe to load."""
         ratios = np.array([timing.ratio for timing in timings])
-        slowness = np.log([timing.reference_ms / self.reference_ms for timing in timings])
+        references_ms = np.array([timing.reference_ms for timing in timings])
+        slowness = np.log(references_ms / self.reference_ms)
         errors = np.log(predicted_ms / (ratios * self.reference_ms))
         sane = np.abs(errors) < WILD
         if slowness[sane].std() < MIN_UNREST:
             return self
         terms = np.stack([np.ones_like(slowness), slowness, slowness * np.log(ratios)], axis=1)
         _, load, by_size = np.linalg.lstsq(terms[sane], errors[sane], rcond=None)[0]
-        return replace(self, load=float(load), load_by_size=float(by_size))
+        seen_ms = float(references_ms[sane].min()), float(references_ms[sane].max())
+        return replace(self, load=float(load), load_by_size=float(by_size), seen_ms=seen_ms)

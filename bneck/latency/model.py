@@ -238,6 +238,10 @@ def load(path: Path) -> LatencyModel:
         check_resolution(model.resolution_px)
         check_above("reference_ms", model.scale.reference_ms)
         check_classes(model.scale.classes)
+        for ms in model.scale.seen_ms:
+            check_above("seen_ms", ms)
+        if len(model.scale.seen_ms) not in (0, 2):
+            raise UsageError(f"seen_ms must be two times or none, got {model.scale.seen_ms!r:.40}")
         check_above("grid", model.blocking.grid)
         check_above("alignment", model.blocking.alignment)
         check_not_negative("error", model.error, MOST_FITTED)

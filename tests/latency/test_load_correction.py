@@ -26,6 +26,16 @@ def test_no_network_loses_more_than_all_of_the_references_slowness() -> None:
     assert LoadCorrection(2.0, load=-3.0).ms(timing(1.5, 4.0)) == pytest.approx(1.5)
 
 
+def test_of_slowness_beyond_what_the_calibration_saw_a_network_has_all() -> None:
+    """As of a machine at half its clock, when the calibration saw 5 % of another program's."""
+    scale = LoadCorrection(2.0, load=0.5, seen_ms=(1.9, 2.1))
+    assert scale.ms(timing(3.0, 4.0)) == pytest.approx(6.0 * 1.05**0.5)
+    assert scale.ms(timing(3.0, 1.0)) == pytest.approx(6.0 * 0.95**0.5)
+    assert scale.ms(timing(3.0, 2.1)) == pytest.approx(6.0 * 1.05**0.5)
+    older = LoadCorrection(2.0, load=0.5)  # which did not say what they had seen
+    assert older.ms(timing(3.0, 4.0)) == pytest.approx(6.0 * 2.0**0.5)
+
+
 def test_the_correction_is_found_again() -> None:
     draw = np.random.default_rng(0)
     true_ms = draw.uniform(1.0, 8.0, size=300)
@@ -71,3 +81,4 @@ def test_a_network_that_the_model_misses_by_far_says_nothing_of_load() -> None:
     predicted[4] *= 3
     found = LoadCorrection(2.0).corrected(timings, predicted)
     assert (found.load, found.load_by_size) == pytest.approx((0.0, 0.0), abs=1e-9)
+    assert found.seen_ms == pytest.approx((2.0 * np.exp(-0.1), 2.0 * np.exp(0.1)))

@@ -51,6 +51,8 @@ def test_lines_of_an_earlier_version_are_those_of_64(
         ({"coefficients": {"a": [1.0], "b": [1.0, 2.0]}}, "must have the same length"),
         ({"device": {"cpu": "x"}}, "device lacks the key 'cores'"),
         ({"scale": []}, "scale must be an object"),
+        ({"scale": {"reference_ms": 1, "seen_ms": [1]}}, "seen_ms must be two times or none, got"),
+        ({"scale": {"reference_ms": 1, "seen_ms": [0, 1]}}, "seen_ms must be above 0, got 0"),
         ({"blocking": {"grid": 0, "alignment": 1}}, "grid must be above 0, got 0"),
         ({"blocking": {"grid": 10**400, "alignment": 1}}, "grid must be a number from 0 to 1e.09,"),
         ({"resolution_px": 10**9}, "resolution must be a whole number from 8 to 2048"),
