@@ -316,6 +316,10 @@ def test_export_of_a_json_file(
             ["derive", "--target", "2", "--latency", "no.json", "--calibrate", "anew"],
             "give either --latency no.json or --calibrate anew, not both",
         ),
+        (
+            ["derive", "--target=2", "--target-device=file:kit", "--calibration-minutes=3"],
+            "--calibration-minutes has no effect on file:kit: leave it out",
+        ),
         (["derive", "--target", "soon"], "target must be ms above 0 .* got 'soon'"),
         (["derive", "--target", "0.8x:nonet"], "'nonet' is not a network"),
         (["derive", "--target", "2", "--threads", "100000"], "threads must be .* got 100000"),

@@ -99,6 +99,10 @@ def _check_search_and_device(plan: Plan) -> None:
         raise UsageError(f"{plan.target_device} predicts by itself: leave out --latency")
     if plan.latency is not None and plan.calibrate == ANEW:
         raise UsageError(f"give either --latency {plan.latency} or --calibrate {ANEW}, not both")
+    made_already = plan.latency is not None or plan.target_device.startswith(("file:", "table:"))
+    if made_already and plan.calibration_minutes != Plan().calibration_minutes:
+        where = f"with --latency {plan.latency}" if plan.latency else f"on {plan.target_device}"
+        raise no_effect("calibration-minutes", where)
     if plan.latency == "macs":  # which commands that measure nothing take
         raise UsageError("--latency names a file here: multiply-adds are --runtime macs")
     if plan.latency is not None:

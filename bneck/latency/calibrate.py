@@ -8,7 +8,7 @@ from math import ceil
 from pathlib import Path
 from statistics import median
 
-from bneck.errors import BneckError, UsageError
+from bneck.errors import BneckError, UsageError, no_effect
 from bneck.files import locked
 from bneck.latency.calibrated_range import calibrated_range
 from bneck.latency.calibration_networks import calibration_network, side_and_classes
@@ -27,6 +27,8 @@ from bneck.space.architecture import Architecture
 from bneck.space.checks import check_above_zero
 from bneck.space.choices import Space
 
+MINUTES = 5.0
+"""That a calibration takes unless asked otherwise."""
 FEWEST = 40
 """Networks that a fit needs at least."""
 REPEAT_SHARE = 0.2
@@ -47,7 +49,7 @@ def calibrate(
     device: Device,
     *,
     folder: Path,
-    minutes: float = 5.0,
+    minutes: float = MINUTES,
     seed: int = 0,
     progress: Progress = silent,
 ) -> LatencyModel:
@@ -60,14 +62,15 @@ def calibrate(
         spaces: what networks are drawn from.
         device: what they are timed on; ``open_device`` makes one.
         folder: where the measurements are kept.
-        minutes: time to spend; a slow or noisy device may take longer.
+        minutes: time to spend; a slow or noisy device may take longer. Those of a device that a kit
+            is carried to are told there.
         seed: of the networks that are drawn.
         progress: told about every network.
 
     Raises:
         UsageError: no space, spaces of several sides or class counts, minutes that cannot be, a
-            folder with another calibration or at which another process is at work, or a table,
-            which needs none.
+            folder with another calibration or at which another process is at work, minutes for a
+            kit, or a table, which needs none.
         BneckError: too few minutes, or a machine too noisy to calibrate.
     """
     check_above_zero("minutes", minutes, MAX_MINUTES)
@@ -77,6 +80,8 @@ def calibrate(
             "and shrink, or to --model, as it is"
         )
     if isinstance(device, FileDevice):
+        if minutes != MINUTES:
+            raise no_effect("minutes", f"on {device.word}, where `measure.py --minutes` takes them")
         return device.calibrated(spaces, seed=seed, progress=progress)
     side, classes = side_and_classes([space.decode(space.sample(seed)) for space in spaces])
     fingerprint = device.fingerprint()
