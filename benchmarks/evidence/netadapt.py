@@ -131,7 +131,7 @@ class Cutter:
             file = Path(folder) / "network.onnx"
             example = torch.zeros(1, 3, side, side)
             torch.onnx.export(copy.deepcopy(network).eval(), (example,), file, dynamo=False)
-            timed = measure(file, device.device, scale=device.model.scale, resolution_px=side)
+            timed = measure(file, device.device, model=device.model, resolution_px=side)
         return timed.ms
 
     def _widest(self, importance: object, target_ms: float) -> nn.Module:

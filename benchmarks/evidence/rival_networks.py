@@ -109,9 +109,7 @@ class Rival:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "network.onnx"
             exported(network, self.side, file)
-            return measure(
-                file, device.device, scale=model.scale, resolution_px=model.resolution_px
-            )
+            return measure(file, device.device, model=model)
 
 
 def exported(network: nn.Module, side: int, file: Path) -> None:

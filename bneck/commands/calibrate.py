@@ -146,12 +146,11 @@ def _kit_of_run(folder: Path, out: Path, runtime: str, batch_size: int) -> None:
     run = Run.read(folder)
     if not is_written(run.weights):
         raise UsageError(f"{folder} has no network yet: the run is {run.state}")
-    from bneck.derivation.trained_networks import load_weights
+    from bneck.derivation.trained_networks import own_weights
     from bneck.latency.remote_calibration import add_to_kit
 
     _, arch = load_network(str(folder))
-    state = load_weights(str(folder), None, arch, seed=0)
-    weights = {name: tensor.numpy() for name, tensor in state.items()}
+    weights = own_weights(str(folder), arch)
     add_to_kit(out, arch, weights, runtime=runtime, batch_size=batch_size)
     batches = "" if batch_size == 1 else f" --batch-size {batch_size}"
     print_text(

@@ -1,5 +1,6 @@
 """The command ``latency``: a network's, predicted or measured."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from bneck.latency.devices import Device
     from bneck.latency.model import LatencyModel
     from bneck.latency.predictor import Predictor
+    from bneck.latency.runtimes.weights import Array
 
 FIGURES = (
     "device", "predicted_ms", "std_ms", "measured_ms", "measured_std_ms", "quiet", "note", "batch"
@@ -98,6 +100,7 @@ def net(
     if not measure:
         elsewhere = target_device != "local"
         check_left_out("without --measure", target_device=elsewhere, wait_quiet=wait_quiet > 0)
+    from bneck.derivation.trained_networks import own_weights
     from bneck.latency.device_load import wait_until_quiet
     from bneck.latency.devices import check_wait, open_device  # numpy: after the mistakes
     from bneck.latency.model import LatencyModel
@@ -126,7 +129,8 @@ def net(
         if calibrated:
             warn_elsewhere(calibrated, device.fingerprint())
         wait_until_quiet(device.watch_idle, wait_quiet, TerminalProgress())
-        found, words = _measured(onnx or arch, device, calibrated, resolution)
+        own = own_weights(net, arch) if net is not None and arch is not None else None
+        found, words = _measured(onnx or arch, device, calibrated, own, resolution)
         result |= found
         said.append(words)
     text = [f"{name}: {', '.join(said)}", *_shares(result["blocks"])]
@@ -173,6 +177,7 @@ def _measured(
     network: Architecture | Path | None,
     device: "Device",
     model: "LatencyModel | None",
+    weights: "Mapping[str, Array] | None",
     resolution: int | None,
 ) -> tuple[dict[str, Any], str]:
     """Figures and words of a measurement, on the model's scale where there is a model.
@@ -181,6 +186,7 @@ def _measured(
         network: what is timed; an ONNX file's path, or an architecture.
         device: what it is timed on, with the model's settings.
         model: the latency model.
+        weights: an architecture's own; None takes random ones.
         resolution: what free sides of an ONNX file become.
     """
     from bneck.latency.measure import measure
@@ -189,8 +195,8 @@ def _measured(
     took = measure(
         network,
         device,
-        scale=model.scale if model else None,
-        reference_px=model.resolution_px if model else None,
+        weights=weights,
+        model=model,
         resolution_px=resolution,
         progress=TerminalProgress(),
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bneck import records
+from bneck.derivation.trained_networks import own_weights
 from bneck.errors import NotCalibrated, UsageError
 from bneck.files import is_written, naming
 from bneck.latency.devices.local import LocalDevice
@@ -125,14 +126,9 @@ def measured(
         progress("measuring", done, len(networks), network.name)
         what = network.onnx or network.arch
         assert what is not None
+        weights = own_weights(network.name, network.arch) if network.arch is not None else None
         took.append(
-            measure(
-                what,
-                opened,
-                scale=calibrated.scale if calibrated else None,
-                reference_px=calibrated.resolution_px if calibrated else None,
-                resolution_px=network.free_px,
-            )
+            measure(what, opened, weights=weights, model=calibrated, resolution_px=network.free_px)
         )
     progress("measuring", len(networks), len(networks))
     factors = [1.0] * len(took) if calibrated else _to_one_reference(networks, took)

@@ -11,12 +11,16 @@ from bneck.live import warn
 from bneck.progress import Progress, silent
 from bneck.results import metadata
 from bneck.results.image_facts import image_facts
+from bneck.results.networks import load_network
 from bneck.results.run import Run
 from bneck.results.run_folder import is_run
 from bneck.space import codec
 from bneck.space.architecture import Architecture
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from bneck.proxies.data.image_info import ImageInfo
     from bneck.results.exports import Samples, Trained
     from bneck.space.backends.weights import State
@@ -141,6 +145,25 @@ def load_weights(text: str, file: Path | None, arch: Architecture, *, seed: int)
     state = load(file, arch)
     weights.check_finite(state, file)
     return state
+
+
+def own_weights(text: str, arch: Architecture) -> "dict[str, NDArray[np.float32]] | None":
+    """Return the weights that a run trained ``arch`` to, by which it is timed.
+
+    None where there are none: of anything but a run, of one that has trained none yet, and where
+    ``arch`` is the run's network at another side or for other classes.
+
+    Raises:
+        UsageError: weights that do not fit or are not finite.
+    """
+    if not is_run(text):
+        return None
+    run = Run.read(Path(text))
+    if not is_written(run.weights) or load_network(text)[1] != arch:
+        return None
+    from bneck.space.backends import weights  # torch
+
+    return weights.arrays(load_weights(text, None, arch, seed=0))
 
 
 def _weights_of(run: Run) -> Path:

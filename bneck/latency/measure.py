@@ -11,6 +11,7 @@ from bneck.errors import UsageError
 from bneck.latency.device_load import Load
 from bneck.latency.devices import Device, Graph
 from bneck.latency.load_correction import LoadCorrection
+from bneck.latency.model import LatencyModel
 from bneck.latency.timing import Effort, Timing, pooled
 from bneck.progress import Progress, silent
 from bneck.quantities import Latency, as_percent
@@ -72,8 +73,7 @@ def measure(
     device: Device,
     *,
     weights: "Mapping[str, Array] | None" = None,
-    scale: LoadCorrection | None = None,
-    reference_px: int | None = None,
+    model: LatencyModel | None = None,
     resolution_px: int | None = None,
     wanted: float = 0.005,
     progress: Progress = silent,
@@ -87,10 +87,9 @@ def measure(
         network: an architecture, or the path of an ONNX file.
         device: what to time it on.
         weights: the network's own, by the torch module's state names; None takes random ones.
-        scale: a calibration's, so that the ms compare with its predictions; None takes what the
-            reference took meanwhile.
-        reference_px: side of the reference, a calibration's with its scale; None takes the
-            network's, or 224 where an ONNX file's is none that it can have.
+        model: a calibration of the device, by whose reference and scale the ms compare with its
+            predictions; None takes what a reference of the network's side took meanwhile, of 224 px
+            where an ONNX file's is none that it can have.
         resolution_px: what free sides of an ONNX file become, and fixed ones must be.
         wanted: relative standard error at which to stop.
         progress: told about every repetition, once the first has succeeded.
@@ -101,16 +100,19 @@ def measure(
     """
     if isinstance(network, Path):
         graph, own_px, batch = _onnx_file(network, device, resolution_px)
-        side, classes = reference_px or resolution_px or own_px, 1000
+        side, classes = resolution_px or own_px, 1000
     else:
-        side, classes = reference_px or network.resolution_px, network.classes
+        side, classes = network.resolution_px, network.classes
         batch = device.batch_size
         graph = Graph(network.layers(), weights)
         if device.published is not None:
             latency = device.published.predict(network)
             std_ms = latency.std_ms or 0.0
             return Measured(latency.ms, std_ms, True, "", None, predicted=True, batch=batch)
-    standard = reference(side, scale.classes if scale else classes)
+    if model is not None:
+        side, classes = model.resolution_px, model.scale.classes
+    scale = model.scale if model is not None else None
+    standard = reference(side, classes)
     try:
         found = measure_graph(
             graph, standard, device, scale=scale, wanted=wanted, progress=progress
@@ -162,7 +164,7 @@ def measure_graph(
         graph: what to time.
         standard: what its time is given as a ratio to.
         device: what to time them on.
-        scale: as for ``measure``.
+        scale: a calibration's; None takes what ``standard`` took meanwhile.
         wanted: relative standard error at which to stop.
         progress: told about every repetition, once the first has succeeded.
 

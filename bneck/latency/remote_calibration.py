@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bneck import records
 from bneck.errors import UsageError
-from bneck.files import read_json, write_json, write_whole
+from bneck.files import locked, read_json, write_json, write_whole
 from bneck.latency.calibrate import model_from
 from bneck.latency.calibration_networks import calibration_network, side_and_classes
 from bneck.latency.devices import Graph
@@ -21,6 +21,7 @@ from bneck.latency.measure import reference
 from bneck.latency.measurements import Measurement, distinct, measurement
 from bneck.latency.model import LatencyModel
 from bneck.latency.runtimes import PORTABLE, Runtime, here_only, open_runtime
+from bneck.latency.runtimes.weights import norm_free
 from bneck.progress import Progress, silent
 from bneck.space import codec
 from bneck.space.architecture import Architecture
@@ -57,9 +58,12 @@ def write_kit(
         seed: of the networks that are drawn.
         progress: told about every network.
 
+    Networks that were added to this very kit stay in it.
+
     Raises:
-        UsageError: spaces of several sides or class counts, a folder of something else, or one with
-            measurements of another kit.
+        UsageError: spaces of several sides or class counts, a folder of something else, one with
+            measurements of another kit, or with one that a network was added to, or at which
+            another process is at work.
     """
     _check_folder(folder, SCRIPT, FILES, MEASURED)
     opened = _open_portable(runtime, batch_size)
@@ -72,13 +76,16 @@ def write_kit(
     kit: dict[str, Any] = {"format": FORMAT, "runtime": runtime, "batch_size": batch_size}
     kit["networks"] = list(_with_repeats(networks))
     word = _digest(kit)
-    _check_measured_with(word, folder / MEASURED)
-    (folder / KIT).unlink(missing_ok=True)  # until all of its networks are there
-    for number, (_, arch) in enumerate(named):
-        progress("writing the kit", number, NETWORKS)
-        _write_network(folder, networks[number]["file"], Graph(arch.layers()), opened)
-    _write_script_and_reference(folder, named[0][1], opened)
-    write_json(folder / KIT, {"kit": word, **kit})
+    with locked(folder / KIT, wait=False):
+        _check_measured_with(word, folder / MEASURED)
+        added = _added(folder, word)
+        if not added:  # which nothing but the kit knows
+            (folder / KIT).unlink(missing_ok=True)  # until all of its networks are there
+        for number, (_, arch) in enumerate(named):
+            progress("writing the kit", number, NETWORKS)
+            _write_network(folder, networks[number]["file"], Graph(arch.layers()), opened)
+        _write_script_and_reference(folder, named[0][1], opened)
+        write_json(folder / KIT, {"kit": word, **kit, "networks": added + kit["networks"]})
     progress("writing the kit", NETWORKS, NETWORKS)
 
 
@@ -98,6 +105,8 @@ def add_to_kit(
 ) -> None:
     """Let a kit measure one network with its own weights; without a kit, write one for it alone.
 
+    Another process that is at work on the kit is waited for.
+
     Args:
         folder: the kit, or where to write it.
         arch: the network.
@@ -113,22 +122,38 @@ def add_to_kit(
     _check_folder(folder, SCRIPT, FILES)  # measurements would be of another kit
     opened = _open_portable(runtime, batch_size)
     settings = {"runtime": runtime, "batch_size": batch_size}
-    if not file.exists():
-        _write_script_and_reference(folder, arch, opened)
-        about = {**settings, "resolution_px": arch.resolution_px, "classes": arch.classes}
-        kit: dict[str, Any] = {"kit": _digest(about), "format": FORMAT, **settings, "networks": []}
-    else:
-        kit = kit_that_takes(arch, folder, runtime=runtime, batch_size=batch_size)
-    name = f"{FINAL} {_digest(codec.to_json(arch))[:12]}"
-    place = f"{name.replace(' ', '-')}.z"
-    if any(item["file"] == place for item in kit["networks"]):
-        return
-    _write_network(folder, place, Graph(arch.layers(), weights), opened)
-    written = codec.to_json(arch)
-    turns = [f"{name}, {turn}" for turn in range(1, TIMES + 1)]
-    added = [{"name": turn, "file": place, "arch": written} for turn in turns]
-    kit["networks"] = added + kit["networks"]  # before what an earlier visit had no minutes for
-    write_json(file, kit)
+    with locked(file):
+        if not file.exists():
+            _write_script_and_reference(folder, arch, opened)
+            about = {**settings, "resolution_px": arch.resolution_px, "classes": arch.classes}
+            kit: dict[str, Any] = {"kit": _digest(about), "format": FORMAT, **settings}
+            kit["networks"] = []
+        else:
+            kit = kit_that_takes(arch, folder, runtime=runtime, batch_size=batch_size)
+        name = final_name(arch, weights)
+        place = f"{name.replace(' ', '-')}.z"
+        if any(item["file"] == place for item in kit["networks"]):
+            return
+        _write_network(folder, place, Graph(arch.layers(), weights), opened)
+        written = codec.to_json(arch)
+        turns = [f"{name}, {turn}" for turn in range(1, TIMES + 1)]
+        added = [{"name": turn, "file": place, "arch": written} for turn in turns]
+        kit["networks"] = added + kit["networks"]  # before what an earlier visit had no minutes for
+        write_json(file, kit)
+
+
+def final_name(arch: Architecture, weights: "Mapping[str, Array] | None") -> str:
+    """Return what the names of a final network's measurements begin with: its weights tell too.
+
+    Args:
+        arch: the network.
+        weights: arrays by the torch module's state names; None stands for random ones.
+    """
+    digest = hashlib.sha256(json.dumps(codec.to_json(arch), sort_keys=True).encode())
+    if weights is not None:
+        for _, array in sorted(norm_free(arch.layers(), weights)[1].items()):
+            digest.update(array.tobytes())
+    return f"{FINAL} {digest.hexdigest()[:12]}"
 
 
 def kit_that_takes(
@@ -146,6 +171,17 @@ def kit_that_takes(
     Raises:
         UsageError: a kit of another runtime, batch size, side or number of classes, or none.
     """
+    kit, found = _kit_in(folder)
+    about = {"runtime": runtime, "batch_size": batch_size}
+    classes = found["classes"] if any_classes else arch.classes
+    about |= {"resolution_px": arch.resolution_px, "classes": classes}
+    if found != about:
+        raise UsageError(f"the kit in {folder} is for {found}, the network for {about}")
+    return kit
+
+
+def _kit_in(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the kit of a folder says of itself, and what its networks are for."""
     file = folder / KIT
     kit = read_json(file)
     try:
@@ -154,13 +190,20 @@ def kit_that_takes(
         found = {"runtime": kit["runtime"], "batch_size": kit.get("batch_size", 1)}
     except (KeyError, TypeError, AttributeError, UsageError):
         raise UsageError(f"{file} is not what `bneck latency kit` writes") from None
-    found |= {"resolution_px": first.resolution_px, "classes": first.classes}
-    about = {"runtime": runtime, "batch_size": batch_size}
-    classes = first.classes if any_classes else arch.classes
-    about |= {"resolution_px": arch.resolution_px, "classes": classes}
-    if found != about:
-        raise UsageError(f"the kit in {folder} is for {found}, the network for {about}")
-    return dict(kit)
+    return kit, found | {"resolution_px": first.resolution_px, "classes": first.classes}
+
+
+def _added(folder: Path, word: str) -> list[dict[str, Any]]:
+    """What was added to the kit of that word, if it is the one that the folder holds."""
+    if not (folder / KIT).exists():
+        return []
+    kit, _ = _kit_in(folder)
+    added = [item for item in kit["networks"] if str(item.get("name")).startswith(FINAL)]
+    if added and kit.get("kit") != word:
+        raise UsageError(
+            f"{folder} is another kit, which a network was added to: name another folder"
+        )
+    return added
 
 
 def _check_folder(folder: Path, *may_hold: str) -> None:

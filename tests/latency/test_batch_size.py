@@ -40,7 +40,7 @@ def test_a_model_of_a_batch_size_predicts_it_and_is_refused_for_another(
     device = open_device(runtime="macs", batch_size=4)
     model = calibrate([space], device, folder=tmp_path, minutes=0.02)
     assert model.predict(SMALL).ms == pytest.approx(4 * cost(SMALL).macs / 1e9, rel=0.05)
-    took = measure(SMALL, device, scale=model.scale)
+    took = measure(SMALL, device, model=model)
     assert took.ms == pytest.approx(4 * cost(SMALL).macs / 1e9, rel=1e-3)
     assert took.batch == 4
     counted = MacsRuntime(batch_size=4).predict(SMALL).ms

@@ -4,10 +4,14 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
+from bneck import records
 from bneck.cli import run
 from bneck.errors import BneckError, UsageError
 from bneck.latency import remote_calibration
@@ -19,14 +23,16 @@ from bneck.latency.remote_calibration import add_to_kit
 from bneck.latency.runtimes.weights import norm_free
 from bneck.latency.timing import Effort
 from bneck.quantities import Latency, at_most_ms
+from bneck.results.run import Run
 from bneck.space import presets, spaces
 from bneck.space.backends import torch_model
+from bneck.space.backends.weights import save
 
 ARCH = presets.build("mobilenet_v3_small", width=0.35, resolution_px=16, classes=3)
 
 
-def weights() -> dict[str, np.ndarray]:
-    state = torch_model.build(ARCH, seed=1).state_dict()
+def weights(seed: int = 1) -> dict[str, np.ndarray]:
+    state = torch_model.build(ARCH, seed=seed).state_dict()
     return {name: tensor.numpy() for name, tensor in state.items()}
 
 
@@ -63,6 +69,73 @@ def test_a_kit_of_one_network_is_measured_with_its_own_weights_and_looked_up(
     assert device.measured(other.layers()) is None
     with pytest.raises(UsageError, match="measures networks of our own only, not ONNX files"):
         list(device.time([Graph(onnx=b"x")], reference(16, 3), Effort()))
+
+
+def test_one_architecture_with_other_weights_is_another_network(tmp_path: Path) -> None:
+    """As after a longer training: weights can change what a network takes."""
+    folder = tmp_path / "kit"
+    add_to_kit(folder, ARCH, weights(1), runtime="onnxruntime")
+    timed(folder)
+    device = opened(folder)
+    assert device.measured(ARCH.layers(), weights(1)) is not None
+    assert device.measured(ARCH.layers(), weights(2)) is None
+    with pytest.raises(BneckError, match="no measurement of this network yet"):
+        measure(ARCH, device, weights=weights(2))
+    for _ in range(2):
+        device.offer(ARCH, weights(2))
+    device.offer(ARCH, weights(1))
+    assert len(json.loads((folder / "kit.json").read_text())["networks"]) == 2 * 5
+    timed(folder)
+    items = json.loads((folder / "measurements.json").read_text())["items"]
+    for own, ratios in ((1, items[:5]), (2, items[5:])):
+        took = measure(ARCH, device, weights=weights(own))
+        assert took.timing is not None
+        assert took.timing.ratio == np.median([item["ratio"] for item in ratios])
+
+
+def test_a_runs_network_is_looked_up_by_its_own_weights(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "kit"
+    add_to_kit(folder, ARCH, weights(1), runtime="onnxruntime")
+    timed(folder)
+    with Run.open(tmp_path / "run", {"data": "digits"}) as trained:
+        records.write(trained.network, ARCH)
+    command = ["latency", str(trained.folder), "--measure", f"--target-device=file:{folder}"]
+    for seed, code in ((1, 0), (2, 1)):
+        state = {name: torch.from_numpy(array) for name, array in weights(seed).items()}
+        save(trained.weights, state)
+        assert run(command) == code
+    assert "no measurement of this network yet" in capsys.readouterr().err
+
+
+def test_a_network_is_added_to_a_kit_once_another_process_has_written_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two that add theirs at once, one had been lost."""
+    folder, added = tmp_path / "kit", []
+    write = remote_calibration._write_network
+
+    def slowly(*arguments: Any) -> None:
+        if not added:
+            added.append(Thread(target=lambda: opened(folder).offer(ARCH, weights(2))))
+            added[0].start()
+            added[0].join(timeout=0.5)
+        write(*arguments)
+
+    monkeypatch.setattr(remote_calibration, "_write_network", slowly)
+    opened(folder).offer(ARCH, weights(1))
+    added[0].join()
+    assert len(json.loads((folder / "kit.json").read_text())["networks"]) == 2 * 5
+
+
+def test_the_minutes_of_a_kit_are_told_on_the_device(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["calibrate", "--minutes=3", f"--target-device=file:{tmp_path / 'kit'}"]
+    assert run([*arguments, f"--out={tmp_path / 'm.json'}"]) == 2
+    assert "--minutes has no effect on file:" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_measurements_of_another_kit_runtime_or_thread_count_are_refused(tmp_path: Path) -> None:

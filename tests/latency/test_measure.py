@@ -10,6 +10,7 @@ from bneck.latency.devices import Graph, open_device
 from bneck.latency.devices.local import LocalDevice
 from bneck.latency.load_correction import LoadCorrection
 from bneck.latency.measure import Measured, agreeing, measure, measure_graph
+from bneck.latency.model import LatencyModel
 from bneck.latency.timing import Timing
 from bneck.space import presets
 from bneck.space.cost import cost
@@ -18,28 +19,36 @@ from tests.latency.devices import Blocked, Scripted
 SMALL = presets.build("mobilenet_v3_small", width=0.35, resolution_px=32, classes=3)
 
 
-def test_a_network_is_measured_on_the_calibrations_scale() -> None:
+@pytest.fixture
+def calibrated(macs_model: LatencyModel) -> LatencyModel:
+    """At 64 px and for 10 classes, where the reference takes 3 ms."""
+    return replace(macs_model, scale=LoadCorrection(3.0, classes=10))
+
+
+def test_a_network_is_measured_on_the_calibrations_scale(calibrated: LatencyModel) -> None:
     arch = presets.build("mobilenet_v2", resolution_px=64, classes=10)
     small = presets.build("mobilenet_v3_small", resolution_px=64, classes=10)
-    took = measure(arch, open_device(runtime="macs"), scale=LoadCorrection(3.0, classes=10))
+    took = measure(arch, open_device(runtime="macs"), model=calibrated)
     assert took.ms == pytest.approx(3.0 * cost(arch).macs / cost(small).macs, rel=0.001)
     assert took.quiet
     assert took.note == ""
 
 
-def test_a_network_of_another_side_is_measured_against_the_calibrations_reference() -> None:
+def test_a_network_of_another_side_is_measured_against_the_calibrations_reference(
+    calibrated: LatencyModel,
+) -> None:
     large = presets.build("mobilenet_v2", resolution_px=96, classes=10)
     small = presets.build("mobilenet_v3_small", resolution_px=64, classes=10)
-    took = measure(
-        large, open_device(runtime="macs"), scale=LoadCorrection(3.0, classes=10), reference_px=64
-    )
+    took = measure(large, open_device(runtime="macs"), model=calibrated)
     assert took.ms == pytest.approx(3.0 * cost(large).macs / cost(small).macs, rel=0.001)
 
 
-def test_the_standard_error_of_a_measurement_is_in_ms_of_its_scale() -> None:
+def test_the_standard_error_of_a_measurement_is_in_ms_of_its_scale(
+    calibrated: LatencyModel,
+) -> None:
     arch = presets.build("mobilenet_v2", resolution_px=64, classes=10)
     device = LocalDevice(runtime=Blocked(noise=0.05))
-    took = measure(arch, device, scale=LoadCorrection(3.0, classes=10))
+    took = measure(arch, device, model=calibrated)
     assert took.timing is not None
     assert took.timing.spread > 0
     assert took.std_ms == pytest.approx(took.ms * took.timing.spread)

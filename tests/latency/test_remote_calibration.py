@@ -107,6 +107,49 @@ def test_no_kit_is_written_over_one_that_was_measured(
     assert (folder / "kit.json").read_bytes() == before
 
 
+def test_a_kit_that_is_written_again_keeps_the_networks_that_were_added_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A derivation adds its network once, and would wait for its measurement for ever."""
+    monkeypatch.setattr(remote_calibration, "NETWORKS", 2)
+    folder, space = tmp_path / "kit", spaces.build("v3-small", resolution_px=32, classes=10)
+    write_kit([space], folder)
+    add_to_kit(folder, space.decode(space.sample(0)), None, runtime="onnxruntime")
+    with_final = (folder / "kit.json").read_bytes()
+
+    def interrupt(what: str, done: int, whole: int, *more: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_kit([space], folder, progress=interrupt)
+    assert (folder / "kit.json").read_bytes() == with_final
+    write_kit([space], folder)
+    assert (folder / "kit.json").read_bytes() == with_final
+    with pytest.raises(UsageError, match="is another kit, which a network was added to: name"):
+        write_kit([space], folder, seed=1)
+    assert (folder / "kit.json").read_bytes() == with_final
+
+
+def test_a_second_process_does_not_write_the_same_kit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_calibration, "NETWORKS", 2)
+    folder, space = tmp_path / "kit", spaces.build("v3-small", resolution_px=32, classes=10)
+    refusals = []
+
+    def second(*_: object) -> None:
+        if not refusals:
+            with pytest.raises(
+                UsageError, match=r"another process is at work on .*kit\.json"
+            ) as no:
+                write_kit([space], folder)
+            refusals.append(no)
+
+    write_kit([space], folder, progress=second)
+    assert refusals
+    write_kit([space], folder)
+
+
 @pytest.mark.parametrize("runtime", ["torch", "macs"])
 def test_a_runtime_of_this_machine_is_refused_before_anything_is_written(
     tmp_path: Path, runtime: str

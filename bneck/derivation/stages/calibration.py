@@ -27,7 +27,7 @@ from bneck.progress import Progress, silent
 from bneck.quantities import Latency, at_most_ms
 from bneck.results.units import milliseconds
 from bneck.space.architecture import Architecture
-from bneck.space.backends.weights import State
+from bneck.space.backends.weights import State, arrays
 from bneck.space.choices import Space
 from bneck.space.cost import cost
 
@@ -63,10 +63,11 @@ class TargetDevice:
     progress: Progress = silent
     schedule: Schedule = field(default_factory=Schedule)
 
-    def only_predicts(self, arch: Architecture) -> bool:
-        """Return whether nothing of a network was or can be measured."""
+    def only_predicts(self, arch: Architecture, state: State | None = None) -> bool:
+        """Return whether nothing of a network, with its trained weights, was or can be measured."""
         if isinstance(self.device, FileDevice):
-            return self.device.measured(arch.layers()) is None
+            own = None if state is None else arrays(state)
+            return self.device.measured(arch.layers(), own) is None
         return self.device.published is not None
 
     def measure(self, arch: Architecture, state: State | None = None) -> Measured:
@@ -81,7 +82,7 @@ class TargetDevice:
             state: its trained weights; None times random ones.
         """
         model = self.model
-        if isinstance(model, PublishedTable) or self.only_predicts(arch):
+        if isinstance(model, PublishedTable) or self.only_predicts(arch, state):
             predicted = model.predict(arch)
             return Measured(predicted.ms, predicted.std_ms or 0.0, True, "", None, predicted=True)
         unsteady = 100 * self.repeat_error() > UNSURE_PERCENT and not self.device.by_hand
@@ -116,9 +117,8 @@ class TargetDevice:
         took = measure(
             arch,
             self.device,
-            weights=None if state is None else {n: t.numpy() for n, t in state.items()},
-            scale=model.scale,
-            reference_px=model.resolution_px,
+            weights=None if state is None else arrays(state),
+            model=model,
         )
         records.append(self.history, _Taken(arch, took.ms, took.std_ms, took.note))
         return took

@@ -66,7 +66,7 @@ def outcome_stage(
     took = _measured(session, device, arch, state)
     measured = None if took.predicted else took.latency
     if isinstance(device.device, FileDevice) and measured is None:
-        device.device.offer(arch, {name: one.numpy() for name, one in state.items()})
+        device.device.offer(arch, weights.arrays(state))
     counted, own = cost(arch), derived_for_ms == target_ms
     records.write(run.network, arch)
     _compare_with_published(session, device, space, arch)
@@ -102,11 +102,14 @@ def measured_by_now(run: Run, plan: Plan) -> bool:
     """
     outcome = records.read(run.result, Outcome)
     device = planned_device(plan)
-    if not isinstance(device, FileDevice) or not device.measured(outcome.arch.layers()):
+    if not isinstance(device, FileDevice):
+        return False
+    own = weights.arrays(weights.load(run.weights, outcome.arch))
+    if not device.measured(outcome.arch.layers(), own):
         return False
     model = load(run.latency)
     check_device(model, device, accept_version=plan.accept_version)
-    took = measure(outcome.arch, device, scale=model.scale, reference_px=model.resolution_px)
+    took = measure(outcome.arch, device, weights=own, model=model)
     records.write(run.result, replace(outcome, measured=took.latency, note=took.note))
     return True
 

@@ -85,7 +85,7 @@ class FileDevice(Device):
         for graph in graphs:
             if graph.onnx is not None:
                 raise UsageError(f"{self.word} measures networks of our own only, not ONNX files")
-            timing = self.measured(graph.layers, effort.wanted)
+            timing = self.measured(graph.layers, graph.weights, effort.wanted)
             if timing is None:
                 raise BneckError(
                     f"{self.word} has no measurement of this network yet: `bneck latency kit "
@@ -93,19 +93,27 @@ class FileDevice(Device):
                 )
             yield timing, 0.0
 
-    def measured(self, layers: tuple[Layer, ...], wanted: float = 0.005) -> Timing | None:
+    def measured(
+        self,
+        layers: tuple[Layer, ...],
+        weights: "Mapping[str, Array] | None" = None,
+        wanted: float = 0.005,
+    ) -> Timing | None:
         """Return what was measured of a final network; None where nothing was.
 
         Args:
             layers: the network's.
+            weights: its own, by the torch module's state names; None takes it with any.
             wanted: relative standard error at which it counts as quiet.
         """
-        from bneck.latency.remote_calibration import FINAL
+        from bneck.latency.remote_calibration import FINAL, final_name
 
         found = [
             item.timing
             for item in self._measured()[1]
-            if item.name.startswith(FINAL) and item.arch.layers() == layers
+            if item.name.startswith(FINAL)
+            and item.arch.layers() == layers
+            and (weights is None or item.name.startswith(final_name(item.arch, weights)))
         ]
         return pooled(found, wanted) if found else None
 

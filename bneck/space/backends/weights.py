@@ -6,6 +6,8 @@ A state is what ``Network.state_dict()`` gives: tensors named by the layers' pat
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load as deserialised
 from safetensors.torch import load_file
@@ -58,6 +60,11 @@ def load(path: Path, arch: Architecture) -> State:
         UsageError: no safetensors file, or its first tensor that does not fit ``arch``.
     """
     return fitted(read(path), arch, str(path))
+
+
+def arrays(state: Mapping[str, Tensor]) -> dict[str, NDArray[np.float32]]:
+    """Return the tensors as the arrays by which runtimes and devices take a network's weights."""
+    return {name: tensor.detach().numpy() for name, tensor in state.items()}
 
 
 def classes(state: Mapping[str, Tensor]) -> int | None:
