@@ -232,6 +232,19 @@ def test_frames(folder: Path) -> None:
         results.network()
 
 
+def test_frames_of_a_run_that_has_only_begun(tmp_path: Path) -> None:
+    pytest.importorskip("pandas")
+    with Run.open(tmp_path / "run", {"data": "digits"}, command="bneck derive"):
+        results = bneck.open_run(tmp_path / "run")
+        trials, steps = results.trials, results.steps
+    assert trials.sort_values("reward").tail().empty
+    assert steps[steps.taken].move.empty
+    assert (trials.index.name, steps.index.name) == ("number", "step")
+    assert list(trials) == [
+        "accuracy", "latency_ms", "reward", "error", "seconds", "rung", "network"
+    ]  # fmt: skip
+
+
 def test_workers_of_a_plain_script_do_not_run_it_again(tmp_path: Path) -> None:
     """Without ``if __name__ == "__main__"``, as in a notebook; Python's own workers run it.
 

@@ -17,32 +17,27 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+TRIAL = ("number", "accuracy", "latency_ms", "reward", "error", "seconds", "rung")
+PROPOSAL = ("move", "latency_ms", "saved_ms", "accuracy", "accuracy_stderr", "error")
+
+
 def trials(records: Sequence[Record]) -> "pd.DataFrame":
     """Return the networks of a search, one a row, by number."""
     rows = [
-        {
-            "number": record.number,
-            "accuracy": record.accuracy,
-            "latency_ms": record.latency_ms,
-            "reward": record.reward,
-            "error": record.error,
-            "seconds": record.seconds,
-            "rung": record.rung,
-            "network": "; ".join(in_words(record.arch)),
-        }
+        (*(getattr(record, name) for name in TRIAL), "; ".join(in_words(record.arch)))
         for record in records
     ]
-    return _frame(rows, "number")
+    return _frame(rows, (*TRIAL, "network"))
 
 
 def steps(path: Sequence[Step]) -> "pd.DataFrame":
     """Return NetAdapt's proposals, one a row; ``taken`` marks the one that each step took."""
     rows = [
-        {"step": step.number, "taken": proposal.move == step.move, **_proposal(proposal)}
+        (step.number, proposal.move == step.move, *_proposal(proposal))
         for step in path
         for proposal in (step.proposals or (_seed(step),))
     ]
-    return _frame(rows, "step")
+    return _frame(rows, ("step", "taken", *PROPOSAL)).astype({"taken": bool})
 
 
 def page(data: ReportData, report: Path) -> str:
@@ -65,24 +60,20 @@ def _seed(step: Step) -> Proposal:
     return Proposal(step.arch, "the seed", step.latency_ms, 0.0, step.accuracy)
 
 
-def _proposal(proposal: Proposal) -> dict[str, Any]:
+def _proposal(proposal: Proposal) -> tuple[Any, ...]:
+    """What is shown of a proposal, in the order of ``PROPOSAL``."""
     found = proposal.accuracy
-    return {
-        "move": proposal.move,
-        "latency_ms": proposal.latency_ms,
-        "saved_ms": proposal.saved_ms,
-        "accuracy": found and found.value,
-        "accuracy_stderr": found and found.stderr,
-        "error": proposal.error,
-    }
+    shown = (proposal.move, proposal.latency_ms, proposal.saved_ms)
+    return (*shown, found and found.value, found and found.stderr, proposal.error)
 
 
-def _frame(rows: Sequence[dict[str, Any]], index: str) -> "pd.DataFrame":
+def _frame(rows: Sequence[tuple[Any, ...]], columns: Sequence[str]) -> "pd.DataFrame":
+    """A frame of rows, by its first column; it has its columns while there are no rows yet."""
     try:
         import pandas as pd
     except ImportError:
         raise UsageError("frames need pandas: pip install 'bneck[notebook]'") from None
-    return pd.DataFrame(list(rows)).set_index(index) if rows else pd.DataFrame()
+    return pd.DataFrame(list(rows), columns=list(columns)).set_index(columns[0])
 
 
 def _table(data: ReportData) -> str:
