@@ -135,6 +135,8 @@ def test_several_targets_share_a_search_and_end_in_a_network_each(
         assert len(Run.read(folder).journal.read_bytes()) == len((out / "journal.log").read_bytes())
     assert other["target_ms"] == pytest.approx(own["target_ms"] * 0.09 / 0.11, rel=1e-3)
     assert f'href="targets/{inner.name}/report.html"' in (out / "report.html").read_text()
+    took, inner_took = (json.loads((each / "seconds.json").read_text()) for each in (out, inner))
+    assert result["seconds"] == pytest.approx(sum(took.values()) + inner_took["NetAdapt"])
     inner_steps = (inner / "steps.jsonl").read_bytes()
     assert run(derive) == 0  # nothing is done again
     assert json.loads(capsys.readouterr().out) == result

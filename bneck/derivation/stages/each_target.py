@@ -14,7 +14,7 @@ from bneck.derivation.stages.netadapt import netadapt_stage
 from bneck.derivation.stages.outcome import outcome_stage
 from bneck.derivation.stages.pretrained import keep_inherited
 from bneck.derivation.target import keep_targets
-from bneck.files import is_written
+from bneck.files import is_written, read_json, write_json
 from bneck.results.run_files import TrainingFiles
 from bneck.results.stage_record import SearchResult, SelectedNetwork, Shrunk, Training
 from bneck.space.backends import weights
@@ -22,10 +22,11 @@ from bneck.space.backends.parent import Parent
 from bneck.space.choices import Space
 from bneck.space.presets import MOBILENET_V3_SMALL
 
-SHARED = ("images.json", "latency.json", "journal.log", "seconds.json")
+SHARED = ("images.json", "latency.json", "journal.log")
 COMPETITORS = ("pretrained.jsonl", "widened.jsonl")
 """What the derivations for several targets have in common, by its name in a run's folder; there
 need not be any competitors of the search's networks."""
+SHARED_STAGES = ("calibration", "search")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,8 @@ def session_of_target(
             competitors = [name for name in COMPETITORS if is_written(session.run.folder / name)]
             for name in (*SHARED, *competitors):
                 shutil.copyfile(session.run.folder / name, folder / name)
+            spent = read_json(session.run.seconds)
+            write_json(run.seconds, {one: spent[one] for one in SHARED_STAGES if one in spent})
             records.write(run.winners, SearchResult((selected,)))
             records.write(run.seed, selected.arch)
             keep_targets(run, [selected.target_ms])

@@ -9,6 +9,7 @@ from bneck.derivation.plan import Plan
 from bneck.derivation.schedule import MEASURING
 from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import TargetDevice, planned_device
+from bneck.derivation.target import runs_of_other_targets
 from bneck.derivation.trained_networks import load_trained
 from bneck.errors import BneckError
 from bneck.files import is_written, read_json
@@ -80,7 +81,7 @@ def outcome_stage(
         accuracy=trained.accuracy,
         params=counted.params,
         macs=counted.macs,
-        seconds=sum(read_json(run.seconds).values()),
+        seconds=_seconds(run),
         note=took.note,
         test_accuracy=trained.test_accuracy,
         derived_for_ms=None if own else derived_for_ms,
@@ -156,6 +157,13 @@ def export_network(
     run = session.run
     weights.save(run.weights, state)
     export(Trained(arch, state, metadata.notes(run) | figures), "onnx", run.onnx)
+
+
+def _seconds(run: Run) -> float:
+    """Seconds of the whole run, what NetAdapt took for its other targets included."""
+    others = (read_json(other.seconds) for other in runs_of_other_targets(run))
+    spent: list[float] = [*read_json(run.seconds).values()]
+    return sum(spent + [one.get("NetAdapt", 0.0) for one in others])
 
 
 def _measured(
