@@ -37,7 +37,7 @@ from bneck.results import metadata
 from bneck.results.networks import load_network
 from bneck.results.record import Outcome
 from bneck.results.run import Run
-from bneck.results.run_files import NETWORK
+from bneck.results.run_files import NETWORK, TrainingFiles
 from bneck.results.stage_record import SearchResult, Shrunk, Training
 from bneck.space import codec, presets, spaces
 from bneck.space.architecture import Architecture
@@ -87,9 +87,11 @@ def derive(session: Session) -> tuple[Outcome, ...]:
             [one.accuracy for one in ended],
             [one.right for one in ended],
         )
+        files = TrainingFiles(run.checkpoints, MOBILENET_V3_SMALL)
+        state = weights.load(files.weights, baseline)
         # The run's own outcome comes last: it says that the whole run is finished.
         for one, place in reversed([*zip(derived, chosen, strict=True)]):
-            keep_baseline(one.session, device, baseline, trained[MOBILENET_V3_SMALL])
+            keep_baseline(one.session, device, baseline, trained[MOBILENET_V3_SMALL], state)
             end_target(session, one, derived[place], trained, device, space)
     return _outcomes(run)
 

@@ -116,7 +116,11 @@ def measured_by_now(run: Run, plan: Plan) -> bool:
 
 
 def keep_baseline(
-    session: Session, device: TargetDevice, arch: Architecture, trained: Training
+    session: Session,
+    device: TargetDevice,
+    arch: Architecture,
+    trained: Training,
+    state: weights.State,
 ) -> None:
     """Measure MobileNetV3-Small, trained the same way, and write it down for the report.
 
@@ -125,11 +129,12 @@ def keep_baseline(
         device: measures the network.
         arch: MobileNetV3-Small at the side and for the classes of the data.
         trained: how its training ended.
+        state: its trained weights.
     """
     run = session.run
     if is_written(run.baselines):
         return
-    took, counted = _measured(session, device, arch), cost(arch)
+    took, counted = _measured(session, device, arch, state), cost(arch)
     baseline = Baseline(
         name=MOBILENET_V3_SMALL,
         arch=arch,
@@ -167,7 +172,7 @@ def _seconds(run: Run) -> float:
 
 
 def _measured(
-    session: Session, device: TargetDevice, arch: Architecture, state: weights.State | None = None
+    session: Session, device: TargetDevice, arch: Architecture, state: weights.State
 ) -> Measured:
     """Measure a network that is in the report in the end, as the session's schedule has it.
 
@@ -175,7 +180,7 @@ def _measured(
         session: the run's.
         device: measures the network.
         arch: the network.
-        state: its trained weights; None times random ones.
+        state: its trained weights.
     """
     session.schedule.begin(MEASURING)
     took = device.measure(arch, state)

@@ -1,6 +1,10 @@
 """What ends a derivation: its networks measured."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from bneck import records
 from bneck.derivation.plan import Plan
@@ -9,32 +13,55 @@ from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import TargetDevice
 from bneck.derivation.stages.outcome import keep_baseline
 from bneck.executors.serial import Serial
+from bneck.latency.devices import Graph
 from bneck.latency.model import load
-from bneck.latency.timing import Timing
+from bneck.latency.timing import Effort, Timing
 from bneck.quantities import Accuracy
 from bneck.results.record import Baseline
 from bneck.results.run import Run
 from bneck.results.stage_record import Training
 from bneck.space import presets
+from bneck.space.backends import torch_model
 from tests.latency.devices import Scripted
 
 SMALL = presets.build("mobilenet_v3_small", width=0.35, resolution_px=16, classes=10)
 
 
-def test_a_network_that_is_measured_in_the_end_is_taken_off_what_is_left(
+class Seen(Scripted):
+    """Keeps the weights of all that it times."""
+
+    def __init__(self, *timings: Timing) -> None:
+        super().__init__(*timings)
+        self.weights: list[Any] = []
+
+    def time(
+        self, graphs: Iterable[Graph], reference: Graph, effort: Effort
+    ) -> Iterator[tuple[Timing, float]]:
+        for graph in graphs:
+            self.weights.append(graph.weights)
+            yield from super().time([graph], reference, effort)
+
+
+def test_a_baseline_is_measured_with_its_weights_and_taken_off_what_is_left(
     digits_latency: Path, tmp_path: Path
 ) -> None:
+    seen = Seen(Timing(0.75, 0.0001, 2.0, 0.001, 6, True))
     schedule = Schedule(measurements={MEASURING: 2}, parts={MEASURING: 2})
     here = Serial()
     session = Session(Run(tmp_path, {}), Plan(target="1.0"), here, here, schedule=schedule)
     device = TargetDevice(
         load(digits_latency),
-        Scripted(Timing(0.75, 0.0001, 2.0, 0.001, 6, True)),
+        seen,
         session.run.measurements,
         lambda: None,
         schedule=schedule,
     )
-    keep_baseline(session, device, SMALL, Training("small", Accuracy(0.5, 0.1), 1.0))
+    state = torch_model.build(SMALL, seed=3).state_dict()
+    keep_baseline(session, device, SMALL, Training("small", Accuracy(0.5, 0.1), 1.0), state)
+    assert seen.weights
+    for timed in seen.weights:
+        assert timed.keys() == state.keys()
+        assert all(np.array_equal(timed[name], state[name]) for name in state)
     assert schedule.ended[MEASURING] == 1
     assert len(schedule.measured_s) == 1
     (kept,) = records.read_lines(session.run.baselines, Baseline)
