@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from bneck import records
 from bneck.derivation.pretrained import Normalisation, load_pretrained
 from bneck.derivation.session import Session
+from bneck.derivation.training_budget import folds
 from bneck.errors import UsageError
 from bneck.files import is_written, read_json, write_json
 from bneck.proxies import tabular
@@ -35,7 +36,8 @@ def data_stage(session: Session) -> RunData:
     Images are normalised by their own statistics, or as weights that the run begins with were.
 
     Raises:
-        UsageError: it changed since the run began, cannot be read, or leaves nothing to train on.
+        UsageError: it changed since the run began, cannot be read, leaves nothing to train on, or
+            too few images for the plan's folds.
     """
     plan = session.plan
     session.progress("starting", 1, 1)
@@ -62,6 +64,7 @@ def data_stage(session: Session) -> RunData:
         data = RunData(
             images.normalised_with(*normalisation).info if normalisation else images.info
         )
+        folds(plan, data.info)  # which refuses more than there are images for
     keep_facts(session, data)
     return data
 

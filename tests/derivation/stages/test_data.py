@@ -20,3 +20,18 @@ def test_too_few_images_are_refused_before_the_calibration(
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert f"few.npz has {images - 1} images to train on; at least 3 are needed" in error
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("device", ["cpu", "auto"])
+def test_more_folds_than_images_allow_are_refused_before_the_calibration(
+    device: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a GPU no trainings are timed in advance, which had found it out."""
+    pixels = np.random.default_rng(0).integers(0, 256, (10, 32, 32), dtype=np.uint8)
+    np.savez(tmp_path / "few.npz", images=pixels, labels=np.arange(10) % 2)
+    asked = [f"--data=npz:{tmp_path / 'few.npz'}", f"--out={tmp_path / 'run'}", "--folds=20"]
+    asked += ["--target=0.8x:mobilenet_v3_small", "--runtime=macs", f"--device={device}"]
+    assert run(["search", *asked, "--calibration-minutes=0.001"]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "--folds 20 leaves less than two of 8 training images in each part" in error
+    assert not (tmp_path / "run").exists()
