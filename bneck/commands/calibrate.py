@@ -85,7 +85,7 @@ def calibrate(
             seed=seed != 0,
         )
         check_file(measured)
-        from bneck.latency.remote_calibration import read_measurements  # numpy
+        from bneck.latency.kit_measurements import read_measurements  # numpy
 
         model = read_measurements(measured)
     else:

@@ -8,18 +8,14 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bneck import records
 from bneck.errors import UsageError
 from bneck.files import locked, read_json, write_json, write_whole
-from bneck.latency.calibrate import model_from
 from bneck.latency.calibration_networks import calibration_network, side_and_classes
 from bneck.latency.devices import Graph
 from bneck.latency.devices.file import KIT, MEASURED
 from bneck.latency.devices.remote import file_of, script
-from bneck.latency.fingerprint import Fingerprint
+from bneck.latency.kit_measurements import FINAL, FORMAT
 from bneck.latency.measure import reference
-from bneck.latency.measurements import Measurement, distinct, measurement
-from bneck.latency.model import LatencyModel
 from bneck.latency.runtimes import PORTABLE, Runtime, here_only, open_runtime
 from bneck.latency.runtimes.weights import norm_free
 from bneck.progress import Progress, silent
@@ -30,7 +26,6 @@ from bneck.space.choices import Space
 if TYPE_CHECKING:
     from bneck.latency.runtimes.weights import Array
 
-FORMAT = "bneck-measurements-1"
 SCRIPT, FILES = "measure.py", "networks"
 """What a kit holds beside KIT, which is written last."""
 NETWORKS = 300
@@ -89,8 +84,6 @@ def write_kit(
     progress("writing the kit", NETWORKS, NETWORKS)
 
 
-FINAL = "final"
-"""What the name of a network that is to be measured, and not fitted to, begins with."""
 TIMES = 5
 """For each of which it is prepared again, as on this machine."""
 
@@ -198,12 +191,26 @@ def _added(folder: Path, word: str) -> list[dict[str, Any]]:
     if not (folder / KIT).exists():
         return []
     kit, _ = _kit_in(folder)
-    added = [item for item in kit["networks"] if str(item.get("name")).startswith(FINAL)]
+    added = [item for item in kit["networks"] if _is_final(item)]
     if added and kit.get("kit") != word:
         raise UsageError(
             f"{folder} is another kit, which a network was added to: name another folder"
         )
     return added
+
+
+def check_calibrates(folder: Path) -> None:
+    """Raise UsageError where the kit of a folder only measures networks that were added to it."""
+    kit, _ = _kit_in(folder)
+    if all(map(_is_final, kit["networks"])):
+        raise UsageError(
+            f"the kit in {folder} measures a run's network and calibrates nothing: name another "
+            "folder"
+        )
+
+
+def _is_final(item: Mapping[str, Any]) -> bool:
+    return str(item.get("name")).startswith(FINAL)
 
 
 def _check_folder(folder: Path, *may_hold: str) -> None:
@@ -258,53 +265,3 @@ def _with_repeats(networks: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]
             yield item
         if before and before["name"].startswith("held-out"):
             yield {**before, "name": before["name"].replace("held-out", "repeat")}
-
-
-def read_measurements(path: Path) -> LatencyModel:
-    """The model of the device that the kit was run on.
-
-    Raises:
-        UsageError: not the kit's file, one of another kit than lies beside it, or an entry that is
-            missing, doubled, negative or no number.
-        BneckError: too few networks.
-    """
-    device, found = measured_by_kit(path)
-    items = [item for item in found if not item.name.startswith(FINAL)]
-    if not items:
-        raise UsageError(f"{path} holds no networks to calibrate on")
-    return model_from(items, device, items[0].arch.resolution_px)
-
-
-def measured_by_kit(path: Path) -> tuple[Fingerprint, list[Measurement]]:
-    """The device that a kit was run on, and its measurements.
-
-    Raises:
-        UsageError: as ``read_measurements``.
-    """
-    content = read_json(path)
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise UsageError(f"{path} is not a kit's measurements.json ({FORMAT})")
-    try:
-        device = records.from_json(Fingerprint, content.get("device"))
-        items = _items(content.get("items"))
-    except UsageError as error:
-        raise UsageError(f"{path}: {error}") from None
-    kit = path.with_name(KIT)
-    beside = read_json(kit) if kit.exists() else content
-    if not isinstance(beside, dict) or beside.get("kit") != content.get("kit"):
-        raise UsageError(f"{path} was measured with another kit than {kit.parent} holds")
-    return device, items
-
-
-def _items(content: Any) -> list[Measurement]:
-    if not isinstance(content, list) or not content:
-        raise UsageError("there are no measurements")
-    found = []
-    for number, entry in enumerate(content):
-        try:
-            found.append(measurement(entry))
-        except UsageError as error:
-            raise UsageError(f"measurement {number}: {error}") from None
-    if len({item.arch.resolution_px for item in found}) != 1:
-        raise UsageError("the measurements are of several input sides")
-    return distinct(found)

@@ -198,6 +198,14 @@ def test_a_kit_of_other_classes_or_another_side_is_refused_at_the_start(
     opened(tmp_path / "new").check_takes(ARCH)  # where a kit will be written
 
 
+def test_a_kit_of_one_network_alone_is_carried_nowhere_to_calibrate(tmp_path: Path) -> None:
+    """It would come back with nothing to calibrate on."""
+    add_to_kit(tmp_path / "kit", ARCH, weights(), runtime="onnxruntime")
+    space = spaces.build("v3-small", resolution_px=16, classes=3)
+    with pytest.raises(UsageError, match="measures a run's network and calibrates nothing: name"):
+        calibrate([space], opened(tmp_path / "kit"), folder=tmp_path / "work")
+
+
 def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(UsageError, match="name the folder of the kit: file:DIR"):
         open_device("file:")

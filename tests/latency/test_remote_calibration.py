@@ -8,14 +8,9 @@ import pytest
 
 from bneck.errors import BneckError, UsageError
 from bneck.latency import remote_calibration
-from bneck.latency.measurements import read
-from bneck.latency.model import load
-from bneck.latency.remote_calibration import (
-    add_to_kit,
-    read_measurements,
-    write_kit,
-)
-from bneck.space import codec, spaces
+from bneck.latency.kit_measurements import read_measurements
+from bneck.latency.remote_calibration import add_to_kit, write_kit
+from bneck.space import spaces
 
 
 def test_a_kit_has_one_reference_and_so_one_side_and_class_count(tmp_path: Path) -> None:
@@ -184,118 +179,3 @@ def test_a_held_out_network_stands_there_again_before_the_minutes_are_over(
     names = [item["name"] for item in content["networks"]]
     assert names[4:9] == ["held-out 4", "fit 5", "fit 6", "repeat 4", "fit 7"]
     assert len(names) == 10
-
-
-@pytest.fixture
-def measured(macs_folder: Path) -> dict[str, object]:
-    header, items = read(macs_folder / "measurements.jsonl")
-    text = (macs_folder / "measurements.jsonl").read_text()
-    lines = [json.loads(line) for line in text.splitlines()[1:]]
-    assert codec.to_json(items[0].arch) == lines[0]["arch"]
-    return {
-        "format": remote_calibration.FORMAT,
-        "device": header["device"],
-        "kit": "x",
-        "items": lines,
-    }
-
-
-def test_measurements_become_a_model(measured: dict[str, object], tmp_path: Path) -> None:
-    path = tmp_path / "measurements.json"
-    path.write_text(json.dumps(measured))
-    assert read_measurements(path).report.mape_percent < 0.5
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "message"),
-    [
-        ("ratio", -1.0, "measurement 1: ratio must be above 0"),
-        ("ratio", float("nan"), "measurement 1: Timing.ratio must be a finite number"),
-        ("ratio", "fast", "measurement 1: Timing.ratio must be a number"),
-        ("spread", -0.1, "spread must not be negative"),
-        ("reference_ms", 0, "reference_ms must be above 0"),
-        ("reference_ms", 1e300, r"reference_ms must be a number from 0 to 1e\+09, got 1e\+300"),
-        ("ratio", 1e300, r"ratio must be a number from 0 to 1e\+09, got 1e\+300"),
-        ("ratio", 1e-300, "ratio x reference_ms must be a number from 1e-09 to"),
-        ("spread", 1e300, "spread must be a number from 0 to"),
-        ("seconds", -3.0, "seconds must not be negative"),
-        ("seconds", 10**400, "seconds must be a finite number"),
-        ("pairs", 0, "pairs must be above 0"),
-        ("ratio", None, "ratio"),
-        ("arch", {}, "measurement 1"),
-        ("name", "fit 0", "'fit 0' was measured twice"),
-    ],
-)
-def test_bad_measurements_are_named(
-    measured: dict[str, object], tmp_path: Path, name: str, value: object, message: str
-) -> None:
-    items = measured["items"]
-    assert isinstance(items, list)
-    items[1][name] = value
-    path = tmp_path / "measurements.json"
-    path.write_text(json.dumps(measured))
-    with pytest.raises(UsageError, match=message):
-        read_measurements(path)
-
-
-def test_a_model_of_any_times_that_are_taken_can_be_read_again(
-    measured: dict[str, object], tmp_path: Path
-) -> None:
-    items = measured["items"]
-    assert isinstance(items, list)
-    for item in items:
-        item["ratio"], item["reference_ms"] = 1e9, 1.0
-    (tmp_path / "measurements.json").write_text(json.dumps(measured))
-    model = read_measurements(tmp_path / "measurements.json")
-    model.save(tmp_path / "latency.json")
-    assert load(tmp_path / "latency.json").coefficients == model.coefficients
-
-
-def test_what_lacks_is_said_by_what_a_timing_is_for(
-    measured: dict[str, object], tmp_path: Path
-) -> None:
-    """45 timings of a kit are no 45 networks to fit: some are held out, and some repeat those."""
-    items = measured["items"]
-    assert isinstance(items, list)
-    of_kind = {kind: [i for i in items if i["name"].startswith(kind)] for kind in ("fit", "held")}
-    measured["items"] = [*of_kind["fit"][:39], *of_kind["held"][:6]]
-    (tmp_path / "measurements.json").write_text(json.dumps(measured))
-    with pytest.raises(BneckError, match="timed: 39 to fit and 6 to validate by, where 40 and 1 "):
-        read_measurements(tmp_path / "measurements.json")
-
-
-@pytest.mark.parametrize("name", ["ratio", "arch", "seconds"])
-def test_missing_entries_are_named(measured: dict[str, object], tmp_path: Path, name: str) -> None:
-    items = measured["items"]
-    assert isinstance(items, list)
-    del items[2][name]
-    path = tmp_path / "measurements.json"
-    path.write_text(json.dumps(measured))
-    with pytest.raises(UsageError, match=f"measurement 2: .*'{name}'"):
-        read_measurements(path)
-
-
-@pytest.mark.parametrize("kit", ["[]", "3", '{"kit": "y"}'])
-def test_measurements_beside_no_kit_of_theirs_are_refused(
-    measured: dict[str, object], tmp_path: Path, kit: str
-) -> None:
-    path = tmp_path / "measurements.json"
-    path.write_text(json.dumps(measured))
-    (tmp_path / "kit.json").write_text(kit)
-    with pytest.raises(UsageError, match="was measured with another kit"):
-        read_measurements(path)
-
-
-@pytest.mark.parametrize("entry", [{}, {"arch": None}, {"file": "a.z"}, 3])
-def test_nothing_is_added_to_a_kit_that_makes_no_sense(
-    measured: dict[str, object], tmp_path: Path, entry: object
-) -> None:
-    items = measured["items"]
-    assert isinstance(items, list)
-    arch = codec.from_json(items[0]["arch"])
-    whole = {"file": "b.z", "arch": items[0]["arch"]}
-    for networks in ([entry], [whole, entry], [{**whole, "arch": {}}]):
-        kit = {"kit": "x", "runtime": "onnxruntime", "networks": networks}
-        (tmp_path / "kit.json").write_text(json.dumps(kit))
-        with pytest.raises(UsageError, match=r"kit\.json is not what `bneck latency kit` writes"):
-            add_to_kit(tmp_path, arch, None, runtime="onnxruntime")

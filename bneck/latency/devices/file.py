@@ -59,12 +59,15 @@ class FileDevice(Device):
             any_classes: whether a kit of another class count than the spaces' will do.
 
         Raises:
-            UsageError: a kit of another runtime, batch size, side or number of classes.
+            UsageError: a kit of another runtime, batch size, side or number of classes, or one that
+                only measures a run's network.
             BneckError: nothing was measured yet: says what to do.
         """
-        from bneck.latency.remote_calibration import read_measurements, write_kit
+        from bneck.latency.kit_measurements import read_measurements
+        from bneck.latency.remote_calibration import check_calibrates, write_kit
 
         if (self.folder / KIT).exists():
+            check_calibrates(self.folder)
             self.check_takes(spaces[0].decode(spaces[0].sample(seed)), any_classes=any_classes)
         else:
             write_kit(
@@ -106,7 +109,8 @@ class FileDevice(Device):
             weights: its own, by the torch module's state names; None takes it with any.
             wanted: relative standard error at which it counts as quiet.
         """
-        from bneck.latency.remote_calibration import FINAL, final_name
+        from bneck.latency.kit_measurements import FINAL
+        from bneck.latency.remote_calibration import final_name
 
         found = [
             item.timing
@@ -144,7 +148,7 @@ class FileDevice(Device):
         add_to_kit(self.folder, arch, weights, runtime=self.runtime, batch_size=self.batch_size)
 
     def _measured(self) -> "tuple[Fingerprint, list[Measurement]]":
-        from bneck.latency.remote_calibration import measured_by_kit
+        from bneck.latency.kit_measurements import measured_by_kit
 
         if not self.file.exists() and not (self.folder / KIT).exists():
             raise UsageError(

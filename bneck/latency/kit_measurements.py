@@ -1,0 +1,67 @@
+"""What a kit's script has measured, read back: a model, and networks that were named."""
+
+from pathlib import Path
+from typing import Any
+
+from bneck import records
+from bneck.errors import UsageError
+from bneck.files import read_json
+from bneck.latency.calibrate import model_from
+from bneck.latency.devices.file import KIT
+from bneck.latency.fingerprint import Fingerprint
+from bneck.latency.measurements import Measurement, distinct, measurement
+from bneck.latency.model import LatencyModel
+
+FORMAT = "bneck-measurements-1"
+FINAL = "final"
+"""What the name of a network that is to be measured, and not fitted to, begins with."""
+
+
+def read_measurements(path: Path) -> LatencyModel:
+    """The model of the device that the kit was run on.
+
+    Raises:
+        UsageError: not the kit's file, one of another kit than lies beside it, or an entry that is
+            missing, doubled, negative or no number.
+        BneckError: too few networks.
+    """
+    device, found = measured_by_kit(path)
+    items = [item for item in found if not item.name.startswith(FINAL)]
+    if not items:
+        raise UsageError(f"{path} holds no networks to calibrate on")
+    return model_from(items, device, items[0].arch.resolution_px)
+
+
+def measured_by_kit(path: Path) -> tuple[Fingerprint, list[Measurement]]:
+    """The device that a kit was run on, and its measurements.
+
+    Raises:
+        UsageError: as ``read_measurements``.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise UsageError(f"{path} is not a kit's measurements.json ({FORMAT})")
+    try:
+        device = records.from_json(Fingerprint, content.get("device"))
+        items = _items(content.get("items"))
+    except UsageError as error:
+        raise UsageError(f"{path}: {error}") from None
+    kit = path.with_name(KIT)
+    beside = read_json(kit) if kit.exists() else content
+    if not isinstance(beside, dict) or beside.get("kit") != content.get("kit"):
+        raise UsageError(f"{path} was measured with another kit than {kit.parent} holds")
+    return device, items
+
+
+def _items(content: Any) -> list[Measurement]:
+    if not isinstance(content, list) or not content:
+        raise UsageError("there are no measurements")
+    found = []
+    for number, entry in enumerate(content):
+        try:
+            found.append(measurement(entry))
+        except UsageError as error:
+            raise UsageError(f"measurement {number}: {error}") from None
+    if len({item.arch.resolution_px for item in found}) != 1:
+        raise UsageError("the measurements are of several input sides")
+    return distinct(found)
