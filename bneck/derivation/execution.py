@@ -75,7 +75,7 @@ class Execution:
             UsageError: without Ray there is no such GPU, or other programs have filled the one
                 that this machine will train on.
         """
-        if not device.startswith("cuda"):
+        if device == "cpu":
             return device
         from bneck.proxies.training.device import check_room, torch_device
 

@@ -16,6 +16,7 @@ from bneck.derivation.stages.data import data_stage
 from bneck.derivation.stages.training import training_stage
 from bneck.errors import UsageError
 from bneck.executors.serial import Serial
+from bneck.proxies.training.device import check_room
 from tests.command_line import said
 from tests.small_networks import three_stages
 
@@ -49,11 +50,21 @@ def test_a_driver_with_a_gpu_uses_it_unless_others_have_filled_it(
     assert ON_RAY.device_here("cuda:1") == "auto"
     free[0] = 2**20
     for execution in (ON_RAY, Execution()):
-        with pytest.raises(UsageError, match=r"^cuda:0 has 0\.0 of 64\.0 GiB free"):
-            execution.device_here("cuda")
+        for word in ("cuda", "auto"):
+            with pytest.raises(UsageError, match=r"^cuda:0 has 0\.0 of 64\.0 GiB free"):
+                execution.device_here(word)
     with pytest.raises(UsageError, match=r"^cuda:0 has 0\.0 of 64\.0 GiB free"):
         Execution().device_here("cuda", trains=False)  # its workers score there
     assert ON_RAY.device_here("cuda", trains=False) == "cuda"
+
+
+def test_a_gpu_without_room_for_cuda_itself_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: torch.device) -> tuple[int, int]:
+        raise RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be reported")
+
+    monkeypatch.setattr(torch.cuda, "mem_get_info", fail)
+    with pytest.raises(UsageError, match=r"^cuda:0 cannot be used: CUDA error: out of memory: nv"):
+        check_room(torch.device("cuda", 0))
 
 
 @pytest.mark.parametrize(

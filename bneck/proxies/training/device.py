@@ -44,7 +44,13 @@ def check_room(device: torch.device) -> None:
     """Raise UsageError where other programs have filled a GPU, before anything is trained there."""
     if device.type == "cpu":
         return
-    free, total = torch.cuda.mem_get_info(device)
+    try:
+        free, total = torch.cuda.mem_get_info(device)
+    except RuntimeError as error:  # there is no room for what CUDA itself needs to answer
+        raise UsageError(
+            f"{device} cannot be used: {str(error).splitlines()[0]}: nvidia-smi shows which "
+            "programs use it"
+        ) from None
     if free < LEAST_BYTES:
         raise UsageError(
             f"{device} has {free / 2**30:.1f} of {total / 2**30:.1f} GiB free; at least "
