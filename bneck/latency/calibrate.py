@@ -97,8 +97,11 @@ def calibrate(
         store = Store(file, header)
         watch = device.watch()
         work = _Calibration(store, spaces, device, minutes * 60, seed, progress)
-        work.run(reference(side, classes))
-    return model_from(list(store.items.values()), fingerprint, side, busy=str(watch()))
+        try:
+            work.run(reference(side, classes))
+        finally:
+            store.end_session(watch())
+    return model_from(list(store.items.values()), fingerprint, side, busy=str(store.load()))
 
 
 @dataclass

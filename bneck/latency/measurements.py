@@ -9,6 +9,7 @@ from bneck import json_lines, records
 from bneck.errors import UsageError
 from bneck.files import is_written
 from bneck.latency.checks import MOST, check_above, check_not_negative
+from bneck.latency.device_load import Load
 from bneck.latency.timing import Timing
 from bneck.space import codec
 from bneck.space.architecture import Architecture
@@ -25,17 +26,33 @@ class Measurement:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Session:
+    """How busy the device was with anything else while it was measured for so many seconds."""
+
+    seconds: float
+    load: Load
+
+
 def read(path: Path) -> tuple[dict[str, Any], list[Measurement]]:
     """Return the header of a ``measurements.jsonl``, and its measurements in their order.
 
     Raises:
         UsageError: it cannot be read, or a line is damaged.
     """
+    header, items, _ = _read(path)
+    return header, items
+
+
+def _read(path: Path) -> tuple[dict[str, Any], list[Measurement], list[Session]]:
     try:
         lines = [content for _, content in json_lines.read_lines(path)]
         if not lines or not isinstance(lines[0], dict):
             raise UsageError("it has no header")
-        return lines[0], distinct(measurement(line) for line in lines[1:])
+        header, *others = lines
+        ends = [line for line in others if isinstance(line, dict) and "load" in line]
+        items = distinct(measurement(line) for line in others if line not in ends)
+        return header, items, [records.from_json(Session, line) for line in ends]
     except UsageError as error:
         raise UsageError(f"{path} is damaged: {error}") from None
 
@@ -49,8 +66,10 @@ class Store:
     def __init__(self, path: Path, header: dict[str, Any]) -> None:
         self.path = path
         self.items: dict[str, Measurement] = {}
+        self.sessions: list[Session] = []
+        self._session_s = 0.0
         if is_written(path):
-            found, items = read(path)
+            found, items, self.sessions = _read(path)
             if found != header:
                 raise UsageError(f"{path} holds measurements of {found}, not of {header}")
             self.items = {item.name: item for item in items}
@@ -62,6 +81,24 @@ class Store:
         content = {"name": item.name, "arch": codec.to_json(item.arch), "seconds": item.seconds}
         records.append(self.path, content | asdict(item.timing))
         self.items[item.name] = item
+        self._session_s += item.seconds
+
+    def end_session(self, load: Load) -> None:
+        """Note how busy the device was while it took what was added since the last session."""
+        if self._session_s > 0:
+            session = Session(self._session_s, load)
+            records.append(self.path, session)
+            self.sessions.append(session)
+            self._session_s = 0.0
+
+    def load(self) -> Load:
+        """Return how busy the device was in all sessions, by the seconds of each."""
+        seconds = sum(session.seconds for session in self.sessions) or 1.0
+        return Load(
+            sum(one.seconds * one.load.other_cores for one in self.sessions) / seconds,
+            sum(one.seconds * one.load.stolen for one in self.sessions) / seconds,
+            max((one.load.slowed for one in self.sessions), default=0.0),
+        )
 
 
 def distinct(items: Iterable[Measurement]) -> list[Measurement]:

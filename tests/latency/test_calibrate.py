@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from bneck.latency.calibrate import BRIEF, MOST_SYNTHETIC, calibrate, model_from
 from bneck.latency.calibration_networks import (
     calibration_network,
 )
+from bneck.latency.device_load import QUIET, Load
 from bneck.latency.devices import Graph, open_device
 from bneck.latency.devices.local import LocalDevice
 from bneck.latency.features import Blocking
@@ -151,6 +153,39 @@ def test_calibration_resumes_where_it_stopped(
     other = spaces.build("v3-small", resolution_px=64)
     with pytest.raises(UsageError, match="holds measurements of"):
         calibrate([other], LocalDevice(runtime=MacsRuntime()), folder=tmp_path, minutes=0.01)
+
+
+class Watched(LocalDevice):
+    """Multiply-adds, on a machine that does something else as well."""
+
+    def __init__(self, load: Load) -> None:
+        super().__init__(runtime=MacsRuntime())
+        self.load = load
+
+    def watch(self) -> Callable[[], Load]:
+        return lambda: self.load
+
+
+def test_what_kept_the_device_busy_is_told_of_all_sessions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same command again would have called the calibration that it found a quiet one."""
+    said: list[str] = []
+    monkeypatch.setattr("bneck.latency.calibrate.model_from", lambda *_, busy: said.append(busy))
+    space = spaces.build("v3-small", resolution_px=32)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        calibrate([space], Watched(Load(3.0, 0.0)), folder=tmp_path, progress=interrupt)
+    header, items = read(tmp_path / "measurements.jsonl")
+    assert len(items) == 1
+    for load, minutes in ((Load(1.0, 0.0), 1e-6), (QUIET, 1e-6), (QUIET, 0.01)):
+        calibrate([space], Watched(load), folder=tmp_path, minutes=minutes)
+    assert [busy[:29] for busy in said] == ["other programs used 1.0 cores"] * 2 + [""]
+    sessions = Store(tmp_path / "measurements.jsonl", header).sessions
+    assert [one.load.other_cores for one in sessions] == [3.0, 1.0, 0.0]
 
 
 def test_a_measurement_that_stands_there_twice_is_named(macs_folder: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from bneck.space import codec
 def measured(macs_folder: Path) -> dict[str, object]:
     header, items = read(macs_folder / "measurements.jsonl")
     text = (macs_folder / "measurements.jsonl").read_text()
-    lines = [json.loads(line) for line in text.splitlines()[1:]]
+    lines = [json.loads(line) for line in text.splitlines()[1 : 1 + len(items)]]
     assert codec.to_json(items[0].arch) == lines[0]["arch"]
     return {
         "format": FORMAT,
