@@ -35,6 +35,7 @@ class Session:
         wait_quiet: minutes to wait, at most, for a quiet target device before each measurement.
         device_here: what this machine itself trains on; the plan's device unless given, which with
             Ray may be one that only the cluster has.
+        warned: what was said by ``warn_once``, also to sessions that are made from this one.
     """
 
     run: Run
@@ -45,6 +46,13 @@ class Session:
     schedule: Schedule = field(default_factory=Schedule)
     wait_quiet: float = 0.0
     device_here: str | None = None
+    warned: set[str] = field(default_factory=set)
+
+    def warn_once(self, text: str) -> None:
+        """Print a warning, unless this command has printed it before."""
+        if text not in self.warned:
+            self.warned.add(text)
+            live.warn(text)
 
     def compute_here(self, threads: int | None = None) -> Compute:
         """Return what a training runs on that is on this machine, whatever the cluster has."""

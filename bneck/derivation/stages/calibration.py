@@ -22,7 +22,7 @@ from bneck.latency.measure import Measured, agreeing, averaged, measure
 from bneck.latency.model import LatencyModel, load
 from bneck.latency.predictor import load_kept
 from bneck.latency.table import PublishedTable
-from bneck.latency.warn import check_device, warn_calibration, warn_extrapolated
+from bneck.latency.warn import check_device, warn_extrapolated
 from bneck.progress import Progress, silent
 from bneck.quantities import Latency, at_most_ms
 from bneck.results.units import milliseconds
@@ -178,7 +178,8 @@ def calibration_stage(session: Session, space: Space) -> TargetDevice:
         device.check_kept(model)
     elif isinstance(model, LatencyModel):
         check_device(model, device, accept_version=plan.accept_version)
-        warn_calibration(model)
+        if model.report.doubt:
+            session.warn_once(model.report.doubt)
         if plan.latency is not None:  # which may be of another space
             seed = records.read_if_written(run.seed, Architecture)
             warn_extrapolated(model, seed or space.least(lambda arch: -cost(arch).macs))

@@ -146,3 +146,19 @@ def test_a_kit_of_other_classes_is_calibrated_on_and_one_of_another_side_is_not(
     assert not session.run.latency.exists()
     assert calibration_stage(session, space).model.predict(SMALL).ms > 0
     assert session.run.latency.exists()
+
+
+def test_a_doubtful_calibration_is_said_once_in_a_command(
+    digits_latency: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where its stages are runs of their own, as in a reproduction."""
+    model = load(digits_latency)
+    doubtful = replace(model, report=replace(model.report, mape_percent=10.0))
+    space = spaces.build("v3-small", resolution_px=16, classes=10)
+    plan = Plan(target="1.0x:mobilenet_v3_small", runtime="macs")
+    session = Session(Run(tmp_path / "run", {}), plan, Serial(), Serial())
+    parts = [replace(session, run=Run(tmp_path / name, {})) for name in ("search", "netadapt")]
+    for one in (session, *parts):
+        doubtful.save(one.run.latency)
+        calibration_stage(one, space)
+    assert capsys.readouterr().err.count("warning: predictions are off by 10.0 %") == 1
