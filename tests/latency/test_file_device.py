@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -19,6 +20,7 @@ from bneck.latency.calibrate import calibrate
 from bneck.latency.devices import Graph, open_device
 from bneck.latency.devices.file import FileDevice
 from bneck.latency.measure import measure, reference
+from bneck.latency.model import LatencyModel
 from bneck.latency.remote_calibration import add_to_kit
 from bneck.latency.runtimes.weights import norm_free
 from bneck.latency.timing import Effort
@@ -107,6 +109,38 @@ def test_a_runs_network_is_looked_up_by_its_own_weights(
         save(trained.weights, state)
         assert run(command) == code
     assert "no measurement of this network yet" in capsys.readouterr().err
+
+
+def test_a_network_that_was_measured_in_part_is_not_measured_yet(tmp_path: Path) -> None:
+    """It is prepared five times, for where its weights lie moves its time by a percent or two."""
+    folder = tmp_path / "kit"
+    add_to_kit(folder, ARCH, weights(), runtime="onnxruntime")
+    timed(folder)
+    found = json.loads((folder / "measurements.json").read_text())
+    for kept, measured in ((5, True), (4, False)):
+        items = found["items"][:kept]
+        (folder / "measurements.json").write_text(json.dumps({**found, "items": items}))
+        assert (opened(folder).measured(ARCH.layers()) is not None) == measured
+
+
+def test_a_kits_ratios_are_on_no_scale_of_another_reference(
+    tmp_path: Path, macs_model: LatencyModel
+) -> None:
+    """At a small side a classifier of 1000 classes is most of the reference."""
+    folder = tmp_path / "kit"
+    add_to_kit(folder, ARCH, weights(), runtime="onnxruntime")
+    timed(folder)
+    scale = replace(macs_model.scale, reference_ms=3.0, load=0.0, load_by_size=0.0, classes=3)
+    like = replace(macs_model, resolution_px=16, scale=scale)
+    took = measure(ARCH, opened(folder), model=like)
+    assert took.timing is not None
+    assert took.ms == pytest.approx(3.0 * took.timing.ratio)
+    for other in (
+        replace(like, resolution_px=64),
+        replace(like, scale=replace(scale, classes=1000)),
+    ):
+        with pytest.raises(UsageError, match="16 px and 3 classes, and the latency model's is of"):
+            measure(ARCH, opened(folder), model=other)
 
 
 def test_a_network_is_added_to_a_kit_once_another_process_has_written_it(

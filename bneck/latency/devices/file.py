@@ -12,7 +12,7 @@ from bneck.latency.timing import Effort, Timing, pooled
 from bneck.progress import Progress, silent
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space
-from bneck.space.layers import Layer
+from bneck.space.layers import Layer, input_shape, output_shape
 
 if TYPE_CHECKING:
     from bneck.latency.measurements import Measurement
@@ -88,6 +88,12 @@ class FileDevice(Device):
         for graph in graphs:
             if graph.onnx is not None:
                 raise UsageError(f"{self.word} measures networks of our own only, not ONNX files")
+            own, other = _side_and_classes(graph.layers), _side_and_classes(reference.layers)
+            if own != other:  # which the network was not timed against
+                raise UsageError(
+                    f"{self.word} timed it against a reference of {own}, and the latency model's "
+                    f"is of {other}: leave the model out, or give one of {own}"
+                )
             timing = self.measured(graph.layers, graph.weights, effort.wanted)
             if timing is None:
                 raise BneckError(
@@ -102,7 +108,7 @@ class FileDevice(Device):
         weights: "Mapping[str, Array] | None" = None,
         wanted: float = 0.005,
     ) -> Timing | None:
-        """Return what was measured of a final network; None where nothing was.
+        """Return what was measured of a final network; None until all of it was.
 
         Args:
             layers: the network's.
@@ -110,7 +116,7 @@ class FileDevice(Device):
             wanted: relative standard error at which it counts as quiet.
         """
         from bneck.latency.kit_measurements import FINAL
-        from bneck.latency.remote_calibration import final_name
+        from bneck.latency.remote_calibration import TIMES, final_name
 
         found = [
             item.timing
@@ -119,7 +125,7 @@ class FileDevice(Device):
             and item.arch.layers() == layers
             and (weights is None or item.name.startswith(final_name(item.arch, weights)))
         ]
-        return pooled(found, wanted) if found else None
+        return pooled(found, wanted) if len(found) >= TIMES else None
 
     def check_takes(self, arch: Architecture, *, any_classes: bool = False) -> None:
         """Raise UsageError where a network like ``arch`` could not be offered in the end.
@@ -171,3 +177,10 @@ class FileDevice(Device):
             f"copy {self.folder} to the device, run `python measure.py` in it, copy its "
             "measurements.json back there, and run the same command again"
         )
+
+
+def _side_and_classes(layers: tuple[Layer, ...]) -> str:
+    """What a network's reference has in common with it."""
+    _, side_px, _ = input_shape(layers[0])
+    classes, _, _ = output_shape(layers[-1])
+    return f"{side_px} px and {classes} classes"
