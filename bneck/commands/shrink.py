@@ -12,7 +12,7 @@ from bneck.commands.common.options import (
 )
 from bneck.commands.common.output import print_result
 from bneck.results.record import Step
-from bneck.results.summary import in_words
+from bneck.results.summary import in_words, unreliable
 from bneck.results.units import aligned, decimals, milliseconds, percent
 
 if TYPE_CHECKING:
@@ -31,8 +31,10 @@ def shrink(net: NetArgument, out: OutOption, json: JsonOption = False, **asked: 
         )
     with session_of("shrink", out, asked, net=net) as session:
         from bneck.derivation import pipeline  # torch and all: after the mistakes
+        from bneck.derivation.results import doubt
 
         found = pipeline.shrink(session)
+        doubts = {one: doubt(session.run, one) for one in found}
         steps = records.read_lines(session.run.steps, Step)
     run = session.run
     files = {one: run.of_target(one.target_ms) if len(found) > 1 else run.network for one in found}
@@ -42,16 +44,20 @@ def shrink(net: NetArgument, out: OutOption, json: JsonOption = False, **asked: 
         "predicted_ms": last.predicted.ms,
         "measured_ms": last.measured and last.measured.ms,
         "latency_is": "measured" if last.measured else "predicted",
+        "note": doubts[last],
         "accuracy": last.accuracy and last.accuracy.value,
         "steps": last.step,
         "arch": str(run.network),
         "weights": str(run.weights),
         "onnx": str(run.onnx),
         "report": str(run.report),
-        "networks": [records.flat(one) | {"arch": str(file)} for one, file in files.items()],
+        "networks": [
+            records.flat(one) | {"arch": str(file), "note": doubts[one]}
+            for one, file in files.items()
+        ],
         "family": [_about(step) for step in steps],
     }
-    text = [_table(steps), *(_in_words(net, one) for one in found)]
+    text = [_table(steps), *(_in_words(net, one, doubts[one]) for one in found)]
     text.append(
         f"network {run.network}, weights {run.weights}, ONNX {run.onnx}, report {run.report}"
     )
@@ -78,15 +84,15 @@ def _table(steps: tuple[Step, ...]) -> str:
     return aligned(rows)
 
 
-def _in_words(net: str, one: "Shrunk") -> str:
-    accuracy = "" if one.accuracy is None else f", accuracy {percent(one.accuracy)}"
+def _in_words(net: str, one: "Shrunk", note: str) -> str:
+    ending = "" if one.accuracy is None else f", accuracy {percent(one.accuracy)}"
+    ending += f". {unreliable(note)}" if note else ""
     if one.met:
         return (
             f"{net} meets the target of {one.target_ms:.4g} ms as it is: "
-            f"{in_words(one.predicted, one.measured)}{accuracy}"
+            f"{in_words(one.predicted, one.measured)}{ending}"
         )
     number = f"{one.step} step{'' if one.step == 1 else 's'}"
     return (
-        f"{number}: {in_words(one.predicted, one.measured)}, target {one.target_ms:.4g} ms"
-        f"{accuracy}"
+        f"{number}: {in_words(one.predicted, one.measured)}, target {one.target_ms:.4g} ms{ending}"
     )

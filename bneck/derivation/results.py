@@ -15,7 +15,13 @@ from bneck.results.record import Found, Record
 from bneck.results.run import Run
 from bneck.results.run_files import NETWORK, TrainingFiles
 from bneck.results.run_folder import PLAN
-from bneck.results.stage_record import SearchResult, SelectedNetwork, Shrunk, Training
+from bneck.results.stage_record import (
+    KeptMeasurement,
+    SearchResult,
+    SelectedNetwork,
+    Shrunk,
+    Training,
+)
 from bneck.search.promotion import trained_longest
 from bneck.search.trial_attributes import read_records
 from bneck.space import codec, spaces
@@ -120,14 +126,16 @@ def found_by_a_stage(run: Run, plan: Plan, model: Predictor | None) -> FoundBySt
         after = {None: "the step's fine-tuning", "fine-tune": "fine-tuning", "scratch": "training"}
         named = [(f"step {one.step}" if one.step else "the seed", one) for one in shrunk]
         return {
-            "found": tuple(_found(name, one, model) for name, one in named),
+            "found": tuple(_found(run, name, one, model) for name, one in named),
             "found_by": "NetAdapt",
             "found_accuracy": f"after {after[plan.finish]}",
         }
     if result := records.read_if_written(run.winners, SearchResult):
         said = f", {count}-fold" if (count := (run.settled("folds") or 1)) > 1 else ""
         return {
-            "found": tuple(_found(one.called("network"), one, model) for one in result.networks),
+            "found": tuple(
+                _found(run, one.called("network"), one, model) for one in result.networks
+            ),
             "found_by": "search",
             "found_accuracy": f"by the proxy of the search{said}",
         }
@@ -151,8 +159,22 @@ def began_with(plan: Plan) -> str:
     return "from pretrained weights"
 
 
-def _found(name: str, one: Shrunk | SelectedNetwork, model: Predictor | None) -> Found:
-    breakdown = model.breakdown(one.arch) if model else None
+def doubt(run: Run, one: Shrunk | SelectedNetwork) -> str:
+    """Return why a network's latest measurement in the run is not to be relied on, if so."""
+    if one.measured is None:
+        return ""
+    kept = records.read_lines(run.measurements, KeptMeasurement)
+    return next((took.note for took in reversed(kept) if took.arch == one.arch), "")
+
+
+def _found(run: Run, name: str, one: Shrunk | SelectedNetwork, model: Predictor | None) -> Found:
     return Found(
-        name, one.arch, one.accuracy, one.target_ms, one.predicted, one.measured, breakdown
+        name,
+        one.arch,
+        one.accuracy,
+        one.target_ms,
+        one.predicted,
+        one.measured,
+        breakdown=model.breakdown(one.arch) if model else None,
+        note=doubt(run, one),
     )

@@ -184,7 +184,8 @@ class Outcome:
 class Found:
     """The result of one stage alone; ``name`` says which it is, like "network 7".
 
-    ``breakdown`` is its predicted ms by layer or block path.
+    ``breakdown`` is its predicted ms by layer or block path; ``note`` says why its measurement is
+    not to be relied on.
     """
 
     name: str
@@ -194,6 +195,7 @@ class Found:
     predicted: Latency | None = None
     measured: Latency | None = None
     breakdown: Mapping[str, float] | None = None
+    note: str = ""
 
 
 def check_numbers(record: Any, without_limit: str = "") -> None:

@@ -12,6 +12,19 @@ STEEPEST = -1000.0
 
 
 @dataclass(frozen=True, slots=True)
+class KeptMeasurement:
+    """One measurement of a network, which later ones of the same network must agree with.
+
+    ``note`` says why it is not to be relied on.
+    """
+
+    arch: Architecture
+    ms: float
+    std_ms: float
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
 class SelectedNetwork:
     """Network selected for a target: proxy accuracy, predicted and measured latency, reward.
 

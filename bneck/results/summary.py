@@ -31,7 +31,7 @@ def verdict(outcome: Outcome) -> str:
 
 def reservations(outcome: Outcome) -> str:
     """What else to know of that sentence: a doubtful measurement, another target's network."""
-    found = [f"Do not rely on it: {outcome.note}."] if outcome.note else []
+    found = [unreliable(outcome.note)] if outcome.note else []
     if outcome.derived_for_ms is not None:
         faster = f"{milliseconds(outcome.derived_for_ms, decimals(outcome.target_ms))} ms"
         found.append(
@@ -39,6 +39,11 @@ def reservations(outcome: Outcome) -> str:
             "this target."
         )
     return " ".join(found)
+
+
+def unreliable(note: str) -> str:
+    """Return the sentence on a measurement that is not to be relied on."""
+    return f"Do not rely on it: {note}."
 
 
 def is_met(one: Outcome | Found) -> bool:
@@ -106,25 +111,27 @@ def unfinished(
 def finished_stage(found: Sequence[Found], by: str) -> tuple[str, str]:
     """Title and text for a run that one stage alone made: a search, NetAdapt or a training."""
     first, several = found[0], len(found) > 1
+    doubts = " ".join(map(unreliable, dict.fromkeys(one.note for one in found if one.note)))
     if by == "training":
         return f"{first.name} is trained: {_share(first)} of the validation images are right.", ""
     if by == "search":
         title = f"The search names {first.name}: {_measured(first)}."
         if several:
             title = f"The search names a network for each of {len(found)} targets."
-        return title, (
+        text = (
             f"Accuracy there is a proxy: {' and '.join(_share(one) for one in found)}. As the best "
             "of many it is too high on average: part of it is chance. A search keeps at or "
             "somewhat above its target; `bneck shrink` takes off the rest."
         )
+        return title, f"{doubts} {text}".strip()
     met = [one for one in found if is_met(one)]
     if several:
         number = "All" if len(met) == len(found) else f"{len(met)} of"
         how = "measured" if first.measured else "predicted"
-        return f"{number} {len(found)} targets are met, as {how}.", ""
+        return f"{number} {len(found)} targets are met, as {how}.", doubts
     word = "met" if met else "missed"
     target = f"{milliseconds(first.target_ms)} ms"
-    return f"The target of {target} is {word}: {_measured(first)}.", ""
+    return f"The target of {target} is {word}: {_measured(first)}.", doubts
 
 
 def in_words(predicted: Latency, measured: Latency | None) -> str:

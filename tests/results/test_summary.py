@@ -129,6 +129,11 @@ def test_what_one_stage_found(record: Record) -> None:
     )
     faster = replace(one, measured=Latency(1.48))
     assert finished_stage([faster, one], "NetAdapt")[0] == "1 of 2 targets are met, as measured."
+    busy = replace(one, note="other programs used 64 % of this core during the measurement")
+    said = "Do not rely on it: other programs used 64 % of this core during the measurement."
+    assert finished_stage([busy], "NetAdapt")[1] == said
+    assert finished_stage([busy, busy, faster], "NetAdapt")[1] == said
+    assert finished_stage([busy], "search")[1].startswith(f"{said} Accuracy there is a proxy")
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from bneck.latency.table import PublishedTable
 from bneck.latency.warn import check_device, warn_extrapolated
 from bneck.progress import Progress, silent
 from bneck.quantities import Latency, at_most_ms
+from bneck.results.stage_record import KeptMeasurement
 from bneck.results.units import milliseconds
 from bneck.space.architecture import Architecture
 from bneck.space.backends.weights import State, arrays
@@ -33,16 +34,6 @@ from bneck.space.cost import cost
 
 SESSIONS = 3
 """In so many is a network timed each time where the calibration saw that one is not enough."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Taken:
-    """One measurement of a network, which later ones of the same network must agree with."""
-
-    arch: Architecture
-    ms: float
-    std_ms: float
-    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +83,7 @@ class TargetDevice:
                 self.progress("measuring", done, sessions)
                 took = self._session(model, arch, state)
         *earlier_ms, _ = [
-            one.ms for one in records.read_lines(self.history, _Taken) if one.arch == arch
+            one.ms for one in records.read_lines(self.history, KeptMeasurement) if one.arch == arch
         ]
         agreed = agreeing(took, earlier_ms)
         found = averaged(agreed, earlier_ms) if unsteady else agreed
@@ -120,7 +111,8 @@ class TargetDevice:
             weights=None if state is None else arrays(state),
             model=model,
         )
-        records.append(self.history, _Taken(arch, took.ms, took.std_ms, took.note))
+        kept = KeptMeasurement(arch, took.ms, took.std_ms, took.note)
+        records.append(self.history, kept)
         return took
 
 

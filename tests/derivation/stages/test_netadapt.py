@@ -26,12 +26,13 @@ from bneck.proxies.data.image_info import IMAGENET_MEAN, IMAGENET_STD
 from bneck.quantities import Latency
 from bneck.results.record import Step
 from bneck.results.run import Run
-from bneck.results.stage_record import Shrunk
+from bneck.results.stage_record import KeptMeasurement, Shrunk
 from bneck.space import codec as networks
 from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture
 from bneck.space.backends import weights
 from bneck.space.cost import cost
+from tests.command_line import json_of
 from tests.latency import devices
 from tests.small_networks import three_stages
 
@@ -269,6 +270,22 @@ def test_a_target_that_is_met_already_is_said_and_succeeds(
     assert networks.load(tmp_path / "run" / "network.json") == presets.build(
         "mobilenet_v3_small", resolution_px=16, classes=10
     )
+
+
+def test_a_measurement_that_is_not_to_be_relied_on_is_said(
+    quick: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As `derive` says it of its network: the latest measurement of the network counts."""
+    shrink = ["shrink", "mobilenet_v3_small", "--target=1.2x:mobilenet_v3_small", *quick]
+    shrink.append(f"--out={tmp_path}")
+    assert json_of(capsys, *shrink)["note"] == ""
+    finished = Run.read(tmp_path)
+    *_, kept = records.read_lines(finished.measurements, KeptMeasurement)
+    records.append(finished.measurements, replace(kept, note="other programs were busy"))
+    assert json_of(capsys, *shrink)["note"] == "other programs were busy"
+    assert run([word for word in shrink if word != "--json"]) == 0
+    assert "Do not rely on it: other programs were busy." in capsys.readouterr().out
+    assert "Do not rely on it: other programs were busy." in finished.report.read_text()
 
 
 @pytest.mark.parametrize(
