@@ -6,8 +6,8 @@ on an H100 whatever its size, a replayed one 3 to 6.
 
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
+from contextlib import contextmanager, nullcontext
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -78,7 +78,8 @@ class CapturedStep:
         self._calls += 1
         run = partial(self._step, self._pixels, self._labels, number)
         if self._calls <= WARM_UP:
-            return _beside(run) if pixels.is_cuda else run()
+            with _beside() if pixels.is_cuda else nullcontext():
+                return run()
         if self._calls == WARM_UP + 1:
             self._try_to_capture(run)
         if self._replay is None:
@@ -91,7 +92,10 @@ class CapturedStep:
         try:
             self._replay, self._loss = self._capture(run)
         except RuntimeError as error:
-            reason = str(error).splitlines()[0]
+            first = error
+            while isinstance(first.__context__, RuntimeError):  # a failed capture's end fails too
+                first = first.__context__
+            reason = str(first).splitlines()[0]
             text = f"training without a CUDA graph, which is several times slower: {reason}"
             warnings.warn(text, stacklevel=2)
 
@@ -102,19 +106,28 @@ def _graph(run: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:
     Meanwhile other threads may allocate memory: one may be reading the next batch.
     """
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+    with (
+        _beside() as aside,  # which also ends a failed capture's use of its stream: torch does not
+        torch.cuda.graph(graph, stream=aside, capture_error_mode="thread_local"),
+    ):
         loss = run()
     return graph.replay, loss
 
 
-def _beside(run: Callable[[], Tensor]) -> Tensor:
-    """Run on another stream than the usual one, as a capture's warm-up must."""
-    usual, aside = torch.cuda.current_stream(), torch.cuda.Stream()
+@contextmanager
+def _beside() -> Iterator[torch.cuda.Stream]:
+    """Use another stream than the usual one inside the block, as a capture and its warm-up must."""
+    usual, aside = torch.cuda.current_stream(), _side_stream(torch.cuda.current_device())
     aside.wait_stream(usual)
     with torch.cuda.stream(aside):
-        result = run()
+        yield aside
     usual.wait_stream(aside)
-    return result
+
+
+@cache
+def _side_stream(device: int) -> torch.cuda.Stream:
+    """Return one for all trainings: for every stream, cuBLAS keeps memory (32 MiB on an H100)."""
+    return torch.cuda.Stream(device)
 
 
 @contextmanager
@@ -138,7 +151,7 @@ class _NativeDepthwise(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int) -> Tensor:
         ctx.save_for_backward(x, weight)
         ctx.stride = stride
-        with torch.backends.cudnn.flags(enabled=False):
+        with _no_cudnn():
             return conv2d(x, weight, None, stride, weight.shape[-1] // 2, groups=len(weight))
 
     @staticmethod
@@ -146,7 +159,7 @@ class _NativeDepthwise(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, None]:
         x, weight = ctx.saved_tensors
         padding = weight.shape[-1] // 2
-        with torch.backends.cudnn.flags(enabled=False):
+        with _no_cudnn():
             grad_x, grad_weight, _ = torch.ops.aten.convolution_backward(
                 grad,
                 x,
@@ -161,3 +174,17 @@ class _NativeDepthwise(torch.autograd.Function):
                 [ctx.needs_input_grad[0], True, False],
             )
         return grad_x, grad_weight, None
+
+
+@contextmanager
+def _no_cudnn() -> Iterator[None]:
+    """Have cuDNN off inside the block, and no flag but that touched.
+
+    torch's own ``cudnn.flags`` sets TF32 too, and fails where the program has set that itself.
+    """
+    before = torch.backends.cudnn.enabled
+    torch.backends.cudnn.enabled = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.enabled = before
