@@ -89,9 +89,10 @@ def derive(session: Session) -> tuple[Outcome, ...]:
         )
         files = TrainingFiles(run.checkpoints, MOBILENET_V3_SMALL)
         state = weights.load(files.weights, baseline)
+        on_all = [one.session for one in derived]
+        keep_baseline(on_all, device, baseline, trained[MOBILENET_V3_SMALL], state)
         # The run's own outcome comes last: it says that the whole run is finished.
         for one, place in reversed([*zip(derived, chosen, strict=True)]):
-            keep_baseline(one.session, device, baseline, trained[MOBILENET_V3_SMALL], state)
             end_target(session, one, derived[place], trained, device, space)
     return _outcomes(run)
 

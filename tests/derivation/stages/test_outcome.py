@@ -1,6 +1,7 @@
 """What ends a derivation: its networks measured."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,9 @@ def test_a_baseline_is_measured_with_its_weights_and_taken_off_what_is_left(
         schedule=schedule,
     )
     state = torch_model.build(SMALL, seed=3).state_dict()
-    keep_baseline(session, device, SMALL, Training("small", Accuracy(0.5, 0.1), 1.0), state)
+    other = replace(session, run=Run(tmp_path / "targets/1ms", {}))
+    trained = Training("small", Accuracy(0.5, 0.1), 1.0)
+    keep_baseline([session, other], device, SMALL, trained, state)
     assert seen.weights
     for timed in seen.weights:
         assert timed.keys() == state.keys()
@@ -66,3 +69,8 @@ def test_a_baseline_is_measured_with_its_weights_and_taken_off_what_is_left(
     assert len(schedule.measured_s) == 1
     (kept,) = records.read_lines(session.run.baselines, Baseline)
     assert kept.measured is not None
+    assert records.read_lines(other.run.baselines, Baseline) == (kept,)  # measured once
+    added = replace(session, run=Run(tmp_path / "targets/2ms", {}))
+    keep_baseline([session, other, added], device, SMALL, trained, state)
+    assert records.read_lines(added.run.baselines, Baseline) == (kept,)
+    assert len(schedule.measured_s) == 1
