@@ -13,6 +13,11 @@ from bneck.latency.timing import Timing
 
 MIN_UNREST = 0.01
 WILD = 0.25
+PLAUSIBLE = 0.3
+"""Standard deviation, over machines, of the two shares that are looked for. What a calibration's
+networks cannot tell from noise stays near 0: of 100, timed while the reference moved by 2 %, each
+share has a standard error of 0.3 to 0.5, and correcting by it makes repeated timings differ more.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,11 @@ class LoadCorrection:
         if slowness[sane].std() < MIN_UNREST:
             return self
         terms = np.stack([np.ones_like(slowness), slowness, slowness * np.log(ratios)], axis=1)
-        _, load, by_size = np.linalg.lstsq(terms[sane], errors[sane], rcond=None)[0]
+        terms, errors = terms[sane], errors[sane]
+        misses = errors - terms @ np.linalg.lstsq(terms, errors, rcond=None)[0]
+        noise = float(misses @ misses) / max(1, len(misses) - terms.shape[1])
+        doubt = np.diag([0.0, 1.0, 1.0]) * math.sqrt(noise) / PLAUSIBLE
+        rows, aims = np.vstack([terms, doubt]), np.append(errors, np.zeros(len(doubt)))
+        _, load, by_size = np.linalg.lstsq(rows, aims, rcond=None)[0]
         seen_ms = float(references_ms[sane].min()), float(references_ms[sane].max())
         return replace(self, load=float(load), load_by_size=float(by_size), seen_ms=seen_ms)
