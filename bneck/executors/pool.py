@@ -110,7 +110,11 @@ class WorkerPool(Generic[W]):
             self._stop(self._busy)
 
     def rest(self) -> None:
-        """Stop idle workers, so that others may have what they hold; new ones are started."""
+        """Stop idle workers, so that others may have what they hold; new ones are started.
+
+        One that is still starting would be idle, and hold as much.
+        """
+        self._stop(self._starting)
         self._stop(self._idle)
 
     def close(self) -> None:

@@ -99,6 +99,11 @@ class Actor:
         self.pending: ray.ObjectRef[Any] = self._actor.start.remote(__version__, os.getcwd())
 
     def give(self, task: Callable[[Any], Any], item: Any) -> None:
+        """Raises WorkerLost where it was lost as it waited: Ray takes calls of what is no more."""
+        try:
+            ray.get(self._actor.is_there.remote(), timeout=ANSWER_SECONDS)
+        except RayError as error:
+            raise WorkerLost(_how(error)) from None
         self.pending = self._actor.run.remote(task, item)
 
     def answer(self) -> Any:
@@ -185,6 +190,9 @@ class RemoteWorker:
         if version == __version__:
             return None
         return Refused(f"node {self._node} has bneck {__version__}, the driver {version}")
+
+    def is_there(self) -> None:
+        """Answer at once."""
 
     def run(self, task: Callable[[Any], Any], item: Any) -> Any:
         result = attempt(task, item)

@@ -248,6 +248,23 @@ def test_a_worker_killed_while_it_waits_costs_nothing(executor: Executor) -> Non
     assert sorted(executor.map_unordered(tasks.square, [2, 3])) == [(2, 4), (3, 9)]
 
 
+@elsewhere
+def test_any_number_of_workers_may_be_killed_while_they_wait(executor: Executor, kind: str) -> None:
+    """As where a node is lost between two rounds: neither an item nor what is loaded did it."""
+    executor.rest()
+    with closing(opened(kind, workers=3)) as started:
+        for task in (tasks.worker, tasks.square):  # they have loaded the first
+            workers: set[int] = set()
+            while len(workers) < 3:
+                answers = started.map_unordered(tasks.worker, range(9))
+                workers = {process for _, (process, _) in answers}
+            for process in workers:
+                os.kill(process, 9)
+            assert tasks.all_end(workers)
+            ((_, outcome),) = started.map_unordered(task, [0])
+            assert not isinstance(outcome, Failed)
+
+
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
 def test_a_search_has_the_same_trials_wherever_it_runs(
     executor: Executor, tmp_path: Path, sampler: str

@@ -305,6 +305,19 @@ class Shrinking(Processes):
         waited_for = [one for one in workers if one is self._by_place[0] or not self.first_alone]
         return super().wait(waited_for, seconds)
 
+    @property
+    def processes(self) -> list[Process]:
+        return [one for one in self._by_place if one is not None]
+
+
+def test_workers_that_still_start_hold_nothing_once_all_rest() -> None:
+    cluster = Shrinking(2)
+    with closing(WorkerPool(cluster, None)) as pool:
+        assert sorted(pool.map_unordered(tasks.square, [1, 2])) == [(1, 1), (2, 4)]
+        assert [one.is_running() for one in cluster.processes] == [True, True]
+        pool.rest()
+        assert [one.is_running() for one in cluster.processes] == [False, False]
+
 
 def test_items_wait_for_workers_that_start_where_there_is_room_for_no_more(
     monkeypatch: pytest.MonkeyPatch,
@@ -313,6 +326,6 @@ def test_items_wait_for_workers_that_start_where_there_is_room_for_no_more(
     cluster = Shrinking(2)
     with closing(WorkerPool(cluster, None)) as pool:
         assert sorted(pool.map_unordered(tasks.square, [1, 2])) == [(1, 1), (2, 4)]
-        pool.rest()
+        pool._stop(pool._idle)  # and the other still starts
         cluster.fit, cluster.first_alone = 1, False
         assert sorted(pool.map_unordered(tasks.square, [3, 4])) == [(3, 9), (4, 16)]
