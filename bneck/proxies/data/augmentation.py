@@ -13,6 +13,7 @@ from torch import Generator, Tensor
 from torch.nn.functional import grid_sample, interpolate, one_hot
 
 from bneck.proxies.data.augmentation_words import AUGMENTATION
+from bneck.proxies.data.sending import sent
 
 ERASED = 0.2  # of the images, as torchvision's training of MobileNetV3
 
@@ -37,7 +38,7 @@ def crop_and_flip(squares: Tensor, rows: Tensor, flip: bool, draw: Generator, ow
     if flip:
         flipped = torch.rand(len(rows), 1, generator=draw) < 0.5
         x = torch.where(flipped, x.flip(1), x)
-    rows, y, x = (each[own].to(squares.device) for each in (rows, y, x))
+    rows, y, x = (sent(each[own], squares.device) for each in (rows, y, x))
     gathered = squares[rows[:, None, None], :, y[:, :, None], x[:, None, :]]  # (b, side, side, 3)
     return gathered.permute(0, 3, 1, 2)
 
@@ -93,10 +94,10 @@ def _resized_at_once(squares: Tensor, rows: Tensor, boxes: Tensor, mirrored: Ten
     across = torch.where(mirrored[:, None], 1 - place, place)  # (b, side)
     x = left + (across * width - 0.5).clamp(min=0).minimum(width - 1)
     y = top + (place * height - 0.5).clamp(min=0).minimum(height - 1)
-    x, y = (((2 * one + 1) / side - 1).to(squares.device) for one in (x, y))
+    x, y = (sent((2 * one + 1) / side - 1, squares.device) for one in (x, y))
     shape = (len(rows), side, side)
     grid = torch.stack([x[:, None, :].expand(shape), y[:, :, None].expand(shape)], 3)
-    return sampled(squares[rows.to(squares.device)], grid, "bilinear", "border")
+    return sampled(squares[sent(rows, squares.device)], grid, "bilinear", "border")
 
 
 def sampled(pixels: Tensor, grid: Tensor, mode: str, border: str) -> Tensor:
@@ -136,7 +137,7 @@ def random_erasing(x: Tensor, count: int, draw: Generator, own: slice) -> Tensor
     inside_x = (place >= left) & (place < left + width)  # (b, side)
     inside_y = (place >= top) & (place < top + height)
     erased = inside_y[:, :, None] & inside_x[:, None, :] & (chance < ERASED)[:, :, None]
-    return x.masked_fill(erased[:, None].to(x.device), 0.0)
+    return x.masked_fill(sent(erased[:, None], x.device), 0.0)
 
 
 def mixed(
@@ -160,7 +161,7 @@ def mixed(
     random = Random(int(torch.randint(2**62, (), generator=draw)))
     word = random.choice(words)
     places = torch.arange(len(x))
-    partner = torch.where((places ^ 1) < len(x), places ^ 1, places).to(x.device)
+    partner = sent(torch.where((places ^ 1) < len(x), places ^ 1, places), x.device)
     if word == "mixup":
         share = random.betavariate(0.2, 0.2)
         x = x.lerp(x[partner], 1 - share)

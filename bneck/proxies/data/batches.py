@@ -10,6 +10,7 @@ from bneck.proxies.data.augmentation import CROP_BY_WORD, mixed, random_erasing
 from bneck.proxies.data.augmentation_words import AUGMENTATION, MIXES, check_augmentation
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.data.sampling import balanced_order
+from bneck.proxies.data.sending import sent
 from bneck.proxies.data.squares_on_device import squares_for
 
 _CPU = torch.device("cpu")
@@ -76,7 +77,7 @@ class Batches:
         x = self.images.normalise(pixels)  # float32
         if "random-erasing" in self._words:
             x = random_erasing(x, size, draw, own)
-        labels = train.labels[rows[own]].to(x.device)
+        labels = sent(train.labels[rows[own]], x.device)
         if self._mixes:
             return mixed(x, labels, self.images.info.classes, self._mixes, draw)
         return x, labels

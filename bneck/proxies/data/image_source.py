@@ -13,6 +13,7 @@ from bneck.errors import UsageError
 from bneck.proxies.data.image_info import ImageInfo
 from bneck.proxies.data.image_part import ImagePart
 from bneck.proxies.data.rows import digest_rows, numbered
+from bneck.proxies.data.sending import sent
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +32,8 @@ class ImageSource:
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """uint8 (B, 3, H, W) -> float32 (B, 3, H, W) by the set's mean and std, channels_last."""
-        mean = torch.tensor(self.info.mean, device=pixels.device).view(1, 3, 1, 1) * 255
-        std = torch.tensor(self.info.std, device=pixels.device).view(1, 3, 1, 1) * 255
+        facts = torch.tensor([self.info.mean, self.info.std]).view(2, 1, 3, 1, 1) * 255
+        mean, std = sent(facts, pixels.device).unbind()
         x = pixels.to(torch.float32, memory_format=torch.channels_last)
         return (x - mean).div_(std)
 

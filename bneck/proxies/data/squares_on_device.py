@@ -88,6 +88,7 @@ def squares_for(device: torch.device, part: ImagePart, own: slice) -> DeviceSqua
     """
     if device.type == "cpu":
         return InMemory(part)
+    torch.cuda.empty_cache()  # of what earlier trainings have freed, which counts as taken
     free, total = torch.cuda.mem_get_info(device)
     room = min(free, gpu_share() * total)
     if len(part) * part.squares[0].numel() <= _SHARE * room:

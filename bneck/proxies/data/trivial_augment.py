@@ -13,6 +13,7 @@ from torch.nn.functional import affine_grid, conv2d
 from torchvision.transforms.v2 import functional
 
 from bneck.proxies.data.augmentation import sampled
+from bneck.proxies.data.sending import sent
 
 _BINS = 31
 _GREY = (0.2989, 0.587, 0.114)
@@ -34,7 +35,7 @@ def trivial_augment(pixels: Tensor, count: int, draw: Generator, own: slice) -> 
     for number, operation in enumerate(OPERATIONS.values()):
         rows = (which == number).nonzero().squeeze(1)
         if len(rows):
-            here = rows.to(pixels.device)
+            here = sent(rows, pixels.device)
             result[here] = operation(pixels[here], magnitude[rows], sign[rows])
     return result
 
@@ -43,7 +44,7 @@ def _affine(pixels: Tensor, matrix: list[list[Tensor]]) -> Tensor:
     """Sample at places given in pixels from the centre, nearest, black outside."""
     theta = torch.stack([torch.stack(row, 1) for row in matrix], 1)  # (b, 2, 3)
     theta[:, :, 2] *= 2 / pixels.shape[-1]
-    grid = affine_grid(theta.to(pixels.device), list(pixels.shape), align_corners=False)
+    grid = affine_grid(sent(theta, pixels.device), list(pixels.shape), align_corners=False)
     return sampled(pixels, grid, "nearest", "zeros")
 
 
@@ -77,13 +78,13 @@ def _rotate(pixels: Tensor, magnitude: Tensor, sign: Tensor) -> Tensor:
 
 def _blend(pixels: Tensor, other: Tensor, magnitude: Tensor, sign: Tensor) -> Tensor:
     """Move from ``other`` (b, 3 or 1, side, side) through the image and beyond."""
-    factor = (1 + 0.99 * magnitude * sign).to(pixels.device)[:, None, None, None]
+    factor = sent(1 + 0.99 * magnitude * sign, pixels.device)[:, None, None, None]
     mixed = pixels.to(torch.float32) * factor + other * (1 - factor)
     return mixed.clamp_(0, 255).to(torch.uint8)
 
 
 def _grey(pixels: Tensor) -> Tensor:
-    weights = torch.tensor(_GREY, device=pixels.device)[:, None, None]
+    weights = sent(torch.tensor(_GREY), pixels.device)[:, None, None]
     return (pixels * weights).sum(1, keepdim=True).floor()  # (b, 1, side, side)
 
 
@@ -110,12 +111,12 @@ def _sharpness(pixels: Tensor, magnitude: Tensor, sign: Tensor) -> Tensor:
 
 def _posterize(pixels: Tensor, magnitude: Tensor, sign: Tensor) -> Tensor:
     dropped = (6 * magnitude).round().to(torch.int64)  # of 8 bits
-    mask = (255 >> dropped << dropped).to(torch.uint8).to(pixels.device)
-    return pixels & mask[:, None, None, None]
+    mask = (255 >> dropped << dropped).to(torch.uint8)
+    return pixels & sent(mask, pixels.device)[:, None, None, None]
 
 
 def _solarize(pixels: Tensor, magnitude: Tensor, sign: Tensor) -> Tensor:
-    threshold = (255 * (1 - magnitude)).to(pixels.device)[:, None, None, None]
+    threshold = sent(255 * (1 - magnitude), pixels.device)[:, None, None, None]
     return torch.where(pixels >= threshold, 255 - pixels, pixels)
 
 

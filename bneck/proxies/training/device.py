@@ -64,6 +64,7 @@ def own_share(device: torch.device) -> Iterator[None]:
 
     Raises:
         ProxyFailed: out of memory, which is this training's end and not its neighbours'.
+        UsageError: the GPU is too old, or too new, for this torch.
         DeviceLost: the GPU answers this process no more, as after an illegal memory access.
     """
     if device.type != "cpu" and gpu_share() < 1:
@@ -73,9 +74,17 @@ def own_share(device: torch.device) -> Iterator[None]:
     except torch.OutOfMemoryError as error:
         raise ProxyFailed(f"out of memory: {str(error).splitlines()[0]}") from error
     except RuntimeError as error:
-        if device.type == "cpu" or _answers(device):
+        if device.type == "cpu":
             raise
-        raise DeviceLost(f"{device} answers no more: {str(error).splitlines()[0]}") from error
+        said = str(error).splitlines()[0]
+        if "no kernel image" in said:
+            raise UsageError(
+                f"torch {torch.__version__} has no kernels for {device} ({said}): use --device "
+                "cpu, or a torch that has"
+            ) from None
+        if _answers(device):
+            raise
+        raise DeviceLost(f"{device} answers no more: {said}") from error
 
 
 def _answers(device: torch.device) -> bool:
@@ -110,7 +119,7 @@ def computing(compute: Compute) -> Iterator[torch.device]:
         the device that ``compute`` names.
 
     Raises:
-        UsageError: torch finds no such device on this machine.
+        UsageError: torch finds no such device on this machine, or has no kernels for it.
         ProxyFailed: memory runs out inside the block.
         DeviceLost: the GPU answers this process no more.
     """

@@ -76,3 +76,14 @@ def test_a_gpu_that_answers_no_more_is_not_the_trainings_fault(
         raise RuntimeError("CUDA error: an illegal memory access was encountered\nCompile with")
     with pytest.raises(RuntimeError, match=r"^mat1 and mat2"), own_share(torch.device("cpu")):
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+
+def test_a_gpu_that_torch_has_no_kernels_for_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CUDA finds a GPU of 2016 where torch was built for those of 2018 and later."""
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda _: None)
+    said = "CUDA error: no kernel image is available for execution on the device"
+    refused = pytest.raises(
+        UsageError, match=rf"^torch \S+ has no kernels for cuda:0 \({said}\): use"
+    )
+    with refused, own_share(torch.device("cuda", 0)):
+        raise RuntimeError(f"{said}\nCUDA kernel errors might be")
