@@ -108,11 +108,18 @@ def _seconds(session: Session, data: RunData, stages: Sequence[str]) -> dict[str
         found["NetAdapt"] = passes * steps * short_s()
         if plan.finish is not None:
             found["NetAdapt"] += targets * final_s() * trainings_long(1, session.trainer)
-    if "final training" in stages and not is_written(run.result):
-        found["final training"] = final_s() * trainings_long(targets + 1, session.trainer)
-        if plan.teacher == SEED:
+    if "final training" in stages:
+        ended = _ended(session, "derived*") + _ended(session, MOBILENET_V3_SMALL)
+        if left := targets + 1 - ended:
+            found["final training"] = final_s() * trainings_long(left, session.trainer)
+        if plan.teacher == SEED and not _ended(session, "teacher"):
             found["teacher"] = final_s() * trainings_long(1, session.trainer)
     return found
+
+
+def _ended(session: Session, names: str) -> int:
+    """How many final trainings of such names have ended, in a session that was stopped later."""
+    return sum(map(is_written, session.run.checkpoints.glob(f"{names}.json")))
 
 
 def _measurements(session: Session, stages: Sequence[str]) -> dict[str, int]:

@@ -81,6 +81,23 @@ def test_workers_share_the_steps_of_a_search_and_whole_final_trainings(
     assert taught["teacher"] == pytest.approx(training_s)
 
 
+def test_final_trainings_that_have_ended_are_not_announced_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a run is stopped while it measures, in the end."""
+    monkeypatch.setattr(time_estimate, "_step_seconds", lambda arch, recipe: 0.1)
+    training_s, found = round(1437 / 64) * 0.1, []
+    (tmp_path / "checkpoints").mkdir()
+    asked = {"latency": "x", "targets": "1,2", "teacher": "seed"}
+    for name in ("teacher", "derived", "derived-2ms", NET):
+        (tmp_path / "checkpoints" / f"{name}.json").write_text("{}")
+        (tmp_path / "checkpoints" / f"{name}.start.safetensors").touch()
+        found.append(expected_s(tmp_path, "final training", **asked))
+    assert [one.get("teacher") for one in found] == [None] * 4
+    trainings = [pytest.approx(count * training_s) for count in (3, 2, 1)]
+    assert [one.get("final training") for one in found] == [*trainings, None]
+
+
 def test_a_calibration_takes_its_minutes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BNECK_CACHE", str(tmp_path / "cache"))
     found = expected_s(tmp_path, "calibration", target="1", calibration_minutes=3.0)
