@@ -15,6 +15,7 @@ from bneck.derivation.stages.outcome import outcome_stage
 from bneck.derivation.stages.pretrained import keep_inherited
 from bneck.derivation.target import keep_targets
 from bneck.files import is_written, read_json, write_json
+from bneck.progress import silent
 from bneck.results.run_files import TrainingFiles
 from bneck.results.stage_record import SearchResult, SelectedNetwork, Shrunk, Training
 from bneck.space.backends import weights
@@ -52,7 +53,7 @@ def session_of_target(
     folder = session.run.run_of_target(selected.target_ms)
     folds = session.run.settled("folds")  # of the search, whose trials it shows too
     plan = replace(session.plan, target=target, targets=None, folds=folds)
-    with open_run(plan, folder, session.progress) as run:
+    with open_run(plan, folder, silent) as run:  # what is reused was said of the whole run
         if not is_written(run.target):
             competitors = [name for name in COMPETITORS if is_written(session.run.folder / name)]
             for name in (*SHARED, *competitors):

@@ -1,12 +1,14 @@
 """Runs of further targets inside a run."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from bneck.derivation.plan import Plan
-from bneck.derivation.session import Session
+from bneck.derivation.session import Session, open_run
 from bneck.derivation.stages.each_target import SHARED, session_of_target
 from bneck.executors.serial import Serial
 from bneck.files import read_json, write_json
+from bneck.progress import silent
 from bneck.quantities import Accuracy, Latency
 from bneck.results.run import Run
 from bneck.results.stage_record import SelectedNetwork
@@ -24,3 +26,22 @@ def test_a_further_target_counts_no_work_that_was_done_for_another(tmp_path: Pat
     session = Session(run, plan, Serial(), Serial())
     with session_of_target(session, "1", selected) as own:
         assert read_json(own.run.seconds) == shared
+
+
+def test_a_change_of_plan_is_said_by_the_whole_run_alone(tmp_path: Path) -> None:
+    told: list[str] = []
+    latency = Latency(0.9, 0.01)
+    selected = SelectedNetwork(0, three_stages(), 0.9, Accuracy(0.5), latency, latency, 0.5)
+    for epochs in (1.0, 2.0):
+        plan = Plan(targets="1.0,0.9", epochs=epochs)
+        with open_run(plan, tmp_path, lambda *news: told.append(news[3])) as run:
+            for name in SHARED:
+                (tmp_path / name).touch()
+            write_json(run.seconds, {"search": 1.0})
+            session = Session(run, plan, Serial(), Serial(), lambda *news: told.append(news[3]))
+            with session_of_target(session, "0.9", selected) as own:
+                assert own.plan == replace(plan, target="0.9", targets=None)
+    assert len(told) == 1
+    assert told[0].startswith("--epochs was 1.0, now 2.0: reusing ")
+    with open_run(own.plan, tmp_path / "targets" / "0.9ms", silent):  # it has the change
+        pass
