@@ -187,13 +187,35 @@ def test_layers_left_in_float_keep_their_weights(to: str) -> None:
 
         images = [draw.standard_normal((1, 32, 32, 3), np.float32) for _ in range(2)]
         floats = tflite_model.build(arch.layers(), state)
-        details = open_interpreter(tflite_int8.quantised(floats, images, in_float=gates))
+        found = tflite_int8.ranges_of(floats, images)
+        details = open_interpreter(tflite_int8.quantised(floats, found, in_float=gates))
         kept = {
             one["name"]
             for one in details.get_tensor_details()
             if one["name"].endswith("conv.weight") and one["dtype"] == np.float32
         }
     assert kept == {f"{path}.conv.weight" for path in gates if not path.endswith("pool")}
+
+
+def test_litert_finds_ranges_once_for_all_ways(
+    trained: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """They hold for each way, and take ten times as long to find as a file takes to write."""
+    quantizer = pytest.importorskip("ai_edge_quantizer", reason="pip install 'bneck[litert]'")
+    calibrate, calls = quantizer.quantizer.Quantizer.calibrate, []
+
+    def counted(*arguments: Any, **options: Any) -> Any:
+        calls.append(arguments)
+        return calibrate(*arguments, **options)
+
+    monkeypatch.setattr(quantizer.quantizer.Quantizer, "calibrate", counted)
+    file = tmp_path / "a.tflite"
+    exported = json_of(capsys, "export", trained, file, "--to", "tflite-int8")["int8"]
+    assert len(exported["tried"]) == 4
+    assert len(calls) == 1
 
 
 def test_images_that_8_bits_lose_count_above_0() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from bneck.errors import UsageError
 from bneck.latency.runtimes.litert import LiteRt
 from bneck.latency.runtimes.weights import Array
-from bneck.space.backends.tflite_int8 import quantised
+from bneck.space.backends.tflite_int8 import quantised, ranges_of
 from bneck.space.layers import Layer, input_shape
 
 IMAGES = 2
@@ -32,6 +32,7 @@ def _quantised(model: bytes, shape: tuple[int, ...]) -> bytes:
     """The last two are kept: network and reference are prepared again for every repetition."""
     draw = np.random.default_rng(0)
     try:
-        return quantised(model, (draw.standard_normal(shape, np.float32) for _ in range(IMAGES)))
+        images = (draw.standard_normal(shape, np.float32) for _ in range(IMAGES))
+        return quantised(model, ranges_of(model, images))
     except Exception as error:  # the quantizer raises whatever it meets
         raise UsageError(f"LiteRT cannot quantise the network: {error}") from None

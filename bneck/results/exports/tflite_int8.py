@@ -3,14 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 from bneck.files import write_whole
 from bneck.results.exports import Exported, Trained, int8
 from bneck.results.exports.int8 import Way, ways
 from bneck.results.exports.tflite_file import model, runner
 from bneck.space.backends.tflite_content import with_notes
-from bneck.space.backends.tflite_int8 import quantised
+from bneck.space.backends.tflite_int8 import quantised, ranges_of
 
 __all__ = ["quantiser", "runner", "ways", "write"]
 
@@ -34,11 +32,12 @@ def quantiser(trained: Trained) -> Callable[[Way], bytes]:
     """Return what makes the file of a way, ranges found on the network's samples."""
     images = int8.images_of(trained)
     floats = model(trained, {})
+    ranges = ranges_of(floats, (one.permute(0, 2, 3, 1).numpy() for one in images))
 
     def file(way: Way) -> bytes:
         return quantised(
             floats,
-            (np.ascontiguousarray(one.permute(0, 2, 3, 1).numpy()) for one in images),
+            ranges,
             per_channel=way.per_channel,
             in_float=way.in_float,
         )

@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,31 @@ from numpy.typing import NDArray
 from bneck.space.backends.tflite_model import INPUT, SIGNATURE
 from bneck.space.backends.tflite_session import silent
 
+Ranges = Mapping[str, Any]
+"""Least and largest value of each tensor of a file, by its name."""
+
+
+def ranges_of(model: bytes, images: Iterable[NDArray[np.float32]]) -> Ranges:
+    """Return what activations range over, which takes far longer than to quantise by it.
+
+    Args:
+        model: a float file that ``tflite_model.build`` wrote.
+        images: inputs, (1, px, px, channels) each.
+
+    Raises:
+        Exception: whatever the quantizer raises for a graph that it cannot run.
+    """
+    feeds = [{INPUT: np.ascontiguousarray(image)} for image in images]
+    with silent(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        worker = quantizer.Quantizer(model, _recipe(per_channel=True))
+        ranges: Ranges = worker.calibrate({SIGNATURE: feeds}, num_threads=1)
+        return ranges
+
 
 def quantised(
     model: bytes,
-    images: Iterable[NDArray[np.float32]],
+    ranges: Ranges,
     *,
     per_channel: bool = True,
     in_float: Collection[str] = (),
@@ -28,23 +49,21 @@ def quantised(
 
     Args:
         model: a float file that ``tflite_model.build`` wrote.
-        images: inputs, (1, px, px, channels) each, on which the ranges of activations are found.
+        ranges: of its activations, by ``ranges_of``.
         per_channel: whether each filter has a scale of its own.
         in_float: paths of layers that stay as they are.
 
     Raises:
         Exception: whatever the quantizer raises for a graph that it cannot quantise.
     """
-    feeds = [{INPUT: np.ascontiguousarray(image)} for image in images]
     with silent(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         worker = quantizer.Quantizer(model, _recipe(per_channel, in_float))
-        ranges = worker.calibrate({SIGNATURE: feeds}, num_threads=1)
         found = worker.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
     return bytes(found.quantized_model)
 
 
-def _recipe(per_channel: bool, in_float: Collection[str]) -> list[dict[str, Any]]:
+def _recipe(per_channel: bool, in_float: Collection[str] = ()) -> list[dict[str, Any]]:
     recipes = recipe_manager.RecipeManager()
     recipes.add_static_config(
         regex=".*",
