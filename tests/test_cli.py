@@ -276,6 +276,7 @@ def test_export_of_a_json_file(
     assert code == 0, err
     assert json.loads(out)["error"] < 1e-4
     assert file.stat().st_size > 0
+    assert f"warning: {net} has random weights: for trained ones give --weights, or a run" in err
 
 
 @pytest.mark.parametrize(

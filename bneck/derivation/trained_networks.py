@@ -119,6 +119,8 @@ def warn_if_changed(run: Run, images: "ImageInfo", but: str) -> None:
 def load_weights(text: str, file: Path | None, arch: Architecture, *, seed: int) -> "State":
     """Return the weights of ``arch``: from ``file``, else the run that ``text`` names, else random.
 
+    Random ones are said on stderr.
+
     Args:
         text: what names the network; only a run's folder has weights.
         file: bneck's own (``.safetensors``) or torchvision's weights; None takes the run's, if any.
@@ -140,6 +142,7 @@ def load_weights(text: str, file: Path | None, arch: Architecture, *, seed: int)
     )
 
     if file is None:
+        warn(f"{text} has random weights: for trained ones give --weights, or a run's folder")
         return torch_model.build(arch, seed=seed).state_dict()
     load = weights.load if file.suffix == ".safetensors" else torchvision_weights.load
     state = load(file, arch)
