@@ -288,6 +288,10 @@ def test_runs_are_listed(capsys: pytest.CaptureFixture[str], folder: Path, tmp_p
     assert "not valid TOML" in listed["bad"]["problem"]
     code, out, _ = said(capsys, "runs", tmp_path / "moved")
     assert len(out.splitlines()) == 4
+    problem = listed["bad"]["problem"]  # long, at the end of its line: it widens no column
+    (line,) = (line for line in out.splitlines() if line.endswith(f"  {problem}"))
+    before = len(line) - len(problem)
+    assert all(len(other) < before for other in out.splitlines() if other != line)
     code, _, err = said(capsys, "runs", folder / "net.onnx")
     assert code == 2
     assert "is a file, not a folder" in err

@@ -42,12 +42,13 @@ def runs(
     from bneck.derivation.run_list import list_runs  # all that reads runs: after the mistake
 
     found = list_runs(folder, check=check)
-    lines: list[tuple[Any, ...]] = [("run", "state", "best", "age", "last change", "made by")]
+    lines: list[tuple[Any, ...]] = [("run", "state", "best", "age", "last change", "made by", "")]
     for one in found:
         age, idle = (
             "–" if seconds is None else duration(seconds) for seconds in (one.age_s, one.idle_s)
         )
-        lines.append((str(one.folder), one.state, one.best or one.problem, age, idle, one.version))
+        best = one.best or "–"
+        lines.append((str(one.folder), one.state, best, age, idle, one.version, one.problem))
     result = {"runs": [{**asdict(one), "folder": str(one.folder)} for one in found]}
     print_result(json, result, aligned(lines))
     if altered := [str(one.folder / name) for one in found for name in one.changed]:
