@@ -50,8 +50,7 @@ def training_stage(
     Raises:
         BneckError: a training diverged.
     """
-    if session.trainer is not session.executor:
-        session.executor.rest()
+    session.executor.rest()  # new workers take one GPU after the other, idle ones what they have
     with session.timed(stage):
         asked, plan = budget(session.plan, data.info), session.plan
         together = isinstance(session.trainer, Together)  # which may be the cluster's workers

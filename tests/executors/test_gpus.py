@@ -1,0 +1,36 @@
+import os
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from bneck.executors.gpus import VISIBLE, shares
+from bneck.executors.processes import processes
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """Which GPU an item has, once so many items are under way."""
+
+    folder: Path
+    together: int
+
+    def __call__(self, item: int) -> str:
+        (self.folder / f"{self.together} {item}").touch()
+        while len([*self.folder.glob(f"{self.together} *")]) < self.together:
+            time.sleep(0.02)
+        return os.environ[VISIBLE]
+
+
+def test_after_a_rest_two_items_do_not_share_one_of_two_gpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.delenv(VISIBLE, raising=False)
+    with closing(processes(4, environments=shares("cuda", 4))) as executor:
+        for together, wanted in ((4, ["0", "0", "1", "1"]), (2, ["0", "1"])):
+            answers = executor.map_unordered(Gpu(tmp_path, together), range(together))
+            assert sorted(str(gpu) for _, gpu in answers) == wanted
+            executor.rest()
