@@ -92,12 +92,15 @@ class CapturedStep:
         try:
             self._replay, self._loss = self._capture(run)
         except RuntimeError as error:
-            first = error
-            while isinstance(first.__context__, RuntimeError):  # a failed capture's end fails too
-                first = first.__context__
-            reason = str(first).splitlines()[0]
-            text = f"training without a CUDA graph, which is several times slower: {reason}"
+            text = f"training without a CUDA graph, which is several times slower: {_first(error)}"
             warnings.warn(text, stacklevel=2)
+
+
+def _first(error: BaseException) -> str:
+    """Return what failed first in a capture: its end then fails too."""
+    while isinstance(error.__context__, RuntimeError):
+        error = error.__context__
+    return str(error).splitlines()[0]
 
 
 def _graph(run: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:

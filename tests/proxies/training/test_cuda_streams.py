@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterator
+from weakref import ref
 
 import pytest
 import torch
@@ -87,14 +88,17 @@ def test_all_trainings_warm_up_and_are_captured_on_one_stream_beside_the_usual(
 class Uncapturable:
     """A step that asks something of the GPU, which ends a capture."""
 
+    captured: ref[Tensor]
+
     def __init__(self) -> None:
         self.on: list[Stream] = []
         self.optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)])
 
     def __call__(self, pixels: Tensor, labels: Tensor, number: int) -> Tensor:
         self.on.append(torch.cuda.current_stream())
+        activation = torch.zeros(2)
         if len(self.on) == cuda.WARM_UP + 1:
-            Graph.broken = True
+            Graph.broken, self.captured = True, ref(activation)
             raise RuntimeError("operation not permitted when stream is capturing\nmore")
         return torch.zeros(())
 
@@ -114,6 +118,7 @@ def test_a_capture_that_fails_gives_the_usual_stream_back_and_its_first_reason(
     *_, tried, again, after = step.on
     assert tried is not usual
     assert again is after is usual
+    assert step.captured() is None  # its memory is free again
 
 
 def test_a_step_leaves_no_nodes_of_the_graph_of_gradients_behind() -> None:
