@@ -12,12 +12,15 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 def gpus_for(device: str) -> int:
-    """Return how many GPUs of this machine a ``Compute.device`` lets workers use."""
+    """Return how many GPUs of this machine a ``Compute.device`` lets workers use.
+
+    Those whose driver is too old for torch are counted by the driver alone, and are none.
+    """
     if device == "cpu":
         return 0
     import torch  # only to be asked for GPUs
 
-    count = torch.cuda.device_count()
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     return min(count, 1) if ":" in device else count
 
 

@@ -40,6 +40,7 @@ def test_one_worker_needs_no_process_unless_it_may_have_to_be_stopped() -> None:
 def test_at_most_four_workers_share_each_of_two_gpus(
     monkeypatch: pytest.MonkeyPatch, device: str, machine: int, workers: int
 ) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     monkeypatch.setattr("bneck.executors.cores", lambda: machine)
     assert open_executor(device=device).workers == workers

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bneck.executors.gpus import VISIBLE, shares
+from bneck.executors.gpus import VISIBLE, gpus_for, shares
 from bneck.executors.processes import processes
 
 
@@ -27,6 +27,7 @@ class Gpu:
 def test_after_a_rest_two_items_do_not_share_one_of_two_gpus(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     monkeypatch.delenv(VISIBLE, raising=False)
     with closing(processes(4, environments=shares("cuda", 4))) as executor:
@@ -34,3 +35,11 @@ def test_after_a_rest_two_items_do_not_share_one_of_two_gpus(
             answers = executor.map_unordered(Gpu(tmp_path, together), range(together))
             assert sorted(str(gpu) for _, gpu in answers) == wanted
             executor.rest()
+
+
+def test_gpus_whose_driver_is_too_old_for_torch_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers of --device auto then train on CPUs: as many as there are cores, not four a GPU."""
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert gpus_for("auto") == 0
+    assert shares("auto", 8) == []

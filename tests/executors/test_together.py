@@ -100,6 +100,7 @@ def test_actors_on_ray_do_an_item_together(monkeypatch: pytest.MonkeyPatch) -> N
 def test_workers_share_the_gpus_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(SHOWN, raising=False)
     assert shares("cpu", 4) == []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert shares("cuda", 3) == [
         {SHOWN: "0", SHARE: "0.5"},
