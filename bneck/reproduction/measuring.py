@@ -19,13 +19,17 @@ State = TypeVar("State")
 
 @dataclass(frozen=True, slots=True)
 class MeasuredNetwork:
-    """A network of the comparison, and its latency as measured in the one session."""
+    """A network of the comparison, and its latency as measured in the one session.
+
+    ``note`` says why it is not to be relied on; empty where it is.
+    """
 
     name: str
     kind: str
     factor: float
     arch: Architecture
     measured: Latency
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +44,11 @@ class Walked:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredAgain:
-    """The latency of a network with its trained weights."""
+    """The latency of a network with its trained weights; ``note`` as above."""
 
     name: str
     measured: Latency
+    note: str = ""
 
 
 def measured_in_turns(
@@ -54,23 +59,24 @@ def measured_in_turns(
     """Measure networks with their weights, all of them once, then all again, ``TURNS`` times.
 
     The median of a network's measurements counts. Its standard error is the largest of theirs, or
-    half of their range if that is more.
+    half of their range if that is more. A doubt about any of them is one about the network.
 
     Args:
         networks: each with its weights, by name.
         measure: times one.
         progress: told which one is timed.
     """
-    took: dict[str, list[Latency]] = {name: [] for name in networks}
+    took: dict[str, list[Measured]] = {name: [] for name in networks}
     total = TURNS * len(networks)
     for done, name in enumerate(TURNS * list(networks)):
         progress("measuring", done, total, name)
-        took[name].append(measure(*networks[name]).latency)
+        took[name].append(measure(*networks[name]))
     progress("measuring", total, total)
-    return [MeasuredAgain(name, _together(latencies)) for name, latencies in took.items()]
+    return [_together(name, turns) for name, turns in took.items()]
 
 
-def _together(latencies: list[Latency]) -> Latency:
-    found_ms = [one.ms for one in latencies]
+def _together(name: str, turns: list[Measured]) -> MeasuredAgain:
+    found_ms = [one.ms for one in turns]
     apart_ms = (max(found_ms) - min(found_ms)) / 2
-    return Latency(median(found_ms), max([apart_ms, *(one.std_ms or 0.0 for one in latencies)]))
+    latency = Latency(median(found_ms), max([apart_ms, *(one.std_ms for one in turns)]))
+    return MeasuredAgain(name, latency, next((one.note for one in turns if one.note), ""))

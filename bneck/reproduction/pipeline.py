@@ -118,7 +118,7 @@ class Reproduction:
             device, self.results.derived(), **self._data().size
         ):
             measured = device.measure(arch)
-            found.append(MeasuredNetwork(name, kind, factor, arch, measured.latency))
+            found.append(MeasuredNetwork(name, kind, factor, arch, measured.latency, measured.note))
         progress("measuring networks", 1, 1)
         steps = [(factor, step) for factor in self.factors for step in self.results.steps(factor)]
         for factor, step in steps:
@@ -134,7 +134,7 @@ class Reproduction:
 
         Weights can change a latency: denormal ones are slow.
         """
-        if self.results.trained_ms():
+        if self.results.measured_again():
             return
         self._needed(self.results.compared_file, "measure")
         compared, device = self.results.compared(), self._calibrate()

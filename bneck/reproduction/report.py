@@ -9,7 +9,7 @@ from bneck import records
 from bneck.derivation.stages.best_under_target import STANDARD_ERRORS, most_accurate_under
 from bneck.files import is_written, read_json
 from bneck.quantities import Accuracy, Latency, standard_deviation, standard_error
-from bneck.reproduction.measuring import MeasuredNetwork
+from bneck.reproduction.measuring import MeasuredAgain, MeasuredNetwork
 from bneck.reproduction.results import ReproductionResults
 from bneck.results import static_figures
 from bneck.results.similarity import Likeness
@@ -51,19 +51,34 @@ def _comparison(results: ReproductionResults) -> str:
             f"| {one.name} | {milliseconds(took)} ms | {took.ms / whole:.3f} "
             f"| {_accuracy(found)} | {len(found)} |"
         )
-    state = "trained" if results.trained_ms() else "random"
+    state = "trained" if results.measured_again() else "random"
     note = (
         f"Latencies are of one session, with {state} weights. ± is the standard error of a latency "
         "and of a difference, and the standard deviation of an accuracy over its seeds."
     )
-    return "\n".join(
-        [*rows, "", note, "", *_differences(results, compared), *_falls(results, compared)]
-    )
+    lines = [
+        *_doubts(results, compared),
+        *_differences(results, compared),
+        *_falls(results, compared),
+    ]
+    return "\n".join([*rows, "", note, "", *lines])
+
+
+def _latest(results: ReproductionResults, one: MeasuredNetwork) -> MeasuredNetwork | MeasuredAgain:
+    """The measurement with trained weights, once there is one."""
+    return results.measured_again().get(one.name, one)
 
 
 def _latency(results: ReproductionResults, one: MeasuredNetwork) -> Latency:
-    """The latency with trained weights, once that is measured."""
-    return results.trained_ms().get(one.name, one.measured)
+    return _latest(results, one).measured
+
+
+def _doubts(results: ReproductionResults, compared: tuple[MeasuredNetwork, ...]) -> list[str]:
+    """Latencies that are not to be relied on, and why."""
+    notes = {one.name: _latest(results, one).note for one in compared}
+    return [
+        f"- do not rely on the latency of {name}: {note}" for name, note in notes.items() if note
+    ]
 
 
 def _falls(results: ReproductionResults, compared: tuple[MeasuredNetwork, ...]) -> list[str]:

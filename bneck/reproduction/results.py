@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bneck import records
-from bneck.quantities import Latency
 from bneck.reproduction.measuring import MeasuredAgain, MeasuredNetwork, Walked
 from bneck.reproduction.plan import ReproductionPlan, numbers
 from bneck.results.record import Step
@@ -46,10 +45,9 @@ class ReproductionResults:
         """NetAdapt's paths, measured; () before that stage."""
         return records.read_lines(self.walked_file, Walked)
 
-    def trained_ms(self) -> dict[str, Latency]:
-        """The latency of each network with its trained weights, by name; {} before that stage."""
-        found = records.read_lines(self.trained_ms_file, MeasuredAgain)
-        return {one.name: one.measured for one in found}
+    def measured_again(self) -> dict[str, MeasuredAgain]:
+        """Each network as measured with its trained weights, by name; {} before that stage."""
+        return {one.name: one for one in records.read_lines(self.trained_ms_file, MeasuredAgain)}
 
     def trainings(self, one: MeasuredNetwork) -> Iterator[Training]:
         """The trainings of a network that are done."""

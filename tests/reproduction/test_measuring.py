@@ -16,3 +16,14 @@ def test_every_network_once_then_all_again_and_the_median_counts() -> None:
     assert asked == 3 * [("a", "its"), ("b", "own")]
     assert (fast.name, fast.measured.ms, fast.measured.std_ms) == ("fast", 1.02, 0.03)
     assert (slow.measured.ms, round(slow.measured.std_ms or 0, 9)) == (2.0, 0.1)  # half the range
+
+
+def test_a_doubt_about_one_turn_is_one_about_the_network() -> None:
+    notes = iter(("", "", "the clock changed", "", "it was busy", ""))
+
+    def measure(network: str, state: str) -> Measured:
+        note = next(notes)
+        return Measured(1.0, 0.0, not note, note, None)
+
+    doubtful, sure = measured_in_turns({"doubtful": ("a", "its"), "sure": ("b", "own")}, measure)
+    assert (doubtful.note, sure.note) == ("the clock changed", "")

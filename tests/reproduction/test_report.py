@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev, variance
 
@@ -119,6 +120,21 @@ def test_latencies_with_trained_weights_replace_the_others(results: Reproduction
     text = summary(results)
     assert "| derived-1x | 0.500 ± 0.010 ms | 3.9" in text
     assert "with trained weights" in text
+
+
+def test_a_latency_that_is_not_to_be_relied_on_is_named(results: ReproductionResults) -> None:
+    compared = results.compared()
+    assert "do not rely on" not in summary(results)
+    busy = [replace(one, note="other programs used 9 % of this core") for one in compared[:1]]
+    records.write_lines(results.compared_file, [*busy, *compared[1:]])
+    line = (
+        f"- do not rely on the latency of {compared[0].name}: other programs used 9 % of this core"
+    )
+    assert f"\n\n{line}\n" in summary(results)
+
+    again = [MeasuredAgain(one.name, one.measured) for one in compared]
+    records.write_lines(results.trained_ms_file, again)
+    assert "do not rely on" not in summary(results)
 
 
 def test_the_calibration_is_counted_once(results: ReproductionResults) -> None:
