@@ -99,6 +99,8 @@ def train(
         precision = precision_for(device, shown, images.info.resolution_px)
         plain = backpropagate is None and teacher is None
         captured = device.type == "cuda" and plain and processes() == 1
+        if backpropagate is not None and precision == "bf16":
+            precision = "tf32"  # bf16 is a matter of the pass that is ours
         backpropagate = backpropagate or _learning(recipe, precision, teacher, images)
         batches = _batches(images, recipe, seed, device)
         optimizer = recipe.optimizer_for(network)
