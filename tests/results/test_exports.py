@@ -163,14 +163,20 @@ def test_torchscript_lists_its_operators(trained: Trained, tmp_path: Path) -> No
     lines = (tmp_path / "net.ops.yaml").read_text().splitlines()
     assert "- aten::hardswish" in lines
     assert all(re.fullmatch(r"- (aten|prim)::[\w.]+", line) for line in lines)
+    notes = {**dict.fromkeys(trained.notes, ""), "architecture": ""}
+    with pytest.warns(FutureWarning, match="deprecated"):
+        torch.jit.load(file, _extra_files=notes)
+    assert {name: text.decode() for name, text in notes.items()} == trained.metadata()
 
 
 @pytest.mark.slow
 def test_torch_export_takes_any_batch(trained: Trained, tmp_path: Path) -> None:
     file = tmp_path / "net.pt2"
     assert export(trained, "torch-export", file).difference < 1e-5
-    loaded = torch.export.load(str(file)).module()
+    notes = {**dict.fromkeys(trained.notes, ""), "architecture": ""}
+    loaded = torch.export.load(str(file), extra_files=notes).module()
     assert loaded(torch.zeros(5, 3, 32, 32)).shape == (5, 3)
+    assert notes == trained.metadata()
 
 
 def test_an_export_with_other_outputs_is_refused(

@@ -10,7 +10,7 @@ from bneck.results.exports.checking import difference, images, network
 
 
 def write(trained: Trained, path: Path) -> Exported:
-    """Export the network, load the file back and compare."""
+    """Export the network with its notes as extra files, load the file back and compare."""
     batch = torch.export.Dim("batch")
     program = torch.export.export(
         network(trained), (images(trained),), dynamic_shapes=({0: batch},)
@@ -18,7 +18,7 @@ def write(trained: Trained, path: Path) -> Exported:
 
     def save(temporary: Path) -> None:
         with temporary.open("wb") as file:
-            torch.export.save(program, file)
+            torch.export.save(program, file, extra_files=trained.metadata())
 
     write_with(path, save)
     with path.open("rb") as file:
