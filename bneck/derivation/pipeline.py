@@ -19,6 +19,7 @@ from bneck.derivation.stages.outcome import (
     keep_baseline,
     measured_by_now,
 )
+from bneck.derivation.stages.predictable import check_predictable
 from bneck.derivation.stages.pretrained import (
     keep_inherited,
     largest,
@@ -118,6 +119,7 @@ def shrink(session: Session) -> tuple[Shrunk, ...]:
     if plan.finish is not None:
         check_shared(session, data)
     seed_network = _given_network(session, data)
+    check_predictable(session, data, seed_network)  # before a calibration that would not do
     announce(session, data, ("calibration", "NetAdapt"))
     parent = None if is_written(run.steps) else pretrained_stage(session, data, seed_network)
     keep_inherited(session, parent, seed_network)

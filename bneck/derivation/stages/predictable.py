@@ -1,0 +1,64 @@
+"""Whether the plan's latency model will be able to predict a network that the user names."""
+
+from pathlib import Path
+
+from bneck.derivation.session import Session
+from bneck.derivation.stages.calibration import planned_device
+from bneck.derivation.stages.data import RunData
+from bneck.errors import UsageError
+from bneck.files import is_written
+from bneck.latency.calibration_networks import published
+from bneck.latency.coverage import never_timed
+from bneck.latency.devices.file import KIT, FileDevice
+from bneck.latency.devices.table import TableDevice
+from bneck.latency.model import load
+from bneck.space import spaces
+from bneck.space.architecture import Architecture
+
+
+def check_predictable(session: Session, data: RunData, arch: Architecture) -> None:
+    """Refuse a network that the plan's calibration could not predict, before it is begun.
+
+    Args:
+        session: the run and its plan; nothing is done where either has measurements already.
+        data: gives side and classes of the networks that the calibration times.
+        arch: the network that is to be shrunk.
+
+    Raises:
+        UsageError: no network of the space has one of its kernels; or a latency model or table
+            that the plan names does not know it.
+    """
+    plan = session.plan
+    if is_written(session.run.latency):
+        return
+    device = planned_device(plan)
+    if isinstance(device, TableDevice):
+        device.published.predict(arch)
+        return
+    if plan.latency is not None:
+        load(Path(plan.latency)).predict(arch)
+        return
+    if isinstance(device, FileDevice) and (device.folder / KIT).exists():
+        return  # which may be of any space
+    lacking = never_timed(spaces.build(plan.space, **data.size), arch)
+    if lacking is not None:
+        raise UsageError(
+            f"{plan.seed_network}: no network of space {plan.space} has anything like {lacking}, "
+            f"so that a calibration on it could not predict that; {_help(session, data, arch)}"
+        )
+
+
+def _help(session: Session, data: RunData, arch: Architecture) -> str:
+    """What can be done: another space that has all of the network, or a model of all spaces."""
+    plan, size = session.plan, data.size
+    for name in spaces.SPACES:
+        if name != plan.space and never_timed(spaces.build(name, **size), arch) is None:
+            return f"give --space {name}"
+    if never_timed(published(**size), arch) is not None:
+        return "give a space of your own that has it (docs/extending.md)"
+    asked = f"--space all --resolution {size['resolution_px']} --classes {size['classes']}"
+    asked += f" --runtime {plan.runtime}"
+    if plan.target_device.startswith("file:"):
+        folder = plan.target_device.removeprefix("file:")
+        return f"write the kit by `bneck latency kit {asked} --out {folder}`"
+    return f"give --latency FILE, made by `bneck calibrate {asked} --out FILE`"

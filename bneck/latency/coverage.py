@@ -1,0 +1,36 @@
+"""Whether a calibration on a space can predict a network at all, before anything is timed."""
+
+from bneck.latency.features import Blocking, features, kernels, label, refines
+from bneck.space.architecture import Architecture
+from bneck.space.choices import Space
+
+NOTHING_NEW = 500
+"""After so many random networks without anything new, all that a space has is taken as seen."""
+_ANY = Blocking(1, 1)
+"""Which features there are depends on the blocking only where channels are not aligned to it."""
+
+
+def never_timed(space: Space, arch: Architecture) -> str | None:
+    """Return in words a first kernel that no network of ``space`` tells anything of, or None.
+
+    None is no promise: a calibration may miss what few networks of the space have.
+    """
+    lacking = _features(arch)
+    seed = last_new = 0
+    while lacking and seed - last_new <= NOTHING_NEW:
+        found = _features(space.decode(space.sample(seed)))
+        if lacking.keys() & found.keys():
+            lacking = {name: where for name, where in lacking.items() if name not in found}
+            last_new = seed
+        seed += 1
+    return next(iter(lacking.values()), None)
+
+
+def _features(arch: Architecture) -> dict[str, str]:
+    """Name of each feature that a model cannot do without -> the first kernel that has it."""
+    found: dict[str, str] = {}
+    for path, kernel in kernels(arch.layers()):
+        for name in features(kernel, _ANY):
+            if not refines(name):
+                found.setdefault(name, f"{path} ({label(kernel)})")
+    return found

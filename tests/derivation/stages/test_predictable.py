@@ -1,0 +1,53 @@
+"""What the plan's latency model could not predict is refused before the calibration."""
+
+from pathlib import Path
+
+import pytest
+
+from bneck.cli import run
+
+V2 = "mobilenet_v2: no network of space v3-small has anything like stem.conv (conv 3x3/2 on 16 px, "
+V2 += "relu6), so that a calibration on it could not predict that; "
+ALL = "--space all --resolution 16 --classes 10 --runtime"
+
+
+def refused(capsys: pytest.CaptureFixture[str], net: str, out: Path, *more: str) -> str:
+    """What is said of a network that is not begun: a calibration would take an hour."""
+    asked = ["--target=0.8x:mobilenet_v3_small", "--data=digits", "--resolution=16", *more]
+    assert run(["shrink", net, *asked, f"--out={out}"]) == 2
+    assert not out.exists()
+    return capsys.readouterr().err.strip().splitlines()[-1]
+
+
+HOUR = ("--runtime=macs", "--calibration-minutes=60")
+
+
+def test_a_network_unlike_any_of_the_space_is_refused_with_what_helps(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    helps = f"give --latency FILE, made by `bneck calibrate {ALL} macs --out FILE`"
+    assert refused(capsys, "mobilenet_v2", out, *HOUR) == f"bneck: {V2}{helps}"
+    assert refused(capsys, "mobilenet_v1", out, *HOUR).endswith("; give --space v3-small-plain")
+
+
+def test_no_kit_of_such_a_space_is_carried_to_a_device(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, kit = tmp_path / "run", tmp_path / "kit"
+    error = refused(capsys, "mobilenet_v2", out, f"--target-device=file:{kit}")
+    helps = f"write the kit by `bneck latency kit {ALL} onnxruntime --out {kit}`"
+    assert error == f"bneck: {V2}{helps}"
+    assert not kit.exists()
+
+
+def test_a_latency_model_or_table_that_lacks_it_names_the_layer_too(
+    digits_latency: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, table = tmp_path / "run", tmp_path / "table.csv"
+    known = ("--runtime=macs", f"--latency={digits_latency}")
+    error = refused(capsys, "mobilenet_v2", out, *known)
+    assert error.startswith("bneck: stem.conv: never timed on this device: conv 3x3/2 on 16 px")
+    table.write_text("block,ms\nnone,1\n")
+    error = refused(capsys, "mobilenet_v2", out, f"--target-device=table:{table}")
+    assert error.startswith(f"bneck: stem.conv: table:{table} has no block Conv-input:16x16x3-")
