@@ -93,8 +93,9 @@ def train(
         BneckError: several processes that train together see different checkpoints.
     """
     with computing(compute) as device:
-        network.to(device).to(memory_format=torch.channels_last)
-        _check_outputs(network, images, device)
+        network.to("cpu").to(memory_format=torch.channels_last)
+        _check_outputs(network, images)  # a GPU would prepare kernels for a batch of one
+        network.to(device)
         shown = recipe.steps * recipe.batch_size
         precision = precision_for(device, shown, images.info.resolution_px)
         plain = backpropagate is None and teacher is None
@@ -255,9 +256,9 @@ def _made_with(
     }
 
 
-def _check_outputs(network: nn.Module, images: ImageSource, device: torch.device) -> None:
+def _check_outputs(network: nn.Module, images: ImageSource) -> None:
     with evaluating(network):
-        pixels = images.val.pixels(torch.tensor([0])).to(device)
+        pixels = images.val.pixels(torch.tensor([0]))
         outputs = network(images.normalise(pixels)).shape[-1]
     info = images.info
     if outputs != info.classes:
