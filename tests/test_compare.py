@@ -21,6 +21,7 @@ from bneck.latency.model import load
 from bneck.latency.predictor import open_predictor
 from bneck.latency.timing import Timing
 from bneck.quantities import Accuracy, Latency
+from bneck.results import metadata
 from bneck.results.differences import differences
 from bneck.results.exports import Samples, Trained, export, int8, onnx_int8
 from bneck.results.record import Baseline, Outcome
@@ -91,6 +92,31 @@ def test_networks_of_every_origin(
     code, out, _ = said(capsys, "compare", *nets, "--no-measure")
     assert "91.0 ± 2.0 %" in out
     assert "the accuracies are of different images" not in out
+
+
+def test_the_same_images_may_go_by_several_names(
+    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
+) -> None:
+    """A folder that was moved or renamed has the same digest; another digest is other images."""
+    shutil.copytree(folder / "runs" / "done", moved := tmp_path / "moved")
+    about = json.loads((moved / "images.json").read_text())
+    for name, digest, differ in (("folder:/mnt/x", "123", False), ("digits", "124", True)):
+        (moved / "images.json").write_text(
+            json.dumps({**about, "name": name, "fingerprint": digest})
+        )
+        nets = moved, folder / "net.onnx"
+        code, out, err = said(capsys, "compare", *nets, "--no-measure")
+        assert code == 0, err
+        assert ("the accuracies are of different images" in out) == differ
+
+
+def test_what_a_file_says_of_its_images_names_no_local_path(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "runs" / "done", of_a_folder := tmp_path / "run")
+    about = json.loads((of_a_folder / "images.json").read_text())
+    (of_a_folder / "images.json").write_text(
+        json.dumps({**about, "name": "folder:/home/ada/photos"})
+    )
+    assert metadata.notes(Run.read(of_a_folder))["images"] == "folder:photos (123)"
 
 
 def test_a_name_with_dollars_is_no_formula(

@@ -62,8 +62,8 @@ class ImageFacts:
 
     @property
     def counted_on(self) -> str:
-        """What accuracies are counted on; equal where images are."""
-        return f"{self.name} ({self.fingerprint})"
+        """What accuracies are counted on: the set's public name, and in brackets its digest."""
+        return f"{self.public_name} ({self.fingerprint})"
 
 
 def read_image_facts(run: Run) -> ImageFacts | None:
