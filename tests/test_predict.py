@@ -1,16 +1,18 @@
 """`bneck predict`: pictures in, classes out, one line for every mistake."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
-from PIL import Image
+from PIL import ExifTags, Image
 
 from bneck import records
 from bneck.files import write_json
@@ -57,6 +59,37 @@ def test_pictures_are_classified(capsys: pytest.CaptureFixture[str], folder: Pat
     name = next(iter(seen[0]["classes"]))
     assert out.startswith(f"{folder / 'a.png'}: {name} ")
     assert out.count("%") == 1
+
+
+def test_the_tutorials_code_without_bneck_sees_what_predict_sees(
+    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
+) -> None:
+    """Pictures that are transparent, rotated, grey, with a palette, in CMYK, or smaller."""
+    rows, columns = np.mgrid[:40, :60]
+    ramps = np.stack([4 * columns, 6 * rows, 255 - 4 * columns], axis=2).astype(np.uint8)
+    photo = Image.fromarray(ramps)
+    see_through = photo.convert("RGBA")
+    see_through.putalpha(Image.fromarray(ramps[..., 0]))
+    see_through.save(tmp_path / "alpha.png")
+    (turned := Image.Exif())[ExifTags.Base.Orientation] = 6
+    photo.save(tmp_path / "turned.jpg", exif=turned)
+    photo.convert("LA").save(tmp_path / "grey.png")
+    photo.quantize(8).save(tmp_path / "palette.png", transparency=2)
+    photo.convert("CMYK").save(tmp_path / "cmyk.jpg")
+    photo.resize((20, 9)).save(tmp_path / "small.png")
+    page = (Path(__file__).parent.parent / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"Without bneck:\n.*?```python\n(.*?)```", page, re.DOTALL)
+    code = code.replace("runs/photos/model.onnx", str(folder / "net.onnx"))
+    code = code.replace("print(", "logits = session.run(None, {'image': image})[0][0]\nprint(")
+    _, out, _ = said(capsys, "predict", folder / "net.onnx", tmp_path, "--json")
+    seen = json.loads(out)["images"]
+    assert len(seen) == 6
+    for picture in seen:
+        names: dict[str, Any] = {}
+        exec(code.replace("photos/cat/0000.jpg", picture["file"]), names)  # noqa: S102
+        odds = np.exp(names["logits"])
+        ours = [picture["classes"][name] for name in names["classes"]]
+        assert odds / odds.sum() == pytest.approx(ours, abs=1e-7), picture["file"]
 
 
 def test_neither_predict_nor_compare_needs_torch(folder: Path) -> None:

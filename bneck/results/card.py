@@ -37,7 +37,7 @@ def build(data: ReportData, images: ImageFacts) -> str:
     )
     environment.filters.update(
         md=_plain,
-        tojson=json.dumps,  # YAML contains JSON
+        yaml=_yaml,
         code=_code,
         percent=units.percent,
         count=units.count,
@@ -65,6 +65,11 @@ def _plain(text: str) -> str:
     """Text that Markdown and HTML show as it is, on one line and in one table cell."""
     kept = one_line(text).replace("&", "&amp;").replace("<", "&lt;")
     return "".join(f"\\{c}" if c in "\\`*_[]|#" else c for c in kept)
+
+
+def _yaml(text: str) -> str:
+    """Text as YAML takes it, which contains JSON but for its escapes by pairs of surrogates."""
+    return json.dumps(one_line(text), ensure_ascii=False)
 
 
 def _code(text: str) -> str:

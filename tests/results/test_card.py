@@ -11,6 +11,7 @@ from bneck.results import card
 from bneck.results.classification import classification
 from bneck.results.image_facts import ImageFacts
 from bneck.results.report import ReportData
+from bneck.text import one_line
 from tests.results import demo
 
 IMAGES = ImageFacts(
@@ -40,6 +41,20 @@ def test_the_front_matter_is_what_hubs_read(finished: ReportData) -> None:
     assert result["dataset"]["name"] == "folder:photos"
     assert result["metrics"] == [{"type": "accuracy", "value": 0.9312}]
     assert body.lstrip().startswith('# a: "b"')
+
+
+@pytest.mark.parametrize("name", ["Fotos 🐱", "日本語", "a\x7fb\x1b[2J\udcff", "- x: [y]"])
+def test_any_name_survives_the_front_matter(finished: ReportData, name: str) -> None:
+    front = card.build(replace(finished, name=name), IMAGES).split("---\n", 2)[1]
+    (entry,) = yaml.safe_load(front.encode())["model-index"]
+    assert entry["name"] == one_line(name)
+
+
+def test_the_body_says_how_a_picture_is_brought_to_the_network(finished: ReportData) -> None:
+    text = card.build(finished, IMAGES)
+    assert (
+        "turned upright, laid on white where it is transparent, cut to its centred square" in text
+    )
 
 
 def test_the_body_says_what_was_measured(finished: ReportData) -> None:
