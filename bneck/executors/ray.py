@@ -22,6 +22,7 @@ from ray.exceptions import RayError, RayTaskError
 from bneck import __version__, live
 from bneck.errors import BneckError, UsageError
 from bneck.executors import REMOTE, Executor, Failed, reason
+from bneck.executors.gpus import VISIBLE
 from bneck.executors.pool import WorkerPool
 from bneck.executors.reserved import ONE_CPU, Reserved
 from bneck.executors.together import Together
@@ -181,6 +182,8 @@ class RemoteWorker:
         pin_threads()
         if 0 < gpus < 1:
             os.environ[GPU_SHARE] = repr(gpus)
+        if not gpus:
+            os.environ[VISIBLE] = ""  # newer Rays show all GPUs here, and all would take the first
         self._node = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
 
     def start(self, version: str, folder: str) -> Refused | None:

@@ -76,6 +76,10 @@ def threads(_: int) -> tuple[str | None, ...]:
     return tuple(os.environ.get(f"{kind}_NUM_THREADS") for kind in ("OMP", "MKL", "OPENBLAS"))
 
 
+def shown_gpus(_: int) -> str | None:
+    return os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
 @lru_cache(maxsize=1)
 def _loaded() -> float:
     return time.monotonic()

@@ -288,6 +288,11 @@ def test_a_search_records_why_networks_failed(executor: Executor, tmp_path: Path
         assert (record.reward is None) == (record.error is not None)
 
 
+def test_a_worker_of_ray_sees_no_gpu_but_those_reserved_for_it(ray_started: None) -> None:
+    with closing(open_executor(1, ray="auto")) as executor:
+        assert [*executor.map_unordered(tasks.shown_gpus, [0])] == [(0, "")]
+
+
 def test_ray_is_asked_for_by_name_where_it_is_up_already(ray_started: None) -> None:
     with pytest.raises(UsageError, match="ray must be auto, local or ray://HOST:PORT, got 'here'"):
         open_executor(ray="here")
