@@ -27,7 +27,7 @@ from bneck.derivation.stages.pretrained import (
     write_starts,
 )
 from bneck.derivation.stages.search import search_stage
-from bneck.derivation.stages.target import check_feasible, target_stage
+from bneck.derivation.stages.target import check_feasible, check_narrowable, target_stage
 from bneck.derivation.stages.teacher import named_teacher, teacher_stage
 from bneck.derivation.stages.training import check_shared, train_alone, training_stage
 from bneck.derivation.target import runs_of_other_targets
@@ -121,6 +121,7 @@ def shrink(session: Session) -> tuple[Shrunk, ...]:
     seed_network = _given_network(session, data)
     check_predictable(session, data, seed_network)  # before a calibration that would not do
     announce(session, data, ("calibration", "NetAdapt"))
+    check_narrowable(session, data, seed_network)
     parent = None if is_written(run.steps) else pretrained_stage(session, data, seed_network)
     keep_inherited(session, parent, seed_network)
     device = calibration_stage(session, spaces.build(plan.space, **data.size))

@@ -49,6 +49,10 @@ class ProposalGenerator:
 
     def fastest_ms(self, arch: Architecture) -> float:
         """Return the least predicted latency that narrowing and the hand-made steps lead to."""
+        return self.model.predict(self.fastest(arch)).ms
+
+    def fastest(self, arch: Architecture) -> Architecture:
+        """Return the network of least predicted latency that these lead to."""
         least_ms = self.model.predict(arch).ms
         while True:
             variants = [self._least(arch, item) for item in narrowables(arch)]
@@ -59,7 +63,7 @@ class ProposalGenerator:
                 default=None,
             )
             if best is None or best[0] >= least_ms * (1 - NOTHING):
-                return least_ms
+                return arch
             least_ms, arch = best
 
     def widened(self, arch: Architecture) -> Move | None:

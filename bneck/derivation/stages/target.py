@@ -11,6 +11,8 @@ from bneck.errors import UsageError
 from bneck.files import is_written
 from bneck.latency.devices import quick_latency_ms
 from bneck.latency.devices.table import TableDevice
+from bneck.latency.runtimes.macs import MacsRuntime
+from bneck.netadapt.proposals import ProposalGenerator
 from bneck.results.networks import load_network
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space
@@ -87,6 +89,34 @@ def check_feasible(session: Session, data: RunData, space: Space) -> None:
                 f"no network of space {space.name} is as slow as {ms:.3g} ms on this device: the "
                 f"largest takes about {about_ms(largest):.3g} ms; give a lower target or a larger "
                 "space"
+            )
+
+
+def check_narrowable(session: Session, data: RunData, network: Architecture) -> None:
+    """Refuse a target that no narrowing of ``network`` comes near, before a calibration.
+
+    The narrowest network, as far as multiply-adds tell, is timed briefly.
+
+    Args:
+        session: the run and its plan; nothing is done where either has a latency model, or the
+            device a table.
+        data: gives side and classes of the networks that relative targets name.
+        network: the one that is to be narrowed.
+
+    Raises:
+        UsageError: the narrowest network takes too long for a target.
+    """
+    run, plan = session.run, session.plan
+    device = planned_device(plan)
+    if is_written(run.latency) or plan.latency is not None or device.by_hand or device.published:
+        return
+    narrowest = ProposalGenerator(MacsRuntime()).fastest(network)
+    narrowest_ms = quick_latency_ms(device, narrowest)
+    for ms in _in_ms(plan.aimed_at, data, lambda arch: quick_latency_ms(device, arch)):
+        if narrowest_ms > ms * UNSURE:
+            raise UsageError(
+                f"no narrowing of {plan.seed_network} reaches {ms:.3g} ms on this device: the "
+                f"narrowest takes about {narrowest_ms:.3g} ms"
             )
 
 

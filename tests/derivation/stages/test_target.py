@@ -33,6 +33,20 @@ def test_a_target_out_of_reach_costs_no_calibration(
     assert not (out / "plan.toml").exists()  # a mistake begins no run
 
 
+@pytest.mark.parametrize("target", ["0.00001", "0.01x:mobilenet_v3_small"])
+def test_a_target_that_no_narrowing_reaches_costs_no_calibration(
+    target: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """V3-Small's narrowest has 1.7 % of its 1.59 million multiply-adds at 16 px."""
+    out = tmp_path / "run"
+    asked = ["--data=digits", "--resolution=16", "--runtime=macs", "--calibration-minutes=60"]
+    assert run(["shrink", "mobilenet_v3_small", f"--target={target}", *asked, f"--out={out}"]) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("bneck: no narrowing of mobilenet_v3_small reaches ")
+    assert error.endswith(" on this device: the narrowest takes about 2.69e-05 ms")
+    assert not out.exists()  # a mistake begins no run
+
+
 @pytest.mark.parametrize("command", ["derive", "search"])
 def test_a_target_out_of_reach_of_a_model_from_elsewhere_begins_no_run(
     command: str, digits_latency: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
