@@ -119,6 +119,19 @@ def test_what_a_file_says_of_its_images_names_no_local_path(folder: Path, tmp_pa
     assert metadata.notes(Run.read(of_a_folder))["images"] == "folder:photos (123)"
 
 
+@pytest.mark.parametrize("command", [["compare", "--no-measure", "mobilenet_v3_small"], ["show"]])
+def test_a_finished_run_without_its_network_is_not_taken_for_the_one_before_netadapt(
+    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path, command: list[str]
+) -> None:
+    """Its accuracy stood beside the cost of the search's network."""
+    run = Run.read(shutil.copytree(folder / "runs" / "done", tmp_path / "run"))
+    run.network.rename(run.seed)
+    code, _, err = said(capsys, *command, run.folder)
+    assert (code, err) == (2, f"bneck: {run.network} is missing: copy all files of the run\n")
+    run.result.unlink()  # as before a training has ended
+    assert said(capsys, *command, run.folder)[0] == 0
+
+
 def test_a_name_with_dollars_is_no_formula(
     capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
 ) -> None:

@@ -53,9 +53,12 @@ def _from_path(text: str) -> Architecture:
     path = Path(text)
     if path.is_dir():
         run = Run.read(path)
-        for file in (run.network, run.seed):
-            if is_written(file):
-                return codec.load(file)
+        if is_written(run.network):
+            return codec.load(run.network)
+        if is_written(run.result):  # whose figures are not those of the search's network
+            raise UsageError(f"{run.network} is missing: copy all files of the run")
+        if is_written(run.seed):
+            return codec.load(run.seed)
         raise UsageError(f"the run {text} has no network yet; run its command again to resume it")
     if path.is_file() and (path.suffix == ".onnx" or is_binary(path)):
         what, use = _OTHERS.get(path.suffix, ("a binary file", ""))
