@@ -126,27 +126,20 @@ WRONG = {
 def test_a_space_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "own_space.py").write_text(OWN)
     monkeypatch.syspath_prepend(str(tmp_path))
-    before = dict(spaces.SPACES)
-    try:
-        with pytest.raises(UsageError, match="unknown space 'own_space:two'"):
-            spaces.build("own_space:two")  # a name in a file is not imported
-        spaces.load_own("own_space:two")
-        space = spaces.build("own_space:two", resolution_px=16, classes=5)
-        assert (space.name, space.size) == ("own_space:two", 2)
-        assert space.decode({"kernel": 5}).classes == 5
-        for wrong, said in WRONG.items():
-            spaces.load_own(word := f"own_space:{wrong}")
-            with pytest.raises(UsageError, match=re.escape(said.format(word))):
-                spaces.build(word, resolution_px=16, classes=5)
-        spaces.check("own_space:fixed")  # which may suit the images
-        with pytest.raises(UsageError, match="must return a Space"):
-            spaces.check("own_space:nothing")
-        with pytest.raises(
-            UsageError, match=r"cannot load space 'own_space:three': .* no attribute"
-        ):
-            spaces.load_own("own_space:three")
-        with pytest.raises(UsageError, match=r"cannot load space 'no_such_module:two': No module"):
-            spaces.load_own("no_such_module:two")
-    finally:
-        spaces.SPACES.clear()
-        spaces.SPACES.update(before)
+    with pytest.raises(UsageError, match="unknown space 'own_space:two'"):
+        spaces.build("own_space:two")  # a name in a file is not imported
+    spaces.load_own("own_space:two")
+    space = spaces.build("own_space:two", resolution_px=16, classes=5)
+    assert (space.name, space.size) == ("own_space:two", 2)
+    assert space.decode({"kernel": 5}).classes == 5
+    for wrong, said in WRONG.items():
+        spaces.load_own(word := f"own_space:{wrong}")
+        with pytest.raises(UsageError, match=re.escape(said.format(word))):
+            spaces.build(word, resolution_px=16, classes=5)
+    spaces.check("own_space:fixed")  # which may suit the images
+    with pytest.raises(UsageError, match="must return a Space"):
+        spaces.check("own_space:nothing")
+    with pytest.raises(UsageError, match=r"cannot load space 'own_space:three': .* no attribute"):
+        spaces.load_own("own_space:three")
+    with pytest.raises(UsageError, match=r"cannot load space 'no_such_module:two': No module"):
+        spaces.load_own("no_such_module:two")
