@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from random import Random
 from statistics import median
 
-from bneck.errors import ProxyFailed
+from bneck.errors import BneckError, ProxyFailed
 from bneck.progress import Progress, silent
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.proxy import PROXIES, Proxy, find_proxy
@@ -97,7 +97,7 @@ def score_proxies(
         proxies: by word.
         images: that zero-cost proxies read.
         band: cost that puts networks into bands.
-        networks: at most so many are scored, drawn by ``seed``.
+        networks: at most so many are scored, drawn by ``seed``; five at least.
         seed: also decides the networks' weights.
         progress: told of every network.
         cache: networks in it are not scored again.
@@ -118,7 +118,8 @@ def score_proxies(
         failures = [f"network {numbers[arch]}: {why}" for arch, why in failed.items()]
         if len(scores) < MIN_SCORED:
             raise ProxyFailed(
-                f"{word} scores {len(scores)} of {len(sample)} networks: {failures[0]}"
+                f"{word} scores {len(scores)} of {len(scores) + len(failed)} networks: "
+                f"{failures[0]}"
             )
         agreements[word] = _agreement(
             table, scores, band, seed, seconds=seconds, failures=tuple(failures)
@@ -179,6 +180,10 @@ def _row(
                 raise ProxyFailed(f"it gave {score!r:.60}, not a finite number")
         except ProxyFailed as error:
             score, failure = None, str(error)
+        except BneckError:  # which is no matter of this network
+            raise
+        except Exception as error:  # of a proxy of the user's own
+            score, failure = None, f"{type(error).__name__}: {error}"
         row[word] = (score, time.perf_counter() - began, failure)
     return row
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bneck.cli import run
-from bneck.errors import ProxyFailed
+from bneck.errors import ProxyFailed, UsageError
 from bneck.latency.model import load as load_model
 from bneck.proxies.proxy import find_proxy
 from bneck.proxies.score import score_columns, score_proxies, zero_cost_words
@@ -123,6 +123,25 @@ def test_a_score_that_is_no_number_is_a_failure_and_not_compared(score: Any) -> 
     assert found.spearman.value == 1
     with pytest.raises(ProxyFailed, match=r"mine scores 0 of 40 networks: .*not a finite number"):
         score_proxies(table(), {"mine": lambda arch, *, seed: score})
+
+
+def test_what_a_proxy_of_ones_own_raises_is_a_failure_of_that_network() -> None:
+    """As in a search; else it would end hours of scoring."""
+
+    def proxy(arch: Architecture, *, seed: int) -> float:
+        return {}["width"] if arch == ARCHS[3] else params(arch)
+
+    found = score_proxies(table(), {"mine": proxy})["mine"]
+    assert found.failures == ("network 4: KeyError: 'width'",)
+    assert len(found.scores) == 39
+
+
+def test_mistakes_of_the_whole_are_no_failures_of_each_network() -> None:
+    def proxy(arch: Architecture, *, seed: int) -> float:
+        raise UsageError("trained for 5 classes")
+
+    with pytest.raises(UsageError, match="trained for 5 classes"):
+        score_proxies(table(), {"mine": proxy})
 
 
 def test_columns_say_how_a_shorter_training_agrees() -> None:

@@ -35,8 +35,8 @@ class ImagePart:
         rows: int64 (n,), the squares that belong to this part, in the part's order.
         labels: int64 (n,), 0 to classes - 1.
         contents: int64 (n,), equal where two squares hold the same pixels.
-        store: the folder of the file of squares, which also keeps what is derived from it; None
-            where squares are in memory.
+        store: the folder of the file of squares, which also keeps what is derived from its rows;
+            None where squares are in memory, or are derived themselves.
     """
 
     squares: Tensor
@@ -106,7 +106,7 @@ class ImagePart:
         file = self.store / f"resized-{self._digest()}-{side_px}.u8"
         if not file.exists():
             self._keep_resized(file, side_px)
-        return replace(self, squares=mapped(file, side_px), rows=rows)
+        return replace(self, squares=mapped(file, side_px), rows=rows, store=None)
 
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """(mean, std) of the pixels, red, green and blue, on the scale 0 to 1.

@@ -31,6 +31,8 @@ class Threads:
             on_gpu: the CPU only feeds a GPU, so nothing is tried.
         """
         self._all = min(torch.get_num_threads(), cores())
+        if chosen is not None and chosen > self._all:  # which was a larger machine
+            chosen = None
         self.chosen = compute.threads or chosen
         if self.chosen is None and (self._all == 1 or on_gpu):
             self.chosen = self._all

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from bneck import records
@@ -354,6 +355,21 @@ def test_resized_views_are_mapped_and_equal_those_in_memory(pictures: Path) -> N
     assert len(list(all_squares()[0].place.glob("resized-*-8.u8"))) == 2
     held = replace(images.for_search(0).train, store=None).resized(8)
     assert view.train.pixels().equal(held.pixels())
+
+
+def test_a_view_that_is_resized_again_takes_no_file_of_other_images(pictures: Path) -> None:
+    """Files are named by rows of the store's squares, and its own rows are numbered anew."""
+    train = loaded(pictures).train
+    rows = torch.arange(len(train))
+    plain = replace(train, rows=rows).resized(8)
+    backwards = replace(train, rows=rows.flip(0))
+    again = backwards.resized(12).resized(8)
+    in_memory = replace(backwards, store=None)
+    held = in_memory.resized(12).resized(8)
+    assert not torch.equal(again.pixels(), plain.pixels())
+    assert torch.equal(again.pixels(), held.pixels())
+    replace(train, rows=rows).statistics()
+    assert backwards.resized(8).statistics() == in_memory.resized(8).statistics()
 
 
 def test_a_second_process_waits_for_the_first(pictures: Path) -> None:

@@ -54,3 +54,9 @@ def test_what_was_asked_for_or_found_before_is_not_tried_again(two_cores: list[i
     assert steps(Threads(Compute(threads=4)), {4: 1.0}, two_cores, 2) == [4, 4]
     two_cores.clear()
     assert steps(Threads(Compute(), chosen=2), {2: 1.0}, two_cores, 2) == [2, 2]
+
+
+def test_more_threads_than_there_are_cores_now_are_found_anew(two_cores: list[int]) -> None:
+    """A training may resume on a smaller machine."""
+    found = Threads(Compute(), chosen=8)
+    assert steps(found, {1: 1.0, 2: 0.7}, two_cores, 7) == [1, 1, 1, 2, 2, 2, 2]
