@@ -121,6 +121,12 @@ def test_the_trained_network_is_a_torch_module(tmp_path: Path) -> None:
     assert list(classes.values()) == sorted(classes.values(), reverse=True)
     for name, share in zip("abc", expected, strict=True):
         assert classes[name] == pytest.approx(float(share), abs=1e-5)
+    (tmp_path / "a.txt").write_text("no picture")
+    for name, why in (("a.txt", "not an image"), ("b.png", "No such file or directory")):
+        with pytest.raises(
+            UsageError, match=f"^cannot read {re.escape(str(tmp_path))}/{name}: {why}$"
+        ):
+            results.predict(tmp_path / name)
 
 
 @pytest.mark.parametrize("images", ["", ["a.png", ""], 3])

@@ -82,9 +82,9 @@ class Results:
             images = [images]
         places = [as_path("images", one) for one in images]
         found = []
-        for file, classes in classify(classifier_of(self.run.folder), places):
+        for _, classes in classify(classifier_of(self.run.folder), places):
             if isinstance(classes, UsageError):
-                raise UsageError(f"{file} is not an image: {classes}")
+                raise classes
             found.append(classes)
         return found
 
