@@ -152,7 +152,7 @@ def calibration_stage(session: Session, space: Space) -> TargetDevice:
     A model that the plan names is copied into the run instead, as a table is.
 
     Raises:
-        UsageError: a table that has changed since the run began.
+        UsageError: a table that has changed since the run began, or a model of another side.
         BneckError: the model is of another device, so that nothing could be measured.
     """
     run, plan = session.run, session.plan
@@ -174,7 +174,9 @@ def calibration_stage(session: Session, space: Space) -> TargetDevice:
             session.warn_once(model.report.doubt)
         if plan.latency is not None:  # which may be of another space
             seed = records.read_if_written(run.seed, Architecture)
-            warn_extrapolated(model, seed or space.least(lambda arch: -cost(arch).macs))
+            like = seed or space.least(lambda arch: -cost(arch).macs)
+            model.check_resolution(like.resolution_px)
+            warn_extrapolated(model, like)
     history, schedule = run.measurements, session.schedule
     return TargetDevice(model, device, history, wait, session.progress, schedule)
 

@@ -5,6 +5,7 @@ from statistics import fmean, stdev
 
 import pytest
 
+from bneck.cli import run
 from bneck.derivation.plan import Plan
 from bneck.derivation.schedule import Schedule
 from bneck.derivation.session import Session
@@ -146,6 +147,20 @@ def test_a_kit_of_other_classes_is_calibrated_on_and_one_of_another_side_is_not(
     assert not session.run.latency.exists()
     assert calibration_stage(session, space).model.predict(SMALL).ms > 0
     assert session.run.latency.exists()
+
+
+@pytest.mark.parametrize("command", ["derive", "search"])
+def test_a_model_of_another_side_than_the_datas_is_refused_before_anything_is_measured(
+    command: str, digits_latency: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else the run that was begun so would refuse the right side as another plan."""
+    out = tmp_path / "run"
+    asked = ["--data=digits", "--target=0.9x:mobilenet_v3_small", "--runtime=macs"]
+    assert run([command, *asked, f"--latency={digits_latency}", f"--out={out}"]) == 2
+    error = capsys.readouterr().err
+    assert "calibrated at 16 px, not at 32 px; give --resolution 16" in error.splitlines()[-1]
+    assert "measuring" not in error
+    assert not out.exists()
 
 
 def test_a_doubtful_calibration_is_said_once_in_a_command(
