@@ -46,8 +46,12 @@ def test_options_are_under_headings_and_words_come_from_the_tables(
     headings = [line for line in out.splitlines() if re.fullmatch(r"[A-Z].*:", line)]
     assert headings == ["Target:", "Data:", "Search:", "Training:", "Where it runs:", "Options:"]
     words = " ".join(out.split()).replace("- ", "-")  # words are broken at hyphens
-    tables = (SPACES, RUNTIMES, SAMPLERS, PROXIES, REWARDS, NAMED_SETS)
+    tables = (SPACES, RUNTIMES, SAMPLERS, REWARDS, NAMED_SETS)
     assert [word for table in tables for word in table if word not in words] == []
+    assert [word for word in ("short-training", "shared-weights:RUN") if word not in words] == []
+    _, out, _ = said(capsys, "proxies", "score", "--help")
+    words = " ".join(out.split()).replace("- ", "-")
+    assert [word for word in PROXIES if word not in words] == []
     _, out, _ = said(capsys, "export", "--help")
     words = " ".join(out.split()).replace("- ", "-")
     assert [word for word in EXPORTS if word not in words] == []
@@ -312,6 +316,7 @@ def test_export_of_a_json_file(
         (["derive", "--target", "2", "--latency", "no.json"], "no such file: no.json"),
         (["derive", "--target", "2", "--latency", "macs"], "multiply-adds are --runtime macs"),
         (["derive", "--target", "2", "--from-scratch"], "no effect without --pretrained"),
+        (["search", "--target", "2", "--proxy", "synflow"], "--proxy synflow scores on a scale of"),
         (["derive", "--targets", "0.9x:mobilenet_v1,0.90x:mobilenet_v1"], "names 0.90x:.* twice"),
         (
             ["derive", "--target", "2", "--latency", "no.json", "--calibrate", "anew"],

@@ -20,7 +20,6 @@ from bneck.latency.timing import MAX_MINUTES
 from bneck.machine import DEVICES, Compute
 from bneck.proxies.data.augmentation_words import AUGMENTATIONS, CROPS, check_augmentation
 from bneck.proxies.data.image_spec import NAMED_SETS
-from bneck.proxies.proxy import PROXIES
 from bneck.search.reward import REWARDS
 from bneck.search.samplers import SAMPLERS
 from bneck.space.checks import check_above_zero, check_between, check_range, check_word
@@ -157,7 +156,7 @@ class Plan:
     proxy: str | None = option(
         None,
         "What a network's accuracy is estimated by in the search: "
-        f"{one_of(*PROXIES, 'shared-weights:RUN', OWN)}.",
+        f"{one_of(SHORT_TRAINING, 'shared-weights:RUN', OWN)}.",
         SEARCH,
         unset=SHORT_TRAINING,
     )
