@@ -27,6 +27,10 @@ from bneck.proxies.data.squares.store import (
 )
 from bneck.quantities import byte_size
 
+CHUNKS_A_SYNC = 16
+"""So many are brought to the disk at a time, while others are decoded; left to the end, gigabytes
+would be waited for with all cores idle."""
+
 
 def prepare(layout: Layout, side_px: int, progress: Progress, *, deep: bool = False) -> Squares:
     """Decode a folder's images, unless they lie ready; stopped anywhere, it resumes.
@@ -103,7 +107,7 @@ def _decode(place: Path, layout: Layout, index: Index, progress: Progress) -> Ro
         white.update(answer.get("white", {}))  # earlier versions kept none
         done.add(start)
 
-    with (place / JOURNAL).open("a+b") as journal:
+    with (place / JOURNAL).open("a+b") as journal, squares.open("rb") as written:
         for answer in _whole_lines(journal, squares, 3 * index.side_px**2):
             take(answer)
         size = f"{byte_size(index.size_bytes)} into {place.parent}"
@@ -120,6 +124,8 @@ def _decode(place: Path, layout: Layout, index: Index, progress: Progress) -> Ro
                 take(answer)
                 journal.write(line)
                 journal.flush()
+                if len(done) % CHUNKS_A_SYNC == 0:
+                    os.fsync(written.fileno())
                 progress("decoding images", min(len(done) * CHUNK, index.count), index.count)
             names = [name for start in deep for name in paths[start : start + CHUNK]]
             white |= find_white([layout.folder / name for name in names], progress)
