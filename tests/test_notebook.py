@@ -286,7 +286,7 @@ def test_the_same_words_are_refused_as_on_the_command_line(tmp_path: Path) -> No
     with pytest.raises(UsageError, match="'__main__:Own' is in the notebook or script itself"):
         bneck.derive(2.0, tmp_path / "run", proxy="__main__:Own")
     for where in ({"ray": "local"}, {"time_limit_s": 60.0}):  # whose one worker is another process
-        with pytest.raises(UsageError, match="or give workers=1 without ray and time_limit_s"):
+        with pytest.raises(UsageError, match="or give workers=1 without ray and a time limit"):
             bneck.derive(2.0, tmp_path / "run", proxy="__main__:Own", workers=1, **where)
     with pytest.raises(UsageError, match="derive needs a target, or None and targets="):
         bneck.derive(None, tmp_path / "run")

@@ -72,7 +72,7 @@ def derive(
     if (plan.proxy or "").startswith("__main__:") and elsewhere:
         raise UsageError(
             f"proxy {plan.proxy!r} is in the notebook or script itself, which workers do not run: "
-            "put it into a module, or give workers=1 without ray and time_limit_s"
+            "put it into a module, or give workers=1 without ray and a time limit"
         )
     with (
         script_kept_out(),
