@@ -182,15 +182,15 @@ def check_new_export(to: str, path: Path) -> None:
     """
     if to not in EXPORTS:
         raise unknown("export format", to, EXPORTS)
-    for name in EXPORTS[to].libraries:
-        if find_spec(name) is None:
-            missing = ImportError(f"No module named {name!r}", name=name)
-            raise cannot_load("export format", to, missing)
     suffixes = EXPORTS[to].suffixes
     if path.suffix not in suffixes:
         raise UsageError(f"a file of {to} ends in {' or '.join(suffixes)}, got {str(path)!r}")
     if path.suffix == ".py" and path.stem in IMPORTED:
         raise UsageError(f"{path.name} would hide the module {path.stem}: use another name")
+    for name in EXPORTS[to].libraries:
+        if find_spec(name) is None:
+            missing = ImportError(f"No module named {name!r}", name=name)
+            raise cannot_load("export format", to, missing)
     check_new_file(path)
     if (beside := EXPORTS[to].beside) is not None:
         check_beside(path, beside)
