@@ -1,7 +1,7 @@
 """What the plan's targets are in ms, and whether the space can meet them at all."""
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 
 from bneck.derivation import target
 from bneck.derivation.session import Session
@@ -9,7 +9,7 @@ from bneck.derivation.stages.calibration import TargetDevice, planned_device
 from bneck.derivation.stages.data import RunData
 from bneck.errors import UsageError
 from bneck.files import is_written
-from bneck.latency.devices import quick_latency_ms
+from bneck.latency.devices import Device, quick_latency_ms
 from bneck.latency.devices.table import TableDevice
 from bneck.latency.runtimes.macs import MacsRuntime
 from bneck.netadapt.proposals import ProposalGenerator
@@ -63,19 +63,12 @@ def check_feasible(session: Session, data: RunData, space: Space) -> None:
         UsageError: the smallest network takes too long for a target, the largest is too fast, or
             the device is a table that lacks blocks of the space.
     """
-    run, plan = session.run, session.plan
-    if is_written(run.latency) or plan.latency is not None:
-        return
-    device = planned_device(plan)
-    if device.by_hand:
+    plan, device = session.plan, _not_calibrated(session)
+    if device is None:
         return
     if isinstance(device, TableDevice):
         device.published.check_space(space)
-
-    @cache
-    def about_ms(arch: Architecture) -> float:
-        return quick_latency_ms(device, arch)
-
+    about_ms = cache(partial(quick_latency_ms, device))
     smallest = space.least(lambda arch: cost(arch).macs)
     largest = space.least(lambda arch: -cost(arch).macs)
     for ms in _in_ms(plan.aimed_at, data, about_ms):
@@ -106,18 +99,26 @@ def check_narrowable(session: Session, data: RunData, network: Architecture) -> 
     Raises:
         UsageError: the narrowest network takes too long for a target.
     """
-    run, plan = session.run, session.plan
-    device = planned_device(plan)
-    if is_written(run.latency) or plan.latency is not None or device.by_hand or device.published:
+    plan, device = session.plan, _not_calibrated(session)
+    if device is None or device.published is not None:
         return
-    narrowest = ProposalGenerator(MacsRuntime()).fastest(network)
-    narrowest_ms = quick_latency_ms(device, narrowest)
-    for ms in _in_ms(plan.aimed_at, data, lambda arch: quick_latency_ms(device, arch)):
+    about_ms = cache(partial(quick_latency_ms, device))
+    narrowest_ms = about_ms(ProposalGenerator(MacsRuntime()).fastest(network))
+    for ms in _in_ms(plan.aimed_at, data, about_ms):
         if narrowest_ms > ms * UNSURE:
             raise UsageError(
                 f"no narrowing of {plan.seed_network} reaches {ms:.3g} ms on this device: the "
                 f"narrowest takes about {narrowest_ms:.3g} ms"
             )
+
+
+def _not_calibrated(session: Session) -> Device | None:
+    """The target device; None with a latency model already, or where nothing can be timed now."""
+    run, plan = session.run, session.plan
+    if is_written(run.latency) or plan.latency is not None:
+        return None
+    device = planned_device(plan)
+    return None if device.by_hand else device
 
 
 def _in_ms(

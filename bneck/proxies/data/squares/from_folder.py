@@ -108,7 +108,7 @@ def _decode(place: Path, layout: Layout, index: Index, progress: Progress) -> Ro
         done.add(start)
 
     with (place / JOURNAL).open("a+b") as journal, squares.open("rb") as written:
-        for answer in _whole_lines(journal, squares, 3 * index.side_px**2):
+        for answer in _whole_lines(journal, written, 3 * index.side_px**2):
             take(answer)
         size = f"{byte_size(index.size_bytes)} into {place.parent}"
         progress("decoding images", min(len(done) * CHUNK, index.count), index.count, size)
@@ -134,7 +134,7 @@ def _decode(place: Path, layout: Layout, index: Index, progress: Progress) -> Ro
     return Rows(whole, labels, digests, paths)
 
 
-def _whole_lines(journal: IO[bytes], squares: Path, size: int) -> Iterator[Mapping[str, Any]]:
+def _whole_lines(journal: IO[bytes], squares: IO[bytes], size: int) -> Iterator[Mapping[str, Any]]:
     """The chunks that an earlier process finished, up to the first that is not whole.
 
     A power loss may have kept the journal's line of a chunk and not its squares.
@@ -146,17 +146,16 @@ def _whole_lines(journal: IO[bytes], squares: Path, size: int) -> Iterator[Mappi
     """
     journal.seek(0)
     whole = 0
-    with squares.open("rb") as file:
-        for line in journal.readlines():
-            try:
-                answer = json.loads(line)
-                is_whole = line.endswith(b"\n") and _lies_in(file, answer, size)
-            except (ValueError, KeyError, TypeError, OSError):
-                is_whole = False
-            if not is_whole:
-                break
-            whole += len(line)
-            yield answer
+    for line in journal.readlines():
+        try:
+            answer = json.loads(line)
+            is_whole = line.endswith(b"\n") and _lies_in(squares, answer, size)
+        except (ValueError, KeyError, TypeError, OSError):
+            is_whole = False
+        if not is_whole:
+            break
+        whole += len(line)
+        yield answer
     journal.truncate(whole)
 
 
