@@ -11,6 +11,14 @@ from bneck.latency import remote_calibration
 from bneck.latency.kit_measurements import read_measurements
 from bneck.latency.remote_calibration import add_to_kit, write_kit
 from bneck.space import spaces
+from bneck.space.choices import Space
+
+
+@pytest.fixture
+def space_of_two(monkeypatch: pytest.MonkeyPatch) -> Space:
+    """A space of which a kit holds two networks."""
+    monkeypatch.setattr(remote_calibration, "NETWORKS", 2)
+    return spaces.build("v3-small", resolution_px=32, classes=10)
 
 
 def test_a_kit_has_one_reference_and_so_one_side_and_class_count(tmp_path: Path) -> None:
@@ -53,11 +61,10 @@ def test_a_kit_is_small_runs_alone_and_resumes(
 
 
 def test_a_kit_whose_writing_was_interrupted_is_written_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, space_of_two: Space
 ) -> None:
     """Until all of its networks are there it has no kit.json, and so measures nothing."""
-    monkeypatch.setattr(remote_calibration, "NETWORKS", 2)
-    folder, space = tmp_path / "kit", spaces.build("v3-small", resolution_px=32, classes=10)
+    folder, space = tmp_path / "kit", space_of_two
 
     def interrupt(what: str, done: int, whole: int, *more: object) -> None:
         if done == 1:
@@ -84,12 +91,9 @@ def test_a_kit_whose_writing_was_interrupted_is_written_again(
         write_kit([space], folder)
 
 
-def test_no_kit_is_written_over_one_that_was_measured(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_kit_is_written_over_one_that_was_measured(tmp_path: Path, space_of_two: Space) -> None:
     """Its measurements would be refused, here and on the device, as those of another kit."""
-    monkeypatch.setattr(remote_calibration, "NETWORKS", 2)
-    folder, space = tmp_path / "kit", spaces.build("v3-small", resolution_px=32, classes=10)
+    folder, space = tmp_path / "kit", space_of_two
     write_kit([space], folder)
     of_it = {"kit": json.loads((folder / "kit.json").read_text())["kit"]}
     (folder / "measurements.json").write_text(json.dumps(of_it))
@@ -103,11 +107,10 @@ def test_no_kit_is_written_over_one_that_was_measured(
 
 
 def test_a_kit_that_is_written_again_keeps_the_networks_that_were_added_to_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, space_of_two: Space
 ) -> None:
     """A derivation adds its network once, and would wait for its measurement for ever."""
-    monkeypatch.setattr(remote_calibration, "NETWORKS", 2)
-    folder, space = tmp_path / "kit", spaces.build("v3-small", resolution_px=32, classes=10)
+    folder, space = tmp_path / "kit", space_of_two
     write_kit([space], folder)
     add_to_kit(folder, space.decode(space.sample(0)), None, runtime="onnxruntime")
     with_final = (folder / "kit.json").read_bytes()
@@ -125,11 +128,8 @@ def test_a_kit_that_is_written_again_keeps_the_networks_that_were_added_to_it(
     assert (folder / "kit.json").read_bytes() == with_final
 
 
-def test_a_second_process_does_not_write_the_same_kit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(remote_calibration, "NETWORKS", 2)
-    folder, space = tmp_path / "kit", spaces.build("v3-small", resolution_px=32, classes=10)
+def test_a_second_process_does_not_write_the_same_kit(tmp_path: Path, space_of_two: Space) -> None:
+    folder, space = tmp_path / "kit", space_of_two
     refusals = []
 
     def second(*_: object) -> None:
@@ -155,11 +155,9 @@ def test_a_runtime_of_this_machine_is_refused_before_anything_is_written(
     assert not (tmp_path / "kit").exists()
 
 
-def test_a_kit_for_litert_runs_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kit_for_litert_runs_alone(tmp_path: Path, space_of_two: Space) -> None:
     pytest.importorskip("ai_edge_litert", reason="pip install 'bneck[litert]'")
-    monkeypatch.setattr(remote_calibration, "NETWORKS", 2)
-    folder = tmp_path / "kit"
-    space = spaces.build("v3-small", resolution_px=32, classes=10)
+    folder, space = tmp_path / "kit", space_of_two
     write_kit([space], folder, runtime="litert")
     subprocess.run(
         [sys.executable, "-I", str(folder / "measure.py")], check=True, capture_output=True
