@@ -6,7 +6,7 @@ from bneck import records
 from bneck.commands.common.deriving import run_options, session_of
 from bneck.commands.common.options import JsonOption, OutOption
 from bneck.commands.common.output import print_result
-from bneck.results.summary import in_words, unreliable
+from bneck.results.summary import in_words, with_doubt
 from bneck.search.reward import PAPERS
 
 if TYPE_CHECKING:
@@ -18,15 +18,15 @@ def search(out: OutOption, json: JsonOption = False, **asked: Any) -> None:
     """Search a space for the best network under a latency ceiling."""
     with session_of("search", out, asked) as session:
         from bneck.derivation import pipeline  # torch and all: after the mistakes
-        from bneck.derivation.results import doubt
+        from bneck.derivation.results import doubts
 
         found = pipeline.search(session)
         winners, worth = found.networks, found.next_evaluation
     run, plan = session.run, session.plan
-    networks = [records.flat(winner) for winner in winners]
-    for one, network in zip(winners, networks, strict=True):
+    networks, notes = [records.flat(winner) for winner in winners], doubts(run, winners)
+    for one, network, note in zip(winners, networks, notes, strict=True):
         network["arch"] = str(run.of_target(one.target_ms) if len(winners) > 1 else run.seed)
-        network["note"] = doubt(run, one)
+        network["note"] = note
         network["latency_is"] = "measured" if one.measured else "predicted"
         network["ceiling_ms"] = one.target_ms * plan.seed_factor
     result = {
@@ -38,14 +38,12 @@ def search(out: OutOption, json: JsonOption = False, **asked: Any) -> None:
         "confidence": plan.confidence,
         "networks": networks,
     }
-    notes = [network["note"] for network in networks]
-    text = "\n".join(
-        [*map(_winner_in_words, winners, notes), worth, f"network {run.seed}, report {run.report}"]
-    )
+    lines = map(with_doubt, map(_winner_in_words, winners), notes)
+    text = "\n".join([*lines, worth, f"network {run.seed}, report {run.report}"])
     print_result(json, result, text)
 
 
-def _winner_in_words(winner: "SelectedNetwork", note: str) -> str:
+def _winner_in_words(winner: "SelectedNetwork") -> str:
     papers = ", ".join(f"{value:g} for {name}" for name, value in PAPERS.items())
     weight = ""
     if winner.front_accuracy is not None:
@@ -55,6 +53,5 @@ def _winner_in_words(winner: "SelectedNetwork", note: str) -> str:
     return (
         f"target {winner.target_ms:.4g} ms: {winner.called('trial')}, accuracy "
         f"{winner.accuracy.value:.4f} in the search, "
-        f"{in_words(winner.predicted, winner.measured)}, reward "
-        f"{winner.reward:.4f}{weight}{f'. {unreliable(note)}' if note else ''}"
+        f"{in_words(winner.predicted, winner.measured)}, reward {winner.reward:.4f}{weight}"
     )

@@ -12,7 +12,7 @@ from bneck.commands.common.options import (
 )
 from bneck.commands.common.output import print_result
 from bneck.results.record import Step
-from bneck.results.summary import in_words, unreliable
+from bneck.results.summary import in_words, with_doubt
 from bneck.results.units import aligned, decimals, milliseconds, percent
 
 if TYPE_CHECKING:
@@ -31,10 +31,10 @@ def shrink(net: NetArgument, out: OutOption, json: JsonOption = False, **asked: 
         )
     with session_of("shrink", out, asked, net=net) as session:
         from bneck.derivation import pipeline  # torch and all: after the mistakes
-        from bneck.derivation.results import doubt
+        from bneck.derivation.results import doubts
 
         found = pipeline.shrink(session)
-        doubts = {one: doubt(session.run, one) for one in found}
+        notes = dict(zip(found, doubts(session.run, found), strict=True))
         steps = records.read_lines(session.run.steps, Step)
     run = session.run
     files = {one: run.of_target(one.target_ms) if len(found) > 1 else run.network for one in found}
@@ -44,7 +44,7 @@ def shrink(net: NetArgument, out: OutOption, json: JsonOption = False, **asked: 
         "predicted_ms": last.predicted.ms,
         "measured_ms": last.measured and last.measured.ms,
         "latency_is": "measured" if last.measured else "predicted",
-        "note": doubts[last],
+        "note": notes[last],
         "accuracy": last.accuracy and last.accuracy.value,
         "steps": last.step,
         "arch": str(run.network),
@@ -52,12 +52,12 @@ def shrink(net: NetArgument, out: OutOption, json: JsonOption = False, **asked: 
         "onnx": str(run.onnx),
         "report": str(run.report),
         "networks": [
-            records.flat(one) | {"arch": str(file), "note": doubts[one]}
+            records.flat(one) | {"arch": str(file), "note": notes[one]}
             for one, file in files.items()
         ],
         "family": [_about(step) for step in steps],
     }
-    text = [_table(steps), *(_in_words(net, one, doubts[one]) for one in found)]
+    text = [_table(steps), *(with_doubt(_in_words(net, one), notes[one]) for one in found)]
     text.append(
         f"network {run.network}, weights {run.weights}, ONNX {run.onnx}, report {run.report}"
     )
@@ -84,9 +84,8 @@ def _table(steps: tuple[Step, ...]) -> str:
     return aligned(rows)
 
 
-def _in_words(net: str, one: "Shrunk", note: str) -> str:
+def _in_words(net: str, one: "Shrunk") -> str:
     ending = "" if one.accuracy is None else f", accuracy {percent(one.accuracy)}"
-    ending += f". {unreliable(note)}" if note else ""
     if one.met:
         return (
             f"{net} meets the target of {one.target_ms:.4g} ms as it is: "

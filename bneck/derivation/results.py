@@ -124,18 +124,17 @@ def found_by_a_stage(run: Run, plan: Plan, model: Predictor | None) -> FoundBySt
     """
     if shrunk := records.read_lines(run.shrunk, Shrunk):
         after = {None: "the step's fine-tuning", "fine-tune": "fine-tuning", "scratch": "training"}
-        named = [(f"step {one.step}" if one.step else "the seed", one) for one in shrunk]
+        names = [f"step {one.step}" if one.step else "the seed" for one in shrunk]
         return {
-            "found": tuple(_found(run, name, one, model) for name, one in named),
+            "found": _found(run, names, shrunk, model),
             "found_by": "NetAdapt",
             "found_accuracy": f"after {after[plan.finish]}",
         }
     if result := records.read_if_written(run.winners, SearchResult):
         said = f", {count}-fold" if (count := (run.settled("folds") or 1)) > 1 else ""
+        names = [one.called("network") for one in result.networks]
         return {
-            "found": tuple(
-                _found(run, one.called("network"), one, model) for one in result.networks
-            ),
+            "found": _found(run, names, result.networks, model),
             "found_by": "search",
             "found_accuracy": f"by the proxy of the search{said}",
         }
@@ -159,22 +158,37 @@ def began_with(plan: Plan) -> str:
     return "from pretrained weights"
 
 
-def doubt(run: Run, one: Shrunk | SelectedNetwork) -> str:
-    """Return why a network's latest measurement in the run is not to be relied on, if so."""
-    if one.measured is None:
-        return ""
+def doubts(run: Run, networks: Sequence[Shrunk | SelectedNetwork]) -> tuple[str, ...]:
+    """Return for each network why its latest measurement is not to be relied on; "" if it is."""
     kept = records.read_lines(run.measurements, KeptMeasurement)
-    return next((took.note for took in reversed(kept) if took.arch == one.arch), "")
+    latest = {took.arch: took.note for took in kept}
+    return tuple("" if one.measured is None else latest.get(one.arch, "") for one in networks)
 
 
-def _found(run: Run, name: str, one: Shrunk | SelectedNetwork, model: Predictor | None) -> Found:
-    return Found(
-        name,
-        one.arch,
-        one.accuracy,
-        one.target_ms,
-        one.predicted,
-        one.measured,
-        breakdown=model.breakdown(one.arch) if model else None,
-        note=doubt(run, one),
+def _found(
+    run: Run,
+    names: Sequence[str],
+    networks: Sequence[Shrunk | SelectedNetwork],
+    model: Predictor | None,
+) -> tuple[Found, ...]:
+    """The networks of a stage, as reports have them.
+
+    Args:
+        run: has their measurements.
+        names: what they are called.
+        networks: in the same order.
+        model: breaks their latencies down; None leaves that out.
+    """
+    return tuple(
+        Found(
+            name,
+            one.arch,
+            one.accuracy,
+            one.target_ms,
+            one.predicted,
+            one.measured,
+            breakdown=model.breakdown(one.arch) if model else None,
+            note=note,
+        )
+        for name, one, note in zip(names, networks, doubts(run, networks), strict=True)
     )

@@ -31,7 +31,7 @@ def verdict(outcome: Outcome) -> str:
 
 def reservations(outcome: Outcome) -> str:
     """What else to know of that sentence: a doubtful measurement, another target's network."""
-    found = [unreliable(outcome.note)] if outcome.note else []
+    found = [_unreliable(outcome.note)] if outcome.note else []
     if outcome.derived_for_ms is not None:
         faster = f"{milliseconds(outcome.derived_for_ms, decimals(outcome.target_ms))} ms"
         found.append(
@@ -41,8 +41,12 @@ def reservations(outcome: Outcome) -> str:
     return " ".join(found)
 
 
-def unreliable(note: str) -> str:
-    """Return the sentence on a measurement that is not to be relied on."""
+def with_doubt(line: str, note: str) -> str:
+    """Return a line, and behind it why its measurement is not to be relied on, if ``note`` says."""
+    return f"{line}. {_unreliable(note)}" if note else line
+
+
+def _unreliable(note: str) -> str:
     return f"Do not rely on it: {note}."
 
 
@@ -111,7 +115,7 @@ def unfinished(
 def finished_stage(found: Sequence[Found], by: str) -> tuple[str, str]:
     """Title and text for a run that one stage alone made: a search, NetAdapt or a training."""
     first, several = found[0], len(found) > 1
-    doubts = " ".join(map(unreliable, dict.fromkeys(one.note for one in found if one.note)))
+    doubts = " ".join(map(_unreliable, dict.fromkeys(one.note for one in found if one.note)))
     if by == "training":
         return f"{first.name} is trained: {_share(first)} of the validation images are right.", ""
     if by == "search":
