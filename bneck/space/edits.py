@@ -7,6 +7,7 @@ are most of the latency.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from bneck.errors import UsageError, unknown
 from bneck.space.architecture import Architecture, Part
@@ -33,12 +34,13 @@ class Narrowable:
     width: int
 
 
+@lru_cache(maxsize=1024)  # every edit of a network asks for them, and many are tried of each
 def narrowables(arch: Architecture) -> tuple[Narrowable, ...]:
     """Every width of the network that NetAdapt may shrink."""
     expansions = [
         Narrowable(f"{part.path}.expand", width)
         for part, block in arch.block_parts()
-        if (width := expansion(block)) is not None and not _follows(part, block)
+        if (width := expansion(block)) is not None and not _follows(part)
     ]
     bottlenecks = [
         Narrowable(_bottleneck_name(group), arch.stages[group[0]][0].out)
@@ -139,7 +141,7 @@ def _resized(arch: Architecture, what: str, width: int) -> Architecture:
     else:
         groups = {_bottleneck_name(group): group for group in _tied_stages(arch)}
         edited = _with_widths(arch, arch, groups[what], width)
-    if _topology(edited.layers()) != _topology(arch.layers()):
+    if [*map(_topology, edited.parts())] != [*map(_topology, arch.parts())]:
         raise UsageError(f"{what} at width {width} would add or drop a layer of the network")
     return edited
 
@@ -157,7 +159,7 @@ def _with_widths(
 
     Blocks without an expansion layer work at their input's width, and so follow it.
     """
-    followers = {part.path for part, block in arch.block_parts() if _follows(part, block)}
+    followers = {part.path for part, _ in arch.block_parts() if _follows(part)}
     tied = {f"s{s + 1}" for s in group}
     edited = _mapped(
         begun,
@@ -189,12 +191,14 @@ def _mapped(arch: Architecture, change: Callable[[str, Block], Block]) -> Archit
     return replace(arch, stages=stages)
 
 
-def _follows(part: Part, block: Block) -> bool:
+@lru_cache(maxsize=65536)
+def _follows(part: Part) -> bool:
     """Return whether the block has no expansion layer and so works at its input's width.
 
     That is so where its expansion is its input's width, and any other would need one more layer.
     """
-    if expansion(block) != part.in_channels:
+    block = part.block
+    if block is None or expansion(block) != part.in_channels:
         return False
     wider = _with(part.path, block, "expansion", part.in_channels + 1)
     layers = wider.lower(part.path, part.in_channels, part.in_px, "bn")
@@ -221,12 +225,17 @@ def _tied(arch: Architecture) -> list[tuple[int, ...]]:
     return groups
 
 
-def _topology(layers: tuple[Layer, ...]) -> list[object]:
-    """Kinds and paths of all layers, nested as they are."""
-    return [
-        (type(layer), layer.path, *(_topology(layer.body) if isinstance(layer, _NESTED) else ()))
+@lru_cache(maxsize=65536)
+def _topology(part: Part) -> tuple[object, ...]:
+    """Kinds and paths of a part's layers, nested as they are."""
+    return _kinds(part.layers)
+
+
+def _kinds(layers: tuple[Layer, ...]) -> tuple[object, ...]:
+    return tuple(
+        (type(layer), layer.path, *(_kinds(layer.body) if isinstance(layer, _NESTED) else ()))
         for layer in layers
-    ]
+    )
 
 
 def _bottleneck_name(group: tuple[int, ...]) -> str:

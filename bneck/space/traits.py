@@ -8,6 +8,7 @@ is.
 
 from collections.abc import Iterator
 from dataclasses import fields, replace
+from functools import lru_cache
 from typing import TypeVar
 
 from bneck.space.architecture import Part
@@ -21,7 +22,12 @@ Value = TypeVar("Value", bound=Block | Head)
 
 def declares(value: Block | Head, name: str) -> bool:
     """Return whether a block or a head has a field of that name."""
-    return any(field.name == name for field in fields(value))  # type: ignore[arg-type]
+    return name in _field_names(type(value))
+
+
+@lru_cache(maxsize=256)
+def _field_names(kind: type[Block | Head]) -> frozenset[str]:
+    return frozenset(field.name for field in fields(kind))  # type: ignore[arg-type]
 
 
 def expansion(block: Block) -> int | None:
@@ -62,6 +68,7 @@ def has_residual(part: Part) -> bool:
     return bool(part.layers) and all(isinstance(layer, Residual) for layer in part.layers)
 
 
+@lru_cache(maxsize=65536)
 def keeps_width(part: Part) -> bool:
     """Return whether the output must have the input's width, as behind a residual."""
     return keeps_channels(part.layers)
