@@ -1,5 +1,8 @@
 """The results of a reproduction so far, in Markdown that can be checked line by line."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
 from math import hypot
 from statistics import NormalDist, fmean
 
@@ -9,12 +12,27 @@ from bneck import records
 from bneck.derivation.stages.best_under_target import STANDARD_ERRORS, most_accurate_under
 from bneck.files import is_written, read_json
 from bneck.quantities import Accuracy, Latency, standard_deviation, standard_error
-from bneck.reproduction.measuring import MeasuredAgain, MeasuredNetwork
 from bneck.reproduction.results import ReproductionResults
 from bneck.results import static_figures
 from bneck.results.similarity import Likeness
 from bneck.results.units import milliseconds, percent
 from bneck.space.presets import MOBILENET_V3_SMALL
+
+
+@dataclass(frozen=True, slots=True)
+class _Network:
+    """A network of the comparison: its latest measurement, and the accuracy of each training."""
+
+    name: str
+    kind: str
+    factor: float
+    latency: Latency
+    note: str
+    trained: tuple[Accuracy, ...]
+
+    @property
+    def accuracies(self) -> list[float]:
+        return [one.value for one in self.trained]
 
 
 def summary(results: ReproductionResults) -> str:
@@ -30,76 +48,70 @@ def draw(results: ReproductionResults) -> None:
         path = static_figures.path(results.steps(factor), targets_ms=[shrunk.target_ms])
         static_figures.save(path, folder / f"path-{factor:g}x.svg")
     lines: dict[str, list[tuple[float, list[float]]]] = {}
-    for one in sorted(results.compared(), key=lambda one: one.kind):  # derived first
+    for one in sorted(_networks(results), key=lambda one: one.kind):  # derived first
         name = "width multiplier" if one.kind == "published" else one.kind
-        found = results.accuracies(one)
-        lines.setdefault(name, []).append((_latency(results, one).ms, found))
+        lines.setdefault(name, []).append((one.latency.ms, one.accuracies))
     if any(found for networks in lines.values() for _, found in networks):
         static_figures.save(static_figures.family(lines), folder / "family.svg")
 
 
-def _comparison(results: ReproductionResults) -> str:
-    rows = ["| network | latency | of V3-Small | accuracy | seeds |", "|---|---|---|---|---|"]
-    compared = results.compared()
-    if not compared:
-        return "Nothing is measured yet."
-    whole = next(_latency(results, one).ms for one in compared if one.name == MOBILENET_V3_SMALL)
-    for one in sorted(compared, key=lambda one: (-one.factor, one.kind)):
-        found = results.accuracies(one)
-        took = _latency(results, one)
-        rows.append(
-            f"| {one.name} | {milliseconds(took)} ms | {took.ms / whole:.3f} "
-            f"| {_accuracy(found)} | {len(found)} |"
+def _networks(results: ReproductionResults) -> list[_Network]:
+    """All that is compared, each with the measurement of its trained weights once there is one."""
+    again, found = results.measured_again(), []
+    for one in results.compared():
+        latest = again.get(one.name, one)
+        trained = tuple(training.accuracy for training in results.trainings(one))
+        found.append(
+            _Network(one.name, one.kind, one.factor, latest.measured, latest.note, trained)
         )
-    state = "trained" if results.measured_again() else "random"
+    return found
+
+
+def _comparison(results: ReproductionResults) -> str:
+    networks = _networks(results)
+    if not networks:
+        return "Nothing is measured yet."
+    rows = ["| network | latency | of V3-Small | accuracy | seeds |", "|---|---|---|---|---|"]
+    whole = next(one.latency.ms for one in networks if one.name == MOBILENET_V3_SMALL)
+    for one in sorted(networks, key=lambda one: (-one.factor, one.kind)):
+        rows.append(
+            f"| {one.name} | {milliseconds(one.latency)} ms | {one.latency.ms / whole:.3f} "
+            f"| {_accuracy(one.accuracies)} | {len(one.trained)} |"
+        )
+    state = "trained" if is_written(results.trained_ms_file) else "random"
     note = (
         f"Latencies are of one session, with {state} weights. ± is the standard error of a latency "
         "and of a difference, and the standard deviation of an accuracy over its seeds."
     )
-    lines = [
-        *_doubts(results, compared),
-        *_differences(results, compared),
-        *_falls(results, compared),
-    ]
+    lines = [*_doubts(networks), *_differences(networks), *_falls(networks)]
     return "\n".join([*rows, "", note, "", *lines])
 
 
-def _latest(results: ReproductionResults, one: MeasuredNetwork) -> MeasuredNetwork | MeasuredAgain:
-    """The measurement with trained weights, once there is one."""
-    return results.measured_again().get(one.name, one)
-
-
-def _latency(results: ReproductionResults, one: MeasuredNetwork) -> Latency:
-    return _latest(results, one).measured
-
-
-def _doubts(results: ReproductionResults, compared: tuple[MeasuredNetwork, ...]) -> list[str]:
+def _doubts(networks: Sequence[_Network]) -> list[str]:
     """Latencies that are not to be relied on, and why."""
-    notes = {one.name: _latest(results, one).note for one in compared}
     return [
-        f"- do not rely on the latency of {name}: {note}" for name, note in notes.items() if note
+        f"- do not rely on the latency of {one.name}: {one.note}" for one in networks if one.note
     ]
 
 
-def _falls(results: ReproductionResults, compared: tuple[MeasuredNetwork, ...]) -> list[str]:
+def _falls(networks: Sequence[_Network]) -> list[str]:
     """Targets that a faster derived network serves better than their own."""
-    derived = [one for one in compared if one.kind == "derived" and results.accuracies(one)]
+    derived = [one for one in networks if one.kind == "derived" and one.trained]
     if not derived:
         return []
-    found = [results.accuracies(one) for one in derived]
     means = [
-        Accuracy(fmean(each), standard_error(each))
-        if len(each) > 1
-        else next(results.trainings(one)).accuracy
-        for one, each in zip(derived, found, strict=True)
+        Accuracy(fmean(one.accuracies), standard_error(one.accuracies))
+        if len(one.trained) > 1
+        else one.trained[0]
+        for one in derived
     ]
-    seeds = min((len(each) for each in found if len(each) > 1), default=1)
+    seeds = min((len(one.trained) for one in derived if len(one.trained) > 1), default=1)
     chosen = most_accurate_under(
         [one.factor for one in derived], means, standard_errors=beyond_noise(seeds)
     )
     return [
         f"- for {derived[place].factor:g}x take {derived[better].name}, which is "
-        f"{_points(found[better], found[place])} more accurate and meets that target too"
+        f"{_points(derived[better], derived[place])} more accurate and meets that target too"
         for place, better in enumerate(chosen)
         if better != place
     ]
@@ -116,31 +128,29 @@ def beyond_noise(seeds: int) -> float:
     return float(student.isf(NormalDist().cdf(-STANDARD_ERRORS), 2 * (seeds - 1)))
 
 
-def _differences(results: ReproductionResults, compared: tuple[MeasuredNetwork, ...]) -> list[str]:
+def _differences(networks: Sequence[_Network]) -> list[str]:
     """Derived networks against the others of the same factor, where both are trained.
 
     MobileNetV3-Small with its free channels is compared with the published one too.
     """
-    found = {one: results.accuracies(one) for one in compared}
     lines = []
-    for one in compared:
-        for other in compared:
-            ours = one.kind == "derived" and other is not one
-            free = one.kind == "free channels" and other.kind == "published"
-            if (ours or free) and other.factor == one.factor and found[one] and found[other]:
-                faster = _latency(results, one).ms / _latency(results, other).ms
-                lines.append(
-                    f"- {one.name}: {_points(found[one], found[other])} against {other.name} at "
-                    f"{faster:.3f} of its latency"
-                )
+    for one, other in product(networks, networks):
+        ours = one.kind == "derived" and other is not one
+        free = one.kind == "free channels" and other.kind == "published"
+        if (ours or free) and other.factor == one.factor and one.trained and other.trained:
+            faster = one.latency.ms / other.latency.ms
+            lines.append(
+                f"- {one.name}: {_points(one, other)} against {other.name} at {faster:.3f} of its "
+                "latency"
+            )
     return lines
 
 
-def _points(mine: list[float], theirs: list[float]) -> str:
+def _points(mine: _Network, theirs: _Network) -> str:
     """The difference of the means, with its standard error where there are seeds for one."""
-    points = 100 * (fmean(mine) - fmean(theirs))
-    seeds = f"{len(mine)} and {len(theirs)} seeds"
-    my_error, their_error = standard_error(mine), standard_error(theirs)
+    points = 100 * (fmean(mine.accuracies) - fmean(theirs.accuracies))
+    seeds = f"{len(mine.trained)} and {len(theirs.trained)} seeds"
+    my_error, their_error = standard_error(mine.accuracies), standard_error(theirs.accuracies)
     if my_error is None or their_error is None:
         return f"{points:+.1f} points ({seeds})"
     return f"{points:+.1f} ± {100 * hypot(my_error, their_error):.1f} points ({seeds})"
