@@ -115,7 +115,7 @@ def main() -> None:
     info = load(arguments.data, resolution_px=side, seed=arguments.seed).info
     asked = budget(Plan(data=arguments.data, epochs=arguments.epochs, seed=arguments.seed), info)
     arch = presets.build(arguments.network, resolution_px=side, classes=info.classes)
-    task = FirstSteps(asked.proxies, arch, asked.final, arguments.steps, arguments.seed)
+    task = FirstSteps(asked.images, arch, asked.final, arguments.steps, arguments.seed)
 
     together = open_together(arguments.processes, "cpu")
     by_several = losses_by_change(together, task, [0.0])[0.0]

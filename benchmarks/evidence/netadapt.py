@@ -85,7 +85,7 @@ class Cutter:
         folder: Path,
     ) -> None:
         self.plan, self.budget, self.device, self.folder = plan, asked, device, folder
-        self.images = whole(asked.proxies)
+        self.images = whole(asked.images)
         self.seed = steps[0].arch
         self.seed_weights = folder / "000.safetensors"
         self.state = weights.load(self.seed_weights, self.seed)
@@ -113,7 +113,7 @@ class Cutter:
         """The seed's most important channels, chosen as NetAdapt itself chooses them."""
         plan, asked = self.plan, self.budget
         cut = FineTune(
-            asked.proxies,
+            asked.images,
             self.seed,
             self.seed_weights.read_bytes(),
             asked.fine_tune,
@@ -311,7 +311,7 @@ def tune(
     }
     executor = open_executor(workers)
     try:
-        task = Tune(asked.proxies, asked.final)
+        task = Tune(asked.images, asked.final)
         for item, outcome in executor.map_unordered(task, list(waiting)):
             if isinstance(outcome, Failed):
                 raise SystemExit(f"fine-tuning {item[0]} failed: {outcome.reason}")

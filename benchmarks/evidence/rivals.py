@@ -145,10 +145,10 @@ def trained(
     jobs = [(rival, seed) for seed in range(seeds) for rival in rivals]
     waiting = [job for job in jobs if job not in done]
     for side in sorted({rival.side for rival, _ in waiting}):
-        whole(at_side(asked.proxies, side))  # decoded once, before workers want it
+        whole(at_side(asked.images, side))  # decoded once, before workers want it
     folder = session.run.checkpoints
     folder.mkdir(exist_ok=True)
-    task = Train(asked.proxies, recipe, folder, session.plan.compute(threads=1))
+    task = Train(asked.images, recipe, folder, session.plan.compute(threads=1))
     for (rival, seed), outcome in session.executor.map_unordered(task, waiting):
         if isinstance(outcome, Failed):
             raise SystemExit(f"the training of {rival.name}, seed {seed}, failed: {outcome.reason}")

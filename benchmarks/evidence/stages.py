@@ -197,7 +197,7 @@ def judged(session: Session, data: RunData, device: TargetDevice, found: list[Ju
     names = {f"{one.way}-{one.factor:g}x-{one.seed}": one for one in found}
     trained = train_all(
         [TrainingJob(name, one.arch, one.seed) for name, one in names.items()],
-        LongTraining(asked.proxies, asked.final, folder, session.plan.compute(threads=1)),
+        LongTraining(asked.images, asked.final, folder, session.plan.compute(threads=1)),
         session.executor,
         session.progress,
     )

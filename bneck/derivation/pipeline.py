@@ -143,11 +143,9 @@ def train(session: Session) -> Training:
     else:
         parent = pretrained_stage(session, data, arch)
         keep_inherited(session, parent, arch)
-        asked = budget(plan, data.info)
         trained, state = train_alone(
             session,
-            asked.proxies,
-            asked.final,
+            budget(plan, data.info),
             arch,
             name=NETWORK,
             start=parent.weights_for(arch, seed=plan.seed).state if parent is not None else None,

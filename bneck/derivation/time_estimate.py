@@ -95,7 +95,7 @@ def _seconds(session: Session, data: RunData, stages: Sequence[str]) -> dict[str
 
     def short_s() -> float:
         """Seconds of a step of the search's trainings, or of NetAdapt's, on one core."""
-        return step_s(asked.search.batch_size, asked.proxies.proxy_px)
+        return step_s(asked.search.batch_size, asked.images.proxy_px)
 
     if "search" in stages and plan.scores_by_training and not is_written(run.winners):
         left = _search_steps_left(session, asked)

@@ -33,12 +33,12 @@ so many at least."""
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How the three kinds of training are done on the images at hand.
+    """The images at hand, and how the three kinds of training are done on them.
 
     Small sets (under 5,000 images) are seen often in small batches; large ones are sampled.
     """
 
-    proxies: WorkerImages
+    images: WorkerImages
     search: Recipe
     fine_tune: Recipe
     final: Recipe
@@ -58,7 +58,7 @@ def budget(plan: Plan, images: ImageInfo) -> Budget:
     count = images.trained_on
     small = is_small(count)
     batch = min(64 if small else 128, max(2, count // 4))
-    proxies = WorkerImages(
+    worker_images = WorkerImages(
         spec=plan.data,
         resolution_px=images.resolution_px,
         proxy_px=min(images.resolution_px, PROXY_PX),
@@ -77,7 +77,7 @@ def budget(plan: Plan, images: ImageInfo) -> Budget:
         search_rate = TUNING_RATE
     fine_tune_steps = plan.fine_tune_steps or (ceil(2 * shown / batch) if small else 100)
     return Budget(
-        proxies=proxies,
+        images=worker_images,
         search=Recipe(
             plan.search_steps or search_steps, batch, search_rate, balanced=plan.balanced
         ),

@@ -165,7 +165,7 @@ class Reproduction:
                     if one.factor == factor
                 ],
                 LongTraining(
-                    asked.proxies,
+                    asked.images,
                     asked.final,
                     self.run.checkpoints,
                     self.session.plan.compute(threads=1),

@@ -44,7 +44,7 @@ def elastic_stage(
     files = TrainingFiles(run.checkpoints, NETWORK)
     if not is_written(files.result):
         asked = budget(plan, data.info)
-        everything = whole(asked.proxies)
+        everything = whole(asked.images)
         images = everything.for_search(plan.seed)
         share = images.info.training / data.info.trained_on  # epochs are of what is trained on
         result = shared_weights.train_elastic(

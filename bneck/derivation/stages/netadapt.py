@@ -100,7 +100,7 @@ def _netadapt(
     run, plan, model = session.run, session.plan, device.model
     return NetAdapt(
         model=model,
-        images=asked.proxies,
+        images=asked.images,
         recipe=asked.fine_tune,
         delta_ms=plan.delta * model.predict(seed_network).ms,
         seed=plan.seed,
@@ -189,8 +189,7 @@ def _kept(
     if plan.finish is not None:
         trained, state = train_alone(
             session,
-            asked.proxies,
-            asked.final,
+            asked,
             arch,
             name=f"finished-{chosen.target_ms:.4g}ms",
             start=state if plan.finish == "fine-tune" else None,

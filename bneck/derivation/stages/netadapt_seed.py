@@ -59,7 +59,7 @@ def seed_training(
         parent: the trained network that it inherits from; None trains it from random weights.
     """
     folder = session.run.checkpoints
-    images = for_proxies(asked.proxies)
+    images = for_proxies(asked.images)
     seed = session.plan.seed
     start = parent.weights_for(seed_network, seed=seed).state if parent is not None else None
     if parent is not None and start is not None and parent.is_like(seed_network):

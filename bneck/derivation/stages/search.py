@@ -209,7 +209,7 @@ def _accuracy(
     if data.table is not None:
         return data.table
     asked, compute = budget(plan, data.info), plan.compute(threads=1)
-    images = replace(asked.proxies, folds=_folds(session, data, study))
+    images = replace(asked.images, folds=_folds(session, data, study))
     labels_of = None if plan.mix_devices else device_of(study.records())
     proxy = plan.proxy or SHORT_TRAINING
     _warn_if_edited(proxy, study)

@@ -7,11 +7,10 @@ from bneck.derivation.session import Session
 from bneck.derivation.stages.data import RunData
 from bneck.derivation.stages.kept_training import train_and_keep
 from bneck.derivation.stages.long_trainings import LongTraining, TrainingJob, train_all
-from bneck.derivation.training_budget import budget
+from bneck.derivation.training_budget import Budget, budget
 from bneck.executors.together import Together
 from bneck.proxies.data.batches import check_divides
-from bneck.proxies.data.worker_images import WorkerImages, whole
-from bneck.proxies.training.recipe import Recipe
+from bneck.proxies.data.worker_images import whole
 from bneck.proxies.training.teacher import Teacher
 from bneck.results.run_files import TrainingFiles
 from bneck.results.stage_record import Training
@@ -61,7 +60,7 @@ def training_stage(
                 for name, arch in networks.items()
             ],
             LongTraining(
-                asked.proxies,
+                asked.images,
                 asked.final,
                 session.run.checkpoints,
                 compute,
@@ -76,8 +75,7 @@ def training_stage(
 
 def train_alone(
     session: Session,
-    images: WorkerImages,
-    recipe: Recipe,
+    asked: Budget,
     arch: Architecture,
     *,
     name: str,
@@ -85,12 +83,11 @@ def train_alone(
     branches: bool = False,
     teacher: Teacher | None = None,
 ) -> tuple[Training, weights.State]:
-    """Train one network in this process, or in several where the session has GPUs for that.
+    """Train one network by the final recipe: in this process, or in several that train together.
 
     Args:
         session: the run, its plan, and where trainings run.
-        images: what it is trained and measured on.
-        recipe: how it is trained.
+        asked: the images, and the recipe.
         arch: the network.
         name: under which it is kept in the run's checkpoints.
         start: weights to begin with; None trains from scratch.
@@ -105,8 +102,8 @@ def train_alone(
     if not isinstance(session.trainer, Together):
         return train_and_keep(
             arch,
-            whole(images),
-            recipe,
+            whole(asked.images),
+            asked.final,
             name=name,
             folder=folder,
             seed=plan.seed,
@@ -119,7 +116,8 @@ def train_alone(
     files = TrainingFiles(folder, name)
     if start is not None:
         weights.save(files.start, start)
-    task = LongTraining(images, recipe, folder, plan.compute(threads=1), branches, teacher)
+    compute = plan.compute(threads=1)
+    task = LongTraining(asked.images, asked.final, folder, compute, branches, teacher)
     job = TrainingJob(name, arch, plan.seed, None if start is None else files.start)
     (trained,) = train_all([job], task, session.trainer, session.progress)
     return trained, weights.load(files.weights, arch)

@@ -34,7 +34,7 @@ def test_the_driver_and_its_workers_do_not_keep_memory_from_each_other(
     session = Session(Run(tmp_path, {}), plan, Workers(), Workers())
     asked = budget(plan, loading.load("digits", resolution_px=16).info)
     arch = presets.build("mobilenet_v3_small", width=0.25, resolution_px=16, classes=10)
-    train_alone(session, asked.proxies, asked.final, arch, name="network", start=None)
+    train_alone(session, asked, arch, name="network", start=None)
     seed_training(session, asked, arch, None)
     assert happened == 2 * ["idle workers are stopped", "memory given back"]
 
