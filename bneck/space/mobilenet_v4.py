@@ -26,8 +26,8 @@ V4_CONV_SMALL = (
 
 def mobilenet_v4_conv_small(width: float) -> Architecture:
     """MobileNetV4-Conv-Small: stem and head width stay below width 1, as in timm."""
-    stem = _width(32, max(1.0, width))
-    c32, c96, c64 = (_width(out, width) for out in (32, 96, 64))
+    stem = round_channels(32 * max(1.0, width))
+    c32, c96, c64 = (round_channels(out * width) for out in (32, 96, 64))
     stages: list[tuple[Block, ...]] = [
         (PlainConv(3, c32, 2), PlainConv(1, c32)),
         (PlainConv(3, c96, 2),),
@@ -38,14 +38,10 @@ def mobilenet_v4_conv_small(width: float) -> Architecture:
         stage = []
         for start, middle, ratio, out, stride in group:
             block = UniversalBottleneck(
-                start, middle, round_channels(ratio * channels), _width(out, width), stride
+                start, middle, round_channels(ratio * channels), round_channels(out * width), stride
             )
             channels = block.out
             stage.append(block)
         stages.append(tuple(stage))
-    head = ConvPoolConvLinear(_width(960, width), 1280)
+    head = ConvPoolConvLinear(round_channels(960 * width), 1280)
     return Architecture(PlainConv(3, stem, 2), tuple(stages), head)
-
-
-def _width(channels: int, width: float) -> int:
-    return round_channels(channels * width)

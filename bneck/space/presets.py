@@ -1,23 +1,30 @@
-"""The published networks, as tables that read like the papers'.
+"""The published networks, as tables that read like the papers'; V3 and V4 have files of their own.
 
 Each is built at any width multiplier and input side; channels are rounded to multiples of 8, never
 below 90 %. Each row of a table ends in the size of its input at 224 px and width 1. Stages group
 rows of equal published width, so paths do not move with the multiplier.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import groupby
 
 from bneck.errors import unknown
 from bneck.space.architecture import Architecture
 from bneck.space.blocks import DepthwiseSeparable, InvertedResidual, PlainConv
 from bneck.space.checks import check_between
-from bneck.space.heads import ConvPoolLinear, ConvPoolLinearLinear, PoolLinear
+from bneck.space.heads import ConvPoolLinear, PoolLinear
 from bneck.space.layers import round_channels
+from bneck.space.mobilenet_v3 import (
+    V3_LARGE,
+    V3_SMALL,
+    minimal,
+    mobilenet_v3,
+    mobilenet_v3_075,
+    reduced,
+)
 from bneck.space.mobilenet_v4 import mobilenet_v4_conv_small
 
 SE, NO = True, False
-RE, HS = "relu", "hswish"
 
 MOBILENET_V3_SMALL = "mobilenet_v3_small"
 """The network that others are timed against and compared with."""
@@ -79,38 +86,6 @@ MNASNET_SMALL = (
     (3, 1, 6, 144, 1, NO),  # 7 x 7 x 88
 )
 
-# arXiv 1905.02244 v5, tables 1 and 2: kernel, expansion, out, SE, activation, stride
-V3_LARGE = (
-    (3, 16, 16, NO, RE, 1),  # 112 x 112 x 16
-    (3, 64, 24, NO, RE, 2),  # 112 x 112 x 16
-    (3, 72, 24, NO, RE, 1),  # 56 x 56 x 24
-    (5, 72, 40, SE, RE, 2),  # 56 x 56 x 24
-    (5, 120, 40, SE, RE, 1),  # 28 x 28 x 40
-    (5, 120, 40, SE, RE, 1),  # 28 x 28 x 40
-    (3, 240, 80, NO, HS, 2),  # 28 x 28 x 40
-    (3, 200, 80, NO, HS, 1),  # 14 x 14 x 80
-    (3, 184, 80, NO, HS, 1),  # 14 x 14 x 80
-    (3, 184, 80, NO, HS, 1),  # 14 x 14 x 80
-    (3, 480, 112, SE, HS, 1),  # 14 x 14 x 80
-    (3, 672, 112, SE, HS, 1),  # 14 x 14 x 112
-    (5, 672, 160, SE, HS, 2),  # 14 x 14 x 112
-    (5, 960, 160, SE, HS, 1),  # 7 x 7 x 160
-    (5, 960, 160, SE, HS, 1),  # 7 x 7 x 160
-)
-V3_SMALL = (
-    (3, 16, 16, SE, RE, 2),  # 112 x 112 x 16
-    (3, 72, 24, NO, RE, 2),  # 56 x 56 x 16
-    (3, 88, 24, NO, RE, 1),  # 28 x 28 x 24
-    (5, 96, 40, SE, HS, 2),  # 28 x 28 x 24
-    (5, 240, 40, SE, HS, 1),  # 14 x 14 x 40
-    (5, 240, 40, SE, HS, 1),  # 14 x 14 x 40
-    (5, 120, 48, SE, HS, 1),  # 14 x 14 x 40
-    (5, 144, 48, SE, HS, 1),  # 14 x 14 x 48
-    (5, 288, 96, SE, HS, 2),  # 14 x 14 x 48
-    (5, 576, 96, SE, HS, 1),  # 7 x 7 x 96
-    (5, 576, 96, SE, HS, 1),  # 7 x 7 x 96
-)
-V3Rows = tuple[tuple[int, int, int, bool, str, int], ...]
 MnasRows = tuple[tuple[int, int, int, int, int, bool], ...]
 
 
@@ -136,25 +111,27 @@ def build(
 
 def mobilenet_v1(width: float) -> Architecture:
     """MobileNetV1: the width multiplier scales every channel count (section 3.3)."""
-    rows = [(row, DepthwiseSeparable(3, _c(row[0], width), row[1])) for row in V1]
+    rows = [(row, DepthwiseSeparable(3, round_channels(row[0] * width), row[1])) for row in V1]
     stages = tuple(
         tuple(block for _, block in group) for _, group in groupby(rows, lambda pair: pair[0][0])
     )
-    return Architecture(PlainConv(3, _c(32, width), 2), stages, PoolLinear())
+    return Architecture(PlainConv(3, round_channels(32 * width), 2), stages, PoolLinear())
 
 
 def mobilenet_v2(width: float) -> Architecture:
     """MobileNetV2: the last convolution is never narrowed below 1280."""
     rows = tuple((3, stride, ratio, out, repeats, NO) for ratio, out, repeats, stride in V2)
-    stem = PlainConv(3, _c(32, width), 2, "relu6")
-    head = ConvPoolLinear(_c(1280, max(1.0, width)), "relu6")
+    stem = PlainConv(3, round_channels(32 * width), 2, "relu6")
+    head = ConvPoolLinear(round_channels(1280 * max(1.0, width)), "relu6")
     return Architecture(stem, _mnas_stages(rows, stem.out, width, "relu6"), head)
 
 
 def _mnasnet(rows: MnasRows, stem: int) -> Callable[[float], Architecture]:
     def at_width(width: float) -> Architecture:
-        first = PlainConv(3, _c(stem, width), 2)
-        return Architecture(first, _mnas_stages(rows, first.out, width, RE), ConvPoolLinear(1280))
+        first = PlainConv(3, round_channels(stem * width), 2)
+        return Architecture(
+            first, _mnas_stages(rows, first.out, width, "relu"), ConvPoolLinear(1280)
+        )
 
     return at_width
 
@@ -169,7 +146,7 @@ def _mnas_stages(
             block = InvertedResidual(
                 kernel=kernel,
                 expansion=ratio * channels,
-                out=_c(out, width),
+                out=round_channels(out * width),
                 stride=stride if repeat == 0 else 1,
                 se="input" if se else "none",
                 activation=activation,
@@ -181,105 +158,19 @@ def _mnas_stages(
     return tuple(stages)
 
 
-def _mobilenet_v3(rows: V3Rows, hidden: int) -> Callable[[float], Architecture]:
-    """V3's head scales as a whole, as torchvision's: ``hidden`` with the multiplier, too."""
-
-    def at_width(width: float) -> Architecture:
-        return _v3(rows, [_c(row[1], width) for row in rows], width, _c(hidden, width))
-
-    return at_width
-
-
-def _mobilenet_v3_075(rows: V3Rows, hidden: int) -> Callable[[float], Architecture]:
-    """The paper's own network of 0.75 (table 3), which is larger than V3 at ``width`` 0.75.
-
-    Its hidden layer is not narrowed, and its expansions are multiples of their rounded inputs (the
-    reference implementation's; timm's tf_mobilenetv3_large_075 and tf_mobilenetv3_small_075).
-    """
-    inputs = [16, *(row[2] for row in rows[:-1])]
-
-    def at_width(width: float) -> Architecture:
-        width *= 0.75
-        expansions = [
-            round_channels(row[1] / channels * _c(channels, width))
-            for row, channels in zip(rows, inputs, strict=True)
-        ]
-        return _v3(rows, expansions, width, _c(hidden, max(1.0, width)))
-
-    return at_width
-
-
-def _v3(rows: V3Rows, expansions: Sequence[int], width: float, hidden: int) -> Architecture:
-    """MobileNetV3 of a table's rows.
-
-    Args:
-        rows: of which outputs are scaled by ``width``, and expansions replaced.
-        expansions: of each row, in channels.
-        width: the width multiplier.
-        hidden: channels of the head's hidden layer.
-    """
-    first_activation = HS if any(row[4] == HS for row in rows) else RE
-    stages = tuple(
-        tuple(
-            InvertedResidual(
-                kernel=kernel,
-                expansion=expansion,
-                out=_c(out, width),
-                stride=stride,
-                se="expansion" if se else "none",
-                activation=activation,
-            )
-            for (kernel, _, out, se, activation, stride), expansion in group
-        )
-        for _, group in groupby(zip(rows, expansions, strict=True), lambda pair: pair[0][2])
-    )
-    return Architecture(
-        stem=PlainConv(3, _c(16, width), 2, first_activation),
-        stages=stages,
-        head=ConvPoolLinearLinear(6 * stages[-1][-1].out, hidden, first_activation),
-        norm="bn_v3",
-    )
-
-
-def _minimal(rows: V3Rows) -> V3Rows:
-    """No squeeze-excite, no h-swish, no 5x5 (the reference implementation's "minimalistic")."""
-    return tuple((3, expansion, out, NO, RE, stride) for _, expansion, out, _, _, stride in rows)
-
-
-def _reduced(rows: V3Rows) -> V3Rows:
-    """Half the channels from the last stride-2 block on (section 6.4)."""
-    last = max(index for index, row in enumerate(rows) if row[5] == 2)
-    halved = []
-    for index, (kernel, expansion, out, se, activation, stride) in enumerate(rows):
-        row = (
-            kernel,
-            expansion // 2 if index > last else expansion,
-            out // 2 if index >= last else out,
-            se,
-            activation,
-            stride,
-        )
-        halved.append(row)
-    return tuple(halved)
-
-
-def _c(channels: int, width: float) -> int:
-    return round_channels(channels * width)
-
-
 PRESETS: dict[str, Callable[[float], Architecture]] = {
     "mobilenet_v1": mobilenet_v1,
     "mobilenet_v2": mobilenet_v2,
     "mnasnet_a1": _mnasnet(MNASNET_A1, stem=32),
     "mnasnet_b1": _mnasnet(MNASNET_B1, stem=32),
     "mnasnet_small": _mnasnet(MNASNET_SMALL, stem=8),
-    "mobilenet_v3_large": _mobilenet_v3(V3_LARGE, hidden=1280),
-    "mobilenet_v3_large_075": _mobilenet_v3_075(V3_LARGE, hidden=1280),
-    "mobilenet_v3_large_reduced": _mobilenet_v3(_reduced(V3_LARGE), hidden=640),
-    "mobilenet_v3_large_minimal": _mobilenet_v3(_minimal(V3_LARGE), hidden=1280),
-    MOBILENET_V3_SMALL: _mobilenet_v3(V3_SMALL, hidden=1024),
-    "mobilenet_v3_small_075": _mobilenet_v3_075(V3_SMALL, hidden=1024),
-    "mobilenet_v3_small_reduced": _mobilenet_v3(_reduced(V3_SMALL), hidden=512),
-    "mobilenet_v3_small_minimal": _mobilenet_v3(_minimal(V3_SMALL), hidden=1024),
+    "mobilenet_v3_large": mobilenet_v3(V3_LARGE, hidden=1280),
+    "mobilenet_v3_large_075": mobilenet_v3_075(V3_LARGE, hidden=1280),
+    "mobilenet_v3_large_reduced": mobilenet_v3(reduced(V3_LARGE), hidden=640),
+    "mobilenet_v3_large_minimal": mobilenet_v3(minimal(V3_LARGE), hidden=1280),
+    MOBILENET_V3_SMALL: mobilenet_v3(V3_SMALL, hidden=1024),
+    "mobilenet_v3_small_075": mobilenet_v3_075(V3_SMALL, hidden=1024),
+    "mobilenet_v3_small_reduced": mobilenet_v3(reduced(V3_SMALL), hidden=512),
+    "mobilenet_v3_small_minimal": mobilenet_v3(minimal(V3_SMALL), hidden=1024),
     "mobilenet_v4_conv_small": mobilenet_v4_conv_small,
 }
