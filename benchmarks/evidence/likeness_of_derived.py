@@ -24,8 +24,8 @@ from bneck.files import is_written, write_whole
 from bneck.latency.model import LatencyModel, load
 from bneck.reproduction.plan import numbers
 from bneck.reproduction.results import plan_of
+from bneck.results.likeness import Likeness
 from bneck.results.run import Run
-from bneck.results.similarity import Likeness
 from bneck.space import codec as networks
 from bneck.space import spaces
 from bneck.space.presets import MOBILENET_V3_SMALL

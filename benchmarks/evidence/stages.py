@@ -33,6 +33,7 @@ from bneck import records
 from bneck.cli import exit_code_of, whole_number
 from bneck.derivation import pipeline
 from bneck.derivation.execution import Execution
+from bneck.derivation.likeness import as_fast
 from bneck.derivation.plan import Plan
 from bneck.derivation.results import read_trials
 from bneck.derivation.session import Session
@@ -50,7 +51,6 @@ from bneck.reproduction.results import plan_of
 from bneck.reproduction.width_baseline import narrowest_over
 from bneck.results.record import Step
 from bneck.results.run import Run
-from bneck.results.similarity import as_fast
 from bneck.results.stage_record import Shrunk
 from bneck.space import codec as networks
 from bneck.space import presets, spaces

@@ -12,7 +12,7 @@ from bneck.derivation.option import OWN
 from bneck.errors import UsageError
 from bneck.files import check_new_folder
 from bneck.reproduction.plan import MAX_RANDOM_NETWORKS
-from bneck.results import similarity
+from bneck.results.likeness import as_text
 from bneck.results.networks import load_network
 from bneck.results.run import Run
 from bneck.space import spaces
@@ -81,5 +81,5 @@ def likeness(
         from bneck.results import static_figures  # matplotlib: where something is drawn
 
         records.write(out / "likeness.json", found)
-        static_figures.save(static_figures.similarity(found), out / "likeness.svg")
-    print_result(json, records.to_json(found), similarity.as_text(found))
+        static_figures.save(static_figures.likeness(found), out / "likeness.svg")
+    print_result(json, records.to_json(found), as_text(found))

@@ -1,10 +1,19 @@
 """How much a network resembles a published one, judged against random networks that are as fast."""
 
+import random
+from collections.abc import Callable
+
+from bneck.errors import BneckError
 from bneck.latency.predictor import Predictor
+from bneck.quantities import as_percent
+from bneck.results.likeness import Likeness, likeness
 from bneck.results.networks import load_network
-from bneck.results.similarity import Likeness, as_fast, likeness
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space
+
+TOLERANCE = 0.03
+"""Largest relative difference in predicted latency of networks that count as equally fast."""
+MOST_CHANGES = 300
 
 
 def likeness_to(
@@ -30,3 +39,52 @@ def likeness_to(
         space, lambda other: predictor.predict(other).ms, goal_ms, count=count, seed=seed
     )
     return likeness(arch, published, to, others, goal_ms)
+
+
+def as_fast(
+    space: Space,
+    latency_ms: Callable[[Architecture], float],
+    goal_ms: float,
+    *,
+    count: int,
+    seed: int,
+) -> list[Architecture]:
+    """Return random networks of a space that are as fast as wanted.
+
+    Each begins as a network drawn uniformly and is changed in one random choice at a time, no
+    change leading further away, until it is there; those drawn there stay as they are.
+
+    Args:
+        space: what they are drawn from.
+        latency_ms: predicts a network's latency.
+        goal_ms: the latency wanted.
+        count: how many networks to return.
+        seed: of the draws.
+
+    Raises:
+        BneckError: most walks end elsewhere (names the nearest latency reached).
+    """
+    found: list[Architecture] = []
+    nearest_ms = float("inf")
+    for attempt in range(3 * count):
+        draw = random.Random(seed * 1_000_003 + attempt)
+        values = space.sample(draw.getrandbits(32))
+        arch = space.decode(values)
+        away_ms = abs(latency_ms(arch) - goal_ms)
+        for _ in range(MOST_CHANGES):
+            if away_ms <= TOLERANCE * goal_ms:
+                found.append(arch)
+                break
+            changed = space.mutate(values, draw.getrandbits(32))
+            other = space.decode(changed)
+            if (other_ms := abs(latency_ms(other) - goal_ms)) <= away_ms:
+                values, arch, away_ms = changed, other, other_ms
+        nearest_ms = min(nearest_ms, latency_ms(arch), key=lambda ms: abs(ms - goal_ms))
+        if len(found) == count:
+            return found
+        if attempt >= 9 and not found:
+            break
+    raise BneckError(
+        f"only {len(found)} of {count} random networks of space {space.name} came within "
+        f"{as_percent(TOLERANCE)} of {goal_ms:.4g} ms; the nearest takes {nearest_ms:.4g} ms"
+    )

@@ -26,11 +26,11 @@ from bneck.proxies.proxy import SCORED_ON, SHARED_WEIGHTS
 from bneck.results import card, report
 from bneck.results.classification import Classification
 from bneck.results.image_facts import ImageFacts, image_facts, read_image_facts
+from bneck.results.likeness import Likeness
 from bneck.results.record import Baseline, Inherited, Outcome, Step
 from bneck.results.run import Run
 from bneck.results.run_files import PICTURES
 from bneck.results.run_folder import check_no_link
-from bneck.results.similarity import Likeness
 from bneck.results.stage_record import SearchResult
 from bneck.results.table import rows, times
 from bneck.search.promotion import trained_longest

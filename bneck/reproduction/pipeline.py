@@ -194,7 +194,7 @@ class Reproduction:
                     count=self.plan.random_networks,
                     seed=self.plan.seed,
                 )
-                static_figures.save(static_figures.similarity(like), file.with_suffix(".svg"))
+                static_figures.save(static_figures.likeness(like), file.with_suffix(".svg"))
                 records.write(file, like)
 
     @contextmanager

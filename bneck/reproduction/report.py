@@ -14,7 +14,7 @@ from bneck.files import is_written, read_json
 from bneck.quantities import Accuracy, Latency, standard_deviation, standard_error
 from bneck.reproduction.results import ReproductionResults
 from bneck.results import static_figures
-from bneck.results.similarity import Likeness
+from bneck.results.likeness import Likeness
 from bneck.results.units import milliseconds, percent
 from bneck.space.presets import MOBILENET_V3_SMALL
 

@@ -18,10 +18,10 @@ from bneck.quantities import Latency, duration
 from bneck.results import interactive_figures, report_context, units
 from bneck.results.classification import Classification
 from bneck.results.exports.words import cost_of_int8
+from bneck.results.likeness import Likeness
 from bneck.results.pareto import front
 from bneck.results.provenance import MadeWith
 from bneck.results.record import Baseline, Found, Inherited, Outcome, Record, Step
-from bneck.results.similarity import Likeness
 from bneck.results.summary import against, finished_stage, reservations, unfinished, verdict
 from bneck.results.table import in_words
 from bneck.space.architecture import Architecture

@@ -7,8 +7,8 @@ from typing import Any
 from bneck.quantities import duration
 from bneck.results import units
 from bneck.results.classification import Classification
+from bneck.results.likeness import Likeness
 from bneck.results.record import Baseline, Found, Outcome, Record, Step
-from bneck.results.similarity import Likeness
 from bneck.results.table import Row, rows, times
 from bneck.space.architecture import Architecture
 from bneck.space.cost import cost

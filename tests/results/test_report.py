@@ -16,10 +16,10 @@ from bneck.files import write_json
 from bneck.quantities import Accuracy, Latency
 from bneck.results import report
 from bneck.results.classification import classification
+from bneck.results.likeness import Likeness, Trait
 from bneck.results.record import Found, Record
 from bneck.results.report import ReportData
 from bneck.results.run import Run
-from bneck.results.similarity import Likeness, Trait
 from bneck.space import spaces
 from tests.results import demo
 from tests.search.journals import write_trials

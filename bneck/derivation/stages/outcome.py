@@ -31,7 +31,7 @@ from bneck.space.cost import cost
 from bneck.space.presets import MOBILENET_V3_SMALL
 
 RANDOM_NETWORKS = 200
-"""Those that the derived network's similarity is judged against: a few seconds' work."""
+"""Those that the derived network's likeness is judged against: a few seconds' work."""
 
 MOST_IN_MATRIX = 100
 """Classes that a confusion matrix is kept for: it has their square of numbers."""
@@ -54,7 +54,7 @@ def outcome_stage(
     Args:
         session: the run of the target.
         device: predicts and measures the network.
-        space: the space it is from; random networks of it are what similarity is judged against.
+        space: the space it is from; random networks of it are what likeness is judged against.
         target_ms: the target.
         arch: the derived network.
         trained: how its training ended.

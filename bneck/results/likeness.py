@@ -1,27 +1,21 @@
-"""Similarity of a network to a published one, compared with random networks that are as fast.
+"""Likeness of a network to a published one, compared with random networks that are as fast.
 
 Traits are compared by depth: at each resolution (output stride) the mean over the blocks that work
 there, as far as both networks have some. A percentile of 90 means: nearer to the published network
 than 90 % of random networks of the same space at the same predicted latency.
 """
 
-import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import log2
 from statistics import fmean, median
 
 from bneck.errors import BneckError
-from bneck.quantities import as_percent
 from bneck.results.units import aligned, milliseconds
 from bneck.space.architecture import Architecture, Part
 from bneck.space.blocks import Block, Identity
-from bneck.space.choices import Space
 from bneck.space.traits import activation, expansion, has_squeeze_excite, kernels
 
-TOLERANCE = 0.03
-"""Largest relative difference in predicted latency of networks that count as equally fast."""
-MOST_CHANGES = 300
 Profile = Mapping[int, float]
 """A trait's value by output stride."""
 
@@ -163,55 +157,6 @@ def profiles(arch: Architecture) -> dict[str, Profile]:
             rows[DEPTH].setdefault(stride, []).append(1.0)
     found = {trait: {at: fmean(values) for at, values in rows[trait].items()} for trait in TRAITS}
     return {**found, DEPTH: {at: sum(values) for at, values in rows[DEPTH].items()}}
-
-
-def as_fast(
-    space: Space,
-    latency_ms: Callable[[Architecture], float],
-    goal_ms: float,
-    *,
-    count: int,
-    seed: int,
-) -> list[Architecture]:
-    """Return random networks of a space that are as fast as wanted.
-
-    Each begins as a network drawn uniformly and is changed in one random choice at a time, no
-    change leading further away, until it is there; those drawn there stay as they are.
-
-    Args:
-        space: what they are drawn from.
-        latency_ms: predicts a network's latency.
-        goal_ms: the latency wanted.
-        count: how many networks to return.
-        seed: of the draws.
-
-    Raises:
-        BneckError: most walks end elsewhere (names the nearest latency reached).
-    """
-    found: list[Architecture] = []
-    nearest_ms = float("inf")
-    for attempt in range(3 * count):
-        draw = random.Random(seed * 1_000_003 + attempt)
-        values = space.sample(draw.getrandbits(32))
-        arch = space.decode(values)
-        away_ms = abs(latency_ms(arch) - goal_ms)
-        for _ in range(MOST_CHANGES):
-            if away_ms <= TOLERANCE * goal_ms:
-                found.append(arch)
-                break
-            changed = space.mutate(values, draw.getrandbits(32))
-            other = space.decode(changed)
-            if (other_ms := abs(latency_ms(other) - goal_ms)) <= away_ms:
-                values, arch, away_ms = changed, other, other_ms
-        nearest_ms = min(nearest_ms, latency_ms(arch), key=lambda ms: abs(ms - goal_ms))
-        if len(found) == count:
-            return found
-        if attempt >= 9 and not found:
-            break
-    raise BneckError(
-        f"only {len(found)} of {count} random networks of space {space.name} came within "
-        f"{as_percent(TOLERANCE)} of {goal_ms:.4g} ms; the nearest takes {nearest_ms:.4g} ms"
-    )
 
 
 def _mean(trait: str, stride: int, networks: Sequence[Mapping[str, Profile]]) -> float:

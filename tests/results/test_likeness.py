@@ -10,10 +10,11 @@ import pytest
 
 from bneck import records
 from bneck.cli import run
+from bneck.derivation.likeness import as_fast
 from bneck.errors import BneckError
 from bneck.results import static_figures
+from bneck.results.likeness import DEPTH, likeness, profiles
 from bneck.results.run import Run
-from bneck.results.similarity import DEPTH, as_fast, likeness, profiles
 from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture
 from bneck.space.benchmark_spaces import macro_values
