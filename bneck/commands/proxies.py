@@ -25,7 +25,6 @@ from bneck.live import TerminalProgress, warn
 from bneck.machine import Compute, cores
 from bneck.proxies.data.image_spec import NAMED_SETS, check_images
 from bneck.proxies.proxy import PROXIES, check_proxy, content_of, find_proxy
-from bneck.quantities import as_percent
 from bneck.space import spaces
 from bneck.text import one_of
 
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from bneck.proxies.data.image_source import ImageSource
     from bneck.proxies.score import Agreement
     from bneck.proxies.score_surrogate import SurrogateAgreement
-    from bneck.proxies.surrogate.correlation import Interval
     from bneck.proxies.surrogate.table import Table
     from bneck.space.architecture import Architecture
 
@@ -101,6 +99,7 @@ def score(
     from bneck.proxies import score_page
     from bneck.proxies.score_cache import ScoreCache
     from bneck.proxies.score_surrogate import score_surrogate
+    from bneck.proxies.score_text import as_text
     from bneck.proxies.training.recipe import Recipe
 
     progress = TerminalProgress()
@@ -128,7 +127,7 @@ def score(
     learnt = score_surrogate(truth, band=band, seed=seed, progress=progress)
     if plot is not None:
         write_whole(plot, score_page.page(truth, agreements, band=band, band_name=band_name))
-    text = _as_text(truth, band_name, agreements, learnt)
+    text = as_text(truth, band_name, agreements, learnt)
     text += f"\npictures {plot}" if plot else ""
     print_result(json, _as_json(truth, band_name, agreements, learnt), text)
 
@@ -214,52 +213,6 @@ def _intervals(agreement: "Agreement") -> dict[str, Any]:
         "spearman": [agreement.spearman.low, agreement.spearman.high],
         "in_band": [agreement.in_band.low, agreement.in_band.high],
     }
-
-
-def _as_text(
-    truth: "Table",
-    band_name: str,
-    agreements: Mapping[str, "Agreement"],
-    learnt: Mapping[int, "SurrogateAgreement | None"],
-) -> str:
-    lines = [
-        f"{truth.name}: {len(truth.accuracies)} networks, in bands of {band_name}",
-        *_ranking(agreements),
-        *(_sentence(labels, what) for labels, what in learnt.items()),
-    ]
-    for word, agreement in agreements.items():
-        if agreement.failures:
-            lines.append(f"{word} failed on {len(agreement.failures)}: {agreement.failures[0]}")
-    return "\n".join(lines)
-
-
-def _ranking(agreements: Mapping[str, "Agreement"]) -> list[str]:
-    """A table of the proxies, the best in band first."""
-    width = max(len(word) for word in agreements)
-    lines = [
-        f"{'signal':{width}}  networks  {'Spearman (95 %)':22}  Kendall  "
-        f"{'in band (95 %)':22}  seconds"
-    ]
-    for word, agreement in sorted(agreements.items(), key=lambda item: -item[1].in_band.value):
-        seconds = "-" if agreement.seconds is None else f"{agreement.seconds:.3f}"
-        lines.append(
-            f"{word:{width}}  {len(agreement.scores):8}  {_interval(agreement.spearman)}  "
-            f"{agreement.kendall:+.2f}    {_interval(agreement.in_band)}  {seconds:>7}"
-        )
-    return lines
-
-
-def _interval(interval: "Interval") -> str:
-    return f"{interval.value:+.2f} ({interval.low:+.2f} to {interval.high:+.2f})"
-
-
-def _sentence(labels: int, learnt: "SurrogateAgreement | None") -> str:
-    if learnt is None:
-        return f"surrogate from {labels} labels: the table is too small to say"
-    return (
-        f"surrogate from {labels} labels: Spearman {learnt.spearman:+.2f}, in band "
-        f"{learnt.in_band:+.2f}; {as_percent(learnt.within_2_std)} within 2 standard deviations"
-    )
 
 
 group = typer.Typer(
