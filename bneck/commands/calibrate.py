@@ -147,7 +147,7 @@ def _kit_of_run(folder: Path, out: Path, runtime: str, batch_size: int) -> None:
     if not is_written(run.weights):
         raise UsageError(f"{folder} has no network yet: the run is {run.state}")
     from bneck.derivation.trained_networks import own_weights
-    from bneck.latency.remote_calibration import add_to_kit
+    from bneck.latency.kit import add_to_kit
 
     _, arch = load_network(str(folder))
     weights = own_weights(str(folder), arch)
@@ -194,7 +194,7 @@ def kit(
         _kit_of_run(Path(network), out, runtime, batch_size)
         return
     spaces = spaces_of(space, resolution, classes)
-    from bneck.latency.remote_calibration import write_kit
+    from bneck.latency.kit import write_kit
 
     write_kit(
         spaces,

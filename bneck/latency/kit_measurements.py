@@ -7,14 +7,10 @@ from bneck import records
 from bneck.errors import UsageError
 from bneck.files import read_json
 from bneck.latency.calibrate import model_from
-from bneck.latency.devices.file import KIT
 from bneck.latency.fingerprint import Fingerprint
+from bneck.latency.kit_content import FORMAT, KIT, is_final
 from bneck.latency.measurements import Measurement, distinct, measurement
 from bneck.latency.model import LatencyModel
-
-FORMAT = "bneck-measurements-1"
-FINAL = "final"
-"""What the name of a network that is to be measured, and not fitted to, begins with."""
 
 
 def read_measurements(path: Path) -> LatencyModel:
@@ -26,7 +22,7 @@ def read_measurements(path: Path) -> LatencyModel:
         BneckError: too few networks.
     """
     device, found = measured_by_kit(path)
-    items = [item for item in found if not item.name.startswith(FINAL)]
+    items = [item for item in found if not is_final(item.name)]
     if not items:
         raise UsageError(f"{path} holds no networks to calibrate on")
     return model_from(items, device, items[0].arch.resolution_px)

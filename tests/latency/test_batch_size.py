@@ -11,14 +11,14 @@ from bneck.cli import run
 from bneck.derivation.plan import Plan
 from bneck.derivation.stages.calibration import planned_device
 from bneck.errors import BneckError, UsageError
-from bneck.latency import calibrations, remote_calibration
+from bneck.latency import calibrations, kit
 from bneck.latency.calibrate import calibrate
 from bneck.latency.devices import Graph, open_device
 from bneck.latency.devices.remote import file_of
 from bneck.latency.fingerprint import Fingerprint
+from bneck.latency.kit import add_to_kit, write_kit
 from bneck.latency.measure import measure
 from bneck.latency.model import LatencyModel, load
-from bneck.latency.remote_calibration import add_to_kit, write_kit
 from bneck.latency.runtimes import open_runtime
 from bneck.latency.runtimes.macs import MacsRuntime
 from bneck.latency.runtimes.weights import norm_free
@@ -79,7 +79,7 @@ def test_a_kit_carries_its_batch_size(tmp_path: Path, monkeypatch: pytest.Monkey
         measure(ARCH, open_device(f"file:{folder}"))
     with pytest.raises(UsageError, match=r"is for .*'batch_size': 3.*'batch_size': 2"):
         add_to_kit(folder, ARCH, None, runtime="onnxruntime", batch_size=2)
-    monkeypatch.setattr(remote_calibration, "NETWORKS", 1)
+    monkeypatch.setattr(kit, "NETWORKS", 1)
     space = spaces.build("v3-small", resolution_px=16, classes=3)
     write_kit([space], tmp_path / "other", batch_size=2)
     assert json.loads((tmp_path / "other" / "kit.json").read_text())["batch_size"] == 2

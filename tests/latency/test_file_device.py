@@ -15,13 +15,13 @@ import torch
 from bneck import records
 from bneck.cli import run
 from bneck.errors import BneckError, UsageError
-from bneck.latency import remote_calibration
+from bneck.latency import kit
 from bneck.latency.calibrate import calibrate
 from bneck.latency.devices import Graph, open_device
 from bneck.latency.devices.file import FileDevice
+from bneck.latency.kit import add_to_kit
 from bneck.latency.measure import measure, reference
 from bneck.latency.model import LatencyModel
-from bneck.latency.remote_calibration import add_to_kit
 from bneck.latency.runtimes.weights import norm_free
 from bneck.latency.timing import Effort
 from bneck.quantities import Latency, at_most_ms
@@ -148,7 +148,7 @@ def test_a_network_is_added_to_a_kit_once_another_process_has_written_it(
 ) -> None:
     """Of two that add theirs at once, one had been lost."""
     folder, added = tmp_path / "kit", []
-    write = remote_calibration._write_network
+    write = kit._write_network
 
     def slowly(*arguments: Any) -> None:
         if not added:
@@ -157,7 +157,7 @@ def test_a_network_is_added_to_a_kit_once_another_process_has_written_it(
             added[0].join(timeout=0.5)
         write(*arguments)
 
-    monkeypatch.setattr(remote_calibration, "_write_network", slowly)
+    monkeypatch.setattr(kit, "_write_network", slowly)
     opened(folder).offer(ARCH, weights(1))
     added[0].join()
     assert len(json.loads((folder / "kit.json").read_text())["networks"]) == 2 * 5
@@ -199,7 +199,7 @@ def test_measurements_of_another_kit_runtime_or_thread_count_are_refused(tmp_pat
 def test_a_calibration_writes_the_kit_and_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote_calibration, "NETWORKS", 4)
+    monkeypatch.setattr(kit, "NETWORKS", 4)
     device, space = opened(tmp_path / "kit"), spaces.build("v3-small", resolution_px=16, classes=3)
     with pytest.raises(BneckError, match=r"run `python measure\.py` in it"):
         calibrate([space], device, folder=tmp_path / "work")
@@ -218,9 +218,9 @@ def test_a_kit_of_other_classes_or_another_side_is_refused_at_the_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not when the network is to be added to it, which is after all trainings."""
-    monkeypatch.setattr(remote_calibration, "NETWORKS", 2)
+    monkeypatch.setattr(kit, "NETWORKS", 2)
     space = spaces.build("v3-small", resolution_px=16, classes=3)
-    remote_calibration.write_kit([space], tmp_path / "kit")
+    kit.write_kit([space], tmp_path / "kit")
     device = opened(tmp_path / "kit")
     device.check_takes(ARCH)
     for other in ({"resolution_px": 32, "classes": 3}, {"resolution_px": 16, "classes": 1000}):

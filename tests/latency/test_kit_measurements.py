@@ -4,10 +4,11 @@ from pathlib import Path
 import pytest
 
 from bneck.errors import BneckError, UsageError
-from bneck.latency.kit_measurements import FORMAT, read_measurements
+from bneck.latency.kit import add_to_kit
+from bneck.latency.kit_content import FORMAT
+from bneck.latency.kit_measurements import read_measurements
 from bneck.latency.measurements import read
 from bneck.latency.model import load
-from bneck.latency.remote_calibration import add_to_kit
 from bneck.space import codec
 
 

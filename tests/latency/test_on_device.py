@@ -16,10 +16,10 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from bneck.latency import kit_measurements, timing
+from bneck.latency import kit_content, timing
 from bneck.latency.devices import local
+from bneck.latency.kit import add_to_kit
 from bneck.latency.kit_measurements import measured_by_kit
-from bneck.latency.remote_calibration import add_to_kit
 from bneck.latency.timing import Effort, compare
 from bneck.machine import cpu_of
 from bneck.space import presets
@@ -79,7 +79,7 @@ def test_the_script_times_as_we_do() -> None:
     for name in ("CHUNK_NS", "MIN_RUNS", "MAX_RUNS", "DROPPED", "FEW_VALUES"):
         assert getattr(on_device(), name) == getattr(timing, name)
     assert on_device().REFERENCE_SERVES == local.REFERENCE_SERVES
-    assert on_device().FINAL == kit_measurements.FINAL
+    assert on_device().FINAL == kit_content.FINAL
 
 
 @pytest.mark.parametrize("cpuinfo", [PI_4, BIG_LITTLE, "model name\t: AMD EPYC\n", ""])

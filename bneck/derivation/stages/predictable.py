@@ -9,8 +9,9 @@ from bneck.errors import UsageError
 from bneck.files import is_written
 from bneck.latency.calibration_networks import published
 from bneck.latency.coverage import never_timed
-from bneck.latency.devices.file import KIT, FileDevice
+from bneck.latency.devices.file import FileDevice
 from bneck.latency.devices.table import TableDevice
+from bneck.latency.kit_content import KIT
 from bneck.latency.model import load
 from bneck.space import spaces
 from bneck.space.architecture import Architecture

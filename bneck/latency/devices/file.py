@@ -8,6 +8,17 @@ from bneck.errors import BneckError, UsageError
 from bneck.files import check_new_folder
 from bneck.latency.devices import Device, Graph
 from bneck.latency.fingerprint import Fingerprint
+from bneck.latency.kit import add_to_kit, write_kit
+from bneck.latency.kit_content import (
+    KIT,
+    MEASURED,
+    TIMES,
+    check_calibrates,
+    final_name,
+    is_final,
+    kit_that_takes,
+)
+from bneck.latency.runtimes.weights import Array
 from bneck.latency.timing import Effort, Timing, pooled
 from bneck.progress import Progress, silent
 from bneck.space.architecture import Architecture
@@ -17,10 +28,6 @@ from bneck.space.layers import Layer, input_shape, output_shape
 if TYPE_CHECKING:
     from bneck.latency.measurements import Measurement
     from bneck.latency.model import LatencyModel
-    from bneck.latency.runtimes.weights import Array
-
-
-KIT, MEASURED = "kit.json", "measurements.json"
 
 
 class FileDevice(Device):
@@ -63,8 +70,7 @@ class FileDevice(Device):
                 only measures a run's network.
             BneckError: nothing was measured yet: says what to do.
         """
-        from bneck.latency.kit_measurements import read_measurements
-        from bneck.latency.remote_calibration import check_calibrates, write_kit
+        from bneck.latency.kit_measurements import read_measurements  # which imports this module
 
         if (self.folder / KIT).exists():
             check_calibrates(self.folder)
@@ -105,7 +111,7 @@ class FileDevice(Device):
     def measured(
         self,
         layers: tuple[Layer, ...],
-        weights: "Mapping[str, Array] | None" = None,
+        weights: Mapping[str, Array] | None = None,
         wanted: float = 0.005,
     ) -> Timing | None:
         """Return what was measured of a final network; None until all of it was.
@@ -115,13 +121,10 @@ class FileDevice(Device):
             weights: its own, by the torch module's state names; None takes it with any.
             wanted: relative standard error at which it counts as quiet.
         """
-        from bneck.latency.kit_measurements import FINAL
-        from bneck.latency.remote_calibration import TIMES, final_name
-
         found = [
             item.timing
             for item in self._measured()[1]
-            if item.name.startswith(FINAL)
+            if is_final(item.name)
             and item.arch.layers() == layers
             and (weights is None or item.name.startswith(final_name(item.arch, weights)))
         ]
@@ -132,8 +135,6 @@ class FileDevice(Device):
 
         With ``any_classes``, where it could not even be predicted.
         """
-        from bneck.latency.remote_calibration import kit_that_takes
-
         if (self.folder / KIT).exists():
             kit_that_takes(
                 arch,
@@ -147,14 +148,12 @@ class FileDevice(Device):
                 f"{self.folder} holds {MEASURED} without its {KIT}: copy it back there"
             )
 
-    def offer(self, arch: Architecture, weights: "Mapping[str, Array]") -> None:
+    def offer(self, arch: Architecture, weights: Mapping[str, Array]) -> None:
         """Add a network with its weights to the kit, to be measured next time."""
-        from bneck.latency.remote_calibration import add_to_kit
-
         add_to_kit(self.folder, arch, weights, runtime=self.runtime, batch_size=self.batch_size)
 
     def _measured(self) -> "tuple[Fingerprint, list[Measurement]]":
-        from bneck.latency.kit_measurements import measured_by_kit
+        from bneck.latency.kit_measurements import measured_by_kit  # which imports this module
 
         if not self.file.exists() and not (self.folder / KIT).exists():
             raise UsageError(

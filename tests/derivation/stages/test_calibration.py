@@ -12,11 +12,11 @@ from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import TargetDevice, calibration_stage, check_kit
 from bneck.errors import BneckError, UsageError
 from bneck.executors.serial import Serial
-from bneck.latency import remote_calibration
+from bneck.latency import kit
 from bneck.latency.fingerprint import Fingerprint
+from bneck.latency.kit import add_to_kit, write_kit
 from bneck.latency.measure import MIN_REPETITIONS
 from bneck.latency.model import LatencyModel, load
-from bneck.latency.remote_calibration import add_to_kit, write_kit
 from bneck.latency.timing import Timing
 from bneck.results.run import Run
 from bneck.results.units import milliseconds
@@ -134,7 +134,7 @@ def test_a_kit_of_other_classes_is_calibrated_on_and_one_of_another_side_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`search` and `shrink` begin with it as they resume with it."""
-    monkeypatch.setattr(remote_calibration, "NETWORKS", 50)
+    monkeypatch.setattr(kit, "NETWORKS", 50)
     folder = tmp_path / "kit"
     write_kit([spaces.build("v3-small", resolution_px=16, classes=1000)], folder)
     session = with_kit(tmp_path, folder)

@@ -1,4 +1,4 @@
-"""A folder that calibrates another device: networks and one script, to be copied there."""
+"""A kit: a folder that calibrates another device, networks and one script to be copied there."""
 
 import hashlib
 import json
@@ -6,25 +6,30 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bneck.errors import UsageError
 from bneck.files import locked, read_json, write_json, write_whole
 from bneck.latency.calibration_networks import calibration_network, side_and_classes
 from bneck.latency.devices import Graph
-from bneck.latency.devices.file import KIT, MEASURED
 from bneck.latency.devices.remote import file_of, script
-from bneck.latency.kit_measurements import FINAL, FORMAT
+from bneck.latency.kit_content import (
+    FORMAT,
+    KIT,
+    MEASURED,
+    TIMES,
+    final_name,
+    is_final,
+    kit_that_takes,
+    read_kit,
+)
 from bneck.latency.measure import reference
 from bneck.latency.runtimes import PORTABLE, Runtime, here_only, open_runtime
-from bneck.latency.runtimes.weights import norm_free
+from bneck.latency.runtimes.weights import Array
 from bneck.progress import Progress, silent
 from bneck.space import codec
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space
-
-if TYPE_CHECKING:
-    from bneck.latency.runtimes.weights import Array
 
 SCRIPT, FILES = "measure.py", "networks"
 """What a kit holds beside KIT, which is written last."""
@@ -45,6 +50,8 @@ def write_kit(
 ) -> None:
     """Write the kit for ``spaces``, all of one input side and class count.
 
+    Networks that were added to this very kit stay in it.
+
     Args:
         spaces: what the networks are drawn from.
         folder: where to write it.
@@ -52,8 +59,6 @@ def write_kit(
         batch_size: images that one run takes.
         seed: of the networks that are drawn.
         progress: told about every network.
-
-    Networks that were added to this very kit stay in it.
 
     Raises:
         UsageError: spaces of several sides or class counts, a folder of something else, one with
@@ -84,14 +89,10 @@ def write_kit(
     progress("writing the kit", NETWORKS, NETWORKS)
 
 
-TIMES = 5
-"""For each of which it is prepared again, as on this machine."""
-
-
 def add_to_kit(
     folder: Path,
     arch: Architecture,
-    weights: "Mapping[str, Array] | None",
+    weights: Mapping[str, Array] | None,
     *,
     runtime: str,
     batch_size: int = 1,
@@ -135,82 +136,17 @@ def add_to_kit(
         write_json(file, kit)
 
 
-def final_name(arch: Architecture, weights: "Mapping[str, Array] | None") -> str:
-    """Return what the names of a final network's measurements begin with: its weights tell too.
-
-    Args:
-        arch: the network.
-        weights: arrays by the torch module's state names; None stands for random ones.
-    """
-    digest = hashlib.sha256(json.dumps(codec.to_json(arch), sort_keys=True).encode())
-    if weights is not None:
-        for _, array in sorted(norm_free(arch.layers(), weights)[1].items()):
-            digest.update(array.tobytes())
-    return f"{FINAL} {digest.hexdigest()[:12]}"
-
-
-def kit_that_takes(
-    arch: Architecture, folder: Path, *, runtime: str, batch_size: int, any_classes: bool = False
-) -> dict[str, Any]:
-    """Return what the kit of a folder says of itself, if a network can be added to it.
-
-    Args:
-        arch: the network.
-        folder: the kit.
-        runtime: what is to run the network.
-        batch_size: images that one run takes.
-        any_classes: pass over the number of classes, for a network that is only predicted.
-
-    Raises:
-        UsageError: a kit of another runtime, batch size, side or number of classes, or none.
-    """
-    kit, found = _kit_in(folder)
-    about = {"runtime": runtime, "batch_size": batch_size}
-    classes = found["classes"] if any_classes else arch.classes
-    about |= {"resolution_px": arch.resolution_px, "classes": classes}
-    if found != about:
-        raise UsageError(f"the kit in {folder} is for {found}, the network for {about}")
-    return kit
-
-
-def _kit_in(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What the kit of a folder says of itself, and what its networks are for."""
-    file = folder / KIT
-    kit = read_json(file)
-    try:
-        networks = {item["file"]: item["arch"] for item in kit["networks"]}
-        first = codec.from_json(next(iter(networks.values()), None))
-        found = {"runtime": kit["runtime"], "batch_size": kit.get("batch_size", 1)}
-    except (KeyError, TypeError, AttributeError, UsageError):
-        raise UsageError(f"{file} is not what `bneck latency kit` writes") from None
-    return kit, found | {"resolution_px": first.resolution_px, "classes": first.classes}
-
-
 def _added(folder: Path, word: str) -> list[dict[str, Any]]:
     """What was added to the kit of that word, if it is the one that the folder holds."""
     if not (folder / KIT).exists():
         return []
-    kit, _ = _kit_in(folder)
-    added = [item for item in kit["networks"] if _is_final(item)]
+    kit, _ = read_kit(folder)
+    added = [item for item in kit["networks"] if is_final(item.get("name"))]
     if added and kit.get("kit") != word:
         raise UsageError(
             f"{folder} is another kit, which a network was added to: name another folder"
         )
     return added
-
-
-def check_calibrates(folder: Path) -> None:
-    """Raise UsageError where the kit of a folder only measures networks that were added to it."""
-    kit, _ = _kit_in(folder)
-    if all(map(_is_final, kit["networks"])):
-        raise UsageError(
-            f"the kit in {folder} measures a run's network and calibrates nothing: name another "
-            "folder"
-        )
-
-
-def _is_final(item: Mapping[str, Any]) -> bool:
-    return str(item.get("name")).startswith(FINAL)
 
 
 def _check_folder(folder: Path, *may_hold: str) -> None:

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from bneck.errors import BneckError, UsageError
-from bneck.latency import remote_calibration
+from bneck.latency import kit
+from bneck.latency.kit import add_to_kit, write_kit
 from bneck.latency.kit_measurements import read_measurements
-from bneck.latency.remote_calibration import add_to_kit, write_kit
 from bneck.space import spaces
 from bneck.space.choices import Space
 
@@ -17,7 +17,7 @@ from bneck.space.choices import Space
 @pytest.fixture
 def space_of_two(monkeypatch: pytest.MonkeyPatch) -> Space:
     """A space of which a kit holds two networks."""
-    monkeypatch.setattr(remote_calibration, "NETWORKS", 2)
+    monkeypatch.setattr(kit, "NETWORKS", 2)
     return spaces.build("v3-small", resolution_px=32, classes=10)
 
 
@@ -35,7 +35,7 @@ def test_a_kit_has_one_reference_and_so_one_side_and_class_count(tmp_path: Path)
 def test_a_kit_is_small_runs_alone_and_resumes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote_calibration, "NETWORKS", 6)
+    monkeypatch.setattr(kit, "NETWORKS", 6)
     folder = tmp_path / "kit"
     write_kit([spaces.build("v3-small", resolution_px=32, classes=10)], folder)
     sizes = {path.name: path.stat().st_size for path in folder.rglob("*") if path.is_file()}
@@ -170,8 +170,8 @@ def test_a_kit_for_litert_runs_alone(tmp_path: Path, space_of_two: Space) -> Non
 def test_a_held_out_network_stands_there_again_before_the_minutes_are_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(remote_calibration, "NETWORKS", 9)
-    monkeypatch.setattr(remote_calibration, "REPEATED_AFTER", 2)
+    monkeypatch.setattr(kit, "NETWORKS", 9)
+    monkeypatch.setattr(kit, "REPEATED_AFTER", 2)
     write_kit([spaces.build("v3-small", resolution_px=32, classes=10)], tmp_path / "kit")
     content = json.loads((tmp_path / "kit" / "kit.json").read_text())
     names = [item["name"] for item in content["networks"]]

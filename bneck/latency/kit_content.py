@@ -1,0 +1,86 @@
+"""What a kit says of itself in ``kit.json``, and the names of what it measures."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bneck.errors import UsageError
+from bneck.files import read_json
+from bneck.latency.runtimes.weights import Array, norm_free
+from bneck.space import codec
+from bneck.space.architecture import Architecture
+
+KIT, MEASURED = "kit.json", "measurements.json"
+FORMAT = "bneck-measurements-1"
+FINAL = "final"
+"""What the name of a network that is to be measured, and not fitted to, begins with."""
+TIMES = 5
+"""How often such a network is measured; it is prepared again each time, as on this machine."""
+
+
+def final_name(arch: Architecture, weights: Mapping[str, Array] | None) -> str:
+    """Return what the names of a final network's measurements begin with: its weights tell too.
+
+    Args:
+        arch: the network.
+        weights: arrays by the torch module's state names; None stands for random ones.
+    """
+    digest = hashlib.sha256(json.dumps(codec.to_json(arch), sort_keys=True).encode())
+    if weights is not None:
+        for _, array in sorted(norm_free(arch.layers(), weights)[1].items()):
+            digest.update(array.tobytes())
+    return f"{FINAL} {digest.hexdigest()[:12]}"
+
+
+def kit_that_takes(
+    arch: Architecture, folder: Path, *, runtime: str, batch_size: int, any_classes: bool = False
+) -> dict[str, Any]:
+    """Return what the kit of a folder says of itself, if a network can be added to it.
+
+    Args:
+        arch: the network.
+        folder: the kit.
+        runtime: what is to run the network.
+        batch_size: images that one run takes.
+        any_classes: pass over the number of classes, for a network that is only predicted.
+
+    Raises:
+        UsageError: a kit of another runtime, batch size, side or number of classes, or none.
+    """
+    kit, found = read_kit(folder)
+    about = {"runtime": runtime, "batch_size": batch_size}
+    classes = found["classes"] if any_classes else arch.classes
+    about |= {"resolution_px": arch.resolution_px, "classes": classes}
+    if found != about:
+        raise UsageError(f"the kit in {folder} is for {found}, the network for {about}")
+    return kit
+
+
+def read_kit(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the kit of a folder says of itself, and what its networks are for."""
+    file = folder / KIT
+    kit = read_json(file)
+    try:
+        networks = {item["file"]: item["arch"] for item in kit["networks"]}
+        first = codec.from_json(next(iter(networks.values()), None))
+        found = {"runtime": kit["runtime"], "batch_size": kit.get("batch_size", 1)}
+    except (KeyError, TypeError, AttributeError, UsageError):
+        raise UsageError(f"{file} is not what `bneck latency kit` writes") from None
+    return kit, found | {"resolution_px": first.resolution_px, "classes": first.classes}
+
+
+def check_calibrates(folder: Path) -> None:
+    """Raise UsageError where the kit of a folder only measures networks that were added to it."""
+    kit, _ = read_kit(folder)
+    if all(is_final(item.get("name")) for item in kit["networks"]):
+        raise UsageError(
+            f"the kit in {folder} measures a run's network and calibrates nothing: name another "
+            "folder"
+        )
+
+
+def is_final(name: object) -> bool:
+    """Whether a measurement of this name is not fitted to: of a network that was added to a kit."""
+    return str(name).startswith(FINAL)
