@@ -22,6 +22,7 @@ from bneck.commands.common.output import print_result, print_text
 from bneck.errors import UsageError
 from bneck.files import check_beside, check_file, check_new_file, check_new_folder, is_written
 from bneck.latency.runtimes import PORTABLE
+from bneck.latency.timing import CALIBRATION_MINUTES
 from bneck.live import TerminalProgress
 from bneck.results.networks import load_network
 from bneck.results.run import Run
@@ -31,7 +32,7 @@ from bneck.text import one_of
 if TYPE_CHECKING:
     from bneck.latency.model import LatencyModel
 
-SPACE, RUNTIME, MINUTES = "v3-small", "onnxruntime", 5.0
+SPACE, RUNTIME = "v3-small", "onnxruntime"
 """What is calibrated unless the options say otherwise."""
 
 
@@ -44,7 +45,9 @@ def calibrate(
     threads: ThreadsOption = 1,
     batch_size: BatchSizeOption = 1,
     target_device: DeviceOption = "local",
-    minutes: Annotated[float, typer.Option(help="Time to spend on measuring.", min=0.1)] = MINUTES,
+    minutes: Annotated[
+        float, typer.Option(help="Time to spend on measuring.", min=0.1)
+    ] = CALIBRATION_MINUTES,
     wait_quiet: WaitOption = 0.0,
     resolution: SpaceResolutionOption = None,
     classes: SpaceClassesOption = None,
@@ -78,7 +81,7 @@ def calibrate(
             threads=threads != 1,
             batch_size=batch_size != 1,
             target_device=target_device != "local",
-            minutes=minutes != MINUTES,
+            minutes=minutes != CALIBRATION_MINUTES,
             wait_quiet=wait_quiet != 0,
             resolution=resolution is not None,
             classes=classes is not None,

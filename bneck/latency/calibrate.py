@@ -19,7 +19,7 @@ from bneck.latency.fit import Fit, find_blocking, fit
 from bneck.latency.measure import reference
 from bneck.latency.measurements import Measurement, Store
 from bneck.latency.model import LatencyModel
-from bneck.latency.timing import MAX_MINUTES, Effort
+from bneck.latency.timing import CALIBRATION_MINUTES, MAX_MINUTES, Effort
 from bneck.latency.validation import NOT_VALIDATED, Validation, validate
 from bneck.progress import Progress, silent
 from bneck.quantities import as_percent
@@ -27,8 +27,6 @@ from bneck.space.architecture import Architecture
 from bneck.space.checks import check_above_zero
 from bneck.space.choices import Space
 
-MINUTES = 5.0
-"""That a calibration takes unless asked otherwise."""
 FEWEST = 40
 """Networks that a fit needs at least."""
 REPEAT_SHARE = 0.2
@@ -49,7 +47,7 @@ def calibrate(
     device: Device,
     *,
     folder: Path,
-    minutes: float = MINUTES,
+    minutes: float = CALIBRATION_MINUTES,
     seed: int = 0,
     progress: Progress = silent,
 ) -> LatencyModel:
@@ -80,7 +78,7 @@ def calibrate(
             "and shrink, or to --model, as it is"
         )
     if isinstance(device, FileDevice):
-        if minutes != MINUTES:
+        if minutes != CALIBRATION_MINUTES:
             raise no_effect("minutes", f"on {device.word}, where `measure.py --minutes` takes them")
         return device.calibrated(spaces, seed=seed, progress=progress)
     side, classes = side_and_classes([space.decode(space.sample(seed)) for space in spaces])

@@ -17,6 +17,8 @@ Run = Callable[[], object]
 Clock = Callable[[], float]
 """Nanoseconds from any origin; a synthetic device brings its own."""
 
+CALIBRATION_MINUTES = 5.0
+"""That a calibration takes unless asked otherwise."""
 MAX_MINUTES = 10_000
 """A week: the longest that a calibration, or a wait for a quiet device, can be asked to take."""
 CHUNK_NS = 15_000_000

@@ -14,12 +14,12 @@ from bneck.derivation.plan import MAX_SEED, Plan
 from bneck.derivation.session import open_session
 from bneck.errors import UsageError
 from bneck.executors.processes import script_kept_out
-from bneck.latency.calibrate import MINUTES
 from bneck.latency.calibrate import calibrate as run_calibration
 from bneck.latency.calibration_networks import spaces_called
 from bneck.latency.devices import open_device
 from bneck.latency.model import LatencyModel
 from bneck.latency.predictor import check_new_model
+from bneck.latency.timing import CALIBRATION_MINUTES
 from bneck.live import TerminalProgress
 from bneck.notebook.paths import as_path
 from bneck.notebook.results import Results
@@ -98,7 +98,7 @@ def calibrate(
     threads: int = 1,
     batch_size: int = 1,
     target_device: str = "local",
-    minutes: float = MINUTES,
+    minutes: float = CALIBRATION_MINUTES,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> LatencyModel:
