@@ -40,7 +40,7 @@ def check(plan: Plan, *, trains: bool = True) -> None:
     if plan.pretrained is not None:
         check_pretrained(plan.pretrained, plan.space, plan.seed_network)
     elif plan.from_scratch:
-        raise UsageError("--from-scratch has no effect without --pretrained: leave it out")
+        raise no_effect("from-scratch", "without --pretrained")
     _check_elastic(plan)
     check_teacher(plan)
     _check_targets(plan)

@@ -31,6 +31,7 @@ MIN_REPETITIONS, MAX_REPETITIONS = 6, 16
 """For each of which network and reference are prepared again: where their weights happen to lie in
 memory moves all chunks of a repetition alike, which its own spread does not show."""
 MAX_PAIRS = 20
+QUICK = Effort(wanted=0.02, min_pairs=4, max_pairs=12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,19 @@ def _onnx_file(path: Path, device: Device, resolution_px: int | None) -> tuple[G
     own_px = onnx.resolution_px or 0
     side_px = own_px if MIN_PX <= own_px <= MAX_PX else 224
     return Graph(onnx=onnx.model), side_px, onnx.batch
+
+
+def quick_latency_ms(device: Device, arch: Architecture) -> float:
+    """Return rough milliseconds of a network on a device, in about a second.
+
+    Good enough to tell that a target is out of reach before minutes are spent on a calibration:
+    a few percent on a quiet machine.
+    """
+    if device.published is not None:
+        return device.published.predict(arch).ms
+    standard = reference(arch.resolution_px, arch.classes)
+    ((timing, _),) = device.time([Graph(arch.layers())], standard, QUICK)
+    return timing.ms
 
 
 def measure_graph(

@@ -11,10 +11,9 @@ from bneck.latency.devices import (
     Graph,
     check_device_word,
     open_device,
-    quick_latency_ms,
 )
 from bneck.latency.devices.local import LocalDevice
-from bneck.latency.measure import measure, reference
+from bneck.latency.measure import measure, quick_latency_ms, reference
 from bneck.latency.model import LatencyModel
 from bneck.latency.runtimes.macs import MacsRuntime
 from bneck.latency.table import block_names

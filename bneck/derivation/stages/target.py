@@ -9,8 +9,9 @@ from bneck.derivation.stages.calibration import TargetDevice, planned_device
 from bneck.derivation.stages.data import RunData
 from bneck.errors import UsageError
 from bneck.files import is_written
-from bneck.latency.devices import Device, quick_latency_ms
+from bneck.latency.devices import Device
 from bneck.latency.devices.table import TableDevice
+from bneck.latency.measure import quick_latency_ms
 from bneck.latency.runtimes.macs import MacsRuntime
 from bneck.netadapt.proposals import ProposalGenerator
 from bneck.results.networks import load_network

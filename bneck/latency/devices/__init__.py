@@ -15,7 +15,6 @@ from bneck.errors import UsageError, no_effect, unknown
 from bneck.latency.device_load import QUIET, Load
 from bneck.latency.fingerprint import Fingerprint
 from bneck.latency.timing import Effort, Timing
-from bneck.space.architecture import Architecture
 from bneck.space.layers import Layer
 
 if TYPE_CHECKING:
@@ -124,25 +123,29 @@ def open_device(
     Raises:
         UsageError: an unknown word or runtime, or a file that cannot be read.
     """
-    kind, _, rest = word.partition(":")
-    if kind not in DEVICES:
-        raise unknown("target device", word, DEVICES)
-    module, _, name = DEVICES[kind].partition(":")
-    made = getattr(import_module(module), name)
-    device: Device = made(rest, runtime=runtime, threads=threads, batch_size=batch_size)
+    kind, name = _kind_and_name(word)
+    module, _, attribute = DEVICES[kind].partition(":")
+    made = getattr(import_module(module), attribute)
+    device: Device = made(name, runtime=runtime, threads=threads, batch_size=batch_size)
     device.word = word
     return device
 
 
 def check_device_word(word: str) -> None:
     """Raise UsageError unless ``word`` names a device, or a table that can be read."""
-    kind, _, rest = word.partition(":")
-    if kind not in DEVICES:
-        raise unknown("target device", word, DEVICES)
+    kind, name = _kind_and_name(word)
     if kind == "table":
         open_device(word)
-    if rest == "" and kind not in ("local", "adb"):
+    if name == "" and kind not in ("local", "adb"):
         raise UsageError(f"target device {word!r} names no device; expected {kind}:NAME")
+
+
+def _kind_and_name(word: str) -> tuple[str, str]:
+    """A key of ``DEVICES``, and what is behind the colon."""
+    kind, _, name = word.partition(":")
+    if kind not in DEVICES:
+        raise unknown("target device", word, DEVICES)
+    return kind, name
 
 
 def check_wait(word: str, minutes: float) -> None:
@@ -157,21 +160,3 @@ def check_wait(word: str, minutes: float) -> None:
     """
     if minutes and word.partition(":")[0] not in WATCHED:
         raise no_effect("wait-quiet", f"on the target device {word}, which is not watched")
-
-
-def quick_latency_ms(device: Device, arch: Architecture) -> float:
-    """Return rough milliseconds of a network on a device, in about a second.
-
-    Good enough to tell that a target is out of reach before minutes are spent on a calibration:
-    a few percent on a quiet machine.
-    """
-    if device.published is not None:
-        return device.published.predict(arch).ms
-    from bneck.latency.measure import reference
-
-    standard = reference(arch.resolution_px, arch.classes)
-    ((timing, _),) = device.time([Graph(arch.layers())], standard, QUICK)
-    return timing.ms
-
-
-QUICK = Effort(wanted=0.02, min_pairs=4, max_pairs=12)

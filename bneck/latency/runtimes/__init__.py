@@ -26,6 +26,10 @@ def here_only(word: str) -> UsageError:
     )
 
 
+def _no_onnx(word: str) -> UsageError:
+    return UsageError(f"runtime {word!r} cannot run ONNX files; use onnxruntime")
+
+
 class Runtime(ABC):
     """What every runtime offers; made by ``open_runtime``.
 
@@ -76,7 +80,7 @@ class Runtime(ABC):
         Raises:
             UsageError: the runtime cannot run ONNX models, or not this one.
         """
-        raise UsageError(f"runtime {self.word!r} cannot run ONNX files; use onnxruntime")
+        raise _no_onnx(self.word)
 
     def prepare_onnx(self, model: bytes) -> Callable[[], object]:
         """Do the same for a serialised ONNX model, of its own batch size.
@@ -84,7 +88,7 @@ class Runtime(ABC):
         Raises:
             UsageError: the runtime cannot run ONNX models, or not this one.
         """
-        raise UsageError(f"runtime {self.word!r} cannot run ONNX files; use onnxruntime")
+        raise _no_onnx(self.word)
 
 
 RUNTIMES = {
