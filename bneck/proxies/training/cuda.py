@@ -17,7 +17,8 @@ from torch.nn.functional import conv2d
 
 from bneck.proxies.training.forwards import forwards_replaced
 from bneck.proxies.training.recipe import Recipe
-from bneck.proxies.training.step import TrainingStep
+from bneck.proxies.training.step import Backpropagate, TrainingStep
+from bneck.proxies.training.teacher import Teacher
 from bneck.space.backends.torch_model import DepthwiseConv
 
 WARM_UP = 3  # steps of the training before the capture, which must find all memory in its place
@@ -42,6 +43,20 @@ def precision_for(device: torch.device, images: int, resolution_px: int) -> str:
         return "fp32"
     work = images * (resolution_px / 128) ** 2
     return min(FIRST_USE_S, key=lambda word: FIRST_USE_S[word] + work / RATE_128_PX[word])
+
+
+def can_be_captured(
+    device: torch.device, backpropagate: Backpropagate | None, teacher: Teacher | None
+) -> bool:
+    """Return whether a step runs on a GPU alone, from its first kernel to its last.
+
+    Args:
+        device: of the training.
+        backpropagate: a pass of the caller's own may do other work in each step.
+        teacher: an ONNX file runs on the CPU.
+    """
+    on_cpu = teacher is not None and teacher.arch is None
+    return device.type == "cuda" and backpropagate is None and not on_cpu
 
 
 class CapturedStep:

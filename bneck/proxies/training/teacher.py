@@ -17,6 +17,7 @@ TEMPERATURE = 4.0
 """What logits are divided by before they are compared."""
 SHARE = 0.5
 """Of the loss that is the teacher's; the rest is cross-entropy with the labels."""
+_CPU = torch.device("cpu")
 
 Logits = Callable[[Tensor], Tensor]
 """(B, 3, H, W), normalised as the student takes them -> (B, classes)."""
@@ -57,33 +58,36 @@ class Teacher:
         about = (self.arch and codec.key(self.arch), self.mean, self.std)
         return hashlib.sha256(repr(about).encode() + self.content).hexdigest()[:12]
 
-    def ready(self, images: ImageInfo) -> Logits:
+    def ready(self, images: ImageInfo, device: torch.device = _CPU) -> Logits:
         """Return the function that gives its logits for images of a set.
 
-        A network runs on the device of the images, an ONNX model on the CPU.
+        A network runs on the device of the images, an ONNX model on the CPU. All that a network
+        needs is put there now: a step that copies from the CPU cannot be captured.
 
         Args:
             images: whose normalisation the student takes.
+            device: where the function's images will be.
         """
-        run = self._onnx() if self.arch is None else self._network(self.arch)
+        run = self._onnx() if self.arch is None else self._network(self.arch, device)
         if self.mean is None or self.std is None:
             return run
-        scale = _channels(images.std) / _channels(self.std)
-        shift = (_channels(images.mean) - _channels(self.mean)) / _channels(self.std)
+        own_mean, own_std = _channels(self.mean), _channels(self.std)
+        scale = (_channels(images.std) / own_std).to(device)
+        shift = ((_channels(images.mean) - own_mean) / own_std).to(device)
 
         def logits(pixels: Tensor) -> Tensor:
-            return run(pixels * scale.to(pixels.device) + shift.to(pixels.device))
+            return run(pixels * scale + shift)
 
         return logits
 
-    def _network(self, arch: Architecture) -> Logits:
+    def _network(self, arch: Architecture, device: torch.device) -> Logits:
         network = torch_model.build(arch).eval()
         network.load_state_dict(weights.from_bytes(self.content, arch))
-        network.to(memory_format=torch.channels_last)
+        network.to(device).to(memory_format=torch.channels_last)
 
         @torch.no_grad()
         def logits(pixels: Tensor) -> Tensor:
-            found: Tensor = network.to(pixels.device)(pixels)
+            found: Tensor = network(pixels)
             return found
 
         return logits

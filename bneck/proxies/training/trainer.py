@@ -17,7 +17,12 @@ from bneck.progress import Progress, silent
 from bneck.proxies.data.batches import Batches
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.training.checkpoint import TrainingState, digest, interrupts_wait
-from bneck.proxies.training.cuda import CapturedStep, convolution_paths, precision_for
+from bneck.proxies.training.cuda import (
+    CapturedStep,
+    can_be_captured,
+    convolution_paths,
+    precision_for,
+)
 from bneck.proxies.training.device import computing, made_on
 from bneck.proxies.training.distributed import (
     in_any_process,
@@ -30,7 +35,7 @@ from bneck.proxies.training.distributed import (
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.step import Backpropagate, TrainingStep, WeightAverage, learn_labels
 from bneck.proxies.training.strided_points import strided_points_subsampled
-from bneck.proxies.training.teacher import Teacher
+from bneck.proxies.training.teacher import Logits, Teacher
 from bneck.proxies.training.threads import Threads
 from bneck.proxies.training.validation import ValidationResult, evaluating, validated
 
@@ -83,7 +88,7 @@ def train(
         progress: told of every step.
         compute: device and threads to train with.
         backpropagate: forward and backward pass of a batch; None is cross-entropy with the labels,
-            which alone, without a teacher, a GPU captures as a graph.
+            which alone a GPU captures as a graph.
         teacher: a trained network whose outputs for the same augmented batches are learnt too.
 
     Raises:
@@ -98,11 +103,11 @@ def train(
         network.to(device)
         shown = recipe.steps * recipe.batch_size
         precision = precision_for(device, shown, images.info.resolution_px)
-        plain = backpropagate is None and teacher is None
-        captured = device.type == "cuda" and plain and processes() == 1
+        captured = can_be_captured(device, backpropagate, teacher) and processes() == 1
         if backpropagate is not None and precision == "bf16":
             precision = "tf32"  # bf16 is a matter of the pass that is ours
-        backpropagate = backpropagate or _learning(recipe, precision, teacher, images)
+        learnt = None if teacher is None else teacher.ready(images.info, device)
+        backpropagate = backpropagate or _learning(recipe, precision, learnt)
         batches = _batches(images, recipe, seed, device)
         optimizer = recipe.optimizer_for(network)
         average = None if recipe.ema is None else WeightAverage(network, recipe.ema)
@@ -198,16 +203,10 @@ def _take_steps(
     state.save()
 
 
-def _learning(
-    recipe: Recipe, precision: str, teacher: Teacher | None, images: ImageSource
-) -> Backpropagate:
+def _learning(recipe: Recipe, precision: str, teacher: Logits | None) -> Backpropagate:
     """What learns a batch's labels, and the teacher's outputs if there is one."""
-    return partial(
-        learn_labels,
-        label_smoothing=recipe.label_smoothing,
-        bf16=precision == "bf16",
-        teacher=None if teacher is None else teacher.ready(images.info),
-    )
+    bf16 = precision == "bf16"
+    return partial(learn_labels, label_smoothing=recipe.label_smoothing, bf16=bf16, teacher=teacher)
 
 
 def _batches(images: ImageSource, recipe: Recipe, seed: int, device: torch.device) -> Batches:

@@ -13,9 +13,15 @@ from torch.utils._pytree import tree_leaves
 from bneck.errors import ProxyFailed
 from bneck.proxies.data.batches import Batches
 from bneck.proxies.data.image_source import ImageSource
-from bneck.proxies.training.cuda import CapturedStep, convolution_paths, precision_for
+from bneck.proxies.training.cuda import (
+    CapturedStep,
+    can_be_captured,
+    convolution_paths,
+    precision_for,
+)
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.step import TrainingStep, WeightAverage, learn_labels
+from bneck.proxies.training.teacher import Teacher
 from bneck.proxies.training.trainer import train
 from bneck.proxies.training.validation import evaluate
 from bneck.space import presets
@@ -146,6 +152,16 @@ def test_a_step_that_cannot_be_captured_is_run_plainly_and_said_once(digits: Ima
         assert trained(digits, lambda step: CapturedStep(step, refuse))[0] == losses
     (warning,) = caught
     assert str(warning.message).endswith("slower: operation not permitted when stream is capturing")
+
+
+def test_what_a_gpu_does_alone_is_captured() -> None:
+    arch = presets.build("mobilenet_v3_small", width=0.25, resolution_px=16, classes=10)
+    gpu, network, file = torch.device("cuda", 0), Teacher(arch, b""), Teacher(None, b"")
+    assert can_be_captured(gpu, None, None)
+    assert can_be_captured(gpu, None, network)
+    assert not can_be_captured(gpu, None, file)
+    assert not can_be_captured(gpu, learn, None)
+    assert not can_be_captured(CPU, None, None)
 
 
 class Hungry(nn.Module):

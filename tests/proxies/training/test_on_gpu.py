@@ -16,8 +16,10 @@ from bneck.proxies.training.cuda import WARM_UP, CapturedStep, convolution_paths
 from bneck.proxies.training.device import computing
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.step import TrainingStep, WeightAverage, learn_labels
+from bneck.proxies.training.teacher import Teacher
 from bneck.proxies.training.trainer import train
 from bneck.space import presets
+from bneck.space.backends import weights
 from bneck.space.backends.torch_model import build
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -37,11 +39,24 @@ def noise(count: int, px: int) -> ImageSource:
     return in_memory("noise", [*"0123456789"], (pixels, labels), (pixels[:20], labels[:20]))
 
 
+def taught_by() -> Teacher:
+    arch = presets.build("mobilenet_v3_small", width=0.25, resolution_px=16, classes=10)
+    content = weights.to_bytes(build(arch, seed=3).state_dict())
+    return Teacher(arch, content, mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.3))
+
+
 def losses(
-    images: ImageSource, device: torch.device, precision: str, *, captured: bool
+    images: ImageSource,
+    device: torch.device,
+    precision: str,
+    teacher: Teacher | None = None,
+    *,
+    captured: bool,
 ) -> list[float]:
     network = small().to(device).train()
-    learn = partial(learn_labels, label_smoothing=0.1, bf16=precision == "bf16")
+    learnt = None if teacher is None else teacher.ready(images.info, device)
+    bf16 = precision == "bf16"
+    learn = partial(learn_labels, label_smoothing=0.1, bf16=bf16, teacher=learnt)
     optimizer = RECIPE.optimizer_for(network)
     step = TrainingStep(network, optimizer, WeightAverage(network, 0.98), learn)
     run, batches = CapturedStep(step) if captured else step, Batches(images, 64, 0, device=device)
@@ -59,6 +74,17 @@ def test_a_captured_step_trains_as_one_that_is_not(precision: str, digits: Image
         plain, captured = (losses(digits, device, precision, captured=way) for way in (False, True))
     assert captured == pytest.approx(plain, rel=0.02)
     assert len({*captured}) == len(captured)
+
+
+def test_a_step_with_a_teacher_is_captured(digits: ImageSource) -> None:
+    ways = False, True
+    with computing(GPU) as device:
+        plain, captured = (
+            losses(digits, device, "tf32", taught_by(), captured=way) for way in ways
+        )
+    assert captured == pytest.approx(plain, rel=0.02)
+    assert len({*captured}) == len(captured)
+    train(small(), digits, RECIPE, seed=0, compute=GPU, teacher=taught_by())  # without a warning
 
 
 @pytest.mark.parametrize("read_ahead", [False, True])

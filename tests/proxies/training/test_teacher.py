@@ -9,6 +9,8 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from bneck.errors import UsageError
 from bneck.proxies.data import loading
@@ -63,6 +65,31 @@ def test_a_network_and_its_onnx_file_teach_the_same(tmp_path: Path) -> None:
     scale = float(expected.abs().max())
     torch.testing.assert_close(kept(given), expected, rtol=0, atol=1e-4 * scale)
     torch.testing.assert_close(file(given), expected, rtol=0, atol=1e-4 * scale)
+
+
+class Devices(TorchDispatchMode):
+    """Notes the devices of all tensors that kernels are given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        tensors = tree_leaves((args, kwargs, result))
+        self.seen |= {one.device.type for one in tensors if isinstance(one, torch.Tensor)}
+        return result
+
+
+def test_a_teacher_on_another_device_takes_nothing_from_the_cpu_in_a_step() -> None:
+    """A step of a GPU that did could not be captured. Tensors on "meta" hold no numbers."""
+    images = loading.load("digits", resolution_px=16)
+    content = weights.to_bytes(torch_model.build(SMALL, seed=3).state_dict())
+    teacher = Teacher(SMALL, content, mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.3))
+    logits = teacher.ready(images.info, torch.device("meta"))
+    with Devices() as devices:
+        assert logits(torch.empty(4, 3, 16, 16, device="meta")).shape == (4, 10)
+    assert devices.seen == {"meta"}
 
 
 def test_a_student_comes_nearer_to_its_teacher() -> None:
