@@ -3,7 +3,8 @@
 import os
 import platform
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +45,24 @@ ONE_THREAD = Compute(threads=1)
 def gpu_share() -> float:
     """Return the share of a GPU's memory that this process may take, above 0 and at most 1."""
     return float(os.environ.get(GPU_SHARE, "1"))
+
+
+@contextmanager
+def gpu_shared_by(processes: int) -> Iterator[None]:
+    """Let this process take the share of one of so many inside the block, whatever it had before.
+
+    Args:
+        processes: that use its GPU; 0 leaves it the share that it has.
+    """
+    before = os.environ.get(GPU_SHARE)
+    if processes:
+        os.environ[GPU_SHARE] = repr(1 / processes)
+    try:
+        yield
+    finally:
+        os.environ.pop(GPU_SHARE, None)
+        if before is not None:
+            os.environ[GPU_SHARE] = before
 
 
 def cores() -> int:

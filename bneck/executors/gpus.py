@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from math import ceil
 
 from bneck.errors import UsageError
 from bneck.machine import GPU_SHARE
@@ -37,6 +38,17 @@ def shares(device: str, workers: int) -> list[dict[str, str]]:
     places = [worker % count for worker in range(workers)]
     on_each = Counter(places)
     return [_only(device, place) | {GPU_SHARE: repr(1 / on_each[place])} for place in places]
+
+
+def most_on_each(device: str, workers: int) -> int:
+    """Return how many of so many new workers share a GPU at most; 0 without GPUs.
+
+    Args:
+        device: as for ``shares``.
+        workers: those that work at once.
+    """
+    count = gpus_for(device)
+    return ceil(workers / count) if count else 0
 
 
 def check_together(device: str, processes: int) -> None:

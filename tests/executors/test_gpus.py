@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bneck.executors.gpus import VISIBLE, gpus_for, shares
+from bneck.executors.gpus import VISIBLE, gpus_for, most_on_each, shares
 from bneck.executors.processes import processes
 
 
@@ -43,3 +43,13 @@ def test_gpus_whose_driver_is_too_old_for_torch_are_none(monkeypatch: pytest.Mon
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert gpus_for("auto") == 0
     assert shares("auto", 8) == []
+
+
+def test_trainings_share_a_gpu_only_where_there_are_more_than_gpus(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert [most_on_each("cuda", trainings) for trainings in (1, 2, 3, 4, 5)] == [1, 1, 2, 2, 3]
+    assert [most_on_each("cuda:1", trainings) for trainings in (1, 2, 3)] == [1, 2, 3]
+    assert most_on_each("cpu", 3) == 0

@@ -7,15 +7,16 @@ of one thread each finish twice as much.
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bneck import records
 from bneck.derivation.stages.kept_training import train_and_keep
 from bneck.errors import BneckError
 from bneck.executors import Executor, Failed
+from bneck.executors.gpus import most_on_each
 from bneck.files import is_written
-from bneck.machine import ONE_THREAD, Compute
+from bneck.machine import ONE_THREAD, Compute, gpu_shared_by
 from bneck.progress import Progress, silent
 from bneck.proxies.data.worker_images import WorkerImages, whole
 from bneck.proxies.training.checkpoint import steps_done
@@ -55,6 +56,7 @@ class LongTraining:
             executor.
         branches: whether convolutions have parallel branches until the training ends.
         teacher: a trained network whose outputs are learnt too.
+        on_each_gpu: how many trainings share a GPU's memory; 0 for what the worker was given.
     """
 
     images: WorkerImages
@@ -63,6 +65,7 @@ class LongTraining:
     compute: Compute = ONE_THREAD
     branches: bool = False
     teacher: Teacher | None = None
+    on_each_gpu: int = 0
 
     def load(self) -> None:
         """Have the images in memory, before any training is timed."""
@@ -75,18 +78,19 @@ class LongTraining:
             ProxyFailed: the training diverged.
         """
         start = job.start
-        training, _ = train_and_keep(
-            job.arch,
-            whole(self.images),
-            self.recipe,
-            name=job.name,
-            folder=self.folder,
-            seed=job.seed,
-            compute=self.compute,
-            start=weights.load(start, job.arch) if start is not None else None,
-            branches=self.branches,
-            teacher=self.teacher,
-        )
+        with gpu_shared_by(self.on_each_gpu):
+            training, _ = train_and_keep(
+                job.arch,
+                whole(self.images),
+                self.recipe,
+                name=job.name,
+                folder=self.folder,
+                seed=job.seed,
+                compute=self.compute,
+                start=weights.load(start, job.arch) if start is not None else None,
+                branches=self.branches,
+                teacher=self.teacher,
+            )
         return training
 
 
@@ -98,7 +102,8 @@ def train_all(
 ) -> tuple[Training, ...]:
     """Train all jobs that the folder does not hold yet; return all trainings, in their order.
 
-    Stopped, each training resumes from its checkpoint.
+    Stopped, each training resumes from its checkpoint. The trainings share the memory of this
+    machine's GPUs among themselves, whatever share an evaluation has.
 
     Args:
         jobs: what is trained.
@@ -117,6 +122,9 @@ def train_all(
     done = len(files) - len(waiting)
     if waiting:
         progress("trainings", done, len(files))
+        executor.rest()  # new workers take one GPU after the other, idle ones what they have
+        at_once = min(len(waiting), executor.workers)
+        task = replace(task, on_each_gpu=most_on_each(task.compute.device, at_once))
     with _watching(waiting, task, progress) as finished:
         for one, outcome in executor.map_unordered(task, waiting):
             if isinstance(outcome, Failed):

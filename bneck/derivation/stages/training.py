@@ -49,7 +49,7 @@ def training_stage(
     Raises:
         BneckError: a training diverged.
     """
-    session.executor.rest()  # new workers take one GPU after the other, idle ones what they have
+    session.executor.rest()  # what idle workers hold is missing where trainings run
     with session.timed(stage):
         asked, plan = budget(session.plan, data.info), session.plan
         together = isinstance(session.trainer, Together)  # which may be the cluster's workers

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from bneck.derivation.stages.long_trainings import LongTraining, TrainingJob, train_all
-from bneck.errors import BneckError
+from bneck.errors import BneckError, ProxyFailed
 from bneck.executors.processes import processes
 from bneck.executors.serial import Serial
+from bneck.machine import GPU_SHARE, Compute, gpu_share
 from bneck.proxies.data.worker_images import WorkerImages, whole
 from bneck.proxies.training import trainer
 from bneck.proxies.training.checkpoint import steps_done
@@ -81,3 +82,31 @@ def test_a_training_that_fails_is_named(tmp_path: Path) -> None:
     diverging = training(tmp_path, learning_rate=100.0, weight_decay=10.0, warmup=0.0)
     with pytest.raises(BneckError, match=r"training of first failed: ProxyFailed: .* diverged"):
         train_all([TrainingJob("first", deep, 0)], diverging, Serial())
+
+
+class FourAtOnce(Serial):
+    """Has room for four, as a machine of one GPU has where nothing else is said."""
+
+    workers = 4
+
+
+def test_long_trainings_share_gpus_among_themselves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers are started with an evaluation's share, a quarter."""
+    shares: list[float] = []
+
+    def note(*_: object, **__: object) -> None:
+        shares.append(gpu_share())
+        raise ProxyFailed("noted")
+
+    monkeypatch.setattr("bneck.derivation.stages.long_trainings.train_and_keep", note)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setenv(GPU_SHARE, "0.25")
+    task = replace(training(tmp_path), compute=Compute("cuda", threads=1))
+    for jobs in (TWO[:1], TWO, [*TWO, TrainingJob("third", ARCH, 2)]):
+        with pytest.raises(BneckError, match="noted"):
+            train_all(jobs, task, FourAtOnce())
+    assert shares == [1.0, *2 * [1.0], *3 * [0.5]]
+    assert gpu_share() == 0.25
