@@ -30,11 +30,12 @@ class Execution:
         EXECUTION,
         unset="no Ray",
     )
-    gpus_per_trial: float = option(
-        0.0,
-        "With --ray: GPUs, or a share of one (0.25), reserved for each evaluation; `--device cuda` "
-        "there needs them, as does a proxy of your own that uses GPUs.",
+    gpus_per_trial: float | None = option(
+        None,
+        "With --ray: GPUs, or a share of one (0.25), reserved for each evaluation; `--device auto` "
+        "there needs them to find one, as does a proxy of your own that uses GPUs.",
         EXECUTION,
+        unset="1 with `--device cuda`, else none",
     )
     cpus_per_trial: float = option(
         1.0, "With --ray: CPUs, or a share of one, reserved for each evaluation.", EXECUTION
@@ -56,7 +57,10 @@ class Execution:
 
     def check(self, device: str = "cpu") -> None:
         """Raise UsageError for what cannot be on a ``device``, before anything is started."""
-        executors.check(self.workers, self.ray, self._reserved(), self.time_limit_s)
+        reserved = self._reserved(device)
+        executors.check(self.workers, self.ray, reserved, self.time_limit_s)
+        if self.ray is not None:
+            reserved.check_device(device)
         check_range("gpus", self.gpus, 0, MAX_GPUS)
         check_between("wait-quiet", self.wait_quiet, 0, MAX_MINUTES)
         if self.gpus and self.ray is None:  # a cluster's are counted when it is joined
@@ -98,7 +102,7 @@ class Execution:
         return executors.open_executor(
             self.workers,
             ray=self.ray,
-            reserved=self._reserved(),
+            reserved=self._reserved(device),
             time_limit_s=self.time_limit_s,
             device=device,
             imported=IMPORTED,
@@ -123,5 +127,9 @@ class Execution:
         workers = self.workers if self.ray is None else None
         return executors.open_executor(workers, device=here or device, imported=IMPORTED)
 
-    def _reserved(self) -> Reserved:
-        return Reserved(self.cpus_per_trial, self.gpus_per_trial)
+    def _reserved(self, device: str) -> Reserved:
+        """What Ray keeps for each evaluation: a GPU that is asked for by name need not be twice."""
+        gpus = self.gpus_per_trial
+        if gpus is None:
+            gpus = 1.0 if self.ray is not None and device.startswith("cuda") else 0.0
+        return Reserved(self.cpus_per_trial, gpus)

@@ -28,7 +28,13 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class NotYet:
-    """Stands in a stream of items where the next one depends on results that are not in yet."""
+    """Stands in a stream of items where the next one depends on results that are not in yet.
+
+    Attributes:
+        more: how many items there would be at once if there were workers for them.
+    """
+
+    more: int = 0
 
 
 NOT_YET = NotYet()
@@ -51,7 +57,8 @@ class Executor(Protocol):
             task: what is done with each item, in the workers.
             items: taken one by one as workers become free, and ahead of that while nothing else is
                 to do. Where the next item depends on results under way, the stream yields
-                ``NOT_YET``; it is asked again once a further result has been returned.
+                ``NOT_YET``; it is asked again once a further result has been returned, or there
+                are more workers.
 
         Raises:
             UsageError: a task found that the user's request cannot be served.

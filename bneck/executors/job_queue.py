@@ -27,9 +27,15 @@ class JobQueue:
         self.ended = False
         self.may_pull = True
         """False once the items end, or until a result is in where the next item needs one."""
+        self._more = 0
 
     def __len__(self) -> int:
         return len(self._jobs)
+
+    @property
+    def wanted(self) -> int:
+        """How many further workers would have something to do at once."""
+        return len(self._jobs) + self._more
 
     def pull(self) -> bool:
         """Take one more item from the caller, who may compute it now; False if there is none."""
@@ -38,16 +44,16 @@ class JobQueue:
         try:
             item = next(self._items)
         except StopIteration:
-            self.ended, self.may_pull = True, False
+            self.ended, self.may_pull, self._more = True, False, 0
             return False
         if isinstance(item, NotYet):
-            self.may_pull = False
+            self.may_pull, self._more = False, item.more
             return False
         self._jobs.append(Job(item))
         return True
 
     def result_is_in(self) -> None:
-        """Note that the caller has seen a result, and may have an item that needed it."""
+        """Note that the caller has seen a result, or more workers, and may have another item."""
         self.may_pull = not self.ended
 
     def first(self) -> Job:

@@ -116,6 +116,7 @@ class WorkerPool(Generic[W]):
         """
         self._stop(self._starting)
         self._stop(self._idle)
+        self._kind.room(0)
 
     def close(self) -> None:
         """Stop all workers."""
@@ -155,8 +156,10 @@ class WorkerPool(Generic[W]):
     def _ask_for_room(self, queue: JobQueue) -> None:
         now = time.monotonic()
         if self._asked is None and now >= self._room_asked_s + ROOM_SECONDS:
-            self._room = self._kind.room(len(queue) + len(self._busy))
+            before, self._room = self._room, self._kind.room(queue.wanted + len(self._busy))
             self._room_asked_s = now
+            if self._room > before:
+                queue.result_is_in()
 
     def _started(self, worker: W) -> None:
         """A worker has started or has loaded its task; the third loss in a row ends the work."""

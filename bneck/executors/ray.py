@@ -144,11 +144,12 @@ class Actors:
     def room(self, wanted: int) -> int:
         """How many workers fit on the nodes that are up, at least 1.
 
-        A cluster that can grow is asked for nodes for as many workers as are ``wanted``.
+        A cluster that can grow is asked for nodes for as many workers as are ``wanted``, and may
+        let go of those that it was asked for before.
         """
         fit = self.reserved.fit
         room = max(1, sum(fit(node.get("CPU", 0), node.get("GPU", 0)) for node in _nodes()))
-        if wanted > room:
+        if wanted > room or wanted < self._wanted:
             self._ask_for_nodes(wanted)
         return room
 

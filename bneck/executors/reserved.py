@@ -31,6 +31,25 @@ class Reserved:
         """Return how many evaluations fit on a machine that has so many."""
         return floor(min(cpus / self.cpus, gpus / self.gpus if self.gpus else inf) + _ROUNDING)
 
+    def check_device(self, device: str) -> None:
+        """Raise UsageError for a device that no evaluation can see among the GPUs reserved for it.
+
+        Args:
+            device: what the evaluation trains on.
+        """
+        if not device.startswith("cuda"):
+            return
+        if not self.gpus:
+            raise UsageError(
+                f"--device {device} with --ray needs --gpus-per-trial above 0: 1, or a share of "
+                "one GPU such as 0.25"
+            )
+        if int(device.partition(":")[2] or 0) >= max(1, self.gpus):
+            raise UsageError(
+                f"--device {device} with --ray: an evaluation sees only the GPUs that Ray reserves "
+                "for it, numbered from 0; use --device cuda"
+            )
+
     def check_nodes(self, nodes: Sequence[Mapping[str, float]], device: str) -> None:
         """Check that a node of a cluster has what an evaluation needs.
 

@@ -112,7 +112,7 @@ class _Search:
             yield self._started(trial)
         while True:
             if not study.may_propose(len(self._under_way), executor.workers):
-                yield NOT_YET
+                yield NotYet(self._networks - study.networks) if study.is_eager else NOT_YET
             elif study.networks < self._networks:
                 try:
                     yield self._started(study.propose(self._objectives))

@@ -15,6 +15,7 @@ from bneck.derivation.session import open_session
 from bneck.derivation.stages.data import data_stage
 from bneck.derivation.stages.training import training_stage
 from bneck.errors import UsageError
+from bneck.executors.reserved import Reserved
 from bneck.executors.serial import Serial
 from bneck.proxies.training.device import check_room
 from tests.command_line import said
@@ -36,6 +37,47 @@ def test_a_gpu_that_is_not_here_may_be_the_clusters(
     assert ON_RAY.device_here("auto") == Execution().device_here("auto") == "auto"
     assert ON_RAY.device_here("cpu") == "cpu"
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("device", "given", "reserved"),
+    [
+        ("cuda", {}, Reserved(gpus=1)),
+        ("cuda", {"gpus_per_trial": 0.25, "cpus_per_trial": 2.0}, Reserved(2, 0.25)),
+        ("auto", {}, Reserved()),
+        ("cpu", {}, Reserved()),
+    ],
+)
+def test_an_evaluation_that_is_to_train_on_a_gpu_of_a_cluster_has_one(
+    device: str,
+    given: dict[str, float],
+    reserved: Reserved,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("ray")
+    asked: list[Reserved] = []
+    monkeypatch.setattr(
+        "bneck.executors.ray.on_ray", lambda *_, reserved, **__: asked.append(reserved)
+    )
+    execution = Execution(ray="auto", **given)
+    execution.check(device)
+    execution.open(device)
+    assert asked == [reserved]
+
+
+@pytest.mark.parametrize(
+    ("device", "given", "said"),
+    [
+        ("cuda", {"gpus_per_trial": 0.0}, "--device cuda with --ray needs --gpus-per-trial above"),
+        ("cuda:1", {}, "--device cuda:1 with --ray: .* numbered from 0; use --device cuda"),
+    ],
+)
+def test_a_device_that_no_evaluation_on_ray_has_is_named_before_anything_starts(
+    device: str, given: dict[str, float], said: str
+) -> None:
+    pytest.importorskip("ray")
+    with pytest.raises(UsageError, match=f"^{said}"):
+        Execution(ray="auto", **given).check(device)
 
 
 def test_a_driver_with_a_gpu_uses_it_unless_others_have_filled_it(

@@ -104,6 +104,23 @@ def test_a_node_that_joins_gets_its_share_of_what_follows(cluster) -> None:
     assert len(where) - ended > 20
 
 
+def test_an_autoscaler_is_asked_for_what_could_run_and_no_longer(
+    cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bneck.executors.pool.ROOM_SECONDS", 0.0)
+    asked: list[int] = []
+    monkeypatch.setattr(
+        "bneck.executors.ray.request_resources", lambda bundles: asked.append(len(bundles))
+    )
+    with closing(on_ray()) as executor:
+        assert len([*executor.map_unordered(tasks.node, [0.1] * 4)]) == 4
+        most = asked.index(4)  # an item is taken ahead at a time
+        assert asked[: most + 1] == sorted(asked[: most + 1])
+        assert asked[most:] == sorted(asked[most:], reverse=True)
+        executor.rest()
+        assert asked[-1] == 0
+
+
 def test_promotions_are_the_same_on_a_cluster(cluster, tmp_path: Path) -> None:
     with closing(on_ray()) as executor:
         records = searched(tmp_path / "ray.log", executor, 9)

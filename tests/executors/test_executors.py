@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from multiprocessing import get_context
 from pathlib import Path
@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from bneck.errors import BneckError, UsageError
-from bneck.executors import open_executor
+from bneck.executors import NotYet, open_executor
 from bneck.executors.pool import WorkerPool
 from bneck.executors.processes import Process, Processes, _serve, processes
 from bneck.executors.reserved import Reserved
@@ -110,6 +110,27 @@ def test_what_no_node_of_a_cluster_has_is_named(
         Reserved(**reserved).check_nodes(nodes, device)
     with_gpus = [*nodes, {"CPU": 16.0, "GPU": 1.0}]
     Reserved(**reserved).check_nodes(with_gpus, device)
+
+
+@pytest.mark.parametrize(
+    ("reserved", "device", "said"),
+    [
+        ({}, "cuda", "--device cuda with --ray needs --gpus-per-trial above 0: 1, or a share of "),
+        ({"gpus": 0.5}, "cuda:1", "--device cuda:1 with --ray: .* numbered from 0; use --device c"),
+        (
+            {"gpus": 2},
+            "cuda:2",
+            "--device cuda:2 with --ray: an evaluation sees only the GPUs that",
+        ),
+    ],
+)
+def test_a_gpu_that_no_evaluation_sees_on_ray_is_named(
+    reserved: dict[str, float], device: str, said: str
+) -> None:
+    with pytest.raises(UsageError, match=f"^{said}"):
+        Reserved(**reserved).check_device(device)
+    for gpus, device in ((0.25, "cuda"), (1, "cuda:0"), (2, "cuda:1"), (0, "auto"), (0, "cpu")):
+        Reserved(gpus=gpus).check_device(device)
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")
@@ -309,6 +330,32 @@ class Shrinking(Processes):
     @property
     def processes(self) -> list[Process]:
         return [one for one in self._by_place if one is not None]
+
+
+class Growing(Processes):
+    """A cluster of one worker that grows to what is wanted, up to three."""
+
+    fit = 1
+
+    def room(self, wanted: int) -> int:
+        self.fit = max(self.fit, min(wanted, 3))
+        return self.fit
+
+
+def test_a_cluster_grows_for_items_that_wait_for_its_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those of an eager search do. Three must meet, so one result would come too late."""
+    monkeypatch.setattr("bneck.executors.pool.ROOM_SECONDS", 0.0)
+
+    def items() -> Iterator[Path | NotYet]:
+        for number in range(3):
+            while number >= pool.workers:
+                yield NotYet(3 - number)
+            yield tmp_path / f"{number}.met"
+
+    with closing(WorkerPool(Growing(3), None)) as pool:
+        assert [met for _, met in pool.map_unordered(tasks.meet_two_others, items())] == [3, 3, 3]
 
 
 def test_workers_that_still_start_hold_nothing_once_all_rest() -> None:

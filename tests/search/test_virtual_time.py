@@ -5,9 +5,12 @@ from pathlib import Path
 import pytest
 
 from bneck.errors import UsageError
+from bneck.executors import NotYet
+from bneck.executors.worker import attempt
 from bneck.results.run import Run
 from bneck.search import trial_order
 from bneck.search.objectives import Objectives, Target
+from bneck.search.promotion import Candidate
 from bneck.search.reward import Soft
 from bneck.search.search import search
 from bneck.search.study import Study
@@ -79,6 +82,38 @@ def test_an_eager_search_keeps_all_busy_and_resumes(tmp_path: Path, space: Space
     records = run(tmp_path, space, Simulated(5), None, 120)
     assert records[:100] == first
     assert len({record.arch for record in records}) == 120
+
+
+class Asking:
+    """Takes all items that there are before each evaluation, and notes how many more there are."""
+
+    workers = 4
+
+    def __init__(self) -> None:
+        self.more: list[int] = []
+
+    def map_unordered(self, task, items):
+        source, waiting = iter(items), []
+        while True:
+            while isinstance(item := next(source, None), Candidate):
+                waiting.append(item)
+            if not waiting:
+                return
+            if isinstance(item, NotYet):
+                self.more.append(item.more)
+            first = waiting.pop(0)
+            yield first, attempt(task, first)
+
+
+def test_an_eager_search_says_how_many_workers_more_it_could_use(
+    tmp_path: Path, space: Space
+) -> None:
+    """All that is left to evaluate; in virtual time, what may run is proposed and waits itself."""
+    eager, ordered = Asking(), Asking()
+    run(tmp_path / "eager", space, eager, None, 10)
+    assert eager.more == [6, 5, 4, 3, 2, 1, 0]
+    run(tmp_path / "ordered", space, ordered, 2, 10)
+    assert {*ordered.more} == {0}
 
 
 def test_a_plan_keeps_what_its_run_began_with(tmp_path: Path) -> None:
