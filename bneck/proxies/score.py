@@ -24,6 +24,8 @@ _TIMED = 5
 _BOOTSTRAPS = 400
 
 Cost = Callable[[Architecture], float]
+Scored = tuple[float | None, float, str | None]
+"""What a proxy found of a network: its score, the seconds it took, and why there is no score."""
 
 
 def macs(arch: Architecture) -> float:
@@ -163,10 +165,10 @@ def _row(
     seed: int,
     *,
     alone: bool,
-) -> dict[str, tuple[float | None, float, str | None]]:
-    """Return by word (score, seconds, why it failed); ``alone``, no passes are shared."""
+) -> dict[str, Scored]:
+    """Score one network by each proxy, by word; ``alone``, no passes are shared."""
     shared = Passes(arch, images, seed=seed)
-    row: dict[str, tuple[float | None, float, str | None]] = {}
+    row: dict[str, Scored] = {}
     for word, proxy in proxies.items():
         score: float | None = None
         failure: str | None = None
