@@ -129,7 +129,7 @@ def _front(
     proposed += [space.sample(draw.getrandbits(32)) for _ in range(RANDOM)]
     known: dict[Architecture, tuple[Point, Values]] = {}
     for _ in range(ROUNDS):
-        named = {decoded(space.build, values): values for values in proposed}
+        named = {decoded(space, values): values for values in proposed}
         new = [
             arch
             for arch in named

@@ -60,7 +60,7 @@ class ArchitectureSampler(Sampler):
         tried: list[tuple[float, int, Values]] = []
         for _ in range(TRIES):
             values = self.space.sample(self.random.getrandbits(32))
-            arch = decoded(self.space.build, values)
+            arch = decoded(self.space, values)
             if history.new(arch):
                 bound_ms = objective.bound_ms(arch)
                 if bound_ms <= objective.ceiling_ms:

@@ -19,7 +19,7 @@ class Evolution(ArchitectureSampler):
             drawn = self.random.sample(history.labels[-POPULATION:], TOURNAMENT)
             parent = max(drawn, key=objective.reward_of)
             child = self.mutated(parent.values, steps=1 + attempt // 10)
-            arch = decoded(self.space.build, child)
+            arch = decoded(self.space, child)
             if history.new(arch) and objective.allows(arch):
                 return child
         return self.random_network(history, objective)

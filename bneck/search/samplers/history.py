@@ -7,7 +7,7 @@ from typing import Any
 
 from bneck.results.record import Record
 from bneck.space.architecture import Architecture
-from bneck.space.choices import Value, Values
+from bneck.space.choices import Space, Value, Values
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +94,9 @@ class TrialHistory:
             self.labels.append(label)
 
 
-def decoded(build: Callable[[Values], Architecture], values: Mapping[str, Value]) -> Architecture:
-    """``build(values)`` for values that a space made itself, remembered."""
-    return _decoded(build, tuple(values.items()))
+def decoded(space: Space, values: Values) -> Architecture:
+    """Return the network of values that the space made itself, remembered."""
+    return _decoded(space.build, tuple(values.items()))
 
 
 @lru_cache(maxsize=8192)

@@ -19,7 +19,7 @@ class LocalSearch(ArchitectureSampler):
             neighbours = list(self.space.neighbours(label.values))
             self.random.shuffle(neighbours)
             for values in neighbours:
-                arch = decoded(self.space.build, values)
+                arch = decoded(self.space, values)
                 if history.new(arch) and objective.allows(arch):
                     return values
         return self.random_network(history, objective)

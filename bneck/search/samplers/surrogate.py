@@ -77,7 +77,7 @@ class SurrogateSampler(ArchitectureSampler):
         model: OnlineSurrogate,
     ) -> dict[Architecture, tuple[float, Values]]:
         """The optimistic reward of every network that is new and allowed."""
-        named = {decoded(self.space.build, values): values for values in proposed}
+        named = {decoded(self.space, values): values for values in proposed}
         new = [arch for arch in named if history.new(arch) and objective.allows(arch)]
         accuracies = model.accuracies(new, OPTIMISM)
         return {
