@@ -82,7 +82,7 @@ def shrink_to_measured(
     progress: Progress = silent,
     *,
     repeat: float = 0.0,
-    found: bool = False,
+    given: bool = True,
     passed: bool = False,
     goals: Path | None = None,
 ) -> tuple[Step, Latency]:
@@ -99,7 +99,7 @@ def shrink_to_measured(
         executor: where proposals are fine-tuned.
         progress: called after every fine-tuning.
         repeat: relative error of measuring again, as the calibration saw it.
-        found: whether a search found the seed network; see ``rules.meets``.
+        given: whether the seed network was given, and not found by a search; see ``rules.meets``.
         passed: whether steps may have gone on to a faster target already: then it is the first of
             them that measures under this one.
         goals: file that keeps what is aimed at, and what networks measured: after an interruption
@@ -112,7 +112,7 @@ def shrink_to_measured(
     """
     kept = _KeptGoals(goals, target_ms, measure)
     step, measured = _under_target(
-        netadapt, target_ms, kept, executor, progress, repeat, found, passed
+        netadapt, target_ms, kept, executor, progress, repeat, given, passed
     )
     wider = netadapt.widened(step) if step.number else None
     after = netadapt.done()[step.number + 1 :]
@@ -132,13 +132,13 @@ def _under_target(
     executor: Executor,
     progress: Progress,
     repeat: float,
-    found: bool,
+    given: bool,
     passed: bool,
 ) -> tuple[Step, Latency]:
     if not kept.goals_ms:
         for step in _taken(netadapt, target_ms, passed):
             measured = kept.latency(step.number, step.arch)
-            if rules.meets(measured, target_ms, repeat, given=not found and step.number == 0):
+            if rules.meets(measured, target_ms, repeat, given=given and step.number == 0):
                 return step, measured
         kept.aim_at(target_ms)
     while True:

@@ -102,7 +102,7 @@ class Reproduction:
                     records.write(session.run.seed, one.arch)
                 device = calibration_stage(session, self._space())
                 targets_ms = target_stage(session, self._data(), device)
-                netadapt_stage(session, self._data(), device, targets_ms, one.arch, found=True)
+                netadapt_stage(session, self._data(), device, targets_ms, one.arch, given=False)
 
     def _measure(self) -> None:
         """Measure in one session all networks that are compared, and every step of the paths."""

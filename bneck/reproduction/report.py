@@ -83,7 +83,7 @@ def _comparison(results: ReproductionResults) -> str:
         f"Latencies are of one session, with {state} weights. ± is the standard error of a latency "
         "and of a difference, and the standard deviation of an accuracy over its seeds."
     )
-    lines = [*_doubts(networks), *_differences(networks), *_falls(networks)]
+    lines = [*_doubts(networks), *_differences(networks), *_served_by_faster(networks)]
     return "\n".join([*rows, "", note, "", *lines])
 
 
@@ -94,7 +94,7 @@ def _doubts(networks: Sequence[_Network]) -> list[str]:
     ]
 
 
-def _falls(networks: Sequence[_Network]) -> list[str]:
+def _served_by_faster(networks: Sequence[_Network]) -> list[str]:
     """Targets that a faster derived network serves better than their own."""
     derived = [one for one in networks if one.kind == "derived" and one.trained]
     if not derived:

@@ -116,7 +116,7 @@ def test_a_found_seed_network_must_stay_under_the_target_when_measured_again(
     model = Model()
     readings = iter((0.995, 0.98))
     shrink_to_measured(
-        model, 1.0, lambda _: Latency(next(readings), 0.0), None, repeat=0.01, found=found
+        model, 1.0, lambda _: Latency(next(readings), 0.0), None, repeat=0.01, given=not found
     )
     assert len(model.steps) == steps
 

@@ -85,10 +85,10 @@ def derived_for(
         parent: the trained network that it inherits from, if any.
     """
     keep_inherited(own, parent, selected.arch)
-    found = session.plan.seed_network is None and not selected.pretrained
+    given = session.plan.seed_network is not None or selected.pretrained
     targets_ms = (selected.target_ms,)
     (shrunk,) = netadapt_stage(
-        own, data, device, targets_ms, selected.arch, parent, retrained=True, found=found
+        own, data, device, targets_ms, selected.arch, parent, retrained=True, given=given
     )
     name = "derived" if own is session else f"derived-{shrunk.target_ms:.4g}ms"
     return Derived(own, shrunk, name)

@@ -30,7 +30,7 @@ def netadapt_stage(
     parent: Parent | None = None,
     *,
     retrained: bool = False,
-    found: bool = False,
+    given: bool = True,
 ) -> tuple[Shrunk, ...]:
     """Narrow ``seed_network`` in one pass through all targets; every network on the way is kept.
 
@@ -43,8 +43,8 @@ def netadapt_stage(
         parent: the trained network that it inherits from; None trains it from random weights.
         retrained: whether what comes out is trained afterwards: a seed network that meets all
             targets is then not trained here, since nothing would use its weights.
-        found: whether a search found the seed network, which must then stay under its target when
-            it is measured again.
+        given: whether the seed network was given; one that a search found must stay under its
+            target when it is measured again.
 
     Returns:
         The network of each target, the slowest target first; the last is the run's network.
@@ -67,7 +67,7 @@ def netadapt_stage(
         else:
             if retrained:
                 kept = netadapt.folder / "seed.json"
-                if met := met_by_seed(seed_network, waiting, device, found=found, kept=kept):
+                if met := met_by_seed(seed_network, waiting, device, given=given, kept=kept):
                     return _as_it_is(run, seed_network, met)
             netadapt.check_reachable(seed_network, min(targets_ms))  # before any training
             _begin(session, netadapt, asked, seed_network, parent)
@@ -75,7 +75,7 @@ def netadapt_stage(
             _give_own_files(run, known[0])
         for target_ms in waiting:
             passed = target_ms > min(targets_ms)
-            chosen = _chosen(session, device, netadapt, target_ms, found=found, passed=passed)
+            chosen = _chosen(session, device, netadapt, target_ms, given=given, passed=passed)
             fastest = all(target_ms < one.target_ms for one in known)
             files = {run.network: run.weights} if fastest else {}
             files |= _own_files(run, target_ms) if several else {}
@@ -139,7 +139,7 @@ def _chosen(
     netadapt: NetAdapt,
     target_ms: float,
     *,
-    found: bool,
+    given: bool,
     passed: bool,
 ) -> Shrunk:
     """The network for a target, not finished yet; written down, as measured again it may not be it.
@@ -149,7 +149,7 @@ def _chosen(
         device: measures networks.
         netadapt: the steps so far.
         target_ms: the target.
-        found: as ``netadapt_stage`` takes it.
+        given: as ``netadapt_stage`` takes it.
         passed: as ``shrink_to_measured`` takes it.
     """
     file = _folder(session.run) / session.run.of_target(target_ms).name
@@ -163,7 +163,7 @@ def _chosen(
         session.executor,
         session.progress,
         repeat=device.repeat_error(),
-        found=found,
+        given=given,
         passed=passed,
         goals=file.with_suffix(".goals.json"),
     )

@@ -24,20 +24,20 @@ def met_by_seed(
     targets_ms: Sequence[float],
     device: TargetDevice,
     *,
-    found: bool,
+    given: bool,
     kept: Path,
 ) -> tuple[Shrunk, ...]:
     """Return the seed network as it is for every target, if it measures at or under all of them.
 
     Args:
-        seed_network: as it was given, or found.
+        seed_network: as it was given, or found by a search.
         targets_ms: the targets.
         device: measures it.
-        found: whether a search found it.
+        given: which of the two.
         kept: the file that keeps what it measures, which is not measured again.
     """
     latency = _at_most(seed_network, device, kept)
-    if not meets(latency, min(targets_ms), device.repeat_error(), given=not found):
+    if not meets(latency, min(targets_ms), device.repeat_error(), given=given):
         return ()
     measured = None if device.only_predicts(seed_network) else latency
     predicted = device.model.predict(seed_network)
