@@ -63,7 +63,7 @@ def _open_closed_streams() -> None:
 
 
 def _end_now(code: int) -> NoReturn:
-    """Leave torch and all as they stand: to take them apart costs most of a second of a core."""
+    """Exit without tearing down torch and the like, which takes most of a second of a core."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()

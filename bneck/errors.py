@@ -25,7 +25,7 @@ class ProxyFailed(BneckError):
 
 
 class DeviceLost(BneckError):
-    """A GPU answers this process no more; another process may find it well."""
+    """A GPU no longer answers this process; it may still answer another one."""
 
 
 class NotReady(UsageError):

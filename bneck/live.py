@@ -67,11 +67,11 @@ def warn(text: str) -> None:
 
 
 class TerminalProgress:
-    """What is done, how far, how long still, and the news; a note's first line is its headline.
+    """Shows each stage: how far it is, how long it still takes, and the first line of its note.
 
-    In a terminal the stages that are running are in view, with the whole of notes that have
-    several lines, such as the search's best networks, and a stage that is done stays on the screen
-    above them; elsewhere a line is printed every few seconds, also while there is no news.
+    In a terminal the running stages are in view, with the whole of notes that have several lines,
+    such as the search's best networks; a stage that is done stays on the screen above them.
+    Elsewhere a line is printed every few seconds, even if nothing has changed.
     """
 
     SECONDS, SILENCE = 5.0, 10.0

@@ -43,8 +43,8 @@ class Accuracy:
     def counted(cls, share: float, images: int) -> "Accuracy":
         """Return a share of so many images with its binomial standard error.
 
-        Where none or all are right, the error is that of half an image more or less: few images
-        that are all right are no proof that all others would be.
+        Where none or all are right, the error is that of half an image more or less: that few
+        images are all right does not prove that all others would be.
         """
         inside = min(max(share, 0.5 / images), 1 - 0.5 / images)
         return cls(share, sqrt(inside * (1 - inside) / images))

@@ -60,7 +60,7 @@ def list_runs(folder: Path, *, check: bool) -> list[Listed]:
 
 
 def _is_superseded(folder: Path) -> bool:
-    """Whether a folder is no run, but holds what a change of a run's plan has replaced."""
+    """Whether a folder is not a run, but holds what a change of a run's plan has replaced."""
     return folder.parent.name == SUPERSEDED and is_run(folder.parent.parent)
 
 

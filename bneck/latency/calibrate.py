@@ -38,8 +38,8 @@ MOST_SYNTHETIC = 600
 TOO_NOISY = 0.1
 """Relative standard error of a typical timing, beyond which a fit would mean nothing."""
 BRIEF = Effort(min_pairs=4, max_pairs=6)
-"""A fit averages over networks, and a validation over repeats: many beat long timings, for where a
-session's weights lie in memory moves all of its chunks alike."""
+"""A fit averages over networks, and a validation over repeats: many short timings beat few long
+ones, as where a session's weights lie in memory moves all of its chunks alike."""
 
 
 def calibrate(

@@ -11,9 +11,9 @@ _ANY = Blocking(1, 1)
 
 
 def never_timed(space: Space, arch: Architecture) -> str | None:
-    """Return in words a first kernel that no network of ``space`` tells anything of, or None.
+    """Return, in words, the first kernel that networks of ``space`` tell nothing of, or None.
 
-    None is no promise: a calibration may miss what few networks of the space have.
+    None is not a promise: a calibration may miss what few networks of the space have.
     """
     lacking = _features(arch)
     seed = last_new = 0

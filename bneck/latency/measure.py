@@ -170,9 +170,9 @@ def measure_graph(
 ) -> Measured:
     """Time a graph in turns with another, both prepared again each time, until it is sure enough.
 
-    That has to be so twice in a row: the few ratios may lie close together by chance, and who stops
-    at the first such chance states too small an error (with ratios that scatter by 1.2 %, 0.38 %
-    where it is 0.57).
+    That has to be so twice in a row: a few ratios may lie close together by chance, and stopping at
+    the first such chance understates the error (of ratios that scatter by 1.2 %: 0.38 % where it is
+    0.57 %).
 
     Args:
         graph: what to time.

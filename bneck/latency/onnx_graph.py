@@ -52,7 +52,7 @@ def read_onnx(path: Path, resolution_px: int | None = None, batch_size: int = 1)
 
 
 def own_side(model: onnx.ModelProto) -> int | None:
-    """Return the side of a model's first input: 0 where it is free, None where it is no image's."""
+    """Return the side of a model's first input: 0 where it is free, None if it is no image."""
     sizes = [size for item in _inputs(model)[:1] for size in _sizes(item)]
     if len(sizes) != 4:
         return None
@@ -61,7 +61,7 @@ def own_side(model: onnx.ModelProto) -> int | None:
 
 
 def _inputs(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
-    """The inputs that are no weights, which old files list among them."""
+    """The inputs without the weights, which old files list among them."""
     weights = {tensor.name for tensor in model.graph.initializer}
     return [item for item in model.graph.input if item.name not in weights]
 

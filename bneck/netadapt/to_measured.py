@@ -158,8 +158,8 @@ def _under_target(
     kept.forget()
     raise BneckError(
         f"the network measures {measured.ms:.3g} ms, above the target of {target_ms:.3g} ms, "
-        f"although {step.latency_ms:.3g} ms are predicted: repeat the command on a quieter "
-        "machine, which narrows on, or calibrate anew in another --out"
+        f"although {step.latency_ms:.3g} ms are predicted: run the same command on a "
+        "quieter machine to narrow further, or calibrate again in another --out"
     )
 
 

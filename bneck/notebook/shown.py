@@ -46,7 +46,7 @@ def page(data: ReportData, report: Path) -> str:
     What is not markup of ours is escaped.
 
     Args:
-        data: what a run has come to.
+        data: the results of a run.
         report: the file of its report, which is named at the end.
     """
     title, text = sentences(data)

@@ -135,7 +135,7 @@ def _locked_once(folder: Path) -> IO[bytes]:
 
 @lru_cache(maxsize=1)
 def _forget_in_children() -> None:
-    """See to it, once a process, that forked workers let go of the locks of their driver."""
+    """Make sure, once per process, that forked workers let go of the locks of their driver."""
 
     def forget() -> None:
         for lock in list(_ours):

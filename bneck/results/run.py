@@ -183,7 +183,7 @@ class Run(RunFiles):
                 )
 
     def _forget(self) -> None:
-        """What failed at once begins no run: put right, it must not be refused as another plan."""
+        """Remove a run that failed at once: the corrected command must not be another plan's."""
         names = {path.name for path in self.folder.iterdir()}
         if names <= BEGINNING | self._copied | {*SHOWN}:
             for name in names - {LEASE}:

@@ -95,7 +95,7 @@ def search(
 
 
 class _Search:
-    """A search under way: what is evaluated next, and what came of it."""
+    """A search under way: what is evaluated next, and what was found."""
 
     def __init__(
         self, study: Study, objectives: Objectives, networks: int, progress: Progress
@@ -129,7 +129,7 @@ class _Search:
                 study.wait()
 
     def take(self, candidate: Candidate, outcome: Any, *, mix_devices: bool) -> None:
-        """Keep what came of a candidate, and tell of it; raises as ``search`` does."""
+        """Keep the result of a candidate, and report it; raises as ``search`` does."""
         trial, finished = self._under_way.pop(candidate), self.finished
         objective = self._study.objective(trial, self._objectives)
         record = _record(trial.number, candidate, outcome, objective)

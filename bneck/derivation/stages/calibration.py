@@ -43,7 +43,7 @@ class TargetDevice:
     Attributes:
         history: the file that keeps all measurements of the run.
         wait_until_quiet: is called before each measurement.
-        progress: is told of each measurement's sessions, and what they came to.
+        progress: is told of each measurement's sessions, and of their result.
         schedule: is told what each measurement takes.
     """
 

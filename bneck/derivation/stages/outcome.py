@@ -93,7 +93,7 @@ def outcome_stage(
 
 
 def measured_by_now(run: Run, plan: Plan) -> bool:
-    """Take a prediction's place by what a kit has measured since; returns whether it did.
+    """Replace a prediction by what a kit has measured since; returns whether there is any.
 
     Args:
         run: a finished run, of a device that a kit is carried to.

@@ -149,7 +149,7 @@ def _kind_and_name(word: str) -> tuple[str, str]:
 
 
 def check_wait(word: str, minutes: float) -> None:
-    """Refuse to wait for quiet on a device of which nobody knows how busy it is.
+    """Refuse to wait for a device to become quiet that does not tell how busy it is.
 
     Args:
         word: the device's.

@@ -69,7 +69,7 @@ def part(whole: Mapping[str, Tensor], arch: Architecture) -> dict[str, Tensor]:
 
 
 def extract(whole: Mapping[str, Tensor], arch: Architecture) -> Network:
-    """Return a separate network with the shared weights, whose batch norms are nobody's yet.
+    """Return a separate network with the shared weights, whose batch norms fit no network yet.
 
     Their statistics are a mixture of those of all networks that were trained: recalibrate them.
 
