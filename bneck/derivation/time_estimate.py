@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cache, partial
 from math import ceil
 
 import torch
 
 from bneck import records
+from bneck.derivation.plan_warnings import warn_if_short, warn_if_small
 from bneck.derivation.schedule import MEASURING
 from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import planned_device, takes_no_time
@@ -28,7 +28,6 @@ from bneck.results.record import Record
 from bneck.results.stage_record import Shrunk
 from bneck.search.promotion import search_steps, steps_on
 from bneck.search.reward import FRONT
-from bneck.search.samplers.online_surrogate import START
 from bneck.search.trial_attributes import rungs_evaluated
 from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture
@@ -39,8 +38,6 @@ from bneck.space.presets import MOBILENET_V3_SMALL
 STAGES = ("calibration", "search", "NetAdapt", "final training")
 PIXELS = 2**17
 """Pixels of the timed batches: enough that a step's fixed costs do not count."""
-TOO_FEW = 0.25
-"""Of the training steps that suit the data: with fewer, networks hardly differ yet."""
 LONGER_IN_8_BITS = 1.3
 """A label that is scored in 8 bits takes 1.18 to 1.34 times as long as one in floats, by either
 runtime (docs/latency.md)."""
@@ -58,9 +55,9 @@ def announce(session: Session, data: RunData, stages: Sequence[str] = STAGES) ->
         stages: those of ``STAGES`` that the command runs.
     """
     if "search" in stages:
-        _warn_if_small(session, data)
+        warn_if_small(session, data)
     if "final training" in stages or session.plan.finish is not None:
-        _warn_if_short(session, data)
+        warn_if_short(session, data)
     if data.table is None and session.plan.device != "cpu":
         note = f"how long trainings by --device {session.plan.device} take is not known in advance"
         session.progress("plan", 1, 1, note)
@@ -102,7 +99,7 @@ def _seconds(session: Session, data: RunData, stages: Sequence[str]) -> dict[str
         label_s = short_s() * (LONGER_IN_8_BITS if plan.score_int8 else 1)
         found["search"] = left * folds(plan, data.info) * label_s / workers
     targets, passes = max(1, len(plan.aimed_at)), _netadapt_passes(session)
-    if "NetAdapt" in stages and passes and (share := _to_shave_off(session)):
+    if "NetAdapt" in stages and passes and (share := _share_to_save(session)):
         tunings = share / plan.delta * len(narrowables(network)) / workers
         steps = asked.search.steps + tunings * asked.fine_tune.steps
         found["NetAdapt"] = passes * steps * short_s()
@@ -202,7 +199,7 @@ def _netadapt_passes(session: Session) -> int:
     return targets - sum(is_written(one.shrunk) for one in (run, *runs_of_other_targets(run)))
 
 
-def _to_shave_off(session: Session) -> float | None:
+def _share_to_save(session: Session) -> float | None:
     """The share of its latency that NetAdapt's seed network must lose, if that can be known.
 
     The search ends somewhere between a target and its ceiling.
@@ -236,29 +233,3 @@ def _step_seconds(arch: Architecture, recipe: Recipe) -> float:
             step(pixels, labels, number)
             took.append(time.monotonic() - began)
     return min(took[1:]) * recipe.batch_size / images
-
-
-def _warn_if_small(session: Session, data: RunData) -> None:
-    """Say it where a search is too small to find anything."""
-    plan, said = session.plan, []
-    if plan.evaluations < START:
-        said.append(f"{plan.evaluations} evaluations, when it takes {START} to learn what matters")
-    if data.table is None and plan.scores_by_training and plan.search_steps is not None:
-        usual = budget(replace(plan, search_steps=None), data.info).search.steps
-        if plan.search_steps < TOO_FEW * usual:
-            said.append(f"{plan.search_steps} training steps, when {usual} suit these images")
-    if said:
-        note = f"warning: too small to find a good network: {', and '.join(said)}"
-        session.progress("plan", 1, 1, note)
-
-
-def _warn_if_short(session: Session, data: RunData) -> None:
-    """Say it where networks see less in the end than they would in the search."""
-    plan = session.plan
-    usual = budget(replace(plan, search_steps=None), data.info)
-    if usual.final.steps < usual.search.steps:
-        note = (
-            f"warning: too few --epochs to learn much: {usual.final.steps} training steps in the "
-            f"end, when {usual.search.steps} suit the search alone"
-        )
-        session.progress("plan", 1, 1, note)

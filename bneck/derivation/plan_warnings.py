@@ -1,0 +1,37 @@
+"""What is said of a plan that is too small to find or train a good network."""
+
+from dataclasses import replace
+
+from bneck.derivation.session import Session
+from bneck.derivation.stages.data import RunData
+from bneck.derivation.training_budget import budget
+from bneck.search.samplers.online_surrogate import START
+
+TOO_FEW = 0.25
+"""Of the training steps that suit the data: with fewer, networks hardly differ yet."""
+
+
+def warn_if_small(session: Session, data: RunData) -> None:
+    """Warn of a search that is too small to find anything."""
+    plan, said = session.plan, []
+    if plan.evaluations < START:
+        said.append(f"{plan.evaluations} evaluations, when it takes {START} to learn what matters")
+    if data.table is None and plan.scores_by_training and plan.search_steps is not None:
+        usual = budget(replace(plan, search_steps=None), data.info).search.steps
+        if plan.search_steps < TOO_FEW * usual:
+            said.append(f"{plan.search_steps} training steps, when {usual} suit these images")
+    if said:
+        note = f"warning: too small to find a good network: {', and '.join(said)}"
+        session.progress("plan", 1, 1, note)
+
+
+def warn_if_short(session: Session, data: RunData) -> None:
+    """Warn of a final training in which networks see less than they would in the search."""
+    plan = session.plan
+    usual = budget(replace(plan, search_steps=None), data.info)
+    if usual.final.steps < usual.search.steps:
+        note = (
+            f"warning: too few --epochs to learn much: {usual.final.steps} training steps in the "
+            f"end, when {usual.search.steps} suit the search alone"
+        )
+        session.progress("plan", 1, 1, note)
