@@ -22,7 +22,7 @@ from bneck.latency.model import LatencyModel
 from bneck.latency.predictor import load_kept
 from bneck.latency.table import PREFIX, PublishedTable
 from bneck.proxies.data.image_info import judged_on
-from bneck.proxies.proxy import SCORED_ON, SHARED_WEIGHTS
+from bneck.proxies.proxy import SCORED_ON, shared_weights_run
 from bneck.results import card, report
 from bneck.results.classification import Classification
 from bneck.results.image_facts import ImageFacts, image_facts, read_image_facts
@@ -177,4 +177,4 @@ def _counted_on(plan: Plan, images: ImageFacts | None, folds: int) -> int | None
     count = judged_on(images.trained_on, images.validated_on or 0, images.test, folds)
     if plan.scores_by_training:
         return count
-    return min(count, SCORED_ON) if (plan.proxy or "").startswith(SHARED_WEIGHTS) else None
+    return min(count, SCORED_ON) if shared_weights_run(plan.proxy) else None

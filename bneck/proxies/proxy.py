@@ -99,6 +99,13 @@ def check_proxy(word: str) -> None:
         find_proxy(word)
 
 
+def shared_weights_run(word: str | None) -> Path | None:
+    """Return the folder of the run that ``shared-weights:RUN`` names; None for any other word."""
+    if word is None or not word.startswith(SHARED_WEIGHTS) or word == SHARED_WEIGHTS:
+        return None
+    return Path(word.removeprefix(SHARED_WEIGHTS))
+
+
 def shared_weights_file(run: Path) -> Path:
     """Return the file of shared weights in a run's folder.
 
@@ -121,11 +128,11 @@ def find_proxy(word: str) -> ProxyFactory:
     Raises:
         UsageError: none of these, or a run that cannot be read.
     """
-    if word.startswith(SHARED_WEIGHTS) and word != SHARED_WEIGHTS:
-        shared_weights_file(Path(place := word.removeprefix(SHARED_WEIGHTS)))
+    if (run := shared_weights_run(word)) is not None:
+        shared_weights_file(run)
         from bneck.proxies.shared_weights import of_run
 
-        return of_run(place)
+        return of_run(run)
     factory: ProxyFactory = load_object("proxy", word, PROXIES | {f"{SHARED_WEIGHTS}RUN": ""})
     check_call("proxy", word, factory, None, None, compute=None)
     return factory
@@ -137,9 +144,8 @@ def content_of(word: str) -> str | None:
     Another time the same word may stand for others. None for bneck's own proxies, and where a
     module has no file.
     """
-    if word.startswith(SHARED_WEIGHTS):
-        return sha256(shared_weights_file(Path(word.removeprefix(SHARED_WEIGHTS))))
-    return own_code(word)
+    run = shared_weights_run(word)
+    return own_code(word) if run is None else sha256(shared_weights_file(run))
 
 
 def own_code(word: str) -> str | None:
@@ -147,7 +153,7 @@ def own_code(word: str) -> str | None:
 
     None for bneck's own proxies, ``shared-weights:RUN`` among them, and for a module without file.
     """
-    if word in PROXIES or word.startswith(SHARED_WEIGHTS):
+    if word in PROXIES or shared_weights_run(word) is not None:
         return None
     file = getattr(sys.modules[word.partition(":")[0]], "__file__", None)
     return None if file is None else short_sha256(Path(file))

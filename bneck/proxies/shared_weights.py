@@ -221,13 +221,12 @@ class SharedWeights:
             return evaluate(network, few, compute=self.compute).accuracy.value
 
 
-def of_run(place: str) -> ProxyFactory:
+def of_run(run: Path) -> ProxyFactory:
     """Return the proxy that ``shared-weights:RUN`` names.
 
     Raises:
         UsageError: there is no such run, or it has no weights that its space shares.
     """
-    run = Path(place)
     load(run)
     return partial(SharedWeights, run)
 

@@ -11,7 +11,7 @@ from bneck.derivation.stages.data import RunData
 from bneck.errors import UsageError
 from bneck.files import is_written
 from bneck.proxies.data.image_spec import is_divided_by_seed
-from bneck.proxies.proxy import ELASTIC, SHARED_WEIGHTS
+from bneck.proxies.proxy import ELASTIC, shared_weights_run
 from bneck.proxies.shared_weights import check_classes, check_space
 from bneck.results.image_facts import read_image_facts
 from bneck.results.record import Inherited
@@ -44,8 +44,8 @@ def pretrained_stage(session: Session, data: RunData, heir: Architecture) -> Par
     """
     plan = session.plan
     _check_held_out(plan, data)
-    if plan.proxy is not None and plan.proxy.startswith(SHARED_WEIGHTS) and data.table is None:
-        scores = Path(plan.proxy.removeprefix(SHARED_WEIGHTS))
+    scores = shared_weights_run(plan.proxy)
+    if scores is not None and data.table is None:
         check_classes(scores, data.info)
         check_space(scores, heir)
     if plan.pretrained is None:
@@ -127,9 +127,9 @@ def _check_held_out(plan: Plan, data: RunData) -> None:
     Raises:
         UsageError: they were trained on the same images with another seed, which divides them.
     """
-    for word in (plan.pretrained, plan.proxy):
-        folder = Path((word or "").removeprefix(SHARED_WEIGHTS))
-        if word is None or not (folder / ELASTIC).is_file():
+    pretrained = None if plan.pretrained is None else Path(plan.pretrained)
+    for folder in (pretrained, shared_weights_run(plan.proxy)):
+        if folder is None or not (folder / ELASTIC).is_file():
             continue
         run = _run_on_same_images(folder, data)
         if run is not None and (seed := run.plan.get("seed")) != plan.seed:
