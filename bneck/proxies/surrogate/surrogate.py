@@ -9,10 +9,10 @@ from bneck.errors import UsageError
 from bneck.proxies.surrogate import features
 from bneck.proxies.surrogate.correlation import in_band
 from bneck.proxies.surrogate.stacking import Stacking
+from bneck.proxies.surrogate.table import MIN_NETWORKS
 from bneck.space.architecture import Architecture
 
 Array = NDArray[np.float64]
-MIN_LABELS = 5
 EDGE = 1e-3
 """Accuracies are clipped to this distance from 0 and 1, whose log odds are infinite."""
 
@@ -70,7 +70,7 @@ class Surrogate:
             UsageError: five labels, of which none can be left out.
         """
         count = len(self._labels)
-        folds = FOLDS if count > MIN_LABELS + 1 else count
+        folds = FOLDS if count > MIN_NETWORKS + 1 else count
         order = np.random.default_rng(seed).permutation(count)
         guesses = np.zeros(count)
         for fold in np.array_split(order, folds):
@@ -91,8 +91,8 @@ def expit(odds: Array) -> Array:
 
 
 def _check(labels: Array) -> None:
-    if len(labels) < MIN_LABELS:
-        raise UsageError(f"a surrogate needs at least {MIN_LABELS} labels, got {len(labels)}")
+    if len(labels) < MIN_NETWORKS:
+        raise UsageError(f"a surrogate needs at least {MIN_NETWORKS} labels, got {len(labels)}")
     for place, label in enumerate(labels):
         if not 0 <= label <= 1:
             raise UsageError(f"accuracy {place + 1} must be from 0 to 1, got {label}")

@@ -14,6 +14,7 @@ from bneck.space.architecture import Architecture
 from bneck.space.choices import Space
 
 MIN_NETWORKS = 5
+"""What a regression can learn from."""
 AGREE = 1e-6
 
 
