@@ -1,7 +1,7 @@
 """Which networks a search may evaluate, and one of them near a proposal that it may not."""
 
-from bneck.errors import BneckError
-from bneck.search.objectives import Objective
+from bneck.errors import BneckError, UsageError
+from bneck.search.objectives import Objective, Objectives
 from bneck.search.samplers.history import TrialHistory
 from bneck.space.choices import Space, Values
 
@@ -11,6 +11,39 @@ MAX_CHANGES, MAX_LISTED = 1000, 100_000
 
 class SpaceExhausted(BneckError):
     """Every network that may be evaluated has been, as far as that can be told."""
+
+
+def check_bands(objectives: Objectives, seed: int) -> None:
+    """Refuse a target that no network can be found for, before any is evaluated.
+
+    The latency model's error may leave none between a target and a ceiling close above it.
+
+    Args:
+        objectives: the search's, whose floors and ceilings are within what the space spans.
+        seed: of the networks that each search for one begins at.
+
+    Raises:
+        UsageError: names the target and its ceiling.
+    """
+    space = objectives.space
+    for objective in objectives.at(()):
+        try:
+            allowed_network(space, objective, TrialHistory(), space.sample(seed), seed)
+        except SpaceExhausted:
+            raise none_in_band(objective, objectives.sure) from None
+
+
+def none_in_band(objective: Objective, sure: str) -> UsageError:
+    """Return the error that a search found no network which it may evaluate.
+
+    Args:
+        objective: which latencies are allowed.
+        sure: the confidence that a prediction must have, in words.
+    """
+    return UsageError(
+        f"no network was found that is predicted from {objective.floor_ms:.3g} to "
+        f"{objective.ceiling_ms:.3g} ms{sure}; give a larger --seed-factor"
+    )
 
 
 def allowed_network(

@@ -7,6 +7,7 @@ from bneck.latency.measure import Measured
 from bneck.quantities import Accuracy
 from bneck.results.record import Record
 from bneck.results.stage_record import SelectedNetwork
+from bneck.search.allowed import none_in_band
 from bneck.search.objectives import Objective, Objectives
 from bneck.search.samplers.history import LabelledNetwork
 from bneck.search.weight_from_target import DerivedWeight
@@ -113,10 +114,7 @@ def _none_to_name(records: Sequence[Record], objective: Objective, sure: str) ->
         sure: the confidence that a prediction must have, in words.
     """
     if not records:
-        return UsageError(
-            f"no network was found that is predicted from {objective.floor_ms:.3g} to "
-            f"{objective.ceiling_ms:.3g} ms{sure}; give a larger --seed-factor"
-        )
+        return none_in_band(objective, sure)
     errors = [record.error for record in records if record.error is not None]
     if errors and len(errors) == len(records):
         return BneckError(f"none of the {len(records)} networks could be scored: {errors[0]}")

@@ -2,8 +2,9 @@
 
 import pytest
 
-from bneck.search.allowed import SpaceExhausted, allowed_network
-from bneck.search.objectives import Objective
+from bneck.errors import UsageError
+from bneck.search.allowed import SpaceExhausted, allowed_network, check_bands
+from bneck.search.objectives import Objective, Objectives, Target
 from bneck.search.reward import Soft
 from bneck.search.samplers.history import Trial, TrialHistory
 from bneck.space import spaces
@@ -30,6 +31,17 @@ def test_a_target_near_the_slowest_network_has_one_near_every_proposal(
     objective = from_floor(0.97 * slowest_ms)
     found = allowed_network(space, objective, TrialHistory(), space.sample(100 + seed), seed)
     assert objective.allows(space.decode(found))
+
+
+def test_a_target_that_has_no_network_is_named_among_others(space: Space, model: object) -> None:
+    """Between whole multiply-adds there is none."""
+    some_ms = latency_ms(space.decode(space.sample(3)))
+    targets = [Target(Soft(1.0), some_ms, 1.1 * some_ms, some_ms)]
+    check_bands(Objectives(space, model, targets), 0)
+    targets.append(Target(Soft(1.0), some_ms, some_ms + 8e-7, some_ms + 2e-7))
+    said = f"from {some_ms:.3g} to {some_ms:.3g} ms; give a larger --seed-factor"
+    with pytest.raises(UsageError, match=said):
+        check_bands(Objectives(space, model, targets), 0)
 
 
 def test_a_large_space_is_not_said_to_have_no_network_left() -> None:

@@ -24,6 +24,7 @@ from bneck.proxies.proxy import own_code
 from bneck.results.exports import IN_8_BITS
 from bneck.results.stage_record import SearchResult, SelectedNetwork
 from bneck.search import reward
+from bneck.search.allowed import check_bands
 from bneck.search.evaluation import Evaluate, TrainOnRungs
 from bneck.search.expected_improvement import describe_gain, expected_gain
 from bneck.search.label import CODE, device_of
@@ -72,6 +73,7 @@ def search_stage(
         with session.timed("search"):
             wanted = search_objectives(plan, space, device, targets_ms)
             wanted.check()  # before there is a journal: a mistake begins no run
+            check_bands(wanted, plan.seed)
             study = _study(session, space)
             done = len(trained_longest(study.records()))
             session.progress("search", done, plan.evaluations, _in_folds(session, data, study))

@@ -1,12 +1,14 @@
 """What a plan's targets are, and that one out of reach costs no calibration."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bneck.cli import run
 from bneck.derivation.target import keep_targets, runs_of_other_targets
+from bneck.latency.model import load
 from bneck.results.run import Run
 
 
@@ -55,6 +57,35 @@ def test_a_target_out_of_reach_of_a_model_from_elsewhere_begins_no_run(
     asked = ["--data=digits", "--resolution=16", "--runtime=macs", f"--latency={digits_latency}"]
     assert run([command, "--target=0.0001", *asked, f"--out={tmp_path / 'run'}"]) == 2
     assert "is predicted under 0.000125 ms" in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("targets", "band"),
+    [
+        ("--target=0.0016", "from 0.0016 to 0.00162 ms"),
+        ("--targets=0.0012,0.0016", "from 0.0012 to 0.00121 ms"),
+    ],
+)
+def test_a_ceiling_within_the_models_error_begins_no_run(
+    targets: str,
+    band: str,
+    digits_latency: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With 90 % confidence a network must be 1.28 x 2 % under a ceiling that is 1 % away."""
+    model = replace(load(digits_latency), error=0.02)
+    model.save(tmp_path / "rough.json")
+    asked = ["--data=digits", "--resolution=16", "--runtime=macs", "--seed-factor=1.01"]
+    asked += [f"--latency={tmp_path / 'rough.json'}", targets]
+    assert run(["search", *asked, f"--out={tmp_path / 'run'}"]) == 2
+    said = capsys.readouterr().err
+    assert said.splitlines()[-1] == (
+        f"bneck: no network was found that is predicted {band} with 90 % confidence; give a larger "
+        "--seed-factor"
+    )
+    assert "search: 0" not in said
     assert not (tmp_path / "run").exists()
 
 
