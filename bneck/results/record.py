@@ -135,7 +135,10 @@ class Targets:
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """A network to compare with, trained and measured the same way as the derived one."""
+    """A network to compare with, trained and measured the same way as the derived one.
+
+    ``note`` says why the measurement is not to be relied on.
+    """
 
     name: str
     arch: Architecture
@@ -145,6 +148,7 @@ class Baseline:
     macs: int
     seconds: float
     test_accuracy: Accuracy | None = None
+    note: str = ""
 
     def __post_init__(self) -> None:
         check_numbers(self)

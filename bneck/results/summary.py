@@ -46,8 +46,8 @@ def with_doubt(line: str, note: str) -> str:
     return f"{line}. {_unreliable(note)}" if note else line
 
 
-def _unreliable(note: str) -> str:
-    return f"Do not rely on it: {note}."
+def _unreliable(note: str, what: str = "it") -> str:
+    return f"Do not rely on {what}: {note}."
 
 
 def is_met(one: Outcome | Found) -> bool:
@@ -62,7 +62,10 @@ def is_met(one: Outcome | Found) -> bool:
 
 
 def against(outcome: Outcome, baseline: Baseline) -> str:
-    """One sentence that compares accuracy and time with a baseline; empty while any is unknown."""
+    """Compare accuracy and time with a baseline in a sentence; empty while any is unknown.
+
+    A second sentence says where the baseline's latency is not to be relied on.
+    """
     if (
         outcome.accuracy is None
         or outcome.measured is None
@@ -70,7 +73,8 @@ def against(outcome: Outcome, baseline: Baseline) -> str:
         or baseline.measured is None
     ):
         return ""
-    return (
+    doubt = _unreliable(baseline.note, f"{baseline.name}'s latency") if baseline.note else ""
+    sentence = (
         f"It classifies {percent(outcome.accuracy)} of the validation "
         f"images right; {baseline.name}, trained and measured the same way, "
         f"{percent(baseline.accuracy)} in "
@@ -78,6 +82,7 @@ def against(outcome: Outcome, baseline: Baseline) -> str:
         f"network {_time(outcome.measured.ms / baseline.measured.ms - 1)} and is "
         f"{_points(_lead(outcome, baseline))}."
     )
+    return f"{sentence} {doubt}".strip()
 
 
 def unfinished(

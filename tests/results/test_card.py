@@ -84,6 +84,19 @@ def test_it_is_said_which_images_the_classes_were_judged_by(finished: ReportData
     assert "On the test images: balanced accuracy" in card.build(judged, replace(IMAGES, test=2))
 
 
+def test_each_latency_that_is_not_to_be_relied_on_is_named(finished: ReportData) -> None:
+    assert "relied on" not in card.build(finished, IMAGES)
+    small, *others = finished.baselines
+    doubtful = (replace(small, note="load 1"), *others)
+    text = card.build(replace(finished, baselines=doubtful), IMAGES)
+    assert "The latency of mobilenet\\_v3\\_small is not to be relied on: load 1.\n" in text
+    assert finished.outcome is not None
+    own = replace(finished, outcome=replace(finished.outcome, note="load 2"))
+    assert "The latency of this network is not to be relied on: load 2.\n" in (
+        card.build(own, IMAGES)
+    )
+
+
 def test_a_card_names_no_local_path(finished: ReportData) -> None:
     command = "bneck derive --data folder:/home/ada/photos --out ~/runs/x --latency=/tmp/a/l.json"
     session = replace(finished.sessions[0], command=command)

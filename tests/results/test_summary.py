@@ -56,6 +56,14 @@ def test_a_doubtful_measurement_is_said(outcome: Outcome) -> None:
     assert verdict(busy) == verdict(outcome)  # the title of its report stays short
 
 
+def test_a_doubtful_measurement_of_a_baseline_is_said(outcome: Outcome, baseline: Baseline) -> None:
+    busy = replace(baseline, note="other programs used 1.2 cores during the measurement")
+    assert against(outcome, busy) == (
+        f"{against(outcome, baseline)} Do not rely on mobilenet_v3_small's latency: other programs "
+        "used 1.2 cores during the measurement."
+    )
+
+
 @pytest.mark.parametrize(
     ("accuracy", "ending"),
     [

@@ -153,6 +153,7 @@ def _baseline(arch: Architecture, took: Measured, trained: Training) -> Baseline
         macs=counted.macs,
         seconds=trained.seconds,
         test_accuracy=trained.test_accuracy,
+        note=took.note,
     )
 
 

@@ -43,6 +43,19 @@ class Seen(Scripted):
             yield from super().time([graph], reference, effort)
 
 
+def test_why_a_baselines_latency_is_not_to_be_relied_on_is_kept(
+    digits_latency: Path, tmp_path: Path
+) -> None:
+    busy = Scripted(Timing(0.75, 0.0001, 2.0, 0.001, 6, True, core_share=0.6))
+    here = Serial()
+    session = Session(Run(tmp_path, {}), Plan(target="1.0"), here, here)
+    device = TargetDevice(load(digits_latency), busy, session.run.measurements, lambda: None)
+    state = torch_model.build(SMALL, seed=3).state_dict()
+    keep_baseline([session], device, SMALL, Training("small", None, 1.0), state)
+    (kept,) = records.read_lines(session.run.baselines, Baseline)
+    assert kept.note == "other programs used 40 % of this core during the measurement"
+
+
 def test_a_baseline_is_measured_with_its_weights_and_taken_off_what_is_left(
     digits_latency: Path, tmp_path: Path
 ) -> None:
