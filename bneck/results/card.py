@@ -57,6 +57,7 @@ def build(data: ReportData, images: ImageFacts) -> str:
         networks=[("this network", out), *((one.name, one) for one in data.baselines)],
         session=session,
         classes=data.classification,
+        narrowed=out.derived_for_ms is not None or any(step.move for step in data.steps),
         command=_without_folders(data.command),
     )
 

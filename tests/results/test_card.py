@@ -84,6 +84,21 @@ def test_it_is_said_which_images_the_classes_were_judged_by(finished: ReportData
     assert "On the test images: balanced accuracy" in card.build(judged, replace(IMAGES, test=2))
 
 
+def test_netadapt_is_named_where_it_narrowed_the_network(finished: ReportData) -> None:
+    """One of a faster target may have been narrowed for that."""
+    narrowed = "a block-wise search, NetAdapt and a training from scratch, as MobileNetV3 was"
+    assert narrowed in card.build(finished, IMAGES)
+    at_once = replace(finished, steps=finished.steps[:1])
+    assert narrowed not in card.build(at_once, IMAGES)
+    assert (
+        "for 0.211 ms on a CPU: a block-wise search and a training from scratch. NetAdapt had "
+        "nothing to narrow: the search's network was at or under the target.\n\n## Use\n"
+    ) in card.build(at_once, IMAGES)
+    assert finished.outcome is not None
+    faster = replace(at_once, outcome=replace(finished.outcome, derived_for_ms=0.1))
+    assert narrowed in card.build(faster, IMAGES)
+
+
 def test_each_latency_that_is_not_to_be_relied_on_is_named(finished: ReportData) -> None:
     assert "relied on" not in card.build(finished, IMAGES)
     small, *others = finished.baselines
