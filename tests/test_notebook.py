@@ -103,7 +103,9 @@ def test_results_show_themselves_as_text(folder: Path) -> None:
     assert "The target of 0.2" in lines[1]
 
 
-def test_the_trained_network_is_a_torch_module(tmp_path: Path) -> None:
+def test_the_trained_network_is_a_torch_module(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     arch = presets.build("mobilenet_v3_small", width=0.35, resolution_px=32, classes=3)
     state = torch_model.build(arch, seed=5).state_dict()
     notes = {"classes": '["a", "b", "c"]', "mean": "[0.5, 0.5, 0.5]", "std": "[0.2, 0.2, 0.2]"}
@@ -127,6 +129,20 @@ def test_the_trained_network_is_a_torch_module(tmp_path: Path) -> None:
             UsageError, match=f"^cannot read {re.escape(str(tmp_path))}/{name}: {why}$"
         ):
             results.predict(tmp_path / name)
+    both = [tmp_path / "a.png", tmp_path / "a.txt", tmp_path / "b.png"]
+    with pytest.raises(UsageError, match=r"/a.txt: not an image; cannot read .*/b.png: No such"):
+        results.predict(both)
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    (tmp_path / "a.txt").rename(pictures / "a.txt")
+    with pytest.raises(UsageError, match=f"^no images in {re.escape(str(pictures))}$"):
+        results.predict(pictures)
+    (tmp_path / "a.png").rename(pictures / "b.png")
+    capsys.readouterr()
+    assert results.predict(pictures) == [classes]
+    passed_over = f"warning: passed over, as they are not images: {pictures / 'a.txt'}\n"
+    assert capsys.readouterr().err == passed_over
+    assert results.predict([]) == []
 
 
 @pytest.mark.parametrize("images", ["", ["a.png", ""], 3])

@@ -8,7 +8,6 @@ import typer
 from bneck.commands.common.options import JsonOption
 from bneck.commands.common.output import print_json, print_text
 from bneck.errors import UsageError
-from bneck.live import warn
 from bneck.results.units import percent
 
 
@@ -29,22 +28,22 @@ def predict(
     """
     if missing := [str(image) for image in images if not image.exists()]:
         raise UsageError(f"no such file: {', '.join(missing)}")
-    from bneck.derivation.prediction import classifier_of, classify  # onnxruntime
+    from bneck.derivation.prediction import (  # onnxruntime
+        check_read,
+        classifier_of,
+        classify,
+        passed_over_in,
+    )
 
-    found, bad, passed_over = [], [], []
+    found, unread = [], {}
     for image, classes in classify(classifier_of(model), images, top):
-        if not isinstance(classes, UsageError):
-            found.append({"file": str(image), "classes": classes})
-            if not json:
-                words = ", ".join(f"{name} {percent(share)}" for name, share in classes.items())
-                print_text(f"{image}: {words}")
-        elif image in images:
-            bad.append(str(classes))
-        else:
-            passed_over.append(str(image))
+        if isinstance(classes, UsageError):
+            unread[image] = classes
+            continue
+        found.append({"file": str(image), "classes": classes})
+        if not json:
+            words = ", ".join(f"{name} {percent(share)}" for name, share in classes.items())
+            print_text(f"{image}: {words}")
     if json:
-        print_json({"images": found, "passed_over": passed_over})
-    if passed_over:
-        warn(f"passed over, as they are not images: {', '.join(passed_over)}")
-    if bad or not found:
-        raise UsageError("; ".join(bad) or f"no images in {', '.join(map(str, images))}")
+        print_json({"images": found, "passed_over": passed_over_in(images, unread)})
+    check_read(images, unread, len(found))

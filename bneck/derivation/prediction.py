@@ -1,11 +1,12 @@
 """Pictures classified by a run's network, as its validation images were."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from shlex import quote
 
 from bneck.errors import UsageError
 from bneck.files import check_file, is_written
+from bneck.live import warn
 from bneck.proxies.data.decoding import read_picture
 from bneck.proxies.data.file_list import files_below
 from bneck.results.exports.classifier import Classifier, open_classifier
@@ -48,7 +49,7 @@ def _what_to_do(run: Run) -> str:
 def classify(
     classifier: Classifier, places: Iterable[Path], top: int | None = None
 ) -> Iterator[tuple[Path, Classes | UsageError]]:
-    """Yield each picture with its classes, or with why it cannot be read.
+    """Yield each picture with its classes, or with why it cannot be read (``check_read``).
 
     Args:
         classifier: the network.
@@ -64,3 +65,26 @@ def classify(
                 continue
             rows = (-shares).argsort(kind="stable")[:top]
             yield file, {classifier.classes[row]: float(shares[row]) for row in rows}
+
+
+def check_read(places: Sequence[Path], unread: Mapping[Path, UsageError], count: int) -> None:
+    """Warn of files in folders that are not images, and refuse those that were named themselves.
+
+    Args:
+        places: files and folders, as ``classify`` took them.
+        unread: why each of the files that could not be read was not.
+        count: of the pictures that were classified.
+
+    Raises:
+        UsageError: names every file that was named and not read; or there was no picture at all.
+    """
+    if passed_over := passed_over_in(places, unread):
+        warn(f"passed over, as they are not images: {', '.join(passed_over)}")
+    bad = [str(error) for file, error in unread.items() if file in places]
+    if bad or (places and not count):
+        raise UsageError("; ".join(bad) or f"no images in {', '.join(map(str, places))}")
+
+
+def passed_over_in(places: Sequence[Path], unread: Mapping[Path, UsageError]) -> list[str]:
+    """Return the files of folders among ``places`` that could not be read."""
+    return [str(file) for file in unread if file not in places]

@@ -67,6 +67,8 @@ class Results:
     def predict(self, images: str | Path | Iterable[str | Path]) -> "list[Classes]":
         """Classify image files by the run's ONNX file, as its validation images were.
 
+        Files in a folder that are not images are passed over, and named in a warning.
+
         Args:
             images: a file, a folder (all images below it), or several of them.
 
@@ -74,18 +76,21 @@ class Results:
             For each image the probabilities by class, likeliest first.
 
         Raises:
-            UsageError: the run has no network yet, a file that is not an image, or an empty name.
+            UsageError: the run has no network yet, files that are not images (all are named), no
+                image at all, or an empty name.
         """
-        from bneck.derivation.prediction import classifier_of, classify
+        from bneck.derivation.prediction import check_read, classifier_of, classify
 
         if isinstance(images, str) or not isinstance(images, Iterable):
             images = [images]
         places = [as_path("images", one) for one in images]
-        found = []
-        for _, classes in classify(classifier_of(self.run.folder), places):
+        found, unread = [], {}
+        for file, classes in classify(classifier_of(self.run.folder), places):
             if isinstance(classes, UsageError):
-                raise classes
-            found.append(classes)
+                unread[file] = classes
+            else:
+                found.append(classes)
+        check_read(places, unread, len(found))
         return found
 
     def export(self, file: str | Path, to: str = "onnx", *, seed: int = 0) -> "Exported":
