@@ -20,6 +20,7 @@ from bneck import records
 from bneck.errors import UsageError
 from bneck.files import write_json
 from bneck.notebook import shown
+from bneck.results import metadata
 from bneck.results.exports import Trained, export
 from bneck.results.record import Outcome, Step
 from bneck.results.run import Run
@@ -226,6 +227,30 @@ def test_a_damaged_onnx_file_of_a_run_is_named_once(
         run.onnx.write_bytes(b"damaged")
     code, _, err = said(capsys, "export", tmp_path / "run", tmp_path / "x.onnx")
     assert (code, err.splitlines()[-1]) == (2, f"bneck: {run.onnx} is not an ONNX file")
+
+
+def test_a_truncated_onnx_file_of_a_run_is_written_again_from_its_weights(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the file said of the images stands in the run too."""
+    arch = presets.build("mobilenet_v3_small", width=0.35, resolution_px=32, classes=3)
+    about = {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.2, 0.1]}
+    known = {"name": "digits", "fingerprint": "0" * 12, "class_names": ["a", "b", "c"], **about}
+    state = torch_model.build(arch, seed=0).state_dict()
+    with Run.open(tmp_path / "run", {"data": "digits"}, command="bneck train") as run:
+        write_json(run.network, networks.to_json(arch))
+        weights.save(run.weights, state)
+        write_json(run.images, known)
+        export(Trained(arch, state, metadata.notes(run)), "onnx", run.onnx)
+    whole = run.onnx.read_bytes()
+    run.onnx.write_bytes(whole[: len(whole) // 2])
+    code, _, err = said(capsys, "export", tmp_path / "run", tmp_path / "x.onnx")
+    assert code == 0
+    assert (
+        f"warning: {run.onnx} is not an ONNX file: what only that file said of the network is left "
+        "out\n"
+    ) in err
+    assert (tmp_path / "x.onnx").read_bytes() == whole
 
 
 def test_a_latency_model_shows_itself(tmp_path: Path) -> None:

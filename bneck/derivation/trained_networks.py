@@ -46,7 +46,8 @@ def load_trained(
         progress: told about the images.
 
     Raises:
-        UsageError: as ``load_weights``, or images are asked for and ``text`` is not a run.
+        UsageError: as ``load_weights``, images are asked for and ``text`` is not a run, or nothing
+            readable says what classes and normalisation the run has.
     """
     from bneck.results.exports import NEEDS_IMAGES, Trained
 
@@ -57,18 +58,35 @@ def load_trained(
     if not of_run:
         return Trained(arch, state)
     run = Run.read(Path(text))
-    about = metadata.notes(run)
-    if is_written(run.onnx):  # earlier versions noted the normalisation nowhere else
-        from bneck.results.exports import onnx_notes
-        from bneck.space.backends import onnx_parsing
-
-        model = onnx_parsing.read(run.onnx)
-        with naming(run.onnx):
-            about = onnx_notes.notes(model) | about
+    about = _notes(run)
     if arch != codec.load(run.network):
         about = {name: note for name, note in about.items() if name not in metadata.MEASURED}
     samples = _samples(run, arch, about, seed, progress) if with_samples else None
     return Trained(arch, state, about, samples)
+
+
+def _notes(run: Run) -> dict[str, str]:
+    """What is known of a run's network, also by its ONNX file alone; a damaged one is said.
+
+    Raises:
+        UsageError: that file is damaged, and nothing else says how pictures are brought to the
+            network, as in runs of earlier versions.
+    """
+    about = metadata.notes(run)
+    if not is_written(run.onnx):
+        return about
+    from bneck.results.exports import onnx_notes
+    from bneck.space.backends import onnx_parsing
+
+    try:
+        model = onnx_parsing.read(run.onnx)
+        with naming(run.onnx):
+            return onnx_notes.notes(model) | about
+    except UsageError as error:
+        if not about.keys() >= set(metadata.OF_PICTURES):
+            raise
+        warn(f"{error}: what only that file said of the network is left out")
+        return about
 
 
 def _samples(

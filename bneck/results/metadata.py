@@ -13,6 +13,8 @@ from bneck.results.plan_file import SETTLED
 from bneck.results.record import Outcome
 from bneck.results.run import Run
 
+OF_PICTURES = ("classes", "mean", "std")
+"""Notes without which a file cannot classify pictures."""
 MEASURED = ("accuracy", "latency_ms")
 """Notes that hold for one network only, not for others of its run."""
 

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from bneck.errors import UsageError
 from bneck.files import naming
 from bneck.results.exports import onnx_notes
+from bneck.results.metadata import OF_PICTURES
 from bneck.space.backends import onnx_model, onnx_parsing
 from bneck.space.backends.onnx_session import open_session
-
-NEEDED = ("classes", "mean", "std")
 
 
 @dataclass(frozen=True)
@@ -59,12 +58,12 @@ def open_classifier(path: Path) -> Classifier:
         arch, notes = onnx_notes.architecture(model), onnx_notes.notes(model)
     if arch is None:
         raise UsageError(f"{path} is an ONNX file, but not one that bneck exported")
-    if lacking := [name for name in NEEDED if name not in notes]:
+    if lacking := [name for name in OF_PICTURES if name not in notes]:
         raise UsageError(
             f"{path} does not say its {' and '.join(lacking)}: it was exported from a network, "
             "not from a run; export the run's folder"
         )
-    classes, mean, std = (json.loads(notes[name]) for name in NEEDED)
+    classes, mean, std = (json.loads(notes[name]) for name in OF_PICTURES)
     try:
         session = open_session(model.SerializeToString())
         found = Classifier(tuple(classes), tuple(mean), tuple(std), arch.resolution_px, session)
