@@ -60,6 +60,11 @@ def all_of(*words: str) -> str:
     return _listed(words, "and")
 
 
+def in_list(name: str) -> str:
+    """Return a name as it stands between commas: in quotes where it holds one itself."""
+    return f'"{name}"' if "," in name else name
+
+
 def some_of(words: Sequence[str], most: int) -> str:
     """Return so many words at most with commas between them: "a, b and 4 more"."""
     more = f" and {len(words) - most} more" if len(words) > most else ""

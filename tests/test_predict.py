@@ -61,6 +61,17 @@ def test_pictures_are_classified(capsys: pytest.CaptureFixture[str], folder: Pat
     assert out.count("%") == 1
 
 
+def test_classes_with_commas_in_their_names_are_told_apart(
+    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
+) -> None:
+    arch = presets.build("mobilenet_v3_small", width=0.35, resolution_px=32, classes=2)
+    notes = NOTES | {"classes": '["tench, Tinca tinca", "goldfish"]'}
+    export(Trained(arch, torch_model.build(arch).state_dict(), notes), "onnx", tmp_path / "n.onnx")
+    _, out, _ = said(capsys, "predict", tmp_path / "n.onnx", folder / "a.png")
+    assert re.search(r'"tench, Tinca tinca" \d+\.\d %', out)
+    assert re.search(r"goldfish \d+\.\d %", out)
+
+
 def test_the_tutorials_code_without_bneck_sees_what_predict_sees(
     capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
 ) -> None:

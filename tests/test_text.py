@@ -5,7 +5,7 @@ import pytest
 
 import bneck
 from bneck.results.units import aligned
-from bneck.text import columns, distinct, harmless, one_line
+from bneck.text import columns, distinct, harmless, in_list, one_line
 
 PACKAGE = Path(bneck.__file__).parent
 SOURCES = (".py", ".html", ".md")
@@ -35,6 +35,11 @@ def test_one_line() -> None:
 def test_names_that_are_alike_get_their_marks() -> None:
     assert distinct(["a", "b", "a"], "xyz") == ("a (x)", "b", "a (z)")
     assert len(set(distinct(["a", "a", "a (x)"], "xyz"))) == 3
+
+
+def test_a_name_with_a_comma_is_one_of_a_list() -> None:
+    """As ImageNet has them."""
+    assert ", ".join(map(in_list, ["tench, Tinca tinca", "coho"])) == '"tench, Tinca tinca", coho'
 
 
 def test_wide_characters_take_two_columns_of_a_terminal() -> None:

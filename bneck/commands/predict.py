@@ -9,6 +9,7 @@ from bneck.commands.common.options import JsonOption
 from bneck.commands.common.output import print_json, print_text
 from bneck.errors import UsageError
 from bneck.results.units import percent
+from bneck.text import in_list
 
 
 def predict(
@@ -42,7 +43,9 @@ def predict(
             continue
         found.append({"file": str(image), "classes": classes})
         if not json:
-            words = ", ".join(f"{name} {percent(share)}" for name, share in classes.items())
+            words = ", ".join(
+                f"{in_list(name)} {percent(share)}" for name, share in classes.items()
+            )
             print_text(f"{image}: {words}")
     if json:
         print_json({"images": found, "passed_over": passed_over_in(images, unread)})

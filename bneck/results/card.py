@@ -10,7 +10,7 @@ from bneck.errors import UsageError
 from bneck.results import units
 from bneck.results.image_facts import ImageFacts
 from bneck.results.report import PAGE, ReportData
-from bneck.text import harmless, one_line
+from bneck.text import harmless, in_list, one_line
 
 
 def build(data: ReportData, images: ImageFacts) -> str:
@@ -36,6 +36,7 @@ def build(data: ReportData, images: ImageFacts) -> str:
         keep_trailing_newline=True,
     )
     environment.filters.update(
+        in_list=in_list,
         md=_plain,
         yaml=_yaml,
         code=_code,

@@ -26,6 +26,7 @@ from bneck.results.summary import against, finished_stage, reservations, unfinis
 from bneck.results.table import in_words
 from bneck.space.architecture import Architecture
 from bneck.space.presets import MOBILENET_V3_SMALL
+from bneck.text import in_list
 
 PAGE = Path(__file__).parent / "page"
 
@@ -157,6 +158,7 @@ def _template() -> jinja2.Template:
     )
     environment.filters.update(
         in_8_bits=cost_of_int8,
+        in_list=in_list,
         percent=units.percent,
         count=units.count,
         duration=duration,

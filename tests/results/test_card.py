@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from bneck.errors import UsageError
-from bneck.results import card
+from bneck.results import card, report
 from bneck.results.classification import classification
 from bneck.results.image_facts import ImageFacts
 from bneck.results.report import ReportData
@@ -82,6 +82,14 @@ def test_it_is_said_which_images_the_classes_were_judged_by(finished: ReportData
     judged = replace(finished, classification=figures)
     assert "On the validation images: balanced accuracy" in card.build(judged, IMAGES)
     assert "On the test images: balanced accuracy" in card.build(judged, replace(IMAGES, test=2))
+
+
+def test_classes_with_commas_in_their_names_are_told_apart(finished: ReportData) -> None:
+    names = ("tench, Tinca tinca", "goldfish")
+    text = card.build(finished, replace(IMAGES, class_names=names))
+    assert '\nClasses: "tench, Tinca tinca", goldfish.\n' in text
+    page = report.build(replace(finished, class_names=names))
+    assert "<dd>&#34;tench, Tinca tinca&#34;, goldfish</dd>" in page
 
 
 def test_netadapt_is_named_where_it_narrowed_the_network(finished: ReportData) -> None:

@@ -10,6 +10,7 @@ from bneck.files import check_folder, sha256
 from bneck.progress import Progress
 from bneck.proxies.data import file_list, ground_truth
 from bneck.proxies.data.file_list import Stamp, is_left_behind
+from bneck.text import in_list
 
 FOLDERS = {
     "train": ("train", "training"),
@@ -165,9 +166,10 @@ def _find_parts(folder: Path) -> Parts:
             )
         classes[part] = inner
         if classes[part].keys() != classes["train"].keys():
-            odd = ", ".join(sorted(classes[part].keys() ^ classes["train"].keys())[:_NAMED])
+            odd = sorted(classes[part].keys() ^ classes["train"].keys())[:_NAMED]
             raise UsageError(
-                f"the classes of {train} and {place} differ: only one of them has {odd}"
+                f"the classes of {train} and {place} differ: only one of them has "
+                f"{', '.join(map(in_list, odd))}"
             )
     used = {place.name for place in parts.values() if place is not None}
     known = used | ground_truth.FILES

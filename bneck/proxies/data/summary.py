@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bneck.progress import Progress
 from bneck.proxies.data.layout import Layout
-from bneck.text import some_of
+from bneck.text import in_list, some_of
 
 if TYPE_CHECKING:
     from bneck.proxies.data.image_source import ImageSource
@@ -122,7 +122,7 @@ def _uncovered(images: "ImageSource") -> Iterator[str]:
     train, val = images.apart()
     for part, what in ((train, "trained"), (val, "validated")):
         counts = part.labels.bincount(minlength=len(names))
-        absent = [names[label] for label in (counts == 0).nonzero().flatten().tolist()]
+        absent = [in_list(names[label]) for label in (counts == 0).nonzero().flatten().tolist()]
         if absent:
             yield f"classes that are not {what} on: {some_of(absent, _NAMED)}"
     counts = train.labels.bincount(minlength=len(names))
