@@ -17,7 +17,7 @@ from bneck.derivation.results import (
 )
 from bneck.derivation.target import kept_targets, runs_of_other_targets
 from bneck.errors import UsageError
-from bneck.files import is_written, read_json, write_whole
+from bneck.files import is_written, write_whole
 from bneck.latency.model import LatencyModel
 from bneck.latency.predictor import load_kept
 from bneck.latency.table import PREFIX, PublishedTable
@@ -25,7 +25,7 @@ from bneck.proxies.data.image_info import judged_on
 from bneck.proxies.proxy import SCORED_ON, shared_weights_run
 from bneck.results import card, report
 from bneck.results.classification import Classification
-from bneck.results.image_facts import ImageFacts, image_facts, read_image_facts
+from bneck.results.image_facts import ImageFacts, kept_image_facts, read_image_facts
 from bneck.results.likeness import Likeness
 from bneck.results.record import Baseline, Inherited, Outcome, Step
 from bneck.results.run import Run
@@ -43,9 +43,9 @@ if TYPE_CHECKING:
 def write_report(run: Run) -> Path:
     """Write ``report.html``, and the model card of a finished run; return the report's path."""
     data = report_data(run)
-    write_whole(run.report, report.build(data))
     if data.outcome is not None:
-        write_whole(run.card, card.build(data, image_facts(read_json(run.images), run.images)))
+        write_whole(run.card, card.build(data, kept_image_facts(run)))
+    write_whole(run.report, report.build(data))
     return run.report
 
 

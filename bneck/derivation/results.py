@@ -10,7 +10,7 @@ from bneck.derivation.plan import Plan
 from bneck.errors import UsageError
 from bneck.files import is_written, naming
 from bneck.latency.predictor import Predictor
-from bneck.results.image_facts import read_image_facts
+from bneck.results.image_facts import kept_image_facts
 from bneck.results.record import Found, Record
 from bneck.results.run import Run
 from bneck.results.run_files import NETWORK, TrainingFiles
@@ -64,8 +64,8 @@ def read_trainings(run: Run) -> list[Record]:
     """Every evaluation of the search so far: a network that is promoted has several."""
     if not is_written(run.journal) or not is_written(run.latency):
         return []
-    plan, images = plan_of(run), read_image_facts(run)
-    if images is None or images.resolution_px is None:
+    plan, images = plan_of(run), kept_image_facts(run)
+    if images.resolution_px is None:
         raise UsageError(f"{run.images} does not say the images' resolution")
     space = spaces.build(
         plan.space, resolution_px=images.resolution_px, classes=len(images.class_names)

@@ -77,6 +77,18 @@ def read_image_facts(run: Run) -> ImageFacts | None:
     return image_facts(read_json(run.images), run.images)
 
 
+def kept_image_facts(run: Run) -> ImageFacts:
+    """Return what a run that has begun its work says about its images.
+
+    Raises:
+        UsageError: the file is missing, as in a partial copy, or makes no sense.
+    """
+    facts = read_image_facts(run)
+    if facts is None:
+        raise UsageError(f"{run.images} is missing: copy all files of the run")
+    return facts
+
+
 def image_facts(content: Any, where: object) -> ImageFacts:
     """Take from the content of an ``images.json`` what is needed here; the rest may be anything.
 

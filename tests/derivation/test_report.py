@@ -1,5 +1,6 @@
 """What ``report --pictures`` draws: the report's pictures, those with something in them."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from matplotlib.figure import Figure
 
 from bneck import records
 from bneck.derivation.plan import Plan
-from bneck.derivation.report import report_data, write_pictures
+from bneck.derivation.report import report_data, write_pictures, write_report
 from bneck.derivation.session import open_run
 from bneck.errors import UsageError
 from bneck.progress import silent
@@ -16,7 +17,9 @@ from bneck.results import report, static_figures
 from bneck.results.image_facts import ImageFacts
 from bneck.results.record import Outcome, Targets
 from bneck.results.run import Run
+from bneck.space import spaces
 from tests.results import demo
+from tests.search.journals import write_trials
 
 
 def run_of(folder: Path, outcome: Outcome) -> Run:
@@ -63,6 +66,24 @@ def test_an_error_is_that_of_the_images_that_the_proxy_counts_on(
         facts = ImageFacts("digits", "0123", ("a", "b"), training=20_500, training_left_out=500)
         records.write(run.images, facts)
     assert report_data(run).counted_on == count
+
+
+@pytest.mark.parametrize("lacking", ["result.json", "journal.log"])
+def test_a_copy_without_images_json_is_told_so(
+    tmp_path: Path, digits_latency: Path, lacking: str
+) -> None:
+    """The trials need the side of the images to be read, the model card its classes."""
+    outcome = demo.finished(20).outcome
+    assert outcome is not None
+    run = run_of(tmp_path / "run", outcome)
+    shutil.copy(digits_latency, run.latency)
+    write_trials(run.journal, spaces.build("v3-small", resolution_px=16, classes=10), (0, 0, None))
+    (run.folder / lacking).unlink()
+    if lacking == "journal.log":
+        run.latency.unlink()
+    with pytest.raises(UsageError, match=r"images\.json is missing: copy all files of the run$"):
+        write_report(run)
+    assert not run.report.exists()
 
 
 def test_the_command_is_that_of_the_plan_as_it_is(tmp_path: Path) -> None:
