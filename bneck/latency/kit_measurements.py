@@ -9,7 +9,7 @@ from bneck.files import read_json
 from bneck.latency.calibrate import model_from
 from bneck.latency.fingerprint import Fingerprint
 from bneck.latency.kit_content import FORMAT, KIT, is_final
-from bneck.latency.measurements import Measurement, distinct, measurement
+from bneck.latency.measurements import Measurement, distinct, load_of, measurement
 from bneck.latency.model import LatencyModel
 
 
@@ -25,7 +25,7 @@ def read_measurements(path: Path) -> LatencyModel:
     items = [item for item in found if not is_final(item.name)]
     if not items:
         raise UsageError(f"{path} holds no networks to calibrate on")
-    return model_from(items, device, items[0].arch.resolution_px)
+    return model_from(items, device, items[0].arch.resolution_px, busy=str(load_of(items)))
 
 
 def measured_by_kit(path: Path) -> tuple[Fingerprint, list[Measurement]]:

@@ -1,6 +1,6 @@
 """Timed networks on disk: one JSON line each, appended as they come, so that timing can resume."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from bneck import json_lines, records
 from bneck.errors import UsageError
 from bneck.files import is_written
 from bneck.latency.checks import MOST, check_above, check_not_negative
-from bneck.latency.device_load import Load
+from bneck.latency.device_load import QUIET, Load
 from bneck.latency.timing import Timing
 from bneck.space import codec
 from bneck.space.architecture import Architecture
@@ -18,12 +18,16 @@ from bneck.space.checks import check_between
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One timing of one network; ``name`` says which item of which plan it was."""
+    """One timing of one network; ``name`` says which item of which plan it was.
+
+    ``load`` is what a kit's script saw meanwhile; elsewhere it is known of whole sessions.
+    """
 
     name: str
     arch: Architecture
     timing: Timing
     seconds: float
+    load: Load = QUIET
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +96,18 @@ class Store:
             self._session_s = 0.0
 
     def load(self) -> Load:
-        """Return how busy the device was in all sessions, by the seconds of each."""
-        seconds = sum(session.seconds for session in self.sessions) or 1.0
-        return Load(
-            sum(one.seconds * one.load.other_cores for one in self.sessions) / seconds,
-            sum(one.seconds * one.load.stolen for one in self.sessions) / seconds,
-            max((one.load.slowed for one in self.sessions), default=0.0),
-        )
+        """Return how busy the device was in all sessions."""
+        return load_of(self.sessions)
+
+
+def load_of(parts: Sequence[Session] | Sequence[Measurement]) -> Load:
+    """Return how busy a device was in all of these, by the seconds of each."""
+    seconds = sum(part.seconds for part in parts) or 1.0
+    return Load(
+        sum(one.seconds * one.load.other_cores for one in parts) / seconds,
+        sum(one.seconds * one.load.stolen for one in parts) / seconds,
+        max((one.load.slowed for one in parts), default=0.0),
+    )
 
 
 def distinct(items: Iterable[Measurement]) -> list[Measurement]:
@@ -124,9 +133,13 @@ def measurement(content: Any) -> Measurement:
     if not isinstance(content, dict):
         raise UsageError(f"a measurement must be an object, got {content!r:.40}")
     own = {"name", "arch", "seconds"}
-    stated = {"core_share": 1.0} | {k: v for k, v in content.items() if k not in own}
+    kept_apart = {*own, "load"}  # which kits of earlier versions did not note
+    stated = {"core_share": 1.0} | {k: v for k, v in content.items() if k not in kept_apart}
     for name in own - content.keys():
         raise UsageError(f"the key {name!r} is missing")
+    load = records.from_json(Load, content["load"]) if "load" in content else QUIET
+    check_not_negative("other_cores", load.other_cores)
+    check_not_negative("stolen", load.stolen)
     timing = records.from_json(Timing, stated)  # earlier versions did not say the core_share
     seconds = records.from_json(float, content["seconds"], "seconds")
     check_not_negative("seconds", seconds)
@@ -136,4 +149,4 @@ def measurement(content: Any) -> Measurement:
         check_not_negative(name, getattr(timing, name))
     check_between("ratio x reference_ms", timing.ms, 1 / MOST, MOST)  # below it nothing fits
     arch = codec.from_json(content["arch"])
-    return Measurement(str(content["name"]), arch, timing, seconds)
+    return Measurement(str(content["name"]), arch, timing, seconds, load)

@@ -73,6 +73,20 @@ def test_a_kit_of_one_network_is_measured_with_its_own_weights_and_looked_up(
         list(device.time([Graph(onnx=b"x")], reference(16, 3), Effort()))
 
 
+def test_what_kept_the_device_busy_meanwhile_is_said_of_the_measurement(tmp_path: Path) -> None:
+    folder = tmp_path / "kit"
+    add_to_kit(folder, ARCH, weights(), runtime="onnxruntime")
+    timed(folder)
+    found = json.loads((folder / "measurements.json").read_text())
+    assert all(item["load"].keys() == {"other_cores", "stolen"} for item in found["items"])
+    for cores in (0.0, 1.5):
+        for item in found["items"]:
+            item |= {"load": {"other_cores": cores, "stolen": 0.0}, "core_share": 1.0}
+        (folder / "measurements.json").write_text(json.dumps(found))
+        said = measure(ARCH, opened(folder)).note
+        assert (said == "other programs used 1.5 cores during the measurement") == (cores > 0)
+
+
 def test_one_architecture_with_other_weights_is_another_network(tmp_path: Path) -> None:
     """As after a longer training: weights can change what a network takes."""
     folder = tmp_path / "kit"

@@ -32,9 +32,28 @@ def test_measurements_become_a_model(measured: dict[str, object], tmp_path: Path
     assert read_measurements(path).report.mape_percent < 0.5
 
 
+def test_what_kept_the_device_busy_is_told_by_the_seconds_of_each_network(
+    measured: dict[str, object], tmp_path: Path
+) -> None:
+    """Kits of earlier versions did not note it."""
+    path, items = tmp_path / "measurements.json", measured["items"]
+    assert isinstance(items, list)
+    path.write_text(json.dumps(measured))
+    assert read_measurements(path).report.busy == ""
+    for item in items:
+        item["seconds"], item["load"] = 1.0, {"other_cores": 0.0, "stolen": 0.0}
+    items[0]["seconds"] = 3.0 * (len(items) - 1)
+    items[0]["load"] = {"other_cores": 2.0, "stolen": 0.01}
+    path.write_text(json.dumps(measured))
+    assert read_measurements(path).report.busy == "other programs used 1.5 cores"
+
+
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
+        ("load", {"other_cores": -1.0, "stolen": 0.0}, "1: other_cores must not be negative"),
+        ("load", {"other_cores": 1.0, "stolen": -0.1}, "1: stolen must not be negative"),
+        ("load", [0.0, 0.0, 0.0], "measurement 1: Load"),
         ("ratio", -1.0, "measurement 1: ratio must be above 0"),
         ("ratio", float("nan"), "measurement 1: Timing.ratio must be a finite number"),
         ("ratio", "fast", "measurement 1: Timing.ratio must be a number"),

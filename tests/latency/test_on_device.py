@@ -101,6 +101,10 @@ def test_the_script_reads_the_kernels_counters_as_we_do(
     assert script.busy()[1:] == pytest.approx([16.3 - 2.5, 8.0])
     monkeypatch.setattr(script, "text_of", lambda path: "")
     assert script.busy()[1:] == [0.0, 0.0]
+    monkeypatch.setattr(script, "busy", lambda: [12.0, 8.0, 3.0])
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    load = script.load_since([10.0, 5.0, 1.0])
+    assert load == {"other_cores": 1.5, "stolen": 0.25}
 
 
 def test_a_final_networks_reference_is_prepared_as_often_as_it_is(

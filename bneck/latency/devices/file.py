@@ -1,11 +1,12 @@
 """``file:DIR``: a device that nothing reaches; a kit is carried to it and its measurements back."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bneck.errors import BneckError, UsageError
 from bneck.files import check_new_folder
+from bneck.latency.device_load import QUIET, Load
 from bneck.latency.devices import Device, Graph
 from bneck.latency.fingerprint import Fingerprint
 from bneck.latency.kit import add_to_kit, write_kit
@@ -18,6 +19,7 @@ from bneck.latency.kit_content import (
     is_final,
     kit_that_takes,
 )
+from bneck.latency.measurements import Measurement, load_of
 from bneck.latency.runtimes.weights import Array
 from bneck.latency.timing import Effort, Timing, pooled
 from bneck.progress import Progress, silent
@@ -26,7 +28,6 @@ from bneck.space.choices import Space
 from bneck.space.layers import Layer, input_shape, output_shape
 
 if TYPE_CHECKING:
-    from bneck.latency.measurements import Measurement
     from bneck.latency.model import LatencyModel
 
 
@@ -45,6 +46,11 @@ class FileDevice(Device):
         self.threads = threads
         self.batch_size = batch_size
         self.file = self.folder / MEASURED
+        self._load = QUIET
+
+    def watch(self) -> Callable[[], Load]:
+        """Return a call that tells what else the device did while it timed what was asked for."""
+        return lambda: self._load
 
     def fingerprint(self) -> Fingerprint:
         return self._measured()[0]
@@ -101,6 +107,7 @@ class FileDevice(Device):
                     f"is of {other}: leave the model out, or give one of {own}"
                 )
             timing = self.measured(graph.layers, graph.weights, effort.wanted)
+            self._load = load_of(self._final(graph.layers, graph.weights))
             if timing is None:
                 raise BneckError(
                     f"{self.word} has no measurement of this network yet: `bneck latency kit "
@@ -121,14 +128,20 @@ class FileDevice(Device):
             weights: its own, by the torch module's state names; None takes it with any.
             wanted: relative standard error at which it counts as quiet.
         """
-        found = [
-            item.timing
+        found = [item.timing for item in self._final(layers, weights)]
+        return pooled(found, wanted) if len(found) >= TIMES else None
+
+    def _final(
+        self, layers: tuple[Layer, ...], weights: Mapping[str, Array] | None
+    ) -> list[Measurement]:
+        """What there is of a final network."""
+        return [
+            item
             for item in self._measured()[1]
             if is_final(item.name)
             and item.arch.layers() == layers
             and (weights is None or item.name.startswith(final_name(item.arch, weights)))
         ]
-        return pooled(found, wanted) if len(found) >= TIMES else None
 
     def check_takes(self, arch: Architecture, *, any_classes: bool = False) -> None:
         """Raise UsageError where a network like ``arch`` could not be offered in the end.
@@ -152,7 +165,7 @@ class FileDevice(Device):
         """Add a network with its weights to the kit, to be measured next time."""
         add_to_kit(self.folder, arch, weights, runtime=self.runtime, batch_size=self.batch_size)
 
-    def _measured(self) -> "tuple[Fingerprint, list[Measurement]]":
+    def _measured(self) -> tuple[Fingerprint, list[Measurement]]:
         from bneck.latency.kit_measurements import measured_by_kit  # which imports this module
 
         if not self.file.exists() and not (self.folder / KIT).exists():

@@ -73,10 +73,10 @@ def main() -> None:
             reference = prepare("reference.z", runtime, options.threads)
         if number and time.monotonic() >= until:
             break
-        start = time.monotonic()
+        start, before = time.monotonic(), busy()
         run = prepare(entry["file"], runtime, options.threads)
         timing = compare(run, reference, clock(options.threads))
-        timing["seconds"] = time.monotonic() - start
+        timing.update(seconds=time.monotonic() - start, load=load_since(before))
         result["items"].append(dict(name=entry["name"], arch=entry["arch"], **timing))
         write(result)
         print(
@@ -136,6 +136,13 @@ def busy() -> List[float]:
     own = os.times()
     used = user + nice + system + irq + softirq - own.user - own.system
     return [time.monotonic(), used, stolen]
+
+
+def load_since(before: List[float]) -> Dict[str, float]:
+    """Cores that other programs used since ``busy`` answered so, and the share that was stolen."""
+    seconds, used, stolen = [after - begun for after, begun in zip(busy(), before)]
+    cores = os.cpu_count() or 1
+    return {"other_cores": max(0.0, used) / seconds, "stolen": max(0.0, stolen) / seconds / cores}
 
 
 def answer(content: Dict[str, Any]) -> None:
