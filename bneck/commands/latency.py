@@ -39,12 +39,10 @@ FIGURES = (
 
 
 class _NetByDefault(TyperGroup):
-    """``latency NET`` is ``latency net NET``: its options are what ``latency --help`` shows."""
+    """All but ``latency kit`` is of the command ``net``, whose word nobody gives: NET may be so."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if args and args[0] not in self.commands:
-            args = ["net", *args]
-        return super().parse_args(ctx, args)
+        return super().parse_args(ctx, args if args[:1] == ["kit"] else ["net", *args])
 
 
 class _Net(Command):
@@ -236,10 +234,11 @@ def _shares(blocks: dict[str, float]) -> list[str]:
 group = typer.Typer(
     rich_markup_mode=None,
     cls=_NetByDefault,
-    no_args_is_help=True,
     help="Predict or measure latency: bneck latency NET --model FILE.",
 )
 group.command(
-    cls=_Net, epilog="`bneck latency kit --help`: calibrate a device that needs no bneck."
+    cls=_Net,
+    no_args_is_help=True,
+    epilog="`bneck latency kit --help`: calibrate a device that needs no bneck.",
 )(net)
 group.command(cls=Command)(kit)

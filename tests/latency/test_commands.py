@@ -15,6 +15,7 @@ from bneck.space import presets
 from bneck.space.backends import onnx_model
 from bneck.space.cost import cost
 from tests.command_line import json_of
+from tests.small_networks import saved, three_stages
 
 
 def test_a_prediction_is_one_object(macs_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -33,6 +34,22 @@ def test_a_prediction_is_one_object(macs_folder: Path, capsys: pytest.CaptureFix
     arch = presets.build("mobilenet_v3_small", resolution_px=64, classes=10)
     assert result["measured_ms"] == pytest.approx(cost(arch).macs / 1e9, rel=0.001)
     assert (result["quiet"], result["note"]) == (True, "")
+
+
+def test_a_network_may_be_called_net(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is no word of the command's, which help would have to explain."""
+    arch = three_stages()
+    Run.open(tmp_path / "net", {"data": "digits"}).close()
+    shutil.copy(saved(arch, tmp_path / "small.json"), tmp_path / "net" / "network.json")
+    monkeypatch.chdir(tmp_path)
+    result = json_of(capsys, "latency", "net", "--measure", "--runtime=macs")
+    assert result["measured_ms"] == pytest.approx(cost(arch).macs / 1e9, rel=0.001)
+    assert run(["latency"]) == 2
+    alone = capsys.readouterr().err
+    assert run(["latency", "--help"]) == 0
+    assert capsys.readouterr().out == alone
 
 
 def test_a_prediction_in_words(macs_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
