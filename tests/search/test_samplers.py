@@ -3,6 +3,7 @@
 import math
 import statistics
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from bneck.proxies.surrogate import table
 from bneck.results.record import Record
 from bneck.search import samplers
 from bneck.search.objectives import Objective, Objectives, Target
+from bneck.search.reward import Soft
 from bneck.search.samplers import SAMPLERS
+from bneck.search.samplers.base import Sampler
 from bneck.search.samplers.history import Trial, TrialHistory
 from bneck.search.samplers.online_surrogate import START
 from bneck.search.samplers.random import RandomSampler
@@ -174,6 +177,33 @@ def test_the_reward_of_today_counts_not_that_of_the_trials(macro: Space) -> None
         return [latency_ms(macro.decode(values)) for values in proposals]
 
     assert max(proposed_ms(small)) < min(proposed_ms(ACCURACY_ALONE))
+
+
+@pytest.mark.parametrize("word", ["tpe", "nsga2"])
+def test_optunas_samplers_learn_from_the_reward_of_today(macro: Space, word: str) -> None:
+    """The exponent is derived anew as labels come in, and several targets take turns.
+
+    NSGA-II chooses parents after 50 networks, which it has noted to be of its first generation.
+    """
+    history, negated = (history_of(macro, 50, by_params) for _ in range(2))
+    for trial in (*history.trials, *negated.trials):
+        trial.notes = {"NSGAIISampler:generation": 0}
+    for trial in negated.trials:
+        assert trial.record is not None
+        assert trial.record.reward is not None
+        trial.record = replace(trial.record, reward=-trial.record.reward)
+    flat, steep = (Objective(latency_ms, Soft(1.0, w)) for w in (-0.005, -2.0))
+    sampler = samplers.find(word)(macro, False)
+
+    def proposed(sampler: Sampler, history: TrialHistory, objective: Objective) -> list[Values]:
+        return [sampler.propose(history, objective, seed) for seed in range(3)]
+
+    def fresh(history: TrialHistory, objective: Objective) -> list[Values]:
+        return proposed(samplers.find(word)(macro, False), history, objective)
+
+    assert fresh(negated, flat) == fresh(history, flat) == proposed(sampler, history, flat)
+    assert proposed(sampler, history, steep) == fresh(history, steep) != fresh(history, flat)
+    assert proposed(sampler, history, flat) == fresh(history, flat)
 
 
 def test_accuracies_of_0_and_1_can_be_learnt(macro: Space) -> None:

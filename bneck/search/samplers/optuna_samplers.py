@@ -14,6 +14,7 @@ from optuna.trial import Trial as OptunaTrial
 from bneck.errors import BneckError
 from bneck.executors import reason
 from bneck.search.objectives import Objective
+from bneck.search.reward import Reward
 from bneck.search.samplers.base import Sampler
 from bneck.search.samplers.history import Trial, TrialHistory
 from bneck.space.choices import Space, Values
@@ -44,6 +45,8 @@ class _Study(optuna.Study):
 class OptunaSampler(Sampler):
     """One of Optuna's samplers, made again for each proposal from its seed.
 
+    What it learns from are the rewards of today: the exponent w, which is derived from the labels,
+    and several targets, which take turns, give each network another one than it was recorded with.
     A refused proposal is a pruned trial of its study; the network that replaces it takes over what
     the sampler noted, such as NSGA-II's generation, which would otherwise never be filled where
     most proposals are above the ceiling.
@@ -59,6 +62,7 @@ class OptunaSampler(Sampler):
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._space, self._make, self._front = space, make, front
+        self._reward: Reward | None = None
         self._begin()
 
     def _begin(self) -> None:
@@ -77,13 +81,16 @@ class OptunaSampler(Sampler):
 
         Args:
             history: the trials so far, which Optuna's study is brought up to.
-            objective: not used.
+            objective: gives the rewards.
             seed: Optuna's sampler is made from it.
         """
         if self._asked is not None and len(history.trials) == len(self._numbers):
             self._begin()  # nothing allowed was found in its place: a search that resumes has none
+        if not self._front and objective.reward != self._reward:
+            self._reward = objective.reward
+            self._begin()
         self._study.sampler = self._make(seed)
-        self._follow(history)
+        self._follow(history, objective)
         before = dict(self._storage.get_study_system_attrs(self._id))
         self._asked = trial = self._study.ask()
         values: Values = {}
@@ -98,12 +105,13 @@ class OptunaSampler(Sampler):
         self.notes = notes
         return values
 
-    def _follow(self, history: TrialHistory) -> None:
+    def _follow(self, history: TrialHistory, objective: Objective) -> None:
         """Bring the study to where the history is."""
         for trial in history.trials[len(self._numbers) :]:
             self._numbers[trial.number] = self._added(trial)
         for trial in history.ended[self._ended :]:
-            self._study.tell(self._numbers[trial.number], **self._outcome(trial))
+            outcome = self._outcome(trial, objective)
+            self._study.tell(self._numbers[trial.number], **outcome)
         self._ended = len(history.ended)
 
     def _added(self, trial: Trial) -> int:
@@ -133,14 +141,14 @@ class OptunaSampler(Sampler):
     def _trials(self) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False)
 
-    def _outcome(self, trial: Trial) -> dict[str, Any]:
+    def _outcome(self, trial: Trial, objective: Objective) -> dict[str, Any]:
         record = trial.record
         assert record is not None
         if record.accuracy is None:
             return {"state": TrialState.FAIL}
         if self._front:
             return {"values": [record.accuracy, record.latency_ms]}
-        return {"values": record.reward}
+        return {"values": objective.reward(record.accuracy, record.latency_ms)}
 
 
 class ForeignSampler(OptunaSampler):
@@ -165,7 +173,7 @@ class ForeignSampler(OptunaSampler):
 
         Args:
             history: as for any sampler.
-            objective: not used.
+            objective: as for any sampler.
             seed: the sampler is made from it.
 
         Raises:
