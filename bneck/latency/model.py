@@ -130,8 +130,15 @@ class LatencyModel:
         return ms
 
     def extrapolated(self, arch: Architecture) -> list[str]:
-        """Return the paths that are wider than anything timed: the prediction extrapolates."""
-        return extrapolated(self.seen, arch.layers()) if self.seen else []
+        """Return the paths that are wider than anything timed: the prediction extrapolates.
+
+        So is a classifier of more classes, although other layers timed may have been as wide.
+        """
+        layers = arch.layers()
+        found = extrapolated(self.seen, layers) if self.seen else []
+        if arch.classes > self.scale.classes and layers[-1].path not in found:
+            found.append(layers[-1].path)
+        return found
 
     def kernel_ms(self, kernel: Kernel) -> float:
         """ms of one kernel on its own."""

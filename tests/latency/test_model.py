@@ -94,6 +94,22 @@ def test_an_extrapolation_says_so(
     )
 
 
+def test_more_classes_than_were_timed_are_an_extrapolation(
+    macs_model: LatencyModel, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """V3-Small's hidden layer, of 1024, is wider than its classifier of 1000."""
+    few, many = (
+        presets.build("mobilenet_v3_small", resolution_px=64, classes=classes)
+        for classes in (5, 1000)
+    )
+    assert macs_model.extrapolated(few) == []
+    assert macs_model.extrapolated(many) == ["head.classifier"]
+    warn_extrapolated(macs_model, many)
+    assert capsys.readouterr().err == (
+        "warning: extrapolated: wider than anything timed in the calibration at head.classifier\n"
+    )
+
+
 def test_a_model_of_another_device_warns_with_both(
     macs_model: LatencyModel, capsys: pytest.CaptureFixture[str]
 ) -> None:
