@@ -48,6 +48,8 @@ def test_a_run_is_evaluated_on_its_own_images_as_its_training_was(
     found = json_of(capsys, "evaluate", trained)
     kept = json.loads((trained / "checkpoints" / "network.json").read_text())
     assert found["part"] == "test"
+    page = (trained / "report.html").read_text(encoding="utf-8").replace("\xa0", " ")
+    assert f", and {100 * kept['test_accuracy']['value']:.1f} ± " in page
     assert found["accuracy"] == pytest.approx(kept["test_accuracy"]["value"])
     assert sum(map(sum, found["confusion"])) == 10
     assert found["latency_ms"] > 0
@@ -67,6 +69,8 @@ def test_figures_in_words_are_those_of_the_json(
     shown = f"calibration error {percent(found['calibration_error'])} (by chance alone {by_chance})"
     assert f"{shown}, log loss" in text
     assert re.findall("% *%", text) == []
+    answers = [any(column) for column in zip(*found["confusion"], strict=True)]
+    assert ("It gives every image the class '" in text) == (sum(answers) == 1)
     heading = next(line for line in text.splitlines() if line.startswith("class"))
     assert heading.split() == ["class", "images", "recall", "precision"]
 
@@ -173,6 +177,31 @@ def test_images_that_changed_since_the_training_are_said(
     assert "has changed: it may have been trained on some of these (fingerprint" in err
     _, _, err = said(capsys, "evaluate", out, "--data", f"npz:{file}")  # whatever it is now
     assert "has changed" not in err
+
+
+def test_a_runs_images_that_are_elsewhere_are_told_so(
+    trained: Path,
+    photos: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A path that counts from another folder, and one from the root: what helps is not the same."""
+    copy = tmp_path / "run"
+    shutil.copytree(trained, copy)
+    plan = (copy / "plan.toml").read_text()
+    gone = tmp_path / "gone"
+    for name, helps in (("photos", "run this where that path begins"), (gone, "put them back")):
+        (copy / "plan.toml").write_text(plan.replace(str(photos), str(name)))
+        monkeypatch.chdir(tmp_path)
+        words = f"bneck: no such folder: {name}, whose images {copy} was made with: {helps}; "
+        for command in (("evaluate", copy), ("export", copy, "a.onnx", "--to", "onnx-int8")):
+            code, _, err = said(capsys, *command)
+            assert (code, err) == (2, f"{words}`bneck evaluate` takes others by --data\n")
+    (copy / "plan.toml").write_text(plan.replace(str(photos), photos.name))
+    monkeypatch.chdir(photos.parent)
+    whole = json_of(capsys, "evaluate", trained)
+    assert json_of(capsys, "evaluate", copy)["confusion"] == whole["confusion"]
 
 
 def test_a_picture_counts_in_the_last_part_alone_that_holds_it(

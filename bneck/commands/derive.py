@@ -1,7 +1,7 @@
 """The command ``derive``: the whole derivation, for one target or several."""
 
 from shlex import quote
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bneck import records
 from bneck.commands.common.deriving import run_options, session_of
@@ -12,7 +12,10 @@ from bneck.errors import BneckError
 from bneck.results.exports.words import cost_of_int8
 from bneck.results.record import Baseline, Outcome
 from bneck.results.run import Run
-from bneck.results.summary import against, is_met, reservations, verdict
+from bneck.results.summary import against, is_met, only_answer, reservations, verdict
+
+if TYPE_CHECKING:
+    from bneck.results.classification import Classification
 
 
 @run_options("derive")
@@ -33,7 +36,7 @@ def derive(out: OutOption, json: JsonOption = False, **asked: Any) -> None:
     text = []
     for outcome, one in named:
         text.append(f"{verdict(outcome)} {reservations(outcome)}".strip())
-        text.append(against(outcome, baseline))
+        text.append(f"{against(outcome, baseline)} {only_answer(_classes(one))}".strip())
         text += [cost_of_int8(outcome.int8)] if outcome.int8 else []
         text.append(f"network {one.network}, ONNX {one.onnx}, report {one.report}")
     text.append(f"to use it: bneck predict {quote(str(run.folder))} IMAGE...")
@@ -42,10 +45,14 @@ def derive(out: OutOption, json: JsonOption = False, **asked: Any) -> None:
         raise BneckError("a network misses its target")
 
 
-def _about(outcome: Outcome, run: Run) -> dict[str, Any]:
+def _classes(run: Run) -> "Classification | None":
     from bneck.results.classification import Classification  # numpy, and not for --help
 
-    classes = records.read_if_written(run.classification, Classification)
+    return records.read_if_written(run.classification, Classification)
+
+
+def _about(outcome: Outcome, run: Run) -> dict[str, Any]:
+    classes = _classes(run)
     return {
         "target_ms": outcome.target_ms,
         "predicted_ms": outcome.predicted.ms,

@@ -17,6 +17,7 @@ from bneck.errors import UsageError
 from bneck.live import TerminalProgress
 from bneck.proxies.data.image_info import PARTS
 from bneck.proxies.data.image_spec import check_images
+from bneck.results.summary import only_answer
 from bneck.results.units import aligned, percent
 from bneck.space.checks import check_word
 from bneck.text import one_line
@@ -107,6 +108,7 @@ def _as_text(found: "Evaluation") -> str:
         f"{percent(figures.calibration_error)} (by chance alone "
         f"{percent(figures.calibration_error_by_chance)}), log loss {figures.log_loss:.3f}",
         f"latency {found.latency.ms:.3g} ms, median of one image at a time in this process",
+        *filter(None, [only_answer(figures)]),
         "",
     ]
     lines: list[tuple[str, ...]] = [("class", "images", "recall", "precision")]

@@ -6,12 +6,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 
 from bneck.derivation.prediction import classifier_of
-from bneck.derivation.trained_networks import load_weights, warn_if_changed
+from bneck.derivation.trained_networks import images_of, load_weights, warn_if_changed
 from bneck.derivation.validation import check_weights
 from bneck.errors import UsageError
 from bneck.progress import Progress
@@ -80,22 +79,24 @@ def evaluate_network(
     """
     check_weights(net, weights, width, resolution_px)
     run = Run.read(Path(net)) if is_run(net) else None
-    asked: dict[str, Any] = {"spec": data, "seed": seed}
-    if data is None:
-        if run is None:
-            raise UsageError(f"{net} is not a run, so name the images: --data folder:DIR")
-        asked = run.images_asked()
-    if run is not None or Path(net).suffix == ".onnx":
+    if run is not None and data is None:
+        run.images_asked()  # a plan that names none is said before what else the run lacks
+        classifier = classifier_of(run.folder)
+        images = images_of(run, classifier.resolution_px, progress)
+        as_trained = images.normalised_with(classifier.mean, classifier.std)
+        warn_if_changed(run, as_trained.info, "it may have been trained on some of these")
+    elif data is None:
+        raise UsageError(f"{net} is not a run, so name the images: --data folder:DIR")
+    elif run is not None or Path(net).suffix == ".onnx":
         classifier = classifier_of(Path(net))
-        images = loading.load(**asked, resolution_px=classifier.resolution_px, progress=progress)
-        if run is not None and data is None:
-            as_trained = images.normalised_with(classifier.mean, classifier.std)
-            warn_if_changed(run, as_trained.info, "it may have been trained on some of these")
+        side_px = classifier.resolution_px
+        images = loading.load(data, seed=seed, resolution_px=side_px, progress=progress)
     elif weights is None:
         raise UsageError(f"{net} is neither a run nor an ONNX file, so name its --weights")
     else:
         _, arch = load_network(net, width=width, resolution_px=resolution_px)
-        images = loading.load(**asked, resolution_px=arch.resolution_px, progress=progress)
+        side_px = arch.resolution_px
+        images = loading.load(data, seed=seed, resolution_px=side_px, progress=progress)
         classifier = _with_weights(net, arch, weights, images, seed)
     _check_classes(net, classifier, images)
     name, chosen = _part(images, part)

@@ -140,11 +140,10 @@ def found_by_a_stage(run: Run, plan: Plan, model: Predictor | None) -> FoundBySt
         }
     training = records.read_if_written(TrainingFiles(run.checkpoints, NETWORK).result, Training)
     if training and is_written(run.network):
-        arch = codec.load(run.network)
+        arch, name = codec.load(run.network), plan.seed_network or f"the largest of {plan.space}"
+        tested = training.test_accuracy
         return {
-            "found": (
-                Found(plan.seed_network or f"the largest of {plan.space}", arch, training.accuracy),
-            ),
+            "found": (Found(name, arch, training.accuracy, test_accuracy=tested),),
             "found_by": "training",
             "found_accuracy": f"after training {began_with(plan)}",
         }

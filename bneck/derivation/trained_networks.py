@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bneck.proxies.data.image_info import ImageInfo
+    from bneck.proxies.data.image_source import ImageSource
     from bneck.results.exports import Samples, Trained
     from bneck.space.backends.weights import State
 
@@ -101,16 +102,43 @@ def _samples(
         seed: decides which training images are taken.
         progress: told how many were looked at.
     """
-    from bneck.proxies.data import loading
     from bneck.search.quantised import samples_of
 
-    asked = run.images_asked()
-    images = loading.load(**asked, resolution_px=arch.resolution_px, progress=progress)
+    images = images_of(run, arch.resolution_px, progress)
     if "mean" in about:
         images = images.normalised_with(json.loads(about["mean"]), json.loads(about["std"]))
     but = "8-bit ranges are found, and accuracy is counted, on other images than the run's"
     warn_if_changed(run, images.info, but)
     return samples_of(images.for_training(), seed=seed, progress=progress)
+
+
+def images_of(run: Run, resolution_px: int, progress: Progress) -> "ImageSource":
+    """Load the images that a run was made with, split as they were.
+
+    Args:
+        run: the run.
+        resolution_px: the side that they are brought to.
+        progress: told how far that is.
+
+    Raises:
+        UsageError: as ``loading.load``; of images that are not where the run names them, what
+            helps: a path may be relative, and a run is moved without its images.
+    """
+    from bneck.proxies.data import loading
+    from bneck.proxies.data.image_spec import place_of
+
+    asked = run.images_asked()
+    try:
+        return loading.load(**asked, resolution_px=resolution_px, progress=progress)
+    except UsageError as error:
+        _, place = place_of(asked["spec"])
+        if place is None or place.exists():
+            raise
+        way = "put them back" if place.is_absolute() else "run this where that path begins"
+        raise UsageError(
+            f"{error}, whose images {run.folder} was made with: {way}; `bneck evaluate` takes "
+            "others by --data"
+        ) from None
 
 
 def warn_if_changed(run: Run, images: "ImageInfo", but: str) -> None:

@@ -10,6 +10,7 @@ from bneck.errors import UsageError
 from bneck.results import units
 from bneck.results.image_facts import ImageFacts
 from bneck.results.report import PAGE, ReportData
+from bneck.results.summary import only_answer
 from bneck.text import harmless, in_list, one_line
 
 
@@ -59,6 +60,7 @@ def build(data: ReportData, images: ImageFacts) -> str:
         session=session,
         classes=data.classification,
         narrowed=out.derived_for_ms is not None or any(step.move for step in data.steps),
+        only_answer=only_answer(data.classification),
         command=_without_folders(data.command),
     )
 

@@ -189,7 +189,7 @@ class Found:
     """The result of one stage alone; ``name`` says which it is, like "network 7".
 
     ``breakdown`` is its predicted ms by layer or block path; ``note`` says why its measurement is
-    not to be relied on.
+    not to be relied on. ``test_accuracy`` is that of a training, where there are test images.
     """
 
     name: str
@@ -200,6 +200,7 @@ class Found:
     measured: Latency | None = None
     breakdown: Mapping[str, float] | None = None
     note: str = ""
+    test_accuracy: Accuracy | None = None
 
 
 def check_numbers(record: Any, without_limit: str = "") -> None:

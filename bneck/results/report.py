@@ -22,7 +22,14 @@ from bneck.results.likeness import Likeness
 from bneck.results.pareto import front
 from bneck.results.provenance import MadeWith
 from bneck.results.record import Baseline, Found, Inherited, Outcome, Record, Step
-from bneck.results.summary import against, finished_stage, reservations, unfinished, verdict
+from bneck.results.summary import (
+    against,
+    finished_stage,
+    only_answer,
+    reservations,
+    unfinished,
+    verdict,
+)
 from bneck.results.table import in_words
 from bneck.space.architecture import Architecture
 from bneck.space.presets import MOBILENET_V3_SMALL
@@ -193,7 +200,8 @@ def sentences(data: ReportData) -> tuple[str, str]:
         named = {baseline.name: baseline for baseline in data.baselines}
         baseline = named.get(MOBILENET_V3_SMALL, next(iter(data.baselines), None))
         compared = against(data.outcome, baseline) if baseline else ""
-        return verdict(data.outcome), f"{reservations(data.outcome)} {compared}".strip()
+        said = (reservations(data.outcome), compared, only_answer(data.classification))
+        return verdict(data.outcome), " ".join(filter(None, said))
     if data.found and data.state == "finished":
         return finished_stage(data.found, data.found_by)
     return unfinished(data.state, data.records, data.steps, data.target_ms)

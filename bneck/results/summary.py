@@ -1,12 +1,17 @@
 """The sentences a report begins with: was the target met, and is it any good?"""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from bneck.quantities import CONFIDENCE, Accuracy, Latency, at_most_ms, difference
 from bneck.results.pareto import front
 from bneck.results.record import Baseline, Found, Outcome, Record, Step
 from bneck.results.units import decimals, milliseconds, percent, spread_alone
 from bneck.space.presets import MOBILENET_V3_SMALL
+from bneck.text import one_line
+
+if TYPE_CHECKING:
+    from bneck.results.classification import Classification
 
 FRONT_SHOWN = 8
 
@@ -62,9 +67,10 @@ def is_met(one: Outcome | Found) -> bool:
 
 
 def against(outcome: Outcome, baseline: Baseline) -> str:
-    """Compare accuracy and time with a baseline in a sentence; empty while any is unknown.
+    """Compare accuracy and time with a baseline in words; empty while any is unknown.
 
-    A second sentence says where the baseline's latency is not to be relied on.
+    A second sentence gives the accuracies on test images, if there are any, and a third says where
+    the baseline's latency is not to be relied on.
     """
     if (
         outcome.accuracy is None
@@ -80,9 +86,24 @@ def against(outcome: Outcome, baseline: Baseline) -> str:
         f"{percent(baseline.accuracy)} in "
         f"{milliseconds(baseline.measured.ms, decimals(outcome.target_ms))} ms. The derived "
         f"network {_time(outcome.measured.ms / baseline.measured.ms - 1)} and is "
-        f"{_points(_lead(outcome, baseline))}."
+        f"{_points(_lead(outcome, baseline))}.{_on_test_images(outcome, baseline)}"
     )
     return f"{sentence} {doubt}".strip()
+
+
+def only_answer(figures: "Classification | None") -> str:
+    """Return the sentence on a network that gives images of several classes one and the same.
+
+    Its accuracy is no more than that class's share of the images. Empty for all others.
+    """
+    classes = () if figures is None else figures.classes
+    given = [one.name for one in classes if one.precision is not None]
+    if len(given) != 1 or sum(bool(one.images) for one in classes) < 2:
+        return ""
+    return (
+        f"It gives every image the class '{one_line(given[0])}', whatever is shown: it has learnt "
+        "nothing that tells the classes apart. Longer training (--epochs) may help."
+    )
 
 
 def unfinished(
@@ -122,7 +143,10 @@ def finished_stage(found: Sequence[Found], by: str) -> tuple[str, str]:
     first, several = found[0], len(found) > 1
     doubts = " ".join(map(_unreliable, dict.fromkeys(one.note for one in found if one.note)))
     if by == "training":
-        return f"{first.name} is trained: {_share(first)} of the validation images are right.", ""
+        tested = first.test_accuracy
+        on_test = "" if tested is None else f", and {percent(tested)} of the test images"
+        right = f"{_share(first)} of the validation images{on_test} are right"
+        return f"{first.name} is trained: {right}.", ""
     if by == "search":
         title = f"The search names {first.name}: {_measured(first)}."
         if several:
@@ -187,6 +211,13 @@ def _time(change: float) -> str:
     if abs(change) < 0.01:
         return "takes the same time"
     return f"takes {100 * abs(change):.0f} % {'less' if change < 0 else 'more'} time"
+
+
+def _on_test_images(outcome: Outcome, baseline: Baseline) -> str:
+    if outcome.test_accuracy is None or baseline.test_accuracy is None:
+        return ""
+    found = f"{percent(outcome.test_accuracy)} and {percent(baseline.test_accuracy)}"
+    return f" On the test images, which chose nothing, {found} are right."
 
 
 def _lead(outcome: Outcome, baseline: Baseline) -> Accuracy:

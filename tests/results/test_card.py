@@ -120,6 +120,13 @@ def test_each_latency_that_is_not_to_be_relied_on_is_named(finished: ReportData)
     )
 
 
+def test_a_network_of_one_answer_is_called_so(finished: ReportData) -> None:
+    figures = classification(np.eye(2)[[0, 0]], np.array([0, 1]), ["a_b", "c"])
+    text = card.build(replace(finished, classification=figures), IMAGES)
+    assert "%). It gives every image the class 'a\\_b', whatever is shown: it has learnt" in text
+    assert "apart. Longer training (--epochs) may help.\n\nAll rows were trained" in text
+
+
 def test_a_card_names_no_local_path(finished: ReportData) -> None:
     command = "bneck derive --data folder:/home/ada/photos --out ~/runs/x --latency=/tmp/a/l.json"
     session = replace(finished.sessions[0], command=command)

@@ -259,6 +259,11 @@ def test_a_training_alone(finished: ReportData) -> None:
     text = Page(report.build(data)).text.replace("\xa0", " ")
     assert "v3 is trained: 95.3 ± 1.1 % of the validation images are right." in _plain(text)
     assert "No network has been tried yet" not in text
+    tested = replace(data, found=(replace(data.found[0], test_accuracy=Accuracy(0.94, 0.012)),))
+    assert report.sentences(tested)[0] == (
+        "v3 is trained: 95.3 ± 1.1 % of the validation images, and 94.0 ± 1.2 % of the test images "
+        "are right."
+    )
 
 
 def test_the_likeness(finished: ReportData) -> None:
@@ -345,6 +350,16 @@ def test_class_by_class(finished: ReportData) -> None:
     assert row("dog", "1", "100.0 %", "50.0 %") in html
     assert row("&lt;cat&gt;", "2", "1") in html
     assert row("dog", "0", "1") in html
+
+
+def test_a_network_of_one_answer_is_called_so_at_the_top(finished: ReportData) -> None:
+    """75 % of the images are right, as three of four are cats; the notebook has the same words."""
+    found = classification(np.eye(2)[[0, 0, 0, 0]], np.array([0, 0, 0, 1]), ["<cat>", "dog"])
+    judged = replace(finished, classification=found)
+    said = "It gives every image the class '<cat>', whatever is shown"
+    assert said in _plain(Page(report.build(judged)).text)
+    assert said in report.sentences(judged)[1]
+    assert "It gives" not in report.sentences(finished)[1]
 
 
 def test_networks_that_no_trial_proposed_are_listed(tmp_path: Path, digits_latency: Path) -> None:

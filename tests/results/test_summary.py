@@ -1,13 +1,16 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from bneck.quantities import Accuracy, Latency, difference, duration
+from bneck.results.classification import classification
 from bneck.results.record import Baseline, Found, Outcome, Record, Step
 from bneck.results.summary import (
     against,
     finished_stage,
     is_met,
+    only_answer,
     reservations,
     standing,
     unfinished,
@@ -103,6 +106,17 @@ def test_beside_a_baseline_of_unknown_error(outcome: Outcome, baseline: Baseline
     lead = difference(ahead.accuracy, unknown.accuracy)  # as a run's result keeps it
     for one in (ahead, replace(ahead, lead=lead)):
         assert against(one, unknown).endswith(" and is 1.5 points more accurate.")
+
+
+def test_the_last_figure_is_that_of_the_test_images(outcome: Outcome, baseline: Baseline) -> None:
+    """Of both networks, in the order of the sentence before; nothing while one is unknown."""
+    tested = replace(outcome, test_accuracy=Accuracy(0.925, 0.011))
+    assert "test images" not in against(tested, baseline)
+    sentence = against(tested, replace(baseline, test_accuracy=Accuracy(0.931, 0.01)))
+    assert sentence.startswith(against(outcome, baseline))
+    assert sentence.endswith(
+        " On the test images, which chose nothing, 92.5 ± 1.1 % and 93.1 ± 1.0 % are right."
+    )
 
 
 def test_nothing_is_said_before_it_is_known(outcome: Outcome, baseline: Baseline) -> None:
@@ -218,3 +232,23 @@ def test_numbers_as_people_read_them() -> None:
 )
 def test_no_spread_reads_as_none(spread: float | None, text: str) -> None:
     assert with_spread(0.139, spread, 3) == text
+
+
+@pytest.mark.parametrize(
+    ("given", "labels", "name"),
+    [
+        ([0, 0, 0, 0], [0, 0, 0, 1], "'a cat'"),
+        ([2, 2], [0, 1], "'o\\x1b'"),
+        ([0, 1, 0, 0], [0, 0, 0, 1], ""),
+        ([0, 0, 0], [0, 0, 0], ""),  # all images are of that class
+    ],
+)
+def test_a_network_that_knows_one_answer_alone_is_called_so(
+    given: list[int], labels: list[int], name: str
+) -> None:
+    """Three of four cats right, were it not that the network calls everything a cat."""
+    shares = np.eye(3)[given]
+    said = only_answer(classification(shares, np.array(labels), ["a cat", "dog", "o\x1b"]))
+    assert said.startswith(f"It gives every image the class {name}, " if name else "")
+    assert bool(said) == bool(name)
+    assert only_answer(None) == ""
