@@ -10,6 +10,7 @@ from bneck.files import check_folder, sha256
 from bneck.progress import Progress
 from bneck.proxies.data import file_list, ground_truth
 from bneck.proxies.data.file_list import Stamp, is_left_behind
+from bneck.proxies.data.layout_hints import check_no_parts, subfolders, too_few
 from bneck.text import in_list
 
 FOLDERS = {
@@ -142,6 +143,7 @@ def _find_parts(folder: Path) -> Parts:
     folders = {name: entry for name, entry in entries.items() if entry.is_dir()}
     parts = {part: _part(folder, folders, part) for part in FOLDERS}
     if all(place is None for place in parts.values()):
+        check_no_parts(folder, folders, FOLDERS)
         beside = tuple(sorted(entries.keys() - folders.keys()))
         return Parts(folder, {"train": _classes(folder, folders)}, {}, beside)
     train = parts["train"]
@@ -151,14 +153,16 @@ def _find_parts(folder: Path) -> Parts:
             f"{folder} has {held} and no train folder; folders of these names are parts of a set, "
             "never classes"
         )
-    classes, flat = {"train": _classes(train, _subfolders(train))}, {}
+    classes, flat = {"train": _classes(train, subfolders(train))}, {}
     for part in ("val", "test"):
         if (place := parts[part]) is None:
             continue
-        inner = _subfolders(place)
+        inner = subfolders(place)
         if not inner and ground_truth.find(folder, place) is not None:
             flat[part] = place
             continue
+        if all(is_left_behind(entry.name) for entry in place.iterdir()):
+            raise UsageError(f"{place} is empty: remove it, or put a folder for each class into it")
         if not inner:
             raise UsageError(
                 f"{place} has no folder for each class, and no {ground_truth.TRUTHS[-1]} says of "
@@ -183,20 +187,9 @@ def _part(folder: Path, folders: Mapping[str, Path], part: str) -> Path | None:
     return folders[found[0]] if found else None
 
 
-def _subfolders(folder: Path) -> dict[str, Path]:
-    return {
-        entry.name: entry
-        for entry in folder.iterdir()
-        if entry.is_dir() and not is_left_behind(entry.name)
-    }
-
-
 def _classes(folder: Path, classes: Mapping[str, Path]) -> Mapping[str, Path]:
     if len(classes) < 2:
-        found = f"one ({next(iter(classes))})" if classes else "none"
-        raise UsageError(
-            f"{folder} must hold at least 2 folders of images, one for each class; found {found}"
-        )
+        raise too_few(folder, classes)
     return classes
 
 

@@ -162,9 +162,32 @@ def images_in_train(folder: Path) -> None:
     draw(folder, "car", "train")
 
 
+def empty_val(folder: Path) -> None:
+    draw(folder, "train/a", "train/b")
+    draw(folder, "val/.cache")
+
+
+def unpacked_into_a_folder(folder: Path) -> None:
+    """As archives are."""
+    draw(folder, "photos/a", "photos/b")
+
+
+def labels_in_a_table(folder: Path) -> None:
+    draw(folder, "images")
+    (folder / "labels.csv").write_text("file,label\n")
+
+
+def named_like_parts(folder: Path) -> None:
+    draw(folder, "seg_train/a", "seg_train/b", "seg_test/a", "seg_test/b", "seg_pred")
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
+        (empty_val, "val is empty: remove it, or put a folder for each class into it"),
+        (unpacked_into_a_folder, r"found one \(photos\); did you mean .*/photos\?"),
+        (labels_in_a_table, r"found one \(images\); labels in a table \(labels.csv\) are not read"),
+        (named_like_parts, "plain names: seg_train train, seg_test test$"),
         (two_trains, "has train and training: only one of them can be used"),
         (no_train, "has val and no train folder; folders of these names are parts"),
         (unlabelled_test, "test has no folder for each class, .* unknown classes belong elsewhere"),
@@ -178,6 +201,12 @@ def test_layouts_that_make_no_sense_are_named(
     spoil(tmp_path)
     with pytest.raises(UsageError, match=message):
         read_layout(tmp_path)
+
+
+def test_classes_may_have_words_of_parts_in_their_names(tmp_path: Path) -> None:
+    """Where they are not both a part to train on and another one, or hold no folders."""
+    draw(tmp_path, "bullet train/day", "bullet train/night", "bus", "test tube")
+    assert read_layout(tmp_path).class_names == ("bullet train", "bus", "test tube")
 
 
 @pytest.fixture
