@@ -18,6 +18,7 @@ from bneck.derivation.stages.outcome import (
     export_network,
     keep_baseline,
     measured_by_now,
+    restore_export,
 )
 from bneck.derivation.stages.predictable import check_predictable
 from bneck.derivation.stages.pretrained import (
@@ -170,10 +171,11 @@ def _given_network(session: Session, data: RunData) -> Architecture:
 
 
 def _outcomes_by_now(session: Session) -> tuple[Outcome, ...]:
-    """The outcomes of a finished run, with what was measured since it named its networks."""
+    """The outcomes of a finished run, with what was measured, or removed, since it ended."""
     run, plan = session.run, session.plan
     parts = (run, *runs_of_other_targets(run))
     for part, outcome in zip(parts, _outcomes(run), strict=True):
+        restore_export(part, outcome)
         if outcome.measured is None and measured_by_now(part, plan) and part is not run:
             write_report(part)
     return _outcomes(run)

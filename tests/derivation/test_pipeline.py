@@ -114,6 +114,21 @@ def test_a_finished_run_is_not_paid_for_again(
     assert (whole / "journal.log").read_bytes() == before
 
 
+def test_a_finished_runs_missing_network_is_exported_again(
+    whole: Path, digits_latency: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command named a file that was not there; without weights there is none to be had."""
+    out = tmp_path / "run"
+    shutil.copytree(whole, out)
+    (out / "model.onnx").unlink()
+    assert run(command(digits_latency, out)) == 0
+    assert (out / "model.onnx").read_bytes() == (whole / "model.onnx").read_bytes()
+    (out / "model.onnx").unlink()
+    (out / "weights.safetensors").unlink()
+    assert run(command(digits_latency, out)) == 2
+    assert f"no such file: {out}/weights.safetensors" in capsys.readouterr().err
+
+
 def test_several_targets_share_a_search_and_end_in_a_network_each(
     digits_latency: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -173,6 +173,18 @@ def export_network(
     export(Trained(arch, state, metadata.notes(run) | figures), "onnx", run.onnx)
 
 
+def restore_export(run: Run, outcome: Outcome) -> None:
+    """Write the ONNX file of a finished run again from its weights, where somebody removed it.
+
+    Raises:
+        UsageError: the weights are missing too, or do not fit.
+    """
+    if not is_written(run.onnx):
+        state = weights.load(run.weights, outcome.arch)
+        figures = metadata.measured(outcome.accuracy, outcome.measured)
+        export(Trained(outcome.arch, state, metadata.notes(run) | figures), "onnx", run.onnx)
+
+
 def _seconds(run: Run) -> float:
     """Seconds of the whole run, what NetAdapt took for its other targets included."""
     others = (read_json(other.seconds) for other in runs_of_other_targets(run))
