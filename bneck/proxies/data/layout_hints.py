@@ -25,7 +25,7 @@ def too_few(folder: Path, classes: Mapping[str, Path]) -> UsageError:
     inner = next(iter(classes.values()), None)
     found, hint = "none" if inner is None else f"one ({inner.name})", ""
     if inner is not None and len(subfolders(inner)) > 1:
-        hint = f"; did you mean {inner}?"
+        hint = f"; are those in {inner} meant?"
     elif tables := sorted(one.name for one in folder.iterdir() if one.suffix.lower() in _LABELS):
         hint = (
             f"; labels in a table ({tables[0]}) are not read: docs/images.md shows how to lay out "

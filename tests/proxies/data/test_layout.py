@@ -185,7 +185,7 @@ def named_like_parts(folder: Path) -> None:
     ("spoil", "message"),
     [
         (empty_val, "val is empty: remove it, or put a folder for each class into it"),
-        (unpacked_into_a_folder, r"found one \(photos\); did you mean .*/photos\?"),
+        (unpacked_into_a_folder, r"found one \(photos\); are those in .*/photos meant\?"),
         (labels_in_a_table, r"found one \(images\); labels in a table \(labels.csv\) are not read"),
         (named_like_parts, "plain names: seg_train train, seg_test test$"),
         (two_trains, "has train and training: only one of them can be used"),
