@@ -1,5 +1,6 @@
 """What all tests share: one thread, Ctrl-C, real data, a device known in closed form."""
 
+import gc
 import os
 import signal
 import sys
@@ -27,6 +28,12 @@ wait_passively()
 # A shell's background jobs, which these tests may be, ignore Ctrl-C, and so would what they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """Let garbage collections pass over what the tests import, which stays to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

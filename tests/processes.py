@@ -2,11 +2,16 @@
 
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
+
+from bneck.executors.processes import script_kept_out
 
 
 @contextmanager
@@ -20,6 +25,33 @@ def started(command: Sequence[str], **more: Any) -> Iterator["subprocess.Popen[s
             yield process
         finally:
             process.kill()
+
+
+@contextmanager
+def command_begun(arguments: Sequence[str], stderr: Path) -> Iterator[BaseProcess]:
+    """Start ``bneck`` as a process with a file for its stderr that does not outlive its test.
+
+    It is forked from one that has PyTorch already, whose import takes two seconds of a core.
+    """
+    forking = get_context("forkserver")
+    forking.set_forkserver_preload(["bneck.proxies.training.trainer", "bneck.derivation.pipeline"])
+    process = forking.Process(target=_run_command, args=([*arguments], stderr))
+    with script_kept_out():
+        process.start()
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.join()
+
+
+def _run_command(arguments: list[str], stderr: Path) -> None:
+    for file, stream in ((Path(os.devnull), 1), (stderr, 2)):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), stream)
+    sys.argv = ["bneck", *arguments]
+    from bneck.cli import main
+
+    main()
 
 
 def wait_until_opened(path: Path, times: int) -> None:

@@ -40,7 +40,12 @@ def sampler(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(params=BANDS)
 def space(request: pytest.FixtureRequest) -> Space:
     """One without and one with choices that are live only sometimes."""
-    return spaces.build(request.param, resolution_px=32, classes=10)
+    return built(request.param)
+
+
+@cache
+def built(name: str) -> Space:
+    return spaces.build(name, resolution_px=32, classes=10)
 
 
 def small_population(seed: int) -> NSGAIISampler:
@@ -108,18 +113,33 @@ def networks(records: list[Record]) -> list[Architecture]:
     return [record.arch for record in records]
 
 
-def test_networks_are_new_and_allowed(tmp_path: Path, space: Space, sampler: str) -> None:
-    records = run(tmp_path, space, sampler)
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Space, str], list[Record]]:
+    """What an undisturbed search of 24 evaluations finds; each is run once for all tests."""
+
+    @cache
+    def found(name: str, sampler: str) -> list[Record]:
+        return run(tmp_path_factory.mktemp("searched"), built(name), sampler)
+
+    return lambda space, sampler: found(space.name, sampler)
+
+
+def test_networks_are_new_and_allowed(
+    searched: Callable[[Space, str], list[Record]], space: Space, sampler: str
+) -> None:
+    records = searched(space, sampler)
     assert len(set(networks(records))) == len(records) == 24
     floor_ms, ceiling_ms = BANDS[space.name]
     assert all(floor_ms <= record.latency_ms <= ceiling_ms for record in records)
 
 
-def test_the_seed_decides(tmp_path: Path, space: Space, sampler: str) -> None:
-    one, same = (run(tmp_path / name, space, sampler, 12) for name in ("one", "same"))
-    other = run(tmp_path / "other", space, sampler, 12, seed=4)
-    assert networks(one) == networks(same)
-    assert networks(one)[:4] != networks(other)[:4]
+def test_the_seed_decides(
+    searched: Callable[[Space, str], list[Record]], tmp_path: Path, space: Space, sampler: str
+) -> None:
+    one, same = searched(space, sampler), run(tmp_path / "same", space, sampler, 12)
+    other = run(tmp_path / "other", space, sampler, 4, seed=4)
+    assert networks(one)[:12] == networks(same)
+    assert networks(one)[:4] != networks(other)
 
 
 def test_trials_are_the_same_on_any_number_of_workers(
@@ -153,11 +173,10 @@ def test_a_search_resumes_from_any_line(tmp_path: Path, space: Space, sampler: s
 
 
 def test_more_evaluations_continue_from_where_it_ended(
-    tmp_path: Path, space: Space, sampler: str
+    searched: Callable[[Space, str], list[Record]], tmp_path: Path, space: Space, sampler: str
 ) -> None:
-    whole = run(tmp_path / "whole", space, sampler, 16)
-    run(tmp_path / "parts", space, sampler, 9, executor=Simulated(5))
-    assert networks(run(tmp_path / "parts", space, sampler, 16)) == networks(whole)
+    run(tmp_path, space, sampler, 9, executor=Simulated(5))
+    assert networks(run(tmp_path, space, sampler, 16)) == networks(searched(space, sampler))[:16]
 
 
 def test_accuracy_and_latency_may_be_two_objectives(

@@ -1,10 +1,9 @@
 """The whole derivation on real digits, killed in every stage; the device counts multiply-adds."""
 
 import json
+import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout, suppress
@@ -21,7 +20,7 @@ from bneck.results.run import Run
 from bneck.results.stage_record import Training
 from bneck.space import codec as networks
 from bneck.space.cost import cost
-from tests.processes import started
+from tests.processes import command_begun
 
 PLAN = {
     "target": "0.11x:mobilenet_v3_small",
@@ -202,18 +201,20 @@ def stop(
     derive: list[str], out: Path, how: signal.Signals, begun: Callable[[Path], object]
 ) -> tuple[int, str]:
     """Start a run, and stop it when it has come so far."""
-    script = [sys.executable, "-c", "from bneck.cli import main; main()"]
-    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-    with started([*script, *derive], **pipes) as process:
-        while process.poll() is None:
+    stderr = out.with_name("stderr")
+    stderr.write_text("")
+    with command_begun(derive, stderr) as process:
+        while process.is_alive():
             with suppress(FileNotFoundError):
                 if begun(out):
                     break
             time.sleep(0.02)
-        assert process.poll() is None, process.communicate()[1]
-        process.send_signal(how)
-        _, stderr = process.communicate()
-    return process.returncode, stderr
+        assert process.is_alive(), stderr.read_text()
+        assert process.pid is not None
+        os.kill(process.pid, how)
+        process.join()
+    assert process.exitcode is not None
+    return process.exitcode, stderr.read_text()
 
 
 def test_stopped_in_every_stage_it_ends_the_same(
