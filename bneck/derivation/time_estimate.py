@@ -213,6 +213,7 @@ def _share_to_save(session: Session) -> float | None:
     return max(plan.delta, 1 - min(factor for factor, *_ in aims))
 
 
+@cache  # several commands of one Python session ask for the same
 def _step_seconds(arch: Architecture, recipe: Recipe) -> float:
     """Seconds of a training step of one thread, by the faster of two on random pixels."""
     images = min(recipe.batch_size, max(4, PIXELS // arch.resolution_px**2))
