@@ -35,7 +35,7 @@ def command_begun(arguments: Sequence[str], stderr: Path) -> Iterator[BaseProces
     """
     forking = get_context("forkserver")
     forking.set_forkserver_preload(["bneck.proxies.training.trainer", "bneck.derivation.pipeline"])
-    process = forking.Process(target=_run_command, args=([*arguments], stderr))
+    process = forking.Process(target=_run_command, args=([*arguments], stderr, dict(os.environ)))
     with script_kept_out():
         process.start()
     try:
@@ -45,7 +45,8 @@ def command_begun(arguments: Sequence[str], stderr: Path) -> Iterator[BaseProces
         process.join()
 
 
-def _run_command(arguments: list[str], stderr: Path) -> None:
+def _run_command(arguments: list[str], stderr: Path, environment: dict[str, str]) -> None:
+    os.environ.update(environment)  # the one that it is forked from has an earlier one
     for file, stream in ((Path(os.devnull), 1), (stderr, 2)):
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), stream)
     sys.argv = ["bneck", *arguments]
