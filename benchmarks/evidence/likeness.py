@@ -20,13 +20,13 @@ import numpy as np
 
 from bneck import records
 from bneck.cli import exit_code_of, whole_number
-from bneck.derivation.likeness import as_fast
+from bneck.derivation.similarity import as_fast
 from bneck.files import write_whole
 from bneck.latency.predictor import open_predictor
 from bneck.proxies.surrogate.surrogate import Surrogate
 from bneck.proxies.surrogate.table import load
 from bneck.results import static_figures
-from bneck.results.likeness import as_text, likeness
+from bneck.results.similarity import as_text, similarity
 from bneck.space import codec as networks
 from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture
@@ -152,9 +152,9 @@ def main() -> None:
             "choices": values,
         }
         for name in PUBLISHED:
-            found = likeness(arch, presets.build(name), name, others, ms)
+            found = similarity(arch, presets.build(name), name, others, ms)
             records.write(folder / f"{name}.json", found)
-            static_figures.save(static_figures.likeness(found), folder / f"{name}.svg")
+            static_figures.save(static_figures.similarity(found), folder / f"{name}.svg")
             write_whole(folder / f"{name}.txt", as_text(found) + "\n")
             line[name] = {"all": found.percentile} | {t.name: t.percentile for t in found.traits}
         print(json.dumps(line), flush=True)

@@ -19,13 +19,13 @@ from pathlib import Path
 
 from bneck import records
 from bneck.cli import exit_code_of, whole_number
-from bneck.derivation.likeness import likeness_to
+from bneck.derivation.similarity import similarity_to
 from bneck.files import is_written, write_whole
 from bneck.latency.model import LatencyModel, load
 from bneck.reproduction.plan import numbers
 from bneck.reproduction.results import plan_of
-from bneck.results.likeness import Likeness
 from bneck.results.run import Run
+from bneck.results.similarity import Similarity
 from bneck.space import codec as networks
 from bneck.space import spaces
 from bneck.space.presets import MOBILENET_V3_SMALL
@@ -35,7 +35,7 @@ HIGH = 90.0
 
 def compared(
     repro: Path, models: list[Path], count: int, out: Path
-) -> Iterator[tuple[str, str, Likeness]]:
+) -> Iterator[tuple[str, str, Similarity]]:
     """(network, runtime, likeness) of every derived network by every model."""
     plan = plan_of(Run.read(repro))
     for file in (repro / "latency.json", *models):
@@ -49,12 +49,12 @@ def compared(
             if not is_written(kept):
                 arch = networks.load(repro / "netadapt" / f"{factor:g}x" / "network.json")
                 to = MOBILENET_V3_SMALL if factor <= 1 else "mobilenet_v3_large"
-                found = likeness_to(arch, model, space, to=to, count=count, seed=plan.seed)
+                found = similarity_to(arch, model, space, to=to, count=count, seed=plan.seed)
                 records.write(kept, found)
-            yield name, model.device.runtime, records.read(kept, Likeness)
+            yield name, model.device.runtime, records.read(kept, Similarity)
 
 
-def table(found: list[tuple[str, str, Likeness]]) -> str:
+def table(found: list[tuple[str, str, Similarity]]) -> str:
     """Percentiles by trait, a row for each network and runtime."""
     traits = [trait.name for trait in found[0][2].traits]
     lines = [

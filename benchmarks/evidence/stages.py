@@ -33,10 +33,10 @@ from bneck import records
 from bneck.cli import exit_code_of, whole_number
 from bneck.derivation import pipeline
 from bneck.derivation.execution import Execution
-from bneck.derivation.likeness import as_fast
 from bneck.derivation.plan import Plan
 from bneck.derivation.results import read_trials
 from bneck.derivation.session import Session
+from bneck.derivation.similarity import as_fast
 from bneck.derivation.stages.calibration import TargetDevice, calibration_stage
 from bneck.derivation.stages.data import RunData, data_stage
 from bneck.derivation.stages.long_trainings import LongTraining, TrainingJob, train_all

@@ -12,9 +12,9 @@ from bneck.derivation.option import OWN
 from bneck.errors import UsageError
 from bneck.files import check_new_folder
 from bneck.reproduction.plan import MAX_RANDOM_NETWORKS
-from bneck.results.likeness import as_text
 from bneck.results.networks import load_network
 from bneck.results.run import Run
+from bneck.results.similarity import as_text
 from bneck.space import spaces
 from bneck.space.presets import MOBILENET_V3_SMALL
 from bneck.text import one_of
@@ -54,7 +54,7 @@ def likeness(
 
     Random networks that are as fast are the yardstick.
     """
-    from bneck.derivation.likeness import likeness_to  # numpy
+    from bneck.derivation.similarity import similarity_to  # numpy
     from bneck.latency.model import LatencyModel
     from bneck.latency.predictor import open_predictor
 
@@ -76,10 +76,10 @@ def likeness(
             f"{latency} was calibrated at {predictor.resolution_px} px, and {net} is of "
             f"{arch.resolution_px} px: give a model of that side"
         )
-    found = likeness_to(arch, predictor, others, to=to, count=networks, seed=seed)
+    found = similarity_to(arch, predictor, others, to=to, count=networks, seed=seed)
     if out is not None:
         from bneck.results import static_figures  # matplotlib: where something is drawn
 
         records.write(out / "likeness.json", found)
-        static_figures.save(static_figures.likeness(found), out / "likeness.svg")
+        static_figures.save(static_figures.similarity(found), out / "likeness.svg")
     print_result(json, records.to_json(found), as_text(found))

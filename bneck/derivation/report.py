@@ -26,11 +26,11 @@ from bneck.proxies.proxy import SCORED_ON, shared_weights_run
 from bneck.results import card, report
 from bneck.results.classification import Classification
 from bneck.results.image_facts import ImageFacts, kept_image_facts, read_image_facts
-from bneck.results.likeness import Likeness
 from bneck.results.record import Baseline, Inherited, Outcome, Step
 from bneck.results.run import Run
 from bneck.results.run_files import PICTURES
 from bneck.results.run_folder import check_no_link
+from bneck.results.similarity import Similarity
 from bneck.results.stage_record import SearchResult
 from bneck.results.table import rows, times
 from bneck.search.promotion import trained_longest
@@ -129,7 +129,7 @@ def _report_data(run: Run) -> report.ReportData:
         classification=records.read_if_written(run.classification, Classification),
         inherited=records.read_if_written(run.inherited, Inherited),
         trained=began_with(plan),
-        likeness=records.read_if_written(run.likeness, Likeness),
+        likeness=records.read_if_written(run.likeness, Similarity),
         target_ms=target_ms,
         **found_by_a_stage(run, plan, model) if outcome is None else {},
         ceiling_ms=target_ms * plan.seed_factor if target_ms and not several else None,

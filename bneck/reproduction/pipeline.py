@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from bneck import records
-from bneck.derivation.likeness import likeness_to
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session
+from bneck.derivation.similarity import similarity_to
 from bneck.derivation.stages.calibration import TargetDevice, calibration_stage
 from bneck.derivation.stages.data import RunData, data_stage, keep_facts
 from bneck.derivation.stages.long_trainings import LongTraining, TrainingJob, train_all
@@ -186,7 +186,7 @@ class Reproduction:
         for name, arch in found.items():
             file = self.run.folder / "likeness" / f"{name}.json"
             if not is_written(file):
-                like = likeness_to(
+                like = similarity_to(
                     arch,
                     self._calibrate().model,
                     self._space(),
@@ -194,7 +194,7 @@ class Reproduction:
                     count=self.plan.random_networks,
                     seed=self.plan.seed,
                 )
-                static_figures.save(static_figures.likeness(like), file.with_suffix(".svg"))
+                static_figures.save(static_figures.similarity(like), file.with_suffix(".svg"))
                 records.write(file, like)
 
     @contextmanager

@@ -14,7 +14,7 @@ from bneck.files import is_written, read_json
 from bneck.quantities import Accuracy, Latency, standard_deviation, standard_error
 from bneck.reproduction.results import ReproductionResults
 from bneck.results import static_figures
-from bneck.results.likeness import Likeness
+from bneck.results.similarity import Similarity
 from bneck.results.units import milliseconds, percent
 from bneck.space.presets import MOBILENET_V3_SMALL
 
@@ -191,7 +191,7 @@ def _likeness(results: ReproductionResults) -> str:
     files = sorted((results.run.folder / "likeness").glob("*.json"))
     if not files:
         return ""
-    found = {file.stem: records.read(file, Likeness) for file in files}
+    found = {file.stem: records.read(file, Similarity) for file in files}
     names = [trait.name for trait in next(iter(found.values())).traits]
     rows = [
         f"| likeness to V3-Small | all | {' | '.join(names)} |",

@@ -18,10 +18,10 @@ from bneck.quantities import Latency, duration
 from bneck.results import interactive_figures, report_context, units
 from bneck.results.classification import Classification
 from bneck.results.exports.words import cost_of_int8
-from bneck.results.likeness import Likeness
 from bneck.results.pareto import front
 from bneck.results.provenance import MadeWith
 from bneck.results.record import Baseline, Found, Inherited, Outcome, Record, Step
+from bneck.results.similarity import Similarity
 from bneck.results.summary import (
     against,
     finished_stage,
@@ -86,7 +86,7 @@ class ReportData:
     latency_error: float | None = None
     counted_on: int | None = None
     folds: int = 1
-    likeness: Likeness | None = None
+    likeness: Similarity | None = None
     classification: Classification | None = None
     inherited: Inherited | None = None
     trained: str = "from scratch"

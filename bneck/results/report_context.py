@@ -7,8 +7,8 @@ from typing import Any
 from bneck.quantities import duration
 from bneck.results import units
 from bneck.results.classification import Classification
-from bneck.results.likeness import Likeness
 from bneck.results.record import Baseline, Found, Outcome, Record, Step
+from bneck.results.similarity import Similarity
 from bneck.results.table import Row, rows, times
 from bneck.space.architecture import Architecture
 from bneck.space.cost import cost
@@ -99,7 +99,7 @@ def classes(found: Classification | None) -> dict[str, Any] | None:
     }
 
 
-def likeness(found: Likeness) -> list[dict[str, Any]]:
+def likeness(found: Similarity) -> list[dict[str, Any]]:
     """A row per trait: its profiles in words, and its percentile."""
 
     def words(values: Sequence[float]) -> str:

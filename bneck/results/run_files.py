@@ -168,7 +168,7 @@ class RunFiles:
 
     @property
     def likeness(self) -> Path:
-        """How much the network resembles a published one: ``Likeness``."""
+        """How much the network resembles a published one: ``Similarity``."""
         return self.folder / "likeness.json"
 
     @property

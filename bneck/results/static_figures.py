@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from bneck.errors import UsageError
 from bneck.files import write_with
 from bneck.quantities import Accuracy, Latency, standard_deviation
-from bneck.results.likeness import Likeness
 from bneck.results.pareto import front
 from bneck.results.record import Baseline, Outcome, Record, Step
+from bneck.results.similarity import Similarity
 
 SUFFIXES = (".png", ".svg", ".pdf")
 BLUE, ORANGE, GREY = "#0f6a87", "#b5482a", "#8d979d"
@@ -175,7 +175,7 @@ def blocks(spent: Mapping[str, float]) -> Figure:
     return _plain(figure)
 
 
-def likeness(found: Likeness) -> Figure:
+def similarity(found: Similarity) -> Figure:
     """Each trait's profile over depth, and the distances of all traits together."""
     count, published = len(found.traits), _as_it_is(found.published)
     figure = Figure(figsize=(7, 1.3 * (count + 1)), layout="constrained")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bneck.proxies.surrogate import features
-from bneck.results.likeness import profiles
+from bneck.results.similarity import profiles
 from bneck.results.table import rows
 from bneck.space import codec
 from bneck.space.architecture import Architecture

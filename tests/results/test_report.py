@@ -16,10 +16,10 @@ from bneck.files import write_json
 from bneck.quantities import Accuracy, Latency
 from bneck.results import report
 from bneck.results.classification import classification
-from bneck.results.likeness import Likeness, Trait
 from bneck.results.record import Found, Record
 from bneck.results.report import ReportData
 from bneck.results.run import Run
+from bneck.results.similarity import Similarity, Trait
 from bneck.space import spaces
 from tests.results import demo
 from tests.search.journals import write_trials
@@ -269,7 +269,7 @@ def test_a_training_alone(finished: ReportData) -> None:
 def test_the_likeness(finished: ReportData) -> None:
     trait = Trait("h-swish", (4, 8), (0.0, 1.0), (0.0, 1.0), (0.5, 0.25), 0.0, 0.5, 97.5)
     fixed = replace(trait, name="blocks", percentile=None)
-    found = Likeness("v3<small>", 0.21, 200, 88.5, 0.1, (0.2, 0.3), (trait, fixed))
+    found = Similarity("v3<small>", 0.21, 200, 88.5, 0.1, (0.2, 0.3), (trait, fixed))
     text = _plain(Page(report.build(replace(finished, likeness=found))).text)
     assert "nearer to v3<small> than 88 % of 200 random networks" in text
     assert "fixed by the space" in text

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 from bneck import records
 from bneck.derivation.evaluation import evaluate_network
-from bneck.derivation.likeness import likeness_to
 from bneck.derivation.plan import Plan
 from bneck.derivation.schedule import MEASURING
 from bneck.derivation.session import Session
+from bneck.derivation.similarity import similarity_to
 from bneck.derivation.stages.calibration import TargetDevice, planned_device
 from bneck.derivation.target import runs_of_other_targets
 from bneck.derivation.trained_networks import load_trained
@@ -31,7 +31,7 @@ from bneck.space.cost import cost
 from bneck.space.presets import MOBILENET_V3_SMALL
 
 RANDOM_NETWORKS = 200
-"""Those that the derived network's likeness is judged against: a few seconds' work."""
+"""Those that the derived network's similarity is judged against: a few seconds' work."""
 
 MOST_IN_MATRIX = 100
 """Classes that a confusion matrix is kept for: it has their square of numbers."""
@@ -54,7 +54,7 @@ def outcome_stage(
     Args:
         session: the run of the target.
         device: predicts and measures the network.
-        space: the space it is from; random networks of it are what likeness is judged against.
+        space: the space it is from; random networks of it are what similarity is judged against.
         target_ms: the target.
         arch: the derived network.
         trained: how its training ended.
@@ -248,7 +248,7 @@ def _compare_with_published(
 ) -> None:
     """Note how much the network resembles the baseline; there may be none to compare with."""
     try:
-        found = likeness_to(
+        found = similarity_to(
             arch,
             device.model,
             space,

@@ -1,4 +1,4 @@
-"""Likeness of a network to a published one, compared with random networks that are as fast.
+"""Similarity of a network to a published one, compared with random networks that are as fast.
 
 Traits are compared by depth: at each resolution (output stride) the mean over the blocks that work
 there, as far as both networks have some. A percentile of 90 means: nearer to the published network
@@ -51,7 +51,7 @@ class Trait:
 
 
 @dataclass(frozen=True, slots=True)
-class Likeness:
+class Similarity:
     """All traits, and the percentile of all free ones together.
 
     Together means: the mean of the distances, each over its mean among the random networks.
@@ -67,13 +67,13 @@ class Likeness:
     traits: tuple[Trait, ...]
 
 
-def likeness(
+def similarity(
     arch: Architecture,
     published: Architecture,
     name: str,
     others: Sequence[Architecture],
     latency_ms: float,
-) -> Likeness:
+) -> Similarity:
     """Compare a network with a published one, beside random networks that are as fast.
 
     Random networks without a block at any output stride of the published one are left out.
@@ -109,7 +109,7 @@ def likeness(
         raise BneckError("no trait differs among the random networks: the space leaves no choice")
     spread = sorted(value / count for value in totals)
     overall = _percentile(total, totals)
-    return Likeness(
+    return Similarity(
         name, latency_ms, len(theirs), overall, total / count, tuple(spread), tuple(traits)
     )
 
@@ -182,7 +182,7 @@ def _percentile(distance: float, distances: Sequence[float]) -> float:
     return 100 * (larger + equal / 2) / len(distances)
 
 
-def as_text(found: Likeness) -> str:
+def as_text(found: Similarity) -> str:
     """The traits as a table: profiles by output stride, distance and percentile."""
     rows = [("trait", "network", found.published, "random", "distance", "of random", "percentile")]
     for trait in found.traits:

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from bneck.errors import BneckError
 from bneck.latency.predictor import Predictor
 from bneck.quantities import as_percent
-from bneck.results.likeness import Likeness, likeness
 from bneck.results.networks import load_network
+from bneck.results.similarity import Similarity, similarity
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space
 
@@ -16,9 +16,9 @@ TOLERANCE = 0.03
 MOST_CHANGES = 300
 
 
-def likeness_to(
+def similarity_to(
     arch: Architecture, predictor: Predictor, space: Space, *, to: str, count: int, seed: int
-) -> Likeness:
+) -> Similarity:
     """Compare ``arch`` with the network called ``to``, against ``count`` networks of ``space``.
 
     Args:
@@ -38,7 +38,7 @@ def likeness_to(
     others = as_fast(
         space, lambda other: predictor.predict(other).ms, goal_ms, count=count, seed=seed
     )
-    return likeness(arch, published, to, others, goal_ms)
+    return similarity(arch, published, to, others, goal_ms)
 
 
 def as_fast(

@@ -1,4 +1,4 @@
-"""Likeness in closed form: the published network itself, and random ones at its latency."""
+"""Similarity in closed form: the published network itself, and random ones at its latency."""
 
 import json
 from dataclasses import replace
@@ -10,11 +10,11 @@ import pytest
 
 from bneck import records
 from bneck.cli import run
-from bneck.derivation.likeness import as_fast
+from bneck.derivation.similarity import as_fast
 from bneck.errors import BneckError
 from bneck.results import static_figures
-from bneck.results.likeness import DEPTH, likeness, profiles
 from bneck.results.run import Run
+from bneck.results.similarity import DEPTH, profiles, similarity
 from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture
 from bneck.space.benchmark_spaces import macro_values
@@ -52,11 +52,11 @@ def test_random_networks_are_as_fast_and_the_published_one_stands_out() -> None:
     others = as_fast(SPACE, macs, macs(V3), count=40, seed=0)
     assert len({macs(other) for other in others}) > 30
     assert all(macs(other) == pytest.approx(macs(V3), rel=0.031) for other in others)
-    found = likeness(V3, V3, "V3-Small", others, macs(V3))
+    found = similarity(V3, V3, "V3-Small", others, macs(V3))
     assert found.distance == 0
     assert found.percentile == 100
     assert all(trait.percentile >= 95 for trait in found.traits)
-    average = [likeness(one, V3, "V3-Small", others, 1.0).percentile for one in others]
+    average = [similarity(one, V3, "V3-Small", others, 1.0).percentile for one in others]
     assert sum(average) / len(average) == pytest.approx(50, abs=0.01)
 
 
@@ -72,7 +72,7 @@ def test_all_traits_together_are_the_mean_of_each_over_its_mean_among_random_net
 
         if len({away(other) for other in others}) > 1:
             shares.append(away(one) / fmean(map(away, others)))
-    assert likeness(one, V3, "V3", others, 1.0).distance == pytest.approx(fmean(shares))
+    assert similarity(one, V3, "V3", others, 1.0).distance == pytest.approx(fmean(shares))
 
 
 def test_the_opposite_placement_is_unlike() -> None:
@@ -94,7 +94,7 @@ def test_the_opposite_placement_is_unlike() -> None:
         ),
     )
     others = as_fast(SPACE, macs, macs(V3), count=40, seed=1)
-    found = {t.name: t.percentile for t in likeness(upside_down, V3, "V3", others, 1.0).traits}
+    found = {t.name: t.percentile for t in similarity(upside_down, V3, "V3", others, 1.0).traits}
     assert all(found[name] <= 2 for name in list(found)[:3])
     assert found["width (log2)"] >= 95
 
@@ -108,7 +108,7 @@ def test_networks_without_a_block_at_a_side_are_left_out_there() -> None:
 
     others = [network(code) for code in ("11100100", "11000100", "11100000", "11200200")]
     apart = network("11000000")  # blocks at an output stride of 2 alone: nothing to compare
-    found = likeness(network("11100100"), V3, "V3-Small", [*others, apart], 1.0)
+    found = similarity(network("11100100"), V3, "V3-Small", [*others, apart], 1.0)
     width = next(trait for trait in found.traits if trait.name == "width (log2)")
     assert width.strides == (4, 8)
     assert width.random_mean == (7, 8)  # 128 and 256 channels in every block there
@@ -116,7 +116,7 @@ def test_networks_without_a_block_at_a_side_are_left_out_there() -> None:
     blocks = found.traits[-1]
     assert blocks.random_mean == (0.75, 0.75)
     with pytest.raises(BneckError, match="no random network has a block at an output stride of"):
-        likeness(network("11100100"), V3, "V3-Small", [apart], 1.0)
+        similarity(network("11100100"), V3, "V3-Small", [apart], 1.0)
 
 
 def test_a_latency_that_no_network_has_is_named() -> None:
