@@ -63,7 +63,13 @@ def close() -> None:
 
 def warn(text: str) -> None:
     """Print a warning to stderr, on one line."""
-    print(f"warning: {one_line(text)}", file=sys.stderr, flush=True)
+    _say(f"warning: {one_line(text)}")
+
+
+def _say(line: str) -> None:
+    """Print a line to stderr at once: print() writes its end apart, and Ctrl-C may come between."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
 
 
 class TerminalProgress:
@@ -111,7 +117,7 @@ class TerminalProgress:
         text = f"{what}: {stage.done}/{stage.total}{left}{f'; {headline}' if headline else ''}"
         with self._printing:
             self._printed_s[what] = now
-            print(text, file=sys.stderr, flush=True)
+            _say(text)
 
     def _keep_talking(self) -> None:
         """Start the thread that prints a line where there was none for some time."""

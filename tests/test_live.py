@@ -1,7 +1,9 @@
 """Progress: lines where nobody watches, a live view in a terminal."""
 
+import io
 import sys
 import time
+from functools import partial
 
 import pytest
 from rich.console import Console
@@ -153,3 +155,22 @@ def test_what_is_counted_in_seconds_is_counted_down(capsys: pytest.CaptureFixtur
         "whole run (s): 0/2443, 10 min 43 s left",
         "whole run (s): 0/2443, 41 min 40 s so far",
     ]
+
+
+class Interrupting(io.StringIO):
+    """Written to as Ctrl-C comes: what was begun is written, and nothing after it."""
+
+    def write(self, text: str) -> int:
+        super().write(text)
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_leaves_no_line_without_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the command says last would be appended to it."""
+    progress = TerminalProgress(Clock())
+    for say in (partial(live.warn, "text"), partial(progress, "search", 0, 1)):
+        stderr = Interrupting()
+        monkeypatch.setattr(sys, "stderr", stderr)
+        with pytest.raises(KeyboardInterrupt):
+            say()
+        assert stderr.getvalue().endswith("\n")
