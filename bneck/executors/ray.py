@@ -7,6 +7,7 @@ counts the losses of each item and starts new actors, which Ray places on any no
 
 import logging
 import os
+import re
 import signal
 import socket
 import time
@@ -266,7 +267,12 @@ def _nodes() -> list[dict[str, float]]:
 
 
 def _how(error: RayError) -> str:
-    """Ray's last line says how a worker ended; its first sentence is enough."""
-    text = str(error).strip().splitlines()[-1]
-    detail = text.rpartition("Worker exit detail: ")[2]
-    return f"its worker was lost: {detail.split('. ')[0].rstrip('.')}"
+    """Ray's last line says how a worker ended; its first sentence is enough.
+
+    Of one that could not be made at all, as on a node without bneck, the head says where.
+    """
+    text = str(error).strip()
+    detail = text.splitlines()[-1].rpartition("Worker exit detail: ")[2]
+    node = re.search(r"creation task.*\bip=([^,)]+)", text)
+    where = f" (node {node[1]})" if node else ""
+    return f"its worker was lost: {detail.split('. ')[0].rstrip('.')}{where}"

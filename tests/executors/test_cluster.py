@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bneck.errors import UsageError
+from bneck.errors import BneckError, UsageError
 from bneck.executors import Failed
 from bneck.executors.reserved import Reserved
 from bneck.executors.serial import Serial
@@ -148,6 +148,31 @@ def test_a_node_without_cuda_is_named(cluster) -> None:
         ),
     ):
         list(executor.map_unordered(task, [arch]))
+
+
+def test_a_node_without_bneck_is_named(
+    cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        """
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name == "bneck":
+            raise ModuleNotFoundError(f"No module named {name!r}")
+
+sys.meta_path.insert(0, Absent())
+"""
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    cluster.add_node(num_cpus=2)
+    cluster.wait_for_nodes()
+    with (
+        closing(on_ray(1, reserved=Reserved(cpus=2))) as executor,
+        pytest.raises(BneckError, match=r"can be started: .*No module .*'bneck' \(node [\d.]+\)$"),
+    ):
+        list(executor.map_unordered(tasks.square, [1]))
 
 
 def test_an_evaluation_that_exhausts_the_memory_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
