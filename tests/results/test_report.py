@@ -362,6 +362,21 @@ def test_a_network_of_one_answer_is_called_so_at_the_top(finished: ReportData) -
     assert "It gives" not in report.sentences(finished)[1]
 
 
+def test_the_ceiling_and_free_channels_are_explained_where_they_are_shown(
+    finished: ReportData,
+) -> None:
+    ceiling = "The ceiling is the most latency that the search allows"
+    free = "The last step makes layers wider again where that takes no time"
+    text = _plain(Page(report.build(finished)).text)
+    assert ceiling in text
+    assert free not in text
+    wider = replace(finished.steps[-1], move="free channels: s3.b1.expand 72->80")
+    other = replace(finished, steps=(*finished.steps[:-1], wider), ceiling_ms=None)
+    text = _plain(Page(report.build(other)).text)
+    assert ceiling not in text
+    assert free in text
+
+
 def test_networks_that_no_trial_proposed_are_listed(tmp_path: Path, digits_latency: Path) -> None:
     """The one that NetAdapt begins with is ringed, and the most accurate is on the front."""
     space = spaces.build("v3-small", resolution_px=16, classes=10)
