@@ -21,7 +21,7 @@ from random import Random
 from typing import Any
 from unittest import mock
 
-from bneck.cli import exit_code_of, positive, whole_number
+from bneck.cli import exit_code_of, from_zero, positive, whole_number
 from bneck.executors.pool import WorkerPool
 from bneck.executors.worker import attempt
 from bneck.quantities import Latency
@@ -189,8 +189,10 @@ def main() -> None:
     parser.add_argument("--parallel", type=whole_number, help="virtual workers; twice the workers")
     parser.add_argument("--evaluations", type=whole_number, default=1024)
     parser.add_argument("--mean", type=positive, default=10.0, help="seconds of an evaluation")
-    parser.add_argument("--sigma", type=float, default=1.0, help="of the logarithm of the lengths")
-    parser.add_argument("--error", type=float, default=0.3, help="of the estimated lengths")
+    parser.add_argument(
+        "--sigma", type=from_zero, default=1.0, help="of the logarithm of the lengths"
+    )
+    parser.add_argument("--error", type=from_zero, default=0.3, help="of the estimated lengths")
     parser.add_argument("--eager", action="store_true")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()

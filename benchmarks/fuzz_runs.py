@@ -21,7 +21,7 @@ from typing import Any
 
 from PIL import Image
 
-from bneck.cli import exit_code_of, run
+from bneck.cli import exit_code_of, run, whole_from_zero, whole_number
 from bneck.results.run import Run
 
 READING = (
@@ -139,8 +139,8 @@ def main() -> int:
     """Print each fault; 1 where there was one."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
-    parser.add_argument("--mutations", type=int, default=300)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--mutations", type=whole_number, default=300)
+    parser.add_argument("--seed", type=whole_from_zero, default=0)
     parser.add_argument("--resume", help="The command that made RUN, without --out: run it too.")
     asked = parser.parse_args()
     Run.read(asked.run)

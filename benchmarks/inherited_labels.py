@@ -27,7 +27,7 @@ import torch
 from labels import networks
 
 from bneck import json_lines, records
-from bneck.cli import exit_code_of, positive, run, whole_number
+from bneck.cli import exit_code_of, positive, run, whole_from_zero, whole_number
 from bneck.derivation.pretrained import load_pretrained
 from bneck.derivation.training_budget import TUNING_RATE
 from bneck.files import is_written
@@ -58,8 +58,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--px", type=whole_number, default=64)
     parser.add_argument("--networks", type=whole_number, default=24)
-    parser.add_argument("--truth", type=int, default=1000, help="steps, 0 for none")
-    parser.add_argument("--tuned-truth", type=int, default=0, help="steps, 0 for none")
+    parser.add_argument("--truth", type=whole_from_zero, default=1000, help="steps, 0 for none")
+    parser.add_argument("--tuned-truth", type=whole_from_zero, default=0, help="steps, 0 for none")
     parser.add_argument(
         "--steps", type=whole_number, default=240, help="of a label from random weights"
     )

@@ -23,7 +23,7 @@ from pathlib import Path
 import onnx
 
 from bneck import records
-from bneck.cli import exit_code_of
+from bneck.cli import exit_code_of, whole_from_zero, whole_number
 from bneck.files import check_new_folder
 from bneck.results.record import Outcome, Step
 from bneck.results.run import Run
@@ -69,8 +69,8 @@ def ending(out: Path) -> dict[str, object]:
 def main() -> int:
     """Print each difference; 1 where there was one."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kills", type=whole_number, default=100)
+    parser.add_argument("--seed", type=whole_from_zero, default=0)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
     asked = parser.parse_args()
     check_new_folder(asked.folder)

@@ -31,7 +31,8 @@ from random import Random
 
 import numpy as np
 
-from bneck.cli import exit_code_of, positive, whole_number
+from bneck.cli import exit_code_of, from_zero, positive, whole_from_zero, whole_number
+from bneck.errors import UsageError
 from bneck.executors.serial import Serial
 from bneck.latency.measure import Measured
 from bneck.proxies.surrogate.table import load
@@ -156,13 +157,14 @@ def main() -> None:
     )
     parser.add_argument("--quantiles", type=positive, nargs="+", default=[0.4], help="the targets")
     parser.add_argument("--correlations", type=positive, nargs=RUNGS, default=[0.59, 0.74, 0.85])
-    parser.add_argument("--missed", type=float, default=0.0, help="points a doubling")
+    parser.add_argument("--missed", type=from_zero, default=0.0, help="points a doubling")
     parser.add_argument("--seeds", type=whole_number, default=20)
-    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--first-seed", type=whole_from_zero, default=0)
     arguments = parser.parse_args()
 
     table = load(arguments.table)
-    assert table.space is not None
+    if table.space is None:
+        raise UsageError(f"{arguments.table} names no space that could be searched")
     truth = dict(table.accuracies)
     spread = spread_at_equal_cost(truth)
     macs = [cost(arch).macs / 1e6 for arch in truth]

@@ -14,7 +14,7 @@ import time
 
 import torch
 
-from bneck.cli import exit_code_of, whole_number
+from bneck.cli import exit_code_of, whole_from_zero, whole_number
 from bneck.proxies.data.loading import load
 from bneck.proxies.proxy import PROXIES, find_proxy
 from bneck.proxies.training.recipe import Recipe
@@ -33,7 +33,7 @@ def main() -> None:
     """Print seconds (median, mean, range) and megabytes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--networks", type=whole_number, default=30)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=whole_from_zero, default=0)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
 

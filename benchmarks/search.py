@@ -22,7 +22,8 @@ from pathlib import Path
 import numpy as np
 from sklearn.ensemble import GradientBoostingRegressor
 
-from bneck.cli import exit_code_of, positive, whole_number
+from bneck.cli import exit_code_of, positive, whole_from_zero, whole_number
+from bneck.errors import UsageError
 from bneck.executors.serial import Serial
 from bneck.proxies.surrogate import features
 from bneck.proxies.surrogate.table import Table, load
@@ -88,7 +89,7 @@ def problem_of(path: Path, ceiling_macs_m: float | None) -> Problem:
         table = load(path)
     space = table.space
     if space is None:
-        raise SystemExit(f"{path} names no space that could be searched")
+        raise UsageError(f"{path} names no space that could be searched")
     ceiling_ms = ceiling_macs_m or inf
     if len(table.accuracies) == space.size:
         allowed = [
@@ -192,7 +193,7 @@ def main() -> None:
     parser.add_argument("--sampler", nargs="+", default=["surrogate"])
     parser.add_argument("--evaluations", type=whole_number, default=100)
     parser.add_argument("--seeds", type=whole_number, default=20)
-    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--first-seed", type=whole_from_zero, default=0)
     parser.add_argument("--parallel", type=whole_number, default=1)
     parser.add_argument("--ceiling", type=positive, metavar="MILLION_MACS")
     parser.add_argument("--json", action="store_true")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bneck.cli import exit_code_of, whole_number
+from bneck.cli import exit_code_of, whole_from_zero, whole_number
 from bneck.proxies.surrogate import features
 from bneck.proxies.surrogate.correlation import bootstrap, in_band, spearman
 from bneck.proxies.surrogate.surrogate import Surrogate
@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--table", type=Path, nargs="+", required=True)
     parser.add_argument("--labels", type=whole_number, nargs="+", default=[20, 50, 100])
     parser.add_argument("--repeats", type=whole_number, default=20)
-    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--first-seed", type=whole_from_zero, default=0)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
 

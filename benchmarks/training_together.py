@@ -17,7 +17,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from bneck.cli import exit_code_of, positive, whole_number
+from bneck.cli import exit_code_of, positive, whole_from_zero, whole_number
 from bneck.derivation.plan import Plan
 from bneck.derivation.training_budget import budget
 from bneck.errors import BneckError
@@ -109,7 +109,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=positive, default=80, help="of the schedule")
     parser.add_argument("--steps", type=whole_number, default=50)
     parser.add_argument("--processes", type=whole_number, default=2)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=whole_from_zero, default=0)
     arguments = parser.parse_args()
     side = arguments.side
     info = load(arguments.data, resolution_px=side, seed=arguments.seed).info

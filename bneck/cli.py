@@ -7,7 +7,7 @@ import sys
 from argparse import ArgumentTypeError
 from collections.abc import Callable
 from contextlib import suppress
-from math import inf
+from math import isfinite, nan
 from typing import NoReturn
 
 from bneck import live
@@ -102,25 +102,39 @@ def exit_code_of(work: Callable[[], int | None]) -> int:
     return code
 
 
-def whole_number(text: str) -> int:
-    """Read a whole number from 1 on, for argparse in scripts, which names the option."""
+def whole_number(text: str, least: int = 1) -> int:
+    """Read a whole number from ``least`` on, for argparse in scripts, which names the option."""
     try:
         number = int(text)
     except ValueError:
-        number = 0
-    if number < 1:
-        raise ArgumentTypeError(f"must be a whole number from 1 on, got {text!r:.80}")
+        number = least - 1
+    if number < least:
+        raise ArgumentTypeError(f"must be a whole number from {least} on, got {text!r:.80}")
     return number
+
+
+def whole_from_zero(text: str) -> int:
+    """Read a whole number from 0 on, such as a seed, for argparse in scripts."""
+    return whole_number(text, least=0)
 
 
 def positive(text: str) -> float:
     """Read a finite number above 0, for argparse in scripts, which names the option."""
+    return _finite(text, "above 0", lambda number: number > 0)
+
+
+def from_zero(text: str) -> float:
+    """Read a finite number from 0 on, for argparse in scripts, which names the option."""
+    return _finite(text, "from 0 on", lambda number: number >= 0)
+
+
+def _finite(text: str, allowed: str, is_allowed: Callable[[float], bool]) -> float:
     try:
         number = float(text)
     except ValueError:
-        number = 0.0
-    if not 0 < number < inf:
-        raise ArgumentTypeError(f"must be a finite number above 0, got {text!r:.80}")
+        number = nan
+    if not (isfinite(number) and is_allowed(number)):
+        raise ArgumentTypeError(f"must be a finite number {allowed}, got {text!r:.80}")
     return number
 
 

@@ -10,7 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from bneck.cli import positive, whole_number
+from bneck.cli import from_zero, positive, whole_from_zero, whole_number
+from bneck.derivation.target import keep_targets
+from bneck.errors import UsageError
+from bneck.reproduction.plan import ReproductionPlan
+from bneck.results.run import Run
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 SCRIPTS = [
@@ -83,12 +87,45 @@ def test_simulated_workers_search(eager: bool, monkeypatch: pytest.MonkeyPatch) 
 def test_numbers_that_no_benchmark_can_use_are_named() -> None:
     for read, texts in (
         (whole_number, ("", "0", "-1", "1.5")),
+        (whole_from_zero, ("", "-1", "1.5")),
         (positive, ("x", "0", "nan", "inf")),
+        (from_zero, ("x", "-1", "nan", "inf")),
     ):
         for text in texts:
             with pytest.raises(ArgumentTypeError, match=f"number .*, got '{text}'"):
                 read(text)
     assert (whole_number("3"), positive("0.5")) == (3, 0.5)
+    assert (whole_from_zero("0"), from_zero("0")) == (0, 0)
+
+
+@pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")
+def test_benchmarks_take_no_number_that_they_cannot_use() -> None:
+    """``int`` and ``float`` take -1 and nan; only the exponent w may be any number."""
+    found = {}
+    for file in SCRIPTS:
+        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("add_argument"):
+                types = [ast.unparse(one.value) for one in call.keywords if one.arg == "type"]
+                if types in (["int"], ["float"]):
+                    found[file.name, ast.literal_eval(call.args[0])] = types[0]
+    assert found == {("likeness.py", "--weight"): "float"}
+
+
+@pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")
+def test_a_factor_that_a_reproduction_has_not_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS / "evidence"))
+    module = importlib.import_module("repro_factors")
+    with Run.open(tmp_path / "repro", ReproductionPlan(factors="1.0,0.6").as_dict()) as repro:
+        assert module.factors_of(repro, None) == (1.0, 0.6)
+        with pytest.raises(UsageError, match=r"unknown factor '0\.3'; known: 1, 0\.6"):
+            module.factors_of(repro, "1.0,0.3")
+        with pytest.raises(UsageError, match="no targets yet: its stage search-paper measures"):
+            module.targets_of(repro, "0.6")
+        with Run.open(repro.folder / "search-paper", {}) as search:
+            keep_targets(search, [2.0, 1.2])
+        assert module.targets_of(repro, "0.6") == {0.6: 1.2}
 
 
 @pytest.mark.slow

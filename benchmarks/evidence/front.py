@@ -27,7 +27,7 @@ from matplotlib.transforms import Bbox
 from torch import Tensor, nn
 
 from bneck import records
-from bneck.cli import exit_code_of
+from bneck.cli import exit_code_of, positive
 from bneck.errors import BneckError
 from bneck.latency.devices import Graph
 from bneck.latency.devices.local import LocalDevice
@@ -208,7 +208,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--runtime", default="onnxruntime", choices=("onnxruntime", "litert"))
-    parser.add_argument("--limit-ms", type=float, default=6.0)
+    parser.add_argument("--limit-ms", type=positive, default=6.0)
     parser.add_argument("--export-only", action="store_true")
     asked = parser.parse_args()
     warnings.filterwarnings("ignore")

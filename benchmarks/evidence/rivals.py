@@ -20,12 +20,13 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from repro_factors import factors_of
 from rival_networks import FAMILIES, Rival, at_latency
 from rivals_report import Judged, drawn, table
 from torch import nn
 
 from bneck import records
-from bneck.cli import exit_code_of, whole_number
+from bneck.cli import exit_code_of, from_zero, whole_number
 from bneck.derivation.execution import Execution
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session
@@ -42,7 +43,6 @@ from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import train
 from bneck.reproduction.measuring import MeasuredAgain, measured_in_turns
 from bneck.reproduction.pipeline import Reproduction
-from bneck.reproduction.plan import numbers
 from bneck.reproduction.results import plan_of
 from bneck.results import static_figures
 from bneck.results.run import Run
@@ -222,14 +222,16 @@ def main() -> None:
     parser.add_argument(
         "--workers", type=whole_number, help="trainings at once; all cores unless said"
     )
-    parser.add_argument("--wait-quiet", type=float, default=0.0, help="minutes, as bneck derive")
+    parser.add_argument(
+        "--wait-quiet", type=from_zero, default=0.0, help="minutes, as bneck derive"
+    )
     parser.add_argument("--choose-only", action="store_true", help="only find the sizes")
     asked = parser.parse_args()
 
     theirs = Run.read(asked.repro)
     repro = plan_of(theirs)
     if asked.factors:
-        factors = numbers("factors", asked.factors)
+        factors = factors_of(theirs, asked.factors)
         repro = replace(repro, factors=asked.factors, repeated=",".join(map(str, factors)))
     plan = repro.part(
         target=f"1.0x:{MOBILENET_V3_SMALL}", latency=str((asked.repro / "latency.json").resolve())

@@ -29,8 +29,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from repro_factors import targets_of
+
 from bneck import records
-from bneck.cli import exit_code_of, whole_number
+from bneck.cli import exit_code_of, from_zero, whole_number
 from bneck.derivation import pipeline
 from bneck.derivation.execution import Execution
 from bneck.derivation.plan import Plan
@@ -40,13 +42,11 @@ from bneck.derivation.similarity import as_fast
 from bneck.derivation.stages.calibration import TargetDevice, calibration_stage
 from bneck.derivation.stages.data import RunData, data_stage
 from bneck.derivation.stages.long_trainings import LongTraining, TrainingJob, train_all
-from bneck.derivation.target import kept_targets
 from bneck.derivation.training_budget import Budget, budget
 from bneck.files import write_json, write_whole
 from bneck.live import TerminalProgress
 from bneck.quantities import standard_error
 from bneck.reproduction.measuring import measured_in_turns
-from bneck.reproduction.plan import numbers
 from bneck.reproduction.results import plan_of
 from bneck.reproduction.width_baseline import narrowest_over
 from bneck.results.record import Step
@@ -256,13 +256,13 @@ def main() -> None:
     parser.add_argument(
         "--workers", type=whole_number, help="trainings at once; all cores unless said"
     )
-    parser.add_argument("--wait-quiet", type=float, default=0.0, help="minutes, as bneck derive")
+    parser.add_argument(
+        "--wait-quiet", type=from_zero, default=0.0, help="minutes, as bneck derive"
+    )
     asked = parser.parse_args()
 
-    repro = plan_of(Run.read(asked.repro))
-    targets_ms = kept_targets(Run(asked.repro / "search-paper", {}))
-    known = dict(zip(numbers("factors", repro.factors), targets_ms, strict=True))
-    targets = {factor: known[factor] for factor in numbers("factors", asked.factors)}
+    theirs = Run.read(asked.repro)
+    repro, targets = plan_of(theirs), targets_of(theirs, asked.factors)
     latency = str((asked.repro / "latency.json").resolve())
     plan = repro.part(target=f"1.0x:{MOBILENET_V3_SMALL}", latency=latency)
     execution = Execution(workers=asked.workers, wait_quiet=asked.wait_quiet)
