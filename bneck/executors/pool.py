@@ -35,6 +35,7 @@ class _Start:
 
     since: float
     task: Callable[[Any], Any] | None = None
+    has_worked: bool = False
 
 
 class WorkerPool(Generic[W]):
@@ -149,7 +150,7 @@ class WorkerPool(Generic[W]):
                 self._busy[worker] = job
             else:
                 worker.give(load, task)
-                self._starting[worker] = _Start(now, task)
+                self._starting[worker] = _Start(now, task, has_worked=loaded is not None)
         except WorkerLost:
             worker.kill()
 
@@ -162,13 +163,17 @@ class WorkerPool(Generic[W]):
                 queue.result_is_in()
 
     def _started(self, worker: W) -> None:
-        """A worker has started or has loaded its task; the third loss in a row ends the work."""
+        """A worker has started or has loaded its task; the third loss in a row ends the work.
+
+        Those that worked before do not count: what takes several idle workers at once, as the end
+        of a node does, may take them in the moment in which they are given the next task.
+        """
         start = self._starting.pop(worker)
         outcome = self._outcome(worker, start.task)
         if not isinstance(outcome, WorkerLost):
             self._failed_starts = 0 if start.task else self._failed_starts
-            return
-        self._failed_starts += 1
+        elif not start.has_worked:
+            self._failed_starts += 1
         if self._failed_starts >= TRIES:
             raise BneckError(f"no worker can be started: {outcome}")
 

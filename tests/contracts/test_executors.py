@@ -265,6 +265,16 @@ def test_any_number_of_workers_may_be_killed_while_they_wait(executor: Executor,
             assert not isinstance(outcome, Failed)
 
 
+@elsewhere
+def test_idle_workers_lost_as_they_load_the_next_task_are_no_failed_starts(kind: str) -> None:
+    with closing(opened(kind, workers=3)) as started:
+        workers: set[int] = set()
+        while len(workers) < 3:
+            workers = {process for _, (process, _) in started.map_unordered(tasks.worker, range(9))}
+        task = tasks.DiesLoadingWhereItWorked()
+        assert list(started.map_unordered(task, [3])) == [(3, 3)]
+
+
 @pytest.mark.parametrize("sampler", ["random", "tpe"])
 def test_a_search_has_the_same_trials_wherever_it_runs(
     executor: Executor, tmp_path: Path, sampler: str
