@@ -23,7 +23,7 @@ from statistics import median
 
 from latency_figures import evaluate, steady_mean
 
-from bneck.cli import exit_code_of, positive
+from bneck.cli import exit_code_of, from_zero
 from bneck.errors import UsageError
 from bneck.files import write_json
 from bneck.latency.calibrate import BRIEF, calibrate
@@ -271,7 +271,7 @@ def main() -> None:
     """Measure, then evaluate."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=Path, required=True, help="where measurements are kept")
-    parser.add_argument("--minutes", type=positive, default=10.0, help="time for measuring now")
+    parser.add_argument("--minutes", type=from_zero, default=10.0, help="time for measuring now")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()
     lab = Lab(options.work, options.minutes)

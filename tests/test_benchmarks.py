@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 from argparse import ArgumentTypeError, Namespace
@@ -126,6 +127,24 @@ def test_a_factor_that_a_reproduction_has_not_is_named(
         with Run.open(repro.folder / "search-paper", {}) as search:
             keep_targets(search, [2.0, 1.2])
         assert module.targets_of(repro, "0.6") == {0.6: 1.2}
+
+
+@pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")
+def test_benchmarks_take_the_numbers_that_they_speak_of() -> None:
+    """Those that follow an option in the script's own words."""
+    types = {one.__name__: one for one in (whole_number, whole_from_zero, positive, from_zero)}
+    seen = {}
+    for file in SCRIPTS:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        said = dict(re.findall(r"(--[a-z-]+) ([\d.]*\d)", ast.get_docstring(tree) or ""))
+        for call in ast.walk(tree):
+            if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("add_argument"):
+                option = ast.literal_eval(call.args[0])
+                for one in call.keywords:
+                    name = ast.unparse(one.value)
+                    if one.arg == "type" and option in said and name in types:
+                        seen[file.name, option] = types[name](said[option])
+    assert seen["latency.py", "--minutes"] == 0
 
 
 @pytest.mark.slow
