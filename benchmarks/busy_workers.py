@@ -24,7 +24,7 @@ from unittest import mock
 from bneck.cli import exit_code_of, from_zero, positive, whole_number
 from bneck.executors.pool import WorkerPool
 from bneck.executors.worker import attempt
-from bneck.quantities import Latency
+from bneck.quantities import Latency, as_percent
 from bneck.search import trial_order
 from bneck.search.objectives import Objectives, Target
 from bneck.search.promotion import Candidate
@@ -171,7 +171,7 @@ def busy(arguments: argparse.Namespace) -> dict[str, Any]:
         "workers": arguments.workers,
         "parallel": None if arguments.eager else parallel,
         "lengths": f"lognormal, mean {arguments.mean:g} s, sigma {arguments.sigma:g}, "
-        f"estimates off by {arguments.error:.0%}",
+        f"estimates off by {as_percent(arguments.error)}",
         "evaluations": arguments.evaluations,
         "busy_percent": round(100 * spent / capacity, 1),
         "idle_at_the_start_percent": round(100 * sum(first) / capacity, 1),

@@ -48,6 +48,7 @@ from bneck.proxies.data.squares.source import source_of
 from bneck.proxies.data.worker_images import WorkerImages, whole
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import train
+from bneck.quantities import as_percent
 from bneck.space import presets
 from bneck.space.backends.torch_model import build
 
@@ -102,7 +103,7 @@ def compare_decoding(folder: Path, side: int, rounds: int) -> None:
     """Print images in a second, and bneck's as a share of Pillow's."""
     files = [str(file) for file in folder.rglob("*.jpg")]
     count, half = len(files), len(files) // 2
-    sides = {side: f"and cropping and resizing to {side} px", None: "alone"}
+    sides = {side: f"decoding, cropping and resizing to {side} px", None: "only decoding"}
     shares: dict[int | None, list[float]] = {side: [], None: []}
     for _ in range(rounds):
         theirs = {one: seconds(partial(pillow, files[:half], one)) for one in sides}
@@ -111,7 +112,7 @@ def compare_decoding(folder: Path, side: int, rounds: int) -> None:
         for one, what in sides.items():
             took = theirs[one] + seconds(partial(pillow, files[half:], one))
             shares[one].append(took / ours)
-            print(f"Pillow, decoding {what}: {count / took:,.0f} images/s", flush=True)
+            print(f"Pillow, {what}: {count / took:,.0f} images/s", flush=True)
         rest = seconds(partial(load_folder, folder, side, 0, silent))
         print(
             f"bneck: {count / ours:,.0f} images/s; with listing, statistics and what is checked "
@@ -121,9 +122,10 @@ def compare_decoding(folder: Path, side: int, rounds: int) -> None:
         for squares in store.squares_of(folder):
             store.remove(squares.place)
     found = [
-        f"{statistics.median(shares[one]):.0%} of Pillow's {what}" for one, what in sides.items()
+        f"{as_percent(statistics.median(shares[one]))} of that of Pillow {what}"
+        for one, what in sides.items()
     ]
-    print(f"{count} photos, {cores()} cores: bneck's rate is {', '.join(found)}")
+    print(f"{count} photos, cores: {cores()}; bneck's rate is {' and '.join(found)}")
 
 
 def write_squares(side: int, gigabytes: float) -> tuple[store.Squares, str]:

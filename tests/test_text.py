@@ -50,7 +50,10 @@ def test_wide_characters_take_two_columns_of_a_terminal() -> None:
 
 def test_percentages_and_spreads_look_alike_everywhere() -> None:
     """A share is "52 %", by ``as_percent`` or ``units.percent``, and a spread is "1.48 ± 0.03"."""
-    files = {one.name: one.read_text(encoding="utf-8") for one in PACKAGE.rglob("*.py")}
+    scripts = (PACKAGE.parent / "benchmarks").rglob("*.py")
+    files = {
+        one.name: one.read_text(encoding="utf-8") for one in [*PACKAGE.rglob("*.py"), *scripts]
+    }
     other = re.compile(r"""\{[^{}"']*:[<>^+]?[\d.]*%\}| \+- \{""")
     assert [name for name, text in files.items() if other.search(text)] == []
     assert other.search('f"{share:.1%} of it"')

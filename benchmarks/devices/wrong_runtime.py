@@ -41,7 +41,7 @@ class Share:
     note: str
 
     def __str__(self) -> str:
-        return f"{self.ratio:.3f} +- {self.spread:.3f}"
+        return f"{self.ratio:.3f} ± {self.spread:.3f}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,7 @@ class Derived:
     squeeze_excite: int
     hswish: int
     five_by_five: int
+    seven_by_seven: int
     under: dict[str, Share]
 
 
@@ -88,6 +89,7 @@ def judged(run: Path) -> Derived:
         sum(block.se != "none" for block in blocks),
         sum(block.activation == "hswish" for block in blocks),
         sum(block.kernel == 5 for block in blocks),
+        sum(block.kernel == 7 for block in blocks),
         under,
     )
 
@@ -119,15 +121,17 @@ def main() -> None:
         about = {runtime: asdict(one) for runtime, one in networks.items()}
         print(json.dumps({"networks": about, "wrong_runtime_costs_percent": costs}))
         return
-    heads = ("derived for", "accuracy", "blocks", "squeeze-excite", "h-swish", "5x5")
+    parts = ("with squeeze-excite", "with h-swish", "5x5", "7x7")
+    heads = ("derived for", "accuracy", "blocks", *parts)
     rows = [(*heads, *(f"x V3-Small, {runtime}" for runtime in RUNTIMES))]
     for runtime, one in networks.items():
-        counts = (one.blocks, one.squeeze_excite, one.hswish, one.five_by_five)
+        kernels = (one.five_by_five, one.seven_by_seven)
+        counts = (one.blocks, one.squeeze_excite, one.hswish, *kernels)
         shares = (str(one.under[under]) for under in RUNTIMES)
         rows.append((runtime, percent(one.accuracy), *map(str, counts), *shares))
     print(aligned(rows))
     for runtime, (cost, spread) in costs.items():
-        print(f"under {runtime}, the other's network takes {cost:+.1f} +- {spread:.1f} % time")
+        print(f"under {runtime}, the other's network takes {cost:+.1f} ± {spread:.1f} % time")
     for runtime, one in networks.items():
         for under, share in one.under.items():
             if share.note:
