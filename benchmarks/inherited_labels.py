@@ -39,6 +39,7 @@ from bneck.proxies.shared_weights import SharedWeights
 from bneck.proxies.surrogate.correlation import bootstrap, kendall, spearman
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import train
+from bneck.results.units import percent
 from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture
 from bneck.space.backends.parent import Parent
@@ -194,7 +195,7 @@ class Trainings:
 def summary(rows: dict[str, dict[str, Any]], true_name: str, kinds: list[str], count: int) -> None:
     """Print how each kind of label ranks the networks, with 95 % intervals, and its cost."""
     truth = [rows[f"{true_name} {number}"]["accuracy"] for number in range(count)]
-    print(f"{count} networks, {true_name} {min(truth):.3f} to {max(truth):.3f}")
+    print(f"{count} networks, {true_name} {100 * min(truth):.1f} to {percent(max(truth))}")
     for kind in kinds:
         own = [rows[f"{kind} {number}"] for number in range(count)]
         values = [one["accuracy"] for one in own]

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import os
 import re
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from bneck.derivation.target import keep_targets
 from bneck.errors import UsageError
 from bneck.reproduction.plan import ReproductionPlan
 from bneck.results.run import Run
+from tests.proxies.data.pictures import draw
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 SCRIPTS = [
@@ -145,6 +147,24 @@ def test_benchmarks_take_the_numbers_that_they_speak_of() -> None:
                     if one.arg == "type" and option in said and name in types:
                         seen[file.name, option] = types[name](said[option])
     assert seen["latency.py", "--minutes"] == 0
+
+
+@pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")
+def test_a_benchmark_ends_with_the_command_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Code 1 is also that of a target that is missed, of which there is JSON."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    module = importlib.import_module("pretrained")
+    draw(tmp_path, "a", "b", count=6)
+    images = ("images", tmp_path, "--resolution", 32)
+    assert module.bneck(*images)["classes"] == {"a": {"train": 6}, "b": {"train": 6}}
+    file = tmp_path / "a" / "3.png"
+    before = file.stat()
+    file.write_bytes((tmp_path / "b" / "3.png").read_bytes().ljust(before.st_size, b"\0"))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(SystemExit, match="1"):
+        module.bneck(*images, "--verify")
 
 
 @pytest.mark.slow
