@@ -17,6 +17,7 @@ from bneck.derivation.target import keep_targets
 from bneck.errors import UsageError
 from bneck.reproduction.plan import ReproductionPlan
 from bneck.results.run import Run
+from bneck.space import presets
 from tests.proxies.data.pictures import draw
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -165,6 +166,22 @@ def test_a_benchmark_ends_with_the_command_that_fails(
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
     with pytest.raises(SystemExit, match="1"):
         module.bneck(*images, "--verify")
+
+
+@pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")
+def test_the_table_of_stages_has_errors_from_two_plan_seeds_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS / "evidence"))
+    module = importlib.import_module("stages")
+    arch = presets.build("mobilenet_v3_small")
+    both = [module.Judged("both", 1.0, seed, arch, 2.0, 1.9, 0.7 + seed / 50, 9) for seed in (0, 1)]
+    null = [module.Judged("random", 1.0, seed, arch, 2.0, 1.8, 0.6, 0) for seed in (0, 1)]
+    one, two = module.table((both[0], null[0])), module.table((*both, *null))
+    assert "| 1x | both | 0.950 | 70.0 % | +10.0 | 9 |" in one
+    assert one.endswith("\n\nOne plan seed.\n")
+    assert "| 1x | both | 0.950 | 71.0 ± 1.0 % | +11.0 ± 1.0 | 9 |" in two
+    assert two.endswith("\n\nMeans over 2 plan seeds, with standard errors.\n")
 
 
 @pytest.mark.slow

@@ -236,7 +236,10 @@ def table(found: tuple[Judged, ...]) -> str:
                 f"| {fmean(one.steps for one in own):,.0f} |"
             )
     seeds = len({one.seed for one in found})
-    return "\n".join([*lines, "", f"Means over {seeds} plan seeds, with standard errors."]) + "\n"
+    note = (
+        f"Means over {seeds} plan seeds, with standard errors." if seeds > 1 else "One plan seed."
+    )
+    return "\n".join([*lines, "", note]) + "\n"
 
 
 def _spread(*samples: list[float]) -> str:
