@@ -6,9 +6,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from types import FrameType
 from typing import Any
 
 from bneck.stage_progress import StageProgress
@@ -32,6 +33,34 @@ def interrupt(number: int, _: object = None) -> None:
     global _interrupted
     _interrupted = _interrupted or ended_by(number)
     raise KeyboardInterrupt
+
+
+@contextmanager
+def interrupts_wait() -> Iterator[Callable[[], bool]]:
+    """Hold back Ctrl-C and the command's other signals; the callable says whether one came.
+
+    So a training step is never cut in half. What came is obeyed when the block ends, whatever it
+    raises. In other threads, and where the program has its own way with a signal, nothing changes.
+    """
+    came: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+
+    held: dict[int, Callable[[int, FrameType | None], Any]] = {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+            usual = signal.getsignal(number)
+            if callable(usual) and usual in (signal.default_int_handler, interrupt):
+                held[number] = usual
+                signal.signal(number, note)
+    try:
+        yield lambda: bool(came)
+    finally:
+        for one, handler in held.items():
+            signal.signal(one, handler)
+        if came:
+            held[came[0]](came[0], None)
 
 
 def stop() -> None:

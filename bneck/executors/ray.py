@@ -173,7 +173,8 @@ class Actors:
         if ray.is_initialized() and self._wanted:
             self._ask_for_nodes(0)
         if self._connected:
-            ray.shutdown()
+            with live.interrupts_wait():  # Ray ends a process that goes on after half of it
+                ray.shutdown()
 
     def _ask_for_nodes(self, workers: int) -> None:
         """Tell Ray's autoscaler, where there is one; a cluster without one takes no notice."""

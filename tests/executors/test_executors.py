@@ -259,6 +259,41 @@ def test_sigterm_ends_a_command_that_works_on_ray_as_any_other(tmp_path: Path) -
     assert tasks.all_end(family)
 
 
+@pytest.mark.slow
+def test_ctrl_c_as_ray_shuts_down_is_obeyed_when_it_has(tmp_path: Path) -> None:
+    """Cut short there, it ended the process without a word as soon as an object was let go of."""
+    pytest.importorskip("ray")
+    code = (
+        "import inspect, linecache, signal, sys\n"
+        "from contextlib import closing\n"
+        "import ray\n"
+        "from bneck import cli\n"
+        "from bneck.commands import app\n"
+        "from bneck.executors import open_executor\n"
+        "shutdown = inspect.unwrap(ray.shutdown).__code__\n"
+        "def trace(frame, event, _):\n"
+        "    if frame.f_code is shutdown:\n"
+        "        line = linecache.getline(shutdown.co_filename, frame.f_lineno)\n"
+        "        if event == 'line' and 'del global_worker.core_worker' in line:\n"
+        "            sys.settrace(None)\n"
+        "            signal.raise_signal(signal.SIGINT)\n"
+        "        return trace\n"
+        "def call(arguments):\n"
+        "    with closing(open_executor(1, ray='local')):\n"
+        "        kept = ray.put(1)\n"
+        "        sys.settrace(trace)\n"
+        "app.call = call\n"
+        "cli.main()\n"
+    )
+    pipes = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
+    folder = Path(__file__).resolve().parents[2]
+    with started([sys.executable, "-c", code], cwd=folder, **pipes) as driver:
+        _, said = driver.communicate()
+    assert said.splitlines()[-1:] == ["bneck: interrupted; run the same command to resume"], said
+    assert "Traceback" not in said
+    assert driver.returncode == 130
+
+
 def test_a_machine_without_room_for_a_worker_is_named() -> None:
     """Here the room for open files and pipes has run out."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -2,13 +2,9 @@
 
 import hashlib
 import json
-import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -16,7 +12,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from bneck import live
 from bneck.errors import UsageError
 from bneck.files import write_whole
 from bneck.proxies.data.augmentation_words import AUGMENTATION
@@ -150,34 +145,6 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tens
         state.setdefault(int(number), {})[key] = tensor
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
-
-
-@contextmanager
-def interrupts_wait() -> Iterator[Callable[[], bool]]:
-    """Hold back Ctrl-C and the command's other signals; the callable says whether one came.
-
-    So a training step is never cut in half. What came is obeyed when the block ends. In other
-    threads, and where the program has its own way with a signal, nothing changes.
-    """
-    came: list[int] = []
-
-    def note(number: int, frame: FrameType | None) -> None:
-        came.append(number)
-
-    held: dict[int, Callable[[int, FrameType | None], Any]] = {}
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
-            usual = signal.getsignal(number)
-            if callable(usual) and usual in (signal.default_int_handler, live.interrupt):
-                held[number] = usual
-                signal.signal(number, note)
-    try:
-        yield lambda: bool(came)
-    finally:
-        for one, handler in held.items():
-            signal.signal(one, handler)
-    if came:
-        held[came[0]](came[0], None)
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Any]:

@@ -11,12 +11,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from bneck import live
 from bneck.errors import BneckError, ProxyFailed, UsageError
 from bneck.machine import CPU, Compute
 from bneck.progress import Progress, silent
 from bneck.proxies.data.batches import Batches
 from bneck.proxies.data.image_source import ImageSource
-from bneck.proxies.training.checkpoint import TrainingState, digest, interrupts_wait
+from bneck.proxies.training.checkpoint import TrainingState, digest
 from bneck.proxies.training.cuda import (
     CapturedStep,
     can_be_captured,
@@ -118,7 +119,7 @@ def train(
         threads = Threads(compute, state.threads, on_gpu=device.type == "cuda")
         network.train()
         with (
-            interrupts_wait() as interrupted,
+            live.interrupts_wait() as interrupted,
             in_parallel(network) as parallel,
             convolution_paths(network, precision),
             strided_points_subsampled(network),
