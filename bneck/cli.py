@@ -14,6 +14,7 @@ from bneck import live
 from bneck.errors import BneckError, refused
 from bneck.imports import forget_working_directory
 from bneck.machine import wait_passively
+from bneck.stdout import reader_has_gone
 from bneck.text import one_line
 
 _ENDING = {
@@ -86,20 +87,28 @@ def exit_code_of(work: Callable[[], int | None]) -> int:
     """Do the work and return its exit code: what goes wrong is one line on stderr, no traceback."""
     try:
         code = work() or 0
-    except BneckError as error:
-        return _fail(str(error), error.exit_code)
     except KeyboardInterrupt:
         code = live.exit_code() or live.ended_by(signal.SIGINT)
-    except BrokenPipeError:
-        return 1
-    except OSError as error:
-        told = refused(error)
-        return _fail(str(told), told.exit_code)
-    except MemoryError as error:
-        return _fail(str(error) or "out of memory", 1)
+    except (Exception, SystemExit) as error:
+        code = live.exit_code()  # after a signal it is the clean-up that raises
+        if not code:
+            return _answer(error)
     if code in _ENDED_BY:
         return _fail(f"{_ENDED_BY[code]}; run the same command to resume", code)
     return code
+
+
+def _answer(error: BaseException) -> int:
+    """Say in one line what went wrong and return the exit code; raise what nobody has foreseen."""
+    if isinstance(error, BrokenPipeError) and reader_has_gone():
+        return 1
+    if isinstance(error, OSError):
+        error = refused(error)
+    if isinstance(error, BneckError):
+        return _fail(str(error), error.exit_code)
+    if isinstance(error, MemoryError):
+        return _fail(str(error) or "out of memory", 1)
+    raise error
 
 
 def whole_number(text: str, least: int = 1) -> int:

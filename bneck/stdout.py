@@ -1,6 +1,7 @@
 """The stream for what a command was asked for, apart from all else that is printed meanwhile."""
 
 import os
+import select
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -35,13 +36,23 @@ def stdout_for_results() -> Iterator[None]:
                 yield
         finally:
             _results.pop()
-            stream.flush()
             os.dup2(real, 1)
+            stream.flush()
 
 
 def results() -> TextIO:
     """Return the stream for what a command was asked for."""
     return _results[-1] if _results else sys.stdout
+
+
+def reader_has_gone() -> bool:
+    """Whether stdout or stderr is a pipe that nobody reads any more."""
+    polled = select.poll()
+    for stream in (sys.stdout, sys.stderr):
+        number = _descriptor(stream)
+        if number is not None:
+            polled.register(number, 0)
+    return any(found & (select.POLLERR | select.POLLHUP) for _, found in polled.poll(0))
 
 
 def _descriptor(stream: TextIO) -> int | None:

@@ -1,8 +1,10 @@
 """The command line as a user meets it: help, JSON, one line for every mistake."""
 
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from errno import ENAMETOOLONG
@@ -13,6 +15,7 @@ import torch
 import torchvision
 
 import bneck
+from bneck import live
 from bneck.cli import exit_code_of, run
 from bneck.derivation.command_options import OPTIONS
 from bneck.errors import BneckError, UsageError
@@ -187,7 +190,9 @@ def test_looking_at_a_run_needs_no_library_that_trains(tmp_path: Path) -> None:
         (OSError(28, "No space left"), 1, "bneck: No space left"),  # of no file in particular
         (OSError("the server is gone"), 1, "bneck: the server is gone"),
         (KeyboardInterrupt(), 130, "bneck: interrupted; run the same command to resume"),
-        (BrokenPipeError(), 1, ""),  # who read the output has gone
+        (BrokenPipeError(32, "Broken pipe"), 1, "bneck: Broken pipe"),  # of neither stream
+        (BrokenPipeError(), 1, "bneck: BrokenPipeError"),
+        (ConnectionResetError(104, "Reset by peer"), 1, "bneck: Reset by peer"),
     ],
 )
 def test_what_goes_wrong_in_a_script_is_at_most_one_line_and_a_code(
@@ -198,6 +203,57 @@ def test_what_goes_wrong_in_a_script_is_at_most_one_line_and_a_code(
 
     assert exit_code_of(work) == code
     assert capsys.readouterr().err.splitlines() == [line] * bool(line)
+
+
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_that_who_read_the_output_has_gone_is_not_said(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+
+    def work() -> None:
+        raise BrokenPipeError
+
+    with open(writer, "w") as stream:
+        monkeypatch.setattr(sys, name, stream)
+        assert exit_code_of(work) == 1
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "error", [BrokenPipeError(32, "Broken pipe"), RuntimeError("not up"), SystemExit(1)]
+)
+def test_a_signal_decides_the_exit_code_whatever_cleaning_up_raises(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    monkeypatch.setattr(live, "_interrupted", 0)
+
+    def work() -> None:
+        try:
+            live.interrupt(signal.SIGTERM)
+        finally:
+            raise error
+
+    assert exit_code_of(work) == 143
+    said = capsys.readouterr().err
+    assert said == "bneck: ended by SIGTERM; run the same command to resume\n"
+
+
+def test_a_pipe_that_breaks_in_a_command_is_said(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless it is that of the output, of which typer takes them all to be."""
+
+    def broken(*_: object, **options: object) -> None:
+        reader, writer = os.pipe()
+        os.close(reader)
+        with open(writer, "wb", buffering=0) as pipe:
+            pipe.write(b"x")
+
+    monkeypatch.setattr("bneck.commands.show.load_network", broken)
+    code, _, err = said(capsys, "show", "mobilenet_v3_small")
+    assert (code, err) == (1, "bneck: Broken pipe\n")
 
 
 def test_without_arguments_the_help_is_shown(capsys: pytest.CaptureFixture[str]) -> None:

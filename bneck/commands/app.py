@@ -122,6 +122,10 @@ def call(arguments: list[str]) -> int:
             code = app(_in_todays_words(arguments), prog_name="bneck", standalone_mode=False)
     except typer.Abort:
         raise KeyboardInterrupt from None
+    except SystemExit as ended:  # so typer answers a pipe that broke, whosever it was
+        if isinstance(ended.__context__, OSError):
+            raise ended.__context__ from None
+        raise
     except _UsageProblem as error:
         message = error.format_message() + _bad_value(error)  # type: ignore[attr-defined]
         if type(error).__name__ != "NoArgsIsHelpError":
