@@ -51,5 +51,10 @@ def runs(
         lines.append((str(one.folder), one.state, best, age, idle, one.version, one.problem))
     result = {"runs": [{**asdict(one), "folder": str(one.folder)} for one in found]}
     print_result(json, result, aligned(lines))
-    if altered := [str(one.folder / name) for one in found for name in one.changed]:
-        raise BneckError(f"changed since the run wrote them: {', '.join(altered)}")
+    altered = [one.folder / name for one in found for name in one.changed]
+    changed = ", ".join(str(file) for file in altered if file.exists())
+    missing = ", ".join(str(file) for file in altered if not file.exists())
+    words = [f"changed since the run wrote them: {changed}"] * bool(changed)
+    words += [f"missing: {missing}"] * bool(missing)
+    if words:
+        raise BneckError("; ".join(words))

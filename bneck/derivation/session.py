@@ -19,7 +19,7 @@ from bneck.latency.devices import check_wait
 from bneck.machine import Compute
 from bneck.progress import Progress, silent
 from bneck.proxies.data.image_spec import check_apart
-from bneck.results.checksums import CHECKSUMS, changed, seal
+from bneck.results.checksums import CHECKSUMS, changed, missing, seal
 from bneck.results.run import Run
 from bneck.stdout import stdout_for_results
 
@@ -139,14 +139,15 @@ def open_session(
     here = execution.device_here(plan.device, trains=trains)
     check_apart(plan.data, out)
     # Before the run is opened, which changes it too; a name that is too long is refused by is_dir.
-    altered = changed(out) if out.is_dir() else ()
+    altered, removed = (changed(out), missing(out)) if out.is_dir() else ((), {})
     with (
         open_run(plan, out, progress, command=command) as run,
         stdout_for_results(),
     ):
         progress("starting", 0, 1)
         for name in altered:
-            live.warn(f"{run.folder / name} was changed since the run's last command ended")
+            how = "is missing: it was removed" if name in removed else "was changed"
+            live.warn(f"{run.folder / name} {how} since the run's last command ended")
         (run.folder / CHECKSUMS).unlink(missing_ok=True)
         with (
             closing(execution.open(plan.device)) as executor,
@@ -169,6 +170,6 @@ def open_session(
                 from bneck.derivation.report import write_report  # all that draws: after the work
 
                 write_report(run)
-                seal(run.folder)
+                seal(run.folder, removed)
             finally:
                 live.close()

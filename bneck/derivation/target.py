@@ -30,9 +30,17 @@ def parse(text: str) -> tuple[float, str | None, int | None]:
     if match is None or not 0 < number < MAX_MS or len(side or "") > MAX_DIGITS:
         raise UsageError(
             f"target must be ms above 0 and below {MAX_MS:g} like 2.0, or a factor like 0.8x:NET "
-            f"or 0.8x:NET@PX, got {text!r:.80}"
+            f"or 0.8x:NET@PX, got {text!r:.80}{_without_unit(text)}"
         )
     return number, match.group(2), None if side is None else int(side)
+
+
+def _without_unit(text: str) -> str:
+    """The end of a message about a target with its unit, as 2ms: what to give; else ""."""
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?ms", text)
+    if match is None or not 0 < float(match.group(1)) < MAX_MS:
+        return ""
+    return f"; did you mean {match.group(1)}?"
 
 
 def resolve(text: str, measured_ms: Callable[[str, int | None], float]) -> float:

@@ -1,8 +1,9 @@
 """Checksums of a run's files, written when a command ends: what was changed since can be told."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from bneck import records
 from bneck.files import is_written, sha256, write_json
@@ -16,10 +17,13 @@ _LEFT_OUT = (CHECKSUMS, LOCK, LEASE)
 _FOLDER_LEFT_OUT = "checkpoints"
 
 
-def seal(folder: Path) -> None:
-    """Write down the SHA-256 of each of the run's files; reports and checkpoints are left out."""
-    digests = {name: sha256(folder / name) for name in sorted(_files(folder))}
-    write_json(folder / CHECKSUMS, digests)
+def seal(folder: Path, removed: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Write down the SHA-256 of each of the run's files; reports and checkpoints are left out.
+
+    ``removed`` are the digests of files that somebody else has removed: they stay named.
+    """
+    digests = {name: sha256(folder / name) for name in _files(folder)}
+    write_json(folder / CHECKSUMS, dict(sorted((dict(removed) | digests).items())))
 
 
 def changed(folder: Path) -> tuple[str, ...]:
@@ -40,6 +44,17 @@ def changed(folder: Path) -> tuple[str, ...]:
         for name in sorted({*kept, *there})
         if name not in there or sha256(folder / name) != kept.get(name)
     )
+
+
+def missing(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 that files had which were removed since the run was sealed.
+
+    Raises:
+        UsageError: the checksums make no sense.
+    """
+    kept = records.read_if_written(folder / CHECKSUMS, dict[str, str]) or {}
+    there = set(_files(folder))
+    return {name: digest for name, digest in kept.items() if name not in there}
 
 
 def _files(folder: Path) -> Iterator[str]:

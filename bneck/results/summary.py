@@ -154,7 +154,7 @@ def finished_stage(found: Sequence[Found], by: str) -> tuple[str, str]:
         text = (
             f"Accuracy there is a proxy: {' and '.join(_share(one) for one in found)}. As the best "
             "of many it is too high on average: part of it is chance. A search keeps at or "
-            "somewhat above its target; `bneck shrink` takes off the rest."
+            "somewhat above its target; bneck shrink takes off the rest."
         )
         return title, f"{doubts} {text}".strip()
     met = [one for one in found if is_met(one)]

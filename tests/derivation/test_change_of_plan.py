@@ -428,3 +428,24 @@ def test_only_what_others_changed_is_warned_of(
     assert warned_by(3) == [
         f"warning: {tmp_path}/run/target.json was changed since the run's last command ended"
     ]
+
+
+def test_a_removed_file_stays_named_until_it_is_made_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, file = tmp_path / "run", tmp_path / "run" / "weights.safetensors"
+
+    def opened_again() -> list[str]:
+        with open_session(Plan(target="1.0", evaluations=2), run, Execution(workers=1)):
+            pass
+        lines = capsys.readouterr().err.splitlines()
+        return [line for line in lines if file.name in line]
+
+    assert opened_again() == []
+    file.write_bytes(b"weights")
+    seal(run)
+    file.unlink()
+    said = f"warning: {file} is missing: it was removed since the run's last command ended"
+    assert opened_again() == opened_again() == [said]
+    file.write_bytes(b"weights")
+    assert opened_again() == []

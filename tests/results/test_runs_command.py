@@ -157,6 +157,13 @@ def test_what_was_changed_is_named(runs: Path, capsys: pytest.CaptureFixture[str
     assert run(["runs", str(runs), "--check"]) == 1
     err = capsys.readouterr().err
     assert err == f"bneck: changed since the run wrote them: {runs / 'one' / 'result.json'}\n"
+    (runs / "one" / "network.json").unlink()
+    gone = f"missing: {runs / 'one' / 'network.json'}"
+    assert run(["runs", str(runs), "--check"]) == 1
+    assert capsys.readouterr().err == f"{err.strip()}; {gone}\n"
+    checksums.seal(runs / "one", checksums.missing(runs / "one"))
+    assert run(["runs", str(runs), "--check"]) == 1
+    assert capsys.readouterr().err == f"bneck: {gone}\n"
 
 
 def test_a_lock_is_broken_by_name(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

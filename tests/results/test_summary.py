@@ -146,6 +146,7 @@ def test_what_one_stage_found(record: Record) -> None:
     title, text = finished_stage([one], "search")
     assert title == "The search names network 7: 1.62 ± 0.03 ms measured."
     assert "a proxy: 81.0 %. As the best of many it is too high on average" in text
+    assert "`" not in text  # the page shows it as it is
     assert finished_stage([one], "NetAdapt")[0] == (
         "The target of 1.50 ms is missed: 1.62 ± 0.03 ms measured."
     )

@@ -39,6 +39,13 @@ White = Mapping[str, int]
 Square = NDArray[np.uint8]
 
 
+_IN_WORDS = dict.fromkeys(
+    ("could not create decoder object", "failed to read next frame"),
+    "the WebP image is truncated or damaged",
+)
+"""What Pillow says of files that its own words do not explain."""
+
+
 class NotAnImage(Exception):
     """Why a file cannot be used, in words that follow its name."""
 
@@ -230,7 +237,8 @@ def any_size() -> Iterator[None]:
 def _reason(file: str | Path, error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "HEIC, which needs bneck[heic]" if _is_heic(file) else "not an image"
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return _IN_WORDS.get(said, said)
 
 
 def _is_heic(file: str | Path) -> bool:

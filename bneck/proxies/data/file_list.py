@@ -12,6 +12,12 @@ LEFT_BEHIND = {
     *("$recycle.bin", "system volume information"),
 }
 """Files and folders, in any case, that systems leave among a user's files."""
+SINGULAR = {
+    "broken links": "broken link",
+    "links to folders seen before": "link to a folder seen before",
+    "special files": "special file",
+}
+"""What is passed over of which there may be one, in words, and what one is called."""
 Stamp = tuple[int, int]
 """What tells whether a file is the same: (bytes, time of the last change in ns)."""
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bneck.progress import Progress
+from bneck.proxies.data.file_list import SINGULAR
 from bneck.proxies.data.layout import Layout
 from bneck.text import in_list, some_of
 
@@ -64,7 +65,10 @@ def folder_summary(layout: Layout, sizes: set[tuple[int, int]]) -> str:
         least, most = min(sides), max(sides)
         said += f", sides {least} to {most} px" if least < most else f", sides {least} px"
     if layout.passed_over:
-        listed = (f"{count} {name}" for name, count in sorted(layout.passed_over.items()))
+        listed = (
+            f"{count} {SINGULAR.get(name, name) if count == 1 else name}"
+            for name, count in sorted(layout.passed_over.items())
+        )
         said += f"; passed over: {', '.join(listed)}"
     if layout.beside:
         said += f"; not used: {some_of(layout.beside, _NAMED)}"

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from bneck.cli import run
-from bneck.derivation.target import keep_targets, runs_of_other_targets
+from bneck.derivation.target import keep_targets, parse, runs_of_other_targets
+from bneck.errors import UsageError
 from bneck.latency.model import load
 from bneck.results.run import Run
 
@@ -120,3 +121,12 @@ def test_the_derivations_for_other_targets_are_read_with_their_plans(tmp_path: P
         Run.open(whole.run_of_target(2.0), {"target": "2", "space": "mnasnet"}).close()
         (begun,) = runs_of_other_targets(whole)
     assert (begun.folder.name, begun.plan) == ("2ms", {"target": "2", "space": "mnasnet"})
+
+
+@pytest.mark.parametrize("text", ["2ms", "2 ms"])
+def test_a_target_with_its_unit_is_told_without_it(text: str) -> None:
+    with pytest.raises(UsageError, match=rf"got '{text}'; did you mean 2\?$"):
+        parse(text)
+    for other in ("0ms", "2 m", "fastms"):
+        with pytest.raises(UsageError, match=rf"got '{other}'$"):
+            parse(other)

@@ -213,6 +213,15 @@ def test_an_image_is_known_by_its_content(tmp_path: Path) -> None:
     assert read_picture(tmp_path / "a.bin", 8)[0, 0, 0] > 250
 
 
+def test_a_truncated_webp_is_called_so(tmp_path: Path) -> None:
+    """Pillow says that it could not create a decoder object."""
+    file = tmp_path / "a.webp"
+    Image.fromarray((RAMP * 255).astype(np.uint8)).save(file)
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(UsageError, match=r"a\.webp: the WebP image is truncated or damaged$"):
+        read_picture(file, 8)
+
+
 def test_heic_is_read_where_its_library_is_and_called_by_its_name_elsewhere(
     tmp_path: Path,
 ) -> None:

@@ -15,6 +15,7 @@ from bneck.progress import silent
 from bneck.proxies.data.image_spec import check_apart, is_divided_by_seed
 from bneck.proxies.data.layout import read_layout, with_digests
 from bneck.proxies.data.loading import load
+from bneck.proxies.data.summary import folder_summary
 from tests.proxies.data.pictures import draw
 
 
@@ -117,6 +118,10 @@ def test_a_linked_folder_is_followed_once(tmp_path: Path) -> None:
     assert layout.passed_over == {
         "links to folders seen before": 1, "broken links": 2, "special files": 1
     }  # fmt: skip
+    said = folder_summary(layout, set())
+    assert "passed over: 2 broken links, 1 link to a folder seen before, 1 special file" in said
+    (tmp_path / "b" / "gone.png").unlink()
+    assert "passed over: 1 broken link, " in folder_summary(read_layout(tmp_path), set())
 
 
 @pytest.mark.parametrize("to", ["..", "../..", "../../.."])
