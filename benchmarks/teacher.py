@@ -127,14 +127,15 @@ def summary(rows: dict[str, dict[str, float]], seeds: int) -> None:
     names = [*WAYS, *(f"alone as long as {way}" for way in list(WAYS)[1:])]
     for name in names:
         own = [rows[f"{name} {seed}"] for seed in range(seeds)]
-        gains = [
-            100 * (one["accuracy"] - rows[f"alone {seed}"]["accuracy"])
-            for seed, one in enumerate(own)
-        ]
-        gain = with_spread(mean(gains), standard_deviation(gains), 1)
+        accuracies = [100 * one["accuracy"] for one in own]
+        alone = [100 * rows[f"alone {seed}"]["accuracy"] for seed in range(seeds)]
+        gains = [ours - theirs for ours, theirs in zip(accuracies, alone, strict=True)]
+        accuracy, gain = (
+            with_spread(mean(values), standard_deviation(values), 1)
+            for values in (accuracies, gains)
+        )
         print(
-            f"{name:28} {100 * mean(one['accuracy'] for one in own):5.1f} %, gain "
-            f"{gain} points, {own[0]['steps']:.0f} steps, "
+            f"{name:28} {accuracy} %, gain {gain} points, {own[0]['steps']:.0f} steps, "
             f"{mean(one['cpu_s'] for one in own):.0f} s"
         )
 

@@ -184,6 +184,24 @@ def test_the_table_of_stages_has_errors_from_two_plan_seeds_on(
     assert two.endswith("\n\nMeans over 2 plan seeds, with standard errors.\n")
 
 
+@pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")
+def test_accuracies_and_gains_by_a_teacher_have_their_spreads(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    module = importlib.import_module("teacher")
+    names = [*module.WAYS, *(f"alone as long as {way}" for way in list(module.WAYS)[1:])]
+    rows = {
+        f"{name} {seed}": {"accuracy": accuracy, "steps": 9, "cpu_s": 3.0}
+        for name in names
+        for seed, accuracy in enumerate((0.5, 0.52) if name == "alone" else (0.6, 0.6))
+    }
+    module.summary(rows, 2)
+    alone, teacher, *_ = capsys.readouterr().out.splitlines()
+    assert alone == f"{'alone':28} 51.0 ± 1.4 %, gain 0.0 ± 0.0 points, 9 steps, 3 s"
+    assert teacher == f"{'teacher':28} 60.0 ± 0.0 %, gain 9.0 ± 1.4 points, 9 steps, 3 s"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
 def test_benchmarks_explain_themselves(script: Path) -> None:
