@@ -125,6 +125,8 @@ def test_a_factor_that_a_reproduction_has_not_is_named(
         assert module.factors_of(repro, None) == (1.0, 0.6)
         with pytest.raises(UsageError, match=r"unknown factor '0\.3'; known: 1, 0\.6"):
             module.factors_of(repro, "1.0,0.3")
+        with pytest.raises(UsageError, match="repro has no trainings yet: finish its bneck reprod"):
+            module.check_measured(repro)
         with pytest.raises(UsageError, match="no targets yet: its stage search-paper measures"):
             module.targets_of(repro, "0.6")
         with Run.open(repro.folder / "search-paper", {}) as search:
@@ -200,6 +202,20 @@ def test_accuracies_and_gains_by_a_teacher_have_their_spreads(
     alone, teacher, *_ = capsys.readouterr().out.splitlines()
     assert alone == f"{'alone':28} 51.0 ± 1.4 %, gain 0.0 ± 0.0 points, 9 steps, 3 s"
     assert teacher == f"{'teacher':28} 60.0 ± 0.0 %, gain 9.0 ± 1.4 points, 9 steps, 3 s"
+
+
+@pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")
+def test_a_run_without_networks_is_compared_with_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch_pruning")
+    monkeypatch.syspath_prepend(str(BENCHMARKS / "evidence"))
+    module = importlib.import_module("netadapt")
+    with (
+        Run.open(tmp_path / "cut", {}) as run,
+        pytest.raises(UsageError, match="cut has no network yet: finish its bneck shrink first"),
+    ):
+        module.shrunk_by(run)
 
 
 @pytest.mark.slow

@@ -40,6 +40,7 @@ from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import TargetDevice, calibration_stage
 from bneck.derivation.stages.data import data_stage
 from bneck.derivation.training_budget import Budget, budget
+from bneck.errors import UsageError
 from bneck.executors import Failed, open_executor
 from bneck.executors.serial import Serial
 from bneck.files import read_json, write_json, write_whole
@@ -239,6 +240,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     run = Run.read(arguments.run)
+    narrowed = shrunk_by(run)
     plan = Plan.from_dict(dict(run.plan) | {"epochs": arguments.epochs})
     here = Serial()
     session = Session(run, plan, here, here, TerminalProgress())
@@ -249,12 +251,19 @@ def main() -> None:
     cutter = Cutter(plan, asked, device, steps, run.checkpoints / "netadapt")
     arguments.out.mkdir(parents=True, exist_ok=True)
     results = arguments.out / "results.jsonl"
-    cuts = [
-        cut
-        for shrunk in records.read_lines(run.shrunk, Shrunk)
-        for cut in cut_once(cutter, shrunk, steps, arguments.out)
-    ]
+    cuts = [cut for shrunk in narrowed for cut in cut_once(cutter, shrunk, steps, arguments.out)]
     tune(cuts, asked, arguments.seeds, results, arguments.workers)
+
+
+def shrunk_by(run: Run) -> tuple[Shrunk, ...]:
+    """NetAdapt's network for each target.
+
+    Raises:
+        UsageError: there is none yet.
+    """
+    if not (found := records.read_lines(run.shrunk, Shrunk)):
+        raise UsageError(f"{run.folder} has no network yet: finish its bneck shrink first")
+    return found
 
 
 def cut_once(

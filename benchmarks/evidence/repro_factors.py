@@ -3,8 +3,9 @@
 from bneck.derivation.target import kept_targets
 from bneck.errors import UsageError, unknown
 from bneck.reproduction.plan import numbers
-from bneck.reproduction.results import plan_of
+from bneck.reproduction.results import ReproductionResults, plan_of
 from bneck.results.run import Run
+from bneck.space.presets import MOBILENET_V3_SMALL
 
 
 def factors_of(repro: Run, asked: str | None) -> tuple[float, ...]:
@@ -33,3 +34,16 @@ def targets_of(repro: Run, asked: str) -> dict[float, float]:
         raise UsageError(f"{repro.folder} has no targets yet: its stage search-paper measures them")
     known = dict(zip(factors_of(repro, None), targets_ms, strict=True))
     return {factor: known[factor] for factor in factors}
+
+
+def check_measured(repro: Run) -> None:
+    """See that the reproduction has measured MobileNetV3-Small.
+
+    Raises:
+        UsageError: it has not, yet.
+    """
+    if all(
+        one.name != MOBILENET_V3_SMALL
+        for one in ReproductionResults(repro, plan_of(repro)).compared()
+    ):
+        raise UsageError(f"{repro.folder} has no trainings yet: finish its bneck reproduce first")

@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from repro_factors import factors_of
+from repro_factors import check_measured, factors_of
 from rival_networks import FAMILIES, Rival, at_latency
 from rivals_report import Judged, drawn, table
 from torch import nn
@@ -229,6 +229,7 @@ def main() -> None:
     asked = parser.parse_args()
 
     theirs = Run.read(asked.repro)
+    check_measured(theirs)
     repro = plan_of(theirs)
     if asked.factors:
         factors = factors_of(theirs, asked.factors)
