@@ -1,6 +1,7 @@
 """Processes that tests start, and what this one has opened."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -47,6 +48,7 @@ def command_begun(arguments: Sequence[str], stderr: Path) -> Iterator[BaseProces
 
 def _run_command(arguments: list[str], stderr: Path, environment: dict[str, str]) -> None:
     os.environ.update(environment)  # the one that it is forked from has an earlier one
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what began with &
     for file, stream in ((Path(os.devnull), 1), (stderr, 2)):
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), stream)
     sys.argv = ["bneck", *arguments]

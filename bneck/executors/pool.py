@@ -165,17 +165,17 @@ class WorkerPool(Generic[W]):
     def _started(self, worker: W) -> None:
         """A worker has started or has loaded its task; the third loss in a row ends the work.
 
-        Those that worked before do not count: what takes several idle workers at once, as the end
-        of a node does, may take them in the moment in which they are given the next task.
+        Those that worked before count once together: what takes several idle workers, as the end of
+        a node does, may take them in the moment in which they are given the next task.
         """
         start = self._starting.pop(worker)
         outcome = self._outcome(worker, start.task)
         if not isinstance(outcome, WorkerLost):
             self._failed_starts = 0 if start.task else self._failed_starts
-        elif not start.has_worked:
+        elif not (start.has_worked and self._failed_starts):
             self._failed_starts += 1
-        if self._failed_starts >= TRIES:
-            raise BneckError(f"no worker can be started: {outcome}")
+            if self._failed_starts >= TRIES:
+                raise BneckError(f"no worker can be started: {outcome}")
 
     def _outcome(self, worker: W, loaded: Callable[[Any], Any] | None) -> Any:
         """A worker's answer, after which it is idle, or how it was lost.

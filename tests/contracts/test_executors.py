@@ -266,7 +266,7 @@ def test_any_number_of_workers_may_be_killed_while_they_wait(executor: Executor,
 
 
 @elsewhere
-def test_idle_workers_lost_as_they_load_the_next_task_are_no_failed_starts(kind: str) -> None:
+def test_idle_workers_lost_as_they_load_the_next_task_count_once(kind: str) -> None:
     with closing(opened(kind, workers=3)) as started:
         workers: set[int] = set()
         while len(workers) < 3:

@@ -49,7 +49,8 @@ def training_stage(
     Raises:
         BneckError: a training diverged.
     """
-    session.executor.rest()  # what idle workers hold is missing where trainings run
+    if session.executor is not session.trainer:  # whose own idle workers are stopped there
+        session.executor.rest()  # what they hold is missing where trainings run
     with session.timed(stage):
         asked, plan = budget(session.plan, data.info), session.plan
         together = isinstance(session.trainer, Together)  # which may be the cluster's workers
