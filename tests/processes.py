@@ -48,7 +48,9 @@ def command_begun(arguments: Sequence[str], stderr: Path) -> Iterator[BaseProces
 
 def _run_command(arguments: list[str], stderr: Path, environment: dict[str, str]) -> None:
     os.environ.update(environment)  # the one that it is forked from has an earlier one
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what began with &
+    # blocked in what the executors' server forks, and ignored in what a script began with &
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGHUP, signal.SIGTERM})
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for file, stream in ((Path(os.devnull), 1), (stderr, 2)):
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), stream)
     sys.argv = ["bneck", *arguments]
