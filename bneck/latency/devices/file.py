@@ -106,8 +106,9 @@ class FileDevice(Device):
                     f"{self.word} timed it against a reference of {own}, and the latency model's "
                     f"is of {other}: leave the model out, or give one of {own}"
                 )
-            timing = self.measured(graph.layers, graph.weights, effort.wanted)
-            self._load = load_of(self._final(graph.layers, graph.weights))
+            found = self._final(graph.layers, graph.weights)
+            self._load = load_of(found)
+            timing = _pooled(found, effort.wanted)
             if timing is None:
                 raise BneckError(
                     f"{self.word} has no measurement of this network yet: `bneck latency kit "
@@ -128,8 +129,7 @@ class FileDevice(Device):
             weights: its own, by the torch module's state names; None takes it with any.
             wanted: relative standard error at which it counts as quiet.
         """
-        found = [item.timing for item in self._final(layers, weights)]
-        return pooled(found, wanted) if len(found) >= TIMES else None
+        return _pooled(self._final(layers, weights), wanted)
 
     def _final(
         self, layers: tuple[Layer, ...], weights: Mapping[str, Array] | None
@@ -189,6 +189,11 @@ class FileDevice(Device):
             f"copy {self.folder} to the device, run `python measure.py` in it, copy its "
             "measurements.json back there, and run the same command again"
         )
+
+
+def _pooled(found: Sequence[Measurement], wanted: float) -> Timing | None:
+    """All measurements of a final network as one; None while any is missing."""
+    return pooled([item.timing for item in found], wanted) if len(found) >= TIMES else None
 
 
 def _side_and_classes(layers: tuple[Layer, ...]) -> str:
