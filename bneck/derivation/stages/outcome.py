@@ -168,9 +168,8 @@ def export_network(
         state: its trained weights.
         figures: notes by name, such as accuracy and latency_ms; these replace the run's.
     """
-    run = session.run
-    weights.save(run.weights, state)
-    export(Trained(arch, state, metadata.notes(run) | figures), "onnx", run.onnx)
+    weights.save(session.run.weights, state)
+    _write_onnx(session.run, arch, state, figures)
 
 
 def restore_export(run: Run, outcome: Outcome) -> None:
@@ -182,7 +181,13 @@ def restore_export(run: Run, outcome: Outcome) -> None:
     if not is_written(run.onnx):
         state = weights.load(run.weights, outcome.arch)
         figures = metadata.measured(outcome.accuracy, outcome.measured)
-        export(Trained(outcome.arch, state, metadata.notes(run) | figures), "onnx", run.onnx)
+        _write_onnx(run, outcome.arch, state, figures)
+
+
+def _write_onnx(
+    run: Run, arch: Architecture, state: weights.State, figures: dict[str, str]
+) -> None:
+    export(Trained(arch, state, metadata.notes(run) | figures), "onnx", run.onnx)
 
 
 def _seconds(run: Run) -> float:
