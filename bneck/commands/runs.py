@@ -51,9 +51,8 @@ def runs(
         lines.append((str(one.folder), one.state, best, age, idle, one.version, one.problem))
     result = {"runs": [{**asdict(one), "folder": str(one.folder)} for one in found]}
     print_result(json, result, aligned(lines))
-    altered = [one.folder / name for one in found for name in one.changed]
-    changed = ", ".join(str(file) for file in altered if file.exists())
-    missing = ", ".join(str(file) for file in altered if not file.exists())
+    changed = ", ".join(str(one.folder / name) for one in found for name in one.changed)
+    missing = ", ".join(str(one.folder / name) for one in found for name in one.missing)
     words = [f"changed since the run wrote them: {changed}"] * bool(changed)
     words += [f"missing: {missing}"] * bool(missing)
     if words:

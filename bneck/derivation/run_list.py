@@ -11,7 +11,7 @@ from bneck.derivation.results import explained, found_by_a_stage, made_by, plan_
 from bneck.errors import BneckError, UsageError
 from bneck.files import check_folder, is_written
 from bneck.quantities import Accuracy, Latency
-from bneck.results.checksums import changed
+from bneck.results.checksums import changed, missing
 from bneck.results.plan_change import SUPERSEDED
 from bneck.results.record import Outcome
 from bneck.results.run import Run
@@ -26,7 +26,8 @@ class Listed:
     """One run: its state, its best network in words, and its times in seconds.
 
     ``problem`` says why a run cannot be read; ``idle_s`` is since its files last changed;
-    ``changed`` names files that are no longer what the run wrote, where that was asked.
+    ``changed`` and ``missing`` name files that are no longer what the run wrote, or no longer
+    there, where that was asked.
     """
 
     folder: Path
@@ -37,6 +38,7 @@ class Listed:
     idle_s: float | None
     version: str
     changed: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
 
 
 def list_runs(folder: Path, *, check: bool) -> list[Listed]:
@@ -72,10 +74,12 @@ def _listed(folder: Path, check: bool) -> Listed:
             best = _best(run)
         began = datetime.fromisoformat(sessions[0].started) if sessions else None
         age = _since(began.timestamp()) if began else None
-        altered = changed(folder) if check else ()
+        removed = tuple(sorted(missing(folder))) if check else ()
+        altered = tuple(one for one in changed(folder) if one not in removed) if check else ()
     except (BneckError, OSError, ValueError, TypeError) as error:
         return Listed(folder, "unreadable", "", str(error), None, _idle(folder), "–")
-    return Listed(folder, run.state, best, "", age, _idle(folder), made_by(run), altered)
+    idle, version = _idle(folder), made_by(run)
+    return Listed(folder, run.state, best, "", age, idle, version, altered, removed)
 
 
 def _idle(folder: Path) -> float | None:

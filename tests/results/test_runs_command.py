@@ -1,5 +1,6 @@
 """`bneck runs`: changed files are named, a lock is broken, one broken run hides no other."""
 
+import json
 import os
 import re
 import shutil
@@ -161,6 +162,10 @@ def test_what_was_changed_is_named(runs: Path, capsys: pytest.CaptureFixture[str
     gone = f"missing: {runs / 'one' / 'network.json'}"
     assert run(["runs", str(runs), "--check"]) == 1
     assert capsys.readouterr().err == f"{err.strip()}; {gone}\n"
+    assert run(["runs", str(runs), "--check", "--json"]) == 1
+    both = json.loads(capsys.readouterr().out)["runs"]
+    (one,) = (one for one in both if one["folder"] == str(runs / "one"))
+    assert (one["changed"], one["missing"]) == (["result.json"], ["network.json"])
     checksums.seal(runs / "one", checksums.missing(runs / "one"))
     assert run(["runs", str(runs), "--check"]) == 1
     assert capsys.readouterr().err == f"bneck: {gone}\n"
