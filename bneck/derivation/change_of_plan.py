@@ -121,8 +121,7 @@ def supersede(run: Run, patterns: Collection[str]) -> None:
     """
     first = [pattern for pattern in OUTCOME if pattern in patterns]
     for pattern in dict.fromkeys((*first, *patterns)):
-        for path in sorted(run.folder.glob(pattern)):
-            run.plan_change.move(path)
+        run.plan_change.supersede(pattern)
 
 
 def _left_out(run: Run, was: Mapping[str, Any]) -> tuple[float, ...]:

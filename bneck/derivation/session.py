@@ -148,6 +148,11 @@ def open_session(
         for name in altered:
             how = "is missing: it was removed" if name in removed else "was changed"
             live.warn(f"{run.folder / name} {how} since the run's last command ended")
+        removed = {
+            name: digest
+            for name, digest in removed.items()
+            if not run.plan_change.is_obsolete(name)
+        }
         (run.folder / CHECKSUMS).unlink(missing_ok=True)
         with (
             closing(execution.open(plan.device)) as executor,

@@ -4,6 +4,7 @@ import os
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path, PurePath
 
@@ -42,9 +43,22 @@ class PlanChange:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._replaced: list[str] = []
+        self._obsolete: list[str] = []
+
+    def supersede(self, pattern: str) -> None:
+        """Move the files and folders that match, which the change makes obsolete."""
+        self._obsolete.append(pattern)
+        for path in sorted(self._folder.glob(pattern)):
+            self.move(path)
+
+    def is_obsolete(self, name: str) -> bool:
+        """Return whether no command makes a file again, by its path in the run's folder."""
+        places = (name, *map(str, PurePath(name).parents))
+        patterns = (SUPERSEDED, *self._obsolete)
+        return any(fnmatchcase(place, pattern) for place in places for pattern in patterns)
 
     def move(self, path: Path) -> None:
-        """Move what the change makes obsolete; killed meanwhile, that is taken back too."""
+        """Move a file or folder; killed meanwhile, that is taken back too."""
         name = path.relative_to(self._folder).as_posix()
         self._replaced.append(name)
         self._write(_but_for(self._before, self._replaced))

@@ -449,3 +449,27 @@ def test_a_removed_file_stays_named_until_it_is_made_again(
     assert opened_again() == opened_again() == [said]
     file.write_bytes(b"weights")
     assert opened_again() == []
+
+
+def test_a_removed_file_that_no_command_makes_again_is_named_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a target that is left out, or of what an earlier change replaced."""
+    folder, asked = tmp_path / "run", Plan(evaluations=2, targets="2.0,1.0")
+    with open_session(asked, folder, Execution(workers=1)) as session:
+        keep_targets(session.run, [2.0, 1.0])
+        for name in ("targets/1ms/network.json", "superseded/1/result.json", "weights.safetensors"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text("{}")
+    for name in ("targets", "superseded"):
+        shutil.rmtree(folder / name)
+    (folder / "weights.safetensors").unlink()
+    capsys.readouterr()
+
+    def missing() -> list[str]:
+        with open_session(replace(asked, targets="2.0"), folder, Execution(workers=1)):
+            pass
+        return re.findall(rf"warning: {folder}/(\S+) is missing", capsys.readouterr().err)
+
+    every = ["superseded/1/result.json", "targets/1ms/network.json", "weights.safetensors"]
+    assert (missing(), missing()) == (every, ["weights.safetensors"])
