@@ -30,6 +30,7 @@ class Run(RunFiles):
 
     def __init__(self, folder: Path, plan: Plan, lock: Lock | None = None) -> None:
         super().__init__(folder)
+        self._plan_file, self._sessions_file = folder / PLAN, folder / "made_with.jsonl"
         self.plan = plan
         self._lock = lock
         self._is_new = self._made_folder = False
@@ -203,11 +204,3 @@ class Run(RunFiles):
     def read_sessions(self) -> tuple[MadeWith, ...]:
         """Return every time the run was begun or resumed, oldest first."""
         return records.read_lines(self._sessions_file, MadeWith)
-
-    @property
-    def _plan_file(self) -> Path:
-        return self.folder / PLAN
-
-    @property
-    def _sessions_file(self) -> Path:
-        return self.folder / "made_with.jsonl"

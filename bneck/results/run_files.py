@@ -47,96 +47,60 @@ class RunFiles:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-
-    @property
-    def journal(self) -> Path:
+        self.journal = folder / "journal.log"
         """Optuna's journal: the trials."""
-        return self.folder / "journal.log"
-
-    @property
-    def steps(self) -> Path:
+        self.steps = folder / "steps.jsonl"
         """NetAdapt's ``Step`` records, one per line."""
-        return self.folder / "steps.jsonl"
-
-    @property
-    def measurements(self) -> Path:
+        self.measurements = folder / "measured.jsonl"
         """Networks measured on the target device, with their ms, one per line."""
-        return self.folder / "measured.jsonl"
-
-    @property
-    def baselines(self) -> Path:
+        self.baselines = folder / "baselines.jsonl"
         """``Baseline`` records, one per line."""
-        return self.folder / "baselines.jsonl"
-
-    @property
-    def images(self) -> Path:
+        self.images = folder / "images.json"
         """What the images are: name, fingerprint, resolution, class names."""
-        return self.folder / "images.json"
-
-    @property
-    def target(self) -> Path:
+        self.target = folder / "target.json"
         """The target in ms."""
-        return self.folder / "target.json"
-
-    @property
-    def ended(self) -> Path:
+        self.ended = folder / "ended.json"
         """There from the end of the last command to the beginning of the next one."""
-        return self.folder / "ended.json"
-
-    @property
-    def seconds(self) -> Path:
+        self.seconds = folder / "seconds.json"
         """Seconds that each stage took, over all sessions."""
-        return self.folder / "seconds.json"
-
-    @property
-    def latency(self) -> Path:
+        self.latency = folder / "latency.json"
         """The latency model of the target device."""
-        return self.folder / "latency.json"
-
-    @property
-    def timings(self) -> Path:
+        self.timings = folder / "latency.work"
         """Folder of a calibration's timings, until there is a model of them."""
-        return self.folder / "latency.work"
-
-    @property
-    def seed(self) -> Path:
+        self.seed = folder / "seed.json"
         """The network that the search hands to NetAdapt."""
-        return self.folder / "seed.json"
-
-    @property
-    def shrunk(self) -> Path:
+        self.shrunk = folder / "shrunk.jsonl"
         """NetAdapt's network for each target, one per line."""
-        return self.folder / "shrunk.jsonl"
-
-    @property
-    def inherited(self) -> Path:
+        self.inherited = folder / "inherited.json"
         """What the network that NetAdapt or a training begins with has of the pretrained one."""
-        return self.folder / "inherited.json"
-
-    @property
-    def pretrained(self) -> Path:
+        self.pretrained = folder / "pretrained.jsonl"
         """``Record`` of the pretrained network itself in the search, one for each rung."""
-        return self.folder / "pretrained.jsonl"
-
-    @property
-    def widened(self) -> Path:
+        self.widened = folder / "widened.jsonl"
         """``Record`` of each faster target's network that was made wider for a slower one."""
-        return self.folder / "widened.jsonl"
-
-    @property
-    def search_work(self) -> Path:
+        self.checkpoints = folder / "checkpoints"
+        """Folder for what long work needs to resume where it stopped."""
+        self.search_work = self.checkpoints / "search"
         """Folder for what a search needs to resume: its longer trainings, what it makes wider."""
-        return self.checkpoints / "search"
-
-    @property
-    def to_widen(self) -> Path:
+        self.to_widen = self.search_work / "to_widen.jsonl"
         """What the search chose to make wider for each target, until it has named its networks."""
-        return self.search_work / "to_widen.jsonl"
-
-    @property
-    def winners(self) -> Path:
+        self.winners = folder / "winners.json"
         """The network that the search names for each target."""
-        return self.folder / "winners.json"
+        self.network = folder / "network.json"
+        """The derived network."""
+        self.weights = folder / "weights.safetensors"
+        """The derived network's weights."""
+        self.onnx = folder / "model.onnx"
+        """The derived network, ready to be deployed."""
+        self.classification = folder / "classification.json"
+        """How the derived network classifies the images of the last figure: ``Classification``."""
+        self.likeness = folder / "likeness.json"
+        """How much the network resembles a published one: ``Similarity``."""
+        self.report = folder / "report.html"
+        """The page that shows all results."""
+        self.card = folder / "model_card.md"
+        """The model card of the derived network."""
+        self.result = folder / "result.json"
+        """The ``Outcome``; a run is finished when it is there."""
 
     def of_target(self, target_ms: float) -> Path:
         """The network found for one of several targets."""
@@ -145,51 +109,6 @@ class RunFiles:
     def run_of_target(self, target_ms: float) -> Path:
         """The folder of the derivation for another of several targets: a run of its own."""
         return self.folder / TARGETS / f"{target_ms:.4g}ms"
-
-    @property
-    def network(self) -> Path:
-        """The derived network."""
-        return self.folder / "network.json"
-
-    @property
-    def weights(self) -> Path:
-        """The derived network's weights."""
-        return self.folder / "weights.safetensors"
-
-    @property
-    def onnx(self) -> Path:
-        """The derived network, ready to be deployed."""
-        return self.folder / "model.onnx"
-
-    @property
-    def classification(self) -> Path:
-        """How the derived network classifies the images of the last figure: ``Classification``."""
-        return self.folder / "classification.json"
-
-    @property
-    def likeness(self) -> Path:
-        """How much the network resembles a published one: ``Similarity``."""
-        return self.folder / "likeness.json"
-
-    @property
-    def report(self) -> Path:
-        """The page that shows all results."""
-        return self.folder / "report.html"
-
-    @property
-    def card(self) -> Path:
-        """The model card of the derived network."""
-        return self.folder / "model_card.md"
-
-    @property
-    def result(self) -> Path:
-        """The ``Outcome``; a run is finished when it is there."""
-        return self.folder / "result.json"
-
-    @property
-    def checkpoints(self) -> Path:
-        """Folder for what long work needs to resume where it stopped."""
-        return self.folder / "checkpoints"
 
 
 @dataclass(frozen=True, slots=True)
