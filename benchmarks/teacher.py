@@ -57,7 +57,7 @@ def main() -> None:
     file = asked.out / "records.jsonl"
     images = load(asked.images, resolution_px=asked.px)
     teacher = load_teacher(Plan(data=asked.images, teacher=asked.teacher), images.info)
-    _, arch = load_network(asked.net, resolution_px=asked.px, classes=images.info.classes)
+    arch = load_network(asked.net, resolution_px=asked.px, classes=images.info.classes)
 
     def once(name: str, way: str, seed: int, steps: int) -> dict[str, float]:
         known = ended(file)

@@ -73,7 +73,7 @@ def derive(runtime: str, options: argparse.Namespace) -> Path:
 
 def judged(run: Path) -> Derived:
     """Count and time the network of a run."""
-    _, arch = load_network(str(run))
+    arch = load_network(str(run))
     state = load_weights(str(run), None, arch, seed=0)
     weights = {name: tensor.numpy() for name, tensor in state.items()}
     under = {}

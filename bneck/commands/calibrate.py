@@ -152,7 +152,7 @@ def _kit_of_run(folder: Path, out: Path, runtime: str, batch_size: int) -> None:
     from bneck.derivation.trained_networks import own_weights
     from bneck.latency.kit import add_to_kit
 
-    _, arch = load_network(str(folder))
+    arch = load_network(str(folder))
     weights = own_weights(str(folder), arch)
     add_to_kit(out, arch, weights, runtime=runtime, batch_size=batch_size)
     batches = "" if batch_size == 1 else f" --batch-size {batch_size}"

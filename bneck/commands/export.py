@@ -20,7 +20,7 @@ from bneck.live import TerminalProgress
 from bneck.results.exports import EXPORTS, check_new_export
 from bneck.results.exports import export as write_export
 from bneck.results.exports.words import cost_of_int8
-from bneck.results.networks import load_network
+from bneck.results.networks import load_network, network_name
 from bneck.results.run_files import check_not_own
 from bneck.text import one_of
 
@@ -52,7 +52,8 @@ def export(
     """
     check_new_export(to, file)
     check_not_own(file)
-    name, arch = load_network(net, width=width, resolution_px=resolution, classes=classes)
+    arch = load_network(net, width=width, resolution_px=resolution, classes=classes)
+    name = network_name(net, width)
     trained = load_trained(
         net,
         weights,

@@ -22,7 +22,7 @@ from bneck.derivation.option import OWN
 from bneck.errors import UsageError
 from bneck.latency.runtimes import RUNTIMES
 from bneck.live import TerminalProgress
-from bneck.results.networks import load_network
+from bneck.results.networks import load_network, network_name
 from bneck.results.units import aligned, decimals, milliseconds, percent
 from bneck.space.architecture import Architecture, block_path
 from bneck.text import one_of
@@ -115,7 +115,8 @@ def net(
     settings = _settings(calibrated, asked)
     name, arch = str(onnx), None
     if net is not None:
-        name, arch = load_network(net, width=width, resolution_px=resolution, classes=classes)
+        name = network_name(net, width)
+        arch = load_network(net, width=width, resolution_px=resolution, classes=classes)
     result: dict[str, Any] = {**dict.fromkeys(FIGURES), "blocks": {}}
     said = []
     if predictor and arch:

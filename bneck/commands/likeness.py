@@ -58,7 +58,7 @@ def likeness(
     from bneck.latency.model import LatencyModel
     from bneck.latency.predictor import open_predictor
 
-    _, arch = load_network(net)
+    arch = load_network(net)
     if Path(net).is_dir():
         run = Run.read(Path(net))
         space = space or str(run.plan.get("space") or "") or None

@@ -11,7 +11,7 @@ from bneck.commands.common.options import (
 )
 from bneck.commands.common.output import print_result
 from bneck.results import table
-from bneck.results.networks import load_network
+from bneck.results.networks import load_network, network_name
 from bneck.space.cost import cost
 
 
@@ -27,7 +27,8 @@ def show(
     Activations are the most that one image keeps in memory at once, in float32, where each residual
     is added in place.
     """
-    name, arch = load_network(net, width=width, resolution_px=resolution, classes=classes)
+    arch = load_network(net, width=width, resolution_px=resolution, classes=classes)
+    name = network_name(net, width)
     rows, counted = table.rows(arch), cost(arch)
     about = {"name": name, **asdict(counted), "resolution_px": arch.resolution_px}
     text = (

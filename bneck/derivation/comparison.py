@@ -82,7 +82,7 @@ def load(
         }
         for text in texts:
             if text in presets.PRESETS:
-                loaded[text] = _of_architecture(text, load_network(text, **size)[1])
+                loaded[text] = _of_architecture(text, load_network(text, **size))
     return _with_baselines([loaded[text] for text in texts])
 
 
@@ -184,7 +184,7 @@ def _load(text: str, resolution_px: int | None, classes: int | None) -> Compared
     path = Path(text)
     if path.suffix == ".onnx":
         return _of_onnx(path, resolution_px)
-    _, own = load_network(text)
+    own = load_network(text)
     arch = own.at(resolution_px=resolution_px, classes=classes)
     network = _of_architecture(text, arch)
     if not is_run(path) or arch != own:  # other sides or classes than it was trained with

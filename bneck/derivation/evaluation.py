@@ -94,7 +94,7 @@ def evaluate_network(
     elif weights is None:
         raise UsageError(f"{net} is neither a run nor an ONNX file, so name its --weights")
     else:
-        _, arch = load_network(net, width=width, resolution_px=resolution_px)
+        arch = load_network(net, width=width, resolution_px=resolution_px)
         side_px = arch.resolution_px
         images = loading.load(data, seed=seed, resolution_px=side_px, progress=progress)
         classifier = _with_weights(net, arch, weights, images, seed)

@@ -165,7 +165,7 @@ def _given_network(session: Session, data: RunData) -> Architecture:
         if plan.seed_network is None:
             arch = largest(spaces.build(plan.space, **data.size))
         else:
-            _, arch = load_network(plan.seed_network, **data.size)
+            arch = load_network(plan.seed_network, **data.size)
         records.write(run.seed, arch)
     return codec.load(run.seed)
 

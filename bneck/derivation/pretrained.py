@@ -209,7 +209,7 @@ def _candidates(space: str, net: str | None) -> Iterator[Architecture]:
     from bneck.results.networks import load_network
 
     if net is not None:
-        yield load_network(net)[1]
+        yield load_network(net)
     elif space in NEAREST:
         yield presets.build(NEAREST[space])
     yield from (presets.build(name) for name in presets.PRESETS)

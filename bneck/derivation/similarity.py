@@ -33,7 +33,7 @@ def similarity_to(
         BneckError: the space has too few networks as fast, or leaves no choice.
         UsageError: no network is called so.
     """
-    _, published = load_network(to, resolution_px=arch.resolution_px, classes=arch.classes)
+    published = load_network(to, resolution_px=arch.resolution_px, classes=arch.classes)
     goal_ms = predictor.predict(arch).ms
     others = as_fast(
         space, lambda other: predictor.predict(other).ms, goal_ms, count=count, seed=seed

@@ -208,7 +208,7 @@ def own_weights(text: str, arch: Architecture) -> "dict[str, NDArray[np.float32]
     if not is_run(text):
         return None
     run = Run.read(Path(text))
-    if not is_written(run.weights) or load_network(text)[1] != arch:
+    if not is_written(run.weights) or load_network(text) != arch:
         return None
     from bneck.space.backends import weights  # torch
 

@@ -28,8 +28,8 @@ def load_network(
     width: float | None = None,
     resolution_px: int | None = None,
     classes: int | None = None,
-) -> tuple[str, Architecture]:
-    """Return the (name, architecture) that a network argument means.
+) -> Architecture:
+    """Return the network that an argument means.
 
     Args:
         text: a preset's name, a JSON file or a run's folder.
@@ -42,11 +42,15 @@ def load_network(
     """
     if text in presets.PRESETS:
         arch = presets.build(text, width=1.0 if width is None else width)
-        name = text if width is None else f"{text} x{width:g}"
-        return name, arch.at(resolution_px=resolution_px, classes=classes)
+        return arch.at(resolution_px=resolution_px, classes=classes)
     if width is not None:
         raise UsageError(f"--width {width:g} is for presets, and {text!r} is not one")
-    return text, _from_path(text).at(resolution_px=resolution_px, classes=classes)
+    return _from_path(text).at(resolution_px=resolution_px, classes=classes)
+
+
+def network_name(text: str, width: float | None) -> str:
+    """Return what output calls a network argument: a preset at a width is "mobilenet_v2 x0.5"."""
+    return text if width is None else f"{text} x{width:g}"
 
 
 def _from_path(text: str) -> Architecture:

@@ -92,7 +92,7 @@ def test_a_litert_file_from_python_says_what_it_classifies_right(
 
 
 def test_nothing_is_chosen_on_what_is_counted(trained: Path) -> None:
-    _, arch = load_network(str(trained))
+    arch = load_network(str(trained))
     samples = load_trained(str(trained), None, arch, seed=0, with_samples=True).samples
     assert samples is not None
 

@@ -129,7 +129,7 @@ def _in_ms(
 
     @cache
     def network_ms(network: str, resolution_px: int | None) -> float:
-        _, arch = load_network(network, **data.size)
+        arch = load_network(network, **data.size)
         return measured_ms(arch.at(resolution_px=resolution_px))
 
     return [target.resolve(text, network_ms) for text in targets]
