@@ -56,10 +56,6 @@ class ReproductionResults:
             if training := records.read_if_written(file, Training):
                 yield training
 
-    def accuracies(self, one: MeasuredNetwork) -> list[float]:
-        """The accuracies of the trainings of a network that are done, from 0 to 1."""
-        return [training.accuracy.value for training in self.trainings(one)]
-
     def training_files(self, one: MeasuredNetwork, seed: int) -> TrainingFiles:
         """The files of a network's training from one seed."""
         return TrainingFiles(self.run.checkpoints, training_name(one, seed))

@@ -71,7 +71,10 @@ def test_seeds_give_a_deviation_and_a_difference_of_means_its_standard_error(
     results: ReproductionResults,
 ) -> None:
     """Of two means of three: the root of the sum of both variances over three."""
-    found = {one.name: results.accuracies(one) for one in results.compared()}
+    found = {
+        one.name: [training.accuracy.value for training in results.trainings(one)]
+        for one in results.compared()
+    }
     ours, theirs = found["derived-1x"], found["mobilenet_v3_small"]
     points = 100 * (fmean(ours) - fmean(theirs))
     error = 100 * (variance(ours) / 3 + variance(theirs) / 3) ** 0.5

@@ -59,7 +59,7 @@ IMPORTED = {"bneck", "numpy", "safetensors", "torch", "torchvision", *sys.stdlib
 """Modules that exported code, or what it imports, must find under these names."""
 
 TOLERANCE = 1e-4
-"""Largest difference from our module, for formats in floats that have no other tolerance."""
+"""Largest difference from our module, for formats in floats."""
 
 Batches = Callable[[], "Iterator[tuple[Tensor, Tensor]]"]
 """Called, it yields pieces of a part: float32 (B, 3, px, px), normalised, and int64 (B,) labels."""
@@ -225,8 +225,8 @@ def export(trained: Trained, to: str, path: Path) -> Exported:
     with tempfile.TemporaryDirectory() as folder:
         written = Path(folder, path.name)
         exported: Exported = module.write(trained, written)
-        off, allowed = exported.difference, getattr(module, "TOLERANCE", TOLERANCE)
-        if not (EXPORTS[to].in_8_bits or off <= allowed or _is_rounding(off, trained)):
+        off = exported.difference
+        if not (EXPORTS[to].in_8_bits or off <= TOLERANCE or _is_rounding(off, trained)):
             raise BneckError(f"{path}: the {to} export differs from the network by {off:.2g}")
         for suffix in filter(None, (path.suffix, EXPORTS[to].beside)):
             write_whole(path.with_suffix(suffix), written.with_suffix(suffix).read_bytes())

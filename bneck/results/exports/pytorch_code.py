@@ -82,7 +82,7 @@ def _part(part: Layer | Tree, depth: int) -> list[str]:
         return ["nn.AdaptiveAvgPool2d(1)"]
     if isinstance(part, Linear):
         words = [f"{part.in_features}, {part.out_features}"]
-    elif isinstance(part, Conv):
+    else:
         words = [f"{part.in_channels}, {part.out_channels}"]
         words += [
             f"{name}={getattr(part, name)}"
@@ -90,8 +90,6 @@ def _part(part: Layer | Tree, depth: int) -> list[str]:
             if getattr(part, name) != 1
         ]
         words += ["norm=False"] if part.norm == "none" else []
-    else:
-        raise UsageError(f"no plain PyTorch for {part.path}: a {type(part).__name__}")
     if part.activation != "none":
         words.append(f"activation={ACTIVATIONS[part.activation]}")
     return [f"{type(part).__name__}({', '.join(words)})"]
