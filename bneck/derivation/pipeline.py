@@ -150,7 +150,6 @@ def train(session: Session) -> Training:
             arch,
             name=NETWORK,
             start=parent.weights_for(arch, seed=plan.seed).state if parent is not None else None,
-            branches=plan.branches,
             teacher=named_teacher(session, data),
         )
     records.write(run.network, arch)

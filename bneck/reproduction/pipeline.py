@@ -7,6 +7,7 @@ the procedure; everything compared is trained by one recipe and measured in one 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ from bneck.derivation.session import Session
 from bneck.derivation.similarity import similarity_to
 from bneck.derivation.stages.calibration import TargetDevice, calibration_stage
 from bneck.derivation.stages.data import RunData, data_stage, keep_facts
-from bneck.derivation.stages.long_trainings import LongTraining, TrainingJob, train_all
+from bneck.derivation.stages.long_trainings import TrainingJob
 from bneck.derivation.stages.netadapt import netadapt_stage
 from bneck.derivation.stages.search import search_stage
 from bneck.derivation.stages.target import target_stage
+from bneck.derivation.stages.training import train_jobs
 from bneck.derivation.target import keep_targets
 from bneck.derivation.training_budget import budget
 from bneck.errors import NotReady
@@ -52,11 +54,13 @@ class Reproduction:
         self.repeated = numbers("repeated", plan.repeated)
         self.stages: Mapping[str, Callable[[], object]] = {
             "calibrate": self._calibrate,
-            "search-paper": lambda: self._search("search-paper", PAPERS_WEIGHT),
-            "search-derived": lambda: self._search("search-derived", None),
+            "search-paper": partial(self._search, "search-paper", PAPERS_WEIGHT),
+            "search-derived": partial(self._search, "search-derived", None),
             "netadapt": self._netadapt,
             "measure": self._measure,
-            **{f"train-{factor:g}": self._trainer(factor) for factor in plan.trained_factors},
+            **{
+                f"train-{factor:g}": partial(self._train, factor) for factor in plan.trained_factors
+            },
             "measure-trained": self._measure_trained,
             "likeness": self._likeness,
         }
@@ -152,29 +156,17 @@ class Reproduction:
             measured_in_turns(networks, device.measure, self.session.progress),
         )
 
-    def _trainer(self, factor: float) -> Callable[[], None]:
-        def train() -> None:
-            self._needed(self.results.compared_file, "measure")
-            seeds = self.plan.seeds if factor in self.repeated else 1
-            asked = budget(self.session.plan, self._data().info)
-            train_all(
-                [
-                    TrainingJob(training_name(one, seed), one.arch, self.plan.seed + seed)
-                    for seed in range(seeds)
-                    for one in self.results.compared()
-                    if one.factor == factor
-                ],
-                LongTraining(
-                    asked.images,
-                    asked.final,
-                    self.run.checkpoints,
-                    self.session.plan.compute(threads=1),
-                ),
-                self.session.trainer,
-                self.session.progress,
-            )
-
-        return train
+    def _train(self, factor: float) -> None:
+        """Train the networks of one factor, once or from each seed."""
+        self._needed(self.results.compared_file, "measure")
+        seeds = self.plan.seeds if factor in self.repeated else 1
+        jobs = [
+            TrainingJob(training_name(one, seed), one.arch, self.plan.seed + seed)
+            for seed in range(seeds)
+            for one in self.results.compared()
+            if one.factor == factor
+        ]
+        train_jobs(self.session, budget(self.session.plan, self._data().info), jobs)
 
     def _likeness(self) -> None:
         """Compare both seeds and every derived network with V3-Small, by this device's model."""

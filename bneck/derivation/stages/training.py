@@ -1,6 +1,6 @@
 """The final trainings of a run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bneck.derivation.session import Session
@@ -52,26 +52,34 @@ def training_stage(
     if session.executor is not session.trainer:  # whose own idle workers are stopped there
         session.executor.rest()  # what they hold is missing where trainings run
     with session.timed(stage):
-        asked, plan = budget(session.plan, data.info), session.plan
-        together = isinstance(session.trainer, Together)  # which may be the cluster's workers
-        compute = plan.compute(threads=1) if together else session.compute_here(threads=1)
-        trained = train_all(
-            [
-                TrainingJob(name, arch, plan.seed, starts.get(name))
-                for name, arch in networks.items()
-            ],
-            LongTraining(
-                asked.images,
-                asked.final,
-                session.run.checkpoints,
-                compute,
-                plan.branches,
-                teacher,
-            ),
-            session.trainer,
-            session.progress,
-        )
+        jobs = [
+            TrainingJob(name, arch, session.plan.seed, starts.get(name))
+            for name, arch in networks.items()
+        ]
+        trained = train_jobs(session, budget(session.plan, data.info), jobs, teacher)
     return {one.name: one for one in trained}
+
+
+def train_jobs(
+    session: Session, asked: Budget, jobs: Sequence[TrainingJob], teacher: Teacher | None = None
+) -> tuple[Training, ...]:
+    """Train networks by the final recipe, and keep them in the run's checkpoints.
+
+    Args:
+        session: the run, its plan, and where trainings run.
+        asked: the images, and the recipe.
+        jobs: what is trained, from which seeds and weights.
+        teacher: a trained network whose outputs are learnt too.
+
+    Raises:
+        BneckError: a training diverged.
+    """
+    plan, together = session.plan, isinstance(session.trainer, Together)
+    # Those that train together may be the cluster's workers.
+    compute = plan.compute(threads=1) if together else session.compute_here(threads=1)
+    folder = session.run.checkpoints
+    task = LongTraining(asked.images, asked.final, folder, compute, plan.branches, teacher)
+    return train_all(jobs, task, session.trainer, session.progress)
 
 
 def train_alone(
@@ -81,7 +89,6 @@ def train_alone(
     *,
     name: str,
     start: weights.State | None,
-    branches: bool = False,
     teacher: Teacher | None = None,
 ) -> tuple[Training, weights.State]:
     """Train one network by the final recipe: in this process, or in several that train together.
@@ -92,7 +99,6 @@ def train_alone(
         arch: the network.
         name: under which it is kept in the run's checkpoints.
         start: weights to begin with; None trains from scratch.
-        branches: whether convolutions have parallel branches until the training ends.
         teacher: a trained network whose outputs are learnt too.
 
     Raises:
@@ -111,14 +117,12 @@ def train_alone(
             progress=session.progress,
             compute=session.compute_here(),
             start=start,
-            branches=branches,
+            branches=plan.branches,
             teacher=teacher,
         )
     files = TrainingFiles(folder, name)
     if start is not None:
         weights.save(files.start, start)
-    compute = plan.compute(threads=1)
-    task = LongTraining(asked.images, asked.final, folder, compute, branches, teacher)
     job = TrainingJob(name, arch, plan.seed, None if start is None else files.start)
-    (trained,) = train_all([job], task, session.trainer, session.progress)
+    (trained,) = train_jobs(session, asked, [job], teacher)
     return trained, weights.load(files.weights, arch)
