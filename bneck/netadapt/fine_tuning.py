@@ -15,7 +15,7 @@ from bneck.files import is_written, write_whole
 from bneck.machine import ONE_THREAD, Compute
 from bneck.netadapt.importance import taylor
 from bneck.netadapt.selection import Losses
-from bneck.progress import Progress
+from bneck.progress import Progress, silent
 from bneck.proxies.data.worker_images import WorkerImages, for_proxies
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import train
@@ -133,17 +133,22 @@ class StepTrainings:
     by the networks: a step that is resumed may have other proposals, as it has another goal.
     """
 
-    def __init__(self, task: FineTune, folder: Path) -> None:
+    def __init__(
+        self, task: FineTune, folder: Path, executor: Executor, progress: Progress = silent
+    ) -> None:
         """Read what was fine-tuned before an interruption.
 
         Args:
             task: fine-tunes one network.
             folder: where results and weights are kept; made where there is none.
+            executor: where networks are fine-tuned.
+            progress: told about every proposal that is done.
 
         Raises:
             BneckError: the folder cannot be written.
         """
         self._task, self._folder = task, folder
+        self._executor, self._progress = executor, progress
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -159,9 +164,7 @@ class StepTrainings:
         self,
         number: int,
         proposals: Iterable[Proposal],
-        executor: Executor,
         where: str,
-        progress: Progress,
     ) -> tuple[Proposal, ...]:
         """Fine-tune the proposals by T steps more; the second round starts from the first's end.
 
@@ -170,9 +173,7 @@ class StepTrainings:
         Args:
             number: 1, or 2 to settle ties.
             proposals: those of the step that take part in this round.
-            executor: where they are fine-tuned.
             where: what ``progress`` calls the work.
-            progress: told about every proposal that is done.
         """
         wanted = {proposal.move: replace(proposal, rounds=number) for proposal in proposals}
         waiting = {
@@ -184,12 +185,12 @@ class StepTrainings:
         finished = len(wanted) - len(waiting)
         what = f"{where}, ties settled" if number > 1 else where
         if waiting:
-            progress(what, finished, len(wanted))
-        for narrowed, outcome in executor.map_unordered(task, list(waiting)):
+            self._progress(what, finished, len(wanted))
+        for narrowed, outcome in self._executor.map_unordered(task, list(waiting)):
             proposal = waiting[narrowed]
             self._keep(proposal, outcome)
             finished += 1
-            progress(what, finished, len(wanted), proposal.move)
+            self._progress(what, finished, len(wanted), proposal.move)
         outcomes = [self._done[move, number].proposal for move in wanted]
         return tuple(
             self._done[one.move, 1].proposal if one.error is not None else one for one in outcomes

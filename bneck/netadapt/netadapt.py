@@ -40,6 +40,8 @@ class NetAdapt:
         seed: of all random choices.
         steps: the file of ``Step`` records, one per line; step 0 is the seed network.
         folder: keeps every step's weights (``003.safetensors``) and unfinished proposals.
+        executor: where proposals are fine-tuned.
+        progress: told about every proposal.
         grid: the runtime's block of channels; proposed widths are multiples of it.
         importance: which channels stay: those of largest "l2" norm, or "taylor".
         compute: what each fine-tuning runs on.
@@ -52,6 +54,8 @@ class NetAdapt:
     seed: int
     steps: Path
     folder: Path
+    executor: Executor
+    progress: Progress = silent
     grid: int = GRID
     importance: str = "l2"
     compute: Compute = ONE_THREAD
@@ -80,17 +84,10 @@ class NetAdapt:
                 f"{fastest_ms:.3g} ms"
             )
 
-    def shrink(
-        self, target_ms: float, executor: Executor, progress: Progress = silent
-    ) -> tuple[Step, ...]:
+    def shrink(self, target_ms: float) -> tuple[Step, ...]:
         """Take steps until the network is predicted at or under ``target_ms``; return all of them.
 
         After an interruption it continues with the proposals that are not fine-tuned yet.
-
-        Args:
-            target_ms: the predicted latency to reach.
-            executor: where proposals are fine-tuned.
-            progress: told about every proposal.
 
         Raises:
             OutOfReach: not even the narrowest network is predicted under the target (names the
@@ -107,7 +104,7 @@ class NetAdapt:
             where = (
                 f"NetAdapt step {len(steps)}, {first_ms:.3g} -> {now_ms:.3g} -> {target_ms:.3g} ms"
             )
-            steps.append(self._step(steps[-1], target_ms, executor, where, progress))
+            steps.append(self._step(steps[-1], target_ms, where))
         return tuple(steps)
 
     def widened(self, before: Step) -> Proposal | None:
@@ -122,20 +119,15 @@ class NetAdapt:
         latency_ms = self.model.predict(arch).ms
         return Proposal(arch, name, latency_ms, before.latency_ms - latency_ms)
 
-    def widen(
-        self, wider: Proposal, executor: Executor, progress: Progress = silent
-    ) -> Step | None:
-        """Take one more step, to what ``widened`` proposed; None where its fine-tuning failed.
+    def widen(self, wider: Proposal) -> Step | None:
+        """Take one more step, to what ``widened`` proposed for the last network.
 
-        Args:
-            wider: what ``widened`` proposed for the last network.
-            executor: where it is fine-tuned.
-            progress: told when that is done.
+        None where its fine-tuning failed.
         """
         begun = time.monotonic()
         before = self.done()[-1]
         trainings = self._trainings(before)
-        found = trainings.round(1, (wider,), executor, "NetAdapt's free channels", progress)
+        found = trainings.round(1, (wider,), "NetAdapt's free channels")
         if found[0].error is not None:
             trainings.clear()
             return None
@@ -145,9 +137,7 @@ class NetAdapt:
     def _generator(self) -> ProposalGenerator:
         return ProposalGenerator(self.model, self.grid)
 
-    def _step(
-        self, before: Step, target_ms: float, executor: Executor, where: str, progress: Progress
-    ) -> Step:
+    def _step(self, before: Step, target_ms: float, where: str) -> Step:
         """Fine-tune all proposals, those too close to call twice as long, and take the best.
 
         Unless there is but one proposal, the network before the step is fine-tuned too: a few
@@ -158,15 +148,15 @@ class NetAdapt:
         unchanged = _unchanged(before)
         trainings = self._trainings(before)
         if len(first) + len(others) == 1:
-            found = trainings.round(1, first, executor, where, progress)
+            found = trainings.round(1, first, where)
             return self._take(before, found, None, trainings, begun)
-        *found_first, unchanged = trainings.round(1, (*first, unchanged), executor, where, progress)
+        *found_first, unchanged = trainings.round(1, (*first, unchanged), where)
         found = tuple(found_first)
         if others and all_lose_accuracy(found, unchanged, trainings.right):
-            found += trainings.round(1, others, executor, f"{where}, other savings", progress)
+            found += trainings.round(1, others, f"{where}, other savings")
         if ties := rules.settle_ties(found, reference(unchanged, found), trainings.losses):
             again = ties if unchanged.error is not None else (*ties, unchanged)
-            longer = {one.move: one for one in trainings.round(2, again, executor, where, progress)}
+            longer = {one.move: one for one in trainings.round(2, again, where)}
             found = tuple(longer.get(one.move, one) for one in found)
             unchanged = longer.get(UNCHANGED, unchanged)
         return self._take(before, found, unchanged, trainings, begun)
@@ -205,7 +195,7 @@ class NetAdapt:
             self.importance,
             self.compute,
         )
-        return StepTrainings(task, self._trainings_of(number))
+        return StepTrainings(task, self._trainings_of(number), self.executor, self.progress)
 
     def _trainings_of(self, number: int) -> Path:
         """The folder of a step's fine-tunings, until it ends."""

@@ -6,10 +6,8 @@ from pathlib import Path
 
 from bneck import records
 from bneck.errors import BneckError, OutOfReach
-from bneck.executors import Executor
 from bneck.netadapt import rules
 from bneck.netadapt.netadapt import NetAdapt
-from bneck.progress import Progress, silent
 from bneck.quantities import Latency
 from bneck.results.record import Step
 from bneck.space.architecture import Architecture
@@ -78,8 +76,6 @@ def shrink_to_measured(
     netadapt: NetAdapt,
     target_ms: float,
     measure: Measure,
-    executor: Executor,
-    progress: Progress = silent,
     *,
     repeat: float = 0.0,
     given: bool = True,
@@ -96,8 +92,6 @@ def shrink_to_measured(
         netadapt: with its step 0 in place.
         target_ms: what the network may take.
         measure: times a network on the target device.
-        executor: where proposals are fine-tuned.
-        progress: called after every fine-tuning.
         repeat: relative error of measuring again, as the calibration saw it.
         given: whether the seed network was given, and not found by a search; see ``rules.meets``.
         passed: whether steps may have gone on to a faster target already: then it is the first of
@@ -111,9 +105,7 @@ def shrink_to_measured(
             after the goal was tightened four times.
     """
     kept = _KeptGoals(goals, target_ms, measure)
-    step, measured = _under_target(
-        netadapt, target_ms, kept, executor, progress, repeat, given, passed
-    )
+    step, measured = _under_target(netadapt, target_ms, kept, repeat, given, passed)
     wider = netadapt.widened(step) if step.number else None
     after = netadapt.done()[step.number + 1 :]
     if wider is None or (after and after[0].arch != wider.arch):  # narrowed further as it was
@@ -121,7 +113,7 @@ def shrink_to_measured(
     again = kept.latency(step.number + 1, wider.arch)
     if not rules.widen_free_widths(again, measured, target_ms, repeat):
         return step, measured
-    widened = after[0] if after else netadapt.widen(wider, executor, progress)
+    widened = after[0] if after else netadapt.widen(wider)
     return (step, measured) if widened is None else (widened, again)
 
 
@@ -129,8 +121,6 @@ def _under_target(
     netadapt: NetAdapt,
     target_ms: float,
     kept: _KeptGoals,
-    executor: Executor,
-    progress: Progress,
     repeat: float,
     given: bool,
     passed: bool,
@@ -143,7 +133,7 @@ def _under_target(
         kept.aim_at(target_ms)
     while True:
         try:
-            step = netadapt.shrink(kept.goals_ms[-1], executor, progress)[-1]
+            step = netadapt.shrink(kept.goals_ms[-1])[-1]
         except OutOfReach:  # so low a goal may have come of a measurement on a busy device
             kept.forget()
             raise

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from bneck.executors.serial import Serial
 from bneck.netadapt.fine_tuning import FineTuned, Narrowed, StepTrainings
-from bneck.progress import silent
 from bneck.quantities import Accuracy
 from bneck.results.record import Proposal
 from bneck.space import presets
@@ -37,15 +36,15 @@ class Drawn:
 
 
 def tuned(trainings: StepTrainings, number: int, *proposals: Proposal) -> tuple[Proposal, ...]:
-    return trainings.round(number, proposals, Serial(), "step", silent)
+    return trainings.round(number, proposals, "step")
 
 
 def test_a_step_resumes_with_other_proposals_than_it_began_with(tmp_path: Path) -> None:
     """Its goal is another one where the network measured a little different meanwhile."""
     task = Drawn(0, [])
-    tuned(StepTrainings(task, tmp_path), 1, FIRST, SECOND)
+    tuned(StepTrainings(task, tmp_path, Serial()), 1, FIRST, SECOND)
     assert task.asked == [(0, False)] * 2
-    resumed = StepTrainings(task, tmp_path)
+    resumed = StepTrainings(task, tmp_path, Serial())
     tuned(resumed, 1, SECOND)
     assert len(task.asked) == 2  # which was paid for before
     (again,) = tuned(resumed, 2, SECOND)
@@ -56,10 +55,10 @@ def test_a_step_resumes_with_other_proposals_than_it_began_with(tmp_path: Path) 
 def test_what_has_lost_its_weights_is_tuned_again(tmp_path: Path) -> None:
     """As in a step that an earlier version began, whose files had other names."""
     task = Drawn(0, [])
-    before = StepTrainings(task, tmp_path)
+    before = StepTrainings(task, tmp_path, Serial())
     tuned(before, 1, FIRST)
     before.weights(FIRST).unlink()
-    after = StepTrainings(task, tmp_path)
+    after = StepTrainings(task, tmp_path, Serial())
     assert tuned(after, 1, FIRST) == (replace(FIRST, accuracy=Accuracy(0.5), loss=1.0),)
     assert len(task.asked) == 2
     weights.load(after.weights(FIRST), WIDE)

@@ -142,7 +142,8 @@ def test_a_tie_is_settled_among_those_that_trained_longer() -> None:
 def netadapt(folder: Path, model: object, delta_ms: float = DELTA_MS) -> NetAdapt:
     images = WorkerImages("digits", 16, 16, seed=0, train=128, val=128)
     recipe = Recipe(2, batch_size=32, learning_rate=1e-3)
-    return NetAdapt(model, images, recipe, delta_ms, 0, folder / "steps.jsonl", folder / "family")
+    steps, family = folder / "steps.jsonl", folder / "family"
+    return NetAdapt(model, images, recipe, delta_ms, 0, steps, family, Serial())
 
 
 def begun(folder: Path, model: object, **changes: float) -> NetAdapt:
@@ -163,7 +164,7 @@ def trained_seed(images: WorkerImages) -> tuple[Accuracy, weights.State]:
 def test_each_step_saves_delta_by_the_widest_width(tmp_path: Path, model: object) -> None:
     adapt = begun(tmp_path, model)
     target_ms = START_MS - 2.5 * DELTA_MS
-    steps = adapt.shrink(target_ms, Serial())
+    steps = adapt.shrink(target_ms)
     assert any(tried.rounds == 2 for step in steps for tried in step.proposals)
     assert steps[0].arch == ARCH
     assert steps[-1].latency_ms <= target_ms < steps[-2].latency_ms
@@ -190,7 +191,7 @@ def test_no_step_goes_far_under_the_target(tmp_path: Path, model: object) -> Non
     adapt = begun(tmp_path, model, delta_ms=START_MS / 10)
     target_ms = 0.912 * START_MS
     every = ProposalGenerator(model).proposals(ARCH, START_MS - target_ms)
-    (_, step) = adapt.shrink(target_ms, Serial())
+    (_, step) = adapt.shrink(target_ms)
     near = {one.move for one in every if one.latency_ms >= 0.97 * target_ms}
     assert {one.move for one in step.proposals} == near | {"unchanged"}
     assert len(near) < len(every)
@@ -208,7 +209,7 @@ def test_other_savings_are_tried_where_all_else_loses(tmp_path: Path, model: obj
     every = [
         one for ms in (left_ms, left_ms / 2) for one in ProposalGenerator(model).proposals(ARCH, ms)
     ]
-    step = adapt.shrink(target_ms, SeedKnowsAll())[1]
+    step = replace(adapt, executor=SeedKnowsAll()).shrink(target_ms)[1]
     assert {one.move for one in step.proposals} == {"unchanged", *(one.move for one in every)}
 
 
@@ -218,7 +219,7 @@ def test_ties_are_settled_where_the_unchanged_network_failed(tmp_path: Path, mod
             for item, score in super().map_unordered(task, items):
                 yield item, Failed("diverged") if item.arch == ARCH else score
 
-    step = begun(tmp_path, model).shrink(ONE_STEP_MS, SeedDiverges())[-1]
+    step = replace(begun(tmp_path, model), executor=SeedDiverges()).shrink(ONE_STEP_MS)[-1]
     *proposals, unchanged = step.proposals
     assert (unchanged.rounds, unchanged.error) == (1, "diverged")
     longer = [one for one in proposals if one.rounds == 2]
@@ -239,16 +240,18 @@ def test_proposals_that_all_failed_are_tried_again(
 ) -> None:
     adapt = begun(tmp_path, model)
     with pytest.raises(BneckError, match="every proposal failed, the first with: stopped at"):
-        adapt.shrink(ONE_STEP_MS, AllFail())
-    step = adapt.shrink(ONE_STEP_MS, Serial())[-1]
+        replace(adapt, executor=AllFail()).shrink(ONE_STEP_MS)
+    step = adapt.shrink(ONE_STEP_MS)[-1]
     assert (step.arch, step.accuracy) == (one_step.arch, one_step.accuracy)
 
 
 def test_free_channels_whose_training_fails_are_not_taken(tmp_path: Path, model: object) -> None:
     adapt = begun(tmp_path, model)
-    assert adapt.widen(Proposal(ARCH, "free channels", 1.0, 0.0), AllFail()) is None
+    assert (
+        replace(adapt, executor=AllFail()).widen(Proposal(ARCH, "free channels", 1.0, 0.0)) is None
+    )
     assert len(adapt.done()) == 1
-    assert len(adapt.shrink(ONE_STEP_MS, Serial())) == 2  # for a further target
+    assert len(adapt.shrink(ONE_STEP_MS)) == 2  # for a further target
 
 
 def test_a_loss_is_one_beyond_its_standard_error() -> None:
@@ -294,13 +297,14 @@ def test_it_resumes_between_the_proposals_of_a_step(tmp_path: Path, model: objec
         (tmp_path / name).mkdir()
     target_ms = START_MS - 1.5 * DELTA_MS
     whole, second = Counting(None), Counting(None)
-    expected = begun(tmp_path / "whole", model).shrink(target_ms, whole)
+    adapt = replace(begun(tmp_path / "whole", model), executor=whole)
+    expected = adapt.shrink(target_ms)
     assert len(expected) == 3
     first = Counting(len(expected[1].proposals) + 2)
     adapt = begun(tmp_path / "cut", model)
     with pytest.raises(KeyboardInterrupt):
-        adapt.shrink(target_ms, first)
-    got = netadapt(tmp_path / "cut", model).shrink(target_ms, second)
+        replace(adapt, executor=first).shrink(target_ms)
+    got = replace(netadapt(tmp_path / "cut", model), executor=second).shrink(target_ms)
     assert first.paid + second.paid == whole.paid
     assert [step.arch for step in got] == [step.arch for step in expected]
     assert [step.accuracy for step in got] == [step.accuracy for step in expected]
@@ -309,7 +313,7 @@ def test_it_resumes_between_the_proposals_of_a_step(tmp_path: Path, model: objec
 @pytest.fixture(scope="module")
 def one_step(tmp_path_factory: pytest.TempPathFactory) -> Step:
     """The step to ``ONE_STEP_MS``, undisturbed."""
-    return begun(tmp_path_factory.mktemp("whole"), MacsDevice()).shrink(ONE_STEP_MS, Serial())[-1]
+    return begun(tmp_path_factory.mktemp("whole"), MacsDevice()).shrink(ONE_STEP_MS)[-1]
 
 
 def test_weights_and_losses_that_a_kill_left_half_written_are_made_again(
@@ -317,12 +321,12 @@ def test_weights_and_losses_that_a_kill_left_half_written_are_made_again(
 ) -> None:
     adapt = begun(tmp_path, model)
     with pytest.raises(KeyboardInterrupt):
-        adapt.shrink(ONE_STEP_MS, Counting(3))
+        replace(adapt, executor=Counting(3)).shrink(ONE_STEP_MS)
     (journal,) = (tmp_path / "family").glob("step-*/fine-tuned.jsonl")
     journal.write_bytes(journal.read_bytes()[:-100])
     *_, last = sorted(journal.parent.glob("*.safetensors"), key=lambda file: file.stat().st_mtime)
     last.write_bytes(b"torn")
-    step = adapt.shrink(ONE_STEP_MS, Serial())[-1]
+    step = adapt.shrink(ONE_STEP_MS)[-1]
     assert (step.arch, step.accuracy) == (one_step.arch, one_step.accuracy)
 
 
@@ -336,9 +340,9 @@ def test_what_a_kill_left_of_a_step_that_ended_is_removed(
     with monkeypatch.context() as patched:
         patched.setattr(StepTrainings, "clear", killed)
         with pytest.raises(KeyboardInterrupt):
-            adapt.shrink(ONE_STEP_MS, Serial())
+            adapt.shrink(ONE_STEP_MS)
     (left,) = (tmp_path / "family").glob("step-*")
-    assert [one.number for one in adapt.shrink(ONE_STEP_MS, Serial())] == [0, 1]
+    assert [one.number for one in adapt.shrink(ONE_STEP_MS)] == [0, 1]
     assert not left.exists()
 
 
@@ -358,8 +362,8 @@ def test_a_full_disk_is_not_a_result_of_a_proposal(
     with monkeypatch.context() as patched:
         patched.setattr(Path, "write_bytes", full)
         with pytest.raises(BneckError, match=r"cannot write .*-1\.safetensors: No space left"):
-            adapt.shrink(ONE_STEP_MS, Serial())
-    step = adapt.shrink(ONE_STEP_MS, Serial())[-1]
+            adapt.shrink(ONE_STEP_MS)
+    step = adapt.shrink(ONE_STEP_MS)[-1]
     assert step.proposals == one_step.proposals
     assert all(one.error is None for one in step.proposals)
 
@@ -375,4 +379,4 @@ def test_a_target_that_no_narrowing_reaches_names_the_fastest(
 
     adapt = begun(tmp_path, Fixed())
     with pytest.raises(BneckError, match=r"no narrowing reaches 0\.01 ms; the fastest network"):
-        adapt.shrink(0.01, Serial())
+        adapt.shrink(0.01)

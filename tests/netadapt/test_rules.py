@@ -97,7 +97,7 @@ def measured(model: Model, error: float) -> Latency:
 
 def test_a_model_that_errs_by_8_percent_is_corrected_in_one_more_round() -> None:
     model = Model()
-    found, latency = shrink_to_measured(model, 1.0, lambda _: measured(model, 1.08), None)
+    found, latency = shrink_to_measured(model, 1.0, lambda _: measured(model, 1.08))
     assert [one.latency_ms for one in model.steps] == pytest.approx([2.0, 1.0, 1 / 1.08])
     assert found == model.steps[-1]
     assert latency.ms == pytest.approx(1.0)
@@ -105,7 +105,7 @@ def test_a_model_that_errs_by_8_percent_is_corrected_in_one_more_round() -> None
 
 def test_a_seed_network_that_measures_under_the_target_is_the_result() -> None:
     model = Model(free_ms=0.0)
-    found, latency = shrink_to_measured(model, 1.9, lambda _: measured(model, 0.9), None)
+    found, latency = shrink_to_measured(model, 1.9, lambda _: measured(model, 0.9))
     assert (found.number, latency.ms) == (0, pytest.approx(1.8))
 
 
@@ -116,7 +116,7 @@ def test_a_found_seed_network_must_stay_under_the_target_when_measured_again(
     model = Model()
     readings = iter((0.995, 0.98))
     shrink_to_measured(
-        model, 1.0, lambda _: Latency(next(readings), 0.0), None, repeat=0.01, given=not found
+        model, 1.0, lambda _: Latency(next(readings), 0.0), repeat=0.01, given=not found
     )
     assert len(model.steps) == steps
 
@@ -125,7 +125,7 @@ def test_a_found_seed_network_must_stay_under_the_target_when_measured_again(
 def test_widths_grow_only_if_they_measure_as_free(grows: float, steps: int) -> None:
     model = Model(free_ms=0.0)
     readings = iter((2.0, 0.99, 0.99 * grows))
-    shrink_to_measured(model, 1.0, lambda _: Latency(next(readings), 0.0), None)
+    shrink_to_measured(model, 1.0, lambda _: Latency(next(readings), 0.0))
     assert len(model.steps) == steps
 
 
@@ -133,7 +133,7 @@ def test_a_network_that_stays_above_the_target_is_an_error(tmp_path: Path) -> No
     """Nothing of its goals is kept: measured again it may be otherwise."""
     goals, model = tmp_path / "goals.json", Model()
     with pytest.raises(BneckError, match=r"measures 2 ms, above the target of 1 ms, although"):
-        shrink_to_measured(model, 1.0, lambda _: Latency(2.0, 0.0), None, goals=goals)
+        shrink_to_measured(model, 1.0, lambda _: Latency(2.0, 0.0), goals=goals)
     assert len(model.steps) == 2 + rules.TIGHTENINGS  # the seed, the target, the lower goals
     assert not goals.exists()
 
@@ -149,8 +149,8 @@ def test_a_goal_that_no_narrowing_reaches_is_forgotten(tmp_path: Path) -> None:
 
     model.shrink = reaches
     with pytest.raises(OutOfReach):
-        shrink_to_measured(model, 1.0, lambda _: Latency(1.1, 0.0), None, goals=goals)
-    found, _ = shrink_to_measured(model, 1.0, lambda _: Latency(0.9, 0.0), None, goals=goals)
+        shrink_to_measured(model, 1.0, lambda _: Latency(1.1, 0.0), goals=goals)
+    found, _ = shrink_to_measured(model, 1.0, lambda _: Latency(0.9, 0.0), goals=goals)
     assert found.number == 1
 
 
@@ -168,16 +168,16 @@ def test_the_goal_stands_where_fine_tuning_failed(tmp_path: Path, error: type[Bn
 
     model.shrink = fails
     with pytest.raises(error):
-        shrink_to_measured(model, 1.0, lambda _: measured(model, 0.95), None, goals=goals)
+        shrink_to_measured(model, 1.0, lambda _: measured(model, 0.95), goals=goals)
     del model.shrink
-    found, _ = shrink_to_measured(model, 1.0, lambda _: measured(model, 0.95), None, goals=goals)
+    found, _ = shrink_to_measured(model, 1.0, lambda _: measured(model, 0.95), goals=goals)
     assert found.latency_ms == 1.0
 
 
 def test_a_network_whose_free_channels_cannot_be_trained_stays_as_it_is() -> None:
     model = Model(free_ms=0.0)
     model.widen = lambda *_: None
-    found, latency = shrink_to_measured(model, 1.0, lambda _: measured(model, 0.99), None)
+    found, latency = shrink_to_measured(model, 1.0, lambda _: measured(model, 0.99))
     assert (found, latency.ms) == (model.steps[1], 0.99)
 
 
@@ -195,9 +195,9 @@ def test_what_was_aimed_at_stands_after_an_interruption(tmp_path: Path) -> None:
         return measured(model, 1.08)
 
     with pytest.raises(KeyboardInterrupt):
-        shrink_to_measured(model, 1.0, measure_first, None, goals=goals)
+        shrink_to_measured(model, 1.0, measure_first, goals=goals)
     del model.shrink
-    found, _ = shrink_to_measured(model, 1.0, lambda _: measured(model, 0.9), None, goals=goals)
+    found, _ = shrink_to_measured(model, 1.0, lambda _: measured(model, 0.9), goals=goals)
     assert [one.latency_ms for one in model.steps] == pytest.approx([2.0, 1.0, 0.98, 1 / 1.08])
     assert found == model.steps[-1]
 
@@ -213,9 +213,9 @@ def test_a_network_on_the_way_is_not_taken_because_of_an_interruption(tmp_path: 
     model.shrink = broken_off
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
-            shrink_to_measured(model, 1.0, lambda _: measured(model, 0.95), None, goals=goals)
+            shrink_to_measured(model, 1.0, lambda _: measured(model, 0.95), goals=goals)
     del model.shrink, model.steps[-1]
-    found, _ = shrink_to_measured(model, 1.0, lambda _: measured(model, 0.95), None, goals=goals)
+    found, _ = shrink_to_measured(model, 1.0, lambda _: measured(model, 0.95), goals=goals)
     assert found.latency_ms == 1.0
 
 
@@ -234,9 +234,9 @@ def test_free_widths_that_a_kill_broke_off_are_widened_all_the_same(
 
     model.widen = broken_off
     with pytest.raises(KeyboardInterrupt):
-        shrink_to_measured(model, 1.0, lambda _: Latency(next(readings), 0.0), None, goals=goals)
+        shrink_to_measured(model, 1.0, lambda _: Latency(next(readings), 0.0), goals=goals)
     del model.widen
-    found, latency = shrink_to_measured(model, 1.0, lambda _: Latency(1.1, 0.0), None, goals=goals)
+    found, latency = shrink_to_measured(model, 1.0, lambda _: Latency(1.1, 0.0), goals=goals)
     assert [one.latency_ms for one in model.steps] == [2.0, 1.0, 1.0]
     assert (found, latency.ms) == (model.steps[-1], 0.993)
 
@@ -244,8 +244,8 @@ def test_free_widths_that_a_kill_broke_off_are_widened_all_the_same(
 def test_goals_of_another_target_do_not_count(tmp_path: Path) -> None:
     goals = tmp_path / "goals.json"
     other, model = Model(), Model()
-    shrink_to_measured(other, 1.2, lambda _: measured(other, 1.0), None, goals=goals)
-    shrink_to_measured(model, 1.0, lambda _: measured(model, 1.0), None, goals=goals)
+    shrink_to_measured(other, 1.2, lambda _: measured(other, 1.0), goals=goals)
+    shrink_to_measured(model, 1.0, lambda _: measured(model, 1.0), goals=goals)
     assert [one.latency_ms for one in model.steps] == [2.0, 1.0]
 
 
@@ -253,7 +253,7 @@ def test_the_goal_is_tightened_four_times() -> None:
     """It misses the target by ever less, and meets it at the fourth lower goal."""
     model = Model()
     readings = iter((2.0, 1.4, 1.3, 1.2, 1.1, 0.99))
-    found, latency = shrink_to_measured(model, 1.0, lambda _: Latency(next(readings), 0.0), None)
+    found, latency = shrink_to_measured(model, 1.0, lambda _: Latency(next(readings), 0.0))
     lower = (1.4, 1.4 * 1.3, 1.4 * 1.3 * 1.2, 1.4 * 1.3 * 1.2 * 1.1)
     assert [one.latency_ms for one in model.steps] == pytest.approx(
         [2.0, 1.0, *(1 / error for error in lower)]
