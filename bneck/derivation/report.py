@@ -10,10 +10,10 @@ from bneck.derivation.plan import Plan
 from bneck.derivation.results import (
     began_with,
     explained,
-    found_by_a_stage,
     plan_of,
     read_competitors,
     read_trainings,
+    result_of_last_stage,
 )
 from bneck.derivation.target import kept_targets, runs_of_other_targets
 from bneck.errors import UsageError
@@ -32,6 +32,7 @@ from bneck.results.run_files import PICTURES
 from bneck.results.run_folder import check_no_link
 from bneck.results.similarity import Similarity
 from bneck.results.stage_record import SearchResult
+from bneck.results.stage_result import StageResult
 from bneck.results.table import rows, times
 from bneck.search.promotion import trained_longest
 from bneck.space import codec
@@ -131,7 +132,7 @@ def _report_data(run: Run) -> report.ReportData:
         trained=began_with(plan),
         likeness=records.read_if_written(run.likeness, Similarity),
         target_ms=target_ms,
-        **found_by_a_stage(run, plan, model) if outcome is None else {},
+        found=result_of_last_stage(run, plan, model) if outcome is None else StageResult(),
         ceiling_ms=target_ms * plan.seed_factor if target_ms and not several else None,
         tangents=_tangents(run),
     )

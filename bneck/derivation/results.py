@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TypedDict
 
 from bneck import __version__, records
 from bneck.derivation.plan import Plan
@@ -11,7 +10,7 @@ from bneck.errors import UsageError
 from bneck.files import is_written, naming
 from bneck.latency.predictor import Predictor
 from bneck.results.image_facts import kept_image_facts
-from bneck.results.record import Found, Record
+from bneck.results.record import Record
 from bneck.results.run import Run
 from bneck.results.run_files import NETWORK, TrainingFiles
 from bneck.results.run_folder import PLAN
@@ -22,6 +21,7 @@ from bneck.results.stage_record import (
     Shrunk,
     Training,
 )
+from bneck.results.stage_result import Found, StageResult
 from bneck.search.promotion import trained_longest
 from bneck.search.trial_attributes import read_records
 from bneck.space import codec, spaces
@@ -106,16 +106,8 @@ def numbered_after(before: Iterable[Record], outside: Iterable[Record]) -> list[
     return [replace(one, number=number) for number, one in enumerate(ordered, first)]
 
 
-class FoundByStage(TypedDict, total=False):
-    """Those fields of ``ReportData`` that hold the result of a stage."""
-
-    found: tuple[Found, ...]
-    found_by: str
-    found_accuracy: str
-
-
-def found_by_a_stage(run: Run, plan: Plan, model: Predictor | None) -> FoundByStage:
-    """The networks of the last stage that has some; nothing where none has.
+def result_of_last_stage(run: Run, plan: Plan, model: Predictor | None) -> StageResult:
+    """The networks of the last stage that has some; none where none has.
 
     Args:
         run: the run that is read.
@@ -125,29 +117,20 @@ def found_by_a_stage(run: Run, plan: Plan, model: Predictor | None) -> FoundBySt
     if shrunk := records.read_lines(run.shrunk, Shrunk):
         after = {None: "the step's fine-tuning", "fine-tune": "fine-tuning", "scratch": "training"}
         names = [f"step {one.step}" if one.step else "the seed" for one in shrunk]
-        return {
-            "found": _found(run, names, shrunk, model),
-            "found_by": "NetAdapt",
-            "found_accuracy": f"after {after[plan.finish]}",
-        }
+        found = _found(run, names, shrunk, model)
+        return StageResult(found, "NetAdapt", f"after {after[plan.finish]}")
     if result := records.read_if_written(run.winners, SearchResult):
         said = f", {count}-fold" if (count := (run.settled("folds") or 1)) > 1 else ""
         names = [one.called("network") for one in result.networks]
-        return {
-            "found": _found(run, names, result.networks, model),
-            "found_by": "search",
-            "found_accuracy": f"by the proxy of the search{said}",
-        }
+        found = _found(run, names, result.networks, model)
+        return StageResult(found, "search", f"by the proxy of the search{said}")
     training = records.read_if_written(TrainingFiles(run.checkpoints, NETWORK).result, Training)
     if training and is_written(run.network):
         arch, name = codec.load(run.network), plan.seed_network or f"the largest of {plan.space}"
         tested = training.test_accuracy
-        return {
-            "found": (Found(name, arch, training.accuracy, test_accuracy=tested),),
-            "found_by": "training",
-            "found_accuracy": f"after training {began_with(plan)}",
-        }
-    return {}
+        trained = Found(name, arch, training.accuracy, test_accuracy=tested)
+        return StageResult((trained,), "training", f"after training {began_with(plan)}")
+    return StageResult()
 
 
 def began_with(plan: Plan) -> str:

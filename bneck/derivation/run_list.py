@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from bneck import records
-from bneck.derivation.results import explained, found_by_a_stage, made_by, plan_of, read_trials
+from bneck.derivation.results import explained, made_by, plan_of, read_trials, result_of_last_stage
 from bneck.errors import BneckError, UsageError
 from bneck.files import check_folder, is_written
 from bneck.quantities import Accuracy, Latency
@@ -111,8 +111,8 @@ def _best(run: Run) -> str:
     if outcome and outcome.accuracy is not None:
         return _as_found(outcome.accuracy, outcome.measured, outcome.predicted)
     if is_written(run.network) or is_written(run.winners):
-        stage = found_by_a_stage(run, plan_of(run), None)
-        found, searched = stage.get("found", ()), stage.get("found_by") == "search"
+        last = result_of_last_stage(run, plan_of(run), None)
+        found, searched = last.networks, last.stage == "search"
         one = found[0 if searched else -1] if found else None  # of several, the run's own network
         if one is not None and one.accuracy is not None:
             words = _as_found(one.accuracy, one.measured, one.predicted)

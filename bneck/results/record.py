@@ -184,25 +184,6 @@ class Outcome:
         check_numbers(self)
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """The result of one stage alone; ``name`` says which it is, like "network 7".
-
-    ``breakdown`` is its predicted ms by layer or block path; ``note`` says why its measurement is
-    not to be relied on. ``test_accuracy`` is that of a training, where there are test images.
-    """
-
-    name: str
-    arch: Architecture
-    accuracy: Accuracy | None
-    target_ms: float | None = None
-    predicted: Latency | None = None
-    measured: Latency | None = None
-    breakdown: Mapping[str, float] | None = None
-    note: str = ""
-    test_accuracy: Accuracy | None = None
-
-
 def check_numbers(record: Any, without_limit: str = "") -> None:
     """Refuse NaN, infinity, an accuracy that is a percentage, a negative time, and one of 0 ms.
 

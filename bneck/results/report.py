@@ -20,8 +20,9 @@ from bneck.results.classification import Classification
 from bneck.results.exports.words import cost_of_int8
 from bneck.results.pareto import front
 from bneck.results.provenance import MadeWith
-from bneck.results.record import Baseline, Found, Inherited, Outcome, Record, Step
+from bneck.results.record import Baseline, Inherited, Outcome, Record, Step
 from bneck.results.similarity import Similarity
+from bneck.results.stage_result import StageResult
 from bneck.results.summary import (
     against,
     finished_stage,
@@ -57,9 +58,7 @@ class ReportData:
     one, and ``trained`` what the final training began with, in words.
     ``tangents`` are (ms, accuracy, w): where the reward with a derived w touches the front.
     ``classification`` is the derived network's, class by class.
-    ``found`` are the networks of a run that is not a whole derivation, one per target, and
-    ``found_by`` the stage that found them: "search", "NetAdapt" or "training";
-    ``found_accuracy`` says in words after what their accuracy was counted.
+    ``found`` is what a run that is not a whole derivation ended with.
     """
 
     name: str
@@ -90,9 +89,7 @@ class ReportData:
     classification: Classification | None = None
     inherited: Inherited | None = None
     trained: str = "from scratch"
-    found: tuple[Found, ...] = ()
-    found_by: str = ""
-    found_accuracy: str = ""
+    found: StageResult = field(default_factory=StageResult)
 
     @property
     def command(self) -> str:
@@ -112,7 +109,7 @@ class ReportData:
     @property
     def targets_ms(self) -> tuple[float, ...]:
         """One target or several, as far as known."""
-        found = tuple(one.target_ms for one in self.found if one.target_ms is not None)
+        found = tuple(one.target_ms for one in self.found.networks if one.target_ms is not None)
         if self.target_ms is None or found:
             return found
         return (self.target_ms, *(other.target_ms for other in self.others.values()))
@@ -140,7 +137,7 @@ def build(data: ReportData) -> str:
         moves=report_context.moves(data.steps),
         networks=_networks(data),
         compared=report_context.compared(data.outcome, data.others, data.baselines),
-        found=report_context.found(data.found),
+        found=report_context.found(data.found.networks),
         classes=report_context.classes(data.classification),
         likeness=report_context.likeness(data.likeness) if data.likeness else [],
         calibration=report_context.calibration(data.calibration or {}),
@@ -189,7 +186,7 @@ def _spread(page: Context, spread: float) -> str:
 def _scale_ms(data: ReportData) -> float:
     """A latency of the usual size on this page: it decides how many digits all of them show."""
     known = [data.target_ms, data.outcome.target_ms if data.outcome else None]
-    known += [one.measured.ms for one in data.found if one.measured]
+    known += [one.measured.ms for one in data.found.networks if one.measured]
     known += [record.latency_ms for record in data.records[:1]]
     return next((ms for ms in known if ms), 1.0)
 
@@ -202,8 +199,8 @@ def sentences(data: ReportData) -> tuple[str, str]:
         compared = against(data.outcome, baseline) if baseline else ""
         said = (reservations(data.outcome), compared, only_answer(data.classification))
         return verdict(data.outcome), " ".join(filter(None, said))
-    if data.found and data.state == "finished":
-        return finished_stage(data.found, data.found_by)
+    if data.found.networks and data.state == "finished":
+        return finished_stage(data.found.networks, data.found.stage)
     return unfinished(data.state, data.records, data.steps, data.target_ms)
 
 
@@ -216,7 +213,9 @@ def _networks(data: ReportData) -> list[dict[str, Any]]:
     """The derived network, or those of a stage alone, block by block."""
     if data.outcome is not None:
         return [report_context.network("derived", data.outcome.arch, data.breakdown)]
-    return [report_context.network(one.name, one.arch, one.breakdown) for one in data.found]
+    return [
+        report_context.network(one.name, one.arch, one.breakdown) for one in data.found.networks
+    ]
 
 
 def _figures(data: ReportData) -> dict[str, str]:

@@ -7,8 +7,9 @@ from typing import Any
 from bneck.quantities import duration
 from bneck.results import units
 from bneck.results.classification import Classification
-from bneck.results.record import Baseline, Found, Outcome, Record, Step
+from bneck.results.record import Baseline, Outcome, Record, Step
 from bneck.results.similarity import Similarity
+from bneck.results.stage_result import Found
 from bneck.results.table import Row, rows, times
 from bneck.space.architecture import Architecture
 from bneck.space.cost import cost

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from bneck.quantities import CONFIDENCE, Accuracy, Latency, at_most_ms, difference
 from bneck.results.pareto import front
-from bneck.results.record import Baseline, Found, Outcome, Record, Step
+from bneck.results.record import Baseline, Outcome, Record, Step
+from bneck.results.stage_result import Found
 from bneck.results.units import decimals, milliseconds, percent, spread_alone
 from bneck.space.presets import MOBILENET_V3_SMALL
 from bneck.text import one_line

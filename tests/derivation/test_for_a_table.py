@@ -16,7 +16,7 @@ from bneck.latency.devices.table import TableDevice
 from bneck.latency.predictor import load_kept
 from bneck.latency.table import PublishedTable, block_names
 from bneck.quantities import Latency, at_most_ms
-from bneck.results.record import Found
+from bneck.results.stage_result import Found
 from bneck.results.summary import finished_stage
 from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture, block_path

@@ -16,10 +16,11 @@ from bneck.files import write_json
 from bneck.quantities import Accuracy, Latency
 from bneck.results import report
 from bneck.results.classification import classification
-from bneck.results.record import Found, Record
+from bneck.results.record import Record
 from bneck.results.report import ReportData
 from bneck.results.run import Run
 from bneck.results.similarity import Similarity, Trait
+from bneck.results.stage_result import Found, StageResult
 from bneck.space import spaces
 from tests.results import demo
 from tests.search.journals import write_trials
@@ -191,7 +192,7 @@ def test_a_search_for_several_targets(finished: ReportData) -> None:
     )
     data = replace(
         finished, outcome=None, baselines=(), steps=(), target_ms=0.25,
-        found=found, found_by="search", found_accuracy="by the proxy of the search",
+        found=StageResult(found, "search", "by the proxy of the search"),
     )  # fmt: skip
     html = report.build(data)
     page = Page(html)
@@ -199,7 +200,7 @@ def test_a_search_for_several_targets(finished: ReportData) -> None:
     assert [one.get("class") for one in page.all("table")].count("network") == 2
     lines = json.loads(page.figures["search"])["layout"]["shapes"]
     assert [line["x0"] for line in lines[:2]] == [0.25, 0.19]
-    one = replace(data, found=found[1:], found_by="NetAdapt")
+    one = replace(data, found=replace(data.found, networks=found[1:], stage="NetAdapt"))
     assert "The target of 0.190 ms is missed: 0.210 ± 0.003 ms measured." in _plain(
         Page(report.build(one)).text.replace("\xa0", " ")
     )
@@ -253,13 +254,17 @@ def test_a_derivation_for_several_targets(finished: ReportData) -> None:
 def test_a_training_alone(finished: ReportData) -> None:
     arch = finished.steps[0].arch
     data = ReportData(
-        name="v3", state="finished", plan={}, found=(Found("v3", arch, Accuracy(0.953, 0.011)),),
-        found_by="training", found_accuracy="after training from scratch",
+        name="v3", state="finished", plan={},
+        found=StageResult(
+            (Found("v3", arch, Accuracy(0.953, 0.011)),), "training", "after training from scratch"
+        ),
     )  # fmt: skip
     text = Page(report.build(data)).text.replace("\xa0", " ")
     assert "v3 is trained: 95.3 ± 1.1 % of the validation images are right." in _plain(text)
     assert "No network has been tried yet" not in text
-    tested = replace(data, found=(replace(data.found[0], test_accuracy=Accuracy(0.94, 0.012)),))
+    (one,) = data.found.networks
+    on_test = replace(one, test_accuracy=Accuracy(0.94, 0.012))
+    tested = replace(data, found=replace(data.found, networks=(on_test,)))
     assert report.sentences(tested)[0] == (
         "v3 is trained: 95.3 ± 1.1 % of the validation images, and 94.0 ± 1.2 % of the test images "
         "are right."

@@ -5,7 +5,8 @@ import pytest
 
 from bneck.quantities import Accuracy, Latency, difference, duration
 from bneck.results.classification import classification
-from bneck.results.record import Baseline, Found, Outcome, Record, Step
+from bneck.results.record import Baseline, Outcome, Record, Step
+from bneck.results.stage_result import Found
 from bneck.results.summary import (
     against,
     finished_stage,

@@ -84,7 +84,7 @@ def test_a_search_keeps_its_folds_and_reports_them(
     assert "(5-fold)" in (out / "report.html").read_text()
     shown = report_data(Run.read(out))
     assert (shown.counted_on, shown.folds) == (152, 5)
-    assert shown.found_accuracy == "by the proxy of the search, 5-fold"
+    assert shown.found.counted == "by the proxy of the search, 5-fold"
     # As an earlier version left it: the labels of one search are all judged alike.
     plan = (out / "plan.toml").read_text()
     (out / "plan.toml").write_text(plan.replace("folds = 5\n", ""))
