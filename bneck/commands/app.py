@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from bneck import __version__
-from bneck.commands.command import Command
+from bneck.commands.common.command import Command
 from bneck.errors import UsageError
 from bneck.stdout import stdout_for_results
 

@@ -4,9 +4,9 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from bneck import records
-from bneck.commands.common.deriving import run_options, session_of
 from bneck.commands.common.options import JsonOption, OutOption
 from bneck.commands.common.output import print_result
+from bneck.commands.common.session import run_options, session_of
 from bneck.derivation.target import runs_of_other_targets
 from bneck.errors import BneckError
 from bneck.results.exports.words import cost_of_int8

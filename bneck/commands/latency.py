@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from bneck.commands.calibrate import kit
-from bneck.commands.command import Command
-from bneck.commands.common.measuring import DeviceOption, WaitOption
+from bneck.commands.common.command import Command
+from bneck.commands.common.latency_options import DeviceOption, WaitOption
 from bneck.commands.common.options import (
     ClassesOption,
     JsonOption,
@@ -18,6 +17,7 @@ from bneck.commands.common.options import (
     check_left_out,
 )
 from bneck.commands.common.output import print_result
+from bneck.commands.kit import kit
 from bneck.derivation.option import OWN
 from bneck.errors import UsageError
 from bneck.latency.runtimes import RUNTIMES

@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bneck.commands.command import Command
-from bneck.commands.common.measuring import SpaceClassesOption, SpaceResolutionOption, sizes_of
+from bneck.commands.common.command import Command
+from bneck.commands.common.latency_options import (
+    SpaceClassesOption,
+    SpaceResolutionOption,
+    sizes_of,
+)
 from bneck.commands.common.options import (
     JsonOption,
     SeedOption,

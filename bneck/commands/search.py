@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 from bneck import records
-from bneck.commands.common.deriving import run_options, session_of
 from bneck.commands.common.options import JsonOption, OutOption
 from bneck.commands.common.output import print_result
+from bneck.commands.common.session import run_options, session_of
 from bneck.results.summary import in_words, with_doubt
 from bneck.search.reward import PAPERS
 

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Any
 
 from bneck import records
-from bneck.commands.common.deriving import run_options, session_of
 from bneck.commands.common.options import (
     JsonOption,
     NetArgument,
@@ -11,6 +10,7 @@ from bneck.commands.common.options import (
     check_left_out,
 )
 from bneck.commands.common.output import print_result
+from bneck.commands.common.session import run_options, session_of
 from bneck.results.record import Step
 from bneck.results.summary import in_words, with_doubt
 from bneck.results.units import aligned, decimals, milliseconds, percent

@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 import typer
 
-from bneck.commands.common.deriving import run_options, session_of
 from bneck.commands.common.options import JsonOption, NetArgument, OutOption, check_left_out
 from bneck.commands.common.output import print_result
+from bneck.commands.common.session import run_options, session_of
 from bneck.errors import UsageError
 from bneck.results.units import percent
 

@@ -13,7 +13,7 @@ from bneck.derivation.plan import MAX_SEED, Plan
 from bneck.errors import no_effect
 from bneck.space import spaces
 
-Command = TypeVar("Command", bound=Callable[..., None])
+Function = TypeVar("Function", bound=Callable[..., None])
 
 OutOption = Annotated[
     Path, typer.Option(help="Run folder. Run the same command again to resume it.")
@@ -60,7 +60,7 @@ def described(name: str) -> Any:
 
 def planned(
     names: Iterable[str], plan: type[Any] = Plan, words: Mapping[str, str] | None = None
-) -> Callable[[Command], Command]:
+) -> Callable[[Function], Function]:
     """Give a command the options that the fields of these names describe.
 
     They come after the command's own in its signature, and are passed as ``**asked``.
@@ -71,7 +71,7 @@ def planned(
         words: what `--help` says of a field, where that is not what the field says.
     """
 
-    def add(command: Command) -> Command:
+    def add(command: Function) -> Function:
         own = inspect.signature(command).parameters.values()
         known, types = {one.name: one for one in fields(plan)}, get_type_hints(plan)
         said = words or {}

@@ -13,6 +13,8 @@ from bneck.text import one_of
 if TYPE_CHECKING:
     from bneck.space.choices import Space
 
+SPACE, RUNTIME = "v3-small", "onnxruntime"
+"""What is calibrated unless the options say otherwise."""
 IMAGENET_PX, IMAGENET_CLASSES = 224, 1000
 """What networks of a space are built for unless the options say otherwise."""
 

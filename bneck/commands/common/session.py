@@ -6,7 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bneck.commands.common.options import Command, planned
+from bneck.commands.common.options import Function, planned
 from bneck.derivation.command_options import EXECUTION_OPTIONS, HELP, OPTIONS
 from bneck.derivation.execution import Execution
 from bneck.derivation.plan import Plan
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from bneck.derivation.session import Session
 
 
-def run_options(command: str) -> Callable[[Command], Command]:
+def run_options(command: str) -> Callable[[Function], Function]:
     """Give a command that makes a run its options, which are passed as ``**asked``."""
 
-    def add(function: Command) -> Command:
+    def add(function: Function) -> Function:
         function = planned(EXECUTION_OPTIONS[command], Execution)(function)
         return planned(OPTIONS[command], words=HELP.get(command, {}))(function)
 

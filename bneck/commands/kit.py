@@ -1,0 +1,102 @@
+"""The command ``latency kit``: what calibrates a device that has no bneck."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bneck.commands.common.latency_options import (
+    RUNTIME,
+    SPACE,
+    BatchSizeOption,
+    SpaceClassesOption,
+    SpaceOption,
+    SpaceResolutionOption,
+    spaces_of,
+)
+from bneck.commands.common.options import SeedOption, check_left_out
+from bneck.commands.common.output import print_text
+from bneck.errors import UsageError
+from bneck.files import check_new_folder, is_written
+from bneck.latency.runtimes import PORTABLE
+from bneck.live import TerminalProgress
+from bneck.results.networks import load_network
+from bneck.results.run import Run
+from bneck.text import one_of
+
+
+def kit(
+    out: Annotated[Path, typer.Option(help="The folder to copy to the other device.")],
+    space: SpaceOption = SPACE,
+    resolution: SpaceResolutionOption = None,
+    classes: SpaceClassesOption = None,
+    runtime: Annotated[
+        str, typer.Option(help=f"What the device runs networks with: {one_of(*PORTABLE)}.")
+    ] = RUNTIME,
+    batch_size: BatchSizeOption = 1,
+    network: Annotated[
+        str | None,
+        typer.Option(help="A finished run: measure its network, with its weights, and no others."),
+    ] = None,
+    seed: SeedOption = 0,
+) -> None:
+    """Write a kit that calibrates another device, or measures a run's network there.
+
+    It is networks and one script, and the device needs no bneck.
+
+    There: python measure.py, with numpy and the runtime; here: bneck calibrate --from FILE, or
+    with --network, bneck latency RUN --measure --target-device file:DIR.
+    """
+    check_new_folder(out)
+    if network is not None:
+        check_left_out(
+            "with --network, which has its own",
+            space=space != SPACE,
+            resolution=resolution is not None,
+            classes=classes is not None,
+            seed=seed != 0,
+        )
+        _kit_of_run(Path(network), out, runtime, batch_size)
+        return
+    spaces = spaces_of(space, resolution, classes)
+    from bneck.latency.kit import write_kit
+
+    write_kit(
+        spaces,
+        out,
+        runtime=runtime,
+        batch_size=batch_size,
+        seed=seed,
+        progress=TerminalProgress(),
+    )
+    print_text(
+        f"{out}: copy it to the device and run `python measure.py` in it (it needs numpy and "
+        f"{runtime.removesuffix('-int8')}); "
+        "then here `bneck calibrate --from measurements.json --out latency.json`"
+    )
+
+
+def _kit_of_run(folder: Path, out: Path, runtime: str, batch_size: int) -> None:
+    """Add a run's network to a kit, or write one for it alone.
+
+    Args:
+        folder: the run.
+        out: the kit.
+        runtime: one of PORTABLE.
+        batch_size: images that one run takes.
+    """
+    run = Run.read(folder)
+    if not is_written(run.weights):
+        raise UsageError(f"{folder} has no network yet: the run is {run.state}")
+    from bneck.derivation.trained_networks import own_weights
+    from bneck.latency.kit import add_to_kit
+
+    arch = load_network(str(folder))
+    weights = own_weights(str(folder), arch)
+    add_to_kit(out, arch, weights, runtime=runtime, batch_size=batch_size)
+    batches = "" if batch_size == 1 else f" --batch-size {batch_size}"
+    print_text(
+        f"{out}: copy it to the device, run `python measure.py` in it and copy measurements.json "
+        f"back; then `bneck latency {folder} --measure --target-device file:{out} "
+        f"--runtime {runtime}{batches}`"
+    )
