@@ -9,7 +9,7 @@ from bneck.commands.common.output import print_result
 from bneck.commands.common.session import run_options, session_of
 from bneck.derivation.target import runs_of_other_targets
 from bneck.errors import BneckError
-from bneck.results.exports.words import cost_of_int8
+from bneck.results.exports.int8_text import cost_of_int8
 from bneck.results.record import Baseline, Outcome
 from bneck.results.run import Run
 from bneck.results.summary import against, is_met, only_answer, reservations, verdict

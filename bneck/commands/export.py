@@ -19,7 +19,7 @@ from bneck.derivation.trained_networks import load_trained
 from bneck.live import TerminalProgress
 from bneck.results.exports import EXPORTS, check_new_export
 from bneck.results.exports import export as write_export
-from bneck.results.exports.words import cost_of_int8
+from bneck.results.exports.int8_text import cost_of_int8
 from bneck.results.networks import load_network, network_name
 from bneck.results.run_files import check_not_own
 from bneck.text import one_of

@@ -41,7 +41,7 @@ def reproduce(
 ) -> None:
     """Repeat MobileNetV3-Small's derivation on this machine."""
     from bneck.derivation.validation import check  # numpy, and not for --help
-    from bneck.reproduction.change_of_plan import change_plan
+    from bneck.reproduction.allowed_changes import change_plan
 
     check_word("reproduction", what, KNOWN)
     execution = Execution(workers=asked.pop("workers"), wait_quiet=asked.pop("wait_quiet"))

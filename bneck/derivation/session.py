@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bneck import live
-from bneck.derivation.change_of_plan import change_plan
+from bneck.derivation.allowed_changes import change_plan
 from bneck.derivation.execution import Execution
 from bneck.derivation.plan import Plan
 from bneck.derivation.schedule import Schedule

@@ -27,7 +27,7 @@ from bneck.derivation.training_budget import budget
 from bneck.errors import NotReady
 from bneck.files import is_written
 from bneck.quantities import Latency
-from bneck.reproduction.change_of_plan import check_change
+from bneck.reproduction.allowed_changes import check_change
 from bneck.reproduction.compared_networks import networks_to_compare
 from bneck.reproduction.measuring import MeasuredNetwork, Walked, measured_in_turns
 from bneck.reproduction.plan import ReproductionPlan, numbers

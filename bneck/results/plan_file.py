@@ -13,10 +13,10 @@ from bneck.files import naming, read_text
 from bneck.imports import Untrusted
 
 PlanValue = str | int | float | bool | list[Any]
-Plan = Mapping[str, PlanValue]
+PlanValues = Mapping[str, PlanValue]
 
 
-def as_written(plan: Plan) -> dict[str, Any]:
+def as_written(plan: PlanValues) -> dict[str, Any]:
     """The plan as it reads after a round through the file, so that equal plans compare equal."""
     for name, value in plan.items():
         if isinstance(value, float) and not isfinite(value):
@@ -74,7 +74,7 @@ def _checked(name: str, value: Any) -> PlanValue:
     return Untrusted(value) if isinstance(value, str) else value
 
 
-def changed(was: Plan, now: Plan) -> tuple[str, ...]:
+def changed(was: PlanValues, now: PlanValues) -> tuple[str, ...]:
     """Return the names that the two plans do not agree on.
 
     What a run decided at its start does not differ where ``now`` leaves it open.
@@ -86,7 +86,7 @@ def changed(was: Plan, now: Plan) -> tuple[str, ...]:
     )
 
 
-def differences(was: Plan, now: Plan) -> str:
+def differences(was: PlanValues, now: PlanValues) -> str:
     """Return every difference of two plans in words; empty where they agree."""
     return ", ".join(
         f"{_option(name)} was {_shown(was, name)}, now {_shown(now, name)}"
@@ -98,5 +98,5 @@ def _option(name: str) -> str:
     return "--" + name.removesuffix("_px").replace("_", "-")
 
 
-def _shown(plan: Plan, name: str) -> str:
+def _shown(plan: PlanValues, name: str) -> str:
     return str(plan[name]) if name in plan else "not given"

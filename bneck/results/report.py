@@ -17,7 +17,7 @@ from bneck import __version__
 from bneck.quantities import Latency, duration
 from bneck.results import interactive_figures, report_context, units
 from bneck.results.classification import Classification
-from bneck.results.exports.words import cost_of_int8
+from bneck.results.exports.int8_text import cost_of_int8
 from bneck.results.pareto import front
 from bneck.results.provenance import MadeWith
 from bneck.results.record import Baseline, Inherited, Outcome, Record, Step

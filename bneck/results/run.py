@@ -14,7 +14,7 @@ from bneck.files import is_written, naming, remove_unfinished, write_json, write
 from bneck.results.lease import LEASE
 from bneck.results.lock import Lock, is_held
 from bneck.results.plan_change import BEGINNING, PlanChange
-from bneck.results.plan_file import SETTLED, Plan, as_written, differences, read_plan
+from bneck.results.plan_file import SETTLED, PlanValues, as_written, differences, read_plan
 from bneck.results.provenance import MadeWith, this_session
 from bneck.results.run_files import SHOWN, RunFiles
 from bneck.results.run_folder import PLAN, check_files, is_run, make_folder
@@ -28,7 +28,7 @@ class Run(RunFiles):
     Use as a context manager, or call ``close``; a process that dies lets go of the lock too.
     """
 
-    def __init__(self, folder: Path, plan: Plan, lock: Lock | None = None) -> None:
+    def __init__(self, folder: Path, plan: PlanValues, lock: Lock | None = None) -> None:
         super().__init__(folder)
         self._plan_file, self._sessions_file = folder / PLAN, folder / "made_with.jsonl"
         self.plan = plan
@@ -41,11 +41,11 @@ class Run(RunFiles):
     def open(
         cls,
         folder: Path,
-        plan: Plan,
+        plan: PlanValues,
         *,
-        defaults: Plan | None = None,
+        defaults: PlanValues | None = None,
         command: str | None = None,
-        change: Callable[[Self, Plan], None] | None = None,
+        change: Callable[[Self, PlanValues], None] | None = None,
     ) -> Self:
         """Begin a run in ``folder``, or resume the one that is there if its plan is the same.
 

@@ -19,7 +19,7 @@ from bneck.quantities import Accuracy
 from bneck.results.exports import Int8, Samples, Trained, onnx_int8
 from bneck.results.exports.checking import network
 from bneck.results.exports.int8 import Way, best, ways
-from bneck.results.exports.words import cost_of_int8
+from bneck.results.exports.int8_text import cost_of_int8
 from bneck.results.networks import load_network
 from bneck.search import quantised
 from bneck.space import presets

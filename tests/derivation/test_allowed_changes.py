@@ -11,7 +11,7 @@ import pytest
 
 from bneck import records
 from bneck.cli import run
-from bneck.derivation.change_of_plan import CHANGES, change_plan, supersede
+from bneck.derivation.allowed_changes import CHANGES, change_plan, supersede
 from bneck.derivation.execution import Execution
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import open_run, open_session

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from bneck.derivation.change_of_plan import supersede
+from bneck.derivation.allowed_changes import supersede
 from bneck.errors import UsageError
 from bneck.results.plan_file import changed, differences
 from bneck.results.run import Run

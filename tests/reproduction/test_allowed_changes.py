@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bneck.errors import UsageError
-from bneck.reproduction.change_of_plan import change_plan, check_change
+from bneck.reproduction.allowed_changes import change_plan, check_change
 from bneck.reproduction.plan import ReproductionPlan
 from bneck.results.run import Run
 
