@@ -1,5 +1,7 @@
 """The published networks against the papers' counts, torchvision, timm and fvcore."""
 
+from functools import partial
+
 import pytest
 import torch
 import torchvision
@@ -95,10 +97,75 @@ def test_multiply_adds_of_our_module_by_fvcore(name: str) -> None:
         ("mobilenet_v3_large", 216.6),
         ("mobilenet_v3_small", 56.5),
         ("mobilenet_v3_large_075", 155),
+        ("mnasnet_a1", 312),  # MnasNet, table 1; MobileNetV3's table 3 says 315
     ],
 )
 def test_published_multiply_adds(name: str, millions: float) -> None:
     assert cost(presets.build(name)).macs / 1e6 == pytest.approx(millions, rel=0.005)
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "millions", "off"),
+    [("mobilenet_v2", 0.35, 59.2, 0.1), ("mobilenet_v3_small_075", 1.0, 44, 0.7)],
+)
+def test_published_multiply_adds_of_narrow_networks(
+    name: str, width: float, millions: float, off: float
+) -> None:
+    """MobileNetV3, table 3."""
+    macs = cost(presets.build(name, width=width)).macs / 1e6
+    assert macs == pytest.approx(millions, abs=off)
+
+
+def with_papers_layers(module: torch.nn.Module) -> torch.nn.Module:
+    """timm's network as published: ReLU in V1, and TensorFlow's padding as everyone's."""
+    for name, child in module.named_children():
+        if isinstance(child, torch.nn.ReLU6):
+            setattr(module, name, torch.nn.ReLU())
+        elif type(child).__name__ == "Conv2dSame":
+            child.forward = partial(torch.nn.Conv2d.forward, child)
+            child.padding = tuple(side // 2 for side in child.kernel_size)
+        else:
+            with_papers_layers(child)
+    return module
+
+
+def weighted(module: torch.nn.Module) -> list[torch.nn.Module]:
+    kinds = torch.nn.Conv2d | torch.nn.Linear | torch.nn.BatchNorm2d
+    return [one for one in module.modules() if isinstance(one, kinds)]
+
+
+@pytest.mark.parametrize(
+    ("timm_name", "name", "width"),
+    [
+        ("mobilenetv1_100", "mobilenet_v1", 1.0),
+        ("semnasnet_100", "mnasnet_a1", 1.0),
+        ("semnasnet_075", "mnasnet_a1", 0.75),
+        ("mnasnet_small", "mnasnet_small", 1.0),
+        ("tf_mobilenetv3_small_075", "mobilenet_v3_small_075", 1.0),
+        ("tf_mobilenetv3_large_minimal_100", "mobilenet_v3_large_minimal", 1.0),
+        ("tf_mobilenetv3_small_minimal_100", "mobilenet_v3_small_minimal", 1.0),
+    ],
+)
+def test_timms_weights_give_timms_outputs(timm_name: str, name: str, width: float) -> None:
+    """At an odd side too, where strides round up."""
+    import timm
+
+    torch.manual_seed(0)
+    theirs = with_papers_layers(timm.create_model(timm_name, pretrained=False)).eval()
+    ours = torch_model.Network(presets.build(name, width=width, resolution_px=65)).eval()
+    for one, own in zip(weighted(theirs), weighted(ours), strict=True):
+        if isinstance(one, torch.nn.BatchNorm2d):
+            one.running_mean.normal_(0, 0.2)
+            one.running_var.uniform_(0.5, 2)
+        state = own.state_dict()
+        own.load_state_dict(
+            {key: value.reshape(state[key].shape) for key, value in one.state_dict().items()}
+        )
+    for side in (64, 65):
+        x = torch.randn(2, 3, side, side)
+        with torch.no_grad():
+            expected, got = theirs(x), ours(x)
+        assert (got - expected).abs().max() <= 1e-5 * expected.abs().max()
 
 
 @pytest.mark.parametrize(
