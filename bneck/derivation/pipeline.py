@@ -13,13 +13,9 @@ from bneck.derivation.stages.calibration import calibration_stage, check_kit
 from bneck.derivation.stages.data import RunData, data_stage
 from bneck.derivation.stages.each_target import derived_for, end_target, session_of_target
 from bneck.derivation.stages.elastic import elastic_stage
+from bneck.derivation.stages.export import export_network, restore_export
 from bneck.derivation.stages.netadapt import netadapt_stage, tuned_weights
-from bneck.derivation.stages.outcome import (
-    export_network,
-    keep_baseline,
-    measured_by_now,
-    restore_export,
-)
+from bneck.derivation.stages.outcome import keep_baseline, measured_by_now
 from bneck.derivation.stages.predictable import check_predictable
 from bneck.derivation.stages.pretrained import (
     keep_inherited,
@@ -130,7 +126,7 @@ def shrink(session: Session) -> tuple[Shrunk, ...]:
     found = netadapt_stage(session, data, device, targets_ms, seed_network, parent)
     last = found[-1]
     figures = metadata.measured(last.accuracy, last.measured)
-    export_network(session, last.arch, weights.load(run.weights, last.arch), figures)
+    export_network(run, last.arch, weights.load(run.weights, last.arch), figures)
     return found
 
 
@@ -153,7 +149,7 @@ def train(session: Session) -> Training:
             teacher=named_teacher(session, data),
         )
     records.write(run.network, arch)
-    export_network(session, arch, state, metadata.measured(trained.accuracy))
+    export_network(run, arch, state, metadata.measured(trained.accuracy))
     return trained
 
 

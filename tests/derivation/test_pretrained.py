@@ -20,7 +20,8 @@ from bneck.derivation.plan import Plan
 from bneck.derivation.pretrained import BY_IMAGENET, TORCHVISION, load_pretrained
 from bneck.derivation.session import Session
 from bneck.derivation.stages.data import data_stage
-from bneck.derivation.stages.pretrained import pretrained_stage, warn_of_teacher
+from bneck.derivation.stages.pretrained import pretrained_stage
+from bneck.derivation.stages.seen_images import warn_of_teacher
 from bneck.derivation.stages.teacher import named_teacher
 from bneck.errors import BneckError, UsageError
 from bneck.executors.serial import Serial

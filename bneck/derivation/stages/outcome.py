@@ -10,6 +10,7 @@ from bneck.derivation.schedule import MEASURING
 from bneck.derivation.session import Session
 from bneck.derivation.similarity import similarity_to
 from bneck.derivation.stages.calibration import TargetDevice, planned_device
+from bneck.derivation.stages.export import export_network
 from bneck.derivation.target import runs_of_other_targets
 from bneck.derivation.trained_networks import load_trained
 from bneck.errors import BneckError
@@ -20,7 +21,7 @@ from bneck.latency.model import load
 from bneck.latency.warn import check_device
 from bneck.quantities import difference
 from bneck.results import metadata
-from bneck.results.exports import IN_8_BITS, Int8, Trained, export, int8
+from bneck.results.exports import IN_8_BITS, Int8, int8
 from bneck.results.record import Baseline, Outcome
 from bneck.results.run import Run
 from bneck.results.stage_record import Training
@@ -72,7 +73,7 @@ def outcome_stage(
     counted, own = cost(arch), derived_for_ms == target_ms
     records.write(run.network, arch)
     _compare_with_published(session, device, space, arch)
-    export_network(session, arch, state, metadata.measured(trained.accuracy, measured))
+    export_network(run, arch, state, metadata.measured(trained.accuracy, measured))
     _classify(session)
     outcome = Outcome(
         arch=arch,
@@ -155,39 +156,6 @@ def _baseline(arch: Architecture, took: Measured, trained: Training) -> Baseline
         test_accuracy=trained.test_accuracy,
         note=took.note,
     )
-
-
-def export_network(
-    session: Session, arch: Architecture, state: weights.State, figures: dict[str, str]
-) -> None:
-    """Write the run's weights and ONNX file, with what a user of the file must know.
-
-    Args:
-        session: the run.
-        arch: the network.
-        state: its trained weights.
-        figures: notes by name, such as accuracy and latency_ms; these replace the run's.
-    """
-    weights.save(session.run.weights, state)
-    _write_onnx(session.run, arch, state, figures)
-
-
-def restore_export(run: Run, outcome: Outcome) -> None:
-    """Write the ONNX file of a finished run again from its weights, where somebody removed it.
-
-    Raises:
-        UsageError: the weights are missing too, or do not fit.
-    """
-    if not is_written(run.onnx):
-        state = weights.load(run.weights, outcome.arch)
-        figures = metadata.measured(outcome.accuracy, outcome.measured)
-        _write_onnx(run, outcome.arch, state, figures)
-
-
-def _write_onnx(
-    run: Run, arch: Architecture, state: weights.State, figures: dict[str, str]
-) -> None:
-    export(Trained(arch, state, metadata.notes(run) | figures), "onnx", run.onnx)
 
 
 def _seconds(run: Run) -> float:

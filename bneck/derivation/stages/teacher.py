@@ -2,7 +2,8 @@
 
 from bneck.derivation.session import Session
 from bneck.derivation.stages.data import RunData
-from bneck.derivation.stages.pretrained import warn_of_teacher, write_starts
+from bneck.derivation.stages.pretrained import write_starts
+from bneck.derivation.stages.seen_images import warn_of_teacher
 from bneck.derivation.stages.training import training_stage
 from bneck.derivation.teacher import SEED, load_teacher
 from bneck.proxies.training.teacher import Teacher
