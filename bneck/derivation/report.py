@@ -27,6 +27,7 @@ from bneck.results import card, report
 from bneck.results.classification import Classification
 from bneck.results.image_facts import ImageFacts, kept_image_facts, read_image_facts
 from bneck.results.record import Baseline, Inherited, Outcome, Step
+from bneck.results.report_data import ReportData
 from bneck.results.run import Run
 from bneck.results.run_files import PICTURES
 from bneck.results.run_folder import check_no_link
@@ -78,7 +79,7 @@ def write_pictures(run: Run) -> list[Path]:
     return files
 
 
-def report_data(run: Run) -> report.ReportData:
+def report_data(run: Run) -> ReportData:
     """Return all results of the run so far.
 
     Raises:
@@ -94,7 +95,7 @@ def report_data(run: Run) -> report.ReportData:
         return _report_data(run)
 
 
-def _report_data(run: Run) -> report.ReportData:
+def _report_data(run: Run) -> ReportData:
     plan = plan_of(run)
     outcome = records.read_if_written(run.result, Outcome)
     model = load_kept(run.latency) if is_written(run.latency) else None
@@ -105,7 +106,7 @@ def _report_data(run: Run) -> report.ReportData:
     several = len(targets_ms) > 1
     folds = run.settled("folds") or 1
     trainings = read_trainings(run)
-    return report.ReportData(
+    return ReportData(
         name=run.folder.resolve().name,
         state=run.state,
         plan=run.plan,

@@ -12,7 +12,8 @@ from bneck.files import is_written
 from bneck.notebook import shown
 from bneck.notebook.paths import as_path
 from bneck.results.record import Baseline, Outcome
-from bneck.results.report import ReportData, sentences
+from bneck.results.report import sentences
+from bneck.results.report_data import ReportData
 from bneck.results.run import Run
 from bneck.results.run_files import check_not_own
 from bneck.space import codec

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from bneck.errors import UsageError
 from bneck.results import static_figures, units
 from bneck.results.record import Baseline, Outcome, Proposal, Record, Step
-from bneck.results.report import ReportData, sentences
+from bneck.results.report import sentences
+from bneck.results.report_data import ReportData
 from bneck.results.table import in_words
 from bneck.text import spelt_out
 

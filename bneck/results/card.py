@@ -9,7 +9,8 @@ from bneck import __version__
 from bneck.errors import UsageError
 from bneck.results import units
 from bneck.results.image_facts import ImageFacts
-from bneck.results.report import PAGE, ReportData
+from bneck.results.report import PAGE
+from bneck.results.report_data import ReportData
 from bneck.results.summary import only_answer
 from bneck.text import harmless, in_list, one_line
 

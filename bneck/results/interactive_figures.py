@@ -1,7 +1,7 @@
 """The report's pictures."""
 
 import gzip
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from html import escape
 from itertools import cycle
@@ -21,8 +21,8 @@ from bneck.results.figure_style import (
     hover_text,
 )
 from bneck.results.pareto import front
-from bneck.results.record import Baseline, Outcome, Record, Step
-from bneck.space.architecture import Architecture
+from bneck.results.record import Baseline, Outcome, Record
+from bneck.results.report_data import ReportData
 
 
 def library() -> bytes:
@@ -36,23 +36,16 @@ def to_json(figure: go.Figure) -> str:
     return text.replace("<", "\\u003c")
 
 
-def compared(
-    outcome: Outcome, baselines: Iterable[Baseline], others: Collection[Outcome]
-) -> go.Figure:
-    """Accuracy over measured latency of the networks that were trained and measured alike.
-
-    Args:
-        outcome: the derived network.
-        baselines: networks to compare it with.
-        others: those derived for other targets of the same search.
-    """
+def compared(data: ReportData) -> go.Figure:
+    """Accuracy over measured latency of the networks that were trained and measured alike."""
+    assert data.outcome is not None
     figure = empty_figure("measured latency (ms)", "accuracy (%)")
     symbols = cycle(("diamond", "square", "triangle-up", "circle"))
     entries: list[tuple[str, Outcome | Baseline, str, str]] = [
-        (baseline.name, baseline, "var(--baseline)", next(symbols)) for baseline in baselines
+        (baseline.name, baseline, "var(--baseline)", next(symbols)) for baseline in data.baselines
     ]
-    entries.append(("derived", outcome, ACCENT, "star"))
-    for derived in others:
+    entries.append(("derived", data.outcome, ACCENT, "star"))
+    for derived in data.others.values():
         entries.append((f"derived for {derived.target_ms:.4g} ms", derived, ACCENT, "star"))
     for name, network, colour, symbol in entries:
         if network.accuracy is None or network.measured is None:
@@ -68,40 +61,22 @@ def compared(
             text=[hover_text(escape(name), network.arch)],
             hovertemplate="%{x:.4g} ms, %{y:.2f} %<br>%{text}<extra></extra>",
         )
-    add_targets(figure, [derived.target_ms for derived in (outcome, *others)])
+    add_targets(figure, [one.target_ms for one in (data.outcome, *data.others.values())])
     return figure
 
 
-def search(
-    records: Sequence[Record],
-    *,
-    names: Mapping[int, str] | None = None,
-    seed: Architecture | None = None,
-    targets_ms: Sequence[float] = (),
-    ceiling_ms: float | None = None,
-    counted_on: int | None = None,
-    latency_error: float | None = None,
-    tangents: Sequence[tuple[float, float, float]] = (),
-) -> go.Figure:
+def search(data: ReportData) -> go.Figure:
     """Proxy accuracy over predicted latency of every scored network, with the Pareto front.
 
-    The front has error bars where ``counted_on`` or ``latency_error`` is known.
-
-    Args:
-        records: the search's networks; those without a score are left out.
-        names: what those are that no trial proposed, by number.
-        seed: the network that NetAdapt begins with, which is ringed.
-        targets_ms: latencies to draw a line at.
-        ceiling_ms: the search's latency ceiling, to draw a line at.
-        counted_on: images that accuracy was counted on, for one standard error of a share.
-        latency_error: what the latency model errs by (relative standard deviation).
-        tangents: (ms, accuracy, w), each drawn as the curve of equal ``ACC * LAT^w`` there.
+    The front has error bars of one standard error, as far as they are known. NetAdapt's seed
+    network is ringed; through each tangent goes the curve of equal ``ACC * LAT^w``.
     """
     figure = empty_figure("predicted latency (ms)", "proxy accuracy (%)")
-    draw = partial(_trials, figure, names or {})
-    best = front(records)
-    on_front = {record.number for record in best}
-    others = [r for r in records if r.accuracy is not None and r.number not in on_front]
+    draw = partial(_trials, figure, data.names)
+    best = front(data.tried)
+    on_front, error = {record.number for record in best}, data.latency_error
+    scored = [record for record in data.tried if record.accuracy is not None]
+    others = [record for record in scored if record.number not in on_front]
     draw("networks", others, mode="markers", marker=DOT)
     draw(
         "Pareto front",
@@ -109,14 +84,14 @@ def search(
         mode="lines+markers",
         line={"color": ACCENT, "width": 2, "shape": "hv"},
         marker={"color": ACCENT, "size": 8},
-        error_x=error_bar([latency_error and latency_error * r.latency_ms for r in best], ACCENT),
-        error_y=error_bar([_stderr(record, counted_on) for record in best], ACCENT, 100),
+        error_x=error_bar([error and error * record.latency_ms for record in best], ACCENT),
+        error_y=error_bar([_stderr(record, data.counted_on) for record in best], ACCENT, 100),
     )
-    chosen = [r for r in records if r.accuracy is not None and r.arch == seed][:1]
+    chosen = [record for record in scored if record.arch == data.seed][:1]
     ring = {"size": 17, "symbol": "circle-open", "line": {"width": 2.5}, "color": "var(--target)"}
     if chosen:
         draw("seed", chosen, mode="markers", marker=ring)
-    for ms, accuracy, weight in tangents:
+    for ms, accuracy, weight in data.tangents:
         near = [ms * 1.3 ** (step / 5) for step in range(-5, 6)]
         figure.add_scatter(
             name=f"equal reward, w = {weight:.3f}",
@@ -126,18 +101,18 @@ def search(
             line={"color": "var(--baseline)", "width": 1.5, "dash": "dash"},
             hoverinfo="skip",
         )
-    add_targets(figure, targets_ms)
-    if ceiling_ms is not None:
-        add_line(figure, "ceiling", ceiling_ms, "var(--muted)", "dot", "top right")
+    add_targets(figure, data.targets_ms)
+    if data.ceiling_ms is not None:
+        add_line(figure, "ceiling", data.ceiling_ms, "var(--muted)", "dot", "top right")
     return figure
 
 
-def path(steps: Sequence[Step], *, targets_ms: Sequence[float] = ()) -> go.Figure:
+def path(data: ReportData) -> go.Figure:
     """NetAdapt's way to the target: every proposal, and the line through those taken."""
     figure = empty_figure("predicted latency (ms)", "accuracy after fine-tuning (%)")
     tried = [
         (step.number, proposal, 100 * proposal.accuracy.value)
-        for step in steps
+        for step in data.steps
         for proposal in step.proposals
         if proposal.accuracy is not None
     ]
@@ -150,7 +125,7 @@ def path(steps: Sequence[Step], *, targets_ms: Sequence[float] = ()) -> go.Figur
         text=[f"step {number}: {escape(p.move)}" for number, p, _ in tried],
         hovertemplate=HOVER,
     )
-    taken = [(step, 100 * step.accuracy.value) for step in steps if step.accuracy is not None]
+    taken = [(step, 100 * step.accuracy.value) for step in data.steps if step.accuracy]
     figure.add_scatter(
         name="taken",
         x=[step.latency_ms for step, _ in taken],
@@ -163,7 +138,7 @@ def path(steps: Sequence[Step], *, targets_ms: Sequence[float] = ()) -> go.Figur
         ],
         hovertemplate=HOVER,
     )
-    add_targets(figure, targets_ms)
+    add_targets(figure, data.shrunk_to_ms)
     return figure
 
 

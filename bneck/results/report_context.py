@@ -8,6 +8,7 @@ from bneck.quantities import duration
 from bneck.results import units
 from bneck.results.classification import Classification
 from bneck.results.record import Baseline, Outcome, Record, Step
+from bneck.results.report_data import ReportData
 from bneck.results.similarity import Similarity
 from bneck.results.stage_result import Found
 from bneck.results.table import Row, rows, times
@@ -59,20 +60,12 @@ def network(name: str, arch: Architecture, breakdown: Mapping[str, float] | None
     }
 
 
-def compared(
-    outcome: Outcome | None, others: Mapping[str, Outcome], baselines: Sequence[Baseline]
-) -> list[tuple[str, Outcome | Baseline]]:
-    """The derived network first, those for other targets, then the baselines, fastest first.
-
-    Args:
-        outcome: the derived network; None gives an empty list.
-        others: those for other targets, by name.
-        baselines: networks to compare with.
-    """
-    if outcome is None:
+def compared(data: ReportData) -> list[tuple[str, Outcome | Baseline]]:
+    """The derived network first, those for other targets, then the baselines, fastest first."""
+    if data.outcome is None:
         return []
-    ordered = sorted(baselines, key=lambda one: one.measured.ms if one.measured else 0)
-    return [("derived", outcome), *others.items(), *((b.name, b) for b in ordered)]
+    ordered = sorted(data.baselines, key=lambda one: one.measured.ms if one.measured else 0)
+    return [("derived", data.outcome), *data.others.items(), *((b.name, b) for b in ordered)]
 
 
 def found(networks: Sequence[Found]) -> list[dict[str, Any]]:

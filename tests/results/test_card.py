@@ -10,7 +10,7 @@ from bneck.errors import UsageError
 from bneck.results import card, report
 from bneck.results.classification import classification
 from bneck.results.image_facts import ImageFacts
-from bneck.results.report import ReportData
+from bneck.results.report_data import ReportData
 from bneck.text import one_line
 from tests.results import demo
 

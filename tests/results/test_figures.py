@@ -8,11 +8,16 @@ from bneck.quantities import Latency
 from bneck.results import interactive_figures
 from bneck.results.record import Baseline, Outcome, Record
 from bneck.results.report_context import compared
+from bneck.results.report_data import ReportData
+
+DATA = ReportData(name="digits", state="finished", plan={})
 
 
 def test_along_a_curve_of_equal_reward_accuracy_pays_for_latency(record: Record) -> None:
     """ACC * LAT^w is the same at all of its points, of which one is the tangent's."""
-    figure = interactive_figures.search([record], tangents=[(2.0, 0.8, -0.15)])
+    figure = interactive_figures.search(
+        replace(DATA, records=(record,), tangents=((2.0, 0.8, -0.15),))
+    )
     (curve,) = [one for one in figure.data if one.name == "equal reward, w = -0.150"]
     rewards = [y / 100 * x**-0.15 for x, y in zip(curve.x, curve.y, strict=True)]
     assert rewards == pytest.approx([0.8 * 2.0**-0.15] * len(rewards))
@@ -28,15 +33,19 @@ def test_a_prediction_that_is_too_high_is_above_zero() -> None:
 
 def test_baselines_are_listed_by_their_latency(outcome: Outcome, baseline: Baseline) -> None:
     slow, fast = replace(baseline, name="a"), replace(baseline, name="b", measured=Latency(1.0))
-    listed = compared(outcome, {"0.9ms": outcome}, [slow, fast])
+    listed = compared(
+        replace(DATA, outcome=outcome, others={"0.9ms": outcome}, baselines=(slow, fast))
+    )
     assert [name for name, _ in listed] == ["derived", "0.9ms", "b", "a"]
-    assert compared(None, {}, [slow]) == []
+    assert compared(replace(DATA, baselines=(slow,))) == []
 
 
 def test_networks_of_some_microseconds_are_told_apart(record: Record) -> None:
     """As those of the runtime ``macs``, and of small inputs."""
     faster, slower = (replace(record, latency_ms=ms) for ms in (0.00185123, 0.00186456))
-    drawn = interactive_figures.search([faster, replace(slower, number=8)]).data
+    drawn = interactive_figures.search(
+        replace(DATA, records=(faster, replace(slower, number=8)))
+    ).data
     assert [list(one.x) for one in drawn[:2]] == [[0.0018646], [0.0018512]]
     assert "%{x:.4g} ms" in drawn[0].hovertemplate
     held_out = interactive_figures.calibration([(0.00185, 0.00186456)]).data[0]

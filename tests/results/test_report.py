@@ -17,7 +17,7 @@ from bneck.quantities import Accuracy, Latency
 from bneck.results import report
 from bneck.results.classification import classification
 from bneck.results.record import Record
-from bneck.results.report import ReportData
+from bneck.results.report_data import ReportData
 from bneck.results.run import Run
 from bneck.results.similarity import Similarity, Trait
 from bneck.results.stage_result import Found, StageResult
