@@ -35,7 +35,7 @@ from bneck.results import metadata
 from bneck.results.networks import load_network
 from bneck.results.record import Outcome
 from bneck.results.run import Run
-from bneck.results.run_files import NETWORK, TrainingFiles
+from bneck.results.run_files import NETWORK
 from bneck.results.stage_record import SearchResult, Shrunk, Training
 from bneck.space import codec, presets, spaces
 from bneck.space.architecture import Architecture
@@ -85,7 +85,7 @@ def derive(session: Session) -> tuple[Outcome, ...]:
             [one.accuracy for one in ended],
             [one.right for one in ended],
         )
-        files = TrainingFiles(run.checkpoints, MOBILENET_V3_SMALL)
+        files = run.training(MOBILENET_V3_SMALL)
         state = weights.load(files.weights, baseline)
         on_all = [one.session for one in derived]
         keep_baseline(on_all, device, baseline, trained[MOBILENET_V3_SMALL], state)

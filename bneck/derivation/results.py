@@ -12,7 +12,7 @@ from bneck.latency.predictor import Predictor
 from bneck.results.image_facts import kept_image_facts
 from bneck.results.record import Record
 from bneck.results.run import Run
-from bneck.results.run_files import NETWORK, TrainingFiles
+from bneck.results.run_files import NETWORK
 from bneck.results.run_folder import PLAN
 from bneck.results.stage_record import (
     KeptMeasurement,
@@ -124,7 +124,7 @@ def result_of_last_stage(run: Run, plan: Plan, model: Predictor | None) -> Stage
         names = [one.called("network") for one in result.networks]
         found = _found(run, names, result.networks, model)
         return StageResult(found, "search", f"by the proxy of the search{said}")
-    training = records.read_if_written(TrainingFiles(run.checkpoints, NETWORK).result, Training)
+    training = records.read_if_written(run.training(NETWORK).result, Training)
     if training and is_written(run.network):
         arch, name = codec.load(run.network), plan.seed_network or f"the largest of {plan.space}"
         tested = training.test_accuracy

@@ -1,7 +1,6 @@
 """What a reproduction's stages left in its folder."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from bneck import records
 from bneck.reproduction.measuring import MeasuredAgain, MeasuredNetwork, Walked
@@ -24,6 +23,12 @@ class ReproductionResults:
     def __init__(self, run: Run, plan: ReproductionPlan) -> None:
         self.run, self.plan = run, plan
         self.factors = numbers("factors", plan.factors)
+        self.compared_file = run.folder / "compared.jsonl"
+        """``MeasuredNetwork`` records, one a line."""
+        self.walked_file = run.folder / "path.jsonl"
+        """``Walked`` records, one a line."""
+        self.trained_ms_file = run.folder / "measured_trained.jsonl"
+        """``MeasuredAgain`` records, one a line."""
 
     def derived(self) -> dict[float, Shrunk]:
         """The network that NetAdapt ended with, by factor."""
@@ -58,7 +63,7 @@ class ReproductionResults:
 
     def training_files(self, one: MeasuredNetwork, seed: int) -> TrainingFiles:
         """The files of a network's training from one seed."""
-        return TrainingFiles(self.run.checkpoints, training_name(one, seed))
+        return self.run.training(training_name(one, seed))
 
     def part(self, name: str) -> RunFiles:
         """The files of one stage's run, in a folder of this one."""
@@ -67,21 +72,6 @@ class ReproductionResults:
     def netadapt_run(self, factor: float) -> RunFiles:
         """The files of NetAdapt's run to a factor."""
         return self.part(netadapt_folder(factor))
-
-    @property
-    def compared_file(self) -> Path:
-        """``MeasuredNetwork`` records, one a line."""
-        return self.run.folder / "compared.jsonl"
-
-    @property
-    def walked_file(self) -> Path:
-        """``Walked`` records, one a line."""
-        return self.run.folder / "path.jsonl"
-
-    @property
-    def trained_ms_file(self) -> Path:
-        """``MeasuredAgain`` records, one a line."""
-        return self.run.folder / "measured_trained.jsonl"
 
 
 def training_name(one: MeasuredNetwork, seed: int) -> str:

@@ -1,6 +1,5 @@
 """The files of a run, each by what it holds."""
 
-from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from bneck.errors import UsageError
@@ -40,6 +39,24 @@ def check_not_own(file: Path) -> None:
     """Raise UsageError where what is made for other uses would replace what a run works with."""
     if file.name in _OWN and is_run(file.parent):
         raise UsageError(f"{file} is the run's own {_OWN[file.name]}: name another file")
+
+
+class TrainingFiles:
+    """Where a long training is kept in ``folder``, by its name."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.result = folder / f"{name}.json"
+        """The ``Training``, once it has ended."""
+        self.weights = folder / f"{name}.safetensors"
+        """The trained weights."""
+        self.checkpoint = folder / f"{name}.checkpoint"
+        """What it resumes from, until it has ended."""
+        self.start = folder / f"{name}.start.safetensors"
+        """The weights that it begins with, where these are not random."""
+
+    def forget_checkpoint(self) -> None:
+        """Remove the checkpoint of a training that has ended; a kill may have left it."""
+        self.checkpoint.unlink(missing_ok=True)
 
 
 class RunFiles:
@@ -110,34 +127,6 @@ class RunFiles:
         """The folder of the derivation for another of several targets: a run of its own."""
         return self.folder / TARGETS / f"{target_ms:.4g}ms"
 
-
-@dataclass(frozen=True, slots=True)
-class TrainingFiles:
-    """Where a long training is kept in a folder, by its name."""
-
-    folder: Path
-    name: str
-
-    @property
-    def result(self) -> Path:
-        """The ``Training``, once it has ended."""
-        return self.folder / f"{self.name}.json"
-
-    @property
-    def weights(self) -> Path:
-        """The trained weights."""
-        return self.folder / f"{self.name}.safetensors"
-
-    @property
-    def checkpoint(self) -> Path:
-        """What it resumes from, until it has ended."""
-        return self.folder / f"{self.name}.checkpoint"
-
-    def forget_checkpoint(self) -> None:
-        """Remove the checkpoint of a training that has ended; a kill may have left it."""
-        self.checkpoint.unlink(missing_ok=True)
-
-    @property
-    def start(self) -> Path:
-        """The weights that it begins with, where these are not random."""
-        return self.folder / f"{self.name}.start.safetensors"
+    def training(self, name: str) -> TrainingFiles:
+        """The files of one of the run's long trainings."""
+        return TrainingFiles(self.checkpoints, name)

@@ -16,7 +16,6 @@ from bneck.derivation.stages.pretrained import keep_inherited
 from bneck.derivation.target import keep_targets
 from bneck.files import is_written, read_json, write_json
 from bneck.progress import silent
-from bneck.results.run_files import TrainingFiles
 from bneck.results.stage_record import SearchResult, SelectedNetwork, Shrunk, Training
 from bneck.space.backends import weights
 from bneck.space.backends.parent import Parent
@@ -113,7 +112,7 @@ def end_target(
         space: that it is from.
     """
     own, arch = target.session, named.shrunk.arch
-    state = weights.load(TrainingFiles(session.run.checkpoints, named.name).weights, arch)
+    state = weights.load(session.run.training(named.name).weights, arch)
     if own is not session and not is_written(own.run.result):
         own.note_seconds("final training", trained[target.name].seconds)  # again after a kill
     outcome_stage(

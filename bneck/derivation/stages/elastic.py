@@ -13,7 +13,7 @@ from bneck.proxies import shared_weights
 from bneck.proxies.data.worker_images import whole
 from bneck.proxies.proxy import ELASTIC
 from bneck.proxies.training.validation import evaluate
-from bneck.results.run_files import NETWORK, TrainingFiles
+from bneck.results.run_files import NETWORK
 from bneck.results.stage_record import Training
 from bneck.space import spaces
 from bneck.space.architecture import Architecture
@@ -41,7 +41,7 @@ def elastic_stage(
         ProxyFailed: the training diverged.
     """
     run, plan = session.run, session.plan
-    files = TrainingFiles(run.checkpoints, NETWORK)
+    files = run.training(NETWORK)
     if not is_written(files.result):
         asked = budget(plan, data.info)
         everything = whole(asked.images)

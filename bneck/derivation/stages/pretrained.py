@@ -13,7 +13,6 @@ from bneck.files import is_written
 from bneck.proxies.proxy import shared_weights_run
 from bneck.proxies.shared_weights import check_classes, check_space
 from bneck.results.record import Inherited
-from bneck.results.run_files import TrainingFiles
 from bneck.space.architecture import Architecture
 from bneck.space.backends import weights
 from bneck.space.backends.parent import Parent
@@ -101,7 +100,7 @@ def write_starts(
         return {}
     files = {}
     for name, arch in networks.items():
-        file = files[name] = TrainingFiles(session.run.checkpoints, name).start
+        file = files[name] = session.run.training(name).start
         if is_written(file):
             continue
         if name in tuned and is_written(tuned[name]):

@@ -7,7 +7,7 @@ from bneck.derivation.stages.seen_images import warn_of_teacher
 from bneck.derivation.stages.training import training_stage
 from bneck.derivation.teacher import SEED, load_teacher
 from bneck.proxies.training.teacher import Teacher
-from bneck.results.run_files import SEED_NETWORK, TrainingFiles
+from bneck.results.run_files import SEED_NETWORK
 from bneck.space.architecture import Architecture
 from bneck.space.backends import weights
 from bneck.space.backends.parent import Parent
@@ -51,11 +51,10 @@ def teacher_stage(
     Raises:
         BneckError: the training diverged.
     """
-    plan, folder = session.plan, session.run.checkpoints
-    if plan.teacher != SEED:
+    if session.plan.teacher != SEED:
         return None
-    tuned = TrainingFiles(folder, SEED_NETWORK).weights
+    tuned = session.run.training(SEED_NETWORK).weights
     starts = write_starts(session, parent, {NAME: seed}, {NAME: tuned})
     training_stage(session, data, {NAME: seed}, starts, stage=NAME)
-    state = weights.load(TrainingFiles(folder, NAME).weights, seed)
+    state = weights.load(session.run.training(NAME).weights, seed)
     return Teacher(seed, weights.to_bytes(state))

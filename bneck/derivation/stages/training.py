@@ -12,7 +12,6 @@ from bneck.executors.together import Together
 from bneck.proxies.data.batches import check_divides
 from bneck.proxies.data.worker_images import whole
 from bneck.proxies.training.teacher import Teacher
-from bneck.results.run_files import TrainingFiles
 from bneck.results.stage_record import Training
 from bneck.space.architecture import Architecture
 from bneck.space.backends import weights
@@ -104,7 +103,7 @@ def train_alone(
     Raises:
         BneckError: the training diverged.
     """
-    plan, folder = session.plan, session.run.checkpoints
+    plan = session.plan
     session.executor.rest()  # a GPU's memory that idle workers hold is missing here
     if not isinstance(session.trainer, Together):
         return train_and_keep(
@@ -112,7 +111,7 @@ def train_alone(
             whole(asked.images),
             asked.final,
             name=name,
-            folder=folder,
+            folder=session.run.checkpoints,
             seed=plan.seed,
             progress=session.progress,
             compute=session.compute_here(),
@@ -120,7 +119,7 @@ def train_alone(
             branches=plan.branches,
             teacher=teacher,
         )
-    files = TrainingFiles(folder, name)
+    files = session.run.training(name)
     if start is not None:
         weights.save(files.start, start)
     job = TrainingJob(name, arch, plan.seed, None if start is None else files.start)
