@@ -36,13 +36,12 @@ class _Goals:
 
 
 class _KeptGoals:
-    """The goals of a target, and what networks measured; kept in a file where one is given."""
+    """The goals of a target, and what networks measured; kept in a file."""
 
-    def __init__(self, file: Path | None, target_ms: float, measure: Measure) -> None:
+    def __init__(self, file: Path, target_ms: float, measure: Measure) -> None:
         self._file, self._measure = file, measure
-        known = records.read_if_written(file, _Goals) if file is not None else None
-        same = known is not None and known.target_ms == target_ms
-        self._goals = known if known is not None and same else _Goals(target_ms)
+        known = records.read_if_written(file, _Goals)
+        self._goals = known if known and known.target_ms == target_ms else _Goals(target_ms)
 
     @property
     def goals_ms(self) -> tuple[float, ...]:
@@ -63,13 +62,11 @@ class _KeptGoals:
 
     def forget(self) -> None:
         """Keep nothing, as the same goals lead nowhere: the next call measures again."""
-        if self._file is not None:
-            self._file.unlink(missing_ok=True)
+        self._file.unlink(missing_ok=True)
 
     def _keep(self, goals: _Goals) -> None:
         self._goals = goals
-        if self._file is not None:
-            records.write(self._file, goals)
+        records.write(self._file, goals)
 
 
 def shrink_to_measured(
@@ -77,10 +74,10 @@ def shrink_to_measured(
     target_ms: float,
     measure: Measure,
     *,
+    goals: Path,
     repeat: float = 0.0,
     given: bool = True,
     passed: bool = False,
-    goals: Path | None = None,
 ) -> tuple[Step, Latency]:
     """Continue ``netadapt`` from its last step to a network that measures under the target.
 
@@ -92,12 +89,12 @@ def shrink_to_measured(
         netadapt: with its step 0 in place.
         target_ms: what the network may take.
         measure: times a network on the target device.
+        goals: file that keeps what is aimed at, and what networks measured: after an interruption
+            the same steps follow, whatever they measure then.
         repeat: relative error of measuring again, as the calibration saw it.
         given: whether the seed network was given, and not found by a search; see ``rules.meets``.
         passed: whether steps may have gone on to a faster target already: then it is the first of
             them that measures under this one.
-        goals: file that keeps what is aimed at, and what networks measured: after an interruption
-            the same steps follow, whatever they measure then; None keeps nothing.
 
     Raises:
         OutOfReach: no narrowing is predicted under the target.

@@ -95,37 +95,48 @@ def measured(model: Model, error: float) -> Latency:
     return Latency(model.steps[-1].latency_ms * error, 0.0)
 
 
-def test_a_model_that_errs_by_8_percent_is_corrected_in_one_more_round() -> None:
+def test_a_model_that_errs_by_8_percent_is_corrected_in_one_more_round(tmp_path: Path) -> None:
     model = Model()
-    found, latency = shrink_to_measured(model, 1.0, lambda _: measured(model, 1.08))
+    found, latency = shrink_to_measured(
+        model, 1.0, lambda _: measured(model, 1.08), goals=tmp_path / "goals.json"
+    )
     assert [one.latency_ms for one in model.steps] == pytest.approx([2.0, 1.0, 1 / 1.08])
     assert found == model.steps[-1]
     assert latency.ms == pytest.approx(1.0)
 
 
-def test_a_seed_network_that_measures_under_the_target_is_the_result() -> None:
+def test_a_seed_network_that_measures_under_the_target_is_the_result(tmp_path: Path) -> None:
     model = Model(free_ms=0.0)
-    found, latency = shrink_to_measured(model, 1.9, lambda _: measured(model, 0.9))
+    found, latency = shrink_to_measured(
+        model, 1.9, lambda _: measured(model, 0.9), goals=tmp_path / "goals.json"
+    )
     assert (found.number, latency.ms) == (0, pytest.approx(1.8))
 
 
 @pytest.mark.parametrize(("found", "steps"), [(False, 1), (True, 2)])
 def test_a_found_seed_network_must_stay_under_the_target_when_measured_again(
-    found: bool, steps: int
+    found: bool, steps: int, tmp_path: Path
 ) -> None:
     model = Model()
     readings = iter((0.995, 0.98))
     shrink_to_measured(
-        model, 1.0, lambda _: Latency(next(readings), 0.0), repeat=0.01, given=not found
+        model,
+        1.0,
+        lambda _: Latency(next(readings), 0.0),
+        repeat=0.01,
+        given=not found,
+        goals=tmp_path / "goals.json",
     )
     assert len(model.steps) == steps
 
 
 @pytest.mark.parametrize(("grows", "steps"), [(1.005, 3), (1.05, 2)])
-def test_widths_grow_only_if_they_measure_as_free(grows: float, steps: int) -> None:
+def test_widths_grow_only_if_they_measure_as_free(grows: float, steps: int, tmp_path: Path) -> None:
     model = Model(free_ms=0.0)
     readings = iter((2.0, 0.99, 0.99 * grows))
-    shrink_to_measured(model, 1.0, lambda _: Latency(next(readings), 0.0))
+    shrink_to_measured(
+        model, 1.0, lambda _: Latency(next(readings), 0.0), goals=tmp_path / "goals.json"
+    )
     assert len(model.steps) == steps
 
 
@@ -174,10 +185,12 @@ def test_the_goal_stands_where_fine_tuning_failed(tmp_path: Path, error: type[Bn
     assert found.latency_ms == 1.0
 
 
-def test_a_network_whose_free_channels_cannot_be_trained_stays_as_it_is() -> None:
+def test_a_network_whose_free_channels_cannot_be_trained_stays_as_it_is(tmp_path: Path) -> None:
     model = Model(free_ms=0.0)
     model.widen = lambda *_: None
-    found, latency = shrink_to_measured(model, 1.0, lambda _: measured(model, 0.99))
+    found, latency = shrink_to_measured(
+        model, 1.0, lambda _: measured(model, 0.99), goals=tmp_path / "goals.json"
+    )
     assert (found, latency.ms) == (model.steps[1], 0.99)
 
 
@@ -249,11 +262,13 @@ def test_goals_of_another_target_do_not_count(tmp_path: Path) -> None:
     assert [one.latency_ms for one in model.steps] == [2.0, 1.0]
 
 
-def test_the_goal_is_tightened_four_times() -> None:
+def test_the_goal_is_tightened_four_times(tmp_path: Path) -> None:
     """It misses the target by ever less, and meets it at the fourth lower goal."""
     model = Model()
     readings = iter((2.0, 1.4, 1.3, 1.2, 1.1, 0.99))
-    found, latency = shrink_to_measured(model, 1.0, lambda _: Latency(next(readings), 0.0))
+    found, latency = shrink_to_measured(
+        model, 1.0, lambda _: Latency(next(readings), 0.0), goals=tmp_path / "goals.json"
+    )
     lower = (1.4, 1.4 * 1.3, 1.4 * 1.3 * 1.2, 1.4 * 1.3 * 1.2 * 1.1)
     assert [one.latency_ms for one in model.steps] == pytest.approx(
         [2.0, 1.0, *(1 / error for error in lower)]

@@ -162,10 +162,10 @@ def _chosen(
         netadapt,
         target_ms,
         device.at_most,
+        goals=file.with_suffix(".goals.json"),
         repeat=device.repeat_error(),
         given=given,
         passed=passed,
-        goals=file.with_suffix(".goals.json"),
     )
     chosen = Shrunk(
         target_ms=target_ms,
