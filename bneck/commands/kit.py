@@ -87,7 +87,7 @@ def _kit_of_run(folder: Path, out: Path, runtime: str, batch_size: int) -> None:
     """
     run = Run.read(folder)
     if not is_written(run.weights):
-        raise UsageError(f"{folder} has no network yet: the run is {run.state}")
+        raise UsageError(f"{folder} has no network yet: the run is {run.read_state()}")
     from bneck.derivation.trained_networks import own_weights
     from bneck.latency.kit import add_to_kit
 

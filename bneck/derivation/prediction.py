@@ -33,7 +33,7 @@ def classifier_of(place: Path) -> Classifier:
 
 def _what_to_do(run: Run) -> str:
     """What becomes of a run without an ONNX file, and how to get one."""
-    folder, state = quote(str(run.folder)), run.state
+    folder, state = quote(str(run.folder)), run.read_state()
     said = [f"the run is {state}"]
     if state == "stopped":
         said.append("run its command again to resume it")

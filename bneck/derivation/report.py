@@ -108,7 +108,7 @@ def _report_data(run: Run) -> ReportData:
     trainings = read_trainings(run)
     return ReportData(
         name=run.folder.resolve().name,
-        state=run.state,
+        state=run.read_state(),
         plan=run.plan,
         sessions=run.read_sessions(),
         records=tuple(trained_longest(trainings)),

@@ -79,7 +79,7 @@ def _listed(folder: Path, check: bool) -> Listed:
     except (BneckError, OSError, ValueError, TypeError) as error:
         return Listed(folder, "unreadable", "", str(error), None, _idle(folder), "–")
     idle, version = _idle(folder), made_by(run)
-    return Listed(folder, run.state, best, "", age, idle, version, altered, removed)
+    return Listed(folder, run.read_state(), best, "", age, idle, version, altered, removed)
 
 
 def _idle(folder: Path) -> float | None:

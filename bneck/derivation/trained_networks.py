@@ -222,9 +222,9 @@ def _weights_of(run: Run) -> Path:
     """
     if not is_written(run.weights):
         raise UsageError(
-            f"{run.folder} has no trained weights: the run is {run.state}; name a network's JSON "
-            "file for random ones"
+            f"{run.folder} has no trained weights: the run is {run.read_state()}; name a network's "
+            "JSON file for random ones"
         )
-    if run.state == "stopped":
+    if run.read_state() == "stopped":
         warn(f"{run.folder} was stopped before its end: its weights may not be the final ones")
     return run.weights

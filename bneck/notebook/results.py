@@ -126,7 +126,9 @@ class Results:
     def _trained_architecture(self) -> Architecture:
         arch = self.architecture
         if arch is None or not is_written(self.run.weights):
-            raise UsageError(f"{self.run.folder} has no network yet: the run is {self.run.state}")
+            raise UsageError(
+                f"{self.run.folder} has no network yet: the run is {self.run.read_state()}"
+            )
         return arch
 
     @property

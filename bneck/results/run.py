@@ -194,9 +194,8 @@ class Run(RunFiles):
                 with suppress(OSError):  # another driver has begun a run in it
                     self.folder.rmdir()
 
-    @property
-    def state(self) -> str:
-        """Either "finished", where the last command ended, "running" or "stopped"."""
+    def read_state(self) -> str:
+        """Return "finished", where the last command ended, "running" or "stopped"."""
         if is_written(self.result) or is_written(self.ended):
             return "finished"
         return "running" if self._lock is not None or is_held(self.folder) else "stopped"

@@ -95,7 +95,7 @@ def test_changes_reuse_what_they_leave_valid(
     assert kept == selected
     assert added.target_ms == pytest.approx(kept.target_ms * 0.8 / 0.85, rel=1e-3)
     inner = Run.read(out / "targets" / f"{added.target_ms:.4g}ms")
-    assert inner.state == Run.read(out).state == "finished"
+    assert inner.read_state() == Run.read(out).read_state() == "finished"
 
     # A longer final training reaches the derivations inside the run too.
     inner_steps = records.read_lines(inner.steps, Step)

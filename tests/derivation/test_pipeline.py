@@ -88,7 +88,7 @@ def test_the_run_holds_what_the_command_says(whole: Path) -> None:
     report = Path(result["report"]).read_text()
     assert "Similarity to mobilenet_v3_small" in report
     run = Run.read(whole)
-    assert run.state == "finished"
+    assert run.read_state() == "finished"
     (baseline,) = records.read_lines(run.baselines, Baseline)
     lead = records.read(run.result, Outcome).lead
     assert lead.value == pytest.approx(result["accuracy"] - baseline.accuracy.value)
@@ -145,7 +145,7 @@ def test_several_targets_share_a_search_and_end_in_a_network_each(
         assert network["measured_ms"] <= network["target_ms"]
         assert network["macs"] == cost(arch).macs
         assert Path(network["onnx"]) == folder / "model.onnx"
-        assert Run.read(folder).state == "finished"
+        assert Run.read(folder).read_state() == "finished"
         assert len(Run.read(folder).journal.read_bytes()) == len((out / "journal.log").read_bytes())
     assert other["target_ms"] == pytest.approx(own["target_ms"] * 0.09 / 0.11, rel=1e-3)
     assert f'href="targets/{inner.name}/report.html"' in (out / "report.html").read_text()

@@ -56,10 +56,10 @@ def driven(tmp_path: Path) -> Iterator[tuple[Path, "subprocess.Popen[str]"]]:
 
 def test_a_new_run_explains_itself(tmp_path: Path) -> None:
     with Run.open(tmp_path / "run", PLAN, command="bneck derive --target 2.0") as run:
-        assert run.state == "running"
+        assert run.read_state() == "running"
     again = Run.read(tmp_path / "run")
     assert again.plan == PLAN
-    assert again.state == "stopped"
+    assert again.read_state() == "stopped"
     (session,) = again.read_sessions()
     assert session.command == "bneck derive --target 2.0"
     assert session.versions["python"] == ".".join(map(str, sys.version_info[:3]))
@@ -91,7 +91,7 @@ def test_another_plan_is_refused(tmp_path: Path, change: dict[str, float], messa
     with pytest.raises(UsageError) as caught:
         Run.open(tmp_path, {**PLAN, **change})
     assert str(caught.value).startswith(message)
-    assert Run.read(tmp_path).state == "stopped"
+    assert Run.read(tmp_path).read_state() == "stopped"
 
 
 def test_a_run_of_another_command_is_told_in_few_words(tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_a_second_driver_is_refused(driven: tuple[Path, "subprocess.Popen[str]"]
     folder, _ = driven
     with pytest.raises(UsageError, match=r"at work in .*driven: process \d+ on .*; wait for"):
         Run.open(folder, {"target": 2.0})
-    assert Run.read(folder).state == "running"
+    assert Run.read(folder).read_state() == "running"
 
 
 def test_the_lock_dies_with_the_driver(driven: tuple[Path, "subprocess.Popen[str]"]) -> None:
@@ -188,9 +188,9 @@ def test_the_lock_dies_with_the_driver(driven: tuple[Path, "subprocess.Popen[str
     driver.wait()
     # The worker lets go of its copy of the lock as its first act, which may still be to come.
     deadline = time.monotonic() + 60
-    while Run.read(folder).state == "running" and time.monotonic() < deadline:
+    while Run.read(folder).read_state() == "running" and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert Run.read(folder).state == "stopped"
+    assert Run.read(folder).read_state() == "stopped"
     Run.open(folder, {"target": 2.0}).close()
 
 
@@ -205,7 +205,7 @@ def test_a_moved_run_still_opens(tmp_path: Path, step: Step, outcome: Outcome) -
         records.write(run.result, outcome)
     shutil.move(tmp_path / "here", tmp_path / "there")
     moved = Run.read(tmp_path / "there")
-    assert moved.state == "finished"
+    assert moved.read_state() == "finished"
     assert records.read_lines(moved.steps, Step) == (step,)
     assert records.read(moved.result, Outcome) == outcome
     Run.open(tmp_path / "there", PLAN, command="bneck derive").close()

@@ -103,7 +103,7 @@ def test_torchvisions_weights_shrink_to_two_targets(
     found = load_pretrained(str(out), "v3-small", None)
     assert found.normalisation == (IMAGENET_MEAN, IMAGENET_STD)
     assert len(records.read_lines(out / "shrunk.jsonl", Shrunk)) == 2
-    assert Run.read(out).state == "finished"
+    assert Run.read(out).read_state() == "finished"
     report = (out / "report.html").read_text()
     assert "All 2 targets are met, as measured." in report
     assert report.count('<table class="network">') == 2
