@@ -68,9 +68,14 @@ def netadapt_stage(
             if retrained:
                 kept = netadapt.folder / "seed.json"
                 if met := met_by_seed(seed_network, waiting, device, given=given, kept=kept):
-                    return _as_it_is(run, seed_network, met)
+                    records.write(run.network, seed_network)
+                    for one in met:
+                        records.append(run.shrunk, one)
+                    return met
             netadapt.check_reachable(seed_network, min(targets_ms))  # before any training
-            _begin(session, netadapt, asked, seed_network, parent)
+            trained, state = seed_training(session, asked, seed_network, parent)
+            weights.save(netadapt.weights(0), state)
+            netadapt.begin(seed_network, trained.accuracy)
         if several and len(known) == 1:
             _give_own_files(run, known[0])
         for target_ms in waiting:
@@ -112,27 +117,6 @@ def _netadapt(
         importance=plan.importance,
         compute=plan.compute(threads=1),
     )
-
-
-def _as_it_is(run: Run, seed_network: Architecture, met: tuple[Shrunk, ...]) -> tuple[Shrunk, ...]:
-    """Write down the seed network as the network of every target; returns ``met``."""
-    records.write(run.network, seed_network)
-    for one in met:
-        records.append(run.shrunk, one)
-    return met
-
-
-def _begin(
-    session: Session,
-    netadapt: NetAdapt,
-    asked: Budget,
-    seed_network: Architecture,
-    parent: Parent | None,
-) -> None:
-    """Train the seed network, and record it as step 0."""
-    trained, state = seed_training(session, asked, seed_network, parent)
-    weights.save(netadapt.weights(0), state)
-    netadapt.begin(seed_network, trained.accuracy)
 
 
 def _chosen(
