@@ -9,7 +9,7 @@ import pytest
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session, open_run
 from bneck.derivation.stages.data import RunData
-from bneck.derivation.stages.search import _accuracy
+from bneck.derivation.stages.scoring import scorer
 from bneck.derivation.validation import check
 from bneck.errors import ProxyFailed, UsageError
 from bneck.executors import open_executor
@@ -231,7 +231,7 @@ def test_a_run_keeps_the_length_of_its_longest_trainings(tmp_path: Path) -> None
         with open_run(plan, tmp_path / "run", silent) as run:
             session = Session(run, plan, here, here)
             study = Study(run.journal, SMALL, sampler="random", seed=0)
-            task = _accuracy(session, RunData(info), study, None)
+            task = scorer(session, RunData(info), study, None)
         assert isinstance(task, TrainOnRungs)
         found.append(task.most_steps)
     assert found == [67, 67]  # 3 x 1437 images in batches of 64

@@ -12,11 +12,11 @@ from pathlib import Path
 from bneck import records
 from bneck.derivation.results import numbered_after
 from bneck.derivation.session import Session
+from bneck.derivation.stages.scoring import ScoresNetworks
 from bneck.errors import NotCalibrated, UsageError
 from bneck.proxies.tabular import TableData
 from bneck.results.record import Record
 from bneck.results.stage_record import SelectedNetwork
-from bneck.search.evaluation import Evaluate, TrainOnRungs
 from bneck.search.label import check_comparable
 from bneck.search.objectives import Objective, Objectives
 from bneck.search.promotion import Candidate, trained_longest
@@ -26,8 +26,6 @@ from bneck.space.architecture import Architecture
 from bneck.space.backends.parent import Parent
 from bneck.space.edits import widened
 
-ScoresNetworks = Evaluate | TrainOnRungs | TableData
-"""What scores a network: a proxy on the images, or a table."""
 MULTIPLIERS = tuple(1 + step / 100 for step in range(1, 201))
 """Width multipliers that are tried; channels are multiples of 8, so that many are alike."""
 

@@ -8,26 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from bneck import live, records
-from bneck.derivation.plan import SHORT_TRAINING, Plan
+from bneck import records
+from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import TargetDevice
 from bneck.derivation.stages.competitors import (
     Contest,
-    ScoresNetworks,
     pretrained_network,
     widened_networks,
 )
 from bneck.derivation.stages.data import RunData
-from bneck.derivation.training_budget import budget, folds
-from bneck.proxies.proxy import own_code
-from bneck.results.exports import IN_8_BITS
+from bneck.derivation.stages.scoring import folds_in_words, scorer
 from bneck.results.stage_record import SearchResult, SelectedNetwork
 from bneck.search import reward
 from bneck.search.allowed import check_bands
-from bneck.search.evaluation import Evaluate, TrainOnRungs
 from bneck.search.expected_improvement import describe_gain, expected_gain
-from bneck.search.label import CODE, device_of
 from bneck.search.objectives import Objectives, Target
 from bneck.search.promotion import trained_longest
 from bneck.search.reward import FRONT
@@ -76,8 +71,8 @@ def search_stage(
             check_bands(wanted, plan.seed)
             study = _study(session, space)
             done = len(trained_longest(study.records()))
-            session.progress("search", done, plan.evaluations, _in_folds(session, data, study))
-            accuracy = _accuracy(session, data, study, parent)
+            session.progress("search", done, plan.evaluations, folds_in_words(session, data, study))
+            accuracy = scorer(session, data, study, parent)
             trained = search(
                 study,
                 accuracy,
@@ -200,54 +195,4 @@ def _along_the_front(wanted: Objectives, device: TargetDevice, plan: Plan) -> Ob
     points = [Target(None, float(ms), ceiling_ms) for ms in points_ms]
     return Objectives(
         wanted.space, device.model, points, confidence=plan.confidence, seed=plan.seed
-    )
-
-
-def _accuracy(
-    session: Session, data: RunData, study: Study, parent: Parent | None
-) -> ScoresNetworks:
-    """What scores a network: the table, or a proxy on the images."""
-    plan = session.plan
-    if data.table is not None:
-        return data.table
-    asked, compute = budget(plan, data.info), plan.compute(threads=1)
-    images = replace(asked.images, folds=_folds(session, data, study))
-    labels_of = None if plan.mix_devices else device_of(study.records())
-    proxy = plan.proxy or SHORT_TRAINING
-    _warn_if_edited(proxy, study)
-    begins_with = parent if proxy == SHORT_TRAINING else None
-    score_as = IN_8_BITS[plan.runtime] if plan.score_int8 else None
-    short = Evaluate(
-        images, proxy, asked.search, plan.seed, compute, labels_of, begins_with, score_as
-    )
-    if not plan.promote:
-        return short
-    most_steps = session.run.settle("most_steps", asked.most_search_steps)
-    return TrainOnRungs(short, session.run.search_work, most_steps)
-
-
-def _warn_if_edited(proxy: str, study: Study) -> None:
-    """Warn where the user's own proxy was edited after it had scored networks of this search."""
-    code = own_code(proxy)
-    known = {one.made_with[CODE] for one in study.records() if CODE in one.made_with}
-    if code is not None and known - {code}:
-        live.warn(
-            f"{proxy} was edited since it scored networks of this search, whose scores need not "
-            "compare with new ones: another --out scores all of them by the same code"
-        )
-
-
-def _folds(session: Session, data: RunData, study: Study) -> int:
-    """As the run began; one that an earlier version began has labels of a held-out fifth."""
-    begun = bool(study.records()) and session.plan.folds is None
-    return session.run.settle("folds", 1 if begun else folds(session.plan, data.info))
-
-
-def _in_folds(session: Session, data: RunData, study: Study) -> str:
-    """What to say of folds, if there are any."""
-    if data.table is not None or (count := _folds(session, data, study)) == 1:
-        return ""
-    return (
-        f"each network is trained {count} times, on all but a part of {data.info.trained_on} "
-        "images, and judged on that part"
     )
