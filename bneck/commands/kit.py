@@ -77,14 +77,7 @@ def kit(
 
 
 def _kit_of_run(folder: Path, out: Path, runtime: str, batch_size: int) -> None:
-    """Add a run's network to a kit, or write one for it alone.
-
-    Args:
-        folder: the run.
-        out: the kit.
-        runtime: one of PORTABLE.
-        batch_size: images that one run takes.
-    """
+    """Add the network of the run in ``folder`` to a kit, or write one for it alone."""
     run = Run.read(folder)
     if not is_written(run.weights):
         raise UsageError(f"{folder} has no network yet: the run is {run.read_state()}")

@@ -52,10 +52,10 @@ class Evaluation:
 
 def evaluate_network(
     net: str,
-    data: str | None,
+    data: str | None = None,
     *,
-    part: str | None,
-    weights: Path | None,
+    part: str | None = None,
+    weights: Path | None = None,
     width: float | None = None,
     resolution_px: int | None = None,
     seed: int,
@@ -97,7 +97,7 @@ def evaluate_network(
         arch = load_network(net, width=width, resolution_px=resolution_px)
         side_px = arch.resolution_px
         images = loading.load(data, seed=seed, resolution_px=side_px, progress=progress)
-        classifier = _with_weights(net, arch, weights, images, seed)
+        classifier = _with_weights(net, arch, weights, images)
     _check_classes(net, classifier, images)
     name, chosen = _part(images, part)
     probabilities, seconds = _classified(classifier, chosen, progress)
@@ -114,23 +114,16 @@ def _latency(seconds: np.ndarray) -> Latency:
     return Latency(float(middle), float(high - low) / QUARTILES_APART)
 
 
-def _with_weights(
-    net: str, arch: Architecture, file: Path, images: ImageSource, seed: int
-) -> Classifier:
-    """The network with weights of a file, exported; it takes images by their own statistics.
+def _with_weights(net: str, arch: Architecture, file: Path, images: ImageSource) -> Classifier:
+    """The network ``net`` with weights of a file, exported, for the classes of the images.
 
-    Args:
-        net: what names the network.
-        arch: the network.
-        file: its weights.
-        images: whose classes and statistics it gets.
-        seed: of weights that the file does not have.
+    It takes them by their own statistics.
     """
     info = images.info
     arch = arch.at(classes=info.classes)
     notes = {"classes": info.class_names, "mean": info.mean, "std": info.std}
     about = {name: json.dumps(note) for name, note in notes.items()}
-    trained = Trained(arch, load_weights(net, file, arch, seed=seed), about)
+    trained = Trained(arch, load_weights(net, file, arch), about)
     with tempfile.TemporaryDirectory() as folder:
         exported = Path(folder) / "network.onnx"
         export(trained, "onnx", exported)

@@ -162,7 +162,7 @@ def warn_if_changed(run: Run, images: "ImageInfo", but: str) -> None:
         )
 
 
-def load_weights(text: str, file: Path | None, arch: Architecture, *, seed: int) -> "State":
+def load_weights(text: str, file: Path | None, arch: Architecture, *, seed: int = 0) -> "State":
     """Return the weights of ``arch``: from ``file``, else the run that ``text`` names, else random.
 
     Random ones are said on stderr.
@@ -212,7 +212,7 @@ def own_weights(text: str, arch: Architecture) -> "dict[str, NDArray[np.float32]
         return None
     from bneck.space.backends import weights  # torch
 
-    return weights.arrays(load_weights(text, None, arch, seed=0))
+    return weights.arrays(load_weights(text, None, arch))
 
 
 def _weights_of(run: Run) -> Path:

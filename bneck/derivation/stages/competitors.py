@@ -154,13 +154,7 @@ class _Widened:
 def _chosen(
     contest: Contest, select: Callable[[], Sequence[SelectedNetwork]], places: Sequence[int]
 ) -> dict[float, _Widened]:
-    """What is made wider, by target; written down, as measured again it may be another.
-
-    Args:
-        contest: as ``widened_networks`` takes it.
-        select: as ``widened_networks`` takes it.
-        places: as ``widened_networks`` takes it.
-    """
+    """What is made wider, by target; written down, as measured again it may be another."""
     file = contest.session.run.to_widen
     known = {one.target_ms: one for one in records.read_lines(file, _Widened)}
     targets_ms = {contest.wanted.targets[place].target_ms: place for place in places}

@@ -130,13 +130,7 @@ def _chosen(
 ) -> Shrunk:
     """The network for a target, not finished yet; written down, as measured again it may not be it.
 
-    Args:
-        session: the run.
-        device: measures networks.
-        netadapt: the steps so far.
-        target_ms: the target.
-        given: as ``netadapt_stage`` takes it.
-        passed: as ``shrink_to_measured`` takes it.
+    ``given`` and ``passed`` are what ``shrink_to_measured`` takes.
     """
     file = _folder(session.run) / session.run.of_target(target_ms).name
     known = records.read_if_written(file, Shrunk)

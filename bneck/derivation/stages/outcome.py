@@ -168,14 +168,7 @@ def _seconds(run: Run) -> float:
 def _measured(
     session: Session, device: TargetDevice, arch: Architecture, state: weights.State
 ) -> Measured:
-    """Measure a network that is in the report in the end, as the session's schedule has it.
-
-    Args:
-        session: the run's.
-        device: measures the network.
-        arch: the network.
-        state: its trained weights.
-    """
+    """Measure a network that is in the report in the end, as the session's schedule has it."""
     session.schedule.begin(MEASURING)
     took = device.measure(arch, state)
     session.schedule.finish(MEASURING, session.progress)
@@ -203,14 +196,8 @@ def _classify(session: Session) -> None:
     run = session.run
     if is_written(run.classification):
         return
-    found = evaluate_network(
-        str(run.folder),
-        None,
-        part=None,
-        weights=None,
-        seed=session.plan.seed,
-        progress=session.progress,
-    ).figures
+    seed, progress = session.plan.seed, session.progress
+    found = evaluate_network(str(run.folder), seed=seed, progress=progress).figures
     if len(found.classes) > MOST_IN_MATRIX:
         found = replace(found, confusion=())
     records.write(run.classification, found)

@@ -54,15 +54,9 @@ def warn_of_teacher(plan: Plan, data: RunData) -> None:
 
 
 def _warn_of_other_parts(run: Run, plan: Plan, data: RunData) -> bool:
-    """Warn of another run's network if its seed divided the same images in another way.
+    """Warn of the network of another run if its seed divided the same images in another way.
 
-    Args:
-        run: the other run, of the same images.
-        plan: this run's.
-        data: the images.
-
-    Returns:
-        Whether that is so.
+    Returns whether it did.
     """
     seed = run.plan.get("seed")
     others = seed != plan.seed and is_divided_by_seed(plan.data)
