@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from bneck.errors import BneckError, UsageError, cannot
+from bneck.json_text import parse_json
 from bneck.text import spelt_out
 
 
@@ -160,10 +161,10 @@ def cache_folder() -> Path:
 
 def check_file(path: Path) -> None:
     """Raise UsageError where there is no such file."""
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder, not a file")
     if not path.is_file():
-        raise UsageError(
-            f"{path} is a folder, not a file" if path.is_dir() else f"no such file: {path}"
-        )
+        raise UsageError(f"{path} is no regular file" if path.exists() else f"no such file: {path}")
 
 
 def check_folder(path: Path) -> None:
@@ -263,6 +264,6 @@ def read_json(path: Path) -> Any:
         UsageError: the file is missing, unreadable or not JSON.
     """
     try:
-        return json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:
+        return parse_json(read_text(path))
+    except ValueError as error:
         raise UsageError(f"{path} is not valid JSON: {error}") from error

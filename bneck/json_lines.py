@@ -1,7 +1,6 @@
 """JSON-lines files, which grow by whole lines: a kill leaves at most an unfinished last one."""
 
 import errno
-import json
 import os
 from collections.abc import Iterator
 from io import FileIO
@@ -10,6 +9,7 @@ from typing import Any
 
 from bneck.errors import UsageError, cannot
 from bneck.files import write_whole
+from bneck.json_text import parse_json
 
 
 def append_bytes(path: Path, lines: bytes, *, sync: bool = True) -> None:
@@ -62,8 +62,8 @@ def read_lines(path: Path) -> Iterator[tuple[str, Any]]:
             continue
         where = f"{path}, line {number}"
         try:
-            value = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            value = parse_json(line)
+        except ValueError as error:
             raise UsageError(f"{where} is not valid JSON: {error}") from None
         yield where, value
 

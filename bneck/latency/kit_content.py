@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bneck.errors import UsageError
-from bneck.files import read_json
+from bneck.files import check_file, read_json
 from bneck.latency.runtimes.weights import Array, norm_free
 from bneck.space import codec
 from bneck.space.architecture import Architecture
@@ -61,6 +61,7 @@ def kit_that_takes(
 def read_kit(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the kit of a folder says of itself, and what its networks are for."""
     file = folder / KIT
+    check_file(file)  # reading a pipe may never end
     kit = read_json(file)
     try:
         networks = {item["file"]: item["arch"] for item in kit["networks"]}

@@ -5,7 +5,7 @@ from typing import Any
 
 from bneck import records
 from bneck.errors import UsageError
-from bneck.files import read_json
+from bneck.files import check_file, read_json
 from bneck.latency.calibrate import model_from
 from bneck.latency.fingerprint import Fingerprint
 from bneck.latency.kit_content import FORMAT, KIT, is_final
@@ -34,6 +34,7 @@ def measured_by_kit(path: Path) -> tuple[Fingerprint, list[Measurement]]:
     Raises:
         UsageError: as ``read_measurements``.
     """
+    check_file(path)
     content = read_json(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise UsageError(f"{path} is not a kit's measurements.json ({FORMAT})")

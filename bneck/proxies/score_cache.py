@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from bneck import __version__
 from bneck.files import cache_folder
+from bneck.json_text import parse_json
 from bneck.space.architecture import Architecture
 from bneck.space.codec import key
 
@@ -28,10 +29,10 @@ class ScoreCache:
             self._path.read_text(errors="replace").splitlines() if self._path.exists() else ()
         ):
             try:
-                name, row = json.loads(line)
+                name, row = parse_json(line)
+                self._rows[name] = row
             except (ValueError, TypeError):
                 continue  # a line that was cut off is scored again
-            self._rows[name] = row
 
     def get(self, arch: Architecture) -> Any:
         """Return what ``put`` kept of this network, or None."""

@@ -16,6 +16,7 @@ from torch.nn.functional import cross_entropy
 from bneck import records
 from bneck.errors import ProxyFailed, UsageError
 from bneck.files import short_sha256, write_whole
+from bneck.json_text import parse_json
 from bneck.machine import CPU, Compute
 from bneck.progress import Progress, silent
 from bneck.proxies.data.batches import seeded
@@ -166,7 +167,7 @@ def check_space(run: Path, largest: Architecture) -> None:
 def _load(path: Path, stamp: Stamp) -> tuple[AboutShared, State]:
     try:
         with safe_open(path, "pt") as file:
-            about = records.from_json(AboutShared, json.loads((file.metadata() or {})[ABOUT]))
+            about = records.from_json(AboutShared, parse_json((file.metadata() or {})[ABOUT]))
             return about, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, KeyError, ValueError, UsageError) as error:
         raise UsageError(

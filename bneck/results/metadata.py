@@ -7,6 +7,7 @@ from typing import Any
 
 from bneck import records
 from bneck.errors import UsageError
+from bneck.json_text import parse_json
 from bneck.quantities import Accuracy, Latency, is_finite
 from bneck.results.image_facts import read_image_facts
 from bneck.results.plan_file import SETTLED
@@ -73,8 +74,8 @@ def check_notes(notes: Mapping[str, str]) -> None:
 def parsed(name: str, text: str) -> Any:
     """Return a note's JSON value; raises UsageError where it is not JSON."""
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return parse_json(text)
+    except ValueError:
         raise _senseless(name, text, "JSON") from None
 
 

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,8 @@ import pytest
 from bneck.errors import BneckError, UsageError
 from bneck.latency import kit
 from bneck.latency.kit import add_to_kit, write_kit
-from bneck.latency.kit_measurements import read_measurements
+from bneck.latency.kit_content import read_kit
+from bneck.latency.kit_measurements import measured_by_kit, read_measurements
 from bneck.space import spaces
 from bneck.space.choices import Space
 
@@ -104,6 +106,14 @@ def test_no_kit_is_written_over_one_that_was_measured(tmp_path: Path, space_of_t
     assert (folder / "kit.json").read_bytes() == before
     write_kit([space], folder)
     assert (folder / "kit.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["kit.json", "measurements.json"])
+def test_a_pipe_in_place_of_a_kits_file_is_not_read(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    read = read_kit if name == "kit.json" else lambda folder: measured_by_kit(folder / name)
+    with pytest.raises(UsageError, match=rf"{name} is no regular file"):
+        read(tmp_path)
 
 
 def test_a_kit_that_is_written_again_keeps_the_networks_that_were_added_to_it(

@@ -25,3 +25,14 @@ def test_rows_outlive_an_interruption_and_nothing_else(
         cache.put(OTHER, {})
         assert ScoreCache("asked").get(OTHER) == {}
     assert list((tmp_path / "scores").iterdir()) == []
+
+
+@pytest.mark.parametrize("line", ["[[1], 2]", "[{}, 2]", "3", "[" * 100_000])
+def test_a_line_that_makes_no_sense_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    monkeypatch.setenv("BNECK_CACHE", str(tmp_path))
+    ScoreCache("asked").put(ARCH, {})
+    (file,) = (tmp_path / "scores").iterdir()
+    file.write_text(f"{line}\n{file.read_text()}")
+    assert ScoreCache("asked").get(ARCH) == {}

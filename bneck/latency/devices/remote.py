@@ -12,6 +12,7 @@ from typing import IO, Any
 
 from bneck import records
 from bneck.errors import BneckError, UsageError
+from bneck.json_text import parse_json
 from bneck.latency.device_load import QUIET, Load
 from bneck.latency.devices import Device, Graph
 from bneck.latency.devices.local import REFERENCE_SERVES
@@ -61,7 +62,7 @@ class Connection:
 def _answer_in(line: bytes) -> dict[str, Any] | None:
     """What the script answers in a line; None where the line is not a whole answer."""
     try:
-        found = json.loads(line)
+        found = parse_json(line)
     except ValueError:
         return None
     return found if isinstance(found, dict) else None

@@ -149,6 +149,8 @@ def _square(image: Image.Image, side_px: int, white: White | None) -> Square:
         raise NotAnImage(
             f"{width} x {height} pixels, a decompression bomb: at most {MAX_PIXELS:,} are read"
         )
+    if image.format == "EPS":  # Pillow would have Ghostscript run it
+        raise NotAnImage("PostScript, which is a program and not run")
     image.draft(None, (side_px, side_px))  # JPEG: decode at a fraction of the size
     image.load()
     turn, kind = _turn(image), _kind(image)

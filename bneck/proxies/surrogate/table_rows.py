@@ -6,7 +6,6 @@ space as columns beside ``accuracy``. Accuracies are returned as shares of 1; th
 hold per cent. Columns (or keys) ``accuracy@...`` may hold the accuracies of shorter trainings.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from itertools import zip_longest
@@ -15,6 +14,7 @@ from typing import Any
 
 from bneck.errors import UsageError, unknown
 from bneck.files import csv_rows, read_text
+from bneck.json_text import parse_json
 from bneck.space import codec, spaces
 from bneck.space.architecture import Architecture
 from bneck.space.benchmark_spaces import macro_values
@@ -152,13 +152,13 @@ def _json_lines(path: Path, lines: list[str], space: Space | None) -> Iterator[R
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = parse_json(line)
             if not isinstance(row, dict) or not {"arch", "accuracy"} <= row.keys():
                 raise ValueError('a row is {"arch": ..., "accuracy": ...}')
             if isinstance(row["accuracy"], bool) or not isinstance(row["accuracy"], int | float):
                 raise ValueError(f"accuracy must be a number, got {row['accuracy']!r}")
             accuracy, arch = float(row["accuracy"]), codec.from_json(row["arch"])
-        except (UsageError, ValueError, OverflowError, RecursionError) as error:
+        except (UsageError, ValueError, OverflowError) as error:
             raise UsageError(f"{path}, line {number}: {error}") from None
         if frame and (arch.resolution_px, arch.classes) != (frame.resolution_px, frame.classes):
             raise UsageError(

@@ -14,8 +14,10 @@ from torch import Tensor, nn
 
 from bneck.errors import UsageError
 from bneck.files import write_whole
+from bneck.json_text import parse_json
 from bneck.proxies.data.augmentation_words import AUGMENTATION
 from bneck.proxies.training.distributed import rank
+from bneck.quantities import is_finite
 
 
 @dataclass
@@ -69,12 +71,16 @@ class TrainingState:
             raise UsageError(f"{checkpoint} is not a training checkpoint: {said}") from error
 
     def _take(self, tensors: dict[str, Tensor], counters: Any) -> None:
-        self.step, self.seconds, *more = counters
-        self.threads = next((one for one in more if isinstance(one, int)), None)
+        step, seconds, *more = counters
+        if not (type(step) is int and step >= 0 and is_finite(seconds)):
+            raise ValueError(f"it counts {step!r:.40} steps in {seconds!r:.40} s")
+        self.step, self.seconds = step, seconds
+        self.threads = next((one for one in more if type(one) is int and one > 0), None)
         self.network.load_state_dict(_under("network.", tensors))
         _restore_optimizer(self.optimizer, _under("optimizer.", tensors))
-        for name, tensor in _under("average.", tensors).items():
-            self.averaged[name].copy_(tensor)
+        averaged = _under("average.", tensors)
+        for name, tensor in self.averaged.items():
+            tensor.copy_(averaged[name])
 
 
 def load_checkpoint(path: Path, made_with: dict[str, Any]) -> tuple[dict[str, Tensor], Any]:
@@ -86,8 +92,8 @@ def load_checkpoint(path: Path, made_with: dict[str, Any]) -> tuple[dict[str, Te
     try:
         with safe_open(path, "pt") as file:
             header = file.metadata()
-            found = _as_earlier(made_with) | json.loads(header["made_with"])
-            counters = json.loads(header["counters"])
+            found = _as_earlier(made_with) | parse_json(header["made_with"])
+            counters = parse_json(header["counters"])
             differences = [
                 f"{key} {found.get(key)!r}, not {value!r}"
                 for key, value in made_with.items()
@@ -113,8 +119,8 @@ def steps_done(path: Path) -> int | None:
     """Return the number of steps that a checkpoint's training has done; None without one."""
     try:
         with safe_open(path, "pt") as file:
-            return int(json.loads(file.metadata()["counters"])[0])
-    except (SafetensorError, OSError, LookupError, TypeError, ValueError):
+            return int(parse_json(file.metadata()["counters"])[0])
+    except (SafetensorError, OSError, LookupError, TypeError, ValueError, OverflowError):
         return None
 
 

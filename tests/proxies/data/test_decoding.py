@@ -235,3 +235,17 @@ def test_heic_is_read_where_its_library_is_and_called_by_its_name_elsewhere(
 
         from_pillow(Image.new("RGB", (64, 64), (200, 10, 10))).save(file)
         assert read_picture(file, 8)[4, 4] == pytest.approx([200, 10, 10], abs=4)
+
+
+def test_postscript_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever its name, Pillow would hand it to Ghostscript."""
+    ghostscript, ran = tmp_path / "gs", tmp_path / "ran"
+    ghostscript.write_text(f"#!/bin/sh\ntouch {ran}\n")
+    ghostscript.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", None)  # not looked for yet
+    file = tmp_path / "photo.png"
+    file.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n")
+    with pytest.raises(UsageError, match=r"photo\.png: PostScript, which is a program"):
+        read_picture(file, 8)
+    assert not ran.exists()

@@ -229,6 +229,92 @@ def test_a_torn_file_is_made_again(pictures: Path, name: str) -> None:
     assert loaded(pictures).info == before.info
 
 
+def flipped(file: Path, place: int) -> None:
+    content = bytearray(file.read_bytes())
+    content[place] ^= 8
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize("place", [1, 6, 12, 20, 40])
+@pytest.mark.parametrize("name", ["labels.npy", "digests.npy"])
+def test_a_file_with_a_damaged_header_is_made_again(pictures: Path, name: str, place: int) -> None:
+    before = loaded(pictures)
+    (one,) = all_squares()
+    flipped(one.place / name, place)
+    assert all_squares() == []
+    assert loaded(pictures).info == before.info
+
+
+@pytest.mark.parametrize("label", [-1, 2])
+def test_labels_that_no_class_has_are_made_again(pictures: Path, label: int) -> None:
+    before = loaded(pictures)
+    (one,) = all_squares()
+    labels = one.labels()
+    labels[3] = label
+    np.save(one.place / "labels.npy", labels)
+    assert all_squares() == []
+    assert loaded(pictures).info == before.info
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"side_px": 1e308},
+        {"side_px": "../.."},
+        {"side_px": -16},
+        {"parts": {"train": {"-1": "x"}}},
+        {"parts": {"train": -80}},
+        {"parts": {"other": 80}},
+        {"parts": {}},
+        {"class_names": "ab"},
+        {"class_names": [["a"], "b"]},
+        {"bad": {"80": "x"}},
+        {"bad": {"-1": "x"}},
+        {"bad": []},
+        {"white": 3},
+        {"white": {"16-bit": "x"}},
+        {"flip": 1},
+        {"note": []},
+    ],
+)
+def test_an_index_that_makes_no_sense_is_made_again(
+    pictures: Path, change: dict[str, object]
+) -> None:
+    before = loaded(pictures)
+    (one,) = all_squares()
+    index = one.place / "index.json"
+    index.write_text(json.dumps(json.loads(index.read_text()) | change))
+    assert all_squares() == []
+    assert loaded(pictures).info == before.info
+
+
+def test_names_of_other_files_are_said_to_be_damaged(pictures: Path) -> None:
+    loaded(pictures)
+    (one,) = all_squares()
+    (one.place / "names.txt").write_bytes(b"")
+    with pytest.raises(BneckError, match=r"names\.txt is damaged: remove .*, which is made again"):
+        one.names()
+
+
+@pytest.mark.parametrize("pointer", [b"\xff", b"a\0b", b""])
+def test_a_pointer_that_makes_no_sense_is_passed_over(pictures: Path, pointer: bytes) -> None:
+    info = loaded(pictures).info
+    (squares_folder() / "by-fingerprint" / info.fingerprint).write_bytes(pointer)
+    assert loaded(pictures, fingerprint=info.fingerprint).info == info
+
+
+@pytest.mark.parametrize("change", [{"bad": 3}, {"bad": [["x", "y"]]}, {"white": [1]}])
+def test_a_partial_set_that_remembers_nonsense_is_decoded_again(
+    pictures: Path, change: dict[str, object]
+) -> None:
+    before = loaded(pictures)
+    (one,) = all_squares()
+    chunk = {"start": 0, "digests": one.digests()[: from_folder.CHUNK].tobytes().hex(), "bad": []}
+    partial = one.place.rename(one.place.with_name(f"{one.place.name}.partial"))
+    (partial / "chunks.jsonl").write_text(json.dumps(chunk | change) + "\n")
+    assert loaded(pictures).info == before.info
+
+
 def test_another_version_is_made_again(pictures: Path) -> None:
     before = loaded(pictures)
     (one,) = all_squares()

@@ -370,7 +370,7 @@ def test_files_that_are_not_checkpoints(
         train(small_net(), digits, QUICK, seed=0, checkpoint=tmp_path / "c")
 
 
-@pytest.mark.parametrize("lacks", ["network.0.weight", "counters"])
+@pytest.mark.parametrize("lacks", ["network.0.weight", "average.0.weight", "counters"])
 def test_a_checkpoint_that_lacks_something_is_named(
     digits: ImageSource, tmp_path: Path, lacks: str
 ) -> None:
@@ -384,6 +384,32 @@ def test_a_checkpoint_that_lacks_something_is_named(
     else:
         del tensors[lacks]
     save_file(tensors, file, header)
+    with pytest.raises(UsageError, match=f"^{file} is not a training checkpoint: [^\n]+$"):
+        train(small_net(), digits, QUICK, seed=7, checkpoint=file)
+
+
+@pytest.mark.parametrize(
+    ("counters", "done"),
+    [
+        ("[-1, 1.0, 1]", -1),
+        ('["9", 1.0, 1]', 9),
+        ("[true, 1.0, 1]", 1),
+        ("[9, null, 1]", 9),
+        ("[9, NaN, 1]", 9),
+        ("[1e400, 1.0, 1]", None),
+        ("[" * 990 + "]" * 990, None),
+    ],
+)
+def test_counters_that_make_no_sense_are_refused(
+    digits: ImageSource, tmp_path: Path, counters: str, done: int | None
+) -> None:
+    file = tmp_path / "c"
+    train(small_net(), digits, QUICK, seed=7, checkpoint=file)
+    with safe_open(file, "pt") as opened:
+        header = opened.metadata()
+        tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    save_file(tensors, file, header | {"counters": counters})
+    assert steps_done(file) == done
     with pytest.raises(UsageError, match=f"^{file} is not a training checkpoint: [^\n]+$"):
         train(small_net(), digits, QUICK, seed=7, checkpoint=file)
 

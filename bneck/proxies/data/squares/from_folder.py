@@ -1,8 +1,7 @@
 """A folder of images as a file of squares: decoded by all cores, resumed where it was stopped."""
 
-import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from bneck.json_text import parse_json
 from bneck.progress import Progress
 from bneck.proxies.data.decoding import find_white
 from bneck.proxies.data.image_info import PARTS
@@ -102,14 +102,14 @@ def _decode(place: Path, layout: Layout, index: Index, progress: Progress) -> Ro
 
     def take(answer: Mapping[str, Any]) -> None:
         start, found = int(answer["start"]), bytes.fromhex(answer["digests"])
+        of_chunk = {int(row): str(why) for row, why in answer["bad"]}
         digests[start : start + CHUNK] = np.frombuffer(found, np.uint8).reshape(-1, DIGEST_BYTES)
-        bad.update((int(row), str(why)) for row, why in answer["bad"])
+        bad.update(of_chunk)
         white.update(answer.get("white", {}))  # earlier versions kept none
         done.add(start)
 
     with (place / JOURNAL).open("a+b") as journal, squares.open("rb") as written:
-        for answer in _whole_lines(journal, written, 3 * index.side_px**2):
-            take(answer)
+        _take_whole_lines(journal, written, 3 * index.side_px**2, take)
         size = f"{byte_size(index.size_bytes)} into {place.parent}"
         progress("decoding images", min(len(done) * CHUNK, index.count), index.count, size)
         waiting = [start for start in range(0, index.count, CHUNK) if start not in done]
@@ -134,8 +134,10 @@ def _decode(place: Path, layout: Layout, index: Index, progress: Progress) -> Ro
     return Rows(whole, labels, digests, paths)
 
 
-def _whole_lines(journal: IO[bytes], squares: IO[bytes], size: int) -> Iterator[Mapping[str, Any]]:
-    """The chunks that an earlier process finished, up to the first that is not whole.
+def _take_whole_lines(
+    journal: IO[bytes], squares: IO[bytes], size: int, take: Callable[[Mapping[str, Any]], None]
+) -> None:
+    """Take the chunks that an earlier process finished, up to the first that is not whole.
 
     A power loss may have kept the journal's line of a chunk and not its squares.
 
@@ -143,19 +145,19 @@ def _whole_lines(journal: IO[bytes], squares: IO[bytes], size: int) -> Iterator[
         journal: an answer of ``decode_worker`` a line.
         squares: the file that it tells of.
         size: of a square, in bytes.
+        take: given each answer; fails at one that makes no sense.
     """
     journal.seek(0)
     whole = 0
     for line in journal.readlines():
         try:
-            answer = json.loads(line)
-            is_whole = line.endswith(b"\n") and _lies_in(squares, answer, size)
-        except (ValueError, KeyError, TypeError, OSError):
-            is_whole = False
-        if not is_whole:
+            answer = parse_json(line)
+            if not (line.endswith(b"\n") and _lies_in(squares, answer, size)):
+                break
+            take(answer)
+        except (ValueError, KeyError, TypeError, OSError, AttributeError):
             break
         whole += len(line)
-        yield answer
     journal.truncate(whole)
 
 

@@ -1,8 +1,13 @@
 """What a file of squares holds, apart from its rows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Self
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bneck import records
+from bneck.errors import UsageError
+from bneck.files import read_json
+from bneck.proxies.data.image_info import PARTS
 
 VERSION = 2
 
@@ -41,10 +46,20 @@ class Index:
         """Size of the file of squares, in bytes."""
         return self.count * 3 * self.side_px**2
 
-    @classmethod
-    def from_json(cls, kept: Mapping[str, Any]) -> Self:
-        """Read what ``write_json`` made of ``asdict``."""
-        values = dict(kept)
-        values["class_names"] = tuple(values["class_names"])
-        values["bad"] = {int(row): why for row, why in values["bad"].items()}
-        return cls(**values)
+
+def read_index(path: Path) -> Index:
+    """Read what ``write_json`` made of ``asdict``.
+
+    Raises:
+        UsageError: there is none, or it makes no sense.
+    """
+    kept = read_json(path)
+    bad = kept.get("bad") if isinstance(kept, dict) else None
+    if not isinstance(bad, dict) or not all(row.isdecimal() for row in bad):
+        raise UsageError(f"{path} is not an index of squares")
+    index = records.from_json(Index, kept | {"bad": {}})
+    found = replace(index, bad={int(row): str(why) for row, why in bad.items()})
+    known = found.side_px > 0 and min(found.parts.values(), default=-1) >= 0
+    if not known or set(found.parts) - {*PARTS} or max(found.bad, default=-1) >= found.count:
+        raise UsageError(f"{path} makes no sense")
+    return found

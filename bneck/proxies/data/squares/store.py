@@ -11,15 +11,17 @@ import shutil
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bneck.errors import BneckError, cannot
-from bneck.files import cache_folder, lock_file, locked, read_json, write_json, write_whole
+from bneck.files import cache_folder, lock_file, locked, write_json, write_whole
 from bneck.proxies.data.squares.decode_worker import DIGEST_BYTES
-from bneck.proxies.data.squares.index import VERSION, Index
+from bneck.proxies.data.squares.index import VERSION, Index, read_index
 from bneck.quantities import byte_size
 
 JOURNAL = "chunks.jsonl"
@@ -56,9 +58,19 @@ class Squares:
         return np.asarray(np.load(self.place / "digests.npy", allow_pickle=False))
 
     def names(self) -> list[str]:
-        """(N,) paths below the folder; none of arrays."""
-        text = (self.place / "names.txt").read_text(encoding="utf-8", errors="surrogateescape")
-        return text.split("\0")
+        """(N,) paths below the folder.
+
+        Raises:
+            BneckError: the file that holds them is damaged.
+        """
+        file = self.place / "names.txt"
+        try:
+            names = file.read_text(encoding="utf-8", errors="surrogateescape").split("\0")
+        except OSError as error:
+            raise cannot("read", file, error) from error
+        if len(names) != self.index.count:
+            raise BneckError(f"{file} is damaged: remove {self.place}, which is made again")
+        return names
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,19 +134,24 @@ def made_once(key: str, index: Index, fill: Callable[[Path], Rows]) -> Squares:
 
 
 def open_squares(place: Path) -> Squares | None:
-    """Open the set in ``place``; None if it is absent, of another version or cut short."""
+    """Open the set in ``place``; None if it is absent, of another version, cut short or damaged."""
     index = _index_in(place)
+    if index is None or index.version != VERSION:
+        return None
     try:
-        sizes = [
-            (place / name).stat().st_size for name in ("squares.u8", "labels.npy", "digests.npy")
-        ]
-    except OSError:
+        size = (place / "squares.u8").stat().st_size
+        labels, digests = _mapped(place / "labels.npy"), _mapped(place / "digests.npy")
+    except Exception:  # NumPy parses a file's header as Python, and fails in many ways
         return None
-    if index is None:
-        return None
-    whole = (index.size_bytes, 4 * index.count, DIGEST_BYTES * index.count)
-    complete = sizes[0] == whole[0] and sizes[1] > whole[1] and sizes[2] > whole[2]
-    return Squares(place, index) if complete and index.version == VERSION else None
+    complete = (
+        size == index.size_bytes
+        and labels.dtype == np.int32
+        and labels.shape == (index.count,)
+        and digests.dtype == np.uint8
+        and digests.shape == (index.count, DIGEST_BYTES)
+        and 0 <= labels.min(initial=0) <= labels.max(initial=0) < len(index.class_names)
+    )
+    return Squares(place, index) if complete else None
 
 
 def all_squares() -> list[Squares]:
@@ -158,8 +175,8 @@ def keep_pointer(fingerprint: str, place: Path) -> None:
 def pointed_to(fingerprint: str) -> Squares | None:
     """Open the squares that ``keep_pointer`` remembers; None if there are none."""
     try:
-        name = (squares_folder() / "by-fingerprint" / fingerprint).read_text()
-    except OSError:
+        name = (squares_folder() / "by-fingerprint" / fingerprint).read_text("ascii")
+    except (OSError, ValueError):
         return None
     return open_squares(squares_folder() / name)
 
@@ -194,9 +211,9 @@ def remove(place: Path) -> None:
 def _write_rows(place: Path, rows: Rows) -> None:
     with (place / "squares.u8").open("r+b") as file:
         os.fsync(file.fileno())
-    np.save(place / "labels.npy", np.array(rows.labels, np.int32))
-    np.save(place / "digests.npy", rows.digests)
-    (place / "names.txt").write_bytes("\0".join(rows.names).encode("utf-8", "surrogateescape"))
+    _write_array(place / "labels.npy", np.array(rows.labels, np.int32))
+    _write_array(place / "digests.npy", rows.digests)
+    write_whole(place / "names.txt", "\0".join(rows.names).encode("utf-8", "surrogateescape"))
     write_json(place / _INDEX, asdict(rows.index))
     (place / JOURNAL).unlink(missing_ok=True)
 
@@ -220,9 +237,19 @@ def _places() -> list[Path]:
 
 def _index_in(place: Path) -> Index | None:
     try:
-        return Index.from_json(read_json(place / _INDEX))
-    except (OSError, BneckError, ValueError, LookupError, TypeError, AttributeError):
+        return read_index(place / _INDEX)
+    except (OSError, BneckError, ValueError):  # ValueError: no system has a file of that name
         return None
+
+
+def _mapped(file: Path) -> NDArray[Any]:
+    return np.asarray(np.load(file, mmap_mode="r", allow_pickle=False))
+
+
+def _write_array(file: Path, array: NDArray[Any]) -> None:
+    content = BytesIO()
+    np.save(content, array)
+    write_whole(file, content.getvalue())
 
 
 def _by_folder(found: Iterable[Squares]) -> list[Squares]:
