@@ -103,7 +103,7 @@ def calibration_network(
 
 def narrowed(arch: Architecture, seed: int) -> Architecture:
     """Some of the network's widths narrowed, or nearly all and far."""
-    draw = random.Random(seed)
+    draw = random.Random(f"narrowed {seed}")  # the seed itself drew the network that is narrowed
     share, least = draw.choice(NARROWINGS)
     between = 4 if draw.random() < HALF_BLOCKS else 0
     for item in narrowables(arch):

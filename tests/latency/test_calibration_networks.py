@@ -68,6 +68,21 @@ def test_half_of_the_narrowed_networks_are_narrowed_nearly_everywhere_and_far() 
     assert odd / drawn == pytest.approx(0.05 * 7 / 8, abs=0.025)
 
 
+def test_how_far_a_network_is_narrowed_does_not_depend_on_what_it_was_drawn_as() -> None:
+    """Half of those that begin with each of the first stage's widths are narrowed far."""
+    space = spaces.build("v3-small", resolution_px=64, classes=10)
+    far: dict[int, list[bool]] = {}
+    for number in range(1, 800, 2):
+        drawn = space.decode(space.sample(number))
+        whole = {item.what: item.width for item in narrowables(drawn)}
+        arch = calibration_network([space], number, seed=0)[1]
+        less = [item.what for item in narrowables(arch) if item.width < whole[item.what]]
+        far.setdefault(drawn.stages[0][0].out, []).append(len(less) > 0.7 * len(whole))
+    assert set(far) == {8, 16, 24}
+    for narrowed_far in far.values():
+        assert sum(narrowed_far) / len(narrowed_far) == pytest.approx(0.5, abs=0.2)
+
+
 def test_some_networks_are_half_a_block_off_in_every_width() -> None:
     arch = presets.build("mobilenet_v3_small", resolution_px=64, classes=10)
     whole = {item.what: item.width for item in narrowables(arch)}
