@@ -118,7 +118,7 @@ def _taylor(
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class TunedProposal:
     """A proposal that was fine-tuned, its cross-entropy on each validation image, and ``marks``."""
 
     proposal: Proposal
@@ -156,7 +156,7 @@ class StepTrainings:
         self._journal = folder / "fine-tuned.jsonl"
         self._done = {
             (kept.proposal.move, kept.proposal.rounds): kept
-            for kept in records.read_lines(self._journal, Kept)
+            for kept in records.read_lines(self._journal, TunedProposal)
             if kept.proposal.error is not None or is_written(self.weights(kept.proposal))
         }
 
@@ -220,10 +220,10 @@ class StepTrainings:
 
     def _keep(self, proposal: Proposal, outcome: FineTuned | Failed) -> None:
         if isinstance(outcome, Failed):
-            kept = Kept(replace(proposal, accuracy=None, error=outcome.reason), ())
+            kept = TunedProposal(replace(proposal, accuracy=None, error=outcome.reason), ())
         else:
             write_whole(self.weights(proposal), outcome.weights)
             tuned = replace(proposal, accuracy=outcome.accuracy, loss=outcome.loss)
-            kept = Kept(tuned, outcome.losses, outcome.right)
+            kept = TunedProposal(tuned, outcome.losses, outcome.right)
         records.append(self._journal, kept)
         self._done[proposal.move, proposal.rounds] = kept

@@ -16,7 +16,7 @@ Measure = Callable[[Architecture], Latency]
 
 
 @dataclass(frozen=True, slots=True)
-class _Measured:
+class _MeasuredStep:
     """What the network of a step measured."""
 
     step: int
@@ -32,7 +32,7 @@ class _Goals:
 
     target_ms: float
     goals_ms: tuple[float, ...] = ()
-    measured: tuple[_Measured, ...] = ()
+    measured: tuple[_MeasuredStep, ...] = ()
 
 
 class _KeptGoals:
@@ -56,7 +56,7 @@ class _KeptGoals:
         for one in self._goals.measured:
             if one.step == step:
                 return one.latency
-        found = _Measured(step, self._measure(arch))
+        found = _MeasuredStep(step, self._measure(arch))
         self._keep(replace(self._goals, measured=(*self._goals.measured, found)))
         return found.latency
 
