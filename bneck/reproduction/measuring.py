@@ -33,7 +33,7 @@ class MeasuredNetwork:
 
 
 @dataclass(frozen=True, slots=True)
-class Walked:
+class MeasuredStep:
     """One step of NetAdapt's path to a factor: predicted and measured."""
 
     factor: float

@@ -29,7 +29,7 @@ from bneck.files import is_written
 from bneck.quantities import Latency
 from bneck.reproduction.allowed_changes import check_change
 from bneck.reproduction.compared_networks import networks_to_compare
-from bneck.reproduction.measuring import MeasuredNetwork, Walked, measured_in_turns
+from bneck.reproduction.measuring import MeasuredNetwork, MeasuredStep, measured_in_turns
 from bneck.reproduction.plan import ReproductionPlan, numbers
 from bneck.reproduction.results import ReproductionResults, netadapt_folder, training_name
 from bneck.results import static_figures
@@ -116,7 +116,7 @@ class Reproduction:
             self._needed(self.results.netadapt_run(factor).shrunk, "netadapt")
         device, progress = self._calibrate(), self.session.progress
         found: list[MeasuredNetwork] = []
-        walked: list[Walked] = []
+        timed: list[MeasuredStep] = []
         progress("measuring networks", 0, 1)
         for name, kind, factor, arch in networks_to_compare(
             device, self.results.derived(), **self._data().size
@@ -125,12 +125,12 @@ class Reproduction:
             found.append(MeasuredNetwork(name, kind, factor, arch, measured.latency, measured.note))
         progress("measuring networks", 1, 1)
         steps = [(factor, step) for factor in self.factors for step in self.results.steps(factor)]
-        for factor, step in steps:
-            progress("measuring steps", len(walked), len(steps), f"{step.number} to {factor:g}x")
+        for done, (factor, step) in enumerate(steps):
+            progress("measuring steps", done, len(steps), f"{step.number} to {factor:g}x")
             predicted, measured = Latency(step.latency_ms), device.measure(step.arch)
-            walked.append(Walked(factor, step.number, predicted, measured.latency))
-        progress("measuring steps", len(walked), len(steps))
-        records.write_lines(self.results.walked_file, walked)
+            timed.append(MeasuredStep(factor, step.number, predicted, measured.latency))
+        progress("measuring steps", len(steps), len(steps))
+        records.write_lines(self.results.measured_steps_file, timed)
         records.write_lines(self.results.compared_file, found)
 
     def _measure_trained(self) -> None:

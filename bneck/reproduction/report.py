@@ -164,13 +164,13 @@ def _accuracy(found: list[float]) -> str:
 
 def _path(results: ReproductionResults) -> str:
     """Predicted and measured latency: along the whole paths, and the network of each target."""
-    walked = results.walked()
-    if not walked:
+    steps = results.measured_steps()
+    if not steps:
         return ""
-    errors = {one: one.predicted.ms / one.measured.ms - 1 for one in walked}
-    worst = max(walked, key=lambda one: abs(errors[one]))
+    errors = {one: one.predicted.ms / one.measured.ms - 1 for one in steps}
+    worst = max(steps, key=lambda one: abs(errors[one]))
     rows = [
-        f"Along NetAdapt's paths of {len(walked)} networks the prediction is off by "
+        f"Along NetAdapt's paths of {len(steps)} networks the prediction is off by "
         f"{100 * fmean(map(abs, errors.values())):.1f} % on average, and at most by "
         f"{100 * errors[worst]:+z.1f} %, at step {worst.step} to {worst.factor:g}x.",
         "",

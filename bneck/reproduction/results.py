@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from bneck import records
-from bneck.reproduction.measuring import MeasuredAgain, MeasuredNetwork, Walked
+from bneck.reproduction.measuring import MeasuredAgain, MeasuredNetwork, MeasuredStep
 from bneck.reproduction.plan import ReproductionPlan, numbers
 from bneck.results.record import Step
 from bneck.results.run import Run
@@ -25,8 +25,8 @@ class ReproductionResults:
         self.factors = numbers("factors", plan.factors)
         self.compared_file = run.folder / "compared.jsonl"
         """``MeasuredNetwork`` records, one a line."""
-        self.walked_file = run.folder / "path.jsonl"
-        """``Walked`` records, one a line."""
+        self.measured_steps_file = run.folder / "path.jsonl"
+        """``MeasuredStep`` records, one a line."""
         self.trained_ms_file = run.folder / "measured_trained.jsonl"
         """``MeasuredAgain`` records, one a line."""
 
@@ -46,9 +46,9 @@ class ReproductionResults:
         """All that is trained, as measured; () before that stage."""
         return records.read_lines(self.compared_file, MeasuredNetwork)
 
-    def walked(self) -> tuple[Walked, ...]:
+    def measured_steps(self) -> tuple[MeasuredStep, ...]:
         """NetAdapt's paths, measured; () before that stage."""
-        return records.read_lines(self.walked_file, Walked)
+        return records.read_lines(self.measured_steps_file, MeasuredStep)
 
     def measured_again(self) -> dict[str, MeasuredAgain]:
         """Each network as measured with its trained weights, by name; {} before that stage."""

@@ -11,7 +11,7 @@ import pytest
 
 from bneck import records
 from bneck.quantities import Latency
-from bneck.reproduction.measuring import MeasuredAgain, Walked
+from bneck.reproduction.measuring import MeasuredAgain, MeasuredStep
 from bneck.reproduction.plan import ReproductionPlan
 from bneck.reproduction.report import beyond_noise, draw, summary
 from bneck.reproduction.results import ReproductionResults
@@ -87,10 +87,10 @@ def test_predictions_are_off_by_their_share_of_what_was_measured(
     results: ReproductionResults,
 ) -> None:
     path = [
-        Walked(1.0, 1, Latency(1.1), Latency(1.0)),
-        Walked(0.6, 7, Latency(0.4), Latency(0.5)),
+        MeasuredStep(1.0, 1, Latency(1.1), Latency(1.0)),
+        MeasuredStep(0.6, 7, Latency(0.4), Latency(0.5)),
     ]
-    records.write_lines(results.walked_file, path)
+    records.write_lines(results.measured_steps_file, path)
     assert "off by 15.0 % on average, and at most by -20.0 %, at step 7 to 0.6x" in summary(results)
 
 
@@ -99,7 +99,9 @@ def test_a_network_is_compared_with_its_target_as_measured(results: Reproduction
     target_ms, predicted = 2 * derived.measured.ms, Latency(0.123, 0.001)
     shrunk = Shrunk(target_ms, derived.arch, 4, predicted, None, None, met=False)
     records.append(results.netadapt_run(1.0).shrunk, shrunk)
-    records.write_lines(results.walked_file, [Walked(1.0, 1, Latency(1.0), Latency(1.0))])
+    records.write_lines(
+        results.measured_steps_file, [MeasuredStep(1.0, 1, Latency(1.0), Latency(1.0))]
+    )
     row = (
         f"| derived-1x | 4 | {target_ms:.4g} ms | 0.123 ms | {derived.measured.ms:.4g} ms | 0.500 |"
     )
@@ -109,8 +111,8 @@ def test_a_network_is_compared_with_its_target_as_measured(results: Reproduction
 def test_a_prediction_that_is_right_is_not_off_by_minus_nothing(
     results: ReproductionResults,
 ) -> None:
-    path = [Walked(1.0, 1, Latency(0.99999), Latency(1.0))]
-    records.write_lines(results.walked_file, path)
+    path = [MeasuredStep(1.0, 1, Latency(0.99999), Latency(1.0))]
+    records.write_lines(results.measured_steps_file, path)
     assert "0.0 % on average, and at most by +0.0 %, at step 1 to 1x" in summary(results)
 
 
