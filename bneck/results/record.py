@@ -11,7 +11,6 @@ from typing import Any
 
 from bneck.errors import BneckError
 from bneck.quantities import Accuracy, Latency, is_finite
-from bneck.results.exports import Int8
 from bneck.space.architecture import Architecture
 from bneck.text import some_of
 
@@ -152,6 +151,27 @@ class Baseline:
 
     def __post_init__(self) -> None:
         check_numbers(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Int8:
+    """What 8 bits cost a network, on the run's validation images.
+
+    Attributes:
+        way: how it was quantised.
+        tried: each way -> share of training images that it gives the class that floats give.
+        accuracy: of the 8-bit file.
+        float_accuracy: of the network itself, on the same images.
+        lost: share of the images lost, below 0 where some were won, with its standard error.
+        images: number of the images.
+    """
+
+    way: str
+    tried: Mapping[str, float]
+    accuracy: Accuracy
+    float_accuracy: Accuracy
+    lost: Accuracy
+    images: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,12 @@ from bneck.cli import run
 from bneck.derivation.trained_networks import load_trained
 from bneck.proxies.data import loading
 from bneck.quantities import Accuracy
-from bneck.results.exports import Int8, Samples, Trained, onnx_int8
+from bneck.results.exports import Samples, Trained, onnx_int8
 from bneck.results.exports.checking import network
 from bneck.results.exports.int8 import Way, best, ways
 from bneck.results.exports.int8_text import cost_of_int8
 from bneck.results.networks import load_network
+from bneck.results.record import Int8
 from bneck.search import quantised
 from bneck.space import presets
 from bneck.space.backends import torch_model

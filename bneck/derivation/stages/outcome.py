@@ -21,8 +21,8 @@ from bneck.latency.model import load
 from bneck.latency.warn import check_device
 from bneck.quantities import difference
 from bneck.results import metadata
-from bneck.results.exports import IN_8_BITS, Int8, int8
-from bneck.results.record import Baseline, Outcome
+from bneck.results.exports import IN_8_BITS, int8
+from bneck.results.record import Baseline, Int8, Outcome
 from bneck.results.run import Run
 from bneck.results.stage_record import Training
 from bneck.space.architecture import Architecture

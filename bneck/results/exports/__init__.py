@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bneck.errors import BneckError, UsageError, unknown
 from bneck.files import check_beside, check_new_file, write_whole
 from bneck.imports import cannot_load
-from bneck.quantities import Accuracy
+from bneck.results.record import Int8
 from bneck.space.architecture import Architecture
 
 if TYPE_CHECKING:
@@ -100,27 +100,6 @@ class Trained:
         """Return the texts that a file carries: the notes, and the network as bneck's JSON."""
         architecture = json.dumps(self.arch.to_json(), separators=(",", ":"))
         return {**self.notes, "architecture": architecture}
-
-
-@dataclass(frozen=True, slots=True)
-class Int8:
-    """What 8 bits cost a network, on the run's validation images.
-
-    Attributes:
-        way: how it was quantised.
-        tried: each way -> share of training images that it gives the class that floats give.
-        accuracy: of the 8-bit file.
-        float_accuracy: of the network itself, on the same images.
-        lost: share of the images lost, below 0 where some were won, with its standard error.
-        images: number of the images.
-    """
-
-    way: str
-    tried: Mapping[str, float]
-    accuracy: Accuracy
-    float_accuracy: Accuracy
-    lost: Accuracy
-    images: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from bneck.errors import UsageError
 from bneck.quantities import Accuracy, difference, marks
-from bneck.results.exports import NEEDS_IMAGES, Exported, Int8, Trained, load
+from bneck.results.exports import NEEDS_IMAGES, Exported, Trained, load
 from bneck.results.exports.checking import network
 from bneck.results.metadata import MEASURED
+from bneck.results.record import Int8
 from bneck.space.layers import Layer, Residual, Scale, leaves
 
 Run = Callable[[Tensor], Tensor]

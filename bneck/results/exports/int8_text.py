@@ -1,7 +1,7 @@
 """What an export says of itself to a person."""
 
 from bneck.results import units
-from bneck.results.exports import Int8
+from bneck.results.record import Int8
 
 WORTH_A_WORD = 0.01
 """Share of the images lost in 8 bits that is said aloud."""
