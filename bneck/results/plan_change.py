@@ -41,7 +41,7 @@ class PlanChange:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._folder, self._ended = folder, RunFiles(folder).ended
         self._replaced: list[str] = []
         self._obsolete: list[str] = []
 
@@ -86,7 +86,7 @@ class PlanChange:
         plan that it was not made by. The runs of other targets, which the command opens by the same
         plan, come before all.
         """
-        if not RunFiles(self._folder).ended.exists():  # else no command was cut off
+        if not self._ended.exists():  # else no command was cut off
             for run in sorted((self._folder / TARGETS).glob("*")):
                 PlanChange(run).take_back()
         place = self._superseded(0)
@@ -96,7 +96,7 @@ class PlanChange:
         there = {path.relative_to(place).as_posix() for path in place.rglob("*")}
         back = set(change.replaced) - there  # put there by a driver that was killed meanwhile
         now = _but_for(self._changed_at(), back)
-        ended = set() if self._ended in now else {self._ended}  # removed where a command begins
+        ended = {self._ended.name} - now.keys()  # removed where a command begins
         if _but_for(change.changed_at, ended) != now:
             return
         for name in reversed(change.replaced):
@@ -123,10 +123,6 @@ class PlanChange:
 
     def _write(self, changed_at: dict[str, int]) -> None:
         records.write(self._place / CHANGE, _Change(tuple(self._replaced), changed_at))
-
-    @property
-    def _ended(self) -> str:
-        return RunFiles(self._folder).ended.name
 
     def _changed_at(self) -> dict[str, int]:
         return {
