@@ -79,10 +79,7 @@ class NetAdapt:
             return
         fastest_ms = self._generator.fastest_ms(arch)
         if fastest_ms > target_ms:
-            raise OutOfReach(
-                f"no narrowing reaches {target_ms:.3g} ms; the fastest network found takes "
-                f"{fastest_ms:.3g} ms"
-            )
+            raise _out_of_reach(target_ms, fastest_ms)
 
     def shrink(self, target_ms: float) -> tuple[Step, ...]:
         """Take steps until the network is predicted at or under ``target_ms``; return all of them.
@@ -176,10 +173,7 @@ class NetAdapt:
         needed_ms = min(self.delta_ms, before.latency_ms - target_ms)
         needed_ms, proposals = rules.halve_the_saving(propose, needed_ms)
         if not proposals:
-            raise OutOfReach(
-                f"no narrowing reaches {target_ms:.3g} ms; the fastest network found takes "
-                f"{before.latency_ms:.3g} ms"
-            )
+            raise _out_of_reach(target_ms, before.latency_ms)
         first = rules.near_the_target(proposals, target_ms)
         others = rules.other_savings(proposals, first, propose, needed_ms, self.delta_ms)
         return first, others
@@ -233,3 +227,10 @@ class NetAdapt:
 def _unchanged(before: Step) -> Proposal:
     """The network before a step, not fine-tuned."""
     return Proposal(before.arch, UNCHANGED, before.latency_ms, 0.0)
+
+
+def _out_of_reach(target_ms: float, fastest_ms: float) -> OutOfReach:
+    return OutOfReach(
+        f"no narrowing reaches {target_ms:.3g} ms; the fastest network found takes "
+        f"{fastest_ms:.3g} ms"
+    )

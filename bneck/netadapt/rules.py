@@ -20,7 +20,7 @@ by measuring (``shrink_to_measured``).
 
 from collections.abc import Callable, Sequence
 
-from bneck.netadapt.selection import Losses, too_close_to_call
+from bneck.netadapt.selection import Losses, merit, saved_ms, scored
 from bneck.quantities import Latency
 from bneck.results.record import Proposal
 
@@ -76,12 +76,33 @@ def settle_ties(
 ) -> Proposals:
     """Return the proposals to train as long again; () where the best wins clearly.
 
+    They are the best and those within a standard error of it, best first.
+
     Args:
-        found: the step's proposals, fine-tuned.
+        found: the step's proposals, fine-tuned; failed ones are passed over.
         before: the ``reference`` that they are compared with.
-        losses: gives the cross-entropy on each validation image, (validation images,), in nats.
+        losses: gives the cross-entropy on each validation image, (validation images,), in nats, of
+            the same images for all: the standard error is that of the difference in pairs.
     """
-    return too_close_to_call(found, before, losses, most=MOST_TIED)
+    ranked = sorted(scored(found), key=lambda one: merit(one, before), reverse=True)
+    if not ranked:
+        return ()
+    first, *others = ranked
+    at_first = losses(before)
+    rises = {one.move: losses(one) - at_first for one in ranked}
+    contenders = [one for one in others if _is_close(first, one, rises)]
+    return (first, *contenders[: MOST_TIED - 1]) if contenders else ()
+
+
+def _is_close(first: Proposal, other: Proposal, rises: dict[str, Losses]) -> bool:
+    """Whether the loss that ``other`` would need to win is within the error of its own."""
+    rise = rises[first.move]
+    more = saved_ms(other) / saved_ms(first)
+    needed = rise * more if rise.mean() > 0 else rise / more  # as their merits are equal
+    excess = rises[other.move] - needed
+    if len(excess) == 1:  # which does not tell how sure it is
+        return True
+    return bool(excess.mean() <= excess.std(ddof=1) / len(excess) ** 0.5)
 
 
 def tighten_the_goal(

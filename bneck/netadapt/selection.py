@@ -1,4 +1,4 @@
-"""NetAdapt's choice among the proposals of a step, and which of them are too close to call.
+"""NetAdapt's choice among the proposals of a step.
 
 A proposal of 1 % of the latency costs a tenth of a point of accuracy or less, and accuracy on some
 thousand images has an error of half a point. So proposals are judged by the rise of the validation
@@ -23,10 +23,10 @@ def reference(unchanged: Proposal, proposals: Sequence[Proposal]) -> Proposal:
 
     Where that failed, or did not end as long a training as others, the proposal of the lowest loss.
     """
-    scored = _longest((unchanged, *proposals))
-    if unchanged in scored or not scored:
+    tuned = _longest((unchanged, *proposals))
+    if unchanged in tuned or not tuned:
         return unchanged
-    return min(scored, key=lambda one: one.loss or 0.0)
+    return min(tuned, key=lambda one: one.loss or 0.0)
 
 
 def best(proposals: Sequence[Proposal], before: Proposal) -> Proposal:
@@ -46,33 +46,7 @@ def best(proposals: Sequence[Proposal], before: Proposal) -> Proposal:
     finalists = _longest(proposals)
     if not finalists:
         raise BneckError(f"every proposal failed, the first with: {proposals[0].error}")
-    return max(finalists, key=lambda proposal: _merit(proposal, before))
-
-
-def too_close_to_call(
-    proposals: Sequence[Proposal],
-    before: Proposal,
-    losses: Callable[[Proposal], Losses],
-    *,
-    most: int,
-) -> tuple[Proposal, ...]:
-    """Return the best and those within a standard error of it, best first; () for a clear win.
-
-    Args:
-        proposals: those of the step; failed ones are passed over.
-        before: the ``reference``.
-        losses: gives the loss on each validation image, the same images for all: the standard error
-            is that of the difference in pairs.
-        most: how many are returned.
-    """
-    ranked = sorted(_scored(proposals), key=lambda one: _merit(one, before), reverse=True)
-    if not ranked:
-        return ()
-    first, *others = ranked
-    at_first = losses(before)
-    rises = {one.move: losses(one) - at_first for one in ranked}
-    contenders = [one for one in others if _close(first, one, rises)]
-    return (first, *contenders[: most - 1]) if contenders else ()
+    return max(finalists, key=lambda proposal: merit(proposal, before))
 
 
 def all_lose_accuracy(
@@ -88,38 +62,30 @@ def all_lose_accuracy(
     was, known = before.accuracy or Accuracy(0.0), right(before)
     lost = [
         difference(was, one.accuracy or Accuracy(0.0), known, right(one))
-        for one in _scored(proposals)
+        for one in scored(proposals)
     ]
     return all(one.value > (one.stderr or 0.0) for one in lost)
 
 
-def _scored(proposals: Sequence[Proposal]) -> list[Proposal]:
+def scored(proposals: Sequence[Proposal]) -> list[Proposal]:
+    """Return those whose fine-tuning did not fail."""
     return [proposal for proposal in proposals if proposal.loss is not None]
 
 
 def _longest(proposals: Sequence[Proposal]) -> list[Proposal]:
     """Those that trained as long as any."""
-    scored = _scored(proposals)
-    longest = max((proposal.rounds for proposal in scored), default=0)
-    return [proposal for proposal in scored if proposal.rounds == longest]
+    tuned = scored(proposals)
+    longest = max((proposal.rounds for proposal in tuned), default=0)
+    return [proposal for proposal in tuned if proposal.rounds == longest]
 
 
-def _merit(proposal: Proposal, before: Proposal) -> tuple[float, float]:
+def merit(proposal: Proposal, before: Proposal) -> tuple[float, float]:
+    """Return what ``best`` ranks proposals by."""
     gain = (before.loss or 0.0) - (proposal.loss or 0.0)
-    saved = _saved_ms(proposal)
+    saved = saved_ms(proposal)
     return (gain * saved if gain >= 0 else gain / saved, saved)
 
 
-def _saved_ms(proposal: Proposal) -> float:
+def saved_ms(proposal: Proposal) -> float:
+    """Return the predicted ms that a proposal saves, above 0."""
     return max(proposal.saved_ms, LEAST_MS)  # free channels save nothing
-
-
-def _close(first: Proposal, other: Proposal, rises: dict[str, Losses]) -> bool:
-    """Whether the loss that ``other`` would need to win is within the error of its own."""
-    rise = rises[first.move]
-    more = _saved_ms(other) / _saved_ms(first)
-    needed = rise * more if rise.mean() > 0 else rise / more  # as their merits are equal
-    excess = rises[other.move] - needed
-    if len(excess) == 1:  # which does not tell how sure it is
-        return True
-    return bool(excess.mean() <= excess.std(ddof=1) / len(excess) ** 0.5)

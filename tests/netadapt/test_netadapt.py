@@ -17,8 +17,8 @@ from bneck.executors.serial import Serial
 from bneck.netadapt.fine_tuning import StepTrainings
 from bneck.netadapt.netadapt import NetAdapt
 from bneck.netadapt.proposals import ProposalGenerator
-from bneck.netadapt.rules import MOST_TIED
-from bneck.netadapt.selection import all_lose_accuracy, best, reference, too_close_to_call
+from bneck.netadapt.rules import MOST_TIED, settle_ties
+from bneck.netadapt.selection import all_lose_accuracy, best, reference
 from bneck.proxies.data.worker_images import WorkerImages, for_proxies
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import train
@@ -91,10 +91,7 @@ def test_only_what_is_within_a_standard_error_of_the_pairs_is_a_tie() -> None:
 
     def ties(*some: Proposal) -> list[str]:
         before = replace(BEFORE, loss=float(hard.mean()))
-        return [
-            one.move
-            for one in too_close_to_call(some, before, lambda one: known[one.move], most=MOST_TIED)
-        ]
+        return [one.move for one in settle_ties(some, before, lambda one: known[one.move])]
 
     known = {"unchanged": hard}
     assert ties(called(0.01), called(0.02, seed=2)) == []
@@ -127,7 +124,7 @@ def test_few_images_have_the_standard_error_of_a_sample(
     losses["b"] = losses["a"] + more
     a, b = (replace(proposal(float(losses[one].mean()), 0.1), move=one) for one in "ab")
     before = replace(BEFORE, loss=1.0)
-    tied = too_close_to_call((a, b), before, lambda one: losses[one.move], most=MOST_TIED)
+    tied = settle_ties((a, b), before, lambda one: losses[one.move])
     assert tied == ((a, b) if is_tie else ())
     if len(more) > 1:
         assert is_tie == (np.mean(more) <= sem(more))
