@@ -23,6 +23,8 @@ _ENDING = {
     signal.SIGTERM: signal.SIG_DFL,  # what Slurm, Docker and Kubernetes send
 }
 """Signals that end a command, with what Python does at each."""
+_NO_THREAD = "can't start new thread"
+"""What Python says where the system gives it none."""
 _ENDED_BY = {
     live.ended_by(one): "interrupted" if one is signal.SIGINT else f"ended by {one.name}"
     for one in _ENDING
@@ -108,6 +110,10 @@ def _answer(error: BaseException) -> int:
         return _fail(str(error), error.exit_code)
     if isinstance(error, MemoryError):
         return _fail(str(error) or "out of memory", 1)
+    if isinstance(error, ImportError):  # as of a library that `ulimit -v` leaves no room for
+        return _fail(f"cannot load a library: {error}", 1)
+    if isinstance(error, RuntimeError) and str(error) == _NO_THREAD:
+        return _fail(f"{_NO_THREAD}: the system limits processes and threads (ulimit -u)", 1)
     raise error
 
 

@@ -7,7 +7,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+import time
 from errno import ENAMETOOLONG
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -203,6 +206,32 @@ def test_what_goes_wrong_in_a_script_is_at_most_one_line_and_a_code(
 
     assert exit_code_of(work) == code
     assert capsys.readouterr().err.splitlines() == [line] * bool(line)
+
+
+def test_a_library_that_the_system_cannot_load_is_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "torn_library.so").write_bytes(b"")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def work() -> None:
+        import_module("torn_library")
+
+    assert exit_code_of(work) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == f"bneck: cannot load a library: {tmp_path}/torn_library.so: file too short"
+
+
+def test_a_thread_that_the_system_does_not_give_is_one_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    before = threading.stack_size(1 << 46)
+    try:
+        assert exit_code_of(threading.Thread(target=time.time).start) == 1
+    finally:
+        threading.stack_size(before)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("bneck: can't start new thread: the system limits ")
 
 
 @pytest.mark.parametrize("name", ["stdout", "stderr"])
