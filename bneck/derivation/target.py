@@ -1,6 +1,7 @@
 """What a target means in milliseconds, and those that a run has found out."""
 
 import math
+import os
 import re
 from collections.abc import Callable, Sequence
 
@@ -32,7 +33,8 @@ def parse(text: str) -> tuple[float, str | None, int | None]:
             f"target must be ms above 0 and below {MAX_MS:g} like 2.0, or a factor like 0.8x:NET "
             f"or 0.8x:NET@PX, got {text!r:.80}{_without_unit(text)}"
         )
-    return number, match.group(2), None if side is None else int(side)
+    network = match.group(2) and os.path.expanduser(match.group(2))  # which no shell does behind x:
+    return number, network, None if side is None else int(side)
 
 
 def _without_unit(text: str) -> str:

@@ -35,6 +35,9 @@ be told from noise by what several measurements of a network agree on."""
 MOST_REPEATS = 7
 MOST_SYNTHETIC = 600
 """Networks that tell all there is to tell of a device without noise, whose minutes are not ours."""
+KINDS = ("fit", "held-out", "repeat")
+"""What the names of measurements that a model is fitted to begin with."""
+LONGER = "measure for longer (a kit's measure.py goes on where it was)"
 TOO_NOISY = 0.1
 """Relative standard error of a typical timing, beyond which a fit would mean nothing."""
 BRIEF = Effort(min_pairs=4, max_pairs=6)
@@ -181,7 +184,7 @@ def model_from(
     """Fit on what is not held out, validate on what is, then fit on all.
 
     Args:
-        items: measurements whose names begin with "fit", "held-out" or "repeat".
+        items: measurements whose names begin with one of ``KINDS``.
         device: what they were taken on.
         resolution_px: the networks' input side.
         busy: what else kept the device busy meanwhile, in words; empty for nothing.
@@ -217,8 +220,7 @@ def model_from(
     )
     if not held_out:
         raise BneckError(
-            "each held-out network has a kernel that none of the fitted ones has: give the "
-            "calibration more minutes"
+            "each held-out network has a kernel that none of the fitted ones has: " + LONGER
         )
     validation = validate(unvalidated, fitted, found.errors, held_out, repeats)
     seconds = sum(item.seconds for item in items)
@@ -233,13 +235,12 @@ def _parted(items: Sequence[Measurement]) -> tuple[list[Measurement], ...]:
         BneckError: too few measurements, or too noisy ones.
     """
     fitted, held_out, repeats = (
-        [item for item in items if item.name.startswith(kind)]
-        for kind in ("fit", "held-out", "repeat")
+        [item for item in items if item.name.startswith(kind)] for kind in KINDS
     )
     if len(fitted) < FEWEST or not held_out:
         raise BneckError(
             f"only {len(items)} networks could be timed: {len(fitted)} to fit and {len(held_out)} "
-            f"to validate by, where {FEWEST} and 1 are needed: give the calibration more minutes"
+            f"to validate by, where {FEWEST} and 1 are needed: {LONGER}"
         )
     noise = median(item.timing.spread for item in items)
     if noise > TOO_NOISY:

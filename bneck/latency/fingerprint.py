@@ -6,6 +6,7 @@ from typing import Any
 
 from bneck.latency.runtimes import Runtime
 from bneck.machine import cpu_name
+from bneck.space.checks import check_range
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +19,10 @@ class Fingerprint:
     version: str
     threads: int
     batch_size: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("cores", "threads", "batch_size"):
+            check_range(name, getattr(self, name), 1)
 
     def __str__(self) -> str:
         threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"

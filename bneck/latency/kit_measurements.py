@@ -1,16 +1,20 @@
 """What a kit's script has measured, read back: a model, and networks that were named."""
 
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from bneck import records
-from bneck.errors import UsageError
-from bneck.files import check_file, read_json
-from bneck.latency.calibrate import model_from
+from bneck.errors import UsageError, unknown
+from bneck.files import check_file, naming, read_json
+from bneck.latency.calibrate import KINDS, model_from
 from bneck.latency.fingerprint import Fingerprint
-from bneck.latency.kit_content import FORMAT, KIT, is_final
+from bneck.latency.kit_content import FINAL, FORMAT, KIT, is_final
 from bneck.latency.measurements import Measurement, distinct, load_of, measurement
 from bneck.latency.model import LatencyModel
+
+OTHER_UNIT = 100
+"""No load and no heat makes the one network that all are timed against so many times as slow."""
 
 
 def read_measurements(path: Path) -> LatencyModel:
@@ -53,12 +57,24 @@ def measured_by_kit(path: Path) -> tuple[Fingerprint, list[Measurement]]:
 def _items(content: Any) -> list[Measurement]:
     if not isinstance(content, list) or not content:
         raise UsageError("there are no measurements")
-    found = []
+    found: list[Measurement] = []
+    kinds = (*KINDS, FINAL)
     for number, entry in enumerate(content):
-        try:
+        with naming(f"measurement {number}"):
             found.append(measurement(entry))
-        except UsageError as error:
-            raise UsageError(f"measurement {number}: {error}") from None
+            if not found[-1].name.startswith(kinds):
+                raise unknown("kind of measurement", found[-1].name, kinds)
     if len({item.arch.resolution_px for item in found}) != 1:
         raise UsageError("the measurements are of several input sides")
+    if len(classes := sorted({item.arch.classes for item in found})) != 1:
+        counts = " and ".join(map(str, classes))
+        raise UsageError(f"the measurements are of several class counts: {counts}")
+    usual_ms = median(item.timing.reference_ms for item in found)
+    for number, item in enumerate(found):
+        took_ms = item.timing.reference_ms
+        if not 1 / OTHER_UNIT < took_ms / usual_ms < OTHER_UNIT:
+            raise UsageError(
+                f"measurement {number}: the reference took {took_ms:.3g} ms, and {usual_ms:.3g} ms "
+                "in others: is it in another unit?"
+            )
     return distinct(found)

@@ -135,18 +135,19 @@ def measurement(content: Any) -> Measurement:
     own = {"name", "arch", "seconds"}
     kept_apart = {*own, "load"}  # which kits of earlier versions did not note
     stated = {"core_share": 1.0} | {k: v for k, v in content.items() if k not in kept_apart}
-    for name in own - content.keys():
-        raise UsageError(f"the key {name!r} is missing")
+    for key in own - content.keys():
+        raise UsageError(f"the key {key!r} is missing")
+    name = records.from_json(str, content["name"], "name")
     load = records.from_json(Load, content["load"]) if "load" in content else QUIET
     check_not_negative("other_cores", load.other_cores)
     check_not_negative("stolen", load.stolen)
     timing = records.from_json(Timing, stated)  # earlier versions did not say the core_share
     seconds = records.from_json(float, content["seconds"], "seconds")
     check_not_negative("seconds", seconds)
-    for name in ("ratio", "reference_ms", "pairs"):
-        check_above(name, getattr(timing, name))
-    for name in ("spread", "reference_spread"):
-        check_not_negative(name, getattr(timing, name))
+    for number in ("ratio", "reference_ms", "pairs"):
+        check_above(number, getattr(timing, number))
+    for number in ("spread", "reference_spread"):
+        check_not_negative(number, getattr(timing, number))
     check_between("ratio x reference_ms", timing.ms, 1 / MOST, MOST)  # below it nothing fits
     arch = codec.from_json(content["arch"])
-    return Measurement(str(content["name"]), arch, timing, seconds, load)
+    return Measurement(str(name), arch, timing, seconds, load)

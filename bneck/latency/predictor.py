@@ -1,5 +1,6 @@
 """Whatever predicts latencies: a calibrated model, a published table or multiply-adds."""
 
+import os
 from pathlib import Path
 from typing import Protocol
 
@@ -36,7 +37,7 @@ def open_predictor(text: str) -> Predictor:
     if text == "macs":
         return MacsRuntime()
     if text.startswith(PREFIX):
-        return read_table(Path(text.removeprefix(PREFIX)))
+        return read_table(Path(os.path.expanduser(text.removeprefix(PREFIX))))
     return load_kept(Path(text))
 
 

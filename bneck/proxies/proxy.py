@@ -1,5 +1,6 @@
 """What a proxy is, and the table of them."""
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -103,7 +104,7 @@ def shared_weights_run(word: str | None) -> Path | None:
     """Return the folder of the run that ``shared-weights:RUN`` names; None for any other word."""
     if word is None or not word.startswith(SHARED_WEIGHTS) or word == SHARED_WEIGHTS:
         return None
-    return Path(word.removeprefix(SHARED_WEIGHTS))
+    return Path(os.path.expanduser(word.removeprefix(SHARED_WEIGHTS)))
 
 
 def shared_weights_file(run: Path) -> Path:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bneck.derivation.target import resolve
+from bneck.derivation.target import parse, resolve
 from bneck.errors import UsageError
 
 
@@ -24,6 +24,13 @@ def measured_ms(network: str, side_px: int | None) -> float:
 )
 def test_targets(text: str, ms: float) -> None:
     assert resolve(text, measured_ms) == pytest.approx(ms)
+
+
+def test_a_network_in_the_home_folder_is_found_behind_the_colon(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert parse("0.8x:~/net.json@96") == (0.8, "/home/ada/net.json", 96)
 
 
 @pytest.mark.parametrize("text", ["", "fast", "0", "-1", "nan", "1e9", "0.8x", "0.8:net", "2 ms"])

@@ -262,6 +262,14 @@ def test_mistakes_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "is not a run's folder" in capsys.readouterr().err
 
 
+def test_a_kit_in_the_home_folder_is_found_behind_the_colon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No shell resolves ~ there: a folder of that name was made in the working directory."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert opened(Path("~/kit")).folder == tmp_path / "kit"
+
+
 def test_a_prediction_is_believed_with_nine_tenths_confidence() -> None:
     assert at_most_ms(Latency(1.0, 0.1)) == pytest.approx(1.12816, abs=1e-5)
     assert at_most_ms(Latency(1.0)) == 1.0

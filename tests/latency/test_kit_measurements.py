@@ -69,6 +69,10 @@ def test_what_kept_the_device_busy_is_told_by_the_seconds_of_each_network(
         ("ratio", None, "ratio"),
         ("arch", {}, "measurement 1"),
         ("name", "fit 0", "'fit 0' was measured twice"),
+        ("name", 3, "measurement 1: name must be text, got 3"),
+        ("name", "mine", "measurement 1: unknown kind of measurement 'mine'; known: fit"),
+        ("reference_ms", 500.0, "measurement 1: the reference took 500 ms, and 0.* ms in others"),
+        ("reference_ms", 1e-6, "measurement 1: the reference took 1e-06 ms, and 0.* ms in others"),
     ],
 )
 def test_bad_measurements_are_named(
@@ -80,6 +84,34 @@ def test_bad_measurements_are_named(
     path = tmp_path / "measurements.json"
     path.write_text(json.dumps(measured))
     with pytest.raises(UsageError, match=message):
+        read_measurements(path)
+
+
+def test_networks_of_another_class_count_are_not_mixed_in(
+    measured: dict[str, object], tmp_path: Path
+) -> None:
+    """Their ratios are to another reference."""
+    items = measured["items"]
+    assert isinstance(items, list)
+    items[1]["arch"] = {**items[1]["arch"], "classes": 7}
+    path = tmp_path / "measurements.json"
+    path.write_text(json.dumps(measured))
+    with pytest.raises(UsageError, match="the measurements are of several class counts: 7 and 10"):
+        read_measurements(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("cores", -4), ("threads", 0), ("batch_size", 0), ("batch_size", 1.5)]
+)
+def test_a_device_that_cannot_be_is_named(
+    measured: dict[str, object], tmp_path: Path, name: str, value: float
+) -> None:
+    device = measured["device"]
+    assert isinstance(device, dict)
+    device[name] = value
+    path = tmp_path / "measurements.json"
+    path.write_text(json.dumps(measured))
+    with pytest.raises(UsageError, match=rf"{name}.* must be a whole number.*, got {value}"):
         read_measurements(path)
 
 
@@ -105,8 +137,11 @@ def test_what_lacks_is_said_by_what_a_timing_is_for(
     of_kind = {kind: [i for i in items if i["name"].startswith(kind)] for kind in ("fit", "held")}
     measured["items"] = [*of_kind["fit"][:39], *of_kind["held"][:6]]
     (tmp_path / "measurements.json").write_text(json.dumps(measured))
-    with pytest.raises(BneckError, match="timed: 39 to fit and 6 to validate by, where 40 and 1 "):
+    with pytest.raises(
+        BneckError, match="timed: 39 to fit and 6 to validate by, where 40 and 1 "
+    ) as said:
         read_measurements(tmp_path / "measurements.json")
+    assert str(said.value).endswith("measure for longer (a kit's measure.py goes on where it was)")
 
 
 @pytest.mark.parametrize("name", ["ratio", "arch", "seconds"])

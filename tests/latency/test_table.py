@@ -4,12 +4,24 @@ from pathlib import Path
 import pytest
 
 from bneck.errors import NotCalibrated, UsageError
+from bneck.latency.devices import open_device
 from bneck.latency.predictor import load_kept, open_predictor
-from bneck.latency.table import FORMAT, block_names, read_table
+from bneck.latency.table import FORMAT, PublishedTable, block_names, read_table
 from bneck.space import presets
 from bneck.space.architecture import Architecture
 from bneck.space.blocks import InvertedResidual, PlainConv
 from bneck.space.heads import ConvPoolLinearLinear
+
+
+def test_a_table_in_the_home_folder_is_found_behind_the_colon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "phone.csv").write_text("block,ms\nstem,0.5\n")
+    (entry,) = read_table(tmp_path / "phone.csv").entries.values()
+    for table in (open_predictor("table:~/phone.csv"), open_device("table:~/phone.csv").published):
+        assert isinstance(table, PublishedTable)
+        assert table.entries == {"stem": entry}
 
 
 def once_for_all() -> Architecture:

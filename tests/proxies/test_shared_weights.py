@@ -10,7 +10,7 @@ from bneck.errors import ProxyFailed, UsageError
 from bneck.machine import ONE_THREAD
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.data.loading import load
-from bneck.proxies.proxy import ELASTIC, content_of, find_proxy
+from bneck.proxies.proxy import ELASTIC, content_of, find_proxy, shared_weights_run
 from bneck.proxies.shared_weights import load as load_shared
 from bneck.proxies.shared_weights import recalibrate, train_elastic
 from bneck.proxies.training import trainer
@@ -117,6 +117,13 @@ def test_folders_without_shared_weights_are_named(tmp_path: Path) -> None:
     save_file({"a": torch.zeros(1)}, tmp_path / ELASTIC, {"shared_weights": '{"classes": "ten"}'})
     with pytest.raises(UsageError, match=r"is not a file of shared weights: .*the key .mean"):
         find_proxy(f"shared-weights:{tmp_path}")
+
+
+def test_shared_weights_in_the_home_folder_are_found_behind_the_colon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert shared_weights_run("shared-weights:~/all") == tmp_path / "all"
 
 
 def test_a_run_that_is_trained_again_has_other_content(

@@ -1,5 +1,6 @@
 """``file:DIR``: a device that nothing reaches; a kit is carried to it and its measurements back."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,7 +41,7 @@ class FileDevice(Device):
         if not name:
             raise UsageError("name the folder of the kit: file:DIR")
         self.word = f"file:{name}"
-        self.folder = Path(name)
+        self.folder = Path(os.path.expanduser(name))  # no shell does it behind a colon
         check_new_folder(self.folder)
         self.runtime = runtime
         self.threads = threads

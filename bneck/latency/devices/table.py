@@ -1,5 +1,6 @@
 """``table:FILE``: a published table of latencies; nothing can be measured on it."""
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -22,7 +23,7 @@ class TableDevice(Device):
         if not name:
             raise UsageError(f"name the file of the table: {PREFIX}FILE")
         self.word = f"{PREFIX}{name}"
-        self.published = read_table(Path(name))
+        self.published = read_table(Path(os.path.expanduser(name)))
         self.batch_size = batch_size
 
     def check_kept(self, kept: PublishedTable) -> None:
