@@ -25,3 +25,8 @@ def __getattr__(name: str) -> Any:
     if name in _NOTEBOOK:
         return getattr(import_module("bneck.notebook"), name)
     raise AttributeError(f"module 'bneck' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """What a notebook completes: also what is not imported yet."""
+    return sorted({*globals(), *__all__})

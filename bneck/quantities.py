@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import hypot, sqrt
 from statistics import NormalDist, stdev
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,11 @@ class Accuracy:
         """
         inside = min(max(share, 0.5 / images), 1 - 0.5 / images)
         return cls(share, sqrt(inside * (1 - inside) / images))
+
+
+def plain(value: Any) -> Any:
+    """Return a number of NumPy's or torch's as Python's own, anything else as it is."""
+    return value.item() if getattr(value, "ndim", None) == 0 else value
 
 
 def marks(right: Iterable[object]) -> str:

@@ -99,6 +99,12 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert said(capsys, "--version") == (0, f"{bneck.__version__}\n", "")
 
 
+def test_the_command_is_a_module_too() -> None:
+    command = [sys.executable, "-m", "bneck", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{bneck.__version__}\n"
+
+
 @pytest.mark.parametrize("command", ["derive", "search", "shrink", "train"])
 def test_every_option_of_a_run_reaches_its_plan(
     capsys: pytest.CaptureFixture[str], command: str

@@ -58,6 +58,7 @@ def test_import_is_cheap_and_lazy() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["set()", "bneck.space.presets", bneck.__version__]
     assert bneck.presets.PRESETS is PRESETS
+    assert {*bneck.__all__} <= {*dir(bneck)}  # which notebooks complete names by
     with pytest.raises(AttributeError, match="module 'bneck' has no attribute 'derve'"):
         bneck.derve  # noqa: B018
 
@@ -382,6 +383,51 @@ def test_places_that_cannot_be_are_refused(tmp_path: Path, monkeypatch: pytest.M
     for name in ("space", "runtime", "target_device"):
         with pytest.raises(UsageError, match="must be text, got 3"):
             bneck.calibrate("m.json", **{"runtime": "macs", name: 3})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_numbers_of_numpys_and_paths_are_taken_as_pythons_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a loop over np.arange, or a path of pathlib's, gives them."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert presets.build(
+        "mobilenet_v3_small",
+        width=np.float32(0.75),  # type: ignore[arg-type]
+        resolution_px=np.int64(96),  # type: ignore[arg-type]
+        classes=np.uint8(10),  # type: ignore[arg-type]
+    ) == presets.build("mobilenet_v3_small", width=0.75, resolution_px=96, classes=10)
+    model = bneck.calibrate(
+        "~/model.json",
+        runtime="macs",
+        resolution_px=np.int64(32),  # type: ignore[arg-type]
+        classes=np.int64(10),  # type: ignore[arg-type]
+        minutes=np.float32(0.01),  # type: ignore[arg-type]
+    )
+    assert model.resolution_px == 32
+    assert (tmp_path / "model.json").is_file()
+    given: dict[str, Any] = {"evaluations": np.int64(2), "epochs": np.float32(0.5), "promote": True}
+    given |= {"workers": np.int64(1), "latency": tmp_path / "none.json", "data": "digits"}
+    for latency in (tmp_path / "none.json", "~/none.json"):
+        with pytest.raises(UsageError, match=f"no such file: {tmp_path / 'none.json'}"):
+            bneck.derive(2.0, "~/run", **given | {"latency": latency})
+    with pytest.raises(UsageError, match="unknown image data 'photos'; known"):
+        bneck.derive(2.0, "~/run", data=Path("photos"))  # type: ignore[arg-type]
+
+
+def test_what_is_no_word_or_function_is_refused(tmp_path: Path, folder: Path) -> None:
+    odd: Any = ["mobilenet_v3_small"]
+    with pytest.raises(UsageError, match="unknown preset \\['mobilenet_v3_small'\\]; known"):
+        presets.build(odd)
+    with pytest.raises(UsageError, match="unknown export format \\['mobilenet_v3_small'\\]; known"):
+        bneck.open_run(folder).export(tmp_path / "a.onnx", odd)
+    no_function: Any = True
+    for begin in (
+        lambda: bneck.derive(2.0, tmp_path / "run", progress=no_function),
+        lambda: bneck.calibrate(tmp_path / "m.json", runtime="macs", progress=no_function),
+    ):
+        with pytest.raises(UsageError, match="progress must be a function, or None to show it"):
+            begin()
     assert list(tmp_path.iterdir()) == []
 
 

@@ -20,10 +20,10 @@ from bneck.latency.devices import open_device
 from bneck.latency.model import LatencyModel
 from bneck.latency.predictor import check_new_model
 from bneck.latency.timing import CALIBRATION_MINUTES
-from bneck.live import TerminalProgress
-from bneck.notebook.paths import as_path
+from bneck.notebook.given import as_option, as_path, as_progress
 from bneck.notebook.results import Results
 from bneck.progress import Progress
+from bneck.quantities import plain
 from bneck.results.run_files import check_not_own
 from bneck.space.checks import check_range
 
@@ -60,10 +60,13 @@ def derive(
         UsageError: a value that cannot be, or another plan than the folder's.
     """
     folder = as_path("out", out)
+    told = as_progress(progress)
+    options = {name: as_option(value) for name, value in options.items()}
+    workers, gpus, wait_quiet = map(plain, (workers, gpus, wait_quiet))
     where = {name: options.pop(name) for name in EXECUTION_OPTIONS["derive"] if name in options}
     check_types(Execution, where)
     aim = {} if target is None else {"target": str(target)}
-    asked = {**aim, "data": data, "space": space, **options}
+    asked = {**aim, "data": as_option(data), "space": space, **options}
     words = ", ".join(f"{name}={value!r}" for name, value in {**asked, "out": str(out)}.items())
     plan = Plan.from_dict(asked, (*OPTIONS["derive"], *EXECUTION_OPTIONS["derive"]))
     if not plan.aimed_at:
@@ -81,7 +84,7 @@ def derive(
             folder,
             Execution(workers=workers, gpus=gpus, wait_quiet=wait_quiet, **where),
             command=f"bneck.derive({words})",
-            progress=progress or TerminalProgress(),
+            progress=told,
         ) as session,
     ):
         pipeline.derive(session)
@@ -124,6 +127,9 @@ def calibrate(
     file = as_path("out", out)
     check_new_model(file)
     check_not_own(file)
+    told = as_progress(progress)
+    resolution_px, classes, threads = map(plain, (resolution_px, classes, threads))
+    batch_size, minutes, seed = map(plain, (batch_size, minutes, seed))
     check_range("seed", seed, 0, MAX_SEED)
     for name, word in (("space", space), ("runtime", runtime), ("target-device", target_device)):
         if not isinstance(word, str):
@@ -134,7 +140,7 @@ def calibrate(
         folder=file.with_name(file.name + ".work"),
         minutes=minutes,
         seed=seed,
-        progress=progress or TerminalProgress(),
+        progress=told,
     )
     model.save(file)
     return model

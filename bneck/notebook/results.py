@@ -10,7 +10,8 @@ from bneck.derivation.trained_networks import load_trained
 from bneck.errors import UsageError
 from bneck.files import is_written
 from bneck.notebook import shown
-from bneck.notebook.paths import as_path
+from bneck.notebook.given import as_path
+from bneck.quantities import plain
 from bneck.results.record import Baseline, Outcome
 from bneck.results.report import sentences
 from bneck.results.report_data import ReportData
@@ -110,7 +111,7 @@ class Results:
         """
         from bneck.results.exports import EXPORTS, check_new_export, export
 
-        file = as_path("file", file)
+        file, seed = as_path("file", file), plain(seed)
         check_new_export(to, file)
         check_not_own(file)
         check_range("seed", seed, 0, MAX_SEED)

@@ -8,10 +8,10 @@ rows of equal published width, so paths do not move with the multiplier.
 from collections.abc import Callable
 from itertools import groupby
 
-from bneck.errors import unknown
+from bneck.quantities import plain
 from bneck.space.architecture import Architecture
 from bneck.space.blocks import DepthwiseSeparable, InvertedResidual, PlainConv
-from bneck.space.checks import check_between
+from bneck.space.checks import check_between, check_word
 from bneck.space.heads import ConvPoolLinear, PoolLinear
 from bneck.space.layers import round_channels
 from bneck.space.mobilenet_v3 import (
@@ -103,8 +103,8 @@ def build(
     Raises:
         UsageError: unknown name, or a width, side or class count out of range.
     """
-    if name not in PRESETS:
-        raise unknown("preset", name, PRESETS)
+    check_word("preset", name, PRESETS)
+    width, resolution_px, classes = map(plain, (width, resolution_px, classes))
     check_between("width", width, 0.05, 8)
     return PRESETS[name](width).at(resolution_px=resolution_px, classes=classes)
 

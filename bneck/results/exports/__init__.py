@@ -13,11 +13,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bneck.errors import BneckError, UsageError, unknown
+from bneck.errors import BneckError, UsageError
 from bneck.files import check_beside, check_new_file, write_whole
 from bneck.imports import cannot_load
 from bneck.results.record import Int8
 from bneck.space.architecture import Architecture
+from bneck.space.checks import check_word
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -159,8 +160,7 @@ def check_new_export(to: str, path: Path) -> None:
 
     A library that is missing is named too; none is imported.
     """
-    if to not in EXPORTS:
-        raise unknown("export format", to, EXPORTS)
+    check_word("export format", to, EXPORTS)
     suffixes = EXPORTS[to].suffixes
     if path.suffix not in suffixes:
         raise UsageError(f"a file of {to} ends in {' or '.join(suffixes)}, got {str(path)!r}")
