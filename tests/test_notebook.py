@@ -20,6 +20,7 @@ from bneck import records
 from bneck.errors import UsageError
 from bneck.files import write_json
 from bneck.notebook import shown
+from bneck.quantities import Latency
 from bneck.results import metadata
 from bneck.results.exports import Trained, export
 from bneck.results.record import Outcome, Step
@@ -88,6 +89,13 @@ def test_the_picture_of_what_was_not_measured_is_the_search() -> None:
     drawn = [shown.page(one, Path("report.html")) for one in (data, predicted)]
     assert ["measured latency" in html for html in drawn] == [True, False]
     assert "proxy accuracy" in drawn[1]
+
+
+def test_latencies_that_are_predicted_alone_are_in_the_table() -> None:
+    data = demo.finished(20)
+    bare = replace(data.baselines[0], measured=None, predicted=Latency(0.4, 0.02))
+    page = shown.page(replace(data, baselines=(bare,)), Path("report.html"))
+    assert "<td>0.400 ± 0.020 predicted</td>" in page
 
 
 def test_a_run_is_found_from_any_working_directory(

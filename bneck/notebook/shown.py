@@ -88,7 +88,7 @@ def _table(data: ReportData) -> str:
     for name, network in networks:
         cells = (
             name,
-            units.milliseconds(network.measured, places),
+            _latency(network, places),
             units.percent(network.accuracy),
             units.count(network.params),
             units.count(network.macs),
@@ -98,6 +98,12 @@ def _table(data: ReportData) -> str:
     head = "".join(f"<th>{cell}</th>" for cell in heads)
     body = "".join(f"<tr>{row}</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _latency(network: Outcome | Baseline, places: int) -> str:
+    if network.measured is None and network.predicted is not None:
+        return f"{units.milliseconds(network.predicted, places)} predicted"
+    return units.milliseconds(network.measured, places)
 
 
 def _picture(data: ReportData) -> str:

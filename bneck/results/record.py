@@ -136,7 +136,8 @@ class Targets:
 class Baseline:
     """A network to compare with, trained and measured the same way as the derived one.
 
-    ``note`` says why the measurement is not to be relied on.
+    ``note`` says why the measurement is not to be relied on. ``predicted`` stands in where nothing
+    could be measured.
     """
 
     name: str
@@ -148,6 +149,7 @@ class Baseline:
     seconds: float
     test_accuracy: Accuracy | None = None
     note: str = ""
+    predicted: Latency | None = None
 
     def __post_init__(self) -> None:
         check_numbers(self)

@@ -64,8 +64,10 @@ def compared(data: ReportData) -> list[tuple[str, Outcome | Baseline]]:
     """The derived network first, those for other targets, then the baselines, fastest first."""
     if data.outcome is None:
         return []
-    ordered = sorted(data.baselines, key=lambda one: one.measured.ms if one.measured else 0)
-    return [("derived", data.outcome), *data.others.items(), *((b.name, b) for b in ordered)]
+    known = [(one, one.measured or one.predicted) for one in data.baselines]
+    ordered = sorted(known, key=lambda pair: pair[1].ms if pair[1] else 0)
+    named = [(one.name, one) for one, _ in ordered]
+    return [("derived", data.outcome), *data.others.items(), *named]
 
 
 def found(networks: Sequence[Found]) -> list[dict[str, Any]]:
@@ -122,10 +124,11 @@ def calibration(figures: Mapping[str, Any]) -> dict[str, str]:
         "within_5_percent": ("within ± 5 %", _percent),
         "within_10_percent": ("within ± 10 %", _percent),
         "repeat_mape_percent": ("measuring twice differs by", _percent),
-        "doubt": ("not to be relied on", str),
     }
     words = {}
     for name, value in figures.items():
+        if name == "doubt":  # a sentence, which stands by itself
+            continue
         label, show = known.get(name, (name.replace("_", " "), str))
         words[label] = show(value)
     return words

@@ -73,20 +73,19 @@ def against(outcome: Outcome, baseline: Baseline) -> str:
     A second sentence gives the accuracies on test images, if there are any, and a third says where
     the baseline's latency is not to be relied on.
     """
-    if (
-        outcome.accuracy is None
-        or outcome.measured is None
-        or baseline.accuracy is None
-        or baseline.measured is None
-    ):
+    if outcome.accuracy is None or baseline.accuracy is None:
+        return ""
+    own, other = outcome.measured or outcome.predicted, baseline.measured or baseline.predicted
+    if other is None or (baseline.measured and not outcome.measured):
         return ""
     doubt = _unreliable(baseline.note, f"{baseline.name}'s latency") if baseline.note else ""
     sentence = (
         f"It classifies {percent(outcome.accuracy)} of the validation "
-        f"images right; {baseline.name}, trained and measured the same way, "
-        f"{percent(baseline.accuracy)} in "
-        f"{milliseconds(baseline.measured.ms, decimals(outcome.target_ms))} ms. The derived "
-        f"network {_time(outcome.measured.ms / baseline.measured.ms - 1)} and is "
+        f"images right; {baseline.name}, trained {'and measured ' if baseline.measured else ''}"
+        f"the same way, {percent(baseline.accuracy)} in "
+        f"{milliseconds(other.ms, decimals(outcome.target_ms))} ms"
+        f"{'' if baseline.measured else ' (predicted)'}. The derived "
+        f"network {_time(own.ms / other.ms - 1)} and is "
         f"{_points(_lead(outcome, baseline))}.{_on_test_images(outcome, baseline)}"
     )
     return f"{sentence} {doubt}".strip()

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from bneck.errors import UsageError
+from bneck.quantities import Latency
 from bneck.results import card, report
 from bneck.results.classification import classification
 from bneck.results.image_facts import ImageFacts
@@ -145,3 +146,16 @@ def test_nothing_breaks_out_of_the_command(finished: ReportData) -> None:
 def test_a_run_without_a_network_has_no_card() -> None:
     with pytest.raises(UsageError, match="digits has no derived network yet; the run is stopped"):
         card.build(ReportData(name="digits", state="stopped", plan={}), IMAGES)
+
+
+def test_latencies_that_are_predicted_alone_are_given(finished: ReportData) -> None:
+    assert finished.outcome is not None
+    assert "Its latency holds on the device that it was measured on." in card.build(
+        finished, IMAGES
+    )
+    (one, *_) = finished.baselines
+    bare = replace(one, measured=None, predicted=Latency(0.4, 0.02))
+    outcome = replace(finished.outcome, measured=None)
+    text = card.build(replace(finished, outcome=outcome, baselines=(bare,)), IMAGES)
+    assert "| 0.400 ± 0.020 predicted |" in text
+    assert "Its latency holds on the device that it was predicted for." in text

@@ -313,6 +313,27 @@ def test_an_outcome_that_is_not_measured_or_trained(finished: ReportData) -> Non
     assert "Latencies were not measured." in text
 
 
+def test_latencies_that_are_predicted_alone_are_shown(finished: ReportData) -> None:
+    """As of a published table, or until a kit is back: the column of measured ones was empty."""
+    assert finished.outcome is not None
+    predicted = replace(finished.outcome, measured=None, predicted=Latency(0.21, 0.01))
+    (one, *_) = finished.baselines
+    bare = replace(one, measured=None, predicted=Latency(0.4, 0.02))
+    data = replace(finished, outcome=predicted, baselines=(bare,), others={})
+    text = _plain(Page(report.build(data)).text)
+    assert "Predicted ms" in text.partition("Comparison with")[2].partition("The derived")[0]
+    assert "0.400 ± 0.020" in text
+    once = _plain(Page(report.build(replace(data, outcome=finished.outcome))).text)
+    assert "0.400 ± 0.020 predicted" in once
+
+
+def test_a_doubtful_calibration_is_a_sentence_below_its_figures(finished: ReportData) -> None:
+    """In the column of the figures it was twelve short lines."""
+    figures = {**(finished.calibration or {}), "doubt": "other programs used 1.9 cores"}
+    page = report.build(replace(finished, calibration=figures))
+    assert "<p>Do not rely on it: other programs used 1.9 cores.</p>" in page
+
+
 def test_a_prediction_may_have_no_error(finished: ReportData) -> None:
     assert finished.outcome is not None
     bare = replace(finished.outcome, predicted=Latency(0.21))

@@ -68,6 +68,19 @@ def test_a_doubtful_measurement_of_a_baseline_is_said(outcome: Outcome, baseline
     )
 
 
+def test_networks_that_nothing_measured_are_compared_by_their_predictions(
+    outcome: Outcome, baseline: Baseline
+) -> None:
+    predicted = replace(baseline, measured=None, predicted=Latency(1.9, 0.02))
+    assert against(replace(outcome, measured=None, predicted=Latency(1.52)), predicted).startswith(
+        "It classifies 93.0 ± 0.8 % of the validation images right; mobilenet_v3_small, trained "
+        "the same way, 94.0 ± 0.8 % in 1.90 ms (predicted). The derived network takes 20 % less "
+        "time and is 1.0 points less accurate"
+    )
+    assert "takes 22 % less time" in against(outcome, predicted)  # 1.48 ms, measured
+    assert against(outcome, replace(predicted, predicted=None)) == ""
+
+
 @pytest.mark.parametrize(
     ("accuracy", "ending"),
     [

@@ -155,6 +155,7 @@ def _baseline(arch: Architecture, took: Measured, trained: Training) -> Baseline
         seconds=trained.seconds,
         test_accuracy=trained.test_accuracy,
         note=took.note,
+        predicted=took.latency if took.predicted else None,
     )
 
 
