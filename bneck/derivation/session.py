@@ -14,7 +14,7 @@ from bneck.derivation.schedule import Schedule
 from bneck.derivation.validation import check
 from bneck.errors import NotReady
 from bneck.executors import Executor
-from bneck.files import is_written, read_json, write_json
+from bneck.files import write_json
 from bneck.latency.devices import check_wait
 from bneck.machine import Compute
 from bneck.progress import Progress, silent
@@ -74,16 +74,12 @@ class Session:
         finally:
             if ready:
                 spent = time.monotonic() - begun
-                self.note_seconds(stage, self._seconds().get(stage, 0.0) + spent)
+                self.note_seconds(stage, self.run.read_seconds().get(stage, 0.0) + spent)
         self.schedule.finish(stage, self.progress)
 
     def note_seconds(self, stage: str, seconds: float) -> None:
         """Note all seconds of ``stage`` in the run's folder, in place of those noted before."""
-        write_json(self.run.seconds, self._seconds() | {stage: seconds})
-
-    def _seconds(self) -> dict[str, float]:
-        file = self.run.seconds
-        return dict(read_json(file)) if is_written(file) else {}
+        write_json(self.run.seconds, self.run.read_seconds() | {stage: seconds})
 
 
 def open_run(plan: Plan, out: Path, progress: Progress, *, command: str | None = None) -> Run:

@@ -10,7 +10,7 @@ from scipy.stats import t as student
 
 from bneck import records
 from bneck.derivation.stages.best_under_target import STANDARD_ERRORS, most_accurate_under
-from bneck.files import is_written, read_json
+from bneck.files import is_written
 from bneck.quantities import Accuracy, Latency, standard_deviation, standard_error
 from bneck.reproduction.results import ReproductionResults
 from bneck.results import static_figures
@@ -207,9 +207,9 @@ def _likeness(results: ReproductionResults) -> str:
 
 def _times(results: ReproductionResults) -> str:
     """Minutes of each stage, in all its sessions."""
-    if not is_written(results.run.seconds):
+    spent = results.run.read_seconds()
+    if not spent:
         return ""
-    spent = read_json(results.run.seconds)
     calibration = spent.pop("calibration", 0.0)  # the stage's work, which the stage contains
     spent = {"calibrate": max(calibration, spent.pop("calibrate", 0.0)), **spent}
     rows = [f"| {stage} | {seconds / 60:.1f} min |" for stage, seconds in spent.items()]

@@ -8,6 +8,7 @@ from bneck import records
 from bneck.errors import UsageError
 from bneck.files import is_written, naming, read_json
 from bneck.results.run import Run
+from bneck.space.architecture import IMAGE_CHANNELS
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,13 @@ class ImageFacts:
     warnings: tuple[str, ...] = ()
     training_left_out: int = 0
     validation_left_out: int = 0
+
+    def __post_init__(self) -> None:
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if values is not None and len(values) != IMAGE_CHANNELS:
+                raise UsageError(f"{name} must be {IMAGE_CHANNELS} numbers, got {values!r:.60}")
+        if self.std is not None and min(self.std) <= 0:
+            raise UsageError(f"std must be numbers above 0, got {self.std!r:.60}")
 
     @property
     def trained_on(self) -> int | None:

@@ -200,6 +200,14 @@ class Run(RunFiles):
             return "finished"
         return "running" if self._lock is not None or is_held(self.folder) else "stopped"
 
+    def read_seconds(self) -> dict[str, float]:
+        """Return the seconds of each stage so far; of none where nothing is known.
+
+        Raises:
+            UsageError: the file makes no sense.
+        """
+        return records.read_if_written(self.seconds, dict[str, float]) or {}
+
     def read_sessions(self) -> tuple[MadeWith, ...]:
         """Return every time the run was begun or resumed, oldest first."""
         return records.read_lines(self._sessions_file, MadeWith)

@@ -403,6 +403,17 @@ def test_a_seal_is_what_sha256sum_prints(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("content", ["5", "[]", "[[1]]", '"s"', '{"search": "x"}', '{"a": NaN}'])
+def test_seconds_that_make_no_sense_are_refused(tmp_path: Path, content: str) -> None:
+    run = Run(tmp_path, {})
+    assert run.read_seconds() == {}
+    run.seconds.write_text(content)
+    with pytest.raises(UsageError, match=rf"^{run.seconds}: "):
+        run.read_seconds()
+    run.seconds.write_text('{"search": 1.5}')
+    assert run.read_seconds() == {"search": 1.5}
+
+
 @pytest.mark.parametrize("change", [{}, {"data": "folder:a\udcff"}])
 def test_names_that_no_file_of_text_can_hold_are_refused(
     tmp_path: Path, change: dict[str, str]

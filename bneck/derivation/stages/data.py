@@ -7,11 +7,12 @@ from bneck.derivation.pretrained import Normalisation, load_pretrained
 from bneck.derivation.session import Session
 from bneck.derivation.training_budget import folds
 from bneck.errors import UsageError
-from bneck.files import is_written, read_json, write_json
+from bneck.files import is_written, read_json
 from bneck.proxies import tabular
 from bneck.proxies.data import loading
 from bneck.proxies.data.image_info import ImageInfo
 from bneck.proxies.tabular import TableData
+from bneck.results.image_facts import image_facts, read_image_facts
 
 FEWEST = 3
 """Training images, with which all stages can work."""
@@ -75,9 +76,9 @@ def _normalisation(session: Session) -> Normalisation | None:
     None leaves it to the images' own statistics.
     """
     run, plan = session.run, session.plan
-    kept = read_json(run.images) if is_written(run.images) else {}
-    if "mean" in kept:
-        return kept["mean"], kept["std"]
+    kept = read_image_facts(run)
+    if kept is not None and kept.mean is not None and kept.std is not None:
+        return kept.mean, kept.std
     if plan.pretrained is None:
         return None
     return load_pretrained(plan.pretrained, plan.space, plan.seed_network).normalisation
@@ -89,13 +90,14 @@ def keep_facts(session: Session, data: RunData) -> None:
     Raises:
         UsageError: another run's data, or data that changed since the run began.
     """
-    file, now = session.run.images, records.to_json(data.info)
+    file = session.run.images
     if not is_written(file):
-        write_json(file, now)
+        records.write(file, data.info)
         return
     before = read_json(file)
+    then = image_facts(before, file)
     if not data.info.is_what(before):
         raise UsageError(
             f"{session.plan.data} is no longer what this run began with: fingerprint "
-            f"{before['fingerprint']} then, {now['fingerprint']} now; use another --out"
+            f"{then.fingerprint} then, {data.info.fingerprint} now; use another --out"
         )

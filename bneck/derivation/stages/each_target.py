@@ -14,7 +14,7 @@ from bneck.derivation.stages.netadapt import netadapt_stage
 from bneck.derivation.stages.outcome import outcome_stage
 from bneck.derivation.stages.pretrained import keep_inherited
 from bneck.derivation.target import keep_targets
-from bneck.files import is_written, read_json, write_json
+from bneck.files import is_written, write_json
 from bneck.progress import silent
 from bneck.results.stage_record import SearchResult, SelectedNetwork, Shrunk, Training
 from bneck.space.backends import weights
@@ -57,7 +57,7 @@ def session_of_target(
             competitors = [name for name in COMPETITORS if is_written(session.run.folder / name)]
             for name in (*SHARED, *competitors):
                 shutil.copyfile(session.run.folder / name, folder / name)
-            spent = read_json(session.run.seconds)
+            spent = session.run.read_seconds()
             write_json(run.seconds, {one: spent[one] for one in SHARED_STAGES if one in spent})
             records.write(run.winners, SearchResult((selected,)))
             records.write(run.seed, selected.arch)

@@ -14,7 +14,7 @@ from bneck.derivation.stages.export import export_network
 from bneck.derivation.target import runs_of_other_targets
 from bneck.derivation.trained_networks import load_trained
 from bneck.errors import BneckError
-from bneck.files import is_written, read_json
+from bneck.files import is_written
 from bneck.latency.devices.file import FileDevice
 from bneck.latency.measure import Measured, measure
 from bneck.latency.model import load
@@ -161,8 +161,8 @@ def _baseline(arch: Architecture, took: Measured, trained: Training) -> Baseline
 
 def _seconds(run: Run) -> float:
     """Seconds of the whole run, what NetAdapt took for its other targets included."""
-    others = (read_json(other.seconds) for other in runs_of_other_targets(run))
-    spent: list[float] = [*read_json(run.seconds).values()]
+    others = (other.read_seconds() for other in runs_of_other_targets(run))
+    spent = [*run.read_seconds().values()]
     return sum(spent + [one.get("NetAdapt", 0.0) for one in others])
 
 

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bneck import records
 from bneck.errors import BneckError, cannot
-from bneck.files import locked, read_json, write_json, write_with
+from bneck.files import locked, write_json, write_with
 from bneck.machine import cores
 from bneck.proxies.data.image_info import HELD_OUT_EVERY
 from bneck.proxies.data.rows import (
@@ -24,6 +25,8 @@ from bneck.proxies.data.rows import (
     statistics,
     stratified_order,
 )
+
+_Channels = tuple[float, float, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +107,7 @@ class ImagePart:
             check_memory(len(self), side_px)
             return replace(self, squares=torch.cat(list(self._resized(side_px))), rows=rows)
         file = self.store / f"resized-{self._digest()}-{side_px}.u8"
-        if not file.exists():
+        if not self._is_kept(file, side_px):
             self._keep_resized(file, side_px)
         return replace(self, squares=mapped(file, side_px), rows=rows, store=None)
 
@@ -116,9 +119,9 @@ class ImagePart:
         if self.store is None:
             return statistics(self._histogram())
         file = self.store / f"statistics-{self._digest()}.json"
-        if file.exists():
-            mean, std = read_json(file)
-            return tuple(mean), tuple(std)
+        with suppress(BneckError):  # none is kept, or one that is damaged
+            mean, std = records.read(file, tuple[_Channels, _Channels])
+            return mean, std
         found = statistics(self._histogram())
         with suppress(BneckError):  # a cache that cannot be written is done without
             write_json(file, found)
@@ -146,10 +149,13 @@ class ImagePart:
         """Write the images once, however many workers begin together, so that all map one file."""
         try:
             with locked(file):
-                if not file.exists():
+                if not self._is_kept(file, side_px):
                     write_with(file, lambda temporary: self._write_resized(temporary, side_px))
         except OSError as error:
             raise cannot("write", file, error) from error
+
+    def _is_kept(self, file: Path, side_px: int) -> bool:
+        return file.is_file() and file.stat().st_size == len(self) * 3 * side_px**2
 
     def _write_resized(self, file: Path, side_px: int) -> None:
         with file.open("wb") as opened:

@@ -1,11 +1,18 @@
 """What the data of a run must be, which costs no calibration to find out."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bneck.cli import run
+from bneck.derivation.plan import Plan
+from bneck.derivation.session import Session
+from bneck.derivation.stages.data import data_stage
+from bneck.errors import UsageError
+from bneck.executors.serial import Serial
+from bneck.results.run import Run
 
 
 @pytest.mark.parametrize("images", [2, 3])
@@ -35,3 +42,30 @@ def test_more_folds_than_images_allow_are_refused_before_the_calibration(
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert "--folds 20 leaves less than two of 8 training images in each part" in error
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (5, "the facts of images must be an object, got 5"),
+        ({"mean": "x"}, "ImageFacts.mean must be a list, got 'x'"),
+        ({"mean": [0.5, 0.5]}, r"ImageFacts: mean must be 3 numbers, got \(0.5, 0.5\)"),
+        ({"mean": [0.5, 0.5, None]}, r"ImageFacts.mean\[2\] must be a number, got None"),
+        ({"std": [0.5, 0.5, 0]}, r"ImageFacts: std must be numbers above 0, got \(0.5, 0.5, 0.0\)"),
+        ({"fingerprint": None}, "ImageFacts.fingerprint must be text, got None"),
+        ({"fingerprint": "ab"}, ""),  # of an earlier version
+    ],
+)
+def test_facts_of_images_that_make_no_sense_are_refused(
+    tmp_path: Path, change: object, message: str
+) -> None:
+    session = Session(Run(tmp_path, {}), Plan(data="digits", target="1"), Serial(), Serial())
+    info = data_stage(session).info
+    kept = json.loads(session.run.images.read_text())
+    changed = {**kept, **change} if isinstance(change, dict) else change
+    session.run.images.write_text(json.dumps(changed))
+    if message:
+        with pytest.raises(UsageError, match=f"^{session.run.images}: {message}$"):
+            data_stage(session)
+    else:
+        assert data_stage(session).info == info

@@ -458,6 +458,23 @@ def test_a_view_that_is_resized_again_takes_no_file_of_other_images(pictures: Pa
     assert backwards.resized(8).statistics() == in_memory.resized(8).statistics()
 
 
+@pytest.mark.parametrize("content", [b"", b"5", b"[[1, 2], [3]]", b'[["a", 1, 1], [1, 1, 1]]'])
+def test_statistics_that_make_no_sense_are_counted_again(pictures: Path, content: bytes) -> None:
+    info = loaded(pictures).info
+    for file in all_squares()[0].place.glob("statistics-*.json"):
+        file.write_bytes(content)
+    assert loaded(pictures).info == info
+
+
+def test_a_resized_view_that_is_cut_short_is_made_again(pictures: Path) -> None:
+    train = loaded(pictures).train
+    held = replace(train, store=None).resized(8)
+    train.resized(8)
+    (file,) = all_squares()[0].place.glob("resized-*-8.u8")
+    os.truncate(file, 100)
+    assert train.resized(8).pixels().equal(held.pixels())
+
+
 def test_a_second_process_waits_for_the_first(pictures: Path) -> None:
     script = (
         "from bneck.proxies.data.loading import load\n"
