@@ -64,9 +64,10 @@ def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
         OSError: its folder cannot be written.
     """
     how = fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW  # a link may lead to somebody's file
     path.parent.mkdir(parents=True, exist_ok=True)
     while True:
-        with lock_file(path).open("ab") as lock:
+        with os.fdopen(os.open(lock_file(path), flags, 0o666), "rb", buffering=0) as lock:
             try:
                 fcntl.flock(lock, how)
             except BlockingIOError:

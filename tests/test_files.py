@@ -70,6 +70,16 @@ def test_a_file_is_there_with_its_content_or_not_at_all(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 
 
+def test_a_lock_is_not_taken_through_a_link_nor_waited_for_at_a_pipe(tmp_path: Path) -> None:
+    lock_file(tmp_path / "kit.json").symlink_to(tmp_path / "theirs")
+    with pytest.raises(OSError, match="symbolic links"), locked(tmp_path / "kit.json"):
+        pass
+    assert not (tmp_path / "theirs").exists()
+    os.mkfifo(lock_file(tmp_path / "other.json"))
+    with locked(tmp_path / "other.json"):
+        pass
+
+
 def test_who_waited_for_a_lock_that_was_removed_holds_the_one_that_others_find(
     tmp_path: Path,
 ) -> None:
