@@ -1,10 +1,12 @@
 """The docs' Python runs, their commands and options exist, and no page or file is left out."""
 
+import json
 import re
 import runpy
 import shlex
 import sys
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -153,3 +155,22 @@ def test_every_page_is_in_the_navigation_and_in_the_index() -> None:
         name = page.relative_to(ROOT / "docs").as_posix()
         assert f": {name}" in navigation
         assert f"({name})" in index or name == "index.md"
+
+
+def on_one_clock(record: str) -> dict[str, str]:
+    """Milliseconds of each network as the page gives them, from the ratios of its record."""
+    rows = [json.loads(line) for line in (ROOT / "docs" / record).read_text().splitlines()]
+    sides: dict[int, list[float]] = {}
+    for row in rows:
+        sides.setdefault(row["side"], []).append(row["ms"] / row["ratio"])
+    return {row["name"]: f"{row['ratio'] * median(sides[row['side']]):.2f}" for row in rows}
+
+
+def test_the_published_networks_take_what_their_records_say() -> None:
+    page = (ROOT / "docs/evidence/front.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \**([\w.]+)\** \| \d+ \| ([\d.]+) \| ([\d.]+) \|", page, re.MULTILINE)
+    onnxruntime, litert = on_one_clock("front.jsonl"), on_one_clock("front-litert.jsonl")
+    assert rows == [(name, onnxruntime[name], litert[name]) for name, *_ in rows]
+    assert {name for name, *_ in rows} == {
+        name for name, ms in onnxruntime.items() if float(ms) <= 6
+    }
