@@ -145,7 +145,7 @@ def named(
 
 def measured(arch: Architecture) -> Measured:
     """As predicted."""
-    return Measured(MacsDevice().predict(arch).ms, 0.0, True, "", None)
+    return Measured(MacsDevice().predict(arch).ms, 0.0)
 
 
 def main() -> None:

@@ -195,7 +195,7 @@ def test_measurements_share_one_reference(monkeypatch: pytest.MonkeyPatch) -> No
 
     def measure(*_: object, **__: object) -> Measured:
         timing = next(took)
-        return Measured(timing.ms, 0.01 * timing.ms, True, "", timing)
+        return Measured(timing.ms, 0.01 * timing.ms, "", timing)
 
     monkeypatch.setattr(comparison, "measure", measure)
     table = comparison.load(["mobilenet_v2", "mobilenet_v1"], resolution_px=32)
@@ -216,7 +216,7 @@ def test_a_file_in_8_bits_is_timed_itself_and_not_its_float_network(
         timed.append(what)
         # An ONNX file is timed against the reference of 1000 classes, which takes 2 ms.
         ms = 2.0 if isinstance(what, Path) else 1.0
-        return Measured(ms, 0.0, True, "", Timing(1.0, 0.01, ms, 0.0, 12, True))
+        return Measured(ms, 0.0, "", Timing(1.0, 0.01, ms, 0.0, 12, True))
 
     monkeypatch.setattr(onnx_int8, "ways", lambda layers: int8.ways(layers)[:1])
     monkeypatch.setattr(comparison, "measure", measure)

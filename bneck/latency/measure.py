@@ -36,7 +36,7 @@ QUICK = Effort(wanted=0.02, min_pairs=4, max_pairs=12)
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A latency in ms, its standard error, and whether the machine was quiet enough.
+    """A latency in ms, and its standard error.
 
     Attributes:
         note: why it is not to be trusted; empty where it is.
@@ -47,11 +47,15 @@ class Measured:
 
     ms: float
     std_ms: float
-    quiet: bool
-    note: str
-    timing: Timing | None
+    note: str = ""
+    timing: Timing | None = None
     predicted: bool = False
     batch: int = 1
+
+    @property
+    def quiet(self) -> bool:
+        """Whether the machine was quiet enough."""
+        return not self.note
 
     @property
     def latency(self) -> Latency:
@@ -108,8 +112,7 @@ def measure(
         graph = Graph(network.layers(), weights)
         if device.published is not None:
             latency = device.published.predict(network)
-            std_ms = latency.std_ms or 0.0
-            return Measured(latency.ms, std_ms, True, "", None, predicted=True, batch=batch)
+            return Measured(latency.ms, latency.std_ms or 0.0, predicted=True, batch=batch)
     if model is not None:
         side, classes = model.resolution_px, model.scale.classes
     scale = model.scale if model is not None else None
@@ -203,8 +206,7 @@ def measure_graph(
         progress("measuring", done, planned, spread)
     progress("measuring", done, done)
     ms = timing.ms if scale is None else scale.ms(timing)
-    note = _doubt(timing, wanted, watch())
-    return Measured(ms, ms * timing.spread, not note, note, timing)
+    return Measured(ms, ms * timing.spread, _doubt(timing, wanted, watch()), timing)
 
 
 def agreeing(measured: Measured, earlier_ms: Sequence[float]) -> Measured:
@@ -221,7 +223,7 @@ def agreeing(measured: Measured, earlier_ms: Sequence[float]) -> Measured:
     if abs(apart / measured.ms - 1) > DISAGREEING:
         words = f"the same network measured {apart:.3g} ms at another time of this run"
         note = f"{note}; {words}" if note else words
-    return replace(measured, std_ms=std_ms, note=note, quiet=not note)
+    return replace(measured, std_ms=std_ms, note=note)
 
 
 def averaged(measured: Measured, earlier_ms: Sequence[float]) -> Measured:

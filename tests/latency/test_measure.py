@@ -56,7 +56,7 @@ def test_the_standard_error_of_a_measurement_is_in_ms_of_its_scale(
 
 def test_measurements_that_disagree_are_less_sure() -> None:
     """0.331 and 0.382 ms, seventeen minutes apart, each said to be known to half a percent."""
-    took = Measured(0.382, 0.002, True, "", None)
+    took = Measured(0.382, 0.002)
     assert agreeing(took, []) == took
     assert agreeing(took, [0.381]) == took
     found = agreeing(took, [0.380, 0.331])
@@ -66,7 +66,7 @@ def test_measurements_that_disagree_are_less_sure() -> None:
 
 
 def test_two_measurements_agree_up_to_3_percent() -> None:
-    took = Measured(1.0, 0.1, True, "", None)
+    took = Measured(1.0, 0.1)
     assert agreeing(took, [1.029, 0.971]).quiet
     assert not agreeing(took, [1.031]).quiet
     assert not agreeing(took, [0.969]).quiet

@@ -10,7 +10,7 @@ def test_every_network_once_then_all_again_and_the_median_counts() -> None:
 
     def measure(network: str, state: str) -> Measured:
         asked.append((network, state))
-        return Measured(next(found_ms), 0.03, True, "", None)
+        return Measured(next(found_ms), 0.03)
 
     fast, slow = measured_in_turns({"fast": ("a", "its"), "slow": ("b", "own")}, measure)
     assert asked == 3 * [("a", "its"), ("b", "own")]
@@ -23,7 +23,7 @@ def test_a_doubt_about_one_turn_is_one_about_the_network() -> None:
 
     def measure(network: str, state: str) -> Measured:
         note = next(notes)
-        return Measured(1.0, 0.0, not note, note, None)
+        return Measured(1.0, 0.0, note)
 
     doubtful, sure = measured_in_turns({"doubtful": ("a", "its"), "sure": ("b", "own")}, measure)
     assert (doubtful.note, sure.note) == ("the clock changed", "")

@@ -75,7 +75,7 @@ class TargetDevice:
         model = self.model
         if isinstance(model, PublishedTable) or self.only_predicts(arch, state):
             predicted = model.predict(arch)
-            return Measured(predicted.ms, predicted.std_ms or 0.0, True, "", None, predicted=True)
+            return Measured(predicted.ms, predicted.std_ms or 0.0, predicted=True)
         unsteady = 100 * self.repeat_error() > UNSURE_PERCENT and not self.device.by_hand
         sessions = SESSIONS if unsteady else 1
         with self.schedule.measuring():

@@ -41,7 +41,7 @@ class Stopwatch:
     def measure(self, arch: Architecture) -> Measured:
         self.measured.append(arch)
         ms = MacsDevice().predict(arch).ms * (2 if arch == self.slow else 1)
-        return Measured(ms, 0.0, True, "", None)
+        return Measured(ms, 0.0)
 
 
 class Trainings:
