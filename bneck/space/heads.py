@@ -29,14 +29,6 @@ class PoolLinear:
     """Pool, classifier (MobileNetV1, table 1)."""
 
     def lower(self, in_channels: int, in_px: int, classes: int, norm: str) -> tuple[Layer, ...]:
-        """(in_channels, in_px, in_px) -> (classes,)
-
-        Args:
-            in_channels: channels of the last block's output.
-            in_px: side of that output, px.
-            classes: number of logits.
-            norm: not used: there is no convolution.
-        """
         return (
             Pool("head.pool", in_channels, in_px),
             Linear("head.classifier", in_channels, classes, "none"),
@@ -55,14 +47,6 @@ class ConvPoolLinear:
         check_activation(self.activation)
 
     def lower(self, in_channels: int, in_px: int, classes: int, norm: str) -> tuple[Layer, ...]:
-        """(in_channels, in_px, in_px) -> (classes,)
-
-        Args:
-            in_channels: channels of the last block's output.
-            in_px: side of that output, px.
-            classes: number of logits.
-            norm: a word of ``NORMS``, the batch norm of the convolution.
-        """
         return (
             pointwise("head.conv", in_channels, self.width, in_px, self.activation, norm),
             Pool("head.pool", self.width, in_px),
@@ -84,14 +68,6 @@ class ConvPoolLinearLinear:
         check_activation(self.activation)
 
     def lower(self, in_channels: int, in_px: int, classes: int, norm: str) -> tuple[Layer, ...]:
-        """(in_channels, in_px, in_px) -> (classes,)
-
-        Args:
-            in_channels: channels of the last block's output.
-            in_px: side of that output, px.
-            classes: number of logits.
-            norm: a word of ``NORMS``, the batch norm of the convolution.
-        """
         return (
             pointwise("head.conv", in_channels, self.width, in_px, self.activation, norm),
             Pool("head.pool", self.width, in_px),
@@ -114,14 +90,6 @@ class ConvPoolConvLinear:
         check_activation(self.activation)
 
     def lower(self, in_channels: int, in_px: int, classes: int, norm: str) -> tuple[Layer, ...]:
-        """(in_channels, in_px, in_px) -> (classes,)
-
-        Args:
-            in_channels: channels of the last block's output.
-            in_px: side of that output, px.
-            classes: number of logits.
-            norm: a word of ``NORMS``, the batch norm of both convolutions.
-        """
         return (
             pointwise("head.conv", in_channels, self.width, in_px, self.activation, norm),
             Pool("head.pool", self.width, in_px),

@@ -22,14 +22,6 @@ class PlainConv:
         check_activation(self.activation)
 
     def lower(self, path: str, in_channels: int, in_px: int, norm: str) -> tuple[Layer, ...]:
-        """(in_channels, in_px, in_px) -> (out, in_px / stride, in_px / stride), sides rounded up
-
-        Args:
-            path: of the block, such as "s2.b1"; its layers' paths begin with it.
-            in_channels: channels of the input.
-            in_px: side of the input, px.
-            norm: a word of ``NORMS``, the batch norm of the convolution.
-        """
         conv = Conv(
             path=f"{path}.conv",
             in_channels=in_channels,

@@ -36,14 +36,6 @@ class UniversalBottleneck:
             raise UsageError(f"stride {self.stride} needs a depthwise convolution: start or middle")
 
     def lower(self, path: str, in_channels: int, in_px: int, norm: str) -> tuple[Layer, ...]:
-        """(in_channels, in_px, in_px) -> (out, in_px / stride, in_px / stride), sides rounded up
-
-        Args:
-            path: of the block, such as "s2.b1"; its layers' paths begin with it.
-            in_channels: channels of the input.
-            in_px: side of the input, px.
-            norm: a word of ``NORMS``, the batch norm of its convolutions.
-        """
         body: list[Layer] = []
         px, act = in_px, self.activation
         if self.start:
