@@ -11,11 +11,4 @@ class Progress(Protocol):
 
 
 def silent(what: str, done: int, total: int, note: str = "") -> None:
-    """Progress for callers that do not want any.
-
-    Args:
-        what: what is counted.
-        done: items finished.
-        total: items in all.
-        note: the latest news.
-    """
+    """Progress for callers that do not want any."""

@@ -30,11 +30,6 @@ def nas_bench_macro(name: str, resolution_px: int, classes: int) -> Space:
 
     An identity could be anywhere inside a stage; here it is at the end, so a block is a choice only
     where the one before it is not an identity, and every network has one set of values.
-
-    Args:
-        name: what the space is called.
-        resolution_px: side of the images, px.
-        classes: number of classes.
     """
     choices: dict[str, tuple[Value, ...]] = {}
     parents: dict[str, tuple[str, tuple[Value, ...]]] = {}
@@ -78,13 +73,7 @@ def macro_values(code: str) -> Values:
 
 
 def accel_nasbench(name: str, resolution_px: int, classes: int) -> Space:
-    """MnasNet's skeleton; expansion, kernel, depth and squeeze-excite are chosen per stage.
-
-    Args:
-        name: what the space is called.
-        resolution_px: side of the images, px.
-        classes: number of classes.
-    """
+    """MnasNet's skeleton; expansion, kernel, depth and squeeze-excite are chosen per stage."""
     choices: dict[str, tuple[Value, ...]] = {}
     for s, (_, _, depths) in enumerate(_ACCEL, start=1):
         choices |= {

@@ -28,13 +28,7 @@ _KINDS = (*_STRIDED, "ffn")
 
 
 def cpu_small(name: str, resolution_px: int, classes: int) -> Space:
-    """Chosen block by block: V3's block with or without squeeze-excite, or one of V4's.
-
-    Args:
-        name: what the space is called.
-        resolution_px: side of the images, px.
-        classes: number of classes.
-    """
+    """Chosen block by block: V3's block with or without squeeze-excite, or one of V4's."""
     choices: dict[str, tuple[Value, ...]] = {}
     parents: dict[str, tuple[str, tuple[Value, ...]]] = {}
     for s, (stride, widths, depths) in enumerate(_STAGES, start=1):

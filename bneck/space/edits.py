@@ -72,13 +72,7 @@ def narrow(arch: Architecture, what: str, width: int) -> Architecture:
 
 
 def widen(arch: Architecture, what: str, width: int) -> Architecture:
-    """The network with one of its ``narrowables`` at a larger width; errors as in ``narrow``.
-
-    Args:
-        arch: the network.
-        what: name of the width, as in ``Narrowable``.
-        width: its new number of channels.
-    """
+    """The network with one of its ``narrowables`` at a larger width; else as ``narrow``."""
     now = _width(arch, what)
     if width <= now:
         raise UsageError(f"{what} must grow beyond {now}, got {width}")

@@ -233,4 +233,4 @@ SPACES: dict[str, Callable[[str, int, int], Space]] = {
     "nas-bench-macro": nas_bench_macro,
     "accel-nasbench": accel_nasbench,
 }
-"""Name -> function of (name, resolution_px, classes)."""
+"""Name -> function of (name, side of the images in px, number of classes)."""

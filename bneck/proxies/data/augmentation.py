@@ -48,15 +48,8 @@ def random_resized_crop(
 ) -> Tensor:
     """Cut 8 to 100 % of each image's area, stretched by up to 4/3, and resize it (bilinear).
 
-    Szegedy et al. 2015, "Going Deeper with Convolutions", section 6. The result is that of
-    ``crop_and_flip``.
-
-    Args:
-        squares: uint8 (N, 3, side, side).
-        rows: int64 (B,), the batch's rows of ``squares``.
-        flip: whether a mirrored image still shows its class.
-        draw: where random numbers come from.
-        own: which images of the batch are wanted.
+    Szegedy et al. 2015, "Going Deeper with Convolutions", section 6. Arguments and result are those
+    of ``crop_and_flip``.
     """
     side = squares.shape[-1]
     area, stretch, left, top, mirror = torch.rand(5, len(rows), generator=draw)

@@ -74,13 +74,7 @@ class CapturedStep:
         self._pixels = self._labels = self._loss = torch.empty(0)
 
     def prepare(self, number: int, recipe: Recipe, seed: int) -> None:
-        """Set what ``TrainingStep.prepare`` sets, which a replayed graph reads too.
-
-        Args:
-            number: of the step, from 0.
-            recipe: gives the learning rate.
-            seed: decides, with the number, the random state.
-        """
+        """Set what ``TrainingStep.prepare`` sets, which a replayed graph reads too."""
         self._step.prepare(number, recipe, seed)
 
     def __call__(self, pixels: Tensor, labels: Tensor, number: int) -> Tensor:

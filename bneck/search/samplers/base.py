@@ -41,13 +41,7 @@ class ArchitectureSampler(Sampler):
         self.random = random.Random()
 
     def propose(self, history: TrialHistory, objective: Objective, seed: int) -> Values:
-        """Return ``next_network`` with the random source seeded for this proposal alone.
-
-        Args:
-            history: given to ``next_network``.
-            objective: given to ``next_network``.
-            seed: of the random source.
-        """
+        """Return ``next_network`` with the random source seeded for this proposal alone."""
         self.random.seed(seed)
         return self.next_network(history, objective)
 

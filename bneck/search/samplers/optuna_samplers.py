@@ -77,13 +77,7 @@ class OptunaSampler(Sampler):
         self._ended = 0
 
     def propose(self, history: TrialHistory, objective: Objective, seed: int) -> Values:
-        """Return the network that Optuna's sampler suggests, choice by choice.
-
-        Args:
-            history: the trials so far, which Optuna's study is brought up to.
-            objective: gives the rewards.
-            seed: Optuna's sampler is made from it.
-        """
+        """Return the network that Optuna's sampler suggests, choice by choice."""
         if self._asked is not None and len(history.trials) == len(self._numbers):
             self._begin()  # nothing allowed was found in its place: a search that resumes has none
         if not self._front and objective.reward != self._reward:
@@ -157,28 +151,12 @@ class ForeignSampler(OptunaSampler):
     def __init__(
         self, space: Space, make: Callable[[int], BaseSampler], *, front: bool, word: str
     ) -> None:
-        """Begin as any of Optuna's samplers.
-
-        Args:
-            space: whose networks are proposed.
-            make: makes the sampler from a seed.
-            front: accuracy and latency are two objectives.
-            word: what the user named it by.
-        """
+        """Begin as ``OptunaSampler`` does; ``word`` is what the user named the sampler by."""
         super().__init__(space, make, front=front)
         self._word = word
 
     def propose(self, history: TrialHistory, objective: Objective, seed: int) -> Values:
-        """Return the network that the sampler suggests.
-
-        Args:
-            history: as for any sampler.
-            objective: as for any sampler.
-            seed: the sampler is made from it.
-
-        Raises:
-            BneckError: the sampler raises an error, which is named.
-        """
+        """Return the network that the sampler suggests; raises BneckError where it fails."""
         try:
             return super().propose(history, objective, seed)
         except BneckError:

@@ -15,13 +15,7 @@ class RandomSampler(Sampler):
         self.space = space
 
     def propose(self, history: TrialHistory, objective: Objective, seed: int) -> Values:
-        """Return a network whose live choices are drawn in order.
-
-        Args:
-            history: not used.
-            objective: not used.
-            seed: decides the choices.
-        """
+        """Return a network whose live choices are drawn in order."""
         draw = np.random.RandomState(seed)
         values: Values = {}
         for name, allowed in self.space.choices.items():
