@@ -13,7 +13,7 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from bneck import json_lines
 from bneck.errors import BneckError, UsageError, unknown
-from bneck.files import is_written, read_json, write_json, write_whole
+from bneck.files import is_written, naming, read_json, write_json, write_whole
 from bneck.imports import Untrusted
 from bneck.quantities import Accuracy, Latency, is_finite
 
@@ -165,10 +165,8 @@ def _decode_record(kind: Any, value: Any, where: str) -> Any:
         if required and name not in given:
             raise UsageError(f"{where} lacks the key {name!r}")
     values = {name: _decode(hints[name], item, f"{where}.{name}") for name, item in given.items()}
-    try:
+    with naming(where):
         return kind(**values)
-    except UsageError as error:
-        raise UsageError(f"{where}: {error}") from None
 
 
 def _public(kind: Any) -> list[Field[Any]]:

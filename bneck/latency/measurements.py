@@ -7,7 +7,7 @@ from typing import Any
 
 from bneck import json_lines, records
 from bneck.errors import UsageError
-from bneck.files import is_written
+from bneck.files import is_written, naming
 from bneck.latency.checks import MOST, check_above, check_not_negative
 from bneck.latency.device_load import QUIET, Load
 from bneck.latency.timing import Timing
@@ -49,7 +49,7 @@ def read(path: Path) -> tuple[dict[str, Any], list[Measurement]]:
 
 
 def _read(path: Path) -> tuple[dict[str, Any], list[Measurement], list[Session]]:
-    try:
+    with naming(f"{path} is damaged"):
         lines = [content for _, content in json_lines.read_lines(path)]
         if not lines or not isinstance(lines[0], dict):
             raise UsageError("it has no header")
@@ -57,8 +57,6 @@ def _read(path: Path) -> tuple[dict[str, Any], list[Measurement], list[Session]]
         ends = [line for line in others if isinstance(line, dict) and "load" in line]
         items = distinct(measurement(line) for line in others if line not in ends)
         return header, items, [records.from_json(Session, line) for line in ends]
-    except UsageError as error:
-        raise UsageError(f"{path} is damaged: {error}") from None
 
 
 class Store:

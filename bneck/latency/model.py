@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bneck import records
 from bneck.errors import NotCalibrated, UsageError
-from bneck.files import read_json, write_json
+from bneck.files import naming, read_json, write_json
 from bneck.latency.calibrated_range import CalibratedRange, extrapolated
 from bneck.latency.calibration_report import CalibrationReport
 from bneck.latency.checks import (
@@ -236,7 +236,7 @@ def load(path: Path) -> LatencyModel:
             for name, own in coefficients.items()
         }
     content.pop("disagreement", None)  # of older files, whose error held the ensemble's usual one
-    try:
+    with naming(f"{path} is damaged"):
         model = records.from_json(LatencyModel, content)
         check_coefficients(model.coefficients)
         for name, widths in model.seen.items():
@@ -256,6 +256,4 @@ def load(path: Path) -> LatencyModel:
             if len(pair) != 2:
                 raise UsageError(f"held_out must be pairs of ms, got {pair!r:.40}")
             check_above("measured ms in held_out", pair[1], MOST_FITTED)
-    except UsageError as error:
-        raise UsageError(f"{path} is damaged: {error}") from None
     return model
