@@ -2,15 +2,13 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bneck.errors import UsageError
 from bneck.imports import check_call, load_object
 from bneck.space.choices import Space
 
 if TYPE_CHECKING:
-    from optuna.samplers import BaseSampler
-
     from bneck.search.samplers.base import Sampler
 
 SAMPLERS = {
@@ -24,7 +22,7 @@ SAMPLERS = {
 """Word -> "module:attribute", imported when a sampler is made: to check a word costs nothing."""
 
 OPTUNAS = ("tpe", "nsga2")
-"""Those that make one of Optuna's samplers from a seed; the others are classes of ours."""
+"""Those of Optuna, which also ask whether accuracy and latency are two objectives."""
 
 
 def find(word: str) -> Callable[[Space, bool], "Sampler"]:
@@ -36,41 +34,22 @@ def find(word: str) -> Callable[[Space, bool], "Sampler"]:
     Raises:
         UsageError: an unknown word, or nothing that can be imported.
     """
-    if word not in SAMPLERS:
-        make = load_object("sampler", word, SAMPLERS)
-        if not callable(make):
-            raise UsageError(f"sampler {word!r} must be a class or function, and is {make!r:.60}")
-        check_call("sampler", word, make, seed=0)
-        return partial(_named, word, make)
-    if word in OPTUNAS:
-        return partial(_optunas, lambda seed: _attribute(word)(seed))
-    return lambda space, front: _attribute(word)(space)
+    if word in SAMPLERS:
+        return partial(_own, word)
+    make = load_object("sampler", word, SAMPLERS)
+    if not callable(make):
+        raise UsageError(f"sampler {word!r} must be a class or function, and is {make!r:.60}")
+    check_call("sampler", word, make, seed=0)
+    return partial(_foreign, word, make)
 
 
-def _attribute(word: str) -> Any:
-    return load_object("sampler", word, SAMPLERS)
+def _own(word: str, space: Space, front: bool) -> "Sampler":
+    make = load_object("sampler", word, SAMPLERS)
+    sampler: Sampler = make(space, front) if word in OPTUNAS else make(space)
+    return sampler
 
 
-def _optunas(make: Callable[[int], "BaseSampler"], space: Space, front: bool) -> "Sampler":
-    from bneck.search.samplers.optuna_samplers import OptunaSampler
-
-    return OptunaSampler(space, make, front=front)
-
-
-def _named(word: str, make: Callable[..., object], space: Space, front: bool) -> "Sampler":
+def _foreign(word: str, make: Callable[..., object], space: Space, front: bool) -> "Sampler":
     from bneck.search.samplers.optuna_samplers import ForeignSampler
 
-    return ForeignSampler(space, partial(_foreign, word, make), front=front, word=word)
-
-
-def _foreign(word: str, make: Callable[..., object], seed: int) -> "BaseSampler":
-    from optuna.samplers import BaseSampler
-
-    try:
-        sampler = make(seed=seed)
-    except TypeError as error:
-        raise UsageError(f"{word!r} cannot be called with a seed: {error}") from error
-    if not isinstance(sampler, BaseSampler):
-        kind = type(sampler).__name__
-        raise UsageError(f"{word!r} returned a {kind}, not an Optuna sampler")
-    return sampler
+    return ForeignSampler(space, make, front=front, word=word)

@@ -11,7 +11,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from optuna.trial import Trial as OptunaTrial
 
-from bneck.errors import BneckError
+from bneck.errors import BneckError, UsageError
 from bneck.executors import reason
 from bneck.search.objectives import Objective
 from bneck.search.reward import Reward
@@ -20,16 +20,6 @@ from bneck.search.samplers.history import Trial, TrialHistory
 from bneck.space.choices import Space, Values
 
 STUDY_NOTES = "study"
-
-
-def tpe(seed: int) -> BaseSampler:
-    """The tree-structured Parzen estimator, over all choices at once."""
-    return TPESampler(seed=seed, multivariate=True)
-
-
-def nsga2(seed: int) -> BaseSampler:
-    """The genetic algorithm NSGA-II."""
-    return NSGAIISampler(seed=seed)
 
 
 class _Study(optuna.Study):
@@ -145,15 +135,25 @@ class OptunaSampler(Sampler):
         return {"values": objective.reward(record.accuracy, record.latency_ms)}
 
 
+def tpe(space: Space, front: bool) -> OptunaSampler:
+    """The tree-structured Parzen estimator, over all choices at once."""
+    return OptunaSampler(space, lambda seed: TPESampler(seed=seed, multivariate=True), front=front)
+
+
+def nsga2(space: Space, front: bool) -> OptunaSampler:
+    """The genetic algorithm NSGA-II."""
+    return OptunaSampler(space, lambda seed: NSGAIISampler(seed=seed), front=front)
+
+
 class ForeignSampler(OptunaSampler):
     """A sampler that the user named, whose mistakes are one line, as those of all else are."""
 
     def __init__(
-        self, space: Space, make: Callable[[int], BaseSampler], *, front: bool, word: str
+        self, space: Space, make: Callable[..., object], *, front: bool, word: str
     ) -> None:
         """Begin as ``OptunaSampler`` does; ``word`` is what the user named the sampler by."""
-        super().__init__(space, make, front=front)
-        self._word = word
+        super().__init__(space, self._made, front=front)
+        self._word, self._named = word, make
 
     def propose(self, history: TrialHistory, objective: Objective, seed: int) -> Values:
         """Return the network that the sampler suggests; raises BneckError where it fails."""
@@ -163,3 +163,13 @@ class ForeignSampler(OptunaSampler):
             raise
         except Exception as error:
             raise BneckError(f"sampler {self._word!r} raises {reason(error)}") from error
+
+    def _made(self, seed: int) -> BaseSampler:
+        try:
+            sampler = self._named(seed=seed)
+        except TypeError as error:
+            raise UsageError(f"{self._word!r} cannot be called with a seed: {error}") from error
+        if not isinstance(sampler, BaseSampler):
+            kind = type(sampler).__name__
+            raise UsageError(f"{self._word!r} returned a {kind}, not an Optuna sampler")
+        return sampler
