@@ -95,15 +95,15 @@ class _Writer:
             options.keepDims = True
             axes = self.constant(f"{leaf.path}.axes", np.array([1, 2], np.int32))
             mean = batch, 1, 1, leaf.channels
-            return self.node(_Op.MEAN, [x, axes], mean, leaf.path, "ReducerOptions", options)
+            return self.node(_Op.MEAN, [x, axes], mean, leaf.path, options)
         if isinstance(leaf, Linear):
             names = (f"{leaf.path}.linear.{part}" for part in ("weight", "bias"))
             inputs = [x, *(self.constant(name, self.weights[name]) for name in names)]
             dense = schema.FullyConnectedOptionsT()
             dense.fusedActivationFunction = _FUSED.get(leaf.activation, _Fused.NONE)
             shape = batch, leaf.out_features
-            op, kind = _Op.FULLY_CONNECTED, "FullyConnectedOptions"
-            return self.activated(self.node(op, inputs, shape, leaf.path, kind, dense), leaf)
+            y = self.node(_Op.FULLY_CONNECTED, inputs, shape, leaf.path, dense)
+            return self.activated(y, leaf)
         return self.activated(self.conv(leaf, x, batch), leaf)
 
     def conv(self, leaf: Conv, x: int, batch: int) -> int:
@@ -117,11 +117,11 @@ class _Writer:
         options: Any
         weight, bias = folded(leaf, self.weights)
         if leaf.depthwise:
-            options, op, kind = schema.DepthwiseConv2DOptionsT(), _Op.DEPTHWISE_CONV_2D, "Depthwise"
+            options, op = schema.DepthwiseConv2DOptionsT(), _Op.DEPTHWISE_CONV_2D
             options.depthMultiplier = 1
             weight = weight.transpose(1, 2, 3, 0)  # (1, kernel, kernel, channels)
         else:
-            options, op, kind = schema.Conv2DOptionsT(), _Op.CONV_2D, ""
+            options, op = schema.Conv2DOptionsT(), _Op.CONV_2D
             weight = weight.transpose(0, 2, 3, 1)  # (out, kernel, kernel, in)
         options.strideW = options.strideH = leaf.stride
         options.dilationWFactor = options.dilationHFactor = 1
@@ -138,7 +138,7 @@ class _Writer:
         ]
         _, px, _ = output_shape(leaf)
         shape = batch, px, px, leaf.out_channels
-        return self.node(op, inputs, shape, leaf.path, f"{kind}Conv2DOptions", options)
+        return self.node(op, inputs, shape, leaf.path, options)
 
     def pad(self, x: int, by: int, path: str) -> int:
         """Zeros around the image; runtimes fuse them with the convolution that follows.
@@ -152,7 +152,7 @@ class _Writer:
         batch, height, width, channels = self.shape(x)
         shape = batch, height + 2 * by, width + 2 * by, channels
         inputs = [x, self.constant(f"{path}.padding", around)]
-        return self.node(_Op.PAD, inputs, shape, f"{path}.pad", "PadOptions", schema.PadOptionsT())
+        return self.node(_Op.PAD, inputs, shape, f"{path}.pad", schema.PadOptionsT())
 
     def activated(self, x: int, leaf: Conv | Linear) -> int:
         """The activation, unless the operator before has applied it."""
@@ -160,8 +160,7 @@ class _Writer:
         if leaf.activation in _FUSED:
             return x
         if leaf.activation == "hswish":
-            options = schema.HardSwishOptionsT()
-            return self.node(_Op.HARD_SWISH, [x], self.shape(x), path, "HardSwishOptions", options)
+            return self.node(_Op.HARD_SWISH, [x], self.shape(x), path, schema.HardSwishOptionsT())
         if leaf.activation == "sigmoid":
             return self.node(_Op.LOGISTIC, [x], self.shape(x), path)
         three = self.constant(f"{path}.three", np.array(3, np.float32))
@@ -172,18 +171,9 @@ class _Writer:
     def binary(self, op: int, a: int, b: int, path: str, fused: int = _Fused.NONE) -> int:
         options = schema.AddOptionsT() if op == _Op.ADD else schema.MulOptionsT()
         options.fusedActivationFunction = fused
-        kind = "AddOptions" if op == _Op.ADD else "MulOptions"
-        return self.node(op, [a, b], self.shape(a), path, kind, options)
+        return self.node(op, [a, b], self.shape(a), path, options)
 
-    def node(
-        self,
-        op: int,
-        inputs: list[int],
-        shape: Shape,
-        path: str,
-        kind: str = "NONE",
-        options: Any = None,
-    ) -> int:
+    def node(self, op: int, inputs: list[int], shape: Shape, path: str, options: Any = None) -> int:
         """Add an operator; returns its output.
 
         Args:
@@ -191,8 +181,7 @@ class _Writer:
             inputs: the tensors that it reads, in its order.
             shape: of its output, the batch first.
             path: name of its output.
-            kind: a name in ``BuiltinOptions``, the type of ``options``.
-            options: the operator's own settings; None with the kind "NONE".
+            options: the operator's own settings, one of ``BuiltinOptions``; None for none.
         """
         if op not in self.codes:
             code = schema.OperatorCodeT()
@@ -202,6 +191,7 @@ class _Writer:
         operator = schema.OperatorT()
         operator.opcodeIndex, operator.inputs = self.codes[op], inputs
         operator.outputs = [self.tensor(path, shape)]
+        kind = "NONE" if options is None else type(options).__name__.removesuffix("T")
         operator.builtinOptionsType, operator.builtinOptions = getattr(_Options, kind), options
         self.graph.operators.append(operator)
         return int(operator.outputs[0])
