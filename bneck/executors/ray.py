@@ -133,9 +133,7 @@ class Actor:
 class Actors:
     """Workers that are actors. A Ray that the program had connected to already is left as it is."""
 
-    def __init__(
-        self, address: str, workers: int | None, reserved: Reserved, device: str = "cpu"
-    ) -> None:
+    def __init__(self, address: str, workers: int | None, reserved: Reserved, device: str) -> None:
         self.reserved, self._wanted = reserved, 0
         hint = _check(address)
         self._connected = not ray.is_initialized()

@@ -17,7 +17,7 @@ from bneck.latency.devices.file import FileDevice
 from bneck.latency.fingerprint import Fingerprint
 from bneck.latency.fit import Fit, find_blocking, fit
 from bneck.latency.measure import reference
-from bneck.latency.measurements import Measurement, Store
+from bneck.latency.measurements import Measurement, Store, load_of
 from bneck.latency.model import LatencyModel
 from bneck.latency.timing import CALIBRATION_MINUTES, MAX_MINUTES, Effort
 from bneck.latency.validation import NOT_VALIDATED, Validation, validate
@@ -102,7 +102,9 @@ def calibrate(
             work.run(reference(side, classes))
         finally:
             store.end_session(watch())
-    return model_from(list(store.items.values()), fingerprint, side, busy=str(store.load()))
+    return model_from(
+        list(store.items.values()), fingerprint, side, busy=str(load_of(store.sessions))
+    )
 
 
 @dataclass

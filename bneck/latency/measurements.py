@@ -93,10 +93,6 @@ class Store:
             self.sessions.append(session)
             self._session_s = 0.0
 
-    def load(self) -> Load:
-        """Return how busy the device was in all sessions."""
-        return load_of(self.sessions)
-
 
 def load_of(parts: Sequence[Session] | Sequence[Measurement]) -> Load:
     """Return how busy a device was in all of these, by the seconds of each."""

@@ -117,9 +117,8 @@ def minimal(rows: Rows) -> Rows:
 def reduced(rows: Rows) -> Rows:
     """Half the channels from the last stride-2 block on (section 6.4)."""
     last = max(index for index, row in enumerate(rows) if row[5] == 2)
-    halved = []
-    for index, (kernel, expansion, out, se, activation, stride) in enumerate(rows):
-        row = (
+    return tuple(
+        (
             kernel,
             expansion // 2 if index > last else expansion,
             out // 2 if index >= last else out,
@@ -127,5 +126,5 @@ def reduced(rows: Rows) -> Rows:
             activation,
             stride,
         )
-        halved.append(row)
-    return tuple(halved)
+        for index, (kernel, expansion, out, se, activation, stride) in enumerate(rows)
+    )

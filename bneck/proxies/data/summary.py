@@ -3,15 +3,14 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+
+import torch
 
 from bneck.progress import Progress
 from bneck.proxies.data.file_list import SINGULAR
+from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.data.layout import Layout
 from bneck.text import in_list, some_of
-
-if TYPE_CHECKING:
-    from bneck.proxies.data.image_source import ImageSource
 
 _NAMED = 5
 FEW_TO_CHOOSE_BY = 100
@@ -19,7 +18,7 @@ IMBALANCED = 3
 DARK = 0.02
 
 
-def described(images: "ImageSource", progress: Progress, note: str) -> "ImageSource":
+def described(images: ImageSource, progress: Progress, note: str) -> ImageSource:
     """Say what images in memory hold, and keep it with them.
 
     Args:
@@ -34,7 +33,7 @@ def described(images: "ImageSource", progress: Progress, note: str) -> "ImageSou
     return warned(images, summary, progress)
 
 
-def warned(images: "ImageSource", summary: str, progress: Progress) -> "ImageSource":
+def warned(images: ImageSource, summary: str, progress: Progress) -> ImageSource:
     """Say what speaks against the images, and keep that and the summary with them.
 
     Args:
@@ -49,7 +48,7 @@ def warned(images: "ImageSource", summary: str, progress: Progress) -> "ImageSou
     return replace(images, info=replace(images.info, summary=summary, warnings=found))
 
 
-def _left_out(images: "ImageSource") -> str:
+def _left_out(images: ImageSource) -> str:
     """How many images nothing is trained on or chosen by, since the same pictures judge."""
     info = images.info
     counts = {"training": info.training_left_out, "validation": info.validation_left_out}
@@ -86,15 +85,13 @@ def _counts(parts: Mapping[str, Sequence[int]], names: Sequence[str]) -> str:
     return f"{said}, {counts[least]:,} ({names[least]}) to {counts[most]:,} ({names[most]})"
 
 
-def warnings(images: "ImageSource") -> tuple[str, ...]:
+def warnings(images: ImageSource) -> tuple[str, ...]:
     """Say what speaks against trusting accuracies on these images."""
     return (*_repeated(images), *_uncovered(images), *_few(images), *_dark(images))
 
 
-def _repeated(images: "ImageSource") -> Iterator[str]:
+def _repeated(images: ImageSource) -> Iterator[str]:
     """Pictures of the same pixels, across parts and across classes."""
-    import torch
-
     parts = {"training": images.train, "validation": images.val}
     if images.test is not None:
         parts["test"] = images.test
@@ -120,7 +117,7 @@ def _repeated(images: "ImageSource") -> Iterator[str]:
         )
 
 
-def _uncovered(images: "ImageSource") -> Iterator[str]:
+def _uncovered(images: ImageSource) -> Iterator[str]:
     """Classes without an image in a part, and classes of very different sizes."""
     names = images.info.class_names
     train, val = images.apart()
@@ -138,7 +135,7 @@ def _uncovered(images: "ImageSource") -> Iterator[str]:
         )
 
 
-def _few(images: "ImageSource") -> Iterator[str]:
+def _few(images: ImageSource) -> Iterator[str]:
     """Too few images to tell networks apart: the binomial standard error at an accuracy of 0.8."""
     count = images.info.judged_on
     if count < FEW_TO_CHOOSE_BY:
@@ -149,7 +146,7 @@ def _few(images: "ImageSource") -> Iterator[str]:
         )
 
 
-def _dark(images: "ImageSource") -> Iterator[str]:
+def _dark(images: ImageSource) -> Iterator[str]:
     """Pixels that say little."""
     info = images.info
     if max(info.std) <= 1.01 / 255:

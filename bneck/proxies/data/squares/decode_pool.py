@@ -6,12 +6,13 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import asdict
 from queue import SimpleQueue
 from typing import Any
 
 from bneck.errors import BneckError, UsageError
 from bneck.machine import cores
-from bneck.proxies.data.squares.decode_worker import Job, as_line, decode_chunk, opening
+from bneck.proxies.data.squares.decode_worker import Job, as_line, decode_chunk
 
 MIN_CHUNKS = 8
 """Fewer chunks are decoded sooner than processes start."""
@@ -73,7 +74,7 @@ def _start(job: Job) -> "subprocess.Popen[bytes]":
         start_new_session=True,  # Ctrl-C and a closed terminal reach the driver alone
     )
     assert process.stdin is not None
-    process.stdin.write(opening(job))
+    process.stdin.write(as_line(asdict(job)))
     return process
 
 

@@ -8,7 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
@@ -96,11 +96,6 @@ def main() -> None:
             answer = {"refused": str(error)}
         answers.write(as_line(answer))
         answers.flush()
-
-
-def opening(job: Job) -> bytes:
-    """The line that a process is begun with."""
-    return as_line(asdict(job))
 
 
 if __name__ == "__main__":

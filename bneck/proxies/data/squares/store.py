@@ -96,7 +96,7 @@ def squares_folder() -> Path:
 
 
 def made_once(key: str, index: Index, fill: Callable[[Path], Rows]) -> Squares:
-    """Return the set of a key; where there is none, ``fill`` makes it, in one process at a time.
+    """Make the set of a key by ``fill``, once: a process that is at work on it is waited for.
 
     Args:
         key: tells the set from all others.
@@ -108,8 +108,6 @@ def made_once(key: str, index: Index, fill: Callable[[Path], Rows]) -> Squares:
         BneckError: the disk is too small, full or read-only.
     """
     place = squares_folder() / key
-    if (ready := open_squares(place)) is not None:
-        return ready
     try:
         with locked(place):
             if (ready := open_squares(place)) is not None:  # another process was first
