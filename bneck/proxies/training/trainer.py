@@ -36,7 +36,7 @@ from bneck.proxies.training.distributed import (
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.step import Backpropagate, TrainingStep, WeightAverage, learn_labels
 from bneck.proxies.training.strided_points import strided_points_subsampled
-from bneck.proxies.training.teacher import Logits, Teacher
+from bneck.proxies.training.teacher import Teacher
 from bneck.proxies.training.threads import Threads
 from bneck.proxies.training.validation import ValidationResult, evaluating, validated
 
@@ -107,9 +107,22 @@ def train(
         captured = can_be_captured(device, backpropagate, teacher) and processes() == 1
         if backpropagate is not None and precision == "bf16":
             precision = "tf32"  # bf16 is a matter of the pass that is ours
-        learnt = None if teacher is None else teacher.ready(images.info, device)
-        backpropagate = backpropagate or _learning(recipe, precision, learnt)
-        batches = _batches(images, recipe, seed, device)
+        backpropagate = backpropagate or partial(
+            learn_labels,
+            label_smoothing=recipe.label_smoothing,
+            bf16=precision == "bf16",
+            teacher=None if teacher is None else teacher.ready(images.info, device),
+        )
+        batches = Batches(
+            images,
+            recipe.batch_size,
+            seed,
+            recipe.augmentation,
+            balanced=recipe.balanced,
+            rank=rank(),
+            processes=processes(),
+            device=device,
+        )
         optimizer = recipe.optimizer_for(network)
         average = None if recipe.ema is None else WeightAverage(network, recipe.ema)
         state = TrainingState(network, optimizer, average.tensors if average else {})
@@ -144,14 +157,7 @@ def train(
     made_with = made_on(device) | {"precision": precision}
     if step.pieces > 1:
         made_with["pieces"] = str(step.pieces)
-    return TrainingResult(
-        found.accuracy,
-        found.loss,
-        found.losses,
-        found.right,
-        state.seconds,
-        made_with,
-    )
+    return TrainingResult(**vars(found), seconds=state.seconds, made_with=made_with)
 
 
 def _take_steps(
@@ -202,26 +208,6 @@ def _take_steps(
             state.save()
             saved = now
     state.save()
-
-
-def _learning(recipe: Recipe, precision: str, teacher: Logits | None) -> Backpropagate:
-    """What learns a batch's labels, and the teacher's outputs if there is one."""
-    bf16 = precision == "bf16"
-    return partial(learn_labels, label_smoothing=recipe.label_smoothing, bf16=bf16, teacher=teacher)
-
-
-def _batches(images: ImageSource, recipe: Recipe, seed: int, device: torch.device) -> Batches:
-    """This process's slices of the batches."""
-    return Batches(
-        images,
-        recipe.batch_size,
-        seed,
-        recipe.augmentation,
-        balanced=recipe.balanced,
-        rank=rank(),
-        processes=processes(),
-        device=device,
-    )
 
 
 def _check_same_step(step: int, checkpoint: Path) -> None:
