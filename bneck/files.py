@@ -17,7 +17,7 @@ from bneck.json_text import parse_json
 from bneck.text import spelt_out
 
 
-def write_with(path: Path, write: Callable[[Path], None]) -> None:
+def write_with(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` fill a temporary file beside ``path``, then rename it over ``path``.
 
     Raises:
@@ -90,11 +90,7 @@ def is_still_at(path: Path, file: IO[bytes]) -> bool:
 def write_whole(path: Path, content: str | bytes) -> None:
     """Replace ``path`` by ``content`` in one step; what no UTF-8 can hold is spelt out."""
     data = spelt_out(content).encode() if isinstance(content, str) else content
-
-    def write(temporary: Path) -> None:
-        temporary.write_bytes(data)
-
-    write_with(path, write)
+    write_with(path, lambda temporary: temporary.write_bytes(data))
 
 
 def write_json(path: Path, value: Any) -> None:

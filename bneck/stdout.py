@@ -4,7 +4,7 @@ import os
 import select
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from typing import TextIO
 
 _results: list[TextIO] = []
@@ -17,14 +17,12 @@ def stdout_for_results() -> Iterator[None]:
     What is written to ``results()`` goes to stdout.
     """
     out: TextIO | None = sys.stdout
-    if out is None:  # closed from the start: its number may be another file's by now
-        with redirect_stdout(sys.stderr):
-            yield
-        return
-    out.flush()
-    try:
-        real = os.dup(1)
-    except OSError:  # it is closed
+    real = None
+    if out is not None:  # closed from the start, its number may be another file's by now
+        out.flush()
+        with suppress(OSError):  # it was closed since
+            real = os.dup(1)
+    if out is None or real is None:
         with redirect_stdout(sys.stderr):
             yield
         return
