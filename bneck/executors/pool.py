@@ -7,19 +7,10 @@ from math import inf
 from typing import Any, Generic
 
 from bneck import live
-from bneck.errors import BneckError
+from bneck.errors import BneckError, DeviceLost
 from bneck.executors import Failed, Item, NotYet, Result
 from bneck.executors.job_queue import Job, JobQueue
-from bneck.executors.worker import (
-    Broken,
-    Refused,
-    Spent,
-    W,
-    WorkerKind,
-    WorkerLost,
-    load,
-    raise_for,
-)
+from bneck.executors.worker import W, WorkerKind, WorkerLost, load
 
 TRIES = 3
 START_SECONDS = 600.0
@@ -189,12 +180,12 @@ class WorkerPool(Generic[W]):
         except WorkerLost as loss:
             worker.kill()
             return loss
-        if isinstance(answer, Spent):
+        if isinstance(answer, DeviceLost):
             worker.kill()
-            return WorkerLost(answer.message)
-        if isinstance(answer, Refused | Broken):
+            return WorkerLost(str(answer))
+        if isinstance(answer, BneckError):
             worker.kill()
-            raise_for(answer)
+            raise answer
         self._idle[worker] = loaded
         return answer
 

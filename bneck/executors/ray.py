@@ -13,7 +13,6 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from math import ceil, inf
 from typing import Any
 
@@ -28,7 +27,7 @@ from bneck.executors.gpus import VISIBLE
 from bneck.executors.pool import WorkerPool
 from bneck.executors.reserved import ONE_CPU, Reserved
 from bneck.executors.together import Together
-from bneck.executors.worker import Broken, Refused, Spent, WorkerLost, attempt, pin_threads
+from bneck.executors.worker import WorkerLost, attempt, pin_threads
 from bneck.machine import GPU_SHARE
 
 ANSWER_SECONDS = 10.0
@@ -194,21 +193,21 @@ class RemoteWorker:
             os.environ[VISIBLE] = ""  # newer Rays show all GPUs here, and all would take the first
         self._node = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
 
-    def start(self, version: str, folder: str) -> Refused | None:
+    def start(self, version: str, folder: str) -> UsageError | None:
         """Relative paths mean what they mean to the driver, where its folder is here too."""
         with suppress(OSError):
             os.chdir(folder)
         if version == __version__:
             return None
-        return Refused(f"node {self._node} has bneck {__version__}, the driver {version}")
+        return UsageError(f"node {self._node} has bneck {__version__}, the driver {version}")
 
     def is_there(self) -> None:
         """Answer at once."""
 
     def run(self, task: Callable[[Any], Any], item: Any) -> Any:
         result = attempt(task, item)
-        if isinstance(result, Refused | Broken | Spent):
-            return replace(result, message=f"node {self._node}: {result.message}")
+        if isinstance(result, BneckError):
+            return type(result)(f"node {self._node}: {result}")
         return result
 
 

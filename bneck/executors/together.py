@@ -14,10 +14,10 @@ from tempfile import gettempdir
 from typing import Any, Generic
 from uuid import uuid4
 
-from bneck.errors import BneckError
+from bneck.errors import BneckError, DeviceLost
 from bneck.executors import Failed, Item, NotYet, Result
 from bneck.executors.pool import START_SECONDS, TRIES, warn_of_slow_start
-from bneck.executors.worker import Broken, Refused, Spent, W, WorkerKind, WorkerLost, one_by_one
+from bneck.executors.worker import W, WorkerKind, WorkerLost, one_by_one
 
 OTHERS_SECONDS = 3.0
 """How long the others have to say that they failed too, or were lost, when one has failed."""
@@ -106,7 +106,7 @@ class Together(Generic[W]):
                 )
             for worker in ready:
                 waiting.remove(worker)
-                if isinstance(answer := worker.answer(), Failed | Refused | Broken):
+                if isinstance(answer := worker.answer(), Failed | BneckError):
                     return answer
         return None
 
@@ -123,11 +123,11 @@ class Together(Generic[W]):
             waiting = [worker for worker in crew if worker not in answers]
             for worker in self._kind.wait(waiting, left_s):
                 answers[worker] = answer = worker.answer()
-                if isinstance(answer, Spent):
-                    raise WorkerLost(answer.message)
-                if isinstance(answer, Failed | Refused | Broken) and until is None:
+                if isinstance(answer, DeviceLost):
+                    raise WorkerLost(str(answer))
+                if isinstance(answer, Failed | BneckError) and until is None:
                     until = time.monotonic() + OTHERS_SECONDS
-        refused = (one for one in answers.values() if isinstance(one, Refused | Broken))
+        refused = (one for one in answers.values() if isinstance(one, BneckError))
         failed = (one for one in answers.values() if isinstance(one, Failed))
         return next(refused, None) or next(failed, None) or answers[crew[0]]
 

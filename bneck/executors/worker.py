@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from bneck.errors import BneckError, DeviceLost, ProxyFailed, UsageError
@@ -16,27 +15,6 @@ class WorkerLost(Exception):
     """A worker is gone; the message says how."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Answer of a worker that found that the user's request cannot be served."""
-
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """Answer of a worker whose machine failed (a full disk, a lost folder), not the item."""
-
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """Answer of a worker that can do nothing more; another one may do the item."""
-
-    message: str
-
-
 class Worker(Protocol):
     """Starts by itself; answers once when it has started, then once for each item it is given."""
 
@@ -44,7 +22,7 @@ class Worker(Protocol):
         """Hand over one item; raises WorkerLost."""
 
     def answer(self) -> Any:
-        """A task's answer (``attempt``); None or Refused once started. Raises WorkerLost."""
+        """A task's answer (``attempt``); None or UsageError once started. Raises WorkerLost."""
 
     def is_running(self) -> bool:
         """Whether it surely runs; one of a cluster may still wait for a free CPU or GPU."""
@@ -76,37 +54,27 @@ def load(task: Callable[[Any], Any]) -> None:
         task.load()
 
 
-def attempt(
-    task: Callable[[Item], Result], item: Item
-) -> Result | Failed | Refused | Broken | Spent:
+def attempt(task: Callable[[Item], Result], item: Item) -> Result | Failed | BneckError:
     """Run the task; whatever it raises becomes a value that travels.
 
-    ``ProxyFailed`` and bugs are the item's failure, a lost GPU the worker's end. Other errors of
-    ours and of the system (a full disk, a folder that is gone) are the machine's, and never become
-    an item's result.
+    ``ProxyFailed`` and bugs are the item's failure. Errors that are returned never become an item's
+    result: ``UsageError`` refuses what the user asked for, ``DeviceLost`` ends the worker but not
+    the work, and any other ``BneckError`` is of the machine (a full disk, a folder that is gone).
     """
     try:
         return task(item)
-    except UsageError as error:
-        return Refused(str(error))
     except ProxyFailed as error:
         return Failed(reason(error))
+    except UsageError as error:
+        return UsageError(str(error))
     except DeviceLost as error:
-        return Spent(str(error))
+        return DeviceLost(str(error))
     except BneckError as error:
-        return Broken(str(error))
+        return BneckError(str(error))
     except OSError as error:
-        return Broken(reason(error))
+        return BneckError(reason(error))
     except (Exception, SystemExit) as error:
         return Failed(reason(error))
-
-
-def raise_for(answer: Any) -> None:
-    """Raise UsageError for a Refused answer, BneckError for a Broken or Spent one."""
-    if isinstance(answer, Refused):
-        raise UsageError(answer.message)
-    if isinstance(answer, Broken | Spent):
-        raise BneckError(answer.message)
 
 
 def one_by_one(
@@ -115,14 +83,14 @@ def one_by_one(
     """Yield (item, its result or ``Failed``), in order, of an executor with one item at a time.
 
     Raises:
-        UsageError: ``evaluate`` returned ``Refused``.
-        BneckError: it returned ``Broken`` or ``Spent``, or an item waits for results.
+        BneckError: ``evaluate`` returned one, or an item waits for results.
     """
     for item in items:
         if isinstance(item, NotYet):
             raise BneckError("the next item waits for results, but none is under way")
         outcome = evaluate(item)
-        raise_for(outcome)
+        if isinstance(outcome, BneckError):
+            raise outcome
         yield item, outcome
 
 
