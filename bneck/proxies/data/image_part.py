@@ -131,12 +131,10 @@ class ImagePart:
         """Count the values of all pixels, on all cores: int64 (3, 256)."""
         counts = torch.zeros(3, 256, dtype=torch.int64)
         with ThreadPoolExecutor(cores()) as threads:
-            for found in threads.map(self._histogram_of, self.rows.split(64)):
+            of_rows = threads.map(lambda rows: histogram(self.squares[rows]), self.rows.split(64))
+            for found in of_rows:
                 counts += found
         return counts
-
-    def _histogram_of(self, rows: Tensor) -> Tensor:
-        return histogram(self.squares[rows])
 
     def _digest(self) -> str:
         return hashlib.sha256(self.rows.numpy().data).hexdigest()[:16]

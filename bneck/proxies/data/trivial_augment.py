@@ -120,22 +120,8 @@ def _solarize(pixels: Tensor, magnitude: Tensor, sign: Tensor) -> Tensor:
     return torch.where(pixels >= threshold, 255 - pixels, pixels)
 
 
-def _autocontrast(pixels: Tensor, magnitude: Tensor, sign: Tensor) -> Tensor:
-    result: Tensor = functional.autocontrast(pixels)
-    return result
-
-
-def _equalize(pixels: Tensor, magnitude: Tensor, sign: Tensor) -> Tensor:
-    result: Tensor = functional.equalize(pixels)
-    return result
-
-
-def _identity(pixels: Tensor, magnitude: Tensor, sign: Tensor) -> Tensor:
-    return pixels
-
-
 OPERATIONS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
-    "Identity": _identity,
+    "Identity": lambda pixels, magnitude, sign: pixels,
     "ShearX": _shear_x,
     "ShearY": _shear_y,
     "TranslateX": _translate_x,
@@ -147,7 +133,7 @@ OPERATIONS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     "Sharpness": _sharpness,
     "Posterize": _posterize,
     "Solarize": _solarize,
-    "AutoContrast": _autocontrast,
-    "Equalize": _equalize,
+    "AutoContrast": lambda pixels, magnitude, sign: functional.autocontrast(pixels),
+    "Equalize": lambda pixels, magnitude, sign: functional.equalize(pixels),
 }
 """By torchvision's word: (uint8 (b, 3, side, side), magnitudes 0 to 1, signs) -> uint8."""

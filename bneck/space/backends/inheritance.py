@@ -47,15 +47,7 @@ def lay_over(
     seed: int,
     importance: Mapping[str, Tensor] | None,
 ) -> tuple[State, dict[str, int]]:
-    """Return what ``inherit`` does, and how many parameters of each layer are the source's.
-
-    Args:
-        source: the network that the weights are of.
-        state: its tensors by name.
-        target: the network that they are for.
-        seed: of the fresh weights.
-        importance: as in ``inherit``.
-    """
+    """Return what ``inherit`` does, and how many parameters of each layer are the source's."""
     fresh = torch_model.build(target, seed=seed).state_dict()
     copied: dict[str, int] = {}
     old_leaves = {leaf.path: leaf for leaf in leaves(source.layers())}
