@@ -5,14 +5,12 @@ Ray's own restarts and retries stay off: an item that kills its worker would be 
 counts the losses of each item and starts new actors, which Ray places on any node that is left.
 """
 
-import logging
 import os
 import re
-import signal
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from math import ceil, inf
 from typing import Any
 
@@ -22,18 +20,17 @@ from ray.exceptions import RayError, RayTaskError
 
 from bneck import __version__, live
 from bneck.errors import BneckError, UsageError
-from bneck.executors import REMOTE, Executor, Failed, reason
+from bneck.executors import Executor, Failed, reason
 from bneck.executors.gpus import VISIBLE
 from bneck.executors.pool import WorkerPool
+from bneck.executors.ray_cluster import ANSWER_SECONDS, connect, nodes
 from bneck.executors.reserved import ONE_CPU, Reserved
 from bneck.executors.together import Together
 from bneck.executors.worker import WorkerLost, attempt, pin_threads
 from bneck.machine import GPU_SHARE
 
-ANSWER_SECONDS = 10.0
 JUST_NOW_SECONDS = 0.01
 """A worker that answered since is there; to ask costs the driver half as much as all the rest."""
-TOKEN = "a cluster with token authentication needs RAY_AUTH_MODE=token here too"
 
 
 def on_ray(
@@ -73,7 +70,7 @@ def together_on_ray(address: str, count: int, device: str) -> Executor:
         UsageError: no cluster there, or one with fewer CPUs or GPUs.
     """
     kind = Actors(address, count, ONE_CPU, device)
-    totals = [sum(node.get(name, 0) for node in _nodes()) for name in ("CPU", "GPU")]
+    totals = [sum(node.get(name, 0) for node in nodes()) for name in ("CPU", "GPU")]
     on_gpus = device != "cpu" and totals[1] > 0
     if totals[on_gpus] < count:
         kind.close()
@@ -134,14 +131,10 @@ class Actors:
 
     def __init__(self, address: str, workers: int | None, reserved: Reserved, device: str) -> None:
         self.reserved, self._wanted = reserved, 0
-        hint = _check(address)
-        self._connected = not ray.is_initialized()
-        if self._connected:
-            cpus = None if workers is None else max(1, ceil(workers * reserved.cpus))
-            with _own_sigterm_kept():
-                _connect(address, cpus, hint)
+        cpus = None if workers is None else max(1, ceil(workers * reserved.cpus))
+        self._connected = connect(address, cpus)
         try:
-            reserved.check_nodes(_nodes(), device)
+            reserved.check_nodes(nodes(), device)
         except UsageError:
             self.close()
             raise
@@ -153,7 +146,7 @@ class Actors:
         let go of those that it was asked for before.
         """
         fit = self.reserved.fit
-        room = max(1, sum(fit(node.get("CPU", 0), node.get("GPU", 0)) for node in _nodes()))
+        room = max(1, sum(fit(node.get("CPU", 0), node.get("GPU", 0)) for node in nodes()))
         if wanted > room or wanted < self._wanted:
             self._ask_for_nodes(wanted)
         return room
@@ -209,59 +202,6 @@ class RemoteWorker:
         if isinstance(result, BneckError):
             return type(result)(f"node {self._node}: {result}")
         return result
-
-
-def _check(address: str) -> str:
-    """What may help where no cluster is found there."""
-    if address == "local":
-        return ""
-    if address == "auto":
-        return f"start one with `ray start --head`, or name it as ray://HOST:PORT; {TOKEN}"
-    match = REMOTE.fullmatch(address)
-    assert match is not None  # by executors.check
-    hint = f"is it up, and is this its client port (10001 unless said)? {TOKEN}"
-    _check_answers(address, match[1], int(match[2]), hint)
-    return hint
-
-
-def _connect(address: str, cpus: int | None, hint: str) -> None:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if address == "local":
-        try:
-            ray.init("local", num_cpus=cpus, include_dashboard=False, **quiet)
-        except Exception as error:  # Ray raises plain Exception where its own processes time out
-            raise BneckError(f"Ray does not start on this machine: {reason(error)}") from None
-        return
-    try:
-        ray.init(address, **quiet)
-    except (ConnectionError, RuntimeError, ValueError, RayError) as error:
-        raise UsageError(f"no Ray cluster at {address} ({reason(error)}); {hint}") from None
-
-
-@contextmanager
-def _own_sigterm_kept() -> Iterator[None]:
-    """Keep the command's own way with SIGTERM: Ray's handler would end it without a word."""
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        yield
-    finally:
-        if before is live.interrupt:
-            signal.signal(signal.SIGTERM, before)
-
-
-def _check_answers(address: str, host: str, port: int, hint: str) -> None:
-    """Ray itself tries for half a minute, and then says it in many lines."""
-    try:
-        socket.create_connection((host, port), timeout=ANSWER_SECONDS).close()
-    except (OSError, OverflowError) as error:
-        raise UsageError(f"no Ray cluster answers at {address} ({error}); {hint}") from None
-
-
-def _nodes() -> list[dict[str, float]]:
-    """The resources of every node that is up."""
-    nodes = ray.nodes()  # type: ignore[no-untyped-call]
-    return [node["Resources"] for node in nodes if node["Alive"]]
 
 
 def _how(error: RayError) -> str:
