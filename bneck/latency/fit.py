@@ -129,14 +129,7 @@ def weigh(names: Sequence[str], values: Floats, times: Floats, trust: Floats) ->
 
 
 def cross_validated(names: Sequence[str], values: Floats, times: Floats, trust: Floats) -> Floats:
-    """(networks,) times predicted by coefficients that did not see the network.
-
-    Args:
-        names: of the features.
-        values: of the features, (networks, features).
-        times: measured ms, (networks,).
-        trust: how much each network counts, (networks,).
-    """
+    """(networks,) times predicted by coefficients, found as in ``weigh``, of other networks."""
     predicted = np.zeros(len(times))
     for unseen, found in _by_fold(names, values, times, trust):
         predicted[unseen] = found

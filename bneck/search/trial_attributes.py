@@ -164,11 +164,10 @@ def _is_evaluated(trial: JournalTrial) -> bool:
 def is_whole(params: Values, space: Space) -> bool:
     """Whether all choices were made before the driver ended."""
     values: Values = {}
-    for name in space.choices:
-        if space.live(name, values):
-            if name not in params:
-                return False
-            values[name] = params[name]
+    for name, _ in space.live_choices(values):
+        if name not in params:
+            return False
+        values[name] = params[name]
     return True
 
 

@@ -1,4 +1,7 @@
-"""Checks that every value type of the space shares; each raises UsageError naming the bad value."""
+"""Checks that every value type of the space shares; each raises UsageError naming the bad value.
+
+``what`` is what the error calls the value.
+"""
 
 from collections.abc import Iterable
 from math import inf
@@ -11,14 +14,7 @@ MIN_PX, MAX_PX = 8, 2048
 
 
 def check_range(what: str, value: object, low: int, high: int | None = None) -> None:
-    """``value`` must be an int (no bool) from ``low`` to ``high``.
-
-    Args:
-        what: what the error calls the value.
-        value: what is checked.
-        low: the least value allowed.
-        high: the largest value allowed; None allows any.
-    """
+    """``value`` must be an int (no bool) from ``low`` to ``high``, or from ``low`` on."""
     most = inf if high is None else high
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= most:
         to = "on" if high is None else f"to {high}"
@@ -26,26 +22,13 @@ def check_range(what: str, value: object, low: int, high: int | None = None) -> 
 
 
 def check_between(what: str, value: float, low: float, high: float) -> None:
-    """``value`` must be a number from ``low`` to ``high``.
-
-    Args:
-        what: what the error calls the value.
-        value: what is checked.
-        low: the least value allowed.
-        high: the largest value allowed.
-    """
+    """``value`` must be a number from ``low`` to ``high``."""
     if not (_is_number(value) and low <= value <= high):
         raise UsageError(f"{what} must be a number from {low:g} to {high:g}, got {value!r:.60}")
 
 
 def check_above_zero(what: str, value: float, high: float) -> None:
-    """``value`` must be a number above 0, and at most ``high``.
-
-    Args:
-        what: what the error calls the value.
-        value: what is checked.
-        high: the largest value allowed.
-    """
+    """``value`` must be a number above 0, and at most ``high``."""
     if not (_is_number(value) and 0 < value <= high):
         raise UsageError(f"{what} must be a number above 0 and at most {high:g}, got {value!r:.60}")
 
@@ -78,13 +61,7 @@ def check_classes(value: object) -> None:
 
 
 def check_word(what: str, value: object, known: Iterable[str]) -> None:
-    """``value`` must be one of ``known``.
-
-    Args:
-        what: what the error calls the value.
-        value: what is checked.
-        known: the words allowed.
-    """
+    """``value`` must be one of ``known``."""
     if value not in tuple(known):
         raise unknown(what, value, known)
 

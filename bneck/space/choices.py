@@ -69,6 +69,12 @@ class Space:
         parent, at = self.parents[name]
         return parent in values and values[parent] in at
 
+    def live_choices(self, chosen: Values) -> Iterator[tuple[str, tuple[Value, ...]]]:
+        """Yield each live choice and what it allows; ``chosen`` gets its value before the next."""
+        for name, allowed, parent, at in self._rows:
+            if parent is None or chosen.get(parent) in at:
+                yield name, allowed
+
     def check(self, values: Mapping[str, Value]) -> Values:
         """Return the live values in order.
 
@@ -79,9 +85,7 @@ class Space:
             if name not in self.choices:
                 raise unknown(f"choice of space {self.name}:", name, self.choices)
         checked: Values = {}
-        for name, allowed, parent, at in self._rows:
-            if parent is not None and checked.get(parent) not in at:
-                continue
+        for name, allowed in self.live_choices(checked):
             if name not in values:
                 raise UsageError(f"space {self.name}: no value for the choice {name!r}")
             value = values[name]
@@ -189,13 +193,8 @@ class Space:
     def _fill(self, values: Values, pick: Callable[[tuple[Value, ...]], Value]) -> Values:
         """Keep what is live, and pick what is missing."""
         filled: Values = {}
-        for name, allowed, parent, at in self._rows:
-            if parent is not None and filled.get(parent) not in at:
-                continue
-            if name in values:
-                filled[name] = values[name]
-            else:
-                filled[name] = pick(allowed)
+        for name, allowed in self.live_choices(filled):
+            filled[name] = values[name] if name in values else pick(allowed)
         return filled
 
     @cached_property

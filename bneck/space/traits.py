@@ -48,14 +48,13 @@ def changed(value: Value, **changes: int | str) -> Value | None:
 
 def kernels(part: Part) -> tuple[int, ...]:
     """Return the kernels wider than 1x1, in the order they run; squeeze-excites aside."""
-    convs = (leaf for leaf in _main_path(part.layers) if isinstance(leaf, Conv))
-    return tuple(conv.kernel for conv in convs if conv.kernel > 1)
+    return tuple(conv.kernel for conv in _main_path(part) if conv.kernel > 1)
 
 
 def activation(part: Part) -> str | None:
     """Return the first activation of the block's main path, None where it is linear."""
-    convs = (leaf for leaf in _main_path(part.layers) if isinstance(leaf, Conv))
-    return next((conv.activation for conv in convs if conv.activation != "none"), None)
+    words = (conv.activation for conv in _main_path(part))
+    return next((word for word in words if word != "none"), None)
 
 
 def has_squeeze_excite(part: Part) -> bool:
@@ -83,5 +82,6 @@ def _flat(layers: tuple[Layer, ...]) -> Iterator[Leaf | Scale]:
             yield layer
 
 
-def _main_path(layers: tuple[Layer, ...]) -> Iterator[Leaf]:
-    return (layer for layer in _flat(layers) if not isinstance(layer, Scale))
+def _main_path(part: Part) -> Iterator[Conv]:
+    """The convolutions outside of squeeze-excites."""
+    return (layer for layer in _flat(part.layers) if isinstance(layer, Conv))

@@ -78,10 +78,9 @@ class OptunaSampler(Sampler):
         before = dict(self._storage.get_study_system_attrs(self._id))
         self._asked = trial = self._study.ask()
         values: Values = {}
-        for name, allowed in self._space.choices.items():
-            if self._space.live(name, values):
-                # The space's own object: a sampler that draws by NumPy gives one of its types.
-                values[name] = allowed[allowed.index(trial.suggest_categorical(name, allowed))]
+        for name, allowed in self._space.live_choices(values):
+            # The space's own object: a sampler that draws by NumPy gives one of its types.
+            values[name] = allowed[allowed.index(trial.suggest_categorical(name, allowed))]
         notes = dict(self._trials()[trial.number].system_attrs)
         after = self._storage.get_study_system_attrs(self._id)
         if changed := {name: after[name] for name in after if after[name] != before.get(name)}:

@@ -18,8 +18,7 @@ class RandomSampler(Sampler):
         """Return a network whose live choices are drawn in order."""
         draw = np.random.RandomState(seed)
         values: Values = {}
-        for name, allowed in self.space.choices.items():
-            if self.space.live(name, values):
-                place = draw.uniform(size=len(allowed)).argmax() if len(allowed) > 1 else 0
-                values[name] = allowed[int(place)]
+        for name, allowed in self.space.live_choices(values):
+            place = draw.uniform(size=len(allowed)).argmax() if len(allowed) > 1 else 0
+            values[name] = allowed[int(place)]
         return values
