@@ -104,7 +104,7 @@ def calibrate(
             seed=seed,
             progress=TerminalProgress(),
         )
-    from bneck.latency.plots import write_page
+    from bneck.latency.calibration_page import write_page
     from bneck.latency.warn import warn_calibration
 
     model.save(out)

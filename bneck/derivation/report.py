@@ -20,7 +20,7 @@ from bneck.errors import UsageError
 from bneck.files import is_written, write_whole
 from bneck.latency.model import LatencyModel
 from bneck.latency.predictor import load_kept
-from bneck.latency.table import PREFIX, PublishedTable
+from bneck.latency.published_table import PREFIX, PublishedTable
 from bneck.proxies.data.image_info import judged_on
 from bneck.proxies.proxy import SCORED_ON, shared_weights_run
 from bneck.results import card, report

@@ -14,7 +14,7 @@ from bneck.errors import UsageError
 from bneck.latency.calibrate import calibrate
 from bneck.latency.devices.table import TableDevice
 from bneck.latency.predictor import load_kept
-from bneck.latency.table import PublishedTable, block_names
+from bneck.latency.published_table import PublishedTable, block_names
 from bneck.quantities import Latency, at_most_ms
 from bneck.results.stage_result import Found
 from bneck.results.summary import finished_stage

@@ -15,8 +15,8 @@ from bneck.latency.devices import (
 from bneck.latency.devices.local import LocalDevice
 from bneck.latency.measure import measure, quick_latency_ms, reference
 from bneck.latency.model import LatencyModel
+from bneck.latency.published_table import block_names
 from bneck.latency.runtimes.macs import MacsRuntime
-from bneck.latency.table import block_names
 from bneck.latency.timing import Effort
 from bneck.latency.warn import check_device
 from bneck.machine import cpu_of

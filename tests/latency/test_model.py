@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from bneck.errors import UsageError
-from bneck.latency import plots
+from bneck.latency import calibration_page
+from bneck.latency.calibration_page import write_page
 from bneck.latency.features import Blocking, Kernel
 from bneck.latency.fingerprint import Fingerprint
 from bneck.latency.model import LatencyModel, load
-from bneck.latency.plots import write_page
 from bneck.latency.runtimes import open_runtime
 from bneck.latency.warn import warn_calibration, warn_elsewhere, warn_extrapolated, warn_foreign
 from bneck.space import presets, spaces
@@ -155,9 +155,9 @@ def test_the_page_needs_nothing_else(macs_model: LatencyModel, tmp_path: Path) -
 def test_the_page_gives_errors_as_shares_of_the_measured_time(macs_model: LatencyModel) -> None:
     """Predictions of 1.2 and 0.5 ms of networks that take 1 ms are 20 % over and 50 % under it."""
     held_out = [[1.2, 1.0], [0.5, 1.0]]
-    errors = plots._errors(replace(macs_model, held_out=held_out))
+    errors = calibration_page._errors(replace(macs_model, held_out=held_out))
     assert list(errors.data[0].x) == pytest.approx([20, -50])
-    drawn = plots._predicted(replace(macs_model, held_out=held_out)).data
+    drawn = calibration_page._predicted(replace(macs_model, held_out=held_out)).data
     assert (list(drawn[-1].x), list(drawn[-1].y)) == ([1.0, 1.0], [1.2, 0.5])
     assert [line.y[0] / line.x[0] for line in drawn[:3]] == pytest.approx([1.1, 1.0, 0.9])
 

@@ -7,7 +7,7 @@ import pytest
 
 from bneck import records
 from bneck.errors import BneckError, UsageError
-from bneck.latency.table import PublishedTable
+from bneck.latency.published_table import PublishedTable
 from bneck.quantities import Accuracy, Latency
 from bneck.results.record import Outcome, Proposal, Record, Step
 from bneck.results.stage_record import SelectedNetwork

@@ -21,7 +21,7 @@ from bneck.latency.devices.table import TableDevice
 from bneck.latency.measure import Measured, agreeing, averaged, measure
 from bneck.latency.model import LatencyModel, load
 from bneck.latency.predictor import load_kept
-from bneck.latency.table import PublishedTable
+from bneck.latency.published_table import PublishedTable
 from bneck.latency.warn import check_device, warn_extrapolated
 from bneck.progress import Progress, silent
 from bneck.quantities import Latency, at_most_ms

@@ -7,7 +7,7 @@ from pathlib import Path
 from bneck.errors import UsageError
 from bneck.latency.devices import Device, Graph
 from bneck.latency.fingerprint import Fingerprint
-from bneck.latency.table import PREFIX, PublishedTable, read_table
+from bneck.latency.published_table import PREFIX, PublishedTable, read_table
 from bneck.latency.timing import Effort, Timing
 
 

@@ -6,7 +6,7 @@ import pytest
 from bneck.errors import NotCalibrated, UsageError
 from bneck.latency.devices import open_device
 from bneck.latency.predictor import load_kept, open_predictor
-from bneck.latency.table import FORMAT, PublishedTable, block_names, read_table
+from bneck.latency.published_table import FORMAT, PublishedTable, block_names, read_table
 from bneck.space import presets
 from bneck.space.architecture import Architecture
 from bneck.space.blocks import InvertedResidual, PlainConv
