@@ -10,7 +10,7 @@ from bneck.errors import ProxyFailed
 from bneck.progress import Progress, silent
 from bneck.proxies.data.image_part import ImagePart
 from bneck.proxies.data.image_source import ImageSource
-from bneck.proxies.data.rows import stratified_order
+from bneck.proxies.data.row_order import stratified_order
 from bneck.proxies.training.trainer import TrainingResult
 from bneck.results.exports import Samples, Trained, int8
 from bneck.search.label import SCORE, Label

@@ -14,7 +14,7 @@ from bneck.derivation.report import report_data
 from bneck.derivation.training_budget import budget, folds
 from bneck.errors import UsageError
 from bneck.proxies.data.loading import load
-from bneck.proxies.data.rows import hold_out
+from bneck.proxies.data.row_order import hold_out
 from bneck.proxies.data.worker_images import WorkerImages, in_folds
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import train

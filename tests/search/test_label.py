@@ -16,7 +16,7 @@ from bneck.derivation.validation import check
 from bneck.errors import UsageError
 from bneck.executors.serial import Serial
 from bneck.machine import CPU
-from bneck.proxies.data.rows import stratified_order
+from bneck.proxies.data.row_order import stratified_order
 from bneck.proxies.data.worker_images import WorkerImages, for_proxies
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import train

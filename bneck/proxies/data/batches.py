@@ -9,7 +9,7 @@ from bneck.errors import UsageError
 from bneck.proxies.data.augmentation import CROP_BY_WORD, mixed, random_erasing
 from bneck.proxies.data.augmentation_words import AUGMENTATION, MIXES, check_augmentation
 from bneck.proxies.data.image_source import ImageSource
-from bneck.proxies.data.sampling import balanced_order
+from bneck.proxies.data.row_order import balanced_order
 from bneck.proxies.data.sending import sent
 from bneck.proxies.data.squares_on_device import squares_for
 

@@ -16,15 +16,8 @@ from bneck.errors import BneckError, cannot
 from bneck.files import locked, write_json, write_with
 from bneck.machine import cores
 from bneck.proxies.data.image_info import HELD_OUT_EVERY
-from bneck.proxies.data.rows import (
-    CHUNK,
-    check_memory,
-    fit_square,
-    histogram,
-    hold_out,
-    statistics,
-    stratified_order,
-)
+from bneck.proxies.data.pixels import CHUNK, check_memory, fit_square, histogram, statistics
+from bneck.proxies.data.row_order import hold_out, stratified_order
 
 _Channels = tuple[float, float, float]
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from bneck.errors import UsageError
 from bneck.proxies.data.image_info import ImageInfo
 from bneck.proxies.data.image_part import ImagePart
-from bneck.proxies.data.rows import digest_rows, numbered
+from bneck.proxies.data.pixels import digest_rows, numbered
 from bneck.proxies.data.sending import sent
 
 

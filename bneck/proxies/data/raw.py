@@ -7,7 +7,7 @@ from torch import Tensor
 
 from bneck.proxies.data.image_info import PHOTO_PX, SMALL_PX
 from bneck.proxies.data.image_source import ImageSource, in_memory
-from bneck.proxies.data.rows import fit_square
+from bneck.proxies.data.pixels import fit_square
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from bneck.proxies.data.batches import seeded
 from bneck.proxies.data.image_source import ImageSource
-from bneck.proxies.data.rows import fit_square
+from bneck.proxies.data.pixels import fit_square
 from bneck.proxies.zero_cost.block_stats import BlockStats, block_stats
 from bneck.space.architecture import Architecture, block_path
 from bneck.space.backends.torch_model import Network, build

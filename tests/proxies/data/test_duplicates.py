@@ -10,7 +10,7 @@ import torch
 from bneck.errors import UsageError
 from bneck.proxies.data.image_source import in_memory
 from bneck.proxies.data.loading import load
-from bneck.proxies.data.rows import hold_out, stratified_order
+from bneck.proxies.data.row_order import hold_out, stratified_order
 from bneck.proxies.data.summary import warnings
 from bneck.proxies.data.worker_images import WorkerImages, for_proxies, whole
 from tests.proxies.data.pictures import draw

@@ -14,19 +14,14 @@ from torchvision.datasets import utils
 from torchvision.models import MobileNet_V3_Small_Weights
 
 from bneck.errors import BneckError, UsageError
-from bneck.proxies.data import decoding, loading, rows
+from bneck.proxies.data import decoding, loading, pixels
 from bneck.proxies.data.batches import Batches
 from bneck.proxies.data.image_info import IMAGENET_MEAN, IMAGENET_STD, judged_on
 from bneck.proxies.data.image_source import ImageSource, in_memory
 from bneck.proxies.data.image_spec import NAMED_SETS
 from bneck.proxies.data.loading import DATA_SETS, load
-from bneck.proxies.data.rows import (
-    check_memory,
-    fit_square,
-    rows_by_class,
-    statistics,
-    stratified_order,
-)
+from bneck.proxies.data.pixels import check_memory, fit_square, statistics
+from bneck.proxies.data.row_order import rows_by_class, stratified_order
 
 COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
 
@@ -368,7 +363,7 @@ def test_more_pixels_than_memory_are_refused(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_images_may_fill_half_of_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "memory_bytes", lambda: 2 * 10 * 3 * 8**2)
+    monkeypatch.setattr(pixels, "memory_bytes", lambda: 2 * 10 * 3 * 8**2)
     check_memory(10, 8)
     with pytest.raises(UsageError, match="11 images at 8 px need"):
         check_memory(11, 8)

@@ -9,8 +9,8 @@ import numpy as np
 
 from bneck.progress import Progress
 from bneck.proxies.data.image_source import ImageSource, check_labels
+from bneck.proxies.data.pixels import CHUNK, digest_rows, fit_square
 from bneck.proxies.data.raw import Raw, rgb
-from bneck.proxies.data.rows import CHUNK, digest_rows, fit_square
 from bneck.proxies.data.squares.index import VERSION, Index
 from bneck.proxies.data.squares.source import source_of
 from bneck.proxies.data.squares.store import (

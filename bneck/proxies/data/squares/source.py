@@ -4,7 +4,7 @@ import torch
 
 from bneck.proxies.data.image_part import ImagePart, mapped
 from bneck.proxies.data.image_source import ImageSource, assembled, check_labels
-from bneck.proxies.data.rows import numbered
+from bneck.proxies.data.pixels import numbered
 from bneck.proxies.data.squares.store import Squares
 
 

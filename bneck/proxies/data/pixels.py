@@ -1,4 +1,4 @@
-"""What is computed of many labelled squares: splits, contents, statistics, other sides."""
+"""What is computed of the pixels of many squares: digests, statistics, other sides."""
 
 import numpy as np
 import torch
@@ -8,7 +8,6 @@ from torch.nn.functional import interpolate
 
 from bneck.errors import UsageError
 from bneck.machine import memory_bytes
-from bneck.proxies.data.image_info import HELD_OUT_EVERY
 from bneck.proxies.data.squares.decode_worker import digest
 from bneck.quantities import byte_size
 
@@ -42,50 +41,6 @@ def statistics(counts: Tensor) -> tuple[tuple[float, ...], tuple[float, ...]]:
     mean = share @ value
     std = (share @ value.square() - mean.square()).clamp_min(0).sqrt().clamp_min(1 / 255)
     return tuple(mean.tolist()), tuple(std.tolist())
-
-
-def hold_out(
-    labels: Tensor, seed: int, contents: Tensor, *, fold: int = 0, folds: int = HELD_OUT_EVERY
-) -> tuple[Tensor, Tensor]:
-    """(rows to validate on, a fifth rounded up; rows to train on), every class in proportion.
-
-    All pictures of the same content are on one side: they are counted once, as the first of them.
-
-    Args:
-        labels: int64 (N,).
-        seed: decides which rows.
-        contents: int64 (N,), the same number for the same pixels.
-        fold: which part to validate on; together the parts are all rows.
-        folds: number of parts.
-    """
-    first = torch.from_numpy(np.sort(np.unique(contents.numpy(), return_index=True)[1]))
-    order = first[stratified_order(labels[first], seed)]
-    parts = list(order.tensor_split(folds))
-    chosen = parts.pop(fold)
-    kept = torch.cat(parts)
-    if len(first) == len(labels):
-        return chosen, kept
-    is_first = torch.zeros(len(labels), dtype=torch.bool)
-    is_first[first] = True
-    repeated = (~is_first).nonzero().squeeze(1)
-    with_chosen = torch.isin(contents[repeated], contents[chosen])
-    return torch.cat([chosen, repeated[with_chosen]]), torch.cat([kept, repeated[~with_chosen]])
-
-
-def stratified_order(labels: Tensor, seed: int) -> Tensor:
-    """A seeded order of the rows, of which every beginning holds the classes in proportion."""
-    shuffled = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
-    place = torch.empty(len(labels), dtype=torch.float64)
-    for rows in rows_by_class(labels[shuffled]):
-        place[rows] = (torch.arange(len(rows), dtype=torch.float64) + 0.5) / len(rows)
-    return shuffled[place.argsort(stable=True)]
-
-
-def rows_by_class(labels: Tensor) -> tuple[Tensor, ...]:
-    """(N,) labels -> the rows of each class that is there, in order: one pass for all classes."""
-    counts = labels.bincount()
-    order = labels.argsort(stable=True)
-    return tuple(order.split(counts[counts > 0].tolist()))
 
 
 def fit_square(images: Tensor, side_px: int) -> Tensor:

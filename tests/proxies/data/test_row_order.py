@@ -5,7 +5,7 @@ import torch
 
 from bneck.proxies.data.batches import Batches
 from bneck.proxies.data.image_source import ImageSource, in_memory
-from bneck.proxies.data.sampling import balanced_order
+from bneck.proxies.data.row_order import balanced_order
 
 SIZES = (90, 25, 5)
 
