@@ -180,11 +180,10 @@ class WorkerPool(Generic[W]):
         except WorkerLost as loss:
             worker.kill()
             return loss
-        if isinstance(answer, DeviceLost):
-            worker.kill()
-            return WorkerLost(str(answer))
         if isinstance(answer, BneckError):
             worker.kill()
+            if isinstance(answer, DeviceLost):
+                return WorkerLost(str(answer))
             raise answer
         self._idle[worker] = loaded
         return answer

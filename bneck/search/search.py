@@ -205,18 +205,13 @@ def evaluate_outside(
 
 def _record(number: int, candidate: Candidate, outcome: Any, objective: Objective) -> Record:
     found, seconds = outcome if isinstance(outcome, tuple) else (outcome, 0.0)
-    arch = candidate.arch
+    arch, rung = candidate.arch, candidate.rung
     latency_ms = objective.latency_ms(arch)
-
-    def record(label: Label | None, error: str | None) -> Record:
-        accuracy, made_with = (label.accuracy, label.made_with) if label else (None, {})
-        reward = None if accuracy is None else objective.reward(accuracy, latency_ms)
-        return Record(
-            number, arch, accuracy, latency_ms, reward, error, seconds, made_with, candidate.rung
-        )
-
     if isinstance(found, Failed):
-        return record(None, found.reason)
-    if not 0 <= found.accuracy <= 1:
-        return record(None, f"the accuracy is {found.accuracy}, not a number from 0 to 1")
-    return record(found, None)
+        return Record(number, arch, None, latency_ms, None, found.reason, seconds, {}, rung)
+    accuracy, made_with = found.accuracy, found.made_with
+    if not 0 <= accuracy <= 1:
+        error = f"the accuracy is {accuracy}, not a number from 0 to 1"
+        return Record(number, arch, None, latency_ms, None, error, seconds, {}, rung)
+    reward = objective.reward(accuracy, latency_ms)
+    return Record(number, arch, accuracy, latency_ms, reward, None, seconds, made_with, rung)

@@ -198,7 +198,8 @@ class Study:
             virtual_start=self._order.start_after_wait,
         )
         self._journal.propose(trial.values, user_attrs=user_attrs, system_attrs=system_attrs)
-        self._take(trial)
+        self._order.start(trial)
+        self._add(trial)
         return trial
 
     def _end_trials(self) -> None:
@@ -211,11 +212,6 @@ class Study:
         self._ended.append(trial)
         if trial.rung == 0:
             self._history.end(trial)
-
-    def _take(self, trial: Trial) -> None:
-        """Let a proposed trial run."""
-        self._order.start(trial)
-        self._add(trial)
 
     def _add(self, trial: Trial) -> None:
         self._trials.append(trial)
@@ -242,10 +238,10 @@ class Study:
             refused = None
             if trial.record is None and LATENCY not in found.user_attrs:
                 self._without_latency.add(trial.number)
+            self._add(trial)
             if found.whole or trial.record is None:
-                self._take(trial)
+                self._order.start(trial)
             else:
-                self._add(trial)
                 self._end(trial)
                 self.from_before += 1
         if self.is_eager:

@@ -43,8 +43,7 @@ def narrowables(arch: Architecture) -> tuple[Narrowable, ...]:
         if (width := expansion(block)) is not None and not _follows(part)
     ]
     bottlenecks = [
-        Narrowable(_bottleneck_name(group), arch.stages[group[0]][0].out)
-        for group in _tied_stages(arch)
+        Narrowable(name, arch.stages[group[0]][0].out) for name, group in _tied(arch)[1].items()
     ]
     heads = [
         Narrowable(what, getattr(arch.head, field))
@@ -133,8 +132,7 @@ def _resized(arch: Architecture, what: str, width: int) -> Architecture:
     elif what.endswith(".expand"):
         edited = _with_expansion(arch, what.removesuffix(".expand"), width)
     else:
-        groups = {_bottleneck_name(group): group for group in _tied_stages(arch)}
-        edited = _with_widths(arch, arch, groups[what], width)
+        edited = _with_widths(arch, arch, _tied(arch)[1][what], width)
     if [*map(_topology, edited.parts())] != [*map(_topology, arch.parts())]:
         raise UsageError(f"{what} at width {width} would add or drop a layer of the network")
     return edited
@@ -199,16 +197,11 @@ def _follows(part: Part) -> bool:
     return len([*leaves(layers)]) > len([*leaves(part.layers)])
 
 
-def _tied_stages(arch: Architecture) -> list[tuple[int, ...]]:
-    """Indices of stages whose outputs residuals tie together, mostly one by one.
+def _tied(arch: Architecture) -> tuple[tuple[int, ...], dict[str, tuple[int, ...]]]:
+    """The stages that a residual ties to the stem, and all others by their bottleneck's name.
 
-    Stages that a residual ties to the stem are left out: their width is the stem's.
+    Stages are given by their places; those that a residual ties together have one bottleneck.
     """
-    return _tied(arch)[1:]
-
-
-def _tied(arch: Architecture) -> list[tuple[int, ...]]:
-    """The stages tied to the stem, then all others in groups."""
     groups: list[tuple[int, ...]] = [()]
     firsts = [part for part, _ in arch.block_parts() if part.path.endswith(".b1")]
     for index, first in enumerate(firsts):
@@ -216,7 +209,8 @@ def _tied(arch: Architecture) -> list[tuple[int, ...]]:
             groups[-1] = (*groups[-1], index)
         else:
             groups.append((index,))
-    return groups
+    with_stem, *others = groups
+    return with_stem, {_bottleneck_name(group): group for group in others}
 
 
 @lru_cache(maxsize=65536)
