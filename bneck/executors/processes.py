@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import connection, get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection
-from types import MappingProxyType
 from typing import Any
 
 from bneck.errors import BneckError
@@ -66,11 +65,7 @@ def script_kept_out() -> Iterator[None]:
 class Process:
     """One worker, with variables of its own in its environment."""
 
-    def __init__(
-        self,
-        environment: Mapping[str, str] = MappingProxyType({}),
-        imported: Sequence[str] = (),
-    ) -> None:
+    def __init__(self, environment: Mapping[str, str], imported: Sequence[str]) -> None:
         """Start the process.
 
         Raises:

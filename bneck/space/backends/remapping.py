@@ -4,7 +4,7 @@ This is what once-trained weights need to serve every candidate of a search (Fan
 Neural Network Adaptation", parameter remapping).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from math import sqrt
 
@@ -75,7 +75,8 @@ def remap(
         initial = torch_model.build(target, seed=seed).state_dict()
         fresh |= {name: t for name, t in initial.items() if name.startswith(f"{_CLASSIFIER}.")}
     for part in target.parts():
-        if has_residual(part) and (part.path in added or not _any_copied(part, copied)):
+        inherits = any(leaf.path in copied for leaf in leaves(part.layers))
+        if has_residual(part) and (part.path in added or not inherits):
             _pass_input_on(part, fresh)
         else:
             _begin_neutral(part.layers, fresh, copied)
@@ -125,10 +126,6 @@ def _deepened(
     return deep, given, {*nearest}
 
 
-def _any_copied(part: Part, copied: Mapping[str, int]) -> bool:
-    return any(leaf.path in copied for leaf in leaves(part.layers))
-
-
 def _pass_input_on(part: Part, state: State) -> None:
     """Let each residual of a block compute zero by its last layer, so that it returns its input."""
     for residual in part.layers:
@@ -146,7 +143,7 @@ def _outermost(layer: Conv) -> tuple[str, str]:
 
 def _begin_neutral(layers: tuple[Layer, ...], state: State, copied: Mapping[str, int]) -> None:
     """Let squeeze-excites and depthwise convolutions without inherited weights change nothing."""
-    for layer, following in _with_following(layers):
+    for layer, following in zip(layers, (*layers[1:], None), strict=False):
         if isinstance(layer, Residual):
             _begin_neutral(layer.body, state, copied)
         elif isinstance(layer, Scale):
@@ -172,10 +169,6 @@ def _begin_neutral(layers: tuple[Layer, ...], state: State, copied: Mapping[str,
             and following.path in copied
         ):
             _be_identity(layer, state)
-
-
-def _with_following(layers: tuple[Layer, ...]) -> Iterator[tuple[Layer, Layer | None]]:
-    return zip(layers, (*layers[1:], None), strict=False)
 
 
 def _be_identity(layer: Conv, state: State) -> None:
