@@ -53,7 +53,7 @@ def fit(items: Sequence[Measurement], blocking: Blocking) -> Fit:
     names, values = FeatureTable(item.arch for item in items).under(blocking)
     timings = [item.timing for item in items]
     trust = trusted(timings)
-    scale = LoadCorrection.ordinary(timings, items[0].arch.classes)
+    scale = LoadCorrection.uncorrected(timings, items[0].arch.classes)
     for _ in range(2):
         times = np.array([scale.ms(timing) for timing in timings])
         predicted = cross_validated(names, values, times, trust)
@@ -74,7 +74,7 @@ def find_blocking(items: Sequence[Measurement]) -> Blocking:
     items = items[:ENOUGH]
     timings = [item.timing for item in items]
     trust = trusted(timings)
-    scale = LoadCorrection.ordinary(timings, items[0].arch.classes)
+    scale = LoadCorrection.uncorrected(timings, items[0].arch.classes)
     times = np.array([scale.ms(timing) for timing in timings])
     table = FeatureTable(item.arch for item in items)
     best, least = Blocking(1, 1), float("inf")

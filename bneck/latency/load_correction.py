@@ -1,4 +1,4 @@
-"""From ratios to the reference to milliseconds on an ordinary day of the machine."""
+"""From ratios to the reference to milliseconds under the usual load of the machine."""
 
 import math
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ share has a standard error of 0.3 to 0.5, and correcting by it makes repeated ti
 
 @dataclass(frozen=True, slots=True)
 class LoadCorrection:
-    """``reference_ms`` is the ordinary time of the reference, which knows ``classes`` classes.
+    """``reference_ms`` is the usual time of the reference, which has ``classes`` classes.
 
     When a machine is loaded, not all networks slow down by the same factor: those that wait for
     memory suffer most, so a plain ratio to the reference still drifts. ``load`` says which share of
@@ -39,12 +39,12 @@ class LoadCorrection:
     seen_ms: tuple[float, ...] = ()
 
     @classmethod
-    def ordinary(cls, timings: Sequence[Timing], classes: int) -> Self:
+    def uncorrected(cls, timings: Sequence[Timing], classes: int) -> Self:
         """The median of what the reference took, without a correction."""
         return cls(median(timing.reference_ms for timing in timings), classes=classes)
 
     def ms(self, timing: Timing) -> float:
-        """What the timed network takes on the ordinary day."""
+        """What the timed network takes under the usual load."""
         now_ms = timing.reference_ms
         if self.seen_ms:
             now_ms = min(max(now_ms, self.seen_ms[0]), self.seen_ms[-1])

@@ -47,7 +47,7 @@ class LatencyModel:
     Where all weights together do not fit a cache, fetching them is added.
 
     Attributes:
-        scale: the ordinary ms of the reference (MobileNetV3-Small at the same side and classes)
+        scale: the usual ms of the reference (MobileNetV3-Small at the same side and classes)
             that all ratios were taken to.
         blocking: the block that the runtime rounds channels up to.
         coefficients: ms per unit of each feature, one for each member of an ensemble; the mean
@@ -79,7 +79,7 @@ class LatencyModel:
 
     @property
     def reference_ms(self) -> float:
-        """Ordinary ms of the reference."""
+        """Usual ms of the reference."""
         return self.scale.reference_ms
 
     @property

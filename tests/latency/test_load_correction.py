@@ -64,13 +64,13 @@ def test_what_noise_alone_says_of_load_is_hardly_believed() -> None:
 
 def test_without_load_nothing_is_corrected() -> None:
     timings = [timing(ratio, 2.0) for ratio in (1.0, 2.0, 3.0)]
-    scale = LoadCorrection.ordinary(timings, classes=1000)
+    scale = LoadCorrection.uncorrected(timings, classes=1000)
     assert scale.corrected(timings, np.array([2.2, 4.1, 5.9])) == LoadCorrection(2.0, classes=1000)
 
 
 def test_the_ordinary_reference_is_the_median_one() -> None:
     timings = [timing(1.0, ms) for ms in (2.0, 2.1, 9.0)]
-    assert LoadCorrection.ordinary(timings, classes=10) == LoadCorrection(2.1, classes=10)
+    assert LoadCorrection.uncorrected(timings, classes=10) == LoadCorrection(2.1, classes=10)
 
 
 @pytest.mark.parametrize(("unrest", "corrected"), [(0.005, False), (0.02, True)])

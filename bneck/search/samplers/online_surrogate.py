@@ -44,7 +44,7 @@ class OnlineSurrogate:
     def __init__(
         self,
         labels: Sequence[LabelledNetwork],
-        worth: Callable[[LabelledNetwork], float],
+        reward_of: Callable[[LabelledNetwork], float],
         pending: Sequence[Architecture] = (),
         trend: Callable[[Architecture], float] = no_trend,
     ) -> None:
@@ -52,14 +52,14 @@ class OnlineSurrogate:
 
         Args:
             labels: networks that were evaluated.
-            worth: says which labels are kept where there are many.
+            reward_of: says which labels are kept where there are many.
             pending: networks in evaluation.
             trend: a known part of the log odds of accuracy; only what departs from it is learnt.
         """
         self._trend = trend
         few = len(labels) < START
-        relevance = _PRIOR if few else _relevance(labels, worth)
-        labels = _kept(labels, worth, ROWS)
+        relevance = _PRIOR if few else _relevance(labels, reward_of)
+        labels = _kept(labels, reward_of, ROWS)
         known = [label.arch for label in labels]
         archs = [*known, *pending]
         self._process: GaussianProcess | None = None
@@ -95,12 +95,12 @@ class OnlineSurrogate:
 
 
 def _kept(
-    labels: Sequence[LabelledNetwork], worth: Callable[[LabelledNetwork], float], count: int
+    labels: Sequence[LabelledNetwork], reward_of: Callable[[LabelledNetwork], float], count: int
 ) -> Sequence[LabelledNetwork]:
     """All labels, or the best half and the latest half of ``count``, in order."""
     if len(labels) <= count:
         return labels
-    places = set(nlargest(count // 2, range(len(labels)), key=lambda i: worth(labels[i])))
+    places = set(nlargest(count // 2, range(len(labels)), key=lambda i: reward_of(labels[i])))
     places.update(islice((i for i in reversed(range(len(labels))) if i not in places), count // 2))
     return [labels[i] for i in sorted(places)]
 
@@ -114,10 +114,10 @@ def step(count: int) -> int:
 
 
 def _relevance(
-    labels: Sequence[LabelledNetwork], worth: Callable[[LabelledNetwork], float]
+    labels: Sequence[LabelledNetwork], reward_of: Callable[[LabelledNetwork], float]
 ) -> Relevance:
     """Relevances that the first labels teach."""
-    rows = _kept(labels[: step(len(labels))], worth, LEARN_ROWS)
+    rows = _kept(labels[: step(len(labels))], reward_of, LEARN_ROWS)
     return _learnt(tuple(label.arch for label in rows), tuple(logits_of(rows)))
 
 
