@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from bneck.errors import BneckError
-from bneck.latency.calibrate import model_from
 from bneck.latency.fingerprint import Fingerprint
 from bneck.latency.fit import trusted
+from bneck.latency.fitted_model import model_from
 from bneck.latency.measurements import Measurement, read
 from bneck.latency.model import LatencyModel
 from bneck.latency.timing import Timing

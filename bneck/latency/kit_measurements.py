@@ -7,8 +7,8 @@ from typing import Any
 from bneck import records
 from bneck.errors import UsageError, unknown
 from bneck.files import check_file, naming, read_json
-from bneck.latency.calibrate import KINDS, model_from
 from bneck.latency.fingerprint import Fingerprint
+from bneck.latency.fitted_model import KINDS, model_from
 from bneck.latency.kit_content import FINAL, FORMAT, KIT, is_final
 from bneck.latency.measurements import Measurement, distinct, load_of, measurement
 from bneck.latency.model import LatencyModel

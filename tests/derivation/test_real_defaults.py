@@ -42,7 +42,7 @@ def derived(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("derived") / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(calibration, "UNSURE_PERCENT", math.inf)
-        patch.setattr("bneck.latency.calibrate.TOO_NOISY", math.inf)
+        patch.setattr("bneck.latency.fitted_model.TOO_NOISY", math.inf)
         patch.setattr(measure, "MAX_REPETITIONS", measure.MIN_REPETITIONS)
         patch.setattr(measure, "MAX_PAIRS", Effort().min_pairs)
         code = run(

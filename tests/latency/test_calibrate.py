@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from bneck.errors import BneckError, NotCalibrated, UsageError
+from bneck.errors import NotCalibrated, UsageError
 from bneck.latency import fit
-from bneck.latency.calibrate import BRIEF, MOST_SYNTHETIC, calibrate, model_from
+from bneck.latency.calibrate import BRIEF, MOST_SYNTHETIC, calibrate
 from bneck.latency.calibration_networks import (
     calibration_network,
 )
@@ -14,7 +14,6 @@ from bneck.latency.device_load import QUIET, Load
 from bneck.latency.devices import Graph, open_device
 from bneck.latency.devices.local import LocalDevice
 from bneck.latency.features import Blocking
-from bneck.latency.fingerprint import this_machine
 from bneck.latency.fit import find_blocking
 from bneck.latency.measure import reference
 from bneck.latency.measurements import Measurement, Store, read
@@ -220,37 +219,6 @@ def test_measurements_that_a_power_loss_left_as_zeros_are_none(tmp_path: Path) -
     assert read(path) == ({"seed": 0}, [])
 
 
-def test_a_noisy_machine_is_refused(macs_folder: Path) -> None:
-    header, items = read(macs_folder / "measurements.jsonl")
-    wild = [replace(item, timing=replace(item.timing, spread=0.4)) for item in items]
-    with pytest.raises(BneckError, match="scatter by 40 %; stop other programs"):
-        model_from(wild, this_machine(MacsRuntime()), header["resolution_px"])
-    wild = [replace(item, timing=replace(item.timing, spread=0.11)) for item in items]
-    with pytest.raises(BneckError, match="scatter by 11 %"):
-        model_from(wild, this_machine(MacsRuntime()), header["resolution_px"])
-    with pytest.raises(BneckError, match="only 30 networks could be timed: 26 to fit and 4 to"):
-        model_from(items[:30], this_machine(MacsRuntime()), header["resolution_px"])
-
-
-def test_a_kernel_that_held_out_networks_alone_have_is_learnt_from_them(
-    macs_folder: Path,
-) -> None:
-    """It cannot be predicted before they join the fit, so they say nothing of its error."""
-    header, items = read(macs_folder / "measurements.jsonl")
-    first, *others = [number for number, item in enumerate(items[:60]) if item.name[0] == "h"]
-    stages = items[first].arch.stages
-    rare = replace(stages[1][0], kernel=9)  # type: ignore[type-var]
-    arch = replace(items[first].arch, stages=(stages[0], (rare, *stages[1][1:]), *stages[2:]))
-    items[first] = replace(items[first], arch=arch)
-    device, side = this_machine(MacsRuntime()), header["resolution_px"]
-    model = model_from(items[:60], device, side)
-    assert model.report.held_out == len(others)
-    assert model.knows(arch)
-    fitted = [item for item in items[:60] if item.name[0] == "f"]
-    with pytest.raises(BneckError, match="each held-out network has a kernel that none of the"):
-        model_from([*fitted, items[first]], device, side)
-
-
 def test_spaces_of_two_sides_are_refused(tmp_path: Path) -> None:
     both = [spaces.build("v3-small", resolution_px=side) for side in (32, 64)]
     with pytest.raises(UsageError, match=r"one input side, got \[32, 64\]"):
@@ -274,18 +242,3 @@ def test_a_clock_without_noise_is_asked_once(macs_folder: Path, macs_model: Late
     names = [item.name for item in read(macs_folder / "measurements.jsonl")[1]]
     assert {name.split()[0] for name in names} == {"fit", "held-out"}
     assert macs_model.report.repeat_mape_percent == 0
-
-
-def test_a_network_that_is_fitted_to_as_well_does_not_judge(macs_folder: Path) -> None:
-    """As of a space with few networks: half of its time more in the fit changes no error."""
-    header, items = read(macs_folder / "measurements.jsonl")
-    items = items[:60]
-    twin = next(item for item in items if item.name.startswith("held-out"))
-    slower = replace(twin.timing, ratio=1.5 * twin.timing.ratio)
-    again = replace(twin, name="fit 9999", timing=slower)
-    found, as_well = (
-        model_from(one, this_machine(MacsRuntime()), header["resolution_px"])
-        for one in (items, [*items, again])
-    )
-    assert as_well.held_out == found.held_out
-    assert as_well.report.mape_percent == found.report.mape_percent

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bneck.errors import BneckError, UsageError
 from bneck.files import check_new_folder
@@ -20,16 +19,15 @@ from bneck.latency.kit_content import (
     is_final,
     kit_that_takes,
 )
+from bneck.latency.kit_measurements import measured_by_kit, read_measurements
 from bneck.latency.measurements import Measurement, load_of
+from bneck.latency.model import LatencyModel
 from bneck.latency.runtimes.weights import Array
 from bneck.latency.timing import Effort, Timing, pooled
 from bneck.progress import Progress, silent
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space
 from bneck.space.layers import Layer, input_shape, output_shape
-
-if TYPE_CHECKING:
-    from bneck.latency.model import LatencyModel
 
 
 class FileDevice(Device):
@@ -63,7 +61,7 @@ class FileDevice(Device):
         seed: int = 0,
         progress: Progress = silent,
         any_classes: bool = False,
-    ) -> "LatencyModel":
+    ) -> LatencyModel:
         """Return the model of what was measured; without measurements, write the kit.
 
         Args:
@@ -77,8 +75,6 @@ class FileDevice(Device):
                 only measures a run's network.
             BneckError: nothing was measured yet: says what to do.
         """
-        from bneck.latency.kit_measurements import read_measurements  # which imports this module
-
         if (self.folder / KIT).exists():
             check_calibrates(self.folder)
             self.check_takes(spaces[0].decode(spaces[0].sample(seed)), any_classes=any_classes)
@@ -167,8 +163,6 @@ class FileDevice(Device):
         add_to_kit(self.folder, arch, weights, runtime=self.runtime, batch_size=self.batch_size)
 
     def _measured(self) -> tuple[Fingerprint, list[Measurement]]:
-        from bneck.latency.kit_measurements import measured_by_kit  # which imports this module
-
         if not self.file.exists() and not (self.folder / KIT).exists():
             raise UsageError(
                 f"{self.folder} holds neither a kit nor its measurements: `bneck latency kit "
