@@ -36,8 +36,8 @@ from bneck.cli import exit_code_of, positive, whole_number
 from bneck.derivation.execution import IMPORTED
 from bneck.executors import Failed
 from bneck.executors.processes import processes
-from bneck.files import check_new_folder
 from bneck.machine import ONE_THREAD, cores
+from bneck.path_checks import check_new_folder
 from bneck.progress import silent
 from bneck.proxies.data.folder import load_folder
 from bneck.proxies.data.layout import read_layout

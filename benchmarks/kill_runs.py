@@ -24,7 +24,7 @@ import onnx
 
 from bneck import records
 from bneck.cli import exit_code_of, whole_from_zero, whole_number
-from bneck.files import check_new_folder
+from bneck.path_checks import check_new_folder
 from bneck.results.record import Outcome, Step
 from bneck.results.run import Run
 from bneck.search.trial_attributes import read_records

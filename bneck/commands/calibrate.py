@@ -22,9 +22,9 @@ from bneck.commands.common.latency_options import (
 from bneck.commands.common.options import JsonOption, SeedOption, check_left_out
 from bneck.commands.common.output import print_result
 from bneck.errors import UsageError
-from bneck.files import check_beside, check_file, check_new_file
 from bneck.latency.timing import CALIBRATION_MINUTES
 from bneck.live import TerminalProgress
+from bneck.path_checks import check_beside, check_file, check_new_file
 from bneck.results.run_files import check_not_own
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from bneck import records
 from bneck.commands.common.options import ClassesOption, JsonOption, ResolutionOption
 from bneck.commands.common.output import print_result
 from bneck.errors import UsageError
-from bneck.files import check_new_file
 from bneck.imports import Untrusted
 from bneck.live import TerminalProgress
+from bneck.path_checks import check_new_file
 from bneck.results import units
 from bneck.results.differences import Difference, differences
 

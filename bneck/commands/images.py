@@ -8,8 +8,8 @@ import typer
 from bneck.commands.common.options import JsonOption, SeedOption, check_left_out
 from bneck.commands.common.output import print_result
 from bneck.errors import BneckError, UsageError
-from bneck.files import check_folder
 from bneck.live import TerminalProgress
+from bneck.path_checks import check_folder
 from bneck.proxies.data.image_spec import check_images
 from bneck.quantities import byte_size
 from bneck.results.units import aligned

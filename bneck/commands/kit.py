@@ -17,9 +17,10 @@ from bneck.commands.common.latency_options import (
 from bneck.commands.common.options import SeedOption, check_left_out
 from bneck.commands.common.output import print_text
 from bneck.errors import UsageError
-from bneck.files import check_new_folder, is_written
+from bneck.files import is_written
 from bneck.latency.runtimes import PORTABLE
 from bneck.live import TerminalProgress
+from bneck.path_checks import check_new_folder
 from bneck.results.networks import load_network
 from bneck.results.run import Run
 from bneck.text import one_of

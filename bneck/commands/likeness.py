@@ -10,7 +10,7 @@ from bneck.commands.common.options import JsonOption, NetArgument, SeedOption, o
 from bneck.commands.common.output import print_result
 from bneck.derivation.option import OWN
 from bneck.errors import UsageError
-from bneck.files import check_new_folder
+from bneck.path_checks import check_new_folder
 from bneck.reproduction.plan import MAX_RANDOM_NETWORKS
 from bneck.results.networks import load_network
 from bneck.results.run import Run

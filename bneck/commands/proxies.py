@@ -24,9 +24,10 @@ from bneck.commands.common.options import (
 from bneck.commands.common.output import print_result
 from bneck.derivation.option import OWN
 from bneck.errors import UsageError
-from bneck.files import check_new_file, write_whole
+from bneck.files import write_whole
 from bneck.live import TerminalProgress, warn
 from bneck.machine import Compute, cores
+from bneck.path_checks import check_new_file
 from bneck.proxies.data.image_spec import NAMED_SETS, check_images
 from bneck.proxies.proxy import PROXIES, check_proxy, content_of, find_proxy
 from bneck.space import spaces

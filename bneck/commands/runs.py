@@ -9,8 +9,8 @@ import typer
 from bneck.commands.common.options import JsonOption
 from bneck.commands.common.output import print_result
 from bneck.errors import BneckError, UsageError
-from bneck.files import check_folder
 from bneck.live import warn
+from bneck.path_checks import check_folder
 from bneck.quantities import duration
 from bneck.results import lock
 from bneck.results.run_folder import is_run

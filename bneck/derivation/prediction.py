@@ -5,8 +5,9 @@ from pathlib import Path
 from shlex import quote
 
 from bneck.errors import UsageError
-from bneck.files import check_file, is_written
+from bneck.files import is_written
 from bneck.live import warn
+from bneck.path_checks import check_file
 from bneck.proxies.data.decoding import read_picture
 from bneck.proxies.data.file_list import files_below
 from bneck.results.exports.classifier import Classifier, open_classifier

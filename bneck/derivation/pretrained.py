@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bneck.errors import BneckError, UsageError, did_you_mean
-from bneck.files import check_file, is_written
+from bneck.files import is_written
+from bneck.path_checks import check_file
 from bneck.proxies.data.image_info import IMAGENET_MEAN, IMAGENET_STD
 from bneck.proxies.proxy import ELASTIC
 from bneck.results.image_facts import read_image_facts

@@ -9,7 +9,8 @@ from pathlib import Path
 from bneck import records
 from bneck.derivation.results import explained, made_by, plan_of, read_trials, result_of_last_stage
 from bneck.errors import BneckError, UsageError
-from bneck.files import check_folder, is_written
+from bneck.files import is_written
+from bneck.path_checks import check_folder
 from bneck.quantities import Accuracy, Latency
 from bneck.results.checksums import changed, missing
 from bneck.results.plan_change import SUPERSEDED

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from bneck.derivation.plan import Plan
 from bneck.derivation.pretrained import BY_IMAGENET, check_pretrained, load_pretrained
 from bneck.errors import UsageError
-from bneck.files import check_file, naming
+from bneck.files import naming
+from bneck.path_checks import check_file
 from bneck.proxies.data.image_info import ImageInfo
 from bneck.results.run_folder import is_run
 

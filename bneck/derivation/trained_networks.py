@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bneck.errors import UsageError
-from bneck.files import check_file, is_written, naming, read_json
+from bneck.files import is_written, naming, read_json
 from bneck.live import warn
+from bneck.path_checks import check_file
 from bneck.progress import Progress, silent
 from bneck.results import metadata
 from bneck.results.image_facts import image_facts

@@ -10,10 +10,10 @@ from bneck.derivation.plan import ANEW, SHORT_TRAINING, Plan
 from bneck.derivation.pretrained import check_pretrained
 from bneck.derivation.teacher import check_teacher
 from bneck.errors import UsageError, no_effect
-from bneck.files import check_file
 from bneck.latency import model
 from bneck.latency.devices import check_device_word
 from bneck.latency.runtimes import open_runtime
+from bneck.path_checks import check_file
 from bneck.proxies import tabular
 from bneck.proxies.data.image_spec import check_images
 from bneck.proxies.proxy import PROXIES, SHARED_WEIGHTS, check_proxy

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from bneck.errors import UsageError
-from bneck.files import check_file, read_json
+from bneck.files import read_json
 from bneck.latency.runtimes.weights import Array, norm_free
+from bneck.path_checks import check_file
 from bneck.space import codec
 from bneck.space.architecture import Architecture
 

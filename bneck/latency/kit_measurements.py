@@ -6,12 +6,13 @@ from typing import Any
 
 from bneck import records
 from bneck.errors import UsageError, unknown
-from bneck.files import check_file, naming, read_json
+from bneck.files import naming, read_json
 from bneck.latency.fingerprint import Fingerprint
 from bneck.latency.fitted_model import KINDS, model_from
 from bneck.latency.kit_content import FINAL, FORMAT, KIT, is_final
 from bneck.latency.measurements import Measurement, distinct, load_of, measurement
 from bneck.latency.model import LatencyModel
+from bneck.path_checks import check_file
 
 OTHER_UNIT = 100
 """No load and no heat makes the one network that all are timed against so many times as slow."""

@@ -6,11 +6,12 @@ from typing import Protocol
 
 from bneck import records
 from bneck.errors import UsageError
-from bneck.files import check_new_file, is_written, naming, read_json
+from bneck.files import is_written, naming, read_json
 from bneck.latency.checks import check_above, check_not_negative
 from bneck.latency.model import LatencyModel, load
 from bneck.latency.published_table import FORMAT, PREFIX, PublishedTable, read_table
 from bneck.latency.runtimes.macs import MacsRuntime
+from bneck.path_checks import check_new_file
 from bneck.quantities import Latency
 from bneck.space.architecture import Architecture
 

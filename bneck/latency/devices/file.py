@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bneck.errors import BneckError, UsageError
-from bneck.files import check_new_folder
 from bneck.latency.device_load import QUIET, Load
 from bneck.latency.devices import Device, Graph
 from bneck.latency.fingerprint import Fingerprint
@@ -24,6 +23,7 @@ from bneck.latency.measurements import Measurement, load_of
 from bneck.latency.model import LatencyModel
 from bneck.latency.runtimes.weights import Array
 from bneck.latency.timing import Effort, Timing, pooled
+from bneck.path_checks import check_new_folder
 from bneck.progress import Progress, silent
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space

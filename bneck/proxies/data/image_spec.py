@@ -5,7 +5,7 @@ from pathlib import Path
 from zipfile import ZipFile, is_zipfile
 
 from bneck.errors import UsageError, unknown
-from bneck.files import check_file
+from bneck.path_checks import check_file
 from bneck.proxies.data.file_list import is_left_behind
 from bneck.proxies.data.layout import find_parts
 from bneck.space.checks import check_resolution

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bneck.errors import UsageError
-from bneck.files import check_folder, sha256
+from bneck.files import sha256
+from bneck.path_checks import check_folder
 from bneck.progress import Progress
 from bneck.proxies.data import file_list, ground_truth
 from bneck.proxies.data.file_list import Stamp, is_left_behind

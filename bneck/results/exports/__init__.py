@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bneck.errors import BneckError, UsageError
-from bneck.files import check_beside, check_new_file, write_whole
+from bneck.files import write_whole
 from bneck.imports import cannot_load
+from bneck.path_checks import check_beside, check_new_file
 from bneck.results.record import Int8
 from bneck.space.architecture import Architecture
 from bneck.space.checks import check_word
