@@ -68,7 +68,7 @@ def test_a_kit_of_one_network_is_measured_with_its_own_weights_and_looked_up(
     other = presets.build("mobilenet_v2", width=0.35, resolution_px=16, classes=3)
     with pytest.raises(BneckError, match="no measurement of this network yet: `bneck latency kit"):
         list(device.time([Graph(other.layers())], reference(16, 3), Effort()))
-    assert device.measured(other.layers()) is None
+    assert not device.is_measured(other.layers())
     with pytest.raises(UsageError, match="measures networks of our own only, not ONNX files"):
         list(device.time([Graph(onnx=b"x")], reference(16, 3), Effort()))
 
@@ -93,8 +93,8 @@ def test_one_architecture_with_other_weights_is_another_network(tmp_path: Path) 
     add_to_kit(folder, ARCH, weights(1), runtime="onnxruntime")
     timed(folder)
     device = opened(folder)
-    assert device.measured(ARCH.layers(), weights(1)) is not None
-    assert device.measured(ARCH.layers(), weights(2)) is None
+    assert device.is_measured(ARCH.layers(), weights(1))
+    assert not device.is_measured(ARCH.layers(), weights(2))
     with pytest.raises(BneckError, match="no measurement of this network yet"):
         measure(ARCH, device, weights=weights(2))
     for _ in range(2):
@@ -134,7 +134,7 @@ def test_a_network_that_was_measured_in_part_is_not_measured_yet(tmp_path: Path)
     for kept, measured in ((5, True), (4, False)):
         items = found["items"][:kept]
         (folder / "measurements.json").write_text(json.dumps({**found, "items": items}))
-        assert (opened(folder).measured(ARCH.layers()) is not None) == measured
+        assert opened(folder).is_measured(ARCH.layers()) == measured
 
 
 def test_a_kits_ratios_are_on_no_scale_of_another_reference(
@@ -223,7 +223,7 @@ def test_a_calibration_writes_the_kit_and_says_what_to_do(
     assert len(names) == 4 + 5
     assert all(name.startswith("final") for name in names[:5])  # whatever minutes there are
     timed(tmp_path / "kit")
-    assert device.measured(ARCH.layers()) is not None
+    assert device.is_measured(ARCH.layers())
     with pytest.raises(BneckError, match="only 4 networks"):  # the final one is not fitted to
         calibrate([space], device, folder=tmp_path / "work")
 

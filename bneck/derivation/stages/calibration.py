@@ -58,7 +58,7 @@ class TargetDevice:
         """Return whether nothing of a network, with its trained weights, was or can be measured."""
         if isinstance(self.device, FileDevice):
             own = None if state is None else arrays(state)
-            return self.device.measured(arch.layers(), own) is None
+            return not self.device.is_measured(arch.layers(), own)
         return self.device.published is not None
 
     def measure(self, arch: Architecture, state: State | None = None) -> Measured:

@@ -108,7 +108,7 @@ def measured_by_now(run: Run, plan: Plan) -> bool:
     if not isinstance(device, FileDevice):
         return False
     own = weights.arrays(weights.load(run.weights, outcome.arch))
-    if not device.measured(outcome.arch.layers(), own):
+    if not device.is_measured(outcome.arch.layers(), own):
         return False
     model = load(run.latency)
     check_device(model, device, accept_version=plan.accept_version)

@@ -105,28 +105,23 @@ class FileDevice(Device):
                 )
             found = self._final(graph.layers, graph.weights)
             self._load = load_of(found)
-            timing = _pooled(found, effort.wanted)
-            if timing is None:
+            if len(found) < TIMES:
                 raise BneckError(
                     f"{self.word} has no measurement of this network yet: `bneck latency kit "
                     f"--network RUN --out {self.folder}`, then {self._steps()}"
                 )
-            yield timing, 0.0
+            yield pooled([item.timing for item in found], effort.wanted), 0.0
 
-    def measured(
-        self,
-        layers: tuple[Layer, ...],
-        weights: Mapping[str, Array] | None = None,
-        wanted: float = 0.005,
-    ) -> Timing | None:
-        """Return what was measured of a final network; None until all of it was.
+    def is_measured(
+        self, layers: tuple[Layer, ...], weights: Mapping[str, Array] | None = None
+    ) -> bool:
+        """Return whether a final network was measured as often as it is to be.
 
         Args:
             layers: the network's.
             weights: its own, by the torch module's state names; None takes it with any.
-            wanted: relative standard error at which it counts as quiet.
         """
-        return _pooled(self._final(layers, weights), wanted)
+        return len(self._final(layers, weights)) >= TIMES
 
     def _final(
         self, layers: tuple[Layer, ...], weights: Mapping[str, Array] | None
@@ -184,11 +179,6 @@ class FileDevice(Device):
             f"copy {self.folder} to the device, run `python measure.py` in it, copy its "
             "measurements.json back there, and run the same command again"
         )
-
-
-def _pooled(found: Sequence[Measurement], wanted: float) -> Timing | None:
-    """All measurements of a final network as one; None while any is missing."""
-    return pooled([item.timing for item in found], wanted) if len(found) >= TIMES else None
 
 
 def _side_and_classes(layers: tuple[Layer, ...]) -> str:
