@@ -26,7 +26,7 @@ from bneck.results.summary import (
 )
 from bneck.results.table import in_words
 from bneck.space.presets import MOBILENET_V3_SMALL
-from bneck.text import in_list
+from bneck.text import harmless, in_list
 
 PAGE = Path(__file__).parent / "page"
 
@@ -56,12 +56,19 @@ def build(data: ReportData) -> str:
     )
 
 
+def _spelt_out(value: Any) -> Any:
+    """Text of names that would turn the page's writing around; not what is HTML already."""
+    is_text = isinstance(value, str) and not hasattr(value, "__html__")
+    return harmless(value) if is_text else value
+
+
 @cache
 def _template() -> jinja2.Template:
     """The page with its filters; to compile it takes longer than to fill it in."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(PAGE),
         autoescape=True,
+        finalize=_spelt_out,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

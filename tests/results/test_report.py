@@ -152,6 +152,13 @@ def test_every_string_is_escaped(finished: ReportData) -> None:
         assert "<" not in figure
 
 
+def test_names_do_not_turn_the_pages_writing_around(finished: ReportData) -> None:
+    named = replace(finished, name="a\u202eb", class_names=("gpj.\u202etac", "dog\x1b[2J"))
+    page = report.build(named)
+    assert r"gpj.\u202etac, dog\x1b[2J" in page
+    assert not {"\u202e", "\x1b"} & set(page)
+
+
 def test_names_that_are_no_unicode_are_spelt_out(tmp_path: Path) -> None:
     """Those of somebody else's run: JSON can hold them, and a page cannot."""
     with Run.open(tmp_path / "run", {"data": "digits", "target": "0.2"}) as run:
