@@ -68,7 +68,8 @@ def read_kit(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         networks = {item["file"]: item["arch"] for item in kit["networks"]}
         first = codec.from_json(next(iter(networks.values()), None))
         found = {"runtime": kit["runtime"], "batch_size": kit.get("batch_size", 1)}
-    except (KeyError, TypeError, AttributeError, UsageError):
+        json.dumps(kit, allow_nan=False)  # it is written again where a network is added
+    except (KeyError, TypeError, AttributeError, ValueError, UsageError):
         raise UsageError(f"{file} is not what `bneck latency kit` writes") from None
     return kit, found | {"resolution_px": first.resolution_px, "classes": first.classes}
 

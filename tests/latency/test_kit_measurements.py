@@ -174,7 +174,8 @@ def test_nothing_is_added_to_a_kit_that_makes_no_sense(
     assert isinstance(items, list)
     arch = codec.from_json(items[0]["arch"])
     whole = {"file": "b.z", "arch": items[0]["arch"]}
-    for networks in ([entry], [whole, entry], [{**whole, "arch": {}}]):
+    unwritable = {**whole, "seconds": float("nan")}
+    for networks in ([entry], [whole, entry], [{**whole, "arch": {}}], [unwritable]):
         kit = {"kit": "x", "runtime": "onnxruntime", "networks": networks}
         (tmp_path / "kit.json").write_text(json.dumps(kit))
         with pytest.raises(UsageError, match=r"kit\.json is not what `bneck latency kit` writes"):
