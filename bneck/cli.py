@@ -7,6 +7,7 @@ import sys
 from argparse import ArgumentTypeError
 from collections.abc import Callable
 from contextlib import suppress
+from io import TextIOWrapper
 from math import isfinite, nan
 from typing import NoReturn
 
@@ -37,7 +38,7 @@ def main() -> None:
     The code is 0 done, 1 failed at work, 2 bad usage, 130 interrupted, 129 ended by SIGHUP (a
     closed terminal), 143 by SIGTERM.
     """
-    _open_closed_streams()
+    _prepare_streams()
     ours = [one for one, usual in _ENDING.items() if signal.getsignal(one) is usual]
     for one in ours:  # not one that is ignored, as under nohup
         signal.signal(one, live.interrupt)
@@ -52,16 +53,18 @@ def main() -> None:
     sys.exit(code)
 
 
-def _open_closed_streams() -> None:
+def _prepare_streams() -> None:
     """Let the streams that the command was started without, as by ``2>&-``, lead nowhere.
 
     Python would print to stdout what is meant for a closed stderr, and the next file that is opened
-    would have the number of the stream.
+    would have the number of the stream. What stdout's encoding lacks is spelt out.
     """
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(number, True)
     os.close(number)
     sys.stdout = sys.stdout or os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    if isinstance(sys.stdout, TextIOWrapper):  # stderr does so from the start
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.stderr = sys.stderr or os.fdopen(2, "w", encoding="utf-8", closefd=False)
 
 

@@ -1,7 +1,9 @@
 """What commands print to stdout."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 
 def test_stdout_may_be_closed_from_the_start() -> None:
@@ -26,3 +28,18 @@ print("afterwards", file=results())
     )
     assert ended.stdout.splitlines() == ["the result", "afterwards"]
     assert sorted(ended.stderr.splitlines()) == ["a child", "a library"]
+
+
+def test_what_the_terminals_encoding_lacks_is_spelt_out(tmp_path: Path) -> None:
+    (tmp_path / "été").mkdir()
+    (tmp_path / "été" / "plan.toml").write_text("target = 1.0\n")
+    ended = subprocess.run(
+        [sys.executable, "-m", "bneck.cli", "runs", "."],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.splitlines()[1].startswith(r"\xe9t\xe9 ")
