@@ -206,6 +206,23 @@ def test_optunas_samplers_learn_from_the_reward_of_today(macro: Space, word: str
     assert proposed(sampler, history, flat) == fresh(history, flat)
 
 
+class BestSoFar(optuna.samplers.RandomSampler):
+    """Proposes the best network again."""
+
+    def sample_independent(self, study: optuna.Study, trial: object, name: str, _: object) -> Any:
+        return study.best_trial.params[name]
+
+
+def test_the_best_trial_of_optunas_study_is_the_one_of_today(macro: Space) -> None:
+    history = history_of(macro, 20, by_params)
+    sampler = samplers.find(f"{__name__}:BestSoFar")(macro, False)
+    archs = [trial.arch for trial in history.trials]
+    by_ms = Objective(latency_ms, lambda accuracy, ms: -ms)
+    largest, fastest = max(archs, key=by_params), min(archs, key=latency_ms)
+    for objective, best in ((ACCURACY_ALONE, largest), (by_ms, fastest), (ACCURACY_ALONE, largest)):
+        assert macro.decode(sampler.propose(history, objective, 0)) == best
+
+
 def test_accuracies_of_0_and_1_can_be_learnt(macro: Space) -> None:
     history = history_of(macro, 12, lambda arch: float(cost(arch).params > 1.5e6))
     values = SurrogateSampler(macro).propose(history, ACCURACY_ALONE, seed=0)
