@@ -359,6 +359,14 @@ def test_runs_of_one_stage_are_listed_with_its_network(
     assert code == 0, err
     best = {Path(one["folder"]).name: one["best"] for one in json.loads(out)["runs"]}
     assert best == {"shrunk": "90.0 % at 0.181 ms measured", "trained": "85.0 %"}
+    shutil.copy(folder / "net.onnx", shrunk.onnx)
+    trained.onnx.write_bytes(shrunk.onnx.read_bytes()[:999])  # its weights may be whole
+    compared = comparison.load([str(shrunk.folder), str(trained.folder)])
+    assert [one.accuracy for one in compared] == [Accuracy(0.9, 0.02), Accuracy(0.85, 0.02)]
+    shutil.copy(shrunk.onnx, trained.onnx)
+    shutil.rmtree(trained.checkpoints)  # as in a copy of it
+    (_, copied) = comparison.load([str(shrunk.folder), str(trained.folder)])
+    assert copied.accuracy == Accuracy(0.91)
 
 
 def test_a_run_of_another_version_says_which(folder: Path, tmp_path: Path) -> None:

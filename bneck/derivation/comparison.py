@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bneck import records
+from bneck.derivation.results import explained, plan_of, result_of_last_stage
 from bneck.derivation.trained_networks import own_weights
 from bneck.errors import NotCalibrated, UsageError
 from bneck.files import is_written, naming
@@ -190,13 +191,21 @@ def _load(text: str, resolution_px: int | None, classes: int | None) -> Compared
     if not is_run(path) or arch != own:  # other sides or classes than it was trained with
         return network
     run = Run.read(path)
-    if outcome := records.read_if_written(run.result, Outcome):
-        accuracy = outcome.accuracy
-    else:
-        accuracy = _of_onnx(run.onnx).accuracy if is_written(run.onnx) else None
     images = read_image_facts(run)
     about = images.counted_on if images else None
-    return replace(network, accuracy=accuracy, images=about)
+    return replace(network, accuracy=_accuracy(run), images=about)
+
+
+def _accuracy(run: Run) -> Accuracy | None:
+    """The accuracy of a run's own network, once it is trained; a search's is a proxy's alone."""
+    if outcome := records.read_if_written(run.result, Outcome):
+        return outcome.accuracy
+    if not is_written(run.onnx):
+        return None
+    with explained(run):
+        found = result_of_last_stage(run, plan_of(run), None).networks
+    # A copy of a run may lack its checkpoints, which have it of a training.
+    return found[-1].accuracy if found else _of_onnx(run.onnx).accuracy
 
 
 def _of_architecture(name: str, arch: Architecture) -> Compared:
