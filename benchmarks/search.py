@@ -27,7 +27,7 @@ from bneck.errors import UsageError
 from bneck.executors.serial import Serial
 from bneck.proxies.surrogate import features
 from bneck.proxies.surrogate.table import Table, load
-from bneck.quantities import Latency
+from bneck.quantities import Latency, standard_error
 from bneck.search.objectives import Objectives, Target
 from bneck.search.search import search
 from bneck.search.study import Study
@@ -168,17 +168,21 @@ def summary(problem: Problem, sampler: str, courses: list[Course]) -> dict[str, 
     """The figures of all seeds."""
     to_best = [one.evaluations_to(problem.top[-1]) for one in courses]
     to_top10 = [one.evaluations_to(problem.top[0]) for one in courses]
-    at = {n: 100 * statistics.fmean(one.after(n) for one in courses) for n in (50, 100)}
+    at = {n: [100 * one.after(n) for one in courses] for n in (50, 100)}
+    mean = {n: statistics.fmean(best) for n, best in at.items()}
+    spread = {n: standard_error(best) for n, best in at.items()}
     return {
         "sampler": sampler,
         "seeds": len(courses),
         "to_best_mean": statistics.fmean(n or MISS for n in to_best),
         "to_best_found": sum(n is not None for n in to_best),
         "to_top10_mean": statistics.fmean(n or MISS for n in to_top10),
-        "best_at_50": round(at[50], 4),
-        "best_at_100": round(at[100], 4),
-        "regret_at_50": round(100 * problem.top[-1] - at[50], 4),
-        "regret_at_100": round(100 * problem.top[-1] - at[100], 4),
+        "best_at_50": round(mean[50], 4),
+        "best_at_100": round(mean[100], 4),
+        "regret_at_50": round(100 * problem.top[-1] - mean[50], 4),
+        "regret_at_100": round(100 * problem.top[-1] - mean[100], 4),
+        "stderr_at_50": spread[50] and round(spread[50], 4),
+        "stderr_at_100": spread[100] and round(spread[100], 4),
         "seconds_per_proposal": round(
             statistics.fmean(one.seconds_per_proposal for one in courses), 4
         ),
