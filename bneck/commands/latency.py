@@ -39,10 +39,11 @@ FIGURES = (
 
 
 class _NetByDefault(TyperGroup):
-    """All but ``latency kit`` is of the command ``net``, whose word nobody gives: NET may be so."""
+    """What begins with no other command is of ``net``, whose word nobody gives: NET may be so."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        return super().parse_args(ctx, args if args[:1] == ["kit"] else ["net", *args])
+        others = self.commands.keys() - {"net"}
+        return super().parse_args(ctx, args if others & {*args[:1]} else ["net", *args])
 
 
 class _Net(Command):
