@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from bneck.cli import from_zero, positive, whole_from_zero, whole_number
+from bneck.derivation.plan import Plan
 from bneck.derivation.target import keep_targets
 from bneck.errors import UsageError
 from bneck.reproduction.plan import ReproductionPlan
@@ -132,6 +133,17 @@ def test_a_factor_that_a_reproduction_has_not_is_named(
         with Run.open(repro.folder / "search-paper", {}) as search:
             keep_targets(search, [2.0, 1.2])
         assert module.targets_of(repro, "0.6") == {0.6: 1.2}
+
+
+@pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")
+def test_a_runtime_that_times_no_networks_of_other_libraries_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS / "evidence"))
+    module = importlib.import_module("onnx_timed")
+    module.check_takes_onnx(Plan(runtime="onnxruntime"))
+    with pytest.raises(UsageError, match="'macs' counts our own networks only, not ONNX files"):
+        module.check_takes_onnx(Plan(runtime="macs"))
 
 
 @pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")

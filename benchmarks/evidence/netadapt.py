@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from onnx_timed import check_takes_onnx
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import nn
@@ -242,6 +243,7 @@ def main() -> None:
     run = Run.read(arguments.run)
     narrowed = shrunk_by(run)
     plan = Plan.from_dict(dict(run.plan) | {"epochs": arguments.epochs})
+    check_takes_onnx(plan)
     here = Serial()
     session = Session(run, plan, here, here, TerminalProgress())
     data = data_stage(session)

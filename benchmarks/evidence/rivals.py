@@ -20,8 +20,9 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from onnx_timed import check_takes_onnx
 from repro_factors import check_measured, factors_of
-from rival_networks import FAMILIES, Rival, at_latency
+from rival_networks import BY_WIDTH, FAMILIES, Rival, at_latency
 from rivals_report import Judged, drawn, table
 from torch import nn
 
@@ -237,6 +238,8 @@ def main() -> None:
     plan = repro.part(
         target=f"1.0x:{MOBILENET_V3_SMALL}", latency=str((asked.repro / "latency.json").resolve())
     )
+    if not BY_WIDTH.keys() >= set(asked.families):
+        check_takes_onnx(plan)
     execution = Execution(workers=asked.workers, wait_quiet=asked.wait_quiet)
     executor, progress = execution.open(plan.device), TerminalProgress()
     with Run.open(asked.out, plan.as_dict(), defaults=Plan.defaults()) as run:
