@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bneck.errors import BneckError, UsageError, unknown
-from bneck.imports import check_call, load_object
+from bneck.imports import Untrusted, check_call, load_object
 from bneck.space.architecture import Architecture
 from bneck.space.benchmark_spaces import accel_nasbench, nas_bench_macro
 from bneck.space.blocks import InvertedResidual, PlainConv
@@ -107,13 +107,14 @@ def _made(name: str, resolution_px: int, classes: int) -> Space:
 def load_own(word: str) -> None:
     """Import a space named as ``package.module:attr``, so that ``build`` finds it under that name.
 
-    The attribute is a function like those of ``SPACES``. For names that the user gives, never for
-    names read from a file: importing runs the module's code.
+    The attribute is a function like those of ``SPACES``, looked up each time: in a notebook it may
+    be another one by now. For names that the user gives, never for names read from a file:
+    importing runs the module's code.
 
     Raises:
         UsageError: the module cannot be imported, or has no such function.
     """
-    if word in SPACES:
+    if word in SPACES and (":" not in word or isinstance(word, Untrusted)):
         return
     make = load_object("space", word, list(SPACES))
     if not callable(make):

@@ -1,7 +1,13 @@
 """The published networks lie in the spaces around them."""
 
+import importlib
+import sys
 from dataclasses import replace
+from pathlib import Path
 
+import pytest
+
+from bneck.imports import Untrusted
 from bneck.space import presets, spaces
 from bneck.space.blocks import InvertedResidual
 
@@ -55,3 +61,28 @@ def test_block_choices_of_v3_small_lie_in_its_space() -> None:
 
 def test_block_choices_of_v3_large_lie_in_its_space() -> None:
     block_choices_of("mobilenet_v3_large", "v3-large")
+
+
+def test_a_space_of_ones_own_may_become_another_one_in_a_notebook(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its module is loaded again once its file has changed; a file's word imports nothing."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(spaces, "SPACES", dict(spaces.SPACES))
+    file, word = tmp_path / "a_space_that_changes.py", "a_space_that_changes:like"
+
+    def written(other: str) -> None:
+        makes = f"    return spaces.SPACES[{other!r}](name, resolution_px, classes)\n"
+        begins = "from bneck.space import spaces\ndef like(name, resolution_px, classes):\n"
+        file.write_text(begins + makes)
+
+    written("v3-small")
+    spaces.load_own(word)
+    assert spaces.build(word).size == spaces.build("v3-small").size
+    written("nas-bench-macro")
+    importlib.reload(sys.modules["a_space_that_changes"])
+    spaces.load_own(Untrusted(word))
+    assert spaces.build(word).size == spaces.build("v3-small").size
+    spaces.load_own(word)
+    assert spaces.build(word).size == spaces.build("nas-bench-macro").size
+    del sys.modules["a_space_that_changes"]
