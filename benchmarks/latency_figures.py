@@ -43,7 +43,7 @@ def evaluate(
     together: list[list[Measurement]] = []
     for folder in sorted(work.glob("calibration-*")):
         name = folder.name.removeprefix("calibration-")
-        header, items = read(folder / "measurements.jsonl")
+        header, items, _ = read(folder / "measurements.jsonl")
         device = Fingerprint(**header["device"])
         together.append(items)
         models[name] = model_from(items, device, header["resolution_px"])

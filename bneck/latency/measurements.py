@@ -38,17 +38,12 @@ class Session:
     load: Load
 
 
-def read(path: Path) -> tuple[dict[str, Any], list[Measurement]]:
-    """Return the header of a ``measurements.jsonl``, and its measurements in their order.
+def read(path: Path) -> tuple[dict[str, Any], list[Measurement], list[Session]]:
+    """Return the header of a ``measurements.jsonl``, its measurements and its sessions, in order.
 
     Raises:
         UsageError: it cannot be read, or a line is damaged.
     """
-    header, items, _ = _read(path)
-    return header, items
-
-
-def _read(path: Path) -> tuple[dict[str, Any], list[Measurement], list[Session]]:
     with naming(f"{path} is damaged"):
         lines = [content for _, content in json_lines.read_lines(path)]
         if not lines or not isinstance(lines[0], dict):
@@ -71,7 +66,7 @@ class Store:
         self.sessions: list[Session] = []
         self._session_s = 0.0
         if is_written(path):
-            found, items, self.sessions = _read(path)
+            found, items, self.sessions = read(path)
             if found != header:
                 raise UsageError(f"{path} holds measurements of {found}, not of {header}")
             self.items = {item.name: item for item in items}

@@ -178,7 +178,7 @@ def test_what_kept_the_device_busy_is_told_of_all_sessions(
 
     with pytest.raises(KeyboardInterrupt):
         calibrate([space], Watched(Load(3.0, 0.0)), folder=tmp_path, progress=interrupt)
-    header, items = read(tmp_path / "measurements.jsonl")
+    header, items, _ = read(tmp_path / "measurements.jsonl")
     assert len(items) == 1
     for load, minutes in ((Load(1.0, 0.0), 1e-6), (QUIET, 1e-6), (QUIET, 0.01)):
         calibrate([space], Watched(load), folder=tmp_path, minutes=minutes)
@@ -216,7 +216,7 @@ def test_measurements_that_a_power_loss_left_as_zeros_are_none(tmp_path: Path) -
     path = tmp_path / "measurements.jsonl"
     path.write_bytes(bytes(4096))
     assert Store(path, {"seed": 0}).items == {}
-    assert read(path) == ({"seed": 0}, [])
+    assert read(path) == ({"seed": 0}, [], [])
 
 
 def test_spaces_of_two_sides_are_refused(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from bneck.latency.runtimes.macs import MacsRuntime
 
 
 def test_a_noisy_machine_is_refused(macs_folder: Path) -> None:
-    header, items = read(macs_folder / "measurements.jsonl")
+    header, items, _ = read(macs_folder / "measurements.jsonl")
     wild = [replace(item, timing=replace(item.timing, spread=0.4)) for item in items]
     with pytest.raises(BneckError, match="scatter by 40 %; stop other programs"):
         model_from(wild, this_machine(MacsRuntime()), header["resolution_px"])
@@ -26,7 +26,7 @@ def test_a_kernel_that_held_out_networks_alone_have_is_learnt_from_them(
     macs_folder: Path,
 ) -> None:
     """It cannot be predicted before they join the fit, so they say nothing of its error."""
-    header, items = read(macs_folder / "measurements.jsonl")
+    header, items, _ = read(macs_folder / "measurements.jsonl")
     first, *others = [number for number, item in enumerate(items[:60]) if item.name[0] == "h"]
     stages = items[first].arch.stages
     rare = replace(stages[1][0], kernel=9)  # type: ignore[type-var]
@@ -43,7 +43,7 @@ def test_a_kernel_that_held_out_networks_alone_have_is_learnt_from_them(
 
 def test_a_network_that_is_fitted_to_as_well_does_not_judge(macs_folder: Path) -> None:
     """As of a space with few networks: half of its time more in the fit changes no error."""
-    header, items = read(macs_folder / "measurements.jsonl")
+    header, items, _ = read(macs_folder / "measurements.jsonl")
     items = items[:60]
     twin = next(item for item in items if item.name.startswith("held-out"))
     slower = replace(twin.timing, ratio=1.5 * twin.timing.ratio)

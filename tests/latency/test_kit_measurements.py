@@ -14,7 +14,7 @@ from bneck.space import codec
 
 @pytest.fixture
 def measured(macs_folder: Path) -> dict[str, object]:
-    header, items = read(macs_folder / "measurements.jsonl")
+    header, items, _ = read(macs_folder / "measurements.jsonl")
     text = (macs_folder / "measurements.jsonl").read_text()
     lines = [json.loads(line) for line in text.splitlines()[1 : 1 + len(items)]]
     assert codec.to_json(items[0].arch) == lines[0]["arch"]
