@@ -30,19 +30,19 @@ def check_bands(objectives: Objectives, seed: int) -> None:
         try:
             allowed_network(space, objective, TrialHistory(), space.sample(seed), seed)
         except SpaceExhausted:
-            raise none_in_band(objective, objectives.sure) from None
+            raise none_in_band(objective, objectives.with_confidence) from None
 
 
-def none_in_band(objective: Objective, sure: str) -> UsageError:
+def none_in_band(objective: Objective, with_confidence: str) -> UsageError:
     """Return the error that a search found no network which it may evaluate.
 
     Args:
         objective: which latencies are allowed.
-        sure: the confidence that a prediction must have, in words.
+        with_confidence: how sure a prediction must be, in words.
     """
     return UsageError(
         f"no network was found that is predicted from {objective.floor_ms:.3g} to "
-        f"{objective.ceiling_ms:.3g} ms{sure}; give a larger --seed-factor"
+        f"{objective.ceiling_ms:.3g} ms{with_confidence}; give a larger --seed-factor"
     )
 
 

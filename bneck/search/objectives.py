@@ -127,7 +127,7 @@ class Objectives:
         return self.latency_ms(arch) + self.margin_ms(arch)
 
     @property
-    def sure(self) -> str:
+    def with_confidence(self) -> str:
         """The confidence in words that follow a prediction; none where it counts as it is."""
         return "" if self.confidence == 0.5 else f" with {as_percent(self.confidence)} confidence"
 
@@ -137,7 +137,7 @@ class Objectives:
             if self.fastest_ms > target.ceiling_ms:
                 raise UsageError(
                     f"no network of space {self.space.name} is predicted under "
-                    f"{target.ceiling_ms:.3g} ms{self.sure}; the fastest takes "
+                    f"{target.ceiling_ms:.3g} ms{self.with_confidence}; the fastest takes "
                     f"{self.fastest_ms:.3g} ms"
                 )
             if target.floor_ms and self._slowest_ms < target.floor_ms:

@@ -46,7 +46,7 @@ def select_network(
     objective, derived = objectives.at(labels)[place], objectives.weights(labels)[place]
     waiting = {record.number: record for record in _allowed(records, objective)}
     if not waiting:
-        raise _none_to_name(records, objective, objectives.sure)
+        raise _none_to_name(records, objective, objectives.with_confidence)
     measured: dict[int, Measured] = {}
 
     def reward_of(record: Record) -> float:
@@ -105,16 +105,18 @@ def _selected(
     )
 
 
-def _none_to_name(records: Sequence[Record], objective: Objective, sure: str) -> BneckError:
+def _none_to_name(
+    records: Sequence[Record], objective: Objective, with_confidence: str
+) -> BneckError:
     """Why there is no network to measure.
 
     Args:
         records: what the search evaluated.
         objective: which latencies are allowed.
-        sure: the confidence that a prediction must have, in words.
+        with_confidence: how sure a prediction must be, in words.
     """
     if not records:
-        return none_in_band(objective, sure)
+        return none_in_band(objective, with_confidence)
     errors = [record.error for record in records if record.error is not None]
     if errors and len(errors) == len(records):
         return BneckError(f"none of the {len(records)} networks could be scored: {errors[0]}")
