@@ -105,7 +105,7 @@ class Objectives:
     @cached_property
     def fastest_ms(self) -> float:
         """Latency that the fastest network of the space stays under, in ms."""
-        return self.space.minimise(self.bound_ms)[1]
+        return self.space.minimise(lambda arch: self.latency_ms(arch) + self.margin_ms(arch))[1]
 
     @cached_property
     def _slowest_ms(self) -> float:
@@ -121,10 +121,6 @@ class Objectives:
     def margin_ms(self, arch: Architecture) -> float:
         """Return how far under a ceiling the prediction must be, in ms."""
         return self._deviations * (self._predict(arch).std_ms or 0.0)
-
-    def bound_ms(self, arch: Architecture) -> float:
-        """Return the ms that the network stays under with the confidence that was asked for."""
-        return self.latency_ms(arch) + self.margin_ms(arch)
 
     @property
     def with_confidence(self) -> str:
