@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import fields, replace
+from pathlib import PurePath
 from typing import Any
 
 from bneck import records
@@ -117,11 +118,13 @@ def _kept(run: Run) -> str:
 def supersede(run: Run, patterns: Collection[str]) -> None:
     """Move the files of ``run`` that match into its next folder ``superseded/N``.
 
-    The outcome makes way first: killed meanwhile, the run is no longer finished, by either plan.
+    The outcome makes way first: killed meanwhile, the run is no longer finished, by either plan. A
+    folder that makes way as a whole does so in one piece.
     """
     first = [pattern for pattern in OUTCOME if pattern in patterns]
     for pattern in dict.fromkeys((*first, *patterns)):
-        run.plan_change.supersede(pattern)
+        if not any(str(folder) in patterns for folder in PurePath(pattern).parents):
+            run.plan_change.supersede(pattern)
 
 
 def _left_out(run: Run, was: Mapping[str, Any]) -> tuple[float, ...]:

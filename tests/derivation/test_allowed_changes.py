@@ -331,6 +331,23 @@ def test_what_makes_way_with_a_target_that_is_left_out(tmp_path: Path) -> None:
     assert [place.name for place in tmp_path.glob("targets/*")] == ["0.9ms"]
 
 
+@pytest.mark.parametrize("targets", ["1", "1,0.9", "1,0.9,0.8"])
+def test_targets_change_together_with_what_replaces_the_work_for_all(
+    targets: str, tmp_path: Path
+) -> None:
+    """Their files made way first, and the folder that holds them could not follow."""
+    before = Plan(targets="1,0.9")
+    keep_targets(Run(tmp_path, {}), [1.0, 0.9])
+    files = ("targets/0.9ms/result.json", "targets/0.9ms/plan.toml", "targets/1ms.json")
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("{}")
+    after = Plan(targets=targets, delta=0.1, promote=True)
+    change_plan(Run(tmp_path, after.as_dict()), before.as_dict(), silent)
+    assert all((tmp_path / "superseded/1" / name).is_file() for name in files)
+    assert not (tmp_path / "targets").exists()
+
+
 def test_a_target_that_shrink_has_met_is_not_left_out(tmp_path: Path) -> None:
     """The run's network may be that one's."""
     before = Plan(seed_network="mobilenet_v3_small", targets="1,0.9")
