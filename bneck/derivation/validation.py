@@ -16,7 +16,7 @@ from bneck.latency.runtimes import open_runtime
 from bneck.path_checks import check_file
 from bneck.proxies import tabular
 from bneck.proxies.data.image_spec import check_images
-from bneck.proxies.proxy import PROXIES, SHARED_WEIGHTS, check_proxy
+from bneck.proxies.proxy import SHARED_WEIGHTS, check_proxy, is_zero_cost
 from bneck.results.exports import IN_8_BITS
 from bneck.results.networks import load_network
 from bneck.results.run_folder import is_run
@@ -61,7 +61,7 @@ def _check_labels(plan: Plan) -> None:
         raise UsageError(f"--score-int8 quantises what {SHORT_TRAINING} trains: leave out --proxy")
     if plan.folds not in (None, 1) and not trained:
         raise UsageError(f"--folds trains several times, so it needs the proxy {SHORT_TRAINING}")
-    if plan.proxy in PROXIES and plan.proxy != SHORT_TRAINING:
+    if plan.proxy is not None and is_zero_cost(plan.proxy):
         raise UsageError(
             f"--proxy {plan.proxy} scores on a scale of its own, and a search needs accuracies: "
             f"{SHORT_TRAINING}, {SHARED_WEIGHTS}RUN or package.module:attr; "

@@ -100,6 +100,21 @@ def check_proxy(word: str) -> None:
         find_proxy(word)
 
 
+def is_zero_cost(word: str) -> bool:
+    """Whether a proxy is a zero-cost one, bneck's or somebody's, whose scores are no accuracies.
+
+    Args:
+        word: as for ``find_proxy``, which takes it.
+    """
+    if word in PROXIES:
+        return PROXIES[word].startswith("bneck.proxies.zero_cost.")
+    if word.startswith(SHARED_WEIGHTS):
+        return False
+    found = find_proxy(word)
+    bases = found.__mro__ if isinstance(found, type) else ()
+    return any(base.__module__ == "bneck.proxies.zero_cost.base" for base in bases)
+
+
 def shared_weights_run(word: str | None) -> Path | None:
     """Return the folder of the run that ``shared-weights:RUN`` names; None for any other word."""
     if word is None or not word.startswith(SHARED_WEIGHTS) or word == SHARED_WEIGHTS:

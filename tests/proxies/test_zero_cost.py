@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from bneck.errors import ProxyFailed, UsageError
 from bneck.proxies.data.image_source import ImageSource, in_memory
-from bneck.proxies.proxy import PROXIES, find_proxy
+from bneck.proxies.proxy import PROXIES, find_proxy, is_zero_cost
 from bneck.proxies.zero_cost.base import ZeroCost
 from bneck.proxies.zero_cost.block_stats import _entropy, block_stats
 from bneck.proxies.zero_cost.passes import BATCH, MAX_PX, Passes
@@ -35,6 +35,17 @@ NET = Architecture(
     10,
     16,
 )
+
+
+class Own(ZeroCost):
+    """Somebody's own, whose scores are no accuracies either."""
+
+
+def test_zero_cost_proxies_are_known_by_what_they_derive_from() -> None:
+    assert [word for word in PROXIES if is_zero_cost(word)] == WORDS
+    assert is_zero_cost(f"{__name__}:Own")
+    for accuracies in ("bneck.proxies.short_training:ShortTraining", "shared-weights:none"):
+        assert not is_zero_cost(accuracies)
 
 
 def score(word: str, arch: Architecture, images: ImageSource | None = None) -> float:

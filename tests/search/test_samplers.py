@@ -88,7 +88,6 @@ def test_a_finished_space_ends_the_search_by_saying_so(
     assert any("no network of space tiny" in note for note in said)
 
 
-@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 @pytest.mark.parametrize(("most", "parallel"), [(1, 1), (9, 3)])
 def test_a_sampler_of_optuna_that_holds_the_space_finished_does_not_end_the_search(
     tmp_path: Path, tiny: Space, model: object, parallel: int, most: int

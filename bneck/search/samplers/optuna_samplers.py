@@ -1,10 +1,12 @@
 """Samplers of Optuna, over a study in memory that is told what the history knows."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, NSGAIISampler, TPESampler
 from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
@@ -185,7 +187,8 @@ class ForeignSampler(OptunaSampler):
 
     def _made(self, seed: int) -> BaseSampler:
         try:
-            sampler = self._named(seed=seed)
+            with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
+                sampler = self._named(seed=seed)
         except TypeError as error:
             raise UsageError(f"{self._word!r} cannot be called with a seed: {error}") from error
         if not isinstance(sampler, BaseSampler):
