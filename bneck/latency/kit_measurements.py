@@ -41,7 +41,7 @@ def measured_by_kit(path: Path) -> tuple[Fingerprint, list[Measurement]]:
     """
     check_file(path)
     content = read_json(path)
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    if not isinstance(content, dict) or content.get("format") != FORMAT or "networks" in content:
         raise UsageError(f"{path} is not a kit's measurements.json ({FORMAT})")
     try:
         device = records.from_json(Fingerprint, content.get("device"))

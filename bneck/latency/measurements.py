@@ -68,7 +68,10 @@ class Store:
         if is_written(path):
             found, items, self.sessions = read(path)
             if found != header:
-                raise UsageError(f"{path} holds measurements of {found}, not of {header}")
+                raise UsageError(
+                    f"{path} holds measurements of {_where_it_differs(found, header)}, not of "
+                    f"{_where_it_differs(header, found)}: name another --out"
+                )
             self.items = {item.name: item for item in items}
         else:
             records.append(path, header)
@@ -87,6 +90,22 @@ class Store:
             records.append(self.path, session)
             self.sessions.append(session)
             self._session_s = 0.0
+
+
+def _where_it_differs(header: dict[str, Any], other: dict[str, Any]) -> str:
+    """What a store's first line says that another does not, in words."""
+
+    def flat(line: dict[str, Any]) -> dict[str, Any]:
+        device = line.get("device")
+        return {"batch_size": 1, **line, **(device if isinstance(device, dict) else {})}
+
+    names = {"measurements": "spaces", "resolution_px": "side in px"}
+    here, there = flat(header), flat(other)
+    return ", ".join(
+        f"{names.get(name, name.replace('_', ' '))} {value}"
+        for name, value in here.items()
+        if name != "device" and there.get(name) != value
+    )
 
 
 def load_of(parts: Sequence[Session] | Sequence[Measurement]) -> Load:

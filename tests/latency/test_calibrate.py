@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -152,6 +153,17 @@ def test_calibration_resumes_where_it_stopped(
     other = spaces.build("v3-small", resolution_px=64)
     with pytest.raises(UsageError, match="holds measurements of"):
         calibrate([other], LocalDevice(runtime=MacsRuntime()), folder=tmp_path, minutes=0.01)
+    ten = spaces.build("mnasnet", resolution_px=32, classes=10)
+    said = "of spaces ['v3-small'], classes 1000, not of spaces ['mnasnet'], classes 10: name"
+    with pytest.raises(UsageError, match=re.escape(said)):  # what differs alone
+        calibrate([ten], LocalDevice(runtime=MacsRuntime()), folder=tmp_path, minutes=0.01)
+    with pytest.raises(UsageError, match=r"of batch size 1, not of batch size 2: name another"):
+        calibrate(
+            [space],
+            LocalDevice(runtime=MacsRuntime(batch_size=2)),
+            folder=tmp_path,
+            minutes=0.01,
+        )
 
 
 class Watched(LocalDevice):

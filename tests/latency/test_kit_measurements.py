@@ -9,7 +9,7 @@ from bneck.latency.kit_content import FORMAT
 from bneck.latency.kit_measurements import read_measurements
 from bneck.latency.measurements import read
 from bneck.latency.model import load
-from bneck.space import codec
+from bneck.space import codec, presets
 
 
 @pytest.fixture
@@ -142,6 +142,13 @@ def test_what_lacks_is_said_by_what_a_timing_is_for(
     ) as said:
         read_measurements(tmp_path / "measurements.json")
     assert str(said.value).endswith("measure for longer (a kit's measure.py goes on where it was)")
+
+
+def test_the_kit_itself_is_not_what_it_measured(tmp_path: Path) -> None:
+    arch = presets.build("mobilenet_v3_small", width=0.35, resolution_px=16, classes=3)
+    add_to_kit(tmp_path / "kit", arch, None, runtime="onnxruntime")
+    with pytest.raises(UsageError, match=r"kit\.json is not a kit's measurements\.json"):
+        read_measurements(tmp_path / "kit" / "kit.json")
 
 
 @pytest.mark.parametrize("name", ["ratio", "arch", "seconds"])

@@ -158,7 +158,7 @@ def test_mistakes_on_the_device_are_one_line(tmp_path: Path) -> None:
         (tmp_path / "kit.json").write_text(kit)
         assert said().startswith(f"{tmp_path / 'kit.json'} is damaged: copy it again")
     kit = json.dumps({"runtime": "onnxruntime-int8", "networks": [], "format": "", "kit": ""})
-    (tmp_path / "kit.json").write_text(kit)
+    (tmp_path / "kit.json").write_text(kit, encoding="utf-8-sig")  # as an editor leaves it
     assert said("-S") == "No module named 'onnxruntime'; pip install numpy onnxruntime\n"
     for measured in ("3", "{}"):
         (tmp_path / "measurements.json").write_text(measured)

@@ -227,7 +227,7 @@ def begun(kit: Dict[str, Any], device: Dict[str, Any]) -> Dict[str, Any]:
 def read(path: str, *keys: str) -> Dict[str, Any]:
     """Return what a file of this folder holds, at least under these keys."""
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig") as file:  # an editor may have put a mark in front
             found = dict(json.load(file))
         if all(key in found for key in keys):
             return found
