@@ -158,4 +158,6 @@ def test_latencies_that_are_predicted_alone_are_given(finished: ReportData) -> N
     outcome = replace(finished.outcome, measured=None)
     text = card.build(replace(finished, outcome=outcome, baselines=(bare,)), IMAGES)
     assert "| 0.400 ± 0.020 predicted |" in text
+    once = card.build(replace(finished, baselines=(bare,)), IMAGES)
+    assert "All rows were trained by the same recipe.\n" in once
     assert "Its latency holds on the device that it was predicted for." in text

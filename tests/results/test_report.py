@@ -332,6 +332,8 @@ def test_latencies_that_are_predicted_alone_are_shown(finished: ReportData) -> N
     assert "0.400 ± 0.020" in text
     once = _plain(Page(report.build(replace(data, outcome=finished.outcome))).text)
     assert "0.400 ± 0.020 predicted" in once
+    assert "measured on the same device" not in once
+    assert "Latencies are of the same device, and measured unless they say otherwise." in once
 
 
 def test_a_doubtful_calibration_is_a_sentence_below_its_figures(finished: ReportData) -> None:
