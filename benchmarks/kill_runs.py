@@ -29,6 +29,7 @@ from bneck.results.record import Outcome, Step
 from bneck.results.run import Run
 from bneck.search.trial_attributes import read_records
 from bneck.space import spaces
+from bneck.text import number_of
 
 COMMAND = [sys.executable, "-c", "from bneck.cli import main; main()", "derive"]
 PLAN = (
@@ -106,7 +107,8 @@ def main() -> int:
         if wrong or "Traceback" in log.read_text(errors="replace"):
             faults += 1
             print(f"\n{out}: exit code {code}, differs in {', '.join(wrong) or 'a traceback'}")
-    print(f"\n{kills} kills in {ended} runs of {alone_s:.0f} s: {faults} ended otherwise")
+    runs = number_of(ended, "run")
+    print(f"\n{number_of(kills, 'kill')} in {runs} of {alone_s:.0f} s: {faults} ended otherwise")
     return int(faults > 0)
 
 

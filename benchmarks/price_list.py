@@ -31,6 +31,7 @@ from bneck.proxies.surrogate.correlation import Interval, bootstrap, kendall, sp
 from bneck.proxies.surrogate.table import Table, load
 from bneck.results import static_figures
 from bneck.space.architecture import Architecture
+from bneck.text import number_of
 
 Scores = Mapping[Architecture, float]
 SHARED, ZERO_COST = "shared weights", "zero-cost"
@@ -152,8 +153,8 @@ def main() -> None:
         share = core_seconds / count
         print(
             f"\nThe shared weights took {about.steps} steps, {about.seconds:.0f} s on "
-            f"{about.threads} threads: {share:.0f} core seconds for each of {count} networks, "
-            f"{core_seconds / 1000:.1f} for each of 1,000."
+            f"{number_of(about.threads, 'thread')}: {share:.0f} core seconds for each of {count} "
+            f"networks, {core_seconds / 1000:.1f} for each of 1,000."
         )
     static_figures.save(picture(found, share), arguments.picture)
 

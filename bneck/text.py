@@ -65,6 +65,11 @@ def in_list(name: str) -> str:
     return f'"{name}"' if "," in name else name
 
 
+def number_of(count: int, noun: str) -> str:
+    """Return a count with what is counted, by its word for one: "1 step", "1,200 steps"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def some_of(words: Sequence[str], most: int) -> str:
     """Return so many words at most with commas between them: "a, b and 4 more"."""
     more = f" and {len(words) - most} more" if len(words) > most else ""

@@ -4,8 +4,9 @@ from pathlib import Path
 import pytest
 
 import bneck
+from bneck.latency.fingerprint import Fingerprint
 from bneck.results.units import aligned
-from bneck.text import columns, distinct, harmless, in_list, one_line
+from bneck.text import columns, distinct, harmless, in_list, number_of, one_line
 
 PACKAGE = Path(bneck.__file__).parent
 SOURCES = (".py", ".html", ".md")
@@ -40,6 +41,16 @@ def test_names_that_are_alike_get_their_marks() -> None:
 def test_a_name_with_a_comma_is_one_of_a_list() -> None:
     """As ImageNet has them."""
     assert ", ".join(map(in_list, ["tench, Tinca tinca", "coho"])) == '"tench, Tinca tinca", coho'
+
+
+def test_one_is_counted_in_the_singular() -> None:
+    assert [number_of(count, "step") for count in (0, 1, 1200)] == [
+        "0 steps",
+        "1 step",
+        "1,200 steps",
+    ]
+    device = Fingerprint("Cortex-A72", 1, "onnxruntime", "1.20.0", 1)
+    assert str(device) == "Cortex-A72, 1 core, onnxruntime 1.20.0, 1 thread"
 
 
 def test_wide_characters_take_two_columns_of_a_terminal() -> None:

@@ -14,6 +14,7 @@ from bneck.commands.common.session import run_options, session_of
 from bneck.results.record import Step
 from bneck.results.summary import in_words, with_doubt
 from bneck.results.units import aligned, decimals, milliseconds, percent
+from bneck.text import number_of
 
 if TYPE_CHECKING:
     from bneck.results.stage_record import Shrunk
@@ -91,7 +92,7 @@ def _in_words(net: str, one: "Shrunk") -> str:
             f"{net} meets the target of {one.target_ms:.4g} ms as it is: "
             f"{in_words(one.predicted, one.measured)}{ending}"
         )
-    number = f"{one.step} step{'' if one.step == 1 else 's'}"
     return (
-        f"{number}: {in_words(one.predicted, one.measured)}, target {one.target_ms:.4g} ms{ending}"
+        f"{number_of(one.step, 'step')}: {in_words(one.predicted, one.measured)}, "
+        f"target {one.target_ms:.4g} ms{ending}"
     )

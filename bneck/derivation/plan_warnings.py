@@ -6,6 +6,7 @@ from bneck.derivation.session import Session
 from bneck.derivation.stages.data import RunData
 from bneck.derivation.training_budget import budget
 from bneck.search.samplers.online_surrogate import START
+from bneck.text import number_of
 
 TOO_FEW = 0.25
 """Of the training steps that suit the data: with fewer, networks hardly differ yet."""
@@ -15,11 +16,13 @@ def warn_if_small(session: Session, data: RunData) -> None:
     """Warn of a search that is too small to find anything."""
     plan, said = session.plan, []
     if plan.evaluations < START:
-        said.append(f"{plan.evaluations} evaluations, when it takes {START} to learn what matters")
+        few = number_of(plan.evaluations, "evaluation")
+        said.append(f"{few}, when it takes {START} to learn what matters")
     if data.table is None and plan.scores_by_training and plan.search_steps is not None:
         usual = budget(replace(plan, search_steps=None), data.info).search.steps
         if plan.search_steps < TOO_FEW * usual:
-            said.append(f"{plan.search_steps} training steps, when {usual} suit these images")
+            few = number_of(plan.search_steps, "training step")
+            said.append(f"{few}, when {usual} suit these images")
     if said:
         note = f"warning: too small to find a good network: {', and '.join(said)}"
         session.progress("plan", 1, 1, note)

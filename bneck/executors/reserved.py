@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from math import floor, inf
 
 from bneck.errors import UsageError
+from bneck.text import number_of
 
 LEAST = 0.01
 LEFT_OVER = 0.02
@@ -62,10 +63,9 @@ class Reserved:
         """
         cpus, gpus = ([node.get(name, 0) for node in nodes] for name in ("CPU", "GPU"))
         if device.startswith("cuda") and not any(gpus):
-            places = "1 node" if len(nodes) == 1 else f"{len(nodes)} nodes"
             raise UsageError(
-                f"--device {device} needs a GPU, but the cluster has none: {places} with "
-                f"{sum(cpus):g} CPUs"
+                f"--device {device} needs a GPU, but the cluster has none: "
+                f"{number_of(len(nodes), 'node')} with {number_of(round(sum(cpus)), 'CPU')}"
             )
         for name, share, found in (("cpus", self.cpus, cpus), ("gpus", self.gpus, gpus)):
             if share > (most := max(found, default=0)):

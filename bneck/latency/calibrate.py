@@ -21,6 +21,7 @@ from bneck.progress import Progress, silent
 from bneck.space.architecture import Architecture
 from bneck.space.checks import check_above_zero
 from bneck.space.choices import Space
+from bneck.text import number_of
 
 REPEAT_SHARE = 0.2
 """Of the time, for measuring the held-out networks again and again: the model's own error can only
@@ -133,8 +134,8 @@ class _Calibration:
             name, arch = asked.popleft()
             self.store.add(Measurement(name, arch, timing, seconds))
             self.spent += seconds
-            note = f"{len(self.store.items)} networks; {name}: {timing.ratio:.3f} x the reference"
-            self._show(note)
+            timed = number_of(len(self.store.items), "network")
+            self._show(f"{timed}; {name}: {timing.ratio:.3f} x the reference")
 
     def _show(self, note: str, *, ended: bool = False) -> None:
         """Say how far it is: by networks where the device's seconds are not ours."""

@@ -120,7 +120,8 @@ def wait_until_quiet(
         if load.quiet:
             return
         if left <= 0:
-            warn(f"the device did not become quiet within {minutes:g} minutes: {load}")
+            waited = f"{minutes:g} minute{'s' * (minutes != 1)}"
+            warn(f"the device did not become quiet within {waited}: {load}")
             return
         progress(
             "waiting for a quiet device (s)",

@@ -7,6 +7,7 @@ from typing import Any
 from bneck.latency.runtimes import Runtime
 from bneck.machine import cpu_name
 from bneck.space.checks import check_range
+from bneck.text import number_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +26,9 @@ class Fingerprint:
             check_range(name, getattr(self, name), 1)
 
     def __str__(self) -> str:
-        threads = "1 thread" if self.threads == 1 else f"{self.threads} threads"
+        cores, threads = number_of(self.cores, "core"), number_of(self.threads, "thread")
         batches = "" if self.batch_size == 1 else f", batches of {self.batch_size} images"
-        return f"{self.cpu}, {self.cores} cores, {self.runtime} {self.version}, {threads}{batches}"
+        return f"{self.cpu}, {cores}, {self.runtime} {self.version}, {threads}{batches}"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields by name; a batch of one image is left out, as in older files."""

@@ -10,7 +10,7 @@ from bneck.latency.model import LatencyModel
 from bneck.live import warn
 from bneck.machine import cpu_name
 from bneck.space.architecture import Architecture
-from bneck.text import some_of
+from bneck.text import number_of, some_of
 
 
 def warn_extrapolated(model: LatencyModel, arch: Architecture) -> None:
@@ -63,7 +63,7 @@ def warn_foreign(model: LatencyModel) -> None:
     if (model.device.cpu, model.device.cores) != (cpu, cores):
         warn(
             f"this latency model is of [{model.device}], this machine is [{cpu}, "
-            f"{cores} cores]: predictions are that device's"
+            f"{number_of(cores, 'core')}]: predictions are that device's"
         )
 
 

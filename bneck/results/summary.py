@@ -9,7 +9,7 @@ from bneck.results.record import Baseline, Outcome, Record, Step
 from bneck.results.stage_result import Found
 from bneck.results.units import decimals, milliseconds, percent, spread_alone
 from bneck.space.presets import MOBILENET_V3_SMALL
-from bneck.text import one_line
+from bneck.text import number_of, one_line
 
 if TYPE_CHECKING:
     from bneck.results.classification import Classification
@@ -125,14 +125,14 @@ def unfinished(
     if not records:
         text = "No network has been tried yet."
     elif len(failed) == len(records):
-        text = f"None of {_number(len(records), 'network')} tried so far could be scored."
+        text = f"None of {number_of(len(records), 'network')} tried so far could be scored."
     else:
-        text = f"{_number(len(records), 'network')} tried so far"
+        text = f"{number_of(len(records), 'network')} tried so far"
         text += f", {len(failed)} without a score." if failed else "."
     taken = [step for step in steps if step.move]
     if taken:
         last = taken[-1]
-        text += f" NetAdapt has taken {_number(len(taken), 'step')} and is at "
+        text += f" NetAdapt has taken {number_of(len(taken), 'step')} and is at "
         text += f"{milliseconds(last.latency_ms)} ms (predicted)"
         text += "." if target_ms is None else f", of {milliseconds(target_ms)} ms wanted."
     return title, text
@@ -235,7 +235,3 @@ def _points(lead: Accuracy) -> str:
         return text
     side = "within" if abs(lead.value) <= 2 * lead.stderr else "beyond"
     return f"{text}, {side} two standard errors of the difference"
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -13,6 +13,7 @@ from bneck.proxies.data import loading
 from bneck.proxies.data.image_info import ImageInfo
 from bneck.proxies.tabular import TableData
 from bneck.results.image_facts import image_facts, read_image_facts
+from bneck.text import number_of
 
 FEWEST = 3
 """Training images, with which all stages can work."""
@@ -59,8 +60,8 @@ def data_stage(session: Session) -> RunData:
         left = len(images.for_training().train)  # which says where nothing is left at all
         if left < FEWEST:
             raise UsageError(
-                f"{plan.data} has {left} images to train on; at least {FEWEST} are needed, two for "
-                "a batch and one that a search judges networks by"
+                f"{plan.data} has {number_of(left, 'image')} to train on; at least {FEWEST} are "
+                "needed, two for a batch and one that a search judges networks by"
             )
         data = RunData(
             images.normalised_with(*normalisation).info if normalisation else images.info

@@ -84,7 +84,8 @@ def main() -> None:
             f"{timing['ratio']:.3f} x the reference",
             file=sys.stderr,
         )
-    print(f"{TARGET}: {len(result['items'])} networks")
+    count = len(result["items"])
+    print(f"{TARGET}: {count} network{'s' * (count != 1)}")
 
 
 def serve(requests: BinaryIO) -> None:

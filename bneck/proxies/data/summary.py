@@ -10,7 +10,7 @@ from bneck.progress import Progress
 from bneck.proxies.data.file_list import SINGULAR
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.data.layout import Layout
-from bneck.text import in_list, some_of
+from bneck.text import in_list, number_of, some_of
 
 _NAMED = 5
 FEW_TO_CHOOSE_BY = 100
@@ -53,7 +53,8 @@ def _left_out(images: ImageSource) -> str:
     info = images.info
     counts = {"training": info.training_left_out, "validation": info.validation_left_out}
     listed = " and ".join(f"{count:,} {part}" for part, count in counts.items() if count)
-    return f"; left out: {listed} images that are also in another part" if listed else ""
+    also = "image that is" if sum(counts.values()) == 1 else "images that are"
+    return f"; left out: {listed} {also} also in another part" if listed else ""
 
 
 def folder_summary(layout: Layout, sizes: set[tuple[int, int]]) -> str:
@@ -100,21 +101,28 @@ def _repeated(images: ImageSource) -> Iterator[str]:
         for other, b in named[i + 1 :]:
             shared, left_out = int(b.shared_with([a]).sum()), int(a.shared_with([b]).sum())
             if shared:
+                same = "is the same picture" if shared == 1 else "are the same pictures"
                 yield (
-                    f"{shared} of {len(b)} {other} images are the same pictures as {one} images; "
-                    f"{left_out} {one} images are left out for that reason"
+                    f"{shared} of {len(b)} {other} images {same} as {one} images; "
+                    f"{_are(left_out, f'{one} image')} left out for that reason"
                 )
     contents = torch.cat([part.contents for part in parts.values()])
     labels = torch.cat([part.labels for part in parts.values()])
     pairs = torch.unique(torch.stack([contents, labels]), dim=1)
     seen, times = pairs[0].unique(return_counts=True)
     if mixed := int((times > 1).sum()):
-        yield f"{mixed} pictures are the same in more than one class"
+        yield f"{_are(mixed, 'picture')} the same in more than one class"
     if twice := len(contents) - len(seen):
+        copies = "a duplicate of another image" if twice == 1 else "duplicates of other images"
         yield (
-            f"{twice} images are duplicates of other images; where images are held out, the same "
+            f"{_are(twice, 'image')} {copies}; where images are held out, the same "
             "pictures stay on one side"
         )
+
+
+def _are(count: int, noun: str) -> str:
+    """The beginning of a sentence, such as "1 image is" or "3 images are"."""
+    return f"{number_of(count, noun)} {'is' if count == 1 else 'are'}"
 
 
 def _uncovered(images: ImageSource) -> Iterator[str]:
@@ -141,7 +149,7 @@ def _few(images: ImageSource) -> Iterator[str]:
     if count < FEW_TO_CHOOSE_BY:
         error = 100 * (0.8 * 0.2 / max(1, count)) ** 0.5
         yield (
-            f"a search compares networks on {count} image{'s' * (count != 1)} only, where an "
+            f"a search compares networks on {number_of(count, 'image')} only, where an "
             f"accuracy of 80 % has a standard error of {error:.0f} points"
         )
 

@@ -15,9 +15,9 @@ from bneck.executors.serial import Serial
 from bneck.results.run import Run
 
 
-@pytest.mark.parametrize("images", [2, 3])
+@pytest.mark.parametrize(("images", "left"), [(2, "1 image"), (3, "2 images")])
 def test_too_few_images_are_refused_before_the_calibration(
-    images: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    images: int, left: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A fifth of them, rounded up, gives the last figure."""
     pixels = np.random.default_rng(0).integers(0, 256, (images, 32, 32), dtype=np.uint8)
@@ -25,7 +25,7 @@ def test_too_few_images_are_refused_before_the_calibration(
     asked = ["--target=1", f"--data=npz:{tmp_path / 'few.npz'}", f"--out={tmp_path / 'run'}"]
     assert run(["search", *asked]) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
-    assert f"few.npz has {images - 1} images to train on; at least 3 are needed" in error
+    assert f"few.npz has {left} to train on; at least 3 are needed" in error
     assert not (tmp_path / "run").exists()
 
 

@@ -47,7 +47,20 @@ def test_pictures_in_two_parts_or_classes_are_said(tmp_path: Path) -> None:
         "3 of 13 validation images are the same pictures as training images; 3 training images are "
         "left out for that reason"
     )
-    assert said[1] == "1 pictures are the same in more than one class"
+    assert said[1] == "1 picture is the same in more than one class"
+
+
+def test_one_picture_of_two_parts_is_said_in_the_singular(tmp_path: Path) -> None:
+    draw(tmp_path, "train/a", "train/b", "val/a", "val/b")
+    copy(tmp_path, "train/a", "val/a", count=1)
+    info = load(f"folder:{tmp_path}", resolution_px=32).info
+    assert info.warnings[:2] == (
+        "1 of 11 validation images is the same picture as training images; 1 training image is "
+        "left out for that reason",
+        "1 image is a duplicate of another image; where images are held out, the same pictures "
+        "stay on one side",
+    )
+    assert "; left out: 1 training image that is also in another part" in info.summary
 
 
 def copy(folder: Path, source: str, to: str, count: int) -> None:
