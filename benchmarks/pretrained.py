@@ -33,6 +33,7 @@ from bneck.cli import exit_code_of, positive, run, whole_number
 from bneck.files import is_written
 from bneck.quantities import standard_deviation
 from bneck.results.units import with_spread
+from bneck.text import number_of
 
 NET = "mobilenet_v3_small"
 
@@ -160,12 +161,13 @@ def summary(rows: dict[str, dict[str, Any]], count: int, seeds: int) -> None:
                 for one in beside
             ]
     ours = [100 * one["accuracy"] for one in results["inherited"]]
-    print(f"{count} images of each class, {seeds} seeds")
+    print(f"{number_of(count, 'image')} of each class, {number_of(seeds, 'seed')}")
     for way, found in results.items():
         theirs = [100 * one["accuracy"] for one in found]
         gains = [our - their for our, their in zip(ours, theirs, strict=True)]
         ms = mean(one["measured_ms"] for one in found)
-        print(f"{way:30} {averaged(theirs)} % at {ms:.4f} ms; inherited {averaged(gains)}")
+        gain = "+" * (mean(gains) > 0) + averaged(gains)
+        print(f"{way:30} {averaged(theirs)} % at {ms:.4f} ms; inherited {gain}")
 
 
 def averaged(values: Sequence[float]) -> str:

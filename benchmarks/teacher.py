@@ -33,6 +33,7 @@ from bneck.results.networks import load_network
 from bneck.results.units import with_spread
 from bneck.space.backends.branches import branched, fold
 from bneck.space.backends.torch_model import Network, build
+from bneck.text import number_of
 
 WAYS = {"alone": (False, False), "teacher": (True, False), "branches": (False, True),
         "both": (True, True)}  # fmt: skip
@@ -135,7 +136,8 @@ def summary(rows: dict[str, dict[str, float]], seeds: int) -> None:
             for values in (accuracies, gains)
         )
         print(
-            f"{name:28} {accuracy} %, gain {gain} points, {own[0]['steps']:.0f} steps, "
+            f"{name:28} {accuracy} %, gain {'+' * (mean(gains) > 0)}{gain} points, "
+            f"{number_of(round(own[0]['steps']), 'step')}, "
             f"{mean(one['cpu_s'] for one in own):.0f} s"
         )
 

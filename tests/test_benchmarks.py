@@ -213,7 +213,7 @@ def test_accuracies_and_gains_by_a_teacher_have_their_spreads(
     module.summary(rows, 2)
     alone, teacher, *_ = capsys.readouterr().out.splitlines()
     assert alone == f"{'alone':28} 51.0 ± 1.4 %, gain 0.0 ± 0.0 points, 9 steps, 3 s"
-    assert teacher == f"{'teacher':28} 60.0 ± 0.0 %, gain 9.0 ± 1.4 points, 9 steps, 3 s"
+    assert teacher == f"{'teacher':28} 60.0 ± 0.0 %, gain +9.0 ± 1.4 points, 9 steps, 3 s"
 
 
 @pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")
