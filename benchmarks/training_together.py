@@ -32,6 +32,7 @@ from bneck.proxies.training.trainer import train
 from bneck.space import presets
 from bneck.space.architecture import Architecture
 from bneck.space.backends.torch_model import build
+from bneck.text import number_of
 
 ROUNDING = 6e-8
 
@@ -61,7 +62,7 @@ class FirstSteps:
             loss = learn(network, pixels, labels, step)
             losses.append(mean_over_processes(loss))
             if rank() == 0:
-                what = f"{processes()} processes, weights changed by {change:g}"
+                what = f"{number_of(processes(), 'process')}, weights changed by {change:g}"
                 print(f"{what}: step {step + 1}, loss {losses[-1]!r}", file=sys.stderr, flush=True)
             return loss
 
@@ -130,7 +131,8 @@ def main() -> None:
         "learning_rates": [asked.final.learning_rate_at(n) for n in (0, arguments.steps - 1)],
         "losses": [by_one[0], by_one[-1]],
     }
-    for name, losses in ((f"{arguments.processes} processes", by_several), ("rounding", changed)):
+    several = number_of(arguments.processes, "process")
+    for name, losses in ((several, by_several), ("rounding", changed)):
         largest, step = largest_difference(losses, by_one)
         result[name] = {"largest_relative_difference": largest, "at_step": step}
     print(json.dumps(result, indent=2))

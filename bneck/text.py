@@ -66,8 +66,9 @@ def in_list(name: str) -> str:
 
 
 def number_of(count: int, noun: str) -> str:
-    """Return a count with what is counted, by its word for one: "1 step", "1,200 steps"."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    """Return a count with what is counted, by its word for one: "1 step", "1,200 processes"."""
+    plural = noun + ("es" if noun.endswith("s") else "s")
+    return f"{count:,} {noun if count == 1 else plural}"
 
 
 def some_of(words: Sequence[str], most: int) -> str:

@@ -49,6 +49,7 @@ def test_one_is_counted_in_the_singular() -> None:
         "1 step",
         "1,200 steps",
     ]
+    assert [number_of(count, "process") for count in (1, 2)] == ["1 process", "2 processes"]
     device = Fingerprint("Cortex-A72", 1, "onnxruntime", "1.20.0", 1)
     assert str(device) == "Cortex-A72, 1 core, onnxruntime 1.20.0, 1 thread"
 
