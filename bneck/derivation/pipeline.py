@@ -11,11 +11,11 @@ from bneck.derivation.session import Session
 from bneck.derivation.stages.best_under_target import most_accurate_under
 from bneck.derivation.stages.calibration import calibration_stage, check_kit
 from bneck.derivation.stages.data import RunData, data_stage
-from bneck.derivation.stages.each_target import derived_for, end_target, session_of_target
+from bneck.derivation.stages.each_target import derived_for, session_of_target
 from bneck.derivation.stages.elastic import elastic_stage
 from bneck.derivation.stages.export import export_network, restore_export
 from bneck.derivation.stages.netadapt import netadapt_stage, tuned_weights
-from bneck.derivation.stages.outcome import keep_baseline, measured_by_now
+from bneck.derivation.stages.outcome import keep_baseline, measured_by_now, outcome_stage
 from bneck.derivation.stages.predictable import check_predictable
 from bneck.derivation.stages.pretrained import (
     keep_inherited,
@@ -91,7 +91,7 @@ def derive(session: Session) -> tuple[Outcome, ...]:
         keep_baseline(on_all, device, baseline, trained[MOBILENET_V3_SMALL], state)
         # The run's own outcome comes last: it says that the whole run is finished.
         for one, place in reversed([*zip(derived, chosen, strict=True)]):
-            end_target(session, one, derived[place], trained, device, space)
+            outcome_stage(session, one, derived[place], trained, device, space)
     return _outcomes(run)
 
 

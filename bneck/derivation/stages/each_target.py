@@ -1,41 +1,28 @@
-"""What a derivation does for each of its targets: NetAdapt, and in the end the outcome."""
+"""What a derivation does for each of its targets: a run of its own, and NetAdapt."""
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from bneck import records
-from bneck.derivation.report import write_report
 from bneck.derivation.session import Session, open_run
 from bneck.derivation.stages.calibration import TargetDevice
 from bneck.derivation.stages.data import RunData
 from bneck.derivation.stages.netadapt import netadapt_stage
-from bneck.derivation.stages.outcome import outcome_stage
+from bneck.derivation.stages.outcome import Derived
 from bneck.derivation.stages.pretrained import keep_inherited
 from bneck.derivation.target import keep_targets
 from bneck.files import is_written, write_json
 from bneck.progress import silent
-from bneck.results.stage_record import SearchResult, SelectedNetwork, Shrunk, Training
-from bneck.space.backends import weights
+from bneck.results.stage_record import SearchResult, SelectedNetwork
 from bneck.space.backends.parent import Parent
-from bneck.space.choices import Space
-from bneck.space.presets import MOBILENET_V3_SMALL
 
 SHARED = ("images.json", "latency.json", "journal.log")
 COMPETITORS = ("pretrained.jsonl", "widened.jsonl")
 """What the derivations for several targets have in common, by its name in a run's folder; there
 need not be any competitors of the search's networks."""
 SHARED_STAGES = ("calibration", "search")
-
-
-@dataclass(frozen=True, slots=True)
-class Derived:
-    """What NetAdapt ended with for one of the targets, and what its final training is called."""
-
-    session: Session
-    shrunk: Shrunk
-    name: str
 
 
 @contextmanager
@@ -91,40 +78,3 @@ def derived_for(
     )
     name = "derived" if own is session else f"derived-{shrunk.target_ms:.4g}ms"
     return Derived(own, shrunk, name)
-
-
-def end_target(
-    session: Session,
-    target: Derived,
-    named: Derived,
-    trained: Mapping[str, Training],
-    device: TargetDevice,
-    space: Space,
-) -> None:
-    """Measure and export the network that is named for a target, and keep the target's outcome.
-
-    Args:
-        session: the whole run's, which keeps the trained weights.
-        target: what was derived for the target.
-        named: the same, or what was derived for a faster target and is more accurate.
-        trained: how the final trainings ended, by name.
-        device: measures the network.
-        space: that it is from.
-    """
-    own, arch = target.session, named.shrunk.arch
-    state = weights.load(session.run.training(named.name).weights, arch)
-    if own is not session and not is_written(own.run.result):
-        own.note_seconds("final training", trained[target.name].seconds)  # again after a kill
-    outcome_stage(
-        own,
-        device,
-        space,
-        target.shrunk.target_ms,
-        arch,
-        trained[named.name],
-        state,
-        baseline=trained[MOBILENET_V3_SMALL],
-        derived_for_ms=named.shrunk.target_ms,
-    )
-    if own is not session:
-        write_report(own.run)

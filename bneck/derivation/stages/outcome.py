@@ -1,11 +1,12 @@
 """The end of a derivation: the network measured, compared, exported and written down."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from bneck import records
 from bneck.derivation.evaluation import evaluate_network
 from bneck.derivation.plan import Plan
+from bneck.derivation.report import write_report
 from bneck.derivation.schedule import MEASURING
 from bneck.derivation.session import Session
 from bneck.derivation.similarity import similarity_to
@@ -24,7 +25,7 @@ from bneck.results import metadata
 from bneck.results.exports import IN_8_BITS, int8
 from bneck.results.record import Baseline, Int8, Outcome
 from bneck.results.run import Run
-from bneck.results.stage_record import Training
+from bneck.results.stage_record import Shrunk, Training
 from bneck.space.architecture import Architecture
 from bneck.space.backends import weights
 from bneck.space.choices import Space
@@ -38,59 +39,67 @@ MOST_IN_MATRIX = 100
 """Classes that a confusion matrix is kept for: it has their square of numbers."""
 
 
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """What NetAdapt ended with for one of the targets, and what its final training is called."""
+
+    session: Session
+    shrunk: Shrunk
+    name: str
+
+
 def outcome_stage(
     session: Session,
+    target: Derived,
+    named: Derived,
+    trained: Mapping[str, Training],
     device: TargetDevice,
     space: Space,
-    target_ms: float,
-    arch: Architecture,
-    trained: Training,
-    state: weights.State,
-    *,
-    baseline: Training,
-    derived_for_ms: float,
 ) -> None:
-    """Measure the derived network, compare it with the baseline, export it, and keep the outcome.
+    """Measure, compare and export the network that is named for a target; keep the outcome.
 
     Args:
-        session: the run of the target.
+        session: the whole run's, which keeps the trained weights.
+        target: what was derived for the target.
+        named: the same, or what was derived for a faster target and is more accurate.
+        trained: how the final trainings ended, by name.
         device: predicts and measures the network.
-        space: the space it is from; random networks of it are what similarity is judged against.
-        target_ms: the target.
-        arch: the derived network.
-        trained: how its training ended.
-        state: its trained weights.
-        baseline: how MobileNetV3-Small's training ended.
-        derived_for_ms: the target that the network was derived for, this one or a faster one.
+        space: that it is from; random networks of it are what similarity is judged against.
     """
-    run = session.run
-    if is_written(run.result):
-        return
-    took = _measured(session, device, arch, state)
-    measured = None if took.predicted else took.latency
-    if isinstance(device.device, FileDevice) and measured is None:
-        device.device.offer(arch, weights.arrays(state))
-    counted, own = cost(arch), derived_for_ms == target_ms
-    records.write(run.network, arch)
-    _compare_with_published(session, device, space, arch)
-    export_network(run, arch, state, metadata.measured(trained.accuracy, measured))
-    _classify(session)
-    outcome = Outcome(
-        arch=arch,
-        target_ms=target_ms,
-        predicted=device.model.predict(arch),
-        measured=measured,
-        accuracy=trained.accuracy,
-        params=counted.params,
-        macs=counted.macs,
-        seconds=_seconds(run),
-        note=took.note,
-        test_accuracy=trained.test_accuracy,
-        derived_for_ms=None if own else derived_for_ms,
-        int8=_in_8_bits(session, arch),
-        lead=difference(trained.accuracy, baseline.accuracy, trained.right, baseline.right),
-    )
-    records.write(run.result, outcome)
+    own, run = target.session, target.session.run
+    if not is_written(run.result):
+        if own is not session:
+            own.note_seconds("final training", trained[target.name].seconds)  # again after a kill
+        arch, training = named.shrunk.arch, trained[named.name]
+        baseline = trained[MOBILENET_V3_SMALL]
+        state = weights.load(session.run.training(named.name).weights, arch)
+        took = _measured(own, device, arch, state)
+        measured = None if took.predicted else took.latency
+        if isinstance(device.device, FileDevice) and measured is None:
+            device.device.offer(arch, weights.arrays(state))
+        records.write(run.network, arch)
+        _compare_with_published(own, device, space, arch)
+        export_network(run, arch, state, metadata.measured(training.accuracy, measured))
+        _classify(own)
+        counted, derived_for_ms = cost(arch), named.shrunk.target_ms
+        outcome = Outcome(
+            arch=arch,
+            target_ms=target.shrunk.target_ms,
+            predicted=device.model.predict(arch),
+            measured=measured,
+            accuracy=training.accuracy,
+            params=counted.params,
+            macs=counted.macs,
+            seconds=_seconds(run),
+            note=took.note,
+            test_accuracy=training.test_accuracy,
+            derived_for_ms=None if derived_for_ms == target.shrunk.target_ms else derived_for_ms,
+            int8=_in_8_bits(own, arch),
+            lead=difference(training.accuracy, baseline.accuracy, training.right, baseline.right),
+        )
+        records.write(run.result, outcome)
+    if own is not session:
+        write_report(run)
 
 
 def measured_by_now(run: Run, plan: Plan) -> bool:
