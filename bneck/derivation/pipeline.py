@@ -148,7 +148,6 @@ def train(session: Session) -> Training:
             start=parent.weights_for(arch, seed=plan.seed).state if parent is not None else None,
             teacher=named_teacher(session, data),
         )
-    records.write(run.network, arch)
     export_network(run, arch, state, metadata.measured(trained.accuracy))
     return trained
 

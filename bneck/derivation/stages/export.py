@@ -1,5 +1,6 @@
-"""A run's network in the files that it is used by: its weights, and ONNX."""
+"""A run's network in the files that it is used by: bneck's own, and ONNX."""
 
+from bneck import records
 from bneck.files import is_written
 from bneck.results import metadata
 from bneck.results.exports import Trained, export
@@ -12,7 +13,7 @@ from bneck.space.backends import weights
 def export_network(
     run: Run, arch: Architecture, state: weights.State, figures: dict[str, str]
 ) -> None:
-    """Write the run's weights and ONNX file, with what a user of the file must know.
+    """Write the run's network, its weights and its ONNX file, with what a user of it must know.
 
     Args:
         run: the run.
@@ -20,6 +21,7 @@ def export_network(
         state: its trained weights.
         figures: notes by name, such as accuracy and latency_ms; these replace the run's.
     """
+    records.write(run.network, arch)
     weights.save(run.weights, state)
     _write_onnx(run, arch, state, figures)
 

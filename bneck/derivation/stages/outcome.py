@@ -77,7 +77,6 @@ def outcome_stage(
         measured = None if took.predicted else took.latency
         if isinstance(device.device, FileDevice) and measured is None:
             device.device.offer(arch, weights.arrays(state))
-        records.write(run.network, arch)
         _compare_with_published(own, device, space, arch)
         export_network(run, arch, state, metadata.measured(training.accuracy, measured))
         _classify(own)
