@@ -71,10 +71,15 @@ def derived_for(
         parent: the trained network that it inherits from, if any.
     """
     keep_inherited(own, parent, selected.arch)
-    given = session.plan.seed_network is not None or selected.pretrained
-    targets_ms = (selected.target_ms,)
     (shrunk,) = netadapt_stage(
-        own, data, device, targets_ms, selected.arch, parent, retrained=True, given=given
+        own,
+        data,
+        device,
+        (selected.target_ms,),
+        selected.arch,
+        parent,
+        retrained=True,
+        given=selected.pretrained,
     )
     name = "derived" if own is session else f"derived-{shrunk.target_ms:.4g}ms"
     return Derived(own, shrunk, name)
