@@ -10,7 +10,8 @@ from statistics import NormalDist
 import numpy as np
 
 from bneck.derivation.prediction import classifier_of
-from bneck.derivation.trained_networks import images_of, load_weights, warn_if_changed
+from bneck.derivation.run_images import images_of, warn_if_changed
+from bneck.derivation.trained_networks import load_weights
 from bneck.derivation.validation import check_weights
 from bneck.errors import UsageError
 from bneck.progress import Progress
