@@ -108,14 +108,14 @@ class Execution:
             imported=IMPORTED,
         )
 
-    def open_trainer(self, scorer: Executor, device: str, here: str | None = None) -> Executor:
+    def open_trainer(self, scorer: Executor, device: str, here: str) -> Executor:
         """Open what runs long trainings, on this machine unless several workers of a cluster share
         each; it may be ``scorer`` itself.
 
         Args:
             scorer: what scores networks.
             device: what trainings are asked to run on.
-            here: what those of this machine run on; ``device`` unless given.
+            here: what those of this machine run on.
 
         Raises:
             UsageError: more GPUs than this machine has, or a device that is one of them.
@@ -125,7 +125,7 @@ class Execution:
         if self.ray is None and self.time_limit_s is None:
             return scorer
         workers = self.workers if self.ray is None else None
-        return executors.open_executor(workers, device=here or device, imported=IMPORTED)
+        return executors.open_executor(workers, device=here, imported=IMPORTED)
 
     def _reserved(self, device: str) -> Reserved:
         """What Ray keeps for each evaluation: a GPU that is asked for by name need not be twice."""

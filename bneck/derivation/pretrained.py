@@ -135,10 +135,8 @@ def _files_of_run(run: Run) -> tuple[Path, Path]:
 
 def _of_run(run: Run, arch: Architecture, state: "State") -> Pretrained:
     facts = read_image_facts(run)
-    known, names = None, None
-    if facts is not None:
-        known = (facts.mean, facts.std) if facts.mean and facts.std else None
-        names = facts.class_names
+    known = (facts.mean, facts.std) if facts and facts.mean and facts.std else None
+    names = facts.class_names if facts else None
     return Pretrained(arch, state, known, names, _shared(run))
 
 

@@ -80,8 +80,7 @@ def _frame(rows: Sequence[tuple[Any, ...]], columns: Sequence[str]) -> "pd.DataF
 def _table(data: ReportData) -> str:
     if data.outcome is None:
         return ""
-    networks: list[tuple[str, Outcome | Baseline]] = [("derived", data.outcome)]
-    networks += [(f"derived for {one.target_ms:.4g} ms", one) for one in data.others.values()]
+    networks: list[tuple[str, Outcome | Baseline]] = [*data.derived]
     networks += [(baseline.name, baseline) for baseline in data.baselines]
     places = units.decimals(data.outcome.target_ms)
     rows = []

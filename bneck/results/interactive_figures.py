@@ -38,15 +38,12 @@ def to_json(figure: go.Figure) -> str:
 
 def compared(data: ReportData) -> go.Figure:
     """Accuracy over measured latency of the networks that were trained and measured alike."""
-    assert data.outcome is not None
     figure = empty_figure("measured latency (ms)", "accuracy (%)")
     symbols = cycle(("diamond", "square", "triangle-up", "circle"))
     entries: list[tuple[str, Outcome | Baseline, str, str]] = [
         (baseline.name, baseline, "var(--baseline)", next(symbols)) for baseline in data.baselines
     ]
-    entries.append(("derived", data.outcome, ACCENT, "star"))
-    for derived in data.others.values():
-        entries.append((f"derived for {derived.target_ms:.4g} ms", derived, ACCENT, "star"))
+    entries += [(name, one, ACCENT, "star") for name, one in data.derived]
     for name, network, colour, symbol in entries:
         if network.accuracy is None or network.measured is None:
             continue
@@ -61,7 +58,7 @@ def compared(data: ReportData) -> go.Figure:
             text=[hover_text(escape(name), network.arch)],
             hovertemplate="%{x:.4g} ms, %{y:.2f} %<br>%{text}<extra></extra>",
         )
-    add_targets(figure, [one.target_ms for one in (data.outcome, *data.others.values())])
+    add_targets(figure, [one.target_ms for _, one in data.derived])
     return figure
 
 

@@ -76,6 +76,12 @@ class ReportData:
         return (*self.records, *chain.from_iterable(self.competitors.values()))
 
     @property
+    def derived(self) -> tuple[tuple[str, Outcome], ...]:
+        """The derived network and those for other targets, by what pictures call them."""
+        others = [(f"derived for {one.target_ms:.4g} ms", one) for one in self.others.values()]
+        return (("derived", self.outcome), *others) if self.outcome else ()
+
+    @property
     def names(self) -> dict[int, str]:
         """What those networks are that no trial proposed, by their numbers."""
         return {one.number: word for word, some in self.competitors.items() for one in some}
