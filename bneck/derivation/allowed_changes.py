@@ -88,10 +88,13 @@ def change_plan(run: Run, was: Mapping[str, Any], progress: Progress) -> None:
         UsageError: a change that needs a run of its own; names it and the command to begin one.
     """
     names = changed(was, run.plan)
-    for name in names:
-        if name not in CHANGES or not _sound(name, was, run):
-            raise UsageError(f"{differences(was, run.plan)}; {_elsewhere(run, was)}")
-    left_out = _left_out(run, was)
+    refused = UsageError(f"{differences(was, run.plan)}; {_elsewhere(run, was)}")
+    if any(name not in CHANGES for name in names):
+        raise refused
+    before, after = _plan_of(run, was), Plan.from_dict(run.plan)
+    if not all(_is_sound(name, run, before, after) for name in names):
+        raise refused
+    left_out = _left_out(run, before, after)
     of_these = [name.format(ms) for ms in left_out for name in OF_TARGET]
     supersede(run, [*of_these, *(pattern for name in names for pattern in CHANGES[name])])
     if left_out:
@@ -127,10 +130,10 @@ def supersede(run: Run, patterns: Collection[str]) -> None:
             run.plan_change.supersede(pattern)
 
 
-def _left_out(run: Run, was: Mapping[str, Any]) -> tuple[float, ...]:
+def _left_out(run: Run, before: Plan, after: Plan) -> tuple[float, ...]:
     """The targets in ms, as far as they were found out, that the new plan has no more."""
-    before, after = _plan_of(run, was).aimed_at, Plan.from_dict(run.plan).aimed_at
-    return kept_targets(run)[len(after) :] if before[: len(after)] == after else ()
+    count = len(after.aimed_at)
+    return kept_targets(run)[count:] if before.aimed_at[:count] == after.aimed_at else ()
 
 
 def _plan_of(run: Run, was: Mapping[str, Any]) -> Plan:
@@ -155,21 +158,21 @@ def _forget_targets(run: Run, last: int) -> None:
     keep_targets(run, targets_ms)
 
 
-def _sound(name: str, was: Mapping[str, Any], run: Run) -> bool:
+def _is_sound(name: str, run: Run, before: Plan, after: Plan) -> bool:
     """Whether the run's work so far holds under the new value."""
-    now = run.plan
     if name == "evaluations":
-        return Plan.from_dict(now).evaluations > _plan_of(run, was).evaluations
+        return after.evaluations > before.evaluations
     if name == "promote":
-        return bool(now[name])
+        return after.promote
     if name in ("target", "targets"):
-        before, after = _plan_of(run, was).aimed_at, Plan.from_dict(now).aimed_at
-        if 0 < len(after) < len(before) and before[: len(after)] == after:
+        was, now = before.aimed_at, after.aimed_at
+        if 0 < len(now) < len(was) and was[: len(now)] == now:
             if run.journal.exists() and not is_written(run.winners):
                 return False  # trials may wait that are for those that are left out
             shrunk = {one.target_ms for one in records.read_lines(run.shrunk, Shrunk)}
-            return shrunk.isdisjoint(_left_out(run, was))  # the run's network may be one's of these
-        return bool(before) and after[: len(before)] == before  # none: a run of train
+            # The run's network may be that of one of these.
+            return shrunk.isdisjoint(_left_out(run, before, after))
+        return bool(was) and now[: len(was)] == was  # none: a run of train
     return True
 
 
