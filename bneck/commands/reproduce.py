@@ -1,5 +1,6 @@
 """The command ``reproduce``: a published derivation, stage by stage."""
 
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
@@ -15,7 +16,6 @@ from bneck.live import TerminalProgress
 from bneck.reproduction.plan import ReproductionPlan
 from bneck.results.run import Run
 from bneck.space.checks import check_word
-from bneck.space.presets import MOBILENET_V3_SMALL
 from bneck.stdout import stdout_for_results
 
 KNOWN = ("v3-small",)
@@ -49,35 +49,34 @@ def reproduce(
     plan = ReproductionPlan(**asked)
     if stage is not None:
         check_word("stage", stage, plan.stages)
-    check(plan.part(target=f"1.0x:{MOBILENET_V3_SMALL}"))
+    check(plan.whole())
     execution.device_here(plan.device)
     with (
         Run.open(out, plan.as_dict(), change=change_plan) as run,
         run.end_noted(),
         stdout_for_results(),
     ):
-        stages, text = _reproduced(run, plan, stage, execution, out / "summary.md")
-    print_result(json, {"summary": str(out / "summary.md"), "stages": stages}, text)
+        file = out / "summary.md"
+        text = _reproduced(run, plan, (stage,) if stage else plan.stages, execution, file)
+    print_result(json, {"summary": str(file), "stages": list(plan.stages)}, text)
 
 
 def _reproduced(
-    run: Run, plan: ReproductionPlan, stage: str | None, execution: Execution, file: Path
-) -> tuple[list[str], str]:
-    """Do one stage or all, writing the summary after each; all stages' names, and the summary."""
+    run: Run, plan: ReproductionPlan, stages: Sequence[str], execution: Execution, file: Path
+) -> str:
+    """Do these stages, writing the summary after each, and return it."""
     from bneck.derivation.session import Session  # torch and all: after the mistakes
     from bneck.reproduction.pipeline import Reproduction
     from bneck.reproduction.report import draw, summary
 
     with closing(execution.open(plan.device)) as executor:
-        whole = plan.part(target=f"1.0x:{MOBILENET_V3_SMALL}")
-        session = Session(
-            run, whole, executor, executor, TerminalProgress(), wait_quiet=execution.wait_quiet
-        )
+        wait_quiet, progress = execution.wait_quiet, TerminalProgress()
+        session = Session(run, plan.whole(), executor, executor, progress, wait_quiet=wait_quiet)
         work, text = Reproduction(plan, session), ""
-        for name in [stage] if stage else work.stages:
+        for name in stages:
             with work.session.timed(name):
                 work.stages[name]()
             text = summary(work.results)
             write_whole(file, text)
             draw(work.results)
-        return list(work.stages), text
+        return text

@@ -7,6 +7,7 @@ from bneck.derivation.option import TARGET, TRAINING, option
 from bneck.derivation.plan import MAX_SEED, Plan
 from bneck.errors import UsageError
 from bneck.space.checks import check_range
+from bneck.space.presets import MOBILENET_V3_SMALL
 
 PUBLISHED = 1.0
 """The factor of MobileNetV3-Small itself, which is trained whatever is derived."""
@@ -79,6 +80,10 @@ class ReproductionPlan:
         trainings = (f"train-{factor:g}" for factor in self.trained_factors)
         before = ("calibrate", "search-paper", "search-derived", "netadapt", "measure")
         return (*before, *trainings, "measure-trained", "likeness")
+
+    def whole(self) -> Plan:
+        """The plan of what no stage does alone, such as measuring; all are checked by it."""
+        return self.part(target=f"{PUBLISHED:.1f}x:{MOBILENET_V3_SMALL}")
 
     def part(self, **more: Any) -> Plan:
         """The plan of one stage: what the two kinds of plan share, and ``more``."""
