@@ -98,7 +98,7 @@ def _seconds(session: Session, data: RunData, stages: Sequence[str]) -> dict[str
         left = _search_steps_left(session, asked)
         label_s = short_s() * (LONGER_IN_8_BITS if plan.score_int8 else 1)
         found["search"] = left * folds(plan, data.info) * label_s / workers
-    targets, passes = max(1, len(plan.aimed_at)), _netadapt_passes(session)
+    targets, passes = len(plan.aimed_at), _netadapt_passes(session)
     if "NetAdapt" in stages and passes and (share := _share_to_save(session)):
         tunings = share / plan.delta * len(narrowables(network)) / workers
         steps = asked.search.steps + tunings * asked.fine_tune.steps
@@ -129,7 +129,7 @@ def _measurements(session: Session, stages: Sequence[str]) -> dict[str, int]:
     run, plan, device = session.run, session.plan, planned_device(session.plan)
     if device.published is not None or device.synthetic or device.by_hand:
         return {}
-    targets, passes = max(1, len(plan.aimed_at)), _netadapt_passes(session)
+    targets, passes = len(plan.aimed_at), _netadapt_passes(session)
     found: dict[str, int] = {}
     if "search" in stages and not is_written(run.winners):
         found["search"] = targets
@@ -156,7 +156,7 @@ def _search_steps_left(session: Session, asked: Budget) -> int:
     plan, first, most = session.plan, asked.search.steps, asked.most_search_steps
     steps = plan.evaluations * first
     if plan.promote:
-        targets = max(1, len(plan.aimed_at))
+        targets = len(plan.aimed_at)
         aims = ALONG_THE_FRONT if plan.reward == FRONT else targets
         widened = targets - 1 if plan.pretrained is None else 0
         steps = search_steps(plan.evaluations, aims, first, most, widened=widened)
