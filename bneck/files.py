@@ -27,7 +27,7 @@ def write_with(path: Path, write: Callable[[Path], object]) -> None:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}")
+        temporary = path.with_name(f".{path.name[:50]}.{secrets.token_hex(6)}")
         temporary.touch(exist_ok=False)  # with the rights that the umask leaves
         write(temporary)
         with temporary.open("rb+") as file:

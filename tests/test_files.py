@@ -67,6 +67,13 @@ def test_a_file_is_there_with_its_content_or_not_at_all(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 
 
+def test_a_name_as_long_as_the_system_takes_is_written_whole(tmp_path: Path) -> None:
+    """Of three bytes a character: what is added to it meanwhile must not be too much."""
+    file = tmp_path / ("漢" * 83 + ".json")
+    write_json(file, 1)
+    assert file.read_text() == "1\n"
+
+
 def test_a_lock_is_not_taken_through_a_link_nor_waited_for_at_a_pipe(tmp_path: Path) -> None:
     lock_file(tmp_path / "kit.json").symlink_to(tmp_path / "theirs")
     with pytest.raises(OSError, match="symbolic links"), locked(tmp_path / "kit.json"):
