@@ -22,7 +22,12 @@ def write_page(model: LatencyModel, path: Path) -> None:
     """Write ``latency.html``, which needs no other file and no network."""
     figures = [_predicted(model), _errors(model), *_curves(model)]
     drawn = "".join(
-        figure.to_html(full_html=False, include_plotlyjs=number == 0, default_height=460)
+        figure.to_html(
+            full_html=False,
+            include_plotlyjs=number == 0,
+            default_height=460,
+            config={"responsive": True, "displayModeBar": False},
+        )
         for number, figure in enumerate(figures)
     )
     write_whole(path, _PAGE.format(facts=_facts(model), figures=drawn))
@@ -30,9 +35,11 @@ def write_page(model: LatencyModel, path: Path) -> None:
 
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Latency calibration</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <style>body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto;
 padding: 0 1rem }}
-table {{ border-collapse: collapse }} td {{ padding: .1rem 1rem .1rem 0 }}</style>
+table {{ border-collapse: collapse }}
+td {{ padding: .1rem 1rem .1rem 0; vertical-align: top }}</style>
 <h1>Latency calibration</h1>
 <table>{facts}</table>
 {figures}
@@ -68,6 +75,8 @@ def _facts(model: LatencyModel) -> str:
 def _figure(title: str, x: str, y: str) -> go.Figure:
     figure = go.Figure()
     figure.update_layout(title=title, template="plotly_white", xaxis_title=x, yaxis_title=y)
+    figure.update_layout(legend={"orientation": "h", "y": 1, "yanchor": "bottom"})
+    figure.update_layout(margin={"l": 60, "r": 20})  # px, that a phone has room for
     return figure
 
 
@@ -106,15 +115,21 @@ def _curves(model: LatencyModel) -> list[go.Figure]:
     def depthwise(channels: int, px: int) -> Kernel:
         return "depthwise", channels, channels, 3, 1, px, activation
 
+    alignment = model.blocking.alignment  # between its multiples a curve would go up and down
+    drawn = [channels for channels in CHANNELS if channels % alignment == 0]
     figures = []
     for name, kernel in (("1x1 convolution", pointwise), ("3x3 depthwise", depthwise)):
-        figure = _figure(f"{name}, as many channels out as in", "channels", "ms")
+        figure = _figure(f"{name}, as many channels out as in", _multiples(alignment), "ms")
         with suppress(NotCalibrated):  # a space may have other windows only
             for px in _sides(model, kernel(8, 1)[0]):
-                times = [model.kernel_ms(kernel(channels, px)) for channels in CHANNELS]
-                figure.add_scatter(x=list(CHANNELS), y=times, mode="lines", name=f"{px} px")
+                times = [model.kernel_ms(kernel(channels, px)) for channels in drawn]
+                figure.add_scatter(x=drawn, y=times, mode="lines", name=f"{px} px")
             figures.append(figure)
     return figures
+
+
+def _multiples(alignment: int) -> str:
+    return "channels" if alignment == 1 else f"channels, in multiples of {alignment}"
 
 
 def _sides(model: LatencyModel, kind: str) -> list[int]:

@@ -152,6 +152,22 @@ def test_the_page_needs_nothing_else(macs_model: LatencyModel, tmp_path: Path) -
     assert re.search('<(script|link|img)[^>]*"http', page) is None
 
 
+def test_kernels_are_drawn_by_channels_that_are_read_fast(macs_model: LatencyModel) -> None:
+    """Where others take longer, a curve of all of them went up and down too often to be read."""
+    for alignment, axis in ((1, "channels"), (4, "channels, in multiples of 4")):
+        blocking = replace(macs_model.blocking, alignment=alignment)
+        for figure in calibration_page._curves(replace(macs_model, blocking=blocking)):
+            assert figure.layout.xaxis.title.text == axis
+            assert all(channels % alignment == 0 for curve in figure.data for channels in curve.x)
+
+
+def test_the_page_fits_on_a_phone(macs_model: LatencyModel, tmp_path: Path) -> None:
+    write_page(macs_model, tmp_path / "latency.html")
+    page = (tmp_path / "latency.html").read_text()
+    assert '<meta name="viewport" content="width=device-width' in page
+    assert page.count('"responsive": true') == 4  # pictures
+
+
 def test_the_page_gives_errors_as_shares_of_the_measured_time(macs_model: LatencyModel) -> None:
     """Predictions of 1.2 and 0.5 ms of networks that take 1 ms are 20 % over and 50 % under it."""
     held_out = [[1.2, 1.0], [0.5, 1.0]]
