@@ -235,6 +235,9 @@ def test_folders_that_are_not_runs(tmp_path: Path) -> None:
     (tmp_path / "photos" / "cat.jpg").touch()
     with pytest.raises(UsageError, match=r"photos is not a run's folder: it has no plan.toml"):
         Run.read(tmp_path / "photos")
+    (tmp_path / "model.onnx").touch()
+    with pytest.raises(UsageError, match=r"model.onnx is not a run's folder: it is a file$"):
+        Run.read(tmp_path / "model.onnx")
     with pytest.raises(UsageError, match=r"absent is not a run's folder: there is no such folder$"):
         Run.read(tmp_path / "absent")
     with pytest.raises(UsageError, match=r"no plan.toml but 'cat.jpg'; name a new or an empty"):
