@@ -24,8 +24,12 @@ _ENDING = {
     signal.SIGTERM: signal.SIG_DFL,  # what Slurm, Docker and Kubernetes send
 }
 """Signals that end a command, with what Python does at each."""
-_NO_THREAD = "can't start new thread"
-"""What Python says where the system gives it none."""
+_SHORTAGES = {
+    "can't start new thread": "the system limits processes and threads (ulimit -u)",  # Python's
+    "can't allocate memory": "out of memory",  # PyTorch's on a CPU
+    "could not create a primitive": "out of memory",  # oneDNN's, which PyTorch hands on
+}
+"""What libraries say in a RuntimeError where the system gives them no more, and what it means."""
 _ENDED_BY = {
     live.ended_by(one): "interrupted" if one is signal.SIGINT else f"ended by {one.name}"
     for one in _ENDING
@@ -115,8 +119,9 @@ def _answer(error: BaseException) -> int:
         return _fail(str(error) or "out of memory", 1)
     if isinstance(error, ImportError):  # as of a library that `ulimit -v` leaves no room for
         return _fail(f"cannot load a library: {error}", 1)
-    if isinstance(error, RuntimeError) and str(error) == _NO_THREAD:
-        return _fail(f"{_NO_THREAD}: the system limits processes and threads (ulimit -u)", 1)
+    for said, means in _SHORTAGES.items():
+        if isinstance(error, RuntimeError) and said in str(error):
+            return _fail(f"{said}: {means}", 1)
     raise error
 
 

@@ -240,6 +240,16 @@ def test_a_thread_that_the_system_does_not_give_is_one_line(
     assert line.startswith("bneck: can't start new thread: the system limits ")
 
 
+def test_memory_that_the_system_does_not_give_is_one_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def work() -> None:
+        torch.empty(1 << 50, dtype=torch.uint8)
+
+    assert exit_code_of(work) == 1
+    assert capsys.readouterr().err == "bneck: can't allocate memory: out of memory\n"
+
+
 @pytest.mark.parametrize("name", ["stdout", "stderr"])
 def test_that_who_read_the_output_has_gone_is_not_said(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
