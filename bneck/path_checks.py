@@ -61,3 +61,12 @@ def check_new_folder(path: Path) -> None:
             raise UsageError(f"{place} is a link that leads nowhere")
         if place.exists():
             check_folder(place)
+
+
+def check_no_link(path: Path, *, of: str) -> None:
+    """Raise UsageError where the path is a symbolic link, which ``of`` does not write through."""
+    if path.is_symlink():
+        raise UsageError(
+            f"{path} is a symbolic link, which {of} does not write through; put the file "
+            "or folder itself there"
+        )

@@ -21,6 +21,7 @@ from bneck.files import is_written, write_whole
 from bneck.latency.model import LatencyModel
 from bneck.latency.predictor import load_kept
 from bneck.latency.published_table import PREFIX, PublishedTable
+from bneck.path_checks import check_no_link
 from bneck.proxies.data.image_info import judged_on
 from bneck.proxies.proxy import SCORED_ON, shared_weights_run
 from bneck.results import card, report
@@ -30,7 +31,6 @@ from bneck.results.record import Baseline, Inherited, Outcome, Step
 from bneck.results.report_data import ReportData
 from bneck.results.run import Run
 from bneck.results.run_files import PICTURES
-from bneck.results.run_folder import check_no_link
 from bneck.results.similarity import Similarity
 from bneck.results.stage_record import SearchResult
 from bneck.results.stage_result import StageResult
@@ -57,7 +57,7 @@ def write_pictures(run: Run) -> list[Path]:
     Raises:
         UsageError: ``pictures`` is a link, as in somebody else's run: it may lead anywhere.
     """
-    check_no_link(run.folder / PICTURES)
+    check_no_link(run.folder / PICTURES, of="a run")
     from bneck.results import static_figures  # matplotlib, which no report needs
 
     data = report_data(run)

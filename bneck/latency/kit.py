@@ -26,6 +26,7 @@ from bneck.latency.kit_content import (
 from bneck.latency.measure import reference
 from bneck.latency.runtimes import PORTABLE, Runtime, here_only, open_runtime
 from bneck.latency.runtimes.weights import Array
+from bneck.path_checks import check_no_link
 from bneck.progress import Progress, silent
 from bneck.space import codec
 from bneck.space.architecture import Architecture
@@ -151,6 +152,7 @@ def _added(folder: Path, word: str) -> list[dict[str, Any]]:
 
 def _check_folder(folder: Path, *may_hold: str) -> None:
     """A kit's folder is new or empty, or holds a kit, or one whose writing was interrupted."""
+    check_no_link(folder / FILES, of="a kit")
     if not folder.exists() or (folder / KIT).exists():
         return
     others = {file.name for file in folder.iterdir() if not file.name.startswith(".")}

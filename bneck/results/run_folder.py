@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from bneck.errors import UsageError, cannot
+from bneck.path_checks import check_no_link
 
 PLAN = "plan.toml"
 
@@ -37,17 +38,8 @@ def check_files(folder: Path, *, links: bool = True) -> None:
     for place, folders, files in os.walk(folder):
         for path in (Path(place, name) for name in (*folders, *files)):
             if not links:
-                check_no_link(path)
+                check_no_link(path, of="a run")
             if path.exists() and not path.is_file() and not path.is_dir():
                 raise UsageError(
                     f"{path} is neither a file nor a folder, and has no place in a run"
                 )
-
-
-def check_no_link(path: Path) -> None:
-    """Raise UsageError where the path is a symbolic link, through which nothing is written."""
-    if path.is_symlink():
-        raise UsageError(
-            f"{path} is a symbolic link, which a run does not write through; put the file "
-            "or folder itself there"
-        )

@@ -34,6 +34,24 @@ def test_a_kit_has_one_reference_and_so_one_side_and_class_count(tmp_path: Path)
     assert not (tmp_path / "kit").exists()
 
 
+def test_nothing_is_written_through_a_link_that_somebody_elses_kit_holds(
+    tmp_path: Path, space_of_two: Space
+) -> None:
+    elsewhere, folder = tmp_path / "elsewhere", tmp_path / "kit"
+    elsewhere.mkdir()
+    write_kit([space_of_two], folder)
+    (folder / "networks").rename(tmp_path / "moved")
+    (folder / "networks").symlink_to(elsewhere)
+    arch = space_of_two.decode(space_of_two.sample(0))
+    for write in (
+        lambda: write_kit([space_of_two], folder),
+        lambda: add_to_kit(folder, arch, None, runtime="onnxruntime"),
+    ):
+        with pytest.raises(UsageError, match="networks is a symbolic link, which a kit does not"):
+            write()
+    assert list(elsewhere.iterdir()) == []
+
+
 def test_a_kit_is_small_runs_alone_and_resumes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
