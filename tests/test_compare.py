@@ -369,6 +369,19 @@ def test_runs_of_one_stage_are_listed_with_its_network(
     assert copied.accuracy == Accuracy(0.91)
 
 
+def test_a_derivation_that_was_cut_off_before_its_outcome_has_its_final_accuracy(
+    folder: Path, tmp_path: Path
+) -> None:
+    """Not that of NetAdapt's last step, which other weights had."""
+    cut_off = Run(shutil.copytree(folder / "runs" / "done", tmp_path / "cut"), {})
+    cut_off.result.unlink()
+    shutil.copy(folder / "net.onnx", cut_off.onnx)
+    arch, took = networks.load(cut_off.network), Latency(0.18, 0.01)
+    records.append(cut_off.shrunk, Shrunk(0.2, arch, 3, took, took, Accuracy(0.5, 0.02), met=True))
+    one, *_ = comparison.load([str(cut_off.folder), "mobilenet_v2"])
+    assert one.accuracy == Accuracy(0.91)
+
+
 def test_a_run_of_another_version_says_which(folder: Path, tmp_path: Path) -> None:
     from bneck.derivation.report import report_data
 

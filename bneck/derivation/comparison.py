@@ -202,10 +202,13 @@ def _accuracy(run: Run) -> Accuracy | None:
         return outcome.accuracy
     if not is_written(run.onnx):
         return None
-    with explained(run):
-        found = result_of_last_stage(run, plan_of(run), None).networks
+    if not is_written(run.baselines):  # else a derivation, trained anew after its last step
+        with explained(run):
+            found = result_of_last_stage(run, plan_of(run), None).networks
+        if found:
+            return found[-1].accuracy
     # A copy of a run may lack its checkpoints, which have it of a training.
-    return found[-1].accuracy if found else _of_onnx(run.onnx).accuracy
+    return _of_onnx(run.onnx).accuracy
 
 
 def _of_architecture(name: str, arch: Architecture) -> Compared:
