@@ -19,7 +19,8 @@ class ImageFacts:
         name: as the plan names the set, such as ``folder:photos``; it may hold a local path.
         fingerprint: hexadecimal digest of the content.
         class_names: one for each label, in the labels' order.
-        mean, std: what pixels are normalised with, by channel, on the scale 0 to 1.
+        mean, std: what pixels are normalised with, by channel, on the scale 0 to 1; empty for a
+            table of accuracies.
         training, validation, test: number of images in each part.
         training_left_out, validation_left_out: images of these parts whose pictures judge networks
             in another part, so that nothing is trained on or chosen by them.
@@ -41,10 +42,11 @@ class ImageFacts:
     validation_left_out: int = 0
 
     def __post_init__(self) -> None:
+        channels = 0 if self.name.startswith("table:") else IMAGE_CHANNELS
         for name, values in (("mean", self.mean), ("std", self.std)):
-            if values is not None and len(values) != IMAGE_CHANNELS:
-                raise UsageError(f"{name} must be {IMAGE_CHANNELS} numbers, got {values!r:.60}")
-        if self.std is not None and min(self.std) <= 0:
+            if values is not None and len(values) != channels:
+                raise UsageError(f"{name} must be {channels} numbers, got {values!r:.60}")
+        if self.std and min(self.std) <= 0:
             raise UsageError(f"std must be numbers above 0, got {self.std!r:.60}")
 
     @property

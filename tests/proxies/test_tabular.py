@@ -68,6 +68,18 @@ def test_a_search_answers_from_the_table_and_trains_nothing(
         data_stage(Session(run_, plan, Serial(), Serial()))
 
 
+def test_a_search_of_a_table_ends_and_is_reported_again(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its facts of images hold no mean, which was taken for damage where the report is written."""
+    asked = ["search", f"--data=table:{file}", "--target=1.0x:mobilenet_v3_small"]
+    asked += ["--runtime=macs", "--calibration-minutes=0.001", "--evaluations=3"]
+    asked += ["--sampler=random", f"--out={tmp_path / 'run'}"]
+    for command in (asked, asked, ["report", str(tmp_path / "run")]):
+        assert (run(command), capsys.readouterr().err.count("bneck: ")) == (0, 0)
+    assert "known.jsonl" in (tmp_path / "run" / "report.html").read_text()
+
+
 @pytest.mark.parametrize("count", [5, 6, 7, 8])
 def test_the_smallest_tables_answer_and_say_what_is_known_of_them(file: Path, count: int) -> None:
     file.write_text("\n".join(file.read_text().splitlines()[:count]))
