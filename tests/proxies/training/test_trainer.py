@@ -370,15 +370,21 @@ def test_files_that_are_not_checkpoints(
         train(small_net(), digits, QUICK, seed=0, checkpoint=tmp_path / "c")
 
 
+def read_checkpoint(file: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """A checkpoint's tensors by name, and its header."""
+    with safe_open(file, "pt") as opened:
+        header = opened.metadata()
+        tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    return tensors, header
+
+
 @pytest.mark.parametrize("lacks", ["network.0.weight", "average.0.weight", "counters"])
 def test_a_checkpoint_that_lacks_something_is_named(
     digits: ImageSource, tmp_path: Path, lacks: str
 ) -> None:
     file = tmp_path / "c"
     train(small_net(), digits, QUICK, seed=7, checkpoint=file)
-    with safe_open(file, "pt") as opened:
-        header = opened.metadata()
-        tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    tensors, header = read_checkpoint(file)
     if lacks == "counters":
         header[lacks] = "[]"
     else:
@@ -405,9 +411,7 @@ def test_counters_that_make_no_sense_are_refused(
 ) -> None:
     file = tmp_path / "c"
     train(small_net(), digits, QUICK, seed=7, checkpoint=file)
-    with safe_open(file, "pt") as opened:
-        header = opened.metadata()
-        tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    tensors, header = read_checkpoint(file)
     save_file(tensors, file, header | {"counters": counters})
     assert steps_done(file) == done
     with pytest.raises(UsageError, match=f"^{file} is not a training checkpoint: [^\n]+$"):
