@@ -10,9 +10,8 @@ Interrupted, the same command resumes; further seeds and augmentations may be ad
 import argparse
 import statistics
 import sys
-from pathlib import Path
 
-from bneck.cli import exit_code_of, positive, whole_number
+from bneck.cli import exit_code_of, new_folder, positive, whole_number
 from bneck.derivation.plan import Plan
 from bneck.derivation.stages.kept_training import train_and_keep
 from bneck.derivation.training_budget import budget
@@ -53,7 +52,9 @@ def main() -> None:
     """Train all, seed by seed, and print accuracies and differences to the first augmentation."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", required=True, help="such as folder:imagenette")
-    parser.add_argument("--out", type=Path, required=True, help="folder of results, for resuming")
+    parser.add_argument(
+        "--out", type=new_folder, required=True, help="folder of results, for resuming"
+    )
     parser.add_argument("--side", type=whole_number, default=128, help="in pixels")
     parser.add_argument("--epochs", type=positive, default=15)
     parser.add_argument("--seeds", type=whole_number, default=3)

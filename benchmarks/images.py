@@ -32,12 +32,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from bneck.cli import exit_code_of, positive, whole_number
+from bneck.cli import exit_code_of, new_folder, positive, whole_number
 from bneck.derivation.execution import IMPORTED
 from bneck.executors import Failed
 from bneck.executors.processes import processes
 from bneck.machine import ONE_THREAD, cores
-from bneck.path_checks import check_new_folder
 from bneck.progress import silent
 from bneck.proxies.data.folder import load_folder
 from bneck.proxies.data.layout import read_layout
@@ -243,7 +242,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=("decode", "memory"))
     parser.add_argument("--side", type=whole_number, default=128)
-    parser.add_argument("--place", type=Path, default=Path(tempfile.gettempdir()))
+    parser.add_argument("--place", type=new_folder, default=tempfile.gettempdir())
     parser.add_argument("--images", type=whole_number, default=5000)
     parser.add_argument("--distinct", type=whole_number, default=2000)
     parser.add_argument("--rounds", type=whole_number, default=3)
@@ -252,7 +251,6 @@ def main() -> None:
     parser.add_argument("--steps", type=whole_number, default=10)
     parser.add_argument("--batch", type=whole_number, default=64)
     arguments = parser.parse_args()
-    check_new_folder(arguments.place)
     place = arguments.place / "bneck-images"  # which is removed in the end; PLACE is the user's
     os.environ["BNECK_CACHE"] = str(place / "cache")
     shutil.rmtree(place / "cache", ignore_errors=True)

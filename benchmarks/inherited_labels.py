@@ -27,7 +27,7 @@ import torch
 from labels import networks
 
 from bneck import json_lines, records
-from bneck.cli import exit_code_of, positive, run, whole_from_zero, whole_number
+from bneck.cli import exit_code_of, new_folder, positive, run, whole_from_zero, whole_number
 from bneck.derivation.pretrained import load_pretrained
 from bneck.derivation.training_budget import TUNING_RATE
 from bneck.files import is_written
@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--pretrained", help="as bneck's --pretrained; elastic weights otherwise")
     parser.add_argument("--elastic-epochs", type=positive, default=30, help="to train these")
     parser.add_argument("--latency", type=Path, help="model of the device, at --px")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=new_folder, required=True)
     parser.add_argument("--px", type=whole_number, default=64)
     parser.add_argument("--networks", type=whole_number, default=24)
     parser.add_argument("--truth", type=whole_from_zero, default=1000, help="steps, 0 for none")

@@ -23,8 +23,7 @@ from pathlib import Path
 import onnx
 
 from bneck import records
-from bneck.cli import exit_code_of, whole_from_zero, whole_number
-from bneck.path_checks import check_new_folder
+from bneck.cli import exit_code_of, new_folder, whole_from_zero, whole_number
 from bneck.results.record import Outcome, Step
 from bneck.results.run import Run
 from bneck.search.trial_attributes import read_records
@@ -72,9 +71,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=whole_number, default=100)
     parser.add_argument("--seed", type=whole_from_zero, default=0)
-    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
+    parser.add_argument("--folder", type=new_folder, default=tempfile.gettempdir())
     asked = parser.parse_args()
-    check_new_folder(asked.folder)
     place = asked.folder / "bneck-kills"  # which is removed first; FOLDER is the user's
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)

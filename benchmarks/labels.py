@@ -32,7 +32,7 @@ from random import Random
 import torch
 
 from bneck import json_lines, records
-from bneck.cli import exit_code_of, positive, whole_number
+from bneck.cli import exit_code_of, new_file, positive, whole_number
 from bneck.derivation.plan import Plan
 from bneck.derivation.training_budget import budget
 from bneck.executors import Executor, Failed, open_executor
@@ -210,7 +210,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", required=True, help="folder:DIR, npz:FILE or cifar10")
     parser.add_argument("--resolution", type=whole_number, help="side of the full trainings, in px")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=new_file, required=True)
     parser.add_argument("--networks", type=whole_number, default=24)
     parser.add_argument("--epochs", type=positive, default=10)
     parser.add_argument("--final", type=positive, metavar="EPOCHS", help="by the final recipe")

@@ -1,4 +1,4 @@
-"""The latency model against the clock: every figure of docs/evidence/latency.md, from one run.
+"""The latency model against the clock: held-out networks in docs/evidence/latency.md, from one run.
 
     python benchmarks/latency.py --work DIR [--minutes 10] [--json]
 
@@ -23,7 +23,7 @@ from statistics import median
 
 from latency_figures import evaluate, steady_mean
 
-from bneck.cli import exit_code_of, from_zero
+from bneck.cli import exit_code_of, from_zero, new_folder
 from bneck.errors import UsageError
 from bneck.files import write_json
 from bneck.latency.calibrate import BRIEF, calibrate
@@ -270,7 +270,9 @@ def _loop_ms(run: Run, clock: Clock) -> float:
 def main() -> None:
     """Measure, then evaluate."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--work", type=Path, required=True, help="where measurements are kept")
+    parser.add_argument(
+        "--work", type=new_folder, required=True, help="where measurements are kept"
+    )
     parser.add_argument("--minutes", type=from_zero, default=10.0, help="time for measuring now")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     options = parser.parse_args()

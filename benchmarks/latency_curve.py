@@ -8,7 +8,7 @@ import math
 import sys
 from pathlib import Path
 
-from bneck.cli import exit_code_of
+from bneck.cli import exit_code_of, new_file
 from bneck.errors import UsageError
 from bneck.files import read_json, write_whole
 
@@ -16,20 +16,34 @@ WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 560, 320, 60, 50, 20
 COLOURS = ("#1f6feb", "#d1242f", "#1a7f37")
 
 
+def curves_in(figures: Path) -> dict[str, dict[float, float]]:
+    """Mean error in % by minutes, for each space.
+
+    Raises:
+        UsageError: the file is none of benchmarks/latency.py's, or has no curves yet.
+    """
+    try:
+        curves = {
+            name.removeprefix("curve "): {float(minutes): error for minutes, error in curve.items()}
+            for name, curve in read_json(figures).items()
+            if name.startswith("curve ") and curve
+        }
+        if curves and all(
+            min(curve) >= 1 and min(curve.values()) >= 0 for curve in curves.values()
+        ):
+            return curves
+    except (AttributeError, TypeError, ValueError):  # of values that are no curves
+        pass
+    raise UsageError(f"{figures} holds no curves: benchmarks/latency.py writes them")
+
+
 def main() -> None:
     """Draw one line a space; minutes are spaced by their logarithm."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("figures", type=Path)
-    parser.add_argument("picture", type=Path)
+    parser.add_argument("picture", type=new_file)
     asked = parser.parse_args()
-    content = read_json(asked.figures)
-    curves = {
-        name.removeprefix("curve "): {float(minutes): error for minutes, error in curve.items()}
-        for name, curve in (content.items() if isinstance(content, dict) else ())
-        if name.startswith("curve ") and isinstance(curve, dict) and curve
-    }
-    if not curves:
-        raise UsageError(f"{asked.figures} holds no curves: benchmarks/latency.py writes them")
+    curves = curves_in(asked.figures)
     highest = 1.1 * max(error for curve in curves.values() for error in curve.values())
 
     def place(minutes: float, error: float) -> tuple[float, float]:

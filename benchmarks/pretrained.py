@@ -8,7 +8,7 @@ beside MobileNetV3-Small trained alike, and MobileNetV3-Small is narrowed to the
 from its pretrained weights. All are trained for ``--tuning-epochs`` in the end and judged on all
 validation images of the second set, which no training and no search sees. Each command that has
 ended is one JSON line of ``records.jsonl`` in ``--out``; the same command line resumes where it was
-stopped.
+stopped. The line below took 25 minutes of a core.
 
     python benchmarks/pretrained.py --large tiny100 --images photos160 --counts 20 --out out
 """
@@ -29,20 +29,28 @@ from typing import Any
 import torch
 
 from bneck import json_lines, records
-from bneck.cli import exit_code_of, positive, run, whole_number
+from bneck.cli import exit_code_of, new_folder, positive, run, whole_number
+from bneck.derivation.pretrained import check_pretrained
 from bneck.files import is_written
+from bneck.latency.devices import open_device
+from bneck.path_checks import check_folder
 from bneck.quantities import standard_deviation
 from bneck.results.units import with_spread
 from bneck.text import number_of
 
-NET = "mobilenet_v3_small"
+NET, SPACE = "mobilenet_v3_small", "v3-small"
+
+
+def class_folders(images: Path) -> list[Path]:
+    """Those of the training images, in the order of their names."""
+    return sorted(one for one in (images / "train").iterdir() if one.is_dir())
 
 
 def subset(images: Path, count: int, seed: int, out: Path) -> Path:
     """A folder of ``count`` training images of each class, and of all validation images."""
     if not (out / "val").is_dir():
         shutil.rmtree(out, ignore_errors=True)
-        for folder in sorted((images / "train").iterdir()):
+        for folder in class_folders(images):
             files = sorted(folder.iterdir())
             for file in Random(f"{seed} {folder.name}").sample(files, min(count, len(files))):
                 (out / "train" / folder.name).mkdir(parents=True, exist_ok=True)
@@ -95,7 +103,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--large", type=Path, required=True, help="folder with train/ and val/")
     parser.add_argument("--images", type=Path, required=True, help="folder with train/ and val/")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=new_folder, required=True)
     parser.add_argument("--px", type=whole_number, default=64)
     parser.add_argument("--counts", type=whole_number, nargs="*", default=[20, 100])
     parser.add_argument("--seeds", type=whole_number, default=3)
@@ -108,6 +116,11 @@ def main() -> None:
     parser.add_argument("--minutes", type=positive, default=2.0, help="of the calibration")
     parser.add_argument("--threads", type=whole_number, default=1)
     asked = parser.parse_args()
+    for folder in (asked.large, asked.images / "train", asked.images / "val"):
+        check_folder(folder)
+    if asked.parent is not None:
+        check_pretrained(str(asked.parent), SPACE, None)
+    open_device(runtime=asked.runtime)
 
     torch.set_num_threads(asked.threads)
     asked.out.mkdir(parents=True, exist_ok=True)
@@ -116,9 +129,9 @@ def main() -> None:
     done.command("pretrained", ["train", NET, "--data", f"folder:{asked.large}", *at,
                                 "--epochs", asked.epochs, "--out", out / "pretrained"])  # fmt: skip
     model = out / "latency.json"
-    of_images = (*at, "--classes", len(list((asked.images / "train").iterdir())))
+    of_images = (*at, "--classes", len(class_folders(asked.images)))
     if not is_written(model):
-        bneck("calibrate", "--space", "v3-small", *of_images, "--runtime", asked.runtime,
+        bneck("calibrate", "--space", SPACE, *of_images, "--runtime", asked.runtime,
               "--minutes", asked.minutes, "--out", model)  # fmt: skip
     done.command(NET, ["latency", NET, "--model", model, "--measure", *of_images])
     common = (

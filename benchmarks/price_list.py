@@ -20,7 +20,7 @@ import torch
 from matplotlib.figure import Figure
 
 from bneck import json_lines
-from bneck.cli import exit_code_of, whole_number
+from bneck.cli import exit_code_of, new_file, whole_number
 from bneck.machine import ONE_THREAD
 from bneck.proxies import shared_weights
 from bneck.proxies.data import loading
@@ -134,10 +134,11 @@ def main() -> None:
     parser.add_argument("--images", help="those of labels.py; without, only its trainings")
     parser.add_argument("--resolution", type=whole_number, help="side of labels.py's, in px")
     parser.add_argument("--shared", type=Path, help="run of bneck pretrain --elastic")
-    parser.add_argument("--picture", type=Path, required=True)
+    parser.add_argument("--picture", type=new_file, required=True)
     arguments = parser.parse_args()
     if arguments.shared and not arguments.images:
         parser.error("--shared needs --images")
+    static_figures.check_name(arguments.picture)
 
     torch.set_num_threads(1)
     images = None

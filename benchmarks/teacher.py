@@ -19,7 +19,7 @@ from statistics import mean
 import torch
 
 from bneck import json_lines, records
-from bneck.cli import exit_code_of, whole_number
+from bneck.cli import exit_code_of, new_folder, whole_number
 from bneck.derivation.plan import Plan
 from bneck.derivation.teacher import load_teacher
 from bneck.machine import Compute
@@ -45,7 +45,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", required=True, help="folder:DIR, npz:FILE or cifar10")
     parser.add_argument("--teacher", required=True, help="as bneck's --teacher")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=new_folder, required=True)
     parser.add_argument("--net", default="mobilenet_v3_small", help="a preset, JSON or run")
     parser.add_argument("--px", type=whole_number, default=64)
     parser.add_argument("--steps", type=whole_number, default=600)

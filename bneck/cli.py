@@ -9,12 +9,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from io import TextIOWrapper
 from math import isfinite, nan
+from pathlib import Path
 from typing import NoReturn
 
 from bneck import live
-from bneck.errors import BneckError, refused
+from bneck.errors import BneckError, UsageError, refused
 from bneck.imports import forget_working_directory
 from bneck.machine import wait_passively
+from bneck.path_checks import check_new_file, check_new_folder
 from bneck.stdout import reader_has_gone
 from bneck.text import one_line
 
@@ -159,6 +161,24 @@ def _finite(text: str, allowed: str, is_allowed: Callable[[float], bool]) -> flo
     if not (isfinite(number) and is_allowed(number)):
         raise ArgumentTypeError(f"must be a finite number {allowed}, got {text!r:.80}")
     return number
+
+
+def new_file(text: str) -> Path:
+    """Read the path of a file that is to be written, for argparse in scripts."""
+    return _place(text, check_new_file)
+
+
+def new_folder(text: str) -> Path:
+    """Read the path of a folder that is to be written into, for argparse in scripts."""
+    return _place(text, check_new_folder)
+
+
+def _place(text: str, check: Callable[[Path], None]) -> Path:
+    try:
+        check(Path(text))
+    except UsageError as error:
+        raise ArgumentTypeError(str(error)) from None
+    return Path(text)
 
 
 def _fail(message: str, code: int) -> int:

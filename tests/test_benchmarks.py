@@ -12,7 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from bneck.cli import from_zero, positive, whole_from_zero, whole_number
+from bneck.cli import (
+    exit_code_of,
+    from_zero,
+    new_file,
+    new_folder,
+    positive,
+    whole_from_zero,
+    whole_number,
+)
 from bneck.derivation.plan import Plan
 from bneck.derivation.target import keep_targets
 from bneck.errors import UsageError
@@ -114,6 +122,125 @@ def test_benchmarks_take_no_number_that_they_cannot_use() -> None:
                 if types in (["int"], ["float"]):
                     found[file.name, ast.literal_eval(call.args[0])] = types[0]
     assert found == {("likeness.py", "--weight"): "float"}
+
+
+def test_places_where_no_benchmark_can_write_are_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for read, name in ((new_folder, "file"), (new_folder, "file/new"), (new_file, "file/new")):
+        with pytest.raises(ArgumentTypeError, match="file is a file, not a folder"):
+            read(str(tmp_path / name))
+    with pytest.raises(ArgumentTypeError, match="is a folder: name a file"):
+        new_file(str(tmp_path))
+    for read in (new_folder, new_file):
+        assert read(str(tmp_path / "new")) == tmp_path / "new"
+
+
+@pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")
+def test_benchmarks_take_no_place_that_they_cannot_write_to() -> None:
+    """``Path`` takes a file for a folder: only what is read may be any path."""
+    read_only = {"--table", "--labels", "--latency", "--shared", "--models", "--large", "--images"}
+    read_only |= {"--parent", "repro", "run", "figures"}
+    found = []
+    for file in SCRIPTS:
+        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("add_argument"):
+                option = ast.literal_eval(call.args[0])
+                types = [ast.unparse(one.value) for one in call.keywords if one.arg == "type"]
+                found += [(file.name, option)] * (types == ["Path"] and option not in read_only)
+    assert found == []
+
+
+@pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")
+@pytest.mark.parametrize(
+    "text",
+    ["[]", "{}", *(f'{{"curve a": {curve}}}' for curve in ("3", "{}", '{"x": 3}', '{"0": 3}'))],
+)
+def test_figures_without_curves_are_named(
+    text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    module = importlib.import_module("latency_curve")
+    figures = tmp_path / "figures.json"
+    figures.write_text(text)
+    with pytest.raises(UsageError, match=r"figures\.json holds no curves: benchmarks/latency\.py"):
+        module.curves_in(figures)
+    figures.write_text('{"speed a": {"b": 1}, "curve a": {"1": 2.5, "10": 2}}')
+    assert module.curves_in(figures) == {"a": {1.0: 2.5, 10.0: 2}}
+
+
+@pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")
+def test_a_derivation_that_is_refused_is_not_measured_as_an_earlier_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS / "devices"))
+    module = importlib.import_module("wrong_runtime")
+    (tmp_path / "litert").mkdir()
+    (tmp_path / "litert" / "result.json").write_text("{}")
+    asked = Namespace(work=tmp_path, share=0.8, data="digits", options=["--evaluations", "0"])
+    with pytest.raises(SystemExit, match="2"):
+        module.derive("litert", asked)
+
+
+@pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")
+@pytest.mark.parametrize(
+    ("script", "words", "said"),
+    [
+        (
+            "devices/wrong_runtime.py",
+            ("--data", "digits", "--work", "{out}", "--", "--runtime=litert", "--evaluations", "4"),
+            "--runtime behind --: this benchmark gives them",
+        ),
+        (
+            "pretrained.py",
+            ("--large", "{data}", "--images", "{data}/few", "--out", "{out}"),
+            "no such folder: {data}/few/train",
+        ),
+        (
+            "pretrained.py",
+            ("--large", "{data}", "--images", "{data}", "--out", "{out}", "--parent", "{data}/a"),
+            "no such file: {data}/a",
+        ),
+        (
+            "pretrained.py",
+            ("--large", "{data}", "--images", "{data}", "--out", "{out}", "--runtime", "none"),
+            "unknown runtime 'none'",
+        ),
+        (
+            "evidence/likeness.py",
+            ("--labels", "{data}/macro.csv", "--device", "macs", "--out", "{out}"),
+            "macro.csv has no networks of the space accel-nasbench",
+        ),
+        (
+            "evidence/likeness.py",
+            ("--labels", "{data}/macro.csv", "--device", "macs", "--out", "{out}", "--weight=nan"),
+            "reward-exponent must be a number from -10 to 0, got nan",
+        ),
+    ],
+)
+def test_mistakes_are_answered_before_long_work(
+    script: str,
+    words: tuple[str, ...],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for part in ("train", "val"):
+        (tmp_path / part).mkdir()
+    networks = "".join(f"00000{number:03},45.3\n" for number in (0, 10, 20, 100, 200))
+    (tmp_path / "macro.csv").write_text(f"arch,mean_acc\n{networks}")
+    places = {"data": tmp_path, "out": tmp_path / "out"}
+    path = BENCHMARKS / script
+    monkeypatch.syspath_prepend(str(path.parent))
+    monkeypatch.setattr(sys, "argv", [script, *(word.format(**places) for word in words)])
+    module = importlib.import_module(path.stem)
+    try:
+        code = exit_code_of(module.main)
+    except SystemExit as error:  # argparse's
+        code = error.code
+    assert code == 2
+    assert said.format(**places) in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, median, stdev
 
-from bneck.cli import exit_code_of, positive
+from bneck.cli import exit_code_of, new_folder, positive
 from bneck.errors import BneckError
 from bneck.files import read_json, write_json
 from bneck.latency.calibrate import BRIEF, calibrate
@@ -186,7 +186,9 @@ def within(errors: list[float], share: float) -> float:
 def main() -> None:
     """Measure what is missing, then print the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--work", type=Path, required=True, help="where measurements are kept")
+    parser.add_argument(
+        "--work", type=new_folder, required=True, help="where measurements are kept"
+    )
     parser.add_argument("--minutes", type=positive, default=10.0, help="of the calibration")
     parser.add_argument("--json", action="store_true", help="print one JSON object on one line")
     options = parser.parse_args()

@@ -4,22 +4,24 @@
 
 Derives for ``onnxruntime`` and for ``litert`` with the same images and the target as a share of
 MobileNetV3-Small under each; options behind ``--`` go to both ``bneck derive``. Then each network
-is timed under both runtimes with its trained weights, as a share of MobileNetV3-Small. Run it on a
-quiet machine; it resumes where it was stopped.
+is timed under both runtimes with its trained weights, as a share of MobileNetV3-Small. That takes
+as long as two derivations and needs LiteRT (`pip install '.[litert]'`). Run it on a quiet machine;
+it resumes where it was stopped.
 """
 
 import argparse
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from math import hypot
 from pathlib import Path
 
 from bneck import records
-from bneck.cli import exit_code_of, positive
+from bneck.cli import exit_code_of, new_folder, positive
 from bneck.derivation.trained_networks import load_weights
-from bneck.latency.devices import open_device
+from bneck.latency.devices import Device, open_device
 from bneck.latency.measure import measure
 from bneck.quantities import Accuracy
 from bneck.results.networks import load_network
@@ -30,6 +32,8 @@ from bneck.space.blocks import InvertedResidual
 from bneck.space.presets import MOBILENET_V3_SMALL
 
 RUNTIMES = ("onnxruntime", "litert")
+OWN = {"--target", "--data", "--runtime", "--out"}
+"""Options of ``bneck derive`` that this benchmark gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,11 @@ class Derived:
 
 
 def derive(runtime: str, options: argparse.Namespace) -> Path:
-    """Derive for a runtime, or resume; returns the run's folder."""
+    """Derive for a runtime, or resume; returns the run's folder.
+
+    Raises:
+        SystemExit: no network came of it; one that misses its target is measured all the same.
+    """
     out: Path = options.work / runtime
     command = [
         sys.executable, "-c", "import sys; from bneck.cli import main; sys.exit(main())",
@@ -66,19 +74,20 @@ def derive(runtime: str, options: argparse.Namespace) -> Path:
         "--data", options.data, "--runtime", runtime, "--out", str(out), *options.options,
     ]  # fmt: skip
     code = subprocess.run(command, check=False, stdout=sys.stderr).returncode
-    if code and not (out / "result.json").exists():
+    missed = code == 1 and (out / "result.json").exists()
+    if code and not missed:
         raise SystemExit(code)
     return out
 
 
-def judged(run: Path) -> Derived:
-    """Count and time the network of a run."""
+def judged(run: Path, devices: Mapping[str, Device]) -> Derived:
+    """Count and time the network of a run on the device of each runtime."""
     arch = load_network(str(run))
     state = load_weights(str(run), None, arch, seed=0)
     weights = {name: tensor.numpy() for name, tensor in state.items()}
     under = {}
-    for runtime in RUNTIMES:
-        took = measure(arch, open_device(runtime=runtime), weights=weights)
+    for runtime, device in devices.items():
+        took = measure(arch, device, weights=weights)
         assert took.timing is not None
         ratio = took.timing.ratio
         under[runtime] = Share(ratio, ratio * took.timing.spread, took.note)
@@ -109,13 +118,16 @@ def main() -> None:
     """Derive twice, measure four times, print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="images, as bneck derive takes them")
-    parser.add_argument("--work", type=Path, required=True, help="where the runs are kept")
+    parser.add_argument("--work", type=new_folder, required=True, help="where the runs are kept")
     parser.add_argument("--share", type=positive, default=0.8, help="target, of V3-Small's latency")
     parser.add_argument("--json", action="store_true", help="print one JSON object on one line")
     parser.add_argument("options", nargs="*", help="further options of bneck derive, behind --")
     options = parser.parse_args()
+    if taken := sorted(OWN & {word.partition("=")[0] for word in options.options}):
+        parser.error(f"{', '.join(taken)} behind --: this benchmark gives them")
+    devices = {runtime: open_device(runtime=runtime) for runtime in RUNTIMES}
     runs = {runtime: derive(runtime, options) for runtime in RUNTIMES}
-    networks = {runtime: judged(run) for runtime, run in runs.items()}
+    networks = {runtime: judged(run, devices) for runtime, run in runs.items()}
     costs = costs_percent(networks)
     if options.json:
         about = {runtime: asdict(one) for runtime, one in networks.items()}

@@ -27,7 +27,7 @@ from matplotlib.transforms import Bbox
 from torch import Tensor, nn
 
 from bneck import records
-from bneck.cli import exit_code_of, positive
+from bneck.cli import exit_code_of, new_folder, positive
 from bneck.errors import BneckError
 from bneck.latency.devices import Graph
 from bneck.latency.devices.local import LocalDevice
@@ -138,7 +138,10 @@ def exported(name: str, folder: Path, runtime: str) -> tuple[Path, int, int]:
 
 def convert(model: nn.Module, example: Tensor, file: Path) -> None:
     """Write a network as .tflite, and check what it gives for an image (1, 3, side, side)."""
-    import litert_torch
+    try:
+        import litert_torch
+    except ModuleNotFoundError as missing:
+        sys.exit(f"{missing}: pip install litert-torch")
 
     channels_last = litert_torch.to_channel_last_io(model, args=[0]).eval()
     pixels = example.permute(0, 2, 3, 1).contiguous()
@@ -206,7 +209,7 @@ def name_all(axes: Axes, shown: list[Timed], front: list[Timed]) -> None:
 def main() -> None:
     """Export, measure and draw."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=new_folder)
     parser.add_argument("--runtime", default="onnxruntime", choices=("onnxruntime", "litert"))
     parser.add_argument("--limit-ms", type=positive, default=6.0)
     parser.add_argument("--export-only", action="store_true")

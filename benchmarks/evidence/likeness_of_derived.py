@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bneck import records
-from bneck.cli import exit_code_of, whole_number
+from bneck.cli import exit_code_of, new_folder, whole_number
 from bneck.derivation.similarity import similarity_to
 from bneck.files import is_written, write_whole
 from bneck.latency.model import LatencyModel, load
@@ -84,7 +84,7 @@ def main() -> None:
     parser.add_argument("repro", type=Path, nargs="+", help="folders of `bneck reproduce`")
     parser.add_argument("--models", type=Path, nargs="*", default=[], help="of `bneck calibrate`")
     parser.add_argument("--networks", type=whole_number, default=1000, help="random ones")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=new_folder, required=True)
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
     found = [

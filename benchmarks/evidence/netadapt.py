@@ -35,7 +35,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from bneck import json_lines, records
-from bneck.cli import exit_code_of, positive, whole_number
+from bneck.cli import exit_code_of, new_folder, positive, whole_number
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import TargetDevice, calibration_stage
@@ -229,7 +229,7 @@ def main() -> None:
     """Write one JSON line a fine-tuned network."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path, help="folder of a finished `bneck shrink`")
-    parser.add_argument("--out", type=Path, required=True, help="folder of what comes out")
+    parser.add_argument("--out", type=new_folder, required=True, help="folder of what comes out")
     parser.add_argument(
         "--epochs", type=positive, default=5.0, help="of NetAdapt's own fine-tuning"
     )

@@ -27,7 +27,7 @@ from rivals_report import Judged, drawn, table
 from torch import nn
 
 from bneck import records
-from bneck.cli import exit_code_of, from_zero, whole_number
+from bneck.cli import exit_code_of, from_zero, new_folder, whole_number
 from bneck.derivation.execution import Execution
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session
@@ -213,7 +213,7 @@ def main() -> None:
     """Choose, train, measure, draw."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("repro", type=Path, help="folder of `bneck reproduce`")
-    parser.add_argument("out", type=Path)
+    parser.add_argument("out", type=new_folder)
     parser.add_argument("--families", nargs="+", default=list(FAMILIES), choices=FAMILIES)
     parser.add_argument("--factors", help="some of REPRO's, such as 1.0,0.6; all unless said")
     parser.add_argument("--seeds", type=whole_number, default=3)

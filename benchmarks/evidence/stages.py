@@ -32,7 +32,7 @@ from typing import Any
 from repro_factors import targets_of
 
 from bneck import records
-from bneck.cli import exit_code_of, from_zero, whole_number
+from bneck.cli import exit_code_of, from_zero, new_folder, whole_number
 from bneck.derivation import pipeline
 from bneck.derivation.execution import Execution
 from bneck.derivation.plan import Plan
@@ -252,7 +252,7 @@ def main() -> None:
     """Search, shrink, draw, train, measure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("repro", type=Path, help="folder of `bneck reproduce`")
-    parser.add_argument("out", type=Path)
+    parser.add_argument("out", type=new_folder)
     parser.add_argument("--factors", default="1.0,0.6", help="some of REPRO's")
     parser.add_argument("--seeds", type=whole_number, default=3, help="plan seeds")
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=WAYS)
