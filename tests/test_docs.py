@@ -5,6 +5,7 @@ import re
 import runpy
 import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -88,18 +89,32 @@ def options(command: Any) -> set[str]:
     return found.union(*(options(below[name]) for name in below))
 
 
-@pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: f"{page.parent.name}/{page.name}")
-def test_commands(page: Path) -> None:
+def commands(text: str) -> Iterator[tuple[Any, list[str], set[str]]]:
+    """Each of bneck's commands in the text, with its words, and those of them that are options."""
     root = typer.main.get_command(app)
-    for line in re.findall(rf"\bbneck (?:{'|'.join(COMMANDS)})\b.*", code(page)):
+    for line in re.findall(rf"\bbneck (?:{'|'.join(COMMANDS)})\b.*", text):
         words = shlex.split(line, comments=True)
         command, rest = root, words[1:]
         while rest and (below := getattr(command, "commands", {})):
             name = rest[0] if rest[0] in below else "net"
             assert name in below, words
             command, rest = below[name], rest[1:] if rest[0] == name else rest
-        asked = {word.partition("=")[0] for word in rest if word.startswith("--")}
+        yield command, words, {word.partition("=")[0] for word in rest if word.startswith("--")}
+
+
+@pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: f"{page.parent.name}/{page.name}")
+def test_commands(page: Path) -> None:
+    for command, words, asked in commands(code(page)):
         assert asked <= options(command) | {"--help"}, words
+
+
+@pytest.mark.parametrize("page", [page for page in WITH_COMMANDS if page.suffix == ".md"], ids=str)
+def test_commands_of_code_blocks_lack_nothing(page: Path) -> None:
+    fences = re.findall(r"```sh\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    for command, words, asked in commands(re.sub(r"\\\n", " ", "".join(fences))):
+        needed = [param for param in command.params if param.required and param.opts[0][0] == "-"]
+        lacking = [param.opts[0] for param in needed if not asked & set(param.opts)]
+        assert "--help" in asked or lacking == [], words
 
 
 @pytest.mark.parametrize("page", WITH_COMMANDS, ids=lambda page: f"{page.parent.name}/{page.name}")
