@@ -24,27 +24,69 @@ def write_with(path: Path, write: Callable[[Path], object]) -> None:
     Raises:
         BneckError: the file cannot be written (full disk, no permission).
     """
-    temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name[:50]}.{secrets.token_hex(6)}")
-        temporary.touch(exist_ok=False)  # with the rights that the umask leaves
-        write(temporary)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        _remove_abandoned(path)
+        with _temporary(path) as temporary:
+            write(temporary)
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            temporary.replace(path)
     except OSError as error:
         raise cannot("write", path, error) from error
-    finally:
-        if temporary is not None:
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    """Make a file beside ``path``, locked by this process; it goes unless it was renamed."""
+    while True:
+        temporary = path.with_name(f"{_stem(path)}{secrets.token_hex(6)}")
+        temporary.touch(exist_ok=False)  # with the rights that the umask leaves
+        try:
+            if (held := _locked_at_once(temporary)) is not None:
+                with held:
+                    yield temporary
+                return
+        finally:
             with suppress(OSError):  # on a read-only disk: what could not be made need not go
                 temporary.unlink(missing_ok=True)
+
+
+def _locked_at_once(temporary: Path) -> IO[bytes] | None:
+    """Open and lock a new file; None if another process took it for abandoned before that."""
+    with suppress(FileNotFoundError):
+        held = temporary.open("rb", buffering=0)
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(held, fcntl.LOCK_EX)
+        if is_still_at(temporary, held):
+            return held
+        held.close()
+    return None
+
+
+def _stem(path: Path) -> str:
+    """What the names of a file's temporary files begin with."""
+    return f".{path.name[:50]}."
+
+
+def _remove_abandoned(path: Path) -> None:
+    """Remove what killed processes left of ``path``: temporary files that nobody has locked."""
+    with suppress(OSError):  # a folder that cannot be listed, a file system without locks
+        for one in [*os.scandir(path.parent)]:
+            if one.name.startswith(_stem(path)) and _is_temporary(one.name):
+                with suppress(FileNotFoundError, BlockingIOError), open(one.path, "rb") as file:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    os.unlink(one.path)
+
+
+def _is_temporary(name: str) -> bool:
+    return re.fullmatch(r"\..+\.[0-9a-f]{12}", name) is not None
 
 
 def remove_unfinished(folder: Path) -> None:
     """Remove the temporary files that a killed ``write_with`` left in ``folder`` and below it."""
     for path in folder.rglob(".*"):
-        if re.fullmatch(r"\..+\.[0-9a-f]{12}", path.name) and not path.is_dir():
+        if _is_temporary(path.name) and not path.is_dir():
             path.unlink(missing_ok=True)
 
 

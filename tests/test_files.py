@@ -3,6 +3,8 @@
 import errno
 import fcntl
 import os
+import subprocess
+import sys
 from pathlib import Path
 from threading import Event, Thread
 
@@ -17,6 +19,7 @@ from bneck.files import (
     sha256,
     short_sha256,
     write_json,
+    write_with,
 )
 from tests.processes import wait_until_opened
 
@@ -72,6 +75,38 @@ def test_a_name_as_long_as_the_system_takes_is_written_whole(tmp_path: Path) -> 
     file = tmp_path / ("漢" * 83 + ".json")
     write_json(file, 1)
     assert file.read_text() == "1\n"
+
+
+KILLED = """import os, sys
+from pathlib import Path
+from bneck.files import write_with
+write_with(Path(sys.argv[1]), lambda file: os.kill(os.getpid(), 9))"""
+
+
+def test_what_a_killed_write_left_goes_with_the_next_one(tmp_path: Path) -> None:
+    """In any folder; a run's is looked through when the run is opened."""
+    file = tmp_path / "cpu.json"
+    for one in (file, tmp_path / "other.json"):
+        assert subprocess.run([sys.executable, "-c", KILLED, str(one)]).returncode == -9
+    (tmp_path / ".cpu.json.lock").touch()
+    write_json(file, 1)
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert len(left) == 3
+    assert left[0] == ".cpu.json.lock"
+    assert left[1].startswith(".other.json.")
+    assert left[2] == "cpu.json"
+
+
+def test_what_another_process_is_writing_stays(tmp_path: Path) -> None:
+    file = tmp_path / "cpu.json"
+
+    def write(temporary: Path) -> None:
+        write_json(file, "theirs")
+        temporary.write_text("ours")
+
+    write_with(file, write)
+    assert file.read_text() == "ours"
+    assert [path.name for path in tmp_path.iterdir()] == ["cpu.json"]
 
 
 def test_a_lock_is_not_taken_through_a_link_nor_waited_for_at_a_pipe(tmp_path: Path) -> None:

@@ -89,6 +89,7 @@ def take(folder: Path) -> Driver:
         UsageError: another driver holds it.
         BneckError: the folder cannot be written.
     """
+    _remove_left(folder)
     me = os.getpid()
     now = datetime.now(UTC).isoformat(timespec="seconds")
     driver = Driver(_host(), me, _began(me), now, secrets.token_hex(8))
@@ -110,6 +111,18 @@ def take(folder: Path) -> Driver:
         mine.unlink(missing_ok=True)
 
 
+def _remove_left(folder: Path) -> None:
+    """Remove what drivers left beside the lease that were killed while they took it."""
+    for path in folder.glob(f"{LEASE}.*"):
+        driver = _driver_in(path)
+        if driver is not None and driver.is_here():
+            is_left = not driver.lives()
+        else:
+            is_left = _idle_s(path) >= EXPIRES_AFTER_S
+        if is_left:
+            path.unlink(missing_ok=True)
+
+
 def _move_away(lease: Path, old: Path, abandoned: Driver | None) -> None:
     """Remove an abandoned lease by way of ``old``, unless another driver has taken it since.
 
@@ -125,7 +138,7 @@ def _move_away(lease: Path, old: Path, abandoned: Driver | None) -> None:
                     os.link(old, lease)
                 raise refused(lease.parent, moved)
         finally:
-            old.unlink()
+            old.unlink(missing_ok=True)
 
 
 def _check_abandoned(folder: Path) -> Driver | None:
@@ -138,7 +151,7 @@ def _check_abandoned(folder: Path) -> Driver | None:
     if driver is not None and driver.is_here():
         if driver.lives():
             raise refused(folder, driver)
-    elif (idle_s := _idle_s(folder)) < EXPIRES_AFTER_S:
+    elif (idle_s := _idle_s(folder / LEASE)) < EXPIRES_AFTER_S:
         raise refused(folder, driver, EXPIRES_AFTER_S - idle_s)
     return driver
 
@@ -160,11 +173,11 @@ def refused(folder: Path, driver: Driver | None, left_s: float | None = None) ->
     )
 
 
-def _idle_s(folder: Path) -> float:
-    """Seconds since the lease was renewed, by the clock of the file system that keeps it."""
-    probe = folder / f"{LEASE}.{secrets.token_hex(4)}.now"
+def _idle_s(lease: Path) -> float:
+    """Seconds since a lease was renewed, by the clock of the file system that keeps it."""
+    probe = lease.with_name(f"{LEASE}.{secrets.token_hex(4)}.now")
     try:
-        renewed = (folder / LEASE).stat().st_mtime
+        renewed = lease.stat().st_mtime
         try:
             probe.touch()
             now = probe.stat().st_mtime

@@ -122,6 +122,36 @@ def test_a_driver_that_was_killed_leaves_nothing_in_the_way(tmp_path: Path) -> N
     Lock(tmp_path).close()
 
 
+@pytest.mark.parametrize("function", ["link", "rename", "remove"])
+def test_a_driver_that_was_killed_while_it_took_the_lease_leaves_nothing(
+    tmp_path: Path, function: str
+) -> None:
+    script = "import os, sys; from bneck.results.lock import Lock; from pathlib import Path\n"
+    dead = [sys.executable, "-c", f"{script}Lock(Path(sys.argv[1])); os._exit(9)", str(tmp_path)]
+    subprocess.run(dead, check=False)  # whose lease is in the way
+    killed = f"""
+def hook(event, arguments):
+    if event == "os.{function}" and ".driver" in Path(arguments[0]).name[:7]:
+        os.kill(os.getpid(), 9)
+sys.addaudithook(hook)
+Lock(Path(sys.argv[1]))"""
+    command = [sys.executable, "-c", script + killed, str(tmp_path)]
+    assert subprocess.run(command, check=False).returncode == -9
+    assert len([*tmp_path.glob(".driver*")]) > 1
+    Lock(tmp_path).close()
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
+def test_what_a_driver_elsewhere_takes_the_lease_with_stays(tmp_path: Path) -> None:
+    left_by(FAR, tmp_path, idle_s=0)
+    (tmp_path / LEASE).rename(tmp_path / f"{LEASE}.0123456789abcdef")
+    Lock(tmp_path).close()
+    assert (tmp_path / f"{LEASE}.0123456789abcdef").exists()
+    os.utime(tmp_path / f"{LEASE}.0123456789abcdef", (0, 0))
+    Lock(tmp_path).close()
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
 def test_the_lock_of_a_dead_driver_of_this_machine_can_be_broken(tmp_path: Path) -> None:
     script = "import os, sys; from bneck.results.lock import Lock; from pathlib import Path; "
     script += "Lock(Path(sys.argv[1])); os._exit(9)"
