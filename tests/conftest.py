@@ -108,6 +108,29 @@ def digits_latency(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "latency.json"
 
 
+@pytest.fixture(scope="session")
+def macs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A calibration of the device that counts multiply-adds: v3-small, 64 px, 10 classes."""
+    from bneck.latency.calibrate import calibrate
+    from bneck.latency.devices import open_device
+
+    space = spaces.build("v3-small", resolution_px=64, classes=10)
+    folder = tmp_path_factory.mktemp("calibration")
+    device = open_device(runtime="macs")
+    calibrate([space], device, folder=folder, minutes=0.014).save(folder / "latency.json")
+    return folder
+
+
+@pytest.fixture
+def two_repetitions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For what is said of a measurement; how sure it is does not count, and would take seconds."""
+    from bneck.latency import measure
+
+    monkeypatch.setattr(measure, "MIN_REPETITIONS", 2)
+    monkeypatch.setattr(measure, "MAX_REPETITIONS", 2)
+    monkeypatch.setattr(measure, "MAX_PAIRS", 6)
+
+
 @pytest.fixture
 def by_macs() -> Callable[[Architecture], float]:
     """An accuracy that grows with the multiply-adds, from 0 to 1."""

@@ -18,6 +18,7 @@ from bneck.results.image_facts import ImageFacts
 from bneck.results.record import Outcome, Targets
 from bneck.results.run import Run
 from bneck.space import spaces
+from tests.finished_run import finished_run
 from tests.results import demo
 from tests.search.journals import write_trials
 
@@ -156,3 +157,25 @@ def test_pictures_are_not_written_through_a_link(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="pictures is a symbolic link, which a run does not write"):
         write_pictures(run)
     assert not any((tmp_path / "own").iterdir())
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return finished_run(tmp_path_factory.mktemp("compare"))
+
+
+def test_a_run_of_another_version_says_which(folder: Path, tmp_path: Path) -> None:
+    from bneck.derivation.report import report_data
+
+    shutil.copytree(folder / "runs" / "done", tmp_path / "old")
+    old = Run.read(tmp_path / "old")
+    (session,) = old.read_sessions()
+    (tmp_path / "old" / "made_with.jsonl").unlink()
+    records.append(
+        tmp_path / "old" / "made_with.jsonl",
+        replace(session, versions={**session.versions, "bneck": "0.0.3"}),
+    )
+    with (tmp_path / "old" / "plan.toml").open("a") as plan:
+        plan.write("warmth = 3\n")
+    with pytest.raises(UsageError, match=r"made by bneck 0\.0\.3 and this is .*: unknown name .*"):
+        report_data(Run.read(tmp_path / "old"))

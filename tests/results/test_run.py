@@ -15,7 +15,6 @@ import pytest
 from bneck import records
 from bneck.errors import BneckError, UsageError
 from bneck.files import read_json
-from bneck.quantities import Accuracy, Latency
 from bneck.results import checksums, metadata
 from bneck.results.record import Outcome, Step
 from bneck.results.run import Run
@@ -221,13 +220,6 @@ def test_a_run_is_the_same_to_those_who_made_it_and_who_look_at_it(tmp_path: Pat
     assert metadata.identity(Run.read(tmp_path / "there")) == made
     with Run.open(tmp_path / "other", {**PLAN, "seed": 1}, command="bneck derive") as other:
         assert metadata.identity(other) != made
-
-
-def test_latencies_in_a_files_notes_have_six_digits() -> None:
-    """Whatever their size: a network on a GPU takes hundredths of a millisecond."""
-    noted = metadata.measured(Accuracy(0.91), Latency(0.01234567))
-    assert noted == {"accuracy": "0.9100", "latency_ms": "0.0123457"}
-    assert metadata.measured(None, Latency(12.345678)) == {"latency_ms": "12.3457"}
 
 
 def test_folders_that_are_not_runs(tmp_path: Path) -> None:

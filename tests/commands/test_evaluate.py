@@ -1,7 +1,6 @@
-"""`bneck evaluate` and `bneck images` on a small folder of pictures."""
+"""`bneck evaluate` on a small folder of pictures."""
 
 import json
-import os
 import re
 import shutil
 from pathlib import Path
@@ -228,28 +227,6 @@ def test_a_picture_counts_in_the_last_part_alone_that_holds_it(
         shutil.copytree(folder / "test" / name, folder / "val" / name)
     _, _, err = said(capsys, "evaluate", out, "--part", "val")
     assert f"all val images of folder:{folder} are in a later part too" in err
-
-
-def test_squares_are_prepared_listed_verified_and_removed(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    draw(tmp_path, "a", "b", count=6)
-    made = json_of(capsys, "images", tmp_path, "--resolution", 32)
-    assert made["classes"] == {"a": {"train": 6}, "b": {"train": 6}}
-    assert made["bytes"] == 12 * 3 * 32**2
-    assert str(tmp_path) in [one["folder"] for one in json_of(capsys, "images")["sets"]]
-    assert json_of(capsys, "images", tmp_path, "--resolution", 32, "--verify")["verified"]
-
-    file = tmp_path / "a" / "3.png"
-    before = file.stat()
-    Image.new("RGB", (32, 32)).save(file)
-    file.write_bytes(file.read_bytes().ljust(before.st_size, b"\0"))
-    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))  # neither size nor time tells
-    assert run(["images", str(tmp_path), "--resolution", "32", "--verify"]) == 1
-    assert "1 of 12 files are not what was decoded: a/3.png" in capsys.readouterr().err
-    elsewhere = tmp_path / "a" / ".."  # the same folder, as from another working directory
-    assert json_of(capsys, "images", elsewhere, "--remove")["removed"] == [made["squares"]]
-    assert json_of(capsys, "images", tmp_path, "--remove")["removed"] == []
 
 
 def test_a_run_whose_plan_is_empty_is_refused_in_one_line(

@@ -21,8 +21,7 @@ from bneck.results.run import Run
 from bneck.space import presets
 from bneck.space.backends import torch_model, weights
 from tests.command_line import said
-
-NOTES = {"classes": '["cat", "dog", "fish"]', "mean": "[0.5, 0.5, 0.5]", "std": "[0.2, 0.2, 0.2]"}
+from tests.finished_run import NOTES
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +87,7 @@ def test_the_tutorials_code_without_bneck_sees_what_predict_sees(
     photo.quantize(8).save(tmp_path / "palette.png", transparency=2)
     photo.convert("CMYK").save(tmp_path / "cmyk.jpg")
     photo.resize((20, 9)).save(tmp_path / "small.png")
-    page = (Path(__file__).parent.parent / "docs" / "tutorial.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "tutorial.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"Without bneck:\n.*?```python\n(.*?)```", page, re.DOTALL)
     code = code.replace("runs/photos/model.onnx", str(folder / "net.onnx"))
     code = code.replace("print(", "logits = session.run(None, {'image': image})[0][0]\nprint(")

@@ -12,19 +12,22 @@ import pytest
 
 from bneck import records
 from bneck.cli import run
-from bneck.derivation import run_list
+from bneck.derivation import comparison, run_list
 from bneck.quantities import Accuracy, Latency
 from bneck.results import checksums
 from bneck.results.lease import LEASE, Driver, read_driver
 from bneck.results.plan_change import SUPERSEDED
 from bneck.results.record import Outcome
+from bneck.results.run import Run
 from bneck.results.run_files import SHOWN
-from bneck.results.stage_record import Shrunk
+from bneck.results.stage_record import Shrunk, Training
 from bneck.results.units import percent
-from tests.command_line import json_of
+from bneck.space import codec as networks
+from tests.command_line import json_of, said
+from tests.finished_run import finished_run
 from tests.results import demo
 
-OLDER = Path(__file__).parent / "run_of_0.1"
+OLDER = Path(demo.__file__).with_name("run_of_0.1")
 
 
 @pytest.fixture
@@ -184,3 +187,67 @@ def test_a_lock_is_broken_by_name(runs: Path, capsys: pytest.CaptureFixture[str]
     assert "was held by process 7 on box, since 2026-11-26T10:00:00" in err
     assert "stopped" in out
     assert read_driver(runs / "one") is None
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return finished_run(tmp_path_factory.mktemp("compare"))
+
+
+def test_runs_are_listed(capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "runs", tmp_path / "moved")
+    bad = tmp_path / "moved" / "bad"
+    bad.mkdir()
+    (bad / "plan.toml").write_text("target = ")
+    code, out, err = said(capsys, "runs", tmp_path / "moved", "--json")
+    assert code == 0, err
+    listed = {Path(one["folder"]).name: one for one in json.loads(out)["runs"]}
+    assert listed["done"]["state"] == "finished"
+    assert listed["done"]["best"] == "91.0 % at 0.180 ms measured"
+    assert listed["begun"]["state"] == "stopped"
+    assert listed["begun"]["best"] == "no network yet"
+    assert listed["begun"]["age_s"] >= 0
+    assert listed["bad"]["state"] == "unreadable"
+    assert "not valid TOML" in listed["bad"]["problem"]
+    code, out, _ = said(capsys, "runs", tmp_path / "moved")
+    assert len(out.splitlines()) == 4
+    problem = listed["bad"]["problem"]  # long, at the end of its line: it widens no column
+    (line,) = (line for line in out.splitlines() if line.endswith(f"  {problem}"))
+    before = len(line) - len(problem)
+    assert all(len(other) < before for other in out.splitlines() if other != line)
+    code, _, err = said(capsys, "runs", folder / "net.onnx")
+    assert code == 2
+    assert "is a file, not a folder" in err
+
+
+def test_runs_of_one_stage_are_listed_with_its_network(
+    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
+) -> None:
+    network = folder / "runs" / "done" / "network.json"
+    arch = networks.load(network)
+    found = Shrunk(
+        0.2, arch, 3, Latency(0.19), Latency(0.181, 0.01), Accuracy(0.9, 0.02), met=False
+    )
+    with Run.open(tmp_path / "shrunk", {"data": "digits", "target": "0.2"}) as shrunk:
+        records.append(shrunk.shrunk, found)
+        shutil.copy(network, shrunk.network)
+    with Run.open(
+        tmp_path / "trained", {"data": "digits", "seed_network": "mobilenet_v2"}
+    ) as trained:
+        trained.checkpoints.mkdir()
+        records.write(
+            trained.checkpoints / "network.json", Training("network", Accuracy(0.85, 0.02), 9.0)
+        )
+        shutil.copy(network, trained.network)
+    code, out, err = said(capsys, "runs", tmp_path, "--json")
+    assert code == 0, err
+    best = {Path(one["folder"]).name: one["best"] for one in json.loads(out)["runs"]}
+    assert best == {"shrunk": "90.0 % at 0.181 ms measured", "trained": "85.0 %"}
+    shutil.copy(folder / "net.onnx", shrunk.onnx)
+    trained.onnx.write_bytes(shrunk.onnx.read_bytes()[:999])  # its weights may be whole
+    compared = comparison.load([str(shrunk.folder), str(trained.folder)])
+    assert [one.accuracy for one in compared] == [Accuracy(0.9, 0.02), Accuracy(0.85, 0.02)]
+    shutil.copy(shrunk.onnx, trained.onnx)
+    shutil.rmtree(trained.checkpoints)  # as in a copy of it
+    (_, copied) = comparison.load([str(shrunk.folder), str(trained.folder)])
+    assert copied.accuracy == Accuracy(0.91)

@@ -1,0 +1,59 @@
+"""`bneck calibrate`: a model and its page, which replace nothing but their own."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+import bneck
+from bneck.cli import run
+from bneck.errors import UsageError
+from bneck.results.run import Run
+from tests.command_line import json_of
+
+
+def test_calibrate_writes_model_and_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "here" / "latency.json"
+    options = ["--runtime", "macs", "--minutes", "0.1", "--resolution", "224", "--classes", "10"]
+    result = json_of(capsys, "calibrate", *options, "--out", str(out))
+    names = "device runtime seconds held_out mape_percent within_5_percent within_10_percent"
+    assert {*names.split(), "repeat_mape_percent"} <= set(result)
+    assert out.exists()
+    assert out.with_suffix(".html").exists()
+    wrong = ["latency", "mobilenet_v3_small", "--model", str(out), "--classes=10", "--threads=2"]
+    assert run(wrong) == 2
+    assert "the model was calibrated for threads 1, not for 2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("there", "message"),
+    [
+        ("notes.json", "notes.json is there and is no latency model: name another file"),
+        ("notes.html", "notes.html would be replaced: name another file, or move it away"),
+    ],
+)
+def test_calibrate_replaces_nothing_but_its_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], there: str, message: str
+) -> None:
+    (tmp_path / there).write_text("[1, 2]")
+    assert run(["calibrate", "--runtime=macs", f"--out={tmp_path / 'notes.json'}"]) == 2
+    assert message in capsys.readouterr().err
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(there, "[1, 2]")]
+
+
+def test_no_calibration_replaces_a_runs_own(
+    macs_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its networks, and its target, were predicted by the one that is there."""
+    Run.open(tmp_path / "run", {"data": "digits"}).close()
+    own = tmp_path / "run" / "latency.json"
+    words = f"{own} is the run's own latency model: name another file"
+    for _ in range(2):  # before it is there, and after
+        assert run(["calibrate", "--runtime=macs", f"--out={own}"]) == 2
+        assert capsys.readouterr().err == f"bneck: {words}\n"
+        with pytest.raises(UsageError, match=re.escape(words)):
+            bneck.calibrate(own, runtime="macs")
+        shutil.copy(macs_folder / "latency.json", own)

@@ -1,0 +1,33 @@
+"""`bneck images`: squares are prepared, listed, verified and removed."""
+
+import os
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from bneck.cli import run
+from tests.command_line import json_of
+from tests.proxies.data.pictures import draw
+
+
+def test_squares_are_prepared_listed_verified_and_removed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draw(tmp_path, "a", "b", count=6)
+    made = json_of(capsys, "images", tmp_path, "--resolution", 32)
+    assert made["classes"] == {"a": {"train": 6}, "b": {"train": 6}}
+    assert made["bytes"] == 12 * 3 * 32**2
+    assert str(tmp_path) in [one["folder"] for one in json_of(capsys, "images")["sets"]]
+    assert json_of(capsys, "images", tmp_path, "--resolution", 32, "--verify")["verified"]
+
+    file = tmp_path / "a" / "3.png"
+    before = file.stat()
+    Image.new("RGB", (32, 32)).save(file)
+    file.write_bytes(file.read_bytes().ljust(before.st_size, b"\0"))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))  # neither size nor time tells
+    assert run(["images", str(tmp_path), "--resolution", "32", "--verify"]) == 1
+    assert "1 of 12 files are not what was decoded: a/3.png" in capsys.readouterr().err
+    elsewhere = tmp_path / "a" / ".."  # the same folder, as from another working directory
+    assert json_of(capsys, "images", elsewhere, "--remove")["removed"] == [made["squares"]]
+    assert json_of(capsys, "images", tmp_path, "--remove")["removed"] == []
