@@ -16,6 +16,7 @@ from bneck.space.architecture import Architecture
 from bneck.space.choices import Space
 
 if TYPE_CHECKING:
+    from bneck.latency.model import LatencyModel
     from tests.closed_form import MacsDevice
 
 # Libraries read these once, when they are first imported; subprocesses inherit them.
@@ -119,6 +120,13 @@ def macs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     device = open_device(runtime="macs")
     calibrate([space], device, folder=folder, minutes=0.014).save(folder / "latency.json")
     return folder
+
+
+@pytest.fixture(scope="session")
+def macs_model(macs_folder: Path) -> "LatencyModel":
+    from bneck.latency.model import load
+
+    return load(macs_folder / "latency.json")
 
 
 @pytest.fixture

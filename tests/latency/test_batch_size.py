@@ -26,8 +26,8 @@ from bneck.latency.warn import check_device
 from bneck.space import presets, spaces
 from bneck.space.backends import onnx_model
 from bneck.space.cost import cost
-from tests.latency.devices import OneImage
-from tests.latency.test_file_device import ARCH, timed
+from tests.latency.devices.test_file import ARCH, timed
+from tests.latency.machines import OneImage
 
 SMALL = presets.build("mobilenet_v3_small", resolution_px=64, classes=10)
 

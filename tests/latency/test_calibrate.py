@@ -23,7 +23,7 @@ from bneck.latency.runtimes.macs import MACS_PER_NS, MacsRuntime
 from bneck.space import presets, spaces
 from bneck.space.cost import cost
 from bneck.space.edits import narrow
-from tests.latency.devices import Blocked
+from tests.latency.machines import Blocked
 
 
 def test_multiply_adds_are_learnt_exactly(macs_model: LatencyModel) -> None:

@@ -14,7 +14,7 @@ from bneck.latency.model import LatencyModel
 from bneck.latency.timing import Timing
 from bneck.space import presets
 from bneck.space.cost import cost
-from tests.latency.devices import Blocked, Scripted
+from tests.latency.machines import Blocked, Scripted
 
 SMALL = presets.build("mobilenet_v3_small", width=0.35, resolution_px=32, classes=3)
 

@@ -14,16 +14,20 @@ from importlib.resources import files
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
+import numpy as np
 import pytest
+from onnx import TensorProto
 
 from bneck.latency import kit_content, timing
 from bneck.latency.devices import local
 from bneck.latency.kit import add_to_kit
 from bneck.latency.kit_measurements import measured_by_kit
+from bneck.latency.runtimes import open_runtime
 from bneck.latency.timing import Effort, compare
 from bneck.machine import cpu_of
 from bneck.space import presets
 from tests.latency.test_devices import BIG_LITTLE, PI_4
+from tests.latency.test_onnx_graph import convolution
 from tests.latency.test_timing import Machine
 
 SCRIPT = files("bneck.latency").joinpath("on_device", "measure.py")
@@ -202,3 +206,21 @@ def test_a_runtime_that_fails_without_a_word_is_one_line(
     monkeypatch.setattr(script, "onnx", full)
     with pytest.raises(SystemExit, match=r"^onnxruntime cannot run .*a\.z: MemoryError$"):
         script.prepare("a.z", "onnxruntime", 1)
+
+
+@pytest.mark.parametrize("kind", ["FLOAT", "FLOAT16", "DOUBLE", "UINT8", "INT8"])
+def test_other_devices_take_the_same_numbers(tmp_path: Path, kind: str) -> None:
+    """What the script on the device computes of its input is what is computed here."""
+    model = convolution(
+        tmp_path / "a.onnx", [1, 3, 16, 16], getattr(TensorProto, kind)
+    ).read_bytes()
+    here, there = open_runtime("onnxruntime").prepare_onnx(model), on_device().onnx(model, 1)
+    np.testing.assert_array_equal(there()[0], here())
+
+
+def test_what_no_device_takes_is_named(tmp_path: Path) -> None:
+    model = convolution(tmp_path / "a.onnx", [1, 3, 16, 16], TensorProto.INT32).read_bytes()
+    with pytest.raises(
+        ValueError, match=r"^input 'x' is tensor\(int32\); known: tensor\(float\), "
+    ):
+        on_device().onnx(model, 1)

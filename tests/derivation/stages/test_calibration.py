@@ -23,7 +23,7 @@ from bneck.results.units import milliseconds
 from bneck.space import codec, presets, spaces
 from bneck.space.cost import cost
 from tests.clock import Clock
-from tests.latency.devices import Scripted
+from tests.latency.machines import Scripted
 
 SMALL = presets.build("mobilenet_v3_small", width=0.35, resolution_px=16, classes=10)
 FAR_AWAY = Fingerprint("far away", 4, "onnxruntime", "1", 1)

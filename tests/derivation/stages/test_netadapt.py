@@ -33,7 +33,7 @@ from bneck.space.architecture import Architecture
 from bneck.space.backends import weights
 from bneck.space.cost import cost
 from tests.command_line import json_of
-from tests.latency import devices
+from tests.latency import machines
 from tests.small_networks import three_stages
 
 QUICK = [
@@ -226,8 +226,8 @@ def test_channels_are_free_where_they_measure_as_free(
     small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The model holds that channels come in blocks of 16; then two whole blocks become dear."""
-    monkeypatch.setattr(devices, "OVERHEAD_NS", 10)  # or three blocks would be little else
-    word, file = "tests.latency.devices:Blocked", tmp_path / "latency.json"
+    monkeypatch.setattr(machines, "OVERHEAD_NS", 10)  # or three blocks would be little else
+    word, file = "tests.latency.machines:Blocked", tmp_path / "latency.json"
     space = spaces.build("v3-small", resolution_px=16, classes=10)
     device = open_device(runtime=word)
     model = calibrate([space], device, folder=tmp_path / "work", minutes=0.005)
@@ -235,7 +235,7 @@ def test_channels_are_free_where_they_measure_as_free(
     model.save(file)
     for free in (True, False):
         if not free:
-            monkeypatch.setattr(devices.Blocked, "up", lambda _, c: 9 * c if c == 32 else c)
+            monkeypatch.setattr(machines.Blocked, "up", lambda _, c: 9 * c if c == 32 else c)
         out = tmp_path / f"free-{free}"
         shrink = ["shrink", str(small), f"--target=0.97x:{small}", f"--latency={file}"]
         assert run([*shrink, f"--runtime={word}", f"--out={out}", *QUICK]) == 0

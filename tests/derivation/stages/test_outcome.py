@@ -23,7 +23,7 @@ from bneck.results.run import Run
 from bneck.results.stage_record import Training
 from bneck.space import presets
 from bneck.space.backends import torch_model
-from tests.latency.devices import Scripted
+from tests.latency.machines import Scripted
 
 SMALL = presets.build("mobilenet_v3_small", width=0.35, resolution_px=16, classes=10)
 

@@ -19,7 +19,7 @@ from bneck.latency.measure import measure, reference
 from bneck.latency.timing import Effort
 from bneck.machine import cpu_of
 from bneck.space import presets
-from tests.latency.phone import Phones
+from tests.latency.devices.phone import Phones
 
 SMALL = presets.build("mobilenet_v3_small", width=0.35, resolution_px=32, classes=10)
 LARGE = presets.build("mobilenet_v3_large", resolution_px=32, classes=10)

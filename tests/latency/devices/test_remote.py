@@ -2,17 +2,22 @@
 
 import io
 import json
+from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
-from bneck.errors import BneckError
+from bneck.errors import BneckError, UsageError
 from bneck.latency.device_load import QUIET, Load
 from bneck.latency.devices import Graph, remote
-from bneck.latency.devices.remote import TRIES, Connection, Cut, RemoteDevice
+from bneck.latency.devices.remote import TRIES, Connection, Cut, RemoteDevice, file_of
 from bneck.latency.measure import reference
+from bneck.latency.runtimes import open_runtime
 from bneck.latency.timing import Effort
 from bneck.space import presets
+from bneck.space.backends.onnx_int8 import is_quantised
+from tests.latency.test_onnx_graph import convolution
 
 SMALL = Graph(presets.build("mobilenet_v3_small", width=0.35, resolution_px=16).layers())
 ABOUT = {"cpu": "x", "cores": 4, "runtime": "onnxruntime", "version": "1", "threads": 1}
@@ -80,3 +85,12 @@ def test_a_cut_connection_is_waited_for_twice_as_long_each_time(
         list(board.time([SMALL], reference(16, 10), Effort()))
     assert board.made == TRIES == 8
     assert waited == [1, 2, 4, 8, 16, 32, 64]
+
+
+def test_a_file_in_floats_is_sent_in_8_bits_where_the_runtime_is(tmp_path: Path) -> None:
+    graph = Graph(onnx=convolution(tmp_path / "a.onnx", [1, 3, 16, 16]).read_bytes())
+    assert file_of(graph, open_runtime("onnxruntime")) == graph.onnx
+    sent = file_of(graph, open_runtime("onnxruntime-int8"))
+    assert is_quantised(onnx.load_from_string(sent))
+    with pytest.raises(UsageError, match="'torch' cannot run ONNX files; use onnxruntime"):
+        file_of(graph, open_runtime("torch"))
