@@ -186,6 +186,11 @@ def short_sha256(path: Path) -> str:
     return sha256(path)[:12]
 
 
+def path_of(text: str) -> Path:
+    """Return the path that a word has behind its colon, where no shell resolves ``~``."""
+    return Path(os.path.expanduser(text))
+
+
 def cache_folder() -> Path:
     """Return ``$BNECK_CACHE``, or ``~/.cache/bneck``: what is there can be made again.
 

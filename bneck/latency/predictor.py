@@ -1,12 +1,11 @@
 """Whatever predicts latencies: a calibrated model, a published table or multiply-adds."""
 
-import os
 from pathlib import Path
 from typing import Protocol
 
 from bneck import records
 from bneck.errors import UsageError
-from bneck.files import is_written, naming, read_json
+from bneck.files import is_written, naming, path_of, read_json
 from bneck.latency.checks import check_above, check_not_negative
 from bneck.latency.model import LatencyModel, load
 from bneck.latency.published_table import FORMAT, PREFIX, PublishedTable, read_table
@@ -38,7 +37,7 @@ def open_predictor(text: str) -> Predictor:
     if text == "macs":
         return MacsRuntime()
     if text.startswith(PREFIX):
-        return read_table(Path(os.path.expanduser(text.removeprefix(PREFIX))))
+        return read_table(path_of(text.removeprefix(PREFIX)))
     return load_kept(Path(text))
 
 

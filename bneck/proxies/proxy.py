@@ -1,12 +1,11 @@
 """What a proxy is, and the table of them."""
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from bneck.errors import UsageError
-from bneck.files import sha256, short_sha256
+from bneck.files import path_of, sha256, short_sha256
 from bneck.imports import check_call, load_object
 from bneck.machine import CPU, Compute
 from bneck.space.architecture import Architecture
@@ -119,7 +118,7 @@ def shared_weights_run(word: str | None) -> Path | None:
     """Return the folder of the run that ``shared-weights:RUN`` names; None for any other word."""
     if word is None or not word.startswith(SHARED_WEIGHTS) or word == SHARED_WEIGHTS:
         return None
-    return Path(os.path.expanduser(word.removeprefix(SHARED_WEIGHTS)))
+    return path_of(word.removeprefix(SHARED_WEIGHTS))
 
 
 def shared_weights_file(run: Path) -> Path:

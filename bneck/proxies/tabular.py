@@ -1,6 +1,5 @@
 """A table of accuracies in place of images: ``--data table:FILE`` trains nothing."""
 
-import os
 import warnings
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bneck.errors import UsageError
-from bneck.files import short_sha256
+from bneck.files import path_of, short_sha256
 from bneck.proxies.data.file_list import Stamp, stamp_of
 from bneck.proxies.data.image_info import ImageInfo
 from bneck.proxies.surrogate import table, table_rows
@@ -100,7 +99,7 @@ def open_table(data: str, space: str | None, resolution_px: int | None) -> Table
         raise UsageError(f"{data} holds accuracies and no images, and this trains networks")
     if data == PREFIX:
         raise UsageError(f"name the file of the table: {PREFIX}FILE")
-    path = Path(os.path.expanduser(data.removeprefix(PREFIX))).absolute()
+    path = path_of(data.removeprefix(PREFIX)).absolute()
     stamp = None
     with suppress(OSError):  # which reading it will explain
         stamp = stamp_of(path.stat())

@@ -1,10 +1,9 @@
 """``file:DIR``: a device that nothing reaches; a kit is carried to it and its measurements back."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 
 from bneck.errors import BneckError, UsageError
+from bneck.files import path_of
 from bneck.latency.device_load import QUIET, Load
 from bneck.latency.devices import Device, Graph
 from bneck.latency.fingerprint import Fingerprint
@@ -39,7 +38,7 @@ class FileDevice(Device):
         if not name:
             raise UsageError("name the folder of the kit: file:DIR")
         self.word = f"file:{name}"
-        self.folder = Path(os.path.expanduser(name))  # no shell does it behind a colon
+        self.folder = path_of(name)
         check_new_folder(self.folder)
         self.runtime = runtime
         self.threads = threads

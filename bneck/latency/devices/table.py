@@ -1,10 +1,9 @@
 """``table:FILE``: a published table of latencies; nothing can be measured on it."""
 
-import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from bneck.errors import UsageError
+from bneck.files import path_of
 from bneck.latency.devices import Device, Graph
 from bneck.latency.fingerprint import Fingerprint
 from bneck.latency.published_table import PREFIX, PublishedTable, read_table
@@ -23,7 +22,7 @@ class TableDevice(Device):
         if not name:
             raise UsageError(f"name the file of the table: {PREFIX}FILE")
         self.word = f"{PREFIX}{name}"
-        self.published = read_table(Path(os.path.expanduser(name)))
+        self.published = read_table(path_of(name))
         self.batch_size = batch_size
 
     def check_kept(self, kept: PublishedTable) -> None:

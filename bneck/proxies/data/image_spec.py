@@ -1,10 +1,10 @@
 """The words that name images, checked before any image is read."""
 
-import os
 from pathlib import Path
 from zipfile import ZipFile, is_zipfile
 
 from bneck.errors import UsageError, unknown
+from bneck.files import path_of
 from bneck.path_checks import check_file
 from bneck.proxies.data.file_list import is_left_behind
 from bneck.proxies.data.layout import find_parts
@@ -70,4 +70,4 @@ def is_divided_by_seed(spec: str) -> bool:
 def place_of(spec: str) -> tuple[str, Path | None]:
     """The kind of images, and where they are: ("folder", DIR) of ``folder:DIR``."""
     kind, _, place = spec.partition(":")
-    return kind, Path(os.path.expanduser(place)) if place else None
+    return kind, path_of(place) if place else None
