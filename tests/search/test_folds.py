@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from bneck.cli import run
 from bneck.derivation.plan import Plan
@@ -14,7 +13,6 @@ from bneck.derivation.report import report_data
 from bneck.derivation.training_budget import budget, folds
 from bneck.errors import UsageError
 from bneck.proxies.data.loading import load
-from bneck.proxies.data.row_order import hold_out
 from bneck.proxies.data.worker_images import WorkerImages, in_folds
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import train
@@ -41,18 +39,6 @@ def few(tmp_path: Path) -> str:
     }
     np.savez(tmp_path / "few.npz", **arrays)
     return f"npz:{tmp_path / 'few.npz'}"
-
-
-def test_folds_are_stratified_and_hold_every_image_once() -> None:
-    labels = torch.arange(100) % 4
-    contents = torch.arange(100).clamp_min(9)  # images 0 to 9 are the same picture
-    parts = [hold_out(labels, 3, contents, fold=fold, folds=5) for fold in range(5)]
-    assert sorted(torch.cat([chosen for chosen, _ in parts]).tolist()) == list(range(100))
-    for chosen, kept in parts:
-        assert sorted(torch.cat([chosen, kept]).tolist()) == list(range(100))
-        assert not torch.isin(contents[chosen], contents[kept]).any()
-        counts = labels[chosen[contents[chosen] > 9]].bincount(minlength=4)
-        assert int(counts.max() - counts.min()) <= 2
 
 
 def test_a_label_is_the_share_of_all_images_that_their_folds_classify_right(few: str) -> None:

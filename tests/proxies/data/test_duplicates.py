@@ -1,6 +1,5 @@
 """The same picture twice is counted, and never on both sides of a split."""
 
-import re
 import shutil
 from pathlib import Path
 
@@ -8,10 +7,8 @@ import pytest
 import torch
 
 from bneck.errors import UsageError
-from bneck.proxies.data.image_source import in_memory
 from bneck.proxies.data.loading import load
 from bneck.proxies.data.row_order import hold_out, stratified_order
-from bneck.proxies.data.summary import warnings
 from bneck.proxies.data.worker_images import WorkerImages, for_proxies, whole
 from tests.proxies.data.pictures import draw
 
@@ -115,54 +112,3 @@ def test_a_class_whose_training_images_all_judge_is_named(tmp_path: Path) -> Non
     for number in range(5):
         shutil.copy(tmp_path / f"val/b/{number}.png", tmp_path / f"train/b/{number}.png")
     assert "classes that are not trained on: b" in notes(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("count", "said"),
-    [(5, "on 2 images only, .* standard error of 28 points"), (300, None)],
-)
-def test_a_set_too_small_to_choose_by_says_its_standard_error(
-    tmp_path: Path, count: int, said: str | None
-) -> None:
-    draw(tmp_path, "a", "b", count=5 * count // 4, side=8)
-    found = " ".join(notes(tmp_path))
-    assert ("compares networks" in found) == (said is not None)
-    assert said is None or re.search(said, found), found
-
-
-def test_imbalance_and_absent_classes_are_named(tmp_path: Path) -> None:
-    draw(tmp_path, "a", "b", count=40, side=8)
-    draw(tmp_path, "rare", count=1, side=8, seed=1)
-    found = " ".join(notes(tmp_path))
-    assert "classes that are not" in found
-    assert "classes are imbalanced: " in found
-
-
-@pytest.mark.parametrize(
-    ("sizes", "said"),
-    [((75, 25), set()), ((76, 25), {"imbalanced"}), ((74, 25), {"compares networks on 99 images"})],
-)
-def test_where_imbalance_and_too_few_images_begin(sizes: tuple[int, int], said: set[str]) -> None:
-    """More than three times as many, and fewer than a hundred."""
-    generator = torch.Generator().manual_seed(0)
-
-    def part(*sizes: int) -> tuple[torch.Tensor, torch.Tensor]:
-        labels = torch.tensor([label for label, size in enumerate(sizes) for _ in range(size)])
-        pixels = torch.randint(256, (len(labels), 3, 8, 8), generator=generator, dtype=torch.uint8)
-        return pixels, labels
-
-    found = " ".join(warnings(in_memory("x", "ab", part(*sizes), part(20, 20))))
-    known = {"imbalanced", "compares networks on 99 images"}
-    assert {one for one in known if one in found} == said
-
-
-def test_dark_and_constant_sets_are_said(tmp_path: Path) -> None:
-    from PIL import Image
-
-    for name in "ab":
-        (tmp_path / name).mkdir()
-        for number in range(8):
-            image = Image.new("RGB", (16, 16))
-            image.putpixel((number, ord(name) % 8), (200, 0, 0))
-            image.save(tmp_path / name / f"{number}.png")
-    assert any("nearly black" in note for note in notes(tmp_path))

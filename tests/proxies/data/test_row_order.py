@@ -5,7 +5,7 @@ import torch
 
 from bneck.proxies.data.batches import Batches
 from bneck.proxies.data.image_source import ImageSource, in_memory
-from bneck.proxies.data.row_order import balanced_order
+from bneck.proxies.data.row_order import balanced_order, hold_out
 
 SIZES = (90, 25, 5)
 
@@ -45,3 +45,15 @@ def test_balanced_batches_depend_on_seed_and_step_only(unequal: ImageSource) -> 
     assert torch.equal(late, again[9][1])
     shown = torch.cat([batches[step][1] for step in range(batches.steps_per_epoch)])
     assert shown.bincount().tolist() == [40, 40, 40]
+
+
+def test_folds_are_stratified_and_hold_every_image_once() -> None:
+    labels = torch.arange(100) % 4
+    contents = torch.arange(100).clamp_min(9)  # images 0 to 9 are the same picture
+    parts = [hold_out(labels, 3, contents, fold=fold, folds=5) for fold in range(5)]
+    assert sorted(torch.cat([chosen for chosen, _ in parts]).tolist()) == list(range(100))
+    for chosen, kept in parts:
+        assert sorted(torch.cat([chosen, kept]).tolist()) == list(range(100))
+        assert not torch.isin(contents[chosen], contents[kept]).any()
+        counts = labels[chosen[contents[chosen] > 9]].bincount(minlength=4)
+        assert int(counts.max() - counts.min()) <= 2

@@ -4,10 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from bneck.quantities import Latency
 from bneck.results import interactive_figures
-from bneck.results.record import Baseline, Outcome, Record
-from bneck.results.report_context import compared
+from bneck.results.record import Record
 from bneck.results.report_data import ReportData
 
 DATA = ReportData(name="digits", state="finished", plan={})
@@ -29,15 +27,6 @@ def test_a_prediction_that_is_too_high_is_above_zero() -> None:
     (points,) = interactive_figures.calibration([(1.1, 1.0), (1.9, 2.0)]).data
     assert list(points.x) == [1.0, 2.0]
     assert list(points.y) == pytest.approx([10.0, -5.0])
-
-
-def test_baselines_are_listed_by_their_latency(outcome: Outcome, baseline: Baseline) -> None:
-    slow, fast = replace(baseline, name="a"), replace(baseline, name="b", measured=Latency(1.0))
-    listed = compared(
-        replace(DATA, outcome=outcome, others={"0.9ms": outcome}, baselines=(slow, fast))
-    )
-    assert [name for name, _ in listed] == ["derived", "0.9ms", "b", "a"]
-    assert compared(replace(DATA, baselines=(slow,))) == []
 
 
 def test_networks_of_some_microseconds_are_told_apart(record: Record) -> None:
