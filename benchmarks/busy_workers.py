@@ -24,7 +24,7 @@ from unittest import mock
 from bneck.cli import exit_code_of, from_zero, positive, whole_number
 from bneck.executors.pool import WorkerPool
 from bneck.executors.worker import attempt
-from bneck.quantities import Latency, as_percent
+from bneck.quantities import Latency
 from bneck.search import trial_order
 from bneck.search.objectives import Objectives, Target
 from bneck.search.promotion import Candidate
@@ -34,6 +34,7 @@ from bneck.search.study import Study
 from bneck.space import codec, spaces
 from bneck.space.architecture import Architecture
 from bneck.space.cost import cost
+from bneck.units import as_percent
 
 
 class MacsDevice:

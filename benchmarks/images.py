@@ -47,9 +47,9 @@ from bneck.proxies.data.squares.source import source_of
 from bneck.proxies.data.worker_images import WorkerImages, whole
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import train
-from bneck.quantities import as_percent
 from bneck.space import presets
 from bneck.space.backends.torch_model import build
+from bneck.units import as_percent
 
 CLASSES = tuple(f"class{number}" for number in range(10))
 

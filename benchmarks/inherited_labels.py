@@ -39,11 +39,11 @@ from bneck.proxies.shared_weights import SharedWeights
 from bneck.proxies.surrogate.correlation import bootstrap, kendall, spearman
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.trainer import train
-from bneck.results.units import percent
 from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture
 from bneck.space.backends.parent import Parent
 from bneck.space.backends.torch_model import build
+from bneck.units import percent
 
 WITHIN = 0.05
 """Of MobileNetV3-Small's latency: half of the band's width."""

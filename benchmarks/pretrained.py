@@ -35,8 +35,8 @@ from bneck.files import is_written
 from bneck.latency.devices import open_device
 from bneck.path_checks import check_folder
 from bneck.quantities import standard_deviation
-from bneck.results.units import with_spread
 from bneck.text import number_of
+from bneck.units import with_spread
 
 NET, SPACE = "mobilenet_v3_small", "v3-small"
 

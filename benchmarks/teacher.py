@@ -30,10 +30,10 @@ from bneck.proxies.training.trainer import train
 from bneck.proxies.training.validation import evaluate
 from bneck.quantities import standard_deviation
 from bneck.results.networks import load_network
-from bneck.results.units import with_spread
 from bneck.space.backends.branches import branched, fold
 from bneck.space.backends.torch_model import Network, build
 from bneck.text import number_of
+from bneck.units import with_spread
 
 WAYS = {"alone": (False, False), "teacher": (True, False), "branches": (False, True),
         "both": (True, True)}  # fmt: skip

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bneck.quantities import duration
+from bneck.units import duration
 
 
 @dataclass

@@ -38,6 +38,17 @@ def columns(text: str) -> int:
     return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
 
 
+def aligned(lines: Sequence[Sequence[str]]) -> str:
+    """Cells as columns for a terminal, left-aligned, two spaces apart."""
+    widths = [max(map(columns, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell + " " * (width - columns(cell)) for cell, width in zip(line, widths, strict=True)
+        ).rstrip()
+        for line in lines
+    )
+
+
 def distinct(names: Sequence[str], marks: Sequence[str]) -> tuple[str, ...]:
     """Return names of which no two are alike: those that are get their own marks: "crane (n01)".
 

@@ -10,7 +10,6 @@ from rich.console import Console
 
 from bneck import live
 from bneck.live import TerminalProgress
-from bneck.quantities import duration
 from tests.clock import Clock
 
 
@@ -113,16 +112,6 @@ def test_in_a_terminal_what_is_done_scrolls_up(
     assert "step" not in text.get()
     said = capsys.readouterr().err
     assert all(f"step {step} " in said for step in range(40))
-
-
-def test_durations() -> None:
-    assert [duration(s) for s in (2.46, 45, 89.6, 600, 6000)] == [
-        "2.5 s",
-        "45 s",
-        "90 s",
-        "10 min",
-        "1 h 40 min",
-    ]
 
 
 def test_progress_is_obeyed_by_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:

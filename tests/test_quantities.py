@@ -5,7 +5,6 @@ import pytest
 
 from bneck.quantities import (
     Accuracy,
-    byte_size,
     difference,
     is_finite,
     marks,
@@ -102,9 +101,3 @@ def test_two_standard_errors_in_pairs_are_passed_by_chance_one_time_in_twenty() 
         found = difference(*counted, ours, theirs)
         beyond += abs(found.value) > 2 * (found.stderr or 0.0)
     assert 0.035 < beyond / 1000 < 0.06
-
-
-def test_a_size_is_said_in_the_unit_that_fits() -> None:
-    """10,000 photos at 224 px take 1.5 GB, as the documentation says."""
-    squares = [count * 3 * side**2 for count, side in ((1, 8), (80, 16), (80, 120), (10_000, 224))]
-    assert [byte_size(one) for one in squares] == ["192 B", "61.4 kB", "3.5 MB", "1.5 GB"]

@@ -5,8 +5,7 @@ import pytest
 
 import bneck
 from bneck.latency.fingerprint import Fingerprint
-from bneck.results.units import aligned
-from bneck.text import columns, distinct, harmless, in_list, number_of, one_line
+from bneck.text import aligned, columns, distinct, harmless, in_list, number_of, one_line
 
 PACKAGE = Path(bneck.__file__).parent
 SOURCES = (".py", ".html", ".md")

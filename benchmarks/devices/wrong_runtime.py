@@ -27,9 +27,10 @@ from bneck.quantities import Accuracy
 from bneck.results.networks import load_network
 from bneck.results.record import Outcome
 from bneck.results.run import Run
-from bneck.results.units import aligned, percent
 from bneck.space.blocks import InvertedResidual
 from bneck.space.presets import MOBILENET_V3_SMALL
+from bneck.text import aligned
+from bneck.units import percent
 
 RUNTIMES = ("onnxruntime", "litert")
 OWN = {"--target", "--data", "--runtime", "--out"}

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from bneck.quantities import Latency, standard_error
 from bneck.results.static_figures import BLUE
-from bneck.results.units import milliseconds
+from bneck.units import milliseconds
 
 SLOWER = 1.05
 """A derived network is compared with all rivals up to so many times its latency."""

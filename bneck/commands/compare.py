@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bneck import records
+from bneck import records, units
 from bneck.commands.common.options import ClassesOption, JsonOption, ResolutionOption
 from bneck.commands.common.output import print_result
 from bneck.errors import UsageError
 from bneck.imports import Untrusted
 from bneck.live import TerminalProgress
 from bneck.path_checks import check_new_file
-from bneck.results import units
 from bneck.results.differences import Difference, differences
+from bneck.text import aligned
 
 if TYPE_CHECKING:
     from bneck.derivation.comparison import Compared
@@ -117,7 +117,7 @@ def _differing(table: Sequence["Compared"], found: Sequence[Difference]) -> Iter
     if found:
         names = [one.name for one in table if one.arch is not None]
         lines = [("block", "trait", *names), *((d.path, d.trait, *d.values) for d in found)]
-        yield f"\nwhere they differ\n{units.aligned(lines)}"
+        yield f"\nwhere they differ\n{aligned(lines)}"
 
 
 def _as_text(table: Sequence["Compared"]) -> str:
@@ -140,4 +140,4 @@ def _as_text(table: Sequence["Compared"]) -> str:
                 units.percent(one.accuracy),
             )
         )
-    return units.aligned(lines)
+    return aligned(lines)

@@ -18,9 +18,9 @@ from bneck.live import TerminalProgress
 from bneck.proxies.data.image_info import PARTS
 from bneck.proxies.data.image_spec import check_images
 from bneck.results.summary import only_answer
-from bneck.results.units import aligned, percent
 from bneck.space.checks import check_word
-from bneck.text import one_line
+from bneck.text import aligned, one_line
+from bneck.units import percent
 
 if TYPE_CHECKING:
     from bneck.derivation.evaluation import Evaluation

@@ -11,9 +11,8 @@ from bneck.errors import BneckError, UsageError
 from bneck.live import TerminalProgress
 from bneck.path_checks import check_folder
 from bneck.proxies.data.image_spec import check_images
-from bneck.quantities import byte_size
-from bneck.results.units import aligned
-from bneck.text import one_line, some_of
+from bneck.text import aligned, one_line, some_of
+from bneck.units import byte_size
 
 if TYPE_CHECKING:
     from bneck.proxies.data.squares.store import Squares

@@ -23,9 +23,9 @@ from bneck.errors import UsageError
 from bneck.latency.runtimes import RUNTIMES
 from bneck.live import TerminalProgress
 from bneck.results.networks import load_network, network_name
-from bneck.results.units import aligned, decimals, milliseconds, percent
 from bneck.space.architecture import Architecture, block_path
-from bneck.text import one_of
+from bneck.text import aligned, one_of
+from bneck.units import decimals, milliseconds, percent
 
 if TYPE_CHECKING:
     from bneck.latency.devices import Device

@@ -8,8 +8,8 @@ import typer
 from bneck.commands.common.options import JsonOption
 from bneck.commands.common.output import print_json, print_text
 from bneck.errors import UsageError
-from bneck.results.units import percent
 from bneck.text import in_list
+from bneck.units import percent
 
 
 def predict(

@@ -11,10 +11,10 @@ from bneck.commands.common.output import print_result
 from bneck.errors import BneckError, UsageError
 from bneck.live import warn
 from bneck.path_checks import check_folder
-from bneck.quantities import duration
 from bneck.results import lock
 from bneck.results.run_folder import is_run
-from bneck.results.units import aligned
+from bneck.text import aligned
+from bneck.units import duration
 
 
 def runs(

@@ -13,8 +13,8 @@ from bneck.commands.common.output import print_result
 from bneck.commands.common.session import run_options, session_of
 from bneck.results.record import Step
 from bneck.results.summary import in_words, with_doubt
-from bneck.results.units import aligned, decimals, milliseconds, percent
-from bneck.text import number_of
+from bneck.text import aligned, number_of
+from bneck.units import decimals, milliseconds, percent
 
 if TYPE_CHECKING:
     from bneck.results.stage_record import Shrunk

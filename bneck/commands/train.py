@@ -9,7 +9,7 @@ from bneck.commands.common.options import JsonOption, NetArgument, OutOption, ch
 from bneck.commands.common.output import print_result
 from bneck.commands.common.session import run_options, session_of
 from bneck.errors import UsageError
-from bneck.results.units import percent
+from bneck.units import percent
 
 ToPretrain = Annotated[
     str | None,

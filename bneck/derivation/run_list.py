@@ -18,8 +18,8 @@ from bneck.results.record import Outcome
 from bneck.results.run import Run
 from bneck.results.run_files import only_shows
 from bneck.results.run_folder import PLAN, is_run
-from bneck.results.units import milliseconds, percent
 from bneck.space.spaces import SPACES
+from bneck.units import milliseconds, percent
 
 
 @dataclass(frozen=True, slots=True)

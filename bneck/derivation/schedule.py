@@ -9,7 +9,7 @@ from math import ceil
 from statistics import fmean
 
 from bneck.progress import Progress
-from bneck.quantities import duration
+from bneck.units import duration
 
 MEASURING = "measuring"
 """The stage that measures the derived networks, and those that they are compared with."""

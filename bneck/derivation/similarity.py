@@ -5,11 +5,11 @@ from collections.abc import Callable
 
 from bneck.errors import BneckError
 from bneck.latency.predictor import Predictor
-from bneck.quantities import as_percent
 from bneck.results.networks import load_network
 from bneck.results.similarity import Similarity, similarity
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space
+from bneck.units import as_percent
 
 TOLERANCE = 0.03
 """Largest relative difference in predicted latency of networks that count as equally fast."""

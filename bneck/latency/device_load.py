@@ -9,8 +9,8 @@ from pathlib import Path
 from bneck.latency.timing import MAX_MINUTES
 from bneck.live import warn
 from bneck.progress import Progress, silent
-from bneck.quantities import as_percent
 from bneck.space.checks import check_between
+from bneck.units import as_percent
 
 _STAT = Path("/proc/stat")
 BUSY_CORES = 0.5

@@ -11,7 +11,7 @@ from bneck.latency.fit import Fit, find_blocking, fit
 from bneck.latency.measurements import Measurement
 from bneck.latency.model import LatencyModel
 from bneck.latency.validation import NOT_VALIDATED, Validation, validate
-from bneck.quantities import as_percent
+from bneck.units import as_percent
 
 FEWEST = 40
 """Networks that a fit needs at least."""

@@ -14,11 +14,12 @@ from bneck.latency.load_correction import LoadCorrection
 from bneck.latency.model import LatencyModel
 from bneck.latency.timing import Effort, Timing, pooled
 from bneck.progress import Progress, silent
-from bneck.quantities import Latency, as_percent
+from bneck.quantities import Latency
 from bneck.space import presets
 from bneck.space.architecture import Architecture
 from bneck.space.checks import MAX_PX, MIN_PX
 from bneck.space.presets import MOBILENET_V3_SMALL
+from bneck.units import as_percent
 
 if TYPE_CHECKING:
     from bneck.latency.runtimes.weights import Array

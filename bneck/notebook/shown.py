@@ -6,8 +6,9 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bneck import units
 from bneck.errors import UsageError
-from bneck.results import static_figures, units
+from bneck.results import static_figures
 from bneck.results.record import Baseline, Outcome, Proposal, Record, Step
 from bneck.results.report import sentences
 from bneck.results.report_data import ReportData

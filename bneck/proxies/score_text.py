@@ -6,7 +6,7 @@ from bneck.proxies.score import Agreement
 from bneck.proxies.score_surrogate import SurrogateAgreement
 from bneck.proxies.surrogate.correlation import Interval
 from bneck.proxies.surrogate.table import Table
-from bneck.quantities import as_percent
+from bneck.units import as_percent
 
 
 def as_text(

@@ -15,8 +15,8 @@ from bneck.quantities import Accuracy, Latency, standard_deviation, standard_err
 from bneck.reproduction.results import ReproductionResults
 from bneck.results import static_figures
 from bneck.results.similarity import Similarity
-from bneck.results.units import milliseconds, percent
 from bneck.space.presets import MOBILENET_V3_SMALL
+from bneck.units import milliseconds, percent
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,8 @@ import re
 
 import jinja2
 
-from bneck import __version__
+from bneck import __version__, units
 from bneck.errors import UsageError
-from bneck.results import units
 from bneck.results.image_facts import ImageFacts
 from bneck.results.report import PAGE
 from bneck.results.report_data import ReportData

@@ -10,9 +10,9 @@ from typing import Any
 import jinja2
 from jinja2.runtime import Context
 
-from bneck import __version__
-from bneck.quantities import Latency, duration
-from bneck.results import interactive_figures, report_context, units
+from bneck import __version__, units
+from bneck.quantities import Latency
+from bneck.results import interactive_figures, report_context
 from bneck.results.exports.int8_text import cost_of_int8
 from bneck.results.pareto import front
 from bneck.results.report_data import ReportData
@@ -27,6 +27,7 @@ from bneck.results.summary import (
 from bneck.results.table import in_words
 from bneck.space.presets import MOBILENET_V3_SMALL
 from bneck.text import harmless, in_list
+from bneck.units import duration
 
 PAGE = Path(__file__).parent / "page"
 

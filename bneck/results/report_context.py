@@ -4,8 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from bneck.quantities import duration
-from bneck.results import units
+from bneck import units
 from bneck.results.classification import Classification
 from bneck.results.record import Baseline, Outcome, Record, Step
 from bneck.results.report_data import ReportData
@@ -14,6 +13,7 @@ from bneck.results.stage_result import Found
 from bneck.results.table import Row, rows, times
 from bneck.space.architecture import Architecture
 from bneck.space.cost import cost
+from bneck.units import duration
 
 MOST_IN_MATRIX = 20
 """Classes of which a confusion matrix can be read on a page."""

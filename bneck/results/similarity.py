@@ -11,10 +11,11 @@ from math import log2
 from statistics import fmean, median
 
 from bneck.errors import BneckError
-from bneck.results.units import aligned, milliseconds
 from bneck.space.architecture import Architecture, Part
 from bneck.space.blocks import Block, Identity
 from bneck.space.traits import activation, expansion, has_squeeze_excite, kernels
+from bneck.text import aligned
+from bneck.units import milliseconds
 
 Profile = Mapping[int, float]
 """A trait's value by output stride."""

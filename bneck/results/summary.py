@@ -7,9 +7,9 @@ from bneck.quantities import CONFIDENCE, Accuracy, Latency, at_most_ms, differen
 from bneck.results.pareto import front
 from bneck.results.record import Baseline, Outcome, Record, Step
 from bneck.results.stage_result import Found
-from bneck.results.units import decimals, milliseconds, percent, spread_alone
 from bneck.space.presets import MOBILENET_V3_SMALL
 from bneck.text import number_of, one_line
+from bneck.units import decimals, milliseconds, percent, spread_alone
 
 if TYPE_CHECKING:
     from bneck.results.classification import Classification

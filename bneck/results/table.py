@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
-from bneck.results.units import aligned
 from bneck.space.architecture import Architecture, Part, block_path
 from bneck.space.blocks import BLOCKS, Block
 from bneck.space.layers import Leaf, Linear, Pool, input_shape, leaves
@@ -15,6 +14,7 @@ from bneck.space.traits import (
     has_squeeze_excite,
     kernels,
 )
+from bneck.text import aligned
 
 OPERATORS = {
     "inverted_residual": "bneck",

@@ -8,13 +8,14 @@ from statistics import NormalDist
 
 from bneck.errors import UsageError
 from bneck.latency.predictor import Predictor
-from bneck.quantities import Latency, as_percent
+from bneck.quantities import Latency
 from bneck.search.reward import Reward
 from bneck.search.samplers.history import LabelledNetwork
 from bneck.search.samplers.online_surrogate import START, step
 from bneck.search.weight_from_target import DerivedWeight, weight_from_target
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space
+from bneck.units import as_percent
 
 
 @dataclass(frozen=True, slots=True)

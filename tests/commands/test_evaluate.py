@@ -15,8 +15,8 @@ from bneck.derivation import evaluation
 from bneck.errors import UsageError
 from bneck.progress import silent
 from bneck.results.exports.classifier import open_classifier
-from bneck.results.units import percent
 from bneck.space import codec
+from bneck.units import percent
 from tests.command_line import json_of, said
 from tests.proxies.data.pictures import draw
 from tests.small_networks import saved, three_blocks

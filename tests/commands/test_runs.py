@@ -21,8 +21,8 @@ from bneck.results.record import Outcome
 from bneck.results.run import Run
 from bneck.results.run_files import SHOWN
 from bneck.results.stage_record import Shrunk, Training
-from bneck.results.units import percent
 from bneck.space import codec as networks
+from bneck.units import percent
 from tests.command_line import json_of, said
 from tests.finished_run import finished_run
 from tests.results import demo

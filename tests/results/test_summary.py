@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bneck.quantities import Accuracy, Latency, difference, duration
+from bneck.quantities import Accuracy, Latency, difference
 from bneck.results.classification import classification
 from bneck.results.record import Baseline, Outcome, Record, Step
 from bneck.results.stage_result import Found
@@ -17,7 +17,6 @@ from bneck.results.summary import (
     unfinished,
     verdict,
 )
-from bneck.results.units import count, decimals, percent, with_spread
 
 
 @pytest.mark.parametrize(
@@ -218,35 +217,6 @@ def test_how_a_search_stands(record: Record) -> None:
         "  1.90 ms  accuracy 0.810  network 7",
         "  2.50 ms  accuracy 0.900  network 9",
     ]
-
-
-def test_numbers_as_people_read_them() -> None:
-    assert [decimals(ms) for ms in (0.0123, 0.31, 1.9, 31.0, 310.0, 0.0)] == [4, 3, 2, 1, 0, 3]
-    assert [count(n) for n in (12, 954_321, 2_542_856, 56_500_000)] == [
-        "12", "954 k", "2.54 M", "56.5 M",
-    ]  # fmt: skip
-    assert [count(n) for n in (999, 999_499, 999_600, 999_999_999)] == [
-        "999", "999 k", "1.00 M", "1.00 G",
-    ]  # fmt: skip
-    assert [duration(s) for s in (12.46, 59.99, 303, 4325)] == [
-        "12 s", "60 s", "5 min 3 s", "1 h 12 min",
-    ]  # fmt: skip
-    assert percent(Accuracy(0.93125, 0.0041)) == "93.1 ± 0.4 %"
-
-
-@pytest.mark.parametrize(
-    ("spread", "text"),
-    [
-        (None, "0.139"),
-        (0.003, "0.139 ± 0.003"),
-        (0.0006, "0.139 ± 0.001"),
-        (0.0002, "0.139 ± 0.0002"),  # never "± 0.000"
-        (0.00004, "0.139 ± 0.00004"),
-        (0.0, "0.139 ± 0.000"),
-    ],
-)
-def test_no_spread_reads_as_none(spread: float | None, text: str) -> None:
-    assert with_spread(0.139, spread, 3) == text
 
 
 @pytest.mark.parametrize(

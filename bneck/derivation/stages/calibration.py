@@ -26,11 +26,11 @@ from bneck.latency.warn import check_device, warn_extrapolated
 from bneck.progress import Progress, silent
 from bneck.quantities import Latency, at_most_ms
 from bneck.results.stage_record import KeptMeasurement
-from bneck.results.units import milliseconds
 from bneck.space.architecture import Architecture
 from bneck.space.backends.weights import State, arrays
 from bneck.space.choices import Space
 from bneck.space.cost import cost
+from bneck.units import milliseconds
 
 SESSIONS = 3
 """In so many is a network timed each time where the calibration saw that one is not enough."""

@@ -24,9 +24,9 @@ from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.teacher import Teacher
 from bneck.results.run_files import TrainingFiles
 from bneck.results.stage_record import Training
-from bneck.results.units import percent
 from bneck.space.architecture import Architecture
 from bneck.space.backends import weights
+from bneck.units import percent
 
 SECONDS_BETWEEN_LOOKS = 20.0
 

@@ -12,8 +12,8 @@ from bneck.proxies.data.squares.from_folder import prepare
 from bneck.proxies.data.squares.source import source_of
 from bneck.proxies.data.squares.store import Squares, keep_pointer
 from bneck.proxies.data.summary import folder_summary, warned
-from bneck.quantities import as_percent
 from bneck.text import some_of
+from bneck.units import as_percent
 
 _SAMPLE = 1000
 _NAMED = 3

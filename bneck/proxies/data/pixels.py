@@ -9,7 +9,7 @@ from torch.nn.functional import interpolate
 from bneck.errors import UsageError
 from bneck.machine import memory_bytes
 from bneck.proxies.data.squares.decode_worker import digest
-from bneck.quantities import byte_size
+from bneck.units import byte_size
 
 CHUNK = 1024
 """Images that are worked on at a time."""

@@ -1,6 +1,6 @@
 """What an export says of itself to a person."""
 
-from bneck.results import units
+from bneck import units
 from bneck.results.record import Int8
 
 WORTH_A_WORD = 0.01

@@ -19,9 +19,9 @@ from bneck.latency.measure import MIN_REPETITIONS
 from bneck.latency.model import LatencyModel, load
 from bneck.latency.timing import Timing
 from bneck.results.run import Run
-from bneck.results.units import milliseconds
 from bneck.space import codec, presets, spaces
 from bneck.space.cost import cost
+from bneck.units import milliseconds
 from tests.clock import Clock
 from tests.latency.machines import Scripted
 

@@ -21,7 +21,7 @@ from bneck.proxies.data.squares.store import (
     squares_folder,
 )
 from bneck.proxies.data.summary import described
-from bneck.quantities import byte_size
+from bneck.units import byte_size
 
 IN_MEMORY_BYTES = 2**26
 """Squares of fewer bytes are held by each process, which saves the cache a file."""

@@ -25,7 +25,7 @@ from bneck.proxies.data.squares.store import (
     open_squares,
     squares_folder,
 )
-from bneck.quantities import byte_size
+from bneck.units import byte_size
 
 CHUNKS_A_SYNC = 16
 """So many are brought to the disk at a time, while others are decoded; left to the end, gigabytes

@@ -22,7 +22,7 @@ from bneck.errors import BneckError, cannot
 from bneck.files import cache_folder, lock_file, locked, write_json, write_whole
 from bneck.proxies.data.squares.decode_worker import DIGEST_BYTES
 from bneck.proxies.data.squares.index import VERSION, Index, read_index
-from bneck.quantities import byte_size
+from bneck.units import byte_size
 
 JOURNAL = "chunks.jsonl"
 """What a set that is being made remembers itself by."""

@@ -1,10 +1,8 @@
 """Numbers as people read them."""
 
-from collections.abc import Sequence
 from math import floor, log10
 
 from bneck.quantities import Accuracy, Latency
-from bneck.text import columns
 
 
 def decimals(ms: float) -> int:
@@ -55,12 +53,27 @@ def count(number: int) -> str:
     return str(number)
 
 
-def aligned(lines: Sequence[Sequence[str]]) -> str:
-    """Cells as columns for a terminal, left-aligned, two spaces apart."""
-    widths = [max(map(columns, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell + " " * (width - columns(cell)) for cell, width in zip(line, widths, strict=True)
-        ).rstrip()
-        for line in lines
-    )
+def as_percent(share: float, places: int = 0) -> str:
+    """Return a share of 1 like "52 %"."""
+    return f"{100 * share:.{places}f} %"
+
+
+def byte_size(count: int) -> str:
+    """Return so many bytes like "1.5 GB", "61.4 kB" or "192 B"."""
+    for unit, bytes_each in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= bytes_each:
+            return f"{count / bytes_each:.1f} {unit}"
+    return f"{count} B"
+
+
+def duration(seconds: float) -> str:
+    """Return a time like "1 h 12 min", "5 min 3 s", "45 s" or "2.5 s"."""
+    if seconds < 9.95:
+        return f"{seconds:.2g} s"
+    whole = round(seconds)
+    if whole <= 90:
+        return f"{whole} s"
+    large, small, units = (*divmod(whole, 60), ("min", "s"))
+    if large >= 60:
+        large, small, units = (*divmod(large, 60), ("h", "min"))
+    return f"{large} {units[0]} {small} {units[1]}" if small else f"{large} {units[0]}"
