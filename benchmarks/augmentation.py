@@ -19,6 +19,7 @@ from bneck.machine import Compute
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.data.loading import load
 from bneck.quantities import standard_deviation
+from bneck.results.run_files import TrainingFiles
 from bneck.results.stage_record import Training
 from bneck.space import presets
 
@@ -40,8 +41,7 @@ def trained(arguments: argparse.Namespace, images: ImageSource, words: str, seed
         arch,
         images,
         budget(plan, images.info).final,
-        name=f"{words}-{side}px-{arguments.epochs:g}-{seed}",
-        folder=arguments.out,
+        TrainingFiles(arguments.out, f"{words}-{side}px-{arguments.epochs:g}-{seed}"),
         seed=seed,
         progress=progress,
         compute=Compute(arguments.device, arguments.threads),

@@ -45,6 +45,7 @@ class TrainingFiles:
     """Where a long training is kept in ``folder``, by its name."""
 
     def __init__(self, folder: Path, name: str) -> None:
+        self.name = name
         self.result = folder / f"{name}.json"
         """The ``Training``, once it has ended."""
         self.weights = folder / f"{name}.safetensors"

@@ -1,7 +1,5 @@
 """One long training: checkpointed while it runs, kept when it ends."""
 
-from pathlib import Path
-
 from torch import nn
 
 from bneck import records
@@ -27,9 +25,8 @@ def train_and_keep(
     arch: Architecture,
     images: ImageSource,
     recipe: Recipe,
+    files: TrainingFiles,
     *,
-    name: str,
-    folder: Path,
     seed: int,
     progress: Progress = silent,
     compute: Compute = CPU,
@@ -37,7 +34,7 @@ def train_and_keep(
     branches: bool = False,
     teacher: Teacher | None = None,
 ) -> tuple[Training, weights.State]:
-    """Train ``arch``, or read what was trained in ``folder`` under this name before.
+    """Train ``arch``, or read what ``files`` hold of its training.
 
     An interrupted training resumes from its checkpoint. Several processes that train together call
     this together, and the first one writes.
@@ -46,8 +43,7 @@ def train_and_keep(
         arch: the network.
         images: what it is trained and measured on.
         recipe: how it is trained.
-        name: under which it is kept.
-        folder: where its checkpoint, its weights and its result are kept.
+        files: where its checkpoint, its weights and its result are kept.
         seed: of all random choices.
         progress: called now and then.
         compute: where it is trained.
@@ -58,7 +54,6 @@ def train_and_keep(
     Raises:
         ProxyFailed: the training diverged.
     """
-    files = TrainingFiles(folder, name)
     if not is_written(files.result):
         network = _network(arch, seed, start, branches)
         result = train(
@@ -67,7 +62,7 @@ def train_and_keep(
             recipe,
             seed=seed,
             checkpoint=files.checkpoint,
-            progress=lambda what, *rest: progress(f"{what} {name}", *rest),
+            progress=lambda what, *rest: progress(f"{what} {files.name}", *rest),
             compute=compute,
             teacher=teacher,
         )
@@ -75,7 +70,7 @@ def train_and_keep(
         give_back()  # workers, or the driver, may need it next
         if rank() == 0:
             weights.save(files.weights, fold(network))
-            ended = Training(name, result.accuracy, result.seconds, tested, result.right)
+            ended = Training(files.name, result.accuracy, result.seconds, tested, result.right)
             records.write(files.result, ended)
         wait_for_all()
     files.forget_checkpoint()
@@ -107,7 +102,7 @@ def _network(
 
 
 def keep_trained(
-    arch: Architecture, state: weights.State, images: ImageSource, *, name: str, folder: Path
+    arch: Architecture, state: weights.State, images: ImageSource, files: TrainingFiles
 ) -> Training:
     """Measure weights that were trained elsewhere, and keep them as if they were trained here.
 
@@ -115,14 +110,12 @@ def keep_trained(
         arch: the network.
         state: its trained weights.
         images: whose validation part it is measured on.
-        name: under which it is kept.
-        folder: where its weights and its result are kept.
+        files: where its weights and its result are kept.
     """
     network = torch_model.Network(arch)
     network.load_state_dict(state)
-    files = TrainingFiles(folder, name)
     weights.save(files.weights, state)
     found = evaluate(network, images)
-    trained = Training(name, found.accuracy, 0.0, right=found.right)
+    trained = Training(files.name, found.accuracy, 0.0, right=found.right)
     records.write(files.result, trained)
     return trained

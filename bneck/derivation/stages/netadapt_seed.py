@@ -58,20 +58,18 @@ def seed_training(
         seed_network: the network.
         parent: the trained network that it inherits from; None trains it from random weights.
     """
-    folder = session.run.checkpoints
+    files = session.run.training(SEED_NETWORK)
     images = for_proxies(asked.images)
     seed = session.plan.seed
     start = parent.weights_for(seed_network, seed=seed).state if parent is not None else None
     if parent is not None and start is not None and parent.is_like(seed_network):
-        trained = keep_trained(seed_network, start, images, name=SEED_NETWORK, folder=folder)
-        return trained, start
+        return keep_trained(seed_network, start, images, files), start
     session.executor.rest()  # a GPU's memory that idle workers hold is missing here
     return train_and_keep(
         seed_network,
         images,
         asked.search,
-        name=SEED_NETWORK,
-        folder=folder,
+        files,
         seed=seed,
         progress=session.progress,
         compute=session.compute_here(),

@@ -104,14 +104,14 @@ def train_alone(
         BneckError: the training diverged.
     """
     plan = session.plan
+    files = session.run.training(name)
     session.executor.rest()  # a GPU's memory that idle workers hold is missing here
     if not isinstance(session.trainer, Together):
         return train_and_keep(
             arch,
             whole(asked.images),
             asked.final,
-            name=name,
-            folder=session.run.checkpoints,
+            files,
             seed=plan.seed,
             progress=session.progress,
             compute=session.compute_here(),
@@ -119,7 +119,6 @@ def train_alone(
             branches=plan.branches,
             teacher=teacher,
         )
-    files = session.run.training(name)
     if start is not None:
         weights.save(files.start, start)
     job = TrainingJob(name, arch, plan.seed, None if start is None else files.start)
