@@ -10,7 +10,6 @@ from bneck.results.stage_record import SelectedNetwork
 from bneck.search.allowed import none_in_band
 from bneck.search.objectives import Objective, Objectives
 from bneck.search.samplers.history import LabelledNetwork
-from bneck.search.weight_from_target import DerivedWeight
 from bneck.space.architecture import Architecture
 
 MOST = 10
@@ -58,9 +57,19 @@ def select_network(
 
     while waiting:  # the earlier of equals is better
         best = max(waiting.values(), key=lambda one: (one.rung, reward_of(one), -one.number))
-        if best.number in measured:
-            return _selected(
-                best, objectives, place, measured[best.number], reward_of(best), derived
+        took = measured.get(best.number)
+        if took is not None:
+            assert best.accuracy is not None
+            return SelectedNetwork(
+                number=best.number,
+                arch=best.arch,
+                target_ms=objectives.targets[place].target_ms,
+                accuracy=Accuracy(best.accuracy),
+                predicted=objectives.predicted(best.arch),
+                measured=None if took.predicted else took.latency,
+                reward=reward_of(best),
+                weight=derived.weight if derived else None,
+                front_accuracy=derived.accuracy if derived else None,
             )
         measured[best.number] = measure(best.arch)
         if measured[best.number].ms > objective.ceiling_ms:
@@ -81,28 +90,6 @@ def _allowed(records: Sequence[Record], objective: Objective) -> list[Record]:
         for record in records
         if record.accuracy is not None and objective.allows(record.arch)
     ]
-
-
-def _selected(
-    record: Record,
-    objectives: Objectives,
-    place: int,
-    measured: Measured,
-    reward: float,
-    derived: DerivedWeight | None,
-) -> SelectedNetwork:
-    assert record.accuracy is not None
-    return SelectedNetwork(
-        number=record.number,
-        arch=record.arch,
-        target_ms=objectives.targets[place].target_ms,
-        accuracy=Accuracy(record.accuracy),
-        predicted=objectives.predicted(record.arch),
-        measured=None if measured.predicted else measured.latency,
-        reward=reward,
-        weight=derived.weight if derived else None,
-        front_accuracy=derived.accuracy if derived else None,
-    )
 
 
 def _none_to_name(
