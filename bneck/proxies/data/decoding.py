@@ -13,12 +13,10 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from bneck.errors import UsageError
 from bneck.progress import Progress, silent
+from bneck.proxies.data.white import scaled, white_of
 
 MAX_PIXELS = 500_000_000
 DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
-WHITES = (255, 1023, 4095, 16383, 65535, 2**31 - 1, 2**32 - 1)
-"""Values that may mean white in integers of more than 8 bits."""
-FLOAT_WHITES = (1, 255, 65535)
 _TOLD_EVERY = 100
 _WITHHELD = {errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE}
 """What the system says of files that may be whole."""
@@ -127,20 +125,6 @@ def find_white(files: Sequence[Path], progress: Progress = silent) -> dict[str, 
         if number % _TOLD_EVERY == 0 or number == len(files):
             progress("finding white", number, len(files))
     return {kind: _white(kind, value) for kind, value in largest.items()}
-
-
-def scaled(values: NDArray[np.generic], white: int) -> Square:
-    """Scale pixel values, 0 to ``white``, to uint8; 16 bits lose their lower eight."""
-    if white == 65535 and values.dtype.kind in "iu":
-        return (values.astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
-    if white == 255 and values.dtype.kind in "iu":
-        return values.clip(0, 255).astype(np.uint8)
-    return np.rint(values.astype(np.float64) * (255 / white)).clip(0, 255).astype(np.uint8)
-
-
-def white_of(largest: float, *, floats: bool) -> int | None:
-    """The smallest usual range that holds a value, or None."""
-    return next((white for white in (FLOAT_WHITES if floats else WHITES) if largest <= white), None)
 
 
 def _square(image: Image.Image, side_px: int, white: White | None) -> Square:

@@ -13,8 +13,8 @@ from torch import Tensor
 from bneck.errors import UsageError
 from bneck.files import sha256
 from bneck.proxies.data import file_list
-from bneck.proxies.data.decoding import scaled, white_of
 from bneck.proxies.data.raw import Raw
+from bneck.proxies.data.white import scaled, white_of
 from bneck.text import distinct
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -120,8 +120,4 @@ def _as_bytes(path: Path, parts: Arrays) -> tuple[list[Tensor], int | None]:
     white = 1 if 0 < largest <= 1 else white_of(largest, floats=floats)
     if white is None:
         raise UsageError(f"{path} has pixels up to {largest:g}; at most 65535 is understood")
-    return [torch.from_numpy(_scaled(pixels, white)) for pixels in parts.values()], white
-
-
-def _scaled(pixels: NDArray[Any], white: int) -> NDArray[np.uint8]:
-    return pixels if pixels.dtype == np.uint8 and white == 255 else scaled(pixels, white)
+    return [torch.from_numpy(scaled(pixels, white)) for pixels in parts.values()], white

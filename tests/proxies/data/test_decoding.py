@@ -12,7 +12,7 @@ from PIL import Image
 from bneck.errors import UsageError
 from bneck.progress import silent
 from bneck.proxies.data import decoding, folder
-from bneck.proxies.data.decoding import NotAnImage, find_white, read_picture, scaled, square
+from bneck.proxies.data.decoding import NotAnImage, find_white, read_picture, square
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.data.loading import load
 from bneck.proxies.data.squares import from_folder
@@ -96,12 +96,6 @@ def test_they_are_scaled_alike_after_an_interruption_too(two_deep: Path) -> None
         load(f"folder:{two_deep}", resolution_px=32, progress=stop)
     assert rare_squares(load(f"folder:{two_deep}", resolution_px=32)) == SCALED_ALIKE
     assert [one.index.white for one in all_squares()] == [{"16-bit": 4095}]
-
-
-def test_16_bits_lose_their_lower_eight() -> None:
-    """As in libpng, and so in Pillow's pictures of three 16-bit channels."""
-    values = np.array([0, 0x12FF, 0xFF00, 0xFFFF], np.uint16)
-    assert scaled(values, 65535).tolist() == [0, 0x12, 0xFF, 0xFF]
 
 
 def test_small_squares_are_averages_of_their_pixels(tmp_path: Path) -> None:
