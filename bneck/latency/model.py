@@ -96,7 +96,9 @@ class LatencyModel:
         self.check_resolution(arch.resolution_px)
         parts = [self._part(part) for part in arch.parts()]
         summed = np.add.reduce(np.concatenate(parts))
-        return self._latency(summed[:-1] + self._fetching(summed[-1]))
+        members = summed[:-1] + self._fetching(summed[-1])
+        ms = float(members.mean())
+        return Latency(ms, float(np.hypot(ms * self.error, members.std())))
 
     def knows(self, arch: Architecture) -> bool:
         """Return whether everything that a network runs was timed."""
@@ -152,10 +154,6 @@ class LatencyModel:
                 f"not at {resolution_px} px; give --resolution {self.resolution_px}, or a model "
                 f"calibrated at {resolution_px} px"
             )
-
-    def _latency(self, members: Floats) -> Latency:
-        ms = float(members.mean())
-        return Latency(ms, float(np.hypot(ms * self.error, members.std())))
 
     def _part(self, part: Part) -> Floats:
         """(kernels of the part, members of the ensemble and one): ms, then thousands of weights."""

@@ -67,6 +67,10 @@ class LongTraining:
     teacher: Teacher | None = None
     on_each_gpu: int = 0
 
+    def files(self, job: TrainingJob) -> TrainingFiles:
+        """Return where a training is kept."""
+        return TrainingFiles(self.folder, job.name)
+
     def load(self) -> None:
         """Have the images in memory, before any training is timed."""
         whole(self.images)
@@ -83,7 +87,7 @@ class LongTraining:
                 job.arch,
                 whole(self.images),
                 self.recipe,
-                TrainingFiles(self.folder, job.name),
+                self.files(job),
                 seed=job.seed,
                 compute=self.compute,
                 start=weights.load(start, job.arch) if start is not None else None,
@@ -113,11 +117,11 @@ def train_all(
     Raises:
         BneckError: a training failed, when the others are done (names it and says why).
     """
-    files = {one: TrainingFiles(task.folder, one.name).result for one in jobs}
+    files = {one: task.files(one).result for one in jobs}
     waiting = [one for one, file in files.items() if not is_written(file)]
     failed: dict[str, str] = {}
     for one in files.keys() - {*waiting}:
-        TrainingFiles(task.folder, one.name).forget_checkpoint()
+        task.files(one).forget_checkpoint()
     done = len(files) - len(waiting)
     if waiting:
         progress("trainings", done, len(files))
@@ -147,20 +151,20 @@ def _watching(
 
     Yields what to call as each one ends: (job, all that are done, of how many, the news).
     """
-    steps, left = task.recipe.steps, {one.name: one for one in waiting}
+    steps, left = task.recipe.steps, list(waiting)
     one_at_a_time, ended = threading.Lock(), threading.Event()
 
     def look() -> None:
         while not ended.wait(SECONDS_BETWEEN_LOOKS):
             with one_at_a_time, suppress(KeyboardInterrupt):  # which is the main thread's to obey
-                for name in left:
-                    done = steps_done(TrainingFiles(task.folder, name).checkpoint)
+                for one in left:
+                    done = steps_done(task.files(one).checkpoint)
                     if done is not None:
-                        progress(f"training {name}", done, steps)
+                        progress(f"training {one.name}", done, steps)
 
     def finished(one: TrainingJob, done: int, total: int, note: str) -> None:
         with one_at_a_time:
-            del left[one.name]
+            left.remove(one)
             progress(f"training {one.name}", steps, steps)
             progress("trainings", done, total, note)
 
