@@ -12,7 +12,7 @@ from pathlib import Path
 from bneck import records
 from bneck.derivation.results import numbered_after
 from bneck.derivation.session import Session
-from bneck.derivation.stages.scoring import ScoresNetworks
+from bneck.derivation.stages.scoring import Scorer
 from bneck.errors import NotCalibrated, UsageError
 from bneck.proxies.tabular import TableData
 from bneck.results.record import Record
@@ -36,14 +36,14 @@ class Contest:
 
     Attributes:
         session: the search's.
-        accuracy: what scores a network.
+        scorer: what scores a network.
         wanted: the targets.
         labels: that reward exponents are derived from.
         trainings: every evaluation of the search.
     """
 
     session: Session
-    accuracy: ScoresNetworks
+    scorer: Scorer
     wanted: Objectives
     labels: Sequence[LabelledNetwork]
     trainings: Sequence[Record]
@@ -79,7 +79,7 @@ class Contest:
         progress(what, len(wanted) - len(missing), len(wanted))
         further = {one: more[one.arch] for one in missing}
         executor = self.session.executor
-        for record in evaluate_outside(further, self.accuracy, executor) if missing else ():
+        for record in evaluate_outside(further, self.scorer, executor) if missing else ():
             check_comparable(record, rivals, mix_devices=mix_devices)
             records.append(file, record)
             known[Candidate(record.arch, record.rung)] = record
@@ -94,7 +94,7 @@ def pretrained_network(contest: Contest, parent: Parent | None) -> list[Record]:
     Nothing fits inherited weights better than the network that they were trained in.
     """
     rivals = contest.networks
-    if parent is None or parent.elastic or isinstance(contest.accuracy, TableData) or not rivals:
+    if parent is None or parent.elastic or isinstance(contest.scorer, TableData) or not rivals:
         return []
     size = rivals[0].arch
     arch = parent.arch.at(resolution_px=size.resolution_px, classes=size.classes)

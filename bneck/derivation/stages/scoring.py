@@ -15,11 +15,11 @@ from bneck.search.label import CODE, device_of
 from bneck.search.study import Study
 from bneck.space.backends.parent import Parent
 
-ScoresNetworks = Evaluate | TrainOnRungs | TableData
+Scorer = Evaluate | TrainOnRungs | TableData
 """A proxy on the images, or a table."""
 
 
-def scorer(session: Session, data: RunData, study: Study, parent: Parent | None) -> ScoresNetworks:
+def scorer(session: Session, data: RunData, study: Study, parent: Parent | None) -> Scorer:
     """Return what scores a network: the table, or a proxy on the images.
 
     Args:

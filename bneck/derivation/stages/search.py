@@ -72,10 +72,10 @@ def search_stage(
             study = _study(session, space)
             done = len(trained_longest(study.records()))
             session.progress("search", done, plan.evaluations, folds_in_words(session, data, study))
-            accuracy = scorer(session, data, study, parent)
+            score = scorer(session, data, study, parent)
             trained = search(
                 study,
-                accuracy,
+                score,
                 objectives=_along_the_front(wanted, device, plan) if _front(plan) else wanted,
                 evaluations=plan.evaluations,
                 executor=session.executor,
@@ -83,7 +83,7 @@ def search_stage(
                 progress=session.progress,
             )
             labels = study.labels()
-            contest = Contest(session, accuracy, wanted, labels, trained)
+            contest = Contest(session, score, wanted, labels, trained)
             found = _select(contest, device, known, parent)
             gain = expected_gain(labels, space, wanted.at(labels)[0], seed=plan.seed)
         for one in found if len(found) > 1 else ():
