@@ -21,9 +21,8 @@ class TrialOrder:
             workers: of the virtual time; None for the order in which results come in.
             layer_macs: see ``training_length``.
         """
-        self._time = None if workers is None else VirtualTime(workers)
+        self._time = None if workers is None else VirtualTime[Trial](workers)
         self._layer_macs = layer_macs
-        self._started: list[Trial] = []  # in virtual time, which knows them by their places here
         self._to_end: list[Trial] = []
         self._waited = False  # since the last trial started
 
@@ -51,8 +50,7 @@ class TrialOrder:
         """Let a trial begin."""
         if self._time is not None:
             length = training_length(trial.arch, self._layer_macs) * steps_on(trial.rung, 1)
-            self._time.start(len(self._started), length)
-            self._started.append(trial)
+            self._time.start(trial, length)
             self._waited = False
 
     def tell(self, trial: Trial) -> None:
@@ -63,27 +61,21 @@ class TrialOrder:
     def wait(self) -> None:
         """Let virtual time pass until a further trial ends: there is nothing to start before."""
         if self._time is not None:
-            self._hold(self._time.to_next_end())
+            self._to_end += self._time.to_next_end()
             self._waited = True
 
     def wait_until(self, start: float) -> None:
         """Let virtual time pass until a trial starts that had waited."""
         if self._time is not None:
-            self._hold(self._time.wait_until(start))
+            self._to_end += self._time.wait_until(start)
 
     def ended(self) -> Iterator[Trial]:
         """Yield the trials that end before the next can start, as far as results are in."""
         if self._time is not None:
-            self._hold(self._time.to_next_start())
+            self._to_end += self._time.to_next_start()
         while self._to_end and self._to_end[0].record is not None:
             yield self._to_end.pop(0)
 
     def under_way(self) -> list[Trial]:
         """The trials that have not ended, in the order in which they will."""
-        return self._to_end + self._at(self._time.rest() if self._time is not None else [])
-
-    def _hold(self, places: list[int]) -> None:
-        self._to_end += self._at(places)
-
-    def _at(self, places: list[int]) -> list[Trial]:
-        return [self._started[place] for place in places]
+        return self._to_end + (self._time.rest() if self._time is not None else [])

@@ -9,10 +9,13 @@ start in the simulation. Real workers follow as those results come in: they may 
 
 from functools import lru_cache
 from heapq import heappop, heappush
+from typing import Generic, TypeVar
 
 from bneck.space.architecture import Architecture, Part
 from bneck.space.cost import cost
 from bneck.space.layers import leaves
+
+T = TypeVar("T")
 
 LAYER_MACS = 50_000
 """Multiply-adds per image that a layer's fixed cost is worth in a training step.
@@ -35,8 +38,8 @@ def _layers(part: Part) -> int:
     return sum(1 for _ in leaves(part.layers))
 
 
-class VirtualTime:
-    """Simulated workers that take trials in the order of their numbers.
+class VirtualTime(Generic[T]):
+    """Simulated workers that take trials in the order in which these start.
 
     Attributes:
         now: multiply-adds per image since the start.
@@ -44,31 +47,33 @@ class VirtualTime:
 
     def __init__(self, workers: int) -> None:
         self._workers = workers
-        self._ends: list[tuple[float, int]] = []  # a heap of (end, trial) of those under way
+        self._ends: list[tuple[float, int, T]] = []  # a heap: when each ends, and its place
+        self._started = 0
         self.now = 0.0
 
-    def to_next_start(self) -> list[int]:
+    def to_next_start(self) -> list[T]:
         """Advance until a worker is free; return the trials that ended on the way, in order."""
         ended = []
         if len(self._ends) >= self._workers:
             self.now = self._ends[0][0]
         while self._ends and self._ends[0][0] <= self.now:
-            ended.append(heappop(self._ends)[1])
+            ended.append(heappop(self._ends)[2])
         return ended
 
-    def to_next_end(self) -> list[int]:
+    def to_next_end(self) -> list[T]:
         """Advance until a trial ends, though a worker is free; return it and what ends with it."""
         return self.wait_until(self._ends[0][0]) if self._ends else []
 
-    def wait_until(self, time: float) -> list[int]:
+    def wait_until(self, time: float) -> list[T]:
         """Advance to a time; return the trials that ended on the way, in order."""
         self.now = max(self.now, time)
         return self.to_next_start()
 
-    def start(self, trial: int, length: float) -> None:
+    def start(self, trial: T, length: float) -> None:
         """Give a trial to the worker that is free."""
-        heappush(self._ends, (self.now + length, trial))
+        heappush(self._ends, (self.now + length, self._started, trial))
+        self._started += 1
 
-    def rest(self) -> list[int]:
+    def rest(self) -> list[T]:
         """The trials under way, in the order in which they will end."""
-        return [trial for _, trial in sorted(self._ends)]
+        return [trial for *_, trial in sorted(self._ends)]
