@@ -43,7 +43,7 @@ def test_what_is_imported_once_is_shared() -> None:
     script = (
         "from contextlib import closing\n"
         "from bneck.executors.processes import processes\n"
-        "from tests.executors.test_memory import asked, private_mb\n"
+        "from tests.executors.test_processes import asked, private_mb\n"
         "with closing(processes(2, imported=['torch'])) as executor:\n"
         "    for _, outcome in executor.map_unordered(asked, ['HOME', 'USER']):\n"
         "        assert outcome[2], outcome\n"
