@@ -32,7 +32,10 @@ def scorer(session: Session, data: RunData, study: Study, parent: Parent | None)
     if data.table is not None:
         return data.table
     asked, compute = budget(plan, data.info), plan.compute(threads=1)
-    images = replace(asked.images, folds=_folds(session, data, study))
+    # As the run began; one that an earlier version began has labels of a held-out fifth.
+    begun = bool(study.records()) and plan.folds is None
+    count = session.run.settle("folds", 1 if begun else folds(plan, data.info))
+    images = replace(asked.images, folds=count)
     labels_of = None if plan.mix_devices else device_of(study.records())
     proxy = plan.proxy or SHORT_TRAINING
     _warn_if_edited(proxy, study)
@@ -58,15 +61,10 @@ def _warn_if_edited(proxy: str, study: Study) -> None:
         )
 
 
-def _folds(session: Session, data: RunData, study: Study) -> int:
-    """As the run began; one that an earlier version began has labels of a held-out fifth."""
-    begun = bool(study.records()) and session.plan.folds is None
-    return session.run.settle("folds", 1 if begun else folds(session.plan, data.info))
-
-
-def folds_in_words(session: Session, data: RunData, study: Study) -> str:
-    """Say how many trainings score each network, if there are several."""
-    if data.table is not None or (count := _folds(session, data, study)) == 1:
+def folds_in_words(session: Session, data: RunData) -> str:
+    """Say how many trainings score each network, as the scorer settled it, if there are several."""
+    count = session.run.settled("folds") or 1
+    if count == 1:
         return ""
     return (
         f"each network is trained {count} times, on all but a part of {data.info.trained_on} "

@@ -71,8 +71,8 @@ def search_stage(
             check_bands(wanted, plan.seed)
             study = _study(session, space)
             done = len(trained_longest(study.records()))
-            session.progress("search", done, plan.evaluations, folds_in_words(session, data, study))
             score = scorer(session, data, study, parent)
+            session.progress("search", done, plan.evaluations, folds_in_words(session, data))
             trained = search(
                 study,
                 score,
