@@ -37,14 +37,14 @@ class Contest:
     Attributes:
         session: the search's.
         scorer: what scores a network.
-        wanted: the targets.
+        objectives: the search's.
         labels: that reward exponents are derived from.
         trainings: every evaluation of the search.
     """
 
     session: Session
     scorer: Scorer
-    wanted: Objectives
+    objectives: Objectives
     labels: Sequence[LabelledNetwork]
     trainings: Sequence[Record]
 
@@ -53,9 +53,9 @@ class Contest:
         """What the search evaluated, each network by its longest training."""
         return trained_longest(self.trainings)
 
-    def objectives(self) -> list[Objective]:
-        """The objective of each target."""
-        return self.wanted.at(self.labels)
+    def current(self) -> list[Objective]:
+        """The objective of each target, once the labels are known."""
+        return self.objectives.at(self.labels)
 
     def evaluate(
         self, more: Mapping[Architecture, Objective], file: Path, what: str
@@ -99,7 +99,7 @@ def pretrained_network(contest: Contest, parent: Parent | None) -> list[Record]:
     size = rivals[0].arch
     arch = parent.arch.at(resolution_px=size.resolution_px, classes=size.classes)
     try:
-        admitted = [objective for objective in contest.objectives() if objective.allows(arch)]
+        admitted = [objective for objective in contest.current() if objective.allows(arch)]
     except NotCalibrated:
         return []
     if not admitted or any(record.arch == arch for record in rivals):
@@ -126,13 +126,13 @@ def widened_networks(
     Returns:
         A record of each, and the number of the network that it is a wider one of.
     """
-    chosen, objectives = _chosen(contest, select, places), contest.objectives()
+    chosen, current = _chosen(contest, select, places), contest.current()
     narrower: dict[Architecture, int] = {}
     wanted: dict[Architecture, Objective] = {}
     for place in places:
-        one = chosen[contest.wanted.targets[place].target_ms]
+        one = chosen[contest.objectives.targets[place].target_ms]
         if one.arch is not None:
-            narrower[one.arch], wanted[one.arch] = one.number, objectives[place]
+            narrower[one.arch], wanted[one.arch] = one.number, current[place]
     if not wanted:
         return []
     found = contest.evaluate(wanted, contest.session.run.widened, "widened networks")
@@ -157,7 +157,7 @@ def _chosen(
     """What is made wider, by target; written down, as measured again it may be another."""
     file = contest.session.run.to_widen
     known = {one.target_ms: one for one in records.read_lines(file, _Widened)}
-    targets_ms = {contest.wanted.targets[place].target_ms: place for place in places}
+    targets_ms = {contest.objectives.targets[place].target_ms: place for place in places}
     if targets_ms.keys() - known.keys():
         selected = select()
         new = {ms: _widened_for(contest, selected, place) for ms, place in targets_ms.items()}
@@ -168,12 +168,12 @@ def _chosen(
 
 def _widened_for(contest: Contest, selected: Sequence[SelectedNetwork], place: int) -> _Widened:
     """The most accurate network of the targets faster than that of ``place``, just wide enough."""
-    target_ms = contest.wanted.targets[place].target_ms
+    target_ms = contest.objectives.targets[place].target_ms
     faster = [one for one in selected if one.target_ms < target_ms]
     if not faster:
         return _Widened(target_ms)
     best = max(faster, key=lambda one: one.accuracy.value)
-    arch = _least_widened(best.arch, contest.objectives()[place])
+    arch = _least_widened(best.arch, contest.current()[place])
     if any(record.arch == arch for record in contest.networks):
         return _Widened(target_ms)
     return _Widened(target_ms, arch, best.number)

@@ -66,26 +66,27 @@ def search_stage(
     known = before.networks if before else ()
     if len(known) < len(targets_ms):
         with session.timed("search"):
-            wanted = search_objectives(plan, space, device, targets_ms)
-            wanted.check()  # before there is a journal: a mistake begins no run
-            check_bands(wanted, plan.seed)
+            objectives = search_objectives(plan, space, device, targets_ms)
+            objectives.check()  # before there is a journal: a mistake begins no run
+            check_bands(objectives, plan.seed)
             study = _study(session, space)
             done = len(trained_longest(study.records()))
             score = scorer(session, data, study, parent)
             session.progress("search", done, plan.evaluations, folds_in_words(session, data))
+            aims = _along_the_front(objectives, device, plan) if _front(plan) else objectives
             trained = search(
                 study,
                 score,
-                objectives=_along_the_front(wanted, device, plan) if _front(plan) else wanted,
+                objectives=aims,
                 evaluations=plan.evaluations,
                 executor=session.executor,
                 mix_devices=plan.mix_devices,
                 progress=session.progress,
             )
             labels = study.labels()
-            contest = Contest(session, score, wanted, labels, trained)
+            contest = Contest(session, score, objectives, labels, trained)
             found = _select(contest, device, known, parent)
-            gain = expected_gain(labels, space, wanted.at(labels)[0], seed=plan.seed)
+            gain = expected_gain(labels, space, contest.current()[0], seed=plan.seed)
         for one in found if len(found) > 1 else ():
             records.write(run.of_target(one.target_ms), one.arch)
         records.write(run.seed, found[0].arch)
@@ -109,20 +110,20 @@ def _select(
         known: the networks of the first targets.
         parent: the pretrained network, if any.
     """
-    wanted, labels = contest.wanted, contest.labels
-    places, measure = range(len(known), len(wanted.targets)), cache(device.measure)
+    objectives, labels = contest.objectives, contest.labels
+    places, measure = range(len(known), len(objectives.targets)), cache(device.measure)
     given = pretrained_network(contest, parent)
     rivals = [*contest.networks, *given]
     called: dict[int, dict[str, Any]] = {record.number: {"pretrained": True} for record in given}
 
     def selected(places: Iterable[int]) -> list[SelectedNetwork]:
-        best = (select_network(rivals, wanted, place, labels, measure) for place in places)
+        best = (select_network(rivals, objectives, place, labels, measure) for place in places)
         return [*known, *(replace(one, **called.get(one.number, {})) for one in best)]
 
     def of_trials() -> list[SelectedNetwork]:
         """Those of the targets that the search has scored a network for."""
-        objectives = contest.objectives()
-        return selected(place for place in places if has_network(rivals, objectives[place]))
+        current = contest.current()
+        return selected(place for place in places if has_network(rivals, current[place]))
 
     if contest.session.plan.promote and parent is None:  # wider than its parent, it inherits little
         for record, narrower in widened_networks(contest, of_trials, places):
@@ -145,7 +146,7 @@ def search_objectives(
         targets_ms: the targets.
     """
     derived = plan.reward == "soft" and plan.reward_exponent is None
-    wanted = [
+    targets = [
         Target(
             None
             if derived or _front(plan)
@@ -156,7 +157,7 @@ def search_objectives(
         )
         for ms in targets_ms
     ]
-    return Objectives(space, device.model, wanted, confidence=plan.confidence, seed=plan.seed)
+    return Objectives(space, device.model, targets, confidence=plan.confidence, seed=plan.seed)
 
 
 def _study(session: Session, space: Space) -> Study:
@@ -188,11 +189,11 @@ def _front(plan: Plan) -> bool:
     return plan.reward == FRONT
 
 
-def _along_the_front(wanted: Objectives, device: TargetDevice, plan: Plan) -> Objectives:
+def _along_the_front(objectives: Objectives, device: TargetDevice, plan: Plan) -> Objectives:
     """Points from the fastest network up to the highest ceiling."""
-    ceiling_ms = max(aim.ceiling_ms for aim in wanted.targets)
-    points_ms = np.geomspace(wanted.fastest_ms, ceiling_ms, ALONG_THE_FRONT)
+    ceiling_ms = max(aim.ceiling_ms for aim in objectives.targets)
+    points_ms = np.geomspace(objectives.fastest_ms, ceiling_ms, ALONG_THE_FRONT)
     points = [Target(None, float(ms), ceiling_ms) for ms in points_ms]
     return Objectives(
-        wanted.space, device.model, points, confidence=plan.confidence, seed=plan.seed
+        objectives.space, device.model, points, confidence=plan.confidence, seed=plan.seed
     )
