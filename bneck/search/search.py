@@ -112,7 +112,7 @@ class _Search:
             yield self._started(trial)
         while True:
             if not study.may_propose(len(self._under_way), executor.workers):
-                yield NotYet(self._networks - study.networks) if study.is_eager else NOT_YET
+                yield NotYet(self._networks - study.networks) if study.order.is_eager else NOT_YET
             elif study.networks < self._networks:
                 try:
                     yield self._started(study.propose(self._objectives))
@@ -121,12 +121,12 @@ class _Search:
                     self._progress("search", self._evaluated, self._networks, str(end))
             elif study.promotes and (promoted := study.promote(self._objectives)):
                 yield self._started(promoted)
-            elif not study.promotes or (study.idle and not self._under_way):
+            elif not study.promotes or (study.order.idle and not self._under_way):
                 return
-            elif study.is_eager:
+            elif study.order.is_eager:
                 yield NOT_YET
             else:
-                study.wait()
+                study.order.wait()
 
     def take(self, candidate: Candidate, outcome: Any, *, mix_devices: bool) -> None:
         """Keep the result of a candidate, and report it; raises as ``search`` does."""

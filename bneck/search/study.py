@@ -64,7 +64,8 @@ class Study:
         self.file, self.space, self.promotes = journal, space, promote
         self._sampler = samplers.find(sampler)(space, front)
         self._seed, self._front = seed, front
-        self._order = TrialOrder(parallel, layer_macs)
+        self.order = TrialOrder(parallel, layer_macs)
+        """In which the trials end, and whether any is under way."""
         self._history = TrialHistory()
         self._trials: list[Trial] = []  # of all rungs, in the order of their starts
         self._ended: list[Trial] = []
@@ -82,24 +83,14 @@ class Study:
         Without virtual time, whether fewer trials are under way than there are workers.
         """
         self._end_trials()
-        if self.is_eager:
+        if self.order.is_eager:
             return under_way < workers
-        return not self._order.waits_for_results
+        return not self.order.waits_for_results
 
     @property
     def networks(self) -> int:
         """How many networks were proposed."""
         return len(self._history.trials)
-
-    @property
-    def idle(self) -> bool:
-        """Whether nothing is under way in virtual time."""
-        return self._order.idle
-
-    @property
-    def is_eager(self) -> bool:
-        """Whether it proposes from whatever has ended."""
-        return self._order.is_eager
 
     def promote(self, objectives: Objectives) -> Trial | None:
         """Start a longer training of a network that has earned one."""
@@ -117,10 +108,6 @@ class Study:
             rung=best.rung + 1,
         )
         return self._begun(trial, current[trial.target])
-
-    def wait(self) -> None:
-        """Let virtual time pass until a further trial ends: there is nothing to start before."""
-        self._order.wait()
 
     def propose(self, objectives: Objectives) -> Trial:
         """Propose a network for the target whose turn it is, or for the next that has any left.
@@ -149,7 +136,7 @@ class Study:
             attrs[LATENCY] = record.latency_ms
         self._journal.finish(trial.number, state, values, attrs)
         trial.record = record
-        self._order.tell(trial)
+        self.order.tell(trial)
         return record
 
     def pending(self) -> list[Trial]:
@@ -166,7 +153,7 @@ class Study:
 
     def labels(self) -> list[LabelledNetwork]:
         """The networks with an accuracy, in the order in which virtual time ends them."""
-        later = [trial for trial in self._order.under_way() if trial.rung == 0]
+        later = [trial for trial in self.order.under_way() if trial.rung == 0]
         return self._history.labels + [label for trial in later if (label := trial.label)]
 
     def records(self) -> list[Record]:
@@ -195,16 +182,16 @@ class Study:
             trial,
             self.space,
             latency_ms=objective.latency_ms(trial.arch),
-            virtual_start=self._order.start_after_wait,
+            virtual_start=self.order.start_after_wait,
         )
         self._journal.propose(trial.values, user_attrs=user_attrs, system_attrs=system_attrs)
-        self._order.start(trial)
+        self.order.start(trial)
         self._add(trial)
         return trial
 
     def _end_trials(self) -> None:
         """Let the trials end that end before the next start, as far as results are in."""
-        for trial in self._order.ended():
+        for trial in self.order.ended():
             self._end(trial)
 
     def _end(self, trial: Trial) -> None:
@@ -232,7 +219,7 @@ class Study:
             if found.whole:
                 self._end_trials()
                 if (start := virtual_start_of(found)) is not None:
-                    self._order.wait_until(start)
+                    self.order.wait_until(start)
                     self._end_trials()
             trial = trial_of(found, self.space, refused=refused, labels=len(self._history.labels))
             refused = None
@@ -240,11 +227,11 @@ class Study:
                 self._without_latency.add(trial.number)
             self._add(trial)
             if found.whole or trial.record is None:
-                self._order.start(trial)
+                self.order.start(trial)
             else:
                 self._end(trial)
                 self.from_before += 1
-        if self.is_eager:
+        if self.order.is_eager:
             self._end_as_finished(content.finished)
 
     def _end_as_finished(self, numbers: Sequence[int]) -> None:
