@@ -38,8 +38,9 @@ from bneck import json_lines, records
 from bneck.cli import exit_code_of, new_folder, positive, whole_number
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session
-from bneck.derivation.stages.calibration import TargetDevice, calibration_stage
+from bneck.derivation.stages.calibration import calibration_stage
 from bneck.derivation.stages.data import data_stage
+from bneck.derivation.stages.target_device import TargetDevice
 from bneck.derivation.training_budget import Budget, budget
 from bneck.errors import UsageError
 from bneck.executors import Failed, open_executor

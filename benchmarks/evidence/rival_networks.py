@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from bneck.derivation.stages.calibration import TargetDevice
+from bneck.derivation.stages.target_device import TargetDevice
 from bneck.latency.measure import Measured, measure
 from bneck.latency.model import LatencyModel
 from bneck.reproduction.width_baseline import narrowest_over

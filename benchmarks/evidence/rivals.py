@@ -31,8 +31,9 @@ from bneck.cli import exit_code_of, from_zero, new_folder, whole_number
 from bneck.derivation.execution import Execution
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session
-from bneck.derivation.stages.calibration import TargetDevice, calibration_stage
+from bneck.derivation.stages.calibration import calibration_stage
 from bneck.derivation.stages.data import RunData, data_stage
+from bneck.derivation.stages.target_device import TargetDevice
 from bneck.derivation.training_budget import budget
 from bneck.executors import Failed
 from bneck.files import is_written, write_whole

@@ -39,9 +39,10 @@ from bneck.derivation.plan import Plan
 from bneck.derivation.results import read_trials
 from bneck.derivation.session import Session
 from bneck.derivation.similarity import as_fast
-from bneck.derivation.stages.calibration import TargetDevice, calibration_stage
+from bneck.derivation.stages.calibration import calibration_stage
 from bneck.derivation.stages.data import RunData, data_stage
 from bneck.derivation.stages.long_trainings import LongTraining, TrainingJob, train_all
+from bneck.derivation.stages.target_device import TargetDevice
 from bneck.derivation.training_budget import Budget, budget
 from bneck.files import write_json, write_whole
 from bneck.live import TerminalProgress

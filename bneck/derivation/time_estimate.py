@@ -11,9 +11,10 @@ from bneck import records
 from bneck.derivation.plan_warnings import warn_if_short, warn_if_small
 from bneck.derivation.schedule import MEASURING
 from bneck.derivation.session import Session
-from bneck.derivation.stages.calibration import planned_device, takes_no_time
+from bneck.derivation.stages.calibration import takes_no_time
 from bneck.derivation.stages.data import RunData
 from bneck.derivation.stages.search import ALONG_THE_FRONT
+from bneck.derivation.stages.target_device import planned_device
 from bneck.derivation.target import parse, runs_of_other_targets
 from bneck.derivation.teacher import SEED
 from bneck.derivation.training_budget import Budget, budget, folds

@@ -1,10 +1,8 @@
 """How long a network or an ONNX file takes on a device, now."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from math import sqrt
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
 from bneck.errors import UsageError
@@ -26,8 +24,6 @@ if TYPE_CHECKING:
 
 NOISY = 0.10
 LEAST_CORE_SHARE = 0.9
-DISAGREEING = 0.03
-"""Relative difference between two measurements of a network that is worth a word."""
 MIN_REPETITIONS, MAX_REPETITIONS = 6, 16
 """For each of which network and reference are prepared again: where their weights happen to lie in
 memory moves all chunks of a repetition alike, which its own spread does not show."""
@@ -208,37 +204,6 @@ def measure_graph(
     progress("measuring", done, done)
     ms = timing.ms if scale is None else scale.ms(timing)
     return Measured(ms, ms * timing.spread, _doubt(timing, wanted, watch()), timing)
-
-
-def agreeing(measured: Measured, earlier_ms: Sequence[float]) -> Measured:
-    """Return a measurement as sure as earlier ones of the same network, in other sessions, allow.
-
-    Where they differ by more than their own spreads say, its standard error is that of one of two
-    sessions, by their difference: it over the root of 2.
-    """
-    if not earlier_ms:
-        return measured
-    apart = max(earlier_ms, key=lambda ms: abs(ms - measured.ms))
-    std_ms = max(measured.std_ms, abs(apart - measured.ms) / sqrt(2))
-    note = measured.note
-    if abs(apart / measured.ms - 1) > DISAGREEING:
-        words = f"the same network measured {apart:.3g} ms at another time of this run"
-        note = f"{note}; {words}" if note else words
-    return replace(measured, std_ms=std_ms, note=note)
-
-
-def averaged(measured: Measured, earlier_ms: Sequence[float]) -> Measured:
-    """Return the mean of a network's measurements, in sessions that differ by more than they say.
-
-    Its standard error is by how they scatter, and no less than what the last says of itself allows.
-
-    Args:
-        measured: the last one.
-        earlier_ms: those of the sessions before it, at least one.
-    """
-    every_ms = [*earlier_ms, measured.ms]
-    std_ms = max(stdev(every_ms), measured.std_ms) / sqrt(len(every_ms))
-    return replace(measured, ms=fmean(every_ms), std_ms=std_ms)
 
 
 def _doubt(timing: Timing, wanted: float, load: Load) -> str:

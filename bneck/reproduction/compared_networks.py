@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from bneck.derivation.stages.calibration import TargetDevice
+from bneck.derivation.stages.target_device import TargetDevice
 from bneck.netadapt.proposals import GRID, ProposalGenerator
 from bneck.reproduction.plan import PUBLISHED
 from bneck.reproduction.width_baseline import narrowest_over

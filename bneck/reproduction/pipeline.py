@@ -15,12 +15,13 @@ from bneck import records
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session
 from bneck.derivation.similarity import similarity_to
-from bneck.derivation.stages.calibration import TargetDevice, calibration_stage
+from bneck.derivation.stages.calibration import calibration_stage
 from bneck.derivation.stages.data import RunData, data_stage, keep_facts
 from bneck.derivation.stages.long_trainings import TrainingJob
 from bneck.derivation.stages.netadapt import netadapt_stage
 from bneck.derivation.stages.search import search_stage
 from bneck.derivation.stages.target import target_stage
+from bneck.derivation.stages.target_device import TargetDevice
 from bneck.derivation.stages.training import train_jobs
 from bneck.derivation.target import keep_targets
 from bneck.derivation.training_budget import budget

@@ -1,6 +1,6 @@
 """The width multiplier as a way to meet a latency: what every other way is compared with."""
 
-from bneck.derivation.stages.calibration import TargetDevice
+from bneck.derivation.stages.target_device import TargetDevice
 from bneck.errors import UsageError
 from bneck.space import presets
 from bneck.space.architecture import Architecture

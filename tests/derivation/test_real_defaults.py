@@ -12,7 +12,7 @@ from PIL import Image
 from bneck import records
 from bneck.cli import run
 from bneck.derivation.results import read_trials
-from bneck.derivation.stages import calibration
+from bneck.derivation.stages import target_device
 from bneck.latency import measure
 from bneck.latency.timing import Effort
 from bneck.results.record import Outcome, Step
@@ -41,7 +41,7 @@ def derived(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     out = tmp_path_factory.mktemp("derived") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(calibration, "UNSURE_PERCENT", math.inf)
+        patch.setattr(target_device, "UNSURE_PERCENT", math.inf)
         patch.setattr("bneck.latency.fitted_model.TOO_NOISY", math.inf)
         patch.setattr(measure, "MAX_REPETITIONS", measure.MIN_REPETITIONS)
         patch.setattr(measure, "MAX_PAIRS", Effort().min_pairs)

@@ -9,7 +9,7 @@ from bneck.latency.device_load import Load
 from bneck.latency.devices import Graph, open_device
 from bneck.latency.devices.local import LocalDevice
 from bneck.latency.load_correction import LoadCorrection
-from bneck.latency.measure import Measured, agreeing, measure, measure_graph
+from bneck.latency.measure import measure, measure_graph
 from bneck.latency.model import LatencyModel
 from bneck.latency.timing import Timing
 from bneck.space import presets
@@ -52,24 +52,6 @@ def test_the_standard_error_of_a_measurement_is_in_ms_of_its_scale(
     assert took.timing is not None
     assert took.timing.spread > 0
     assert took.std_ms == pytest.approx(took.ms * took.timing.spread)
-
-
-def test_measurements_that_disagree_are_less_sure() -> None:
-    """0.331 and 0.382 ms, seventeen minutes apart, each said to be known to half a percent."""
-    took = Measured(0.382, 0.002)
-    assert agreeing(took, []) == took
-    assert agreeing(took, [0.381]) == took
-    found = agreeing(took, [0.380, 0.331])
-    assert found.std_ms == pytest.approx((0.382 - 0.331) / sqrt(2))
-    assert "measured 0.331 ms at another time of this run" in found.note
-    assert not found.quiet
-
-
-def test_two_measurements_agree_up_to_3_percent() -> None:
-    took = Measured(1.0, 0.1)
-    assert agreeing(took, [1.029, 0.971]).quiet
-    assert not agreeing(took, [1.031]).quiet
-    assert not agreeing(took, [0.969]).quiet
 
 
 def steady(**changes: float) -> Timing:

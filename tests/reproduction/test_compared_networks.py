@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 from typing import cast
 
-from bneck.derivation.stages.calibration import TargetDevice
+from bneck.derivation.stages.target_device import TargetDevice
 from bneck.quantities import Latency
 from bneck.reproduction.compared_networks import networks_to_compare
 from bneck.results.stage_record import Shrunk

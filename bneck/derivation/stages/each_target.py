@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from bneck import records
 from bneck.derivation.session import Session, open_run
-from bneck.derivation.stages.calibration import TargetDevice
 from bneck.derivation.stages.data import RunData
 from bneck.derivation.stages.netadapt import netadapt_stage
 from bneck.derivation.stages.outcome import Derived
 from bneck.derivation.stages.pretrained import keep_inherited
+from bneck.derivation.stages.target_device import TargetDevice
 from bneck.derivation.target import keep_targets
 from bneck.files import is_written, write_json
 from bneck.progress import silent

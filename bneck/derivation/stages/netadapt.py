@@ -5,9 +5,9 @@ from pathlib import Path
 
 from bneck import records
 from bneck.derivation.session import Session
-from bneck.derivation.stages.calibration import TargetDevice
 from bneck.derivation.stages.data import RunData
 from bneck.derivation.stages.netadapt_seed import met_by_seed, seed_training
+from bneck.derivation.stages.target_device import TargetDevice
 from bneck.derivation.stages.training import train_alone
 from bneck.derivation.training_budget import Budget, budget
 from bneck.files import is_written

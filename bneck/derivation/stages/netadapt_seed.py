@@ -5,8 +5,8 @@ from pathlib import Path
 
 from bneck import records
 from bneck.derivation.session import Session
-from bneck.derivation.stages.calibration import TargetDevice
 from bneck.derivation.stages.kept_training import keep_trained, train_and_keep
+from bneck.derivation.stages.target_device import TargetDevice
 from bneck.derivation.training_budget import Budget
 from bneck.files import is_written
 from bneck.netadapt.rules import meets

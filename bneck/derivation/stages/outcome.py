@@ -10,8 +10,8 @@ from bneck.derivation.report import write_report
 from bneck.derivation.schedule import MEASURING
 from bneck.derivation.session import Session
 from bneck.derivation.similarity import similarity_to
-from bneck.derivation.stages.calibration import TargetDevice, planned_device
 from bneck.derivation.stages.export import export_network
+from bneck.derivation.stages.target_device import TargetDevice, planned_device
 from bneck.derivation.target import runs_of_other_targets
 from bneck.derivation.trained_networks import load_trained
 from bneck.errors import BneckError

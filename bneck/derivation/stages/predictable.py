@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from bneck.derivation.session import Session
-from bneck.derivation.stages.calibration import planned_device
 from bneck.derivation.stages.data import RunData
+from bneck.derivation.stages.target_device import planned_device
 from bneck.errors import UsageError
 from bneck.files import is_written
 from bneck.latency.calibration_networks import published

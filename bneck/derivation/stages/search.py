@@ -11,7 +11,6 @@ import numpy as np
 from bneck import records
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session
-from bneck.derivation.stages.calibration import TargetDevice
 from bneck.derivation.stages.competitors import (
     Contest,
     pretrained_network,
@@ -19,6 +18,7 @@ from bneck.derivation.stages.competitors import (
 )
 from bneck.derivation.stages.data import RunData
 from bneck.derivation.stages.scoring import folds_in_words, scorer
+from bneck.derivation.stages.target_device import TargetDevice
 from bneck.results.stage_record import SearchResult, SelectedNetwork
 from bneck.search import reward
 from bneck.search.allowed import check_bands

@@ -5,8 +5,8 @@ from functools import cache, partial
 
 from bneck.derivation import target
 from bneck.derivation.session import Session
-from bneck.derivation.stages.calibration import TargetDevice, planned_device
 from bneck.derivation.stages.data import RunData
+from bneck.derivation.stages.target_device import TargetDevice, planned_device
 from bneck.errors import UsageError
 from bneck.files import is_written
 from bneck.latency.devices import Device

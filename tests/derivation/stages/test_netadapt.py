@@ -13,9 +13,9 @@ from bneck.cli import run
 from bneck.derivation.plan import Plan
 from bneck.derivation.pretrained import load_pretrained
 from bneck.derivation.session import Session, open_run
-from bneck.derivation.stages.calibration import TargetDevice, planned_device
 from bneck.derivation.stages.data import RunData
 from bneck.derivation.stages.netadapt import netadapt_stage
+from bneck.derivation.stages.target_device import TargetDevice, planned_device
 from bneck.executors.serial import Serial
 from bneck.latency.calibrate import calibrate
 from bneck.latency.devices import open_device
@@ -181,7 +181,7 @@ def test_the_network_that_a_stopped_run_was_finishing_is_not_chosen_again(
         assert run([*command, f"--out={tmp_path}", *finish]) == 130
     steps = records.read_lines(tmp_path / "steps.jsonl", Step)
     capsys.readouterr()
-    monkeypatch.setattr("bneck.derivation.stages.calibration.TargetDevice.at_most", stop)
+    monkeypatch.setattr("bneck.derivation.stages.target_device.TargetDevice.at_most", stop)
     assert networks_by_factor(capsys, small, tmp_path, "0.85", *finish) == {0.85: steps[-1].arch}
     assert records.read_lines(tmp_path / "steps.jsonl", Step) == steps
 

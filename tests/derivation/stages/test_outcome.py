@@ -11,8 +11,8 @@ from bneck import records
 from bneck.derivation.plan import Plan
 from bneck.derivation.schedule import MEASURING, Schedule
 from bneck.derivation.session import Session
-from bneck.derivation.stages.calibration import TargetDevice
 from bneck.derivation.stages.outcome import keep_baseline
+from bneck.derivation.stages.target_device import TargetDevice
 from bneck.executors.serial import Serial
 from bneck.latency.devices import Graph
 from bneck.latency.model import load
