@@ -6,6 +6,7 @@ are linear once trained, so the network that is exported and timed is the plain 
 """
 
 import math
+import random
 
 import torch
 from torch import Tensor, nn
@@ -68,7 +69,9 @@ def branched(arch: Architecture, *, seed: int, start: State | None = None) -> Ne
         start: weights of ``arch`` to begin with; the other branches then begin at zero.
     """
     plain = torch_model.build(arch, seed=seed).state_dict() if start is None else start
-    generator = torch.Generator().manual_seed(seed)
+    # of the seed itself they would be the plain part's own weights, a few layers on
+    draw = random.Random(f"branches {seed}").getrandbits(63)
+    generator = torch.Generator().manual_seed(draw)
     with torch.random.fork_rng(devices=[]):
         network = Network(arch)
         for leaf in leaves(arch.layers()):

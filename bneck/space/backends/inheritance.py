@@ -46,8 +46,13 @@ def lay_over(
     target: Architecture,
     seed: int,
     importance: Mapping[str, Tensor] | None,
+    *,
+    but: str = "",
 ) -> tuple[State, dict[str, int]]:
-    """Return what ``inherit`` does, and how many parameters of each layer are the source's."""
+    """Return what ``inherit`` does, and how many parameters of each layer are the source's.
+
+    The layer of the path ``but`` stays fresh.
+    """
     fresh = torch_model.build(target, seed=seed).state_dict()
     copied: dict[str, int] = {}
     old_leaves = {leaf.path: leaf for leaf in leaves(source.layers())}
@@ -57,7 +62,7 @@ def lay_over(
     kept: dict[str, tuple[str, Tensor]] = {"image": ("image", torch.arange(IMAGE_CHANNELS))}
     for leaf in leaves(target.layers()):
         old = old_leaves.get(leaf.path)
-        if isinstance(leaf, Pool) or isinstance(old, Pool) or old is None:
+        if isinstance(leaf, Pool) or isinstance(old, Pool) or old is None or leaf.path == but:
             continue
         old_ends, new_ends = old_groups[leaf.path], new_groups[leaf.path]
         if new_ends.writes not in kept:
@@ -80,20 +85,20 @@ def _copy(
     for name, new in fresh.items():
         if not name.startswith(f"{path}."):
             continue
-        old = state[name]
+        taken = old = state[name]
         if old.dim() >= 2:
-            old = old[rows][:, columns]
+            taken = old = old[rows][:, columns]
             if old.dim() == 4:
                 old = _kernel(old, new.shape[-1])
             new[: len(rows), : len(columns)] = old
             new[: len(rows), len(columns) :] = 0
         elif old.dim() == 1:
-            old = old[rows]
+            taken = old = old[rows]
             new[: len(rows)] = old
         else:
             new.copy_(old)
         if name.endswith(PARAMETERS):
-            count += old.numel()
+            count += min(old.numel(), taken.numel())  # zeros around a kernel are nobody's
     return count
 
 

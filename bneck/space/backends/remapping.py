@@ -67,21 +67,21 @@ def remap(
     Returns:
         The weights; of the source at least the stem is in them, which every network has.
     """
-    deep, given, added = _deepened(source, _with_epsilon(state, source, target), target, seed)
+    deep, given, added, drawn = _deepened(
+        source, _with_epsilon(state, source, target), target, seed
+    )
     ranked = squared_norms(deep, given) | dict(importance or {})
-    fresh, copied = lay_over(deep, given, target, seed, ranked)
-    if not same_classes or source.classes != target.classes:
-        copied.pop(_CLASSIFIER, None)
-        initial = torch_model.build(target, seed=seed).state_dict()
-        fresh |= {name: t for name, t in initial.items() if name.startswith(f"{_CLASSIFIER}.")}
+    own_classifier = not same_classes or source.classes != target.classes
+    but = _CLASSIFIER if own_classifier else ""
+    fresh, copied = lay_over(deep, given, target, seed, ranked, but=but)
     for part in target.parts():
         inherits = any(leaf.path in copied for leaf in leaves(part.layers))
         if has_residual(part) and (part.path in added or not inherits):
             _pass_input_on(part, fresh)
         else:
             _begin_neutral(part.layers, fresh, copied)
-    share = sum(copied.values()) / cost(target).params
-    return Remapped(fresh, tuple(path for path in copied if copied[path]), share)
+    own = {path: count for path, count in copied.items() if count and path not in drawn}
+    return Remapped(fresh, tuple(own), sum(own.values()) / cost(target).params)
 
 
 def _with_epsilon(
@@ -101,10 +101,11 @@ def _with_epsilon(
 
 def _deepened(
     source: Architecture, state: Mapping[str, Tensor], target: Architecture, seed: int
-) -> tuple[Architecture, Mapping[str, Tensor], set[str]]:
-    """The source with its stages as deep as the target's, and the paths of the added blocks.
+) -> tuple[Architecture, Mapping[str, Tensor], set[str], set[str]]:
+    """The source with its stages as deep as the target's.
 
-    An added block has the tensors of its stage's last block where their shapes agree.
+    An added block has the tensors of its stage's last block where their shapes agree. The paths of
+    added blocks are returned too, and those of their layers that have random weights.
     """
     stages, nearest = [], {}
     for s, stage in enumerate(source.stages, start=1):
@@ -114,16 +115,19 @@ def _deepened(
         for b in range(len(stage) + 1, wanted + 1):
             nearest[f"s{s}.b{b}"] = f"s{s}.b{len(stage)}"
     if not nearest:
-        return source, state, set()
+        return source, state, set(), set()
     deep = replace(source, stages=tuple(stages))
     given = torch_model.build(deep, seed=seed).state_dict() | dict(state)
+    drawn = set()
     for name, tensor in given.items():
         path = block_path(name)
         if path in nearest:
             like = state.get(nearest[path] + name.removeprefix(path))
             if like is not None and like.shape == tensor.shape:
                 given[name] = like
-    return deep, given, {*nearest}
+            elif tensor.dim() > 1:
+                drawn.add(name.rsplit(".", 2)[0])
+    return deep, given, {*nearest}, drawn
 
 
 def _pass_input_on(part: Part, state: State) -> None:

@@ -78,3 +78,21 @@ def test_branches_begin_as_he_says_by_fan_out() -> None:
     for path, fan_out in (("head.conv", 960), ("s6.b2.project", 160), ("s6.b2.depthwise", 1)):
         weight = network.get_submodule(path).point.weight
         assert float(weight.detach().std()) == pytest.approx((2 / fan_out) ** 0.5, rel=0.1)
+
+
+def test_branches_begin_with_other_random_numbers_than_the_plain_part() -> None:
+    """Of one seed they were the stem's weights, then those of the layers that follow."""
+    arch = presets.build("mobilenet_v2", width=0.5, resolution_px=32, classes=10)
+    network = branched(arch, seed=1)
+    convs = [one for one in network.modules() if isinstance(one, torch.nn.Conv2d)]
+    points = [unit.point for unit in network.modules() if isinstance(unit, BranchedUnit)]
+    plain = [one for one in convs if one not in points]
+    of_plain, of_points = (
+        torch.cat([(one.weight / one.weight.std()).detach().flatten() for one in chosen])[:4000]
+        for chosen in (plain, points)
+    )
+    alike = max(
+        float(torch.corrcoef(torch.stack([of_plain[shift:], of_points[: 4000 - shift]]))[0, 1])
+        for shift in range(2000)
+    )
+    assert alike < 0.2

@@ -140,6 +140,33 @@ def test_all_of_the_same_network_is_inherited() -> None:
     assert list(got.paths) == weighted
 
 
+def test_what_surrounds_a_small_kernel_is_not_inherited() -> None:
+    """A 7x7 kernel has 9 weights of the 3x3 one in its middle."""
+    was = ARCH.stages[1][1]
+    assert was.kernel == 3
+    target = changed(2, 2, kernel=7)
+    got = remap(ARCH, trained(ARCH).state_dict(), target, seed=5)
+    assert got.share == pytest.approx(1 - was.expansion * (49 - 9) / cost(target).params)
+    assert "s2.b2.depthwise" in got.paths
+
+
+def test_the_random_weights_of_an_added_block_are_not_inherited() -> None:
+    """The last block works at the 16 channels that it reads; the new one expands 24 to as many."""
+    first = InvertedResidual(3, 16, 24, 2)
+
+    def network(*blocks: InvertedResidual) -> Architecture:
+        return Architecture(PlainConv(3, 16), (blocks,), PoolLinear(), 10, 32)
+
+    parent, target = network(first), network(first, InvertedResidual(3, 16, 24))
+    got = remap(parent, trained(parent).state_dict(), target, seed=5)
+    assert [path for path in got.paths if path.startswith("s1.b2")] == [
+        "s1.b2.depthwise",
+        "s1.b2.project",
+    ]
+    own = 24 * 16 + 2 * 16  # the expansion and its batch norm
+    assert got.share == pytest.approx(1 - own / cost(target).params)
+
+
 def test_another_number_of_classes_has_a_classifier_of_its_own() -> None:
     parent = trained(ARCH).state_dict()
     target = ARCH.at(classes=7)
