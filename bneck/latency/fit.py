@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import nnls
 
+from bneck.errors import BneckError
 from bneck.latency.calibration_networks import FOLDS
 from bneck.latency.feature_table import FeatureTable
 from bneck.latency.features import Blocking, refines, tells_blocking
@@ -49,6 +50,9 @@ def fit(items: Sequence[Measurement], blocking: Blocking) -> Fit:
 
     An ensemble is fitted to networks drawn with replacement: where its members disagree, the
     measurements say little. All networks must have the same number of classes.
+
+    Raises:
+        BneckError: the measurements contradict each other, as no load or noise makes them.
     """
     names, values = FeatureTable(item.arch for item in items).under(blocking)
     timings = [item.timing for item in items]
@@ -70,7 +74,11 @@ def fit(items: Sequence[Measurement], blocking: Blocking) -> Fit:
 
 
 def find_blocking(items: Sequence[Measurement]) -> Blocking:
-    """The channel grid and alignment whose features predict unseen networks best."""
+    """The channel grid and alignment whose features predict unseen networks best.
+
+    Raises:
+        BneckError: as ``fit``.
+    """
     items = items[:ENOUGH]
     timings = [item.timing for item in items]
     trust = trusted(timings)
@@ -124,8 +132,19 @@ def weigh(names: Sequence[str], values: Floats, times: Floats, trust: Floats) ->
         target = np.concatenate([roots * times / scale, np.zeros(len(names))])
         solved, _ = nnls(np.vstack([shares / sizes, np.diag(penalty)]), target)
         weights = solved / sizes
-        scale = values @ weights
+        scale = _sums(values, weights)
     return weights
+
+
+def _sums(values: Floats, weights: Floats) -> Floats:
+    """(networks,) ms, none of which is 0: something of each network takes time."""
+    ms: Floats = values @ weights
+    if not ms.all():
+        raise BneckError(
+            "the measurements contradict each other: by the others, a network takes no time at "
+            "all; measure again, in another folder"
+        )
+    return ms
 
 
 def cross_validated(names: Sequence[str], values: Floats, times: Floats, trust: Floats) -> Floats:
@@ -143,7 +162,8 @@ def _by_fold(
     fold = np.arange(len(times)) % FOLDS
     for number in range(FOLDS):
         seen = fold != number
-        yield ~seen, values[~seen] @ weigh(names, values[seen], times[seen], trust[seen])
+        weights = weigh(names, values[seen], times[seen], trust[seen])
+        yield ~seen, _sums(values[~seen], weights)
 
 
 def relative_error(predicted: Floats, times: Floats, trust: Floats) -> float:

@@ -59,7 +59,7 @@ class LoadCorrection:
         slowness = np.log(references_ms / self.reference_ms)
         errors = np.log(predicted_ms / (ratios * self.reference_ms))
         sane = np.abs(errors) < WILD
-        if slowness[sane].std() < MIN_UNREST:
+        if not sane.any() or slowness[sane].std() < MIN_UNREST:
             return self
         terms = np.stack([np.ones_like(slowness), slowness, slowness * np.log(ratios)], axis=1)
         terms, errors = terms[sane], errors[sane]

@@ -1,3 +1,4 @@
+import random
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,18 @@ def test_a_noisy_machine_is_refused(macs_folder: Path) -> None:
         model_from(wild, this_machine(MacsRuntime()), header["resolution_px"])
     with pytest.raises(BneckError, match="only 30 networks could be timed: 26 to fit and 4 to"):
         model_from(items[:30], this_machine(MacsRuntime()), header["resolution_px"])
+
+
+def test_measurements_that_contradict_each_other_are_refused(macs_folder: Path) -> None:
+    """Of ratios that differ by factors of thousands, no sum of kernels is above 0 everywhere."""
+    header, items, _ = read(macs_folder / "measurements.jsonl")
+    draw = random.Random(0)
+    wild = [
+        replace(item, timing=replace(item.timing, ratio=draw.lognormvariate(0, 3)))
+        for item in items[:60]
+    ]
+    with pytest.raises(BneckError, match="the measurements contradict each other: by the others"):
+        model_from(wild, this_machine(MacsRuntime()), header["resolution_px"])
 
 
 def test_a_kernel_that_held_out_networks_alone_have_is_learnt_from_them(

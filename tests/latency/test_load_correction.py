@@ -96,3 +96,10 @@ def test_a_network_that_the_model_misses_by_far_says_nothing_of_load() -> None:
     found = LoadCorrection(2.0).corrected(timings, predicted)
     assert (found.load, found.load_by_size) == pytest.approx((0.0, 0.0), abs=1e-9)
     assert found.seen_ms == pytest.approx((2.0 * np.exp(-0.1), 2.0 * np.exp(0.1)))
+
+
+def test_where_the_model_misses_all_networks_by_far_nothing_is_learnt() -> None:
+    """As of a kit's measurements that were edited: there was no smallest of no reference's ms."""
+    timings = [timing(1.0, 1.9), timing(2.0, 2.1)]
+    scale = LoadCorrection(2.0)
+    assert scale.corrected(timings, np.array([20.0, 40.0])) == scale
