@@ -57,6 +57,9 @@ class Blocking:
 Kernel = tuple[str, int, int, int, int, int, str]
 """(kind, in channels, out channels, kernel, stride, input side, activation): all but the path."""
 
+GROUPED = "-group conv"
+"""What the kind of a grouped convolution ends in, behind the number of its groups."""
+
 
 def kernels(layers: tuple[Layer, ...]) -> Iterator[tuple[str, Kernel]]:
     """(path, kernel) of everything that runs: leaves, additions and channel scalings."""
@@ -78,7 +81,9 @@ def kernels(layers: tuple[Layer, ...]) -> Iterator[tuple[str, Kernel]]:
 def _conv(layer: Conv) -> Kernel:
     if layer.depthwise:
         kind = "depthwise"
-    elif layer.groups != 1 or layer.kernel != 1:
+    elif layer.grouped:
+        kind = f"{layer.groups}{GROUPED}"
+    elif layer.kernel != 1:
         kind = "conv"
     else:
         kind = "vector" if layer.in_px == 1 else "pointwise"
@@ -89,7 +94,7 @@ def _conv(layer: Conv) -> Kernel:
 def label(kernel: Kernel) -> str:
     """The kernel as people call it: "depthwise 5x5/2 on 28 px, hswish"."""
     kind, _, _, size, stride, px, activation = kernel
-    window = f" {size}x{size}/{stride}" if kind in ("conv", "depthwise") else ""
+    window = f" {size}x{size}/{stride}" if kind.endswith(("conv", "depthwise")) else ""
     return f"{kind}{window} on {px} px" + (f", {activation}" if activation != "none" else "")
 
 
@@ -98,6 +103,7 @@ def features(kernel: Kernel, blocking: Blocking) -> dict[str, float]:
     """Named numbers of one kernel; those with ``@`` refine the others (a side, a corner)."""
     kind, cin, cout, size, stride, px, activation = kernel
     grid, held = blocking.grid, blocking.held
+    kind, groups = _kind_and_groups(kind)
     if cin % blocking.alignment:
         kind, grid, held = f"unaligned {kind}", 1, 1
     writes_blocks = kind.endswith(("pointwise", "conv", "vector", "linear"))
@@ -111,7 +117,7 @@ def features(kernel: Kernel, blocking: Blocking) -> dict[str, float]:
         rows = gout * out_px / 1e3
         work = {f"{size}x{size}/{stride}": written, "read": read, "rows": rows}
     elif kind.endswith("conv"):
-        work = {f"{size}x{size}/{stride} macs": cin * size * size * written / 1e3}
+        work = {f"{size}x{size}/{stride} macs": cin // groups * size * size * written / 1e3}
     elif kind.endswith(("vector", "linear")):
         work = {"weights": weights(kernel, blocking), "written": gout / 1e3}
     else:
@@ -172,7 +178,14 @@ def weights(kernel: Kernel, blocking: Blocking) -> float:
         grid, held = 1, 1
     if kind == "depthwise":
         return _up(cout, held) * size * size / 1e3
-    return _up(cin, held) * _up(cout, grid) * size * size / 1e3
+    return _up(cin, held) * _up(cout, grid) * size * size / _kind_and_groups(kind)[1] / 1e3
+
+
+def _kind_and_groups(kind: str) -> tuple[str, int]:
+    """The kind of a kernel, without the number of its groups, and that number."""
+    if not kind.endswith(GROUPED):
+        return kind, 1
+    return "grouped conv", int(kind.removesuffix(GROUPED))
 
 
 def tells_blocking(name: str) -> bool:

@@ -6,7 +6,7 @@ Sides are in pixels, inputs are square, one image at a time. Convolutions pad by
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bneck.errors import unknown
+from bneck.errors import UsageError, unknown
 
 ACTIVATIONS = ("none", "relu", "relu6", "hswish", "sigmoid", "hsigmoid")
 """Words for ``activation``; hswish and hsigmoid as in MobileNetV3 section 5.2."""
@@ -32,6 +32,13 @@ class Conv:
     activation: str
     norm: str
 
+    def __post_init__(self) -> None:
+        if self.groups < 1 or self.in_channels % self.groups or self.out_channels % self.groups:
+            raise UsageError(
+                f"{self.path}: {self.in_channels} to {self.out_channels} channels do not divide "
+                f"into {self.groups} groups"
+            )
+
     @property
     def out_px(self) -> int:
         return (self.in_px - 1) // self.stride + 1
@@ -44,6 +51,11 @@ class Conv:
     @property
     def depthwise(self) -> bool:
         return self.groups == self.in_channels == self.out_channels and self.groups > 1
+
+    @property
+    def grouped(self) -> bool:
+        """Whether each of several groups of outputs reads a group of inputs of its own."""
+        return self.groups > 1 and not self.depthwise
 
 
 def pointwise(

@@ -70,9 +70,10 @@ def lay_over(
             kept[new_ends.writes] = (old_ends.writes, rows)
         reads = kept.get(new_ends.reads, ("", torch.empty(0)))
         writes = kept[new_ends.writes]
-        same_kind = _depthwise(leaf) == _depthwise(old) and _norm(leaf) == _norm(old)
-        if same_kind and (reads[0], writes[0]) == (old_ends.reads, old_ends.writes):
-            columns = torch.zeros(1, dtype=torch.long) if _depthwise(leaf) else reads[1]
+        if _fits(leaf, old) and (reads[0], writes[0]) == (old_ends.reads, old_ends.writes):
+            columns = reads[1]
+            if isinstance(leaf, Conv) and leaf.groups > 1:
+                columns = torch.arange(leaf.in_channels // leaf.groups)
             copied[leaf.path] = _copy(state, fresh, leaf.path, writes[1], columns)
     return fresh, copied
 
@@ -128,9 +129,15 @@ def _largest(norms: Tensor, count: int) -> Tensor:
     return order[:count].sort().values
 
 
-def _depthwise(leaf: Conv | Linear) -> bool:
-    return isinstance(leaf, Conv) and leaf.depthwise
+def _fits(leaf: Conv | Linear, old: Conv | Linear) -> bool:
+    """Whether two layers of one path are of one kind, whatever their widths and kernels.
 
-
-def _norm(leaf: Conv | Linear) -> bool:
-    return isinstance(leaf, Conv) and leaf.norm != "none"
+    Of a grouped convolution all channels must stay: another choice would mix its groups.
+    """
+    if not (isinstance(leaf, Conv) and isinstance(old, Conv)):
+        return type(leaf) is type(old)
+    if leaf.grouped or old.grouped:
+        kept = old.in_channels, old.out_channels, old.groups
+        if (leaf.in_channels, leaf.out_channels, leaf.groups) != kept:
+            return False
+    return leaf.depthwise == old.depthwise and leaf.bias == old.bias
