@@ -1,34 +1,21 @@
 """``table:FILE``: a published look-up table of block latencies, used as a device.
 
-Blocks are named as once-for-all names them, e.g.
-``expanded_conv-input:56x56x32-output:28x28x48-expand:128-kernel:5-stride:2-idskip:0-se:1-hs:0``,
-with the sides before the channels and ``hs`` for h-swish. What those names cannot say (ReLU6,
-another gate or squeeze width) is appended, so it is never taken for what they do say.
+Its blocks have the names of ``block_names``.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count, groupby
+from itertools import count
 from pathlib import Path
 
 from bneck import records
 from bneck.errors import NotCalibrated, UsageError
 from bneck.files import csv_rows, read_text, write_json
+from bneck.latency.block_names import block_names
 from bneck.latency.checks import MOST
 from bneck.quantities import Latency
-from bneck.space.architecture import Architecture, block_path
+from bneck.space.architecture import Architecture
 from bneck.space.choices import Space
-from bneck.space.layers import (
-    Conv,
-    Layer,
-    Leaf,
-    Pool,
-    Residual,
-    input_shape,
-    leaves,
-    output_shape,
-    round_channels,
-)
 
 PREFIX = "table:"
 HEADER = ["block", "ms"]
@@ -156,65 +143,3 @@ def _once_for_all(text: str, path: Path) -> Iterator[Entry]:
         if content[0] == " " or not colon or value:
             raise UsageError(f"{path}, line {number}: expected a block's name and a colon")
         block, line, values = name, number, {"std": "0"}
-
-
-def block_names(layers: tuple[Layer, ...]) -> Iterator[tuple[str, str]]:
-    """(path, name) of every part of a network that a table has an entry for."""
-    added = {layer.path for layer in layers if isinstance(layer, Residual)}
-    for path, group in groupby(leaves(layers), lambda leaf: block_path(leaf.path)):
-        parts = list(group)
-        if path in ("stem", "head"):
-            yield from ((part.path, _end(part)) for part in parts)
-        else:
-            yield path, _block(parts, path in added)
-
-
-_ENDS = {
-    "stem.conv": ("Conv", "hswish"),
-    "head.conv": ("Conv_1", "hswish"),
-    "head.pool": ("AvgPool2D", "none"),
-    "head.hidden": ("Conv_2", "hswish"),
-    "head.classifier": ("Logits", "none"),
-}
-"""once-for-all's name of a layer outside the blocks, and the activation that it stands for."""
-
-
-def _end(leaf: Leaf) -> str:
-    word, usual = _ENDS[leaf.path]
-    classes = leaf.path == "head.classifier"
-    out = str(output_shape(leaf)[0]) if classes else _sides(output_shape(leaf))
-    name = f"{word}-input:{_sides(input_shape(leaf))}-output:{out}"
-    if isinstance(leaf, Conv) and leaf.path == "stem.conv" and leaf.kernel != 3:
-        name += f"-kernel:{leaf.kernel}"
-    activation = "none" if isinstance(leaf, Pool) else leaf.activation
-    return name if activation == usual else f"{name}-act:{activation}"
-
-
-def _block(parts: list[Leaf], skip: bool) -> str:
-    named = {part.path.rpartition(".")[2]: part for part in parts}
-    first, last = parts[0], parts[-1]
-    ends = f"input:{_sides(input_shape(first))}-output:{_sides(output_shape(last))}"
-    wide = named.get("depthwise")
-    if not isinstance(wide, Conv) or not isinstance(last, Conv) or last.activation != "none":
-        kinds = "+".join(part.path.rpartition(".")[2] for part in parts)
-        return f"{kinds}-{ends}"
-    name = (
-        f"expanded_conv-{ends}-expand:{wide.out_channels}-kernel:{wide.kernel}"
-        f"-stride:{wide.stride}-idskip:{skip:d}-se:{'reduce' in named:d}"
-        f"-hs:{wide.activation == 'hswish':d}"
-    )
-    if wide.activation not in ("relu", "hswish"):
-        name += f"-act:{wide.activation}"
-    squeeze = named.get("reduce")
-    if isinstance(squeeze, Conv):
-        if squeeze.out_channels != round_channels(wide.out_channels // 4):
-            name += f"-squeeze:{squeeze.out_channels}"
-        gate = parts[-2]
-        if isinstance(gate, Conv) and gate.activation != "hsigmoid":
-            name += f"-gate:{gate.activation}"
-    return name
-
-
-def _sides(shape: tuple[int, int, int]) -> str:
-    channels, px, _ = shape
-    return f"{px}x{px}x{channels}"

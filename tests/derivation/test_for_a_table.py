@@ -11,10 +11,11 @@ from bneck.derivation.plan import Plan
 from bneck.derivation.stages.target_device import TargetDevice, planned_device
 from bneck.derivation.validation import check
 from bneck.errors import UsageError
+from bneck.latency.block_names import block_names
 from bneck.latency.calibrate import calibrate
 from bneck.latency.devices.table import TableDevice
 from bneck.latency.predictor import load_kept
-from bneck.latency.published_table import PublishedTable, block_names
+from bneck.latency.published_table import PublishedTable
 from bneck.quantities import Latency, at_most_ms
 from bneck.results.stage_result import Found
 from bneck.results.summary import finished_stage

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from bneck.errors import BneckError, UsageError
+from bneck.latency.block_names import block_names
 from bneck.latency.device_load import QUIET, LoadWatch
 from bneck.latency.devices import (
     DEVICES,
@@ -15,7 +16,6 @@ from bneck.latency.devices import (
 from bneck.latency.devices.local import LocalDevice
 from bneck.latency.measure import measure, quick_latency_ms, reference
 from bneck.latency.model import LatencyModel
-from bneck.latency.published_table import block_names
 from bneck.latency.runtimes.macs import MacsRuntime
 from bneck.latency.timing import Effort
 from bneck.latency.warn import check_device

@@ -4,9 +4,10 @@ from pathlib import Path
 import pytest
 
 from bneck.errors import NotCalibrated, UsageError
+from bneck.latency.block_names import block_names
 from bneck.latency.devices import open_device
 from bneck.latency.predictor import load_kept, open_predictor
-from bneck.latency.published_table import FORMAT, PublishedTable, block_names, read_table
+from bneck.latency.published_table import FORMAT, PublishedTable, read_table
 from bneck.space import presets
 from bneck.space.architecture import Architecture
 from bneck.space.blocks import InvertedResidual, PlainConv
@@ -58,16 +59,6 @@ def test_a_real_phones_table_sums_up(shared_data: Path) -> None:
     assert len(parts) == 1 + 11 + 4
     with pytest.raises(NotCalibrated, match=r"stem.conv: table:.* Conv-input:224x224x3-output:112"):
         table.predict(presets.build("mobilenet_v3_large"))
-
-
-def test_names_say_what_once_for_all_cannot() -> None:
-    names = dict(block_names(presets.build("mnasnet_a1").layers()))
-    assert names["s3.b1"].endswith("-se:1-hs:0-squeeze:6-gate:sigmoid")
-    assert names["s3.b2"].startswith("expanded_conv-input:28x28x40-output:28x28x40-expand:120-")
-    v2 = dict(block_names(presets.build("mobilenet_v2").layers()))
-    assert v2["s2.b2"].endswith("-idskip:1-se:0-hs:0-act:relu6")
-    v1 = dict(block_names(presets.build("mobilenet_v1").layers()))
-    assert v1["s1.b1"] == "depthwise+project-input:112x112x32-output:112x112x64"
 
 
 def test_our_own_csv(tmp_path: Path) -> None:
