@@ -11,6 +11,8 @@ import argparse
 import statistics
 import sys
 
+from asked import begun
+
 from bneck.cli import exit_code_of, new_folder, positive, whole_number
 from bneck.derivation.plan import Plan
 from bneck.derivation.stages.kept_training import train_and_keep
@@ -63,6 +65,12 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=whole_number, default=1)
     arguments = parser.parse_args()
+    with begun(arguments, "side", "epochs", "seeds", "augmentations", "threads"):
+        compare(arguments)
+
+
+def compare(arguments: argparse.Namespace) -> None:
+    """Train by every augmentation with every seed, and sum up."""
     images = load(arguments.data, resolution_px=arguments.side, seed=0)
     found: dict[str, list[float]] = {words: [] for words in arguments.augmentations}
     first = arguments.augmentations[0]

@@ -24,6 +24,7 @@ from random import Random
 from typing import Any
 
 import torch
+from asked import begun
 from labels import networks
 
 from bneck import json_lines, records
@@ -70,7 +71,12 @@ def main() -> None:
     asked = parser.parse_args()
 
     torch.set_num_threads(asked.threads)
-    asked.out.mkdir(parents=True, exist_ok=True)
+    with begun(asked, "networks", "tuned", "rates", "threads"):
+        compare(asked)
+
+
+def compare(asked: argparse.Namespace) -> None:
+    """Label every network in every way, and sum up."""
     images = load(asked.images, resolution_px=asked.px)
     classes = images.info.classes
     pretrained = Path(asked.pretrained or asked.out / "elastic")

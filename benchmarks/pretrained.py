@@ -27,6 +27,7 @@ from statistics import mean
 from typing import Any
 
 import torch
+from asked import begun
 
 from bneck import json_lines, records
 from bneck.cli import exit_code_of, new_folder, positive, run, whole_number
@@ -121,9 +122,13 @@ def main() -> None:
     if asked.parent is not None:
         check_pretrained(str(asked.parent), SPACE, None)
     open_device(runtime=asked.runtime)
-
     torch.set_num_threads(asked.threads)
-    asked.out.mkdir(parents=True, exist_ok=True)
+    with begun(asked, "counts", "seeds", "threads"):
+        compare(asked)
+
+
+def compare(asked: argparse.Namespace) -> None:
+    """Run the commands that have not ended yet, and sum up."""
     done, out = Records(asked.out / "records.jsonl"), asked.out
     at = ("--resolution", asked.px)
     done.command("pretrained", ["train", NET, "--data", f"folder:{asked.large}", *at,

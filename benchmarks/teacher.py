@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import mean
 
 import torch
+from asked import begun
 
 from bneck import json_lines, records
 from bneck.cli import exit_code_of, new_folder, whole_number
@@ -54,7 +55,12 @@ def main() -> None:
     asked = parser.parse_args()
 
     torch.set_num_threads(asked.threads)
-    asked.out.mkdir(parents=True, exist_ok=True)
+    with begun(asked, "seeds", "threads"):
+        compare(asked)
+
+
+def compare(asked: argparse.Namespace) -> None:
+    """Train every way with every seed, and sum up."""
     file = asked.out / "records.jsonl"
     images = load(asked.images, resolution_px=asked.px)
     teacher = load_teacher(Plan(data=asked.images, teacher=asked.teacher), images.info)

@@ -182,6 +182,39 @@ def test_a_derivation_that_is_refused_is_not_measured_as_an_earlier_one(
 
 
 @pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")
+def test_results_of_other_options_answer_no_benchmark(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    begun = importlib.import_module("asked").begun
+    options = {"out": tmp_path / "out", "large": Path("many"), "parent": None, "px": 64, "seeds": 1}
+    for changed in ({}, {"seeds": 3}, {"seeds": None}):
+        begun(Namespace(**options | changed), "seeds").close()
+    with pytest.raises(UsageError, match="--px was 64, now 32; use another --out or the same plan"):
+        begun(Namespace(**options | {"px": 32}), "seeds")
+    with pytest.raises(UsageError, match="--parent was not given, now runs/a"):
+        begun(Namespace(**options | {"parent": Path("runs/a")}), "seeds")
+
+
+@pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")
+def test_published_networks_of_one_runtime_answer_for_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("timm")
+    pytest.importorskip("ai_edge_litert")
+    monkeypatch.syspath_prepend(str(BENCHMARKS / "evidence"))
+    module = importlib.import_module("front")
+    (tmp_path / "published.csv").write_text("model,top1,source\n")
+    monkeypatch.setattr(module, "PUBLISHED", tmp_path / "published.csv")
+    records = (BENCHMARKS.parent / "docs" / "front.jsonl").read_text(encoding="utf-8")
+    (tmp_path / "front.jsonl").write_text(records.splitlines()[0] + "\n")
+    for words, networks in (((), 1), (("--runtime", "litert"), 0)):
+        monkeypatch.setattr(sys, "argv", ["front.py", str(tmp_path), *words])
+        module.main()
+        assert capsys.readouterr().out.count("|\n") == networks
+
+
+@pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")
 @pytest.mark.parametrize(
     ("script", "words", "said"),
     [

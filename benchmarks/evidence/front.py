@@ -6,7 +6,8 @@ Networks of timm (`pip install timm`), re-parameterised branches folded, with ra
 exported to ONNX into FOLDER and timed in turns with MobileNetV3-Small under ONNX Runtime, one
 thread. For LiteRT, litert-torch converts them (`pip install timm litert-torch`). Their ImageNet
 accuracies are those of published.csv: of timm's results-imagenet.csv (commit 0173a139) or of the
-paper named there. Resumes; writes FOLDER/front.jsonl and FOLDER/front.svg.
+paper named there. Resumes; writes FOLDER/front.jsonl and FOLDER/front.svg, of LiteRT
+FOLDER/front-litert.jsonl and FOLDER/front-litert.svg.
 """
 
 import argparse
@@ -216,7 +217,7 @@ def main() -> None:
     asked = parser.parse_args()
     warnings.filterwarnings("ignore")
     asked.folder.mkdir(parents=True, exist_ok=True)
-    done = asked.folder / "front.jsonl"
+    done = asked.folder / ("front-litert.jsonl" if asked.runtime == "litert" else "front.jsonl")
     known = {one.name: one for one in records.read_lines(done, Timed)}
     device = litert() if asked.runtime == "litert" else LocalDevice()
     torch.set_num_threads(1)
@@ -251,7 +252,7 @@ def main() -> None:
         print(f"{number + 1}/{len(rows)} {name}: {one.ms:.3f} ms, {took.note}", flush=True)
     if known:
         timed = steadied(list(known.values()))
-        save(drawn(timed, asked.limit_ms), asked.folder / "front.svg")
+        save(drawn(timed, asked.limit_ms), done.with_suffix(".svg"))
         for one in timed:
             print(f"| {one.name} | {one.side} | {one.ms:.2f} | {one.top1:.1f} | {one.source} |")
 

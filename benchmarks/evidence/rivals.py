@@ -10,7 +10,8 @@ REPRO's own MobileNetV3s with the width multiplier are rivals too, and not train
 
 OUT holds `chosen.jsonl`, `trainings.jsonl`, `in_turns.jsonl`, `rivals.svg` and `rivals.md`. The
 same command resumes: trainings continue from their checkpoints; only the session of measurements
-begins again. Needs timm (`pip install timm`); its networks are exported by torch, bneck's by bneck.
+begins again, as it does where families are added. Needs timm (`pip install timm`); its networks are
+exported by torch, bneck's by bneck.
 """
 
 import argparse
@@ -162,10 +163,10 @@ def trained(
 def measured(
     work: Reproduction, session: Session, device: TargetDevice, rivals: list[Rival], classes: int
 ) -> dict[str, MeasuredAgain]:
-    """Everything in turns with trained weights; once measured, all is as it was then."""
-    out, networks = session.run.folder / "in_turns.jsonl", {}
-    if not out.exists():
-        networks = dict(_trained_networks(work, session.run.checkpoints, rivals, classes))
+    """Everything in turns with trained weights; all again where a network has joined since."""
+    out = session.run.folder / "in_turns.jsonl"
+    networks = dict(_trained_networks(work, session.run.checkpoints, rivals, classes))
+    if not networks.keys() <= {one.name for one in records.read_lines(out, MeasuredAgain)}:
 
         def take(one: Rival | Architecture, network: nn.Module) -> Measured:
             if isinstance(one, Rival):
@@ -243,7 +244,8 @@ def main() -> None:
         check_takes_onnx(plan)
     execution = Execution(workers=asked.workers, wait_quiet=asked.wait_quiet)
     executor, progress = execution.open(plan.device), TerminalProgress()
-    with Run.open(asked.out, plan.as_dict(), defaults=Plan.defaults()) as run:
+    trial = {} if asked.steps is None else {"steps": asked.steps}
+    with Run.open(asked.out, plan.as_dict() | trial, defaults=Plan.defaults()) as run:
         session = Session(run, plan, executor, executor, progress, wait_quiet=asked.wait_quiet)
         work = Reproduction(repro, replace(session, run=theirs))
         data = data_stage(session)

@@ -278,9 +278,10 @@ def main() -> None:
         data = data_stage(session)
         device = calibration_stage(session, spaces.build(plan.space, **data.size))
         found = found_by_all(session, data, device, targets, asked.seeds, asked.ways)
-        if not (run.folder / "judged.jsonl").exists():
+        known = run.folder / "judged.jsonl"
+        if len(records.read_lines(known, Judged)) < len(found):
             judged(session, data, device, found)
-        text = table(records.read_lines(run.folder / "judged.jsonl", Judged))
+        text = table(records.read_lines(known, Judged))
         write_whole(run.folder / "stages.md", text)
         print(text)
     executor.close()
