@@ -68,6 +68,13 @@ def test_parameters_are_torchs_and_outputs_onnx_runtimes(space: Space) -> None:
     check_backends_agree(space.decode(space.sample(0)))
 
 
+@pytest.mark.parametrize("side", [9, 33])
+def test_so_they_are_on_maps_of_odd_sides_and_on_maps_smaller_than_a_kernel(
+    space: Space, side: int
+) -> None:
+    check_backends_agree(space.decode(space.sample(1)).at(resolution_px=side))
+
+
 def test_what_leans_is_more_expensive(space: Space) -> None:
     """Spaces list values from the cheapest on."""
     plain, leaning = (

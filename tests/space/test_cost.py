@@ -1,12 +1,26 @@
 """Costs against closed formulas."""
 
-from bneck.space import presets
+from math import prod
+
+import pytest
+
+from bneck.latency.calibration_networks import narrowed
+from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture, Part
 from bneck.space.blocks import DepthwiseSeparable, InvertedResidual, PlainConv
 from bneck.space.blocks.squeeze_excite import lower_squeeze_excite
 from bneck.space.cost import cost, leaf_macs, part_cost
 from bneck.space.heads import PoolLinear
-from bneck.space.layers import Residual, pointwise
+from bneck.space.layers import (
+    Conv,
+    Layer,
+    Linear,
+    Pool,
+    Residual,
+    input_shape,
+    output_shape,
+    pointwise,
+)
 
 
 def one_block(block: object, side: int = 32) -> Architecture:
@@ -56,3 +70,45 @@ def test_peak_of_a_scale_is_its_input_and_its_result() -> None:
 def test_the_first_layer_of_a_residual_reads_what_is_kept_for_the_sum() -> None:
     layers = (Residual("b", (pointwise("b.conv", 16, 16, 4, "none", "bn"),)),)
     assert part_cost(Part("b", None, 16, 4, layers)).peak_activation_bytes == 4 * 16 * (16 + 16)
+
+
+def largest_set_alive(layers: tuple[Layer, ...], side: int) -> int:
+    """Numbers in memory at most, by the last time that each tensor is read.
+
+    A residual's sum takes the place of its body's tensor; a gate's own numbers do not count.
+    """
+    runs: list[tuple[tuple[int, ...], int, int]] = []  # (reads, numbers written, numbers of a sum)
+
+    def run(layers: tuple[Layer, ...], x: int) -> int:
+        for layer in layers:
+            if isinstance(layer, Conv | Pool | Linear):
+                runs.append(((x,), prod(output_shape(layer)), 0))
+            else:
+                size, added = prod(input_shape(layer)), isinstance(layer, Residual)
+                body = run(layer.body, x)
+                runs.append(((x, body), 0 if added else size, size if added else 0))
+            x = len(runs)
+        return x
+
+    end = run(layers, 0)
+    last = {tensor: place for place, (reads, _, _) in enumerate(runs) for tensor in reads}
+    alive, most = {0: 3 * side**2}, 0
+    for place, (reads, written, summed) in enumerate(runs):
+        gate = alive[reads[1]] if len(reads) == 2 and not summed else 0
+        most = max(most, sum(alive.values()) + written - gate)
+        alive[place + 1] = written or summed
+        for tensor in set(reads):
+            if last[tensor] == place and tensor != end:
+                del alive[tensor]
+    return most
+
+
+@pytest.mark.parametrize("name", spaces.SPACES)
+@pytest.mark.parametrize("side", [8, 33, 97])
+def test_the_peak_is_the_largest_set_of_tensors_alive(name: str, side: int) -> None:
+    space = spaces.build(name, resolution_px=side, classes=10)
+    for seed in range(10):
+        arch = space.decode(space.sample(seed))
+        for one in (arch, narrowed(arch, seed)):
+            numbers = largest_set_alive(one.layers(), side)
+            assert cost(one).peak_activation_bytes == 4 * numbers
