@@ -46,11 +46,11 @@ _ENDS = {
 
 
 def _end(leaf: Leaf) -> str:
-    word, usual = _ENDS[leaf.path]
+    word, usual = _ENDS.get(leaf.path, (leaf.path, "none"))
     classes = leaf.path == "head.classifier"
     out = str(output_shape(leaf)[0]) if classes else _sides(output_shape(leaf))
     name = f"{word}-input:{_sides(input_shape(leaf))}-output:{out}"
-    if isinstance(leaf, Conv) and leaf.path == "stem.conv" and leaf.kernel != 3:
+    if isinstance(leaf, Conv) and leaf.kernel != (3 if leaf.path == "stem.conv" else 1):
         name += f"-kernel:{leaf.kernel}"
     activation = _activation(leaf)
     return name if activation == usual else f"{name}-act:{activation}"

@@ -1,5 +1,7 @@
 """No two blocks that compute something else have one name in a published table."""
 
+from dataclasses import dataclass
+
 from bneck.latency.block_names import block_names
 from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture
@@ -13,6 +15,7 @@ from bneck.space.blocks import (
     UniversalBottleneck,
 )
 from bneck.space.heads import PoolLinear
+from bneck.space.layers import Conv, Layer, Linear, Pool
 
 
 def name_of(block: Block) -> str:
@@ -59,6 +62,27 @@ def test_every_other_kernel_width_and_activation_has_another_name() -> None:
 
 def test_an_inverted_bottleneck_has_once_for_alls_name_whatever_block_makes_it() -> None:
     assert name_of(UniversalBottleneck(0, 5, 64, 24)) == name_of(InvertedResidual(5, 64, 24))
+
+
+@dataclass(frozen=True, slots=True)
+class OwnHead:
+    """A head of one's own: a convolution before the pool that no head here has."""
+
+    kernel: int
+
+    def lower(self, in_channels: int, in_px: int, classes: int, norm: str) -> tuple[Layer, ...]:
+        kernel = self.kernel
+        mix = Conv("head.mix", in_channels, 32, kernel, 1, 1, in_px, "relu", norm)
+        return (mix, Pool("head.pool", 32, in_px), Linear("head.classifier", 32, classes, "none"))
+
+
+def test_layers_of_a_head_of_ones_own_have_names_too() -> None:
+    def name(kernel: int) -> str:
+        arch = Architecture(PlainConv(3, 16, 2), ((Identity(16),),), OwnHead(kernel), 10, 16)
+        return dict(block_names(arch.layers()))["head.mix"]
+
+    assert name(1) == "head.mix-input:8x8x16-output:8x8x32-act:relu"
+    assert name(3) == "head.mix-input:8x8x16-output:8x8x32-kernel:3-act:relu"
 
 
 def test_blocks_of_a_space_with_one_name_are_lowered_alike() -> None:
