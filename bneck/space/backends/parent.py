@@ -10,9 +10,10 @@ from torch import Tensor
 from bneck.errors import ProxyFailed
 from bneck.space.architecture import Architecture
 from bneck.space.backends import weights
-from bneck.space.backends.inheritance import squared_norms
 from bneck.space.backends.remapping import Remapped, remap
 from bneck.space.backends.supernet import part
+from bneck.space.channels import channel_groups
+from bneck.space.layers import Pool, leaves, output_shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,5 +99,10 @@ class Parent:
             state = part(whole, source)
         except ProxyFailed:
             source, state = self.arch, part(whole, self.arch)
-        channels = {group: len(norms) for group, norms in squared_norms(source, state).items()}
-        return source, state, {name: torch.arange(n, 0, -1) for name, n in channels.items()}
+        groups = channel_groups(source.layers())
+        importance = {
+            groups[leaf.path].writes: torch.arange(output_shape(leaf)[0], 0, -1)
+            for leaf in leaves(source.layers())
+            if not isinstance(leaf, Pool)
+        }
+        return source, state, importance
