@@ -31,6 +31,8 @@ class Driver:
         began: when that process began, in the system's own count; "" where that is not known.
         since: when it took the run, in UTC.
         token: tells this lease from all others.
+        folder: number of the run's folder in its file system, which a copy of the run does not
+            share, and a second mount does; 0 where an earlier version has not noted it.
     """
 
     host: str
@@ -38,6 +40,7 @@ class Driver:
     began: str
     since: str
     token: str
+    folder: int = 0
 
     def __str__(self) -> str:
         return f"process {self.process} on {self.host.partition('/')[0]}, since {self.since}"
@@ -53,6 +56,13 @@ class Driver:
                 os.kill(self.process, 0)
             return self.began == _began(self.process)
         return False
+
+    def drives(self, folder: Path) -> bool:
+        """Whether the process is alive, and the lease not that of a run of which this is a copy.
+
+        Only to be asked where it is here.
+        """
+        return self.lives() and self.folder in (0, folder.stat().st_ino)
 
 
 def read_driver(folder: Path) -> Driver | None:
@@ -73,7 +83,7 @@ def is_in_force(folder: Path) -> bool:
     if driver is None:
         return False
     if driver.is_here():
-        return driver.lives()
+        return driver.drives(folder)
     with suppress(OSError):
         return time.time() - (folder / LEASE).stat().st_mtime < EXPIRES_AFTER_S
     return False
@@ -92,7 +102,7 @@ def take(folder: Path) -> Driver:
     _remove_left(folder)
     me = os.getpid()
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    driver = Driver(_host(), me, _began(me), now, secrets.token_hex(8))
+    driver = Driver(_host(), me, _began(me), now, secrets.token_hex(8), folder.stat().st_ino)
     lease, mine = folder / LEASE, folder / f"{LEASE}.{driver.token}"
     records.write(mine, driver)
     try:
@@ -116,7 +126,7 @@ def _remove_left(folder: Path) -> None:
     for path in folder.glob(f"{LEASE}.*"):
         driver = _driver_in(path)
         if driver is not None and driver.is_here():
-            is_left = not driver.lives()
+            is_left = not driver.drives(folder)
         else:
             is_left = _idle_s(path) >= EXPIRES_AFTER_S
         if is_left:
@@ -149,7 +159,7 @@ def _check_abandoned(folder: Path) -> Driver | None:
     """
     driver = read_driver(folder)
     if driver is not None and driver.is_here():
-        if driver.lives():
+        if driver.drives(folder):
             raise refused(folder, driver)
     elif (idle_s := _idle_s(folder / LEASE)) < EXPIRES_AFTER_S:
         raise refused(folder, driver, EXPIRES_AFTER_S - idle_s)

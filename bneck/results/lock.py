@@ -85,7 +85,7 @@ def break_lock(folder: Path) -> Driver | None:
     """
     check_files(folder)
     driver = read_driver(folder)
-    if driver is not None and driver.is_here() and driver.lives():
+    if driver is not None and driver.is_here() and driver.drives(folder):
         raise UsageError(f"{folder} is not abandoned: {driver} is at work")
     (folder / LEASE).unlink(missing_ok=True)
     return driver

@@ -43,6 +43,28 @@ def test_the_driver_is_named(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == [LOCK]
 
 
+def test_a_copy_of_a_run_at_work_is_nobodys(tmp_path: Path) -> None:
+    """It was refused until the driver of the original had ended."""
+    run, copy = tmp_path / "run", tmp_path / "copy"
+    run.mkdir()
+    held = Lock(run)
+    shutil.copytree(run, copy)
+    assert is_held(run)
+    assert not is_held(copy)
+    assert break_lock(copy) == read_driver(run)
+    Lock(shutil.copytree(run, tmp_path / "another")).close()
+    held.close()
+
+
+def test_the_lease_of_an_earlier_version_tells_no_folder(tmp_path: Path) -> None:
+    held = Lock(tmp_path)
+    driver = read_driver(tmp_path)
+    assert driver is not None
+    records.write(tmp_path / LEASE, replace(driver, folder=0))
+    assert is_held(tmp_path)
+    held.close()
+
+
 def test_a_driver_of_another_user_lives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """To whose process the kernel lets nobody else send a signal."""
 
