@@ -26,12 +26,14 @@ _ENDING = {
     signal.SIGTERM: signal.SIG_DFL,  # what Slurm, Docker and Kubernetes send
 }
 """Signals that end a command, with what Python does at each."""
-_SHORTAGES = {
+_FORESEEN = {
     "can't start new thread": "the system limits processes and threads (ulimit -u)",  # Python's
     "can't allocate memory": "out of memory",  # PyTorch's on a CPU
     "could not create a primitive": "out of memory",  # oneDNN's, which PyTorch hands on
+    "operator torchvision::nms does not exist": "torchvision is not of torch's version or build; "
+    "install both together, from one index",
 }
-"""What libraries say in a RuntimeError where the system gives them no more, and what it means."""
+"""What libraries say in a RuntimeError that a user can do something about, and what it means."""
 _ENDED_BY = {
     live.ended_by(one): "interrupted" if one is signal.SIGINT else f"ended by {one.name}"
     for one in _ENDING
@@ -121,7 +123,7 @@ def _answer(error: BaseException) -> int:
         return _fail(str(error) or "out of memory", 1)
     if isinstance(error, ImportError):  # as of a library that `ulimit -v` leaves no room for
         return _fail(f"cannot load a library: {error}", 1)
-    for said, means in _SHORTAGES.items():
+    for said, means in _FORESEEN.items():
         if isinstance(error, RuntimeError) and said in str(error):
             return _fail(f"{said}: {means}", 1)
     raise error

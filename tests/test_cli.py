@@ -250,6 +250,19 @@ def test_memory_that_the_system_does_not_give_is_one_line(
     assert capsys.readouterr().err == "bneck: can't allocate memory: out of memory\n"
 
 
+def test_a_torchvision_that_does_not_fit_torch_is_one_line() -> None:
+    """Its import names operators that its own library did not bring."""
+    code = (
+        "import torch; from bneck.cli import exit_code_of; "
+        "print(exit_code_of(lambda: torch.library.register_fake('torchvision::nms')(print)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "1\n"
+    said = "bneck: operator torchvision::nms does not exist: torchvision is not of torch's version"
+    assert done.stderr.startswith(said)
+    assert done.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize("name", ["stdout", "stderr"])
 def test_that_who_read_the_output_has_gone_is_not_said(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str

@@ -90,6 +90,10 @@ def net(
     """
     if (net is None) == (onnx is None):
         raise UsageError("give either a network (NET) or an ONNX file (--onnx FILE)")
+    name, arch = str(onnx), None
+    if net is not None:
+        name = network_name(net, width)
+        arch = load_network(net, width=width, resolution_px=resolution, classes=classes)
     if not (measure or model) or (onnx and not measure):
         raise UsageError(
             "nothing to do: give --model FILE, --measure or both; --onnx needs --measure"
@@ -114,10 +118,6 @@ def net(
         given = {name: value is not None for name, value in asked.items()}
         check_left_out("without --measure", **given)
     settings = _settings(calibrated, asked)
-    name, arch = str(onnx), None
-    if net is not None:
-        name = network_name(net, width)
-        arch = load_network(net, width=width, resolution_px=resolution, classes=classes)
     result: dict[str, Any] = {**dict.fromkeys(FIGURES), "blocks": {}}
     said = []
     if predictor and arch:

@@ -4,7 +4,10 @@ from dataclasses import dataclass
 
 UNSURE_PERCENT = 4.0
 """Mean error, of predictions or of measuring again, beyond which a calibration is doubtful."""
-ADVICE = "calibrate on a quieter machine, or give the target as a share of a network's latency"
+ADVICE = (
+    "calibrate on a quieter machine, or rely on no ms, only on a target as a share of a network's "
+    "latency, like 0.8x:NET"
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,6 +112,7 @@ def test_an_onnx_file_needs_no_model(tmp_path: Path, capsys: pytest.CaptureFixtu
         (["latency", "mobilenet_v3_small"], "give --model FILE, --measure or both"),
         (["latency", "--measure"], "either a network (NET) or an ONNX file"),
         (["latency", "mobilenet_v9", "--measure"], "'mobilenet_v9' is not a network"),
+        (["latency", "kits"], "'kits' is not a network"),
         (["latency", "mobilenet_v2", "--model", "nowhere.json"], "no such file: nowhere.json"),
         (["latency", "mobilenet_v2", "--model", "table:no.csv"], "no such file: no.csv"),
         (["latency", "mobilenet_v2", "--measure", "--runtime", "x"], "unknown runtime 'x'"),

@@ -200,6 +200,7 @@ def test_a_doubtful_calibration_is_said(
     assert "other programs used 1.2 cores during the calibration" in said
     assert "predictions are off by 10.0 % on average" in said
     assert "target as a share of a network's latency" in said
+    assert "give the target" not in said  # which may be such a share
     again = replace(macs_model.report, repeat_mape_percent=5.0)
     assert "measuring a network again differs by 5.0 %" in again.doubt
 

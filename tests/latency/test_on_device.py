@@ -146,6 +146,16 @@ def test_it_ends_at_a_signal_in_one_line_and_resumes(tmp_path: Path, sent: signa
     assert measured_by_kit(tmp_path / "measurements.json")[1]
 
 
+def test_it_says_how_many_networks_are_left(tmp_path: Path) -> None:
+    arch = presets.build("mobilenet_v3_small", width=0.35, resolution_px=16, classes=3)
+    add_to_kit(tmp_path, arch, None, runtime="onnxruntime")
+    command = [sys.executable, str(tmp_path / "measure.py"), "--minutes"]
+    place = tmp_path / "measurements.json"
+    for minutes, said in (("1e-9", "1 network; 4 left, which"), ("1", "5 networks\n")):
+        done = subprocess.run([*command, minutes], check=True, capture_output=True, text=True)
+        assert done.stdout.startswith(f"{place}: {said}")
+
+
 def test_mistakes_on_the_device_are_one_line(tmp_path: Path) -> None:
     script = tmp_path / "measure.py"
     script.write_bytes(SCRIPT.read_bytes())

@@ -85,7 +85,9 @@ def main() -> None:
             file=sys.stderr,
         )
     count = len(result["items"])
-    print(f"{TARGET}: {count} network{'s' * (count != 1)}")
+    left = len(kit["networks"]) - count
+    more = f"; {left} left, which the same command goes on with" if left else ""
+    print(f"{TARGET}: {count} network{'s' * (count != 1)}{more}")
 
 
 def serve(requests: BinaryIO) -> None:

@@ -87,9 +87,10 @@ def _check_readable(squares: Squares, *, skip: bool) -> None:
         return
     names = squares.names()
     listed = some_of([f"{names[row]} ({why})" for row, why in bad.items()], _NAMED)
+    share = as_percent(UNREADABLE_SHARE)
     hint = (
-        f"; more than {as_percent(UNREADABLE_SHARE)} of {index.count} files are not passed over"
+        f"more than {share} of {index.count} files are not passed over"
         if skip
-        else ""
+        else f"repair them or take them away; a run by --skip-unreadable passes over up to {share}"
     )
-    raise UsageError(f"not readable as images in {index.folder}: {listed}{hint}")
+    raise UsageError(f"not readable as images in {index.folder}: {listed}; {hint}")

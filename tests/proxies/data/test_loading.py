@@ -334,6 +334,12 @@ def test_a_spoilt_folder_is_refused_in_one_line(
     assert "\n" not in str(caught.value)
 
 
+def test_unreadable_files_are_refused_with_what_to_do(colours: Path) -> None:
+    scribble(colours)
+    with pytest.raises(UsageError, match="a run by --skip-unreadable passes over up to 1 %"):
+        load(f"folder:{colours}", resolution_px=32)
+
+
 def test_hidden_files_are_not_images(colours: Path) -> None:
     (colours / "red" / ".DS_Store").write_text("")
     assert len(load(f"folder:{colours}", resolution_px=32).train) == 24
