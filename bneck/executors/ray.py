@@ -17,18 +17,25 @@ from typing import Any
 import ray
 from ray.autoscaler.sdk import request_resources
 from ray.exceptions import RayError, RayTaskError
+from ray.util.client import ray as client
 
 from bneck import __version__, live
-from bneck.errors import BneckError, UsageError
+from bneck.errors import UsageError
 from bneck.executors import Executor, Failed, reason
-from bneck.executors.gpus import VISIBLE
-from bneck.executors.pool import WorkerPool
-from bneck.executors.ray_cluster import ANSWER_SECONDS, connect, nodes
+from bneck.executors.pool import START_SECONDS, WorkerPool
+from bneck.executors.ray_cluster import (
+    ANSWER_SECONDS,
+    SECONDS_BETWEEN_LOOKS,
+    Head,
+    connect,
+    nodes,
+)
+from bneck.executors.ray_worker import REMOTE_WORKER
 from bneck.executors.reserved import ONE_CPU, Reserved
 from bneck.executors.together import Together
-from bneck.executors.worker import WorkerLost, attempt, pin_threads
-from bneck.machine import GPU_SHARE
+from bneck.executors.worker import WorkerLost
 
+SECONDS_UNTIL_SAID = 30.0
 JUST_NOW_SECONDS = 0.01
 """A worker that answered since is there; to ask costs the driver half as much as all the rest."""
 
@@ -92,26 +99,29 @@ def on_this_node(_: None) -> str:
 class Actor:
     """One worker, seen from the driver."""
 
-    def __init__(self, reserved: Reserved) -> None:
-        kind: Any = ray.remote(RemoteWorker)
-        self._actor = kind.options(
-            num_cpus=reserved.cpus, num_gpus=reserved.gpus, max_restarts=0
-        ).remote(reserved.gpus)
-        self.pending: ray.ObjectRef[Any] = self._actor.start.remote(__version__, os.getcwd())
-        self._heard_s = -inf
+    def __init__(self, reserved: Reserved, head: Head) -> None:
+        self._head = head
+        with head.needed():
+            self._actor = REMOTE_WORKER.options(
+                num_cpus=reserved.cpus, num_gpus=reserved.gpus, max_restarts=0
+            ).remote(reserved.gpus)
+            self.pending: ray.ObjectRef[Any] = self._actor.start.remote(__version__, os.getcwd())
+        self.made_s, self._heard_s = time.monotonic(), -inf
 
     def give(self, task: Callable[[Any], Any], item: Any) -> None:
         """Raises WorkerLost where it was lost as it waited: Ray takes calls of what is no more."""
-        if time.monotonic() > self._heard_s + JUST_NOW_SECONDS:
-            try:
-                ray.get(self._actor.is_there.remote(), timeout=ANSWER_SECONDS)
-            except RayError as error:
-                raise WorkerLost(_how(error)) from None
-        self.pending = self._actor.run.remote(task, item)
+        with self._head.needed():
+            if time.monotonic() > self._heard_s + JUST_NOW_SECONDS:
+                try:
+                    ray.get(self._actor.is_there.remote(), timeout=ANSWER_SECONDS)
+                except RayError as error:
+                    raise WorkerLost(_how(error)) from None
+            self.pending = self._actor.run.remote(task, item)
 
     def answer(self) -> Any:
         try:
-            answer = ray.get(self.pending)
+            with self._head.needed():
+                answer = ray.get(self.pending)
             self._heard_s = time.monotonic()
             return answer
         except RayTaskError as error:
@@ -119,20 +129,29 @@ class Actor:
         except RayError as error:
             raise WorkerLost(_how(error)) from None
 
+    @property
+    def has_started(self) -> bool:
+        """Whether it has answered once; Ray does not say whether one waits or starts."""
+        return self._heard_s > -inf
+
     def is_running(self) -> bool:
-        return False  # Ray does not say
+        return False
 
     def kill(self) -> None:
-        ray.kill(self._actor)
+        if self._head.is_there():  # or Ray would wait for it
+            ray.kill(self._actor)
 
 
 class Actors:
     """Workers that are actors. A Ray that the program had connected to already is left as it is."""
 
     def __init__(self, address: str, workers: int | None, reserved: Reserved, device: str) -> None:
-        self.reserved, self._wanted = reserved, 0
+        self.reserved, self._wanted, self._room = reserved, 0, 1
+        self._said = False
+        self._asking: list[ray.ObjectRef[Any]] = []  # on a cluster elsewhere, a task of it
         cpus = None if workers is None else max(1, ceil(workers * reserved.cpus))
         self._connected = connect(address, cpus)
+        self._head = Head(address)
         try:
             reserved.check_nodes(nodes(), device)
         except UsageError:
@@ -145,63 +164,72 @@ class Actors:
         A cluster that can grow is asked for nodes for as many workers as are ``wanted``, and may
         let go of those that it was asked for before.
         """
-        fit = self.reserved.fit
-        room = max(1, sum(fit(node.get("CPU", 0), node.get("GPU", 0)) for node in nodes()))
-        if wanted > room or wanted < self._wanted:
-            self._ask_for_nodes(wanted)
-        return room
+        if self._head.check():
+            with self._head.needed():
+                fit = self.reserved.fit
+                fits = (fit(node.get("CPU", 0), node.get("GPU", 0)) for node in nodes())
+                self._room = max(1, sum(fits))
+                if wanted > self._room or wanted < self._wanted:
+                    self._ask_for_nodes(wanted)
+        return self._room
 
     def start(self) -> Actor:
-        return Actor(self.reserved)
+        return Actor(self.reserved, self._head)
 
     def wait(self, workers: Sequence[Actor], seconds: float | None) -> Sequence[Actor]:
         by_pending = {worker.pending: worker for worker in workers}
-        done, _ = ray.wait(list(by_pending), num_returns=1, timeout=seconds)
-        return [by_pending[pending] for pending in done]
+        until = inf if seconds is None else time.monotonic() + seconds
+        while True:
+            left_s = max(0.0, until - time.monotonic())
+            some_s = min(left_s, SECONDS_BETWEEN_LOOKS)
+            with self._head.needed():
+                done, _ = ray.wait(list(by_pending), num_returns=1, timeout=some_s)
+            if not done:
+                self._say_that_all_wait(workers)
+            if done or some_s == left_s:
+                return [by_pending[pending] for pending in done]
+            self._head.check()
+
+    def _say_that_all_wait(self, workers: Sequence[Actor]) -> None:
+        """Say, once, what is waited for where none of these workers has started for long."""
+        waiting_s = [one.made_s for one in workers if not one.has_started]
+        now = time.monotonic()
+        if self._said or not waiting_s or len(waiting_s) < len(workers):
+            return
+        if now - min(waiting_s) >= SECONDS_UNTIL_SAID:
+            self._said = True
+            live.warn(
+                f"no worker has started for {SECONDS_UNTIL_SAID:g} s, as where others use the "
+                f"cluster's CPUs or GPUs: they are waited for up to {START_SECONDS:g} s"
+            )
 
     def close(self) -> None:
-        if ray.is_initialized() and self._wanted:
+        if ray.is_initialized() and self._wanted and self._head.is_there():
             self._ask_for_nodes(0)
+            with suppress(RayError):  # or it would end with the connection
+                ray.get(self._asking, timeout=ANSWER_SECONDS)
         if self._connected:
             with live.interrupts_wait():  # Ray ends a process that goes on after half of it
                 ray.shutdown()
 
     def _ask_for_nodes(self, workers: int) -> None:
-        """Tell Ray's autoscaler, where there is one; a cluster without one takes no notice."""
-        if workers != self._wanted:
-            self._wanted = workers
-            with suppress(RayError, RuntimeError, OSError):
-                gpus = {"GPU": self.reserved.gpus} if self.reserved.gpus else {}
-                request_resources(bundles=[{"CPU": self.reserved.cpus} | gpus] * workers)
+        """Ask from where the cluster's head is reached; one task after the other."""
+        if workers == self._wanted:
+            return
+        self._wanted = workers
+        gpus = {"GPU": self.reserved.gpus} if self.reserved.gpus else {}
+        bundles = [{"CPU": self.reserved.cpus} | gpus] * workers
+        if client.is_connected():  # type: ignore[no-untyped-call]
+            ask: Any = ray.remote(num_cpus=0)(ask_autoscaler)
+            self._asking = [ask.remote(bundles, *self._asking)]
+        else:
+            ask_autoscaler(bundles)
 
 
-class RemoteWorker:
-    """One worker, where it runs. What a task loads stays in its process between items."""
-
-    def __init__(self, gpus: float) -> None:
-        pin_threads()
-        if 0 < gpus < 1:
-            os.environ[GPU_SHARE] = repr(gpus)
-        if not gpus:
-            os.environ[VISIBLE] = ""  # newer Rays show all GPUs here, and all would take the first
-        self._node = ray.util.get_node_ip_address()  # type: ignore[no-untyped-call]
-
-    def start(self, version: str, folder: str) -> UsageError | None:
-        """Relative paths mean what they mean to the driver, where its folder is here too."""
-        with suppress(OSError):
-            os.chdir(folder)
-        if version == __version__:
-            return None
-        return UsageError(f"node {self._node} has bneck {__version__}, the driver {version}")
-
-    def is_there(self) -> None:
-        """Answer at once."""
-
-    def run(self, task: Callable[[Any], Any], item: Any) -> Any:
-        result = attempt(task, item)
-        if isinstance(result, BneckError):
-            return type(result)(f"node {self._node}: {result}")
-        return result
+def ask_autoscaler(bundles: list[dict[str, float]], _: object = None) -> None:
+    """Tell Ray's autoscaler, where there is one; a cluster without one takes no notice."""
+    with suppress(RayError, RuntimeError, OSError):
+        request_resources(bundles=bundles)
 
 
 def _how(error: RayError) -> str:

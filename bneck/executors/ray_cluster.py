@@ -4,18 +4,26 @@ import logging
 import os
 import signal
 import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from math import inf
 from typing import Any
 
 import ray
+from ray._private.services import canonicalize_bootstrap_address
 from ray.exceptions import RayError
+from ray.util.client import ray as client
 
 from bneck import live
 from bneck.errors import BneckError, UsageError
 from bneck.executors import REMOTE, reason
 
 ANSWER_SECONDS = 10.0
+SECONDS_BETWEEN_LOOKS = 5.0
+"""How often a cluster's head is asked whether it is there, while there is nothing else to do."""
+SILENT_SECONDS = 30.0
+"""For so long it may be gone: after 60 s Ray ends the process, without a word of ours."""
 TOKEN = "a cluster with token authentication needs RAY_AUTH_MODE=token here too"
 
 
@@ -30,9 +38,9 @@ def connect(address: str, cpus: int | None) -> bool:
         UsageError: no cluster answers there.
         BneckError: Ray does not start on this machine.
     """
-    hint = _check(address)
     if ray.is_initialized():
         return False
+    hint = _check(address)
     with _own_sigterm_kept():
         _connect(address, cpus, hint)
     return True
@@ -48,8 +56,16 @@ def _check(address: str) -> str:
     """What may help where no cluster is found there."""
     if address == "local":
         return ""
+    if address == "auto" and REMOTE.fullmatch(elsewhere := os.environ.get("RAY_ADDRESS", "")):
+        address = elsewhere  # which Ray takes for "auto"
     if address == "auto":
-        return f"start one with `ray start --head`, or name it as ray://HOST:PORT; {TOKEN}"
+        hint = f"start one with `ray start --head`, or name it as ray://HOST:PORT; {TOKEN}"
+        logging.getLogger("ray").setLevel(logging.ERROR)  # as ``_connect`` does
+        with suppress(OSError, ValueError):  # which Ray says when it connects
+            place = canonicalize_bootstrap_address(address)
+            if place is not None:
+                _check_answers(place, *_parted(place), hint)
+        return hint
     match = REMOTE.fullmatch(address)
     assert match is not None  # by executors.check
     hint = f"is it up, and is this its client port (10001 unless said)? {TOKEN}"
@@ -69,7 +85,92 @@ def _connect(address: str, cpus: int | None, hint: str) -> None:
     try:
         ray.init(address, **quiet)
     except (ConnectionError, RuntimeError, ValueError, RayError) as error:
-        raise UsageError(f"no Ray cluster at {address} ({reason(error)}); {hint}") from None
+        if str(error).startswith("Version mismatch"):  # in seven lines
+            versions = " ".join(str(error).split())
+            raise UsageError(f"{address} needs the cluster's Python and Ray: {versions}") from None
+        raise UsageError(f"no Ray cluster at {address} ({_why(error)}); {hint}") from None
+
+
+class Head:
+    """The head of the cluster that this process is connected to.
+
+    It is asked by TCP: most of Ray's own calls wait for a head that is gone, where no Ctrl-C
+    reaches them, until Ray ends the process.
+    """
+
+    def __init__(self, address: str) -> None:
+        """Find where it listens; one that another program's connection leads to is not asked.
+
+        Args:
+            address: ``auto``, ``local`` or ``ray://HOST:PORT``.
+        """
+        self._place: tuple[str, int] | None = None
+        self._silent_since: float | None = None
+        self._looked_s = -inf
+        if match := REMOTE.fullmatch(address):
+            self._place = match[1], int(match[2])
+        elif not client.is_connected():  # type: ignore[no-untyped-call]
+            self._place = _parted(ray.get_runtime_context().gcs_address)
+
+    def is_there(self) -> bool:
+        """Whether it answers; one that does not is asked again after ``SECONDS_BETWEEN_LOOKS``."""
+        now = time.monotonic()
+        if self._place is None:
+            return ray.is_initialized()
+        if self._silent_since is not None and now < self._looked_s + SECONDS_BETWEEN_LOOKS:
+            return False
+        try:
+            socket.create_connection(self._place, timeout=SECONDS_BETWEEN_LOOKS).close()
+            self._silent_since = None
+        except OSError:
+            self._looked_s = time.monotonic()
+            if self._silent_since is None:
+                self._silent_since = now
+                live.warn(
+                    f"the Ray cluster's head ({self._place[0]}) does not answer: it is waited for "
+                    f"{SILENT_SECONDS:g} s"
+                )
+        return self._silent_since is None and ray.is_initialized()
+
+    def check(self) -> bool:
+        """Whether it answers.
+
+        Raises:
+            BneckError: it has not for ``SILENT_SECONDS``.
+        """
+        if self.is_there():
+            return True
+        if self._silent_since is None or time.monotonic() - self._silent_since >= SILENT_SECONDS:
+            raise self._lost()
+        return False
+
+    @contextmanager
+    def needed(self) -> Iterator[None]:
+        """Ask Ray for something in this block; not where it would connect anew to ask.
+
+        Raises:
+            BneckError: the connection is gone.
+        """
+        if not ray.is_initialized():
+            raise self._lost()
+        try:
+            yield
+        except Exception as error:  # a client's has many kinds
+            if isinstance(error, ConnectionError) or not ray.is_initialized():
+                raise self._lost() from None
+            raise
+
+    def _lost(self) -> BneckError:
+        where = "" if self._place is None else f" ({self._place[0]})"
+        return BneckError(
+            f"the Ray cluster's head{where} is lost; run the same command to resume, on any cluster"
+        )
+
+
+def _why(error: Exception) -> str:
+    """In one line; a client's ends with the last line of what went wrong on the head."""
+    said = reason(error)
+    return f"{said} {str(error).strip().splitlines()[-1]}" if said.endswith(":") else said
 
 
 @contextmanager
@@ -83,8 +184,14 @@ def _own_sigterm_kept() -> Iterator[None]:
             signal.signal(signal.SIGTERM, before)
 
 
+def _parted(place: str) -> tuple[str, int]:
+    """The host and port of a head's address, as Ray writes it."""
+    host, _, port = place.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
 def _check_answers(address: str, host: str, port: int, hint: str) -> None:
-    """Ray itself tries for half a minute, and then says it in many lines."""
+    """Ray itself tries for half a minute or, where the head is gone, for many minutes."""
     try:
         socket.create_connection((host, port), timeout=ANSWER_SECONDS).close()
     except (OSError, OverflowError) as error:

@@ -136,6 +136,26 @@ def test_what_a_cluster_lacks_is_named(cluster) -> None:
         on_ray(reserved=Reserved(cpus=2))
 
 
+def test_a_cluster_that_others_use_is_waited_for_and_said_so_once(
+    cluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("bneck.executors.pool.ROOM_SECONDS", 0.2)
+    with closing(on_ray()) as other, closing(on_ray()) as executor:
+        held = other.map_unordered(tasks.square, [2, 3])
+        assert next(held) == (2, 4)
+        with monkeypatch.context() as patience:
+            patience.setattr("bneck.executors.ray.SECONDS_UNTIL_SAID", 0.5)
+            patience.setattr("bneck.executors.pool.START_SECONDS", 2.0)
+            with pytest.raises(BneckError, match="no worker started within 2 s: no free CPU or"):
+                list(executor.map_unordered(tasks.square, [5]))
+        other.close()
+        assert list(executor.map_unordered(tasks.square, [5])) == [(5, 25)]
+    assert capsys.readouterr().err == (
+        "warning: no worker has started for 0.5 s, as where others use the cluster's CPUs or "
+        "GPUs: they are waited for up to 600 s\n"
+    )
+
+
 def test_a_node_without_cuda_is_named(cluster) -> None:
     images = WorkerImages("digits", 8, 8, seed=0)
     task = Evaluate(images, "short-training", Recipe(1), seed=0, compute=Compute("cuda", 1))

@@ -79,12 +79,13 @@ def test_one_that_fails_or_is_killed_leaves_none_waiting(tmp_path: Path) -> None
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning")
 def test_actors_on_ray_do_an_item_together(monkeypatch: pytest.MonkeyPatch) -> None:
     from bneck.executors.ray import Actor
+    from bneck.executors.ray_cluster import Head
 
     monkeypatch.setenv("PLACE", "ray")
     together = open_together(2, "auto", ray="local")
     try:
         outcomes = dict(together.map_unordered(sum_of_ranks, [1]))
-        neighbour = Actor(ONE_CPU)  # which leaves one CPU of two
+        neighbour = Actor(ONE_CPU, Head("local"))  # which leaves one CPU of two
         neighbour.answer()
         monkeypatch.setattr("bneck.executors.together.START_SECONDS", 1.0)
         with pytest.raises(
