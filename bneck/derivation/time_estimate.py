@@ -161,7 +161,9 @@ def _search_steps_left(session: Session, asked: Budget) -> int:
         aims = ALONG_THE_FRONT if plan.reward == FRONT else targets
         widened = targets - 1 if plan.pretrained is None else 0
         steps = search_steps(plan.evaluations, aims, first, most, widened=widened)
-    return max(0, steps - _steps_searched(session, first, most))
+    outside = [record.rung for record in records.read_lines(session.run.widened, Record)]
+    rungs = [*rungs_evaluated(session.run.journal), *outside]
+    return max(0, steps - sum(steps_on(rung, first, most) for rung in rungs))
 
 
 def trainings_long(count: int, trainer: Executor) -> float:
@@ -174,19 +176,6 @@ def trainings_long(count: int, trainer: Executor) -> float:
     if isinstance(trainer, Together):
         return count / trainer.count
     return ceil(count / trainer.workers)
-
-
-def _steps_searched(session: Session, steps: int, most_steps: int) -> int:
-    """Training steps that the search has spent so far.
-
-    Args:
-        session: whose search.
-        steps: of the first rung.
-        most_steps: no training is longer, whatever its rung.
-    """
-    outside = [record.rung for record in records.read_lines(session.run.widened, Record)]
-    rungs = [*rungs_evaluated(session.run.journal), *outside]
-    return sum(steps_on(rung, steps, most_steps) for rung in rungs)
 
 
 def _netadapt_passes(session: Session) -> int:
