@@ -128,7 +128,7 @@ def test_the_autoscaler_of_a_cluster_elsewhere_is_asked_and_let_go_of(cluster) -
     )
     assert done.returncode == 0, done.stderr
     kept = GcsClient(address=cluster.address).internal_kv_get(
-        AUTOSCALER_RESOURCE_REQUEST_CHANNEL.encode(), None
+        AUTOSCALER_RESOURCE_REQUEST_CHANNEL, None
     )
     assert kept == b"[]"
 
