@@ -192,15 +192,25 @@ def squares_of(folder: Path) -> list[Squares]:
 def remove(place: Path) -> None:
     """Remove a set and what is left of its making; a process that makes it is waited for.
 
+    Killed meanwhile, what is left is listed as not finished.
+
     Raises:
         BneckError: the system lets nothing be removed there.
     """
     place = place.with_name(place.name.removesuffix(_PARTIAL))
+    partial = _partial(place)
     try:
         with locked(place):
-            for one in (place, _partial(place)):
-                if one.exists():
-                    shutil.rmtree(one)
+            if place.exists():
+                with suppress(OSError):  # a full disk, or one without links
+                    partial.mkdir(exist_ok=True)
+                    os.link(place / _INDEX, partial / _INDEX)
+                shutil.rmtree(place)
+            if partial.exists():
+                for file in partial.iterdir():
+                    if file.name != _INDEX:  # which goes last: it is listed by that
+                        file.unlink()
+                shutil.rmtree(partial)
             lock_file(place).unlink()
     except OSError as error:
         raise cannot("remove", place, error) from error

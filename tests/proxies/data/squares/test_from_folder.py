@@ -168,6 +168,34 @@ def test_a_set_that_was_given_up_is_listed_and_removed(
     assert [one.name for one in squares_folder().iterdir()] == ["by-fingerprint"]
 
 
+@pytest.mark.parametrize("after", range(7))
+def test_a_set_whose_removal_was_killed_is_removed_by_the_next_one(
+    pictures: Path, capsys: pytest.CaptureFixture[str], after: int
+) -> None:
+    """Squares without their index were neither listed nor removed, at up to 200 GB."""
+    place = loaded(pictures).train.store
+    assert place is not None
+    killed = f"""
+import os, sys
+from pathlib import Path
+from bneck.proxies.data.squares.store import remove
+left = {after}
+def hook(event, arguments):
+    global left
+    if event in ("os.remove", "os.rename", "os.rmdir"):
+        left -= 1
+        if left < 0:
+            os.kill(os.getpid(), 9)
+sys.addaudithook(hook)
+remove(Path(sys.argv[1]))"""
+    command = [sys.executable, "-c", killed, str(place)]
+    assert subprocess.run(command, check=False).returncode == -9
+    removed = json_of(capsys, "images", pictures, "--remove")["removed"]
+    assert {one.removesuffix(".partial") for one in removed} == {str(place)}
+    left = [one for one in squares_folder().iterdir() if not one.name.endswith(".lock")]
+    assert [one.name for one in left] == ["by-fingerprint"]
+
+
 def test_squares_that_cannot_be_removed_are_said(pictures: Path) -> None:
     place = loaded(pictures).train.store
     assert place is not None
