@@ -40,7 +40,7 @@ def write_with(path: Path, write: Callable[[Path], object]) -> None:
 def _temporary(path: Path) -> Iterator[Path]:
     """Make a file beside ``path``, locked by this process; it goes unless it was renamed."""
     while True:
-        temporary = path.with_name(f"{_stem(path)}{secrets.token_hex(6)}")
+        temporary = path.with_name(f"{_stem(path)}{secrets.token_hex(4)}")
         temporary.touch(exist_ok=False)  # with the rights that the umask leaves
         try:
             if (held := _locked_at_once(temporary)) is not None:
@@ -55,7 +55,7 @@ def _temporary(path: Path) -> Iterator[Path]:
 def _locked_at_once(temporary: Path) -> IO[bytes] | None:
     """Open and lock a new file; None if another process took it for abandoned before that."""
     with suppress(FileNotFoundError):
-        held = temporary.open("rb", buffering=0)
+        held = temporary.open("rb+", buffering=0)  # NFS locks no file that is only read
         with suppress(OSError):  # a file system without locks
             fcntl.flock(held, fcntl.LOCK_EX)
         if is_still_at(temporary, held):
@@ -65,18 +65,24 @@ def _locked_at_once(temporary: Path) -> IO[bytes] | None:
 
 
 def _stem(path: Path) -> str:
-    """What the names of a file's temporary files begin with."""
-    return f".{path.name[:50]}."
+    """What the names of a file's temporary files begin with: this machine's.
+
+    Machines may share a folder and not the locks of its files.
+    """
+    machine = hashlib.sha256(os.uname().nodename.encode()).hexdigest()[:4]
+    return f".{path.name[:50]}.{machine}"
 
 
 def _remove_abandoned(path: Path) -> None:
     """Remove what killed processes left of ``path``: temporary files that nobody has locked."""
-    with suppress(OSError):  # a folder that cannot be listed, a file system without locks
-        for one in [*os.scandir(path.parent)]:
-            if one.name.startswith(_stem(path)) and _is_temporary(one.name):
-                with suppress(FileNotFoundError, BlockingIOError), open(one.path, "rb") as file:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    os.unlink(one.path)
+    begins, found = _stem(path), []
+    with suppress(OSError):  # a folder that cannot be listed
+        found = [one for one in os.scandir(path.parent) if one.name.startswith(begins)]
+    for one in found:
+        if _is_temporary(one.name):
+            with suppress(OSError), open(one.path, "rb+") as file:  # locked, or not ours
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.unlink(one.path)
 
 
 def _is_temporary(name: str) -> bool:

@@ -1,5 +1,6 @@
 """Processes that tests start, and what this one has opened."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -61,10 +62,15 @@ def _run_command(arguments: list[str], stderr: Path, environment: dict[str, str]
 
 def wait_until_opened(path: Path, times: int) -> None:
     """Wait until this process has a file open so many times."""
-    known, found = path.stat(), 0
-    while found < times:
+    while len(opened_as(path)) < times:
         time.sleep(0.01)
-        found = 0
-        for number in os.listdir("/dev/fd"):
-            with suppress(OSError):  # closed meanwhile
-                found += os.path.samestat(known, os.fstat(int(number)))
+
+
+def opened_as(path: Path) -> list[int]:
+    """Return how this process has a file open, each time that it has: ``os.O_RDWR`` or the like."""
+    known, found = path.stat(), []
+    for number in map(int, os.listdir("/dev/fd")):
+        with suppress(OSError):  # closed meanwhile
+            if os.path.samestat(known, os.fstat(number)):
+                found.append(fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE)
+    return found

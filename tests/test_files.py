@@ -21,7 +21,7 @@ from bneck.files import (
     write_json,
     write_with,
 )
-from tests.processes import wait_until_opened
+from tests.processes import opened_as, wait_until_opened
 
 
 @pytest.mark.parametrize(
@@ -107,6 +107,38 @@ def test_what_another_process_is_writing_stays(tmp_path: Path) -> None:
     write_with(file, write)
     assert file.read_text() == "ours"
     assert [path.name for path in tmp_path.iterdir()] == ["cpu.json"]
+
+
+def test_what_another_machine_is_writing_stays(tmp_path: Path) -> None:
+    """Where machines share a folder, the locks of its files may not reach each other."""
+    file = tmp_path / "cpu.json"
+    subprocess.run([sys.executable, "-c", KILLED, str(file)], check=False)
+    (left,) = tmp_path.iterdir()
+    machine, number = left.name[-12:-8], left.name[-8:]
+    theirs = left.rename(tmp_path / f".cpu.json.{int(machine, 16) ^ 1:04x}{number}")
+    write_json(file, 1)
+    assert {*tmp_path.iterdir()} == {file, theirs}
+
+
+def test_what_cannot_be_removed_keeps_nothing_else(tmp_path: Path) -> None:
+    file = tmp_path / "cpu.json"
+    subprocess.run([sys.executable, "-c", KILLED, str(file)], check=False)
+    (left,) = tmp_path.iterdir()
+    for number in range(8):  # some of which are come upon before it
+        (tmp_path / f"{left.name[:-8]}{number:08x}").mkdir()
+    write_json(file, 1)
+    assert [one for one in tmp_path.iterdir() if one.is_file()] == [file]
+
+
+def test_a_file_is_locked_for_writing_while_it_is_written(tmp_path: Path) -> None:
+    """NFS locks no other."""
+
+    def write(temporary: Path) -> None:
+        (mode,) = opened_as(temporary)
+        assert mode == os.O_RDWR
+        temporary.write_text("1")
+
+    write_with(tmp_path / "cpu.json", write)
 
 
 def test_a_lock_is_not_taken_through_a_link_nor_waited_for_at_a_pipe(tmp_path: Path) -> None:
