@@ -100,7 +100,10 @@ def load_checkpoint(path: Path, made_with: dict[str, Any]) -> tuple[dict[str, Te
                 if found.get(key) != value
             ]
             if differences:
-                raise UsageError(f"{path} was made with {'; '.join(differences)}")
+                raise UsageError(
+                    f"{path} was made with {'; '.join(differences)}: resume with that, or remove "
+                    "the file to train from the beginning"
+                )
             return {name: file.get_tensor(name) for name in file.keys()}, counters  # noqa: SIM118
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise UsageError(f"{path} is not a training checkpoint: {error}") from error

@@ -346,8 +346,12 @@ def test_anothers_checkpoint_is_refused(
     file = tmp_path / "c"
     usual = {"network": small_net(), "images": digits, "recipe": QUICK, "seed": 7}
     train(**usual, checkpoint=file)
-    with pytest.raises(UsageError, match=message):
+    with pytest.raises(UsageError, match=message) as refused:
         train(**{**usual, "network": small_net(), **change}, checkpoint=file)
+    assert str(refused.value).endswith("or remove the file to train from the beginning")
+    file.unlink()
+    train(**{**usual, "network": small_net(), **change}, checkpoint=file)
+    assert steps_done(file) in (9, 10)
 
 
 @pytest.mark.parametrize("change", [{"augmentation": "random-resized-crop"}, {"balanced": True}])
