@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import connection, get_context, parent_process, resource_tracker
 from multiprocessing.connection import Connection
+from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 from bneck.errors import BneckError
@@ -176,19 +177,17 @@ def _serve(pipe: Connection, environment: Mapping[str, str], places: Sequence[st
 
 def _answer_one(pipe: Connection) -> None:
     """Answer the next item; raises EOFError or OSError where the driver is gone."""
+    given = pipe.recv_bytes()
     try:
-        task, item = pipe.recv()
+        task, item = ForkingPickler.loads(given)
         result = attempt(task, item)
-    except (EOFError, OSError):
-        raise
     except Exception as error:
         result = Failed(f"cannot be read by its worker: {reason(error)}")
     try:
-        pipe.send(result)
-    except OSError:
-        raise
+        answer = ForkingPickler.dumps(result)
     except Exception as error:
-        pipe.send(Failed(f"its result cannot travel: {reason(error)}"))
+        answer = ForkingPickler.dumps(Failed(f"its result cannot travel: {reason(error)}"))
+    pipe.send_bytes(answer)
 
 
 def _end_with_parent() -> None:

@@ -151,7 +151,7 @@ class Actors:
         self._asking: list[ray.ObjectRef[Any]] = []  # on a cluster elsewhere, a task of it
         cpus = None if workers is None else max(1, ceil(workers * reserved.cpus))
         self._connected = connect(address, cpus)
-        self._head = Head(address)
+        self._head = Head(address if self._connected else "auto")
         try:
             reserved.check_nodes(nodes(), device)
         except UsageError:
@@ -199,8 +199,8 @@ class Actors:
         if now - min(waiting_s) >= SECONDS_UNTIL_SAID:
             self._said = True
             live.warn(
-                f"no worker has started for {SECONDS_UNTIL_SAID:g} s, as where others use the "
-                f"cluster's CPUs or GPUs: they are waited for up to {START_SECONDS:g} s"
+                f"no worker has started for {SECONDS_UNTIL_SAID:g} s; perhaps others use the "
+                f"cluster's CPUs or GPUs: waiting for up to {START_SECONDS:g} s"
             )
 
     def close(self) -> None:
@@ -213,23 +213,23 @@ class Actors:
                 ray.shutdown()
 
     def _ask_for_nodes(self, workers: int) -> None:
-        """Ask from where the cluster's head is reached; one task after the other."""
+        """Tell Ray's autoscaler, from where the cluster's head is reached.
+
+        A task that tells it begins after the last one, whose None is its first argument.
+        """
         if workers == self._wanted:
             return
         self._wanted = workers
         gpus = {"GPU": self.reserved.gpus} if self.reserved.gpus else {}
         bundles = [{"CPU": self.reserved.cpus} | gpus] * workers
-        if client.is_connected():  # type: ignore[no-untyped-call]
-            ask: Any = ray.remote(num_cpus=0)(ask_autoscaler)
-            self._asking = [ask.remote(bundles, *self._asking)]
-        else:
-            ask_autoscaler(bundles)
-
-
-def ask_autoscaler(bundles: list[dict[str, float]], _: object = None) -> None:
-    """Tell Ray's autoscaler, where there is one; a cluster without one takes no notice."""
-    with suppress(RayError, RuntimeError, OSError):
-        request_resources(bundles=bundles)
+        with suppress(RayError, RuntimeError, OSError):  # one without an autoscaler takes no notice
+            if client.is_connected():  # type: ignore[no-untyped-call]
+                ask: Any = ray.remote(num_cpus=0)(
+                    request_resources
+                )  # of Ray: a node may lack bneck
+                self._asking = [ask.remote(*self._asking, bundles=bundles)]
+            else:
+                request_resources(bundles=bundles)
 
 
 def _how(error: RayError) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import ray
 from ray._private.services import canonicalize_bootstrap_address
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 from ray.util.client import ray as client
 
 from bneck import live
@@ -155,8 +155,9 @@ class Head:
             raise self._lost()
         try:
             yield
-        except Exception as error:  # a client's has many kinds
-            if isinstance(error, ConnectionError) or not ray.is_initialized():
+        except Exception as error:  # a client's has many kinds; a task's has its cause's kind too
+            cut_off = isinstance(error, ConnectionError) and not isinstance(error, RayTaskError)
+            if cut_off or not ray.is_initialized():
                 raise self._lost() from None
             raise
 

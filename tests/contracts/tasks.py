@@ -72,6 +72,29 @@ def unpicklable(_: int) -> object:
     return lambda: None
 
 
+def ask_a_server() -> None:
+    raise ConnectionRefusedError("no database")
+
+
+class NotSent:
+    """Cannot be written for another process."""
+
+    def __reduce__(self) -> str:
+        ask_a_server()
+        return ""
+
+
+class NotReceived:
+    """Cannot be read by another process."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return ask_a_server, ()
+
+
+def not_sent(_: object) -> object:
+    return NotSent()
+
+
 def threads(_: int) -> tuple[str | None, ...]:
     return tuple(os.environ.get(f"{kind}_NUM_THREADS") for kind in ("OMP", "MKL", "OPENBLAS"))
 

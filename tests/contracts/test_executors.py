@@ -151,6 +151,14 @@ def test_a_result_that_cannot_travel_is_a_failure(executor: Executor) -> None:
 
 
 @elsewhere
+def test_what_cannot_travel_as_a_server_is_down_is_a_failure(executor: Executor) -> None:
+    """It was taken for a lost worker, and on Ray for a lost head."""
+    items = [0, tasks.NotReceived()]
+    for _, outcome in executor.map_unordered(tasks.not_sent, items):
+        assert outcome.reason.endswith(": no database")
+
+
+@elsewhere
 def test_a_worker_killed_is_replaced_and_its_item_tried_again(
     executor: Executor, tmp_path: Path
 ) -> None:

@@ -151,8 +151,8 @@ def test_a_cluster_that_others_use_is_waited_for_and_said_so_once(
         other.close()
         assert list(executor.map_unordered(tasks.square, [5])) == [(5, 25)]
     assert capsys.readouterr().err == (
-        "warning: no worker has started for 0.5 s, as where others use the cluster's CPUs or "
-        "GPUs: they are waited for up to 600 s\n"
+        "warning: no worker has started for 0.5 s; perhaps others use the cluster's CPUs or "
+        "GPUs: waiting for up to 600 s\n"
     )
 
 

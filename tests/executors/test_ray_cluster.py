@@ -6,11 +6,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from bneck.errors import BneckError, UsageError
+from tests.contracts import tasks
 from tests.processes import started
 
 pytest.importorskip("ray")
@@ -82,6 +84,27 @@ def test_a_head_that_does_not_answer_is_waited_for_and_then_lost(
     monkeypatch.setattr(ray_cluster, "SILENT_SECONDS", 0.0)
     with pytest.raises(BneckError, match=r"head \(127\.0\.0\.1\) is lost; run the same command"):
         head.check()
+
+
+def test_the_head_is_that_of_the_ray_that_the_program_has_connected_to(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The address is another one's, which was asked instead and found to be lost."""
+    import ray
+
+    from bneck.executors.ray import on_ray
+
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    ray.init("local", num_cpus=1, include_dashboard=False, logging_level="ERROR")
+    capsys.readouterr()
+    try:
+        with closing(on_ray(f"ray://127.0.0.1:{port}", 1)) as executor:
+            assert list(executor.map_unordered(tasks.square, [3])) == [(3, 9)]
+    finally:
+        ray.shutdown()
+    assert capsys.readouterr().err == ""
 
 
 def test_a_cluster_of_another_version_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
