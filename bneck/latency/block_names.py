@@ -50,8 +50,10 @@ def _end(leaf: Leaf) -> str:
     classes = leaf.path == "head.classifier"
     out = str(output_shape(leaf)[0]) if classes else _sides(output_shape(leaf))
     name = f"{word}-input:{_sides(input_shape(leaf))}-output:{out}"
-    if isinstance(leaf, Conv) and leaf.kernel != (3 if leaf.path == "stem.conv" else 1):
-        name += f"-kernel:{leaf.kernel}"
+    if isinstance(leaf, Conv):
+        usual_kernel = 3 if leaf.path == "stem.conv" else 1
+        name += f"-kernel:{leaf.kernel}" if leaf.kernel != usual_kernel else ""
+        name += f"-groups:{leaf.groups}" if leaf.groups > 1 else ""
     activation = _activation(leaf)
     return name if activation == usual else f"{name}-act:{activation}"
 
@@ -70,7 +72,8 @@ def _block(path: str, parts: list[Leaf], skip: bool) -> str:
     named = dict(zip(words, parts, strict=True))
     first, wide, last = parts[0], named.get("depthwise"), parts[-1]
     ends = f"input:{_sides(input_shape(first))}-output:{_sides(output_shape(last))}"
-    if words not in _BOTTLENECKS or not isinstance(wide, Conv) or _activation(last) != "none":
+    usual = words in _BOTTLENECKS and _activation(last) == "none" and _mixes_by_points(named)
+    if not usual or not isinstance(wide, Conv):
         return f"{'+'.join(words)}-{ends}{'-idskip:1' * skip}{_details(named)}"
     name = (
         f"expanded_conv-{ends}-expand:{wide.out_channels}-kernel:{wide.kernel}"
@@ -91,6 +94,15 @@ def _block(path: str, parts: list[Leaf], skip: bool) -> str:
         if isinstance(gate, Conv) and gate.activation != "hsigmoid":
             name += f"-gate:{gate.activation}"
     return name
+
+
+def _mixes_by_points(named: dict[str, Leaf]) -> bool:
+    """Whether all convolutions but the depthwise one are 1x1 and in one group."""
+    convs = {word: leaf for word, leaf in named.items() if isinstance(leaf, Conv)}
+    wide = convs.pop("depthwise")
+    return wide.groups == wide.in_channels and all(
+        conv.kernel == conv.groups == 1 for conv in convs.values()
+    )
 
 
 def _details(named: dict[str, Leaf]) -> str:

@@ -69,20 +69,48 @@ class OwnHead:
     """A head of one's own: a convolution before the pool that no head here has."""
 
     kernel: int
+    groups: int = 1
 
     def lower(self, in_channels: int, in_px: int, classes: int, norm: str) -> tuple[Layer, ...]:
-        kernel = self.kernel
-        mix = Conv("head.mix", in_channels, 32, kernel, 1, 1, in_px, "relu", norm)
+        kernel, groups = self.kernel, self.groups
+        mix = Conv("head.mix", in_channels, 32, kernel, 1, groups, in_px, "relu", norm)
         return (mix, Pool("head.pool", 32, in_px), Linear("head.classifier", 32, classes, "none"))
 
 
 def test_layers_of_a_head_of_ones_own_have_names_too() -> None:
-    def name(kernel: int) -> str:
-        arch = Architecture(PlainConv(3, 16, 2), ((Identity(16),),), OwnHead(kernel), 10, 16)
+    def name(kernel: int, groups: int = 1) -> str:
+        head = OwnHead(kernel, groups)
+        arch = Architecture(PlainConv(3, 16, 2), ((Identity(16),),), head, 10, 16)
         return dict(block_names(arch.layers()))["head.mix"]
 
     assert name(1) == "head.mix-input:8x8x16-output:8x8x32-act:relu"
     assert name(3) == "head.mix-input:8x8x16-output:8x8x32-kernel:3-act:relu"
+    assert name(3, 4) == "head.mix-input:8x8x16-output:8x8x32-kernel:3-groups:4-act:relu"
+
+
+@dataclass(frozen=True, slots=True)
+class Shuffled:
+    """As a unit of ShuffleNet: a bottleneck's layers, the 1x1 convolutions in groups."""
+
+    groups: int
+    out: int = 24
+    stride: int = 1
+
+    def lower(self, path: str, in_channels: int, in_px: int, norm: str) -> tuple[Layer, ...]:
+        ends, wide = self.groups, 32
+        return (
+            Conv(f"{path}.expand", in_channels, wide, 1, 1, ends, in_px, "relu", norm),
+            Conv(f"{path}.depthwise", wide, wide, 3, 1, wide, in_px, "relu", norm),
+            Conv(f"{path}.project", wide, self.out, 1, 1, ends, in_px, "none", norm),
+        )
+
+
+def test_a_bottleneck_of_ones_own_has_once_for_alls_name_only_where_it_is_one() -> None:
+    assert name_of(Shuffled(1)) == name_of(InvertedResidual(3, 32, 24))
+    assert name_of(Shuffled(4)) == (
+        "expand+depthwise+project-input:8x8x16-output:8x8x24"
+        "-expand.groups:4-expand.out:32-project.groups:4-project.act:none"
+    )
 
 
 def test_blocks_of_a_space_with_one_name_are_lowered_alike() -> None:
