@@ -130,7 +130,7 @@ def test_a_checkpoint_is_continued_by_its_own_teacher_alone(tmp_path: Path) -> N
         again = trained(name, name)
         assert all(torch.equal(again[path], one) for path, one in results[name].items())
     for now, before in permutations(teachers, 2):
-        with pytest.raises(UsageError, match=r"made with teacher \S+, not \S+$"):
+        with pytest.raises(UsageError, match=r"made with teacher \S+, not \S+: resume with that,"):
             trained(now, before)
 
 
