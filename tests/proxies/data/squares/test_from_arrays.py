@@ -1,8 +1,5 @@
 """Arrays as a file of squares: the same images as in memory, made once, shared by workers."""
 
-import signal
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -20,11 +17,7 @@ from bneck.proxies.data.loading import load
 from bneck.proxies.data.squares import from_arrays
 from bneck.proxies.data.squares.store import all_squares, squares_folder
 from bneck.proxies.data.worker_images import WorkerImages, whole
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BNECK_CACHE", str(tmp_path_factory.mktemp("cache")))
+from tests.proxies.data.squares.killed import kill_loading
 
 
 @pytest.fixture
@@ -146,17 +139,8 @@ def test_workers_map_what_the_driver_wrote(archive: Path, monkeypatch: pytest.Mo
 
 
 def test_a_kill_leaves_no_half_set(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    script = (
-        "import os, signal\n"
-        "from bneck.proxies.data.squares import from_arrays\n"
-        "from_arrays.IN_MEMORY_BYTES = 3 * 32**2 * 7\n"
-        "from bneck.proxies.data.loading import load\n"
-        "def progress(what, done, total, note=''):\n"
-        "    if what == 'writing images' and done >= 32: os.kill(os.getpid(), signal.SIGKILL)\n"
-        f"load('npz:{archive}', resolution_px=32, progress=progress)\n"
-    )
-    killed = subprocess.run([sys.executable, "-c", script], check=False)
-    assert killed.returncode == -signal.SIGKILL
+    small = "from_arrays.IN_MEMORY_BYTES = 3 * 32**2 * 7"
+    kill_loading(f"npz:{archive}", 32, "writing images", made_small=small)
     assert all_squares() == []
     assert_equal(*both(f"npz:{archive}", monkeypatch, 32))
     assert len(all_squares()) == 1

@@ -4,7 +4,6 @@ import errno
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -31,11 +30,7 @@ from bneck.proxies.data.worker_images import WorkerImages, whole
 from tests.command_line import json_of
 from tests.processes import wait_until_opened
 from tests.proxies.data.pictures import draw
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BNECK_CACHE", str(tmp_path_factory.mktemp("cache")))
+from tests.proxies.data.squares.killed import kill_loading
 
 
 @pytest.fixture
@@ -117,17 +112,8 @@ def test_processes_decode_what_this_process_decodes(
 
 
 def test_it_resumes_after_a_kill(pictures: Path) -> None:
-    script = (
-        "import os, signal\n"
-        "from bneck.proxies.data.squares import from_folder\n"
-        "from_folder.CHUNK = 16\n"
-        "from bneck.proxies.data.loading import load\n"
-        "def progress(what, done, total, note=''):\n"
-        "    if what == 'decoding images' and done >= 32: os.kill(os.getpid(), signal.SIGKILL)\n"
-        f"load('folder:{pictures}', resolution_px=16, progress=progress)\n"
-    )
-    killed = subprocess.run([sys.executable, "-c", script], check=False)
-    assert killed.returncode == -signal.SIGKILL
+    small = "from_folder.CHUNK = 16"
+    kill_loading(f"folder:{pictures}", 16, "decoding images", made_small=small)
     assert all_squares() == []
     (partial,) = squares_folder().glob("*.partial")
     with (partial / "chunks.jsonl").open("a") as journal:
