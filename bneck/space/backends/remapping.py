@@ -71,8 +71,7 @@ def remap(
         source, _with_epsilon(state, source, target), target, seed
     )
     ranked = squared_norms(deep, given) | dict(importance or {})
-    own_classifier = not same_classes or source.classes != target.classes
-    but = _CLASSIFIER if own_classifier else ""
+    but = "" if same_classes and source.classes == target.classes else _CLASSIFIER
     fresh, copied = lay_over(deep, given, target, seed, ranked, but=but)
     for part in target.parts():
         inherits = any(leaf.path in copied for leaf in leaves(part.layers))
