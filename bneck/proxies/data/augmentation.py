@@ -125,7 +125,7 @@ def random_erasing(x: Tensor, count: int, draw: Generator, own: slice) -> Tensor
     stretch = torch.exp(math.log(0.3) + stretch * (math.log(3.3) - math.log(0.3)))
     width = (area * stretch).sqrt().clamp(max=1) * side  # (b, 1)
     height = (area / stretch).sqrt().clamp(max=1) * side
-    place = torch.arange(side)
+    place = torch.arange(side) + 0.5  # a pixel is inside with its centre
     left, top = left * (side - width), top * (side - height)
     inside_x = (place >= left) & (place < left + width)  # (b, side)
     inside_y = (place >= top) & (place < top + height)

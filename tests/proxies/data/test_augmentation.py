@@ -3,7 +3,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from scipy.stats import beta, kstest
+from scipy.stats import beta, chisquare, kstest
 from torch import Tensor
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
@@ -16,7 +16,7 @@ from bneck.proxies.data.augmentation import (
     mixed,
     random_erasing,
 )
-from bneck.proxies.data.augmentation_words import check_augmentation
+from bneck.proxies.data.augmentation_words import MIXES, check_augmentation
 from bneck.proxies.data.batches import Batches
 from bneck.proxies.data.image_source import ImageSource, in_memory
 from bneck.proxies.data.loading import load
@@ -201,6 +201,43 @@ def test_trivial_augment_changes_most_images_and_is_seeded() -> None:
     assert changed > 0.6  # one operation in 14 is none, and the weakest strengths change nothing
 
 
+def test_trivial_augment_draws_operations_strengths_and_signs_evenly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As torchvision's: 14 operations, 31 strengths from nothing to all, and either way."""
+    count, drawn = 3000, {}
+
+    def noting(word: str) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+        def operation(pixels: Tensor, magnitude: Tensor, sign: Tensor) -> Tensor:
+            drawn[word] = torch.stack([magnitude, sign])
+            return pixels
+
+        return operation
+
+    for word in OPERATIONS:
+        monkeypatch.setitem(OPERATIONS, word, noting(word))
+    trivial_augment(torch.zeros(count, 3, 1, 1, dtype=torch.uint8), count, draw(), ALL)
+    assert len(drawn) == 14
+    times = [each.shape[1] for each in drawn.values()]
+    assert chisquare(times).pvalue > 0.01
+    magnitude, sign = torch.cat(list(drawn.values()), 1)
+    strengths = (30 * magnitude).round().int().bincount(minlength=31)
+    torch.testing.assert_close(magnitude.unique(), torch.arange(31) / 30)
+    assert chisquare(strengths.numpy()).pvalue > 0.01
+    assert sign.unique().tolist() == [-1, 1]
+    assert float(sign.mean()) == pytest.approx(0, abs=0.06)
+
+
+def test_words_beyond_the_crop_change_a_batch(digits: ImageSource) -> None:
+    plain, labels = Batches(digits, 32, 5)[3]
+    for word in BEYOND_CROPS.split("+"):
+        pixels, targets = Batches(digits, 32, 5, f"crop-and-flip+{word}")[3]
+        assert not torch.equal(pixels, plain), word
+        mixes = word in MIXES
+        assert targets.shape == ((32, 10) if mixes else (32,))
+        assert mixes or torch.equal(targets, labels)
+
+
 def test_erasing_blanks_a_rectangle_in_a_fifth_of_the_images() -> None:
     x = torch.ones(1000, 3, 32, 32)
     blank = random_erasing(x, 1000, draw(), ALL) == 0
@@ -208,6 +245,11 @@ def test_erasing_blanks_a_rectangle_in_a_fifth_of_the_images() -> None:
     assert float(erased.float().mean()) == pytest.approx(ERASED, abs=0.04)
     areas = blank[erased].float().mean((1, 2, 3))
     assert float(areas.mean()) == pytest.approx((0.02 + 0.33) / 2, abs=0.03)
+    times = blank[:, 0].float().mean(0)  # anywhere, up to each edge
+    assert times[0].max() > 0
+    assert times[:, 0].max() > 0
+    assert times.flip(0) == pytest.approx(times, abs=0.04)
+    assert times.flip(1) == pytest.approx(times, abs=0.04)
     one = blank[erased][0, 0]
     rows, columns = one.any(1), one.any(0)
     assert int(one.sum()) == int(rows.sum()) * int(columns.sum())
