@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch.nn.functional import cross_entropy
 
 from bneck.errors import ProxyFailed, UsageError
 from bneck.machine import ONE_THREAD
+from bneck.proxies import shared_weights
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.data.loading import load
 from bneck.proxies.proxy import ELASTIC, content_of, find_proxy, shared_weights_run
@@ -35,9 +37,11 @@ def space() -> Space:
     return spaces.build("nas-bench-macro", resolution_px=16, classes=10)
 
 
+@pytest.mark.parametrize("batch", [16, 128])
 def test_recalibrated_norms_hold_the_mean_over_the_images(
-    space: Space, digits: ImageSource
+    space: Space, digits: ImageSource, monkeypatch: pytest.MonkeyPatch, batch: int
 ) -> None:
+    monkeypatch.setattr(shared_weights, "_BATCH", batch)
     network = build(space.decode(space.sample(1)))
     recalibrate(network, digits)
     stem = network.get_submodule("stem.conv")
@@ -71,6 +75,32 @@ def test_each_step_trains_the_largest_the_smallest_and_two_others(
         assert step[:2] == [network.largest, network.smallest]
         assert len(step) == 4
     assert not set(one[2:]) & set(other[2:])  # of 6,561 networks
+
+
+def test_the_others_learn_what_the_largest_network_gives(
+    space: Space, digits: ImageSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Yu et al. 2020, section 3.1: the largest alone learns the labels; all gradients add up."""
+    ours, theirs, archs = Supernet(space, seed=0), Supernet(space, seed=0), []
+    usual = Supernet.run
+
+    def run(network: Supernet, arch: Architecture, x: torch.Tensor) -> torch.Tensor:
+        archs.append(arch)
+        return usual(network, arch, x)
+
+    batch = digits.train.first(8, 0)
+    pixels, labels = digits.normalise(batch.pixels()), batch.labels
+    monkeypatch.setattr(Supernet, "run", run)
+    loss = shared_weights._sandwich(space, 0, 0.2, ours, pixels, labels, 3)
+    monkeypatch.undo()
+    logits = [theirs.run(arch, pixels) for arch in archs]
+    taught = cross_entropy(logits[0], labels, label_smoothing=0.2)
+    shares = logits[0].detach().softmax(1)
+    total = taught - sum((shares * one.log_softmax(1)).sum(1).mean() for one in logits[1:])
+    total.backward()
+    torch.testing.assert_close(loss, taught.detach())
+    for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad, rtol=1e-3, atol=1e-5)
 
 
 def test_training_resumes_and_any_network_is_scored(

@@ -14,10 +14,12 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from bneck import live
 from bneck.errors import ProxyFailed, UsageError
 from bneck.machine import Compute
+from bneck.proxies.data.batches import Batches
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.data.loading import load
 from bneck.proxies.proxy import PROXIES, find_proxy
@@ -123,6 +125,35 @@ def test_one_cycle_is_torchs() -> None:
         optimizer.step()
         if step < 99:
             reference.step()
+
+
+def test_a_training_is_the_plain_loop_of_its_recipe(digits: ImageSource) -> None:
+    """torch's AdamW and schedule, on the recipe's own batches: mixed, balanced and smoothed."""
+    recipe = Recipe(
+        steps=6, batch_size=32, learning_rate=0.02, warmup=0.5, weight_decay=0.3, ema=None,
+        label_smoothing=0.3, augmentation="random-resized-crop+mixup", balanced=True,
+    )  # fmt: skip
+    ours, theirs = small_net(), small_net().to(memory_format=torch.channels_last)
+    for network in (ours, theirs):
+        network[7].p = 0.0  # what dropout draws is not the loop's matter
+    train(ours, digits, recipe, seed=7)
+    matrices = [p for p in theirs.parameters() if p.ndim > 1]
+    vectors = [p for p in theirs.parameters() if p.ndim <= 1]
+    optimizer = torch.optim.AdamW([{"params": matrices, "weight_decay": 0.3}, {"params": vectors}],
+                                  weight_decay=0.0)  # fmt: skip
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, 0.02, 6, pct_start=0.5, cycle_momentum=False
+    )
+    batches = Batches(digits, 32, 7, recipe.augmentation, balanced=True)
+    for step in range(6):
+        pixels, shares = batches[step]
+        optimizer.zero_grad()
+        cross_entropy(theirs(pixels), shares, label_smoothing=0.3).backward()
+        optimizer.step()
+        if step < 5:
+            schedule.step()
+    for one, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3])
