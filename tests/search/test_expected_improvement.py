@@ -9,12 +9,13 @@ from bneck.executors.serial import Serial
 from bneck.results.record import Record
 from bneck.search.expected_improvement import describe_gain, expected_gain, improvement
 from bneck.search.objectives import Objective, Objectives, Target
-from bneck.search.reward import Absolute, Soft
+from bneck.search.reward import Absolute, Reward, Soft
 from bneck.search.samplers.history import LabelledNetwork
 from bneck.search.search import search
 from bneck.search.study import Study
+from bneck.space import spaces
 from bneck.space.architecture import Architecture
-from bneck.space.choices import Space
+from bneck.space.choices import Space, Values
 
 
 def test_improvement_is_that_of_a_normal_variable() -> None:
@@ -47,11 +48,11 @@ def test_what_a_label_is_worth_falls_with_what_is_known(
     assert 0 <= gains[24] < gains[10] < 0.2
 
 
-@pytest.mark.parametrize("beta", [-0.07, -10.0])
-def test_a_gain_is_counted_in_accuracy_whatever_is_taken_off_the_reward(
-    space: Space, model, by_macs: Callable[[Architecture], float], tmp_path: Path, beta: float
+@pytest.mark.parametrize("reward", [Absolute(1.0, -0.07), Absolute(1.0, -10.0), Soft(20.0, -1.0)])
+def test_a_gain_is_counted_in_accuracy_whatever_the_reward_makes_of_it(
+    space: Space, model, by_macs: Callable[[Architecture], float], tmp_path: Path, reward: Reward
 ) -> None:
-    """A constant that the reward loses, as all at one latency do, changes no point of accuracy."""
+    """What the reward loses or is multiplied by, at one latency, changes no point of accuracy."""
 
     def at_2_ms(arch: Architecture) -> float:
         return 2.0
@@ -61,10 +62,45 @@ def test_a_gain_is_counted_in_accuracy_whatever_is_taken_off_the_reward(
     search(study, by_macs, objectives=objectives, evaluations=10, executor=Serial())
     labels = [replace(label, latency_ms=2.0) for label in study.labels()]
     plain = expected_gain(labels, space, Objective(at_2_ms, Soft(2.0)))
-    absolute = expected_gain(labels, space, Objective(at_2_ms, Absolute(1.0, beta)))
+    other = expected_gain(labels, space, Objective(at_2_ms, reward))
     assert plain is not None
     assert 0 < plain < 0.2
-    assert absolute == pytest.approx(plain)
+    assert other == pytest.approx(plain)
+
+
+def test_only_what_is_new_and_allowed_promises_a_gain(space: Space) -> None:
+    """Where a target admits just the networks that are known, none; where it admits none, None."""
+    values = [space.sample(seed) for seed in range(10)]
+    labels = [
+        LabelledNetwork(one, space.decode(one), 0.3 + place / 20, 1.0)
+        for place, one in enumerate(values)
+    ]
+    known = {label.arch for label in labels}
+
+    def gain(known_ms: float, other_ms: float) -> float | None:
+        objective = Objective(
+            lambda arch: known_ms if arch in known else other_ms, Soft(1.0), ceiling_ms=2.0
+        )
+        return expected_gain(labels, space, objective)
+
+    assert gain(1.0, 1.0) > 0
+    assert gain(1.0, 3.0) == 0
+    assert gain(3.0, 1.0) is None
+
+
+def test_a_space_whose_networks_are_all_known_promises_nothing() -> None:
+    whole = spaces.build("nas-bench-macro", resolution_px=32, classes=10)
+    ops = ("identity", "k3e3", "k5e6")
+
+    def decode(values: Values) -> Architecture:
+        return whole.decode({**dict.fromkeys(whole.choices, "identity"), **values})
+
+    tiny = Space("tiny", {"s1.b1.op": ops, "s2.b1.op": ops}, decode)
+    labels = [
+        LabelledNetwork(one, decode(one), 0.3 + place / 20, 1.0)
+        for place, one in enumerate(tiny.all())
+    ]
+    assert expected_gain(labels, tiny, Objective(lambda arch: 1.0, Soft(1.0))) == 0
 
 
 def test_a_reward_of_ones_own_is_asked_for_accuracies_from_0_to_1_alone(

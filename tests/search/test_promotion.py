@@ -77,6 +77,10 @@ def test_the_best_four_are_promoted_at_the_end_and_the_best_two_of_them_again(
         assert [one.arch for one in records if one.rung == rung] == [
             one.arch for one in rivals[:count]
         ]
+    again = Study(tmp_path / "journal.log", SPACE, sampler="random", seed=0, promote=True)
+    labels = {label.arch: label.accuracy for label in again.labels()}
+    assert labels == {one.arch: one.accuracy for one in records[:NETWORKS]}
+    assert len(again.labels()) == NETWORKS  # a longer training is not a label of its own
 
 
 def test_every_target_has_its_finalists(tmp_path: Path) -> None:

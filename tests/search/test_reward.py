@@ -35,6 +35,22 @@ def test_absolute_is_largest_at_the_target() -> None:
     assert reward(0.5, 3.0) == pytest.approx(0.5 - 0.035)
 
 
+@pytest.mark.parametrize(
+    ("word", "weight", "at_twice_the_target"),
+    [
+        ("soft", None, 0.5 * 2**-0.07),
+        ("soft", -0.15, 0.5 * 2**-0.15),
+        ("absolute", None, 0.5 - 0.07),
+        ("absolute", -1.0, 0.5 - 1.0),
+        ("hard", None, 0.5 / 2),
+    ],
+)
+def test_a_reward_has_the_exponent_that_is_asked_for_else_mobilenet_v3_larges(
+    word: str, weight: float | None, at_twice_the_target: float
+) -> None:
+    assert build(word, 2.0, weight)(0.5, 4.0) == pytest.approx(at_twice_the_target)
+
+
 def test_a_reward_of_the_users_own() -> None:
     reward = build("bneck.search.reward:Hard", 2.0, None)
     assert reward(0.5, 4.0) == 0.25

@@ -1,5 +1,7 @@
 """A network is measured before it is named."""
 
+from dataclasses import replace
+
 import pytest
 
 from bneck.errors import BneckError
@@ -51,6 +53,55 @@ def test_what_measures_slower_loses_its_place(space: Space, model: object, recor
     watch = Stopwatch({records[0].arch: slow})
     named = select_network(records, Objectives(space, model, [Target(Soft(1.0))]), 0, [], watch)
     assert (named.number, len(watch.asked)) == (1, 2)
+
+
+def test_the_reward_is_that_of_what_was_measured(
+    space: Space, model: object, records: list
+) -> None:
+    """Slower than predicted, but not than the next."""
+    watch = Stopwatch({records[0].arch: 0.5 + 0.5 * records[1].latency_ms / records[0].latency_ms})
+    named = select_network(records, Objectives(space, model, [Target(Soft(1.0))]), 0, [], watch)
+    assert named.number == 0
+    assert named.measured.ms == pytest.approx((records[0].latency_ms + records[1].latency_ms) / 2)
+    assert named.reward == pytest.approx(0.5 * named.measured.ms**-0.07)
+    assert named.accuracy.value == 0.5
+
+
+def test_what_is_predicted_alone_is_not_said_to_be_measured(
+    space: Space, model: object, records: list
+) -> None:
+    def predicts(arch: Architecture) -> Measured:
+        return Measured(1.0, 0.01, predicted=True)
+
+    targets = [Target(Soft(1.0))]
+    assert select_network(records, Objectives(space, model, targets), 0, [], predicts).measured is (
+        None
+    )
+
+
+def test_those_trained_longest_come_first(space: Space, model: object, records: list) -> None:
+    """Labels of longer trainings are not compared with those of shorter ones."""
+    longer = [replace(one, rung=one.number // 2, accuracy=0.4) for one in records[1:5]]
+    objectives, watch = Objectives(space, model, [Target(Soft(1.0))]), Stopwatch({})
+    named = select_network([records[0], *longer, records[5]], objectives, 0, [], watch)
+    assert (named.number, watch.asked) == (4, [records[4].arch])
+
+
+def test_no_more_than_ten_networks_are_measured(space: Space, model: object) -> None:
+    """Where each measures worse than all others are predicted, the best of ten is named."""
+    archs = {space.decode(space.sample(seed)): 0.3 + seed / 100 for seed in range(14)}
+    records = [
+        Record(number, arch, accuracy, cost(arch).macs / 1e6, 0.5, None, 1.0)
+        for number, (arch, accuracy) in enumerate(archs.items())
+    ]
+    watch = Stopwatch(dict.fromkeys(archs, 1e6))
+    named = select_network(records, Objectives(space, model, [Target(Soft(1.0))]), 0, [], watch)
+    assert len(watch.asked) == len({*watch.asked}) == 10
+
+    def reward(arch: Architecture) -> float:
+        return archs[arch] * cost(arch).macs ** -0.07
+
+    assert named.arch == max(watch.asked, key=reward)
 
 
 def test_what_measures_above_the_ceiling_is_out(space: Space, model: object, records: list) -> None:

@@ -10,15 +10,17 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from bneck.executors.serial import Serial
+from bneck.latency.predictor import Predictor
 from bneck.quantities import Latency
 from bneck.results.pareto import front
 from bneck.search.journal import STUDY
 from bneck.search.objectives import Objectives, Target
 from bneck.search.reward import PAPERS, Soft
+from bneck.search.samplers.history import LabelledNetwork
 from bneck.search.search import search
 from bneck.search.study import Study
 from bneck.search.trial_attributes import read_records
-from bneck.search.weight_from_target import hull
+from bneck.search.weight_from_target import hull, weight_from_target
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space
 from bneck.space.cost import cost
@@ -104,6 +106,25 @@ def test_accuracy_and_latency_as_two_objectives(
     assert told == {(record.accuracy, record.latency_ms) for record in front(records)}
     assert {record.reward for record in records} == {None}  # by two objectives
     assert read_records(path, space) == records
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "weight"), [(lambda ms: 0.7, -0.005), (lambda ms: 0.02 * ms**4, -2.0)]
+)
+def test_w_is_never_steeper_than_2_nor_quite_flat(
+    space: Space, model: Predictor, accuracy: Callable[[float], float], weight: float
+) -> None:
+    """Of networks that are equally accurate, the faster one is preferred nevertheless."""
+
+    def latency_ms(arch: Architecture) -> float:
+        return model.predict(arch).ms
+
+    values = [space.sample(seed) for seed in range(8)]
+    labels = []
+    for one in values:
+        ms = latency_ms(arch := space.decode(one))
+        labels.append(LabelledNetwork(one, arch, accuracy(ms), ms))
+    assert weight_from_target(space, latency_ms, 1.6, labels, seed=0).weight == weight
 
 
 def test_the_hull_is_concave_and_rises() -> None:
