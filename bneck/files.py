@@ -14,6 +14,7 @@ from typing import IO, Any
 
 from bneck.errors import UsageError, cannot
 from bneck.json_text import parse_json
+from bneck.locks import is_still_at
 from bneck.path_checks import check_file
 from bneck.text import spelt_out
 
@@ -94,46 +95,6 @@ def remove_unfinished(folder: Path) -> None:
     for path in folder.rglob(".*"):
         if _is_temporary(path.name) and not path.is_dir():
             path.unlink(missing_ok=True)
-
-
-def lock_file(path: Path) -> Path:
-    """Return the empty file whose lock ``locked`` holds."""
-    return path.with_name(f".{path.name}.lock")
-
-
-@contextmanager
-def locked(path: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold the lock of a file or folder that one process at a time may make, or add to.
-
-    Whoever comes second waits for it, or is refused without ``wait``. Whoever holds the lock may
-    remove its file; those that waited for it then take the new file's.
-
-    Raises:
-        UsageError: another process holds it, and is not waited for.
-        OSError: its folder cannot be written.
-    """
-    how = fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW  # a link may lead to somebody's file
-    path.parent.mkdir(parents=True, exist_ok=True)
-    while True:
-        with os.fdopen(os.open(lock_file(path), flags, 0o666), "rb", buffering=0) as lock:
-            try:
-                fcntl.flock(lock, how)
-            except BlockingIOError:
-                raise UsageError(
-                    f"another process is at work on {path}; wait for it or name another file"
-                ) from None
-            if is_still_at(lock_file(path), lock):
-                yield
-                return
-
-
-def is_still_at(path: Path, file: IO[bytes]) -> bool:
-    """Whether ``path`` is the file that was opened there, and was not removed since."""
-    try:
-        return os.path.samestat(path.stat(), os.fstat(file.fileno()))
-    except FileNotFoundError:
-        return False
 
 
 def write_whole(path: Path, content: str | bytes) -> None:

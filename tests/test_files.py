@@ -1,27 +1,16 @@
 """What counts as written, and with which rights."""
 
 import errno
-import fcntl
 import os
 import subprocess
 import sys
 from pathlib import Path
-from threading import Event, Thread
 
 import pytest
 
 from bneck.errors import BneckError, UsageError
-from bneck.files import (
-    cache_folder,
-    is_written,
-    lock_file,
-    locked,
-    sha256,
-    short_sha256,
-    write_json,
-    write_with,
-)
-from tests.processes import opened_as, wait_until_opened
+from bneck.files import cache_folder, is_written, sha256, short_sha256, write_json, write_with
+from tests.processes import opened_as
 
 
 @pytest.mark.parametrize(
@@ -139,40 +128,6 @@ def test_a_file_is_locked_for_writing_while_it_is_written(tmp_path: Path) -> Non
         temporary.write_text("1")
 
     write_with(tmp_path / "cpu.json", write)
-
-
-def test_a_lock_is_not_taken_through_a_link_nor_waited_for_at_a_pipe(tmp_path: Path) -> None:
-    lock_file(tmp_path / "kit.json").symlink_to(tmp_path / "theirs")
-    with pytest.raises(OSError, match="symbolic links"), locked(tmp_path / "kit.json"):
-        pass
-    assert not (tmp_path / "theirs").exists()
-    os.mkfifo(lock_file(tmp_path / "other.json"))
-    with locked(tmp_path / "other.json"):
-        pass
-
-
-def test_who_waited_for_a_lock_that_was_removed_holds_the_one_that_others_find(
-    tmp_path: Path,
-) -> None:
-    place, held, done = tmp_path / "made", Event(), Event()
-
-    def hold() -> None:
-        with locked(place):
-            held.set()
-            done.wait()
-
-    waiting = Thread(target=hold)
-    with locked(place):
-        waiting.start()
-        wait_until_opened(lock_file(place), 2)
-        lock_file(place).unlink()
-    held.wait()
-    try:
-        with lock_file(place).open("rb") as found, pytest.raises(BlockingIOError):
-            fcntl.flock(found, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    finally:
-        done.set()
-        waiting.join()
 
 
 def test_a_read_only_disk_is_said_of_the_file_that_was_asked_for(

@@ -8,7 +8,6 @@ from math import ceil
 from pathlib import Path
 
 from bneck.errors import UsageError, no_effect
-from bneck.files import locked
 from bneck.latency.calibration_networks import calibration_network, side_and_classes
 from bneck.latency.devices import Device, Graph
 from bneck.latency.devices.file import FileDevice
@@ -17,6 +16,7 @@ from bneck.latency.measure import reference
 from bneck.latency.measurements import Measurement, Store, load_of
 from bneck.latency.model import LatencyModel
 from bneck.latency.timing import CALIBRATION_MINUTES, MAX_MINUTES, Effort
+from bneck.locks import locked
 from bneck.progress import Progress, silent
 from bneck.space.architecture import Architecture
 from bneck.space.checks import check_above_zero

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bneck.errors import UsageError
-from bneck.files import locked, read_json, write_json, write_whole
+from bneck.files import read_json, write_json, write_whole
 from bneck.latency.calibration_networks import calibration_network, side_and_classes
 from bneck.latency.devices import Graph
 from bneck.latency.devices.remote import file_of, script
@@ -26,6 +26,7 @@ from bneck.latency.kit_content import (
 from bneck.latency.measure import reference
 from bneck.latency.runtimes import PORTABLE, Runtime, here_only, open_runtime
 from bneck.latency.runtimes.weights import Array
+from bneck.locks import locked
 from bneck.path_checks import check_no_link
 from bneck.progress import Progress, silent
 from bneck.space import codec

@@ -17,7 +17,7 @@ from typing import IO
 
 from bneck import live
 from bneck.errors import UsageError, cannot
-from bneck.files import is_still_at
+from bneck.locks import is_still_at, open_lock
 from bneck.results import lease
 from bneck.results.lease import LEASE, Driver, read_driver
 from bneck.results.run_folder import check_files
@@ -119,8 +119,7 @@ def _locked(folder: Path) -> IO[bytes]:
 
 def _locked_once(folder: Path) -> IO[bytes]:
     try:
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
-        file = os.fdopen(os.open(folder / LOCK, flags, 0o666), "rb+")
+        file = open_lock(folder / LOCK)
     except OSError as error:
         raise cannot("write", folder, error) from error
     try:

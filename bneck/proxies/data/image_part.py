@@ -13,7 +13,8 @@ from torch import Tensor
 
 from bneck import records
 from bneck.errors import BneckError, cannot
-from bneck.files import locked, write_json, write_with
+from bneck.files import write_json, write_with
+from bneck.locks import locked
 from bneck.machine import cores
 from bneck.proxies.data.image_info import HELD_OUT_EVERY
 from bneck.proxies.data.pixels import CHUNK, check_memory, fit_square, histogram, statistics

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from bneck.errors import BneckError
-from bneck.files import cache_folder, locked
+from bneck.files import cache_folder
+from bneck.locks import locked
 from bneck.progress import Progress, silent
 from bneck.proxies.data.folder import load_folder
 from bneck.proxies.data.image_source import ImageSource

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bneck.errors import BneckError, cannot
-from bneck.files import cache_folder, lock_file, locked, write_json, write_whole
+from bneck.files import cache_folder, write_json, write_whole
+from bneck.locks import lock_file, locked
 from bneck.proxies.data.squares.decode_worker import DIGEST_BYTES
 from bneck.proxies.data.squares.index import VERSION, Index, read_index
 from bneck.units import byte_size

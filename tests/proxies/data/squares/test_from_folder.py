@@ -19,7 +19,7 @@ from PIL import Image
 from bneck import records
 from bneck.cli import run
 from bneck.errors import BneckError, UsageError
-from bneck.files import lock_file, locked
+from bneck.locks import lock_file, locked
 from bneck.proxies.data import folder
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.data.loading import load
