@@ -61,6 +61,12 @@ def refused(error: OSError) -> BneckError:
     return cannot("use", error.filename, error)
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says; its type's name where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
 def unknown(kind: str, value: object, known: Iterable[object], more: str = "") -> UsageError:
     """The error for a word that is in no table, listing the words that are, and the nearest one.
 

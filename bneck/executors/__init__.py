@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Protocol, TypeVar
 
-from bneck.errors import UsageError
+from bneck.errors import UsageError, first_line
 from bneck.executors.reserved import ONE_CPU, Reserved
 from bneck.machine import cores
 from bneck.space.checks import check_range
@@ -77,8 +77,8 @@ class Executor(Protocol):
 
 def reason(error: BaseException) -> str:
     """One line that says what went wrong."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    kind, said = type(error).__name__, first_line(error)
+    return kind if said == kind else f"{kind}: {said}"
 
 
 def open_executor(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import onnx
 
-from bneck.errors import UsageError
+from bneck.errors import UsageError, first_line
 from bneck.space.backends import onnx_parsing
 
 COLOURS = (1, 3, 4)
@@ -42,8 +42,8 @@ def read_onnx(path: Path, resolution_px: int | None = None, batch_size: int = 1)
     try:
         onnx.load_external_data_for_model(model, str(path.parent))
     except Exception as error:  # a missing file, a wrong length, a path that leads elsewhere
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UsageError(f"{path}: its weights beside it cannot be read: {reason}") from None
+        said = first_line(error)
+        raise UsageError(f"{path}: its weights beside it cannot be read: {said}") from None
     inputs = _inputs(model)
     sides = [_fix(item, path, resolution_px, batch_size) for item in inputs]
     first = [dim.dim_value for item in inputs[:1] for dim in item.type.tensor_type.shape.dim]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from bneck import records
-from bneck.errors import ProxyFailed, UsageError
+from bneck.errors import ProxyFailed, UsageError, first_line
 from bneck.files import short_sha256, write_whole
 from bneck.json_text import parse_json
 from bneck.machine import CPU, Compute
@@ -170,9 +170,7 @@ def _load(path: Path, stamp: Stamp) -> tuple[AboutShared, State]:
             about = records.from_json(AboutShared, parse_json((file.metadata() or {})[ABOUT]))
             return about, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, KeyError, ValueError, UsageError) as error:
-        raise UsageError(
-            f"{path} is not a file of shared weights: {str(error).splitlines()[0]}"
-        ) from None
+        raise UsageError(f"{path} is not a file of shared weights: {first_line(error)}") from None
 
 
 @lru_cache(maxsize=2)

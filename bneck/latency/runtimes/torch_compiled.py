@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import torch
 
-from bneck.errors import UsageError
+from bneck.errors import UsageError, first_line
 from bneck.latency.runtimes.torch import Torch, images_and_network
 from bneck.latency.runtimes.weights import Array
 from bneck.space.layers import Layer
@@ -24,6 +24,5 @@ class TorchCompiled(Torch):
         try:
             run()
         except Exception as error:  # the compiler's own errors share no base class
-            first = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-            raise UsageError(f"torch.compile does not work here: {first}") from None
+            raise UsageError(f"torch.compile does not work here: {first_line(error)}") from None
         return run

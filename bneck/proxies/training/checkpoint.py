@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from bneck.errors import UsageError
+from bneck.errors import UsageError, first_line
 from bneck.files import write_whole
 from bneck.json_text import parse_json
 from bneck.proxies.data.augmentation_words import AUGMENTATION
@@ -67,7 +67,7 @@ class TrainingState:
         try:
             self._take(tensors, counters)
         except (RuntimeError, LookupError, TypeError, ValueError) as error:
-            said = str(error).splitlines()[0]
+            said = first_line(error)
             raise UsageError(f"{checkpoint} is not a training checkpoint: {said}") from error
 
     def _take(self, tensors: dict[str, Tensor], counters: Any) -> None:

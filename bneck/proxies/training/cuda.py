@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import conv2d
 
+from bneck.errors import first_line
 from bneck.proxies.training.forwards import forwards_replaced
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.step import Backpropagate, TrainingStep
@@ -109,7 +110,7 @@ def _first(error: BaseException) -> str:
     """Return what failed first in a capture: its end then fails too."""
     while isinstance(error.__context__, RuntimeError):
         error = error.__context__
-    return str(error).splitlines()[0]
+    return first_line(error)
 
 
 def _graph(run: Callable[[], Tensor]) -> tuple[Callable[[], None], Tensor]:

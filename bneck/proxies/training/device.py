@@ -6,7 +6,7 @@ from contextlib import contextmanager, nullcontext
 
 import torch
 
-from bneck.errors import DeviceLost, ProxyFailed, UsageError
+from bneck.errors import DeviceLost, ProxyFailed, UsageError, first_line
 from bneck.machine import Compute, cores, gpu_share
 from bneck.proxies.training.memory import freed_memory_kept
 
@@ -48,8 +48,7 @@ def check_room(device: torch.device) -> None:
         free, total = torch.cuda.mem_get_info(device)
     except RuntimeError as error:  # there is no room for what CUDA itself needs to answer
         raise UsageError(
-            f"{device} cannot be used: {str(error).splitlines()[0]}: nvidia-smi shows which "
-            "programs use it"
+            f"{device} cannot be used: {first_line(error)}: nvidia-smi shows which programs use it"
         ) from None
     if free < LEAST_BYTES:
         raise UsageError(
@@ -72,11 +71,11 @@ def own_share(device: torch.device) -> Iterator[None]:
     try:
         yield
     except torch.OutOfMemoryError as error:
-        raise ProxyFailed(f"out of memory: {str(error).splitlines()[0]}") from error
+        raise ProxyFailed(f"out of memory: {first_line(error)}") from error
     except RuntimeError as error:
         if device.type == "cpu":
             raise
-        said = str(error).splitlines()[0]
+        said = first_line(error)
         if "no kernel image" in said:
             raise UsageError(
                 f"torch {torch.__version__} has no kernels for {device} ({said}): use --device "

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from bneck.errors import ProxyFailed
+from bneck.errors import ProxyFailed, first_line
 from bneck.proxies.data.batches import seeded
 from bneck.proxies.training.device import give_back
 from bneck.proxies.training.distributed import processes
@@ -123,7 +123,7 @@ class TrainingStep:
             if len(pixels) < 4 * self.pieces or processes() > 1:  # the others would wait for ever
                 raise ProxyFailed(
                     f"out of memory with {len(pixels) // self.pieces} images at a time: "
-                    f"{str(error).splitlines()[0]}"
+                    f"{first_line(error)}"
                 ) from error
         self.pieces *= 2
         self.optimizer.zero_grad()
