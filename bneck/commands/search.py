@@ -1,4 +1,4 @@
-"""The command that searches a space: for one target, several, or the whole front."""
+"""The command ``search``: a space, for one target, several, or the whole front."""
 
 from typing import TYPE_CHECKING, Any
 

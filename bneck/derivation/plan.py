@@ -1,7 +1,7 @@
 """What a derivation can be asked for: every option of the commands that make a run, said once."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from bneck.derivation.option import (
@@ -315,11 +315,7 @@ class Plan:
     @classmethod
     def defaults(cls) -> dict[str, Any]:
         """Return the values of all that is not asked and not left to the data."""
-        return {
-            field.name: field.default
-            for field in fields(cls)
-            if field.default is not MISSING and field.default is not None
-        }
+        return {field.name: field.default for field in fields(cls) if field.default is not None}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any], known: Iterable[str] = ()) -> "Plan":

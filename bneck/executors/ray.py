@@ -224,9 +224,8 @@ class Actors:
         bundles = [{"CPU": self.reserved.cpus} | gpus] * workers
         with suppress(RayError, RuntimeError, OSError):  # one without an autoscaler takes no notice
             if client.is_connected():  # type: ignore[no-untyped-call]
-                ask: Any = ray.remote(num_cpus=0)(
-                    request_resources
-                )  # of Ray: a node may lack bneck
+                # The task is a function of Ray's own: a node may lack bneck.
+                ask: Any = ray.remote(num_cpus=0)(request_resources)
                 self._asking = [ask.remote(*self._asking, bundles=bundles)]
             else:
                 request_resources(bundles=bundles)

@@ -76,8 +76,7 @@ def calibration_stage(session: Session, space: Space) -> TargetDevice:
             like = seed or space.least(lambda arch: -cost(arch).macs)
             model.check_resolution(like.resolution_px)
             warn_extrapolated(model, like)
-    history, schedule = run.measurements, session.schedule
-    return TargetDevice(model, device, history, wait, session.progress, schedule)
+    return TargetDevice(model, device, run.measurements, wait, session.progress, session.schedule)
 
 
 def _copied(session: Session, space: Space, device: Device) -> LatencyModel | PublishedTable | None:

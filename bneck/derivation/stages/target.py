@@ -37,11 +37,8 @@ def target_stage(session: Session, data: RunData, device: TargetDevice) -> tuple
     run, asked = session.run, session.plan.aimed_at
     known = target.kept_targets(run)
     if len(known) < len(asked):
-
-        def measured_ms(arch: Architecture) -> float:
-            return device.measure(arch).ms
-
-        found = [*known, *_in_ms(asked[len(known) :], data, measured_ms)]
+        more = _in_ms(asked[len(known) :], data, lambda arch: device.measure(arch).ms)
+        found = [*known, *more]
         for place, ms in enumerate(found):
             if run.of_target(ms) in map(run.of_target, found[:place]):
                 raise UsageError(f"targets: {asked[place]} is another of {ms:.4g} ms: leave it out")
