@@ -48,9 +48,8 @@ class Contest:
     labels: Sequence[LabelledNetwork]
     trainings: Sequence[Record]
 
-    @property
     def networks(self) -> list[Record]:
-        """What the search evaluated, each network by its longest training."""
+        """Return what the search evaluated, each network by its longest training."""
         return trained_longest(self.trainings)
 
     def current(self) -> list[Objective]:
@@ -70,7 +69,7 @@ class Contest:
         Raises:
             UsageError: one was trained on another kind of device than those of the search.
         """
-        rung = max(record.rung for record in self.networks)
+        rung = max(record.rung for record in self.networks())
         rivals = [record for record in self.trainings if record.rung == rung]
         wanted = [Candidate(arch, rung) for arch in more]
         known = {Candidate(one.arch, one.rung): one for one in records.read_lines(file, Record)}
@@ -93,7 +92,7 @@ def pretrained_network(contest: Contest, parent: Parent | None) -> list[Record]:
 
     Nothing fits inherited weights better than the network that they were trained in.
     """
-    rivals = contest.networks
+    rivals = contest.networks()
     if parent is None or parent.elastic or isinstance(contest.scorer, TableData) or not rivals:
         return []
     size = rivals[0].arch
@@ -174,7 +173,7 @@ def _widened_for(contest: Contest, selected: Sequence[SelectedNetwork], place: i
         return _Widened(target_ms)
     best = max(faster, key=lambda one: one.accuracy.value)
     arch = _least_widened(best.arch, contest.current()[place])
-    if any(record.arch == arch for record in contest.networks):
+    if any(record.arch == arch for record in contest.networks()):
         return _Widened(target_ms)
     return _Widened(target_ms, arch, best.number)
 
