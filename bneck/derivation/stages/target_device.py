@@ -15,6 +15,7 @@ from bneck.latency.devices.file import FileDevice
 from bneck.latency.measure import Measured, measure
 from bneck.latency.model import LatencyModel
 from bneck.latency.published_table import PublishedTable
+from bneck.latency.runtimes.weights import Array
 from bneck.progress import Progress, silent
 from bneck.quantities import Latency, at_most_ms
 from bneck.results.stage_record import KeptMeasurement
@@ -46,11 +47,10 @@ class TargetDevice:
     progress: Progress = silent
     schedule: Schedule = field(default_factory=Schedule)
 
-    def only_predicts(self, arch: Architecture, state: State | None = None) -> bool:
+    def only_predicts(self, arch: Architecture, weights: dict[str, Array] | None = None) -> bool:
         """Return whether nothing of a network, with its trained weights, was or can be measured."""
         if isinstance(self.device, FileDevice):
-            own = None if state is None else arrays(state)
-            return not self.device.is_measured(arch.layers(), own)
+            return not self.device.is_measured(arch.layers(), weights)
         return self.device.published is not None
 
     def measure(self, arch: Architecture, state: State | None = None) -> Measured:
@@ -64,8 +64,8 @@ class TargetDevice:
             arch: the network.
             state: its trained weights; None times random ones.
         """
-        model = self.model
-        if isinstance(model, PublishedTable) or self.only_predicts(arch, state):
+        model, weights = self.model, None if state is None else arrays(state)
+        if isinstance(model, PublishedTable) or self.only_predicts(arch, weights):
             predicted = model.predict(arch)
             return Measured(predicted.ms, predicted.std_ms or 0.0, predicted=True)
         unsteady = 100 * self.repeat_error() > UNSURE_PERCENT and not self.device.by_hand
@@ -73,7 +73,7 @@ class TargetDevice:
         with self.schedule.measuring():
             for done in range(sessions):
                 self.progress("measuring", done, sessions)
-                took = self._session(model, arch, state)
+                took = self._session(model, arch, weights)
         *earlier_ms, _ = [
             one.ms for one in records.read_lines(self.history, KeptMeasurement) if one.arch == arch
         ]
@@ -95,16 +95,12 @@ class TargetDevice:
             return 0.0
         return self.model.report.repeat_mape_percent / 100
 
-    def _session(self, model: LatencyModel, arch: Architecture, state: State | None) -> Measured:
+    def _session(
+        self, model: LatencyModel, arch: Architecture, weights: dict[str, Array] | None
+    ) -> Measured:
         self.wait_until_quiet()
-        took = measure(
-            arch,
-            self.device,
-            weights=None if state is None else arrays(state),
-            model=model,
-        )
-        kept = KeptMeasurement(arch, took.ms, took.std_ms, took.note)
-        records.append(self.history, kept)
+        took = measure(arch, self.device, weights=weights, model=model)
+        records.append(self.history, KeptMeasurement(arch, took.ms, took.std_ms, took.note))
         return took
 
 
