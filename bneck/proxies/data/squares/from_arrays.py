@@ -14,6 +14,7 @@ from bneck.proxies.data.raw import Raw, rgb
 from bneck.proxies.data.squares.index import VERSION, Index
 from bneck.proxies.data.squares.source import source_of
 from bneck.proxies.data.squares.store import (
+    PIXELS,
     Rows,
     keep_pointer,
     made_once,
@@ -79,7 +80,7 @@ def _write(raw: Raw, index: Index, progress: Progress, place: Path) -> Rows:
     digests, labels, done = [], [], 0
     at_once = max(1, min(CHUNK, IN_MEMORY_BYTES // (3 * index.side_px**2)))
     size = f"{byte_size(index.size_bytes)} into {place.parent}"
-    with (place / "squares.u8").open("wb") as file:
+    with (place / PIXELS).open("wb") as file:
         for images, of_part in raw.parts.values():
             labels += of_part.tolist()
             for chunk in images.split(at_once):

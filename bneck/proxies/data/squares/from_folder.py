@@ -19,6 +19,7 @@ from bneck.proxies.data.squares.decode_worker import CHUNK, DIGEST_BYTES, Job, d
 from bneck.proxies.data.squares.index import VERSION, Index
 from bneck.proxies.data.squares.store import (
     JOURNAL,
+    PIXELS,
     Rows,
     Squares,
     made_once,
@@ -94,7 +95,7 @@ def _decode(place: Path, layout: Layout, index: Index, progress: Progress) -> Ro
     """Fill ``squares.u8`` in a folder of which an earlier process may have filled a part."""
     paths = [path for part in index.parts for path in layout.parts[part].paths]
     labels = [label for part in index.parts for label in layout.parts[part].labels]
-    squares = place / "squares.u8"
+    squares = place / PIXELS
     digests = np.zeros((index.count, DIGEST_BYTES), np.uint8)
     bad: dict[int, str] = {}
     white = dict(index.white)

@@ -5,7 +5,7 @@ import torch
 from bneck.proxies.data.image_part import ImagePart, mapped
 from bneck.proxies.data.image_source import ImageSource, assembled, check_labels
 from bneck.proxies.data.pixels import numbered
-from bneck.proxies.data.squares.store import Squares
+from bneck.proxies.data.squares.store import PIXELS, Squares
 
 
 def source_of(squares: Squares, name: str, seed: int) -> ImageSource:
@@ -19,7 +19,7 @@ def source_of(squares: Squares, name: str, seed: int) -> ImageSource:
         seed: decides which fifth.
     """
     index = squares.index
-    pixels = mapped(squares.place / "squares.u8", index.side_px)
+    pixels = mapped(squares.place / PIXELS, index.side_px)
     labels = torch.from_numpy(squares.labels().astype("int64"))
     digests = squares.digests()
     contents = numbered(digests)

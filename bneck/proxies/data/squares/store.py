@@ -25,8 +25,8 @@ from bneck.proxies.data.squares.decode_worker import DIGEST_BYTES
 from bneck.proxies.data.squares.index import VERSION, Index, read_index
 from bneck.units import byte_size
 
-JOURNAL = "chunks.jsonl"
-"""What a set that is being made remembers itself by."""
+PIXELS, JOURNAL = "squares.u8", "chunks.jsonl"
+"""The raw pixels of a set, and what it remembers itself by while it is made."""
 SPARE_BYTES = 64 * 2**20
 """Left free on the disk."""
 _INDEX, _PARTIAL = "index.json", ".partial"
@@ -115,7 +115,7 @@ def made_once(key: str, index: Index, fill: Callable[[Path], Rows]) -> Squares:
                 return ready
             partial = _partial(place)
             partial.mkdir(parents=True, exist_ok=True)
-            squares = partial / "squares.u8"
+            squares = partial / PIXELS
             squares.touch()
             _check_room(partial, index.size_bytes - 512 * squares.stat().st_blocks)
             write_json(partial / _INDEX, asdict(index))
@@ -138,7 +138,7 @@ def open_squares(place: Path) -> Squares | None:
     if index is None or index.version != VERSION:
         return None
     try:
-        size = (place / "squares.u8").stat().st_size
+        size = (place / PIXELS).stat().st_size
         labels, digests = _mapped(place / "labels.npy"), _mapped(place / "digests.npy")
     except Exception:  # NumPy parses a file's header as Python, and fails in many ways
         return None
@@ -218,7 +218,7 @@ def remove(place: Path) -> None:
 
 
 def _write_rows(place: Path, rows: Rows) -> None:
-    with (place / "squares.u8").open("r+b") as file:
+    with (place / PIXELS).open("r+b") as file:
         os.fsync(file.fileno())
     _write_array(place / "labels.npy", np.array(rows.labels, np.int32))
     _write_array(place / "digests.npy", rows.digests)
