@@ -1,4 +1,4 @@
-"""Checks of the numbers in files about latency."""
+"""Checks of the numbers in files about latency; each raises UsageError, naming the bad value."""
 
 from collections.abc import Mapping, Sequence
 

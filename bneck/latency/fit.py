@@ -148,7 +148,14 @@ def _sums(values: Floats, weights: Floats) -> Floats:
 
 
 def cross_validated(names: Sequence[str], values: Floats, times: Floats, trust: Floats) -> Floats:
-    """(networks,) times predicted by coefficients, found as in ``weigh``, of other networks."""
+    """(networks,) times in ms, predicted by coefficients that were fitted to other networks.
+
+    Args:
+        names, values, times, trust: as for ``weigh``.
+
+    Raises:
+        BneckError: the measurements contradict each other, as no load or noise makes them.
+    """
     predicted = np.zeros(len(times))
     for unseen, found in _by_fold(names, values, times, trust):
         predicted[unseen] = found

@@ -59,6 +59,7 @@ class Runtime(ABC):
         The call returns the outputs as an array, (batch size, ...), where the runtime computes any.
 
         Args:
+            layers: of a network, or any run of layers.
             weights: arrays by the torch module's state names; None takes random ones.
         """
 

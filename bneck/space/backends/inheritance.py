@@ -51,7 +51,9 @@ def lay_over(
 ) -> tuple[State, dict[str, int]]:
     """Return what ``inherit`` does, and how many parameters of each layer are the source's.
 
-    The layer of the path ``but`` stays fresh.
+    Args:
+        source, state, target, seed, importance: as for ``inherit``.
+        but: path of a layer that stays fresh.
     """
     fresh = torch_model.build(target, seed=seed).state_dict()
     copied: dict[str, int] = {}
