@@ -61,7 +61,11 @@ def read_trials(run: Run) -> list[Record]:
 
 
 def read_trainings(run: Run) -> list[Record]:
-    """Every evaluation of the search so far: a network that is promoted has several."""
+    """Every evaluation of the search so far: a network that is promoted has several.
+
+    Raises:
+        UsageError: a file of the run is damaged, or lacks what is read from it.
+    """
     if not is_written(run.journal) or not is_written(run.latency):
         return []
     plan, images = plan_of(run), kept_image_facts(run)

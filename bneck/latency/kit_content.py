@@ -60,7 +60,11 @@ def kit_that_takes(
 
 
 def read_kit(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What the kit of a folder says of itself, and what its networks are for."""
+    """What the kit of a folder says of itself, and what its networks are for.
+
+    Raises:
+        UsageError: the folder has no kit, or a damaged one.
+    """
     file = folder / KIT
     check_file(file)  # reading a pipe may never end
     kit = read_json(file)

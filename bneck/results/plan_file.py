@@ -17,7 +17,11 @@ PlanValues = Mapping[str, PlanValue]
 
 
 def as_written(plan: PlanValues) -> dict[str, Any]:
-    """The plan as it reads after a round through the file, so that equal plans compare equal."""
+    """The plan as it reads after a round through the file, so that equal plans compare equal.
+
+    Raises:
+        UsageError: a number that is not finite.
+    """
     for name, value in plan.items():
         if isinstance(value, float) and not isfinite(value):
             raise UsageError(f"{_option(name)} must be a finite number, got {value}")

@@ -161,7 +161,11 @@ class Space:
         return self._fill({**values, name: value}, _first)
 
     def mutate(self, values: Mapping[str, Value], seed: int) -> Values:
-        """Redraw one live choice to another value; newly live choices are drawn as well."""
+        """Redraw one live choice to another value; newly live choices are drawn as well.
+
+        Raises:
+            UsageError: values outside the space, or a space of a single network.
+        """
         current = self.check(values)
         draw = random.Random(seed)
         names = [name for name in current if len(self.choices[name]) > 1]

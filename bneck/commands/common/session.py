@@ -37,6 +37,9 @@ def session_of(
         out: the run's folder.
         asked: the command's other options, by the names of the plan's and ``Execution``'s fields.
         net: the network to start from.
+
+    Raises:
+        UsageError: values that cannot be, or no target where the command needs one.
     """
     from bneck.derivation.session import open_session  # numpy, and not for --help
 

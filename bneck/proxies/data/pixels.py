@@ -61,7 +61,7 @@ def fit_square(images: Tensor, side_px: int) -> Tensor:
 
 
 def check_memory(count: int, side_px: int) -> None:
-    """Refuse a set of images that would fill more than half of this machine's memory."""
+    """Raise UsageError for images that would fill more than half of this machine's memory."""
     needed = count * 3 * side_px**2
     half = memory_bytes() // 2
     if needed > half:
