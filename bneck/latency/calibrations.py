@@ -17,7 +17,8 @@ DAY_S = 24 * 3600
 def kept(device: Fingerprint, space: Space) -> Path:
     """Return the file of a calibration in the cache folder, whether it is there or not.
 
-    It is another one where a space of this name has other choices, or builds other networks.
+    It is another one where a space of this name has other choices, makes one depend on another in
+    another way, or builds other networks.
 
     Args:
         device: the device and the runtime on it.
@@ -25,7 +26,8 @@ def kept(device: Fingerprint, space: Space) -> Path:
     """
     networks = [space.decode(space.sample(0, lean)) for lean in (0.0, 1.0)]
     layers = [repr(arch.layers()) for arch in networks]  # which tell input side and classes too
-    made_of = [device.as_dict(), space.name, list(space.choices.items()), layers]
+    values = [list(part.items()) for part in (space.choices, space.parents)]
+    made_of = [device.as_dict(), space.name, *values, layers]
     digest = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
     return cache_folder() / "calibrations" / f"{digest}.json"
 

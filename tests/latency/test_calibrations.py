@@ -49,6 +49,17 @@ def test_a_space_of_ones_own_that_was_changed_has_another_file(
     assert len(files) == 4
 
 
+def test_a_space_of_ones_own_whose_choices_depend_on_others_has_another_file(
+    macs_model: LatencyModel, cache: Path
+) -> None:
+    """Its random networks are others, although the two that are looked at are not."""
+    network = SPACE.decode(SPACE.sample(0))
+    dependent = replace(SPACE, build=lambda values: network)
+    free = replace(dependent, parents={})
+    files = {calibrations.kept(macs_model.device, one) for one in (dependent, free)}
+    assert len(files) == 2
+
+
 def test_what_is_kept_is_found_again(macs_model: LatencyModel, cache: Path) -> None:
     file = calibrations.kept(macs_model.device, SPACE)
     assert calibrations.reusable(file, macs_model.device) is None
