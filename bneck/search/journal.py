@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from enum import IntEnum
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bneck.errors import UsageError, cannot
 from bneck.json_lines import append_bytes
@@ -24,6 +24,7 @@ from bneck.space.choices import Space, Value, Values
 STUDY = "bneck"
 """Name of the one study in a journal."""
 WRITER = "bneck"
+Item = TypeVar("Item")
 
 
 class Operation(IntEnum):
@@ -121,7 +122,7 @@ def _apply(log: dict[str, Any], content: JournalContent) -> None:
     elif operation == Operation.CREATE_TRIAL:
         distributions = log.get("distributions", {})
         params = {
-            sys.intern(name): _choices(distributions[name])[int(place)]
+            sys.intern(name): _item(_choices(distributions[name]), int(place))
             for name, place in log.get("params", {}).items()
         }
         state = State(log.get("state", State.RUNNING))
@@ -131,19 +132,26 @@ def _apply(log: dict[str, Any], content: JournalContent) -> None:
         trials.append(trial)
     elif operation == Operation.SET_TRIAL_PARAM:
         choices = _choices(log["distribution"])
-        chosen = choices[int(log["param_value_internal"])]
-        trials[log["trial_id"]].params[sys.intern(log["param_name"])] = chosen
+        chosen = _item(choices, int(log["param_value_internal"]))
+        _item(trials, log["trial_id"]).params[sys.intern(log["param_name"])] = chosen
     elif operation == Operation.SET_TRIAL_STATE_VALUES:
-        trial = trials[log["trial_id"]]
+        trial = _item(trials, log["trial_id"])
         if trial.state not in FINISHED:
             trial.state = State(log["state"])
             trial.values = [*(log["values"] or ())] or trial.values
             if trial.state in FINISHED:
                 content.finished.append(trial.number)
     elif operation == Operation.SET_TRIAL_USER_ATTR:
-        trials[log["trial_id"]].user_attrs.update(log["user_attr"])
+        _item(trials, log["trial_id"]).user_attrs.update(log["user_attr"])
     elif operation == Operation.SET_TRIAL_SYSTEM_ATTR:
-        trials[log["trial_id"]].system_attrs.update(log["system_attr"])
+        _item(trials, log["trial_id"]).system_attrs.update(log["system_attr"])
+
+
+def _item(items: Sequence[Item], number: int) -> Item:
+    """The item of that number; Python would count negative ones from the end."""
+    if number < 0:
+        raise IndexError(f"{number} is below 0")
+    return items[number]
 
 
 @lru_cache(maxsize=4096)

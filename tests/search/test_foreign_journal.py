@@ -62,6 +62,30 @@ def test_a_line_of_another_shape_is_named(
         read_journal(file)
 
 
+@pytest.mark.parametrize("name", ["trial_id", "params", "param_value_internal"])
+def test_a_number_below_0_is_not_counted_from_the_end(
+    tmp_path: Path, space: Space, name: str
+) -> None:
+    """The last trial got what was said of another, and the last choice stood for a damaged one."""
+    file = tmp_path / "journal.log"
+    write_trials(file, space, (0, 0, None), (1, 1, None))
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    created = next(line for line in lines if line["op_code"] == 4)
+    choice = next(iter(created["params"]))
+    if name == "params":
+        created["params"][choice] = -1
+        number = 1 + lines.index(created)
+    else:
+        of_trial = {"trial_id": 0, "param_name": choice, "param_value_internal": 0.0}
+        distribution = created["distributions"][choice]
+        lines.append({"op_code": 5, **of_trial, "distribution": distribution, name: -1})
+        number = len(lines)
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    words = rf"line {number} is not a line of an Optuna journal \(IndexError: -1 is below 0\)"
+    with pytest.raises(UsageError, match=words):
+        read_journal(file)
+
+
 @pytest.mark.parametrize(
     ("attrs", "change", "words"),
     [
