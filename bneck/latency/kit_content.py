@@ -19,6 +19,13 @@ FINAL = "final"
 """What the name of a network that is to be measured, and not fitted to, begins with."""
 TIMES = 5
 """How often such a network is measured; it is prepared again each time, as on this machine."""
+_IN_WORDS = {
+    "runtime": "--runtime {}",
+    "batch_size": "--batch-size {}",
+    "resolution_px": "{} px",
+    "classes": "{} classes",
+}
+"""How a kit's facts are told."""
 
 
 def final_name(arch: Architecture, weights: Mapping[str, Array] | None) -> str:
@@ -54,8 +61,12 @@ def kit_that_takes(
     about = {"runtime": runtime, "batch_size": batch_size}
     classes = found["classes"] if any_classes else arch.classes
     about |= {"resolution_px": arch.resolution_px, "classes": classes}
-    if found != about:
-        raise UsageError(f"the kit in {folder} is for {found}, the network for {about}")
+    if differing := [name for name in about if found[name] != about[name]]:
+        has, asked = (
+            " and ".join(_IN_WORDS[name].format(one[name]) for name in differing)
+            for one in (found, about)
+        )
+        raise UsageError(f"the kit in {folder} is for {has}, the network for {asked}")
     return kit
 
 

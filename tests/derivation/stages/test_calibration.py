@@ -51,7 +51,9 @@ def test_a_kit_of_other_classes_predicts_but_takes_no_network_in_the_end(
     replace(load(digits_latency), device=FAR_AWAY).save(session.run.latency)
     space = spaces.build("v3-small", resolution_px=16, classes=10)
     assert calibration_stage(session, space).model.predict(SMALL).ms > 0
-    with pytest.raises(UsageError, match=r"the kit in .*'classes': 1000}, the network for .*: 10}"):
+    with pytest.raises(
+        UsageError, match=r"the kit in .* 1000 classes, the network for 10 classes$"
+    ):
         check_kit(session, space)
 
 
@@ -67,7 +69,7 @@ def test_a_kit_of_other_classes_is_calibrated_on_and_one_of_another_side_is_not(
     with pytest.raises(BneckError, match=r"measurements\.json is not there yet: copy"):
         calibration_stage(session, space)
     measured_far_away(folder)
-    with pytest.raises(UsageError, match=r"_px': 16, 'classes': 1000}, the network for .*: 32"):
+    with pytest.raises(UsageError, match=r"the kit in .* is for 16 px, the network for 32 px$"):
         calibration_stage(session, spaces.build("v3-small", resolution_px=32, classes=10))
     assert not session.run.latency.exists()
     assert calibration_stage(session, space).model.predict(SMALL).ms > 0

@@ -196,8 +196,15 @@ def test_measurements_of_another_kit_runtime_or_thread_count_are_refused(tmp_pat
     (folder / "kit.json").write_text(json.dumps({**kit, "kit": "another"}))
     with pytest.raises(UsageError, match="was measured with another kit than"):
         opened(folder).fingerprint()
-    with pytest.raises(UsageError, match=r"the kit in .* is for .*, the network for"):
+    with pytest.raises(UsageError, match=r"the kit in .* is for .*, the network for") as caught:
         add_to_kit(folder, ARCH.at(classes=4), None, runtime="onnxruntime")
+    assert str(caught.value) == f"the kit in {folder} is for 3 classes, the network for 4 classes"
+    with pytest.raises(UsageError) as caught:
+        add_to_kit(folder, ARCH.at(resolution_px=32), None, runtime="onnxruntime-int8")
+    assert str(caught.value) == (
+        f"the kit in {folder} is for --runtime onnxruntime and 16 px, the network for "
+        "--runtime onnxruntime-int8 and 32 px"
+    )
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").touch()
     with pytest.raises(UsageError, match="holds neither a kit nor its measurements: `bneck"):
@@ -237,9 +244,13 @@ def test_a_kit_of_other_classes_or_another_side_is_refused_at_the_start(
     kit.write_kit([space], tmp_path / "kit")
     device = opened(tmp_path / "kit")
     device.check_takes(ARCH)
-    for other in ({"resolution_px": 32, "classes": 3}, {"resolution_px": 16, "classes": 1000}):
-        with pytest.raises(UsageError, match=r"the kit in .* is for .*'classes': 3}, the network"):
-            device.calibrated([spaces.build("v3-small", **other)])
+    for side_px, classes, words in (
+        (32, 3, "16 px, the network for 32 px"),
+        (16, 1000, "3 classes, the network for 1000 classes"),
+    ):
+        other = spaces.build("v3-small", resolution_px=side_px, classes=classes)
+        with pytest.raises(UsageError, match=f"the kit in .* is for {words}$"):
+            device.calibrated([other])
     (tmp_path / "kit" / "kit.json").rename(tmp_path / "kit" / "measurements.json")
     with pytest.raises(UsageError, match=r"holds measurements\.json without its kit\.json"):
         device.check_takes(ARCH)
