@@ -159,16 +159,26 @@ def path_of(text: str) -> Path:
 
 
 def cache_folder() -> Path:
-    """Return ``$BNECK_CACHE``, or ``~/.cache/bneck``: what is there can be made again.
+    """Return ``$BNECK_CACHE``, ``$XDG_CACHE_HOME/bneck`` or ``~/.cache/bneck``.
+
+    What is there can be made again.
 
     Raises:
         UsageError: the user has no home folder, as many in containers have none.
     """
-    place = os.environ.get("BNECK_CACHE") or "~/.cache/bneck"
+    place = os.environ.get("BNECK_CACHE") or _usual_cache()
     try:
         return Path(place).expanduser()
     except RuntimeError:
         raise UsageError(f"no home folder for {place}: BNECK_CACHE names another folder") from None
+
+
+def _usual_cache() -> str:
+    """The cache of the user's system, unless only an earlier version's is there: it holds much."""
+    earlier, caches = "~/.cache/bneck", os.environ.get("XDG_CACHE_HOME", "")
+    usual = os.path.join(caches, "bneck")
+    stays = os.path.isdir(os.path.expanduser(earlier)) and not os.path.isdir(usual)
+    return usual if os.path.isabs(caches) and not stays else earlier
 
 
 @contextmanager

@@ -149,4 +149,23 @@ def test_the_cache_of_a_user_without_a_home_folder_is_asked_for(
     with pytest.raises(UsageError, match=r"^no home folder for ~no-such-user/cache: BNECK_CACHE"):
         cache_folder()
     monkeypatch.setenv("BNECK_CACHE", "")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     assert cache_folder() == Path.home() / ".cache" / "bneck"
+
+
+def test_the_cache_is_where_the_systems_caches_are_unless_only_an_older_one_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual, older = tmp_path / "caches" / "bneck", tmp_path / ".cache" / "bneck"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(usual.parent))
+    monkeypatch.delenv("BNECK_CACHE")
+    assert cache_folder() == usual
+    older.mkdir(parents=True)
+    assert cache_folder() == older
+    usual.mkdir(parents=True)
+    assert cache_folder() == usual
+    monkeypatch.setenv("XDG_CACHE_HOME", "caches")  # to be ignored, by the specification
+    assert cache_folder() == older
+    monkeypatch.setenv("BNECK_CACHE", str(tmp_path / "own"))
+    assert cache_folder() == tmp_path / "own"

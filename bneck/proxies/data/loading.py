@@ -44,7 +44,7 @@ def load(
     """Load the images that ``spec`` names, as squares.
 
     - ``digits``: scikit-learn's 1,797 handwritten digits of 8 px; nothing is downloaded.
-    - ``fashion-mnist``, ``cifar10``: downloaded into ``$BNECK_CACHE`` or ``~/.cache/bneck``.
+    - ``fashion-mnist``, ``cifar10``: downloaded into the cache (``files.cache_folder``).
     - ``folder:DIR``: ``DIR/train/CLASS/*`` with ``DIR/val/CLASS/*`` and ``DIR/test/CLASS/*`` if
       there are any, or ``DIR/CLASS/*`` (``layout``); decoded once into a file (``squares``).
     - ``npz:FILE``: arrays ``x_train, y_train, x_test, y_test``, or ``images, labels`` (``npz``).
