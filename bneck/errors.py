@@ -1,6 +1,6 @@
 """Every error that bneck raises on purpose: one line, naming the bad value and what is allowed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from errno import ENAMETOOLONG
 
@@ -26,6 +26,14 @@ class ProxyFailed(BneckError):
 
 class DeviceLost(BneckError):
     """A GPU no longer answers this process; it may still answer another one."""
+
+
+class UnreadableImages(UsageError):
+    """Files of a folder are not whole images; ``files`` has all of them, each with the reason."""
+
+    def __init__(self, message: str, files: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.files = files
 
 
 class NotReady(UsageError):

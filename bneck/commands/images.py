@@ -7,7 +7,7 @@ import typer
 
 from bneck.commands.common.options import JsonOption, SeedOption, check_left_out
 from bneck.commands.common.output import print_result
-from bneck.errors import BneckError, UsageError
+from bneck.errors import BneckError, UnreadableImages, UsageError
 from bneck.live import TerminalProgress
 from bneck.path_checks import check_folder
 from bneck.proxies.data.image_spec import check_images
@@ -95,11 +95,16 @@ def _prepare(
     from bneck.proxies.data.squares.store import open_squares
 
     progress = TerminalProgress()
-    source = load_folder(folder, resolution, seed, progress, skip_unreadable=skip_unreadable)
+    try:
+        source = load_folder(folder, resolution, seed, progress, skip_unreadable=skip_unreadable)
+    except UnreadableImages as error:
+        print_result(as_json, {"unreadable_files": list(error.files)}, "\n".join(error.files))
+        raise
     assert source.train.store is not None
     one = open_squares(source.train.store)
     assert one is not None
     if verify and (changed := changed_files(one, folder, progress)):
+        print_result(as_json, {"changed_files": changed}, "\n".join(changed))
         raise BneckError(
             f"{len(changed)} of {one.index.count} files are not what was decoded: "
             f"{some_of(changed, _NAMED)}; --remove the squares to decode them again"

@@ -1,5 +1,6 @@
 """`bneck images`: squares are prepared, listed, verified and removed."""
 
+import json
 import os
 from pathlib import Path
 
@@ -27,7 +28,29 @@ def test_squares_are_prepared_listed_verified_and_removed(
     file.write_bytes(file.read_bytes().ljust(before.st_size, b"\0"))
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))  # neither size nor time tells
     assert run(["images", str(tmp_path), "--resolution", "32", "--verify"]) == 1
-    assert "1 of 12 files are not what was decoded: a/3.png" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert "1 of 12 files are not what was decoded: a/3.png" in said.err
+    assert said.out == "a/3.png\n"
     elsewhere = tmp_path / "a" / ".."  # the same folder, as from another working directory
     assert json_of(capsys, "images", elsewhere, "--remove")["removed"] == [made["squares"]]
     assert json_of(capsys, "images", tmp_path, "--remove")["removed"] == []
+
+
+def test_all_files_that_are_no_images_are_listed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The error names three, as it does in every command that reads images."""
+    draw(tmp_path, "a", "b", count=6)
+    for number in range(4):
+        (tmp_path / "a" / f"note{number}.png").write_text("no image")
+    named = [f"a/note{number}.png (not an image)" for number in range(4)]
+    words = ["images", str(tmp_path), "--resolution", "32"]
+    assert run(words) == 2
+    said = capsys.readouterr()
+    assert said.out.splitlines() == named
+    assert (
+        f"{', '.join(named[:3])} and 1 more (`bneck images DIR --resolution 32` lists all); "
+        in said.err
+    )
+    assert run([*words, "--json"]) == 2
+    assert json.loads(capsys.readouterr().out) == {"unreadable_files": named}

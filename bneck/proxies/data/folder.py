@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from bneck.errors import UsageError
+from bneck.errors import UnreadableImages
 from bneck.progress import Progress
 from bneck.proxies.data.decoding import kind_and_size
 from bneck.proxies.data.image_info import PHOTO_PX, SMALL_PX
@@ -47,8 +47,8 @@ def load_folder(
 
     Raises:
         UsageError: a missing or empty folder, fewer than two classes, classes that differ between
-            the parts, a file that may not be read, files that are not whole images (up to three
-            named).
+            the parts, a file that may not be read.
+        UnreadableImages: files that are not whole images (the message names up to three).
         BneckError: no room for the squares.
     """
     layout = read_layout(folder)
@@ -60,7 +60,8 @@ def load_folder(
     progress("images", 1, 1, summary)
     squares = prepare(layout, side_px, progress, deep=deep)
     _check_readable(squares, skip=skip_unreadable)
-    source = warned(source_of(squares, f"folder:{folder}", seed), summary, progress)
+    enlarged = _enlarged(sizes, side_px) if resolution_px is None else ()
+    source = warned(source_of(squares, f"folder:{folder}", seed), summary, progress, enlarged)
     keep_pointer(source.info.fingerprint, squares.place)
     return source
 
@@ -80,17 +81,31 @@ def _default_resolution(sizes: set[tuple[int, int]]) -> int:
     return max(SMALL_PX, min(PHOTO_PX, *next(iter(sizes))))
 
 
+def _enlarged(sizes: set[tuple[int, int]], side_px: int) -> tuple[str, ...]:
+    """What is to be said of images of several sizes that are all smaller than the squares."""
+    largest_px = max((min(size) for size in sizes), default=side_px)
+    if largest_px >= side_px or len(sizes) == 1:
+        return ()
+    return (
+        f"all images are enlarged to {side_px} px, as those of several sizes are without "
+        f"--resolution: their shorter sides are up to {largest_px} px; fewer pixels train faster",
+    )
+
+
 def _check_readable(squares: Squares, *, skip: bool) -> None:
     """Refuse a set with files that are not images, unless they are few and to be passed over."""
     bad, index = squares.index.bad, squares.index
     if not bad or (skip and len(bad) <= UNREADABLE_SHARE * index.count):
         return
     names = squares.names()
-    listed = some_of([f"{names[row]} ({why})" for row, why in bad.items()], _NAMED)
+    files = [f"{names[row]} ({why})" for row, why in bad.items()]
+    listed = some_of(files, _NAMED)
+    if len(files) > _NAMED:
+        listed += f" (`bneck images DIR --resolution {index.side_px}` lists all)"
     share = as_percent(UNREADABLE_SHARE)
     hint = (
         f"more than {share} of {index.count} files are not passed over"
         if skip
         else f"repair them or take them away; a run by --skip-unreadable passes over up to {share}"
     )
-    raise UsageError(f"not readable as images in {index.folder}: {listed}; {hint}")
+    raise UnreadableImages(f"not readable as images in {index.folder}: {listed}; {hint}", files)

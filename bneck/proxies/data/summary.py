@@ -33,15 +33,18 @@ def described(images: ImageSource, progress: Progress, note: str) -> ImageSource
     return warned(images, summary, progress)
 
 
-def warned(images: ImageSource, summary: str, progress: Progress) -> ImageSource:
+def warned(
+    images: ImageSource, summary: str, progress: Progress, more: tuple[str, ...] = ()
+) -> ImageSource:
     """Say what speaks against the images, and keep that and the summary with them.
 
     Args:
         images: looked through for warnings.
         summary: what they hold, in one line; images that are left out are added to it.
         progress: told each warning.
+        more: further warnings.
     """
-    found = warnings(images)
+    found = (*more, *warnings(images))
     for number, warning in enumerate(found, start=1):
         progress(f"note {number} on the images", 1, 1, warning)
     summary += _left_out(images)

@@ -55,6 +55,29 @@ def test_where_imbalance_and_too_few_images_begin(sizes: tuple[int, int], said: 
     assert {one for one in known if one in found} == said
 
 
+@pytest.mark.parametrize(("side_px", "resolution_px"), [(40, 32), (40, 224), (300, None)])
+def test_images_that_are_large_enough_or_enlarged_as_asked_are_not_said(
+    tmp_path: Path, side_px: int, resolution_px: int | None
+) -> None:
+    draw(tmp_path, "a", "b", count=2, side=16)
+    draw(tmp_path, "c", count=2, side=side_px)
+    info = load(f"folder:{tmp_path}", resolution_px=resolution_px).info
+    assert "enlarged" not in " ".join(info.warnings)
+
+
+def test_images_of_several_sizes_that_are_enlarged_by_default_are_said(tmp_path: Path) -> None:
+    """Those of one size are not: their own side is the default."""
+    draw(tmp_path, "a", "b", count=2, side=36)
+    assert load(f"folder:{tmp_path}").info.resolution_px == 36
+    draw(tmp_path, "c", count=2, side=40)
+    info = load(f"folder:{tmp_path}").info
+    assert info.resolution_px == 224
+    assert info.warnings[0] == (
+        "all images are enlarged to 224 px, as those of several sizes are without --resolution: "
+        "their shorter sides are up to 40 px; fewer pixels train faster"
+    )
+
+
 def test_dark_and_constant_sets_are_said(tmp_path: Path) -> None:
     from PIL import Image
 
