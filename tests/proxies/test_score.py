@@ -17,6 +17,7 @@ from bneck.proxies.proxy import find_proxy
 from bneck.proxies.score import score_columns, score_proxies, zero_cost_words
 from bneck.proxies.score_cache import ScoreCache
 from bneck.proxies.score_page import page
+from bneck.proxies.surrogate.correlation import in_band
 from bneck.proxies.surrogate.table import Table, load
 from bneck.space import codec, spaces
 from bneck.space.architecture import Architecture
@@ -49,6 +50,18 @@ def test_a_signal_of_the_same_order_agrees_fully() -> None:
     assert len(found["synflow"].scores) == 8
     assert found["synflow"].spearman.low <= found["synflow"].spearman.value < 1
     assert all(one.seconds is not None and one.seconds > 0 for one in found.values())
+
+
+def test_bands_are_those_of_the_cost_that_is_asked_for() -> None:
+    """Of equal parameters nearly, they rank nothing; a cost that says nothing leaves all order."""
+    found = [
+        score_proxies(table(), no_image_proxies("macs"), band=cost_of)["macs"].in_band.value
+        for cost_of in (params, lambda arch: 0.0)
+    ]
+    scores, truth = [float(cost(a).macs) for a in ARCHS], [table().accuracies[a] for a in ARCHS]
+    for in_bands, costs in zip(found, ([params(a) for a in ARCHS], [0.0] * 40), strict=True):
+        assert in_bands == pytest.approx(in_band(scores, truth, costs))
+    assert found[0] != pytest.approx(found[1], abs=0.01)
 
 
 def test_sharing_passes_changes_no_score() -> None:

@@ -69,6 +69,12 @@ def test_the_body_says_what_was_measured(finished: ReportData) -> None:
     assert "\x1b" not in text
 
 
+def test_latencies_of_batches_are_called_so(finished: ReportData) -> None:
+    assert "; latency of one image, warm" in card.build(finished, IMAGES)
+    eight = replace(finished, plan={**finished.plan, "batch_size": 8})
+    assert "; latency of a batch of 8 images, warm" in card.build(eight, IMAGES)
+
+
 def test_images_that_were_left_out_are_not_counted(finished: ReportData) -> None:
     """Nothing is trained on, or chosen by, pictures that judge in another part."""
     left_out = replace(IMAGES, test=40, training_left_out=30, validation_left_out=20)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from bneck.derivation.stages.long_trainings import LongTraining, TrainingJob, train_all
 from bneck.errors import BneckError, ProxyFailed
@@ -42,6 +43,11 @@ def test_the_same_trainings_wherever_they_run(tmp_path: Path) -> None:
         assert one.accuracy == other.accuracy
         tensors = f"{one.name}.safetensors"
         assert (here / tensors).read_bytes() == (there / tensors).read_bytes()
+    plain, kept = torch_model.build(ARCH, seed=1), weights.load(here / "second.safetensors", ARCH)
+    task = training(here)
+    result = trainer.train(plain, whole(task.images), task.recipe, seed=1, compute=task.compute)
+    assert all(torch.equal(kept[name], one) for name, one in plain.state_dict().items())
+    assert (one_by_one[1].accuracy, one_by_one[1].right) == (result.accuracy, result.right)
 
 
 def test_what_is_trained_is_read_and_the_rest_resumes(tmp_path: Path) -> None:

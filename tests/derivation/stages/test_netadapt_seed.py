@@ -8,13 +8,35 @@ from bneck import records
 from bneck.derivation.pipeline import derive
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session
+from bneck.derivation.stages.netadapt_seed import met_by_seed
+from bneck.derivation.stages.target_device import TargetDevice
 from bneck.executors.serial import Serial
+from bneck.latency.devices.local import LocalDevice
+from bneck.latency.model import load
 from bneck.quantities import Accuracy, Latency
 from bneck.results.record import Outcome
 from bneck.results.run import Run
 from bneck.results.stage_record import SearchResult, SelectedNetwork, Shrunk
 from bneck.space.cost import cost
 from tests.small_networks import three_stages
+
+
+def test_a_network_that_is_fast_enough_for_all_targets_alone_stays_as_it_is(
+    digits_latency: Path, tmp_path: Path
+) -> None:
+    device = TargetDevice(
+        load(digits_latency), LocalDevice(runtime="macs"), tmp_path / "history", lambda: None
+    )
+    network, kept = three_stages(), tmp_path / "kept.json"
+    ms = 1e-9 * cost(network).macs
+    assert met_by_seed(network, (2 * ms, 0.9 * ms), device, given=True, kept=kept) == ()
+    both = met_by_seed(network, (2 * ms, 1.5 * ms), device, given=True, kept=kept)
+    assert [one.target_ms for one in both] == [2 * ms, 1.5 * ms]
+    for one in both:
+        assert (one.arch, one.step, one.met) == (network, 0, True)
+        assert one.predicted == device.model.predict(network)
+        assert one.measured is not None
+        assert one.measured.ms == pytest.approx(ms, rel=0.01)
 
 
 @pytest.mark.parametrize("share", [1.0, 0.9])

@@ -22,6 +22,7 @@ from bneck.proxies.data.image_spec import NAMED_SETS
 from bneck.proxies.data.loading import DATA_SETS, load
 from bneck.proxies.data.pixels import check_memory, fit_square, statistics
 from bneck.proxies.data.row_order import rows_by_class, stratified_order
+from bneck.proxies.data.worker_images import WorkerImages, for_proxies
 
 COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
 
@@ -89,6 +90,9 @@ def test_search_never_sees_the_final_validation_images(digits: ImageSource) -> N
     assert search.info.fingerprint != digits.info.fingerprint
     assert search.info.fingerprint == digits.for_search(seed=3).info.fingerprint
     assert search.info.fingerprint != digits.for_search(seed=4).info.fingerprint
+    worker = for_proxies(WorkerImages("digits", 32, 32, seed=3, train=50, val=20))
+    few = load("digits", resolution_px=32, seed=3).for_search(3).subset(seed=3, train=50, val=20)
+    assert worker.info.fingerprint == few.info.fingerprint
 
 
 def test_views_are_normalised_as_the_whole_set(digits: ImageSource) -> None:

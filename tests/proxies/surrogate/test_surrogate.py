@@ -211,6 +211,17 @@ def test_it_learns_and_says_how_well() -> None:
     assert surrogate.cross_validated(seed=1) == surrogate.cross_validated(seed=1)
 
 
+def test_a_label_does_not_predict_itself_in_cross_validation() -> None:
+    """Labels that are chance alone cannot be foretold from others."""
+    space = spaces.build("v3-small", resolution_px=64, classes=10)
+    archs = [space.decode(space.sample(seed)) for seed in range(30)]
+    labels = np.random.default_rng(0).uniform(0.2, 0.9, 30)
+    surrogate = Surrogate(archs, labels)
+    themselves, _ = surrogate.predict(archs)
+    assert in_band(themselves, labels, features.macs(archs)) > 0.5
+    assert surrogate.cross_validated() < 0.4
+
+
 def test_accuracies_of_0_and_1_can_be_learnt_from() -> None:
     space = spaces.build("v3-small")
     archs = [space.decode(space.sample(seed)) for seed in range(8)]
