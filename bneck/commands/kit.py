@@ -71,8 +71,8 @@ def kit(
         progress=TerminalProgress(),
     )
     print_text(
-        f"{out}: copy it to the device and run `python measure.py` in it (it needs numpy and "
-        f"{runtime.removesuffix('-int8')}); "
+        f"{out}: copy it to the device and run `python measure.py` in it (before: `pip install "
+        f"numpy {PORTABLE[runtime]}`); "
         "then here `bneck calibrate --from measurements.json --out latency.json`"
     )
 

@@ -10,6 +10,7 @@ from bneck.derivation.plan import ANEW, SHORT_TRAINING, Plan
 from bneck.derivation.pretrained import check_pretrained
 from bneck.derivation.teacher import check_teacher
 from bneck.errors import UsageError, no_effect
+from bneck.files import path_of
 from bneck.latency import model
 from bneck.latency.devices import check_device_word
 from bneck.latency.runtimes import open_runtime
@@ -117,6 +118,16 @@ def _check_search_and_device(plan: Plan) -> None:
             found.check_resolution(plan.resolution_px)
     open_runtime(plan.runtime, threads=plan.threads, batch_size=plan.batch_size)
     check_device_word(plan.target_device)
+    kind, _, folder = plan.target_device.partition(":")
+    if kind == "file":
+        from bneck.latency.kit_content import check_made_for  # onnx: only where there is a kit
+
+        check_made_for(
+            path_of(folder),
+            runtime=plan.runtime,
+            batch_size=plan.batch_size,
+            resolution_px=plan.resolution_px,
+        )
 
 
 def check_weights(

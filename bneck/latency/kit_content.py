@@ -70,6 +70,33 @@ def kit_that_takes(
     return kit
 
 
+def check_made_for(
+    folder: Path, *, runtime: str, batch_size: int, resolution_px: int | None
+) -> None:
+    """Refuse a folder whose kit is for other options, if it holds one.
+
+    Args:
+        folder: the kit's, or where one will be written.
+        runtime: what is to run the networks.
+        batch_size: images that one run takes.
+        resolution_px: the networks' input side; None where it is not known yet.
+
+    Raises:
+        UsageError: names the option.
+    """
+    if not (folder / KIT).exists():
+        return
+    _, found = read_kit(folder)
+    asked = {"runtime": runtime, "batch_size": batch_size, "resolution_px": resolution_px}
+    for name, value in asked.items():
+        if value not in (None, found[name]):
+            option = name.removesuffix("_px").replace("_", "-")
+            raise UsageError(
+                f"the kit in {folder} is for --{option} {found[name]}, not {value}: give that, or "
+                "another folder"
+            )
+
+
 def read_kit(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the kit of a folder says of itself, and what its networks are for.
 

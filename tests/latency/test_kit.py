@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bneck.cli import run
 from bneck.errors import BneckError, UsageError
 from bneck.latency import kit
 from bneck.latency.kit import add_to_kit, write_kit
@@ -205,3 +206,14 @@ def test_a_held_out_network_stands_there_again_before_the_minutes_are_over(
     names = [item["name"] for item in content["networks"]]
     assert names[4:9] == ["held-out 4", "fit 5", "fit 6", "repeat 4", "fit 7"]
     assert len(names) == 10
+
+
+def test_the_command_says_what_the_device_has_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The packages by their names on PyPI, where LiteRT's is not that of the runtime."""
+    pytest.importorskip("ai_edge_litert", reason="pip install 'bneck[litert]'")
+    monkeypatch.setattr(kit, "NETWORKS", 1)
+    command = ["latency", "kit", "--runtime=litert", "--resolution=32", "--classes=3"]
+    assert run([*command, f"--out={tmp_path / 'kit'}"]) == 0
+    assert "(before: `pip install numpy ai-edge-litert`)" in capsys.readouterr().out

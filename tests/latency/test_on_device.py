@@ -22,7 +22,7 @@ from bneck.latency import kit_content, timing
 from bneck.latency.devices import local
 from bneck.latency.kit import add_to_kit
 from bneck.latency.kit_measurements import measured_by_kit
-from bneck.latency.runtimes import open_runtime
+from bneck.latency.runtimes import PORTABLE, open_runtime
 from bneck.latency.timing import Effort, compare
 from bneck.machine import cpu_of
 from bneck.space import presets
@@ -84,6 +84,7 @@ def test_the_script_times_as_we_do() -> None:
         assert getattr(on_device(), name) == getattr(timing, name)
     assert on_device().REFERENCE_SERVES == local.REFERENCE_SERVES
     assert on_device().FINAL == kit_content.FINAL
+    assert {word: on_device().package(word) for word in PORTABLE} == PORTABLE
 
 
 @pytest.mark.parametrize("cpuinfo", [PI_4, BIG_LITTLE, "model name\t: AMD EPYC\n", ""])

@@ -53,8 +53,8 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # as where bneck is install
 def main() -> None:
     """Time what is still missing until the minutes are over."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=12.0, help="default 12")
-    parser.add_argument("--threads", type=int, default=1, help="default 1")
+    parser.add_argument("--minutes", type=float, default=12.0, help="minutes to measure (12)")
+    parser.add_argument("--threads", type=int, default=1, help="threads of the runtime (1)")
     options = parser.parse_args()
     if not options.minutes > 0 or options.threads < 1:
         parser.error("--minutes must be above 0 and --threads at least 1")

@@ -15,8 +15,13 @@ if TYPE_CHECKING:
 
 MAX_THREADS = 1024
 MAX_BATCH_SIZE = 1024
-PORTABLE = ("litert", "litert-int8", "onnxruntime", "onnxruntime-int8")
-"""Runtimes that other devices can be measured with."""
+PORTABLE = {
+    "litert": "ai-edge-litert",
+    "litert-int8": "ai-edge-litert",
+    "onnxruntime": "onnxruntime",
+    "onnxruntime-int8": "onnxruntime",
+}
+"""Runtimes that other devices can be measured with -> what is installed there for them."""
 
 
 def here_only(word: str) -> UsageError:

@@ -257,6 +257,28 @@ def test_a_kit_of_other_classes_or_another_side_is_refused_at_the_start(
     opened(tmp_path / "new").check_takes(ARCH)  # where a kit will be written
 
 
+@pytest.mark.parametrize(
+    ("option", "of_kit", "asked"),
+    [("runtime", "onnxruntime", "litert"), ("batch-size", 1, 2), ("resolution", 16, 224)],
+)
+def test_a_kit_for_other_options_is_refused_before_images_are_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, of_kit: object, asked: object
+) -> None:
+    """The images are none: that would be said next."""
+    folder, photos = tmp_path / "kit", tmp_path / "photos"
+    add_to_kit(folder, ARCH, None, runtime="onnxruntime")
+    for name in "ab":
+        (photos / name).mkdir(parents=True)
+        (photos / name / "0.png").touch()
+    command = ["derive", "--target=1", f"--data=folder:{photos}", f"--target-device=file:{folder}"]
+    assert run([*command, f"--out={tmp_path / 'run'}", f"--{option}={asked}"]) == 2
+    assert capsys.readouterr().err == (
+        f"bneck: the kit in {folder} is for --{option} {of_kit}, not {asked}: give that, or "
+        "another folder\n"
+    )
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_kit_of_one_network_alone_is_carried_nowhere_to_calibrate(tmp_path: Path) -> None:
     """It would come back with nothing to calibrate on."""
     add_to_kit(tmp_path / "kit", ARCH, weights(), runtime="onnxruntime")
