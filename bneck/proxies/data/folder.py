@@ -12,7 +12,7 @@ from bneck.proxies.data.squares.from_folder import prepare
 from bneck.proxies.data.squares.source import source_of
 from bneck.proxies.data.squares.store import Squares, keep_pointer
 from bneck.proxies.data.summary import folder_summary, warned
-from bneck.text import some_of
+from bneck.text import number_of, some_of
 from bneck.units import as_percent
 
 _SAMPLE = 1000
@@ -59,9 +59,10 @@ def load_folder(
     summary = folder_summary(layout, sizes)
     progress("images", 1, 1, summary)
     squares = prepare(layout, side_px, progress, deep=deep)
-    _check_readable(squares, skip=skip_unreadable)
-    enlarged = _enlarged(sizes, side_px) if resolution_px is None else ()
-    source = warned(source_of(squares, f"folder:{folder}", seed), summary, progress, enlarged)
+    more = _check_readable(squares, skip=skip_unreadable)
+    if resolution_px is None:
+        more += _enlarged(sizes, side_px)
+    source = warned(source_of(squares, f"folder:{folder}", seed), summary, progress, more)
     keep_pointer(source.info.fingerprint, squares.place)
     return source
 
@@ -92,14 +93,16 @@ def _enlarged(sizes: set[tuple[int, int]], side_px: int) -> tuple[str, ...]:
     )
 
 
-def _check_readable(squares: Squares, *, skip: bool) -> None:
-    """Refuse a set with files that are not images, unless they are few and to be passed over."""
+def _check_readable(squares: Squares, *, skip: bool) -> tuple[str, ...]:
+    """Say which files are passed over, if any; refuse them unless they are few and to be so."""
     bad, index = squares.index.bad, squares.index
-    if not bad or (skip and len(bad) <= UNREADABLE_SHARE * index.count):
-        return
+    if not bad:
+        return ()
     names = squares.names()
     files = [f"{names[row]} ({why})" for row, why in bad.items()]
     listed = some_of(files, _NAMED)
+    if skip and len(bad) <= UNREADABLE_SHARE * index.count:
+        return (f"{number_of(len(bad), 'unreadable file')} passed over: {listed}",)
     if len(files) > _NAMED:
         listed += f" (`bneck images DIR --resolution {index.side_px}` lists all)"
     share = as_percent(UNREADABLE_SHARE)

@@ -44,11 +44,14 @@ class Squares:
         return np.asarray(np.load(self.place / "labels.npy", allow_pickle=False))
 
     def class_counts(self) -> dict[str, dict[str, int]]:
-        """By class, the number of images in each part."""
+        """By class, the number of readable images in each part."""
         labels, names, start = self.labels(), self.index.class_names, 0
+        readable = np.ones(len(labels), dtype=bool)
+        readable[list(self.index.bad)] = False
         counts: dict[str, dict[str, int]] = {name: {} for name in names}
         for part, count in self.index.parts.items():
-            of_part = np.bincount(labels[start : start + count], minlength=len(names))
+            rows = slice(start, start + count)
+            of_part = np.bincount(labels[rows][readable[rows]], minlength=len(names))
             for name, number in zip(names, of_part, strict=True):
                 counts[name][part] = int(number)
             start += count
