@@ -17,9 +17,10 @@ from bneck.proxies.shared_weights import load as load_shared
 from bneck.proxies.shared_weights import recalibrate, train_elastic
 from bneck.proxies.training import trainer
 from bneck.proxies.training.recipe import Recipe
+from bneck.proxies.training.validation import evaluate
 from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture
-from bneck.space.backends.supernet import Supernet
+from bneck.space.backends.supernet import Supernet, extract
 from bneck.space.backends.torch_model import build
 from bneck.space.choices import Space
 
@@ -132,6 +133,16 @@ def test_training_resumes_and_any_network_is_scored(
     score = proxy(arch, seed=0)
     assert 0 <= score <= 1
     assert score == proxy(arch, seed=0)
+    monkeypatch.setattr(shared_weights, "RECALIBRATED_ON", 48)
+    monkeypatch.setattr(shared_weights, "SCORED_ON", 20)
+    other = digits.normalised_with((0.5,) * 3, (0.1,) * 3)  # weights bring their own normalisation
+    few = digits.subset(seed=5, train=48, val=20)
+    network = extract(load_shared(run)[1], arch)
+    recalibrate(network, few)
+    expected = evaluate(network, few, compute=ONE_THREAD).accuracy.value
+    assert find_proxy(f"shared-weights:{run}")(other, RECIPE, compute=ONE_THREAD)(arch, seed=5) == (
+        expected
+    )
     digest = hashlib.sha256((run / ELASTIC).read_bytes()).hexdigest()
     assert proxy.made_with == {"weights": digest[:12]}
     with pytest.raises(ProxyFailed, match="the shared weights hold no s"):

@@ -10,7 +10,7 @@ import pytest
 
 from bneck import records
 from bneck.cli import run
-from bneck.derivation.similarity import as_fast
+from bneck.derivation.similarity import as_fast, similarity_to
 from bneck.errors import BneckError
 from bneck.results import static_figures
 from bneck.results.run import Run
@@ -19,6 +19,7 @@ from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture
 from bneck.space.benchmark_spaces import macro_values
 from bneck.space.cost import cost
+from tests.closed_form import MacsDevice
 
 V3 = presets.build("mobilenet_v3_small", resolution_px=32, classes=10)
 SPACE = spaces.build("v3-small", resolution_px=32, classes=10)
@@ -58,6 +59,15 @@ def test_random_networks_are_as_fast_and_the_published_one_stands_out() -> None:
     assert all(trait.percentile >= 95 for trait in found.traits)
     average = [similarity(one, V3, "V3-Small", others, 1.0).percentile for one in others]
     assert sum(average) / len(average) == pytest.approx(50, abs=0.01)
+
+
+def test_a_network_is_judged_beside_random_ones_of_its_own_latency() -> None:
+    """Not of the published one's, which may be twice as slow."""
+    arch = min((SPACE.decode(SPACE.sample(seed)) for seed in range(9)), key=macs)
+    assert macs(arch) < 0.95 * macs(V3)
+    found = similarity_to(arch, MacsDevice(), SPACE, to="mobilenet_v3_small", count=8, seed=3)
+    others = as_fast(SPACE, macs, macs(arch), count=8, seed=3)
+    assert found == similarity(arch, V3, "mobilenet_v3_small", others, macs(arch))
 
 
 def test_all_traits_together_are_the_mean_of_each_over_its_mean_among_random_networks() -> None:

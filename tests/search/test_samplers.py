@@ -222,6 +222,20 @@ def test_the_best_trial_of_optunas_study_is_the_one_of_today(macro: Space) -> No
         assert macro.decode(sampler.propose(history, objective, 0)) == best
 
 
+def test_a_random_network_is_under_the_ceiling_or_the_fastest_of_many(macro: Space) -> None:
+    sampler, history = samplers.find("evolution")(macro, False), TrialHistory()
+    among = sorted(latency_ms(macro.decode(macro.sample(seed))) for seed in range(200))
+
+    def proposed_ms(ceiling_ms: float) -> list[float]:
+        objective = replace(ACCURACY_ALONE, ceiling_ms=ceiling_ms)
+        proposed = [sampler.propose(history, objective, seed) for seed in range(12)]
+        return [latency_ms(macro.decode(values)) for values in proposed]
+
+    assert max(proposed_ms(among[50])) <= among[50]
+    assert max(proposed_ms(0.0)) <= among[10]  # of a hundred, one of the fastest twentieth
+    assert max(proposed_ms(math.inf)) > among[100]
+
+
 def neighbourhoods(space: Space, history: TrialHistory) -> list[set[Architecture]]:
     """The networks that each label's network becomes by a single change."""
     return [
