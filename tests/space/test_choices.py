@@ -82,6 +82,14 @@ def test_mutation_changes_one_choice(name: str) -> None:
         assert before.keys() == after.keys() or changed[0] in parents
 
 
+def test_what_a_change_makes_a_choice_is_the_first_value_or_drawn() -> None:
+    """A neighbour differs in one choice alone; mutations of one network reach all of a space."""
+    space, values = tiny(), {"depth": 1, "b1.kernel": 5}
+    assert space.changed(values, "depth", 2) == {"depth": 2, "b1.kernel": 5, "b2.kernel": 3}
+    mutated = [space.mutate(values, seed) for seed in range(60)]
+    assert {one["b2.kernel"] for one in mutated if one["depth"] == 2} == {3, 5, 7}
+
+
 def test_samples_lean_to_the_last_values() -> None:
     space = tiny()
     assert space.sample(0, lean=1.0) == {"depth": 2, "b1.kernel": 7, "b2.kernel": 7}

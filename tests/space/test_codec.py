@@ -39,6 +39,11 @@ def test_keys_differ_with_content() -> None:
     assert len(keys) == 50
 
 
+def test_keys_are_those_that_earlier_versions_wrote() -> None:
+    """A run finds its scores, checkpoints and fine-tuned weights by them."""
+    assert codec.key(presets.build("mobilenet_v3_small")) == "96fa021ad5ddd6bc"
+
+
 def change(*path: object, to: object) -> dict:
     value = codec.to_json(presets.build("mobilenet_v3_small"))
     place = value

@@ -7,7 +7,7 @@ import pytest
 from bneck.errors import UsageError
 from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture
-from bneck.space.blocks import PlainConv
+from bneck.space.blocks import InvertedResidual, PlainConv
 from bneck.space.cost import cost
 from bneck.space.edits import narrow, narrowables, widened
 from bneck.space.heads import PoolLinear
@@ -136,6 +136,13 @@ def test_every_preset_can_be_widened(name: str) -> None:
     wider = widened(arch, 1.3)
     assert topology(wider) == topology(arch)
     assert cost(wider).macs > 1.2 * cost(arch).macs
+
+
+def test_expansions_grow_before_the_widths_that_would_reach_them() -> None:
+    """Twice 24 channels are the 48 of a block's expansion, whose layer would be dropped."""
+    blocks = InvertedResidual(3, 64, 24, 2), InvertedResidual(3, 48, 24)
+    wider = widened(Architecture(PlainConv(3, 16, 2), (blocks,), PoolLinear(), 10, 32), 2.0)
+    assert [(block.expansion, block.out) for block in wider.stages[0]] == [(128, 48), (96, 48)]
 
 
 @dataclass(frozen=True, slots=True)
