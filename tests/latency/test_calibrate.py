@@ -254,3 +254,5 @@ def test_a_clock_without_noise_is_asked_once(macs_folder: Path, macs_model: Late
     names = [item.name for item in read(macs_folder / "measurements.jsonl")[1]]
     assert {name.split()[0] for name in names} == {"fit", "held-out"}
     assert macs_model.report.repeat_mape_percent == 0
+    assert macs_model.report.networks == len(names)
+    assert macs_model.report.held_out == sum(name.startswith("held-out") for name in names)

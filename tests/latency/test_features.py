@@ -50,11 +50,16 @@ def test_where_pixels_lie_whole_only_what_is_written_is_rounded_up() -> None:
     assert features(depthwise, LITERT)["depthwise read"] == pytest.approx(72 * 28 * 28 / 1e3)
     assert weights(depthwise, LITERT) == pytest.approx(72 * 25 / 1e3)
     assert weights(depthwise, ORT) == pytest.approx(80 * 25 / 1e3)
+    assert weights(pointwise(104, 104), LITERT) == pytest.approx(104 * 112 / 1e3)
     assert "depthwise 5x5/1 @off grid" in features(depthwise, LITERT)
+    assert features(depthwise, LITERT)["depthwise 5x5/1 @off grid"] == pytest.approx(72 * 784 / 1e3)
+    assert features(depthwise, LITERT)["depthwise 5x5/1 @28, each"] == 1
     on_lines: Kernel = ("depthwise", 128, 128, 5, 1, 28, "none")
     shared = "depthwise 5x5/1 @on lines of"
     assert {f"{shared} {line}" for line in (32, 64, 128)} <= features(on_lines, LITERT).keys()
     assert f"{shared} 128 @28" in features(on_lines, LITERT)
+    for name in (f"{shared} 128", f"{shared} 128 @28"):
+        assert features(on_lines, LITERT)[name] == pytest.approx(128 * 784 / 1e3)
     assert f"{shared} 256" not in features(on_lines, LITERT)
     told = [name for name in features(on_lines, LITERT) if tells_blocking(name)]
     assert [name for name in told if "on lines" in name] == [f"{shared} 64"]
@@ -72,6 +77,26 @@ def test_where_pixels_lie_whole_an_odd_number_of_blocks_costs_more() -> None:
 def test_unaligned_channels_are_a_kind_of_their_own() -> None:
     assert "unaligned pointwise macs" in features(pointwise(66, 64), ORT)
     assert "pointwise macs" in features(pointwise(64, 66), ORT)
+
+
+def test_outputs_that_are_not_aligned_cost_more_where_inputs_are() -> None:
+    """Kernels for unaligned inputs, which are slow in any case, have no faster way to write."""
+    told = "pointwise @written unaligned"
+    found = features(pointwise(64, 66), ORT)
+    assert (found[told], found[f"{told}, each"]) == (pytest.approx(64 * 196 / 1e3), 1)
+    assert told not in features(pointwise(64, 68), ORT)
+    assert f"unaligned {told}" not in features(pointwise(66, 66), ORT)
+
+
+@pytest.mark.parametrize("kind", ["pool", "add", "scale"])
+def test_what_has_no_weights_takes_as_long_as_it_reads(kind: str) -> None:
+    """72 channels of 28 x 28, and 80 where tensors lie in blocks of 16."""
+    kernel: Kernel = (kind, 72, 72, 1, 1, 28, "none")
+    for blocking, channels in ((ORT, 80), (LITERT, 72)):
+        found = features(kernel, blocking)
+        assert found[f"{kind} read"] == found[f"{kind} read @28"]
+        assert found[f"{kind} read"] == pytest.approx(channels * 784 / 1e3)
+        assert found[kind] == 1
 
 
 @pytest.mark.parametrize("name", presets.PRESETS)

@@ -39,6 +39,17 @@ def test_lines_of_an_earlier_version_are_those_of_64(
         assert earlier.kernel_ms(kernel) - by_pixel.kernel_ms(kernel) == pytest.approx(ms)
 
 
+def test_a_file_of_an_earlier_version_is_read(macs_model: LatencyModel, tmp_path: Path) -> None:
+    """Held-out networks had another name, the ensemble's usual spread was noted, the range not."""
+    file = tmp_path / "earlier.json"
+    macs_model.save(file)
+    content = json.loads(file.read_text())
+    content |= {"judged": content.pop("held_out"), "disagreement": 0.01}
+    del content["seen"]
+    file.write_text(json.dumps(content))
+    assert load(file) == replace(macs_model, seen={})
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [

@@ -130,3 +130,6 @@ def test_deviations_of_blocks_add_up_as_those_of_independent_times(tmp_path: Pat
     path = tmp_path / "phone.csv"
     path.write_text("block,ms,std_ms\n" + "".join(f"{n},0.5,0.1\n" for n in dict.fromkeys(names)))
     assert read_table(path).predict(arch).std_ms == pytest.approx(0.1 * len(names) ** 0.5)
+    path = tmp_path / "phone.yaml"
+    path.write_text("".join(f"{n}:\n  mean: 0.5\n  std: 0.1\n" for n in dict.fromkeys(names)))
+    assert read_table(path).predict(arch).std_ms == pytest.approx(0.1 * len(names) ** 0.5)
