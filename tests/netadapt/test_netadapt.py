@@ -14,6 +14,7 @@ from scipy.stats import sem
 from bneck.errors import BneckError
 from bneck.executors import Failed
 from bneck.executors.serial import Serial
+from bneck.netadapt import fine_tuning
 from bneck.netadapt.fine_tuning import StepTrainings
 from bneck.netadapt.netadapt import NetAdapt
 from bneck.netadapt.proposals import ProposalGenerator
@@ -280,8 +281,10 @@ class Counting(Serial):
 
     def __init__(self, stop_after: int | None) -> None:
         self.paid, self.stop_after = 0, stop_after
+        self.seeds: set[int] = set()
 
     def map_unordered(self, task: object, items: list) -> object:
+        self.seeds.add(task.seed % fine_tuning._NEXT_SEED)
         for item, result in super().map_unordered(task, items):
             self.paid += 1
             yield item, result
@@ -297,6 +300,7 @@ def test_it_resumes_between_the_proposals_of_a_step(tmp_path: Path, model: objec
     adapt = replace(begun(tmp_path / "whole", model), executor=whole)
     expected = adapt.shrink(target_ms)
     assert len(expected) == 3
+    assert len(whole.seeds) == 2  # each step trains on batches of its own
     first = Counting(len(expected[1].proposals) + 2)
     adapt = begun(tmp_path / "cut", model)
     with pytest.raises(KeyboardInterrupt):

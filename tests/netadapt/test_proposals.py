@@ -21,20 +21,25 @@ V3 = presets.build("mobilenet_v3_small", resolution_px=32, classes=10)
 
 @dataclass
 class Blocked:
-    """A million multiply-adds a millisecond, channels rounded up to blocks of 16."""
+    """A million multiply-adds a millisecond, channels rounded up to blocks."""
+
+    block: int = 16
 
     def predict(self, arch: Architecture) -> Latency:
         total = 0.0
         for leaf in leaves(arch.layers()):
             macs = leaf_macs(leaf)
             if isinstance(leaf, Conv) and not leaf.depthwise and leaf.path != "stem.conv":
-                rounded = -(-leaf.in_channels // 16) * -(-leaf.out_channels // 16) * 256
+                rounded = self.up(leaf.in_channels) * self.up(leaf.out_channels)
                 macs = macs * rounded // (leaf.in_channels * leaf.out_channels)
             elif isinstance(leaf, Conv | Linear) and leaf.path != "stem.conv":
                 wide = leaf.out_channels if isinstance(leaf, Conv) else leaf.out_features
-                macs = macs * (-(-wide // 16) * 16) // wide
+                macs = macs * self.up(wide) // wide
             total += macs / 1e6
         return Latency(total, 0.0)
+
+    def up(self, channels: int) -> int:
+        return -(-channels // self.block) * self.block
 
     def breakdown(self, arch: Architecture) -> dict[str, float]:
         raise NotImplementedError
@@ -71,6 +76,20 @@ def test_any_width_is_the_widest_that_just_saves_enough() -> None:
         found = ProposalGenerator(Counted(), grid=1).proposals(V3, needed_ms)
         move = next(one for one in found if one.move.startswith("s4.b1.expand"))
         assert move.move == f"s4.b1.expand 120->{width}"
+        assert move in ProposalGenerator(Counted(), grid=1).proposals(V3, move.saved_ms)
+
+
+def test_below_one_block_multiples_of_8_are_proposed() -> None:
+    """A bottleneck of 16 has no multiple of 16 below it, one of 24 has."""
+    found = ProposalGenerator(Counted(), grid=16).proposals(V3, 1e-9)
+    moves = [one.move for one in found]
+    assert {"s1.bottleneck 16->8", "s2.bottleneck 24->16"} <= {*moves}
+
+
+def test_the_fastest_network_has_the_hand_made_steps_behind_it() -> None:
+    """By multiply-adds a stem of fewer filters is faster, and 8 are the fewest."""
+    assert V3.stem.out == 16
+    assert ProposalGenerator(Counted(), grid=16).fastest(V3).stem.out == 8
 
 
 def test_v3_smalls_widths_off_the_grid_widen_for_nothing() -> None:
@@ -85,6 +104,13 @@ def test_v3_smalls_widths_off_the_grid_widen_for_nothing() -> None:
     for item in narrowables(V3):
         assert grown[item.what] >= item.width
     assert ProposalGenerator(model, grid=16).widened(wider) is None
+
+
+def test_a_width_may_grow_by_two_blocks_at_once() -> None:
+    """On a device whose blocks are twice those that the calibration found: 72 pays for 96."""
+    name, _ = ProposalGenerator(Blocked(32), grid=16).widened(V3)
+    assert "s2.b1.expand 72->96" in name
+    assert "s2.b2.expand 88->96" in name
 
 
 def test_the_fastest_network_is_known_before_any_training(model: Predictor) -> None:
@@ -152,6 +178,7 @@ def test_the_plain_space_is_where_the_hand_made_steps_can_be_found() -> None:
     arch = space.decode(values)
     assert (arch.stem.out, arch.stem.activation) == (32, "relu")
     assert isinstance(arch.head, ConvPoolLinear)
+    assert arch.head == ConvPoolLinear(1024, "hswish")
     twin = spaces.build("v3-small", resolution_px=32, classes=10)
     rebuilt = values | {"stem.width": 16, "stem.activation": "hswish", "head.form": "rebuilt"}
     blocks = {name: value for name, value in rebuilt.items() if name in twin.choices}

@@ -1,6 +1,6 @@
 """The rules beyond the paper's, each in closed form, and the loop that ends by measuring."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -230,6 +230,33 @@ def test_a_network_on_the_way_is_not_taken_because_of_an_interruption(tmp_path: 
     del model.shrink, model.steps[-1]
     found, _ = shrink_to_measured(model, 1.0, lambda _: measured(model, 0.95), goals=goals)
     assert found.latency_ms == 1.0
+
+
+def test_a_network_that_was_narrowed_further_as_it_was_is_not_taken_for_its_wider_one(
+    tmp_path: Path,
+) -> None:
+    """A faster target, met before, went on from it; its free channels measure as free."""
+    narrower = presets.build("mobilenet_v3_small", width=0.35, resolution_px=16, classes=10)
+    model = Model(free_ms=0.0)
+    model.steps += [step(1, 1.0), replace(step(2, 0.8), arch=narrower)]
+    readings, goals = iter((2.0, 0.99, 0.99)), tmp_path / "goals.json"
+    found, latency = shrink_to_measured(
+        model, 1.0, lambda _: Latency(next(readings), 0.0), goals=goals, passed=True
+    )
+    assert (found, latency.ms) == (model.steps[1], 0.99)
+
+
+@pytest.mark.parametrize(("seed_ms", "number"), [(0.99, 0), (1.02, 1)])
+def test_a_slower_target_is_met_by_the_first_network_that_measures_under_it(
+    seed_ms: float, number: int, tmp_path: Path
+) -> None:
+    """Also by the seed network, which is predicted above it."""
+    model = Model(steps=[step(0, 1.05), step(1, 0.95), step(2, 0.8)])
+    readings, goals = iter((seed_ms, 0.96)), tmp_path / "goals.json"
+    found, _ = shrink_to_measured(
+        model, 1.0, lambda _: Latency(next(readings), 0.0), goals=goals, passed=True
+    )
+    assert found.number == number
 
 
 @pytest.mark.parametrize("recorded", [False, True])
