@@ -23,7 +23,7 @@ from bneck.commands.common.options import JsonOption, SeedOption, check_left_out
 from bneck.commands.common.output import print_result
 from bneck.errors import UsageError
 from bneck.latency.timing import CALIBRATION_MINUTES
-from bneck.live import TerminalProgress
+from bneck.live import TerminalProgress, warn
 from bneck.path_checks import check_beside, check_file, check_new_file
 from bneck.results.run_files import check_not_own
 
@@ -105,12 +105,12 @@ def calibrate(
             progress=TerminalProgress(),
         )
     from bneck.latency.calibration_page import write_page
-    from bneck.latency.warn import warn_calibration
 
     model.save(out)
     write_page(model, page)
-    warn_calibration(model)
     report, device = model.report, model.device
+    if report.doubt:
+        warn(report.doubt)
     result = {"device": str(device), "runtime": device.runtime, **asdict(report)}
     print_result(json, {**result, "doubt": report.doubt}, _in_words(model, out, page))
 

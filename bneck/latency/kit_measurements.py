@@ -43,11 +43,9 @@ def measured_by_kit(path: Path) -> tuple[Fingerprint, list[Measurement]]:
     content = read_json(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT or "networks" in content:
         raise UsageError(f"{path} is not a kit's measurements.json ({FORMAT})")
-    try:
+    with naming(path):
         device = records.from_json(Fingerprint, content.get("device"))
         items = _items(content.get("items"))
-    except UsageError as error:
-        raise UsageError(f"{path}: {error}") from None
     kit = path.with_name(KIT)
     beside = read_json(kit) if kit.exists() else content
     if not isinstance(beside, dict) or beside.get("kit") != content.get("kit"):

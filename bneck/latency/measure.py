@@ -1,11 +1,13 @@
 """How long a network or an ONNX file takes on a device, now."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bneck.errors import UsageError
+from bneck.files import naming
 from bneck.latency.device_load import Load
 from bneck.latency.devices import Device, Graph
 from bneck.latency.load_correction import LoadCorrection
@@ -114,14 +116,10 @@ def measure(
         side, classes = model.resolution_px, model.scale.classes
     scale = model.scale if model is not None else None
     standard = reference(side, classes)
-    try:
+    with naming(network) if isinstance(network, Path) else nullcontext():
         found = measure_graph(
             graph, standard, device, scale=scale, wanted=wanted, progress=progress
         )
-    except UsageError as error:
-        raise UsageError(
-            f"{network}: {error}" if isinstance(network, Path) else str(error)
-        ) from None
     return replace(found, batch=batch)
 
 

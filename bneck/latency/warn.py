@@ -22,12 +22,6 @@ def warn_extrapolated(model: LatencyModel, arch: Architecture) -> None:
         )
 
 
-def warn_calibration(model: LatencyModel) -> None:
-    """Say on stderr why a calibration is not to be relied on."""
-    if doubt := model.report.doubt:
-        warn(doubt)
-
-
 def check_device(model: LatencyModel, device: Device, *, accept_version: bool = False) -> None:
     """Raise where a model does not hold on a device, so that nothing measured there would compare.
 

@@ -28,7 +28,7 @@ PATTERN = re.compile(r"(?P<serial>[\w.:-]*)(?P<path>/\S+)?")
 FOLDER = "/data/local/tmp/bneck"
 PLACES = (f"{FOLDER}/benchmark_model", "/data/local/tmp/benchmark_model")
 """Where the binary is looked for on the phone."""
-RUNTIMES = ("litert", "litert-int8")
+LITERTS = ("litert", "litert-int8")
 CHUNK = "--warmup_runs=3 --warmup_min_secs=0.05 --num_runs=10 --min_secs=0.2 --max_secs=20"
 PAUSE_S = 0.3
 """Between chunks, so that the phone stays cool."""
@@ -58,7 +58,7 @@ class AdbDevice(Device):
         found = PATTERN.fullmatch(name)
         if not found or name.startswith("-"):
             raise UsageError(f"expected adb:[SERIAL][/BENCHMARK_MODEL], got adb:{name}")
-        if runtime not in RUNTIMES:
+        if runtime not in LITERTS:
             raise UsageError(
                 f"a phone is measured with --runtime litert or litert-int8, not with {runtime}"
             )
