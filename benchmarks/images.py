@@ -43,6 +43,7 @@ from bneck.proxies.data.layout import read_layout
 from bneck.proxies.data.squares import store
 from bneck.proxies.data.squares.from_folder import prepare
 from bneck.proxies.data.squares.index import VERSION, Index
+from bneck.proxies.data.squares.set_files import PIXELS, Rows, Squares
 from bneck.proxies.data.squares.source import source_of
 from bneck.proxies.data.worker_images import WorkerImages, whole
 from bneck.proxies.training.recipe import Recipe
@@ -127,7 +128,7 @@ def compare_decoding(folder: Path, side: int, rounds: int) -> None:
     print(f"{count} photos, cores: {cores()}; bneck's rate is {' and '.join(found)}")
 
 
-def write_squares(side: int, gigabytes: float) -> tuple[store.Squares, str]:
+def write_squares(side: int, gigabytes: float) -> tuple[Squares, str]:
     """Write a file of noise that is repeated, and say its fingerprint."""
     count = int(gigabytes * 2**30) // (3 * side**2)
     random = np.random.default_rng(0)
@@ -136,12 +137,12 @@ def write_squares(side: int, gigabytes: float) -> tuple[store.Squares, str]:
     parts = {"train": count - val, "val": val}
     index = Index(VERSION, "synthetic", side, CLASSES, parts, {}, {})
 
-    def fill(place: Path) -> store.Rows:
-        with (place / "squares.u8").open("wb") as file:
+    def fill(place: Path) -> Rows:
+        with (place / PIXELS).open("wb") as file:
             for start in range(0, count, len(noise)):
                 file.write(noise[: count - start].data)
         digests = random.integers(0, 256, (count, 16), np.uint8)
-        return store.Rows(index, (np.arange(count) % 10).tolist(), digests)
+        return Rows(index, (np.arange(count) % 10).tolist(), digests)
 
     squares = store.made_once(f"synthetic-{count}-{side}", index, fill)
     info = source_of(squares, "folder:synthetic", 0).info

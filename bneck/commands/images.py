@@ -15,7 +15,7 @@ from bneck.text import aligned, one_line, some_of
 from bneck.units import byte_size
 
 if TYPE_CHECKING:
-    from bneck.proxies.data.squares.store import Squares
+    from bneck.proxies.data.squares.set_files import Squares
 
 _NAMED = 3
 
@@ -92,7 +92,7 @@ def _prepare(
     check_images(f"folder:{folder}", resolution)
     from bneck.proxies.data.folder import load_folder  # torch: after the mistakes
     from bneck.proxies.data.squares.from_folder import changed_files
-    from bneck.proxies.data.squares.store import open_squares
+    from bneck.proxies.data.squares.set_files import open_squares
 
     progress = TerminalProgress()
     try:

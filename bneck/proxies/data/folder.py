@@ -9,8 +9,9 @@ from bneck.proxies.data.image_info import PHOTO_PX, SMALL_PX
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.data.layout import Layout, read_layout, with_digests
 from bneck.proxies.data.squares.from_folder import prepare
+from bneck.proxies.data.squares.set_files import Squares
 from bneck.proxies.data.squares.source import source_of
-from bneck.proxies.data.squares.store import Squares, keep_pointer
+from bneck.proxies.data.squares.store import keep_pointer
 from bneck.proxies.data.summary import folder_summary, warned
 from bneck.text import number_of, some_of
 from bneck.units import as_percent

@@ -12,15 +12,9 @@ from bneck.proxies.data.image_source import ImageSource, check_labels
 from bneck.proxies.data.pixels import CHUNK, digest_rows, fit_square
 from bneck.proxies.data.raw import Raw, rgb
 from bneck.proxies.data.squares.index import VERSION, Index
+from bneck.proxies.data.squares.set_files import PIXELS, Rows, open_squares
 from bneck.proxies.data.squares.source import source_of
-from bneck.proxies.data.squares.store import (
-    PIXELS,
-    Rows,
-    keep_pointer,
-    made_once,
-    open_squares,
-    squares_folder,
-)
+from bneck.proxies.data.squares.store import keep_pointer, made_once, squares_folder
 from bneck.proxies.data.summary import described
 from bneck.units import byte_size
 

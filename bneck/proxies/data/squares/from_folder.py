@@ -17,15 +17,8 @@ from bneck.proxies.data.layout import Layout
 from bneck.proxies.data.squares.decode_pool import decoded_chunks
 from bneck.proxies.data.squares.decode_worker import CHUNK, DIGEST_BYTES, Job, digest
 from bneck.proxies.data.squares.index import VERSION, Index
-from bneck.proxies.data.squares.store import (
-    JOURNAL,
-    PIXELS,
-    Rows,
-    Squares,
-    made_once,
-    open_squares,
-    squares_folder,
-)
+from bneck.proxies.data.squares.set_files import JOURNAL, PIXELS, Rows, Squares, open_squares
+from bneck.proxies.data.squares.store import made_once, squares_folder
 from bneck.units import byte_size
 
 CHUNKS_A_SYNC = 16

@@ -5,7 +5,7 @@ import torch
 from bneck.proxies.data.image_part import ImagePart, mapped
 from bneck.proxies.data.image_source import ImageSource, assembled, check_labels
 from bneck.proxies.data.pixels import numbered
-from bneck.proxies.data.squares.store import PIXELS, Squares
+from bneck.proxies.data.squares.set_files import PIXELS, Squares
 
 
 def source_of(squares: Squares, name: str, seed: int) -> ImageSource:

@@ -1,97 +1,34 @@
-"""Where files of squares lie, and how they appear there: whole or not at all.
+"""Where sets of squares lie, and how they appear there: whole or not at all.
 
-A set lies in ``CACHE/squares/KEY``; the key is made of what decides the squares. ``squares.u8``
-holds raw uint8 (N, side, side, 3), ``labels.npy`` int32 (N,), ``digests.npy`` uint8 (N, 16),
-``names.txt`` a path for each, ``index.json`` all else. While it is made the folder is called
-``KEY.partial``, and its index says of what it is made.
+A set lies in ``CACHE/squares/KEY``; the key is made of what decides the squares. While it is made
+the folder is called ``KEY.partial``, and its index says of what it is made.
 """
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
-from io import BytesIO
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from bneck.errors import BneckError, cannot
 from bneck.files import cache_folder, write_json, write_whole
 from bneck.locks import lock_file, locked
-from bneck.proxies.data.squares.decode_worker import DIGEST_BYTES
-from bneck.proxies.data.squares.index import VERSION, Index, read_index
+from bneck.proxies.data.squares.index import Index
+from bneck.proxies.data.squares.set_files import (
+    INDEX,
+    PIXELS,
+    Rows,
+    Squares,
+    index_in,
+    open_squares,
+    write_rows,
+)
 from bneck.units import byte_size
 
-PIXELS, JOURNAL = "squares.u8", "chunks.jsonl"
-"""The raw pixels of a set, and what it remembers itself by while it is made."""
 SPARE_BYTES = 64 * 2**20
 """Left free on the disk."""
-_INDEX, _PARTIAL = "index.json", ".partial"
-
-
-@dataclass(frozen=True, slots=True)
-class Squares:
-    """A set that lies ready in ``place``."""
-
-    place: Path
-    index: Index
-
-    def labels(self) -> NDArray[np.int32]:
-        """(N,) class numbers."""
-        return np.asarray(np.load(self.place / "labels.npy", allow_pickle=False))
-
-    def class_counts(self) -> dict[str, dict[str, int]]:
-        """By class, the number of readable images in each part."""
-        labels, names, start = self.labels(), self.index.class_names, 0
-        readable = np.ones(len(labels), dtype=bool)
-        readable[list(self.index.bad)] = False
-        counts: dict[str, dict[str, int]] = {name: {} for name in names}
-        for part, count in self.index.parts.items():
-            rows = slice(start, start + count)
-            of_part = np.bincount(labels[rows][readable[rows]], minlength=len(names))
-            for name, number in zip(names, of_part, strict=True):
-                counts[name][part] = int(number)
-            start += count
-        return counts
-
-    def digests(self) -> NDArray[np.uint8]:
-        """(N, 16): equal where pixels are."""
-        return np.asarray(np.load(self.place / "digests.npy", allow_pickle=False))
-
-    def names(self) -> list[str]:
-        """(N,) paths below the folder.
-
-        Raises:
-            BneckError: the file that holds them is damaged.
-        """
-        file = self.place / "names.txt"
-        try:
-            names = file.read_text(encoding="utf-8", errors="surrogateescape").split("\0")
-        except OSError as error:
-            raise cannot("read", file, error) from error
-        if len(names) != self.index.count:
-            raise BneckError(f"{file} is damaged: remove {self.place}, which is made again")
-        return names
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """What belongs to a set apart from its pixels.
-
-    Attributes:
-        index: facts about all of it.
-        labels: (N,) class numbers.
-        digests: uint8 (N, 16).
-        names: (N,) paths below the folder; none of arrays.
-    """
-
-    index: Index
-    labels: Sequence[int]
-    digests: NDArray[np.uint8]
-    names: Sequence[str] = ()
+_PARTIAL = ".partial"
 
 
 def squares_folder() -> Path:
@@ -121,8 +58,8 @@ def made_once(key: str, index: Index, fill: Callable[[Path], Rows]) -> Squares:
             squares = partial / PIXELS
             squares.touch()
             _check_room(partial, index.size_bytes - 512 * squares.stat().st_blocks)
-            write_json(partial / _INDEX, asdict(index))
-            _write_rows(partial, fill(partial))
+            write_json(partial / INDEX, asdict(index))
+            write_rows(partial, fill(partial))
             shutil.rmtree(place, ignore_errors=True)
             partial.rename(place)
     except OSError as error:
@@ -135,27 +72,6 @@ def made_once(key: str, index: Index, fill: Callable[[Path], Rows]) -> Squares:
     return ready
 
 
-def open_squares(place: Path) -> Squares | None:
-    """Open the set in ``place``; None if it is absent, of another version, cut short or damaged."""
-    index = _index_in(place)
-    if index is None or index.version != VERSION:
-        return None
-    try:
-        size = (place / PIXELS).stat().st_size
-        labels, digests = _mapped(place / "labels.npy"), _mapped(place / "digests.npy")
-    except Exception:  # NumPy parses a file's header as Python, and fails in many ways
-        return None
-    complete = (
-        size == index.size_bytes
-        and labels.dtype == np.int32
-        and labels.shape == (index.count,)
-        and digests.dtype == np.uint8
-        and digests.shape == (index.count, DIGEST_BYTES)
-        and 0 <= labels.min(initial=0) <= labels.max(initial=0) < len(index.class_names)
-    )
-    return Squares(place, index) if complete else None
-
-
 def all_squares() -> list[Squares]:
     """All sets that lie ready, by folder."""
     found = (open_squares(place) for place in _places() if place.suffix != _PARTIAL)
@@ -164,7 +80,7 @@ def all_squares() -> list[Squares]:
 
 def unfinished() -> list[Squares]:
     """All sets that are being made, or whose making was stopped; they have no rows yet."""
-    found = ((place, _index_in(place)) for place in _places() if place.suffix == _PARTIAL)
+    found = ((place, index_in(place)) for place in _places() if place.suffix == _PARTIAL)
     return _by_folder(Squares(place, index) for place, index in found if index is not None)
 
 
@@ -208,26 +124,16 @@ def remove(place: Path) -> None:
             if place.exists():
                 with suppress(OSError):  # a full disk, or one without links
                     partial.mkdir(exist_ok=True)
-                    os.link(place / _INDEX, partial / _INDEX)
+                    os.link(place / INDEX, partial / INDEX)
                 shutil.rmtree(place)
             if partial.exists():
                 for file in partial.iterdir():
-                    if file.name != _INDEX:  # which goes last: it is listed by that
+                    if file.name != INDEX:  # which goes last: it is listed by that
                         file.unlink()
                 shutil.rmtree(partial)
             lock_file(place).unlink()
     except OSError as error:
         raise cannot("remove", place, error) from error
-
-
-def _write_rows(place: Path, rows: Rows) -> None:
-    with (place / PIXELS).open("r+b") as file:
-        os.fsync(file.fileno())
-    _write_array(place / "labels.npy", np.array(rows.labels, np.int32))
-    _write_array(place / "digests.npy", rows.digests)
-    write_whole(place / "names.txt", "\0".join(rows.names).encode("utf-8", "surrogateescape"))
-    write_json(place / _INDEX, asdict(rows.index))
-    (place / JOURNAL).unlink(missing_ok=True)
 
 
 def _check_room(folder: Path, needed: int) -> None:
@@ -245,23 +151,6 @@ def _partial(place: Path) -> Path:
 
 def _places() -> list[Path]:
     return list(squares_folder().iterdir()) if squares_folder().is_dir() else []
-
-
-def _index_in(place: Path) -> Index | None:
-    try:
-        return read_index(place / _INDEX)
-    except (OSError, BneckError, ValueError):  # ValueError: no system has a file of that name
-        return None
-
-
-def _mapped(file: Path) -> NDArray[Any]:
-    return np.asarray(np.load(file, mmap_mode="r", allow_pickle=False))
-
-
-def _write_array(file: Path, array: NDArray[Any]) -> None:
-    content = BytesIO()
-    np.save(content, array)
-    write_whole(file, content.getvalue())
 
 
 def _by_folder(found: Iterable[Squares]) -> list[Squares]:
