@@ -1,5 +1,6 @@
 """Virtual time: what a proposal knows, and how busy it keeps workers whose lengths are guessed."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,13 +8,16 @@ import pytest
 from bneck.errors import UsageError
 from bneck.executors import NotYet
 from bneck.executors.worker import attempt
+from bneck.results.record import Record
 from bneck.results.run import Run
 from bneck.search import trial_order
 from bneck.search.objectives import Objectives, Target
 from bneck.search.promotion import Candidate
 from bneck.search.reward import Soft
+from bneck.search.samplers.history import Trial
 from bneck.search.search import search
 from bneck.search.study import Study
+from bneck.search.trial_order import TrialOrder
 from bneck.search.virtual_time import VirtualTime, training_length
 from bneck.space import presets
 from bneck.space.architecture import Architecture
@@ -40,6 +44,25 @@ def test_trials_that_end_at_once_are_known_together() -> None:
         time.start(trial, 1.0)
     assert time.to_next_start() == [0, 1, 2]
     assert time.to_next_start() == []
+
+
+def test_trainings_of_higher_rungs_take_three_and_nine_times_as_long(space: Space) -> None:
+    """Of one network: in the time of one on the second rung, three are done, one by one."""
+    values = space.sample(0)
+    longest, longer, *short = (
+        Trial(number, values, space.decode(values), rung=rung)
+        for number, rung in enumerate((2, 1, 0, 0, 0, 0, 0, 0))
+    )
+    order, ended = TrialOrder(3, 0), []
+    order.start(longest)
+    order.start(longer)
+    for one in short:
+        order.start(one)
+        one.record = Record(one.number, one.arch, 0.5, 1.0, 0.5, None, 1.0)
+        longer.record = replace(one.record, rung=1)
+        ended += order.ended()
+    assert ended[:4] == [*short[:2], longer, short[2]]
+    assert order.under_way()[-1] is longest
 
 
 def test_a_length_is_multiply_adds_and_layers() -> None:
