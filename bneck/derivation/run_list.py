@@ -112,12 +112,15 @@ def _best(run: Run) -> str:
     if outcome and outcome.accuracy is not None:
         return _as_found(outcome.accuracy, outcome.measured, outcome.predicted)
     if is_written(run.network) or is_written(run.winners):
-        last = result_of_last_stage(run, plan_of(run), None)
+        plan = plan_of(run)
+        last = result_of_last_stage(run, plan, None)
         found, searched = last.networks, last.stage == "search"
         one = found[0 if searched else -1] if found else None  # of several, the run's own network
         if one is not None and one.accuracy is not None:
-            words = _as_found(one.accuracy, one.measured, one.predicted)
-            return f"{words}, {one.name}" if searched else words
+            words = [_as_found(one.accuracy, one.measured, one.predicted)]
+            words += [one.name] * searched
+            words += [last.counted] * (last.stage == "NetAdapt" and plan.finish is None)
+            return ", ".join(words)
     space = str(run.plan.get("space"))
     if ":" in space and space not in SPACES:  # what a file names is not imported
         return f"networks of {space}"
