@@ -94,7 +94,10 @@ def calibrate(
         opened = open_device(target_device, runtime=runtime, threads=threads, batch_size=batch_size)
         from bneck.latency.calibrate import calibrate as run_calibration
         from bneck.latency.device_load import wait_until_quiet
+        from bneck.latency.warn import too_many_threads
 
+        if said := too_many_threads(opened):
+            warn(said)
         wait_until_quiet(opened.watch_idle, wait_quiet, TerminalProgress())
         model = run_calibration(
             spaces,

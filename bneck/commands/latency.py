@@ -21,7 +21,7 @@ from bneck.commands.kit import kit
 from bneck.derivation.option import OWN
 from bneck.errors import UsageError
 from bneck.latency.runtimes import RUNTIMES
-from bneck.live import TerminalProgress
+from bneck.live import TerminalProgress, warn
 from bneck.results.networks import load_network, network_name
 from bneck.space.architecture import Architecture, block_path
 from bneck.text import aligned, one_of
@@ -108,7 +108,7 @@ def net(
     from bneck.latency.devices import check_wait, open_device  # numpy: after the mistakes
     from bneck.latency.model import LatencyModel
     from bneck.latency.predictor import open_predictor
-    from bneck.latency.warn import warn_elsewhere
+    from bneck.latency.warn import too_many_threads, warn_elsewhere
 
     check_wait(target_device, wait_quiet)
     predictor = open_predictor(model) if model else None
@@ -126,6 +126,8 @@ def net(
         said.append(words)
     if measure:
         device = open_device(target_device, **settings)
+        if doubt := too_many_threads(device):
+            warn(doubt)
         if calibrated:
             warn_elsewhere(calibrated, device.fingerprint())
         wait_until_quiet(device.watch_idle, wait_quiet, TerminalProgress())

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 from bneck.errors import BneckError, UsageError
 from bneck.latency.devices import Device
+from bneck.latency.devices.local import LocalDevice
 from bneck.latency.fingerprint import Fingerprint
 from bneck.latency.model import LatencyModel
 from bneck.live import warn
-from bneck.machine import cpu_name
+from bneck.machine import cores, cpu_name
 from bneck.space.architecture import Architecture
 from bneck.text import number_of, some_of
 
@@ -20,6 +21,17 @@ def warn_extrapolated(model: LatencyModel, arch: Architecture) -> None:
             "extrapolated: wider than anything timed in the calibration at "
             f"{some_of(paths, most=5)}"
         )
+
+
+def too_many_threads(device: Device) -> str:
+    """Return what to say of threads that this machine has no cores for; "" where it has them."""
+    if not isinstance(device, LocalDevice) or device.synthetic or device.runtime.threads <= cores():
+        return ""
+    return (
+        f"--threads {device.runtime.threads} is more than this machine has: "
+        f"{number_of(cores(), 'core')}; threads that take turns are slow, and their latencies "
+        "scatter"
+    )
 
 
 def check_device(model: LatencyModel, device: Device, *, accept_version: bool = False) -> None:
@@ -53,11 +65,11 @@ def check_device(model: LatencyModel, device: Device, *, accept_version: bool = 
 
 def warn_foreign(model: LatencyModel) -> None:
     """Say on stderr that predictions are another device's, where the CPU is another."""
-    cpu, cores = cpu_name(), os.cpu_count() or 1
-    if (model.device.cpu, model.device.cores) != (cpu, cores):
+    cpu, count = cpu_name(), os.cpu_count() or 1
+    if (model.device.cpu, model.device.cores) != (cpu, count):
         warn(
             f"this latency model is of [{model.device}], this machine is [{cpu}, "
-            f"{number_of(cores, 'core')}]: predictions are that device's"
+            f"{number_of(count, 'core')}]: predictions are that device's"
         )
 
 

@@ -8,6 +8,7 @@ import pytest
 from bneck.cli import run
 from bneck.latency.model import LatencyModel
 from bneck.latency.runtimes.weights import norm_free
+from bneck.machine import cores
 from bneck.results.run import Run
 from bneck.space import presets
 from bneck.space.backends import onnx_model
@@ -104,6 +105,10 @@ def test_an_onnx_file_needs_no_model(tmp_path: Path, capsys: pytest.CaptureFixtu
     result = json_of(capsys, "latency", "--onnx", str(path), *options)
     assert result["predicted_ms"] is None
     assert isinstance(result["measured_ms"], float)
+    threads = str(cores() + 1)
+    assert run(["latency", "--onnx", str(path), *options, "--threads", threads]) == 0
+    said = capsys.readouterr().err
+    assert f"warning: --threads {threads} is more than this machine has: " in said
 
 
 @pytest.mark.parametrize(

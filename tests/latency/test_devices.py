@@ -18,11 +18,12 @@ from bneck.latency.measure import measure, quick_latency_ms, reference
 from bneck.latency.model import LatencyModel
 from bneck.latency.runtimes.macs import MacsRuntime
 from bneck.latency.timing import Effort
-from bneck.latency.warn import check_device
-from bneck.machine import cpu_of
+from bneck.latency.warn import check_device, too_many_threads
+from bneck.machine import cores, cpu_of
 from bneck.space import presets
 from bneck.space.cost import cost
 from bneck.space.layers import Layer, Linear
+from bneck.text import number_of
 
 SMALL = presets.build("mobilenet_v3_small", resolution_px=64, classes=10)
 LARGE = presets.build("mobilenet_v3_large", resolution_px=64, classes=10)
@@ -98,6 +99,18 @@ def test_a_machine_that_is_timed_by_the_wall_is_watched_like_any_other(threads: 
     counted = LocalDevice(runtime="macs", threads=threads)
     assert counted.synthetic
     assert counted.watch()() == QUIET
+
+
+def test_more_threads_than_cores_are_said() -> None:
+    """Of this machine alone, and where time is told by a clock."""
+    device = LocalDevice(runtime="onnxruntime", threads=cores() + 1)
+    assert too_many_threads(device) == (
+        f"--threads {cores() + 1} is more than this machine has: {number_of(cores(), 'core')}; "
+        "threads that take turns are slow, and their latencies scatter"
+    )
+    assert too_many_threads(LocalDevice(runtime="onnxruntime", threads=cores())) == ""
+    assert too_many_threads(LocalDevice(runtime="macs", threads=cores() + 1)) == ""
+    assert too_many_threads(open_device("ssh:pi", threads=cores() + 1)) == ""
 
 
 def test_a_few_networks_are_timed_before_a_calibration() -> None:

@@ -19,7 +19,7 @@ from bneck.latency.devices.table import TableDevice
 from bneck.latency.model import LatencyModel, load
 from bneck.latency.predictor import load_kept
 from bneck.latency.published_table import PublishedTable
-from bneck.latency.warn import check_device, warn_extrapolated
+from bneck.latency.warn import check_device, too_many_threads, warn_extrapolated
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space
 from bneck.space.cost import cost
@@ -56,6 +56,8 @@ def calibration_stage(session: Session, space: Space) -> TargetDevice:
     """
     run, plan = session.run, session.plan
     device = planned_device(plan)
+    if said := too_many_threads(device):
+        session.warn_once(said)
     wait = partial(wait_until_quiet, device.watch_idle, session.wait_quiet, session.progress)
     with session.timed("calibration"):
         if not is_written(run.latency):
