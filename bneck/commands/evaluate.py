@@ -6,12 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bneck.commands.common.options import (
-    JsonOption,
-    ResolutionOption,
-    SeedOption,
-    WidthOption,
-)
+from bneck.commands.common.options import JsonOption, ResolutionOption, SeedOption, WidthOption
 from bneck.commands.common.output import print_result
 from bneck.errors import UsageError
 from bneck.live import TerminalProgress

@@ -29,8 +29,7 @@ def export(
     net: NetArgument,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.")],
     to: Annotated[
-        str,
-        typer.Option(help=f"Format: {one_of(*EXPORTS)}; pytorch and torchvision are code."),
+        str, typer.Option(help=f"Format: {one_of(*EXPORTS)}; pytorch and torchvision are code.")
     ] = "onnx",
     weights: Annotated[
         Path | None,

@@ -163,10 +163,7 @@ def _list(as_json: bool) -> None:
         )
         for one in [*found, *begun]
     ]
-    result = {
-        "sets": [_about(one) for one in found],
-        "unfinished": [_index(one) for one in begun],
-    }
+    result = {"sets": [_about(one) for one in found], "unfinished": [_index(one) for one in begun]}
     print_result(as_json, result, aligned(lines))
 
 

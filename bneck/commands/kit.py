@@ -63,12 +63,7 @@ def kit(
     from bneck.latency.kit import write_kit
 
     write_kit(
-        spaces,
-        out,
-        runtime=runtime,
-        batch_size=batch_size,
-        seed=seed,
-        progress=TerminalProgress(),
+        spaces, out, runtime=runtime, batch_size=batch_size, seed=seed, progress=TerminalProgress()
     )
     print_text(
         f"{out}: copy it to the device and run `python measure.py` in it (before: `pip install "

@@ -56,8 +56,7 @@ class _Net(Command):
 
 def net(
     net: Annotated[
-        str | None,
-        typer.Argument(metavar="NET", help="A preset, a JSON file, or a run's folder."),
+        str | None, typer.Argument(metavar="NET", help="A preset, a JSON file, or a run's folder.")
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="A file that `bneck calibrate` wrote, or table:FILE.")

@@ -45,8 +45,7 @@ if TYPE_CHECKING:
 def score(
     table: Annotated[Path, typer.Option(help="Networks and their accuracies: CSV or JSON lines.")],
     images: Annotated[
-        str,
-        typer.Option(help=f"Images: {one_of(*NAMED_SETS, 'folder:DIR', 'npz:FILE')}."),
+        str, typer.Option(help=f"Images: {one_of(*NAMED_SETS, 'folder:DIR', 'npz:FILE')}.")
     ] = "digits",
     no_images: Annotated[
         bool, typer.Option("--no-images", help="Score only what needs none.")
@@ -220,9 +219,5 @@ def _intervals(agreement: "Agreement") -> dict[str, Any]:
     }
 
 
-group = typer.Typer(
-    rich_markup_mode=None,
-    no_args_is_help=True,
-    help="Judge proxies for accuracy.",
-)
+group = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="Judge proxies for accuracy.")
 group.command(cls=Command)(score)

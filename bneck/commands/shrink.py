@@ -3,12 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from bneck import records
-from bneck.commands.common.options import (
-    JsonOption,
-    NetArgument,
-    OutOption,
-    check_left_out,
-)
+from bneck.commands.common.options import JsonOption, NetArgument, OutOption, check_left_out
 from bneck.commands.common.output import print_result
 from bneck.commands.common.session import run_options, session_of
 from bneck.results.record import Step

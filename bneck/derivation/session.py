@@ -136,10 +136,7 @@ def open_session(
     check_apart(plan.data, out)
     # Before the run is opened, which changes it too; a name that is too long is refused by is_dir.
     altered, removed = (changed(out), missing(out)) if out.is_dir() else ((), {})
-    with (
-        open_run(plan, out, progress, command=command) as run,
-        stdout_for_results(),
-    ):
+    with open_run(plan, out, progress, command=command) as run, stdout_for_results():
         progress("starting", 0, 1)
         for name in altered:
             how = "is missing: it was removed" if name in removed else "was changed"

@@ -124,10 +124,7 @@ def open_executor(
 
 
 def check(
-    workers: int | None,
-    ray: str | None,
-    reserved: Reserved,
-    time_limit_s: float | None,
+    workers: int | None, ray: str | None, reserved: Reserved, time_limit_s: float | None
 ) -> None:
     """Raise UsageError for what ``open_executor`` cannot be asked, before anything is started.
 

@@ -23,13 +23,7 @@ from bneck import __version__, live
 from bneck.errors import UsageError
 from bneck.executors import Executor, Failed, reason
 from bneck.executors.pool import START_SECONDS, WorkerPool
-from bneck.executors.ray_cluster import (
-    ANSWER_SECONDS,
-    SECONDS_BETWEEN_LOOKS,
-    Head,
-    connect,
-    nodes,
-)
+from bneck.executors.ray_cluster import ANSWER_SECONDS, SECONDS_BETWEEN_LOOKS, Head, connect, nodes
 from bneck.executors.ray_worker import REMOTE_WORKER
 from bneck.executors.reserved import ONE_CPU, Reserved
 from bneck.executors.together import Together

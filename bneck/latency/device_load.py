@@ -124,8 +124,5 @@ def wait_until_quiet(
             warn(f"the device did not become quiet within {waited}: {load}")
             return
         progress(
-            "waiting for a quiet device (s)",
-            int(60 * minutes - left),
-            int(60 * minutes),
-            str(load),
+            "waiting for a quiet device (s)", int(60 * minutes - left), int(60 * minutes), str(load)
         )

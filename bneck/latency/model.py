@@ -13,12 +13,7 @@ from bneck.errors import NotCalibrated, UsageError
 from bneck.files import naming, read_json, write_json
 from bneck.latency.calibrated_range import CalibratedRange, extrapolated
 from bneck.latency.calibration_report import CalibrationReport
-from bneck.latency.checks import (
-    MOST_FITTED,
-    check_above,
-    check_coefficients,
-    check_not_negative,
-)
+from bneck.latency.checks import MOST_FITTED, check_above, check_coefficients, check_not_negative
 from bneck.latency.features import (
     ALL_WEIGHTS,
     Blocking,

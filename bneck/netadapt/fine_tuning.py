@@ -85,11 +85,7 @@ class FineTune:
         else:
             network.load_state_dict(weights.from_bytes(narrowed.start, arch))
         result = train(
-            network,
-            for_proxies(self.images),
-            self.recipe,
-            seed=self.seed,
-            compute=self.compute,
+            network, for_proxies(self.images), self.recipe, seed=self.seed, compute=self.compute
         )
         return FineTuned(
             result.accuracy,
@@ -160,12 +156,7 @@ class StepTrainings:
             if kept.proposal.error is not None or is_written(self.weights(kept.proposal))
         }
 
-    def round(
-        self,
-        number: int,
-        proposals: Iterable[Proposal],
-        where: str,
-    ) -> tuple[Proposal, ...]:
+    def round(self, number: int, proposals: Iterable[Proposal], where: str) -> tuple[Proposal, ...]:
         """Fine-tune the proposals by T steps more; the second round starts from the first's end.
 
         One that fails in the second round keeps the outcome of the first.

@@ -115,12 +115,7 @@ def shrink_to_measured(
 
 
 def _under_target(
-    netadapt: NetAdapt,
-    target_ms: float,
-    kept: _KeptGoals,
-    repeat: float,
-    given: bool,
-    passed: bool,
+    netadapt: NetAdapt, target_ms: float, kept: _KeptGoals, repeat: float, given: bool, passed: bool
 ) -> tuple[Step, Latency]:
     if not kept.goals_ms:
         for step in _taken(netadapt, target_ms, passed):

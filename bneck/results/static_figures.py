@@ -43,9 +43,7 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def compared(
-    names: Sequence[str],
-    latencies: Sequence[Latency | None],
-    accuracies: Sequence[Accuracy | None],
+    names: Sequence[str], latencies: Sequence[Latency | None], accuracies: Sequence[Accuracy | None]
 ) -> Figure:
     """Bars of latency, and accuracies beside them where any is known, each with its spread.
 

@@ -7,13 +7,7 @@ from itertools import groupby
 from bneck.space.architecture import Architecture, Part, block_path
 from bneck.space.blocks import BLOCKS, Block
 from bneck.space.layers import Leaf, Linear, Pool, input_shape, leaves
-from bneck.space.traits import (
-    activation,
-    expansion,
-    has_residual,
-    has_squeeze_excite,
-    kernels,
-)
+from bneck.space.traits import activation, expansion, has_residual, has_squeeze_excite, kernels
 from bneck.text import aligned
 
 OPERATORS = {

@@ -168,10 +168,6 @@ class Objectives:
         known = place, hash(tuple((label.accuracy, label.latency_ms) for label in learnt_from))
         if known not in self._weights:
             self._weights[known] = weight_from_target(
-                self.space,
-                self.latency_ms,
-                self.targets[place].target_ms,
-                labels,
-                seed=self._seed,
+                self.space, self.latency_ms, self.targets[place].target_ms, labels, seed=self._seed
             )
         return self._weights[known]

@@ -25,11 +25,7 @@ PIECE = 32
 
 
 def label_of(
-    result: TrainingResult,
-    network: Network,
-    images: ImageSource,
-    score_as: str | None,
-    seed: int,
+    result: TrainingResult, network: Network, images: ImageSource, score_as: str | None, seed: int
 ) -> Label:
     """Return the label of a network that was trained: its accuracy, in 8 bits where that is asked.
 

@@ -4,12 +4,7 @@ Block kinds are named as in MobileNetV4 (arXiv 2404.10518, figure 4).
 """
 
 from bneck.space.architecture import Architecture
-from bneck.space.blocks import (
-    Block,
-    FusedBottleneck,
-    PlainConv,
-    UniversalBottleneck,
-)
+from bneck.space.blocks import Block, FusedBottleneck, PlainConv, UniversalBottleneck
 from bneck.space.blocks.inverted_residual import inverted_residual
 from bneck.space.choices import Space, Value, Values
 from bneck.space.heads import ConvPoolLinearLinear

@@ -40,13 +40,11 @@ BatchSizeOption = Annotated[
     int, typer.Option(help="Images that one inference takes.", min=1, max=MAX_BATCH_SIZE)
 ]
 WaitOption = Annotated[
-    float,
-    typer.Option(help="Minutes to wait, at most, for the device to become quiet.", min=0.0),
+    float, typer.Option(help="Minutes to wait, at most, for the device to become quiet.", min=0.0)
 ]
 
 SpaceResolutionOption = Annotated[
-    int | None,
-    typer.Option(help="Input resolution in pixels.", show_default=str(IMAGENET_PX)),
+    int | None, typer.Option(help="Input resolution in pixels.", show_default=str(IMAGENET_PX))
 ]
 SpaceClassesOption = Annotated[
     int | None, typer.Option(help="Number of classes.", show_default=str(IMAGENET_CLASSES))

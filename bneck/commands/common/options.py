@@ -29,8 +29,7 @@ WidthOption = Annotated[
     float | None, typer.Option(help="Width multiplier, for presets.", show_default="1.0")
 ]
 ResolutionOption = Annotated[
-    int | None,
-    typer.Option(help="Input resolution in pixels.", show_default="the network's own"),
+    int | None, typer.Option(help="Input resolution in pixels.", show_default="the network's own")
 ]
 ClassesOption = Annotated[
     int | None, typer.Option(help="Number of classes.", show_default="the network's own")

@@ -98,10 +98,7 @@ class LongTraining:
 
 
 def train_all(
-    jobs: Sequence[TrainingJob],
-    task: LongTraining,
-    executor: Executor,
-    progress: Progress = silent,
+    jobs: Sequence[TrainingJob], task: LongTraining, executor: Executor, progress: Progress = silent
 ) -> tuple[Training, ...]:
     """Train all jobs that the folder does not hold yet; return all trainings, in their order.
 

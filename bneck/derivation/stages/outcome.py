@@ -190,12 +190,7 @@ def _in_8_bits(session: Session, arch: Architecture) -> Int8 | None:
     if plan.runtime not in IN_8_BITS:
         return None
     trained = load_trained(
-        str(run.folder),
-        None,
-        arch,
-        seed=plan.seed,
-        with_samples=True,
-        progress=session.progress,
+        str(run.folder), None, arch, seed=plan.seed, with_samples=True, progress=session.progress
     )
     return int8.cost(trained, IN_8_BITS[plan.runtime])
 

@@ -11,11 +11,7 @@ import numpy as np
 from bneck import records
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session
-from bneck.derivation.stages.competitors import (
-    Contest,
-    pretrained_network,
-    widened_networks,
-)
+from bneck.derivation.stages.competitors import Contest, pretrained_network, widened_networks
 from bneck.derivation.stages.data import RunData
 from bneck.derivation.stages.scoring import folds_in_words, scorer
 from bneck.derivation.stages.target_device import TargetDevice
@@ -97,10 +93,7 @@ def search_stage(
 
 
 def _select(
-    contest: Contest,
-    device: TargetDevice,
-    known: Sequence[SelectedNetwork],
-    parent: Parent | None,
+    contest: Contest, device: TargetDevice, known: Sequence[SelectedNetwork], parent: Parent | None
 ) -> tuple[SelectedNetwork, ...]:
     """The network of each target; some may be known, as targets are added to a finished search.
 

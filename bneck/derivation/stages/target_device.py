@@ -107,10 +107,7 @@ class TargetDevice:
 def planned_device(plan: Plan) -> Device:
     """Return the target device that a plan names, with its runtime and settings."""
     return open_device(
-        plan.target_device,
-        runtime=plan.runtime,
-        threads=plan.threads,
-        batch_size=plan.batch_size,
+        plan.target_device, runtime=plan.runtime, threads=plan.threads, batch_size=plan.batch_size
     )
 
 

@@ -89,12 +89,7 @@ class AdbDevice(Device):
             digest = self.phone.shell(f"md5sum {self.binary}")
             cpu = cpu_of(self.phone.shell("cat /proc/cpuinfo"), name) or name or "Android phone"
             self._about = Fingerprint(
-                cpu,
-                len(fastest),
-                self.runtime.word,
-                digest[:12],
-                self.threads,
-                self.batch_size,
+                cpu, len(fastest), self.runtime.word, digest[:12], self.threads, self.batch_size
             )
         return self._about
 

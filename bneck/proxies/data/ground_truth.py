@@ -8,11 +8,7 @@ from bneck.files import read_text
 from bneck.text import distinct, spelt_out
 
 CLASSES = "classes.txt"
-TRUTHS = (
-    "ILSVRC2012_validation_ground_truth.txt",
-    "LOC_val_solution.csv",
-    "ground_truth.txt",
-)
+TRUTHS = ("ILSVRC2012_validation_ground_truth.txt", "LOC_val_solution.csv", "ground_truth.txt")
 """One label for each image in the order of the names, or one (name, label) per line."""
 META = "meta.mat"
 OF_PART = {META, *TRUTHS}

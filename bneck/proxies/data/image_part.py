@@ -57,10 +57,7 @@ class ImagePart:
     def take(self, which: Tensor) -> "ImagePart":
         """The part's images numbered ``which``, as a part; no pixel is copied."""
         return replace(
-            self,
-            rows=self.rows[which],
-            labels=self.labels[which],
-            contents=self.contents[which],
+            self, rows=self.rows[which], labels=self.labels[which], contents=self.contents[which]
         )
 
     def first(self, count: int | None, seed: int) -> "ImagePart":

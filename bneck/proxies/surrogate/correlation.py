@@ -68,10 +68,7 @@ def in_band(signal: ArrayLike, truth: ArrayLike, cost: ArrayLike) -> float:
 
 
 def bootstrap(
-    statistic: Callable[..., float],
-    *columns: ArrayLike,
-    seed: int,
-    samples: int = 1000,
+    statistic: Callable[..., float], *columns: ArrayLike, seed: int, samples: int = 1000
 ) -> Interval:
     """``statistic(*columns)``, and its interval over networks drawn again with replacement.
 

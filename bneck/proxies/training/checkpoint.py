@@ -111,11 +111,7 @@ def load_checkpoint(path: Path, made_with: dict[str, Any]) -> tuple[dict[str, Te
 
 def _as_earlier(made_with: Mapping[str, Any]) -> dict[str, Any]:
     """Return what checkpoints of earlier versions do not say; their teacher is taken on trust."""
-    return {
-        "augmentation": AUGMENTATION,
-        "balanced": False,
-        "teacher": made_with.get("teacher"),
-    }
+    return {"augmentation": AUGMENTATION, "balanced": False, "teacher": made_with.get("teacher")}
 
 
 def steps_done(path: Path) -> int | None:

@@ -23,10 +23,7 @@ class BlockStats:
 
 
 def block_stats(
-    network: Network,
-    blocks: Sequence[tuple[Layer, ...]],
-    x: Tensor,
-    generator: torch.Generator,
+    network: Network, blocks: Sequence[tuple[Layer, ...]], x: Tensor, generator: torch.Generator
 ) -> tuple[BlockStats, ...]:
     """Run ``x`` through one block after the other, each with a graph of its own.
 

@@ -5,15 +5,7 @@ from pathlib import Path
 from bneck.errors import UsageError
 from bneck.results.exports import Exported, Trained
 from bneck.results.exports.checking import facts, write_python
-from bneck.space.layers import (
-    NORMS,
-    Conv,
-    Layer,
-    Linear,
-    Pool,
-    Residual,
-    Scale,
-)
+from bneck.space.layers import NORMS, Conv, Layer, Linear, Pool, Residual, Scale
 
 Tree = dict[str, "Layer | Tree"]
 """Layers, and chains of them, by the next part of their paths."""

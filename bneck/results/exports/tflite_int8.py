@@ -35,11 +35,6 @@ def quantiser(trained: Trained) -> Callable[[Way], bytes]:
     ranges = ranges_of(floats, (one.permute(0, 2, 3, 1).numpy() for one in images))
 
     def file(way: Way) -> bytes:
-        return quantised(
-            floats,
-            ranges,
-            per_channel=way.per_channel,
-            in_float=way.in_float,
-        )
+        return quantised(floats, ranges, per_channel=way.per_channel, in_float=way.in_float)
 
     return file

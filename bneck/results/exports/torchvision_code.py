@@ -67,11 +67,7 @@ def _like_v3(arch: Architecture, shared: Mapping[str, Any]) -> str:
     odd = next((width for width in widths if width % 8), None)
     _expect(odd is None, f"torchvision rounds the width {odd} to a multiple of 8")
     return V3.format(
-        rows="\n".join(rows),
-        head=head.width,
-        hidden=head.hidden,
-        **shared,
-        last=blocks[-1][1].out,
+        rows="\n".join(rows), head=head.width, hidden=head.hidden, **shared, last=blocks[-1][1].out
     )
 
 
@@ -91,12 +87,7 @@ def _like_v2(arch: Architecture, shared: Mapping[str, Any]) -> str:
         _expect(block.activation == "relu6", f"{path} has {block.activation}")
         ratio = block.expansion / part.in_channels
         rows.append(f"    ({ratio!r}, {block.out}, 1, {block.stride}),")
-    return V2.format(
-        rows="\n".join(rows),
-        **shared,
-        head=head.width,
-        last=blocks[-1][1].out,
-    )
+    return V2.format(rows="\n".join(rows), **shared, head=head.width, last=blocks[-1][1].out)
 
 
 def _like_mnasnet(arch: Architecture, shared: Mapping[str, Any]) -> str:

@@ -29,12 +29,7 @@ class BranchedUnit(ConvUnit):
         super().__init__(layer)
         eps = NORMS[layer.norm]
         self.point = nn.Conv2d(
-            layer.in_channels,
-            layer.out_channels,
-            1,
-            layer.stride,
-            groups=layer.groups,
-            bias=False,
+            layer.in_channels, layer.out_channels, 1, layer.stride, groups=layer.groups, bias=False
         )
         self.point_norm = nn.BatchNorm2d(layer.out_channels, eps=eps)
         fits = layer.stride == 1 and layer.in_channels == layer.out_channels

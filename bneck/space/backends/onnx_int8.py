@@ -12,12 +12,7 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnxruntime.quantization import (
-    CalibrationDataReader,
-    QuantFormat,
-    QuantType,
-    quantize_static,
-)
+from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
 _QUANTISED = re.compile("[Qq]uantize|^Q[A-Z]|Integer|NBits|Bnb4")
 """In the names of all operators on integers that stand for floats, and of no others."""

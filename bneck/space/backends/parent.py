@@ -69,12 +69,7 @@ class Parent:
             source, state = self.arch, weights.from_bytes(self.tensors, self.arch)
             importance = None
         return remap(
-            source,
-            state,
-            arch,
-            seed=seed,
-            importance=importance,
-            same_classes=self.same_classes,
+            source, state, arch, seed=seed, importance=importance, same_classes=self.same_classes
         )
 
     def is_like(self, arch: Architecture) -> bool:

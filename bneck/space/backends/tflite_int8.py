@@ -37,11 +37,7 @@ def ranges_of(model: bytes, images: Iterable[NDArray[np.float32]]) -> Ranges:
 
 
 def quantised(
-    model: bytes,
-    ranges: Ranges,
-    *,
-    per_channel: bool = True,
-    in_float: Collection[str] = (),
+    model: bytes, ranges: Ranges, *, per_channel: bool = True, in_float: Collection[str] = ()
 ) -> bytes:
     """Return the file with everything in 8 bits, its input and output as floats.
 

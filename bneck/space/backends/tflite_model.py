@@ -13,16 +13,7 @@ from numpy.typing import NDArray
 
 from bneck.space.backends.onnx_model import folded, without_denormals
 from bneck.space.backends.tflite_content import packed, with_notes
-from bneck.space.layers import (
-    Conv,
-    Layer,
-    Leaf,
-    Linear,
-    Pool,
-    Residual,
-    input_shape,
-    output_shape,
-)
+from bneck.space.layers import Conv, Layer, Leaf, Linear, Pool, Residual, input_shape, output_shape
 
 INPUT, OUTPUT = "image", "logits"
 SIGNATURE = "serving_default"

@@ -26,7 +26,4 @@ class DepthwiseSeparable:
         first = depthwise(
             f"{path}.depthwise", in_channels, self.kernel, self.stride, in_px, act, norm
         )
-        return (
-            first,
-            pointwise(f"{path}.project", in_channels, self.out, first.out_px, act, norm),
-        )
+        return (first, pointwise(f"{path}.project", in_channels, self.out, first.out_px, act, norm))

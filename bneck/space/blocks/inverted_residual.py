@@ -3,12 +3,7 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
-from bneck.space.blocks.squeeze_excite import (
-    GATES,
-    SQUEEZES,
-    lower_squeeze_excite,
-    squeeze_width,
-)
+from bneck.space.blocks.squeeze_excite import GATES, SQUEEZES, lower_squeeze_excite, squeeze_width
 from bneck.space.checks import check_channels, check_kernel, check_stride, check_word
 from bneck.space.layers import Layer, bottleneck, check_activation, depthwise, pointwise
 
