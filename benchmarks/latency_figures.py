@@ -70,9 +70,7 @@ def evaluate(
 
 
 def _truth(
-    rounds: Mapping[str, Sequence[Measurement]],
-    names: Iterable[str],
-    ms: Callable[[Any], float],
+    rounds: Mapping[str, Sequence[Measurement]], names: Iterable[str], ms: Callable[[Any], float]
 ) -> Truth:
     found = {}
     for name in names:

@@ -114,7 +114,7 @@ OTHERS: dict[tuple[str, ...], dict[str, tuple[str, ...]]] = {
         )
     },
     ("calibrate", "--out", "m.json", "--wait-quiet", "1"): {
-        "--target-device": ("adb:", "file:folder", "table:columns.csv"),
+        "--target-device": ("adb:", "file:folder", "table:columns.csv")
     },
     ("calibrate", "--out", "m.json"): {
         "--space": ("", "v9", "v3-small,"),

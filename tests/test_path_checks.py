@@ -6,11 +6,7 @@ from pathlib import Path
 import pytest
 
 from bneck.errors import BneckError, UsageError
-from bneck.path_checks import (
-    check_beside,
-    check_new_file,
-    check_new_folder,
-)
+from bneck.path_checks import check_beside, check_new_file, check_new_folder
 
 
 def test_where_no_folder_can_be_is_said_before_there_is_anything_to_write(tmp_path: Path) -> None:

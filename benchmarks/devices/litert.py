@@ -133,9 +133,7 @@ def middle_mean(values: Sequence[float]) -> float:
 
 
 def judged(
-    model: LatencyModel,
-    timings: dict[str, list[Timing]],
-    ratios: dict[str, list[float]],
+    model: LatencyModel, timings: dict[str, list[Timing]], ratios: dict[str, list[float]]
 ) -> dict[str, dict[str, float | None]]:
     """Per cent by which each preset's prediction is off, and what that owes to the measurements.
 

@@ -80,12 +80,7 @@ class Cutter:
     """Cuts one trained seed to a latency, by every method."""
 
     def __init__(
-        self,
-        plan: Plan,
-        asked: Budget,
-        device: TargetDevice,
-        steps: tuple[Step, ...],
-        folder: Path,
+        self, plan: Plan, asked: Budget, device: TargetDevice, steps: tuple[Step, ...], folder: Path
     ) -> None:
         self.plan, self.budget, self.device, self.folder = plan, asked, device, folder
         self.images = whole(asked.images)

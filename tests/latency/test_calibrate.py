@@ -8,9 +8,7 @@ import pytest
 from bneck.errors import NotCalibrated, UsageError
 from bneck.latency import fit
 from bneck.latency.calibrate import BRIEF, MOST_SYNTHETIC, calibrate
-from bneck.latency.calibration_networks import (
-    calibration_network,
-)
+from bneck.latency.calibration_networks import calibration_network
 from bneck.latency.device_load import QUIET, Load
 from bneck.latency.devices import Graph, open_device
 from bneck.latency.devices.local import LocalDevice
@@ -159,10 +157,7 @@ def test_calibration_resumes_where_it_stopped(
         calibrate([ten], LocalDevice(runtime=MacsRuntime()), folder=tmp_path, minutes=0.01)
     with pytest.raises(UsageError, match=r"of batch size 1, not of batch size 2: name another"):
         calibrate(
-            [space],
-            LocalDevice(runtime=MacsRuntime(batch_size=2)),
-            folder=tmp_path,
-            minutes=0.01,
+            [space], LocalDevice(runtime=MacsRuntime(batch_size=2)), folder=tmp_path, minutes=0.01
         )
 
 

@@ -7,12 +7,7 @@ import pytest
 from bneck.errors import BneckError, UsageError
 from bneck.latency.block_names import block_names
 from bneck.latency.device_load import QUIET, LoadWatch
-from bneck.latency.devices import (
-    DEVICES,
-    Graph,
-    check_device_word,
-    open_device,
-)
+from bneck.latency.devices import DEVICES, Graph, check_device_word, open_device
 from bneck.latency.devices.local import LocalDevice
 from bneck.latency.measure import measure, quick_latency_ms, reference
 from bneck.latency.model import LatencyModel

@@ -35,9 +35,7 @@ def test_measurements_that_contradict_each_other_are_refused(macs_folder: Path) 
         model_from(wild, this_machine(MacsRuntime()), header["resolution_px"])
 
 
-def test_a_kernel_that_held_out_networks_alone_have_is_learnt_from_them(
-    macs_folder: Path,
-) -> None:
+def test_a_kernel_that_held_out_networks_alone_have_is_learnt_from_them(macs_folder: Path) -> None:
     """It cannot be predicted before they join the fit, so they say nothing of its error."""
     header, items, _ = read(macs_folder / "measurements.jsonl")
     first, *others = [number for number, item in enumerate(items[:60]) if item.name[0] == "h"]

@@ -18,12 +18,7 @@ def measured(macs_folder: Path) -> dict[str, object]:
     text = (macs_folder / "measurements.jsonl").read_text()
     lines = [json.loads(line) for line in text.splitlines()[1 : 1 + len(items)]]
     assert codec.to_json(items[0].arch) == lines[0]["arch"]
-    return {
-        "format": FORMAT,
-        "device": header["device"],
-        "kit": "x",
-        "items": lines,
-    }
+    return {"format": FORMAT, "device": header["device"], "kit": "x", "items": lines}
 
 
 def test_measurements_become_a_model(measured: dict[str, object], tmp_path: Path) -> None:

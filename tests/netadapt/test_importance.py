@@ -74,9 +74,7 @@ def test_it_ranks_channels_as_closing_their_gates_does(
     assert spearmanr(by_norm, removed).statistic < 0.3
 
 
-def test_dead_channels_matter_least_and_are_the_first_to_go(
-    images: ImageSource,
-) -> None:
+def test_dead_channels_matter_least_and_are_the_first_to_go(images: ImageSource) -> None:
     arch = presets.build("mobilenet_v3_small", width=0.35, resolution_px=16, classes=10)
     state = torch_model.build(arch, seed=0).state_dict()
     dead = [3, 7]

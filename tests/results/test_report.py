@@ -308,11 +308,7 @@ def test_a_run_that_is_still_going(finished: ReportData) -> None:
 
 def test_an_outcome_that_is_not_measured_or_trained(finished: ReportData) -> None:
     assert finished.outcome is not None
-    bare = replace(
-        finished.outcome,
-        measured=None,
-        accuracy=None,
-    )
+    bare = replace(finished.outcome, measured=None, accuracy=None)
     page = Page(report.build(replace(finished, outcome=bare, breakdown=None)))
     assert "predicted only: not measured on the device" in page.text
     assert set(page.figures) == {"search", "path", "calibration"}

@@ -34,13 +34,7 @@ def test_what_a_label_is_worth_falls_with_what_is_known(
     gains: dict[int, float | None] = {}
     for evaluations in (4, 10, 24):
         study = Study(tmp_path / "journal", space, sampler="surrogate", seed=0)
-        search(
-            study,
-            by_macs,
-            objectives=objectives,
-            evaluations=evaluations,
-            executor=Serial(),
-        )
+        search(study, by_macs, objectives=objectives, evaluations=evaluations, executor=Serial())
         gains[evaluations] = expected_gain(study.labels(), space, objective)
     assert gains[4] is None
     assert gains[10] is not None

@@ -71,11 +71,7 @@ def test_a_baseline_is_measured_with_its_weights_and_taken_off_what_is_left(
     here = Serial()
     session = Session(Run(tmp_path, {}), Plan(target="1.0"), here, here, schedule=schedule)
     device = TargetDevice(
-        load(digits_latency),
-        seen,
-        session.run.measurements,
-        lambda: None,
-        schedule=schedule,
+        load(digits_latency), seen, session.run.measurements, lambda: None, schedule=schedule
     )
     state = torch_model.build(SMALL, seed=3).state_dict()
     other = replace(session, run=Run(tmp_path / "targets/1ms", {}))

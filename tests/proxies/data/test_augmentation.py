@@ -10,12 +10,7 @@ from torchvision.transforms.v2 import functional
 
 from bneck.errors import UsageError
 from bneck.proxies.data import augmentation
-from bneck.proxies.data.augmentation import (
-    CROP_BY_WORD,
-    ERASED,
-    mixed,
-    random_erasing,
-)
+from bneck.proxies.data.augmentation import CROP_BY_WORD, ERASED, mixed, random_erasing
 from bneck.proxies.data.augmentation_words import MIXES, check_augmentation
 from bneck.proxies.data.batches import Batches
 from bneck.proxies.data.image_source import ImageSource, in_memory

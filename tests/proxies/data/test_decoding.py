@@ -216,9 +216,7 @@ def test_a_truncated_webp_is_called_so(tmp_path: Path) -> None:
         read_picture(file, 8)
 
 
-def test_heic_is_read_where_its_library_is_and_called_by_its_name_elsewhere(
-    tmp_path: Path,
-) -> None:
+def test_heic_is_read_where_its_library_is_and_called_by_its_name_elsewhere(tmp_path: Path) -> None:
     file = tmp_path / "a.heic"
     if find_spec("pillow_heif") is None:
         file.write_bytes(b"\0\0\0\x18ftypheic" + b"\0" * 40)

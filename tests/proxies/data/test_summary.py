@@ -17,8 +17,7 @@ def notes(folder: Path, seed: int = 0) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize(
-    ("count", "said"),
-    [(5, "on 2 images only, .* standard error of 28 points"), (300, None)],
+    ("count", "said"), [(5, "on 2 images only, .* standard error of 28 points"), (300, None)]
 )
 def test_a_set_too_small_to_choose_by_says_its_standard_error(
     tmp_path: Path, count: int, said: str | None

@@ -16,9 +16,7 @@ from tests.proxies.training.one_of_several import (
 )
 
 
-def test_two_processes_train_as_one_and_resume_what_one_began_and_it_theirs(
-    tmp_path: Path,
-) -> None:
+def test_two_processes_train_as_one_and_resume_what_one_began_and_it_theirs(tmp_path: Path) -> None:
     """In double precision: in single, rounding alone parts the losses by 1e-3 within 12 steps."""
     trained(tmp_path / "by one", STOPPED_LATE)
     ((_, found),) = open_together(2, "cpu").map_unordered(train_three_times, [tmp_path])

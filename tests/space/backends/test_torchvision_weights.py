@@ -9,12 +9,7 @@ import torchvision
 from bneck.errors import UsageError
 from bneck.space import presets
 from bneck.space.backends import torch_model
-from bneck.space.backends.torchvision_weights import (
-    classes,
-    from_torchvision,
-    load,
-    to_torchvision,
-)
+from bneck.space.backends.torchvision_weights import classes, from_torchvision, load, to_torchvision
 
 PAIRS = {
     "mobilenet_v2": torchvision.models.mobilenet_v2,
