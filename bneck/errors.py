@@ -25,7 +25,7 @@ class ProxyFailed(BneckError):
 
 
 class DeviceLost(BneckError):
-    """A GPU no longer answers this process; it may still answer another one."""
+    """A GPU, or a process that trains together with this one, no longer answers it."""
 
 
 class UnreadableImages(UsageError):

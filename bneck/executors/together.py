@@ -15,7 +15,7 @@ from typing import Any, Generic
 from uuid import uuid4
 
 from bneck.errors import BneckError, DeviceLost
-from bneck.executors import Failed, Item, NotYet, Result
+from bneck.executors import Failed, Item, NotYet, Result, reason
 from bneck.executors.pool import START_SECONDS, TRIES, warn_of_slow_start
 from bneck.executors.worker import W, WorkerKind, WorkerLost, one_by_one
 
@@ -114,7 +114,7 @@ class Together(Generic[W]):
         """The first one's answer, once all have answered, or why one of them failed.
 
         Raises:
-            WorkerLost: one was lost; others, who miss it, may have failed before that is known.
+            WorkerLost: one was lost, or its GPU, or others miss one before its loss is known.
         """
         answers: dict[W, Any] = {}
         until = None
@@ -123,13 +123,15 @@ class Together(Generic[W]):
             waiting = [worker for worker in crew if worker not in answers]
             for worker in self._kind.wait(waiting, left_s):
                 answers[worker] = answer = worker.answer()
-                if isinstance(answer, DeviceLost):
-                    raise WorkerLost(str(answer))
                 if isinstance(answer, Failed | BneckError) and until is None:
                     until = time.monotonic() + OTHERS_SECONDS
-        refused = (one for one in answers.values() if isinstance(one, BneckError))
-        failed = (one for one in answers.values() if isinstance(one, Failed))
-        return next(refused, None) or next(failed, None) or answers[crew[0]]
+        lost = [one for one in answers.values() if isinstance(one, DeviceLost)]
+        refused = [one for one in answers.values() if isinstance(one, BneckError)]
+        if lost and lost == refused:
+            raise WorkerLost(str(lost[0]))
+        failed = [one for one in answers.values() if isinstance(one, Failed)]
+        others = [one for one in refused if one not in lost]
+        return [*others, *failed, answers.get(crew[0])][0]
 
 
 def in_a_file(_: None) -> str:
@@ -153,8 +155,18 @@ class Member:
     store: str
 
     def __call__(self, item: Any) -> Any:
-        """Join the others, do the task and leave."""
-        from bneck.proxies.training.distributed import joined
+        """Join the others, do the task and leave.
 
-        with joined(self.rank, self.processes, self.store):
-            return self.task(item)
+        Raises:
+            DeviceLost: another process does not answer. Ray may take half a minute to notice that
+                a node is gone, and processes that are waited for have then failed long ago.
+        """
+        from bneck.proxies.training.distributed import is_cut_off, joined
+
+        try:
+            with joined(self.rank, self.processes, self.store):
+                return self.task(item)
+        except RuntimeError as error:
+            if is_cut_off(error):
+                raise DeviceLost(f"a process that trains too is lost: {reason(error)}") from error
+            raise

@@ -2,6 +2,10 @@
 
 import os
 import signal
+import socket
+import sys
+import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,7 +13,7 @@ import torch
 from torch import distributed
 
 from bneck.errors import BneckError, ProxyFailed, UsageError
-from bneck.executors import Failed, open_together
+from bneck.executors import Failed, open_executor, open_together
 from bneck.executors.gpus import one_each, shares
 from bneck.executors.processes import Processes
 from bneck.executors.reserved import ONE_CPU
@@ -41,6 +45,30 @@ def fail_beside_one_that_waits(how: str | Path) -> float:
     return total.item()
 
 
+def cut_off_once(marker: Path) -> float:
+    """One process closes its connection and lives on, as on a node that nobody misses yet."""
+    if distributed.get_rank() == 1 and not marker.exists():
+        marker.touch()
+        distributed.destroy_process_group()
+        time.sleep(600)
+    total = torch.ones(())
+    distributed.all_reduce(total)
+    return total.item()
+
+
+def on_the_loopback(_: None) -> str:
+    """Where processes find each other by TCP, as on a cluster of this machine alone."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return f"tcp://127.0.0.1:{free.getsockname()[1]}"
+
+
+def interface_of_a_sum(item: float) -> tuple[float, str | None]:
+    """What two processes say, and the network interface by which they said it."""
+    total = torch.tensor(item)
+    distributed.all_reduce(total)
+    return total.item(), os.environ.get("GLOO_SOCKET_IFNAME")
+
+
 def no_meeting(_: None) -> str:
     """What a worker says whose machine has no temporary folder."""
     raise FileNotFoundError("No usable temporary directory found")
@@ -58,6 +86,16 @@ def test_each_item_is_done_by_all_and_the_first_ones_answer_counts(
     assert not list(folder.iterdir())
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells which interface leads there")
+def test_workers_talk_by_the_interface_that_leads_to_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Gloo took that of the machine's name, which on many is the loopback: none was reached."""
+    monkeypatch.delenv("GLOO_SOCKET_IFNAME", raising=False)
+    together = Together(Processes(2), 2, on_the_loopback)
+    assert list(together.map_unordered(interface_of_a_sum, [3.0])) == [(3.0, (6.0, "lo"))]
+
+
 def test_workers_that_cannot_meet_say_why() -> None:
     together = Together(Processes(2), 2, no_meeting)
     with pytest.raises(BneckError, match="No usable temporary directory found"):
@@ -73,6 +111,13 @@ def test_one_that_fails_or_is_killed_leaves_none_waiting(tmp_path: Path) -> None
     assert marker.exists()
     with pytest.raises(UsageError, match="no such data"):
         list(together.map_unordered(fail_beside_one_that_waits, ["refuse"]))
+
+
+def test_one_that_is_cut_off_is_a_loss_before_anybody_knows_of_it(tmp_path: Path) -> None:
+    """On Ray, where a node's loss takes half a minute to be known, it was a failed training."""
+    together = Together(Processes(2), 2)
+    marker = tmp_path / "cut off"
+    assert list(together.map_unordered(cut_off_once, [marker])) == [(marker, 2.0)]
 
 
 @pytest.mark.slow
@@ -96,6 +141,20 @@ def test_actors_on_ray_do_an_item_together(monkeypatch: pytest.MonkeyPatch) -> N
     finally:
         together.close()
     assert outcomes == {1: (30.0, "ray")}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning")
+def test_a_ray_of_this_machine_has_cpus_for_those_that_train_together() -> None:
+    """It had as many as evaluations take, and a command with --workers 1 --gpus 2 ended."""
+    pytest.importorskip("ray")
+    with closing(open_executor(1, ray="local", together=2)) as scorer:
+        assert scorer.workers == 1
+        open_together(2, "auto", ray="local").close()
+        with pytest.raises(
+            UsageError, match=r"^--gpus is 3, but the cluster has room for 2, each on a CPU$"
+        ):
+            open_together(3, "cpu", ray="local")
 
 
 def test_workers_share_the_gpus_evenly(monkeypatch: pytest.MonkeyPatch) -> None:

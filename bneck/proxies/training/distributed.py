@@ -4,12 +4,16 @@ The processes are those of ``torch.distributed``'s default group, which ``joined
 a group there is one process, and nothing here does anything.
 """
 
+import fcntl
 import os
+import socket
+import struct
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 import torch
 from torch import Tensor, distributed, nn
@@ -18,6 +22,9 @@ from torch.nn.parallel import DistributedDataParallel
 from bneck.proxies.training.forwards import forwards_replaced
 
 BACKEND = "cpu:gloo,cuda:nccl"
+_INTERFACE = "GLOO_SOCKET_IFNAME"
+_SIOCGIFADDR = 0x8915
+"""Asks Linux for the address of a network interface."""
 
 
 def rank() -> int:
@@ -43,15 +50,44 @@ def joined(rank: int, count: int, store: str) -> Iterator[None]:
     """
     backend = BACKEND if torch.cuda.is_available() else "gloo"
     if store.startswith("tcp:"):
+        meeting = urlsplit(store)
+        name = interface_to(str(meeting.hostname), meeting.port or 0)
+        if name is not None:  # gloo would take that of our name, which may be the loopback
+            os.environ.setdefault(_INTERFACE, name)
         distributed.init_process_group(backend, init_method=store, rank=rank, world_size=count)
     else:
         if sys.platform == "linux":  # gloo need not ask for our name
-            os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+            os.environ.setdefault(_INTERFACE, "lo")
         file = distributed.FileStore(store, count)  # type: ignore[attr-defined]
         distributed.init_process_group(backend, store=file, rank=rank, world_size=count)
     yield
     # Not where the block failed: the others would fail too, for no reason but that.
     distributed.destroy_process_group()
+
+
+def interface_to(host: str, port: int) -> str | None:
+    """Return the name of this machine's network interface that leads to another machine.
+
+    None where it cannot be told, as on systems other than Linux.
+
+    Args:
+        host: the other machine, or this one.
+        port: of the other machine; nothing is sent there.
+    """
+    with suppress(OSError), socket.socket(type=socket.SOCK_DGRAM) as probe:
+        probe.connect((host, port))
+        own = socket.inet_aton(probe.getsockname()[0])
+        for _, name in socket.if_nameindex() if sys.platform == "linux" else ():
+            with suppress(OSError):  # it has no address
+                asked = struct.pack("40s", name.encode())
+                if fcntl.ioctl(probe, _SIOCGIFADDR, asked)[20:24] == own:
+                    return name
+    return None
+
+
+def is_cut_off(error: RuntimeError) -> bool:
+    """Return whether an error says that another process of the group does not answer."""
+    return isinstance(error, distributed.DistError) or "gloo/" in str(error)
 
 
 @contextmanager
