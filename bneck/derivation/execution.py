@@ -7,7 +7,7 @@ from bneck import executors, live
 from bneck.derivation.option import EXECUTION, option
 from bneck.errors import UsageError
 from bneck.executors import Executor
-from bneck.executors.gpus import one_each
+from bneck.executors.gpus import check_together, one_each
 from bneck.executors.reserved import Reserved
 from bneck.latency.timing import MAX_MINUTES
 from bneck.space.checks import check_between, check_range
@@ -63,6 +63,8 @@ class Execution:
             reserved.check_device(device)
         check_range("gpus", self.gpus, 0, MAX_GPUS)
         check_between("wait-quiet", self.wait_quiet, 0, MAX_MINUTES)
+        if self.gpus:
+            check_together(device, self.gpus)
         if self.gpus and self.ray is None:  # a cluster's are counted when it is joined
             one_each(device, self.gpus)
 
@@ -106,6 +108,7 @@ class Execution:
             time_limit_s=self.time_limit_s,
             device=device,
             imported=IMPORTED,
+            together=self.gpus,
         )
 
     def open_trainer(self, scorer: Executor, device: str, here: str) -> Executor:

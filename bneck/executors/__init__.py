@@ -89,6 +89,7 @@ def open_executor(
     time_limit_s: float | None = None,
     device: str = "cpu",
     imported: Sequence[str] = (),
+    together: int = 0,
 ) -> Executor:
     """The executor that was asked for; close it when the work is done.
 
@@ -101,6 +102,7 @@ def open_executor(
         device: what the evaluations train on; without Ray, workers share this machine's GPUs, with
             Ray the cluster must have one for "cuda".
         imported: modules that tasks need, which processes of this machine share in memory.
+        together: workers of ``open_together`` that a Ray of this machine must have CPUs for, too.
 
     Raises:
         UsageError: a value out of range, a cluster that does not answer or lacks CPUs or GPUs.
@@ -109,7 +111,14 @@ def open_executor(
     if ray is not None:
         from bneck.executors.ray import on_ray
 
-        return on_ray(ray, workers, reserved=reserved, time_limit_s=time_limit_s, device=device)
+        return on_ray(
+            ray,
+            workers,
+            reserved=reserved,
+            time_limit_s=time_limit_s,
+            device=device,
+            together=together,
+        )
     from bneck.executors.gpus import WORKERS_PER_GPU, gpus_for, shares
     from bneck.executors.processes import processes
     from bneck.executors.serial import Serial

@@ -41,6 +41,7 @@ def on_ray(
     reserved: Reserved = ONE_CPU,
     time_limit_s: float | None = None,
     device: str = "cpu",
+    together: int = 0,
 ) -> Executor:
     """Executor of so many actors.
 
@@ -50,12 +51,13 @@ def on_ray(
         reserved: what Ray keeps for each actor.
         time_limit_s: an item that takes longer fails.
         device: what items train on.
+        together: workers of ``together_on_ray`` that a Ray of this machine must have CPUs for, too.
 
     Raises:
         UsageError: a malformed address, no cluster there, no node with so many CPUs or GPUs, or
             none with a GPU where the device is one.
     """
-    kind = Actors(address, workers, reserved, device)
+    kind = Actors(address, workers, reserved, device, together)
     return WorkerPool(kind, workers, time_limit_s=time_limit_s)
 
 
@@ -71,14 +73,14 @@ def together_on_ray(address: str, count: int, device: str) -> Executor:
         UsageError: no cluster there, or one with fewer CPUs or GPUs.
     """
     kind = Actors(address, count, ONE_CPU, device)
-    totals = [sum(node.get(name, 0) for node in nodes()) for name in ("CPU", "GPU")]
-    on_gpus = device != "cpu" and totals[1] > 0
-    if totals[on_gpus] < count:
-        kind.close()
-        what = "GPUs" if on_gpus else "CPUs"
-        raise UsageError(f"--gpus is {count}, but the cluster has {totals[on_gpus]:g} {what}")
-    if on_gpus:
+    found = [(node.get("CPU", 0), node.get("GPU", 0)) for node in nodes()]
+    if device != "cpu" and any(gpus for _, gpus in found):
         kind.reserved = Reserved(1.0, 1.0)
+    room = sum(kind.reserved.fit(*one) for one in found)
+    if room < count:
+        kind.close()
+        each = "a GPU and a CPU" if kind.reserved.gpus else "a CPU"
+        raise UsageError(f"--gpus is {count}, but the cluster has room for {room}, each on {each}")
     return Together(kind, count, on_this_node)
 
 
@@ -139,11 +141,18 @@ class Actor:
 class Actors:
     """Workers that are actors. A Ray that the program had connected to already is left as it is."""
 
-    def __init__(self, address: str, workers: int | None, reserved: Reserved, device: str) -> None:
+    def __init__(
+        self,
+        address: str,
+        workers: int | None,
+        reserved: Reserved,
+        device: str,
+        together: int = 0,
+    ) -> None:
         self.reserved, self._wanted, self._room = reserved, 0, 1
         self._said = False
         self._asking: list[ray.ObjectRef[Any]] = []  # on a cluster elsewhere, a task of it
-        cpus = None if workers is None else max(1, ceil(workers * reserved.cpus))
+        cpus = None if workers is None else max(1, together, ceil(workers * reserved.cpus))
         self._connected = connect(address, cpus)
         self._head = Head(address if self._connected else "auto")
         try:

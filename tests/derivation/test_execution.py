@@ -68,6 +68,7 @@ def test_an_evaluation_that_is_to_train_on_a_gpu_of_a_cluster_has_one(
 @pytest.mark.parametrize(
     ("device", "given", "said"),
     [
+        ("cuda:0", {"gpus": 2}, "--gpus 2 needs --device cuda, auto or cpu, not cuda:0"),
         ("cuda", {"gpus_per_trial": 0.0}, "--device cuda with --ray needs --gpus-per-trial above"),
         ("cuda:1", {}, "--device cuda:1 with --ray: .* numbered from 0; use --device cuda"),
     ],
