@@ -5,6 +5,7 @@ The task is a small value that travels; the images are loaded once in each worke
 
 import platform
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -117,7 +118,8 @@ class TrainOnRungs:
 
     Attributes:
         short: the training of the first rung, which decides all but the others' length and seed.
-        folder: keeps the checkpoints of a network's trainings until they are all done.
+        folder: keeps the checkpoints of a network's trainings until they are all done, on machines
+            that have the folder around it.
         most_steps: no training is longer, whatever its rung.
     """
 
@@ -137,10 +139,10 @@ class TrainOnRungs:
         recipe, seed = self.short.recipe, self.short.seed + rung
         steps = steps_on(rung, recipe.steps, self.most_steps)
         name = f"{codec.key(arch)}-{rung}"
-        self.folder.mkdir(parents=True, exist_ok=True)
+        kept = self._keeps_checkpoints()
 
         def trained(fold: int, images: ImageSource) -> Label:
-            checkpoint = self.folder / f"{name}-{fold}.checkpoint"
+            checkpoint = self.folder / f"{name}-{fold}.checkpoint" if kept else None
             return self.short.trained(arch, images, replace(recipe, steps=steps), seed, checkpoint)
 
         try:
@@ -150,6 +152,12 @@ class TrainOnRungs:
             raise
         self._forget(name)
         return Label(label.accuracy, {**label.made_with, "steps": str(steps)})
+
+    def _keeps_checkpoints(self) -> bool:
+        """Make their folder, and return whether there is one: a node may not see the run."""
+        with suppress(FileNotFoundError):
+            self.folder.mkdir(exist_ok=True)
+        return self.folder.is_dir()
 
     def _forget(self, name: str) -> None:
         """Remove the checkpoints of trainings whose outcome is known."""

@@ -199,6 +199,17 @@ def test_a_longer_training_is_one_of_its_own_and_no_longer_than_the_final(tmp_pa
     assert not list((tmp_path / "search").iterdir())  # no checkpoint is left
 
 
+def test_a_node_that_does_not_see_the_run_keeps_no_checkpoints(tmp_path: Path) -> None:
+    """It made the whole path of the run's folder there, or ended the search where it could not."""
+    short = Evaluate(WorkerImages("digits", 16, 16, 0, 64, 32), "short-training", Recipe(2, 16), 0)
+    arch = three_blocks(resolution_px=16, classes=10)
+    (tmp_path / "checkpoints").mkdir()
+    here = TrainOnRungs(short, tmp_path / "checkpoints" / "search", most_steps=20)
+    elsewhere = TrainOnRungs(short, tmp_path / "node" / "checkpoints" / "search", most_steps=20)
+    assert elsewhere(arch, rung=1) == here(arch, rung=1)
+    assert not (tmp_path / "node").exists()
+
+
 @pytest.mark.parametrize("ending", [KeyboardInterrupt, ProxyFailed])
 def test_folds_that_are_trained_are_not_trained_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: type[BaseException]

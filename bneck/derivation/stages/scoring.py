@@ -47,6 +47,7 @@ def scorer(session: Session, data: RunData, study: Study, parent: Parent | None)
     if not plan.promote:
         return short
     most_steps = session.run.settle("most_steps", asked.most_search_steps)
+    session.run.checkpoints.mkdir(exist_ok=True)
     return TrainOnRungs(short, session.run.search_work, most_steps)
 
 
