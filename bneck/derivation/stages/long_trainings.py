@@ -12,7 +12,7 @@ from pathlib import Path
 
 from bneck import records
 from bneck.derivation.stages.kept_training import train_and_keep
-from bneck.errors import BneckError
+from bneck.errors import BneckError, UsageError
 from bneck.executors import Executor, Failed
 from bneck.executors.gpus import most_on_each
 from bneck.files import is_written
@@ -80,7 +80,12 @@ class LongTraining:
 
         Raises:
             ProxyFailed: the training diverged.
+            UsageError: the folder is not on this machine.
         """
+        if not self.folder.is_dir():
+            raise UsageError(
+                f"{self.folder} is not here: --out must be on a file system that all nodes share"
+            )
         start = job.start
         with gpu_shared_by(self.on_each_gpu):
             training, _ = train_and_keep(
@@ -122,6 +127,7 @@ def train_all(
     done = len(files) - len(waiting)
     if waiting:
         progress("trainings", done, len(files))
+        task.folder.mkdir(parents=True, exist_ok=True)
         executor.rest()  # new workers take one GPU after the other, idle ones what they have
         at_once = min(len(waiting), executor.workers)
         task = replace(task, on_each_gpu=most_on_each(task.compute.device, at_once))

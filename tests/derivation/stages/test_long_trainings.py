@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bneck.derivation.stages.long_trainings import LongTraining, TrainingJob, train_all
-from bneck.errors import BneckError, ProxyFailed
+from bneck.errors import BneckError, ProxyFailed, UsageError
 from bneck.executors.processes import processes
 from bneck.executors.serial import Serial
 from bneck.machine import GPU_SHARE, Compute, gpu_share
@@ -48,6 +48,14 @@ def test_the_same_trainings_wherever_they_run(tmp_path: Path) -> None:
     result = trainer.train(plain, whole(task.images), task.recipe, seed=1, compute=task.compute)
     assert all(torch.equal(kept[name], one) for name, one in plain.state_dict().items())
     assert (one_by_one[1].accuracy, one_by_one[1].right) == (result.accuracy, result.right)
+
+
+def test_a_node_that_does_not_see_the_run_says_so_before_it_trains(tmp_path: Path) -> None:
+    """It trained to the end and wrote where the driver never looks."""
+    task = training(tmp_path / "run" / "checkpoints")
+    with pytest.raises(UsageError, match=r"checkpoints is not here: --out must be on a file sys"):
+        task(TWO[0])
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_is_trained_is_read_and_the_rest_resumes(tmp_path: Path) -> None:
