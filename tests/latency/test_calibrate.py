@@ -194,6 +194,21 @@ def test_what_kept_the_device_busy_is_told_of_all_sessions(
     assert [one.load.other_cores for one in sessions] == [3.0, 1.0, 0.0]
 
 
+def test_the_seed_draws_the_networks(tmp_path: Path) -> None:
+    space = spaces.build("v3-small", resolution_px=32)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    device = LocalDevice(runtime=MacsRuntime())
+    with pytest.raises(KeyboardInterrupt):
+        calibrate([space], device, folder=tmp_path, seed=3, progress=interrupt)
+    (item,) = read(tmp_path / "measurements.jsonl")[1]
+    of_seeds = [calibration_network([space], 0, seed) for seed in (3, 0)]
+    assert (item.name, item.arch) == of_seeds[0]
+    assert item.arch != of_seeds[1][1]
+
+
 def test_a_measurement_that_stands_there_twice_is_named(macs_folder: Path, tmp_path: Path) -> None:
     lines = (macs_folder / "measurements.jsonl").read_text().splitlines(keepends=True)
     path = tmp_path / "measurements.jsonl"

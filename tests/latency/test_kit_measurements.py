@@ -6,7 +6,7 @@ import pytest
 from bneck.errors import BneckError, UsageError
 from bneck.latency.kit import add_to_kit
 from bneck.latency.kit_content import FORMAT
-from bneck.latency.kit_measurements import read_measurements
+from bneck.latency.kit_measurements import measured_by_kit, read_measurements
 from bneck.latency.measurements import read
 from bneck.latency.model import load
 from bneck.space import codec, presets
@@ -25,6 +25,18 @@ def test_measurements_become_a_model(measured: dict[str, object], tmp_path: Path
     path = tmp_path / "measurements.json"
     path.write_text(json.dumps(measured))
     assert read_measurements(path).report.mape_percent < 0.5
+
+
+def test_timings_of_an_earlier_version_had_their_core_alone(
+    measured: dict[str, object], tmp_path: Path
+) -> None:
+    """They did not say what share of the time they had it."""
+    items = measured["items"]
+    assert isinstance(items, list)
+    del items[1]["core_share"]
+    path = tmp_path / "measurements.json"
+    path.write_text(json.dumps(measured))
+    assert measured_by_kit(path)[1][1].timing.core_share == 1.0
 
 
 def test_what_kept_the_device_busy_is_told_by_the_seconds_of_each_network(

@@ -177,6 +177,8 @@ def test_another_number_of_classes_has_a_classifier_of_its_own() -> None:
         name = f"head.classifier.linear.{part}"
         assert torch.equal(got.state[name], fresh[name])
     assert torch.equal(got.state["head.hidden.linear.weight"], parent["head.hidden.linear.weight"])
+    as_many = remap(ARCH, parent, ARCH, seed=5, same_classes=False)
+    assert "head.classifier" not in as_many.paths
     own = sum(t.numel() for name, t in fresh.items() if name.startswith("head.classifier."))
     assert got.share == pytest.approx(1 - own / cost(target).params)
 
