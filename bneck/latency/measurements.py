@@ -142,14 +142,14 @@ def measurement(content: Any) -> Measurement:
         raise UsageError(f"a measurement must be an object, got {content!r:.40}")
     own = {"name", "arch", "seconds"}
     kept_apart = {*own, "load"}  # which kits of earlier versions did not note
-    stated = {"core_share": 1.0} | {k: v for k, v in content.items() if k not in kept_apart}
+    stated = {key: value for key, value in content.items() if key not in kept_apart}
     for key in own - content.keys():
         raise UsageError(f"the key {key!r} is missing")
     name = records.from_json(str, content["name"], "name")
     load = records.from_json(Load, content["load"]) if "load" in content else QUIET
     check_not_negative("other_cores", load.other_cores)
     check_not_negative("stolen", load.stolen)
-    timing = records.from_json(Timing, stated)  # earlier versions did not say the core_share
+    timing = records.from_json(Timing, stated)
     seconds = records.from_json(float, content["seconds"], "seconds")
     check_not_negative("seconds", seconds)
     for number in ("ratio", "reference_ms", "pairs"):

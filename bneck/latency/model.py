@@ -219,7 +219,6 @@ def load(path: Path) -> LatencyModel:
     content = read_json(path)
     if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
         raise UsageError(f"{path} is not a latency model of bneck ({FORMAT})")
-    content.setdefault("seen", {})
     if "judged" in content:  # as earlier versions called it
         content["held_out"] = content.pop("judged")
     coefficients = content.get("coefficients")
