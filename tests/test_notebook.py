@@ -331,6 +331,8 @@ def test_the_same_words_are_refused_as_on_the_command_line(tmp_path: Path) -> No
     for name in ("weights", "finish", "importance", "seed_network"):
         with pytest.raises(UsageError, match=f"unknown name in the plan: '{name}'"):
             bneck.derive(2.0, tmp_path / "run", **{name: None})
+    with pytest.raises(UsageError, match=r"'reward'; it is an option of `bneck search` alone$"):
+        bneck.derive(2.0, tmp_path / "run", reward="hard")
     with pytest.raises(UsageError, match="unknown space 'v9'"):
         bneck.derive(2.0, tmp_path / "run", space="v9")
     with pytest.raises(UsageError, match="'__main__:Own' is in the notebook or script itself"):

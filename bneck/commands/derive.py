@@ -1,5 +1,6 @@
 """The command ``derive``: the whole derivation, for one target or several."""
 
+from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +10,14 @@ from bneck.commands.common.output import print_result
 from bneck.commands.common.session import run_options, session_of
 from bneck.derivation.target import runs_of_other_targets
 from bneck.errors import BneckError
+from bneck.results.exports import IN_8_BITS
 from bneck.results.exports.int8_text import cost_of_int8
 from bneck.results.record import Baseline, Outcome
 from bneck.results.run import Run
 from bneck.results.summary import against, is_met, only_answer, reservations, verdict
 
 if TYPE_CHECKING:
+    from bneck.derivation.plan import Plan
     from bneck.results.classification import Classification
 
 
@@ -39,10 +42,26 @@ def derive(out: OutOption, json: JsonOption = False, **asked: Any) -> None:
         text.append(f"{against(outcome, baseline)} {only_answer(_classes(one))}".strip())
         text += [cost_of_int8(outcome.int8)] if outcome.int8 else []
         text.append(f"network {one.network}, ONNX {one.onnx}, report {one.report}")
-    text.append(f"to use it: bneck predict {quote(str(run.folder))} IMAGE...")
+    text += next_steps(session.plan, run.folder, measured=all(one.measured for one in outcomes))
     print_result(json, result, "\n".join(text))
     if not all(map(is_met, outcomes)):
         raise BneckError("a network misses its target")
+
+
+def next_steps(plan: "Plan", folder: Path, *, measured: bool) -> list[str]:
+    """How the network in a run's folder is used, and how a device measures it that has not yet."""
+    from bneck.derivation.stages.target_device import planned_device
+    from bneck.latency.devices.file import FileDevice
+
+    said = [f"to use it: bneck predict {quote(str(folder))} IMAGE..."]
+    written = {"litert": "tflite", **IN_8_BITS}.get(plan.runtime)
+    if written is not None:
+        file = f"FILE.{written.removesuffix('-int8')}"
+        said.append(f"for {plan.runtime}: bneck export {quote(str(folder))} {file} --to {written}")
+    device = planned_device(plan)
+    if isinstance(device, FileDevice) and not measured:
+        said.append(f"to measure it: {device.steps()}")
+    return said
 
 
 def _classes(run: Run) -> "Classification | None":

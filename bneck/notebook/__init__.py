@@ -3,6 +3,7 @@
 What comes back shows itself in a notebook.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from bneck.progress import Progress
 from bneck.quantities import plain
 from bneck.results.run_files import check_not_own
 from bneck.space.checks import check_range
+from bneck.text import all_of
 
 __all__ = ["Results", "calibrate", "derive", "open_run"]
 
@@ -68,7 +70,9 @@ def derive(
     aim = {} if target is None else {"target": str(target)}
     asked = {**aim, "data": as_option(data), "space": space, **options}
     words = ", ".join(f"{name}={value!r}" for name, value in {**asked, "out": str(out)}.items())
-    plan = Plan.from_dict(asked, (*OPTIONS["derive"], *EXECUTION_OPTIONS["derive"]))
+    known = (*OPTIONS["derive"], *EXECUTION_OPTIONS["derive"])
+    _check_not_of_others(name for name in asked if name not in known)
+    plan = Plan.from_dict(asked, known)
     if not plan.aimed_at:
         raise UsageError("derive needs a target, or None and targets='1.5,2' for several")
     elsewhere = workers != 1 or where.keys() & {"ray", "time_limit_s"}
@@ -89,6 +93,15 @@ def derive(
     ):
         pipeline.derive(session)
     return Results(folder)
+
+
+def _check_not_of_others(names: Iterable[str]) -> None:
+    """Refuse what other commands alone are asked, by the command's name."""
+    for name in names:
+        if takers := [f"`bneck {command}`" for command in OPTIONS if name in OPTIONS[command]]:
+            raise UsageError(
+                f"unknown name in the plan: {name!r}; it is an option of {all_of(*takers)} alone"
+            )
 
 
 def calibrate(

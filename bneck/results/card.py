@@ -42,6 +42,7 @@ def build(data: ReportData, images: ImageFacts) -> str:
         yaml=_yaml,
         code=_code,
         percent=units.percent,
+        channel="{:.6f}".format,
         count=units.count,
         ms=lambda latency: units.milliseconds(latency, places),
     )

@@ -47,10 +47,13 @@ def test_predicted_until_the_kit_was_carried_twice(
         said = capsys.readouterr()
         return json.loads(said.out) if code == 0 else said.err
 
+    again = f"copy {folder} to the device, run `python measure.py` in it"
     assert "run `python measure.py` in it" in derived()
     carried(folder)
     found = derived()
     assert found["latency_is"] == "predicted"
+    assert run(command[:-1]) == 0
+    assert f"\nto measure it: {again}" in capsys.readouterr().out
     assert found["measured_ms"] is None
     assert found["met"]
     assert found["predicted_ms"] < found["target_ms"]
@@ -71,6 +74,8 @@ def test_predicted_until_the_kit_was_carried_twice(
     kept = codec.load(out / "network.json")
     assert found["measured_ms"] == pytest.approx(cost(kept).macs / 1e6, rel=0.05)
     assert found["met"] == (found["measured_ms"] <= found["target_ms"])
+    run(command[:-1])
+    assert again not in capsys.readouterr().out
     assert "predicted only" not in (out / "report.html").read_text()
     assert "which no measurement has confirmed" not in (out / "model_card.md").read_text()
 

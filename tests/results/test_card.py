@@ -58,6 +58,15 @@ def test_the_body_says_how_a_picture_is_brought_to_the_network(finished: ReportD
     )
 
 
+def test_normalisation_is_given_for_formats_whose_metadata_no_app_reads(
+    finished: ReportData,
+) -> None:
+    assert "Mean:" not in card.build(finished, IMAGES)  # which does not say it
+    known = replace(IMAGES, mean=(0.5, 0.25, 1 / 3), std=(0.28, 0.281, 0.29289461))
+    said = "Mean: 0.500000, 0.250000, 0.333333. Deviation: 0.280000, 0.281000, 0.292895.\n"
+    assert said in card.build(finished, known)
+
+
 def test_the_body_says_what_was_measured(finished: ReportData) -> None:
     text = card.build(finished, IMAGES)
     assert "| this network | 93.1 ± 0.4 % |" in text

@@ -107,7 +107,7 @@ class FileDevice(Device):
             if len(found) < TIMES:
                 raise BneckError(
                     f"{self.word} has no measurement of this network yet: `bneck latency kit "
-                    f"--network RUN --out {self.folder}`, then {self._steps()}"
+                    f"--network RUN --out {self.folder}`, then {self.steps()}"
                 )
             yield pooled([item.timing for item in found], effort.wanted), 0.0
 
@@ -163,7 +163,7 @@ class FileDevice(Device):
                 f"--network RUN --out {self.folder}` writes a kit"
             )
         if not self.file.exists():
-            raise BneckError(f"{self.file} is not there yet: {self._steps()}")
+            raise BneckError(f"{self.file} is not there yet: {self.steps()}")
         device, items = measured_by_kit(self.file)
         found, asked = (
             f"--runtime {one.runtime} --threads {one.threads} --batch-size {one.batch_size}"
@@ -173,7 +173,8 @@ class FileDevice(Device):
             raise UsageError(f"{self.file} was measured with {found}, not with {asked}")
         return device, items
 
-    def _steps(self) -> str:
+    def steps(self) -> str:
+        """Return what is to be done for the device to measure what the kit holds."""
         return (
             f"copy {self.folder} to the device, run `python measure.py` in it, copy its "
             "measurements.json back there, and run the same command again"

@@ -60,10 +60,11 @@ def load_folder(
     summary = folder_summary(layout, sizes)
     progress("images", 1, 1, summary)
     squares = prepare(layout, side_px, progress, deep=deep)
-    more = _check_readable(squares, skip=skip_unreadable)
-    if resolution_px is None:
-        more += _enlarged(sizes, side_px)
-    source = warned(source_of(squares, f"folder:{folder}", seed), summary, progress, more)
+    if skipped := _check_readable(squares, skip=skip_unreadable):
+        progress("unreadable images", 1, 1, skipped)
+        summary += f"; {skipped}"  # names of files are no warning, which a model card would repeat
+    enlarged = _enlarged(sizes, side_px) if resolution_px is None else ()
+    source = warned(source_of(squares, f"folder:{folder}", seed), summary, progress, enlarged)
     keep_pointer(source.info.fingerprint, squares.place)
     return source
 
@@ -94,16 +95,16 @@ def _enlarged(sizes: set[tuple[int, int]], side_px: int) -> tuple[str, ...]:
     )
 
 
-def _check_readable(squares: Squares, *, skip: bool) -> tuple[str, ...]:
+def _check_readable(squares: Squares, *, skip: bool) -> str:
     """Say which files are passed over, if any; refuse them unless they are few and to be so."""
     bad, index = squares.index.bad, squares.index
     if not bad:
-        return ()
+        return ""
     names = squares.names()
     files = [f"{names[row]} ({why})" for row, why in bad.items()]
     listed = some_of(files, _NAMED)
     if skip and len(bad) <= UNREADABLE_SHARE * index.count:
-        return (f"{number_of(len(bad), 'unreadable file')} passed over: {listed}",)
+        return f"{number_of(len(bad), 'unreadable file')} passed over: {listed}"
     if len(files) > _NAMED:
         listed += f" (`bneck images DIR --resolution {index.side_px}` lists all)"
     share = as_percent(UNREADABLE_SHARE)
