@@ -405,6 +405,23 @@ def test_a_run_of_train_is_not_shrunk_in_its_folder(tmp_path: Path) -> None:
         change_plan(shrunk, trained.as_dict(), silent)
 
 
+@pytest.mark.parametrize(
+    ("data", "linked"),
+    [("folder:/home/bob/photos", True), ("npz:photos.npz", False), ("digits", False)],
+)
+def test_where_images_lie_belongs_to_the_plan_and_a_link_can_lie_there(
+    tmp_path: Path, data: str, linked: bool
+) -> None:
+    """As where somebody else goes on with a run."""
+    before = Plan(data="folder:/home/ada/photos")
+    after = Run(tmp_path, replace(before, data=data).as_dict())
+    with pytest.raises(UsageError) as error:
+        change_plan(after, before.as_dict(), silent)
+    message = f"--data was folder:/home/ada/photos, now {data}; use another --out or the same plan"
+    hint = "; images that were moved can be linked to there" if linked else ""
+    assert str(error.value) == message + hint
+
+
 @pytest.mark.slow
 def test_promotion_continues_a_finished_search(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
