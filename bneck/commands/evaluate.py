@@ -40,7 +40,10 @@ def evaluate(
     ] = None,
     part: Annotated[
         str | None,
-        typer.Option(help="train, val or test.", show_default="test if there is one, else val"),
+        typer.Option(
+            help="train, val or test; of images without such parts, val is a fifth of them.",
+            show_default="test if there is one, else val",
+        ),
     ] = None,
     weights: Annotated[
         Path | None, typer.Option(help="Weights, for a network that is not a run.")
