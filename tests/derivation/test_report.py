@@ -13,10 +13,12 @@ from bneck.derivation.report import report_data, write_pictures, write_report
 from bneck.derivation.session import open_run
 from bneck.errors import UsageError
 from bneck.progress import silent
+from bneck.quantities import Accuracy, Latency
 from bneck.results import report, static_figures
 from bneck.results.image_facts import ImageFacts
 from bneck.results.record import Outcome, Targets
 from bneck.results.run import Run
+from bneck.results.stage_record import SearchResult, SelectedNetwork
 from bneck.space import spaces
 from tests.finished_run import finished_run
 from tests.results import demo
@@ -67,6 +69,27 @@ def test_an_error_is_that_of_the_images_that_the_proxy_counts_on(
         facts = ImageFacts("digits", "0123", ("a", "b"), training=20_500, training_left_out=500)
         records.write(run.images, facts)
     assert report_data(run).counted_on == count
+
+
+@pytest.mark.parametrize(("targets_ms", "ceiling_ms"), [((0.2,), 0.3), ((0.2, 0.25), None)])
+def test_the_search_is_drawn_up_to_its_ceiling_and_with_the_front_where_w_is_its_slope(
+    tmp_path: Path, targets_ms: tuple[float, ...], ceiling_ms: float | None
+) -> None:
+    """A w that was given is no slope of a front; of several targets each has its own ceiling."""
+    outcome = demo.finished(20).outcome
+    assert outcome is not None
+    given = SelectedNetwork(7, outcome.arch, 0.2, Accuracy(0.8), Latency(0.21), Latency(0.22), 0.8)
+    derived = replace(given, weight=-0.12, front_accuracy=0.75)
+    with Run.open(tmp_path / "run", {"data": "digits", "target": "0.2", "seed_factor": 1.5}) as run:
+        records.write(run.target, Targets(0.2, targets_ms))
+        records.write(run.winners, SearchResult((given, replace(derived, target_ms=0.25))))
+    shown = report_data(run)
+    assert shown.ceiling_ms == (None if ceiling_ms is None else pytest.approx(ceiling_ms))
+    assert shown.target_ms == 0.2
+    assert shown.tangents == ((0.25, 0.75, -0.12),)
+    assert [(one.accuracy, one.measured) for one in shown.found.networks] == [
+        (Accuracy(0.8), Latency(0.22))
+    ] * 2
 
 
 @pytest.mark.parametrize("lacking", ["result.json", "journal.log"])
