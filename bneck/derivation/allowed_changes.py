@@ -181,7 +181,8 @@ def _elsewhere(run: Run, was: Mapping[str, Any]) -> str:
     same_device = all(was.get(name) == run.plan.get(name) for name in CALIBRATED_ON)
     if same_device and run.latency.exists() and "latency" not in run.plan:
         return f"use another --out, and --latency {run.latency} to reuse the calibration"
-    if changed(was, run.plan) == ("data",) and _kind(was["data"]) == _kind(run.plan["data"]):
+    kinds = {_kind(plan.get("data")) for plan in (was, run.plan)}
+    if changed(was, run.plan) == ("data",) and kinds in ({"folder"}, {"npz"}):
         return "use another --out or the same plan; images that were moved can be linked to there"
     return "use another --out or the same plan"
 

@@ -3,6 +3,7 @@
 The task is a small value that travels; the images are loaded once in each worker.
 """
 
+import os
 import platform
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -154,15 +155,16 @@ class TrainOnRungs:
         return Label(label.accuracy, {**label.made_with, "steps": str(steps)})
 
     def _keeps_checkpoints(self) -> bool:
-        """Make their folder, and return whether there is one: a node may not see the run."""
-        with suppress(FileNotFoundError):
+        """Make their folder, and return whether it can be used: a node may not see the run."""
+        with suppress(OSError):
             self.folder.mkdir(exist_ok=True)
-        return self.folder.is_dir()
+        return os.access(self.folder, os.W_OK)
 
     def _forget(self, name: str) -> None:
         """Remove the checkpoints of trainings whose outcome is known."""
-        for checkpoint in self.folder.glob(f"{name}-*.checkpoint"):
-            checkpoint.unlink(missing_ok=True)
+        with suppress(OSError):  # a node that may not see the run has kept none
+            for checkpoint in self.folder.glob(f"{name}-*.checkpoint"):
+                checkpoint.unlink(missing_ok=True)
 
 
 def _over_folds(images: WorkerImages, label: Callable[[int, ImageSource], Label]) -> Label:

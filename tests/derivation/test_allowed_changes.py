@@ -422,6 +422,19 @@ def test_where_images_lie_belongs_to_the_plan_and_a_link_can_lie_there(
     assert str(error.value) == message + hint
 
 
+def test_a_plan_that_names_no_data_and_another_table_are_refused_without_that_hint(
+    tmp_path: Path,
+) -> None:
+    """A plan may have been edited by hand, and a table holds no images."""
+    table = Plan(data="table:one.csv").as_dict()
+    for was in ({k: v for k, v in table.items() if k != "data"}, table):
+        after = Run(tmp_path, table | {"data": "table:other.csv"})
+        with pytest.raises(
+            UsageError, match=r"now table:other\.csv; use another --out or the same plan$"
+        ):
+            change_plan(after, was, silent)
+
+
 @pytest.mark.slow
 def test_promotion_continues_a_finished_search(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

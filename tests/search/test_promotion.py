@@ -35,6 +35,7 @@ from tests.closed_form import MacsDevice, accuracy
 from tests.search.driver import SPACE
 from tests.search.simulated import Simulated
 from tests.small_networks import three_blocks
+from tests.unseen import unseen
 
 NETWORKS = 27
 SMALL = spaces.build("v3-small", resolution_px=16, classes=10)
@@ -206,8 +207,13 @@ def test_a_node_that_does_not_see_the_run_keeps_no_checkpoints(tmp_path: Path) -
     (tmp_path / "checkpoints").mkdir()
     here = TrainOnRungs(short, tmp_path / "checkpoints" / "search", most_steps=20)
     elsewhere = TrainOnRungs(short, tmp_path / "node" / "checkpoints" / "search", most_steps=20)
-    assert elsewhere(arch, rung=1) == here(arch, rung=1)
+    label = here(arch, rung=1)
+    assert elsewhere(arch, rung=1) == label
     assert not (tmp_path / "node").exists()
+    with unseen(tmp_path):
+        assert here(arch, rung=1) == label
+    (tmp_path / "node").touch()  # something else of that name
+    assert elsewhere(arch, rung=1) == label
 
 
 @pytest.mark.parametrize("ending", [KeyboardInterrupt, ProxyFailed])

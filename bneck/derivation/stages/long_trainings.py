@@ -4,6 +4,7 @@ Two threads make one training of a mobile network at 32 px about 1.35 times as f
 of one thread each finish twice as much.
 """
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -82,7 +83,7 @@ class LongTraining:
             ProxyFailed: the training diverged.
             UsageError: the folder is not on this machine.
         """
-        if not self.folder.is_dir():
+        if not os.path.isdir(self.folder):  # pathlib raises for what is another user's
             raise UsageError(
                 f"{self.folder} is not here: --out must be on a file system that all nodes share"
             )

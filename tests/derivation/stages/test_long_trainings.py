@@ -20,6 +20,7 @@ from bneck.proxies.training.validation import evaluate
 from bneck.space import presets
 from bneck.space.backends import torch_model, weights
 from tests.small_networks import three_stages
+from tests.unseen import unseen
 
 ARCH = three_stages()
 TWO = [TrainingJob("first", ARCH, 0), TrainingJob("second", ARCH, 1)]
@@ -56,6 +57,9 @@ def test_a_node_that_does_not_see_the_run_says_so_before_it_trains(tmp_path: Pat
     with pytest.raises(UsageError, match=r"checkpoints is not here: --out must be on a file sys"):
         task(TWO[0])
     assert not list(tmp_path.iterdir())
+    task.folder.mkdir(parents=True)
+    with unseen(tmp_path), pytest.raises(UsageError, match="checkpoints is not here"):
+        task(TWO[0])
 
 
 def test_what_is_trained_is_read_and_the_rest_resumes(tmp_path: Path) -> None:
