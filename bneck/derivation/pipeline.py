@@ -16,7 +16,7 @@ from bneck.derivation.stages.elastic import elastic_stage
 from bneck.derivation.stages.export import export_network, restore_export
 from bneck.derivation.stages.netadapt import netadapt_stage, tuned_weights
 from bneck.derivation.stages.outcome import keep_baseline, measured_by_now, outcome_stage
-from bneck.derivation.stages.predictable import check_predictable
+from bneck.derivation.stages.predictable import check_kit_predicts, check_predictable
 from bneck.derivation.stages.pretrained import (
     keep_inherited,
     largest,
@@ -59,6 +59,7 @@ def derive(session: Session) -> tuple[Outcome, ...]:
 
     teacher = named_teacher(session, data)  # before the hours that a wrong one would cost
     check_kit(session, space)  # likewise
+    check_kit_predicts(session, space)
     check_feasible(session, data, space)
     parent = pretrained_stage(session, data, largest(space))
     device = calibration_stage(session, space)
@@ -100,6 +101,7 @@ def search(session: Session) -> SearchResult:
     data = data_stage(session)
     space = spaces.build(session.plan.space, **data.size)
     announce(session, data, ("calibration", "search"))
+    check_kit_predicts(session, space)
     check_feasible(session, data, space)
     parent = pretrained_stage(session, data, largest(space))
     device = calibration_stage(session, space)

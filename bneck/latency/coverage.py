@@ -1,5 +1,7 @@
 """Whether a calibration on a space can predict a network at all, before anything is timed."""
 
+from collections.abc import Iterable
+
 from bneck.latency.features import Blocking, features, kernels, label, refines
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space
@@ -23,6 +25,17 @@ def never_timed(space: Space, arch: Architecture) -> str | None:
             lacking = {name: where for name, where in lacking.items() if name not in found}
             last_new = seed
         seed += 1
+    return next(iter(lacking.values()), None)
+
+
+def never_timed_among(networks: Iterable[Architecture], arch: Architecture) -> str | None:
+    """Return, in words, the first kernel of ``arch`` that the networks tell nothing of, or None."""
+    lacking = _features(arch)
+    for one in networks:
+        if not lacking:
+            return None
+        found = _features(one)
+        lacking = {name: where for name, where in lacking.items() if name not in found}
     return next(iter(lacking.values()), None)
 
 

@@ -8,13 +8,17 @@ from bneck.derivation.stages.target_device import planned_device
 from bneck.errors import UsageError
 from bneck.files import is_written
 from bneck.latency.calibration_networks import published
-from bneck.latency.coverage import never_timed
+from bneck.latency.coverage import never_timed, never_timed_among
 from bneck.latency.devices.file import FileDevice
 from bneck.latency.devices.table import TableDevice
-from bneck.latency.kit_content import KIT
+from bneck.latency.kit_content import KIT, check_calibrates, read_kit
 from bneck.latency.model import load
-from bneck.space import spaces
+from bneck.space import codec, spaces
 from bneck.space.architecture import Architecture
+from bneck.space.choices import Space
+
+_LOOKED_AT = 20
+"""So many random networks of a space show whether a kit was written for it."""
 
 
 def check_predictable(session: Session, data: RunData, arch: Architecture) -> None:
@@ -46,6 +50,33 @@ def check_predictable(session: Session, data: RunData, arch: Architecture) -> No
         raise UsageError(
             f"{plan.seed_network}: no network of space {plan.space} has anything like {lacking}, "
             f"so that a calibration on it could not predict that; {_help(session, data, arch)}"
+        )
+
+
+def check_kit_predicts(session: Session, space: Space) -> None:
+    """Refuse a kit that was written for another space than is searched, before it is carried.
+
+    Args:
+        session: the run and its plan; nothing is done where either has measurements already.
+        space: what is searched.
+
+    Raises:
+        UsageError: no network of the kit has a kernel that networks of the space have.
+    """
+    device = planned_device(session.plan)
+    has_model = session.plan.latency is not None or is_written(session.run.latency)
+    if has_model or not isinstance(device, FileDevice) or not (device.folder / KIT).exists():
+        return
+    check_calibrates(device.folder)
+    kit, _ = read_kit(device.folder)
+    networks = [codec.from_json(item["arch"]) for item in kit["networks"]]
+    looked_at = [space.decode(space.sample(seed)) for seed in range(_LOOKED_AT)]
+    lacking = [never_timed_among(networks, arch) for arch in looked_at]
+    if all(lacking):  # few of its own space would lack what is rare there
+        raise UsageError(
+            f"the kit in {device.folder} is of another space: none of its networks has anything "
+            f"like {lacking[0]}, which space {space.name} has; give the --space of the kit, or "
+            "another folder"
         )
 
 

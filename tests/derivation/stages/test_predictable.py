@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from bneck.cli import run
+from bneck.latency import kit
+from bneck.space import spaces
 
 V2 = "mobilenet_v2: no network of space v3-small has anything like stem.conv (conv 3x3/2 on 16 px, "
 V2 += "relu6), so that a calibration on it could not predict that; "
@@ -34,11 +36,33 @@ def test_a_network_unlike_any_of_the_space_is_refused_with_what_helps(
 def test_no_kit_of_such_a_space_is_carried_to_a_device(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    out, kit = tmp_path / "run", tmp_path / "kit"
-    error = refused(capsys, "mobilenet_v2", out, f"--target-device=file:{kit}")
-    helps = f"write the kit by `bneck latency kit {ALL} onnxruntime --out {kit}`"
+    out, place = tmp_path / "run", tmp_path / "kit"
+    error = refused(capsys, "mobilenet_v2", out, f"--target-device=file:{place}")
+    helps = f"write the kit by `bneck latency kit {ALL} onnxruntime --out {place}`"
     assert error == f"bneck: {V2}{helps}"
-    assert not kit.exists()
+    assert not place.exists()
+
+
+@pytest.mark.parametrize("command", ["derive", "search"])
+def test_a_kit_of_another_space_is_not_carried_to_a_device_either(
+    command: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Its measurements would predict nothing of the space that is searched."""
+    monkeypatch.setattr(kit, "NETWORKS", 40)
+    folder, out = tmp_path / "kit", tmp_path / "run"
+    kit.write_kit([spaces.build("v3-small", resolution_px=16, classes=10)], folder)
+    asked = ["--target=2", "--data=digits", "--resolution=16", f"--target-device=file:{folder}"]
+    assert run([command, *asked, "--space=mnasnet", f"--out={out}"]) == 2
+    assert capsys.readouterr().err.strip().splitlines()[-1] == (
+        f"bneck: the kit in {folder} is of another space: none of its networks has anything like "
+        "stem.conv (conv 3x3/2 on 16 px, relu), which space mnasnet has; give the --space of "
+        "the kit, or another folder"
+    )
+    assert run([command, *asked, "--space=v3-small", f"--out={out}"]) == 1
+    assert "measurements.json is not there yet" in capsys.readouterr().err
 
 
 def test_a_latency_model_or_table_that_lacks_it_names_the_layer_too(
