@@ -98,13 +98,14 @@ def _prepare(
     try:
         source = load_folder(folder, resolution, seed, progress, skip_unreadable=skip_unreadable)
     except UnreadableImages as error:
-        print_result(as_json, {"unreadable_files": list(error.files)}, "\n".join(error.files))
+        lines = map(one_line, error.files)
+        print_result(as_json, {"unreadable_files": list(error.files)}, "\n".join(lines))
         raise
     assert source.train.store is not None
     one = open_squares(source.train.store)
     assert one is not None
     if verify and (changed := changed_files(one, folder, progress)):
-        print_result(as_json, {"changed_files": changed}, "\n".join(changed))
+        print_result(as_json, {"changed_files": changed}, "\n".join(map(one_line, changed)))
         raise BneckError(
             f"{len(changed)} of {one.index.count} files are not what was decoded: "
             f"{some_of(changed, _NAMED)}; --remove the squares to decode them again"

@@ -54,3 +54,6 @@ def test_all_files_that_are_no_images_are_listed(
     )
     assert run([*words, "--json"]) == 2
     assert json.loads(capsys.readouterr().out) == {"unreadable_files": named}
+    (tmp_path / "b" / "two\nlines.png").write_text("no image")
+    assert run(words) == 2
+    assert capsys.readouterr().out.splitlines() == [*named, "b/two lines.png (not an image)"]
