@@ -75,7 +75,9 @@ def test_predicted_until_the_kit_was_carried_twice(
     assert found["measured_ms"] == pytest.approx(cost(kept).macs / 1e6, rel=0.05)
     assert found["met"] == (found["measured_ms"] <= found["target_ms"])
     run(command[:-1])
-    assert again not in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "\nto use it: bneck predict " in said
+    assert again not in said
     assert "predicted only" not in (out / "report.html").read_text()
     assert "which no measurement has confirmed" not in (out / "model_card.md").read_text()
 

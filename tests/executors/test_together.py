@@ -113,6 +113,7 @@ def test_one_that_fails_or_is_killed_leaves_none_waiting(tmp_path: Path) -> None
         list(together.map_unordered(fail_beside_one_that_waits, ["refuse"]))
 
 
+@pytest.mark.slow
 def test_one_that_is_cut_off_is_a_loss_before_anybody_knows_of_it(tmp_path: Path) -> None:
     """On Ray, where a node's loss takes half a minute to be known, it was a failed training."""
     together = Together(Processes(2), 2)
@@ -150,7 +151,7 @@ def test_a_ray_of_this_machine_has_cpus_for_those_that_train_together() -> None:
     pytest.importorskip("ray")
     with closing(open_executor(1, ray="local", together=2)) as scorer:
         assert scorer.workers == 1
-        open_together(2, "auto", ray="local").close()
+        open_together(2, "cpu", ray="local").close()
         with pytest.raises(
             UsageError, match=r"^--gpus is 3, but the cluster has room for 2, each on a CPU$"
         ):

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from bneck.cli import run
 from bneck.errors import BneckError, UsageError
 from bneck.latency.kit import add_to_kit
 from bneck.latency.kit_content import FORMAT
@@ -40,7 +41,7 @@ def test_timings_of_an_earlier_version_had_their_core_alone(
 
 
 def test_what_kept_the_device_busy_is_told_by_the_seconds_of_each_network(
-    measured: dict[str, object], tmp_path: Path
+    measured: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Kits of earlier versions did not note it."""
     path, items = tmp_path / "measurements.json", measured["items"]
@@ -52,7 +53,11 @@ def test_what_kept_the_device_busy_is_told_by_the_seconds_of_each_network(
     items[0]["seconds"] = 3.0 * (len(items) - 1)
     items[0]["load"] = {"other_cores": 2.0, "stolen": 0.01}
     path.write_text(json.dumps(measured))
-    assert read_measurements(path).report.busy == "other programs used 1.5 cores"
+    out = tmp_path / "latency.json"
+    assert run(["calibrate", f"--from={path}", f"--out={out}"]) == 0
+    assert load(out).report.busy == "other programs used 1.5 cores"
+    doubt = "warning: other programs used 1.5 cores during the calibration: "
+    assert doubt in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -81,9 +81,8 @@ def test_any_width_is_the_widest_that_just_saves_enough() -> None:
 
 def test_below_one_block_multiples_of_8_are_proposed() -> None:
     """A bottleneck of 16 has no multiple of 16 below it, one of 24 has."""
-    found = ProposalGenerator(Counted(), grid=16).proposals(V3, 1e-9)
-    moves = [one.move for one in found]
-    assert {"s1.bottleneck 16->8", "s2.bottleneck 24->16"} <= {*moves}
+    moves = {one.move for one in ProposalGenerator(Counted(), grid=16).proposals(V3, 1e-9)}
+    assert {"s1.bottleneck 16->8", "s2.bottleneck 24->16"} <= moves
 
 
 def test_the_fastest_network_has_the_hand_made_steps_behind_it() -> None:

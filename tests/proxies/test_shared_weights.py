@@ -140,9 +140,8 @@ def test_training_resumes_and_any_network_is_scored(
     network = extract(load_shared(run)[1], arch)
     recalibrate(network, few)
     expected = evaluate(network, few, compute=ONE_THREAD).accuracy.value
-    assert find_proxy(f"shared-weights:{run}")(other, RECIPE, compute=ONE_THREAD)(arch, seed=5) == (
-        expected
-    )
+    of_few = find_proxy(f"shared-weights:{run}")(other, RECIPE, compute=ONE_THREAD)
+    assert of_few(arch, seed=5) == expected
     digest = hashlib.sha256((run / ELASTIC).read_bytes()).hexdigest()
     assert proxy.made_with == {"weights": digest[:12]}
     with pytest.raises(ProxyFailed, match="the shared weights hold no s"):

@@ -73,10 +73,8 @@ def test_what_is_predicted_alone_is_not_said_to_be_measured(
     def predicts(arch: Architecture) -> Measured:
         return Measured(1.0, 0.01, predicted=True)
 
-    targets = [Target(Soft(1.0))]
-    assert select_network(records, Objectives(space, model, targets), 0, [], predicts).measured is (
-        None
-    )
+    objectives = Objectives(space, model, [Target(Soft(1.0))])
+    assert select_network(records, objectives, 0, [], predicts).measured is None
 
 
 def test_those_trained_longest_come_first(space: Space, model: object, records: list) -> None:

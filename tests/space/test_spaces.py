@@ -105,12 +105,8 @@ def test_kinds_of_blocks_are_mobilenet_v4s(kind: str) -> None:
     """Its figure 4: at four times the 24 channels that the stage reads, or 32 after its first."""
     space, b = spaces.build("cpu-small"), 2 if kind == "ffn" else 1
     own = {"kind": kind, "ratio": 4, "activation": "hswish", "kernel": 3, "start": 5, "se": True}
-    values = space.sample(0) | {
-        "s1.width": 24,
-        "s2.width": 32,
-        "s2.depth": 2,
-        "s2.b1.kind": "fused",
-    }
+    widths = {"s1.width": 24, "s2.width": 32}
+    values = space.sample(0) | widths | {"s2.depth": 2, "s2.b1.kind": "fused"}
     values |= {f"s2.b{b}.{name}": value for name, value in own.items()}
     for name, allowed in space.choices.items():
         values.setdefault(name, allowed[0])

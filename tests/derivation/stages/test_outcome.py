@@ -135,7 +135,7 @@ def test_a_faster_targets_network_is_named_with_all_that_is_its_own(
     kept = weights.load(session.run.weights, fast)
     assert all(torch.equal(kept[path], one) for path, one in states["derived-faster"].items())
     assert codec.load(session.run.network) == fast
-    (session.run.result).unlink()
+    session.run.result.unlink()
     outcome_stage(session, derived[0], derived[0], trained, device, alone)
     found = records.read(session.run.result, Outcome)
     assert (found.arch, found.derived_for_ms, found.lead.value) == (slow, None, -0.25)

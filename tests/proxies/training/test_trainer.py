@@ -139,8 +139,9 @@ def test_a_training_is_the_plain_loop_of_its_recipe(digits: ImageSource) -> None
     train(ours, digits, recipe, seed=7)
     matrices = [p for p in theirs.parameters() if p.ndim > 1]
     vectors = [p for p in theirs.parameters() if p.ndim <= 1]
-    optimizer = torch.optim.AdamW([{"params": matrices, "weight_decay": 0.3}, {"params": vectors}],
-                                  weight_decay=0.0)  # fmt: skip
+    optimizer = torch.optim.AdamW(
+        [{"params": matrices, "weight_decay": 0.3}, {"params": vectors, "weight_decay": 0.0}]
+    )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, 0.02, 6, pct_start=0.5, cycle_momentum=False
     )
