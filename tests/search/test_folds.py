@@ -91,5 +91,7 @@ def test_folds_are_for_small_sets_and_trainings_unless_asked(few: str) -> None:
     assert folds(Plan(), replace(small, validation=4000)) == 5
     assert folds(Plan(), replace(small, training=1000)) == 1
     assert (small.judged_on, large.judged_on) == (152, 288)
+    parted = replace(large, validation=400, validation_left_out=50, test=300)
+    assert parted.judged_on == 350  # not by pictures that give the last figure
     with pytest.raises(UsageError, match=r"folds must be .* 1 to 20, got 21"):
         Plan(folds=21)
