@@ -94,9 +94,10 @@ def bneck(*words: object) -> Any:
     said = io.StringIO()
     with redirect_stdout(said):
         code = run([*map(str, words), "--json"])
-    if not said.getvalue():  # with code 1 too, unless a target was missed, which is said in JSON
+    result = json.loads(said.getvalue() or "{}")
+    if code and result.get("met") is not False:  # where it is, the target alone was missed
         raise SystemExit(code)
-    return json.loads(said.getvalue())
+    return result
 
 
 def main() -> None:
