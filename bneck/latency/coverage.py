@@ -8,6 +8,8 @@ from bneck.space.choices import Space
 
 NOTHING_NEW = 500
 """After so many random networks without anything new, all that a space has is taken as seen."""
+_LOOKED_AT = 20
+"""So many random networks of a space show whether others are of it."""
 _ANY = Blocking(1, 1)
 """Which features there are depends on the blocking only where channels are not aligned to it."""
 
@@ -28,15 +30,16 @@ def never_timed(space: Space, arch: Architecture) -> str | None:
     return next(iter(lacking.values()), None)
 
 
-def never_timed_among(networks: Iterable[Architecture], arch: Architecture) -> str | None:
-    """Return, in words, the first kernel of ``arch`` that the networks tell nothing of, or None."""
-    lacking = _features(arch)
-    for one in networks:
-        if not lacking:
-            return None
-        found = _features(one)
-        lacking = {name: where for name, where in lacking.items() if name not in found}
-    return next(iter(lacking.values()), None)
+def foreign_to(space: Space, networks: Iterable[Architecture]) -> str | None:
+    """Return, in words, a kernel of ``space`` that networks of another tell nothing of, or None.
+
+    Few networks of a space lack what is rare there, so all of some random ones must have such a
+    kernel; what the first one has is told.
+    """
+    timed = {name for one in networks for name in _features(one)}
+    found = [_features(space.decode(space.sample(seed))) for seed in range(_LOOKED_AT)]
+    lacking = [[where for name, where in one.items() if name not in timed] for one in found]
+    return lacking[0][0] if all(lacking) else None
 
 
 def _features(arch: Architecture) -> dict[str, str]:

@@ -8,7 +8,7 @@ from bneck.derivation.stages.target_device import planned_device
 from bneck.errors import UsageError
 from bneck.files import is_written
 from bneck.latency.calibration_networks import published
-from bneck.latency.coverage import never_timed, never_timed_among
+from bneck.latency.coverage import foreign_to, never_timed
 from bneck.latency.devices.file import FileDevice
 from bneck.latency.devices.table import TableDevice
 from bneck.latency.kit_content import KIT, check_calibrates, read_kit
@@ -16,9 +16,6 @@ from bneck.latency.model import load
 from bneck.space import codec, spaces
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space
-
-_LOOKED_AT = 20
-"""So many random networks of a space show whether a kit was written for it."""
 
 
 def check_predictable(session: Session, data: RunData, arch: Architecture) -> None:
@@ -70,12 +67,10 @@ def check_kit_predicts(session: Session, space: Space) -> None:
     check_calibrates(device.folder)
     kit, _ = read_kit(device.folder)
     networks = [codec.from_json(item["arch"]) for item in kit["networks"]]
-    looked_at = [space.decode(space.sample(seed)) for seed in range(_LOOKED_AT)]
-    lacking = [never_timed_among(networks, arch) for arch in looked_at]
-    if all(lacking):  # few of its own space would lack what is rare there
+    if lacking := foreign_to(space, networks):
         raise UsageError(
             f"the kit in {device.folder} is of another space: none of its networks has anything "
-            f"like {lacking[0]}, which space {space.name} has; give the --space of the kit, or "
+            f"like {lacking}, which space {space.name} has; give the --space of the kit, or "
             "another folder"
         )
 
