@@ -6,12 +6,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from bneck.executors.processes import script_kept_out
 
@@ -74,3 +76,14 @@ def opened_as(path: Path) -> list[int]:
             if os.path.samestat(known, os.fstat(number)):
                 found.append(fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE)
     return found
+
+
+def threads_begun_by(prepare: Callable[[], Callable[[], object]]) -> int:
+    """How many threads more this process has where what is prepared is there and was run once."""
+    tasks = "/proc/self/task"
+    if not os.path.isdir(tasks):
+        pytest.skip("threads are counted on Linux")
+    before = len(os.listdir(tasks))
+    run = prepare()
+    run()
+    return len(os.listdir(tasks)) - before

@@ -1,5 +1,6 @@
 """What every runtime owes those who time networks with it."""
 
+import time
 from importlib.util import find_spec
 
 import numpy as np
@@ -14,6 +15,7 @@ from bneck.space import presets
 from bneck.space.architecture import Architecture
 from bneck.space.backends import torch_model
 from bneck.space.layers import Scale
+from tests.processes import threads_begun_by
 
 SLOW = {"torch-compiled"}
 EXTRAS = {"openvino": "openvino", "litert": "ai_edge_litert", "litert-int8": "ai_edge_quantizer"}
@@ -80,6 +82,29 @@ def test_its_outputs_are_torchs(
         assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.9
     else:
         assert error < 1e-5
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_it_runs_by_as_many_threads_as_were_asked_for(runtime: Runtime, threads: int) -> None:
+    """Torch keeps its threads for all that it runs, and is asked how many these are."""
+    if runtime.word in COUNTS_ONLY or runtime.word == "openvino":
+        pytest.skip("it runs nothing, or in threads that stay when it is gone")
+    opened = open_runtime(runtime.word, threads=threads)
+    layers = V2.layers()[:3]
+    begun = threads_begun_by(lambda: opened.prepare(layers))
+    if runtime.word.startswith("torch"):
+        assert torch.get_num_threads() == threads
+    else:
+        assert begun == threads - 1
+
+
+def test_one_thread_is_timed_by_its_own_time_and_several_by_the_walls(runtime: Runtime) -> None:
+    """OpenVINO's one is not the thread that asks it to run."""
+    if runtime.word in COUNTS_ONLY:
+        pytest.skip("it has a clock of its own")
+    own = time.perf_counter_ns if runtime.word == "openvino" else time.thread_time_ns
+    assert runtime.clock is own
+    assert open_runtime(runtime.word, threads=2).clock is time.perf_counter_ns
 
 
 def test_a_part_of_a_network_is_run(runtime: Runtime) -> None:

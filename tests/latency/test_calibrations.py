@@ -65,6 +65,8 @@ def test_what_is_kept_is_found_again(macs_model: LatencyModel, cache: Path) -> N
     assert calibrations.reusable(file, macs_model.device) is None
     calibrations.keep(macs_model, file)
     assert calibrations.reusable(file, macs_model.device) == macs_model
+    other = replace(macs_model.device, version="2")
+    assert calibrations.reusable(file, other) is None
     assert calibrations.age(file) == "today"
     os.utime(file, (time.time() - 2.5 * 24 * 3600,) * 2)
     assert calibrations.age(file) == "2 days ago"

@@ -1,16 +1,19 @@
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bneck.errors import BneckError, UsageError
 from bneck.latency.block_names import block_names
 from bneck.latency.device_load import QUIET, LoadWatch
-from bneck.latency.devices import DEVICES, Graph, check_device_word, open_device
+from bneck.latency.devices import DEVICES, Graph, check_device_word, check_wait, open_device
 from bneck.latency.devices.local import LocalDevice
 from bneck.latency.measure import measure, quick_latency_ms, reference
 from bneck.latency.model import LatencyModel
+from bneck.latency.runtimes import Runtime
 from bneck.latency.runtimes.macs import MacsRuntime
 from bneck.latency.timing import Effort
 from bneck.latency.warn import check_device, too_many_threads
@@ -64,14 +67,16 @@ def test_networks_take_as_long_as_their_multiply_adds_say_to_the_last_one() -> N
 
 
 class Counted(MacsRuntime):
-    """Counts how often something is prepared, by its number of layers."""
+    """Counts how often something is prepared, by its number of layers, and keeps its weights."""
 
     def __init__(self) -> None:
         super().__init__()
         self.prepared: list[int] = []
+        self.weights: list[object] = []
 
     def prepare(self, layers: tuple[Layer, ...], weights: object = None) -> Callable[[], object]:
         self.prepared.append(len(layers))
+        self.weights.append(weights)
         return super().prepare(layers)
 
 
@@ -83,6 +88,27 @@ def test_the_reference_is_prepared_again_for_every_tenth_network() -> None:
     assert runtime.prepared.count(2) == 21
     assert len(runtime.prepared) == 21 + 3
     assert sum(seconds) == pytest.approx(runtime.wall() / 1e9)
+
+
+def test_a_network_is_timed_with_its_own_weights_and_the_reference_with_any() -> None:
+    runtime, own = Counted(), {"stem.conv.weight": np.ones((16, 3, 3, 3), np.float32)}
+    graph, once = Graph(SMALL.layers(), own), Effort(0.0, 1, 1)
+    list(LocalDevice(runtime=runtime).time([graph], reference(64, 10), once))
+    assert sorted(runtime.weights, key=bool) == [None, own]
+
+
+class Waiting(Runtime):
+    """Runs that wait for a millisecond, and compute for less."""
+
+    def prepare(self, layers: tuple[Layer, ...], weights: object = None) -> Callable[[], object]:
+        return lambda: time.sleep(0.001) or sum(range(10_000))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_core_that_the_runs_did_not_have_is_told(threads: int) -> None:
+    device, graph = LocalDevice(runtime=Waiting(threads=threads)), Graph(SMALL.layers())
+    ((timing, _),) = device.time([graph], graph, Effort(0.0, 1, 1))
+    assert timing.core_share < 0.9
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -124,6 +150,15 @@ def test_a_table_is_a_device_that_predicts(table: str) -> None:
     assert str(device.fingerprint()).startswith(table)
     with pytest.raises(UsageError, match="can be predicted, not measured"):
         list(device.time([Graph(SMALL.layers())], reference(64, 10), Effort()))
+
+
+def test_only_what_tells_how_busy_it_is_is_waited_for() -> None:
+    for word in ("local", "ssh:pi"):
+        check_wait(word, 1.0)
+    for word in ("adb:", "file:kit", "table:x.csv"):
+        check_wait(word, 0.0)
+        with pytest.raises(UsageError, match=f"wait-quiet .* device {word}, which is not watched"):
+            check_wait(word, 1.0)
 
 
 def test_unknown_devices_are_one_line() -> None:

@@ -2,9 +2,11 @@ import json
 import os
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from bneck.cli import run
@@ -13,8 +15,10 @@ from bneck.latency import kit
 from bneck.latency.kit import add_to_kit, write_kit
 from bneck.latency.kit_content import read_kit
 from bneck.latency.kit_measurements import measured_by_kit, read_measurements
-from bneck.space import spaces
+from bneck.space import codec, presets, spaces
+from bneck.space.architecture import Architecture
 from bneck.space.choices import Space
+from bneck.space.cost import cost
 
 
 @pytest.fixture
@@ -79,6 +83,44 @@ def test_a_kit_is_small_runs_alone_and_resumes(
         read_measurements(folder / "measurements.json")
     with pytest.raises(UsageError, match="holds no kit"):
         write_kit([spaces.build("v3-small", resolution_px=32)], tmp_path)
+
+
+def macs_in(file: Path) -> tuple[int, list[int]]:
+    """Multiply-adds of a network in a kit, by shapes in its ONNX file, and its input's shape."""
+    graph = onnx.shape_inference.infer_shapes(
+        onnx.load_from_string(zlib.decompress(file.read_bytes()))
+    ).graph
+    shapes = {
+        one.name: [side.dim_value for side in one.type.tensor_type.shape.dim]
+        for one in (*graph.input, *graph.value_info, *graph.output)
+    }
+    sizes = {one.name: np.prod(one.dims[1:]) for one in graph.initializer}
+    macs = sum(
+        sizes[node.input[1]] * np.prod(shapes[node.output[0]])
+        for node in graph.node
+        if node.op_type in ("Conv", "Gemm")
+    )
+    return int(macs), shapes[graph.input[0].name]
+
+
+def test_each_file_of_a_kit_is_the_network_that_it_is_said_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a calibration would take one network's time for another's."""
+    monkeypatch.setattr(kit, "NETWORKS", 6)
+    monkeypatch.setattr(kit, "REPEATED_AFTER", 1)
+    space = spaces.build("v3-small", resolution_px=32, classes=10)
+    write_kit([space], tmp_path, batch_size=2)
+
+    def check(file: str, arch: Architecture) -> int:
+        macs, shape = macs_in(tmp_path / "networks" / file)
+        assert (macs, shape) == (2 * cost(arch).macs, [2, 3, 32, 32])
+        return macs
+
+    networks = json.loads((tmp_path / "kit.json").read_text())["networks"]
+    counts = {check(one["file"], codec.from_json(one["arch"])) for one in networks}
+    assert len(counts) == len(networks) - 1 == 6  # the held-out one is there twice
+    check("reference.z", presets.build("mobilenet_v3_small", resolution_px=32, classes=10))
 
 
 def test_a_kit_whose_writing_was_interrupted_is_written_again(

@@ -133,6 +133,9 @@ def test_a_model_of_another_device_warns_with_both(
     assert str(macs_model.device) in said
     warn_foreign(macs_model)
     assert capsys.readouterr().err == ""
+    larger = replace(macs_model.device, cores=macs_model.device.cores + 1)
+    warn_foreign(replace(macs_model, device=larger))
+    assert f"{larger.cores} cores, macs 1, 1 thread], this machine is" in capsys.readouterr().err
     warn_foreign(replace(macs_model, device=here))
     said = capsys.readouterr().err
     assert "is of [Cortex-A72, 4 cores," in said

@@ -2,12 +2,14 @@
 
 import ast
 import importlib.util
+import io
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import time
 import zlib
 from collections.abc import Callable
 from importlib.resources import files
@@ -19,7 +21,8 @@ import pytest
 from onnx import TensorProto
 
 from bneck.latency import kit_content, timing
-from bneck.latency.devices import local
+from bneck.latency.devices import Graph, local
+from bneck.latency.devices.remote import file_of
 from bneck.latency.kit import add_to_kit
 from bneck.latency.kit_measurements import measured_by_kit
 from bneck.latency.runtimes import PORTABLE, open_runtime
@@ -29,6 +32,7 @@ from bneck.space import presets
 from tests.latency.test_devices import BIG_LITTLE, PI_4
 from tests.latency.test_onnx_graph import convolution
 from tests.latency.test_timing import Machine
+from tests.processes import threads_begun_by
 
 SCRIPT = files("bneck.latency").joinpath("on_device", "measure.py")
 
@@ -85,6 +89,50 @@ def test_the_script_times_as_we_do() -> None:
     assert on_device().REFERENCE_SERVES == local.REFERENCE_SERVES
     assert on_device().FINAL == kit_content.FINAL
     assert {word: on_device().package(word) for word in PORTABLE} == PORTABLE
+
+
+def test_what_comes_over_a_connection_is_timed_as_it_asks(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Two to five pairs, of which two are enough where any spread is, and five where none is."""
+    arch = presets.build("mobilenet_v3_small", width=0.35, resolution_px=16, classes=3)
+    model = zlib.compress(file_of(Graph(arch.layers()), open_runtime("onnxruntime")))
+    sent = io.BytesIO()
+
+    def send(request: dict[str, object], content: bytes = b"") -> None:
+        sent.write(json.dumps(request).encode() + b"\n" + content)
+
+    send({"runtime": "onnxruntime", "threads": 2, "batch_size": 3})
+    send({"size": len(model), "reference": True}, model)
+    for wanted in (1e9, -1.0):
+        asked = {"pairs": [2, 5], "wanted": wanted}
+        send({"size": len(model), "reference": False, **asked}, model)
+    sent.seek(0)
+    on_device().serve(sent)
+    lines = filter(None, capsys.readouterr().out.splitlines())
+    about, ready, *found = map(json.loads, lines)
+    assert (about["threads"], about["batch_size"], ready) == (2, 3, {})
+    assert [(one["pairs"], one["quiet"]) for one in found] == [(2, True), (5, False)]
+
+
+def test_a_core_that_the_runs_did_not_have_is_told() -> None:
+    """Runs that wait for 2 ms and compute nothing had theirs for next to none of the time."""
+
+    def idle() -> None:
+        time.sleep(0.002)
+
+    found = on_device().compare(idle, idle, time.perf_counter_ns, (2, 2))
+    assert found["core_share"] < 0.5
+
+
+@pytest.mark.parametrize("word", ["onnxruntime", "litert"])
+def test_the_script_runs_a_network_by_as_many_threads_as_it_is_asked_for(word: str) -> None:
+    if word == "litert":
+        pytest.importorskip("ai_edge_litert", reason="pip install 'bneck[litert]'")
+    arch = presets.build("mobilenet_v3_small", width=0.35, resolution_px=32, classes=3)
+    model, script = file_of(Graph(arch.layers()), open_runtime(word)), on_device()
+    assert threads_begun_by(lambda: script.opened(model, word, 1)) == 0
+    assert threads_begun_by(lambda: script.opened(model, word, 4)) == 3
 
 
 @pytest.mark.parametrize("cpuinfo", [PI_4, BIG_LITTLE, "model name\t: AMD EPYC\n", ""])
@@ -155,6 +203,31 @@ def test_it_says_how_many_networks_are_left(tmp_path: Path) -> None:
     for minutes, said in (("1e-9", "1 network; 4 left, which"), ("1", "5 networks\n")):
         done = subprocess.run([*command, minutes], check=True, capture_output=True, text=True)
         assert done.stdout.startswith(f"{place}: {said}")
+
+
+def test_timings_of_other_threads_are_not_mixed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = on_device()
+    monkeypatch.setattr(script, "TARGET", str(tmp_path / "measurements.json"))
+    kit, device = {"format": "", "kit": "a"}, {"threads": 1}
+    earlier = {**kit, "device": device, "items": [{"name": "fit 0"}]}
+    script.write(earlier)
+    assert script.begun(kit, device) == earlier
+    for others in (({**kit, "kit": "b"}, device), (kit, {"threads": 2})):
+        with pytest.raises(SystemExit, match="with another kit, device or thread count"):
+            script.begun(*others)
+
+
+def test_what_was_measured_stays_until_its_successor_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script, file = on_device(), tmp_path / "measurements.json"
+    monkeypatch.setattr(script, "TARGET", str(file))
+    script.write({"items": [1]})
+    with pytest.raises(TypeError):
+        script.write({"items": [1, 2, object()]})  # as where it is killed in the middle
+    assert json.loads(file.read_text()) == {"items": [1]}
 
 
 def test_mistakes_on_the_device_are_one_line(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What is made of what a phone tells, without one: ``Answers`` gives it."""
 
+import re
 import shutil
 
 import pytest
@@ -15,11 +16,13 @@ class Answers:
 
     def __init__(self, **by_word: str) -> None:
         self.by_word = by_word
+        self.commands: list[str] = []
 
     def find(self) -> None:
         pass
 
     def shell(self, command: str) -> str:
+        self.commands.append(command)
         return next((said for word, said in self.by_word.items() if word in command), "")
 
     def run(self, command: str) -> tuple[int, str]:
@@ -49,6 +52,17 @@ def test_networks_run_on_the_fastest_cores_and_of_equal_ones_on_the_last(
     about = lone.fingerprint()
     assert lone.cores == mask
     assert (about.cores, about.version) == (8, "0123456789ab")
+
+
+def test_a_phone_is_asked_for_what_was_asked_of_its_device(lone: AdbDevice) -> None:
+    device = open_device("adb:", runtime="litert", threads=4, batch_size=3)
+    assert isinstance(device, AdbDevice)
+    cores = "".join(f"{core} 1800000\n" for core in range(8))
+    device.phone = phone = Answers(cpuinfo_max_freq=cores, graph="count=9 curr=12(all same)")
+    about = device.fingerprint()
+    assert (about.threads, about.batch_size, device.runtime.batch_size) == (4, 3, 3)
+    device._chunk_ns("a.tflite")
+    assert re.match("taskset f0 .* --graph=a.tflite --num_threads=4 ", phone.commands[-1])
 
 
 def test_a_hot_phone_rests_three_times_and_counts_as_slower_then(

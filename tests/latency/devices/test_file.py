@@ -17,6 +17,7 @@ from bneck.cli import run
 from bneck.errors import BneckError, UsageError
 from bneck.latency import kit
 from bneck.latency.calibrate import calibrate
+from bneck.latency.calibration_networks import calibration_network
 from bneck.latency.devices import Graph, open_device
 from bneck.latency.devices.file import FileDevice
 from bneck.latency.kit import add_to_kit
@@ -26,7 +27,7 @@ from bneck.latency.runtimes.weights import norm_free
 from bneck.latency.timing import Effort
 from bneck.quantities import Latency, at_most_ms
 from bneck.results.run import Run
-from bneck.space import presets, spaces
+from bneck.space import codec, presets, spaces
 from bneck.space.backends import torch_model
 from bneck.space.backends.weights import save
 
@@ -233,6 +234,22 @@ def test_a_calibration_writes_the_kit_and_says_what_to_do(
     assert device.is_measured(ARCH.layers())
     with pytest.raises(BneckError, match="only 4 networks"):  # the final one is not fitted to
         calibrate([space], device, folder=tmp_path / "work")
+
+
+def test_the_kit_of_a_calibration_is_for_what_was_asked_of_its_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its measurements would be refused once they are back."""
+    pytest.importorskip("ai_edge_litert", reason="pip install 'bneck[litert]'")
+    monkeypatch.setattr(kit, "NETWORKS", 1)
+    device = open_device(f"file:{tmp_path / 'kit'}", runtime="litert", batch_size=2)
+    space = spaces.build("v3-small", resolution_px=16, classes=3)
+    with pytest.raises(BneckError, match=r"measurements\.json is not there yet"):
+        calibrate([space], device, folder=tmp_path / "work", seed=5)
+    content = json.loads((tmp_path / "kit" / "kit.json").read_text())
+    assert (content["runtime"], content["batch_size"]) == ("litert", 2)
+    (one,) = content["networks"]
+    assert codec.from_json(one["arch"]) == calibration_network([space], 0, seed=5)[1]
 
 
 def test_a_kit_of_other_classes_or_another_side_is_refused_at_the_start(

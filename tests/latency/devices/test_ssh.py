@@ -87,6 +87,10 @@ def device(server: str) -> Iterator[SshDevice]:
 
 def test_it_says_what_it_is(device: SshDevice) -> None:
     assert device.fingerprint() == open_device().fingerprint()
+    options = {"threads": 2, "batch_size": 3}
+    device = open_device(device.word, **options)
+    assert device.fingerprint() == open_device(**options).fingerprint()
+    device.close()
 
 
 def test_a_network_takes_there_what_it_takes_here(device: SshDevice) -> None:
