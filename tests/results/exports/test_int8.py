@@ -16,9 +16,9 @@ from bneck.cli import run
 from bneck.derivation.trained_networks import load_trained
 from bneck.proxies.data import loading
 from bneck.quantities import Accuracy
-from bneck.results.exports import Samples, Trained, onnx_int8
+from bneck.results.exports import Exported, Samples, Trained, load, onnx_int8
 from bneck.results.exports.checking import network
-from bneck.results.exports.int8 import Way, best, ways
+from bneck.results.exports.int8 import Way, best, images_of, notes, ways
 from bneck.results.exports.int8_text import cost_of_int8
 from bneck.results.networks import load_network
 from bneck.results.record import Int8
@@ -245,6 +245,58 @@ def test_images_that_8_bits_lose_count_above_0() -> None:
     assert int8.float_accuracy == Accuracy.counted(1.0, 8)  # eight right are no proof of all
     assert int8.float_accuracy.stderr == pytest.approx((1 / 16 * 15 / 16 / 8) ** 0.5)
     assert int8.tried == {str(Way(True)): 0.75}
+
+
+def test_ranges_ways_and_accuracy_are_found_on_images_of_their_own() -> None:
+    """Else the accuracy would be counted on images that something was chosen by."""
+    arch = three_blocks(width=0.35, resolution_px=16, classes=3)
+    ours = Trained(arch, torch_model.build(arch, seed=1).state_dict())
+    parts = torch.randn(3, 2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    labels, seen = torch.zeros(2, dtype=torch.int64), []
+    ranges, choice, validation = (lambda part=part: iter([(part, labels)]) for part in parts)
+    trained = replace(ours, samples=Samples(ranges, choice, validation))
+    assert torch.equal(torch.cat(images_of(trained)), parts[0])
+
+    def runner(_: bytes) -> Callable[[torch.Tensor], torch.Tensor]:
+        return lambda pixels: (seen.append(pixels), network(trained)(pixels))[1]
+
+    best(trained, [Way(True), Way(False)], lambda _: b"", runner)
+    expected = (parts[1], parts[1], parts[2])
+    assert all(torch.equal(*pair) for pair in zip(seen, expected, strict=True))
+
+
+@pytest.mark.parametrize("to", ["onnx-int8", "tflite-int8"])
+def test_each_way_is_how_its_file_is_quantised(to: str) -> None:
+    """A scale for each filter takes more room than one, and floats take more than either."""
+    if to == "tflite-int8":
+        pytest.importorskip("ai_edge_quantizer", reason="pip install 'bneck[litert]'")
+    arch = three_blocks(width=0.35, resolution_px=16, classes=3)
+    images = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    samples = Samples(*[lambda: iter([(images, torch.zeros(2, dtype=torch.int64))])] * 3)
+    module = load(to)
+    file = module.quantiser(
+        Trained(arch, torch_model.build(arch, seed=1).state_dict(), {}, samples)
+    )
+    gates = next(way.in_float for way in ways(arch.layers()) if way.in_float)
+    per_channel = file(Way(True))
+    assert len(file(Way(False))) < len(per_channel) < len(file(Way(True, gates)))
+    if to == "onnx-int8":
+        assert file(Way(True, averaged=True)) != per_channel == file(Way(True))
+
+
+def test_a_file_in_8_bits_says_its_own_accuracy_beside_that_in_floats() -> None:
+    arch = three_blocks(width=0.35, resolution_px=16, classes=3)
+    known = {"classes": '["a", "b", "c"]', "accuracy": "0.9", "latency_ms": "1.5"}
+    trained, way = Trained(arch, {}, known), "one scale per tensor"
+    accuracy = Accuracy(0.8, 0.01), Accuracy(0.9, 0.01), Accuracy(0.1, 0.01)
+    said = notes(trained, Exported(0.1, Int8(way, {way: 1.0}, *accuracy, 360)))
+    assert said == {
+        "architecture": trained.metadata()["architecture"],
+        "classes": known["classes"],
+        "accuracy": "0.8000",
+        "float_accuracy": "0.9000",
+        "quantisation": way,
+    }
 
 
 def test_of_ways_that_agree_on_all_classes_the_nearest_is_chosen() -> None:
