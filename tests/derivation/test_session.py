@@ -1,0 +1,85 @@
+"""What a run's next command says of files that others changed or removed."""
+
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bneck import records
+from bneck.derivation.execution import Execution
+from bneck.derivation.plan import Plan
+from bneck.derivation.session import open_session
+from bneck.derivation.target import keep_targets
+from bneck.results.checksums import seal
+from bneck.space import presets
+
+
+def test_only_what_others_changed_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not what the next command itself writes and moves, as where a plan is changed."""
+    plan, workers = Plan(target="1.0", evaluations=2), Execution(workers=1)
+
+    def warned_by(evaluations: int) -> list[str]:
+        with open_session(replace(plan, evaluations=evaluations), tmp_path / "run", workers):
+            pass
+        lines = capsys.readouterr().err.splitlines()
+        return [line for line in lines if "was changed since" in line]
+
+    assert warned_by(2) == []
+    records.write(tmp_path / "run" / "seed.json", presets.build("mobilenet_v3_small"))
+    seal(tmp_path / "run")
+    assert warned_by(2) == []
+    assert warned_by(3) == []
+    assert not (tmp_path / "run" / "seed.json").exists()  # it is superseded
+    (tmp_path / "run" / "target.json").write_text('{"target_ms": 1.0}')
+    assert warned_by(3) == [
+        f"warning: {tmp_path}/run/target.json was changed since the run's last command ended"
+    ]
+
+
+def test_a_removed_file_stays_named_until_it_is_made_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, file = tmp_path / "run", tmp_path / "run" / "weights.safetensors"
+
+    def opened_again() -> list[str]:
+        with open_session(Plan(target="1.0", evaluations=2), run, Execution(workers=1)):
+            pass
+        lines = capsys.readouterr().err.splitlines()
+        return [line for line in lines if file.name in line]
+
+    assert opened_again() == []
+    file.write_bytes(b"weights")
+    seal(run)
+    file.unlink()
+    said = f"warning: {file} is missing: it was removed since the run's last command ended"
+    assert opened_again() == opened_again() == [said]
+    file.write_bytes(b"weights")
+    assert opened_again() == []
+
+
+def test_a_removed_file_that_no_command_makes_again_is_named_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a target that is left out, or of what an earlier change replaced."""
+    folder, asked = tmp_path / "run", Plan(evaluations=2, targets="2.0,1.0")
+    with open_session(asked, folder, Execution(workers=1)) as session:
+        keep_targets(session.run, [2.0, 1.0])
+        for name in ("targets/1ms/network.json", "superseded/1/result.json", "weights.safetensors"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text("{}")
+    for name in ("targets", "superseded"):
+        shutil.rmtree(folder / name)
+    (folder / "weights.safetensors").unlink()
+    capsys.readouterr()
+
+    def missing() -> list[str]:
+        with open_session(replace(asked, targets="2.0"), folder, Execution(workers=1)):
+            pass
+        return re.findall(rf"warning: {folder}/(\S+) is missing", capsys.readouterr().err)
+
+    every = ["superseded/1/result.json", "targets/1ms/network.json", "weights.safetensors"]
+    assert (missing(), missing()) == (every, ["weights.safetensors"])
