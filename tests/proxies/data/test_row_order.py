@@ -1,11 +1,11 @@
-"""Balanced batches: all classes equally often, by seed and step alone."""
+"""Orders of rows: classes equally often, or in proportion, by seed and step alone."""
 
 import pytest
 import torch
 
 from bneck.proxies.data.batches import Batches
 from bneck.proxies.data.image_source import ImageSource, in_memory
-from bneck.proxies.data.row_order import balanced_order, hold_out
+from bneck.proxies.data.row_order import balanced_order, hold_out, rows_by_class, stratified_order
 
 SIZES = (90, 25, 5)
 
@@ -57,3 +57,23 @@ def test_folds_are_stratified_and_hold_every_image_once() -> None:
         assert not torch.isin(contents[chosen], contents[kept]).any()
         counts = labels[chosen[contents[chosen] > 9]].bincount(minlength=4)
         assert int(counts.max() - counts.min()) <= 2
+
+
+def test_rows_by_class_are_those_of_each_class_in_order() -> None:
+    labels = torch.tensor([3, 0, 3, 1, 0, 3])  # class 2 is absent
+    assert [rows.tolist() for rows in rows_by_class(labels)] == [[1, 4], [3], [0, 2, 5]]
+    many = torch.arange(50_000).remainder(2000)
+    assert all((many[rows] == label).all() for label, rows in enumerate(rows_by_class(many)))
+    assert rows_by_class(labels[:0]) == ()
+
+
+def test_every_beginning_of_a_stratified_order_holds_the_classes_in_proportion() -> None:
+    labels = torch.tensor([0] * 60 + [1] * 30 + [2] * 10)
+    order = stratified_order(labels, seed=1)
+    assert order.sort().values.tolist() == list(range(100))
+    for count, expected in ((10, [6, 3, 1]), (20, [12, 6, 2]), (50, [30, 15, 5])):
+        assert labels[order[:count]].bincount(minlength=3).tolist() == expected
+    assert order.tolist() != stratified_order(labels, seed=2).tolist()
+    shown = torch.nn.functional.one_hot(labels[order]).cumsum(0)  # (100, 3)
+    wanted = torch.outer(torch.arange(1, 101), torch.tensor([0.6, 0.3, 0.1]))
+    assert (shown - wanted).mean(0).abs().max() < 0.2  # no class comes earlier than others
