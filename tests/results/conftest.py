@@ -4,8 +4,10 @@ import pytest
 
 from bneck.quantities import Accuracy, Latency
 from bneck.results.record import Baseline, Outcome, Proposal, Record, Step
+from bneck.results.report_data import ReportData
 from bneck.space import presets, spaces
 from bneck.space.cost import cost
+from tests.results import demo
 
 
 @pytest.fixture
@@ -52,3 +54,8 @@ def baseline() -> Baseline:
         counts.macs,
         60.0,
     )
+
+
+@pytest.fixture(scope="module")
+def finished() -> ReportData:
+    return demo.finished(60)

@@ -13,7 +13,6 @@ from bneck.results.classification import classification
 from bneck.results.image_facts import ImageFacts
 from bneck.results.report_data import ReportData
 from bneck.text import one_line
-from tests.results import demo
 
 IMAGES = ImageFacts(
     name="folder:/home/ada/photos",
@@ -22,11 +21,6 @@ IMAGES = ImageFacts(
     training=480,
     validation=120,
 )
-
-
-@pytest.fixture(scope="module")
-def finished() -> ReportData:
-    return demo.finished(60)
 
 
 def test_the_front_matter_is_what_hubs_read(finished: ReportData) -> None:

@@ -43,3 +43,25 @@ def test_a_plan_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
     """As an editor of Windows leaves one."""
     (tmp_path / "plan.toml").write_text("seed = 1\n", encoding="utf-8-sig")
     assert Run.read(tmp_path).plan == {"seed": 1}
+
+
+def test_a_plan_that_is_not_toml(tmp_path: Path) -> None:
+    (tmp_path / "plan.toml").write_text("target = ")
+    with pytest.raises(UsageError, match=r"plan.toml is not valid TOML"):
+        Run.read(tmp_path)
+
+
+def test_a_plan_of_version_0_1_0_is_read_in_todays_words(tmp_path: Path) -> None:
+    file = tmp_path / "plan.toml"
+    old = 'start = "net"\nresolution = 32\naccuracy = "macs"\nweight = -0.1\nmultiple = 8\n'
+    file.write_text(old)
+    today = {
+        "seed_network": "net", "resolution_px": 32, "proxy": "macs", "reward_exponent": -0.1
+    }  # fmt: skip
+    assert Run.read(tmp_path).plan == today
+    Run.open(tmp_path, today).close()
+    with pytest.raises(UsageError, match="--resolution was 32, now 64; use another --out"):
+        Run.open(tmp_path, {**today, "resolution_px": 64})
+    file.write_text("multiple = 1\n")
+    with pytest.raises(UsageError, match="with another --multiple than 8, which no longer exists"):
+        Run.read(tmp_path)

@@ -1,7 +1,8 @@
+"""A run is opened, refused, locked, moved and resumed."""
+
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,13 +15,10 @@ import pytest
 
 from bneck import records
 from bneck.errors import BneckError, UsageError
-from bneck.files import read_json
-from bneck.results import checksums, metadata
+from bneck.results import metadata
 from bneck.results.record import Outcome, Step
 from bneck.results.run import Run
-from tests.command_line import said
-
-PLAN = {"command": "derive", "target": 2.0, "space": "v3-small", "seed": 0, "layers": [1, 2]}
+from tests.results.plans import PLAN
 
 DRIVER = """
 import os, sys, time
@@ -222,23 +220,6 @@ def test_a_run_is_the_same_to_those_who_made_it_and_who_look_at_it(tmp_path: Pat
         assert metadata.identity(other) != made
 
 
-def test_folders_that_are_not_runs(tmp_path: Path) -> None:
-    (tmp_path / "photos").mkdir()
-    (tmp_path / "photos" / "cat.jpg").touch()
-    with pytest.raises(UsageError, match=r"photos is not a run's folder: it has no plan.toml"):
-        Run.read(tmp_path / "photos")
-    (tmp_path / "model.onnx").touch()
-    with pytest.raises(UsageError, match=r"model.onnx is not a run's folder: it is a file$"):
-        Run.read(tmp_path / "model.onnx")
-    with pytest.raises(UsageError, match=r"absent is not a run's folder: there is no such folder$"):
-        Run.read(tmp_path / "absent")
-    with pytest.raises(UsageError, match=r"no plan.toml but 'cat.jpg'; name a new or an empty"):
-        Run.open(tmp_path / "photos", PLAN)
-    assert [path.name for path in (tmp_path / "photos").iterdir()] == ["cat.jpg"]
-    with pytest.raises(UsageError, match=r"cat.jpg is not a folder"):
-        Run.open(tmp_path / "photos" / "cat.jpg", PLAN)
-
-
 def test_a_start_killed_before_the_plan_was_written(tmp_path: Path) -> None:
     (tmp_path / ".lock").touch()
     (tmp_path / ".plan.toml.x1").touch()
@@ -259,143 +240,15 @@ def test_what_a_killed_write_left_is_removed(tmp_path: Path) -> None:
     assert list(file.parent.iterdir()) == []
 
 
-def test_a_plan_that_is_not_toml(tmp_path: Path) -> None:
-    (tmp_path / "plan.toml").write_text("target = ")
-    with pytest.raises(UsageError, match=r"plan.toml is not valid TOML"):
-        Run.read(tmp_path)
-
-
-def test_a_plan_of_version_0_1_0_is_read_in_todays_words(tmp_path: Path) -> None:
-    file = tmp_path / "plan.toml"
-    old = 'start = "net"\nresolution = 32\naccuracy = "macs"\nweight = -0.1\nmultiple = 8\n'
-    file.write_text(old)
-    today = {
-        "seed_network": "net", "resolution_px": 32, "proxy": "macs", "reward_exponent": -0.1
-    }  # fmt: skip
-    assert Run.read(tmp_path).plan == today
-    Run.open(tmp_path, today).close()
-    with pytest.raises(UsageError, match="--resolution was 32, now 64; use another --out"):
-        Run.open(tmp_path, {**today, "resolution_px": 64})
-    file.write_text("multiple = 1\n")
-    with pytest.raises(UsageError, match="with another --multiple than 8, which no longer exists"):
-        Run.read(tmp_path)
-
-
 def test_a_place_that_cannot_be_written() -> None:
     with pytest.raises(BneckError, match="cannot write /proc/bneck"):
         Run.open(Path("/proc/bneck"), PLAN)
-
-
-@pytest.mark.parametrize("target", ["../precious.txt", "../folder"])
-def test_a_run_does_not_write_through_links(tmp_path: Path, target: str) -> None:
-    """Somebody else's run may name any file of ours."""
-    (tmp_path / "precious.txt").write_text("precious")
-    (tmp_path / "folder").mkdir()
-    Run.open(tmp_path / "run", PLAN).close()
-    (tmp_path / "run" / "checkpoints").mkdir()
-    for link in (tmp_path / "run" / "steps.jsonl", tmp_path / "run" / "checkpoints" / "seed.json"):
-        link.symlink_to(Path("..", target) if link.parent.name == "checkpoints" else target)
-        with pytest.raises(UsageError, match=f"{link} is a symbolic link"):
-            Run.open(tmp_path / "run", PLAN)
-        link.unlink()
-    assert (tmp_path / "precious.txt").read_text() == "precious"
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        ("report",), ("show",), ("runs",), ("runs", "--check"), ("runs", "--break-lock"),
-        ("compare", "mobilenet_v2", "--no-measure"), ("evaluate",), ("predict", "image.png"),
-        ("export", "x.onnx"), ("likeness", "--latency=macs"),
-        ("train", "mobilenet_v2", "--data=digits", "--out"),
-    ],
-    ids=" ".join,
-)  # fmt: skip
-@pytest.mark.parametrize("name", [".lock", ".driver", "checksums.json", "network.json"])
-def test_a_pipe_in_somebody_elses_run_is_named_and_not_waited_for(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    command: tuple[str, ...],
-    name: str,
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("image.png").touch()
-    Run.open(Path("theirs"), {"data": "digits", "seed": 0}).close()
-    Path("theirs", name).unlink(missing_ok=True)
-    os.mkfifo(Path("theirs", name))
-    word, *rest = command
-    given = [*rest, "theirs"] if word == "train" else ["theirs", *rest]
-    code, out, err = said(capsys, word, *given)
-    message = f"theirs/{name} is neither a file nor a folder, and has no place in a run"
-    if command in (("runs",), ("runs", "--check")):
-        assert (code, err) == (0, "")
-        assert message in out
-    else:
-        assert (code, out, err) == (2, "", f"bneck: {message}\n")
-
-
-def test_a_socket_is_no_file_of_a_run_and_a_link_is_read_through(tmp_path: Path) -> None:
-    Run.open(tmp_path / "run", PLAN).close()
-    (tmp_path / "elsewhere.json").write_text("{}")
-    (tmp_path / "run" / "network.json").symlink_to("../elsewhere.json")
-    (tmp_path / "run" / "seed.json").symlink_to("nowhere.json")
-    assert Run.read(tmp_path / "run").network.read_text() == "{}"
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(str(tmp_path / "run" / "steps.jsonl"))
-        with pytest.raises(UsageError, match=r"steps\.jsonl is neither a file nor a folder"):
-            Run.read(tmp_path / "run")
-
-
-def test_records_are_not_appended_through_a_link(tmp_path: Path, step: Step) -> None:
-    (tmp_path / "precious.txt").write_text("precious")
-    (tmp_path / "steps.jsonl").symlink_to("precious.txt")
-    with pytest.raises(BneckError, match=r"cannot write .*steps.jsonl"):
-        records.append(tmp_path / "steps.jsonl", step)
-    assert (tmp_path / "precious.txt").read_text() == "precious"
-
-
-def test_the_umask_is_respected(tmp_path: Path) -> None:
-    before = os.umask(0o077)
-    try:
-        Run.open(tmp_path / "run", PLAN).close()
-    finally:
-        os.umask(before)
-    for file in (tmp_path / "run").iterdir():
-        assert file.stat().st_mode & 0o077 == 0, file
 
 
 def test_an_empty_plan_of_an_older_version_is_as_good_as_none(tmp_path: Path) -> None:
     (tmp_path / "plan.toml").touch()
     Run.open(tmp_path, PLAN).close()
     assert Run.read(tmp_path).plan == PLAN
-
-
-def test_what_was_changed_since_is_named(tmp_path: Path) -> None:
-    Run.open(tmp_path / "run", PLAN).close()
-    (tmp_path / "run" / "report.html").write_text("a page")
-    (tmp_path / "run" / "network.json").write_text("{}")
-    assert checksums.changed(tmp_path / "run") == ()  # nothing is sealed
-    checksums.seal(tmp_path / "run")
-    (tmp_path / "run" / "report.html").write_text("the page again")
-    for folder in ("pictures", "targets/2ms/pictures"):
-        (tmp_path / "run" / folder).mkdir(parents=True)
-        (tmp_path / "run" / folder / "search.svg").write_text("a picture")
-    assert checksums.changed(tmp_path / "run") == ()
-    (tmp_path / "run" / "network.json").write_text("{ }")
-    (tmp_path / "run" / "steps.jsonl").write_text("{}\n")
-    (tmp_path / "run" / "made_with.jsonl").unlink()
-    assert checksums.changed(tmp_path / "run") == (
-        "made_with.jsonl", "network.json", "steps.jsonl",
-    )  # fmt: skip
-
-
-def test_a_seal_is_what_sha256sum_prints(tmp_path: Path) -> None:
-    (tmp_path / "network.json").write_text("{}")
-    checksums.seal(tmp_path)
-    assert read_json(tmp_path / "checksums.json") == {
-        "network.json": "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
-    }
 
 
 @pytest.mark.parametrize("content", ["5", "[]", "[[1]]", '"s"', '{"search": "x"}', '{"a": NaN}'])
