@@ -6,12 +6,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bneck.commands.common.options import JsonOption, ResolutionOption, SeedOption, WidthOption
+from bneck.commands.common.options import (
+    JsonOption,
+    ResolutionOption,
+    SeedOption,
+    WidthOption,
+    check_left_out,
+)
 from bneck.commands.common.output import print_result
 from bneck.errors import UsageError
 from bneck.live import TerminalProgress
-from bneck.proxies.data.image_info import PARTS
+from bneck.proxies.data.image_info import ALL, PARTS
 from bneck.proxies.data.image_spec import check_images
+from bneck.results.run_folder import is_run
 from bneck.results.summary import only_answer
 from bneck.space.checks import check_word
 from bneck.text import aligned, one_line
@@ -41,8 +48,10 @@ def evaluate(
     part: Annotated[
         str | None,
         typer.Option(
-            help="train, val or test; of images without such parts, val is a fifth of them.",
-            show_default="test if there is one, else val",
+            help="train, val, test or all; of images without such parts, val is the fifth that a "
+            "training holds out.",
+            show_default="test if there is one, else val; all of images without parts that are "
+            "not the run's own",
         ),
     ] = None,
     weights: Annotated[
@@ -60,8 +69,10 @@ def evaluate(
     from bneck.derivation.validation import check_weights  # numpy: not for --help
 
     check_weights(net, weights, width, resolution)
+    if is_run(net):
+        check_left_out("on a run, whose own it is", seed=seed != 0)
     if part is not None:
-        check_word("part", part, PARTS)
+        check_word("part", part, (*PARTS, ALL))
     if data is not None:
         check_images(data)
     if not Path(net).exists() and weights is None:
@@ -99,9 +110,10 @@ def _as_json(found: "Evaluation") -> dict[str, Any]:
 
 def _as_text(found: "Evaluation") -> str:
     figures, total = found.figures, sum(one.images for one in found.figures.classes)
+    counted = f"all {total:,}" if found.part == ALL else f"the {total:,} {found.part}"
     said = [
-        f"accuracy {percent(figures.accuracy)} on the {total:,} {found.part} images of "
-        f"{found.images.name}; balanced {percent(figures.balanced_accuracy)}",
+        f"accuracy {percent(figures.accuracy)} on {counted} images of {found.images.name}; "
+        f"balanced {percent(figures.balanced_accuracy)}",
         f"confidence {percent(figures.confidence)} on average, expected calibration error "
         f"{percent(figures.calibration_error)} (by chance alone "
         f"{percent(figures.calibration_error_by_chance)}), log loss {figures.log_loss:.3f}",

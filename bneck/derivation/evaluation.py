@@ -3,22 +3,26 @@
 import json
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from statistics import NormalDist
 
 import numpy as np
 
 from bneck.derivation.prediction import classifier_of
-from bneck.derivation.run_images import images_of, warn_if_changed
+from bneck.derivation.run_images import are_own, images_of, warn_if_changed
 from bneck.derivation.trained_networks import load_weights
 from bneck.derivation.validation import check_weights
 from bneck.errors import UsageError
+from bneck.live import warn
 from bneck.progress import Progress
 from bneck.proxies.data import loading
-from bneck.proxies.data.image_info import PARTS, ImageInfo
+from bneck.proxies.data.image_info import ALL, ImageInfo
 from bneck.proxies.data.image_part import ImagePart
 from bneck.proxies.data.image_source import ImageSource
+from bneck.proxies.data.image_spec import is_divided_by_seed
 from bneck.quantities import Latency
 from bneck.results.classification import Classification, classification
 from bneck.results.exports import Trained, export
@@ -40,7 +44,7 @@ class Evaluation:
     """A network's figures, the images they were counted on, and its latency meanwhile.
 
     Attributes:
-        part: "train", "val" or "test".
+        part: "train", "val", "test" or "all".
         latency: median of one image alone in this process, with the standard deviation that its
             interquartile range would be of, were it normal: a few slow images do not count.
     """
@@ -67,11 +71,12 @@ def evaluate_network(
     Args:
         net: a run's folder, an ONNX file of bneck, or with ``weights`` a network.
         data: the images; None for those that the run was trained on.
-        part: "train", "val" or "test"; None for the test images if there are any, else val.
+        part: "train", "val", "test" or "all"; None for the test images if there are any, else val,
+            and for all images of a set without parts that a run was not made with.
         weights: the weights of a network that is neither a run nor an ONNX file.
         width: with weights, a preset's width multiplier; None takes 1.
         resolution_px: with weights, another input side; None keeps the network's own.
-        seed: splits images without a validation part; a run's own images are split as they were.
+        seed: splits images without a validation part; a run's own seed splits them for the run.
         progress: told how far it is.
 
     Raises:
@@ -80,32 +85,36 @@ def evaluate_network(
     """
     check_weights(net, weights, width, resolution_px)
     run = Run.read(Path(net)) if is_run(net) else None
-    if run is not None and data is None:
+    if data is None:
+        if run is None:
+            raise UsageError(f"{net} is not a run, so name the images: --data folder:DIR")
         run.images_asked()  # a plan that names none is said before what else the run lacks
         classifier = classifier_of(run.folder)
         images = images_of(run, classifier.resolution_px, progress)
         as_trained = images.normalised_with(classifier.mean, classifier.std)
         warn_if_changed(run, as_trained.info, "it may have been trained on some of these")
-    elif data is None:
-        raise UsageError(f"{net} is not a run, so name the images: --data folder:DIR")
-    elif run is not None or Path(net).suffix == ".onnx":
+    elif weights is None:
+        if run is None and Path(net).suffix != ".onnx":
+            raise UsageError(f"{net} is neither a run nor an ONNX file, so name its --weights")
+        seed = seed if run is None else run.images_asked()["seed"]
         classifier = classifier_of(Path(net))
         side_px = classifier.resolution_px
         images = loading.load(data, seed=seed, resolution_px=side_px, progress=progress)
-    elif weights is None:
-        raise UsageError(f"{net} is neither a run nor an ONNX file, so name its --weights")
     else:
         arch = load_network(net, width=width, resolution_px=resolution_px)
         side_px = arch.resolution_px
         images = loading.load(data, seed=seed, resolution_px=side_px, progress=progress)
         classifier = _with_weights(net, arch, weights, images)
     _check_classes(net, classifier, images)
+    if part is None and data is not None and is_divided_by_seed(data):
+        part = _part_of_divided(run, data, images)
     name, chosen = _part(images, part)
     probabilities, seconds = _classified(classifier, chosen, progress)
+    labels = np.concatenate([one.labels.numpy() for one in chosen])
     return Evaluation(
         images.info,
         name,
-        classification(probabilities, chosen.labels.numpy(), images.info.class_names),
+        classification(probabilities, labels, images.info.class_names),
         _latency(seconds),
     )
 
@@ -142,27 +151,39 @@ def _check_classes(net: str, classifier: Classifier, images: ImageSource) -> Non
     raise UsageError(f"{net} has the class {one!r} where {images.info.name} has {other!r}")
 
 
-def _part(images: ImageSource, part: str | None) -> tuple[str, ImagePart]:
-    """The part to classify, without pictures that judge networks in a later part."""
+def _part_of_divided(run: Run | None, data: str, images: ImageSource) -> str:
+    """The part to classify of images without parts: of what a training saw, the rest alone."""
+    if run is not None:
+        return "val" if are_own(run, data, images.info) else ALL
+    warn(
+        f"only the {len(images.val):,} images that a training on {images.info.name} holds out are "
+        f"counted; --part {ALL} counts all of them"
+    )
+    return "val"
+
+
+def _part(images: ImageSource, part: str | None) -> tuple[str, list[ImagePart]]:
+    """The part to classify, or all of them, without pictures that are in a later part too."""
     train, val = images.apart()
     parts = {"train": train, "val": val, "test": images.test}
+    there = {name: one for name, one in parts.items() if one is not None}
+    if part == ALL:
+        return ALL, list(there.values())
     name = part or ("test" if images.test is not None else "val")
-    chosen = parts.get(name)
-    if chosen is None:
-        known = ", ".join(name for name in PARTS if parts[name] is not None)
-        raise UsageError(f"{images.info.name} has no {name} images; it has {known}")
-    if not len(chosen):
+    if name not in there:
+        raise UsageError(f"{images.info.name} has no {name} images; it has {', '.join(there)}")
+    if not len(there[name]):
         raise UsageError(f"all {name} images of {images.info.name} are in a later part too")
-    return name, chosen
+    return name, [there[name]]
 
 
 def _classified(
-    classifier: Classifier, part: ImagePart, progress: Progress
+    classifier: Classifier, parts: Sequence[ImagePart], progress: Progress
 ) -> tuple[np.ndarray, np.ndarray]:
     """(images, classes) probabilities, and the seconds of the first images, which go one by one."""
     found: list[np.ndarray] = []
     seconds: list[float] = []
-    for pixels, _ in part.chunks(BATCH):
+    for pixels, _ in chain.from_iterable(part.chunks(BATCH) for part in parts):
         pictures = pixels.permute(0, 2, 3, 1).contiguous().numpy()
         if len(seconds) < TIMED or not classifier.takes_batches:
             for picture in pictures:
@@ -171,5 +192,5 @@ def _classified(
                 seconds.append(time.perf_counter() - began)
         else:
             found.extend(classifier.probabilities_of(pictures))
-        progress("classifying", len(found), len(part))
+        progress("classifying", len(found), sum(map(len, parts)))
     return np.array(found), np.array(seconds)

@@ -6,7 +6,7 @@ from bneck.errors import UsageError
 from bneck.files import is_written, read_json
 from bneck.live import warn
 from bneck.progress import Progress
-from bneck.results.image_facts import image_facts
+from bneck.results.image_facts import image_facts, read_image_facts
 from bneck.results.run import Run
 
 if TYPE_CHECKING:
@@ -62,3 +62,24 @@ def warn_if_changed(run: Run, images: "ImageInfo", but: str) -> None:
             f"{images.name} has changed: {but} (fingerprint {images.fingerprint} now, "
             f"{then.fingerprint} then)"
         )
+
+
+def are_own(run: Run, spec: str, images: "ImageInfo") -> bool:
+    """Return whether images are those that a run was made with, as far as that can be told.
+
+    They are where they lie at the same place, whatever they are now, and where they are the same
+    at another place, split by the run's seed.
+
+    Args:
+        run: the run.
+        spec: the images, as the plan would name them.
+        images: what they are.
+    """
+    from bneck.proxies.data.image_spec import place_of
+
+    (kind, place), (own_kind, own_place) = map(place_of, (spec, run.images_asked()["spec"]))
+    if kind == own_kind and (place and place.resolve()) == (own_place and own_place.resolve()):
+        return True
+    kept = read_image_facts(run)
+    comparable = kept is not None and len(kept.fingerprint) == len(images.fingerprint)
+    return not comparable or kept.fingerprint == images.fingerprint

@@ -178,6 +178,49 @@ def test_images_that_changed_since_the_training_are_said(
     assert "has changed" not in err
 
 
+def test_images_that_a_run_was_not_made_with_are_counted_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of its own, wherever they lie, the fifth that its training held out."""
+
+    def arrays(name: str, count: int, seed: int) -> str:
+        pixels = np.random.default_rng(seed).integers(0, 256, (count, 16, 16, 3), np.uint8)
+        np.savez(tmp_path / name, images=pixels, labels=np.arange(count) % 3)
+        return f"npz:{tmp_path / name}"
+
+    net = saved(three_blocks(resolution_px=16, classes=3), tmp_path / "net.json")
+    photos, moved, fresh = (
+        arrays(name, count, seed)
+        for name, count, seed in (("a.npz", 60, 1), ("b.npz", 60, 1), ("c.npz", 30, 2))
+    )
+    out, options = tmp_path / "run", ("--resolution=16", "--epochs=0.5", "--seed=5")
+    assert run(["train", str(net), f"--data={photos}", *options, f"--out={out}"]) == 0
+
+    def found(*arguments: object) -> tuple[str, list[list[int]]]:
+        one = json_of(capsys, "evaluate", *arguments)
+        return one["part"], one["confusion"]
+
+    own = found(out)
+    assert (own[0], np.sum(own[1])) == ("val", 12)
+    assert found(out, "--data", photos) == found(out, "--data", moved) == own
+    whole = found(out, "--data", fresh)
+    assert (whole[0], np.sum(whole[1])) == ("all", 30)
+    part, of_part = found(out, "--data", fresh, "--part", "val")
+    assert (part, np.sum(of_part)) == ("val", 6)
+    assert found(out, "--part", "all")[1] != own[1]
+
+    file = out / "model.onnx"
+    _, _, err = said(capsys, "evaluate", file, "--data", fresh)
+    words = f"only the 6 images that a training on {fresh} holds out are counted; --part all counts"
+    assert f"warning: {words} all of them\n" in err
+    assert found(file, "--data", fresh, "--part", "all") == whole
+    _, text, _ = said(capsys, "evaluate", out, "--data", fresh)
+    assert f" on all 30 images of {fresh}; balanced" in text
+    code, _, err = said(capsys, "evaluate", out, "--seed", "3")
+    assert code == 2
+    assert "--seed has no effect on a run, whose own it is" in err
+
+
 def test_a_runs_images_that_are_elsewhere_are_told_so(
     trained: Path,
     photos: Path,

@@ -8,6 +8,8 @@ from bneck import records
 
 PARTS = ("train", "val", "test")
 """The parts that a set of images may have, in order; nothing is trained on the last two."""
+ALL = "all"
+"""What stands for all parts of a set together."""
 SMALL_PX = 32
 """Five halvings of a mobile network leave one pixel."""
 PHOTO_PX = 224
