@@ -49,6 +49,8 @@ CHANGES: Mapping[str, tuple[str, ...]] = {
     "promote": OTHER_CHOICE,
     "target": OTHER_TARGETS,
     "targets": OTHER_TARGETS,
+    "seed_factor": (),
+    "confidence": (),
     "calibration_minutes": (),
     "mix_devices": (),
     "delta": OTHER_STEPS,
@@ -62,6 +64,8 @@ CHANGES: Mapping[str, tuple[str, ...]] = {
     "epochs": OTHER_TRAINING,
 }
 """Field of a plan -> the files of a run that its change makes obsolete."""
+OF_SEARCH = ("seed_factor", "confidence")
+"""What decides which networks a search may evaluate."""
 
 CALIBRATED_ON = (
     "target_device",
@@ -96,6 +100,8 @@ def change_plan(run: Run, was: Mapping[str, Any], progress: Progress) -> None:
         raise refused
     left_out = _left_out(run, before, after)
     of_these = [name.format(ms) for ms in left_out for name in OF_TARGET]
+    if _aims_anew(before, after):
+        of_these.append(run.target.name)
     supersede(run, [*of_these, *(pattern for name in names for pattern in CHANGES[name])])
     if left_out:
         _forget_targets(run, len(left_out))
@@ -128,6 +134,11 @@ def supersede(run: Run, patterns: Collection[str]) -> None:
     for pattern in dict.fromkeys((*first, *patterns)):
         if not any(str(folder) in patterns for folder in PurePath(pattern).parents):
             run.plan_change.supersede(pattern)
+
+
+def _aims_anew(before: Plan, after: Plan) -> bool:
+    """Whether a target is replaced by another, and not all left out or added at the end."""
+    return any(was != now for was, now in zip(before.aimed_at, after.aimed_at, strict=False))
 
 
 def _left_out(run: Run, before: Plan, after: Plan) -> tuple[float, ...]:
@@ -164,6 +175,8 @@ def _is_sound(name: str, run: Run, before: Plan, after: Plan) -> bool:
         return after.evaluations > before.evaluations
     if name == "promote":
         return after.promote
+    if name in OF_SEARCH or _aims_anew(before, after):
+        return not (run.journal.exists() or is_written(run.steps))  # as where a target was refused
     if name in ("target", "targets"):
         was, now = before.aimed_at, after.aimed_at
         if 0 < len(now) < len(was) and was[: len(now)] == now:
