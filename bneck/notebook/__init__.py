@@ -21,6 +21,8 @@ from bneck.latency.devices import open_device
 from bneck.latency.model import LatencyModel
 from bneck.latency.predictor import check_new_model
 from bneck.latency.timing import CALIBRATION_MINUTES
+from bneck.latency.warn import too_many_threads
+from bneck.live import warn
 from bneck.notebook.given import as_option, as_path, as_progress
 from bneck.notebook.results import Results
 from bneck.progress import Progress
@@ -63,12 +65,13 @@ def derive(
     """
     folder = as_path("out", out)
     told = as_progress(progress)
-    options = {name: as_option(value) for name, value in options.items()}
+    options = {name: as_option(name, value) for name, value in options.items()}
     workers, gpus, wait_quiet = map(plain, (workers, gpus, wait_quiet))
     where = {name: options.pop(name) for name in EXECUTION_OPTIONS["derive"] if name in options}
     check_types(Execution, where)
     aim = {} if target is None else {"target": str(target)}
-    asked = {**aim, "data": as_option(data), "space": space, **options}
+    data, space = as_option("data", data), as_option("space", space)
+    asked = {**aim, "data": data, "space": space, **options}
     words = ", ".join(f"{name}={value!r}" for name, value in {**asked, "out": str(out)}.items())
     known = (*OPTIONS["derive"], *EXECUTION_OPTIONS["derive"])
     _check_not_of_others(name for name in asked if name not in known)
@@ -145,17 +148,23 @@ def calibrate(
     batch_size, minutes, seed = map(plain, (batch_size, minutes, seed))
     check_range("seed", seed, 0, MAX_SEED)
     for name, word in (("space", space), ("runtime", runtime), ("target-device", target_device)):
-        if not isinstance(word, str):
+        if not isinstance(as_option(name, word), str):
             raise UsageError(f"{name} must be text, got {word!r}")
+    spaces = spaces_called(space, resolution_px=resolution_px, classes=classes)
+    device = open_device(target_device, runtime=runtime, threads=threads, batch_size=batch_size)
+    if said := too_many_threads(device):
+        warn(said)
     model = run_calibration(
-        spaces_called(space, resolution_px=resolution_px, classes=classes),
-        open_device(target_device, runtime=runtime, threads=threads, batch_size=batch_size),
+        spaces,
+        device,
         folder=file.with_name(file.name + ".work"),
         minutes=minutes,
         seed=seed,
         progress=told,
     )
     model.save(file)
+    if model.report.doubt:
+        warn(model.report.doubt)
     return model
 
 

@@ -6,6 +6,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from bneck.derivation.option import OWN
 from bneck.errors import UsageError
 from bneck.live import TerminalProgress
 from bneck.progress import Progress
@@ -25,8 +26,16 @@ def as_path(name: str, given: Any) -> Path:
     return Path(os.path.expanduser(given))
 
 
-def as_option(given: Any) -> Any:
-    """Return the value of an option as a plan holds it: paths as text, NumPy's numbers as ours."""
+def as_option(name: str, given: Any) -> Any:
+    """Return the value of an option as a plan holds it: paths as text, NumPy's numbers as ours.
+
+    Raises:
+        UsageError: a function or class, which a plan can only name; ``name`` says of which option.
+    """
+    if callable(given):
+        raise UsageError(
+            f"{name} must be text, got {given!r:.60}: put it into a module and name it, as {OWN}"
+        )
     if isinstance(given, str | PathLike):
         return os.path.expanduser(given)
     return plain(given)

@@ -9,6 +9,7 @@ import pytest
 
 import bneck
 from bneck.errors import UsageError
+from bneck.machine import cores
 from bneck.results.run import Run
 from bneck.space import presets
 
@@ -59,6 +60,28 @@ def test_values_of_a_wrong_type_are_refused(
 ) -> None:
     with pytest.raises(UsageError, match=re.escape(said)):
         bneck.derive(2.0, tmp_path / "run", **given)
+
+
+def test_objects_of_ones_own_are_named(tmp_path: Path) -> None:
+    """A plan is a file, which holds no function."""
+    odd: Any = presets.build
+    said = r"must be text, got <function .*: put it into a module and name it, as package.module:"
+    for name in ("space", "data", "proxy", "sampler", "runtime"):
+        with pytest.raises(UsageError, match=f"^{name} {said}"):
+            bneck.derive(2.0, tmp_path / "run", **{name: odd})
+    for name in ("space", "runtime"):
+        with pytest.raises(UsageError, match=f"^{name} {said}"):
+            bneck.calibrate(tmp_path / "m.json", **{name: odd})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_calibration_with_more_threads_than_cores_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As `bneck calibrate` does, and before any minutes."""
+    with pytest.raises(UsageError, match="minutes must be"):
+        bneck.calibrate(tmp_path / "m.json", threads=cores() + 1, minutes=0)
+    assert f"warning: --threads {cores() + 1} is more than this" in capsys.readouterr().err
 
 
 def test_places_that_cannot_be_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
