@@ -20,9 +20,11 @@ from bneck.commands.common.output import print_result
 from bneck.commands.kit import kit
 from bneck.derivation.option import OWN
 from bneck.errors import UsageError
+from bneck.files import is_written
 from bneck.latency.runtimes import RUNTIMES
 from bneck.live import TerminalProgress, warn
 from bneck.results.networks import load_network, network_name
+from bneck.results.run_files import RunFiles
 from bneck.space.architecture import Architecture, block_path
 from bneck.text import aligned, one_of
 from bneck.units import decimals, milliseconds, percent
@@ -96,6 +98,7 @@ def net(
     if not (measure or model) or (onnx and not measure):
         raise UsageError(
             "nothing to do: give --model FILE, --measure or both; --onnx needs --measure"
+            + _own_model(net)
         )
     if onnx is not None:
         check_left_out("on an ONNX file", width=width is not None, classes=classes is not None)
@@ -136,6 +139,12 @@ def net(
         said.append(words)
     text = [f"{name}: {', '.join(said)}", *_shares(result["blocks"])]
     print_result(json, result, "\n".join(text))
+
+
+def _own_model(net: str | None) -> str:
+    """Words that name the latency model of a run, if ``net`` is one that has it."""
+    own = None if net is None else RunFiles(Path(net)).latency
+    return f"; --model {own} is the run's own" if own and is_written(own) else ""
 
 
 def _settings(model: "LatencyModel | None", asked: dict[str, Any]) -> dict[str, Any]:

@@ -51,6 +51,19 @@ def test_a_network_may_be_called_net(
     assert capsys.readouterr().out == alone
 
 
+def test_a_runs_own_latency_model_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Run.open(tmp_path / "run", {"data": "digits"}).close()
+    net, own = tmp_path / "run", tmp_path / "run" / "latency.json"
+    shutil.copy(saved(three_stages(), tmp_path / "small.json"), net / "network.json")
+    words = "nothing to do: give --model FILE, --measure or both; --onnx needs --measure"
+    for end in ("", f"; --model {own} is the run's own"):
+        assert run(["latency", str(net)]) == 2
+        assert capsys.readouterr().err == f"bneck: {words}{end}\n"
+        own.write_text("{}")
+
+
 def test_a_prediction_in_words(macs_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     net = ["mobilenet_v3_small", "--resolution", "64", "--classes", "10"]
     model = ["--model", str(macs_folder / "latency.json"), "--measure"]
