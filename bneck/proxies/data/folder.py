@@ -55,26 +55,27 @@ def load_folder(
     layout = read_layout(folder)
     if by_content:
         layout = with_digests(layout, progress)
-    sizes, deep = _look_at(layout)
+    sizes, deep, sample = _look_at(layout)
     side_px = resolution_px or _default_resolution(sizes)
-    summary = folder_summary(layout, sizes)
+    summary = folder_summary(layout, sizes, sample)
     progress("images", 1, 1, summary)
     squares = prepare(layout, side_px, progress, deep=deep)
     if skipped := _check_readable(squares, skip=skip_unreadable):
         progress("unreadable images", 1, 1, skipped)
         summary += f"; {skipped}"  # names of files are no warning, which a model card would repeat
-    enlarged = _enlarged(sizes, side_px) if resolution_px is None else ()
+    enlarged = _enlarged(sizes, side_px, sample) if resolution_px is None else ()
     source = warned(source_of(squares, f"folder:{folder}", seed), summary, progress, enlarged)
     keep_pointer(source.info.fingerprint, squares.place)
     return source
 
 
-def _look_at(layout: Layout) -> tuple[set[tuple[int, int]], bool]:
-    """Sizes of a sample of the images, and whether any of them has more than 8 bits."""
+def _look_at(layout: Layout) -> tuple[set[tuple[int, int]], bool, str]:
+    """Sizes of a sample of the images, whether any of them has more than 8 bits, and its words."""
     paths = layout.files()
     heads = [kind_and_size(path) for path in paths[:: len(paths) // _SAMPLE + 1]]
     known = [head for head in heads if head is not None]
-    return {size for _, size in known}, any(kind is not None for kind, _ in known)
+    sample = f" in a sample of {len(heads)}" if len(heads) < len(paths) else ""
+    return {size for _, size in known}, any(kind is not None for kind, _ in known), sample
 
 
 def _default_resolution(sizes: set[tuple[int, int]]) -> int:
@@ -84,13 +85,13 @@ def _default_resolution(sizes: set[tuple[int, int]]) -> int:
     return max(SMALL_PX, min(PHOTO_PX, *next(iter(sizes))))
 
 
-def _enlarged(sizes: set[tuple[int, int]], side_px: int) -> tuple[str, ...]:
+def _enlarged(sizes: set[tuple[int, int]], side_px: int, sample: str) -> tuple[str, ...]:
     """What is to be said of images of several sizes that are all smaller than the squares."""
     largest_px = max((min(size) for size in sizes), default=side_px)
     if largest_px >= side_px or len(sizes) == 1:
         return ()
     return (
-        f"all images are enlarged to {side_px} px, as those of several sizes are without "
+        f"all images{sample} are enlarged to {side_px} px, as those of several sizes are without "
         f"--resolution: their shorter sides are up to {largest_px} px; fewer pixels train faster",
     )
 

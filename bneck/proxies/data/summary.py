@@ -60,13 +60,20 @@ def _left_out(images: ImageSource) -> str:
     return f"; left out: {listed} {also} also in another part" if listed else ""
 
 
-def folder_summary(layout: Layout, sizes: set[tuple[int, int]]) -> str:
-    """Say parts, classes, images, smallest and largest class, sides, and what was passed over."""
+def folder_summary(layout: Layout, sizes: set[tuple[int, int]], sample: str) -> str:
+    """Say parts, classes, images, smallest and largest class, sides, and what was passed over.
+
+    Args:
+        layout: the set's files.
+        sizes: (width, height) of images.
+        sample: words behind the sides that say of how many images they are, where not of all.
+    """
     said = _counts({part: files.labels for part, files in layout.parts.items()}, layout.class_names)
     if sizes:
         sides = [side for size in sizes for side in size]
         least, most = min(sides), max(sides)
         said += f", sides {least} to {most} px" if least < most else f", sides {least} px"
+        said += sample
     if layout.passed_over:
         listed = (
             f"{count} {SINGULAR.get(name, name) if count == 1 else name}"

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
+from bneck.proxies.data import folder
 from bneck.proxies.data.image_source import in_memory
 from bneck.proxies.data.loading import load
 from bneck.proxies.data.summary import warnings
@@ -77,9 +79,20 @@ def test_images_of_several_sizes_that_are_enlarged_by_default_are_said(tmp_path:
     )
 
 
-def test_dark_and_constant_sets_are_said(tmp_path: Path) -> None:
-    from PIL import Image
+def test_sides_of_a_sample_are_said_to_be_of_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of six images the first and the fifth are looked at; the largest is neither."""
+    draw(tmp_path, "a", "b", count=2, side=36)
+    draw(tmp_path, "c", count=2, side=40)
+    Image.new("RGB", (300, 300)).save(tmp_path / "a" / "1.png")
+    monkeypatch.setattr(folder, "_SAMPLE", 2)
+    info = load(f"folder:{tmp_path}").info
+    assert info.summary.endswith("sides 36 to 40 px in a sample of 2")
+    assert info.warnings[0].startswith("all images in a sample of 2 are enlarged to 224 px, as")
 
+
+def test_dark_and_constant_sets_are_said(tmp_path: Path) -> None:
     for name in "ab":
         (tmp_path / name).mkdir()
         for number in range(8):
