@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -123,38 +122,6 @@ def moved_once(move: Callable[[Path], None]) -> Callable[[Path], None]:
         move(path)
 
     return first
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"targets": "0.5,0.9"},
-        {"targets": "1,0.5,0.8"},
-        {"targets": None, "target": "0.5"},
-        {"targets": None, "target": "0.5", "epochs": 2.0},
-        {"seed_factor": 1.5},
-        {"confidence": 0.8},
-    ],
-)
-@pytest.mark.parametrize("work", ["journal.log", "steps.jsonl", None])
-def test_what_is_aimed_at_may_be_corrected_until_a_network_was_evaluated(
-    tmp_path: Path, work: str | None, change: dict[str, Any]
-) -> None:
-    """As where a target is refused by the calibrated model: its minutes are not lost."""
-    before = Plan(targets="1,0.9")
-    corrected = Run(tmp_path, replace(before, **change).as_dict())
-    keep_targets(corrected, [1.0, 0.9])
-    corrected.latency.write_text("{}")
-    if work is not None:
-        (tmp_path / work).write_text("{}\n")
-        with pytest.raises(UsageError, match=r"now .*; use another --out, and --latency"):
-            change_plan(corrected, before.as_dict(), silent)
-        return
-    lines: list[str] = []
-    change_plan(corrected, before.as_dict(), lambda _what, _done, _of, line="": lines.append(line))
-    assert [line.rpartition(": ")[2] for line in lines] == ["reusing the calibration"]
-    assert kept_targets(corrected) == (() if "targets" in change else (1.0, 0.9))
-    assert corrected.latency.exists()
 
 
 @pytest.mark.parametrize(
