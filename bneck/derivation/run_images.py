@@ -81,5 +81,6 @@ def are_own(run: Run, spec: str, images: "ImageInfo") -> bool:
     if kind == own_kind and (place and place.resolve()) == (own_place and own_place.resolve()):
         return True
     kept = read_image_facts(run)
-    comparable = kept is not None and len(kept.fingerprint) == len(images.fingerprint)
-    return not comparable or kept.fingerprint == images.fingerprint
+    if kept is None or len(kept.fingerprint) != len(images.fingerprint):  # an earlier version's
+        return True
+    return kept.fingerprint == images.fingerprint
