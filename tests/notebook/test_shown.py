@@ -3,6 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 import bneck
 from bneck.notebook import shown
 from bneck.quantities import Latency
@@ -41,6 +43,21 @@ def test_latencies_that_are_predicted_alone_are_in_the_table() -> None:
     bare = replace(data.baselines[0], measured=None, predicted=Latency(0.4, 0.02))
     page = shown.page(replace(data, baselines=(bare,)), Path("report.html"))
     assert "<td>0.400 ± 0.020 predicted</td>" in page
+
+
+def test_frames_and_tables_have_each_number_in_its_column() -> None:
+    pytest.importorskip("pandas")
+    data = demo.finished(20)
+    assert data.outcome is not None
+    _, *frame = shown.steps(data.steps).itertuples()
+    tried = [proposal for step in data.steps for proposal in step.proposals]
+    for row, one in zip(frame, tried, strict=True):
+        assert (row.latency_ms, row.saved_ms, row.move) == (one.latency_ms, one.saved_ms, one.move)
+        if one.accuracy is not None:
+            assert (row.accuracy, row.accuracy_stderr) == (one.accuracy.value, one.accuracy.stderr)
+    counts = replace(data.outcome, params=1_230_000, macs=45_600_000)
+    html = shown.page(replace(data, outcome=counts), Path("report.html"))
+    assert "<td>93.1 ± 0.4 %</td><td>1.23 M</td><td>45.6 M</td>" in html
 
 
 def test_results_show_themselves_as_text(folder: Path) -> None:

@@ -16,6 +16,7 @@ from bneck.reproduction.plan import ReproductionPlan
 from bneck.reproduction.report import beyond_noise, draw, summary
 from bneck.reproduction.results import ReproductionResults
 from bneck.results.run import Run
+from bneck.results.similarity import Similarity, Trait
 from bneck.results.stage_record import Shrunk
 
 RECORD = Path(__file__).parents[2] / "reproductions/mobilenet_v3_small/cifar10"
@@ -140,6 +141,17 @@ def test_a_latency_that_is_not_to_be_relied_on_is_named(results: ReproductionRes
     again = [MeasuredAgain(one.name, one.measured) for one in compared]
     records.write_lines(results.trained_ms_file, again)
     assert "do not rely on" not in summary(results)
+
+
+def test_a_likeness_has_its_percentiles(results: ReproductionResults) -> None:
+    free = Trait("h-swish", (4,), (0.0,), (0.0,), (0.5,), 0.0, 0.5, 97.0)
+    traits = (free, replace(free, name="blocks", percentile=None))
+    like = Similarity("mobilenet_v3_small", 0.2, 200, 88.0, 0.1, (0.2,), traits)
+    records.write(results.run.folder / "likeness" / "derived-1x.json", like)
+    assert (
+        "| likeness to V3-Small | all | h-swish | blocks |\n|---|---|---|---|\n"
+        "| derived-1x | 88 | 97 | fixed |\n\nPercentiles among 200 random networks"
+    ) in summary(results)
 
 
 def test_the_calibration_is_counted_once(results: ReproductionResults) -> None:

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from bneck.errors import UsageError
-from bneck.quantities import Latency
+from bneck.quantities import Accuracy, Latency
 from bneck.results import card, report
 from bneck.results.classification import classification
 from bneck.results.image_facts import ImageFacts
@@ -70,6 +70,27 @@ def test_the_body_says_what_was_measured(finished: ReportData) -> None:
     assert "<script>" not in text
     assert "a\\|b" in text
     assert "\x1b" not in text
+
+
+def test_each_network_has_its_own_figures(finished: ReportData) -> None:
+    """Of the demonstration's networks, the derived one is predicted at another latency."""
+    assert finished.outcome is not None
+    out = replace(
+        finished.outcome, params=1_230_000, macs=45_600_000, measured=Latency(0.2, 0.005),
+        test_accuracy=Accuracy(0.925, 0.011),
+    )  # fmt: skip
+    figures = classification(np.array([[0.75, 0.25], [0.25, 0.75]]), np.array([0, 0]), ["a", "b"])
+    judged = replace(finished, outcome=out, baselines=(), classification=figures)
+    text = card.build(judged, replace(IMAGES, test=2000))
+    assert "| this network | 93.1 ± 0.4 % | 0.200 ± 0.005 | 1.23 M | 45.6 M |" in text
+    assert "On 2,000 test images, which chose nothing: this network 92.5 ± 1.1 %." in text
+    # One of two cats is right, and no dog is there; at 75 % sure, half are off by 25 points. Each
+    # answer's variance is 3/16: by chance, sqrt(2 / pi) of the root of both together, over two.
+    by_chance = 100 * (2 / np.pi) ** 0.5 * (2 * 3 / 16) ** 0.5 / 2
+    assert (
+        "balanced accuracy (the mean over the classes) 50.0 %; expected calibration error 25.0 % "
+        f"(by chance alone {by_chance:.1f} %)"
+    ) in text
 
 
 def test_latencies_of_batches_are_called_so(finished: ReportData) -> None:

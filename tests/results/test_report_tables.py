@@ -1,12 +1,18 @@
 """The numbers in a report's tables are those of the records that they are of."""
 
+import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
+from bneck.quantities import Accuracy, Latency
 from bneck.results import report
 from bneck.results.pareto import front
 from bneck.results.report_data import ReportData
+from bneck.results.similarity import Similarity, Trait
+from bneck.results.stage_result import Found, StageResult
+from bneck.space import presets
 from tests.results import demo
 
 
@@ -55,6 +61,26 @@ def number(text: str) -> float:
     return float(text.replace("\N{MINUS SIGN}", "-").split(" ")[0].replace("%", ""))
 
 
+def counted(text: str) -> float:
+    """What a cell counts in thousands or millions."""
+    value, unit = text.split(" ")
+    return float(value) * {"k": 1e3, "M": 1e6}[unit]
+
+
+def test_the_figures_at_the_top_are_those_of_the_outcome(data: ReportData) -> None:
+    assert data.outcome is not None
+    out = replace(data.outcome, predicted=Latency(0.3, 0.04), measured=Latency(0.2, 0.005))
+    page = report.build(replace(data, outcome=replace(out, params=1_230_000, macs=45_600_000)))
+    found = re.findall(
+        r"<dt>([A-Z][a-z-]+)</dt>\s*<dd>(.*?)</dd>\s*<dd class=.how.>(.*?)</dd>", page
+    )
+    shown = {name: (figure, how) for name, figure, how in found}
+    assert shown["Predicted"] == ("0.300 <small>ms</small>", "±&nbsp;0.040, by the model")
+    assert shown["Measured"] == ("0.200 <small>ms</small>", "±&nbsp;0.005, on the device")
+    assert shown["Accuracy"] == ("93.1 <small>%</small>", "±&nbsp;0.4, from scratch")
+    assert (shown["Parameters"][0], shown["Multiply-adds"][0]) == ("1.23 M", "45.6 M")
+
+
 def test_networks_are_compared_by_their_latency_over_the_target(
     data: ReportData, tables: dict[str, list[list[str]]]
 ) -> None:
@@ -67,6 +93,11 @@ def test_networks_are_compared_by_their_latency_over_the_target(
         assert number(row[2]) == pytest.approx(one.measured.ms / data.outcome.target_ms, abs=6e-3)
         assert number(row[3]) == pytest.approx(100 * one.accuracy.value, abs=0.06)
         assert row[3].endswith("± 0.4 %")
+        assert (counted(row[4]), counted(row[5])) == (
+            pytest.approx(one.params, rel=6e-3),
+            pytest.approx(one.macs, rel=6e-3),
+        )
+    assert [row[6] for row in rows] == ["6 min 52 s, the whole run", *["2 min 31 s"] * 3]
 
 
 def test_blocks_have_their_share_of_the_whole_time(
@@ -97,6 +128,10 @@ def test_steps_say_what_they_saved_and_what_they_cost(
     _, *tried = tables["Proposals, those taken marked"]
     assert len(tried) == sum(len(step.proposals) for step in data.steps)
     assert [row[1] for row in tried if row[5] == "taken"] == [row[1] for row in rows]
+    proposals = [proposal for step in data.steps for proposal in step.proposals]
+    for row, one in zip(tried, proposals, strict=True):
+        assert number(row[2]) == pytest.approx(one.latency_ms, abs=6e-4)
+        assert number(row[3]) == pytest.approx(one.saved_ms, abs=6e-5)
 
 
 def test_trials_have_their_accuracy_and_reward(
@@ -117,3 +152,44 @@ def test_trials_have_their_accuracy_and_reward(
             else:
                 assert number(row[2]) == pytest.approx(100 * record.accuracy, abs=0.06)
                 assert number(row[3]) == pytest.approx(record.reward, abs=6e-5)
+
+
+def test_a_stages_networks_have_their_predicted_and_their_measured_latency(
+    data: ReportData,
+) -> None:
+    """MobileNetV3-Small has 2.54 M parameters and 56.5 M multiply-adds (Howard et al. 2019)."""
+    small, accuracy = presets.build("mobilenet_v3_small"), Accuracy(0.674, 0.01)
+    one = Found("network 4", small, accuracy, 0.2, Latency(0.25, 0.004), Latency(0.3, 0.003))
+    found = StageResult((one,), "search", "by the proxy of the search")
+    page = report.build(replace(data, outcome=None, baselines=(), target_ms=0.2, found=found))
+    _, row = Tables(page).tables["The network"]
+    assert row == [
+        "0.200", "network 4", "0.250 ± 0.004", "0.300 ± 0.003", "67.4 ± 1.0 %", "2.54 M", "56.5 M",
+    ]  # fmt: skip
+
+
+def test_a_likeness_has_a_column_each_for_the_network_the_published_one_and_random_ones(
+    data: ReportData,
+) -> None:
+    trait = Trait("h-swish", (4, 8), (0.1, 0.2), (0.3, 0.4), (0.5, 0.6), 0.2, 0.25, 97.5)
+    like = Similarity("v3", 0.21, 200, 88.5, 0.1, (0.2, 0.3), (trait,))
+    tables = Tables(report.build(replace(data, likeness=like))).tables
+    caption = "Traits by depth: means over the blocks at output stride 4 · 8"
+    assert tables[caption] == [
+        ["Trait", "Nearer than", "This network", "v3", "Random, mean"],
+        ["h-swish", "98 %", "0.1 · 0.2", "0.3 · 0.4", "0.5 · 0.6"],
+    ]
+
+
+def test_the_latency_models_figures_have_their_names(data: ReportData) -> None:
+    figures = {
+        "seconds": 341.0, "networks": 300, "held_out": 50, "mape_percent": 2.14,
+        "bias_percent": -0.3, "within_5_percent": 94.0, "within_10_percent": 99.0,
+        "repeat_mape_percent": 1.9,
+    }  # fmt: skip
+    page = report.build(replace(data, calibration=figures)).partition('id="latency"')[2]
+    assert re.findall(r"<div><dt>(.*?)</dt><dd>(.*?)</dd></div>", page)[:8] == [
+        ("calibration took", "5 min 41 s"), ("networks timed", "300"), ("held-out networks", "50"),
+        ("mean error", "2.1 %"), ("mean signed error", "-0.3 %"), ("within ± 5 %", "94.0 %"),
+        ("within ± 10 %", "99.0 %"), ("measuring twice differs by", "1.9 %"),
+    ]  # fmt: skip

@@ -220,6 +220,16 @@ def test_a_run_is_the_same_to_those_who_made_it_and_who_look_at_it(tmp_path: Pat
         assert metadata.identity(other) != made
 
 
+def test_what_a_run_settled_stays_where_its_plan_changes(tmp_path: Path) -> None:
+    """Labels of other folds would not compare with those that there are."""
+    with Run.open(tmp_path, PLAN) as run:
+        run.settle("folds", 5)
+    with Run.open(tmp_path, {**PLAN, "target": 1.5}, change=lambda *_: None):
+        pass
+    again = Run.read(tmp_path)
+    assert (again.settled("folds"), again.plan["target"]) == (5, 1.5)
+
+
 def test_a_start_killed_before_the_plan_was_written(tmp_path: Path) -> None:
     (tmp_path / ".lock").touch()
     (tmp_path / ".plan.toml.x1").touch()

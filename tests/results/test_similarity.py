@@ -1,6 +1,7 @@
 """Similarity in closed form: the published network itself, and random ones at its latency."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
@@ -12,14 +13,16 @@ from bneck import records
 from bneck.cli import run
 from bneck.derivation.similarity import as_fast, similarity_to
 from bneck.errors import BneckError
+from bneck.latency.runtimes.macs import MacsRuntime
 from bneck.results import static_figures
 from bneck.results.run import Run
-from bneck.results.similarity import DEPTH, profiles, similarity
+from bneck.results.similarity import DEPTH, Similarity, Trait, as_text, profiles, similarity
 from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture
 from bneck.space.benchmark_spaces import macro_values
 from bneck.space.cost import cost
 from tests.closed_form import MacsDevice
+from tests.command_line import json_of
 
 V3 = presets.build("mobilenet_v3_small", resolution_px=32, classes=10)
 SPACE = spaces.build("v3-small", resolution_px=32, classes=10)
@@ -134,6 +137,24 @@ def test_a_latency_that_no_network_has_is_named() -> None:
         as_fast(SPACE, macs, 1e6, count=20, seed=0)
 
 
+def test_in_words_each_number_stands_under_its_name() -> None:
+    trait = Trait("h-swish", (4, 8), (0.1, 0.2), (0.3, 0.4), (0.5, 0.6), 0.25, 0.75, 97.0)
+    found = Similarity("v3", 0.21, 200, 88.5, 0.1, (0.2, 0.3), (trait,))
+    head, row, *_ = as_text(found).splitlines()
+    assert re.split("  +", head) == [
+        "trait", "network", "v3", "random", "distance", "of random", "percentile"
+    ]  # fmt: skip
+    assert re.split("  +", row) == [
+        "h-swish",
+        "0.1 0.2",
+        "0.3 0.4",
+        "0.5 0.6",
+        "0.25",
+        "0.75",
+        "97",
+    ]
+
+
 def test_the_command_writes_table_and_picture(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -146,6 +167,15 @@ def test_the_command_writes_table_and_picture(
     assert static_figures.BLUE in (tmp_path / "likeness.svg").read_text()
     assert run(arguments) == 2
     assert "give --space and --latency" in capsys.readouterr().err
+
+
+def test_the_command_draws_by_its_seed(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ("--space=v3-small", "--latency=macs", "--networks=10", "--seed=3", "--to=mobilenet_v2")
+    found = json_of(capsys, "likeness", "mobilenet_v3_small", *asked)
+    space = spaces.build("v3-small", resolution_px=224, classes=1000)
+    v3, macs_ms = presets.build("mobilenet_v3_small"), MacsRuntime()
+    theirs = similarity_to(v3, macs_ms, space, to="mobilenet_v2", count=10, seed=3)
+    assert found == records.to_json(theirs)
 
 
 def test_the_likeness_of_a_run_to_another_network_leaves_its_own(tmp_path: Path) -> None:
