@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -14,6 +15,7 @@ from onnx import helper, numpy_helper
 from bneck import records
 from bneck.derivation import comparison
 from bneck.files import write_json
+from bneck.latency.devices.local import LocalDevice
 from bneck.latency.measure import Measured
 from bneck.latency.model import load
 from bneck.latency.predictor import open_predictor
@@ -25,7 +27,7 @@ from bneck.results.stage_record import Shrunk
 from bneck.space import codec as networks
 from bneck.space import presets
 from bneck.space.architecture import Architecture
-from bneck.space.backends import torch_model
+from bneck.space.backends import torch_model, weights
 from bneck.space.cost import cost
 from tests.finished_run import NOTES, finished_run
 
@@ -69,6 +71,32 @@ def test_measurements_share_one_reference(monkeypatch: pytest.MonkeyPatch) -> No
     found = [one.measured for one in comparison.measured(table)]
     assert [one.ms for one in found] == [1.0, 1.0]
     assert [one.std_ms for one in found] == pytest.approx([0.01, 0.01])  # as large a share
+
+
+def test_a_runs_network_is_timed_with_its_weights_and_by_the_models_settings(
+    folder: Path, digits_latency: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Denormal weights are slow; a model of two threads says nothing of one."""
+    timed: list[tuple[object, dict[str, object] | None]] = []
+
+    def measure(_: object, device: LocalDevice, *, weights: Any, **__: object) -> Measured:
+        here = device.fingerprint()
+        timed.append(((here.threads, here.batch_size), weights))
+        return Measured(1.0, 0.0)
+
+    monkeypatch.setattr(comparison, "measure", measure)
+    trained = Run(shutil.copytree(folder / "runs" / "done", tmp_path / "run"), {})
+    state = torch_model.build(networks.load(trained.network), seed=3).state_dict()
+    weights.save(trained.weights, state)
+    model = load(digits_latency)
+    two = replace(model, device=replace(model.device, threads=2, batch_size=4))
+    comparison.measured(comparison.load([str(trained.folder), "mobilenet_v2"]), model=two)
+    assert [settings for settings, _ in timed] == [(2, 4)] * 2
+    own, of_preset = (given for _, given in timed)
+    assert of_preset is None
+    assert own is not None
+    assert own.keys() == state.keys()
+    assert all(np.array_equal(own[name], one) for name, one in state.items())
 
 
 def test_a_file_in_8_bits_is_timed_itself_and_not_its_float_network(

@@ -1,6 +1,8 @@
 """Where a run's work is: here, or on a cluster that has the GPUs."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from bneck.derivation.session import open_session
 from bneck.derivation.stages.data import data_stage
 from bneck.derivation.stages.training import training_stage
 from bneck.errors import UsageError
+from bneck.executors.pool import WorkerPool
 from bneck.executors.reserved import Reserved
 from bneck.executors.serial import Serial
 from bneck.proxies.training.device import check_room
@@ -63,6 +66,19 @@ def test_an_evaluation_that_is_to_train_on_a_gpu_of_a_cluster_has_one(
     execution.check(device)
     execution.open(device)
     assert asked == [reserved]
+
+
+def test_the_time_limit_of_an_evaluation_stops_no_final_training() -> None:
+    """It may take hours; without a limit, both are done by the same workers."""
+    limited = Execution(workers=3, time_limit_s=5.0)
+    with closing(limited.open()) as scorer:
+        assert isinstance(scorer, WorkerPool)
+        assert (scorer.workers, scorer._limit_s) == (3, 5.0)
+        with closing(limited.open_trainer(scorer, "cpu", "cpu")) as trainer:
+            assert isinstance(trainer, WorkerPool)
+            assert (trainer.workers, trainer._limit_s) == (3, inf)
+    alone = Serial()
+    assert Execution(workers=1).open_trainer(alone, "cpu", "cpu") is alone
 
 
 @pytest.mark.parametrize(

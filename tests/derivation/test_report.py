@@ -71,6 +71,14 @@ def test_an_error_is_that_of_the_images_that_the_proxy_counts_on(
     assert report_data(run).counted_on == count
 
 
+def test_folds_judge_by_all_training_images(tmp_path: Path) -> None:
+    """With 5,000 images of each part at most, five parts of 4,000 are 20,000."""
+    with Run.open(tmp_path / "run", {"data": "digits", "target": "0.2", "folds": 5}) as run:
+        records.write(run.images, ImageFacts("digits", "0123", ("a", "b"), training=20_000))
+    data = report_data(run)
+    assert (data.folds, data.counted_on) == (5, 20_000)
+
+
 @pytest.mark.parametrize(("targets_ms", "ceiling_ms"), [((0.2,), 0.3), ((0.2, 0.25), None)])
 def test_the_search_is_drawn_up_to_its_ceiling_and_with_the_front_where_w_is_its_slope(
     tmp_path: Path, targets_ms: tuple[float, ...], ceiling_ms: float | None

@@ -1,4 +1,4 @@
-"""What a run's next command says of files that others changed or removed."""
+"""What a session notes and hands on, and says of files that others changed or removed."""
 
 import re
 import shutil
@@ -10,10 +10,35 @@ import pytest
 from bneck import records
 from bneck.derivation.execution import Execution
 from bneck.derivation.plan import Plan
-from bneck.derivation.session import open_session
+from bneck.derivation.session import Session, open_session
 from bneck.derivation.target import keep_targets
+from bneck.executors.serial import Serial
 from bneck.results.checksums import seal
+from bneck.results.run import Run
 from bneck.space import presets
+
+
+def test_a_stage_that_is_broken_off_adds_its_time_to_that_of_earlier_sessions(
+    tmp_path: Path,
+) -> None:
+    session = Session(Run(tmp_path, {}), Plan(), Serial(), Serial())
+    session.note_seconds("search", 100.0)
+    session.note_seconds("calibration", 7.0)
+
+    def broken_off() -> None:
+        with session.timed("search"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        broken_off()
+    spent = session.run.read_seconds()
+    assert (spent["search"] > 100, spent["calibration"]) == (True, 7.0)
+
+
+def test_minutes_to_wait_for_a_quiet_device_reach_the_stages(tmp_path: Path) -> None:
+    execution = Execution(workers=1, wait_quiet=0.5)
+    with open_session(Plan(target="1.0"), tmp_path / "run", execution) as session:
+        assert session.wait_quiet == 0.5
 
 
 def test_only_what_others_changed_is_warned_of(

@@ -143,6 +143,8 @@ def test_netadapt_takes_as_long_as_its_steps_and_trainings(
     found = {count: netadapt_s(tmp_path, targets="1,2"[: 2 * count - 1]) for count in (1, 2)}
     assert found[1] == pytest.approx(seed_s + 2.5 * step_s)  # half of 25 % in steps of 5 %
     assert found[2] == pytest.approx(2 * found[1])
+    shared_s = netadapt_s(tmp_path, targets="1", workers=2)  # the proposals alone
+    assert shared_s == pytest.approx(seed_s + 2.5 * step_s / 2)
     given = {"seed_network": NET, "targets": f"0.9x:{NET},0.7x:{NET},0.8x:{NET}"}
     assert netadapt_s(tmp_path, **given) == pytest.approx(seed_s + 6 * step_s)
     finished_s = netadapt_s(tmp_path, finish="scratch", **given) - netadapt_s(tmp_path, **given)
@@ -174,6 +176,12 @@ def test_a_score_in_8_bits_takes_time(tmp_path: Path, monkeypatch: pytest.Monkey
         search_s[score_int8] = session.schedule.expected_s["search"]
     assert search_s[False] == pytest.approx(10 * 20 * 0.1)
     assert 1.18 <= search_s[True] / search_s[False] <= 1.34
+
+
+def test_each_fold_is_a_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time_estimate, "_step_seconds", lambda arch, recipe: 0.1)
+    session, _ = announced(tmp_path, folds=3)
+    assert session.schedule.expected_s["search"] == pytest.approx(3 * 10 * 20 * 0.1)
 
 
 def test_a_front_promotes_networks_at_each_of_its_points(

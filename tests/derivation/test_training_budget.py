@@ -1,5 +1,7 @@
 """How trainings are done by default, and as asked."""
 
+from dataclasses import replace
+
 import pytest
 
 from bneck.cli import run
@@ -99,6 +101,22 @@ def test_photos_are_varied_more(
     assert final(side, training, augmentation="crop-and-flip+cutmix").augmentation.endswith(
         "cutmix"
     )
+
+
+def test_every_training_has_the_plans_images_and_its_balance() -> None:
+    """Proxies see 20,000 images, 5,000 more judge, at 96 px; small sets are seen whole."""
+    plain, found = (
+        budget_of(128, 5_000, data="folder:x", seed=5, balanced=one) for one in (False, True)
+    )
+    for kind in ("search", "fine_tune", "final"):
+        assert getattr(found, kind) == replace(getattr(plain, kind), balanced=True)
+    images, third = found.images, (0.5, 0.5, 0.5)
+    assert (images.spec, images.seed, images.fingerprint) == ("folder:x", 5, "0" * 12)
+    assert (images.mean, images.std) == (third, third)
+    assert (images.resolution_px, images.proxy_px) == (128, 96)
+    assert (images.train, images.val) == (20_000, 5_000)
+    small = budget_of(64, 4_999).images
+    assert (small.proxy_px, small.train, small.val) == (64, None, None)
 
 
 def test_no_label_of_a_search_shows_more_images_than_the_final_training() -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from bneck.executors.gpus import VISIBLE, gpus_for, most_on_each, shares
+from bneck.executors.gpus import VISIBLE, gpus_for, most_on_each, one_each, shares
 from bneck.executors.processes import processes
+from bneck.machine import GPU_SHARE
 
 
 @dataclass(frozen=True)
@@ -53,3 +54,14 @@ def test_trainings_share_a_gpu_only_where_there_are_more_than_gpus(
     assert [most_on_each("cuda", trainings) for trainings in (1, 2, 3, 4, 5)] == [1, 1, 2, 2, 3]
     assert [most_on_each("cuda:1", trainings) for trainings in (1, 2, 3)] == [1, 2, 3]
     assert most_on_each("cpu", 3) == 0
+
+
+def test_workers_share_the_gpus_that_their_driver_may_see(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a batch system names them; of three workers on two GPUs, two have half of one each."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    monkeypatch.setenv(VISIBLE, "3, 5")
+    found = [(one[VISIBLE], float(one[GPU_SHARE])) for one in shares("cuda", 3)]
+    assert found == [("3", 0.5), ("5", 1.0), ("3", 0.5)]
+    assert one_each("cuda", 2) == [{VISIBLE: "3"}, {VISIBLE: "5"}]
+    assert shares("cuda:1", 2) == [{GPU_SHARE: "0.5"}] * 2

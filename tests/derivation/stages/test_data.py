@@ -1,10 +1,13 @@
 """What the data of a run must be, which costs no calibration to find out."""
 
 import json
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from bneck.cli import run
 from bneck.derivation.plan import Plan
@@ -42,6 +45,31 @@ def test_more_folds_than_images_allow_are_refused_before_the_calibration(
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert "--folds 20 leaves less than two of 8 training images in each part" in error
     assert not (tmp_path / "run").exists()
+
+
+def test_files_are_skipped_and_read_as_the_plan_says(tmp_path: Path) -> None:
+    """One of 121 is no image; another has other pixels in as many bytes, of the same time."""
+    folder, random = tmp_path / "images", np.random.default_rng(0)
+    for number in range(120):
+        (folder / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
+        pixels = random.integers(0, 256, (8, 8, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / "ab"[number % 2] / f"{number}.bmp")
+    (folder / "a" / "note.png").write_text("no image")
+    plan = Plan(data=f"folder:{folder}", target="1", resolution_px=8)
+    session = Session(Run(tmp_path, {}), plan, Serial(), Serial())
+    with pytest.raises(UsageError, match=r"note\.png"):
+        data_stage(session)
+    skipping = replace(session, plan=replace(plan, skip_unreadable=True))
+    info = data_stage(skipping).info
+    assert info.training + info.validation == 120
+    file = folder / "b" / "1.bmp"
+    before, content = file.stat(), bytearray(file.read_bytes())
+    content[-1] ^= 255
+    file.write_bytes(content)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert data_stage(skipping).info == info
+    with pytest.raises(UsageError, match="is no longer what this run began with"):
+        data_stage(replace(skipping, plan=replace(skipping.plan, check_images=True)))
 
 
 @pytest.mark.parametrize(

@@ -20,12 +20,14 @@ def test_a_further_target_counts_no_work_that_was_done_for_another(tmp_path: Pat
     run, plan = Run(tmp_path, {}), Plan(targets="2,1")
     for name in ("plan.toml", *SHARED):
         (tmp_path / name).touch()
+    (tmp_path / "plan.toml").write_text("folds = 5\n")  # settled by the search that all share
     shared = {"calibration": 120.0, "search": 60.0}
     write_json(run.seconds, shared | {"NetAdapt": 30.0, "final training": 15.0, "teacher": 5.0})
     selected = SelectedNetwork(0, three_stages(), 1.0, Accuracy(0.5), Latency(1.1), None, 0.5)
     session = Session(run, plan, Serial(), Serial())
     with session_of_target(session, "1", selected) as own:
         assert read_json(own.run.seconds) == shared
+        assert own.plan.folds == 5
 
 
 def test_a_change_of_plan_is_said_by_the_whole_run_alone(tmp_path: Path) -> None:

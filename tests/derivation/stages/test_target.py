@@ -1,16 +1,25 @@
 """What a plan's targets are, and that one out of reach costs no calibration."""
 
 import re
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bneck.cli import run
+from bneck.derivation.plan import Plan
+from bneck.derivation.session import Session
+from bneck.derivation.stages.data import RunData
+from bneck.derivation.stages.target import check_feasible
 from bneck.derivation.target import keep_targets, parse, runs_of_other_targets
 from bneck.errors import UsageError
+from bneck.executors.serial import Serial
 from bneck.latency.model import load
+from bneck.proxies.data import loading
 from bneck.results.run import Run
+from bneck.space import spaces
+from bneck.space.cost import cost
 
 
 @pytest.mark.parametrize(
@@ -34,6 +43,24 @@ def test_a_target_out_of_reach_costs_no_calibration(
     assert words in error
     assert not (out / "latency.work").exists()
     assert not (out / "plan.toml").exists()  # a mistake begins no run
+
+
+@pytest.mark.parametrize(
+    ("share", "of_smallest", "refused"),
+    [(1 / 1.55, True, False), (1 / 1.58, True, True), (1.24, False, False), (1.26, False, True)],
+)
+def test_a_target_is_refused_where_neither_the_ceiling_nor_an_error_of_25_percent_spans_it(
+    share: float, of_smallest: bool, refused: bool, tmp_path: Path
+) -> None:
+    """A search goes up to 1.25 times its target: from 1.25 x 1.25 times on, nothing will do."""
+    space, sign = spaces.build("v3-small", resolution_px=16, classes=10), 1 if of_smallest else -1
+    macs = cost(space.least(lambda arch: sign * cost(arch).macs)).macs
+    plan = Plan(target=repr(share * macs / 1e9), runtime="macs")
+    session = Session(Run(tmp_path, {}), plan, Serial(), Serial())
+    data = RunData(loading.load("digits", resolution_px=16).info)
+    said = pytest.raises(UsageError, match=r"meets a target of|is as slow as")
+    with said if refused else nullcontext():
+        check_feasible(session, data, space)
 
 
 @pytest.mark.parametrize("target", ["0.00001", "0.01x:mobilenet_v3_small"])

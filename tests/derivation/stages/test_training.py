@@ -5,17 +5,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session
 from bneck.derivation.stages.data import RunData
+from bneck.derivation.stages.kept_training import train_and_keep
 from bneck.derivation.stages.netadapt_seed import seed_training
 from bneck.derivation.stages.training import train_alone, training_stage
 from bneck.derivation.training_budget import budget
 from bneck.executors.serial import Serial
+from bneck.machine import ONE_THREAD
 from bneck.proxies.data import loading
+from bneck.proxies.data.worker_images import whole
+from bneck.proxies.training.teacher import Teacher
 from bneck.results.run import Run
+from bneck.results.run_files import TrainingFiles
 from bneck.space import presets
+from bneck.space.backends import torch_model, weights
+from tests.small_networks import three_stages
 
 
 def test_the_driver_and_its_workers_do_not_keep_memory_from_each_other(
@@ -58,3 +66,21 @@ def test_long_trainings_begin_in_new_workers(tmp_path: Path) -> None:
     data = RunData(loading.load("digits", resolution_px=16).info)
     assert [*training_stage(session, data, {"network": arch}, {})] == ["network"]
     assert happened == ["idle workers are stopped", "trainings begin"]
+
+
+def test_final_trainings_have_the_plans_seed_branches_and_teacher(tmp_path: Path) -> None:
+    """Whether the driver trains them or workers do."""
+    plan = Plan(data="digits", resolution_px=16, epochs=0.1, seed=3, branches=True)
+    session = Session(Run(tmp_path, {}), plan, Serial(), Serial())
+    data = RunData(loading.load("digits", resolution_px=16, seed=3).info)
+    arch, asked = three_stages(), budget(plan, data.info)
+    teacher = Teacher(arch, weights.to_bytes(torch_model.build(arch, seed=5).state_dict()))
+    plain, files = session.run.training("derived"), TrainingFiles(tmp_path, "expected")
+    images, how = whole(asked.images), {"seed": 3, "compute": ONE_THREAD, "branches": True}
+    _, expected = train_and_keep(arch, images, asked.final, files, teacher=teacher, **how)
+    _, alone = train_alone(session, asked, arch, name="network", start=None, teacher=teacher)
+    training_stage(session, data, {"derived": arch}, {}, teacher)
+    by_a_worker = weights.load(plain.weights, arch)
+    for name, one in expected.items():
+        assert torch.equal(by_a_worker[name], one)
+        torch.testing.assert_close(alone[name], one, rtol=1e-4, atol=1e-5)
