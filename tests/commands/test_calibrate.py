@@ -3,12 +3,14 @@
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import bneck
 from bneck.cli import run
 from bneck.errors import UsageError
+from bneck.latency import kit
 from bneck.results.run import Run
 from tests.command_line import json_of
 
@@ -26,6 +28,43 @@ def test_calibrate_writes_model_and_page(
     wrong = ["latency", "mobilenet_v3_small", "--model", str(out), "--classes=10", "--threads=2"]
     assert run(wrong) == 2
     assert "the model was calibrated for threads 1, not for 2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("of", ["calibrate", "bneck.calibrate", "latency kit"])
+def test_what_is_asked_of_a_calibration_reaches_it(
+    of: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the command line, from Python, and for a device that a kit is carried to."""
+    asked: dict[str, Any] = {}
+
+    def noted(spaces: Any, device: Any = None, folder: Any = None, **others: Any) -> None:
+        arch = spaces[0].decode(spaces[0].sample(0))
+        asked.update(others, space=spaces[0].name, size=(arch.resolution_px, arch.classes))
+        if of != "latency kit":
+            here = device.fingerprint()
+            asked.update(runtime=here.runtime, threads=here.threads, batch_size=here.batch_size)
+        raise UsageError("noted")
+
+    sizes = ["--space=mnasnet", "--resolution=48", "--classes=7", "--seed=5", "--batch-size=4"]
+    more = ["--runtime=macs", "--threads=2", "--minutes=3"]
+    out = tmp_path / "out.json"
+    if of == "calibrate":
+        monkeypatch.setattr("bneck.latency.calibrate.calibrate", noted)
+        assert run([of, *sizes, *more, f"--out={out}"]) == 2
+    elif of == "latency kit":
+        monkeypatch.setattr(kit, "write_kit", noted)
+        assert run([*of.split(), *sizes, "--runtime=litert", f"--out={out}"]) == 2
+    else:
+        monkeypatch.setattr("bneck.notebook.run_calibration", noted)
+        how = {"space": "mnasnet", "resolution_px": 48, "classes": 7, "seed": 5, "batch_size": 4}
+        with pytest.raises(UsageError, match="noted"):
+            bneck.calibrate(out, **how, runtime="macs", threads=2, minutes=3.0)
+    expected = {"space": "mnasnet", "size": (48, 7), "seed": 5, "batch_size": 4}
+    if of == "latency kit":
+        expected |= {"runtime": "litert"}
+    else:
+        expected |= {"runtime": "macs", "threads": 2, "minutes": 3.0}
+    assert {name: asked[name] for name in expected} == expected
 
 
 @pytest.mark.parametrize(

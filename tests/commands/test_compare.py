@@ -1,6 +1,7 @@
 """`bneck compare` on networks of every origin."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -70,6 +71,29 @@ def test_a_finished_run_without_its_network_is_not_taken_for_the_one_before_neta
     assert (code, err) == (2, f"bneck: {run.network} is missing: copy all files of the run\n")
     run.result.unlink()  # as before a training has ended
     assert said(capsys, *command, run.folder)[0] == 0
+
+
+def test_predicted_and_measured_latencies_have_columns_of_their_own(
+    digits_latency: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """V3-Small at 16 px has 1.59 million multiply-adds, of which the device takes 1000 a ns."""
+    nets = ["mobilenet_v3_small", "mobilenet_v1", "--resolution=16", "--classes=10"]
+    _, out, _ = said(capsys, "compare", *nets, "--no-measure", "--model", digits_latency)
+    head, row, *_ = (re.split("  +", line) for line in out.splitlines())
+    assert head[5:] == ["predicted ms", "measured ms", "accuracy"]
+    assert row[:4] == ["mobilenet_v3_small", "16", "1.53 M", "1.59 M"]
+    assert float(row[5].partition(" ")[0]) == pytest.approx(0.00159, rel=0.02)
+    assert row[6:] == ["–", "–"]
+
+
+def test_without_a_model_the_first_runs_own_predicts(
+    capsys: pytest.CaptureFixture[str], folder: Path, digits_latency: Path, tmp_path: Path
+) -> None:
+    """Here one of another side, which it says."""
+    run = Run.read(shutil.copytree(folder / "runs" / "done", tmp_path / "run"))
+    shutil.copy(digits_latency, run.latency)
+    _, out, _ = said(capsys, "compare", "mobilenet_v2", run.folder, "--no-measure")
+    assert out.count("not predicted: this latency model was calibrated at 16 px, not at 32") == 2
 
 
 def test_a_name_with_dollars_is_no_formula(

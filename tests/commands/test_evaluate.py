@@ -8,18 +8,23 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from sklearn.metrics import confusion_matrix
 
 from bneck.cli import run
 from bneck.derivation import evaluation
 from bneck.errors import UsageError
 from bneck.progress import silent
+from bneck.proxies.data import loading
+from bneck.results.exports import Trained, export
 from bneck.results.exports.classifier import open_classifier
 from bneck.space import codec
+from bneck.space.backends import torch_model, weights
 from bneck.units import percent
 from tests.command_line import json_of, said
 from tests.proxies.data.pictures import draw
-from tests.small_networks import saved, three_blocks
+from tests.small_networks import saved, three_blocks, three_stages
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +154,39 @@ def test_weights_of_what_has_its_own_are_refused_from_python_too(trained: Path) 
             evaluation.evaluate_network(
                 str(net), "digits", part=None, weights=Path("w.pth"), seed=0, progress=silent
             )
+
+
+@pytest.mark.parametrize("of_file", [True, False])
+def test_images_without_parts_are_divided_by_the_seed_that_is_given(
+    of_file: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As they were for whoever trained with it: those of seed 0 were its training images."""
+    arch, images = three_stages(), loading.load("digits", resolution_px=16, seed=3)
+    network = torch_model.build(arch, seed=1).eval()
+    network.head.classifier.linear.weight.data *= 100  # so that it gives many classes
+    with torch.no_grad():
+        given = network(images.normalise(images.val.pixels())).argmax(1)
+    expected = confusion_matrix(images.val.labels, given, labels=range(10))
+    assert (expected.sum(0) > 0).sum() > 1
+    if of_file:
+        info = images.info
+        about = {"classes": info.class_names, "mean": info.mean, "std": info.std}
+        notes = {name: json.dumps(fact) for name, fact in about.items()}
+        export(Trained(arch, network.state_dict(), notes), "onnx", tmp_path / "net.onnx")
+        net = [tmp_path / "net.onnx"]
+    else:
+        weights.save(tmp_path / "w.safetensors", network.state_dict())
+        net = [saved(arch, tmp_path / "n.json"), "--weights", tmp_path / "w.safetensors"]
+    found = json_of(capsys, "evaluate", *net, "--data=digits", "--seed=3", "--part=val")
+    assert np.array_equal(found["confusion"], expected)
+
+
+def test_classes_of_the_same_number_in_another_order_are_refused(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draw(tmp_path, "b", "c")
+    assert run(["evaluate", str(trained), f"--data=folder:{tmp_path}"]) == 2
+    assert f"has the class 'a' where folder:{tmp_path} has 'b'" in capsys.readouterr().err
 
 
 def test_images_that_changed_since_the_training_are_said(
