@@ -7,9 +7,16 @@ from typing import cast
 
 import pytest
 
+from bneck import records
 from bneck.cli import run
 from bneck.derivation.session import Session
+from bneck.derivation.stages.long_trainings import LongTraining, TrainingJob
+from bneck.derivation.training_budget import budget
 from bneck.errors import UsageError
+from bneck.executors.serial import Serial
+from bneck.proxies.data import loading
+from bneck.quantities import Latency
+from bneck.reproduction.measuring import MeasuredNetwork
 from bneck.reproduction.pipeline import Reproduction
 from bneck.reproduction.plan import ReproductionPlan
 from bneck.reproduction.results import plan_of
@@ -18,6 +25,7 @@ from bneck.results.run import Run
 from bneck.space import presets
 from bneck.space.cost import cost
 from tests.command_line import json_of
+from tests.small_networks import three_stages
 
 QUICK = [
     "--data=digits", "--resolution=16", "--runtime=macs", "--calibration-minutes=0.003",
@@ -37,6 +45,11 @@ def test_every_stage_leaves_what_the_summary_reads(
     for stage in ("calibrate", "search-paper", "search-derived", "netadapt"):
         assert run([*command, f"--stage={stage}"]) == 0, capsys.readouterr().err
     assert "Nothing is measured yet" in capsys.readouterr().out
+    exponents = [
+        Run.read(out / name).plan.get("reward_exponent")
+        for name in ("search-paper", "search-derived")
+    ]
+    assert exponents == [-0.15, None]  # the paper's for Small, and one of the target's
     result = json_of(capsys, *command)
     assert result["stages"][-1] == "likeness"
     text = Path(result["summary"]).read_text()
@@ -107,6 +120,43 @@ def test_a_stage_that_cannot_be_done_moves_no_training_out_of_the_way(
         assert words in capsys.readouterr().err
         assert trained.exists()
         assert (tmp_path / "plan.toml").read_text() == before
+
+
+def test_minutes_to_wait_for_a_quiet_device_reach_the_stages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+
+    def noted(_: ReproductionPlan, session: Session) -> None:
+        waits.append(session.wait_quiet)
+        raise UsageError("noted")
+
+    monkeypatch.setattr("bneck.reproduction.pipeline.Reproduction", noted)
+    command = ["reproduce", "v3-small", f"--out={tmp_path}/run", *QUICK, "--wait-quiet=0.5"]
+    assert run(command) == 2
+    assert waits == [0.5]
+
+
+def test_networks_of_the_repeated_factors_are_trained_from_a_seed_each(tmp_path: Path) -> None:
+    """From the plan's seed on; the others once."""
+    plan = ReproductionPlan(
+        data="digits", resolution_px=16, factors="1.0,0.6", repeated="0.6", seeds=2, seed=3,
+        epochs=0.05,
+    )  # fmt: skip
+    session = Session(Run(tmp_path, {}), plan.whole(), Serial(), Serial())
+    work, small = Reproduction(plan, session), three_stages()
+    for name, factor in (("fast", 0.6), ("slow", 1.0)):
+        one = MeasuredNetwork(name, "derived", factor, small, Latency(factor))
+        records.append(work.results.compared_file, one)
+    for stage in ("train-0.6", "train-1"):
+        work.stages[stage]()
+    trained = {file.stem for file in session.run.checkpoints.glob("*.safetensors")}
+    assert trained == {"fast-seed0", "fast-seed1", "slow-seed0"}
+    asked = budget(plan.whole(), loading.load("digits", resolution_px=16, seed=3).info)
+    task = LongTraining(asked.images, asked.final, tmp_path)
+    task(TrainingJob("expected", small, 4))
+    fifth, second = (tmp_path / name for name in ("expected.safetensors", "checkpoints/fast-seed1"))
+    assert fifth.read_bytes() == second.with_suffix(".safetensors").read_bytes()
 
 
 def test_stages_are_those_of_the_plan(tmp_path: Path) -> None:
