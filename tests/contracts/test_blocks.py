@@ -130,7 +130,9 @@ def test_narrowed_weights_fit(arch: Architecture) -> None:
     for item in narrowables(arch):
         narrower = narrow(arch, item.what, item.width - 8)
         inherited = inheritance.inherit(arch, state, narrower, seed=2)
-        weights.fitted(inherited, narrower, item.what)
+        fitted = weights.fitted(inherited, narrower, item.what)
+        shapes = {name: one.shape for name, one in torch_model.empty_state(narrower).items()}
+        assert {name: one.shape for name, one in fitted.items()} == shapes
 
 
 def test_every_move_gives_networks_or_nothing(arch: Architecture) -> None:

@@ -27,7 +27,7 @@ def test_a_run_is_found_from_any_working_directory(
     monkeypatch.chdir(folder.parent)
     results = bneck.open_run(folder.name)
     monkeypatch.chdir(tmp_path)
-    assert results.outcome is not None
+    assert results.outcome == records.read(folder / "result.json", Outcome)
 
 
 def test_the_trained_network_is_a_torch_module(

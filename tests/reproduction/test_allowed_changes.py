@@ -36,7 +36,7 @@ def test_more_seeds_keep_the_trainings(tmp_path: Path) -> None:
     trained.parent.mkdir()
     trained.write_text("{}")
     opened(tmp_path, ReproductionPlan(data="digits", epochs=15.0, seeds=5, repeated="1.5,0.6"))
-    assert trained.exists()
+    assert trained.read_text() == "{}"
 
 
 def test_a_moved_reproduction_resumes_its_stages(tmp_path: Path) -> None:

@@ -269,13 +269,15 @@ def test_a_run_that_was_taken_over_stops_though_ctrl_c_is_ignored(tmp_path: Path
 
 
 def test_a_run_whose_lease_alone_is_gone_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(lease, "RENEWED_EVERY_S", 0.01)
     held = Lock(tmp_path)
     (tmp_path / LEASE).unlink()
-    time.sleep(0.2)
+    time.sleep(0.2)  # in which one that was moved or taken over stops
+    assert is_held(tmp_path)
     held.close()
+    assert capsys.readouterr().err == ""
 
 
 def test_a_lease_of_nothing_is_someone_unknown(tmp_path: Path) -> None:
