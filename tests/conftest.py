@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bneck.locks import locked
 from bneck.machine import wait_passively
 from bneck.space import spaces
 from bneck.space.architecture import Architecture
@@ -99,26 +100,31 @@ def digits_latency(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     Commands that take it by ``--latency`` need not calibrate, which takes seconds.
     """
-    from bneck.latency.calibrate import calibrate
-    from bneck.latency.devices import open_device
-
-    folder = tmp_path_factory.mktemp("digits_latency")
-    small = spaces.build("v3-small", resolution_px=16, classes=10)
-    model = calibrate([small], open_device(runtime="macs"), folder=folder, minutes=0.003)
-    model.save(folder / "latency.json")
-    return folder / "latency.json"
+    return calibrated_by_macs(tmp_path_factory, resolution_px=16, minutes=0.003) / "latency.json"
 
 
 @pytest.fixture(scope="session")
 def macs_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A calibration of the device that counts multiply-adds: v3-small, 64 px, 10 classes."""
+    return calibrated_by_macs(tmp_path_factory, resolution_px=64, minutes=0.014)
+
+
+def calibrated_by_macs(
+    tmp_path_factory: pytest.TempPathFactory, *, resolution_px: int, minutes: float
+) -> Path:
+    """A calibration's folder; of several workers of pytest the first one to need it calibrates."""
     from bneck.latency.calibrate import calibrate
     from bneck.latency.devices import open_device
 
-    space = spaces.build("v3-small", resolution_px=64, classes=10)
-    folder = tmp_path_factory.mktemp("calibration")
-    device = open_device(runtime="macs")
-    calibrate([space], device, folder=folder, minutes=0.014).save(folder / "latency.json")
+    base = tmp_path_factory.getbasetemp()  # a worker's own, inside that of all
+    whole = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = whole / f"calibrated_{resolution_px}px"
+    with locked(folder):
+        if not (folder / "latency.json").exists():
+            space = spaces.build("v3-small", resolution_px=resolution_px, classes=10)
+            device = open_device(runtime="macs")
+            model = calibrate([space], device, folder=folder, minutes=minutes)
+            model.save(folder / "latency.json")
     return folder
 
 
@@ -137,6 +143,19 @@ def two_repetitions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure, "MIN_REPETITIONS", 2)
     monkeypatch.setattr(measure, "MAX_REPETITIONS", 2)
     monkeypatch.setattr(measure, "MAX_PAIRS", 6)
+
+
+@pytest.fixture(scope="module")
+def few_random_networks() -> Iterator[None]:
+    """For derivations whose similarity nothing is asked of: 200 networks take a second of a core.
+
+    They are for each target, in this process; ``test_real_defaults`` has all of them.
+    """
+    from bneck.derivation.stages import outcome
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(outcome, "RANDOM_NETWORKS", 10)
+        yield
 
 
 @pytest.fixture

@@ -5,7 +5,9 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,17 +22,19 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "extending.md"
 FILES = ("large_kernel.py", "large_space.py", "own_bneck.py")
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A working directory with the page's files; tables are as before afterwards."""
+    folder = tmp_path_factory.mktemp("own_block")
     shown = re.findall(r"```python\n# file: (\w+\.py)\n(.*?)```", PAGE.read_text(), re.DOTALL)
     for name, code in shown:
         if name in FILES:
-            (tmp_path / name).write_text(code)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
+            (folder / name).write_text(code)
     before = dict(BLOCKS), dict(spaces.SPACES)
-    yield tmp_path
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.syspath_prepend(str(folder))
+        yield folder
     for table, kept in zip((BLOCKS, spaces.SPACES), before, strict=True):
         table.clear()  # type: ignore[attr-defined]
         table.update(kept)  # type: ignore[attr-defined]
@@ -38,16 +42,24 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         sys.modules.pop(name.removesuffix(".py"), None)
 
 
+@pytest.fixture(scope="module")
+def derived(few_random_networks: None, folder: Path) -> Any:
+    """What a derivation by two workers prints, with longer trainings and a teacher."""
+    derive = (
+        "derive --space=large_space:large_kernels --target=0.8x:mobilenet_v3_small --data=digits "
+        "--resolution=16 --runtime=macs --calibration-minutes=0.003 --evaluations=2 --folds=1 "
+        "--search-steps=2 --fine-tune-steps=1 --delta=0.1 --epochs=0.05 --workers=2 "
+        "--promote --teacher=seed --sampler=random --out=run --json"
+    )
+    with Path("stdout.json").open("w") as stdout, redirect_stdout(stdout):
+        assert run(derive.split()) == 0
+    return json.loads(Path("stdout.json").read_text())
+
+
+@pytest.mark.usefixtures("derived")
 def test_a_block_of_ones_own_is_derived_narrowed_exported_and_reported(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    derive = (
-        "derive --space=large_space:large_kernels --target=0.8x:mobilenet_v3_small --data=digits "
-        "--resolution=16 --runtime=macs --calibration-minutes=0.003 --evaluations=2 "
-        "--search-steps=2 --fine-tune-steps=1 --delta=0.1 --epochs=0.05 --workers=1 "
-        "--sampler=random --out=run"
-    )
-    assert run(derive.split()) == 0
     steps = records.read_lines(folder / "run" / "steps.jsonl", Step)
     tried = {one.move.partition(" ")[0] for step in steps for one in step.proposals}
     assert {"s1.b1.expand", "s2.b2.expand", "s3.b1.expand", "s3.bottleneck"} <= tried
@@ -60,15 +72,9 @@ def test_a_block_of_ones_own_is_derived_narrowed_exported_and_reported(
     assert "large kernel" in (folder / "run" / "report.html").read_text()
 
 
-def test_workers_know_the_block(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_workers_know_the_block(derived: Any, folder: Path) -> None:
     """They name checkpoints by a network's JSON, and teachers; one worker is no process."""
-    derive = (
-        "derive --space=large_space:large_kernels --target=0.8x:mobilenet_v3_small --data=digits "
-        "--resolution=16 --runtime=macs --calibration-minutes=0.003 --evaluations=2 --folds=1 "
-        "--search-steps=2 --fine-tune-steps=1 --delta=0.1 --epochs=0.05 --workers=2 "
-        "--promote --teacher=seed --sampler=random --out=run --json"
-    )
-    assert "test_accuracy" in json_of(capsys, *derive.split()[:-1])
+    assert "test_accuracy" in derived
     trained = [
         json.loads(line)
         for line in (folder / "run" / "journal.log").read_text().splitlines()

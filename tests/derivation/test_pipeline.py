@@ -22,6 +22,8 @@ from bneck.space import codec as networks
 from bneck.space.cost import cost
 from tests.processes import command_begun
 
+pytestmark = pytest.mark.usefixtures("few_random_networks")
+
 PLAN = {
     "target": "0.11x:mobilenet_v3_small",
     "space": "tests.small_networks:small_space",
@@ -46,7 +48,9 @@ def command(latency: Path, out: Path, **changes: object) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def whole(digits_latency: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(
+    few_random_networks: None, digits_latency: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A run that nothing disturbed."""
     folder = tmp_path_factory.mktemp("whole")
     out = folder / "run"

@@ -141,6 +141,7 @@ def test_weights_that_are_no_numbers_are_named(of_torchvision: bool, tmp_path: P
         load_pretrained(str(file), "v3-small", None)
 
 
+@pytest.mark.usefixtures("few_random_networks")
 def test_a_derivation_begins_with_a_runs_weights_at_every_stage(
     small_trained: Path, digits_latency: Path, tmp_path: Path
 ) -> None:

@@ -17,6 +17,7 @@ from bneck.latency import measure
 from bneck.latency.timing import Effort
 from bneck.results.record import Outcome, Step
 from bneck.results.run import Run
+from bneck.results.similarity import Similarity
 from bneck.results.stage_record import SearchResult, Shrunk
 
 
@@ -47,7 +48,7 @@ def derived(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setattr(measure, "MAX_PAIRS", Effort().min_pairs)
         code = run(
             ["derive", "--target=0.7x:mobilenet_v3_small", f"--data=folder:{photos}",
-             f"--out={out}", "--resolution=32", "--calibration-minutes=0.1", "--evaluations=10",
+             f"--out={out}", "--resolution=32", "--calibration-minutes=0.05", "--evaluations=10",
              "--search-steps=2", "--folds=1", "--fine-tune-steps=2", "--delta=0.25",
              "--epochs=20", "--workers=2"]
         )  # fmt: skip
@@ -84,6 +85,7 @@ def test_the_network_measures_at_or_under_its_target_and_has_learnt(derived: Pat
     assert outcome.measured.ms < 1.1 * outcome.target_ms
     assert outcome.accuracy is not None
     assert outcome.accuracy.value > 0.8  # 1/3 by chance
+    assert records.read(opened.likeness, Similarity).networks == 200
 
 
 def test_the_onnx_file_says_what_the_run_counted(derived: Path, photos: Path) -> None:
