@@ -98,6 +98,14 @@ def test_it_runs_by_as_many_threads_as_were_asked_for(runtime: Runtime, threads:
         assert begun == threads - 1
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_openvino_is_given_the_threads_that_were_asked_for(threads: int) -> None:
+    pytest.importorskip("openvino", reason="pip install 'bneck[openvino]'")
+    run = open_runtime("openvino", threads=threads).prepare(V2.layers()[:3])
+    (request,) = (cell.cell_contents for cell in run.__closure__ or ())
+    assert request.get_compiled_model().get_property("INFERENCE_NUM_THREADS") == threads
+
+
 def test_one_thread_is_timed_by_its_own_time_and_several_by_the_walls(runtime: Runtime) -> None:
     """OpenVINO's one is not the thread that asks it to run."""
     if runtime.word in COUNTS_ONLY:

@@ -53,6 +53,9 @@ def test_what_is_measured_on_the_scale_of_another_device_is_said(
     model, nets = load(digits_latency), ["mobilenet_v2", "mobilenet_v1"]
     table = comparison.load(nets, resolution_px=16, classes=10)
     comparison.measured(table, model=model)
+    like_it = replace(model, device=replace(model.device, threads=2, batch_size=3))
+    found = comparison.measured(table, model=like_it)
+    assert [one.batch for one in found] == [3, 3]
     assert capsys.readouterr().err == ""
     comparison.measured(table, model=replace(model, device=replace(model.device, cpu="a phone")))
     assert "warning: this latency model is of [a phone, " in capsys.readouterr().err

@@ -127,6 +127,8 @@ def test_the_command_takes_the_models_batch_size_and_refuses_another(
 def test_a_plan_names_the_batch_size_of_its_device() -> None:
     device = planned_device(Plan(runtime="macs", batch_size=8))
     assert str(device.fingerprint()).endswith("1 thread, batches of 8 images")
+    device = planned_device(Plan(runtime="macs", threads=2))
+    assert str(device.fingerprint()).endswith("macs 1, 2 threads")
     with pytest.raises(UsageError, match="batch-size must be a whole number from 1 to 1024, got 0"):
         Plan(batch_size=0)
 

@@ -180,6 +180,29 @@ def test_a_final_networks_reference_is_prepared_as_often_as_it_is(
     assert len(measured_by_kit(tmp_path / "measurements.json")[1]) == 5
 
 
+def test_a_kits_networks_are_timed_in_order_each_tenth_against_a_fresh_reference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script, prepared = on_device(), []
+    monkeypatch.setattr(script, "HERE", str(tmp_path))
+    monkeypatch.setattr(script, "TARGET", str(tmp_path / "measurements.json"))
+    monkeypatch.setattr(
+        script, "prepare", lambda name, *_: prepared.append(name) or (lambda: sum(range(100)))
+    )
+    monkeypatch.setattr(sys, "argv", ["measure.py"])
+    networks = [{"name": f"fit {n}", "file": f"{n}.z", "arch": {"a": n}} for n in range(21)]
+    kit = {"format": "", "kit": "a", "runtime": "onnxruntime", "networks": networks}
+    (tmp_path / "kit.json").write_text(json.dumps(kit))
+    script.main()
+    files = [f"{n}.z" for n in range(21)]
+    again = ["reference.z"]
+    assert prepared == again + files[:10] + again + files[10:20] + again + files[20:]
+    items = json.loads((tmp_path / "measurements.json").read_text())["items"]
+    assert [(one["name"], one["arch"]) for one in items] == [
+        (one["name"], one["arch"]) for one in networks
+    ]
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_it_ends_at_a_signal_in_one_line_and_resumes(tmp_path: Path, sent: signal.Signals) -> None:
     arch = presets.build("mobilenet_v3_small", width=0.35, resolution_px=16, classes=3)

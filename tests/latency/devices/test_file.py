@@ -41,7 +41,7 @@ def weights(seed: int = 1) -> dict[str, np.ndarray]:
 
 def timed(folder: Path) -> None:
     """What someone does on the device."""
-    command = [sys.executable, "-I", str(folder / "measure.py"), "--minutes", "1"]
+    command = [sys.executable, "-I", str(folder / "measure.py"), "--minutes", "20"]
     subprocess.run(command, check=True, capture_output=True)
 
 
@@ -124,6 +124,14 @@ def test_a_runs_network_is_looked_up_by_its_own_weights(
         save(trained.weights, state)
         assert run(command) == code
     assert "no measurement of this network yet" in capsys.readouterr().err
+    add_to_kit(tmp_path / "like", ARCH, weights(2), runtime="onnxruntime", batch_size=2)
+    to = f"--out={tmp_path / 'kit of run'}"
+    assert run(["latency", "kit", f"--network={trained.folder}", "--batch-size=2", to]) == 0
+    like, made = (
+        {str(one.relative_to(place)): one.read_bytes() for one in place.rglob("*.*")}
+        for place in (tmp_path / "like", tmp_path / "kit of run")
+    )
+    assert made == like
 
 
 def test_a_network_that_was_measured_in_part_is_not_measured_yet(tmp_path: Path) -> None:
