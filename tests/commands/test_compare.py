@@ -80,8 +80,9 @@ def test_predicted_and_measured_latencies_have_columns_of_their_own(
     nets = ["mobilenet_v3_small", "mobilenet_v1", "--resolution=16", "--classes=10"]
     _, out, _ = said(capsys, "compare", *nets, "--no-measure", "--model", digits_latency)
     head, row, *_ = (re.split("  +", line) for line in out.splitlines())
-    assert head[5:] == ["predicted ms", "measured ms", "accuracy"]
-    assert row[:4] == ["mobilenet_v3_small", "16", "1.53 M", "1.59 M"]
+    assert head[4:] == ["peak memory", "predicted ms", "measured ms", "accuracy"]
+    # In memory are the stem's input and output: (3 x 16^2 + 16 x 8^2) x 4 bytes.
+    assert row[:5] == ["mobilenet_v3_small", "16", "1.53 M", "1.59 M", "7.17 kB"]
     assert float(row[5].partition(" ")[0]) == pytest.approx(0.00159, rel=0.02)
     assert row[6:] == ["–", "–"]
 

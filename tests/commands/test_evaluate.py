@@ -179,6 +179,9 @@ def test_images_without_parts_are_divided_by_the_seed_that_is_given(
         net = [saved(arch, tmp_path / "n.json"), "--weights", tmp_path / "w.safetensors"]
     found = json_of(capsys, "evaluate", *net, "--data=digits", "--seed=3", "--part=val")
     assert np.array_equal(found["confusion"], expected)
+    share = expected.trace() / 360
+    assert found["accuracy"] == pytest.approx(share)
+    assert found["accuracy_stderr"] == pytest.approx((share * (1 - share) / 360) ** 0.5)
 
 
 def test_classes_of_the_same_number_in_another_order_are_refused(

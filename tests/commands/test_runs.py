@@ -127,6 +127,20 @@ def test_the_run_that_changed_last_comes_first(
     assert [Path(one["folder"]).name for one in found] == ["one", "two"]
 
 
+def test_a_run_has_its_age_and_the_time_since_its_last_change(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of one that began in a year to come, and was written an hour ago."""
+    sessions = runs / "one/made_with.jsonl"
+    sessions.write_text(re.sub(r'"started": ?"\d{4}', '"started":"2999', sessions.read_text()))
+    for file in (runs / "one").iterdir():
+        os.utime(file, (time.time() - 3600,) * 2)
+    _, out, _ = said(capsys, "runs", runs / "one")
+    head, row = (re.split("  +", line) for line in out.splitlines())
+    shown = dict(zip(head, row, strict=False))
+    assert (shown["age"], shown["last change"][:3]) == ("0 s", "1 h")
+
+
 def test_of_several_targets_the_last_network_of_netadapt_is_the_runs_own(
     runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from bneck import records
 from bneck.cli import run
+from bneck.quantities import Accuracy
+from bneck.results.stage_record import Training
 from bneck.space import codec, presets
 from bneck.space.backends import torch_model, weights
 
@@ -26,7 +29,11 @@ def test_training_begins_with_the_weights(
         [*command, "--out", f"{tmp_path / 'a'}", f"--pretrained={tmp_path / 'given.safetensors'}"]
     )
     assert code == 0, capsys.readouterr().err
-    found = weights.load(Path(json.loads(capsys.readouterr().out)["weights"]), arch)
+    result = json.loads(capsys.readouterr().out)
+    kept = records.read(tmp_path / "a" / "checkpoints" / "network.json", Training)
+    assert Accuracy(result["accuracy"], result["accuracy_stderr"]) == kept.accuracy
+    assert (result["seconds"], result["test_accuracy"]) == (kept.seconds, None)
+    found = weights.load(Path(result["weights"]), arch)
     names = [name for name, tensor in given.items() if tensor.ndim == 4]
     assert max(float((found[name] - given[name]).abs().max()) for name in names) < 4e-3
     fresh = torch_model.build(arch, seed=0).state_dict()

@@ -48,9 +48,21 @@ def test_shared_weights_of_a_shorter_training_are_kept_aside(tmp_path: Path) -> 
     ("change", "again"),
     [
         ({"epochs": 2.0}, {"derived", "finished-1ms", "teacher", "network", "mobilenet_v3_small"}),
+        *(
+            (how, {"derived", "finished-1ms", "teacher", "network", "mobilenet_v3_small"})
+            for how in (
+                {"augmentation": "random-resized-crop"},
+                {"branches": True},
+                {"teacher": "seed"},
+                {"from_scratch": True},
+            )
+        ),
         ({"finish": "scratch"}, {"derived", "finished-1ms", "teacher"}),
         ({"delta": 0.1}, {"derived", "finished-1ms", "teacher", "seed"}),
+        ({"fine_tune_steps": 9}, {"derived", "finished-1ms", "teacher", "seed"}),
+        ({"importance": "taylor"}, {"derived", "finished-1ms", "teacher", "seed"}),
         ({"evaluations": 3}, {"derived", "finished-1ms", "teacher", "seed"}),
+        ({"promote": True}, {"derived", "finished-1ms", "teacher", "seed"}),
     ],
 )
 def test_trainings_of_another_kind_make_way(

@@ -14,23 +14,29 @@ from bneck.derivation.plan import Plan
 from bneck.derivation.pretrained import load_pretrained
 from bneck.derivation.session import Session, open_run
 from bneck.derivation.stages.data import RunData
-from bneck.derivation.stages.netadapt import netadapt_stage
+from bneck.derivation.stages.kept_training import train_and_keep
+from bneck.derivation.stages.netadapt import _netadapt, netadapt_stage
 from bneck.derivation.stages.target_device import TargetDevice, planned_device
+from bneck.derivation.training_budget import budget
 from bneck.executors.serial import Serial
 from bneck.latency.calibrate import calibrate
 from bneck.latency.devices import open_device
 from bneck.latency.model import load
+from bneck.machine import ONE_THREAD
 from bneck.progress import silent
 from bneck.proxies.data import loading
 from bneck.proxies.data.image_info import IMAGENET_MEAN, IMAGENET_STD
+from bneck.proxies.data.worker_images import whole
 from bneck.quantities import Latency
+from bneck.results.exports import onnx_notes
 from bneck.results.record import Step
 from bneck.results.run import Run
-from bneck.results.stage_record import KeptMeasurement, Shrunk
+from bneck.results.run_files import TrainingFiles
+from bneck.results.stage_record import KeptMeasurement, Shrunk, Training
 from bneck.space import codec as networks
 from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture
-from bneck.space.backends import weights
+from bneck.space.backends import onnx_parsing, weights
 from bneck.space.cost import cost
 from tests.command_line import json_of
 from tests.latency import machines
@@ -95,6 +101,13 @@ def test_torchvisions_weights_shrink_to_two_targets(
     assert networks.load(Path(result["arch"])) == networks.load(Path(second["arch"]))
     steps = records.read_lines(out / "steps.jsonl", Step)
     assert [row["step"] for row in result["family"]] == [step.number for step in steps]
+    assert result["steps"] == steps[-1].number
+    said = onnx_notes.notes(onnx_parsing.read(out / "model.onnx"))
+    assert said["latency_ms"] == f"{second['measured_ms']:.6g}"
+    assert said["accuracy"] == f"{second['accuracy']:.4f}"
+    for one in (first, second):
+        ended = records.read(out / f"checkpoints/finished-{one['target_ms']:.4g}ms.json", Training)
+        assert one["accuracy"] == ended.accuracy.value
     assert result["family"][0]["accuracy_stderr"] > 0
     for step in steps:
         weights.load(out / "checkpoints" / "netadapt" / f"{step.number:03d}.safetensors", step.arch)
@@ -217,6 +230,14 @@ def test_finished_otherwise_the_networks_stay_the_same(
 ) -> None:
     finish = ["--epochs=0.1", "--finish=scratch"]
     found = networks_by_factor(capsys, small, tmp_path, "1.0,0.95,0.85", *finish, *quick)
+    scratch = records.read_lines(tmp_path / "shrunk.jsonl", Shrunk)[-1]
+    kept = weights.load(tmp_path / "weights.safetensors", scratch.arch)
+    asked = budget(Plan(data="digits", epochs=0.1), loading.load("digits", resolution_px=16).info)
+    files = TrainingFiles(tmp_path / "expected", "plain")
+    files.result.parent.mkdir()
+    _, plain = train_and_keep(scratch.arch, whole(asked.images), asked.final, files, seed=0)
+    for name, one in plain.items():
+        torch.testing.assert_close(kept[name], one, rtol=1e-4, atol=1e-5)
     finish = ["--epochs=0.1", "--finish=fine-tune"]
     assert networks_by_factor(capsys, small, tmp_path, "1.0,0.95,0.85", *finish, *quick) == found
     assert len(set(found.values())) == 3
@@ -256,6 +277,24 @@ def test_it_ends_under_the_target_by_what_measuring_again_differs_by(
     assert run([*shrink, *options, *QUICK]) == 0
     (one,) = records.read_lines(tmp_path / "run" / "shrunk.jsonl", Shrunk)
     assert one.target_ms * 0.97 < one.measured.ms <= one.target_ms / 1.01
+
+
+def test_proposals_are_made_and_fine_tuned_as_the_plan_says(
+    digits_latency: Path, tmp_path: Path
+) -> None:
+    plan = Plan(
+        data="digits", resolution_px=16, target="1", runtime="macs", seed=3, delta=0.125,
+        fine_tune_steps=7, search_steps=9, importance="taylor",
+    )  # fmt: skip
+    session = Session(Run(tmp_path, {}), plan, Serial(), Serial())
+    model, seed_network = load(digits_latency), three_stages()
+    device = TargetDevice(model, planned_device(plan), tmp_path / "history", lambda: None)
+    asked = budget(plan, loading.load("digits", resolution_px=16).info)
+    found = _netadapt(session, device, asked, seed_network)
+    assert (found.recipe.steps, found.recipe) == (7, asked.fine_tune)
+    assert found.delta_ms == model.predict(seed_network).ms / 8
+    assert (found.seed, found.importance) == (3, "taylor")
+    assert (found.images, found.compute) == (asked.images, ONE_THREAD)
 
 
 @pytest.mark.parametrize("target", ["1.2x:mobilenet_v3_small", "0.9x:mobilenet_v3_small@32"])

@@ -7,11 +7,13 @@ from statistics import fmean, stdev
 
 import pytest
 
+from bneck import records
 from bneck.derivation.schedule import Schedule
 from bneck.derivation.stages.target_device import TargetDevice, agreeing
 from bneck.latency.measure import MIN_REPETITIONS, Measured
 from bneck.latency.model import LatencyModel, load
 from bneck.latency.timing import Timing
+from bneck.results.stage_record import KeptMeasurement
 from bneck.space import presets
 from bneck.units import milliseconds
 from tests.clock import Clock
@@ -64,10 +66,13 @@ def test_where_measuring_again_differs_little_one_session_counts(
     device = of_sessions(0.752, 0.735)
     model = repeating(load(digits_latency), 2.0)
     target = TargetDevice(model, device, tmp_path / "history", lambda: None)
+    wider = SMALL.at(classes=11)  # whose own time says nothing of this one's
+    records.append(tmp_path / "history", KeptMeasurement(wider, 9.0, 0.1, ""))
     for ratio in (0.752, 0.735):
         took = target.measure(SMALL)
         assert took.timing is not None
         assert took.timing.ratio == ratio
+        assert took.quiet
         assert took.ms == pytest.approx(model.scale.ms(took.timing))
     assert device.asked == 2 * MIN_REPETITIONS
 
