@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,20 @@ def terminal_outlived_alone() -> None:
     """
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         signal.signal(signal.SIGHUP, lambda *_: None)
+
+
+@pytest.fixture(scope="session")
+def forks_have_torch() -> None:
+    """Let all that these tests fork come from one process that has PyTorch.
+
+    It is the first fork that decides what they have: after one for a task without PyTorch, each
+    worker of every later test would import it for itself.
+    """
+    from bneck.executors.processes import processes
+    from tests.processes import PRELOADED
+
+    with closing(processes(1, imported=PRELOADED)) as executor:
+        list(executor.map_unordered(abs, [0]))
 
 
 @pytest.fixture(autouse=True)

@@ -17,6 +17,9 @@ import pytest
 
 from bneck.executors.processes import script_kept_out
 
+PRELOADED = "bneck.proxies.training.trainer", "bneck.derivation.pipeline"
+"""What commands and workers import, PyTorch among it: two seconds of a core."""
+
 
 @contextmanager
 def started(command: Sequence[str], **more: Any) -> Iterator["subprocess.Popen[str]"]:
@@ -35,10 +38,10 @@ def started(command: Sequence[str], **more: Any) -> Iterator["subprocess.Popen[s
 def command_begun(arguments: Sequence[str], stderr: Path) -> Iterator[BaseProcess]:
     """Start ``bneck`` as a process with a file for its stderr that does not outlive its test.
 
-    It is forked from one that has PyTorch already, whose import takes two seconds of a core.
+    It is forked from one that has PyTorch already.
     """
     forking = get_context("forkserver")
-    forking.set_forkserver_preload(["bneck.proxies.training.trainer", "bneck.derivation.pipeline"])
+    forking.set_forkserver_preload([*PRELOADED])
     process = forking.Process(target=_run_command, args=([*arguments], stderr, dict(os.environ)))
     with script_kept_out():
         process.start()

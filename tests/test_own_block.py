@@ -18,6 +18,8 @@ from bneck.space import codec, spaces
 from bneck.space.blocks import BLOCKS
 from tests.command_line import json_of
 
+pytestmark = pytest.mark.usefixtures("forks_have_torch")
+
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "extending.md"
 FILES = ("large_kernel.py", "large_space.py", "own_bneck.py")
 

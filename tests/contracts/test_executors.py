@@ -17,7 +17,10 @@ from tests.contracts import tasks
 from tests.search import driver
 
 # Ray leaves its own files and sockets to the interpreter's end.
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning"),
+    pytest.mark.usefixtures("forks_have_torch"),
+]
 
 KINDS = ("serial", "processes", "ray")
 

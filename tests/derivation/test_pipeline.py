@@ -22,7 +22,7 @@ from bneck.space import codec as networks
 from bneck.space.cost import cost
 from tests.processes import command_begun
 
-pytestmark = pytest.mark.usefixtures("few_random_networks")
+pytestmark = pytest.mark.usefixtures("forks_have_torch", "few_random_networks")
 
 PLAN = {
     "target": "0.11x:mobilenet_v3_small",

@@ -20,6 +20,8 @@ from bneck.results.run import Run
 from bneck.results.similarity import Similarity
 from bneck.results.stage_record import SearchResult, Shrunk
 
+pytestmark = pytest.mark.usefixtures("forks_have_torch")
+
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:

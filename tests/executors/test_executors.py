@@ -25,6 +25,8 @@ from bneck.machine import cores
 from tests.contracts import tasks
 from tests.processes import started
 
+pytestmark = pytest.mark.usefixtures("forks_have_torch")
+
 
 def test_one_worker_needs_no_process_unless_it_may_have_to_be_stopped() -> None:
     assert isinstance(open_executor(1), Serial)

@@ -10,6 +10,8 @@ from bneck.executors.gpus import VISIBLE, gpus_for, most_on_each, one_each, shar
 from bneck.executors.processes import processes
 from bneck.machine import GPU_SHARE
 
+pytestmark = pytest.mark.usefixtures("forks_have_torch")
+
 
 @dataclass(frozen=True)
 class Gpu:

@@ -19,6 +19,8 @@ from bneck.executors.processes import Processes
 from bneck.executors.reserved import ONE_CPU
 from bneck.executors.together import Together
 
+pytestmark = pytest.mark.usefixtures("forks_have_torch")
+
 SHOWN = "CUDA_VISIBLE_DEVICES"
 SHARE = "BNECK_GPU_SHARE"
 

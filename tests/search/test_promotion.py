@@ -37,6 +37,8 @@ from tests.search.simulated import Simulated
 from tests.small_networks import three_blocks
 from tests.unseen import unseen
 
+pytestmark = pytest.mark.usefixtures("forks_have_torch")
+
 NETWORKS = 27
 SMALL = spaces.build("v3-small", resolution_px=16, classes=10)
 

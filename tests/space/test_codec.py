@@ -13,6 +13,8 @@ from bneck.space.architecture import Architecture
 from bneck.space.blocks import BLOCKS, PlainConv
 from bneck.space.heads import HEADS
 
+pytestmark = pytest.mark.usefixtures("forks_have_torch")
+
 OWN = """from bneck.space.blocks import PlainConv
 from bneck.space.heads import PoolLinear
 

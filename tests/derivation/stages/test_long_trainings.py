@@ -22,6 +22,8 @@ from bneck.space.backends import torch_model, weights
 from tests.small_networks import three_stages
 from tests.unseen import unseen
 
+pytestmark = pytest.mark.usefixtures("forks_have_torch")
+
 ARCH = three_stages()
 TWO = [TrainingJob("first", ARCH, 0), TrainingJob("second", ARCH, 1)]
 

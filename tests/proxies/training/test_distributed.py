@@ -15,6 +15,8 @@ from tests.proxies.training.one_of_several import (
     trained,
 )
 
+pytestmark = pytest.mark.usefixtures("forks_have_torch")
+
 
 def test_two_processes_train_as_one_and_resume_what_one_began_and_it_theirs(tmp_path: Path) -> None:
     """In double precision: in single, rounding alone parts the losses by 1e-3 within 12 steps."""
