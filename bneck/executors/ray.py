@@ -150,7 +150,7 @@ class Actors:
         together: int = 0,
     ) -> None:
         self.reserved, self._wanted, self._room = reserved, 0, 1
-        self._said = False
+        self._said = self._some_answered = False
         self._asking: list[ray.ObjectRef[Any]] = []  # on a cluster elsewhere, a task of it
         cpus = None if workers is None else max(1, together, ceil(workers * reserved.cpus))
         self._connected = connect(address, cpus)
@@ -187,7 +187,9 @@ class Actors:
             some_s = min(left_s, SECONDS_BETWEEN_LOOKS)
             with self._head.needed():
                 done, _ = ray.wait(list(by_pending), num_returns=1, timeout=some_s)
-            if not done:
+            if done:
+                self._some_answered = True
+            else:
                 self._say_that_all_wait(workers)
             if done or some_s == left_s:
                 return [by_pending[pending] for pending in done]
@@ -201,9 +203,10 @@ class Actors:
             return
         if now - min(waiting_s) >= SECONDS_UNTIL_SAID:
             self._said = True
+            none = "some workers have not" if self._some_answered else "no worker has"
             live.warn(
-                f"no worker has started for {SECONDS_UNTIL_SAID:g} s; perhaps others use the "
-                f"cluster's CPUs or GPUs: waiting for up to {START_SECONDS:g} s"
+                f"{none} started for {SECONDS_UNTIL_SAID:g} s; perhaps others use the cluster's "
+                f"CPUs or GPUs: waiting for up to {START_SECONDS:g} s"
             )
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ from math import inf
 from typing import Any
 
 import ray
+from ray._private import worker
 from ray._private.services import canonicalize_bootstrap_address
 from ray.exceptions import RayError, RayTaskError
 from ray.util.client import ray as client
@@ -41,7 +42,7 @@ def connect(address: str, cpus: int | None) -> bool:
     if ray.is_initialized():
         return False
     hint = _check(address)
-    with _own_sigterm_kept():
+    with _own_sigterm_kept(), _losses_not_printed():
         _connect(address, cpus, hint)
     return True
 
@@ -183,6 +184,20 @@ def _own_sigterm_kept() -> Iterator[None]:
     finally:
         if before is live.interrupt:
             signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _losses_not_printed() -> Iterator[None]:
+    """Keep a Ray that connects in this block from printing 700 characters for each lost worker.
+
+    They are no logs to Ray. The pool counts the losses, and says why an item failed.
+    """
+    before: Any = worker.listen_error_messages
+    worker.listen_error_messages = lambda *_: None
+    try:
+        yield
+    finally:
+        worker.listen_error_messages = before
 
 
 def _parted(place: str) -> tuple[str, int]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from bneck.errors import BneckError, UsageError
+from bneck.executors import Failed, open_executor
 from tests.contracts import tasks
 from tests.processes import started
 
@@ -149,6 +150,18 @@ def test_a_head_that_is_gone_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("RAY_ADDRESS", f"ray://{place}")
     with pytest.raises(UsageError, match=rf"^no Ray .* at ray://{place} \(.*; is it up"):
         connect("auto", None)
+
+
+@pytest.mark.slow
+def test_losses_are_told_by_the_pool_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ray printed 700 characters for each to stdout, though its logs were not asked for."""
+    with closing(open_executor(1, ray="local")) as executor:
+        ((_, outcome),) = executor.map_unordered(tasks.Traced(tmp_path), ["dies"])
+    assert isinstance(outcome, Failed)
+    assert outcome.reason.endswith(", 3 times")
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.slow

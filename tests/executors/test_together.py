@@ -125,7 +125,9 @@ def test_one_that_is_cut_off_is_a_loss_before_anybody_knows_of_it(tmp_path: Path
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning")
-def test_actors_on_ray_do_an_item_together(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_actors_on_ray_do_an_item_together(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     from bneck.executors.ray import Actor
     from bneck.executors.ray_cluster import Head
 
@@ -136,10 +138,15 @@ def test_actors_on_ray_do_an_item_together(monkeypatch: pytest.MonkeyPatch) -> N
         neighbour = Actor(ONE_CPU, Head("local"))  # which leaves one CPU of two
         neighbour.answer()
         monkeypatch.setattr("bneck.executors.together.START_SECONDS", 1.0)
+        monkeypatch.setattr("bneck.executors.ray.SECONDS_UNTIL_SAID", 0.5)
+        capsys.readouterr()
         with pytest.raises(
             BneckError, match=r"[12] of 2 workers did not start within 1 s: no free"
         ):
             list(together.map_unordered(sum_of_ranks, [1]))
+        assert capsys.readouterr().err.startswith(  # one may have: it said that none had
+            "warning: some workers have not started for 0.5 s; perhaps others use the cluster's "
+        )
         neighbour.kill()
     finally:
         together.close()

@@ -9,6 +9,7 @@ import os
 import socket
 import struct
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,12 +20,15 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from bneck.errors import BneckError
 from bneck.proxies.training.forwards import forwards_replaced
 
 BACKEND = "cpu:gloo,cuda:nccl"
 _INTERFACE = "GLOO_SOCKET_IFNAME"
 _SIOCGIFADDR = 0x8915
 """Asks Linux for the address of a network interface."""
+REACHED_SECONDS = 300.0
+"""How long the first process may take until others reach it; it imports as much as they do."""
 
 
 def rank() -> int:
@@ -47,11 +51,17 @@ def joined(rank: int, count: int, store: str) -> Iterator[None]:
         rank: the number of this process, from 0.
         count: of processes.
         store: where they find each other: ``tcp://HOST:PORT``, or a file's path on one machine.
+
+    Raises:
+        BneckError: another machine's firewall, or the network, keeps this one from the first.
     """
     backend = BACKEND if torch.cuda.is_available() else "gloo"
     if store.startswith("tcp:"):
         meeting = urlsplit(store)
-        name = interface_to(str(meeting.hostname), meeting.port or 0)
+        host, port = str(meeting.hostname), meeting.port or 0
+        if rank > 0:
+            _check_reached(host, port)
+        name = interface_to(host, port)
         if name is not None:  # gloo would take that of our name, which may be the loopback
             os.environ.setdefault(_INTERFACE, name)
         distributed.init_process_group(backend, init_method=store, rank=rank, world_size=count)
@@ -63,6 +73,22 @@ def joined(rank: int, count: int, store: str) -> Iterator[None]:
     yield
     # Not where the block failed: the others would fail too, for no reason but that.
     distributed.destroy_process_group()
+
+
+def _check_reached(host: str, port: int) -> None:
+    """Wait until the first process listens; torch would try for half an hour, and not say why."""
+    until, why = time.monotonic() + REACHED_SECONDS, "no answer"
+    while (left_s := until - time.monotonic()) > 0:
+        try:
+            socket.create_connection((host, port), timeout=left_s).close()
+            return
+        except OSError as error:
+            why = error.strerror or str(error)
+        time.sleep(min(1.0, left_s))
+    raise BneckError(
+        f"cannot reach the first of the processes that train together, {host}:{port}, within "
+        f"{REACHED_SECONDS:g} s ({why}): nodes must reach each other on any TCP port"
+    )
 
 
 def interface_to(host: str, port: int) -> str | None:

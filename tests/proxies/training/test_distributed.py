@@ -1,9 +1,11 @@
+import socket
 from pathlib import Path
 
 import pytest
 
 from bneck.errors import BneckError
 from bneck.executors import open_together
+from bneck.proxies.training import distributed
 from bneck.proxies.training.checkpoint import steps_done
 from tests.proxies.training.one_of_several import (
     STEPS,
@@ -49,6 +51,16 @@ def test_processes_that_see_different_checkpoints_end_instead_of_waiting(tmp_pat
     )
     with pytest.raises(BneckError, match=said):
         list(together.map_unordered(train_from_what_the_second_sees, [tmp_path]))
+
+
+def test_a_first_process_that_cannot_be_reached_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was taken for a lost one: three times, each after torch's half an hour."""
+    monkeypatch.setattr(distributed, "REACHED_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        place = f"127.0.0.1:{closed.getsockname()[1]}"
+    said = rf"cannot reach .* together, {place}, within 0\.5 s \(Connection refused\): nodes must "
+    with pytest.raises(BneckError, match=said), distributed.joined(1, 2, f"tcp://{place}"):
+        pytest.fail("it joined nobody")
 
 
 @pytest.mark.slow
