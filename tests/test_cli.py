@@ -215,6 +215,9 @@ def test_the_list_of_commands_cuts_no_sentence_short(capsys: pytest.CaptureFixtu
         (["export", "mobilenet_v1", "x.onnx", "--weights", "no.pth"], "no such file: no.pth"),
         (["export", "mobilenet_v1", "x.tflite"], "a file of onnx ends in .onnx, got 'x.tflite'"),
         (["export", "mobilenet_v1", "x", "--to", "pytorch"], "a file of pytorch ends in .py"),
+        (["export", "mobilenet_v1", "x.tflite"], "; .tflite is written by --to tflite or tflite-i"),
+        (["export", "mobilenet_v1", "x.onnx", "--to", "pytorch"], "by --to onnx or onnx-int8"),
+        (["export", "mobilenet_v1", "x", "--to", "onnx"], "ends in .onnx, got 'x'$"),
         (
             ["export", "mobilenet_v1", "torchvision.py", "--to", "torchvision"],
             "torchvision.py would hide the module torchvision: use another name",

@@ -164,7 +164,9 @@ def check_new_export(to: str, path: Path) -> None:
     check_word("export format", to, EXPORTS)
     suffixes = EXPORTS[to].suffixes
     if path.suffix not in suffixes:
-        raise UsageError(f"a file of {to} ends in {' or '.join(suffixes)}, got {str(path)!r}")
+        others = [word for word, one in EXPORTS.items() if path.suffix in one.suffixes]
+        hint = f"; {path.suffix} is written by --to {' or '.join(others)}" if others else ""
+        raise UsageError(f"a file of {to} ends in {' or '.join(suffixes)}, got {str(path)!r}{hint}")
     if path.suffix == ".py" and path.stem in IMPORTED:
         raise UsageError(f"{path.name} would hide the module {path.stem}: use another name")
     for name in EXPORTS[to].libraries:
