@@ -16,11 +16,12 @@ from bneck.results.run_folder import is_run
 from bneck.text import aligned
 from bneck.units import duration
 
+USUAL = Path("runs")
+"""Where the docs let runs lie."""
+
 
 def runs(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where runs lie.")] = Path(
-        "runs"
-    ),
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where runs lie.")] = USUAL,
     check: Annotated[
         bool, typer.Option("--check", help="Also name files that are not what the run wrote.")
     ] = False,
@@ -33,6 +34,8 @@ def runs(
     json: JsonOption = False,
 ) -> None:
     """List the runs in a folder: state, best network, age."""
+    if folder == USUAL and not folder.exists():
+        raise UsageError(f"no such folder: {folder}; for those of this folder: bneck runs .")
     check_folder(folder)
     if break_lock:
         driver = lock.break_lock(folder)

@@ -37,6 +37,15 @@ def runs(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_where_runs_usually_lie_is_a_folder_that_need_not_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    here = "bneck: no such folder: runs; for those of this folder: bneck runs .\n"
+    assert said(capsys, "runs") == (2, "", here)
+    assert said(capsys, "runs", "other") == (2, "", "bneck: no such folder: other\n")
+
+
 @pytest.mark.parametrize(
     ("file", "content"),
     [
