@@ -124,6 +124,13 @@ def test_a_part_of_a_network_is_run(runtime: Runtime) -> None:
         assert np.asarray(found).shape == random_images(layers[place : place + 1]).shape
 
 
+@pytest.mark.parametrize("arch", [V3, V2], ids=["v3", "v2"])
+def test_random_weights_let_no_activation_fade_or_explode(arch: Architecture) -> None:
+    """Numbers that are denormal, or none, take runtimes other times than a trained network's."""
+    logits = np.asarray(open_runtime("onnxruntime").prepare(arch.layers())())
+    assert 0.05 < np.abs(logits).mean() < 20
+
+
 def test_a_large_network_takes_longer_than_a_small_one(runtime: Runtime) -> None:
     """Six hundred times the multiply-adds: an order, on the busiest of machines."""
     small = presets.build("mobilenet_v3_small", width=0.25, resolution_px=32, classes=10)

@@ -48,9 +48,11 @@ def test_the_kernels_counters_are_told_apart(
     stat.write_text("cpu  100 20 30 4000 500 6 7 80 9 1\ncpu0 1 2 3 4 5 6 7 8 9 10\n")
     monkeypatch.setattr(device_load, "_STAT", stat)
     monkeypatch.setattr(os, "sysconf", lambda name: 10)
+    monkeypatch.setattr(os, "times", lambda: SimpleNamespace(user=2.0, system=0.5))
     now = device_load._now()
     assert now is not None
     assert now[1:3] == pytest.approx((16.3, 8.0))
+    assert now[3] == 2.5
     stat.write_text("cpu  100 20\n")
     assert LoadWatch().load() == QUIET
 
