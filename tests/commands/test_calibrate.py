@@ -37,6 +37,9 @@ def test_what_is_asked_of_a_calibration_reaches_it(
     """From the command line, from Python, and for a device that a kit is carried to."""
     asked: dict[str, Any] = {}
 
+    def waited(_: object, minutes: float, *__: object) -> None:
+        asked["wait_quiet"] = minutes
+
     def noted(spaces: Any, device: Any = None, folder: Any = None, **others: Any) -> None:
         arch = spaces[0].decode(spaces[0].sample(0))
         asked.update(others, space=spaces[0].name, size=(arch.resolution_px, arch.classes))
@@ -50,7 +53,9 @@ def test_what_is_asked_of_a_calibration_reaches_it(
     out = tmp_path / "out.json"
     if of == "calibrate":
         monkeypatch.setattr("bneck.latency.calibrate.calibrate", noted)
-        assert run([of, *sizes, *more, f"--out={out}"]) == 2
+        monkeypatch.setattr("bneck.latency.device_load.wait_until_quiet", waited)
+        assert run([of, *sizes, *more, "--wait-quiet=0.5", f"--out={out}"]) == 2
+        assert asked["wait_quiet"] == 0.5
     elif of == "latency kit":
         monkeypatch.setattr(kit, "write_kit", noted)
         assert run([*of.split(), *sizes, "--runtime=litert", f"--out={out}"]) == 2

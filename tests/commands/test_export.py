@@ -5,7 +5,10 @@ import math
 import re
 from pathlib import Path
 
+import numpy as np
+import onnxruntime
 import pytest
+import torch
 
 import bneck
 from bneck.errors import UsageError
@@ -48,6 +51,21 @@ def test_export_of_a_json_file(
     assert json.loads(out)["error"] < 1e-4
     assert file.stat().st_size > 0
     assert f"warning: {net} has random weights: for trained ones give --weights, or a run" in err
+
+
+def test_a_preset_is_exported_at_the_width_side_classes_and_seed_that_are_asked_for(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    asked = ("--width=0.35", "--resolution=32", "--classes=7", "--seed=3")
+    file, net = tmp_path / "net.onnx", "mobilenet_v3_small"
+    assert said(capsys, "export", net, file, *asked)[0] == 0
+    arch = presets.build(net, width=0.35, resolution_px=32, classes=7)
+    pixels = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        expected = torch_model.build(arch, seed=3).eval()(pixels).numpy()
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"image": pixels.numpy()})
+    assert np.allclose(found, expected, rtol=0, atol=1e-4 * abs(expected).max())
 
 
 def test_a_run_that_is_not_trained_yet_exports_no_random_weights(

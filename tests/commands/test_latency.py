@@ -78,6 +78,19 @@ def test_a_prediction_in_words(macs_folder: Path, capsys: pytest.CaptureFixture[
     assert min(float(line.split()[1]) for line in blocks) > 0  # not rounded to nothing
 
 
+def test_a_busy_device_is_waited_for_as_long_as_was_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr(
+        "bneck.latency.device_load.wait_until_quiet", lambda _, minutes, *__: waited.append(minutes)
+    )
+    net = ("mobilenet_v3_small", "--resolution=16", "--classes=10", "--measure", "--runtime=macs")
+    for minutes in (0.0, 0.5):
+        json_of(capsys, "latency", *net, f"--wait-quiet={minutes}")
+    assert waited == [0.0, 0.5]
+
+
 def test_a_model_is_of_one_runtime_and_thread_count(
     macs_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,6 +1,7 @@
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,11 +12,13 @@ from bneck.derivation.stages.calibration import calibration_stage, check_kit
 from bneck.errors import BneckError, UsageError
 from bneck.executors.serial import Serial
 from bneck.latency import kit
+from bneck.latency.devices import Device
 from bneck.latency.fingerprint import Fingerprint
 from bneck.latency.kit import add_to_kit, write_kit
-from bneck.latency.model import load
+from bneck.latency.model import LatencyModel, load
 from bneck.results.run import Run
 from bneck.space import codec, spaces
+from bneck.space.choices import Space
 from bneck.space.cost import cost
 from tests.derivation.stages.test_target_device import SMALL, of_sessions
 
@@ -74,6 +77,28 @@ def test_a_kit_of_other_classes_is_calibrated_on_and_one_of_another_side_is_not(
     assert not session.run.latency.exists()
     assert calibration_stage(session, space).model.predict(SMALL).ms > 0
     assert session.run.latency.exists()
+
+
+def test_a_device_is_waited_for_and_calibrated_as_the_plan_says(
+    digits_latency: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the calibration, and later before each measurement."""
+    asked: list[object] = []
+
+    def noted(spaces: list[Space], device: Device, **how: Any) -> LatencyModel:
+        asked.extend((spaces, device.fingerprint().runtime, how["minutes"], how["seed"]))
+        return load(digits_latency)
+
+    stage = "bneck.derivation.stages.calibration"
+    monkeypatch.setattr(f"{stage}.wait_until_quiet", lambda _, minutes, *__: asked.append(minutes))
+    monkeypatch.setattr(f"{stage}.calibrate", noted)
+    plan = Plan(target="1", runtime="macs", seed=5, calibration_minutes=3.0)
+    session = Session(Run(tmp_path, {}), plan, Serial(), Serial(), wait_quiet=0.5)
+    space = spaces.build("v3-small", resolution_px=16, classes=10)
+    device = calibration_stage(session, space)
+    assert asked == [0.5, [space], "macs", 3.0, 5]
+    device.measure(SMALL)
+    assert asked[5:] == [0.5]
 
 
 @pytest.mark.parametrize("command", ["derive", "search"])

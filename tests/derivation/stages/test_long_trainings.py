@@ -84,6 +84,24 @@ def test_a_checkpoint_that_a_kill_left_of_a_training_that_ended_is_removed(tmp_p
         assert not left.exists()
 
 
+def test_a_training_whose_weights_are_not_kept_yet_has_not_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed as it writes them: read as ended, it would have none."""
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    task = training(tmp_path)
+    with monkeypatch.context() as patched:
+        patched.setattr(weights, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            task(TWO[0])
+    assert not task.files(TWO[0]).result.exists()
+    task(TWO[0])
+    assert weights.load(task.files(TWO[0]).weights, ARCH)
+
+
 def test_branches_are_folded_before_the_weights_are_kept(tmp_path: Path) -> None:
     task = replace(training(tmp_path / "branched"), branches=True)
     (branched,) = train_all(TWO[:1], task, Serial())
