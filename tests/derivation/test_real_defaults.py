@@ -40,13 +40,15 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def derived(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that measures as on a steady machine, which this one is not beside other tests.
 
-    There no network needs more than the fewest chunks.
+    There no network needs more than the fewest chunks. They are repeated three times, not six: what
+    is asked of latencies here allows for 10 %.
     """
     out = tmp_path_factory.mktemp("derived") / "run"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(target_device, "UNSURE_PERCENT", math.inf)
         patch.setattr("bneck.latency.fitted_model.TOO_NOISY", math.inf)
-        patch.setattr(measure, "MAX_REPETITIONS", measure.MIN_REPETITIONS)
+        for name in ("MIN_REPETITIONS", "MAX_REPETITIONS"):
+            patch.setattr(measure, name, 3)
         patch.setattr(measure, "MAX_PAIRS", Effort().min_pairs)
         code = run(
             ["derive", "--target=0.7x:mobilenet_v3_small", f"--data=folder:{photos}",
