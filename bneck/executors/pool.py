@@ -206,7 +206,10 @@ class WorkerPool(Generic[W]):
         """
         slow = [w for w, one in self._starting.items() if not one.task and w.is_running()]
         if not slow:
-            raise BneckError(f"no worker started within {START_SECONDS:g} s: no free CPU or GPU")
+            raise BneckError(
+                f"no worker started within {START_SECONDS:g} s: no free CPU or GPU; "
+                "run the same command to resume"
+            )
         self._starting.update(dict.fromkeys(slow, _Start(now)))
         if not self._said_slow:
             self._said_slow = True

@@ -192,7 +192,7 @@ def _losses_not_printed() -> Iterator[None]:
 
     They are no logs to Ray. The pool counts the losses, and says why an item failed.
     """
-    before: Any = worker.listen_error_messages
+    before: Any = getattr(worker, "listen_error_messages", None)  # Ray's own: another may lack it
     worker.listen_error_messages = lambda *_: None
     try:
         yield

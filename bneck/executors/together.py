@@ -102,7 +102,7 @@ class Together(Generic[W]):
             elif not ready:
                 raise BneckError(
                     f"{len(waiting)} of {len(crew)} workers did not start within "
-                    f"{START_SECONDS:g} s: no free CPU or GPU"
+                    f"{START_SECONDS:g} s: no free CPU or GPU; run the same command to resume"
                 )
             for worker in ready:
                 waiting.remove(worker)

@@ -146,7 +146,9 @@ def test_a_cluster_that_others_use_is_waited_for_and_said_so_once(
         with monkeypatch.context() as patience:
             patience.setattr("bneck.executors.ray.SECONDS_UNTIL_SAID", 0.5)
             patience.setattr("bneck.executors.pool.START_SECONDS", 2.0)
-            with pytest.raises(BneckError, match="no worker started within 2 s: no free CPU or"):
+            with pytest.raises(
+                BneckError, match="no worker started within 2 s: no free CPU or GPU; run the same"
+            ):
                 list(executor.map_unordered(tasks.square, [5]))
         other.close()
         assert list(executor.map_unordered(tasks.square, [5])) == [(5, 25)]
