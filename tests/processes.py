@@ -1,6 +1,7 @@
 """Processes that tests start, and what this one has opened."""
 
 import fcntl
+import gc
 import os
 import signal
 import subprocess
@@ -82,10 +83,15 @@ def opened_as(path: Path) -> list[int]:
 
 
 def threads_begun_by(prepare: Callable[[], Callable[[], object]]) -> int:
-    """How many threads more this process has where what is prepared is there and was run once."""
+    """How many threads more this process has where what is prepared is there and was run once.
+
+    All is done once before, as libraries begin threads of their own when they are first used.
+    """
     tasks = "/proc/self/task"
     if not os.path.isdir(tasks):
         pytest.skip("threads are counted on Linux")
+    prepare()()
+    gc.collect()
     before = len(os.listdir(tasks))
     run = prepare()
     run()
