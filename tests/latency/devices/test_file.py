@@ -290,6 +290,8 @@ def test_a_kit_for_other_options_is_refused_before_images_are_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, of_kit: object, asked: object
 ) -> None:
     """The images are none: that would be said next."""
+    if asked == "litert":
+        pytest.importorskip("ai_edge_litert", reason="pip install 'bneck[litert]'")
     folder, photos = tmp_path / "kit", tmp_path / "photos"
     add_to_kit(folder, ARCH, None, runtime="onnxruntime")
     for name in "ab":

@@ -56,11 +56,14 @@ def test_processes_that_see_different_checkpoints_end_instead_of_waiting(tmp_pat
 def test_a_first_process_that_cannot_be_reached_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """It was taken for a lost one: three times, each after torch's half an hour."""
     monkeypatch.setattr(distributed, "REACHED_SECONDS", 0.5)
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        place = f"127.0.0.1:{closed.getsockname()[1]}"
-    said = rf"cannot reach .* together, {place}, within 0\.5 s \(Connection refused\): nodes must "
-    with pytest.raises(BneckError, match=said), distributed.joined(1, 2, f"tcp://{place}"):
-        pytest.fail("it joined nobody")
+    with socket.socket() as deaf:  # it has its port, which nobody else takes, and does not listen
+        deaf.bind(("127.0.0.1", 0))
+        place = f"127.0.0.1:{deaf.getsockname()[1]}"
+        said = (
+            rf"cannot reach .* together, {place}, within 0\.5 s \(Connection refused\): nodes must "
+        )
+        with pytest.raises(BneckError, match=said), distributed.joined(1, 2, f"tcp://{place}"):
+            pytest.fail("it joined nobody")
 
 
 @pytest.mark.slow

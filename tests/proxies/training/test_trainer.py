@@ -1,3 +1,5 @@
+"""Trainings from begin to end: what they learn, how they fail, and what they leave untouched."""
+
 import re
 from dataclasses import replace
 
