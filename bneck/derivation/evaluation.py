@@ -96,10 +96,10 @@ def evaluate_network(
     elif weights is None:
         if run is None and Path(net).suffix != ".onnx":
             raise UsageError(f"{net} is neither a run nor an ONNX file, so name its --weights")
-        seed = seed if run is None else run.images_asked()["seed"]
+        asked = {"seed": seed} if run is None else run.images_asked()
         classifier = classifier_of(Path(net))
         side_px = classifier.resolution_px
-        images = loading.load(data, seed=seed, resolution_px=side_px, progress=progress)
+        images = loading.load(**asked | {"spec": data}, resolution_px=side_px, progress=progress)
     else:
         arch = load_network(net, width=width, resolution_px=resolution_px)
         side_px = arch.resolution_px
@@ -153,8 +153,9 @@ def _check_classes(net: str, classifier: Classifier, images: ImageSource) -> Non
 
 def _part_of_divided(run: Run | None, data: str, images: ImageSource) -> str:
     """The part to classify of images without parts: of what a training saw, the rest alone."""
-    if run is not None:
-        return "val" if are_own(run, data, images.info) else ALL
+    own = None if run is None else are_own(run, data, images.info)
+    if own is not None:
+        return "val" if own else ALL
     warn(
         f"only the {len(images.val):,} images that a training on {images.info.name} holds out are "
         f"counted; --part {ALL} counts all of them"

@@ -64,11 +64,11 @@ def warn_if_changed(run: Run, images: "ImageInfo", but: str) -> None:
         )
 
 
-def are_own(run: Run, spec: str, images: "ImageInfo") -> bool:
-    """Return whether images are those that a run was made with, as far as that can be told.
+def are_own(run: Run, spec: str, images: "ImageInfo") -> bool | None:
+    """Return whether images are those that a run was made with; None where it does not tell.
 
     They are where they lie at the same place, whatever they are now, and where they are the same
-    at another place, split by the run's seed.
+    at another place, split by the run's seed, which the digest of an earlier version cannot tell.
 
     Args:
         run: the run.
@@ -81,6 +81,6 @@ def are_own(run: Run, spec: str, images: "ImageInfo") -> bool:
     if kind == own_kind and (place and place.resolve()) == (own_place and own_place.resolve()):
         return True
     kept = read_image_facts(run)
-    if kept is None or len(kept.fingerprint) != len(images.fingerprint):  # an earlier version's
-        return True
+    if kept is None or len(kept.fingerprint) != len(images.fingerprint):
+        return None
     return kept.fingerprint == images.fingerprint

@@ -148,7 +148,8 @@ def calibrate(
     batch_size, minutes, seed = map(plain, (batch_size, minutes, seed))
     check_range("seed", seed, 0, MAX_SEED)
     for name, word in (("space", space), ("runtime", runtime), ("target-device", target_device)):
-        if not isinstance(as_option(name, word), str):
+        as_option(name, word)  # which says how an object of one's own is named
+        if not isinstance(word, str):
             raise UsageError(f"{name} must be text, got {word!r}")
     spaces = spaces_called(space, resolution_px=resolution_px, classes=classes)
     device = open_device(target_device, runtime=runtime, threads=threads, batch_size=batch_size)

@@ -261,6 +261,15 @@ def test_images_that_a_run_was_not_made_with_are_counted_whole(
     assert code == 2
     assert "--seed has no effect on a run, whose own it is" in err
 
+    facts = json.loads((out / "images.json").read_text())  # of an earlier version, which tells less
+    (out / "images.json").write_text(json.dumps(facts | {"fingerprint": "0123456789ab"}))
+    for data, expected in ((photos, own), (moved, own), (fresh, (part, of_part))):
+        assert found(out, "--data", data) == expected
+    _, _, err = said(capsys, "evaluate", out, "--data", fresh)
+    assert f"warning: {words} all of them\n" in err
+    _, _, err = said(capsys, "evaluate", out, "--data", photos)
+    assert "--part all" not in err
+
 
 def test_a_runs_images_that_are_elsewhere_are_told_so(
     trained: Path,
@@ -342,3 +351,5 @@ def test_a_runs_images_are_passed_over_as_they_were_in_its_training(
     assert "broken.png" in capsys.readouterr().err
     (copy / "plan.toml").write_text("\n".join([*plan, "skip_unreadable = true"]))
     assert sum(map(sum, json_of(capsys, "evaluate", copy)["confusion"])) == 30
+    given = json_of(capsys, "evaluate", copy, f"--data=folder:{folder}")
+    assert sum(map(sum, given["confusion"])) == 30

@@ -104,6 +104,8 @@ def test_places_that_cannot_be_are_refused(tmp_path: Path, monkeypatch: pytest.M
     for name in ("space", "runtime", "target_device"):
         with pytest.raises(UsageError, match="must be text, got 3"):
             bneck.calibrate("m.json", **{"runtime": "macs", name: 3})
+        with pytest.raises(UsageError, match=r"must be text, got .*Path"):
+            bneck.calibrate("m.json", **{"runtime": "macs", name: Path("v3-small")})
     assert list(tmp_path.iterdir()) == []
 
 
