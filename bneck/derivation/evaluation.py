@@ -96,8 +96,8 @@ def evaluate_network(
     elif weights is None:
         if run is None and Path(net).suffix != ".onnx":
             raise UsageError(f"{net} is neither a run nor an ONNX file, so name its --weights")
-        asked = {"seed": seed} if run is None else run.images_asked()
         classifier = classifier_of(Path(net))
+        asked = {"seed": seed} if run is None else run.images_asked()
         side_px = classifier.resolution_px
         images = loading.load(**asked | {"spec": data}, resolution_px=side_px, progress=progress)
     else:

@@ -60,7 +60,7 @@ def _left_out(images: ImageSource) -> str:
     return f"; left out: {listed} {also} also in another part" if listed else ""
 
 
-def folder_summary(layout: Layout, sizes: set[tuple[int, int]], sample: str) -> str:
+def folder_summary(layout: Layout, sizes: set[tuple[int, int]], sample: str = "") -> str:
     """Say parts, classes, images, smallest and largest class, sides, and what was passed over.
 
     Args:
