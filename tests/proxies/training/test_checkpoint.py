@@ -107,12 +107,17 @@ def test_a_killed_training_resumes_from_its_last_checkpoint(
     assert same(whole, resumed)
 
 
+def tick_at_each_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give training a clock that is a second further at each look."""
+    ticks = itertools.count()
+    monkeypatch.setattr(trainer, "time", SimpleNamespace(monotonic=lambda: float(next(ticks))))
+
+
 def test_seconds_are_counted_over_all_sessions(
     digits: ImageSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By a clock that is a second further at each look, of which a step has two."""
-    ticks = itertools.count()
-    monkeypatch.setattr(trainer, "time", SimpleNamespace(monotonic=lambda: float(next(ticks))))
+    tick_at_each_look(monkeypatch)
     monkeypatch.setattr(trainer, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
 
     def stop(what: str, done: int, total: int, note: str = "") -> None:
@@ -129,8 +134,7 @@ def test_a_checkpoint_is_kept_each_time_that_so_many_seconds_are_over(
     digits: ImageSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the clock of which a step takes two seconds: more than three are over at every other."""
-    ticks = itertools.count()
-    monkeypatch.setattr(trainer, "time", SimpleNamespace(monotonic=lambda: float(next(ticks))))
+    tick_at_each_look(monkeypatch)
     monkeypatch.setattr(trainer, "SECONDS_BETWEEN_CHECKPOINTS", 3.0)
     kept: list[int | None] = []
     train(
