@@ -5,6 +5,7 @@ from pathlib import Path
 from bneck.errors import UsageError, did_you_mean
 from bneck.files import is_binary, is_written
 from bneck.results.run import Run
+from bneck.results.run_folder import is_run
 from bneck.space import codec, presets
 from bneck.space.architecture import Architecture
 
@@ -64,13 +65,19 @@ def _from_path(text: str) -> Architecture:
         if is_written(run.seed):
             return codec.load(run.seed)
         raise UsageError(f"the run {text} has no network yet; run its command again to resume it")
+    in_run = is_run(path.parent)
+    expected = "expected a preset, a network's JSON file or a run's folder"
+    expected += f", which is {path.parent} here" if in_run else ""
     if path.is_file() and (path.suffix == ".onnx" or is_binary(path)):
         what, use = _OTHERS.get(path.suffix, ("a binary file", ""))
-        raise UsageError(
-            f"{text} is {what}; expected a preset, a network's JSON file or a run's folder{use}"
-        )
+        raise UsageError(f"{text} is {what}; {expected}{use}")
     if path.suffix == ".json" or path.is_file():
-        return codec.load(path)
+        try:
+            return codec.load(path)
+        except UsageError as error:
+            if path.suffix == ".json" and not in_run:
+                raise
+            raise UsageError(f"{error}; {expected}") from None
     known = ", ".join(presets.PRESETS)
     raise UsageError(
         f"{text!r} is not a network; expected a JSON file, a run's folder or one of: {known}"

@@ -103,7 +103,8 @@ class Run(RunFiles):
         """
         if not is_run(folder):
             lacks = f"it has no {PLAN}" if folder.is_dir() else "there is no such folder"
-            lacks = "it is a file" if folder.is_file() else lacks
+            if folder.is_file():
+                lacks = "it is a file" + f" of the run {folder.parent}" * is_run(folder.parent)
             raise UsageError(f"{folder} is not a run's folder: {lacks}")
         check_files(folder)
         return cls(folder, read_plan(folder / PLAN))

@@ -6,6 +6,7 @@ import pytest
 
 from bneck.errors import UsageError
 from bneck.results.networks import load_network
+from tests.small_networks import saved, three_stages
 
 EXPECTED = "expected a preset, a network's JSON file or a run's folder"
 
@@ -31,3 +32,23 @@ def test_a_file_of_another_kind_is_called_what_it_is(
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UsageError, match=rf"/{name} {said}"):
         load_network(str(tmp_path / name))
+
+
+def test_of_a_file_in_a_run_the_runs_folder_is_named(tmp_path: Path) -> None:
+    """Other text says what is expected, and a file named .json what is wrong in it."""
+    net, page, facts = (tmp_path / name for name in ("net.txt", "report.html", "images.json"))
+    page.write_text("<!doctype html>")
+    facts.write_text("{}")
+    unread = f"^{page} is not valid JSON: .*; {EXPECTED}"
+    with pytest.raises(UsageError, match=f"{unread}$"):
+        load_network(str(page))
+    with pytest.raises(UsageError, match=f"^{facts}: architecture lacks the key 'classes'$"):
+        load_network(str(facts))
+    (tmp_path / "plan.toml").touch()
+    for file, begins in ((page, unread), (facts, f"^{facts}: .*; {EXPECTED}")):
+        with pytest.raises(UsageError, match=f"{begins}, which is {tmp_path} here$"):
+            load_network(str(file))
+    (tmp_path / "weights.pt").write_bytes(b"PK\0")
+    with pytest.raises(UsageError, match=f"{EXPECTED}, which is {tmp_path} here; --weights and"):
+        load_network(str(tmp_path / "weights.pt"))
+    assert load_network(str(saved(three_stages(), net))) == three_stages()

@@ -26,6 +26,9 @@ def test_folders_that_are_not_runs(tmp_path: Path) -> None:
         Run.read(tmp_path / "absent")
     with pytest.raises(UsageError, match=r"no plan.toml but 'cat.jpg'; name a new or an empty"):
         Run.open(tmp_path / "photos", PLAN)
+    Run.open(tmp_path / "run", PLAN).close()
+    with pytest.raises(UsageError, match=f"folder: it is a file of the run {tmp_path / 'run'}$"):
+        Run.read(tmp_path / "run" / "plan.toml")
     assert [path.name for path in (tmp_path / "photos").iterdir()] == ["cat.jpg"]
     with pytest.raises(UsageError, match=r"cat.jpg is not a folder"):
         Run.open(tmp_path / "photos" / "cat.jpg", PLAN)
