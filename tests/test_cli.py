@@ -129,6 +129,9 @@ def test_ones_own_module_may_lie_in_the_current_folder(tmp_path: Path) -> None:
 
 
 def test_a_mistake_is_answered_before_the_heavy_libraries_are_imported(tmp_path: Path) -> None:
+    for name in ("page.html", "net.onnx"):
+        (tmp_path / name).write_text("<!doctype html>")
+    (here := tmp_path / "here").mkdir()
     mistakes = [
         "derive --out r --target soon",
         "derive --out r --target 2 --space v4",
@@ -149,6 +152,12 @@ def test_a_mistake_is_answered_before_the_heavy_libraries_are_imported(tmp_path:
         "calibrate --out model.json --runtime tvm",
         "latency mobilenet_v1 --model no.json",
         "predict nowhere x.png",
+        "evaluate nowhere",
+        "evaluate ../page.html",
+        "evaluate ../page.html --data digits",
+        "evaluate ../page.html --data digits --weights ../page.html",
+        "evaluate .. --data digits",
+        "evaluate ../net.onnx",
         "compare nonet nonet",
         "proxies score --table no.csv",
         "pretrain --out w --elastic --space v4",
@@ -159,10 +168,10 @@ def test_a_mistake_is_answered_before_the_heavy_libraries_are_imported(tmp_path:
         f"import sys; print({{*codes}}, {heavy} & {{*sys.modules}})"
     )
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=here)
     assert done.stdout.splitlines()[-1] == "{2} set()", done.stderr
     assert len(done.stderr.splitlines()) == len(mistakes)
-    assert list(tmp_path.iterdir()) == []
+    assert list(here.iterdir()) == []
 
 
 def test_looking_at_a_run_needs_no_library_that_trains(tmp_path: Path) -> None:

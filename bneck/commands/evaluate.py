@@ -14,7 +14,6 @@ from bneck.commands.common.options import (
     check_left_out,
 )
 from bneck.commands.common.output import print_result
-from bneck.errors import UsageError
 from bneck.live import TerminalProgress
 from bneck.proxies.data.image_info import ALL, PARTS
 from bneck.proxies.data.image_spec import check_images
@@ -66,17 +65,15 @@ def evaluate(
 
     Accuracy, classes one by one, confusion matrix, calibration of confidences, and latency.
     """
-    from bneck.derivation.validation import check_weights  # numpy: not for --help
+    from bneck.derivation.validation import check_evaluated  # numpy: not for --help
 
-    check_weights(net, weights, width, resolution)
+    check_evaluated(net, data, weights, width, resolution)
     if is_run(net):
         check_left_out("on a run, whose own it is", seed=seed != 0)
     if part is not None:
         check_word("part", part, (*PARTS, ALL))
     if data is not None:
         check_images(data)
-    if not Path(net).exists() and weights is None:
-        raise UsageError(f"no such run or file: {net}; a network needs --weights")
     from bneck.derivation.evaluation import evaluate_network  # torch: after the mistakes
 
     progress = TerminalProgress()

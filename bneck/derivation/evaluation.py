@@ -14,7 +14,7 @@ import numpy as np
 from bneck.derivation.prediction import classifier_of
 from bneck.derivation.run_images import are_own, images_of, warn_if_changed
 from bneck.derivation.trained_networks import load_weights
-from bneck.derivation.validation import check_weights
+from bneck.derivation.validation import check_evaluated
 from bneck.errors import UsageError
 from bneck.live import warn
 from bneck.progress import Progress
@@ -80,22 +80,19 @@ def evaluate_network(
         progress: told how far it is.
 
     Raises:
-        UsageError: no images, other classes than the network's, no such part, no weights, or
-            weights of what has its own.
+        UsageError: what ``check_evaluated`` refuses, no images, other classes than the network's,
+            or no such part.
     """
-    check_weights(net, weights, width, resolution_px)
+    check_evaluated(net, data, weights, width, resolution_px)
     run = Run.read(Path(net)) if is_run(net) else None
     if data is None:
-        if run is None:
-            raise UsageError(f"{net} is not a run, so name the images: --data folder:DIR")
+        assert run is not None  # by check_evaluated
         run.images_asked()  # a plan that names none is said before what else the run lacks
         classifier = classifier_of(run.folder)
         images = images_of(run, classifier.resolution_px, progress)
         as_trained = images.normalised_with(classifier.mean, classifier.std)
         warn_if_changed(run, as_trained.info, "it may have been trained on some of these")
     elif weights is None:
-        if run is None and Path(net).suffix != ".onnx":
-            raise UsageError(f"{net} is neither a run nor an ONNX file, so name its --weights")
         classifier = classifier_of(Path(net))
         asked = {"seed": seed} if run is None else run.images_asked()
         side_px = classifier.resolution_px

@@ -130,25 +130,40 @@ def _check_search_and_device(plan: Plan) -> None:
         )
 
 
-def check_weights(
-    net: str, weights: Path | None, width: float | None, resolution_px: int | None
+def check_evaluated(
+    net: str,
+    data: str | None,
+    weights: Path | None,
+    width: float | None,
+    resolution_px: int | None,
 ) -> None:
-    """Refuse weights for what has its own, and a width or resolution for what gets no weights.
+    """Refuse what cannot be evaluated, weights for what has its own, and options without effect.
 
     Args:
         net: what is evaluated: a run's folder, an ONNX file or a network.
+        data: the images; None for a run's own.
         weights: a file of weights.
         width: a preset's width multiplier.
         resolution_px: another input side.
 
     Raises:
-        UsageError: names the option that has no effect, or weights that are not a file.
+        UsageError: names the option that has no effect or is missing, weights that are not a file,
+            or ``net`` where it is none of these.
     """
+    trained = Path(net).suffix == ".onnx" or is_run(net)
     if weights is not None:
-        if Path(net).suffix == ".onnx" or is_run(net):
+        if trained:
             raise no_effect("weights", "on a run or an ONNX file, which has its own")
         check_file(weights)
-        return
-    for option, value in (("width", width), ("resolution", resolution_px)):
-        if value is not None:
-            raise no_effect(option, "without --weights")
+        load_network(net, width=width, resolution_px=resolution_px)
+    else:
+        for option, value in (("width", width), ("resolution", resolution_px)):
+            if value is not None:
+                raise no_effect(option, "without --weights")
+        if not Path(net).exists():
+            raise UsageError(f"no such run or file: {net}; a network needs --weights")
+        if not trained:
+            load_network(net)
+            raise UsageError(f"{net} is neither a run nor an ONNX file, so name its --weights")
+    if data is None and not is_run(net):
+        raise UsageError(f"{net} is not a run, so name the images: --data folder:DIR")

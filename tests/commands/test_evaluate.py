@@ -124,6 +124,11 @@ def test_a_part_is_classified_alike_in_batches(
         (["{run}", "--part", "dev"], "unknown part 'dev'; known: train, val, test"),
         (["{run}", "--data", "digits"], "has 2 classes, digits has 10"),
         (["{run}/network.json", "--data", "digits"], "so name its --weights"),
+        (
+            ["{run}/report.html"],
+            "expected a preset, a network's JSON file or a run's folder, which is",
+        ),
+        (["{run}/checkpoints", "--data", "digits"], "is not a run's folder: it has no plan.toml"),
         (["{run}", "--resolution", "64"], "--resolution has no effect without --weights"),
         (["{run}", "--weights", "w.pth"], "--weights has no effect on a run or an ONNX file"),
         (["{run}", "--width", "0.5"], "--width has no effect without --weights"),
