@@ -17,3 +17,13 @@ def test_what_is_left_is_counted_down_while_an_item_is_under_way() -> None:
     assert left_s == [6110.0, 6050.0, 5990.0]
     assert replace(stage, now_s=6239.0).time == "1 s left"
     assert replace(stage, now_s=6600.0).time == "1 h 50 min so far"  # something takes longer
+
+
+def test_a_last_second_that_is_only_expected_is_not_counted_down() -> None:
+    """915 of 916 s are said for as long as the last stage takes longer than it was to take."""
+    stage = StageProgress(0.0, 0, 914, 916, "", 900.0, now_s=915.0, in_seconds=True, told_s=914.0)
+    assert stage.time == "1 s left"
+    for now_s in (915.0, 1320.0):
+        late = replace(stage, done=915, advanced_s=915.0, told_s=now_s, now_s=now_s)
+        assert late.left_s is None
+    assert late.time == "22 min so far"

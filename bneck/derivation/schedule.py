@@ -87,6 +87,8 @@ class Schedule:
         total, to_come = sum(map(self._expected, names)), sum(left.values())
         stages = ", ".join(f"{name} {duration(seconds)}" for name, seconds in left.items())
         note = f"to come: {stages}" if left else ""
+        if self.begun_s and 0 < to_come <= 1:
+            note = f"{', '.join(left)} takes longer than estimated"
         whole = ceil(total)
         progress("whole run (s)", whole - ceil(to_come), whole, note)
 

@@ -89,6 +89,29 @@ def test_the_last_stage_is_not_called_done_while_it_is_at_work() -> None:
     assert of_whole == [(49, 160), (50, 160), (99, 160), (100, 160), (159, 160), (160, 160)]
 
 
+def test_a_last_stage_that_takes_longer_than_estimated_is_said_to() -> None:
+    said: list[str] = []
+    clock = Clock()
+    schedule = Schedule(clock=clock)
+    told = schedule.beside(lambda what, done, total, note="": said.append(f"{done}/{total} {note}"))
+    schedule.expect({"search": 100.0, "final training": 60.0}, {})
+    for stage in ("search", "final training"):
+        schedule.begin(stage)
+        clock.now += 45
+        told("training", 1, 4)
+        clock.now += 500
+        told("training", 2, 4)
+        schedule.finish(stage, told)
+    assert [line for line in said if "/160" in line] == [
+        "45/160 to come: search 55 s, final training 60 s",
+        "99/160 to come: search 1 s, final training 60 s",
+        "100/160 to come: final training 60 s",
+        "145/160 to come: final training 15 s",
+        "159/160 final training takes longer than estimated",
+        "160/160 ",
+    ]
+
+
 def test_what_measurements_took_is_expected_of_those_to_come() -> None:
     """On a noisy machine one takes 25 s: that of the search, and the two in the end."""
     said: list[str] = []
