@@ -116,14 +116,19 @@ def read_kit(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return kit, found | {"resolution_px": first.resolution_px, "classes": first.classes}
 
 
-def check_calibrates(folder: Path) -> None:
-    """Raise UsageError where the kit of a folder only measures networks that were added to it."""
+def kit_that_calibrates(folder: Path) -> dict[str, Any]:
+    """Return what the kit of a folder says of itself, if it measures more than was added to it.
+
+    Raises:
+        UsageError: it only measures such networks, or the folder has no kit, or a damaged one.
+    """
     kit, _ = read_kit(folder)
     if all(is_final(item.get("name")) for item in kit["networks"]):
         raise UsageError(
             f"the kit in {folder} measures a run's network and calibrates nothing: name another "
             "folder"
         )
+    return kit
 
 
 def is_final(name: object) -> bool:

@@ -1,5 +1,6 @@
 """What a kit's script has measured, read back: a model, and networks that were named."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,7 +27,21 @@ def read_measurements(path: Path) -> LatencyModel:
             missing, doubled, negative or no number.
         BneckError: too few networks.
     """
-    device, found = measured_by_kit(path)
+    return model_of_kit(path, *measured_by_kit(path))
+
+
+def model_of_kit(path: Path, device: Fingerprint, found: Sequence[Measurement]) -> LatencyModel:
+    """Return the model that is fitted to a kit's measurements, but for those of named networks.
+
+    Args:
+        path: the file that they were read from.
+        device: what the kit was run on.
+        found: what it measured there.
+
+    Raises:
+        UsageError: no network but named ones.
+        BneckError: too few networks.
+    """
     items = [item for item in found if not is_final(item.name)]
     if not items:
         raise UsageError(f"{path} holds no networks to calibrate on")

@@ -11,7 +11,7 @@ from bneck.latency.calibration_networks import published
 from bneck.latency.coverage import foreign_to, never_timed
 from bneck.latency.devices.file import FileDevice
 from bneck.latency.devices.table import TableDevice
-from bneck.latency.kit_content import KIT, check_calibrates, read_kit
+from bneck.latency.kit_content import KIT, kit_that_calibrates
 from bneck.latency.model import load
 from bneck.space import codec, spaces
 from bneck.space.architecture import Architecture
@@ -64,8 +64,7 @@ def check_kit_predicts(session: Session, space: Space) -> None:
     has_model = session.plan.latency is not None or is_written(session.run.latency)
     if has_model or not isinstance(device, FileDevice) or not (device.folder / KIT).exists():
         return
-    check_calibrates(device.folder)
-    kit, _ = read_kit(device.folder)
+    kit = kit_that_calibrates(device.folder)
     networks = [codec.from_json(item["arch"]) for item in kit["networks"]]
     if lacking := foreign_to(space, networks):
         raise UsageError(

@@ -12,12 +12,12 @@ from bneck.latency.kit_content import (
     KIT,
     MEASURED,
     TIMES,
-    check_calibrates,
     final_name,
     is_final,
+    kit_that_calibrates,
     kit_that_takes,
 )
-from bneck.latency.kit_measurements import measured_by_kit, read_measurements
+from bneck.latency.kit_measurements import measured_by_kit, model_of_kit
 from bneck.latency.measurements import Measurement, load_of
 from bneck.latency.model import LatencyModel
 from bneck.latency.runtimes.weights import Array
@@ -75,7 +75,7 @@ class FileDevice(Device):
             BneckError: nothing was measured yet: says what to do.
         """
         if (self.folder / KIT).exists():
-            check_calibrates(self.folder)
+            kit_that_calibrates(self.folder)
             self.check_takes(spaces[0].decode(spaces[0].sample(seed)), any_classes=any_classes)
         else:
             write_kit(
@@ -86,8 +86,7 @@ class FileDevice(Device):
                 seed=seed,
                 progress=progress,
             )
-        self._measured()
-        return read_measurements(self.file)
+        return model_of_kit(self.file, *self._measured())
 
     def time(
         self, graphs: Iterable[Graph], reference: Graph, effort: Effort
