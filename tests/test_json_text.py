@@ -1,3 +1,5 @@
+"""JSON that is nested deeply."""
+
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from bneck.results.stage_record import Training
 
 
 def nested(depth: int) -> str:
+    """So many lists, one in the other."""
     return "[" * depth + "]" * depth
 
 

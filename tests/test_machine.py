@@ -1,3 +1,5 @@
+"""Devices by name, and the cores and the memory that a process may use."""
+
 import os
 from pathlib import Path
 

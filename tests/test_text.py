@@ -1,3 +1,5 @@
+"""Text as terminals and people read it."""
+
 import re
 from pathlib import Path
 

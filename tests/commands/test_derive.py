@@ -1,3 +1,5 @@
+"""``bneck derive``: what it prints and how it exits when it has ended."""
+
 import json
 import shutil
 from dataclasses import replace

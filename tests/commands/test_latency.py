@@ -1,3 +1,5 @@
+"""``bneck latency``: predictions, measurements, and which options go with which."""
+
 import re
 import shutil
 from dataclasses import replace

@@ -1,3 +1,5 @@
+"""Which worker trains on which GPU, or on which share of one."""
+
 import os
 import time
 from contextlib import closing

@@ -1,3 +1,5 @@
+"""What a calibration learns, how it stops and resumes, and which measurements it takes."""
+
 import re
 from collections.abc import Callable
 from dataclasses import replace

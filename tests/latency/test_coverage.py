@@ -1,3 +1,5 @@
+"""Which networks a calibration on a space could not predict."""
+
 import pytest
 
 from bneck.latency.calibration_networks import published

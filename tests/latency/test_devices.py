@@ -1,3 +1,5 @@
+"""What this machine and a table measure, and what every device is asked."""
+
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace

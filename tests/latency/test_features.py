@@ -1,3 +1,5 @@
+"""Kernels of single layers, and what each costs in numbers that are computed, read and written."""
+
 import pytest
 
 from bneck.latency.features import (
@@ -18,6 +20,7 @@ LITERT = Blocking(grid=16, alignment=1, in_memory=False)
 
 
 def pointwise(cin: int, cout: int) -> Kernel:
+    """A 1x1 convolution at 14 px."""
     return "pointwise", cin, cout, 1, 1, 14, "none"
 
 

@@ -1,3 +1,5 @@
+"""A model from measurements: those that are refused, and those that judge it."""
+
 import random
 from dataclasses import replace
 from pathlib import Path

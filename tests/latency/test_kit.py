@@ -1,3 +1,5 @@
+"""A kit as it is written, resumed, added to and refused."""
+
 import json
 import os
 import subprocess

@@ -1,3 +1,5 @@
+"""What a kit has measured, read back, and what is refused of it."""
+
 import json
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from bneck.space import codec, presets
 
 @pytest.fixture
 def measured(macs_folder: Path) -> dict[str, object]:
+    """What a kit would have written of the timings of a calibration by multiply-adds."""
     header, items, _ = read(macs_folder / "measurements.jsonl")
     text = (macs_folder / "measurements.jsonl").read_text()
     lines = [json.loads(line) for line in text.splitlines()[1 : 1 + len(items)]]

@@ -1,3 +1,5 @@
+"""How much of the reference's slowness under load a network has too."""
+
 import numpy as np
 import pytest
 
@@ -6,6 +8,7 @@ from bneck.latency.timing import Timing
 
 
 def timing(ratio: float, reference_ms: float) -> Timing:
+    """A network's quiet timing, while the reference took so long."""
     return Timing(ratio, 0.01, reference_ms, 0.02, 6, True)
 
 

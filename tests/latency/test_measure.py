@@ -1,3 +1,5 @@
+"""How often a network is timed, on which scale, and how sure its latency is."""
+
 from dataclasses import replace
 from math import sqrt
 from random import Random
@@ -55,6 +57,7 @@ def test_the_standard_error_of_a_measurement_is_in_ms_of_its_scale(
 
 
 def steady(**changes: float) -> Timing:
+    """A quiet timing of the reference's own latency, 2 ms, but for what changes."""
     return replace(Timing(1.0, 0.001, 2.0, 0.02, 6, True, 1.0), **changes)
 
 

@@ -1,3 +1,5 @@
+"""A latency model as a file, what it says of its predictions, and its page."""
+
 import json
 import re
 from dataclasses import replace

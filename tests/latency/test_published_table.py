@@ -1,3 +1,5 @@
+"""Published tables of latencies, against sums worked out by hand."""
+
 import json
 from pathlib import Path
 

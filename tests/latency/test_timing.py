@@ -1,3 +1,5 @@
+"""Chunks of runs in turns, and what repetitions of them say together."""
+
 import time
 from collections.abc import Callable
 from math import sqrt
@@ -165,6 +167,7 @@ def test_a_clock_that_stands_still_is_an_error() -> None:
 
 
 def repetition(ratio: float, spread: float = 0.001) -> Timing:
+    """One quiet repetition of a measurement."""
     return Timing(ratio, spread, reference_ms=2.0, reference_spread=0.02, pairs=6, quiet=True)
 
 

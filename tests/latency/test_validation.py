@@ -1,3 +1,5 @@
+"""A model's own error, parted from that of the measurements that it is held against."""
+
 from dataclasses import replace
 
 import numpy as np

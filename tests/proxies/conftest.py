@@ -1,3 +1,5 @@
+"""Images that several tests of accuracies share."""
+
 import pytest
 
 from bneck.proxies.data.image_source import ImageSource

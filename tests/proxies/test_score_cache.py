@@ -1,3 +1,5 @@
+"""Scores that outlive an interruption."""
+
 from contextlib import suppress
 from pathlib import Path
 

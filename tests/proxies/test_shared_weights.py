@@ -1,3 +1,5 @@
+"""Shared weights: how they are trained, resumed, scored and told apart."""
+
 import hashlib
 from dataclasses import replace
 from pathlib import Path
@@ -29,12 +31,14 @@ RECIPE = Recipe(steps=2, batch_size=8)
 
 @pytest.fixture(scope="module")
 def digits() -> ImageSource:
+    """64 digits to train on and 64 to score by, at 16 px."""
     whole = load("digits", resolution_px=16).for_search(0)
     return whole.subset(seed=0, train=64, val=64)
 
 
 @pytest.fixture(scope="module")
 def space() -> Space:
+    """The space whose weights are shared."""
     return spaces.build("nas-bench-macro", resolution_px=16, classes=10)
 
 

@@ -1,3 +1,5 @@
+"""Networks that no other is both faster and more accurate than."""
+
 from dataclasses import replace
 
 from bneck.results.pareto import front

@@ -1,3 +1,5 @@
+"""Records as lines of JSON: written, torn, and somebody else's."""
+
 import json
 import math
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""What a run says of its outcome, sentence by sentence."""
+
 from dataclasses import replace
 
 import numpy as np

@@ -1,3 +1,5 @@
+"""A network's table, row by row."""
+
 import pytest
 
 from bneck.results.table import in_words, rows, times

@@ -1,3 +1,5 @@
+"""What one more evaluation of a search promises, in closed form."""
+
 from collections.abc import Callable
 from dataclasses import replace
 from math import log

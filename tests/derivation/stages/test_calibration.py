@@ -1,3 +1,5 @@
+"""The latency model of a run: calibrated, read from a kit or refused, and what is said of it."""
+
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -26,6 +28,7 @@ FAR_AWAY = Fingerprint("far away", 4, "onnxruntime", "1", 1)
 
 
 def with_kit(place: Path, folder: Path) -> Session:
+    """A session in ``place`` whose target device is the kit in ``folder``."""
     plan = Plan(target="0.9x:mobilenet_v3_small", target_device=f"file:{folder}")
     return Session(Run(place / "run", {}), plan, Serial(), Serial())
 

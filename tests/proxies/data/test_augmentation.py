@@ -1,3 +1,5 @@
+"""Batches and how they are varied, against torchvision and the papers."""
+
 from collections.abc import Callable
 
 import numpy as np
@@ -24,6 +26,7 @@ EVERYTHING = f"random-resized-crop+{BEYOND_CROPS}"
 
 @pytest.fixture(scope="module")
 def digits() -> ImageSource:
+    """The digits at 32 px."""
     return load("digits", resolution_px=32, seed=0)
 
 
@@ -35,6 +38,7 @@ def photos(count: int = 6, side: int = 40) -> Tensor:
 
 
 def draw(seed: int = 0) -> torch.Generator:
+    """A source of random numbers."""
     return torch.Generator().manual_seed(seed)
 
 

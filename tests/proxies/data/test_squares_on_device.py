@@ -1,3 +1,5 @@
+"""Squares give the same batches wherever they are held."""
+
 import pytest
 import torch
 

@@ -1,3 +1,5 @@
+"""What a training may run on, and GPUs that fail or are full."""
+
 import pytest
 import torch
 

@@ -1,3 +1,5 @@
+"""Two processes train as one does."""
+
 import socket
 from pathlib import Path
 

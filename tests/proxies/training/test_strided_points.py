@@ -1,3 +1,5 @@
+"""Subsampled 1x1 convolutions are the strided ones."""
+
 import pytest
 import torch
 from torch import Tensor, nn

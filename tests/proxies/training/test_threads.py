@@ -1,3 +1,5 @@
+"""How many threads a training takes, by the steps that it has timed."""
+
 import pytest
 import torch
 

@@ -1,3 +1,5 @@
+"""One set of weights for all networks of a space."""
+
 import hashlib
 from dataclasses import replace
 
@@ -17,6 +19,7 @@ from bneck.space.heads import PoolLinear
 
 @pytest.fixture(scope="module")
 def space() -> Space:
+    """The space whose networks are parts of one."""
     return spaces.build("v3-small", resolution_px=16, classes=10)
 
 

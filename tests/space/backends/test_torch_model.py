@@ -1,3 +1,5 @@
+"""The torch module: what it computes, and how its weights begin."""
+
 import pytest
 import torch
 from torch import nn
