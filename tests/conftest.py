@@ -150,6 +150,14 @@ def macs_model(macs_folder: Path) -> "LatencyModel":
     return load(macs_folder / "latency.json")
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run, ``runs/done``, beside one that has only begun and an ONNX file."""
+    from tests.finished_run import finished_run  # torch: after the threads are set
+
+    return finished_run(tmp_path_factory.mktemp("finished"))
+
+
 @pytest.fixture
 def two_repetitions(monkeypatch: pytest.MonkeyPatch) -> None:
     """For what is said of a measurement; how sure it is does not count, and would take seconds."""

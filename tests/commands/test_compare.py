@@ -11,12 +11,6 @@ import pytest
 from bneck.latency.model import load
 from bneck.results.run import Run
 from tests.command_line import said
-from tests.finished_run import finished_run
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return finished_run(tmp_path_factory.mktemp("compare"))
 
 
 def test_networks_of_every_origin(

@@ -24,7 +24,6 @@ from bneck.results.stage_record import Shrunk, Training
 from bneck.space import codec as networks
 from bneck.units import percent
 from tests.command_line import json_of, said
-from tests.finished_run import finished_run
 from tests.results import demo
 
 OLDER = Path(demo.__file__).with_name("run_of_0.1")
@@ -210,11 +209,6 @@ def test_a_lock_is_broken_by_name(runs: Path, capsys: pytest.CaptureFixture[str]
     assert "was held by process 7 on box, since 2026-11-26T10:00:00" in err
     assert "stopped" in out
     assert read_driver(runs / "one") is None
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return finished_run(tmp_path_factory.mktemp("compare"))
 
 
 def test_runs_are_listed(capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path) -> None:

@@ -29,12 +29,7 @@ from bneck.space import presets
 from bneck.space.architecture import Architecture
 from bneck.space.backends import torch_model, weights
 from bneck.space.cost import cost
-from tests.finished_run import NOTES, finished_run
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return finished_run(tmp_path_factory.mktemp("compare"))
+from tests.finished_run import NOTES
 
 
 def test_an_accuracy_holds_at_the_side_and_for_the_classes_of_the_training_alone(

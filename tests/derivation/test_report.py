@@ -20,7 +20,6 @@ from bneck.results.record import Outcome, Targets
 from bneck.results.run import Run
 from bneck.results.stage_record import SearchResult, SelectedNetwork
 from bneck.space import spaces
-from tests.finished_run import finished_run
 from tests.results import demo
 from tests.search.journals import write_trials
 
@@ -188,11 +187,6 @@ def test_pictures_are_not_written_through_a_link(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="pictures is a symbolic link, which a run does not write"):
         write_pictures(run)
     assert not any((tmp_path / "own").iterdir())
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return finished_run(tmp_path_factory.mktemp("compare"))
 
 
 def test_a_run_of_another_version_says_which(folder: Path, tmp_path: Path) -> None:

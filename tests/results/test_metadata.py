@@ -4,17 +4,9 @@ import json
 import shutil
 from pathlib import Path
 
-import pytest
-
 from bneck.quantities import Accuracy, Latency
 from bneck.results import metadata
 from bneck.results.run import Run
-from tests.finished_run import finished_run
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return finished_run(tmp_path_factory.mktemp("compare"))
 
 
 def test_what_a_file_says_of_its_images_names_no_local_path(folder: Path, tmp_path: Path) -> None:
