@@ -13,6 +13,7 @@ from bneck.commands.common.output import print_result
 from bneck.derivation.execution import Execution
 from bneck.files import write_whole
 from bneck.live import TerminalProgress
+from bneck.proxies.data.image_spec import check_apart
 from bneck.reproduction.plan import ReproductionPlan
 from bneck.results.run import Run
 from bneck.space.checks import check_word
@@ -51,8 +52,11 @@ def reproduce(
         check_word("stage", stage, plan.stages)
     check(plan.whole())
     execution.device_here(plan.device)
+    check_apart(plan.data, out)
     with (
-        Run.open(out, plan.as_dict(), change=change_plan) as run,
+        Run.open(
+            out, plan.as_dict(), defaults=ReproductionPlan.defaults(), change=change_plan
+        ) as run,
         run.end_noted(),
         stdout_for_results(),
     ):

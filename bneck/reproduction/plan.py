@@ -69,6 +69,11 @@ class ReproductionPlan:
         """What is asked, without what is left to the data."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """The values of all that is not asked and not left to the data."""
+        return {item.name: item.default for item in fields(cls) if item.default is not None}
+
     @property
     def trained_factors(self) -> tuple[float, ...]:
         """The factors, and that of MobileNetV3-Small: each has a stage of final trainings."""

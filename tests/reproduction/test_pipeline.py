@@ -122,6 +122,32 @@ def test_a_stage_that_cannot_be_done_moves_no_training_out_of_the_way(
         assert (tmp_path / "plan.toml").read_text() == before
 
 
+def test_a_reproduction_of_an_earlier_version_resumes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its plan says nothing of what that version could not be asked."""
+    plan = ReproductionPlan(data="digits", epochs=1.0).as_dict()
+    for name in ("batch_size", "promote", "device"):
+        del plan[name]
+    Run.open(tmp_path, plan).close()
+    command = ["reproduce", "v3-small", f"--out={tmp_path}", "--data=digits", "--epochs=1"]
+    assert run([*command, "--stage=netadapt"]) == 2
+    assert "this stage builds on search-paper, which is not done" in capsys.readouterr().err
+
+
+def test_no_reproduction_lies_among_its_images(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        (tmp_path / "photos" / name / "a.png").touch()
+    out = tmp_path / "photos" / "cat" / "run"
+    command = ["reproduce", "v3-small", f"--data=folder:{tmp_path}/photos", f"--out={out}"]
+    assert run([*command, "--stage=netadapt"]) == 2
+    assert "its files would count as images: name an --out elsewhere" in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_minutes_to_wait_for_a_quiet_device_reach_the_stages(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
