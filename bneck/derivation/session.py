@@ -36,6 +36,7 @@ class Session:
         device_here: what this machine itself trains on; the plan's device unless given, which with
             Ray may be one that only the cluster has.
         warned: what was said by ``warn_once``, also to sessions that are made from this one.
+        command: what repeats the run; None where the command line of this process does.
     """
 
     run: Run
@@ -47,6 +48,7 @@ class Session:
     wait_quiet: float = 0.0
     device_here: str | None = None
     warned: set[str] = field(default_factory=set)
+    command: str | None = None
 
     def warn_once(self, text: str) -> None:
         """Print a warning, unless this command has printed it before."""
@@ -161,6 +163,7 @@ def open_session(
                 schedule,
                 wait_quiet=execution.wait_quiet,
                 device_here=here,
+                command=command,
             )
             try:
                 with run.end_noted():

@@ -69,9 +69,9 @@ def derive(
     workers, gpus, wait_quiet = map(plain, (workers, gpus, wait_quiet))
     where = {name: options.pop(name) for name in EXECUTION_OPTIONS["derive"] if name in options}
     check_types(Execution, where)
-    aim = {} if target is None else {"target": str(target)}
+    aim = None if target is None else str(target)
     data, space = as_option("data", data), as_option("space", space)
-    asked = {**aim, "data": data, "space": space, **options}
+    asked = {"target": aim, "data": data, "space": space, **options}
     words = ", ".join(f"{name}={value!r}" for name, value in {**asked, "out": str(out)}.items())
     known = (*OPTIONS["derive"], *EXECUTION_OPTIONS["derive"])
     _check_not_of_others(name for name in asked if name not in known)

@@ -62,6 +62,20 @@ def test_values_of_a_wrong_type_are_refused(
         bneck.derive(2.0, tmp_path / "run", **given)
 
 
+def test_the_command_that_is_noted_can_be_given_again(tmp_path: Path) -> None:
+    """A report shows it: ``target`` cannot be left out, whatever ``targets`` says."""
+
+    def stopped(*_: object) -> None:
+        raise RuntimeError("the run has begun")
+
+    out = tmp_path / "run"
+    with pytest.raises(RuntimeError, match="the run has begun"):
+        bneck.derive(None, out, targets="1,2", progress=stopped)
+    (session,) = Run.read(out).read_sessions()
+    given = f"target=None, data='digits', space='v3-small', targets='1,2', out={str(out)!r}"
+    assert session.command == f"bneck.derive({given})"
+
+
 def test_objects_of_ones_own_are_named(tmp_path: Path) -> None:
     """A plan is a file, which holds no function."""
     odd: Any = presets.build

@@ -39,7 +39,8 @@ def session_of_target(
     folder = session.run.run_of_target(selected.target_ms)
     folds = session.run.settled("folds")  # of the search, whose trials it shows too
     plan = replace(session.plan, target=target, targets=None, folds=folds)
-    with open_run(plan, folder, silent) as run:  # what is reused was said of the whole run
+    # What is reused was said of the whole run.
+    with open_run(plan, folder, silent, command=session.command) as run:
         if not is_written(run.target):
             competitors = [name for name in COMPETITORS if is_written(session.run.folder / name)]
             for name in (*SHARED, *competitors):

@@ -30,6 +30,19 @@ def test_a_further_target_counts_no_work_that_was_done_for_another(tmp_path: Pat
         assert own.plan.folds == 5
 
 
+def test_a_further_target_notes_the_command_of_the_whole_run(tmp_path: Path) -> None:
+    """In Python that is none of the process, which may be a notebook's."""
+    run, plan = Run(tmp_path, {}), Plan(targets="2,1")
+    for name in ("plan.toml", *SHARED):
+        (tmp_path / name).touch()
+    latency = Latency(1.0, 0.01)
+    selected = SelectedNetwork(0, three_stages(), 1.0, Accuracy(0.5), latency, latency, 0.5)
+    said = "bneck.derive(target=None, targets='2,1', out='run')"
+    session = Session(run, plan, Serial(), Serial(), command=said)
+    with session_of_target(session, "1", selected) as own:
+        assert [one.command for one in own.run.read_sessions()] == [said]
+
+
 def test_a_change_of_plan_is_said_by_the_whole_run_alone(tmp_path: Path) -> None:
     told: list[str] = []
     latency = Latency(0.9, 0.01)
