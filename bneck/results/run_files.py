@@ -31,7 +31,8 @@ def only_shows(file: PurePath) -> bool:
 
 def _is_export(file: PurePath) -> bool:
     """Whether ``bneck export`` wrote it, or weights beside its file, into the run itself."""
-    own = file.name in _OWN or "checkpoints" in file.parts
+    of_target = file.parent.name == TARGETS  # the weights of one of several
+    own = file.name in _OWN or "checkpoints" in file.parts or of_target
     return file.name.endswith(_EXPORTED) and not own
 
 

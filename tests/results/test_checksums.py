@@ -27,6 +27,22 @@ def test_what_was_changed_since_is_named(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
+def test_a_targets_weights_are_sealed_as_the_runs_own_are(tmp_path: Path) -> None:
+    """Of `shrink --targets`; exports are made by whoever looks at a run."""
+    Run.open(tmp_path, PLAN).close()
+    (tmp_path / "targets").mkdir()
+    weights = ("targets/1ms.safetensors", "targets/2ms.safetensors", "weights.safetensors")
+    for name in (*weights, "photos.safetensors"):
+        (tmp_path / name).write_text("tensors")
+    checksums.seal(tmp_path)
+    for name in weights[1:]:
+        (tmp_path / name).write_text("others")
+    for name in (weights[0], "photos.safetensors"):
+        (tmp_path / name).unlink()
+    assert checksums.changed(tmp_path) == weights
+    assert [*checksums.missing(tmp_path)] == [weights[0]]
+
+
 def test_a_seal_is_what_sha256sum_prints(tmp_path: Path) -> None:
     (tmp_path / "network.json").write_text("{}")
     checksums.seal(tmp_path)
