@@ -84,7 +84,13 @@ def _help(session: Session, data: RunData, arch: Architecture) -> str:
         return "give a space of your own that has it (docs/extending.md)"
     asked = f"--space all --resolution {size['resolution_px']} --classes {size['classes']}"
     asked += f" --runtime {plan.runtime}"
+    if plan.batch_size != 1:
+        asked += f" --batch-size {plan.batch_size}"
     if plan.target_device.startswith("file:"):
         folder = plan.target_device.removeprefix("file:")
         return f"write the kit by `bneck latency kit {asked} --out {folder}`"
+    if plan.threads != 1:
+        asked += f" --threads {plan.threads}"
+    if plan.target_device != "local":
+        asked += f" --target-device {plan.target_device}"
     return f"give --latency FILE, made by `bneck calibrate {asked} --out FILE`"

@@ -174,8 +174,9 @@ class FileDevice(Device):
 
     def steps(self) -> str:
         """Return what is to be done for the device to measure what the kit holds."""
+        threads = "" if self.threads == 1 else f" --threads {self.threads}"
         return (
-            f"copy {self.folder} to the device, run `python measure.py` in it, copy its "
+            f"copy {self.folder} to the device, run `python measure.py{threads}` in it, copy its "
             "measurements.json back there, and run the same command again"
         )
 

@@ -33,6 +33,19 @@ def test_a_network_unlike_any_of_the_space_is_refused_with_what_helps(
     assert refused(capsys, "mobilenet_v1", out, *HOUR).endswith("; give --space v3-small-plain")
 
 
+def test_the_calibration_that_helps_is_of_the_same_device_and_settings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A model of one thread, or of this machine, would be refused once it was made."""
+    more = ["--threads=2", "--batch-size=4", "--target-device=ssh:me@board"]
+    error = refused(capsys, "mobilenet_v2", tmp_path / "run", *more)
+    settings = "--batch-size 4 --threads 2 --target-device ssh:me@board"
+    assert error.endswith(f"`bneck calibrate {ALL} onnxruntime {settings} --out FILE`")
+    kit = f"file:{tmp_path / 'kit'}"
+    error = refused(capsys, "mobilenet_v2", tmp_path / "run", *more[:2], f"--target-device={kit}")
+    assert error.endswith(f"{ALL} onnxruntime --batch-size 4 --out {tmp_path / 'kit'}`")
+
+
 def test_no_kit_of_such_a_space_is_carried_to_a_device(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
