@@ -115,7 +115,7 @@ def score(
     seen = None if pictures is None else pictures.info.fingerprint
     content = [content_of(word) for word in words]
     made_with = (words, content, seen, seed, steps, compute)
-    with ScoreCache(made_with) as cache:  # a second call is quick
+    with ScoreCache(made_with) as cache:  # after Ctrl-C the same command scores none again
         agreements = scoring.score_proxies(
             truth,
             made,
@@ -126,9 +126,9 @@ def score(
             progress=progress,
             cache=cache,
         )
-    columns = scoring.score_columns(truth, band=band, seed=seed)
+        columns = scoring.score_columns(truth, band=band, seed=seed)
+        learnt = score_surrogate(truth, band=band, seed=seed, progress=progress)
     agreements |= {f"column:{name}": agreement for name, agreement in columns.items()}
-    learnt = score_surrogate(truth, band=band, seed=seed, progress=progress)
     if plot is not None:
         write_whole(plot, score_page.page(truth, agreements, band=band, band_name=band_name))
     text = as_text(truth, band_name, agreements, learnt)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from contextlib import suppress
 from typing import Any, Self
 
 from bneck import __version__
@@ -25,14 +26,13 @@ class ScoreCache:
         digest = hashlib.sha256(repr((__version__, made_with)).encode()).hexdigest()[:16]
         self._path = cache_folder() / "scores" / f"{digest}.jsonl"
         self._rows: dict[str, Any] = {}
-        for line in (
-            self._path.read_text(errors="replace").splitlines() if self._path.exists() else ()
-        ):
-            try:
+        lines: list[str] = []
+        with suppress(OSError):  # there is none yet, or none that can be read
+            lines = self._path.read_text(errors="replace").splitlines()
+        for line in lines:
+            with suppress(ValueError, TypeError):  # a line that was cut off is scored again
                 name, row = parse_json(line)
                 self._rows[name] = row
-            except (ValueError, TypeError):
-                continue  # a line that was cut off is scored again
 
     def get(self, arch: Architecture) -> Any:
         """Return what ``put`` kept of this network, or None."""
@@ -41,16 +41,15 @@ class ScoreCache:
     def put(self, arch: Architecture, row: Any) -> None:
         """Keep it; a cache that cannot be written is ignored."""
         self._rows[key(arch)] = row
-        try:
+        with suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("a") as file:
                 file.write("\n" + json.dumps([key(arch), row]))
-        except OSError:
-            return
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None or issubclass(kind, Exception):
-            self._path.unlink(missing_ok=True)
+            with suppress(OSError):  # there is none, or none that can be removed
+                self._path.unlink()

@@ -254,6 +254,35 @@ def make(images, recipe=None, *, compute=None):
     assert found["proxies"]["edited_proxy:make"]["spearman"] == -1  # accuracy rises with parameters
 
 
+def test_scores_outlive_an_interruption_of_what_follows_them(
+    table_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A surrogate of 100 labels is fitted ten times, which takes longer than many a proxy."""
+    monkeypatch.setenv("BNECK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    code = """
+from bneck.space.cost import cost
+def make(images, recipe=None, *, compute=None):
+    def proxy(arch, *, seed):
+        with open("scored", "a") as file:
+            file.write("1")
+        return float(cost(arch).params)
+    return proxy
+"""
+    Path("counted_proxy.py").write_text(code)
+    arguments = f"--table {table_file} --no-images --proxy counted_proxy:make --networks 8"
+
+    def stopped(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("bneck.proxies.score_surrogate.score_surrogate", stopped)
+        assert run(["proxies", "score", *arguments.split()]) == 130
+    assert run(["proxies", "score", *arguments.split()]) == 0
+    assert Path("scored").read_text() == 8 * "1"
+    assert list((tmp_path / "cache" / "scores").iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
