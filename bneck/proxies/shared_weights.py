@@ -108,7 +108,7 @@ def train_elastic(
         images.info.std,
         recipe.steps,
         round(result.seconds, 1),
-        compute.threads or torch.get_num_threads(),
+        result.threads,
     )
     tensors = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     write_whole(path, save(tensors, {ABOUT: json.dumps(records.to_json(about))}))

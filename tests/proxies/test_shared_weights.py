@@ -152,6 +152,17 @@ def test_training_resumes_and_any_network_is_scored(
         proxy(presets.build("mobilenet_v3_large"), seed=0)
 
 
+def test_the_weights_say_how_many_threads_trained_them(
+    space: Space, digits: ImageSource, tmp_path: Path
+) -> None:
+    """Where the number is left open, one thread may have been found to be the fastest."""
+    file, checkpoint = tmp_path / ELASTIC, tmp_path / "checkpoint"
+    train_elastic(space, digits, RECIPE, file, checkpoint=checkpoint, compute=ONE_THREAD)
+    torch.set_num_threads(2)
+    train_elastic(space, digits, RECIPE, file, checkpoint=checkpoint)
+    assert load_shared(tmp_path)[0].threads == 1
+
+
 def test_folders_without_shared_weights_are_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"missing is not a run of `bneck pretrain --elastic`"):
         find_proxy(f"shared-weights:{tmp_path / 'missing'}")

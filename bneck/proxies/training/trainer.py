@@ -50,6 +50,7 @@ class TrainingResult(ValidationResult):
 
     Attributes:
         seconds: of the training steps, over all sessions, without the evaluation.
+        threads: of the CPU, that the last step took.
         made_with: what accuracies must share to be compared closely: "device" (cpu or cuda),
             "precision" (fp32, tf32 or bf16), the GPU's name as "card", and, where a batch did not
             fit into its memory, into how many "pieces" it was cut, each with batch norm
@@ -57,6 +58,7 @@ class TrainingResult(ValidationResult):
     """
 
     seconds: float
+    threads: int
     made_with: Mapping[str, str]
 
 
@@ -148,6 +150,7 @@ def train(
                 progress=progress,
                 interrupted=interrupted,
             )
+            took = threads.chosen or torch.get_num_threads()
         if state.step < recipe.steps:  # another process was interrupted
             raise KeyboardInterrupt
         if average is not None:
@@ -157,7 +160,7 @@ def train(
     made_with = made_on(device) | {"precision": precision}
     if step.pieces > 1:
         made_with["pieces"] = str(step.pieces)
-    return TrainingResult(**vars(found), seconds=state.seconds, made_with=made_with)
+    return TrainingResult(**vars(found), seconds=state.seconds, threads=took, made_with=made_with)
 
 
 def _take_steps(
