@@ -62,7 +62,7 @@ class ImageFacts:
     @property
     def public_name(self) -> str:
         """The set's name without the folders it lies in, which are nobody else's business."""
-        kind, colon, place = self.name.rpartition(":")
+        kind, colon, place = self.name.partition(":")
         return f"{kind}{colon}{PurePath(place).name or place}"
 
     @property

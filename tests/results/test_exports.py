@@ -141,6 +141,14 @@ def test_torchvision_code_of_every_family(name: str, tmp_path: Path) -> None:
     assert "CLASSES = ['a', 'b', 'c']\nMEAN = [0.1, 0.2, 0.3]\nSTD = [1, 1, 1]\n" in source
 
 
+@pytest.mark.parametrize("name", ["mobilenet_v3_small", "mnasnet_b1"])
+def test_torchvision_code_of_a_network_of_one_block(name: str, tmp_path: Path) -> None:
+    arch = presets.build(name, resolution_px=32, classes=3)
+    arch = replace(arch, stages=(arch.stages[0][:1],))
+    trained = Trained(arch, torch_model.build(arch).state_dict())
+    assert export(trained, "torchvision", tmp_path / "net.py").difference < 1e-5
+
+
 def test_what_torchvision_has_no_block_for_is_named(tmp_path: Path) -> None:
     arch = presets.build("mnasnet_a1", resolution_px=32, classes=3)
     with pytest.raises(UsageError, match=r"torchvision's classes: s3\.b1 has squeeze-excite"):

@@ -12,10 +12,11 @@ from bneck.results.run import Run
 def test_what_a_file_says_of_its_images_names_no_local_path(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder / "runs" / "done", of_a_folder := tmp_path / "run")
     about = json.loads((of_a_folder / "images.json").read_text())
-    (of_a_folder / "images.json").write_text(
-        json.dumps({**about, "name": "folder:/home/ada/photos"})
-    )
-    assert metadata.notes(Run.read(of_a_folder))["images"] == "folder:photos (123)"
+    for name in ("photos", "photos:v2"):
+        (of_a_folder / "images.json").write_text(
+            json.dumps({**about, "name": f"folder:/home/ada/{name}"})
+        )
+        assert metadata.notes(Run.read(of_a_folder))["images"] == f"folder:{name} (123)"
 
 
 def test_latencies_in_a_files_notes_have_six_digits() -> None:

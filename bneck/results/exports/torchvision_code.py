@@ -115,7 +115,7 @@ def _like_mnasnet(arch: Architecture, shared: Mapping[str, Any]) -> str:
         stem=stem.out,
         first=f"{first.out}, {first.kernel}, {first.stride}",
         head=head.width,
-        last=blocks[-1][1].out,
+        last=whole[-1][1].out,
     )
 
 
