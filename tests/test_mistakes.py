@@ -92,6 +92,7 @@ SIZES = {
     "--classes": ("0", "1", "-1", "100000000"),
 }
 OTHERS: dict[tuple[str, ...], dict[str, tuple[str, ...]]] = {
+    ("search", "--target", "2", "--out", "r", "--eager"): {"--parallel": ("2",)},
     ("show", NET): SIZES,
     ("export", NET, "x.onnx"): SIZES | {"--to": ("", "X", "pytorch", "onnx-int8"), **WEIGHTS},
     ("export", NET): {"nothing/x.onnx": (), "loop/x.onnx": ()},

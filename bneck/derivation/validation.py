@@ -24,6 +24,12 @@ from bneck.results.run_folder import is_run
 from bneck.search import reward, samplers
 from bneck.space import spaces
 
+OF_IMAGES = (
+    "proxy", "search_steps", "folds", "promote", "score_int8", "pretrained", "balanced",
+    "skip_unreadable", "check_images",
+)  # fmt: skip
+"""Fields of a plan that mean nothing where networks are scored by a table of accuracies."""
+
 
 def check(plan: Plan, *, trains: bool = True) -> None:
     """Raise UsageError for the first word or number of the plan that cannot be.
@@ -51,9 +57,14 @@ def check(plan: Plan, *, trains: bool = True) -> None:
 
 def _check_labels(plan: Plan) -> None:
     """How networks of the search are scored; some options need a training of each."""
+    if plan.data.startswith(tabular.PREFIX):
+        for name in OF_IMAGES:
+            if getattr(plan, name):
+                where = f"on {plan.data}, which holds accuracies and no images"
+                raise no_effect(name.replace("_", "-"), where)
     if plan.proxy is not None:
         check_proxy(plan.proxy)
-    trained = plan.scores_by_training and not plan.data.startswith(tabular.PREFIX)
+    trained = plan.scores_by_training
     if plan.promote and not trained:
         raise UsageError(f"--promote trains longer, so it needs the proxy {SHORT_TRAINING}")
     if plan.score_int8 and plan.runtime not in IN_8_BITS:
@@ -95,6 +106,8 @@ def _check_search_and_device(plan: Plan) -> None:
     """What only a command with a target uses."""
     spaces.check(plan.space)
     samplers.find(plan.sampler)
+    if plan.eager and plan.parallel is not None:
+        raise no_effect("parallel", "with --eager")
     if plan.reward != reward.FRONT or plan.reward_exponent is not None:
         reward.build(plan.reward, 1.0, plan.reward_exponent)
     if plan.seed_factor == 1 and plan.reward != reward.FRONT:

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from bneck.cli import run
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session
 from bneck.derivation.stages.data import data_stage
+from bneck.derivation.validation import check
 from bneck.errors import UsageError
 from bneck.executors.serial import Serial
 from bneck.proxies import tabular
@@ -120,6 +122,25 @@ def test_what_a_table_cannot_do_is_said(
     assert run(["search", "--target", "1", "--data", missing, "--out", out]) == 2
     assert "no such file" in capsys.readouterr().err
     assert not Path(out).exists()
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"proxy": "short-training"}, {"search_steps": 5}, {"folds": 3}, {"promote": True},
+        {"pretrained": "imagenet"}, {"balanced": True}, {"skip_unreadable": True},
+        {"score_int8": True, "runtime": "onnxruntime-int8"},
+    ],
+)  # fmt: skip
+def test_what_is_asked_of_trainings_has_no_effect_on_a_table(
+    file: Path, asked: dict[str, Any]
+) -> None:
+    """It was passed over, or asked for another proxy, which a table has none of."""
+    option = next(iter(asked)).replace("_", "-")
+    plan = Plan(data=f"table:{file}", target="1", **asked)
+    with pytest.raises(UsageError, match=f"^--{option} has no effect on table:.*known.jsonl, whi"):
+        check(plan, trains=False)
+    check(Plan(data=f"table:{file}", target="1"), trains=False)
 
 
 def test_a_table_of_the_whole_space_needs_no_regression(tmp_path: Path) -> None:
