@@ -3,7 +3,7 @@
 import ast
 import os
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from bneck import records
 from bneck.cli import run
 from bneck.derivation.execution import Execution
 from bneck.derivation.plan import Plan
+from bneck.latency.model import load
 from bneck.reproduction.plan import ReproductionPlan
 from bneck.space import presets
 from tests.command_line import said
@@ -358,4 +359,26 @@ def test_a_latency_model_of_another_resolution_is_refused_before_images_are_load
     error = capsys.readouterr().err
     assert "was calibrated at 16 px, not at 32 px" in error
     assert error.endswith("; give --resolution 16, or a model calibrated at 32 px\n")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_latency_model_of_another_device_is_refused_before_images_are_loaded(
+    digits_latency: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = load(digits_latency)
+    elsewhere = tmp_path / "pi.json"
+    replace(model, device=replace(model.device, cpu="Cortex-A72")).save(elsewhere)
+    older = tmp_path / "older.json"
+    replace(model, device=replace(model.device, version="0")).save(older)
+    macs = ("--runtime", "macs")
+    for latency, options, expected in (
+        (digits_latency, (), r"was calibrated on \[.* macs 1, .*\] and this is \[.* onnxruntime "),
+        (elsewhere, macs, r"was calibrated on \[Cortex-A72, .*\] and this is \["),
+        (digits_latency, (*macs, "--threads", "2"), r" 1 thread\] and this is .* 2 threads\]"),
+        (older, macs, r"calibrated with macs 0, and local has 1: .* --accept-version"),
+    ):
+        command = ("derive", "--target", "2", "--latency", latency, *options)
+        code, out, err = said(capsys, *command, "--out", tmp_path / "run")
+        assert (code, out, err.count("\n")) == (2, "", 1), err
+        assert re.search(expected, err), err
     assert not (tmp_path / "run").exists()

@@ -3,6 +3,7 @@
 Nothing here imports the heavy libraries, so that a mistake is answered at once.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from bneck.derivation import target
@@ -13,7 +14,9 @@ from bneck.errors import UsageError, no_effect
 from bneck.files import path_of
 from bneck.latency import model
 from bneck.latency.devices import check_device_word
-from bneck.latency.runtimes import open_runtime
+from bneck.latency.devices.local import LocalDevice
+from bneck.latency.runtimes import Runtime, open_runtime
+from bneck.latency.warn import check_device
 from bneck.path_checks import check_file
 from bneck.proxies import tabular
 from bneck.proxies.data.image_spec import check_images
@@ -125,12 +128,10 @@ def _check_search_and_device(plan: Plan) -> None:
         raise no_effect("calibration-minutes", where)
     if plan.latency == "macs":  # which commands that measure nothing take
         raise UsageError("--latency names a file here: multiply-adds are --runtime macs")
-    if plan.latency is not None:
-        found = model.load(Path(plan.latency))
-        if plan.resolution_px is not None:  # else it is the data's, which is not loaded yet
-            found.check_resolution(plan.resolution_px)
-    open_runtime(plan.runtime, threads=plan.threads, batch_size=plan.batch_size)
+    runtime = open_runtime(plan.runtime, threads=plan.threads, batch_size=plan.batch_size)
     check_device_word(plan.target_device)
+    if plan.latency is not None:
+        _check_latency(plan, runtime)
     kind, _, folder = plan.target_device.partition(":")
     if kind == "file":
         from bneck.latency.kit_content import check_made_for  # onnx: only where there is a kit
@@ -141,6 +142,17 @@ def _check_search_and_device(plan: Plan) -> None:
             batch_size=plan.batch_size,
             resolution_px=plan.resolution_px,
         )
+
+
+def _check_latency(plan: Plan, runtime: Runtime) -> None:
+    """A model made before, as far as it can be checked without the images and the device."""
+    found = model.load(Path(plan.latency or ""))
+    if plan.resolution_px is not None:  # else it is the data's, which is not loaded yet
+        found.check_resolution(plan.resolution_px)
+    if plan.target_device == "local":
+        version = runtime.version if plan.accept_version else found.device.version
+        as_taken = replace(found, device=replace(found.device, version=version))
+        check_device(as_taken, LocalDevice(runtime=runtime))
 
 
 def check_evaluated(

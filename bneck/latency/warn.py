@@ -3,7 +3,7 @@
 import os
 from dataclasses import replace
 
-from bneck.errors import BneckError, UsageError
+from bneck.errors import UsageError
 from bneck.latency.devices import Device
 from bneck.latency.devices.local import LocalDevice
 from bneck.latency.fingerprint import Fingerprint
@@ -43,14 +43,14 @@ def check_device(model: LatencyModel, device: Device, *, accept_version: bool = 
         accept_version: whether another version of the runtime will do; it is said.
 
     Raises:
-        UsageError: another version of the runtime.
-        BneckError: another machine, runtime or number of threads.
+        UsageError: another machine, runtime, number of threads, batch size or version of the
+            runtime.
     """
     here = device.fingerprint()
     if model.device == here:
         return
     if replace(model.device, version=here.version) != here:
-        raise BneckError(
+        raise UsageError(
             f"the latency model was calibrated on [{model.device}] and this is [{here}]; measure "
             "on that device, or calibrate this one"
         )

@@ -51,8 +51,8 @@ def calibration_stage(session: Session, space: Space) -> TargetDevice:
     A model that the plan names is copied into the run instead, as a table is.
 
     Raises:
-        UsageError: a table that has changed since the run began, or a model of another side.
-        BneckError: the model is of another device, so that nothing could be measured.
+        UsageError: a table that has changed since the run began, or a model of another side or
+            device.
     """
     run, plan = session.run, session.plan
     device = planned_device(plan)

@@ -109,7 +109,7 @@ def measured_by_now(run: Run, plan: Plan) -> bool:
         plan: what it was asked.
 
     Raises:
-        BneckError: it was measured on another device than the run's latency model is of.
+        UsageError: it was measured on another device than the run's latency model is of.
     """
     outcome = records.read(run.result, Outcome)
     device = planned_device(plan)
