@@ -23,7 +23,15 @@ from bneck import __version__, live
 from bneck.errors import UsageError
 from bneck.executors import Executor, Failed, reason
 from bneck.executors.pool import START_SECONDS, WorkerPool
-from bneck.executors.ray_cluster import ANSWER_SECONDS, SECONDS_BETWEEN_LOOKS, Head, connect, nodes
+from bneck.executors.ray_cluster import (
+    ANSWER_SECONDS,
+    SECONDS_BETWEEN_LOOKS,
+    Head,
+    connect,
+    connected_to,
+    disconnect,
+    nodes,
+)
 from bneck.executors.ray_worker import REMOTE_WORKER
 from bneck.executors.reserved import ONE_CPU, Reserved
 from bneck.executors.together import Together
@@ -154,7 +162,7 @@ class Actors:
         self._asking: list[ray.ObjectRef[Any]] = []  # on a cluster elsewhere, a task of it
         cpus = None if workers is None else max(1, together, ceil(workers * reserved.cpus))
         self._connected = connect(address, cpus)
-        self._head = Head(address if self._connected else "auto")
+        self._head = Head(connected_to())  # by an earlier executor of the same command, too
         try:
             reserved.check_nodes(nodes(), device)
         except UsageError:
@@ -215,8 +223,7 @@ class Actors:
             with suppress(RayError):  # or it would end with the connection
                 ray.get(self._asking, timeout=ANSWER_SECONDS)
         if self._connected:
-            with live.interrupts_wait():  # Ray ends a process that goes on after half of it
-                ray.shutdown()
+            disconnect()
 
     def _ask_for_nodes(self, workers: int) -> None:
         """Tell Ray's autoscaler, from where the cluster's head is reached.

@@ -25,6 +25,8 @@ SECONDS_BETWEEN_LOOKS = 5.0
 """How often a cluster's head is asked whether it is there, while there is nothing else to do."""
 SILENT_SECONDS = 30.0
 """For so long it may be gone: after 60 s Ray ends the process, without a word of ours."""
+_address = "auto"
+"""What ``connect`` has connected to; "auto" without that, also where the program has connected."""
 TOKEN = "a cluster with token authentication needs RAY_AUTH_MODE=token here too"
 
 
@@ -39,12 +41,27 @@ def connect(address: str, cpus: int | None) -> bool:
         UsageError: no cluster answers there.
         BneckError: Ray does not start on this machine.
     """
+    global _address
     if ray.is_initialized():
         return False
     hint = _check(address)
     with _own_sigterm_kept(), _losses_not_printed():
         _connect(address, cpus, hint)
+    _address = address
     return True
+
+
+def connected_to() -> str:
+    """Return the address of the connection that ``connect`` has made, else ``auto``."""
+    return _address
+
+
+def disconnect() -> None:
+    """End the connection that ``connect`` has made."""
+    global _address
+    _address = "auto"
+    with live.interrupts_wait():  # Ray ends a process that goes on after half of it
+        ray.shutdown()
 
 
 def nodes() -> list[dict[str, float]]:

@@ -20,18 +20,21 @@ pytest.importorskip("ray")
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::FutureWarning")
 HERE = Path(__file__).resolve().parents[2]
 DRIVER = """
-from contextlib import closing
+from contextlib import ExitStack, closing
 from bneck import cli
 from bneck.commands import app
-from bneck.executors import open_executor, pool, ray, ray_cluster
+from bneck.executors import open_executor, open_together, pool, ray, ray_cluster
 from tests.contracts.tasks import sleep
 
 pool.ROOM_SECONDS = ray.SECONDS_BETWEEN_LOOKS = ray_cluster.SECONDS_BETWEEN_LOOKS = 0.5
 ray_cluster.SILENT_SECONDS = 2.0
 
 def call(arguments):
-    address, workers, seconds = arguments
-    with closing(open_executor(int(workers) or None, ray=address)) as executor:
+    address, workers, seconds, *together = arguments
+    with ExitStack() as stack:
+        executor = stack.enter_context(closing(open_executor(int(workers) or None, ray=address)))
+        if together:
+            executor = stack.enter_context(closing(open_together(1, "cpu", ray=address)))
         for _ in executor.map_unordered(sleep, [1.0, *[float(seconds)] * 3]):
             print("at work", flush=True)
 
@@ -69,8 +72,8 @@ def wait_until_clients_are_served(address: str) -> None:
     pytest.fail(f"no client is served at {address}")
 
 
-def driver_of(address: str, workers: int, seconds: int) -> list[str]:
-    return [sys.executable, "-c", DRIVER, address, str(workers), str(seconds)]
+def driver_of(address: str, workers: int, seconds: int, *together: str) -> list[str]:
+    return [sys.executable, "-c", DRIVER, address, str(workers), str(seconds), *together]
 
 
 def test_a_head_that_does_not_answer_is_waited_for_and_then_lost(
@@ -181,14 +184,20 @@ def test_the_autoscaler_of_a_cluster_elsewhere_is_asked_and_let_go_of(cluster) -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("how", "workers"), [("auto", 0), ("auto", 1), ("client", 0)])
+@pytest.mark.parametrize(
+    ("how", "workers", "together"),
+    [("auto", 0, ()), ("auto", 1, ()), ("client", 0, ()), ("client", 1, ("together",))],
+)
 def test_a_cluster_whose_head_is_lost_ends_the_command_with_one_line(
-    cluster, how: str, workers: int
+    cluster, how: str, workers: int, together: tuple[str, ...]
 ) -> None:
-    """Ray ended it after a minute in which no Ctrl-C was heard, or looked for another cluster."""
+    """Ray ended it after a minute in which no Ctrl-C was heard, or looked for another cluster.
+
+    A second executor uses the connection of the first one, whose address it did not know.
+    """
     address = cluster.client if how == "client" else how
     pipes = dict.fromkeys(("stdout", "stderr"), subprocess.PIPE)
-    with started(driver_of(address, workers, 600), cwd=HERE, **pipes) as driver:
+    with started(driver_of(address, workers, 600, *together), cwd=HERE, **pipes) as driver:
         assert driver.stdout is not None
         assert driver.stdout.readline() == "at work\n", driver.communicate()[1]
         cluster.remove_node(cluster.head_node, allow_graceful=False)
