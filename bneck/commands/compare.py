@@ -104,6 +104,10 @@ def _doubts(table: Sequence["Compared"]) -> Iterator[str]:
     for one in table:
         if one.batch is not None and one.batch > 1:
             yield f"{one.name}: measured with a batch of {one.batch} images"
+    for one in table:
+        if one.counted:
+            on = "on a part of the training images"
+            yield f"{one.name}: its accuracy is that {one.counted}, {on}"
     # The digest tells, which stands last: the same folder may have gone by several names.
     counted_on = [
         (one.images or "").rpartition(" ")[2] for one in table if one.accuracy is not None

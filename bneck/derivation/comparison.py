@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bneck import records
-from bneck.derivation.results import explained, plan_of, result_of_last_stage
+from bneck.derivation.results import counted_early, explained, plan_of, result_of_last_stage
 from bneck.derivation.trained_networks import own_weights
 from bneck.errors import NotCalibrated, UsageError
 from bneck.files import is_written, naming
@@ -35,8 +35,8 @@ class Compared:
     ``onnx`` is a file that is to be timed itself: one of another origin, or one in 8 bits, of
     which ``arch`` is the network in floats. ``free_px`` is what its free sides become, and
     ``batch`` how many images a measured run took. ``images`` names what its accuracy was measured
-    on; ``unpredicted`` says why a model predicts nothing, ``doubt`` why a measurement is not to be
-    trusted.
+    on, and ``counted`` says when, where that is not after a long training; ``unpredicted`` says why
+    a model predicts nothing, ``doubt`` why a measurement is not to be trusted.
     """
 
     name: str
@@ -53,6 +53,7 @@ class Compared:
     batch: int | None = None
     accuracy: Accuracy | None = None
     images: str | None = None
+    counted: str = ""
     doubt: str = ""
 
 
@@ -193,22 +194,27 @@ def _load(text: str, resolution_px: int | None, classes: int | None) -> Compared
     run = Run.read(path)
     images = read_image_facts(run)
     about = images.counted_on if images else None
-    return replace(network, accuracy=_accuracy(run), images=about)
+    accuracy, counted = _accuracy(run)
+    return replace(network, accuracy=accuracy, images=about, counted=counted)
 
 
-def _accuracy(run: Run) -> Accuracy | None:
-    """The accuracy of a run's own network, once it is trained; a search's is a proxy's alone."""
+def _accuracy(run: Run) -> tuple[Accuracy | None, str]:
+    """The accuracy of a run's own network, once it is trained, and when it was counted early.
+
+    A search's is a proxy's alone.
+    """
     if outcome := records.read_if_written(run.result, Outcome):
-        return outcome.accuracy
+        return outcome.accuracy, ""
     if not is_written(run.onnx):
-        return None
+        return None, ""
     if not is_written(run.baselines):  # else a derivation, trained anew after its last step
         with explained(run):
-            found = result_of_last_stage(run, plan_of(run), None).networks
-        if found:
-            return found[-1].accuracy
+            plan = plan_of(run)
+            last = result_of_last_stage(run, plan, None)
+        if last.networks:
+            return last.networks[-1].accuracy, counted_early(last, plan)
     # A copy of a run may lack its checkpoints, which have it of a training.
-    return _of_onnx(run.onnx).accuracy
+    return _of_onnx(run.onnx).accuracy, ""
 
 
 def _of_architecture(name: str, arch: Architecture) -> Compared:

@@ -137,6 +137,11 @@ def result_of_last_stage(run: Run, plan: Plan, model: Predictor | None) -> Stage
     return StageResult()
 
 
+def counted_early(last: StageResult, plan: Plan) -> str:
+    """Say when an accuracy was counted that is not after a long training; "" if it is after one."""
+    return last.counted if last.stage == "NetAdapt" and plan.finish is None else ""
+
+
 def began_with(plan: Plan) -> str:
     """Say what a final training begins with: "from scratch", or from which weights."""
     if plan.pretrained is None or plan.from_scratch:

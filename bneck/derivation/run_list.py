@@ -7,7 +7,14 @@ from datetime import datetime
 from pathlib import Path
 
 from bneck import records
-from bneck.derivation.results import explained, made_by, plan_of, read_trials, result_of_last_stage
+from bneck.derivation.results import (
+    counted_early,
+    explained,
+    made_by,
+    plan_of,
+    read_trials,
+    result_of_last_stage,
+)
 from bneck.errors import BneckError, UsageError
 from bneck.files import is_written
 from bneck.path_checks import check_folder
@@ -119,8 +126,7 @@ def _best(run: Run) -> str:
         if one is not None and one.accuracy is not None:
             words = [_as_found(one.accuracy, one.measured, one.predicted)]
             words += [one.name] * searched
-            words += [last.counted] * (last.stage == "NetAdapt" and plan.finish is None)
-            return ", ".join(words)
+            return ", ".join(filter(None, (*words, counted_early(last, plan))))
     space = str(run.plan.get("space"))
     if ":" in space and space not in SPACES:  # what a file names is not imported
         return f"networks of {space}"

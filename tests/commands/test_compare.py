@@ -8,8 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from bneck import records
 from bneck.latency.model import load
+from bneck.quantities import Accuracy, Latency
 from bneck.results.run import Run
+from bneck.results.stage_record import Shrunk
+from bneck.space import codec
 from tests.command_line import said
 
 
@@ -52,6 +56,29 @@ def test_the_same_images_may_go_by_several_names(
         code, out, err = said(capsys, "compare", *nets, "--no-measure")
         assert code == 0, err
         assert ("the accuracies are of different images" in out) == differ
+
+
+def test_an_accuracy_after_a_step_of_netadapt_is_called_so(
+    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
+) -> None:
+    """It is counted on other images than that of a final training."""
+    run = Run(shutil.copytree(folder / "runs" / "done", tmp_path / "shrunk"), {})
+    run.result.unlink()
+    run.baselines.unlink()
+    shutil.copy(folder / "net.onnx", run.onnx)
+    took, accuracy = Latency(0.18, 0.01), Accuracy(0.5, 0.02)
+    arch = codec.load(run.network)
+    records.append(run.shrunk, Shrunk(0.2, arch, 3, took, took, accuracy, met=False))
+    words = "its accuracy is that after the step's fine-tuning, on a part of the training images"
+    asked = (run.folder, folder / "net.onnx", "--no-measure")
+    for finish, said_of in (("", [words]), ('finish = "fine-tune"\n', [])):
+        plan = run.folder / "plan.toml"
+        plan.write_text(finish + plan.read_text())
+        code, out, err = said(capsys, "compare", *asked)
+        assert code == 0, err
+        assert "50.0 ± 2.0 %" in out
+        found = [line for line in out.splitlines() if "accuracy is" in line]
+        assert found == [f"{run.folder}: {one}" for one in said_of]
 
 
 @pytest.mark.parametrize("command", [["compare", "--no-measure", "mobilenet_v3_small"], ["show"]])
