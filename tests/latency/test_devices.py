@@ -143,6 +143,17 @@ def test_a_few_networks_are_timed_before_a_calibration() -> None:
     assert found == pytest.approx([cost(arch).macs / 1e9 for arch in (SMALL, LARGE)], rel=1e-3)
 
 
+def test_a_training_after_a_timing_by_torch_has_the_threads_that_it_had_before() -> None:
+    import torch
+
+    torch.set_num_threads(2)
+    graph = reference(32, 10)
+    device = LocalDevice(runtime="torch", threads=1)
+    ((timing, _),) = device.time([graph], graph, Effort(min_pairs=1, max_pairs=1))
+    assert timing.ratio == pytest.approx(1, abs=0.9)
+    assert torch.get_num_threads() == 2
+
+
 def test_a_table_is_a_device_that_predicts(table: str) -> None:
     device = open_device(table)
     blocks = len(list(block_names(SMALL.layers())))

@@ -49,15 +49,16 @@ class LocalDevice(Device):
     def time(
         self, graphs: Iterable[Graph], reference: Graph, effort: Effort
     ) -> Iterator[tuple[Timing, float]]:
-        runtime = self.runtime
-        for number, graph in enumerate(graphs):
-            begun = runtime.wall()
-            if number % REFERENCE_SERVES == 0:
-                standard = self._prepared(reference)
-            timing = compare(
-                self._prepared(graph), standard, effort, clock=runtime.clock, on_cpu=self._on_cpu
-            )
-            yield timing, (runtime.wall() - begun) / 1e9
+        runtime, on_cpu = self.runtime, self._on_cpu
+        with runtime.running():
+            for number, graph in enumerate(graphs):
+                begun = runtime.wall()
+                if number % REFERENCE_SERVES == 0:
+                    standard = self._prepared(reference)
+                timing = compare(
+                    self._prepared(graph), standard, effort, clock=runtime.clock, on_cpu=on_cpu
+                )
+                yield timing, (runtime.wall() - begun) / 1e9
 
     def _prepared(self, graph: Graph) -> Run:
         if graph.onnx is not None:

@@ -2,7 +2,8 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from bneck.errors import UsageError
@@ -67,6 +68,11 @@ class Runtime(ABC):
             layers: of a network, or any run of layers.
             weights: arrays by the torch module's state names; None takes random ones.
         """
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Undo after the block what runs inside it set in the whole process."""
+        yield
 
     def model(self, layers: tuple[Layer, ...], weights: "Mapping[str, Array]") -> bytes:
         """Return a file by which this runtime runs the layers on another machine.

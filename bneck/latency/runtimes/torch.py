@@ -1,6 +1,7 @@
 """PyTorch, eager: channels_last and inference mode, batch norms folded into the convolutions."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,14 @@ class Torch(Runtime):
     ) -> Callable[[], object]:
         images, network = images_and_network(layers, weights, self.batch_size)
         return self.bound(network, images)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        before = torch.get_num_threads()
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
 
     def bound(self, network: Callable[[Tensor], Tensor], images: Tensor) -> Callable[[], object]:
         """Return a call that runs ``network`` on ``images`` with this runtime's threads."""
