@@ -116,7 +116,8 @@ class Process:
         if code is None or code >= 0:
             return WorkerLost(f"its worker ended with exit code {code}")
         hint = "; the system kills what exhausts the memory" if -code == signal.SIGKILL else ""
-        return WorkerLost(f"its worker was killed by {signal.Signals(-code).name}{hint}")
+        name = next((one.name for one in signal.Signals if one == -code), f"signal {-code}")
+        return WorkerLost(f"its worker was killed by {name}{hint}")
 
 
 class Processes:

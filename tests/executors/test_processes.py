@@ -8,11 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from bneck.executors import Failed
 from bneck.executors.processes import processes
 
 
 def asked(name: str) -> tuple[str | None, str, bool]:
     return os.environ.get(name), os.getcwd(), "torch" in sys.modules
+
+
+def end_by(number: int) -> None:
+    os.kill(os.getpid(), number)
 
 
 def private_mb(_: object) -> float:
@@ -58,3 +63,10 @@ def test_what_is_imported_once_is_shared() -> None:
         check=True,
     )
     assert all(float(mb) < 100 for mb in said.stdout.split()), said.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="all signals of other systems have names")
+def test_a_signal_without_a_name_is_told_by_its_number() -> None:
+    with closing(processes(1)) as executor:
+        ((_, outcome),) = executor.map_unordered(end_by, [40])
+    assert outcome == Failed("its worker was killed by signal 40, 3 times")
