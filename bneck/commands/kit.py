@@ -1,6 +1,7 @@
 """The command ``latency kit``: what calibrates a device that has no bneck."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -86,6 +87,6 @@ def _kit_of_run(folder: Path, out: Path, runtime: str, batch_size: int) -> None:
     batches = "" if batch_size == 1 else f" --batch-size {batch_size}"
     print_text(
         f"{out}: copy it to the device, run `python measure.py` in it and copy measurements.json "
-        f"back; then `bneck latency {folder} --measure --target-device file:{out} "
-        f"--runtime {runtime}{batches}`"
+        f"back; then `bneck latency {quote(str(folder))} --measure --target-device "
+        f"{quote(f'file:{out}')} --runtime {runtime}{batches}`"
     )

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import fields, replace
 from pathlib import PurePath
+from shlex import quote
 from typing import Any
 
 from bneck import records
@@ -193,7 +194,8 @@ def _elsewhere(run: Run, was: Mapping[str, Any]) -> str:
     """What to do instead: another folder, with this one's calibration where that holds."""
     same_device = all(was.get(name) == run.plan.get(name) for name in CALIBRATED_ON)
     if same_device and run.latency.exists() and "latency" not in run.plan:
-        return f"use another --out, and --latency {run.latency} to reuse the calibration"
+        model = quote(str(run.latency))
+        return f"use another --out, and --latency {model} to reuse the calibration"
     kinds = {_kind(plan.get("data")) for plan in (was, run.plan)}
     if changed(was, run.plan) == ("data",) and kinds in ({"folder"}, {"npz"}):
         return "use another --out or the same plan; images that were moved can be linked to there"

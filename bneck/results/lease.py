@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 
 from bneck import records
 from bneck.errors import BneckError, UsageError
@@ -177,7 +178,8 @@ def refused(folder: Path, driver: Driver | None, left_s: float | None = None) ->
     who = f": {driver}" if driver is not None else ""
     crashed = ""
     if left_s is not None:
-        crashed = f"; if it crashed, wait {left_s:.0f} s or run `bneck runs {folder} --break-lock`"
+        free = f"bneck runs {quote(str(folder))} --break-lock"
+        crashed = f"; if it crashed, wait {left_s:.0f} s or run `{free}`"
     return UsageError(
         f"another process is at work in {folder}{who}; wait for it or use another --out{crashed}"
     )

@@ -12,7 +12,6 @@ from bneck.errors import BneckError, UsageError
 from bneck.latency.block_names import block_names
 from bneck.latency.device_load import QUIET, LoadWatch
 from bneck.latency.devices import DEVICES, Graph, check_device_word, check_wait, open_device
-from bneck.latency.devices.file import FileDevice
 from bneck.latency.devices.local import LocalDevice
 from bneck.latency.measure import measure, quick_latency_ms, reference
 from bneck.latency.model import LatencyModel
@@ -173,14 +172,6 @@ def test_only_what_tells_how_busy_it_is_is_waited_for() -> None:
         check_wait(word, 0.0)
         with pytest.raises(UsageError, match=f"wait-quiet .* device {word}, which is not watched"):
             check_wait(word, 1.0)
-
-
-def test_a_device_is_asked_to_measure_with_the_threads_of_the_command() -> None:
-    """Measurements with others are refused when they are carried back."""
-    for threads, script in ((1, "measure.py"), (2, "measure.py --threads 2")):
-        device = open_device("file:kit", threads=threads)
-        assert isinstance(device, FileDevice)
-        assert f"run `python {script}` in it" in device.steps()
 
 
 def test_unknown_devices_are_one_line() -> None:

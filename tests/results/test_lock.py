@@ -121,6 +121,13 @@ def test_another_machine_at_work_is_refused_until_its_lease_expires(tmp_path: Pa
     Lock(tmp_path).close()
 
 
+def test_the_command_that_breaks_a_lock_is_one_where_the_folder_has_spaces(tmp_path: Path) -> None:
+    (folder := tmp_path / "my run").mkdir()
+    left_by(FAR, folder, idle_s=5)
+    with pytest.raises(UsageError, match=rf"run `bneck runs '{folder}' --break-lock`$"):
+        Lock(folder)
+
+
 def test_a_lock_is_broken_by_name(tmp_path: Path) -> None:
     left_by(FAR, tmp_path, idle_s=5)
     assert break_lock(tmp_path) == FAR

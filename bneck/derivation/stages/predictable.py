@@ -1,6 +1,7 @@
 """Whether the plan's latency model will be able to predict a network that the user names."""
 
 from pathlib import Path
+from shlex import quote
 
 from bneck.derivation.session import Session
 from bneck.derivation.stages.data import RunData
@@ -88,9 +89,9 @@ def _help(session: Session, data: RunData, arch: Architecture) -> str:
         asked += f" --batch-size {plan.batch_size}"
     if plan.target_device.startswith("file:"):
         folder = plan.target_device.removeprefix("file:")
-        return f"write the kit by `bneck latency kit {asked} --out {folder}`"
+        return f"write the kit by `bneck latency kit {asked} --out {quote(folder)}`"
     if plan.threads != 1:
         asked += f" --threads {plan.threads}"
     if plan.target_device != "local":
-        asked += f" --target-device {plan.target_device}"
+        asked += f" --target-device {quote(plan.target_device)}"
     return f"give --latency FILE, made by `bneck calibrate {asked} --out FILE`"

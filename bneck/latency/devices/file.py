@@ -1,6 +1,7 @@
 """``file:DIR``: a device that nothing reaches; a kit is carried to it and its measurements back."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from shlex import quote
 
 from bneck.errors import BneckError, UsageError
 from bneck.files import path_of
@@ -105,8 +106,8 @@ class FileDevice(Device):
             self._load = load_of(found)
             if len(found) < TIMES:
                 raise BneckError(
-                    f"{self.word} has no measurement of this network yet: `bneck latency kit "
-                    f"--network RUN --out {self.folder}`, then {self.steps()}"
+                    f"{self.word} has no measurement of this network yet: {self._kit_of_run()}, "
+                    f"then {self.steps()}"
                 )
             yield pooled([item.timing for item in found], effort.wanted), 0.0
 
@@ -158,8 +159,8 @@ class FileDevice(Device):
     def _measured(self) -> tuple[Fingerprint, list[Measurement]]:
         if not self.file.exists() and not (self.folder / KIT).exists():
             raise UsageError(
-                f"{self.folder} holds neither a kit nor its measurements: `bneck latency kit "
-                f"--network RUN --out {self.folder}` writes a kit"
+                f"{self.folder} holds neither a kit nor its measurements: {self._kit_of_run()} "
+                "writes a kit"
             )
         if not self.file.exists():
             raise BneckError(f"{self.file} is not there yet: {self.steps()}")
@@ -171,6 +172,14 @@ class FileDevice(Device):
         if found != asked:
             raise UsageError(f"{self.file} was measured with {found}, not with {asked}")
         return device, items
+
+    def _kit_of_run(self) -> str:
+        """The command that writes a run's network into the kit, with the device's settings."""
+        batches = "" if self.batch_size == 1 else f" --batch-size {self.batch_size}"
+        return (
+            f"`bneck latency kit --network RUN --out {quote(str(self.folder))} "
+            f"--runtime {self.runtime}{batches}`"
+        )
 
     def steps(self) -> str:
         """Return what is to be done for the device to measure what the kit holds."""

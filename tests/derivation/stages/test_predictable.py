@@ -41,9 +41,10 @@ def test_the_calibration_that_helps_is_of_the_same_device_and_settings(
     error = refused(capsys, "mobilenet_v2", tmp_path / "run", *more)
     settings = "--batch-size 4 --threads 2 --target-device ssh:me@board"
     assert error.endswith(f"`bneck calibrate {ALL} onnxruntime {settings} --out FILE`")
-    kit = f"file:{tmp_path / 'kit'}"
-    error = refused(capsys, "mobilenet_v2", tmp_path / "run", *more[:2], f"--target-device={kit}")
-    assert error.endswith(f"{ALL} onnxruntime --batch-size 4 --out {tmp_path / 'kit'}`")
+    place = tmp_path / "my kit"
+    more[-1] = f"--target-device=file:{place}"
+    error = refused(capsys, "mobilenet_v2", tmp_path / "run", *more)
+    assert error.endswith(f"{ALL} onnxruntime --batch-size 4 --out '{place}'`")
 
 
 def test_no_kit_of_such_a_space_is_carried_to_a_device(

@@ -1,6 +1,7 @@
 """A device that a kit is carried to: its measurements are looked up, never made here."""
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -127,6 +128,9 @@ def test_a_runs_network_is_looked_up_by_its_own_weights(
     add_to_kit(tmp_path / "like", ARCH, weights(2), runtime="onnxruntime", batch_size=2)
     to = f"--out={tmp_path / 'kit of run'}"
     assert run(["latency", "kit", f"--network={trained.folder}", "--batch-size=2", to]) == 0
+    device = f"--target-device 'file:{tmp_path / 'kit of run'}' --runtime onnxruntime"
+    then = f"`bneck latency {trained.folder} --measure {device} --batch-size 2`"
+    assert then in capsys.readouterr().out
     like, made = (
         {str(one.relative_to(place)): one.read_bytes() for one in place.rglob("*.*")}
         for place in (tmp_path / "like", tmp_path / "kit of run")
@@ -224,6 +228,18 @@ def test_measurements_of_another_kit_runtime_or_thread_count_are_refused(tmp_pat
         add_to_kit(tmp_path / "damaged", ARCH, None, runtime="onnxruntime")
     with pytest.raises(UsageError, match="is not empty and holds no kit"):
         add_to_kit(tmp_path / "full", ARCH, None, runtime="onnxruntime")
+
+
+def test_what_is_to_be_done_has_the_settings_of_the_command(tmp_path: Path) -> None:
+    """Measurements with others are refused when they are carried back."""
+    (folder := tmp_path / "my kit").mkdir()
+    device = open_device(f"file:{folder}", runtime="onnxruntime-int8", threads=2, batch_size=4)
+    assert isinstance(device, FileDevice)
+    assert "run `python measure.py --threads 2` in it" in device.steps()
+    assert "run `python measure.py` in it" in opened(folder).steps()
+    command = f"`bneck latency kit --network RUN --out '{folder}' --runtime onnxruntime-int8"
+    with pytest.raises(UsageError, match=re.escape(f": {command} --batch-size 4` writes a kit")):
+        device.fingerprint()
 
 
 def test_a_calibration_writes_the_kit_and_says_what_to_do(
