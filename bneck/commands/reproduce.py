@@ -42,6 +42,7 @@ def reproduce(
 ) -> None:
     """Repeat MobileNetV3-Small's derivation on this machine."""
     from bneck.derivation.validation import check  # numpy, and not for --help
+    from bneck.latency.devices import check_wait
     from bneck.reproduction.allowed_changes import change_plan
 
     check_word("reproduction", what, KNOWN)
@@ -50,7 +51,9 @@ def reproduce(
     plan = ReproductionPlan(**asked)
     if stage is not None:
         check_word("stage", stage, plan.stages)
-    check(plan.whole())
+    whole = plan.whole()
+    check_wait(whole.target_device, execution.wait_quiet)
+    check(whole)
     execution.device_here(plan.device)
     check_apart(plan.data, out)
     with (

@@ -22,7 +22,10 @@ class Execution:
     """The workers that networks are scored and trained on."""
 
     workers: int | None = option(
-        None, "Evaluations at once, one thread each.", EXECUTION, unset="all cores"
+        None,
+        "Evaluations at once, one thread each.",
+        EXECUTION,
+        unset="all cores, but four for each GPU at most",
     )
     ray: str | None = option(
         None,

@@ -102,8 +102,8 @@ class Plan:
     )
     latency: str | None = option(
         None,
-        "Latency model that `bneck calibrate` wrote on this machine, at the same resolution and "
-        "number of classes.",
+        "Latency model of the target device that `bneck calibrate` wrote, at the same resolution "
+        "and number of classes.",
         TARGET,
         unset="calibrate",
     )

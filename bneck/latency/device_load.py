@@ -95,6 +95,11 @@ def _now() -> tuple[float, float, float, float] | None:
     )
 
 
+def is_told() -> bool:
+    """Return whether this system tells how busy it is, as Linux does."""
+    return _now() is not None
+
+
 def wait_until_quiet(
     watch: Callable[[], Callable[[], Load]], minutes: float, progress: Progress = silent
 ) -> None:

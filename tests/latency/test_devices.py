@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bneck.errors import BneckError, UsageError
+from bneck.latency import device_load
 from bneck.latency.block_names import block_names
 from bneck.latency.device_load import QUIET, LoadWatch
 from bneck.latency.devices import DEVICES, Graph, check_device_word, check_wait, open_device
@@ -172,6 +173,17 @@ def test_only_what_tells_how_busy_it_is_is_waited_for() -> None:
         check_wait(word, 0.0)
         with pytest.raises(UsageError, match=f"wait-quiet .* device {word}, which is not watched"):
             check_wait(word, 1.0)
+
+
+def test_a_system_that_does_not_tell_how_busy_it_is_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As macOS, which has no /proc: nothing would be waited for, and nothing said."""
+    monkeypatch.setattr(device_load, "_STAT", tmp_path / "stat")
+    check_wait("local", 0.0)
+    check_wait("ssh:pi", 1.0)  # which may tell
+    with pytest.raises(UsageError, match="--wait-quiet has no effect on this system, which does"):
+        check_wait("local", 1.0)
 
 
 def test_unknown_devices_are_one_line() -> None:

@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from bneck.errors import UsageError, no_effect, unknown
-from bneck.latency.device_load import QUIET, Load
+from bneck.latency.device_load import QUIET, Load, is_told
 from bneck.latency.fingerprint import Fingerprint
 from bneck.latency.timing import Effort, Timing
 from bneck.space.layers import Layer
@@ -156,7 +156,11 @@ def check_wait(word: str, minutes: float) -> None:
         minutes: to wait.
 
     Raises:
-        UsageError: any minutes, for a phone, a kit or a table.
+        UsageError: any minutes, for a phone, a kit or a table, or for this machine where its system
+            does not tell.
     """
-    if minutes and word.partition(":")[0] not in WATCHED:
+    kind, _, _ = word.partition(":")
+    if minutes and kind not in WATCHED:
         raise no_effect("wait-quiet", f"on the target device {word}, which is not watched")
+    if minutes and kind == "local" and not is_told():
+        raise no_effect("wait-quiet", "on this system, which does not tell how busy it is")
