@@ -56,16 +56,13 @@ def taylor(
                 if isinstance(leaf, Pool) or groups[leaf.path].rescales:
                     continue
                 unit = network.get_submodule(leaf.path)
+                kind = "conv" if isinstance(leaf, Conv) else "linear"
                 has_norm = isinstance(leaf, Conv) and leaf.norm != "none"
-                gate = unit.get_submodule("norm" if has_norm else _weighted(leaf))
+                gate = unit.get_submodule("norm" if has_norm else kind)
                 group = groups[leaf.path].writes
                 change = _change(gate).square().cpu()
                 sums[group] = sums[group] + change if group in sums else change
     return sums
-
-
-def _weighted(leaf: object) -> str:
-    return "conv" if isinstance(leaf, Conv) else "linear"
 
 
 def _change(module: nn.Module) -> Tensor:

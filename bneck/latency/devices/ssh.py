@@ -89,16 +89,14 @@ class SshDevice(RemoteDevice):
             self._process = self._errors = None
 
     def last_words(self, printed: str) -> str:
-        if self._process is not None:
-            try:
-                self._process.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                return printed
-        if self._errors is None:
+        if self._process is None or self._errors is None:  # which were looked at before
+            return printed
+        try:
+            code = self._process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
             return printed
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").strip().splitlines()
-        code = self._process.returncode if self._process is not None else FAILED
         if self._about is None:  # once it has answered, whatever it is will pass: it may be booting
             cure = NO_PROGRAM.get(code)
             if code == FAILED:
