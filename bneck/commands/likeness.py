@@ -10,6 +10,7 @@ from bneck.commands.common.options import JsonOption, NetArgument, SeedOption, o
 from bneck.commands.common.output import print_result
 from bneck.derivation.option import OWN
 from bneck.errors import UsageError
+from bneck.files import is_written
 from bneck.path_checks import check_new_folder
 from bneck.reproduction.plan import MAX_RANDOM_NETWORKS
 from bneck.results.networks import load_network
@@ -62,7 +63,10 @@ def likeness(
     if Path(net).is_dir():
         run = Run.read(Path(net))
         space = space or str(run.plan.get("space") or "") or None
-        latency = latency or str(run.latency)
+        if latency is None:
+            if not is_written(run.latency):
+                raise UsageError(f"the run {net} has no latency model of its own: give --latency")
+            latency = str(run.latency)
         if out is None and to == MOBILENET_V3_SMALL:
             out = run.folder
     if out is not None:

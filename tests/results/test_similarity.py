@@ -178,6 +178,17 @@ def test_the_command_draws_by_its_seed(capsys: pytest.CaptureFixture[str]) -> No
     assert found == records.to_json(theirs)
 
 
+def test_a_run_without_a_latency_model_needs_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As one of `train`, of which a file was missing that nobody had named."""
+    Run.open(tmp_path / "run", {"space": "v3-small"}).close()
+    records.write(tmp_path / "run" / "network.json", V3)
+    assert run(["likeness", str(tmp_path / "run")]) == 2
+    said = f"bneck: the run {tmp_path}/run has no latency model of its own: give --latency\n"
+    assert capsys.readouterr().err == said
+
+
 def test_the_likeness_of_a_run_to_another_network_leaves_its_own(tmp_path: Path) -> None:
     Run.open(tmp_path / "run", {"space": "v3-small"}).close()
     records.write(tmp_path / "run" / "network.json", V3)

@@ -65,7 +65,7 @@ def calibration_stage(session: Session, space: Space) -> TargetDevice:
             if copied is not None:
                 run.note_copied(run.latency)
             (copied or _calibrated(session, space, device, wait)).save(run.latency)
-            shutil.rmtree(run.timings, ignore_errors=True)
+    shutil.rmtree(run.timings, ignore_errors=True)  # also what a kill has left
     model = load_kept(run.latency)
     if isinstance(device, TableDevice) and isinstance(model, PublishedTable):
         device.check_kept(model)

@@ -104,6 +104,17 @@ def test_a_device_is_waited_for_and_calibrated_as_the_plan_says(
     assert asked[5:] == [0.5]
 
 
+def test_timings_that_a_kill_left_beside_their_model_go(
+    digits_latency: Path, tmp_path: Path
+) -> None:
+    session = Session(Run(tmp_path, {}), Plan(target="1", runtime="macs"), Serial(), Serial())
+    load(digits_latency).save(session.run.latency)
+    session.run.timings.mkdir()
+    (session.run.timings / "measurements.jsonl").touch()
+    calibration_stage(session, spaces.build("v3-small", resolution_px=16, classes=10))
+    assert not session.run.timings.exists()
+
+
 @pytest.mark.parametrize("command", ["derive", "search"])
 def test_a_model_of_another_side_than_the_datas_is_refused_before_anything_is_measured(
     command: str, digits_latency: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
