@@ -23,6 +23,7 @@ from bneck.commands.common.options import (
 )
 from bneck.commands.common.output import print_result
 from bneck.derivation.option import OWN
+from bneck.derivation.plan import SHORT_TRAINING
 from bneck.errors import UsageError
 from bneck.files import write_whole
 from bneck.live import TerminalProgress, warn
@@ -41,12 +42,15 @@ if TYPE_CHECKING:
     from bneck.proxies.surrogate.table import Table
     from bneck.space.architecture import Architecture
 
+IMAGES, STEPS = "digits", 468
+"""What proxies are judged on, and how long they train, unless the options say otherwise."""
+
 
 def score(
     table: Annotated[Path, typer.Option(help="Networks and their accuracies: CSV or JSON lines.")],
     images: Annotated[
         str, typer.Option(help=f"Images: {one_of(*NAMED_SETS, 'folder:DIR', 'npz:FILE')}.")
-    ] = "digits",
+    ] = IMAGES,
     no_images: Annotated[
         bool, typer.Option("--no-images", help="Score only what needs none.")
     ] = False,
@@ -57,7 +61,7 @@ def score(
             show_default="all zero-cost",
         ),
     ] = None,
-    steps: Annotated[int, typer.Option(help="Training steps, for short-training.", min=1)] = 468,
+    steps: Annotated[int, typer.Option(help="Training steps, for short-training.", min=1)] = STEPS,
     networks: Annotated[
         int, typer.Option(help="Networks to build for the proxies, at most.", min=5)
     ] = 200,
@@ -93,6 +97,10 @@ def score(
         check_left_out(
             "without --space", resolution=resolution is not None, classes=classes is not None
         )
+    if no_images:
+        check_left_out("with --no-images", images=images != IMAGES)
+    if not any(word == SHORT_TRAINING or ":" in word for word in proxy or ()):
+        check_left_out(f"without --proxy {SHORT_TRAINING}", steps=steps != STEPS)
     compute = Compute(device, cores())  # a fixed number of threads: the same scores every time
     truth = _table(table, space, resolution, classes)
     for word in proxy or ():

@@ -292,6 +292,8 @@ def make(images, recipe=None, *, compute=None):
         ("--images nowhere", "unknown image data 'nowhere'"),
         ("--space v9", "unknown space 'v9'"),
         ("--resolution 32", "--resolution has no effect without --space: leave it out"),
+        ("--no-images --images cifar10", "--images has no effect with --no-images: leave it out"),
+        ("--proxy zen --steps 9", "--steps has no effect without --proxy short-training: leave it"),
         ("--model nowhere.json", "no such file: nowhere.json"),
     ],
 )
