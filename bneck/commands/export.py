@@ -13,6 +13,7 @@ from bneck.commands.common.options import (
     ResolutionOption,
     SeedOption,
     WidthOption,
+    check_left_out,
 )
 from bneck.commands.common.output import print_result
 from bneck.derivation.trained_networks import load_trained
@@ -22,6 +23,7 @@ from bneck.results.exports import export as write_export
 from bneck.results.exports.int8_text import cost_of_int8
 from bneck.results.networks import load_network, network_name
 from bneck.results.run_files import check_not_own
+from bneck.results.run_folder import is_run
 from bneck.text import one_of
 
 
@@ -51,6 +53,8 @@ def export(
     """
     check_new_export(to, file)
     check_not_own(file)
+    if not EXPORTS[to].in_8_bits and (weights is not None or is_run(net)):
+        check_left_out("on trained weights in float", seed=seed != 0)
     arch = load_network(net, width=width, resolution_px=resolution, classes=classes)
     name = network_name(net, width)
     trained = load_trained(

@@ -68,6 +68,15 @@ def test_a_preset_is_exported_at_the_width_side_classes_and_seed_that_are_asked_
     assert np.allclose(found, expected, rtol=0, atol=1e-4 * abs(expected).max())
 
 
+def test_a_seed_is_for_random_weights_and_the_images_of_8_bits(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    for asked in ([folder / "runs" / "done"], ["mobilenet_v2", "--weights", "x.safetensors"]):
+        code, _, err = said(capsys, "export", asked[0], tmp_path / "x.onnx", *asked[1:], "--seed=3")
+        assert code == 2
+        assert err == ("bneck: --seed has no effect on trained weights in float: leave it out\n")
+
+
 def test_a_run_that_is_not_trained_yet_exports_no_random_weights(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
