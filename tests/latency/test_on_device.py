@@ -242,6 +242,26 @@ def test_timings_of_other_threads_are_not_mixed(
             script.begun(*others)
 
 
+def test_what_differs_from_an_earlier_part_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the runtime was upgraded between two parts of a kit's minutes."""
+    script = on_device()
+    monkeypatch.setattr(script, "TARGET", str(tmp_path / "measurements.json"))
+    kit = {"format": "bneck-measurements-1", "kit": "ours", "networks": []}
+    device = {"cpu": "a board", "cores": 4, "version": "1.20.1", "threads": 1}
+    script.write(script.begun(kit, device))
+    assert script.begun(kit, device)["device"] == device
+    for other, said in (
+        ({"version": "1.21.0"}, "version 1.20.1, not 1.21.0"),
+        ({"cores": 2, "threads": 4}, "cores 4, not 2; threads 1, not 4"),
+    ):
+        with pytest.raises(SystemExit, match=f"thread count: {re.escape(said)}$"):
+            script.begun(kit, {**device, **other})
+    with pytest.raises(SystemExit, match=r"thread count: kit ours, not theirs$"):
+        script.begun({**kit, "kit": "theirs"}, device)
+
+
 def test_what_was_measured_stays_until_its_successor_is_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -221,9 +221,13 @@ def begun(kit: Dict[str, Any], device: Dict[str, Any]) -> Dict[str, Any]:
     fresh = {"format": kit["format"], "device": device, "kit": kit["kit"], "items": []}
     if not os.path.exists(TARGET):
         return fresh
-    old = read(TARGET, "items")
-    if old.get("device") != device or old.get("kit") != kit["kit"]:
-        sys.exit(f"{TARGET} was measured with another kit, device or thread count")
+    old = read(TARGET, "items", "device", "kit")
+    about = old["device"] if isinstance(old["device"], dict) else {}
+    was, now = {"kit": old["kit"], **about}, {"kit": kit["kit"], **device}
+    other = [name for name in now if was.get(name) != now[name]]
+    if other:
+        said = "; ".join(f"{name} {was.get(name)}, not {now[name]}" for name in other)
+        sys.exit(f"{TARGET} was measured with another kit, device or thread count: {said}")
     return old
 
 
