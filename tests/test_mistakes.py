@@ -46,6 +46,16 @@ DEVICE = {
     "--cpus-per-trial": ("0", "2", "0.6", "inf"),
     "--time-limit": ("0", "-1", "nan"),
 }
+TARGET_DEVICES = (
+    (("--target-device", "adb:"), "a phone is measured with --runtime litert or litert-int8"),
+    (("--target-device", "ssh:-x"), r"expected ssh:USER@HOST\[:PORT\]\[/PYTHON\], got ssh:-x"),
+    (("--target-device", "ssh:u@h", "--runtime", "torch"), "'torch' runs on this machine only"),
+    (("--target-device", "file:kit", "--runtime", "macs"), "'macs' runs on this machine only"),
+    (("--target-device", "file:columns.csv"), "columns.csv is a file, not a folder"),
+    (("--target-device", "file:kit", "--calibrate", "anew"), "--calibrate has no effect on file:k"),
+    (("--target-device", "table:t.csv", "--threads", "2"), "--threads has no effect on table:t.c"),
+    (("--target-device", "table:t.csv", "--accept-version"), "--accept-version has no effect on t"),
+)
 TARGETS = {
     "--target": (
         "", "0", "-1", "nan", "inf", "1e9", "soon", "2ms", "1,2", NOT_UTF8, "0.8x:", "0.8x:nonet",
@@ -235,6 +245,18 @@ def test_commands_that_make_a_run(
             rest = arguments[1:]
             wrong += check(capsys, folder, command, net, *rest, "--out", "run")
     assert wrong == []
+
+
+@pytest.mark.parametrize(("options", "expected"), TARGET_DEVICES)
+def test_a_target_device_that_cannot_be_is_answered_before_images_are_loaded(
+    capsys: pytest.CaptureFixture[str], folder: Path, options: tuple[str, ...], expected: str
+) -> None:
+    (folder / "t.csv").write_text("block,ms\nstem.conv,1\n")
+    before = {*folder.iterdir()}
+    code, out, err = said(capsys, "derive", "--target", "2", "--out", "run", *options)
+    assert (code, out, err.count("\n")) == (2, "", 1), err
+    assert re.search(expected, err), err
+    assert {*folder.iterdir()} == before
 
 
 @pytest.mark.parametrize("command", OTHERS, ids=" ".join)

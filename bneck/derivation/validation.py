@@ -13,9 +13,9 @@ from bneck.derivation.teacher import check_teacher
 from bneck.errors import UsageError, no_effect
 from bneck.files import path_of
 from bneck.latency import model
-from bneck.latency.devices import check_device_word
+from bneck.latency.devices import Device, check_device_word, open_device
 from bneck.latency.devices.local import LocalDevice
-from bneck.latency.runtimes import Runtime, open_runtime
+from bneck.latency.runtimes import open_runtime
 from bneck.latency.warn import check_device
 from bneck.path_checks import check_file
 from bneck.proxies import tabular
@@ -55,7 +55,8 @@ def check(plan: Plan, *, trains: bool = True) -> None:
     check_teacher(plan)
     _check_targets(plan)
     if plan.aimed_at:
-        _check_search_and_device(plan)
+        _check_search(plan)
+        _check_target_device(plan)
 
 
 def _check_labels(plan: Plan) -> None:
@@ -105,8 +106,8 @@ def _check_targets(plan: Plan) -> None:
             load_network(network, resolution_px=side_px)
 
 
-def _check_search_and_device(plan: Plan) -> None:
-    """What only a command with a target uses."""
+def _check_search(plan: Plan) -> None:
+    """How networks are sought, which only a command with a target does."""
     spaces.check(plan.space)
     samplers.find(plan.sampler)
     if plan.eager and plan.parallel is not None:
@@ -118,21 +119,34 @@ def _check_search_and_device(plan: Plan) -> None:
             "seed-factor must be above 1: the search is for networks from the target up to so many "
             "times it, and NetAdapt removes the rest"
         )
-    if plan.target_device.startswith("table:") and plan.latency is not None:
+
+
+def _check_target_device(plan: Plan) -> None:
+    """What latencies are of, and by what model, before a device is reached."""
+    kind, _, folder = plan.target_device.partition(":")
+    if kind == "table" and plan.latency is not None:
         raise UsageError(f"{plan.target_device} predicts by itself: leave out --latency")
     if plan.latency is not None and plan.calibrate == ANEW:
         raise UsageError(f"give either --latency {plan.latency} or --calibrate {ANEW}, not both")
-    made_already = plan.latency is not None or plan.target_device.startswith(("file:", "table:"))
-    if made_already and plan.calibration_minutes != Plan().calibration_minutes:
-        where = f"with --latency {plan.latency}" if plan.latency else f"on {plan.target_device}"
-        raise no_effect("calibration-minutes", where)
+    unused = {}
+    if plan.latency is not None or kind in ("file", "table"):
+        unused["calibration-minutes"] = plan.calibration_minutes != Plan().calibration_minutes
+        unused["calibrate"] = plan.calibrate == ANEW
+    if kind == "table":
+        unused |= {"threads": plan.threads != 1, "accept-version": plan.accept_version}
+    for name, given in unused.items():
+        if given:
+            where = f"with --latency {plan.latency}" if plan.latency else f"on {plan.target_device}"
+            raise no_effect(name, where)
     if plan.latency == "macs":  # which commands that measure nothing take
         raise UsageError("--latency names a file here: multiply-adds are --runtime macs")
-    runtime = open_runtime(plan.runtime, threads=plan.threads, batch_size=plan.batch_size)
+    settings = {"threads": plan.threads, "batch_size": plan.batch_size}
+    open_runtime(plan.runtime, **settings)
     check_device_word(plan.target_device)
-    if plan.latency is not None:
-        _check_latency(plan, runtime)
-    kind, _, folder = plan.target_device.partition(":")
+    if kind != "table":  # which was opened
+        device = open_device(plan.target_device, runtime=plan.runtime, **settings)
+        if plan.latency is not None:
+            _check_latency(plan, device)
     if kind == "file":
         from bneck.latency.kit_content import check_made_for  # onnx: only where there is a kit
 
@@ -144,15 +158,14 @@ def _check_search_and_device(plan: Plan) -> None:
         )
 
 
-def _check_latency(plan: Plan, runtime: Runtime) -> None:
+def _check_latency(plan: Plan, device: Device) -> None:
     """A model made before, as far as it can be checked without the images and the device."""
     found = model.load(Path(plan.latency or ""))
     if plan.resolution_px is not None:  # else it is the data's, which is not loaded yet
         found.check_resolution(plan.resolution_px)
-    if plan.target_device == "local":
-        version = runtime.version if plan.accept_version else found.device.version
-        as_taken = replace(found, device=replace(found.device, version=version))
-        check_device(as_taken, LocalDevice(runtime=runtime))
+    if isinstance(device, LocalDevice):
+        version = device.runtime.version if plan.accept_version else found.device.version
+        check_device(replace(found, device=replace(found.device, version=version)), device)
 
 
 def check_evaluated(

@@ -21,6 +21,7 @@ from bneck.latency.kit_content import (
 from bneck.latency.kit_measurements import measured_by_kit, model_of_kit
 from bneck.latency.measurements import Measurement, load_of
 from bneck.latency.model import LatencyModel
+from bneck.latency.runtimes import PORTABLE, here_only, open_runtime
 from bneck.latency.runtimes.weights import Array
 from bneck.latency.timing import Effort, Timing, pooled
 from bneck.path_checks import check_new_folder
@@ -41,6 +42,8 @@ class FileDevice(Device):
         self.word = f"file:{name}"
         self.folder = path_of(name)
         check_new_folder(self.folder)
+        if runtime not in PORTABLE:
+            raise here_only(open_runtime(runtime).word)
         self.runtime = runtime
         self.threads = threads
         self.batch_size = batch_size

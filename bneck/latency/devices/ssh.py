@@ -48,9 +48,9 @@ class SshDevice(RemoteDevice):
         found = PATTERN.fullmatch(name)
         if not found or name.startswith("-"):
             raise UsageError(f"expected ssh:USER@HOST[:PORT][/PYTHON], got ssh:{name}")
+        super().__init__(runtime=runtime, threads=threads, batch_size=batch_size)
         if shutil.which("ssh") is None:
             raise UsageError("there is no ssh on this machine")
-        super().__init__(runtime=runtime, threads=threads, batch_size=batch_size)
         self.word = f"ssh:{name}"
         self.host = found["host"].replace("[", "").replace("]", "")
         self.port = found["port"]
