@@ -1,7 +1,7 @@
 """How an option is declared: a field of a dataclass with what `--help` says about it."""
 
 from collections.abc import Mapping
-from dataclasses import field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, get_type_hints
 
 from bneck import records
@@ -24,6 +24,20 @@ def option(default: Any, help_: str, panel: str = "", *, unset: str = "") -> Any
         unset: what happens where the default is None.
     """
     return field(default=default, metadata={"help": help_, "panel": panel, "unset": unset})
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a run is asked for, a field for each option; the data decides what is None."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what is asked, without what is left to the data."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """Return the values of all that is not asked and not left to the data."""
+        return {one.name: one.default for one in fields(cls) if one.default is not None}
 
 
 def check_types(kind: type, given: Mapping[str, Any]) -> None:

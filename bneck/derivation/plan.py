@@ -1,7 +1,7 @@
 """What a derivation can be asked for: every option of the commands that make a run, said once."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from bneck.derivation.option import (
@@ -11,6 +11,7 @@ from bneck.derivation.option import (
     SEARCH,
     TARGET,
     TRAINING,
+    Asked,
     check_types,
     option,
 )
@@ -45,7 +46,7 @@ KEPT, ANEW = "kept", "anew"
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Asked):
     """Everything that decides a run; written to ``plan.toml``. The data decides what is None."""
 
     data: str = option(
@@ -307,15 +308,6 @@ class Plan:
             UsageError: an unknown device.
         """
         return Compute(self.device, threads)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return what is asked, without what is left to the data."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
-
-    @classmethod
-    def defaults(cls) -> dict[str, Any]:
-        """Return the values of all that is not asked and not left to the data."""
-        return {field.name: field.default for field in fields(cls) if field.default is not None}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any], known: Iterable[str] = ()) -> "Plan":

@@ -1,9 +1,9 @@
 """What a reproduction is asked for."""
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from bneck.derivation.option import TARGET, TRAINING, option
+from bneck.derivation.option import TARGET, TRAINING, Asked, option
 from bneck.derivation.plan import MAX_SEED, Plan
 from bneck.errors import UsageError
 from bneck.space.checks import check_range
@@ -22,7 +22,7 @@ def as_planned(name: str, default: Any = None) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class ReproductionPlan:
+class ReproductionPlan(Asked):
     """What a reproduction was asked for; written to ``plan.toml``."""
 
     data: str = as_planned("data", "cifar10")
@@ -64,15 +64,6 @@ class ReproductionPlan:
         check_range("seeds", self.seeds, 1, MAX_SEEDS)
         check_range("the last seed", self.seed + self.seeds - 1, 0, MAX_SEED)
         check_range("random-networks", self.random_networks, 10, MAX_RANDOM_NETWORKS)
-
-    def as_dict(self) -> dict[str, Any]:
-        """What is asked, without what is left to the data."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
-
-    @classmethod
-    def defaults(cls) -> dict[str, Any]:
-        """The values of all that is not asked and not left to the data."""
-        return {item.name: item.default for item in fields(cls) if item.default is not None}
 
     @property
     def trained_factors(self) -> tuple[float, ...]:
