@@ -25,6 +25,7 @@ from bneck.derivation.stages.pretrained import (
 )
 from bneck.derivation.stages.search import search_stage
 from bneck.derivation.stages.target import check_feasible, check_narrowable, target_stage
+from bneck.derivation.stages.target_device import check_reached
 from bneck.derivation.stages.teacher import named_teacher, teacher_stage
 from bneck.derivation.stages.training import check_shared, train_alone, training_stage
 from bneck.derivation.target import runs_of_other_targets
@@ -52,6 +53,7 @@ def derive(session: Session) -> tuple[Outcome, ...]:
     run, plan = session.run, session.plan
     if is_written(run.result):
         return _outcomes_by_now(session)
+    check_reached(plan)
     data = data_stage(session)
     space = spaces.build(plan.space, **data.size)
     check_shared(session, data)
@@ -98,6 +100,7 @@ def derive(session: Session) -> tuple[Outcome, ...]:
 
 def search(session: Session) -> SearchResult:
     """Search the plan's space alone: name a network for each target, measured but not trained."""
+    check_reached(session.plan)
     data = data_stage(session)
     space = spaces.build(session.plan.space, **data.size)
     announce(session, data, ("calibration", "search"))
@@ -114,6 +117,7 @@ def search(session: Session) -> SearchResult:
 def shrink(session: Session) -> tuple[Shrunk, ...]:
     """Shrink the plan's network to each target by NetAdapt alone, the slowest target first."""
     run, plan = session.run, session.plan
+    check_reached(plan)
     data = data_stage(session)
     if plan.finish is not None:
         check_shared(session, data)

@@ -104,6 +104,16 @@ class TargetDevice:
         return took
 
 
+def check_reached(plan: Plan) -> None:
+    """Raise BneckError where the target device cannot be reached, or measured on, by now.
+
+    That is said before images are decoded, which may take hours.
+    """
+    device = planned_device(plan)
+    if device.published is None and not device.by_hand:
+        device.fingerprint()
+
+
 def planned_device(plan: Plan) -> Device:
     """Return the target device that a plan names, with its runtime and settings."""
     return open_device(

@@ -21,6 +21,7 @@ from bneck.latency.measure import measure, reference
 from bneck.latency.runtimes.weights import norm_free
 from bneck.latency.timing import Effort
 from bneck.space import presets
+from tests.command_line import said
 
 SMALL = presets.build("mobilenet_v3_small", width=0.35, resolution_px=32, classes=10)
 LARGE = presets.build("mobilenet_v3_large", resolution_px=64, classes=10)
@@ -268,6 +269,18 @@ def test_why_a_board_cannot_be_reached_is_what_it_said(
     board.write_text(login + "\n")
     with pytest.raises(BneckError, match=message):
         open_device(f"ssh:pi{sys.executable}").fingerprint()
+
+
+@pytest.mark.parametrize("command", [("derive",), ("search",), ("shrink", "mobilenet_v3_small")])
+def test_a_board_that_cannot_be_reached_is_told_before_images_are_read(
+    board: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
+) -> None:
+    board.write_text("echo 'pi@board: Permission denied (publickey).' >&2; exit 255\n")
+    asked = (*command, "--target=2", "--target-device=ssh:pi", f"--out={tmp_path / 'run'}")
+    code, out, err = said(capsys, *asked)
+    assert (code, out) == (1, "")
+    assert "bneck: ssh:pi cannot be used: it refuses the key: check `ssh-copy-id pi`\n" in err
+    assert "images" not in err
 
 
 @pytest.mark.parametrize("word", ["ssh:", "ssh:-oProxyCommand=x", "ssh:a b", "ssh:host:port"])
