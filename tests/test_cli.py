@@ -132,6 +132,7 @@ def test_a_mistake_is_answered_before_the_heavy_libraries_are_imported(tmp_path:
     for name in ("page.html", "net.onnx"):
         (tmp_path / name).write_text("<!doctype html>")
     (here := tmp_path / "here").mkdir()
+    (tmp_path / "folder.onnx").mkdir()
     mistakes = [
         "derive --out r --target soon",
         "derive --out r --target 2 --space v4",
@@ -158,6 +159,7 @@ def test_a_mistake_is_answered_before_the_heavy_libraries_are_imported(tmp_path:
         "evaluate ../page.html --data digits --weights ../page.html",
         "evaluate .. --data digits",
         "evaluate ../net.onnx",
+        "evaluate ../folder.onnx --data digits",
         "compare nonet nonet",
         "proxies score --table no.csv",
         "pretrain --out w --elastic --space v4",

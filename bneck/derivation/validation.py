@@ -188,7 +188,7 @@ def check_evaluated(
         UsageError: names the option that has no effect or is missing, weights that are not a file,
             or ``net`` where it is none of these.
     """
-    trained = Path(net).suffix == ".onnx" or is_run(net)
+    trained = is_run(net) or (Path(net).suffix == ".onnx" and not Path(net).is_dir())
     if weights is not None:
         if trained:
             raise no_effect("weights", "on a run or an ONNX file, which has its own")
