@@ -145,15 +145,27 @@ def score(
 
 
 def _table(path: Path, space: str | None, resolution: int | None, classes: int | None) -> "Table":
-    """The table; what it warns of is one line each on stderr."""
+    """The table; what it warns of is one line each on stderr.
+
+    Raises:
+        UsageError: it cannot be read, or is of another space, side or number of classes.
+    """
     from bneck.proxies.surrogate.table import load
 
     size = sizes_of(resolution, classes)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        table = load(path, spaces.build(space, **size) if space else None)
+        asked = spaces.build(space, **size) if space else None
+        table = load(path, asked)
     for warning in caught:
         warn(str(warning.message))
+    if asked and table.space and table.space.name != asked.name:  # published ones bring their own
+        raise UsageError(f"{path} holds networks of {table.space.name}, not of {asked.name}")
+    for arch in table.accuracies:
+        if resolution not in (None, arch.resolution_px):
+            raise UsageError(f"{path} holds networks for {arch.resolution_px} px, not {resolution}")
+        if classes not in (None, arch.classes):
+            raise UsageError(f"{path} holds networks of {arch.classes} classes, not {classes}")
     return table
 
 

@@ -304,6 +304,27 @@ def test_command_mistakes(
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("--space v3-small", "holds networks of nas-bench-macro, not of v3-small\n"),
+        ("--space nas-bench-macro --resolution 64", "holds networks for 32 px, not 64\n"),
+        ("--space nas-bench-macro --classes 100", "holds networks of 10 classes, not 100\n"),
+        ("--space nas-bench-macro --resolution 32 --proxy params", ""),
+    ],
+)
+def test_a_published_table_is_of_its_own_space_and_side(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: str, message: str
+) -> None:
+    table = tmp_path / "macro.csv"
+    codes = ("00000001", "00000002", "00000011", "00000012", "00000021")
+    rows = [f"{code},{60 + number}" for number, code in enumerate(codes)]
+    table.write_text("\n".join(["arch,mean_acc", *rows]))
+    command = ["proxies", "score", f"--table={table}", "--no-images", *arguments.split()]
+    assert run(command) == (2 if message else 0)
+    assert not message or capsys.readouterr().err == f"bneck: {table} {message}"
+
+
 def test_a_model_of_another_side_is_refused_before_anything_is_scored(
     table_file: Path, digits_latency: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
