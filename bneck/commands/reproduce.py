@@ -63,9 +63,9 @@ def reproduce(
         run.end_noted(),
         stdout_for_results(),
     ):
-        file = out / "summary.md"
-        text = _reproduced(run, plan, (stage,) if stage else plan.stages, execution, file)
-    print_result(json, {"summary": str(file), "stages": list(plan.stages)}, text)
+        file, stages = out / "summary.md", (stage,) if stage else plan.stages
+        text = _reproduced(run, plan, stages, execution, file)
+    print_result(json, {"summary": str(file), "stages": list(stages)}, text)
 
 
 def _reproduced(

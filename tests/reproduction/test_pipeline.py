@@ -67,7 +67,8 @@ def test_a_reproduction_is_listed_as_ended_and_names_its_own_report(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, command = tmp_path / "run", "bneck reproduce v3-small"
-    assert run(["reproduce", "v3-small", f"--out={out}", *QUICK, "--stage=calibrate"]) == 0
+    done = json_of(capsys, "reproduce", "v3-small", f"--out={out}", *QUICK, "--stage=calibrate")
+    assert done == {"summary": str(out / "summary.md"), "stages": ["calibrate"]}
     (out / "made_with.jsonl").write_text(
         (out / "made_with.jsonl").read_text().replace(Path(sys.argv[0]).name, command)
     )
