@@ -9,7 +9,6 @@ import typer
 from bneck.commands.common.latency_options import (
     RUNTIME,
     SPACE,
-    BatchSizeOption,
     SpaceClassesOption,
     SpaceOption,
     SpaceResolutionOption,
@@ -19,7 +18,7 @@ from bneck.commands.common.options import SeedOption, check_left_out
 from bneck.commands.common.output import print_text
 from bneck.errors import UsageError
 from bneck.files import is_written
-from bneck.latency.runtimes import PORTABLE
+from bneck.latency.runtimes import MAX_BATCH_SIZE, PORTABLE
 from bneck.live import TerminalProgress
 from bneck.path_checks import check_new_folder
 from bneck.results.networks import load_network
@@ -33,9 +32,21 @@ def kit(
     resolution: SpaceResolutionOption = None,
     classes: SpaceClassesOption = None,
     runtime: Annotated[
-        str, typer.Option(help=f"What the device runs networks with: {one_of(*PORTABLE)}.")
-    ] = RUNTIME,
-    batch_size: BatchSizeOption = 1,
+        str | None,
+        typer.Option(
+            help=f"What the device runs networks with: {one_of(*PORTABLE)}.",
+            show_default=f"the run's if it is one of these, else {RUNTIME}",
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            help="Images that one inference takes.",
+            min=1,
+            max=MAX_BATCH_SIZE,
+            show_default="the run's, or 1",
+        ),
+    ] = None,
     network: Annotated[
         str | None,
         typer.Option(help="A finished run: measure its network, with its weights, and no others."),
@@ -63,8 +74,14 @@ def kit(
     spaces = spaces_of(space, resolution, classes)
     from bneck.latency.kit import write_kit
 
+    runtime = RUNTIME if runtime is None else runtime
     write_kit(
-        spaces, out, runtime=runtime, batch_size=batch_size, seed=seed, progress=TerminalProgress()
+        spaces,
+        out,
+        runtime=runtime,
+        batch_size=batch_size or 1,
+        seed=seed,
+        progress=TerminalProgress(),
     )
     print_text(
         f"{out}: copy it to the device and run `python measure.py` in it (before: `pip install "
@@ -73,14 +90,23 @@ def kit(
     )
 
 
-def _kit_of_run(folder: Path, out: Path, runtime: str, batch_size: int) -> None:
-    """Add the network of the run in ``folder`` to a kit, or write one for it alone."""
+def _kit_of_run(folder: Path, out: Path, runtime: str | None, batch_size: int | None) -> None:
+    """Add the network of the run in ``folder`` to a kit, or write one for it alone.
+
+    Runtime and batch size are the run's where they are None; a runtime that other devices cannot
+    have gives way to ``RUNTIME``.
+    """
     run = Run.read(folder)
     if not is_written(run.weights):
         raise UsageError(f"{folder} has no network yet: the run is {run.read_state()}")
+    from bneck.derivation.results import plan_of
     from bneck.derivation.trained_networks import own_weights
     from bneck.latency.kit import add_to_kit
 
+    plan = plan_of(run)
+    if runtime is None:
+        runtime = plan.runtime if plan.runtime in PORTABLE else RUNTIME
+    batch_size = batch_size or plan.batch_size
     arch = load_network(str(folder))
     weights = own_weights(str(folder), arch)
     add_to_kit(out, arch, weights, runtime=runtime, batch_size=batch_size)

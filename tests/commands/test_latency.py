@@ -1,5 +1,6 @@
 """``bneck latency``: predictions, measurements, and which options go with which."""
 
+import json
 import re
 import shutil
 from dataclasses import replace
@@ -13,7 +14,7 @@ from bneck.latency.runtimes.weights import norm_free
 from bneck.machine import cores
 from bneck.results.run import Run
 from bneck.space import presets
-from bneck.space.backends import onnx_model
+from bneck.space.backends import onnx_model, torch_model, weights
 from bneck.space.cost import cost
 from tests.command_line import json_of
 from tests.small_networks import saved, three_stages
@@ -64,6 +65,31 @@ def test_a_runs_own_latency_model_is_named(
         assert run(["latency", str(net)]) == 2
         assert capsys.readouterr().err == f"bneck: {words}{end}\n"
         own.write_text("{}")
+
+
+def test_a_kit_of_a_run_is_for_what_the_run_was_derived_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Unless options say otherwise, or devices cannot have its runtime."""
+    arch = three_stages()
+    for number, (own, options, expected) in enumerate(
+        [
+            ("onnxruntime-int8", [], ("onnxruntime-int8", 2)),
+            ("onnxruntime-int8", ["--runtime=onnxruntime"], ("onnxruntime", 2)),
+            ("macs", ["--batch-size=1"], ("onnxruntime", 1)),
+        ]
+    ):
+        plan = {"data": "digits", "runtime": own, "batch_size": 2}
+        with Run.open(tmp_path / f"run{number}", plan) as made:
+            shutil.copy(saved(arch, tmp_path / "small.json"), made.network)
+            weights.save(made.weights, torch_model.build(arch).state_dict())
+        out = tmp_path / f"kit{number}"
+        command = ["latency", "kit", f"--network={made.folder}", f"--out={out}", *options]
+        assert run(command) == 0, capsys.readouterr().err
+        written = json.loads((out / "kit.json").read_text())
+        assert (written["runtime"], written["batch_size"]) == expected
+        said_next = f"--runtime {expected[0]}" + " --batch-size 2" * (expected[1] == 2)
+        assert capsys.readouterr().out.endswith(f"{said_next}`\n")
 
 
 def test_a_prediction_in_words(macs_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
