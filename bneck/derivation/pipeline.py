@@ -131,7 +131,9 @@ def shrink(session: Session) -> tuple[Shrunk, ...]:
     targets_ms = target_stage(session, data, device)
     found = netadapt_stage(session, data, device, targets_ms, seed_network, parent)
     last = found[-1]
-    figures = metadata.measured(last.accuracy, last.measured)
+    # Else it was counted on a part of the training images, and not on those that the file names.
+    accuracy = last.accuracy if plan.finish is not None else None
+    figures = metadata.measured(accuracy, last.measured)
     export_network(run, last.arch, weights.load(run.weights, last.arch), figures)
     return found
 

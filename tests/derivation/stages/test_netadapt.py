@@ -319,6 +319,10 @@ def test_a_measurement_that_is_not_to_be_relied_on_is_said(
     shrink.append(f"--out={tmp_path}")
     assert json_of(capsys, *shrink)["note"] == ""
     finished = Run.read(tmp_path)
+    said = onnx_notes.notes(onnx_parsing.read(finished.onnx))
+    assert "images" in said
+    assert "latency_ms" in said
+    assert "accuracy" not in said  # counted on a part of the training images, without --finish
     *_, kept = records.read_lines(finished.measurements, KeptMeasurement)
     records.append(finished.measurements, replace(kept, note="other programs were busy"))
     assert json_of(capsys, *shrink)["note"] == "other programs were busy"
