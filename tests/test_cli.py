@@ -266,6 +266,14 @@ def test_the_list_of_commands_cuts_no_sentence_short(capsys: pytest.CaptureFixtu
         (["derive", "--target", "2", "--seed", "9" * 23], "seed must be .* 4294967295, got 9"),
         (["train", "mobilenet_v1", "--ray", "auto"], "--ray has no effect without --gpus"),
         (["pretrain", "--out", "run", "--ray", "auto"], "--ray has no effect without --gpus"),
+        (
+            ["pretrain", "mobilenet_v2", "--out", "run", "--space", "mnasnet"],
+            "--space has no effect with NET",
+        ),
+        (
+            ["train", "mobilenet_v1", "--out", "run", "--teacher", "imagenet"],
+            "does not say whose weights mobilenet_v1 begins with; name one of: mobilenet_v2, ",
+        ),
         (["derive", "--target", "2", "--ray", "head"], "ray must be auto, local or ray://"),
         (["derive", "--target", "2", "--evaluations", "few"], "'--evaluations'.* 'few'"),
         (["images", "--seed", "-1"], "'--seed'.* '?-1"),

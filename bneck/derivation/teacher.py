@@ -31,7 +31,7 @@ def check_teacher(plan: Plan) -> None:
     elif Path(text).suffix == ONNX:
         check_file(Path(text))
     else:
-        check_pretrained(text, plan.space, None)
+        check_pretrained(text, plan.space, plan.seed_network)
 
 
 def load_teacher(plan: Plan, images: ImageInfo) -> "Teacher | None":
@@ -53,7 +53,7 @@ def load_teacher(plan: Plan, images: ImageInfo) -> "Teacher | None":
     from bneck.proxies.training.teacher import Teacher
     from bneck.space.backends import weights
 
-    found = load_pretrained(text, plan.space, None)
+    found = load_pretrained(text, plan.space, plan.seed_network)
     if not found.has_classes(images.class_names):
         raise _other_classes(text, found.arch.classes, images)
     if is_run(text):
