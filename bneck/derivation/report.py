@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from bneck import records
 from bneck.derivation.plan import Plan
 from bneck.derivation.results import (
-    began_with,
     explained,
+    how_trained,
     plan_of,
     read_competitors,
     read_trainings,
@@ -130,7 +130,7 @@ def _report_data(run: Run) -> ReportData:
         on_images=images.notes if images else (),
         classification=records.read_if_written(run.classification, Classification),
         inherited=records.read_if_written(run.inherited, Inherited),
-        trained=began_with(plan),
+        trained=how_trained(plan),
         likeness=records.read_if_written(run.likeness, Similarity),
         target_ms=target_ms,
         found=result_of_last_stage(run, plan, model) if outcome is None else StageResult(),

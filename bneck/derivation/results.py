@@ -133,7 +133,7 @@ def result_of_last_stage(run: Run, plan: Plan, model: Predictor | None) -> Stage
         arch, name = codec.load(run.network), plan.seed_network or f"the largest of {plan.space}"
         tested = training.test_accuracy
         trained = Found(name, arch, training.accuracy, test_accuracy=tested)
-        return StageResult((trained,), "training", f"after training {began_with(plan)}")
+        return StageResult((trained,), "training", f"after training {how_trained(plan)}")
     return StageResult()
 
 
@@ -142,11 +142,11 @@ def counted_early(last: StageResult, plan: Plan) -> str:
     return last.counted if last.stage == "NetAdapt" and plan.finish is None else ""
 
 
-def began_with(plan: Plan) -> str:
-    """Say what a final training begins with: "from scratch", or from which weights."""
-    if plan.pretrained is None or plan.from_scratch:
-        return "from scratch"
-    return "from pretrained weights"
+def how_trained(plan: Plan) -> str:
+    """Say what a final training begins with, "from scratch" or from weights, and of a teacher."""
+    anew = plan.pretrained is None or plan.from_scratch
+    start = "from scratch" if anew else "from pretrained weights"
+    return start if plan.teacher is None else f"{start} with a teacher"
 
 
 def doubts(run: Run, networks: Sequence[Shrunk | SelectedNetwork]) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ class ReportData:
     ``others`` are the outcomes for other targets of the same search, by their runs' folders.
     ``target_device`` says in words what the latencies are of: device, runtime and settings.
     ``inherited`` says what the network that NetAdapt or a training began with has of a pretrained
-    one, and ``trained`` what the final training began with, in words.
+    one, and ``trained`` what the final training began with, and whether with a teacher, in words.
     ``tangents`` are (ms, accuracy, w): where the reward with a derived w touches the front.
     ``classification`` is the derived network's, class by class.
     ``found`` is what a run that is not a whole derivation ended with.

@@ -6,7 +6,7 @@ import pytest
 
 from bneck import records
 from bneck.derivation.plan import Plan
-from bneck.derivation.results import began_with, result_of_last_stage
+from bneck.derivation.results import how_trained, result_of_last_stage
 from bneck.quantities import Accuracy, Latency
 from bneck.results.run import Run
 from bneck.results.stage_record import KeptMeasurement, Shrunk
@@ -40,6 +40,7 @@ def test_networks_of_netadapt_are_named_by_their_steps(
 
 
 def test_a_training_begins_from_scratch_where_nothing_is_inherited_in_the_end() -> None:
-    assert began_with(Plan()) == "from scratch"
-    assert began_with(Plan(pretrained="imagenet")) == "from pretrained weights"
-    assert began_with(Plan(pretrained="imagenet", from_scratch=True)) == "from scratch"
+    assert how_trained(Plan()) == "from scratch"
+    assert how_trained(Plan(pretrained="imagenet")) == "from pretrained weights"
+    assert how_trained(Plan(pretrained="imagenet", from_scratch=True)) == "from scratch"
+    assert how_trained(Plan(teacher="seed")) == "from scratch with a teacher"

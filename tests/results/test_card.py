@@ -138,6 +138,14 @@ def test_netadapt_is_named_where_it_narrowed_the_network(finished: ReportData) -
     assert narrowed in card.build(faster, IMAGES)
 
 
+def test_a_teacher_is_named(finished: ReportData) -> None:
+    """MobileNetV3 had none."""
+    taught = replace(finished, trained="from scratch with a teacher")
+    text = card.build(taught, IMAGES)
+    assert "a block-wise search, NetAdapt and a training from scratch with a teacher.\n" in text
+    assert "trained from scratch with a teacher by one recipe" in report.build(taught)
+
+
 def test_each_latency_that_is_not_to_be_relied_on_is_named(finished: ReportData) -> None:
     assert "relied on" not in card.build(finished, IMAGES)
     small, *others = finished.baselines
