@@ -34,16 +34,20 @@ OF_IMAGES = (
 """Fields of a plan that mean nothing where networks are scored by a table of accuracies."""
 
 
-def check(plan: Plan, *, trains: bool = True) -> None:
+def check(plan: Plan, *, trains: bool = True, begun: bool = False) -> None:
     """Raise UsageError for the first word or number of the plan that cannot be.
 
     Args:
         plan: what a command was asked for.
         trains: whether the command trains networks, which a table of accuracies does not allow.
+        begun: whether a run has this very plan, maybe of an earlier version, which took options
+            that have no effect.
     """
     spaces.load_own(plan.space)
     if tabular.open_table(plan.data, None if trains else plan.space, plan.resolution_px) is None:
         check_images(plan.data, plan.resolution_px)
+    if not begun:
+        _check_effects(plan)
     _check_labels(plan)
     if plan.seed_network is not None:
         load_network(plan.seed_network)
@@ -59,13 +63,19 @@ def check(plan: Plan, *, trains: bool = True) -> None:
         _check_target_device(plan)
 
 
-def _check_labels(plan: Plan) -> None:
-    """How networks of the search are scored; some options need a training of each."""
+def _check_effects(plan: Plan) -> None:
+    """Options of a search that do nothing beside others."""
     if plan.data.startswith(tabular.PREFIX):
         for name in OF_IMAGES:
             if getattr(plan, name):
                 where = f"on {plan.data}, which holds accuracies and no images"
                 raise no_effect(name.replace("_", "-"), where)
+    if plan.eager and plan.parallel is not None:
+        raise no_effect("parallel", "with --eager")
+
+
+def _check_labels(plan: Plan) -> None:
+    """How networks of the search are scored; some options need a training of each."""
     if plan.proxy is not None:
         check_proxy(plan.proxy)
     trained = plan.scores_by_training
@@ -110,8 +120,6 @@ def _check_search(plan: Plan) -> None:
     """How networks are sought, which only a command with a target does."""
     spaces.check(plan.space)
     samplers.find(plan.sampler)
-    if plan.eager and plan.parallel is not None:
-        raise no_effect("parallel", "with --eager")
     if plan.reward != reward.FRONT or plan.reward_exponent is not None:
         reward.build(plan.reward, 1.0, plan.reward_exponent)
     if plan.seed_factor == 1 and plan.reward != reward.FRONT:

@@ -68,6 +68,21 @@ def read_plan(path: Path) -> dict[str, Any]:
         return {RENAMED.get(name, name): _checked(name, value) for name, value in plan.items()}
 
 
+def plan_before(path: Path, plan: PlanValues, defaults: PlanValues) -> dict[str, Any]:
+    """Return the plan in a file, to be compared with ``plan``.
+
+    Args:
+        path: the file.
+        plan: what is asked now.
+        defaults: what the file means where it does not say what ``plan`` does.
+
+    Raises:
+        UsageError: as ``read_plan``.
+    """
+    unsaid = {name: value for name, value in defaults.items() if name in plan}
+    return as_written(unsaid) | read_plan(path)
+
+
 def _checked(name: str, value: Any) -> PlanValue:
     """A value of a kind that plans have; its text may be somebody else's and is never imported."""
     if isinstance(value, list):

@@ -14,7 +14,14 @@ from bneck.files import is_written, naming, remove_unfinished, write_json, write
 from bneck.results.lease import LEASE
 from bneck.results.lock import Lock, is_held
 from bneck.results.plan_change import BEGINNING, PlanChange
-from bneck.results.plan_file import SETTLED, PlanValues, as_written, differences, read_plan
+from bneck.results.plan_file import (
+    SETTLED,
+    PlanValues,
+    as_written,
+    differences,
+    plan_before,
+    read_plan,
+)
 from bneck.results.provenance import MadeWith, this_session
 from bneck.results.run_files import SHOWN, RunFiles
 from bneck.results.run_folder import PLAN, check_files, is_run, make_folder
@@ -76,9 +83,7 @@ class Run(RunFiles):
             if not is_written(run._plan_file):
                 run._is_new = True
                 write_whole(run._plan_file, tomli_w.dumps(dict(run.plan)))
-            was = read_plan(run._plan_file)
-            unsaid = {name: value for name, value in (defaults or {}).items() if name in run.plan}
-            was = as_written(unsaid) | was
+            was = plan_before(run._plan_file, run.plan, defaults or {})
             this = this_session(command)
             if said := differences(was, run.plan):
                 run._refuse_other_command(this)

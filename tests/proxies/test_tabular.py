@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ from typing import Any
 import pytest
 
 from bneck.cli import run
+from bneck.derivation.execution import Execution
 from bneck.derivation.plan import Plan
-from bneck.derivation.session import Session
+from bneck.derivation.session import Session, open_session
 from bneck.derivation.stages.data import data_stage
 from bneck.derivation.validation import check
 from bneck.errors import UsageError
@@ -141,6 +143,21 @@ def test_what_is_asked_of_trainings_has_no_effect_on_a_table(
     with pytest.raises(UsageError, match=f"^--{option} has no effect on table:.*known.jsonl, whi"):
         check(plan, trains=False)
     check(Plan(data=f"table:{file}", target="1"), trains=False)
+
+
+def test_a_run_that_was_begun_with_such_an_option_goes_on(file: Path, tmp_path: Path) -> None:
+    """Earlier versions passed over what is refused now."""
+    plan, alone = Plan(data=f"table:{file}", target="1", runtime="macs"), Execution(workers=1)
+    begun = replace(plan, search_steps=5)
+    Run.open(tmp_path / "run", begun.as_dict()).close()
+    with open_session(begun, tmp_path / "run", alone, trains=False) as session:
+        assert session.plan == begun
+    for other, out in ((begun, "new"), (replace(begun, evaluations=7), "run")):
+        with (
+            pytest.raises(UsageError, match="--search-steps has no effect on table:"),
+            open_session(other, tmp_path / out, alone, trains=False),
+        ):
+            pass
 
 
 def test_a_table_of_the_whole_space_needs_no_regression(tmp_path: Path) -> None:
