@@ -26,8 +26,8 @@ from latency_figures import evaluate, steady_mean
 from bneck.cli import exit_code_of, from_zero, new_folder
 from bneck.errors import UsageError
 from bneck.files import write_json
-from bneck.latency.calibrate import BRIEF, calibrate
-from bneck.latency.calibration_networks import published, spaces_called
+from bneck.latency.calibration.calibrate import BRIEF, calibrate
+from bneck.latency.calibration.networks import published, spaces_called
 from bneck.latency.devices import Graph
 from bneck.latency.devices.local import LocalDevice
 from bneck.latency.features import kernels

@@ -128,7 +128,7 @@ def calibrated_by_macs(
     tmp_path_factory: pytest.TempPathFactory, *, resolution_px: int, minutes: float
 ) -> Path:
     """A calibration's folder; of several workers of pytest the first one to need it calibrates."""
-    from bneck.latency.calibrate import calibrate
+    from bneck.latency.calibration.calibrate import calibrate
     from bneck.latency.devices import open_device
 
     base = tmp_path_factory.getbasetemp()  # a worker's own, inside that of all

@@ -23,8 +23,8 @@ from statistics import fmean, median, stdev
 from bneck.cli import exit_code_of, new_folder, positive
 from bneck.errors import BneckError
 from bneck.files import read_json, write_json
-from bneck.latency.calibrate import BRIEF, calibrate
-from bneck.latency.calibration_networks import spaces_called
+from bneck.latency.calibration.calibrate import BRIEF, calibrate
+from bneck.latency.calibration.networks import spaces_called
 from bneck.latency.devices import Device, Graph, open_device
 from bneck.latency.measure import reference
 from bneck.latency.measurements import Measurement, Store

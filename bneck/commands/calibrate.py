@@ -92,7 +92,7 @@ def calibrate(
 
         check_wait(target_device, wait_quiet)
         opened = open_device(target_device, runtime=runtime, threads=threads, batch_size=batch_size)
-        from bneck.latency.calibrate import calibrate as run_calibration
+        from bneck.latency.calibration.calibrate import calibrate as run_calibration
         from bneck.latency.device_load import wait_until_quiet
         from bneck.latency.warn import too_many_threads
 
@@ -107,7 +107,7 @@ def calibrate(
             seed=seed,
             progress=TerminalProgress(),
         )
-    from bneck.latency.calibration_page import write_page
+    from bneck.latency.calibration.page import write_page
 
     model.save(out)
     write_page(model, page)

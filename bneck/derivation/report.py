@@ -24,11 +24,12 @@ from bneck.latency.published_table import PREFIX, PublishedTable
 from bneck.path_checks import check_no_link
 from bneck.proxies.data.image_info import judged_on
 from bneck.proxies.proxy import SCORED_ON, shared_weights_run
-from bneck.results import card, report
+from bneck.results import card
 from bneck.results.classification import Classification
 from bneck.results.image_facts import ImageFacts, kept_image_facts, read_image_facts
+from bneck.results.page import report
+from bneck.results.page.report_data import ReportData
 from bneck.results.record import Baseline, Inherited, Outcome, Step
-from bneck.results.report_data import ReportData
 from bneck.results.run import Run
 from bneck.results.run_files import PICTURES
 from bneck.results.similarity import Similarity

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from bneck.errors import BneckError
-from bneck.latency.calibration_networks import FOLDS
+from bneck.latency.calibration.networks import FOLDS
 from bneck.latency.feature_table import FeatureTable
 from bneck.latency.features import Blocking, refines, tells_blocking
 from bneck.latency.load_correction import LoadCorrection

@@ -5,7 +5,7 @@ from dataclasses import replace
 from statistics import median
 
 from bneck.errors import BneckError
-from bneck.latency.calibrated_range import calibrated_range
+from bneck.latency.calibration.calibrated_range import calibrated_range
 from bneck.latency.fingerprint import Fingerprint
 from bneck.latency.fit import Fit, find_blocking, fit
 from bneck.latency.measurements import Measurement

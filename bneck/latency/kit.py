@@ -10,7 +10,7 @@ from typing import Any
 
 from bneck.errors import UsageError
 from bneck.files import read_json, write_json, write_whole
-from bneck.latency.calibration_networks import calibration_network, side_and_classes
+from bneck.latency.calibration.networks import calibration_network, side_and_classes
 from bneck.latency.devices import Graph
 from bneck.latency.devices.remote import file_of, script
 from bneck.latency.kit_content import (

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from bneck import records
 from bneck.errors import NotCalibrated, UsageError
 from bneck.files import naming, read_json, write_json
-from bneck.latency.calibrated_range import CalibratedRange, extrapolated
-from bneck.latency.calibration_report import CalibrationReport
+from bneck.latency.calibration.calibrated_range import CalibratedRange, extrapolated
+from bneck.latency.calibration.report import CalibrationReport
 from bneck.latency.checks import MOST_FITTED, check_above, check_coefficients, check_not_negative
 from bneck.latency.features import (
     ALL_WEIGHTS,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bneck.latency.calibration_report import CalibrationReport
+from bneck.latency.calibration.report import CalibrationReport
 from bneck.latency.measurements import Measurement
 from bneck.latency.model import LatencyModel
 from bneck.quantities import Latency

@@ -15,8 +15,8 @@ from bneck.derivation.plan import MAX_SEED, Plan
 from bneck.derivation.session import open_session
 from bneck.errors import UsageError
 from bneck.executors.processes import script_kept_out
-from bneck.latency.calibrate import calibrate as run_calibration
-from bneck.latency.calibration_networks import spaces_called
+from bneck.latency.calibration.calibrate import calibrate as run_calibration
+from bneck.latency.calibration.networks import spaces_called
 from bneck.latency.devices import open_device
 from bneck.latency.model import LatencyModel
 from bneck.latency.predictor import check_new_model

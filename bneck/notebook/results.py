@@ -12,9 +12,9 @@ from bneck.files import is_written
 from bneck.notebook import shown
 from bneck.notebook.given import as_path
 from bneck.quantities import plain
+from bneck.results.page.report import sentences
+from bneck.results.page.report_data import ReportData
 from bneck.results.record import Baseline, Outcome
-from bneck.results.report import sentences
-from bneck.results.report_data import ReportData
 from bneck.results.run import Run
 from bneck.results.run_files import check_not_own
 from bneck.space import codec

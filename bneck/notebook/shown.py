@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from bneck import units
 from bneck.errors import UsageError
 from bneck.results import static_figures
+from bneck.results.page.report import sentences
+from bneck.results.page.report_data import ReportData
 from bneck.results.record import Baseline, Outcome, Proposal, Record, Step
-from bneck.results.report import sentences
-from bneck.results.report_data import ReportData
 from bneck.results.table import in_words
 from bneck.text import spelt_out
 

@@ -8,8 +8,8 @@ import jinja2
 from bneck import __version__, units
 from bneck.errors import UsageError
 from bneck.results.image_facts import ImageFacts
-from bneck.results.report import PAGE
-from bneck.results.report_data import ReportData
+from bneck.results.page.report import PAGE
+from bneck.results.page.report_data import ReportData
 from bneck.results.summary import only_answer
 from bneck.text import harmless, in_list, one_line
 

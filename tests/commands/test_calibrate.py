@@ -52,7 +52,7 @@ def test_what_is_asked_of_a_calibration_reaches_it(
     more = ["--runtime=macs", "--threads=2", "--minutes=3"]
     out = tmp_path / "out.json"
     if of == "calibrate":
-        monkeypatch.setattr("bneck.latency.calibrate.calibrate", noted)
+        monkeypatch.setattr("bneck.latency.calibration.calibrate.calibrate", noted)
         monkeypatch.setattr("bneck.latency.device_load.wait_until_quiet", waited)
         assert run([of, *sizes, *more, "--wait-quiet=0.5", f"--out={out}"]) == 2
         assert asked["wait_quiet"] == 0.5

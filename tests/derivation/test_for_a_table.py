@@ -12,7 +12,7 @@ from bneck.derivation.stages.target_device import TargetDevice, planned_device
 from bneck.derivation.validation import check
 from bneck.errors import UsageError
 from bneck.latency.block_names import block_names
-from bneck.latency.calibrate import calibrate
+from bneck.latency.calibration.calibrate import calibrate
 from bneck.latency.devices.table import TableDevice
 from bneck.latency.predictor import load_kept
 from bneck.latency.published_table import PublishedTable

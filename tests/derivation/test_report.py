@@ -14,8 +14,9 @@ from bneck.derivation.session import open_run
 from bneck.errors import UsageError
 from bneck.progress import silent
 from bneck.quantities import Accuracy, Latency
-from bneck.results import report, static_figures
+from bneck.results import static_figures
 from bneck.results.image_facts import ImageFacts
+from bneck.results.page import report
 from bneck.results.record import Outcome, Targets
 from bneck.results.run import Run
 from bneck.results.stage_record import SearchResult, SelectedNetwork

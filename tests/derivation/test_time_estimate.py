@@ -23,8 +23,8 @@ from bneck.derivation.time_estimate import STAGES, announce, trainings_long
 from bneck.executors.processes import Processes, processes
 from bneck.executors.serial import Serial
 from bneck.executors.together import Together
-from bneck.latency import calibrations
-from bneck.latency.calibrate import calibrate
+from bneck.latency.calibration import calibrations
+from bneck.latency.calibration.calibrate import calibrate
 from bneck.latency.devices.local import LocalDevice
 from bneck.proxies.data.loading import load
 from bneck.proxies.training.recipe import Recipe

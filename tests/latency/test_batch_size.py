@@ -11,8 +11,9 @@ from bneck.cli import run
 from bneck.derivation.plan import Plan
 from bneck.derivation.stages.target_device import planned_device
 from bneck.errors import BneckError, UsageError
-from bneck.latency import calibrations, kit
-from bneck.latency.calibrate import calibrate
+from bneck.latency import kit
+from bneck.latency.calibration import calibrations
+from bneck.latency.calibration.calibrate import calibrate
 from bneck.latency.devices import Graph, open_device
 from bneck.latency.devices.remote import file_of
 from bneck.latency.fingerprint import Fingerprint

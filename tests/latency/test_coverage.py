@@ -2,7 +2,7 @@
 
 import pytest
 
-from bneck.latency.calibration_networks import published
+from bneck.latency.calibration.networks import published
 from bneck.latency.coverage import never_timed
 from bneck.space import presets, spaces
 

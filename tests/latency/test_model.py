@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from bneck.errors import UsageError
-from bneck.latency import calibration_page
-from bneck.latency.calibration_page import write_page
+from bneck.latency.calibration import page as calibration_page
+from bneck.latency.calibration.page import write_page
 from bneck.latency.features import Blocking, Kernel
 from bneck.latency.fingerprint import Fingerprint
 from bneck.latency.model import LatencyModel, load

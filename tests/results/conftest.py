@@ -3,8 +3,8 @@
 import pytest
 
 from bneck.quantities import Accuracy, Latency
+from bneck.results.page.report_data import ReportData
 from bneck.results.record import Baseline, Outcome, Proposal, Record, Step
-from bneck.results.report_data import ReportData
 from bneck.space import presets, spaces
 from bneck.space.cost import cost
 from tests.results import demo

@@ -5,9 +5,9 @@ from dataclasses import replace
 from math import exp
 
 from bneck.quantities import Accuracy, Latency
+from bneck.results.page.report_data import ReportData
 from bneck.results.provenance import MadeWith
 from bneck.results.record import Baseline, Outcome, Proposal, Record, Step
-from bneck.results.report_data import ReportData
 from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture, block_path
 from bneck.space.blocks import InvertedResidual

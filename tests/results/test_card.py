@@ -8,10 +8,11 @@ import yaml
 
 from bneck.errors import UsageError
 from bneck.quantities import Accuracy, Latency
-from bneck.results import card, report
+from bneck.results import card
 from bneck.results.classification import classification
 from bneck.results.image_facts import ImageFacts
-from bneck.results.report_data import ReportData
+from bneck.results.page import report
+from bneck.results.page.report_data import ReportData
 from bneck.text import one_line
 
 IMAGES = ImageFacts(

@@ -4,7 +4,7 @@ from math import prod
 
 import pytest
 
-from bneck.latency.calibration_networks import narrowed
+from bneck.latency.calibration.networks import narrowed
 from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture, Part
 from bneck.space.blocks import DepthwiseSeparable, InvertedResidual, PlainConv

@@ -70,6 +70,6 @@ def spaces_of(names: str, resolution: int | None, classes: int | None) -> "list[
     Raises:
         UsageError: an unknown name.
     """
-    from bneck.latency.calibration_networks import spaces_called
+    from bneck.latency.calibration.networks import spaces_called
 
     return spaces_called(names, **sizes_of(resolution, classes))

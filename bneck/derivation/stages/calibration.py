@@ -10,8 +10,8 @@ from bneck.derivation.plan import ANEW, Plan
 from bneck.derivation.session import Session
 from bneck.derivation.stages.target_device import TargetDevice, planned_device
 from bneck.files import is_written
-from bneck.latency import calibrations
-from bneck.latency.calibrate import calibrate
+from bneck.latency.calibration import calibrations
+from bneck.latency.calibration.calibrate import calibrate
 from bneck.latency.device_load import wait_until_quiet
 from bneck.latency.devices import Device
 from bneck.latency.devices.file import FileDevice

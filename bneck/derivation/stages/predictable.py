@@ -8,7 +8,7 @@ from bneck.derivation.stages.data import RunData
 from bneck.derivation.stages.target_device import planned_device
 from bneck.errors import UsageError
 from bneck.files import is_written
-from bneck.latency.calibration_networks import published
+from bneck.latency.calibration.networks import published
 from bneck.latency.coverage import foreign_to, never_timed
 from bneck.latency.devices.file import FileDevice
 from bneck.latency.devices.table import TableDevice

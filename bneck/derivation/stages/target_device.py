@@ -9,7 +9,7 @@ from statistics import fmean, stdev
 from bneck import records
 from bneck.derivation.plan import Plan
 from bneck.derivation.schedule import Schedule
-from bneck.latency.calibration_report import UNSURE_PERCENT
+from bneck.latency.calibration.report import UNSURE_PERCENT
 from bneck.latency.devices import Device, open_device
 from bneck.latency.devices.file import FileDevice
 from bneck.latency.measure import Measured, measure

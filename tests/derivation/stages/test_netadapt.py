@@ -19,7 +19,7 @@ from bneck.derivation.stages.netadapt import _netadapt, netadapt_stage
 from bneck.derivation.stages.target_device import TargetDevice, planned_device
 from bneck.derivation.training_budget import budget
 from bneck.executors.serial import Serial
-from bneck.latency.calibrate import calibrate
+from bneck.latency.calibration.calibrate import calibrate
 from bneck.latency.devices import open_device
 from bneck.latency.model import load
 from bneck.machine import ONE_THREAD

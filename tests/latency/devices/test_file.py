@@ -17,8 +17,8 @@ from bneck import records
 from bneck.cli import run
 from bneck.errors import BneckError, UsageError
 from bneck.latency import kit
-from bneck.latency.calibrate import calibrate
-from bneck.latency.calibration_networks import calibration_network
+from bneck.latency.calibration.calibrate import calibrate
+from bneck.latency.calibration.networks import calibration_network
 from bneck.latency.devices import Graph, open_device
 from bneck.latency.devices.file import FileDevice
 from bneck.latency.kit import add_to_kit

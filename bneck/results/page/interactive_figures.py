@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from bneck.quantities import Accuracy
-from bneck.results.figure_style import (
+from bneck.results.page.figure_style import (
     ACCENT,
     DOT,
     HOVER,
@@ -20,9 +20,9 @@ from bneck.results.figure_style import (
     error_bar,
     hover_text,
 )
+from bneck.results.page.report_data import ReportData
 from bneck.results.pareto import front
 from bneck.results.record import Baseline, Outcome, Record
-from bneck.results.report_data import ReportData
 
 
 def library() -> bytes:

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from bneck.results import interactive_figures
+from bneck.results.page import interactive_figures
+from bneck.results.page.report_data import ReportData
 from bneck.results.record import Baseline, Outcome, Record, Step
-from bneck.results.report_data import ReportData
 from bneck.space import presets
 
 DATA = ReportData(name="digits", state="finished", plan={})

@@ -3,7 +3,7 @@
 import pytest
 
 from bneck.errors import UsageError
-from bneck.latency.calibration_networks import (
+from bneck.latency.calibration.networks import (
     FOLDS,
     calibration_network,
     narrowed,

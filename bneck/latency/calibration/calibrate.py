@@ -8,7 +8,7 @@ from math import ceil
 from pathlib import Path
 
 from bneck.errors import UsageError, no_effect
-from bneck.latency.calibration_networks import calibration_network, side_and_classes
+from bneck.latency.calibration.networks import calibration_network, side_and_classes
 from bneck.latency.devices import Device, Graph
 from bneck.latency.devices.file import FileDevice
 from bneck.latency.fitted_model import FEWEST, model_from

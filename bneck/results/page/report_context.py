@@ -6,8 +6,8 @@ from typing import Any
 
 from bneck import units
 from bneck.results.classification import Classification
+from bneck.results.page.report_data import ReportData
 from bneck.results.record import Baseline, Outcome, Record, Step
-from bneck.results.report_data import ReportData
 from bneck.results.similarity import Similarity
 from bneck.results.stage_result import Found
 from bneck.results.table import Row, rows, times

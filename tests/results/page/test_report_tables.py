@@ -7,9 +7,9 @@ from html.parser import HTMLParser
 import pytest
 
 from bneck.quantities import Accuracy, Latency
-from bneck.results import report
+from bneck.results.page import report
+from bneck.results.page.report_data import ReportData
 from bneck.results.pareto import front
-from bneck.results.report_data import ReportData
 from bneck.results.similarity import Similarity, Trait
 from bneck.results.stage_result import Found, StageResult
 from bneck.space import presets

@@ -9,8 +9,8 @@ import pytest
 
 from bneck.errors import NotCalibrated, UsageError
 from bneck.latency import fit
-from bneck.latency.calibrate import BRIEF, MOST_SYNTHETIC, calibrate
-from bneck.latency.calibration_networks import calibration_network
+from bneck.latency.calibration.calibrate import BRIEF, MOST_SYNTHETIC, calibrate
+from bneck.latency.calibration.networks import calibration_network
 from bneck.latency.device_load import QUIET, Load
 from bneck.latency.devices import Graph, open_device
 from bneck.latency.devices.local import LocalDevice
@@ -74,7 +74,7 @@ def test_a_fifth_of_the_time_goes_to_held_out_networks_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minutes: float
 ) -> None:
     """Of 2.4 s; of no time at all 40 networks are timed to fit, and then so many again."""
-    monkeypatch.setattr("bneck.latency.calibrate.model_from", lambda *_, **__: None)
+    monkeypatch.setattr("bneck.latency.calibration.calibrate.model_from", lambda *_, **__: None)
     space = spaces.build("v3-small", resolution_px=32, classes=10)
     device = LocalDevice(runtime=Blocked(noise=0.02))
     calibrate([space], device, folder=tmp_path, minutes=minutes)
@@ -135,7 +135,7 @@ def test_calibration_resumes_where_it_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "bneck.latency.calibrate.model_from", lambda *_, **__: None
+        "bneck.latency.calibration.calibrate.model_from", lambda *_, **__: None
     )  # slow, not asked
     space = spaces.build("v3-small", resolution_px=32)
     calibrate(
@@ -179,7 +179,9 @@ def test_what_kept_the_device_busy_is_told_of_all_sessions(
 ) -> None:
     """The same command again would have called the calibration that it found a quiet one."""
     said: list[str] = []
-    monkeypatch.setattr("bneck.latency.calibrate.model_from", lambda *_, busy: said.append(busy))
+    monkeypatch.setattr(
+        "bneck.latency.calibration.calibrate.model_from", lambda *_, busy: said.append(busy)
+    )
     space = spaces.build("v3-small", resolution_px=32)
 
     def interrupt(*_: object) -> None:

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from bneck.quantities import Accuracy, Latency
+from bneck.results.page.report_context import compared, moves
+from bneck.results.page.report_data import ReportData
 from bneck.results.record import Baseline, Outcome, Proposal, Step
-from bneck.results.report_context import compared, moves
-from bneck.results.report_data import ReportData
 from bneck.space import presets
 
 ARCH = presets.build("mobilenet_v3_small", width=0.35, resolution_px=16, classes=3)

@@ -12,10 +12,10 @@ from jinja2.runtime import Context
 
 from bneck import __version__, units
 from bneck.quantities import Latency
-from bneck.results import interactive_figures, report_context
 from bneck.results.exports.int8_text import cost_of_int8
+from bneck.results.page import interactive_figures, report_context
+from bneck.results.page.report_data import ReportData
 from bneck.results.pareto import front
-from bneck.results.report_data import ReportData
 from bneck.results.summary import (
     against,
     finished_stage,
@@ -29,7 +29,7 @@ from bneck.space.presets import MOBILENET_V3_SMALL
 from bneck.text import harmless, in_list
 from bneck.units import duration
 
-PAGE = Path(__file__).parent / "page"
+PAGE = Path(__file__).parent
 
 
 def build(data: ReportData) -> str:

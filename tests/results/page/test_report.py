@@ -13,9 +13,9 @@ import pytest
 from bneck import records
 from bneck.derivation.report import write_report
 from bneck.quantities import Latency
-from bneck.results import report
 from bneck.results.classification import classification
-from bneck.results.report_data import ReportData
+from bneck.results.page import report
+from bneck.results.page.report_data import ReportData
 from bneck.results.run import Run
 from bneck.results.similarity import Similarity, Trait
 from tests.results import demo

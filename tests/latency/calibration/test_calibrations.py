@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bneck.latency import calibrations
+from bneck.latency.calibration import calibrations
 from bneck.latency.model import LatencyModel
 from bneck.space import spaces
 

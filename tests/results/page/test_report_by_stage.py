@@ -10,9 +10,9 @@ from bneck import records
 from bneck.derivation.report import write_report
 from bneck.files import write_json
 from bneck.quantities import Accuracy, Latency
-from bneck.results import report
+from bneck.results.page import report
+from bneck.results.page.report_data import ReportData
 from bneck.results.record import Record
-from bneck.results.report_data import ReportData
 from bneck.results.run import Run
 from bneck.results.stage_result import Found, StageResult
 from bneck.space import spaces

@@ -1,6 +1,6 @@
 """Which kernels are wider than any that a calibration has timed."""
 
-from bneck.latency.calibrated_range import calibrated_range, extrapolated
+from bneck.latency.calibration.calibrated_range import calibrated_range, extrapolated
 from bneck.space.layers import pointwise
 
 TIMED = (

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bneck.results import report
+from bneck.results.page import report
 from tests.results import demo
 
 HOSTILE = "<img src=x onerror=parent.hacked=1>"
