@@ -157,7 +157,9 @@ def test_a_result_that_cannot_travel_is_a_failure(executor: Executor) -> None:
 def test_what_cannot_travel_as_a_server_is_down_is_a_failure(executor: Executor) -> None:
     """It was taken for a lost worker, and on Ray for a lost head."""
     items = [0, tasks.NotReceived()]
-    for _, outcome in executor.map_unordered(tasks.not_sent, items):
+    outcomes = [outcome for _, outcome in executor.map_unordered(tasks.not_sent, items)]
+    assert len(outcomes) == len(items)
+    for outcome in outcomes:
         assert outcome.reason.endswith(": no database")
 
 

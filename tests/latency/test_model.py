@@ -172,7 +172,9 @@ def test_kernels_are_drawn_by_channels_that_are_read_fast(macs_model: LatencyMod
     """Where others take longer, a curve of all of them went up and down too often to be read."""
     for alignment, axis in ((1, "channels"), (4, "channels, in multiples of 4")):
         blocking = replace(macs_model.blocking, alignment=alignment)
-        for figure in calibration_page._curves(replace(macs_model, blocking=blocking)):
+        figures = list(calibration_page._curves(replace(macs_model, blocking=blocking)))
+        assert figures
+        for figure in figures:
             assert figure.layout.xaxis.title.text == axis
             assert all(channels % alignment == 0 for curve in figure.data for channels in curve.x)
 
