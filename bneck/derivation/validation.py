@@ -41,7 +41,7 @@ def check(plan: Plan, *, trains: bool = True, begun: bool = False) -> None:
         plan: what a command was asked for.
         trains: whether the command trains networks, which a table of accuracies does not allow.
         begun: whether a run has this very plan, maybe of an earlier version, which took options
-            that have no effect.
+            that have no effect. It may be finished, and need its target device no more.
     """
     spaces.load_own(plan.space)
     if tabular.open_table(plan.data, None if trains else plan.space, plan.resolution_px) is None:
@@ -60,7 +60,7 @@ def check(plan: Plan, *, trains: bool = True, begun: bool = False) -> None:
     _check_targets(plan)
     if plan.aimed_at:
         _check_search(plan)
-        _check_target_device(plan)
+        _check_target_device(plan, begun=begun)
 
 
 def _check_effects(plan: Plan) -> None:
@@ -129,7 +129,7 @@ def _check_search(plan: Plan) -> None:
         )
 
 
-def _check_target_device(plan: Plan) -> None:
+def _check_target_device(plan: Plan, *, begun: bool) -> None:
     """What latencies are of, and by what model, before a device is reached."""
     kind, _, folder = plan.target_device.partition(":")
     if kind == "table" and plan.latency is not None:
@@ -143,7 +143,7 @@ def _check_target_device(plan: Plan) -> None:
     if kind == "table":
         unused |= {"threads": plan.threads != 1, "accept-version": plan.accept_version}
     for name, given in unused.items():
-        if given:
+        if given and not begun:
             where = f"with --latency {plan.latency}" if plan.latency else f"on {plan.target_device}"
             raise no_effect(name, where)
     if plan.latency == "macs":  # which commands that measure nothing take
@@ -154,7 +154,7 @@ def _check_target_device(plan: Plan) -> None:
     if kind != "table":  # which was opened
         device = open_device(plan.target_device, runtime=plan.runtime, **settings)
         if plan.latency is not None:
-            _check_latency(plan, device)
+            _check_latency(plan, None if begun else device)
     if kind == "file":
         from bneck.latency.kit_content import check_made_for  # onnx: only where there is a kit
 
@@ -166,8 +166,8 @@ def _check_target_device(plan: Plan) -> None:
         )
 
 
-def _check_latency(plan: Plan, device: Device) -> None:
-    """A model made before, as far as it can be checked without the images and the device."""
+def _check_latency(plan: Plan, device: Device | None) -> None:
+    """A model made before, as far as it can be checked without the images and a device at hand."""
     found = model.load(Path(plan.latency or ""))
     if plan.resolution_px is not None:  # else it is the data's, which is not loaded yet
         found.check_resolution(plan.resolution_px)

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from bneck.cli import run
+from bneck.derivation.execution import Execution
 from bneck.derivation.plan import Plan
+from bneck.derivation.session import open_session
 from bneck.derivation.stages.target_device import TargetDevice, planned_device
 from bneck.derivation.validation import check
 from bneck.errors import UsageError
@@ -17,6 +19,7 @@ from bneck.latency.devices.table import TableDevice
 from bneck.latency.predictor import load_kept
 from bneck.latency.published_table import PublishedTable
 from bneck.quantities import Latency, at_most_ms
+from bneck.results.run import Run
 from bneck.results.stage_result import Found
 from bneck.results.summary import finished_stage
 from bneck.space import presets, spaces
@@ -124,6 +127,20 @@ def test_a_table_that_lacked_a_block_is_mended_and_the_command_run_again(
         assert run(asked) == 2
         assert words in capsys.readouterr().err.splitlines()[-1]
         assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_was_begun_with_threads_of_a_table_goes_on(table: Path, tmp_path: Path) -> None:
+    """Earlier versions passed over what is refused now."""
+    begun = Plan(target="1", target_device=f"table:{table}", threads=2)
+    alone = Execution(workers=1)
+    Run.open(tmp_path / "run", begun.as_dict()).close()
+    with open_session(begun, tmp_path / "run", alone) as session:
+        assert session.plan == begun
+    with (
+        pytest.raises(UsageError, match="--threads has no effect on table:"),
+        open_session(begun, tmp_path / "new", alone),
+    ):
+        pass
 
 
 def test_latency_by_a_table_is_called_predicted(

@@ -12,7 +12,9 @@ from bneck.derivation.execution import Execution
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session, open_session
 from bneck.derivation.target import keep_targets
+from bneck.errors import UsageError
 from bneck.executors.serial import Serial
+from bneck.latency.model import load
 from bneck.results.checksums import seal
 from bneck.results.run import Run
 from bneck.space import presets
@@ -108,3 +110,21 @@ def test_a_removed_file_that_no_command_makes_again_is_named_once(
 
     every = ["superseded/1/result.json", "targets/1ms/network.json", "weights.safetensors"]
     assert (missing(), missing()) == (every, ["weights.safetensors"])
+
+
+def test_a_run_with_a_latency_model_is_opened_after_an_upgrade_of_the_runtime(
+    digits_latency: Path, tmp_path: Path
+) -> None:
+    """It may be finished, and its command repeated for its results; a new run is refused."""
+    model = load(digits_latency)
+    older = tmp_path / "older.json"
+    replace(model, device=replace(model.device, version="0")).save(older)
+    plan, alone = Plan(target="1", runtime="macs", latency=str(older)), Execution(workers=1)
+    Run.open(tmp_path / "run", plan.as_dict()).close()
+    with open_session(plan, tmp_path / "run", alone) as session:
+        assert session.plan == plan
+    with (
+        pytest.raises(UsageError, match="calibrated with macs 0, and local has 1"),
+        open_session(plan, tmp_path / "new", alone),
+    ):
+        pass
