@@ -8,7 +8,6 @@ import typer
 from bneck.commands.common.options import JsonOption, NetArgument, OutOption, check_left_out
 from bneck.commands.common.output import print_result
 from bneck.commands.common.session import run_options, session_of
-from bneck.derivation.plan import Plan
 from bneck.errors import UsageError
 from bneck.units import percent
 
@@ -40,8 +39,6 @@ def pretrain(
     """
     if asked["elastic"] and asked["gpus"]:
         raise UsageError("--elastic trains on one device: leave out --gpus")
-    if net is not None:
-        check_left_out("with NET", space=asked["space"] != Plan().space)
     _train("pretrain", net, out, json, asked)
 
 

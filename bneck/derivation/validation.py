@@ -64,7 +64,9 @@ def check(plan: Plan, *, trains: bool = True, begun: bool = False) -> None:
 
 
 def _check_effects(plan: Plan) -> None:
-    """Options of a search that do nothing beside others."""
+    """Options that do nothing beside others."""
+    if plan.seed_network and not plan.aimed_at and plan.space != Plan().space:
+        raise no_effect("space", "with NET")
     if plan.data.startswith(tabular.PREFIX):
         for name in OF_IMAGES:
             if getattr(plan, name):

@@ -128,3 +128,16 @@ def test_a_run_with_a_latency_model_is_opened_after_an_upgrade_of_the_runtime(
         open_session(plan, tmp_path / "new", alone),
     ):
         pass
+
+
+def test_a_training_of_a_network_that_was_begun_with_a_space_goes_on(tmp_path: Path) -> None:
+    """Earlier versions passed over the space, which is refused for new runs."""
+    plan, alone = Plan(seed_network="mobilenet_v2", space="mnasnet"), Execution(workers=1)
+    Run.open(tmp_path / "run", plan.as_dict()).close()
+    with open_session(plan, tmp_path / "run", alone) as session:
+        assert session.plan == plan
+    with (
+        pytest.raises(UsageError, match="--space has no effect with NET"),
+        open_session(plan, tmp_path / "new", alone),
+    ):
+        pass
