@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 
 from bneck.cli import run
-from bneck.derivation.execution import Execution
 from bneck.derivation.plan import Plan
-from bneck.derivation.session import open_session
 from bneck.derivation.stages.target_device import TargetDevice, planned_device
 from bneck.derivation.validation import check
 from bneck.errors import UsageError
@@ -19,7 +17,6 @@ from bneck.latency.devices.table import TableDevice
 from bneck.latency.predictor import load_kept
 from bneck.latency.published_table import PublishedTable
 from bneck.quantities import Latency, at_most_ms
-from bneck.results.run import Run
 from bneck.results.stage_result import Found
 from bneck.results.summary import finished_stage
 from bneck.space import presets, spaces
@@ -28,6 +25,7 @@ from bneck.space.cost import cost, leaf_macs
 from bneck.space.edits import narrow, narrowables
 from bneck.space.layers import leaves
 from tests.command_line import json_of
+from tests.derivation.begun_run import assert_goes_on
 
 SPACE = spaces.build("nas-bench-macro", resolution_px=16, classes=10)
 SMALL = presets.build("mobilenet_v3_small", resolution_px=16, classes=10)
@@ -132,15 +130,7 @@ def test_a_table_that_lacked_a_block_is_mended_and_the_command_run_again(
 def test_a_run_that_was_begun_with_threads_of_a_table_goes_on(table: Path, tmp_path: Path) -> None:
     """Earlier versions passed over what is refused now."""
     begun = Plan(target="1", target_device=f"table:{table}", threads=2)
-    alone = Execution(workers=1)
-    Run.open(tmp_path / "run", begun.as_dict()).close()
-    with open_session(begun, tmp_path / "run", alone) as session:
-        assert session.plan == begun
-    with (
-        pytest.raises(UsageError, match="--threads has no effect on table:"),
-        open_session(begun, tmp_path / "new", alone),
-    ):
-        pass
+    assert_goes_on(begun, tmp_path, "--threads has no effect on table:")
 
 
 def test_latency_by_a_table_is_called_predicted(

@@ -12,12 +12,12 @@ from bneck.derivation.execution import Execution
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session, open_session
 from bneck.derivation.target import keep_targets
-from bneck.errors import UsageError
 from bneck.executors.serial import Serial
 from bneck.latency.model import load
 from bneck.results.checksums import seal
 from bneck.results.run import Run
 from bneck.space import presets
+from tests.derivation.begun_run import assert_goes_on
 
 
 def test_a_stage_that_is_broken_off_adds_its_time_to_that_of_earlier_sessions(
@@ -119,25 +119,11 @@ def test_a_run_with_a_latency_model_is_opened_after_an_upgrade_of_the_runtime(
     model = load(digits_latency)
     older = tmp_path / "older.json"
     replace(model, device=replace(model.device, version="0")).save(older)
-    plan, alone = Plan(target="1", runtime="macs", latency=str(older)), Execution(workers=1)
-    Run.open(tmp_path / "run", plan.as_dict()).close()
-    with open_session(plan, tmp_path / "run", alone) as session:
-        assert session.plan == plan
-    with (
-        pytest.raises(UsageError, match="calibrated with macs 0, and local has 1"),
-        open_session(plan, tmp_path / "new", alone),
-    ):
-        pass
+    plan = Plan(target="1", runtime="macs", latency=str(older))
+    assert_goes_on(plan, tmp_path, "calibrated with macs 0, and local has 1")
 
 
 def test_a_training_of_a_network_that_was_begun_with_a_space_goes_on(tmp_path: Path) -> None:
     """Earlier versions passed over the space, which is refused for new runs."""
-    plan, alone = Plan(seed_network="mobilenet_v2", space="mnasnet"), Execution(workers=1)
-    Run.open(tmp_path / "run", plan.as_dict()).close()
-    with open_session(plan, tmp_path / "run", alone) as session:
-        assert session.plan == plan
-    with (
-        pytest.raises(UsageError, match="--space has no effect with NET"),
-        open_session(plan, tmp_path / "new", alone),
-    ):
-        pass
+    plan = Plan(seed_network="mobilenet_v2", space="mnasnet")
+    assert_goes_on(plan, tmp_path, "--space has no effect with NET")
