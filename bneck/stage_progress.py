@@ -29,14 +29,15 @@ class StageProgress:
 
         The pace is that of the last advance, and what it left is counted down from there: the items
         under way since then have not lost time. What is expected to take so many seconds has no
-        pace, as whole stages of it end at once: it is counted down from what was last said. Its
-        last second stays to the end, however much longer it takes than expected.
+        pace, as whole stages of it end at once: it is counted down from what was last said. The
+        last of several seconds stays to the end, however much longer it takes than expected.
         """
         advanced, to_go = self.done - self.first, self.total - self.done
         if to_go <= 0:
             return None
         if self.in_seconds:
-            left_s = to_go - (self.now_s - self.told_s) if to_go > 1 else 0.0
+            late = to_go == 1 and self.done > 0
+            left_s = 0.0 if late else to_go - (self.now_s - self.told_s)
         elif advanced > 0:
             left_s = (self.advanced_s - self.began_s) / advanced * to_go
             left_s -= self.now_s - self.advanced_s

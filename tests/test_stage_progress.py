@@ -27,3 +27,5 @@ def test_a_last_second_that_is_only_expected_is_not_counted_down() -> None:
         late = replace(stage, done=915, advanced_s=915.0, told_s=now_s, now_s=now_s)
         assert late.left_s is None
     assert late.time == "22 min so far"
+    short = StageProgress(0.0, 0, 0, 1, "", 0.0, now_s=0.0, in_seconds=True, told_s=0.0)
+    assert short.left_s == 1.0  # all of a run that takes no longer

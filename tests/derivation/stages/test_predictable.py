@@ -5,8 +5,17 @@ from pathlib import Path
 import pytest
 
 from bneck.cli import run
+from bneck.derivation.plan import Plan
+from bneck.derivation.session import Session
+from bneck.derivation.stages.data import RunData
+from bneck.derivation.stages.predictable import check_predictable
+from bneck.errors import UsageError
+from bneck.executors.serial import Serial
 from bneck.latency import kit
-from bneck.space import spaces
+from bneck.progress import silent
+from bneck.proxies.data.loading import load
+from bneck.results.run import Run
+from bneck.space import presets, spaces
 
 V2 = "mobilenet_v2: no network of space v3-small has anything like stem.conv (conv 3x3/2 on 16 px, "
 V2 += "relu6), so that a calibration on it could not predict that; "
@@ -37,12 +46,22 @@ def test_the_calibration_that_helps_is_of_the_same_device_and_settings(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A model of one thread, or of this machine, would be refused once it was made."""
-    more = ["--threads=2", "--batch-size=4", "--target-device=ssh:me@board"]
-    error = refused(capsys, "mobilenet_v2", tmp_path / "run", *more)
+    plan = Plan(
+        data="digits",
+        target="1.0",
+        seed_network="mobilenet_v2",
+        threads=2,
+        batch_size=4,
+        target_device="ssh:me@board",  # which the command reaches before it looks at images
+    )
+    session = Session(Run(tmp_path / "run", {}), plan, Serial(), Serial(), silent)
+    data = RunData(load("digits", resolution_px=16).info)
+    with pytest.raises(UsageError) as refusal:
+        check_predictable(session, data, presets.build("mobilenet_v2").at(**data.size))
     settings = "--batch-size 4 --threads 2 --target-device ssh:me@board"
-    assert error.endswith(f"`bneck calibrate {ALL} onnxruntime {settings} --out FILE`")
+    assert str(refusal.value).endswith(f"`bneck calibrate {ALL} onnxruntime {settings} --out FILE`")
     place = tmp_path / "my kit"
-    more[-1] = f"--target-device=file:{place}"
+    more = ["--threads=2", "--batch-size=4", f"--target-device=file:{place}"]
     error = refused(capsys, "mobilenet_v2", tmp_path / "run", *more)
     assert error.endswith(f"{ALL} onnxruntime --batch-size 4 --out '{place}'`")
 
