@@ -185,7 +185,7 @@ def _front(plan: Plan) -> bool:
 def _along_the_front(objectives: Objectives, device: TargetDevice, plan: Plan) -> Objectives:
     """Points from the fastest network up to the highest ceiling."""
     ceiling_ms = max(aim.ceiling_ms for aim in objectives.targets)
-    points_ms = np.geomspace(objectives.fastest_ms, ceiling_ms, ALONG_THE_FRONT)
+    points_ms = np.geomspace(objectives.fastest_ms(), ceiling_ms, ALONG_THE_FRONT)
     points = [Target(None, float(ms), ceiling_ms) for ms in points_ms]
     return Objectives(
         objectives.space, device.model, points, confidence=plan.confidence, seed=plan.seed

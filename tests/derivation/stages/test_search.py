@@ -55,7 +55,7 @@ def test_a_front_is_sought_at_six_points_from_the_fastest_network_to_the_highest
     assert [(one.reward, one.floor_ms) for one in wanted.targets] == [(None, 0.0)] * 2
     found = _along_the_front(wanted, DEVICE, Plan(target="1", reward="front", confidence=0.8))
     points_ms = [one.target_ms for one in found.targets]
-    assert (points_ms[0], points_ms[-1]) == (pytest.approx(wanted.fastest_ms), pytest.approx(1.0))
+    assert (points_ms[0], points_ms[-1]) == (pytest.approx(wanted.fastest_ms()), pytest.approx(1.0))
     steps = [after / before for before, after in pairwise(points_ms)]
     assert steps == [pytest.approx(steps[0])] * 5
     assert {(one.reward, one.floor_ms, one.ceiling_ms) for one in found.targets} == {(None, 0, 1.0)}
