@@ -174,8 +174,10 @@ def _check_latency(plan: Plan, device: Device | None) -> None:
     if plan.resolution_px is not None:  # else it is the data's, which is not loaded yet
         found.check_resolution(plan.resolution_px)
     if isinstance(device, LocalDevice):
-        version = device.runtime.version if plan.accept_version else found.device.version
-        check_device(replace(found, device=replace(found.device, version=version)), device)
+        if plan.accept_version:  # which is said when the model is used
+            as_here = replace(found.device, version=device.runtime.version)
+            found = replace(found, device=as_here)
+        check_device(found, device)
 
 
 def check_evaluated(
