@@ -20,7 +20,7 @@ from bneck.machine import Compute
 from bneck.progress import Progress, silent
 from bneck.proxies.data.image_spec import check_apart
 from bneck.results.checksums import CHECKSUMS, changed, missing, seal
-from bneck.results.plan_file import as_written, differences, plan_before
+from bneck.results.plan_file import as_written, plan_before
 from bneck.results.run import Run
 from bneck.results.run_folder import PLAN, is_run
 from bneck.stdout import stdout_for_results
@@ -107,12 +107,13 @@ def open_run(plan: Plan, out: Path, progress: Progress, *, command: str | None =
     )
 
 
-def _is_begun(plan: Plan, out: Path) -> bool:
-    """Return whether ``out`` holds a run of this very plan."""
+def _kept(plan: Plan, out: Path) -> set[str]:
+    """The fields of the plan that a run in ``out`` was begun with just so; none of a new run."""
     if not (out.is_dir() and is_run(out)):  # is_dir refuses a name that is too long
-        return False
+        return set()
     now = as_written(plan.as_dict())
-    return not differences(plan_before(out / PLAN, now, Plan.defaults()), now)
+    before = plan_before(out / PLAN, now, Plan.defaults())
+    return {name for name, value in now.items() if before.get(name) == value}
 
 
 @contextmanager
@@ -143,7 +144,7 @@ def open_session(
     """
     execution.check(plan.device)
     check_wait(plan.target_device, execution.wait_quiet)
-    check(plan, trains=trains, begun=_is_begun(plan, out))
+    check(plan, trains=trains, kept=_kept(plan, out))
     here = execution.device_here(plan.device, trains=trains)
     check_apart(plan.data, out)
     # Before the run is opened, which changes it too; a name that is too long is refused by is_dir.

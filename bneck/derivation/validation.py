@@ -3,6 +3,7 @@
 Nothing here imports the heavy libraries, so that a mistake is answered at once.
 """
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,20 +35,19 @@ OF_IMAGES = (
 """Fields of a plan that mean nothing where networks are scored by a table of accuracies."""
 
 
-def check(plan: Plan, *, trains: bool = True, begun: bool = False) -> None:
+def check(plan: Plan, *, trains: bool = True, kept: Collection[str] = ()) -> None:
     """Raise UsageError for the first word or number of the plan that cannot be.
 
     Args:
         plan: what a command was asked for.
         trains: whether the command trains networks, which a table of accuracies does not allow.
-        begun: whether a run has this very plan, maybe of an earlier version, which took options
-            that have no effect. It may be finished, and need its target device no more.
+        kept: fields that a run was begun with just so, maybe by an earlier version, which took
+            options that have no effect. It may be finished, and need its target device no more.
     """
     spaces.load_own(plan.space)
     if tabular.open_table(plan.data, None if trains else plan.space, plan.resolution_px) is None:
         check_images(plan.data, plan.resolution_px)
-    if not begun:
-        _check_effects(plan)
+    _check_effects(plan, kept)
     _check_labels(plan)
     if plan.seed_network is not None:
         load_network(plan.seed_network)
@@ -60,20 +60,22 @@ def check(plan: Plan, *, trains: bool = True, begun: bool = False) -> None:
     _check_targets(plan)
     if plan.aimed_at:
         _check_search(plan)
-        _check_target_device(plan, begun=begun)
+        _check_target_device(plan, kept)
 
 
-def _check_effects(plan: Plan) -> None:
+def _check_effects(plan: Plan, kept: Collection[str]) -> None:
     """Options that do nothing beside others."""
+    unused = {}
     if plan.seed_network and not plan.aimed_at and plan.space != Plan().space:
-        raise no_effect("space", "with NET")
+        unused["space"] = "with NET"
     if plan.data.startswith(tabular.PREFIX):
-        for name in OF_IMAGES:
-            if getattr(plan, name):
-                where = f"on {plan.data}, which holds accuracies and no images"
-                raise no_effect(name.replace("_", "-"), where)
+        where = f"on {plan.data}, which holds accuracies and no images"
+        unused |= {name: where for name in OF_IMAGES if getattr(plan, name)}
     if plan.eager and plan.parallel is not None:
-        raise no_effect("parallel", "with --eager")
+        unused["parallel"] = "with --eager"
+    for name, where in unused.items():
+        if name not in kept:
+            raise no_effect(name.replace("_", "-"), where)
 
 
 def _check_labels(plan: Plan) -> None:
@@ -131,7 +133,7 @@ def _check_search(plan: Plan) -> None:
         )
 
 
-def _check_target_device(plan: Plan, *, begun: bool) -> None:
+def _check_target_device(plan: Plan, kept: Collection[str]) -> None:
     """What latencies are of, and by what model, before a device is reached."""
     kind, _, folder = plan.target_device.partition(":")
     if kind == "table" and plan.latency is not None:
@@ -140,14 +142,14 @@ def _check_target_device(plan: Plan, *, begun: bool) -> None:
         raise UsageError(f"give either --latency {plan.latency} or --calibrate {ANEW}, not both")
     unused = {}
     if plan.latency is not None or kind in ("file", "table"):
-        unused["calibration-minutes"] = plan.calibration_minutes != Plan().calibration_minutes
+        unused["calibration_minutes"] = plan.calibration_minutes != Plan().calibration_minutes
         unused["calibrate"] = plan.calibrate == ANEW
     if kind == "table":
-        unused |= {"threads": plan.threads != 1, "accept-version": plan.accept_version}
+        unused |= {"threads": plan.threads != 1, "accept_version": plan.accept_version}
     for name, given in unused.items():
-        if given and not begun:
+        if given and name not in kept:
             where = f"with --latency {plan.latency}" if plan.latency else f"on {plan.target_device}"
-            raise no_effect(name, where)
+            raise no_effect(name.replace("_", "-"), where)
     if plan.latency == "macs":  # which commands that measure nothing take
         raise UsageError("--latency names a file here: multiply-adds are --runtime macs")
     settings = {"threads": plan.threads, "batch_size": plan.batch_size}
@@ -156,7 +158,7 @@ def _check_target_device(plan: Plan, *, begun: bool) -> None:
     if kind != "table":  # which was opened
         device = open_device(plan.target_device, runtime=plan.runtime, **settings)
         if plan.latency is not None:
-            _check_latency(plan, None if begun else device)
+            _check_latency(plan, None if "latency" in kept else device)
     if kind == "file":
         from bneck.latency.kit_content import check_made_for  # onnx: only where there is a kit
 

@@ -150,9 +150,10 @@ def test_a_run_that_was_begun_with_such_an_option_goes_on(file: Path, tmp_path: 
     plan, alone = Plan(data=f"table:{file}", target="1", runtime="macs"), Execution(workers=1)
     begun = replace(plan, search_steps=5)
     Run.open(tmp_path / "run", begun.as_dict()).close()
-    with open_session(begun, tmp_path / "run", alone, trains=False) as session:
-        assert session.plan == begun
-    for other, out in ((begun, "new"), (replace(begun, evaluations=7), "run")):
+    for same in (begun, replace(begun, evaluations=70)):  # more of them, which a run may be asked
+        with open_session(same, tmp_path / "run", alone, trains=False) as session:
+            assert session.plan == same
+    for other, out in ((begun, "new"), (replace(begun, search_steps=6), "run")):
         with (
             pytest.raises(UsageError, match="--search-steps has no effect on table:"),
             open_session(other, tmp_path / out, alone, trains=False),
