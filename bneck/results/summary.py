@@ -107,7 +107,11 @@ def only_answer(figures: "Classification | None") -> str:
 
 
 def unfinished(
-    state: str, records: Sequence[Record], steps: Sequence[Step], target_ms: float | None
+    state: str,
+    records: Sequence[Record],
+    steps: Sequence[Step],
+    target_ms: float | None,
+    what: str = "derivation",
 ) -> tuple[str, str]:
     """Title and text for a run without an outcome.
 
@@ -116,11 +120,12 @@ def unfinished(
         records: the search's networks so far.
         steps: NetAdapt's so far.
         target_ms: latency to reach; None where it is not known.
+        what: a derivation, or another run.
     """
     title = {
-        "running": "This derivation is still going.",
+        "running": f"This {what} is still going.",
         "finished": "This run ended without a derived network.",
-    }.get(state, "This derivation was stopped; run the same command to resume it.")
+    }.get(state, f"This {what} was stopped; run the same command to resume it.")
     failed = [record for record in records if record.accuracy is None]
     if not records:
         text = "No network has been tried yet."

@@ -115,7 +115,7 @@ def sentences(data: ReportData) -> tuple[str, str]:
         return verdict(data.outcome), " ".join(filter(None, said))
     if data.found.networks and data.state == "finished":
         return finished_stage(data.found.networks, data.found.stage)
-    return unfinished(data.state, data.records, data.steps, data.target_ms)
+    return unfinished(data.state, data.records, data.steps, data.target_ms, data.kind)
 
 
 def _headline(data: ReportData) -> tuple[str, ...]:

@@ -71,6 +71,12 @@ class ReportData:
         return self.sessions[-1].command if self.sessions else ""
 
     @property
+    def kind(self) -> str:
+        """What the run is in words, as far as is known: a search alone is no derivation."""
+        known = self.sessions and self.sessions[0].bneck_command() != "derive"
+        return "run" if known else "derivation"
+
+    @property
     def tried(self) -> tuple[Record, ...]:
         """The networks of the search, and then those that competed with them."""
         return (*self.records, *chain.from_iterable(self.competitors.values()))

@@ -11,6 +11,7 @@ from bneck.derivation.report import write_report
 from bneck.files import write_json
 from bneck.quantities import Accuracy, Latency
 from bneck.results.page import report
+from bneck.results.page.report import sentences
 from bneck.results.page.report_data import ReportData
 from bneck.results.record import Record
 from bneck.results.run import Run
@@ -24,6 +25,19 @@ def test_a_run_that_has_only_begun() -> None:
     page = Page(report.build(ReportData(name="run", state="running", plan={"target": 1.5})))
     assert "This derivation is still going. No network has been tried yet." in plain(page.text)
     assert page.figures == {}
+
+
+def test_only_a_derivation_is_called_one(finished: ReportData) -> None:
+    """Not a search alone, nor the stages of a reproduction, which have reports of their own."""
+    (session,) = finished.sessions
+    calls = ("bneck derive --out r", "bneck.derive()", "bneck search --out r", "stage search-paper")
+    titles = []
+    for command in calls:
+        begun = replace(session, command=command)
+        titles.append(sentences(ReportData("run", "stopped", {}, sessions=(begun,)))[0])
+    resumed = "was stopped; run the same command to resume it."
+    words = ("derivation", "derivation", "run", "run")
+    assert titles == [f"This {word} {resumed}" for word in words]
 
 
 def test_a_search_for_several_targets(finished: ReportData) -> None:
