@@ -18,7 +18,7 @@ from bneck.commands.common.options import SeedOption, check_left_out
 from bneck.commands.common.output import print_text
 from bneck.errors import UsageError
 from bneck.files import is_written
-from bneck.latency.runtimes import MAX_BATCH_SIZE, PORTABLE
+from bneck.latency.runtimes import MAX_BATCH_SIZE, PORTABLE, as_options
 from bneck.live import TerminalProgress
 from bneck.path_checks import check_new_folder
 from bneck.results.networks import load_network
@@ -110,9 +110,8 @@ def _kit_of_run(folder: Path, out: Path, runtime: str | None, batch_size: int | 
     arch = load_network(str(folder))
     weights = own_weights(str(folder), arch)
     add_to_kit(out, arch, weights, runtime=runtime, batch_size=batch_size)
-    batches = "" if batch_size == 1 else f" --batch-size {batch_size}"
     print_text(
         f"{out}: copy it to the device, run `python measure.py` in it and copy measurements.json "
         f"back; then `bneck latency {quote(str(folder))} --measure --target-device "
-        f"{quote(f'file:{out}')} --runtime {runtime}{batches}`"
+        f"{quote(f'file:{out}')} {as_options(runtime, batch_size=batch_size)}`"
     )

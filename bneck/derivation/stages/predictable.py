@@ -14,6 +14,7 @@ from bneck.latency.devices.file import FileDevice
 from bneck.latency.devices.table import TableDevice
 from bneck.latency.kit_content import KIT, kit_that_calibrates
 from bneck.latency.model import load
+from bneck.latency.runtimes import as_options
 from bneck.space import codec, spaces
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space
@@ -84,14 +85,11 @@ def _help(session: Session, data: RunData, arch: Architecture) -> str:
     if never_timed(published(**size), arch) is not None:
         return "give a space of your own that has it (docs/extending.md)"
     asked = f"--space all --resolution {size['resolution_px']} --classes {size['classes']}"
-    asked += f" --runtime {plan.runtime}"
-    if plan.batch_size != 1:
-        asked += f" --batch-size {plan.batch_size}"
     if plan.target_device.startswith("file:"):
-        folder = plan.target_device.removeprefix("file:")
-        return f"write the kit by `bneck latency kit {asked} --out {quote(folder)}`"
-    if plan.threads != 1:
-        asked += f" --threads {plan.threads}"
+        settings = as_options(plan.runtime, batch_size=plan.batch_size)
+        folder = quote(plan.target_device.removeprefix("file:"))
+        return f"write the kit by `bneck latency kit {asked} {settings} --out {folder}`"
+    settings = as_options(plan.runtime, threads=plan.threads, batch_size=plan.batch_size)
     if plan.target_device != "local":
-        asked += f" --target-device {quote(plan.target_device)}"
-    return f"give --latency FILE, made by `bneck calibrate {asked} --out FILE`"
+        settings += f" --target-device {quote(plan.target_device)}"
+    return f"give --latency FILE, made by `bneck calibrate {asked} {settings} --out FILE`"

@@ -21,7 +21,7 @@ from bneck.latency.kit_content import (
 from bneck.latency.kit_measurements import measured_by_kit, model_of_kit
 from bneck.latency.measurements import Measurement, load_of
 from bneck.latency.model import LatencyModel
-from bneck.latency.runtimes import PORTABLE, here_only, open_runtime
+from bneck.latency.runtimes import PORTABLE, as_options, here_only, open_runtime
 from bneck.latency.runtimes.weights import Array
 from bneck.latency.timing import Effort, Timing, pooled
 from bneck.path_checks import check_new_folder
@@ -178,11 +178,8 @@ class FileDevice(Device):
 
     def _kit_of_run(self) -> str:
         """The command that writes a run's network into the kit, with the device's settings."""
-        batches = "" if self.batch_size == 1 else f" --batch-size {self.batch_size}"
-        return (
-            f"`bneck latency kit --network RUN --out {quote(str(self.folder))} "
-            f"--runtime {self.runtime}{batches}`"
-        )
+        settings = as_options(self.runtime, batch_size=self.batch_size)
+        return f"`bneck latency kit --network RUN --out {quote(str(self.folder))} {settings}`"
 
     def steps(self) -> str:
         """Return what is to be done for the device to measure what the kit holds."""

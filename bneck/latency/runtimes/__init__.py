@@ -148,6 +148,19 @@ def open_runtime(word: str, *, threads: int = 1, batch_size: int = 1) -> Runtime
     return runtime
 
 
+def as_options(word: str, *, threads: int = 1, batch_size: int = 1) -> str:
+    """Return the options that ask a command for a runtime, as in "--runtime litert --threads 4".
+
+    Args:
+        word: as ``open_runtime`` takes it.
+        threads: threads of the runtime, which are left out where there is one.
+        batch_size: images that one run takes, likewise.
+    """
+    counts = {"batch-size": batch_size, "threads": threads}
+    given = [f"--{name} {count}" for name, count in counts.items() if count != 1]
+    return " ".join([f"--runtime {word}", *given])
+
+
 def run_clock(threads: int) -> Callable[[], int]:
     """Return the clock for runs that happen in the calling thread, where there is one thread.
 
