@@ -13,7 +13,6 @@ from bneck.commands.common.output import print_result
 from bneck.derivation.execution import Execution
 from bneck.files import write_whole
 from bneck.live import TerminalProgress
-from bneck.proxies.data.image_spec import check_apart
 from bneck.reproduction.plan import ReproductionPlan
 from bneck.results.run import Run
 from bneck.space.checks import check_word
@@ -41,21 +40,15 @@ def reproduce(
     **asked: Any,
 ) -> None:
     """Repeat MobileNetV3-Small's derivation on this machine."""
-    from bneck.derivation.validation import check  # numpy, and not for --help
-    from bneck.latency.devices import check_wait
+    from bneck.derivation.session import check_asked  # numpy, and not for --help
     from bneck.reproduction.allowed_changes import change_plan
 
     check_word("reproduction", what, KNOWN)
     execution = Execution(workers=asked.pop("workers"), wait_quiet=asked.pop("wait_quiet"))
-    execution.check()
     plan = ReproductionPlan(**asked)
     if stage is not None:
         check_word("stage", stage, plan.stages)
-    whole = plan.whole()
-    check_wait(whole.target_device, execution.wait_quiet)
-    check(whole)
-    execution.device_here(plan.device)
-    check_apart(plan.data, out)
+    check_asked(plan.whole(), out, execution)
     with (
         Run.open(
             out, plan.as_dict(), defaults=ReproductionPlan.defaults(), change=change_plan
@@ -72,8 +65,8 @@ def _reproduced(
     run: Run, plan: ReproductionPlan, stages: Sequence[str], execution: Execution, file: Path
 ) -> str:
     """Do these stages, writing the summary after each, and return it."""
-    from bneck.derivation.session import Session  # torch and all: after the mistakes
-    from bneck.reproduction.pipeline import Reproduction
+    from bneck.derivation.session import Session
+    from bneck.reproduction.pipeline import Reproduction  # torch and all: after the mistakes
     from bneck.reproduction.report import draw, summary
 
     with closing(execution.open(plan.device)) as executor:

@@ -116,6 +116,26 @@ def _kept(plan: Plan, out: Path) -> set[str]:
     return {name for name, value in now.items() if before.get(name) == value}
 
 
+def check_asked(plan: Plan, out: Path, execution: Execution, *, trains: bool = True) -> str:
+    """Refuse what cannot be before a run is opened; return what this machine itself trains on.
+
+    Args:
+        plan: what is asked.
+        out: the run's folder.
+        execution: where the work runs.
+        trains: as ``open_session`` takes it.
+
+    Raises:
+        UsageError: an impossible word or number, or a folder among the images.
+    """
+    execution.check(plan.device)
+    check_wait(plan.target_device, execution.wait_quiet)
+    check(plan, trains=trains, kept=_kept(plan, out))
+    here = execution.device_here(plan.device, trains=trains)
+    check_apart(plan.data, out)
+    return here
+
+
 @contextmanager
 def open_session(
     plan: Plan,
@@ -142,11 +162,7 @@ def open_session(
     Raises:
         UsageError: an impossible word or number in the plan, or another plan than the folder's.
     """
-    execution.check(plan.device)
-    check_wait(plan.target_device, execution.wait_quiet)
-    check(plan, trains=trains, kept=_kept(plan, out))
-    here = execution.device_here(plan.device, trains=trains)
-    check_apart(plan.data, out)
+    here = check_asked(plan, out, execution, trains=trains)
     # Before the run is opened, which changes it too; a name that is too long is refused by is_dir.
     altered, removed = (changed(out), missing(out)) if out.is_dir() else ((), {})
     with open_run(plan, out, progress, command=command) as run, stdout_for_results():
