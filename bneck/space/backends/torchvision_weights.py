@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from bneck.errors import UsageError
+from bneck.files import naming
 from bneck.space.architecture import Architecture
 from bneck.space.backends import weights
 from bneck.space.backends.torch_model import empty_state
@@ -30,7 +31,9 @@ def load(path: Path, arch: Architecture) -> State:
     Raises:
         UsageError: no such file, not a state dict, or the first tensor that does not fit.
     """
-    return from_torchvision(read(path), arch)
+    state = read(path)
+    with naming(path):
+        return from_torchvision(state, arch)
 
 
 def classes(state: State) -> int | None:

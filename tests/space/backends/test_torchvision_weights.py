@@ -41,8 +41,15 @@ def test_outputs_are_equal_and_the_way_back_exact(name: str, tmp_path: Path) -> 
     assert all(torch.equal(back[key], tensor) for key, tensor in theirs.state_dict().items())
 
 
-def test_the_first_tensor_that_does_not_fit_is_named() -> None:
+def test_the_first_tensor_that_does_not_fit_is_named(tmp_path: Path) -> None:
+    """And the file, where one is read."""
     state = torchvision.models.mobilenet_v3_small().state_dict()
+    file = tmp_path / "weights.pth"
+    torch.save(state, file)
+    with pytest.raises(
+        UsageError, match=rf"^{file}: classifier\.3\.weight has shape \[1000, 1024\]"
+    ):
+        load(file, presets.build("mobilenet_v3_small", classes=10))
     with pytest.raises(UsageError, match=r"features\.1\.block\.1\.fc1\.weight has shape"):
         from_torchvision(state, presets.build("mobilenet_v3_large"))
     with pytest.raises(UsageError, match=r"classifier\.3\.weight has shape \[1000, 1024\]"):
