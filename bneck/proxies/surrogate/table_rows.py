@@ -71,12 +71,25 @@ def _check_separator(path: Path, lines: list[str]) -> None:
 
 
 def _check_scale(path: Path, column: str, rows: list[Row]) -> None:
-    """Refuse shares of 1 in a column that holds per cent: they would be read as a hundredth."""
-    if rows and max(accuracy for _, _, accuracy, _ in rows) <= 0.01:
+    """Refuse shares of 1 in a column that holds per cent: they would be read as a hundredth.
+
+    One among per cent is as accurate as others, unlike 0.1 % of a network that learnt nothing.
+    """
+    if not rows:
+        return
+    per_cent = [(accuracy, line) for line, _, accuracy, _ in rows if accuracy > 0.01]
+    if not per_cent:
         raise UsageError(
             f"{path}: no value of {column} is above 1, so these are shares; this form of table "
             "holds per cent, from 0 to 100"
         )
+    least, beside = min(per_cent)
+    for line, _, accuracy, cells in rows:
+        if accuracy <= 0.01 and 100 * accuracy >= least:
+            raise UsageError(
+                f"{path}: {column} is {cells[column]} in line {line} and {100 * least:g} in line "
+                f"{beside}: give all in per cent, from 0 to 100"
+            )
 
 
 def _csv(

@@ -37,6 +37,11 @@ def test_accel_nasbench_warns_of_the_network_that_was_trained_twice(shared_data:
     assert {(arch.resolution_px, arch.classes) for arch in found.accuracies} == {(224, 1000)}
 
 
+def test_a_network_that_learnt_nothing_is_no_share_of_1(tmp_path: Path) -> None:
+    found = table.load(written(tmp_path, MACRO_HEAD + "".join(MACRO) + "22222222,1,1,1,0.1,1,1\n"))
+    assert min(found.accuracies.values()) == pytest.approx(0.001)
+
+
 def test_our_own_json_lines(tmp_path: Path) -> None:
     archs = [presets.build("mobilenet_v3_small", width=width) for width in (0.5, 0.75, 1, 1.25, 2)]
     lines = [
@@ -126,6 +131,10 @@ def test_choices_as_columns(tmp_path: Path) -> None:
         (
             MACRO_HEAD + re.sub(r"(\d\d)\.(\d)(?=,1,1)", r"0.\1\2", "".join(MACRO)),
             "no value of mean_acc is above 1, so these are shares",
+        ),
+        (
+            MACRO_HEAD + "".join(MACRO) + "22222222,1,1,1,0.71,1,1\n",
+            "mean_acc is 0.71 in line 7 and 45.4 in line 5: give all in per cent, from 0 to 100",
         ),
         (MACRO_HEAD.replace("arch", "code") + "".join(MACRO), "lacks the column 'arch'"),
         (MACRO_HEAD + "22222222,1,1,1,93,1,1,more\n", "line 2: 8 fields in 7 columns"),
