@@ -55,6 +55,17 @@ def is_left_behind(name: str) -> bool:
     return name.startswith(".") or name.lower() in LEFT_BEHIND
 
 
+def count_left_behind(folder: Path, passed_over: Counter[str]) -> None:
+    """Count by name what is left behind in a folder itself, not below it."""
+    passed_over.update(_kind(one.name) for one in folder.iterdir() if is_left_behind(one.name))
+
+
+def _kind(name: str) -> str:
+    """What a file or folder that is left behind is counted as."""
+    is_hidden = name.startswith(".") and name != ".ipynb_checkpoints"
+    return "hidden" if is_hidden else name
+
+
 def _below(
     folder: str, prefix: str, passed_over: Counter[str], seen: set[tuple[int, int]]
 ) -> Iterator[tuple[str, Stamp]]:
@@ -66,8 +77,7 @@ def _below(
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda one: (one.is_symlink(), one.name)):
             if is_left_behind(entry.name):
-                hidden = entry.name.startswith(".") and entry.name != ".ipynb_checkpoints"
-                passed_over["hidden" if hidden else entry.name] += 1
+                passed_over[_kind(entry.name)] += 1
             elif _links_to_itself(entry):
                 passed_over["broken links"] += 1
             elif entry.is_dir():

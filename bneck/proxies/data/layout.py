@@ -108,6 +108,9 @@ def read_layout(folder: Path) -> Layout:
             listed = [one for one in below if one[0] not in ground_truth.OF_PART]
             labels = ground_truth.labels(found.folder, place, [one[0] for one in listed], names)
             parts[part] = _files(found.folder, place, listed, labels)
+        places = (place for classes in found.classes.values() for place in classes.values())
+        for around in {folder, *(place.parent for place in places)}:
+            file_list.count_left_behind(around, passed_over)
         shown = ground_truth.display_names(found.folder, names)
     except OSError as error:
         raise UsageError(f"cannot read {error.filename or folder}: {error.strerror}") from error

@@ -51,6 +51,7 @@ def test_with_test_alone_it_validates(tmp_path: Path) -> None:
 
 
 def test_what_systems_leave_behind_is_passed_over_and_counted(tmp_path: Path) -> None:
+    """In classes, and beside them."""
     draw(tmp_path, "a", "b", "b/deeper")
     for name in ("a/Thumbs.db", "a/desktop.ini", "b/.DS_Store", "__MACOSX/a/._0.png"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -59,8 +60,16 @@ def test_what_systems_leave_behind_is_passed_over_and_counted(tmp_path: Path) ->
     layout = read_layout(tmp_path)
     assert len(layout.parts["train"].paths) == 15
     assert layout.passed_over == {
-        "Thumbs.db": 1, "desktop.ini": 1, "hidden": 2, "@eaDir": 1, ".ipynb_checkpoints": 1,
+        "Thumbs.db": 1, "desktop.ini": 1, "hidden": 3, "@eaDir": 1, ".ipynb_checkpoints": 1,
+        "__MACOSX": 1,
     }  # fmt: skip
+
+
+def test_what_is_left_behind_beside_parts_and_their_classes_is_counted_once(tmp_path: Path) -> None:
+    draw(tmp_path, *(f"{part}/{name}" for part in ("train", "val") for name in ("a", "b")))
+    for name in ("@eaDir", "train/@eaDir", "val/.thumbnails"):
+        (tmp_path / name).mkdir()
+    assert read_layout(tmp_path).passed_over == {"@eaDir": 2, "hidden": 1}
 
 
 @pytest.mark.parametrize(
