@@ -1,6 +1,7 @@
 """Part of a set of images: labelled rows of squares, in memory or mapped from a file."""
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -90,14 +91,19 @@ class ImagePart:
         return torch.stack(found).any(0) if found else torch.zeros(len(self), dtype=torch.bool)
 
     def resized(self, side_px: int) -> "ImagePart":
-        """The part's images at another side: in memory, or in a file beside the squares."""
+        """The part's images at another side: in a file beside the squares, or in memory.
+
+        A folder that is read-only keeps no such file.
+        """
         if self.squares.shape[-1] == side_px:
             return self
-        rows = torch.arange(len(self))
-        if self.store is None:
+        rows, file = torch.arange(len(self)), None
+        if self.store is not None:
+            file = self.store / f"resized-{self._digest()}-{side_px}.u8"
+        if file is None or not (self._is_kept(file, side_px) or os.access(file.parent, os.W_OK)):
             check_memory(len(self), side_px)
-            return replace(self, squares=torch.cat(list(self._resized(side_px))), rows=rows)
-        file = self.store / f"resized-{self._digest()}-{side_px}.u8"
+            pixels = torch.cat(list(self._resized(side_px)))
+            return replace(self, squares=pixels, rows=rows, store=None)
         if not self._is_kept(file, side_px):
             self._keep_resized(file, side_px)
         return replace(self, squares=mapped(file, side_px), rows=rows, store=None)
