@@ -160,7 +160,8 @@ def _check_target_device(plan: Plan, kept: Collection[str]) -> None:
         if plan.latency is not None:
             _check_latency(plan, None if "latency" in kept else device)
     if kind == "file":
-        from bneck.latency.kit_content import check_made_for  # onnx: only where there is a kit
+        from bneck.latency.devices.file import FileDevice  # onnx: only where there is a kit
+        from bneck.latency.kit_content import check_made_for
 
         check_made_for(
             path_of(folder),
@@ -168,6 +169,8 @@ def _check_target_device(plan: Plan, kept: Collection[str]) -> None:
             batch_size=plan.batch_size,
             resolution_px=plan.resolution_px,
         )
+        if isinstance(device, FileDevice) and device.file.exists() and "target_device" not in kept:
+            device.fingerprint()  # which says what it was measured with, and not only made for
 
 
 def _check_latency(plan: Plan, device: Device | None) -> None:

@@ -305,21 +305,40 @@ def test_a_kit_of_other_classes_or_another_side_is_refused_at_the_start(
 def test_a_kit_for_other_options_is_refused_before_images_are_read(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, of_kit: object, asked: object
 ) -> None:
-    """The images are none: that would be said next."""
     if asked == "litert":
         pytest.importorskip("ai_edge_litert", reason="pip install 'bneck[litert]'")
-    folder, photos = tmp_path / "kit", tmp_path / "photos"
+    folder = tmp_path / "kit"
     add_to_kit(folder, ARCH, None, runtime="onnxruntime")
+    said = refused(capsys, folder, f"--{option}={asked}")
+    assert said == (
+        f"bneck: the kit in {folder} is for --{option} {of_kit}, not {asked}: give that, or "
+        "another folder\n"
+    )
+
+
+def test_measurements_with_other_threads_are_refused_before_images_are_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "kit"
+    add_to_kit(folder, ARCH, None, runtime="onnxruntime")
+    timed(folder)
+    said = refused(capsys, folder, "--threads=2")
+    assert said == (
+        f"bneck: {folder}/measurements.json was measured with --runtime onnxruntime --threads 1 "
+        "--batch-size 1, not with --runtime onnxruntime --threads 2 --batch-size 1\n"
+    )
+
+
+def refused(capsys: pytest.CaptureFixture[str], folder: Path, option: str) -> str:
+    """What a derivation for a kit says, of images that are none: that would be said next."""
+    photos, out = folder.with_name("photos"), folder.with_name("run")
     for name in "ab":
         (photos / name).mkdir(parents=True)
         (photos / name / "0.png").touch()
     command = ["derive", "--target=1", f"--data=folder:{photos}", f"--target-device=file:{folder}"]
-    assert run([*command, f"--out={tmp_path / 'run'}", f"--{option}={asked}"]) == 2
-    assert capsys.readouterr().err == (
-        f"bneck: the kit in {folder} is for --{option} {of_kit}, not {asked}: give that, or "
-        "another folder\n"
-    )
-    assert not (tmp_path / "run").exists()
+    assert run([*command, f"--out={out}", option]) == 2
+    assert not out.exists()
+    return capsys.readouterr().err
 
 
 def test_a_kit_of_one_network_alone_is_carried_nowhere_to_calibrate(tmp_path: Path) -> None:
