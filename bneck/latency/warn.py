@@ -76,4 +76,7 @@ def warn_foreign(model: LatencyModel) -> None:
 def warn_elsewhere(model: LatencyModel, here: Fingerprint) -> None:
     """Say on stderr when a model is not of the device that is measured on."""
     if model.device != here:
-        warn(f"this latency model is of [{model.device}], and measurements are of [{here}]")
+        warn(
+            f"this latency model is of [{model.device}], and measurements are of [{here}]: "
+            "measured ms are ratios to a reference network there, times its ms on the former"
+        )

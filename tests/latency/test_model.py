@@ -133,6 +133,8 @@ def test_a_model_of_another_device_warns_with_both(
     said = capsys.readouterr().err
     assert "Cortex-A72, 4 cores, onnxruntime 1.20.0, 2 threads" in said
     assert str(macs_model.device) in said
+    ms_are = "measured ms are ratios to a reference network there, times its ms on the former"
+    assert said.endswith(f"]: {ms_are}\n")
     warn_foreign(macs_model)
     assert capsys.readouterr().err == ""
     larger = replace(macs_model.device, cores=macs_model.device.cores + 1)
