@@ -178,7 +178,7 @@ _SPELT_OUT: Mapping[type, Mapping[str, tuple[str, ...]]] = {
     Accuracy: {"value": ("{}",), "stderr": ("{}_stderr", "stderr")},
     Latency: {"ms": ("{}_ms",), "std_ms": ("{}_std_ms",)},
 }
-"""How a value that is a field of a record is spelt out: here first, then in older files."""
+"""Names of the parts of a value that is a field of a record: today's first, then older ones."""
 
 
 def _parts(kind: Any) -> Mapping[str, tuple[str, ...]]:

@@ -17,7 +17,7 @@ from bneck.text import aligned
 from bneck.units import duration
 
 USUAL = Path("runs")
-"""Where the docs let runs lie."""
+"""Folder that the docs put runs into."""
 
 
 def runs(

@@ -36,7 +36,7 @@ BATCH = 16
 TIMED = 128
 """Images whose latency is measured, one at a time; the others are classified in batches."""
 QUARTILES_APART = 2 * NormalDist().inv_cdf(0.75)
-"""Of a normal distribution, in standard deviations."""
+"""Interquartile range of a normal distribution, in standard deviations."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from bneck.search.samplers.online_surrogate import START
 from bneck.text import number_of
 
 TOO_FEW = 0.25
-"""Of the training steps that suit the data: with fewer, networks hardly differ yet."""
+"""Share of the training steps that suit the data, below which networks hardly differ yet."""
 
 
 def warn_if_small(session: Session, data: RunData) -> None:

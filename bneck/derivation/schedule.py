@@ -14,10 +14,9 @@ from bneck.units import duration
 MEASURING = "measuring"
 """The stage that measures the derived networks, and those that they are compared with."""
 SAID_EVERY_S = 30.0
-"""How often what is left is said while a stage is at work."""
+"""Seconds between two estimates of what is left, while a stage is at work."""
 MEASUREMENT_S = 5.0
-"""What measuring a network takes on a quiet machine, about; a noisy one may take many times that.
-"""
+"""Usual time of a measurement on a quiet machine; a noisy one may take many times as long."""
 
 
 @dataclass

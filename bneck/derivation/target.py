@@ -13,7 +13,7 @@ from bneck.results.run_folder import is_run
 
 MAX_MS = 1e6
 MAX_DIGITS = 6
-"""Of a side in px."""
+"""Most digits of a side in px."""
 
 
 def parse(text: str) -> tuple[float, str | None, int | None]:

@@ -18,17 +18,16 @@ from bneck.proxies.training.recipe import Recipe, epochs
 
 PROXY_PX = 96
 PHOTOS_FROM_PX = 96
-"""Sets of at least this side, and not small, are trained on in the end as photos are."""
+"""Side from which on sets that are not small get the final training of photos."""
 LONG = 40
-"""From so many epochs on, photos are varied by random resized crops and TrivialAugment."""
+"""Epochs from which on photos are varied by random resized crops and TrivialAugment."""
 TUNING_RATE = 1e-3
 """Peak of the learning rate where trained weights are trained further."""
 FEWEST_STEPS = 100
-"""Of a label from random weights. On 160 images of ten classes (Imagenette, 64 px) three networks
-had 10, 14 and 15 % right after 23 steps, little above chance, and 21 to 23 % after 60."""
+"""Fewest steps of a label from random weights. With 160 images of ten classes (Imagenette, 64 px)
+three networks had 10, 14 and 15 % right after 23 steps, near chance, and 21 to 23 % after 60."""
 INHERITED_SHARE, INHERITED_STEPS = 4, 50
-"""A label from inherited weights takes the fourth part of the steps of one from random weights, and
-so many at least."""
+"""Divisor of a label's steps where its weights are inherited, and the fewest steps then."""
 
 
 @dataclass(frozen=True, slots=True)

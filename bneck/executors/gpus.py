@@ -8,7 +8,7 @@ from bneck.errors import UsageError
 from bneck.machine import GPU_SHARE
 
 WORKERS_PER_GPU = 4
-"""Where their number is not said: enough that one's preparations overlap another's training."""
+"""Default number: enough that the preparations of one overlap the training of another."""
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 

@@ -15,9 +15,9 @@ from bneck.executors.worker import W, WorkerKind, WorkerLost, load
 TRIES = 3
 START_SECONDS = 600.0
 ROOM_SECONDS = 5.0
-"""How often a cluster that may grow is asked for its room again."""
+"""Seconds between two questions how many workers a cluster that may grow has room for."""
 LONGEST_WAIT_SECONDS = 86_400.0
-"""A system's timers may end at 2^31 ms, which a time limit may exceed."""
+"""Longest single wait: a system's timers may end at 2^31 ms, and a time limit may be longer."""
 
 
 @dataclass(frozen=True, slots=True)

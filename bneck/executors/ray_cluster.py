@@ -22,9 +22,9 @@ from bneck.executors import REMOTE, reason
 
 ANSWER_SECONDS = 10.0
 SECONDS_BETWEEN_LOOKS = 5.0
-"""How often a cluster's head is asked whether it is there, while there is nothing else to do."""
+"""Seconds between two checks that the cluster's head is there, while nothing else is to do."""
 SILENT_SECONDS = 30.0
-"""For so long it may be gone: after 60 s Ray ends the process, without a word of ours."""
+"""Longest silence of the head: after 60 s Ray would end this process without a message."""
 _address = "auto"
 """What ``connect`` has connected to; "auto" without that, also where the program has connected."""
 TOKEN = "a cluster with token authentication needs RAY_AUTH_MODE=token here too"

@@ -9,7 +9,7 @@ from bneck.text import number_of
 
 LEAST = 0.01
 LEFT_OVER = 0.02
-"""Of one CPU or GPU that shares may leave over, since thirds are written as 0.33."""
+"""Part of a CPU or GPU that shares may leave unused, since thirds are written as 0.33."""
 _ROUNDING = 1e-9
 
 

@@ -20,7 +20,7 @@ from bneck.executors.pool import START_SECONDS, TRIES, warn_of_slow_start
 from bneck.executors.worker import W, WorkerKind, WorkerLost, one_by_one
 
 OTHERS_SECONDS = 3.0
-"""How long the others have to say that they failed too, or were lost, when one has failed."""
+"""Time for the others to fail too, or to be lost, once one worker has failed."""
 
 
 class Together(Generic[W]):

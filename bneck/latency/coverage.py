@@ -7,9 +7,9 @@ from bneck.space.architecture import Architecture
 from bneck.space.choices import Space
 
 NOTHING_NEW = 500
-"""After so many random networks without anything new, all that a space has is taken as seen."""
+"""Random networks without anything new after which all of a space is taken as seen."""
 _LOOKED_AT = 20
-"""So many random networks of a space show whether others are of it."""
+"""Random networks of a space that are enough to tell another space from it."""
 _ANY = Blocking(1, 1)
 """Which features there are depends on the blocking only where channels are not aligned to it."""
 

@@ -28,7 +28,8 @@ ALL_WEIGHTS = {
     f"network @weights over {size}": size
     for size in (125, 250, 500, 1000, 1500, 2000, 2500, 3000, 4000)
 }
-"""So may all weights of a network beyond these: the next image needs them again. 0.5 to 16 MB."""
+"""All weights of a network may cost more beyond these, 0.5 to 16 MB: the next image needs them
+again."""
 
 
 @dataclass(frozen=True, slots=True)

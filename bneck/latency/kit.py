@@ -37,7 +37,7 @@ SCRIPT, FILES = "measure.py", "networks"
 """What a kit holds beside KIT, which is written last."""
 NETWORKS = 300
 REPEATED_AFTER = 20
-"""After so many further networks a held-out one is timed again: under another load, against another
+"""Networks after which a held-out one is timed again: under another load, against another
 reference, and yet before a slow board has run out of minutes."""
 
 

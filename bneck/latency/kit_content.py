@@ -16,7 +16,7 @@ from bneck.space.architecture import Architecture
 KIT, MEASURED = "kit.json", "measurements.json"
 FORMAT = "bneck-measurements-1"
 FINAL = "final"
-"""What the name of a network that is to be measured, and not fitted to, begins with."""
+"""First word in the names of networks that are measured, and not fitted to."""
 TIMES = 5
 """How often such a network is measured; it is prepared again each time, as on this machine."""
 _IN_WORDS = {
@@ -25,7 +25,7 @@ _IN_WORDS = {
     "resolution_px": "{} px",
     "classes": "{} classes",
 }
-"""How a kit's facts are told."""
+"""Words for what a kit is made for."""
 
 
 def final_name(arch: Architecture, weights: Mapping[str, Array] | None) -> str:

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 NOISY = 0.10
 LEAST_CORE_SHARE = 0.9
 MIN_REPETITIONS, MAX_REPETITIONS = 6, 16
-"""For each of which network and reference are prepared again: where their weights happen to lie in
-memory moves all chunks of a repetition alike, which its own spread does not show."""
+"""Network and reference are prepared again for each: where their weights happen to lie in memory
+moves all chunks of a repetition alike, which its own spread does not show."""
 MAX_PAIRS = 20
 QUICK = Effort(wanted=0.02, min_pairs=4, max_pairs=12)
 

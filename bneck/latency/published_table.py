@@ -21,7 +21,7 @@ PREFIX = "table:"
 HEADER = ["block", "ms"]
 FORMAT = "bneck-table-1"
 NOTHING_NEW = 3000
-"""After so many random networks without a new block, all blocks of a space are taken as seen."""
+"""Random networks without a new block after which all blocks of a space are taken as seen."""
 
 
 @dataclass(frozen=True)

@@ -18,16 +18,16 @@ Clock = Callable[[], float]
 """Nanoseconds from any origin; a synthetic device brings its own."""
 
 CALIBRATION_MINUTES = 5.0
-"""That a calibration takes unless asked otherwise."""
+"""Default length of a calibration."""
 MAX_MINUTES = 10_000
 """A week: the longest that a calibration, or a wait for a quiet device, can be asked to take."""
 CHUNK_NS = 15_000_000
 MIN_RUNS, MAX_RUNS = 5, 60
 DROPPED = 2
 MEDIAN_SCATTER = 1.2533
-"""The median of n normal values scatters so many times as much as their mean."""
+"""Scatter of the median of n normal values, relative to that of their mean."""
 FEW_VALUES = {2: 1.196, 3: 1.495, 4: 1.363, 5: 1.206, 6: 1.2, 7: 1.14, 8: 1.129, 9: 1.107}
-"""By how much the median absolute deviation of so many normal values is too small."""
+"""Factor by which the median absolute deviation of n normal values is too small."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ class Validation:
 
 
 NOT_VALIDATED = Validation(CalibrationReport(0.0, 0, 0, 0.0, 0.0, 0.0, 0.0, 0.0), 0.0, [])
-"""For a model that is about to be validated."""
+"""Stands in a model that is about to be validated."""
 
 
 def validate(

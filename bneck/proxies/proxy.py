@@ -35,7 +35,7 @@ PROXIES = {
     "zico": "bneck.proxies.zero_cost.zico:Zico",
     "short-training": "bneck.proxies.short_training:ShortTraining",
 }
-"""By word, the class: a ``ProxyFactory``."""
+"""Word -> "module:class", a ``ProxyFactory``, imported when first asked for."""
 
 
 class Proxy(Protocol):

@@ -12,7 +12,7 @@ from bneck.space.architecture import Architecture
 from bneck.space.presets import MOBILENET_V3_SMALL
 
 LARGER = "mobilenet_v3_large"
-"""Whose width multiplier meets latencies above MobileNetV3-Small's."""
+"""The preset whose width multiplier meets latencies above MobileNetV3-Small's."""
 
 
 def networks_to_compare(

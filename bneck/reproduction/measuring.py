@@ -11,7 +11,7 @@ from bneck.quantities import Latency
 from bneck.space.architecture import Architecture
 
 TURNS = 3
-"""So often each trained network is measured."""
+"""Measurements of each trained network."""
 
 Network = TypeVar("Network")
 State = TypeVar("State")

@@ -7,13 +7,13 @@ from bneck.results.exports import EXPORTS
 from bneck.results.run_folder import is_run
 
 SEED_NETWORK, NETWORK = "seed", "network"
-"""What the training of NetAdapt's seed network, and of a network trained alone, are kept under."""
+"""Names of the training of NetAdapt's seed network, and of that of a network alone."""
 SHOWN = ("report.html", "model_card.md", "likeness.json", "likeness.svg")
 """What commands that only look at a run write into its folder, as those that work on it do."""
 TARGETS = "targets"
-"""The folder of what a run has of each of several targets, runs of their own among it."""
+"""Folder for each of several targets: their networks, and runs of their own."""
 PICTURES = "pictures"
-"""The folder of what they draw."""
+"""Folder for what ``bneck report --pictures`` draws."""
 _EXPORTED = tuple(end for to in EXPORTS.values() for end in (*to.suffixes, to.beside) if end)
 _OWN = {
     "model.onnx": "network",
@@ -21,7 +21,7 @@ _OWN = {
     "elastic.safetensors": "network",
     "latency.json": "latency model",
 }
-"""Name -> what a run works with under it."""
+"""Name of a file that a run works with -> what it holds."""
 
 
 def only_shows(file: PurePath) -> bool:

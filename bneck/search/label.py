@@ -14,7 +14,7 @@ WEIGHTS = "weights"
 """Names the SHA-256 of the shared weights that a network was judged with, or of the pretrained ones
 that it began with. Never mixed."""
 CODE = "code"
-"""Names the SHA-256 of the module of one's own proxy that scored a network, its first digits."""
+"""Names the first digits of the SHA-256 of the user's own module that scored a network."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from bneck.quantities import Accuracy, difference
 
 STANDARD_ERRORS = 2.0
-"""Of the difference of two accuracies: what is beyond is not noise."""
+"""Standard errors beyond which a difference of two accuracies is not noise."""
 
 
 def most_accurate_under(

@@ -33,10 +33,10 @@ from bneck.space.cost import cost
 from bneck.space.presets import MOBILENET_V3_SMALL
 
 RANDOM_NETWORKS = 200
-"""Those that the derived network's similarity is judged against: a few seconds' work."""
+"""Networks that the derived one's similarity is judged against: a few seconds' work."""
 
 MOST_IN_MATRIX = 100
-"""Classes that a confusion matrix is kept for: it has their square of numbers."""
+"""Most classes of which a confusion matrix is kept: it has their square of numbers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from bneck.space.backends.weights import State, arrays
 from bneck.units import milliseconds
 
 SESSIONS = 3
-"""In so many is a network timed each time where the calibration saw that one is not enough."""
+"""Timings of a network each time it is measured, where the calibration saw that one is too few."""
 DISAGREEING = 0.03
 """Relative difference between two measurements of a network that is worth a word."""
 

@@ -24,11 +24,11 @@ from bneck.space.choices import Space
 from bneck.text import number_of
 
 REPEAT_SHARE = 0.2
-"""Of the time, for measuring the held-out networks again and again: the model's own error can only
-be told from noise by what several measurements of a network agree on."""
+"""Share of the time for measuring the held-out networks again: the model's own error can only be
+told from noise by what several measurements of a network agree on."""
 MOST_REPEATS = 7
 MOST_SYNTHETIC = 600
-"""Networks that tell all there is to tell of a device without noise, whose minutes are not ours."""
+"""Enough networks for a device without noise, whose clock does not tell real minutes."""
 BRIEF = Effort(min_pairs=4, max_pairs=6)
 """A fit averages over networks, and a validation over repeats: many short timings beat few long
 ones, as where a session's weights lie in memory moves all of its chunks alike."""

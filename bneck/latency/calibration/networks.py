@@ -12,10 +12,10 @@ from bneck.space.edits import narrow, narrowables
 
 HELD_OUT_EVERY = 8
 FOLDS = 5
-"""Of a cross-validation: every fifth network to fit is in one."""
+"""Folds of a cross-validation: each has every fifth network to fit."""
 LEANS = (0.2, 0.4, 0.6, 0.8)
-"""Of one network in eight: sums of many random choices stay close to their mean, and what a search
-for a slow target finds lies far above it."""
+"""``lean`` of one network in eight: sums of many random choices stay close to their mean, and what
+a search for a slow target finds lies far above it."""
 STEPS = ((8, 0.95), (1, 0.05))
 """Widths are multiples of 8 or any, with these odds: calibration finds what the runtime likes."""
 NARROWINGS = ((0.5, 0.35), (0.9, 0.05))

@@ -15,7 +15,7 @@ from bneck.space.layers import ACTIVATIONS
 
 CHANNELS = range(8, 257, 2)
 SIDES = 4
-"""How many sides the kernel curves are drawn for, from the smallest."""
+"""Input sides that kernel curves are drawn for, the smallest first."""
 
 
 def write_page(model: LatencyModel, path: Path) -> None:

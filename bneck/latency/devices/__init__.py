@@ -104,7 +104,7 @@ The class takes the text behind the colon, ``runtime``, ``threads`` and ``batch_
 """
 
 WATCHED = ("local", "ssh")
-"""Those that tell what else keeps them busy."""
+"""Devices that tell what else keeps them busy."""
 
 
 def open_device(

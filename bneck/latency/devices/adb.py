@@ -31,13 +31,13 @@ PLACES = (f"{FOLDER}/benchmark_model", "/data/local/tmp/benchmark_model")
 LITERTS = ("litert", "litert-int8")
 CHUNK = "--warmup_runs=3 --warmup_min_secs=0.05 --num_runs=10 --min_secs=0.2 --max_secs=20"
 PAUSE_S = 0.3
-"""Between chunks, so that the phone stays cool."""
+"""Pause between chunks, so that the phone stays cool."""
 COOLING_S = 20.0
-"""A pause where the reference has become slower."""
+"""Pause where the reference has become slower."""
 HOT = 1.1
-"""So many times the reference's shortest chunk calls for that pause."""
+"""Chunk of the reference, relative to its shortest one, beyond which that pause follows."""
 PAUSES = 3
-"""After so many the phone counts as slower for good."""
+"""Such pauses in a row after which the phone counts as slower for good."""
 RECENT = 5
 """Chunks of the reference whose median tells how fast the phone is: single ones scatter."""
 FOREIGN = ("not executable", "Exec format error", "exec format error", "CANNOT LINK")

@@ -9,7 +9,7 @@ from bneck.errors import BneckError, UsageError
 
 TRIES, WAIT_S = 3, 5.0
 SECONDS = 120
-"""Before a call of adb counts as lost."""
+"""Time limit of a call of adb, which then counts as lost."""
 LOST = ("not found", "no devices", "offline", "closed", "cannot connect", "protocol fault")
 ENDED = re.compile(r"exit=(\d+)\s*$")
 

@@ -22,10 +22,10 @@ from bneck.latency.runtimes.weights import norm_free
 from bneck.latency.timing import Effort, Timing
 
 PERIOD = 127
-"""After so many numbers random weights repeat, so that a network is some 90 kB to send."""
+"""Numbers after which random weights repeat, so that a network takes some 90 kB to send."""
 TRIES = 8
 WAIT_S = 1.0
-"""Before the first new try; twice as long before each further one."""
+"""Wait before the first new try; twice as long before each further one."""
 
 
 class Cut(Exception):

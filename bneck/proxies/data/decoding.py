@@ -19,7 +19,7 @@ MAX_PIXELS = 500_000_000
 DEEP_MODES = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
 _TOLD_EVERY = 100
 _WITHHELD = {errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.EMFILE, errno.ENFILE}
-"""What the system says of files that may be whole."""
+"""Errors of the system on files that may be whole."""
 
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -30,10 +30,10 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""By EXIF orientation, what brings a picture upright."""
+"""EXIF orientation -> what turns the picture upright."""
 
 White = Mapping[str, int]
-"""By kind of pixel ("16-bit", "32-bit", "float"), the value that means white."""
+"""Kind of pixel ("16-bit", "32-bit", "float") -> the value that means white."""
 Square = NDArray[np.uint8]
 
 

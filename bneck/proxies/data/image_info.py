@@ -16,11 +16,11 @@ PHOTO_PX = 224
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 """What torchvision's published weights were trained with."""
 HELD_OUT_EVERY = 5
-"""One of so many training images is held out where a set must be split."""
+"""One training image in this many is held out where a set must be split."""
 FEW, FOLDS = 1000, 5
-"""Of fewer training images than these, all judge networks, in so many parts."""
+"""Training images below which all of them judge networks, and in how many parts."""
 SMALL_SET = 5000
-"""Fewer training images than these are all shown to proxies; of more, a sample."""
+"""Training images from which on proxies see a sample; of fewer they see all."""
 PROXY_TRAINING, PROXY_VALIDATION = 20_000, 5_000
 """The sample of a large set on which proxies train and are judged."""
 

@@ -19,7 +19,7 @@ FOLDERS = {
     "val": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing"),
 }
-"""By part, the names of folders, in any case, that are it and never classes."""
+"""Part -> names of its folder, in upper or lower case; a class cannot have these."""
 _NAMED = 3
 _TOLD_EVERY = 1000
 

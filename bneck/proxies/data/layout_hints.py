@@ -8,7 +8,7 @@ from bneck.errors import UsageError
 from bneck.proxies.data.file_list import is_left_behind
 
 _LABELS = (".csv", ".tsv", ".json", ".xml", ".xlsx")
-"""How tables of labels end, which people keep beside images."""
+"""Suffixes of the tables of labels that people keep beside images."""
 
 
 def subfolders(folder: Path) -> dict[str, Path]:

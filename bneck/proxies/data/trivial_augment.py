@@ -136,4 +136,4 @@ OPERATIONS: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     "AutoContrast": lambda pixels, magnitude, sign: functional.autocontrast(pixels),
     "Equalize": lambda pixels, magnitude, sign: functional.equalize(pixels),
 }
-"""By torchvision's word: (uint8 (b, 3, side, side), magnitudes 0 to 1, signs) -> uint8."""
+"""torchvision's word -> function of uint8 (b, 3, side, side), magnitudes 0 to 1 and signs."""

@@ -19,7 +19,7 @@ from scipy.optimize import minimize
 
 Array = NDArray[np.float64]
 Columns = Mapping[str, Array]
-"""By group, (rows, columns of the group); several rows sets share names and widths."""
+"""Group -> (rows, columns of the group); several sets of rows share names and widths."""
 
 _PRIOR_STD, _REST_STD, _LINEAR_STD = 2.0, 1.0, 1.5
 _LOG_SIGNAL, _LOG_NOISE, _LOG_LINEAR = float(np.log(1.5)), float(np.log(0.1)), 0.0

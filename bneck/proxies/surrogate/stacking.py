@@ -15,9 +15,9 @@ from bneck.proxies.surrogate.gaussian_process import Columns, GaussianProcess, l
 Array = NDArray[np.float64]
 
 LEARN_ROWS = 300
-"""Relevances and weights are found from so many labels, drawn; the posterior from all."""
+"""Labels, drawn at random, that relevances and weights are found from; the posterior takes all."""
 MOST_ROWS = 5000
-"""Of more labels than these, so many are drawn: the posterior takes their square in memory."""
+"""Most labels, drawn at random of more: the posterior takes their square in memory."""
 
 _ROUNDS = 200
 

@@ -26,7 +26,7 @@ WARM_UP = 3  # steps of the training before the capture, which must find all mem
 
 FIRST_USE_S = {"bf16": 7.7, "tf32": 2.0}
 RATE_128_PX = {"bf16": 45_197, "tf32": 23_700}
-"""Of MobileNetV3-Small on an H100: seconds of the host until a new network's kernels are ready, and
+"""MobileNetV3-Small on an H100: seconds of the host until a new network's kernels are ready, and
 images per second at 128 px after that; bf16 by cuDNN, TF32 with torch's own depthwise kernels."""
 
 Capture = Callable[[Callable[[], Tensor]], tuple[Callable[[], None], Tensor]]

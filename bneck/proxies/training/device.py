@@ -11,7 +11,7 @@ from bneck.machine import Compute, cores, gpu_share
 from bneck.proxies.training.memory import freed_memory_kept
 
 LEAST_BYTES = 2**30
-"""Of a GPU's memory: CUDA itself takes half of it in each process."""
+"""Least free memory of a GPU: CUDA itself takes half of that in each process."""
 
 
 def torch_device(word: str) -> torch.device:

@@ -28,7 +28,7 @@ _INTERFACE = "GLOO_SOCKET_IFNAME"
 _SIOCGIFADDR = 0x8915
 """Asks Linux for the address of a network interface."""
 REACHED_SECONDS = 300.0
-"""How long the first process may take until others reach it; it imports as much as they do."""
+"""Longest time until the first process is reached; it imports as much as the others do."""
 
 
 def rank() -> int:

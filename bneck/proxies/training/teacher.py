@@ -16,7 +16,7 @@ from bneck.space.backends import onnx_session, torch_model, weights
 TEMPERATURE = 4.0
 """What logits are divided by before they are compared."""
 SHARE = 0.5
-"""Of the loss that is the teacher's; the rest is cross-entropy with the labels."""
+"""The teacher's share of the loss; the rest is cross-entropy with the labels."""
 _CPU = torch.device("cpu")
 
 Logits = Callable[[Tensor], Tensor]

@@ -22,7 +22,7 @@ SAMPLERS = {
 """Word -> "module:attribute", imported when a sampler is made: to check a word costs nothing."""
 
 OPTUNAS = ("tpe", "nsga2")
-"""Those of Optuna, which also ask whether accuracy and latency are two objectives."""
+"""Samplers of Optuna, which also take whether accuracy and latency are two objectives."""
 
 
 def find(word: str) -> Callable[[Space, bool], "Sampler"]:

@@ -21,7 +21,7 @@ from bneck.space.traits import changed, has_residual
 
 _CLASSIFIER = "head.classifier"
 _OPEN = 2.0
-"""Where a new gate begins: open by 5/6 (hsigmoid) or 0.88 (sigmoid), where its slope is not 0."""
+"""Bias of a new gate: it begins open by 5/6 (hsigmoid) or 0.88 (sigmoid), and not flat."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,8 +22,8 @@ from bneck.proxies.data.squares.store import made_once, squares_folder
 from bneck.units import byte_size
 
 CHUNKS_A_SYNC = 16
-"""So many are brought to the disk at a time, while others are decoded; left to the end, gigabytes
-would be waited for with all cores idle."""
+"""Chunks that are brought to the disk at a time, while others are decoded; left to the end,
+gigabytes would be waited for with all cores idle."""
 
 
 def prepare(layout: Layout, side_px: int, progress: Progress, *, deep: bool = False) -> Squares:
