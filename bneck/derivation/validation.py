@@ -161,14 +161,12 @@ def _check_target_device(plan: Plan, kept: Collection[str]) -> None:
             _check_latency(plan, None if "latency" in kept else device)
     if kind == "file":
         from bneck.latency.devices.file import FileDevice  # onnx: only where there is a kit
-        from bneck.latency.kit_content import check_made_for
+        from bneck.latency.kit_content import read_kit
 
-        check_made_for(
-            path_of(folder),
-            runtime=plan.runtime,
-            batch_size=plan.batch_size,
-            resolution_px=plan.resolution_px,
-        )
+        if (kit := read_kit(path_of(folder))) is not None:
+            kit.check_options(
+                runtime=plan.runtime, batch_size=plan.batch_size, resolution_px=plan.resolution_px
+            )
         if isinstance(device, FileDevice) and device.file.exists() and "target_device" not in kept:
             device.fingerprint()  # which says what it was measured with, and not only made for
 

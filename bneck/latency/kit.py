@@ -20,7 +20,6 @@ from bneck.latency.kit_content import (
     TIMES,
     final_name,
     is_final,
-    kit_that_takes,
     read_kit,
 )
 from bneck.latency.measure import reference
@@ -119,13 +118,15 @@ def add_to_kit(
     opened = _open_portable(runtime, batch_size)
     settings = {"runtime": runtime, "batch_size": batch_size}
     with locked(file):
-        if not file.exists():
+        found = read_kit(folder)
+        if found is None:
             _write_script_and_reference(folder, arch, opened)
             about = {**settings, "resolution_px": arch.resolution_px, "classes": arch.classes}
             kit: dict[str, Any] = {"kit": _digest(about), "format": FORMAT, **settings}
             kit["networks"] = []
         else:
-            kit = kit_that_takes(arch, folder, runtime=runtime, batch_size=batch_size)
+            found.check_takes(arch, runtime=runtime, batch_size=batch_size)
+            kit = found.content
         name = final_name(arch, weights)
         place = f"{name.replace(' ', '-')}.z"
         if any(item["file"] == place for item in kit["networks"]):
@@ -140,11 +141,11 @@ def add_to_kit(
 
 def _added(folder: Path, word: str) -> list[dict[str, Any]]:
     """What was added to the kit of that word, if it is the one that the folder holds."""
-    if not (folder / KIT).exists():
+    kit = read_kit(folder)
+    if kit is None:
         return []
-    kit, _ = read_kit(folder)
-    added = [item for item in kit["networks"] if is_final(item.get("name"))]
-    if added and kit.get("kit") != word:
+    added = [item for item in kit.content["networks"] if is_final(item.get("name"))]
+    if added and kit.content.get("kit") != word:
         raise UsageError(
             f"{folder} is another kit, which a network was added to: name another folder"
         )

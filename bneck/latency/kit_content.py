@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,68 +43,76 @@ def final_name(arch: Architecture, weights: Mapping[str, Array] | None) -> str:
     return f"{FINAL} {digest.hexdigest()[:12]}"
 
 
-def kit_that_takes(
-    arch: Architecture, folder: Path, *, runtime: str, batch_size: int, any_classes: bool = False
-) -> dict[str, Any]:
-    """Return what the kit of a folder says of itself, if a network can be added to it.
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """What the kit of a folder says of itself.
 
-    Args:
-        arch: the network.
-        folder: the kit.
-        runtime: what is to run the network.
-        batch_size: images that one run takes.
-        any_classes: pass over the number of classes, for a network that is only predicted.
-
-    Raises:
-        UsageError: a kit of another runtime, batch size, side or number of classes, or none.
+    Attributes:
+        folder: the kit's.
+        content: what ``kit.json`` holds.
+        made_for: its runtime and batch size, and its networks' input side and class count.
     """
-    kit, found = read_kit(folder)
-    about = {"runtime": runtime, "batch_size": batch_size}
-    classes = found["classes"] if any_classes else arch.classes
-    about |= {"resolution_px": arch.resolution_px, "classes": classes}
-    if differing := [name for name in about if found[name] != about[name]]:
-        has, asked = (
-            " and ".join(_IN_WORDS[name].format(one[name]) for name in differing)
-            for one in (found, about)
-        )
-        raise UsageError(f"the kit in {folder} is for {has}, the network for {asked}")
-    return kit
 
+    folder: Path
+    content: dict[str, Any]
+    made_for: dict[str, Any]
 
-def check_made_for(
-    folder: Path, *, runtime: str, batch_size: int, resolution_px: int | None
-) -> None:
-    """Refuse a folder whose kit is for other options, if it holds one.
+    def check_takes(
+        self, arch: Architecture, *, runtime: str, batch_size: int, any_classes: bool = False
+    ) -> None:
+        """Raise UsageError where a network cannot be added, for what the kit is made for.
 
-    Args:
-        folder: the kit's, or where one will be written.
-        runtime: what is to run the networks.
-        batch_size: images that one run takes.
-        resolution_px: the networks' input side; None where it is not known yet.
+        Args:
+            arch: the network.
+            runtime: what is to run the network.
+            batch_size: images that one run takes.
+            any_classes: pass over the number of classes, for a network that is only predicted.
+        """
+        classes = self.made_for["classes"] if any_classes else arch.classes
+        about = {"runtime": runtime, "batch_size": batch_size}
+        about |= {"resolution_px": arch.resolution_px, "classes": classes}
+        if differing := [name for name in about if self.made_for[name] != about[name]]:
+            has, asked = (
+                " and ".join(_IN_WORDS[name].format(one[name]) for name in differing)
+                for one in (self.made_for, about)
+            )
+            raise UsageError(f"the kit in {self.folder} is for {has}, the network for {asked}")
 
-    Raises:
-        UsageError: names the option.
-    """
-    if not (folder / KIT).exists():
-        return
-    _, found = read_kit(folder)
-    asked = {"runtime": runtime, "batch_size": batch_size, "resolution_px": resolution_px}
-    for name, value in asked.items():
-        if value not in (None, found[name]):
-            option = name.removesuffix("_px").replace("_", "-")
+    def check_options(self, *, runtime: str, batch_size: int, resolution_px: int | None) -> None:
+        """Raise UsageError, which names the option, where the kit is for other options.
+
+        Args:
+            runtime: what is to run the networks.
+            batch_size: images that one run takes.
+            resolution_px: the networks' input side; None where it is not known yet.
+        """
+        asked = {"runtime": runtime, "batch_size": batch_size, "resolution_px": resolution_px}
+        for name, value in asked.items():
+            if value not in (None, self.made_for[name]):
+                option = name.removesuffix("_px").replace("_", "-")
+                raise UsageError(
+                    f"the kit in {self.folder} is for --{option} {self.made_for[name]}, not "
+                    f"{value}: give that, or another folder"
+                )
+
+    def check_calibrates(self) -> None:
+        """Raise UsageError where the kit measures nothing but networks that were added to it."""
+        if all(is_final(item.get("name")) for item in self.content["networks"]):
             raise UsageError(
-                f"the kit in {folder} is for --{option} {found[name]}, not {value}: give that, or "
+                f"the kit in {self.folder} measures a run's network and calibrates nothing: name "
                 "another folder"
             )
 
 
-def read_kit(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What the kit of a folder says of itself, and what its networks are for.
+def read_kit(folder: Path) -> Kit | None:
+    """Return what the kit of a folder says of itself; None where there is none yet.
 
     Raises:
-        UsageError: the folder has no kit, or a damaged one.
+        UsageError: it is damaged.
     """
     file = folder / KIT
+    if not file.exists():
+        return None
     check_file(file)  # reading a pipe may never end
     kit = read_json(file)
     try:
@@ -113,22 +122,8 @@ def read_kit(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         json.dumps(kit, allow_nan=False)  # it is written again where a network is added
     except (KeyError, TypeError, AttributeError, ValueError, UsageError):
         raise UsageError(f"{file} is not what `bneck latency kit` writes") from None
-    return kit, found | {"resolution_px": first.resolution_px, "classes": first.classes}
-
-
-def kit_that_calibrates(folder: Path) -> dict[str, Any]:
-    """Return what the kit of a folder says of itself, if it measures more than was added to it.
-
-    Raises:
-        UsageError: it only measures such networks, or the folder has no kit, or a damaged one.
-    """
-    kit, _ = read_kit(folder)
-    if all(is_final(item.get("name")) for item in kit["networks"]):
-        raise UsageError(
-            f"the kit in {folder} measures a run's network and calibrates nothing: name another "
-            "folder"
-        )
-    return kit
+    found |= {"resolution_px": first.resolution_px, "classes": first.classes}
+    return Kit(folder, kit, found)
 
 
 def is_final(name: object) -> bool:

@@ -12,7 +12,7 @@ from bneck.latency.calibration.networks import published
 from bneck.latency.coverage import foreign_to, never_timed
 from bneck.latency.devices.file import FileDevice
 from bneck.latency.devices.table import TableDevice
-from bneck.latency.kit_content import KIT, kit_that_calibrates
+from bneck.latency.kit_content import KIT, read_kit
 from bneck.latency.model import load
 from bneck.latency.runtimes import as_options
 from bneck.space import codec, spaces
@@ -64,10 +64,13 @@ def check_kit_predicts(session: Session, space: Space) -> None:
     """
     device = planned_device(session.plan)
     has_model = session.plan.latency is not None or is_written(session.run.latency)
-    if has_model or not isinstance(device, FileDevice) or not (device.folder / KIT).exists():
+    if has_model or not isinstance(device, FileDevice):
         return
-    kit = kit_that_calibrates(device.folder)
-    networks = [codec.from_json(item["arch"]) for item in kit["networks"]]
+    kit = read_kit(device.folder)
+    if kit is None:
+        return
+    kit.check_calibrates()
+    networks = [codec.from_json(item["arch"]) for item in kit.content["networks"]]
     if lacking := foreign_to(space, networks):
         raise UsageError(
             f"the kit in {device.folder} is of another space: none of its networks has anything "

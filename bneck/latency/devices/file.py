@@ -9,15 +9,7 @@ from bneck.latency.device_load import QUIET, Load
 from bneck.latency.devices import Device, Graph
 from bneck.latency.fingerprint import Fingerprint
 from bneck.latency.kit import add_to_kit, write_kit
-from bneck.latency.kit_content import (
-    KIT,
-    MEASURED,
-    TIMES,
-    final_name,
-    is_final,
-    kit_that_calibrates,
-    kit_that_takes,
-)
+from bneck.latency.kit_content import KIT, MEASURED, TIMES, final_name, is_final, read_kit
 from bneck.latency.kit_measurements import measured_by_kit, model_of_kit
 from bneck.latency.measurements import Measurement, load_of
 from bneck.latency.model import LatencyModel
@@ -78,9 +70,15 @@ class FileDevice(Device):
                 only measures a run's network.
             BneckError: nothing was measured yet: says what to do.
         """
-        if (self.folder / KIT).exists():
-            kit_that_calibrates(self.folder)
-            self.check_takes(spaces[0].decode(spaces[0].sample(seed)), any_classes=any_classes)
+        kit = read_kit(self.folder)
+        if kit is not None:
+            kit.check_calibrates()
+            kit.check_takes(
+                spaces[0].decode(spaces[0].sample(seed)),
+                runtime=self.runtime,
+                batch_size=self.batch_size,
+                any_classes=any_classes,
+            )
         else:
             write_kit(
                 spaces,
@@ -137,19 +135,11 @@ class FileDevice(Device):
             and (weights is None or item.name.startswith(final_name(item.arch, weights)))
         ]
 
-    def check_takes(self, arch: Architecture, *, any_classes: bool = False) -> None:
-        """Raise UsageError where a network like ``arch`` could not be offered in the end.
-
-        With ``any_classes``, where it could not even be predicted.
-        """
-        if (self.folder / KIT).exists():
-            kit_that_takes(
-                arch,
-                self.folder,
-                runtime=self.runtime,
-                batch_size=self.batch_size,
-                any_classes=any_classes,
-            )
+    def check_takes(self, arch: Architecture) -> None:
+        """Raise UsageError where a network like ``arch`` could not be offered in the end."""
+        kit = read_kit(self.folder)
+        if kit is not None:
+            kit.check_takes(arch, runtime=self.runtime, batch_size=self.batch_size)
         elif self.file.exists():
             raise UsageError(
                 f"{self.folder} holds {MEASURED} without its {KIT}: copy it back there"
