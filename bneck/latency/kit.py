@@ -23,7 +23,7 @@ from bneck.latency.kit_content import (
     read_kit,
 )
 from bneck.latency.measure import reference
-from bneck.latency.runtimes import PORTABLE, Runtime, here_only, open_runtime
+from bneck.latency.runtimes import Runtime, open_portable
 from bneck.latency.runtimes.weights import Array
 from bneck.locks import locked
 from bneck.path_checks import check_no_link
@@ -67,7 +67,7 @@ def write_kit(
             another process is at work.
     """
     _check_folder(folder, SCRIPT, FILES, MEASURED)
-    opened = _open_portable(runtime, batch_size)
+    opened = open_portable(runtime, batch_size=batch_size)
     named = [calibration_network(spaces, number, seed) for number in range(NETWORKS)]
     side_and_classes([arch for _, arch in named])
     networks: list[dict[str, Any]] = [
@@ -115,7 +115,7 @@ def add_to_kit(
     """
     file = folder / KIT
     _check_folder(folder, SCRIPT, FILES)  # measurements would be of another kit
-    opened = _open_portable(runtime, batch_size)
+    opened = open_portable(runtime, batch_size=batch_size)
     settings = {"runtime": runtime, "batch_size": batch_size}
     with locked(file):
         found = read_kit(folder)
@@ -172,14 +172,6 @@ def _check_measured_with(word: str, file: Path) -> None:
         raise UsageError(
             f"{file} was measured with another kit: move it away, or name another folder"
         )
-
-
-def _open_portable(runtime: str, batch_size: int) -> Runtime:
-    """The runtime, which other devices must have too."""
-    opened = open_runtime(runtime, batch_size=batch_size)
-    if runtime not in PORTABLE:
-        raise here_only(runtime)
-    return opened
 
 
 def _write_script_and_reference(folder: Path, arch: Architecture, runtime: Runtime) -> None:

@@ -17,7 +17,7 @@ from bneck.latency.device_load import QUIET, Load
 from bneck.latency.devices import Device, Graph
 from bneck.latency.devices.local import REFERENCE_SERVES
 from bneck.latency.fingerprint import Fingerprint
-from bneck.latency.runtimes import PORTABLE, Runtime, here_only, open_runtime
+from bneck.latency.runtimes import Runtime, open_portable
 from bneck.latency.runtimes.weights import norm_free
 from bneck.latency.timing import Effort, Timing
 
@@ -72,9 +72,7 @@ class RemoteDevice(Device):
     """A device whose connection is made by ``connect``, again where it is cut."""
 
     def __init__(self, *, runtime: str, threads: int, batch_size: int) -> None:
-        self.runtime = open_runtime(runtime, threads=1, batch_size=batch_size)
-        if self.runtime.word not in PORTABLE:
-            raise here_only(runtime)
+        self.runtime = open_portable(runtime, batch_size=batch_size)
         self.threads = threads
         self.batch_size = batch_size
         self._connection: Connection | None = None

@@ -148,6 +148,22 @@ def open_runtime(word: str, *, threads: int = 1, batch_size: int = 1) -> Runtime
     return runtime
 
 
+def open_portable(word: str, *, batch_size: int = 1) -> Runtime:
+    """Return a runtime that other devices can be measured with too.
+
+    Args:
+        word: one of PORTABLE.
+        batch_size: images that one run takes.
+
+    Raises:
+        UsageError: as ``open_runtime``, or a runtime that runs on this machine only.
+    """
+    runtime = open_runtime(word, batch_size=batch_size)
+    if word not in PORTABLE:
+        raise here_only(word)
+    return runtime
+
+
 def as_options(word: str, *, threads: int = 1, batch_size: int = 1) -> str:
     """Return the options that ask a command for a runtime, as in "--runtime litert --threads 4".
 
