@@ -50,7 +50,7 @@ def derive(out: OutOption, json: JsonOption = False, **asked: Any) -> None:
 
 def next_steps(plan: "Plan", folder: Path, *, measured: bool) -> list[str]:
     """How the network in a run's folder is used, and how a device measures it that has not yet."""
-    from bneck.derivation.stages.target_device import planned_device
+    from bneck.derivation.session import planned_device
     from bneck.latency.devices.file import FileDevice
 
     said = [f"to use it: bneck predict {quote(str(folder))} IMAGE..."]

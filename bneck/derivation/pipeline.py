@@ -53,7 +53,7 @@ def derive(session: Session) -> tuple[Outcome, ...]:
     run, plan = session.run, session.plan
     if is_written(run.result):
         return _outcomes_by_now(session)
-    check_reached(plan)
+    check_reached(session)
     data = data_stage(session)
     space = spaces.build(plan.space, **data.size)
     check_shared(session, data)
@@ -100,7 +100,7 @@ def derive(session: Session) -> tuple[Outcome, ...]:
 
 def search(session: Session) -> SearchResult:
     """Search the plan's space alone: name a network for each target, measured but not trained."""
-    check_reached(session.plan)
+    check_reached(session)
     data = data_stage(session)
     space = spaces.build(session.plan.space, **data.size)
     announce(session, data, ("calibration", "search"))
@@ -117,7 +117,7 @@ def search(session: Session) -> SearchResult:
 def shrink(session: Session) -> tuple[Shrunk, ...]:
     """Shrink the plan's network to each target by NetAdapt alone, the slowest target first."""
     run, plan = session.run, session.plan
-    check_reached(plan)
+    check_reached(session)
     data = data_stage(session)
     if plan.finish is not None:
         check_shared(session, data)
@@ -174,11 +174,11 @@ def _given_network(session: Session, data: RunData) -> Architecture:
 
 def _outcomes_by_now(session: Session) -> tuple[Outcome, ...]:
     """The outcomes of a finished run, with what was measured, or removed, since it ended."""
-    run, plan = session.run, session.plan
+    run = session.run
     parts = (run, *runs_of_other_targets(run))
     for part, outcome in zip(parts, _outcomes(run), strict=True):
         restore_export(part, outcome)
-        if outcome.measured is None and measured_by_now(part, plan) and part is not run:
+        if outcome.measured is None and measured_by_now(session, part) and part is not run:
             write_report(part)
     return _outcomes(run)
 

@@ -15,7 +15,7 @@ from bneck.derivation.validation import check
 from bneck.errors import NotReady
 from bneck.executors import Executor
 from bneck.files import write_json
-from bneck.latency.devices import check_wait
+from bneck.latency.devices import Device, check_wait, open_device
 from bneck.machine import Compute
 from bneck.progress import Progress, silent
 from bneck.proxies.data.image_spec import check_apart
@@ -38,6 +38,7 @@ class Session:
         device_here: what this machine itself trains on; the plan's device unless given, which with
             Ray may be one that only the cluster has.
         warned: what was said by ``warn_once``, also to sessions that are made from this one.
+        opened: the target device once it is opened, for these sessions too.
         command: what repeats the run; None where the command line of this process does.
     """
 
@@ -50,6 +51,7 @@ class Session:
     wait_quiet: float = 0.0
     device_here: str | None = None
     warned: set[str] = field(default_factory=set)
+    opened: list[Device] = field(default_factory=list)
     command: str | None = None
 
     def warn_once(self, text: str) -> None:
@@ -57,6 +59,12 @@ class Session:
         if text not in self.warned:
             self.warned.add(text)
             live.warn(text)
+
+    def target_device(self) -> Device:
+        """Return the plan's target device, opened and connected to once for all stages."""
+        if not self.opened:
+            self.opened.append(planned_device(self.plan))
+        return self.opened[0]
 
     def compute_here(self, threads: int | None = None) -> Compute:
         """Return what a training runs on that is on this machine, whatever the cluster has."""
@@ -84,6 +92,13 @@ class Session:
     def note_seconds(self, stage: str, seconds: float) -> None:
         """Note all seconds of ``stage`` in the run's folder, in place of those noted before."""
         write_json(self.run.seconds, self.run.read_seconds() | {stage: seconds})
+
+
+def planned_device(plan: Plan) -> Device:
+    """Return the target device that a plan names, with its runtime and settings."""
+    return open_device(
+        plan.target_device, runtime=plan.runtime, threads=plan.threads, batch_size=plan.batch_size
+    )
 
 
 def open_run(plan: Plan, out: Path, progress: Progress, *, command: str | None = None) -> Run:

@@ -14,7 +14,6 @@ from bneck.derivation.session import Session
 from bneck.derivation.stages.calibration import takes_no_time
 from bneck.derivation.stages.data import RunData
 from bneck.derivation.stages.search import ALONG_THE_FRONT
-from bneck.derivation.stages.target_device import planned_device
 from bneck.derivation.target import parse, runs_of_other_targets
 from bneck.derivation.teacher import SEED
 from bneck.derivation.training_budget import Budget, budget, folds
@@ -127,7 +126,7 @@ def _measurements(session: Session, stages: Sequence[str]) -> dict[str, int]:
     ends with, and that with wider free widths; and the derived network. In the end
     MobileNetV3-Small is measured, too.
     """
-    run, plan, device = session.run, session.plan, planned_device(session.plan)
+    run, plan, device = session.run, session.plan, session.target_device()
     if device.published is not None or device.synthetic or device.by_hand:
         return {}
     targets, passes = len(plan.aimed_at), _netadapt_passes(session)

@@ -8,7 +8,8 @@ import pytest
 
 from bneck.cli import run
 from bneck.derivation.plan import Plan
-from bneck.derivation.stages.target_device import TargetDevice, planned_device
+from bneck.derivation.session import planned_device
+from bneck.derivation.stages.target_device import TargetDevice
 from bneck.derivation.validation import check
 from bneck.errors import UsageError
 from bneck.latency.block_names import block_names

@@ -13,6 +13,7 @@ from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session, open_session
 from bneck.derivation.target import keep_targets
 from bneck.executors.serial import Serial
+from bneck.latency.devices import open_device
 from bneck.latency.model import load
 from bneck.results.checksums import seal
 from bneck.results.run import Run
@@ -41,6 +42,16 @@ def test_minutes_to_wait_for_a_quiet_device_reach_the_stages(tmp_path: Path) -> 
     execution = Execution(workers=1, wait_quiet=0.5)
     with open_session(Plan(target="1.0"), tmp_path / "run", execution) as session:
         assert session.wait_quiet == 0.5
+
+
+def test_the_target_device_is_opened_once_for_all_sessions_on_a_run(tmp_path: Path) -> None:
+    """A board would be connected to, and a table read, for each of five stages."""
+    plan = Plan(target="1", runtime="macs", threads=2)
+    session = Session(Run(tmp_path, {}), plan, Serial(), Serial())
+    of_target = replace(session, run=Run(tmp_path / "targets" / "1ms", {}))
+    device = session.target_device()
+    assert device is session.target_device() is of_target.target_device()
+    assert device.fingerprint() == open_device(runtime="macs", threads=2).fingerprint()
 
 
 def test_only_what_others_changed_is_warned_of(

@@ -15,10 +15,9 @@ from bneck.cli import run
 from bneck.derivation import time_estimate
 from bneck.derivation.plan import Plan
 from bneck.derivation.schedule import MEASURING
-from bneck.derivation.session import Session
+from bneck.derivation.session import Session, planned_device
 from bneck.derivation.stages.calibration import takes_no_time
 from bneck.derivation.stages.data import RunData
-from bneck.derivation.stages.target_device import planned_device
 from bneck.derivation.time_estimate import STAGES, announce, trainings_long
 from bneck.executors.processes import Processes, processes
 from bneck.executors.serial import Serial

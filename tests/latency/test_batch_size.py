@@ -9,7 +9,7 @@ import pytest
 
 from bneck.cli import run
 from bneck.derivation.plan import Plan
-from bneck.derivation.stages.target_device import planned_device
+from bneck.derivation.session import planned_device
 from bneck.errors import BneckError, UsageError
 from bneck.latency import kit
 from bneck.latency.calibration import calibrations

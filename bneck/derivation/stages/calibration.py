@@ -7,8 +7,8 @@ from pathlib import Path
 
 from bneck import records
 from bneck.derivation.plan import ANEW, Plan
-from bneck.derivation.session import Session
-from bneck.derivation.stages.target_device import TargetDevice, planned_device
+from bneck.derivation.session import Session, planned_device
+from bneck.derivation.stages.target_device import TargetDevice
 from bneck.files import is_written
 from bneck.latency.calibration import calibrations
 from bneck.latency.calibration.calibrate import calibrate
@@ -40,7 +40,7 @@ def takes_no_time(plan: Plan, space: Space) -> bool:
 
 def check_kit(session: Session, space: Space) -> None:
     """Raise UsageError where the device's kit could not take a network of ``space`` in the end."""
-    device = planned_device(session.plan)
+    device = session.target_device()
     if isinstance(device, FileDevice):
         device.check_takes(space.decode(space.sample(session.plan.seed)))
 
@@ -55,7 +55,7 @@ def calibration_stage(session: Session, space: Space) -> TargetDevice:
             device.
     """
     run, plan = session.run, session.plan
-    device = planned_device(plan)
+    device = session.target_device()
     if said := too_many_threads(device):
         session.warn_once(said)
     wait = partial(wait_until_quiet, device.watch_idle, session.wait_quiet, session.progress)

@@ -5,13 +5,12 @@ from dataclasses import dataclass, replace
 
 from bneck import records
 from bneck.derivation.evaluation import evaluate_network
-from bneck.derivation.plan import Plan
 from bneck.derivation.report import write_report
 from bneck.derivation.schedule import MEASURING
 from bneck.derivation.session import Session
 from bneck.derivation.similarity import similarity_to
 from bneck.derivation.stages.export import export_network
-from bneck.derivation.stages.target_device import TargetDevice, planned_device
+from bneck.derivation.stages.target_device import TargetDevice
 from bneck.derivation.target import runs_of_other_targets
 from bneck.derivation.trained_networks import load_trained
 from bneck.errors import BneckError
@@ -101,25 +100,25 @@ def outcome_stage(
         write_report(run)
 
 
-def measured_by_now(run: Run, plan: Plan) -> bool:
+def measured_by_now(session: Session, run: Run) -> bool:
     """Replace a prediction by what a kit has measured since; returns whether there is any.
 
     Args:
-        run: a finished run, of a device that a kit is carried to.
-        plan: what it was asked.
+        session: the whole run's, on a device that a kit is carried to.
+        run: the run itself, or that of another of its targets; finished.
 
     Raises:
         UsageError: it was measured on another device than the run's latency model is of.
     """
     outcome = records.read(run.result, Outcome)
-    device = planned_device(plan)
+    device = session.target_device()
     if not isinstance(device, FileDevice):
         return False
     own = weights.arrays(weights.load(run.weights, outcome.arch))
     if not device.is_measured(outcome.arch.layers(), own):
         return False
     model = load(run.latency)
-    check_device(model, device, accept_version=plan.accept_version)
+    check_device(model, device, accept_version=session.plan.accept_version)
     took = measure(outcome.arch, device, weights=own, model=model)
     records.write(run.result, replace(outcome, measured=took.latency, note=took.note))
     return True

@@ -5,7 +5,6 @@ from shlex import quote
 
 from bneck.derivation.session import Session
 from bneck.derivation.stages.data import RunData
-from bneck.derivation.stages.target_device import planned_device
 from bneck.errors import UsageError
 from bneck.files import is_written
 from bneck.latency.calibration.networks import published
@@ -35,7 +34,7 @@ def check_predictable(session: Session, data: RunData, arch: Architecture) -> No
     plan = session.plan
     if is_written(session.run.latency):
         return
-    device = planned_device(plan)
+    device = session.target_device()
     if isinstance(device, TableDevice):
         device.published.predict(arch)
         return
@@ -62,7 +61,7 @@ def check_kit_predicts(session: Session, space: Space) -> None:
     Raises:
         UsageError: no network of the kit has a kernel that networks of the space have.
     """
-    device = planned_device(session.plan)
+    device = session.target_device()
     has_model = session.plan.latency is not None or is_written(session.run.latency)
     if has_model or not isinstance(device, FileDevice):
         return

@@ -6,7 +6,7 @@ from functools import cache, partial
 from bneck.derivation import target
 from bneck.derivation.session import Session
 from bneck.derivation.stages.data import RunData
-from bneck.derivation.stages.target_device import TargetDevice, planned_device
+from bneck.derivation.stages.target_device import TargetDevice
 from bneck.errors import UsageError
 from bneck.files import is_written
 from bneck.latency.devices import Device
@@ -115,7 +115,7 @@ def _not_calibrated(session: Session) -> Device | None:
     run, plan = session.run, session.plan
     if is_written(run.latency) or plan.latency is not None:
         return None
-    device = planned_device(plan)
+    device = session.target_device()
     return None if device.by_hand else device
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from statistics import fmean, stdev
 
 from bneck import records
-from bneck.derivation.plan import Plan
 from bneck.derivation.schedule import Schedule
+from bneck.derivation.session import Session
 from bneck.latency.calibration.report import UNSURE_PERCENT
-from bneck.latency.devices import Device, open_device
+from bneck.latency.devices import Device
 from bneck.latency.devices.file import FileDevice
 from bneck.latency.measure import Measured, measure
 from bneck.latency.model import LatencyModel
@@ -104,21 +104,14 @@ class TargetDevice:
         return took
 
 
-def check_reached(plan: Plan) -> None:
+def check_reached(session: Session) -> None:
     """Raise BneckError where the target device cannot be reached, or measured on, by now.
 
     That is said before images are decoded, which may take hours.
     """
-    device = planned_device(plan)
+    device = session.target_device()
     if device.published is None and not device.by_hand:
         device.fingerprint()
-
-
-def planned_device(plan: Plan) -> Device:
-    """Return the target device that a plan names, with its runtime and settings."""
-    return open_device(
-        plan.target_device, runtime=plan.runtime, threads=plan.threads, batch_size=plan.batch_size
-    )
 
 
 def agreeing(measured: Measured, earlier_ms: Sequence[float]) -> Measured:

@@ -12,11 +12,11 @@ from bneck import records
 from bneck.cli import run
 from bneck.derivation.plan import Plan
 from bneck.derivation.pretrained import load_pretrained
-from bneck.derivation.session import Session, open_run
+from bneck.derivation.session import Session, open_run, planned_device
 from bneck.derivation.stages.data import RunData
 from bneck.derivation.stages.kept_training import train_and_keep
 from bneck.derivation.stages.netadapt import _netadapt, netadapt_stage
-from bneck.derivation.stages.target_device import TargetDevice, planned_device
+from bneck.derivation.stages.target_device import TargetDevice
 from bneck.derivation.training_budget import budget
 from bneck.executors.serial import Serial
 from bneck.latency.calibration.calibrate import calibrate
