@@ -14,6 +14,7 @@ from bneck.units import as_percent
 TOLERANCE = 0.03
 """Largest relative difference in predicted latency of networks that count as equally fast."""
 MOST_CHANGES = 300
+"""Changes of a random network after which it is given up."""
 
 
 def similarity_to(

@@ -17,6 +17,7 @@ from bneck.proxies.data.worker_images import WorkerImages
 from bneck.proxies.training.recipe import Recipe, epochs
 
 PROXY_PX = 96
+"""Largest side that proxies train at."""
 PHOTOS_FROM_PX = 96
 """Side from which on sets that are not small get the final training of photos."""
 LONG = 40

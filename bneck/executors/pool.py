@@ -13,7 +13,9 @@ from bneck.executors.job_queue import Job, JobQueue
 from bneck.executors.worker import W, WorkerKind, WorkerLost, load
 
 TRIES = 3
+"""Losses of its worker after which an item fails, and of new workers after which all does."""
 START_SECONDS = 600.0
+"""Time for workers to start, before one that does not run is taken to have no room."""
 ROOM_SECONDS = 5.0
 """Seconds between two questions how many workers a cluster that may grow has room for."""
 LONGEST_WAIT_SECONDS = 86_400.0

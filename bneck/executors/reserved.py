@@ -8,6 +8,7 @@ from bneck.errors import UsageError
 from bneck.text import number_of
 
 LEAST = 0.01
+"""Smallest share of a CPU or GPU."""
 LEFT_OVER = 0.02
 """Part of a CPU or GPU that shares may leave unused, since thirds are written as 0.33."""
 _ROUNDING = 1e-9

@@ -26,9 +26,11 @@ BLOCKINGS = (
 RIDGE, REFINING_RIDGE = 0.05, 100.0
 """Penalties, in networks' worth of evidence, on features and on those that refine them."""
 ENSEMBLE = 12
+"""Fits, each to networks drawn at random, whose disagreement says how sure a prediction is."""
 ENOUGH = 600
 """Networks that suffice to tell the blocking."""
 CLEARLY = 0.98
+"""Share of the least error so far that a coarser blocking must stay below to be taken."""
 MISFIT = 0.02
 """Relative error that even a timing without noise is fitted with."""
 

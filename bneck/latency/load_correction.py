@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from bneck.latency.timing import Timing
 
 MIN_UNREST = 0.01
+"""Least scatter of the reference, relative, that a correction can be found from."""
 WILD = 0.25
+"""Relative error of a prediction from which a timing is left out, as spoilt."""
 PLAUSIBLE = 0.3
 """Standard deviation, over machines, of the two shares that are looked for. What a calibration's
 networks cannot tell from noise stays near 0: of 100, timed while the reference moved by 2 %, each

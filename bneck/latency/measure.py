@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from bneck.latency.runtimes.weights import Array
 
 NOISY = 0.10
+"""Relative scatter of the reference beyond which a measurement is not to be trusted."""
 LEAST_CORE_SHARE = 0.9
+"""Share of the time that the runs must have had their core."""
 MIN_REPETITIONS, MAX_REPETITIONS = 6, 16
 """Network and reference are prepared again for each: where their weights happen to lie in memory
 moves all chunks of a repetition alike, which its own spread does not show."""

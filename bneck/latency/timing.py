@@ -23,7 +23,9 @@ MAX_MINUTES = 10_000
 """A week: the longest that a calibration, or a wait for a quiet device, can be asked to take."""
 CHUNK_NS = 15_000_000
 MIN_RUNS, MAX_RUNS = 5, 60
+"""Fewest and most runs of a chunk, which is to take about CHUNK_NS."""
 DROPPED = 2
+"""Runs at the beginning of a chunk that do not count: they warm the cache."""
 MEDIAN_SCATTER = 1.2533
 """Scatter of the median of n normal values, relative to that of their mean."""
 FEW_VALUES = {2: 1.196, 3: 1.495, 4: 1.363, 5: 1.206, 6: 1.2, 7: 1.14, 8: 1.129, 9: 1.107}

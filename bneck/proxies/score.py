@@ -21,6 +21,7 @@ from bneck.space.cost import cost
 
 MIN_SCORED = 5
 _TIMED = 5
+"""Networks at first whose proxies share no passes, so that each proxy's own time is known."""
 _BOOTSTRAPS = 400
 
 Cost = Callable[[Architecture], float]

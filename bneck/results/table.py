@@ -18,7 +18,7 @@ OPERATORS = {
 }
 """The papers' words for blocks where they differ from ours; any other block shows its own word."""
 
-ACTIVATIONS = {"relu": "RE", "relu6": "RE6", "hswish": "HS"}
+ABBREVIATIONS = {"relu": "RE", "relu6": "RE6", "hswish": "HS"}
 """MobileNetV3's abbreviations, tables 1 and 2."""
 
 
@@ -135,4 +135,4 @@ def _head_row(leaf: Leaf) -> Row:
 
 def _abbreviated(activation: str | None) -> str | None:
     """The papers' abbreviation where there is one; None for none."""
-    return None if activation in (None, "none") else ACTIVATIONS.get(activation, activation)
+    return None if activation in (None, "none") else ABBREVIATIONS.get(activation, activation)

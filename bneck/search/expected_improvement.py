@@ -15,6 +15,7 @@ from bneck.space.architecture import Architecture
 from bneck.space.choices import Space, Values
 
 PARENTS, NEAR, RANDOM = 5, 30, 100
+"""Best networks, neighbours of each, and random networks that are looked at."""
 
 
 def expected_gain(

@@ -29,6 +29,8 @@ REACH, WINDOW = 2.0, 1.25
 """The front is grown within the first factor of the target; the slope is that across the second."""
 
 PARENTS, RANDOM, GROWN, ROUNDS = 20, 60, 60, 5
+"""Labelled networks nearest to the target and random ones that the front begins with, then networks
+grown from it in each round."""
 
 Point = tuple[float, float]
 """(ln ms, ln accuracy)"""

@@ -18,6 +18,7 @@ Move = tuple[str, Architecture]
 """The name of the move, and the resulting network."""
 
 SMALLEST_STEM = 8
+"""Fewest filters that a stem is halved to."""
 HEAD_RATIO = 6
 """V3's last convolution is six times as wide as what it reads (tables 1 and 2)."""
 

@@ -11,6 +11,7 @@ from bneck.space.choices import Space, Value, Values
 from bneck.space.edits import narrow, narrowables
 
 HELD_OUT_EVERY = 8
+"""One turn in this many is held out, and another leans to the expensive end."""
 FOLDS = 5
 """Folds of a cross-validation: each has every fifth network to fit."""
 LEANS = (0.2, 0.4, 0.6, 0.8)

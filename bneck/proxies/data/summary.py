@@ -15,7 +15,9 @@ from bneck.text import in_list, number_of, some_of
 _NAMED = 5
 FEW_TO_CHOOSE_BY = 100
 IMBALANCED = 3
+"""Images of the largest class, relative to the smallest, beyond which a warning is given."""
 DARK = 0.02
+"""Mean of the brightest channel, from 0 to 1, below which images count as black."""
 
 
 def described(images: ImageSource, progress: Progress, note: str) -> ImageSource:

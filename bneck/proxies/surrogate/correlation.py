@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
 BANDS, MIN_IN_BAND = 10, 10
+"""Most bands of similar cost, and fewest networks in each."""
 
 
 @dataclass(frozen=True, slots=True)

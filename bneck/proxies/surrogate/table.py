@@ -16,6 +16,7 @@ from bneck.space.choices import Space
 MIN_NETWORKS = 5
 """What a regression can learn from."""
 AGREE = 1e-6
+"""Difference up to which two accuracies of a network are the same."""
 
 
 @dataclass(frozen=True)

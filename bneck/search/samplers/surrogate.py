@@ -30,7 +30,10 @@ RANDOM_START = START + 1
 """Random networks; as many as must be proposed anyway until enough are labelled by two workers."""
 
 PARENTS, NEAR, LEAPS, RANDOM, RANDOM_AT_FIRST = 5, 30, 15, 5, 60
+"""Best networks, their neighbours, leaps of several changes from them, and random networks, more of
+which are tried at first."""
 ROUNDS, BEAM, GROWN = 3, 4, 24
+"""Rounds of the beam search, candidates that each grows from, and neighbours that it tries."""
 
 
 class SurrogateSampler(ArchitectureSampler):
