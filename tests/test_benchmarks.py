@@ -30,6 +30,9 @@ from bneck.space import presets
 from tests.proxies.data.pictures import draw
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+pytestmark = pytest.mark.skipif(
+    not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source"
+)
 SCRIPTS = [
     file
     for file in sorted(BENCHMARKS.rglob("*.py"))
@@ -37,7 +40,6 @@ SCRIPTS = [
 ]
 
 
-@pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")
 def test_benchmarks_import_what_the_package_has() -> None:
     missing = []
     for file in sorted(BENCHMARKS.rglob("*.py")):
@@ -53,7 +55,6 @@ def test_benchmarks_import_what_the_package_has() -> None:
     assert not missing
 
 
-@pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")
 def test_benchmarks_answer_mistakes_in_one_line() -> None:
     """What is run as a script ends by ``exit_code_of``, as the command ``bneck`` does."""
     for file in SCRIPTS:
@@ -61,7 +62,6 @@ def test_benchmarks_answer_mistakes_in_one_line() -> None:
         assert text.endswith("    sys.exit(exit_code_of(main))\n"), file.name
 
 
-@pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")
 def test_benchmarks_remove_no_folder_that_a_user_named() -> None:
     """It may hold more than what the benchmark wrote."""
     found = []
@@ -74,7 +74,6 @@ def test_benchmarks_remove_no_folder_that_a_user_named() -> None:
     assert not found
 
 
-@pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")
 @pytest.mark.parametrize("script", ["teacher", "pretrained"])
 def test_a_benchmark_that_was_killed_while_it_wrote_resumes(
     script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -86,7 +85,6 @@ def test_a_benchmark_that_was_killed_while_it_wrote_resumes(
     assert known == {"a": {"name": "a", "seconds": 1}}
 
 
-@pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")
 @pytest.mark.parametrize("eager", [False, True])
 def test_simulated_workers_search(eager: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
@@ -111,7 +109,6 @@ def test_numbers_that_no_benchmark_can_use_are_named() -> None:
     assert (whole_from_zero("0"), from_zero("0")) == (0, 0)
 
 
-@pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")
 def test_benchmarks_take_no_number_that_they_cannot_use() -> None:
     """``int`` and ``float`` take -1 and nan; only the exponent w may be any number."""
     found = {}
@@ -135,7 +132,6 @@ def test_places_where_no_benchmark_can_write_are_named(tmp_path: Path) -> None:
         assert read(str(tmp_path / "new")) == tmp_path / "new"
 
 
-@pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")
 def test_benchmarks_take_no_place_that_they_cannot_write_to() -> None:
     """``Path`` takes a file for a folder: only what is read may be any path."""
     read_only = {"--table", "--labels", "--latency", "--shared", "--models", "--large", "--images"}
@@ -150,7 +146,6 @@ def test_benchmarks_take_no_place_that_they_cannot_write_to() -> None:
     assert found == []
 
 
-@pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")
 @pytest.mark.parametrize(
     "text",
     ["[]", "{}", *(f'{{"curve a": {curve}}}' for curve in ("3", "{}", '{"x": 3}', '{"0": 3}'))],
@@ -168,7 +163,6 @@ def test_figures_without_curves_are_named(
     assert module.curves_in(figures) == {"a": {1.0: 2.5, 10.0: 2}}
 
 
-@pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")
 def test_a_derivation_that_is_refused_is_not_measured_as_an_earlier_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,7 +175,6 @@ def test_a_derivation_that_is_refused_is_not_measured_as_an_earlier_one(
         module.derive("litert", asked)
 
 
-@pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")
 def test_results_of_other_options_answer_no_benchmark(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,7 +189,6 @@ def test_results_of_other_options_answer_no_benchmark(
         begun(Namespace(**options | {"parent": Path("runs/a")}), "seeds")
 
 
-@pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")
 def test_published_networks_of_one_runtime_answer_for_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -214,7 +206,6 @@ def test_published_networks_of_one_runtime_answer_for_no_other(
         assert capsys.readouterr().out.count("|\n") == networks
 
 
-@pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")
 @pytest.mark.parametrize(
     ("script", "words", "said"),
     [
@@ -276,7 +267,6 @@ def test_mistakes_are_answered_before_long_work(
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")
 def test_a_factor_that_a_reproduction_has_not_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -295,7 +285,6 @@ def test_a_factor_that_a_reproduction_has_not_is_named(
         assert module.targets_of(repro, "0.6") == {0.6: 1.2}
 
 
-@pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")
 def test_a_runtime_that_times_no_networks_of_other_libraries_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -306,7 +295,6 @@ def test_a_runtime_that_times_no_networks_of_other_libraries_is_named(
         module.check_takes_onnx(Plan(runtime="macs"))
 
 
-@pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")
 def test_benchmarks_take_the_numbers_that_they_speak_of() -> None:
     """Those that follow an option in the script's own words."""
     types = {one.__name__: one for one in (whole_number, whole_from_zero, positive, from_zero)}
@@ -324,7 +312,6 @@ def test_benchmarks_take_the_numbers_that_they_speak_of() -> None:
     assert seen["latency.py", "--minutes"] == 0
 
 
-@pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")
 def test_a_benchmark_ends_with_the_command_that_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -342,7 +329,6 @@ def test_a_benchmark_ends_with_the_command_that_fails(
         module.bneck(*images, "--verify")
 
 
-@pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")
 def test_the_table_of_stages_has_errors_from_two_plan_seeds_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -358,7 +344,6 @@ def test_the_table_of_stages_has_errors_from_two_plan_seeds_on(
     assert two.endswith("\n\nMeans over 2 plan seeds, with standard errors.\n")
 
 
-@pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")
 def test_accuracies_and_gains_by_a_teacher_have_their_spreads(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -376,7 +361,6 @@ def test_accuracies_and_gains_by_a_teacher_have_their_spreads(
     assert teacher == f"{'teacher':28} 60.0 ± 0.0 %, gain +9.0 ± 1.4 points, 9 steps, 3 s"
 
 
-@pytest.mark.skipif(not BENCHMARKS.exists(), reason="benchmarks are not in this copy of the source")
 def test_a_run_without_networks_is_compared_with_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,6 +29,16 @@ def test_lines_come_every_few_seconds_and_at_the_end(capsys: pytest.CaptureFixtu
     ]
 
 
+def _said_next(capsys: pytest.CaptureFixture[str]) -> str:
+    """What the watching thread says, once it looks."""
+    for _ in range(300):
+        time.sleep(0.1)
+        if said := capsys.readouterr().err:
+            break
+    live.close()
+    return said
+
+
 def test_a_line_comes_while_nothing_is_new(capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
     progress = TerminalProgress(clock)
@@ -37,12 +47,7 @@ def test_a_line_comes_while_nothing_is_new(capsys: pytest.CaptureFixture[str]) -
     progress("training", 1, 4)
     capsys.readouterr()
     clock.now = 40.0
-    for _ in range(300):  # until the watching thread looks
-        time.sleep(0.1)
-        if said := capsys.readouterr().err:
-            break
-    live.close()
-    assert said == "training: 1/4, 40 s left\n"
+    assert _said_next(capsys) == "training: 1/4, 40 s left\n"
 
 
 def test_a_line_comes_after_ten_seconds_of_silence(capsys: pytest.CaptureFixture[str]) -> None:
@@ -51,12 +56,7 @@ def test_a_line_comes_after_ten_seconds_of_silence(capsys: pytest.CaptureFixture
     progress("training", 0, 4)
     capsys.readouterr()
     clock.now = TerminalProgress.SILENCE + 1
-    for _ in range(300):  # until the watching thread looks
-        time.sleep(0.1)
-        if said := capsys.readouterr().err:
-            break
-    live.close()
-    assert said == "training: 0/4, 11 s so far\n"
+    assert _said_next(capsys) == "training: 0/4, 11 s so far\n"
 
 
 def test_the_pace_is_that_of_the_last_advance(capsys: pytest.CaptureFixture[str]) -> None:
