@@ -1,5 +1,6 @@
 """The command ``calibrate``: a latency model of this device, or of another."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -28,7 +29,9 @@ from bneck.path_checks import check_beside, check_file, check_new_file
 from bneck.results.run_files import check_not_own
 
 if TYPE_CHECKING:
+    from bneck.latency.devices import Device
     from bneck.latency.model import LatencyModel
+    from bneck.space.choices import Space
 
 
 def calibrate(
@@ -59,15 +62,7 @@ def calibrate(
     run the same command again to resume.
     """
     page = out.with_suffix(".html")
-    if out == page:
-        raise UsageError(f"{out}: the page is written there; name another file for the model")
-    check_new_file(out)
-    check_not_own(out)
-    check_beside(out, page.suffix)
-    if out.exists():
-        from bneck.latency.predictor import check_new_model  # numpy
-
-        check_new_model(out)
+    _check_place(out, page)
     if measured is not None:
         check_left_out(
             "with --from, which has its own",
@@ -92,21 +87,7 @@ def calibrate(
 
         check_wait(target_device, wait_quiet)
         opened = open_device(target_device, runtime=runtime, threads=threads, batch_size=batch_size)
-        from bneck.latency.calibration.calibrate import calibrate as run_calibration
-        from bneck.latency.device_load import wait_until_quiet
-        from bneck.latency.warn import too_many_threads
-
-        if said := too_many_threads(opened):
-            warn(said)
-        wait_until_quiet(opened.watch_idle, wait_quiet, TerminalProgress())
-        model = run_calibration(
-            spaces,
-            opened,
-            folder=out.with_name(out.name + ".work"),
-            minutes=minutes,
-            seed=seed,
-            progress=TerminalProgress(),
-        )
+        model = _timed(spaces, opened, out, minutes=minutes, wait_quiet=wait_quiet, seed=seed)
     from bneck.latency.calibration.page import write_page
 
     model.save(out)
@@ -116,6 +97,52 @@ def calibrate(
         warn(report.doubt)
     result = {"device": str(device), "runtime": device.runtime, **asdict(report)}
     print_result(json, {**result, "doubt": report.doubt}, _in_words(model, out, page))
+
+
+def _check_place(out: Path, page: Path) -> None:
+    """Refuse a model's file, or its page, that would replace something else or cannot be there."""
+    if out == page:
+        raise UsageError(f"{out}: the page is written there; name another file for the model")
+    check_new_file(out)
+    check_not_own(out)
+    check_beside(out, page.suffix)
+    if out.exists():
+        from bneck.latency.predictor import check_new_model  # numpy
+
+        check_new_model(out)
+
+
+def _timed(
+    spaces: "Sequence[Space]",
+    device: "Device",
+    out: Path,
+    *,
+    minutes: float,
+    wait_quiet: float,
+    seed: int,
+) -> "LatencyModel":
+    """Time networks of the spaces on a device, once it is quiet, and fit a model to them.
+
+    Args:
+        spaces: what the networks are drawn from.
+        device: what they are timed on.
+        out: the model's file, beside which the timings are kept.
+        minutes: time to spend on measuring.
+        wait_quiet: minutes to wait, at most, for the device to become quiet.
+        seed: of the networks that are drawn.
+    """
+    from bneck.latency.calibration.calibrate import calibrate as run_calibration
+    from bneck.latency.device_load import wait_until_quiet
+    from bneck.latency.warn import too_many_threads
+
+    if said := too_many_threads(device):
+        warn(said)
+    progress = TerminalProgress()
+    wait_until_quiet(device.watch_idle, wait_quiet, progress)
+    work = out.with_name(out.name + ".work")
+    return run_calibration(
+        spaces, device, folder=work, minutes=minutes, seed=seed, progress=progress
+    )
 
 
 def _in_words(model: "LatencyModel", out: Path, page: Path) -> str:
