@@ -112,7 +112,7 @@ def exit_code_of(work: Callable[[], int | None]) -> int:
 
 
 def _answer(error: BaseException) -> int:
-    """Say in one line what went wrong and return the exit code; raise what nobody has foreseen."""
+    """Say in one line what went wrong and return the exit code; raise an unexpected error again."""
     if isinstance(error, BrokenPipeError) and reader_has_gone():
         return 1
     if isinstance(error, OSError):

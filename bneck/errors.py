@@ -63,7 +63,7 @@ def cannot(act: str, path: object, error: OSError) -> BneckError:
 
 
 def refused(error: OSError) -> BneckError:
-    """Return the error for what the system refuses where nobody knows what was tried."""
+    """Return the error for a refusal by the system, where it is not known what was tried."""
     if error.filename is None:
         return BneckError(error.strerror or str(error) or type(error).__name__)
     return cannot("use", error.filename, error)

@@ -49,7 +49,7 @@ def gpu_share() -> float:
 
 @contextmanager
 def gpu_shared_by(processes: int) -> Iterator[None]:
-    """Let this process take the share of one of so many inside the block, whatever it had before.
+    """Let this process take one of ``processes`` equal shares of its GPU inside the block.
 
     Args:
         processes: that use its GPU; 0 leaves it the share that it has.

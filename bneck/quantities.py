@@ -41,7 +41,7 @@ class Accuracy:
 
     @classmethod
     def counted(cls, share: float, images: int) -> "Accuracy":
-        """Return a share of so many images with its binomial standard error.
+        """Return a share that was counted on some images, with its binomial standard error.
 
         Where none or all are right, the error is that of half an image more or less: that few
         images are all right does not prove that all others would be.

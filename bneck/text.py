@@ -83,7 +83,7 @@ def number_of(count: int, noun: str) -> str:
 
 
 def some_of(words: Sequence[str], most: int) -> str:
-    """Return so many words at most with commas between them: "a, b and 4 more"."""
+    """Return at most ``most`` words with commas between them: "a, b and 4 more"."""
     more = f" and {len(words) - most} more" if len(words) > most else ""
     return ", ".join(words[:most]) + more
 

@@ -59,7 +59,7 @@ def as_percent(share: float, places: int = 0) -> str:
 
 
 def byte_size(count: int) -> str:
-    """Return so many bytes like "1.5 GB", "61.4 kB" or "192 B"."""
+    """Return a number of bytes like "1.5 GB", "61.4 kB" or "192 B"."""
     for unit, bytes_each in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= bytes_each:
             return f"{count / bytes_each:.1f} {unit}"

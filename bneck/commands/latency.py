@@ -41,7 +41,7 @@ FIGURES = (
 
 
 class _NetByDefault(TyperGroup):
-    """What begins with no other command is of ``net``, whose word nobody gives: NET may be so."""
+    """Arguments that begin with no sub-command are for ``net``, whose name users leave out."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         others = self.commands.keys() - {"net"}
@@ -165,7 +165,7 @@ def _settings(model: "LatencyModel | None", asked: dict[str, Any]) -> dict[str, 
 def _predicted(
     predictor: "Predictor", arch: Architecture, *, measured_too: bool
 ) -> tuple[dict[str, Any], str]:
-    """Figures and words of a prediction; it is said where it is not to be relied on here."""
+    """Figures and words of a prediction; warns where it is not to be relied on here."""
     from bneck.latency.model import LatencyModel
     from bneck.latency.warn import warn_extrapolated, warn_foreign
 

@@ -111,7 +111,7 @@ def change_plan(run: Run, was: Mapping[str, Any], progress: Progress) -> None:
 
 
 def _kept(run: Run) -> str:
-    """What of a run still holds, in words, once the rest has made way."""
+    """What of a run is reused, in words, once the rest has made way."""
     searched = "the search" if run.winners.exists() else "the networks evaluated so far"
     kept = {
         "the calibration": run.latency,
@@ -149,14 +149,14 @@ def _left_out(run: Run, before: Plan, after: Plan) -> tuple[float, ...]:
 
 
 def _plan_of(run: Run, was: Mapping[str, Any]) -> Plan:
-    """The plan that a run was done by, as far as it is one of ours; errors name its file."""
+    """The plan that a run was done by, without fields that no plan has; errors name its file."""
     known = {one.name for one in fields(Plan)}
     with naming(run.folder / PLAN):
         return Plan.from_dict({name: value for name, value in was.items() if name in known})
 
 
 def _forget_targets(run: Run, last: int) -> None:
-    """Take the last targets, so many of them, out of all files that list the run's targets.
+    """Take the last ``last`` targets out of all files that list the run's targets.
 
     The targets themselves come last: killed meanwhile, the same change continues from there.
     """

@@ -91,7 +91,7 @@ def _listed(folder: Path, check: bool) -> Listed:
 
 
 def _idle(folder: Path) -> float | None:
-    """Seconds since a file of the run last changed, but for what whoever looks at it writes.
+    """Seconds since a file of the run last changed, apart from those that looking at it writes.
 
     None where no file can be looked at, as in a folder of another user.
     """

@@ -66,7 +66,7 @@ def load_trained(
 
 
 def _notes(run: Run) -> dict[str, str]:
-    """What is known of a run's network, also by its ONNX file alone; a damaged one is said.
+    """Notes on a run's network, those in its ONNX file included; warns where that is damaged.
 
     Raises:
         UsageError: that file is damaged, and nothing else says how pictures are brought to the
@@ -92,7 +92,7 @@ def _notes(run: Run) -> dict[str, str]:
 def _samples(
     run: Run, arch: Architecture, about: Mapping[str, str], seed: int, progress: Progress
 ) -> "Samples":
-    """Images of the run, normalised as its network takes them; a changed folder is said.
+    """Images of the run, normalised as its network takes them; warns where they have changed.
 
     Args:
         run: the run.

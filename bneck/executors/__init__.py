@@ -161,7 +161,7 @@ def check(
 def open_together(
     count: int, device: str, *, ray: str | None = None, imported: Sequence[str] = ()
 ) -> Executor:
-    """Return what runs each item by so many workers together, on a GPU each or on CPUs.
+    """Return an executor of ``count`` workers that share each item, on a GPU each or on CPUs.
 
     Args:
         count: of workers.

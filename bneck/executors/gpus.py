@@ -41,7 +41,7 @@ def shares(device: str, workers: int) -> list[dict[str, str]]:
 
 
 def most_on_each(device: str, workers: int) -> int:
-    """Return how many of so many new workers share a GPU at most; 0 without GPUs.
+    """Return how many of these new workers share a GPU at most; 0 without GPUs.
 
     Args:
         device: as for ``shares``.

@@ -240,5 +240,5 @@ class WorkerPool(Generic[W]):
 
 
 def warn_of_slow_start(seconds: float) -> None:
-    """Say that workers have not started for so long, and are waited for."""
+    """Warn that workers have not started within ``seconds``, and are waited for."""
     live.warn(f"workers have not started within {seconds:g} s, but run: they are waited for")

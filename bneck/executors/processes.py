@@ -34,7 +34,7 @@ def processes(
     environments: Sequence[Mapping[str, str]] = (),
     imported: Sequence[str] = (),
 ) -> Executor:
-    """An executor of so many processes; they end with this one, however it ends.
+    """An executor of ``workers`` processes; they end with this one, however it ends.
 
     Args:
         workers: how many.

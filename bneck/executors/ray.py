@@ -51,7 +51,7 @@ def on_ray(
     device: str = "cpu",
     together: int = 0,
 ) -> Executor:
-    """Executor of so many actors.
+    """An executor of actors on Ray.
 
     Args:
         address: ``auto``, ``local`` or ``ray://HOST:PORT``.
@@ -70,7 +70,7 @@ def on_ray(
 
 
 def together_on_ray(address: str, count: int, device: str) -> Executor:
-    """An executor of so many actors that share each item; they find each other by TCP.
+    """An executor of ``count`` actors that share each item; they find each other by TCP.
 
     Args:
         address: ``auto``, ``local`` or ``ray://HOST:PORT``.

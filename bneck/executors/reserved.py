@@ -30,7 +30,7 @@ class Reserved:
         _check("gpus-per-trial", self.gpus, 0.0)
 
     def fit(self, cpus: float, gpus: float) -> int:
-        """Return how many evaluations fit on a machine that has so many."""
+        """Return how many evaluations fit on a machine with these CPUs and GPUs."""
         return floor(min(cpus / self.cpus, gpus / self.gpus if self.gpus else inf) + _ROUNDING)
 
     def check_device(self, device: str) -> None:

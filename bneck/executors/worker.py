@@ -40,7 +40,7 @@ class WorkerKind(Protocol[W]):
     def start(self) -> W: ...
 
     def wait(self, workers: Sequence[W], seconds: float | None) -> Sequence[W]:
-        """Those that have answered or are lost; none after so many seconds."""
+        """Those that have answered or are lost; none once the seconds have passed."""
 
     def room(self, wanted: int) -> int:
         """How many workers fit at this time, where ``wanted`` could be used."""

@@ -26,7 +26,7 @@ def check_not_negative(name: str, value: float, most: float = MOST) -> None:
 
 
 def check_coefficients(coefficients: Mapping[str, Sequence[float]]) -> None:
-    """None negative or above MOST_FITTED, not all of them 0, as many of each, and some at all."""
+    """Refuse coefficients that are negative, above MOST_FITTED, all 0, or of different lengths."""
     for name, members in coefficients.items():
         if not members:
             raise UsageError(f"coefficient {name!r} must be a list of numbers")

@@ -191,7 +191,7 @@ def _digest(content: Any) -> str:
 
 
 def _with_repeats(networks: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The networks, each held-out one a second time REPEATED_AFTER others."""
+    """The networks, each held-out one a second time after REPEATED_AFTER others."""
     for before, item in zip_longest([None] * REPEATED_AFTER + list(networks), networks):
         if item:
             yield item

@@ -32,7 +32,7 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """How busy the device was with anything else while it was measured for so many seconds."""
+    """How busy the device was with anything else during ``seconds`` of measuring."""
 
     seconds: float
     load: Load

@@ -122,7 +122,7 @@ class LatencyModel:
         return {path: (float(x[:-1].mean()), float(x[-1])) for path, x in found.items()}
 
     def fetching_ms(self, all_weights: Floats) -> Floats:
-        """(networks,) ms that networks of so many thousands of weights take beyond their shares."""
+        """(networks,) ms beyond the shares that networks of these thousands of weights take."""
         ms: Floats = self._fetching(all_weights[:, None]).mean(axis=1)
         return ms
 

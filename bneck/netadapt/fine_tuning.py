@@ -108,7 +108,7 @@ class FineTune:
 def _taylor(
     parent: Architecture, parent_weights: bytes, images: WorkerImages, compute: Compute
 ) -> weights.State:
-    """Found once for all proposals of a step that this process fine-tunes."""
+    """Importance of channels, found once for all proposals of a step that this process tunes."""
     state = weights.from_bytes(parent_weights, parent)
     return taylor(parent, state, for_proxies(images), seed=images.seed, compute=compute)
 

@@ -105,7 +105,7 @@ class ProposalGenerator:
         return None
 
     def _ms(self, arch: Architecture) -> float | None:
-        """None for what the model was not calibrated for."""
+        """The predicted latency; None for what the model was not calibrated for."""
         try:
             return self.model.predict(arch).ms
         except NotCalibrated:
@@ -118,7 +118,7 @@ def _legal(
     what: str,
     width: int,
 ) -> Architecture | None:
-    """None where this width would change the topology."""
+    """The edited network; None where this width would change the topology."""
     try:
         return edit(arch, what, width)
     except UsageError:

@@ -73,7 +73,7 @@ def scored(proposals: Sequence[Proposal]) -> list[Proposal]:
 
 
 def _longest(proposals: Sequence[Proposal]) -> list[Proposal]:
-    """Those that trained as long as any."""
+    """The proposals that were trained longest, without those that failed."""
     tuned = scored(proposals)
     longest = max((proposal.rounds for proposal in tuned), default=0)
     return [proposal for proposal in tuned if proposal.rounds == longest]

@@ -134,12 +134,12 @@ class Results:
 
     @property
     def trials(self) -> "pd.DataFrame":
-        """The networks of the search, one a row, by number."""
+        """The networks of the search, one per row, by number."""
         return shown.trials(self._data.records)
 
     @property
     def steps(self) -> "pd.DataFrame":
-        """NetAdapt's proposals, one a row; ``taken`` marks the one that each step took."""
+        """NetAdapt's proposals, one per row; ``taken`` marks the one that each step took."""
         return shown.steps(self._data.steps)
 
     @property

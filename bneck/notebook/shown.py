@@ -24,7 +24,7 @@ PROPOSAL = ("move", "latency_ms", "saved_ms", "accuracy", "accuracy_stderr", "er
 
 
 def trials(records: Sequence[Record]) -> "pd.DataFrame":
-    """Return the networks of a search, one a row, by number."""
+    """Return the networks of a search, one per row, by number."""
     rows = [
         (*(getattr(record, name) for name in TRIAL), "; ".join(in_words(record.arch)))
         for record in records
@@ -33,7 +33,7 @@ def trials(records: Sequence[Record]) -> "pd.DataFrame":
 
 
 def steps(path: Sequence[Step]) -> "pd.DataFrame":
-    """Return NetAdapt's proposals, one a row; ``taken`` marks the one that each step took."""
+    """Return NetAdapt's proposals, one per row; ``taken`` marks the one that each step took."""
     rows = [
         (step.number, proposal.move == step.move, *_proposal(proposal))
         for step in path

@@ -67,7 +67,7 @@ class Driver:
 
 
 def read_driver(folder: Path) -> Driver | None:
-    """Return who holds the lease; None where nobody does, or nothing can be made of it."""
+    """Return who holds the lease; None where nobody does, or the file makes no sense."""
     return _driver_in(folder / LEASE)
 
 

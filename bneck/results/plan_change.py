@@ -116,7 +116,7 @@ class PlanChange:
         return self._superseded(1)
 
     def _superseded(self, further: int) -> Path:
-        """The folder of the last change, or of one that is so many further."""
+        """The folder of the last change, or of the one ``further`` after it."""
         places = self._folder / SUPERSEDED
         numbers = [int(place.name) for place in places.glob("*") if place.name.isdecimal()]
         return places / str(max(numbers, default=0) + further)

@@ -91,7 +91,7 @@ def promotable(
 
 
 def _best(trials: Sequence[Trial], objective: "Objective") -> list[Trial]:
-    """Those that a target allows, the best first."""
+    """The trials whose networks a target allows, the best first."""
     rewarded = [
         (objective.reward_of(label), trial)
         for trial in trials

@@ -63,7 +63,7 @@ def weight_from_target(
     *,
     seed: int,
 ) -> DerivedWeight:
-    """Where and how steeply the front of ``space`` passes the target, after so many labels.
+    """Where and how steeply the front of ``space`` passes the target, by these labels.
 
     It is found again when the labels have grown by 15 %, from those of that moment, so it
     depends on their order and the seed alone. Under eight labels w is MobileNetV3-Large's.

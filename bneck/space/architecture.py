@@ -155,7 +155,7 @@ def _lower_head(head: Head, in_channels: int, in_px: int, classes: int, norm: st
 
 
 def check_block_count(count: int) -> None:
-    """Raise UsageError unless a network may have so many blocks between stem and head."""
+    """Raise UsageError unless a network may have ``count`` blocks between stem and head."""
     check_range("number of blocks", count, 1, MAX_BLOCKS)
 
 

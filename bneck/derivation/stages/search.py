@@ -114,7 +114,7 @@ def _select(
         return [*known, *(replace(one, **called.get(one.number, {})) for one in best)]
 
     def of_trials() -> list[SelectedNetwork]:
-        """Those of the targets that the search has scored a network for."""
+        """The networks of those targets that the search has scored one for."""
         current = contest.current()
         return selected(place for place in places if has_network(rivals, current[place]))
 

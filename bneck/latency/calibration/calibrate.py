@@ -43,7 +43,7 @@ def calibrate(
     seed: int = 0,
     progress: Progress = silent,
 ) -> LatencyModel:
-    """Time networks of ``spaces`` on ``device`` for so many minutes and fit a model to them.
+    """Time networks of ``spaces`` on ``device`` for ``minutes`` and fit a model to them.
 
     Every measurement is appended to ``folder/measurements.jsonl``; the same call resumes
     from there. All spaces must have the same input side and class count.

@@ -67,7 +67,7 @@ class Device(ABC):
         return lambda: QUIET
 
     def watch_idle(self) -> Callable[[], Load]:
-        """Do the same where nothing is measured meanwhile, as before a measurement."""
+        """Return what ``watch`` does, for a time in which nothing is measured."""
         return self.watch()
 
     @abstractmethod

@@ -126,7 +126,7 @@ class FileDevice(Device):
     def _final(
         self, layers: tuple[Layer, ...], weights: Mapping[str, Array] | None
     ) -> list[Measurement]:
-        """What there is of a final network."""
+        """The measurements of a final network so far."""
         return [
             item
             for item in self._measured()[1]

@@ -95,7 +95,7 @@ class Runtime(ABC):
         raise _no_onnx(self.word)
 
     def prepare_onnx(self, model: bytes) -> Callable[[], object]:
-        """Do the same for a serialised ONNX model, of its own batch size.
+        """Prepare a serialised ONNX model in the same way, with its own batch size.
 
         Raises:
             UsageError: the runtime cannot run ONNX models, or not this one.

@@ -66,7 +66,7 @@ def _values(item: ort.NodeArg) -> NDArray[Any]:
 
 
 def _explained(problem: str) -> str:
-    """Return a sentence of ours for an error of ONNX Runtime's."""
+    """Return in a sentence what an error of ONNX Runtime means."""
     first = next((line for line in problem.splitlines() if line.strip()), "unknown error")
     newer = ("IR version", "opset", "is not a registered function/op", "Could not find an impl")
     if any(word in problem for word in newer):

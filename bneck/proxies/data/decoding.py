@@ -158,7 +158,7 @@ def _square(image: Image.Image, side_px: int, white: White | None) -> Square:
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
-    """What brings a picture upright; None where its EXIF says nothing, or cannot be read.
+    """The turn that brings a picture upright; None where its EXIF tells none, or cannot be read.
 
     Pillow's own ``exif_transpose`` also writes the other tags again, and fails where one of them
     has a value that no such tag should have.

@@ -118,5 +118,5 @@ def judged_on(training: int, validation: int, test: int, folds: int = 1) -> int:
 
 
 def is_small(training: int) -> bool:
-    """Whether proxies see all of a set with so many training images."""
+    """Whether a set with this many training images is small: proxies see all of it."""
     return training < SMALL_SET

@@ -77,7 +77,7 @@ class ImageSource:
         return apart._view(*apart.train.split(seed))
 
     def without_fold(self, fold: int, folds: int, seed: int) -> "ImageSource":
-        """The training images without one of so many stratified parts, which is the val.
+        """The training images without one of their stratified parts, which becomes the val.
 
         Args:
             fold: which part, from 0.
@@ -90,7 +90,7 @@ class ImageSource:
     def subset(
         self, *, seed: int, train: int | None = None, val: int | None = None
     ) -> "ImageSource":
-        """At most so many images of each part, every class in proportion.
+        """At most ``train`` and ``val`` images of these parts, every class in proportion.
 
         Args:
             seed: decides which images.

@@ -34,7 +34,7 @@ class Sampler(ABC):
 
 
 class ArchitectureSampler(Sampler):
-    """A sampler of ours: made of ``next_network`` and the random source that it draws from."""
+    """A sampler of bneck's own: ``next_network``, and the random source that it draws from."""
 
     def __init__(self, space: Space) -> None:
         self.space = space
@@ -63,7 +63,7 @@ class ArchitectureSampler(Sampler):
         return min(tried)[2] if tried else values
 
     def mutated(self, values: Values, steps: int) -> Values:
-        """Return the values after so many single changes, one after the other."""
+        """Return the values after ``steps`` single changes, one after the other."""
         for _ in range(steps):
             values = self.space.mutate(values, self.random.getrandbits(32))
         return values

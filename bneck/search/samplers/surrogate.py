@@ -68,7 +68,7 @@ class SurrogateSampler(ArchitectureSampler):
         return max(scored.values(), key=lambda candidate: candidate[0])[1]
 
     def _changed(self, parents: list[Values], count: int, *, steps: int) -> list[Values]:
-        """The parents in turn, each changed at up to so many places; none without parents."""
+        """The parents in turn, each changed at up to ``steps`` places; none without parents."""
         turns = islice(cycle(parents), count)
         return [self.mutated(parent, self.random.randint(1, steps)) for parent in turns]
 

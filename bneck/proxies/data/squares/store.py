@@ -32,7 +32,7 @@ _PARTIAL = ".partial"
 
 
 def squares_folder() -> Path:
-    """Where all sets lie."""
+    """Return the folder of all sets."""
     return cache_folder() / "squares"
 
 
