@@ -12,6 +12,7 @@ from bneck.errors import UsageError
 from bneck.proxies.surrogate.table_rows import OTHER, Row, read_rows
 from bneck.space.architecture import Architecture
 from bneck.space.choices import Space
+from bneck.text import number_of
 
 MIN_NETWORKS = 5
 """What a regression can learn from."""
@@ -60,7 +61,8 @@ def _merged(path: Path, rows: Iterable[Row]) -> dict[Architecture, float]:
             )
         found.setdefault(arch, []).append((line, accuracy))
     if len(found) < MIN_NETWORKS:
-        raise UsageError(f"{path} holds {len(found)} networks; at least {MIN_NETWORKS} are needed")
+        held = number_of(len(found), "network")
+        raise UsageError(f"{path} holds {held}; at least {MIN_NETWORKS} are needed")
     for same in found.values():
         accuracies = [accuracy for _, accuracy in same]
         if max(accuracies) - min(accuracies) > AGREE:

@@ -113,6 +113,7 @@ def test_choices_as_columns(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        (MACRO_HEAD + MACRO[0], "holds 1 network; at least 5 are needed"),
         (MACRO_HEAD + "".join(MACRO[:3]), "holds 3 networks; at least 5 are needed"),
         (MACRO_HEAD, "holds 0 networks"),
         ("", "name the space"),
