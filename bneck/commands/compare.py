@@ -48,7 +48,9 @@ def compare(
     activations of one image, in float32, where each residual is added in place.
     """
     from bneck.derivation import comparison  # numpy
+    from bneck.latency.model import LatencyModel
     from bneck.latency.predictor import open_predictor
+    from bneck.latency.warn import warn_foreign
 
     if plot is not None:
         from bneck.results import static_figures  # matplotlib
@@ -63,6 +65,8 @@ def compare(
     if measure:
         _check_importable(predictor)
         table = comparison.measured(table, model=predictor, progress=TerminalProgress())
+    elif isinstance(predictor, LatencyModel):
+        warn_foreign(predictor)
     if plot is not None:
         _draw(table, plot)
     found = differences([one.arch for one in table if one.arch is not None])

@@ -15,7 +15,7 @@ from bneck.latency.devices.local import LocalDevice
 from bneck.latency.measure import Measured, measure
 from bneck.latency.model import LatencyModel
 from bneck.latency.predictor import Predictor
-from bneck.latency.warn import warn_elsewhere
+from bneck.latency.warn import warn_elsewhere, warn_extrapolated
 from bneck.progress import Progress, silent
 from bneck.quantities import Accuracy, Latency
 from bneck.results.image_facts import read_image_facts
@@ -89,15 +89,21 @@ def load(
 
 
 def predicted(networks: Sequence[Compared], model: Predictor) -> list[Compared]:
-    """Return the networks with the latency that a model predicts, where it can: not for files."""
+    """Return the networks with the latency that a model predicts, where it can: not for files.
+
+    Where it extrapolates is said on stderr.
+    """
 
     def one(network: Compared) -> Compared:
         if network.arch is None or network.onnx is not None:
             return network
         try:
-            return replace(network, predicted=model.predict(network.arch))
+            found = model.predict(network.arch)
         except NotCalibrated as error:
             return replace(network, unpredicted=str(error))
+        if isinstance(model, LatencyModel):
+            warn_extrapolated(model, network.arch, network.name)
+        return replace(network, predicted=found)
 
     return [one(network) for network in networks]
 

@@ -14,12 +14,12 @@ from bneck.space.architecture import Architecture
 from bneck.text import number_of, some_of
 
 
-def warn_extrapolated(model: LatencyModel, arch: Architecture) -> None:
-    """Say on stderr where a prediction extrapolates."""
+def warn_extrapolated(model: LatencyModel, arch: Architecture, name: str = "") -> None:
+    """Say on stderr where a prediction extrapolates; ``name`` is the network's, one of several."""
     if paths := model.extrapolated(arch):
         warn(
-            "extrapolated: wider than anything timed in the calibration at "
-            f"{some_of(paths, most=5)}"
+            f"{name}{': ' if name else ''}extrapolated: wider than anything timed in the "
+            f"calibration at {some_of(paths, most=5)}"
         )
 
 

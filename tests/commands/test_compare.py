@@ -108,6 +108,19 @@ def test_predicted_and_measured_latencies_have_columns_of_their_own(
     assert row[6:] == ["–", "–"]
 
 
+def test_predictions_of_another_device_and_of_wider_networks_are_said_to_be_such(
+    digits_latency: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, file = load(digits_latency), tmp_path / "board.json"
+    replace(model, device=replace(model.device, cpu="Cortex-A72")).save(file)
+    nets = ["mobilenet_v3_small", "mobilenet_v3_large", "--resolution=16", "--classes=10"]
+    _, _, err = said(capsys, "compare", *nets, "--no-measure", "--model", file)
+    wider, foreign = err.splitlines()
+    assert wider.startswith("warning: mobilenet_v3_large: extrapolated: wider than anything timed")
+    assert foreign.startswith("warning: this latency model is of [Cortex-A72, ")
+    assert foreign.endswith("]: predictions are that device's")
+
+
 def test_without_a_model_the_first_runs_own_predicts(
     capsys: pytest.CaptureFixture[str], folder: Path, digits_latency: Path, tmp_path: Path
 ) -> None:
