@@ -118,7 +118,8 @@ def load_weights(text: str, file: Path | None, arch: Architecture, *, seed: int 
 
     Args:
         text: what names the network; only a run's folder has weights.
-        file: bneck's own (``.safetensors``) or torchvision's weights; None takes the run's, if any.
+        file: bneck's own weights (``.safetensors``) or torchvision's (that, or a state dict); None
+            takes the run's, if any.
         arch: the network that the weights must fit.
         seed: of random weights.
 
@@ -139,7 +140,8 @@ def load_weights(text: str, file: Path | None, arch: Architecture, *, seed: int 
     if file is None:
         warn(f"{text} has random weights: for trained ones give --weights, or a run's folder")
         return torch_model.build(arch, seed=seed).state_dict()
-    load = weights.load if file.suffix == ".safetensors" else torchvision_weights.load
+    ours = file.suffix == ".safetensors" and not torchvision_weights.are_in(weights.read(file))
+    load = weights.load if ours else torchvision_weights.load
     state = load(file, arch)
     weights.check_finite(state, file)
     return state

@@ -3,12 +3,16 @@
 import shutil
 from pathlib import Path
 
+import pytest
 import torch
+import torchvision
 
 from bneck.derivation.trained_networks import load_trained, load_weights, own_weights
+from bneck.errors import UsageError
 from bneck.results.run import Run
-from bneck.space import codec
+from bneck.space import codec, presets
 from bneck.space.backends import torch_model, weights
+from bneck.space.backends.torchvision_weights import from_torchvision
 from tests.finished_run import finished_run
 
 
@@ -33,3 +37,17 @@ def test_figures_of_a_runs_network_are_not_those_of_another_side(tmp_path: Path)
         torch_model.build(arch, seed=5).state_dict(),
     )
     assert all(torch.equal(random[name], one) for name, one in built.items())
+
+
+def test_safetensors_may_have_torchvisions_names_too(tmp_path: Path) -> None:
+    """As those that an export to torchvision writes beside its code, and as --pretrained takes."""
+    net, file = "mobilenet_v3_small", tmp_path / "v3.safetensors"
+    arch = presets.build(net, classes=3)
+    theirs = torchvision.models.mobilenet_v3_small(num_classes=3).state_dict()
+    weights.save(file, theirs)
+    loaded = load_weights(net, file, arch)
+    expected = from_torchvision(theirs, arch)
+    assert loaded.keys() == expected.keys()
+    assert all(torch.equal(loaded[name], one) for name, one in expected.items())
+    with pytest.raises(UsageError, match=rf"^{file}: classifier\.3\.weight has shape \[3, 1024\]"):
+        load_weights(net, file, arch.at(classes=4))
