@@ -23,4 +23,7 @@ def report(
 
     path = write_report(opened)
     drawn = [str(file) for file in write_pictures(opened)] if pictures else []
-    print_result(json, {"report": str(path), "pictures": drawn}, "\n".join([str(path), *drawn]))
+    text = [str(path), *drawn]
+    if pictures and not drawn:
+        text.append("no pictures: the run has no search, NetAdapt's steps or outcome to draw yet")
+    print_result(json, {"report": str(path), "pictures": drawn}, "\n".join(text))

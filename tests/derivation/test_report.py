@@ -21,6 +21,7 @@ from bneck.results.record import Outcome, Targets
 from bneck.results.run import Run
 from bneck.results.stage_record import SearchResult, SelectedNetwork
 from bneck.space import spaces
+from tests.command_line import said
 from tests.results import demo
 from tests.search.journals import write_trials
 
@@ -176,6 +177,16 @@ def test_the_outcome_shows_every_network_by_a_marker_of_its_own(
     assert len(looks) == len(points) == 4
     lines = [line.get_xdata()[0] for line in axes.get_lines() if line.get_linestyle() == "--"]
     assert lines == [0.2, 0.25]
+
+
+def test_a_run_with_nothing_to_draw_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Run.open(tmp_path / "run", {"data": "digits", "space": "v3-small"}).close()
+    nothing = "no pictures: the run has no search, NetAdapt's steps or outcome to draw yet"
+    for options, lines in (([], []), (["--pictures"], [nothing])):
+        code, out, _ = said(capsys, "report", tmp_path / "run", *options)
+        assert (code, out.splitlines()) == (0, [f"{tmp_path}/run/report.html", *lines])
 
 
 def test_pictures_are_not_written_through_a_link(tmp_path: Path) -> None:
