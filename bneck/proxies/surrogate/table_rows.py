@@ -73,7 +73,7 @@ def _check_separator(path: Path, lines: list[str]) -> None:
 def _check_scale(path: Path, column: str, rows: list[Row]) -> None:
     """Refuse shares of 1 in a column that holds per cent: they would be read as a hundredth.
 
-    One among per cent is as accurate as others, unlike 0.1 % of a network that learnt nothing.
+    One among per cent reads as far less than all others, though it is as accurate as they are.
     """
     if not rows:
         return
@@ -84,8 +84,9 @@ def _check_scale(path: Path, column: str, rows: list[Row]) -> None:
             "holds per cent, from 0 to 100"
         )
     least, beside = min(per_cent)
-    for line, _, accuracy, cells in rows:
-        if accuracy <= 0.01 and 100 * accuracy >= least:
+    for line, arch, accuracy, cells in rows:
+        at_chance = 0.5 <= accuracy * arch.classes <= 1.5  # of a network that learnt nothing
+        if 10 * accuracy < least <= 100 * accuracy and not at_chance:
             raise UsageError(
                 f"{path}: {column} is {cells[column]} in line {line} and {100 * least:g} in line "
                 f"{beside}: give all in per cent, from 0 to 100"

@@ -42,6 +42,27 @@ def test_a_network_that_learnt_nothing_is_no_share_of_1(tmp_path: Path) -> None:
     assert min(found.accuracies.values()) == pytest.approx(0.001)
 
 
+@pytest.mark.parametrize("per_cent", [(0.1, 8.3, 60.3, 61.5, 65.1), (0.4, 0.9, 1.3, 2.7, 5.2)])
+def test_networks_that_learnt_little_of_1000_classes_are_no_shares_of_1(
+    shared_data: Path, tmp_path: Path, per_cent: tuple[float, ...]
+) -> None:
+    """One at chance, and all after an epoch; a share is far below others if taken for per cent."""
+    head, *rows = (shared_data / "accel_nasbench_sample.csv").read_text().splitlines()[:6]
+    place = head.split(",").index("val_top1")
+
+    def with_accuracies(values: tuple[float, ...]) -> Path:
+        cells = [row.split(",") for row in rows]
+        changed = [
+            [*c[:place], str(v), *c[place + 1 :]] for c, v in zip(cells, values, strict=True)
+        ]
+        return written(tmp_path, "\n".join([head, *(",".join(row) for row in changed)]))
+
+    found = sorted(table.load(with_accuracies(per_cent)).accuracies.values())
+    assert found == pytest.approx([one / 100 for one in per_cent])
+    with pytest.raises(UsageError, match=r"val_top1 is 0\.61 in line 2 and 60\.3 in line 3"):
+        table.load(with_accuracies((0.61, 60.3, 61.5, 65.1, 70)))
+
+
 def test_our_own_json_lines(tmp_path: Path) -> None:
     archs = [presets.build("mobilenet_v3_small", width=width) for width in (0.5, 0.75, 1, 1.25, 2)]
     lines = [
