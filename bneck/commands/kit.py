@@ -98,6 +98,7 @@ def _kit_of_run(folder: Path, out: Path, runtime: str | None, batch_size: int | 
     """
     run = Run.read(folder)
     if not is_written(run.weights):
+        run.check_single()
         raise UsageError(f"{folder} has no network yet: the run is {run.read_state()}")
     from bneck.derivation.results import plan_of
     from bneck.derivation.trained_networks import own_weights

@@ -27,6 +27,7 @@ def classifier_of(place: Path) -> Classifier:
     if place.is_dir():
         file = (run := Run.read(place)).onnx
         if not is_written(file):
+            run.check_single()
             raise UsageError(f"{place} has no {file.name}: {_what_to_do(run)}")
     check_file(file)
     return open_classifier(file)

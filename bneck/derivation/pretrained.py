@@ -129,6 +129,7 @@ def _found(text: str, space: str, net: str | None) -> Pretrained:
 def _files_of_run(run: Run) -> tuple[Path, Path]:
     """The files of a run's network and of its weights."""
     if not (is_written(run.network) and is_written(run.weights)):
+        run.check_single()
         raise UsageError(f"the run {run.folder} has no trained network; it is {run.read_state()}")
     return run.network, run.weights
 

@@ -127,6 +127,7 @@ class Results:
     def _trained_architecture(self) -> Architecture:
         arch = self.architecture
         if arch is None or not is_written(self.run.weights):
+            self.run.check_single()
             raise UsageError(
                 f"{self.run.folder} has no network yet: the run is {self.run.read_state()}"
             )

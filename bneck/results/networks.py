@@ -64,6 +64,7 @@ def _from_path(text: str) -> Architecture:
             raise UsageError(f"{run.network} is missing: copy all files of the run")
         if is_written(run.seed):
             return codec.load(run.seed)
+        run.check_single()
         raise UsageError(f"the run {text} has no network yet; run its command again to resume it")
     in_run = is_run(path.parent)
     expected = "expected a preset, a network's JSON file or a run's folder"

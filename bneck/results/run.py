@@ -156,6 +156,14 @@ class Run(RunFiles):
         """The command of bneck that began the run, such as "derive"; "" if unknown."""
         return next((one.bneck_command() for one in self.read_sessions()), "")
 
+    def check_single(self) -> None:
+        """Raise UsageError for a reproduction, whose networks are those of its stages' runs."""
+        if self.begun_by() == "reproduce":
+            raise UsageError(
+                f"{self.folder} holds a run of `bneck reproduce`: name the folder of one of its "
+                "stages, such as search-paper or netadapt/1x"
+            )
+
     @contextmanager
     def end_noted(self) -> Iterator[None]:
         """Write down that the command ended, once the block has; nothing says so before."""

@@ -6,6 +6,8 @@ import pytest
 
 from bneck.errors import UsageError
 from bneck.results.networks import load_network
+from bneck.results.run import Run
+from tests.command_line import said
 from tests.small_networks import saved, three_stages
 
 EXPECTED = "expected a preset, a network's JSON file or a run's folder"
@@ -52,3 +54,26 @@ def test_of_a_file_in_a_run_the_runs_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=f"{EXPECTED}, which is {tmp_path} here; --weights and"):
         load_network(str(tmp_path / "weights.pt"))
     assert load_network(str(saved(three_stages(), net))) == three_stages()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "show {}", "export {} x.onnx", "predict {} .", "latency kit --network {} --out kit",
+        "train mobilenet_v3_small --pretrained {} --out new",
+    ],
+)  # fmt: skip
+def test_of_a_reproduction_the_runs_of_its_stages_are_named(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+) -> None:
+    """It has no network of its own, however often its command is run again."""
+    monkeypatch.chdir(tmp_path)
+    Run.open(Path("all"), {"data": "digits"}, command="bneck reproduce v3-small --out all").close()
+    message = (
+        "bneck: all holds a run of `bneck reproduce`: name the folder of one of its stages, such "
+        "as search-paper or netadapt/1x\n"
+    )
+    assert said(capsys, *command.format("all").split()) == (2, "", message)
