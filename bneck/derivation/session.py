@@ -66,6 +66,11 @@ class Session:
             self.opened.append(planned_device(self.plan))
         return self.opened[0]
 
+    def close(self) -> None:
+        """End the connection to the target device, if one was made."""
+        for device in self.opened:
+            device.close()
+
     def compute_here(self, threads: int | None = None) -> Compute:
         """Return what a training runs on that is on this machine, whatever the cluster has."""
         return Compute(self.device_here or self.plan.device, threads)
@@ -215,4 +220,5 @@ def open_session(
                 write_report(run)
                 seal(run.folder, removed)
             finally:
+                session.close()
                 live.close()

@@ -4,6 +4,7 @@ What comes back shows itself in a notebook.
 """
 
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -155,14 +156,15 @@ def calibrate(
     device = open_device(target_device, runtime=runtime, threads=threads, batch_size=batch_size)
     if said := too_many_threads(device):
         warn(said)
-    model = run_calibration(
-        spaces,
-        device,
-        folder=file.with_name(file.name + ".work"),
-        minutes=minutes,
-        seed=seed,
-        progress=told,
-    )
+    with closing(device):
+        model = run_calibration(
+            spaces,
+            device,
+            folder=file.with_name(file.name + ".work"),
+            minutes=minutes,
+            seed=seed,
+            progress=told,
+        )
     model.save(file)
     if model.report.doubt:
         warn(model.report.doubt)

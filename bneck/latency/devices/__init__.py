@@ -90,6 +90,9 @@ class Device(ABC):
             BneckError: the device cannot be reached.
         """
 
+    def close(self) -> None:  # noqa: B027  (most devices hold nothing open)
+        """End the connection to the device, if there is one; nothing is measured after that."""
+
 
 DEVICES = {
     "adb": "bneck.latency.devices.adb:AdbDevice",

@@ -89,8 +89,7 @@ class RemoteDevice(Device):
         """
 
     @abstractmethod
-    def close(self) -> None:
-        """End the connection, if there is one."""
+    def close(self) -> None: ...
 
     def fingerprint(self) -> Fingerprint:
         if self._about is None:

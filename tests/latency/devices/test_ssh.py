@@ -9,10 +9,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from bneck.derivation.execution import Execution
+from bneck.derivation.plan import Plan
+from bneck.derivation.session import open_session
 from bneck.errors import BneckError, UsageError
 from bneck.latency.device_load import QUIET
 from bneck.latency.devices import Graph, open_device, remote
@@ -281,6 +285,26 @@ def test_a_board_that_cannot_be_reached_is_told_before_images_are_read(
     assert (code, out) == (1, "")
     assert "bneck: ssh:pi cannot be used: it refuses the key: check `ssh-copy-id pi`\n" in err
     assert "images" not in err
+
+
+@pytest.mark.parametrize("error", [None, KeyboardInterrupt])
+def test_the_connection_ends_with_the_run(
+    board: Path, tmp_path: Path, error: type[BaseException] | None
+) -> None:
+    """In a notebook, where the process goes on: also after an error, whose traceback is kept."""
+    plan = Plan(target="1", target_device=f"ssh:pi{sys.executable}")
+    with (
+        suppress(KeyboardInterrupt),
+        open_session(plan, tmp_path / "run", Execution(workers=1)) as session,
+    ):
+        device = session.target_device()
+        assert device.fingerprint() == open_device().fingerprint()
+        assert isinstance(device, SshDevice)
+        assert (program := device._process) is not None
+        if error is not None:
+            raise error
+    assert program.returncode is not None
+    assert board.with_name("ssh.calls").read_text() == "\n"  # one connection
 
 
 @pytest.mark.parametrize("word", ["ssh:", "ssh:-oProxyCommand=x", "ssh:a b", "ssh:host:port"])
