@@ -272,7 +272,8 @@ def test_the_list_of_commands_cuts_no_sentence_short(capsys: pytest.CaptureFixtu
         ),
         (
             ["train", "mobilenet_v1", "--out", "run", "--teacher", "imagenet"],
-            "does not say whose weights mobilenet_v1 begins with; name one of: mobilenet_v2, ",
+            "imagenet does not say whose weights are meant, as torchvision has none for "
+            "mobilenet_v1; name one of: mobilenet_v2, ",
         ),
         (["derive", "--target", "2", "--ray", "head"], "ray must be auto, local or ray://"),
         (["derive", "--target", "2", "--evaluations", "few"], "'--evaluations'.* 'few'"),

@@ -156,8 +156,8 @@ def _published(text: str, space: str, net: str | None) -> str:
     if wanted in TORCHVISION:
         return wanted
     raise UsageError(
-        f"{IMAGENET} does not say whose weights {net or f'the space {space}'} begins with; name "
-        f"one of: {', '.join(TORCHVISION)}"
+        f"{IMAGENET} does not say whose weights are meant, as torchvision has none for "
+        f"{net or f'the space {space}'}; name one of: {', '.join(TORCHVISION)}"
     )
 
 

@@ -103,9 +103,14 @@ def test_what_cannot_be_downloaded_is_named_with_its_place(
 
 
 def test_imagenet_is_of_the_network_or_of_the_space() -> None:
-    with pytest.raises(UsageError, match="does not say whose weights mobilenet_v1 begins with"):
+    with pytest.raises(
+        UsageError,
+        match="does not say whose weights are meant, as torchvision has none for mobilenet_v1; n",
+    ):
         load_pretrained("imagenet", "v3-small", "mobilenet_v1")
-    with pytest.raises(UsageError, match="the space nas-bench-macro begins with; name one of"):
+    with pytest.raises(
+        UsageError, match="has none for the space nas-bench-macro; name one of: mobilenet_v2"
+    ):
         load_pretrained("imagenet", "nas-bench-macro", None)
     with pytest.raises(UsageError, match="unknown pretrained network 'resnet'; expected a run's"):
         load_pretrained("resnet", "v3-small", None)
