@@ -149,6 +149,8 @@ def _choices(path: Path, lines: list[str], header: list[str], space: Space | Non
     if space is None:
         known = "arch + mean_acc (NAS-Bench-Macro), block0_e .. val_top1 (Accel-NASBench)"
         raise UsageError(f"{path}: its columns are not {known}; name the space they are choices of")
+    if not header:
+        raise UsageError(f"{path} is empty")
     for name in header:
         if name not in space.choices and name != "accuracy" and not OTHER.fullmatch(name):
             raise unknown(f"column in {path}:", name, [*space.choices, "accuracy", "accuracy@..."])

@@ -169,6 +169,12 @@ def test_spoilt_tables_are_refused(tmp_path: Path, text: str, message: str) -> N
         table.load(written(tmp_path, text))
 
 
+def test_an_empty_table_is_told_so(tmp_path: Path) -> None:
+    for text in ("", "\n\n"):
+        with pytest.raises(UsageError, match=r"table\.csv is empty$"):
+            table.load(written(tmp_path, text), spaces.build("v3-small"))
+
+
 def test_rows_that_disagree_are_averaged_with_a_warning(tmp_path: Path) -> None:
     path = written(tmp_path, MACRO_HEAD + "".join(MACRO) + "00000000,1,1,1,45.6,1,1\n")
     with pytest.warns(UserWarning, match=r"mean: 0\.4540 in line 5, 0\.4560 in line 7"):
