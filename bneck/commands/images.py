@@ -10,7 +10,7 @@ from bneck.commands.common.output import print_result
 from bneck.errors import BneckError, UnreadableImages, UsageError
 from bneck.live import TerminalProgress
 from bneck.path_checks import check_folder
-from bneck.proxies.data.image_spec import check_images
+from bneck.proxies.data.image_spec import check_images, place_of
 from bneck.text import aligned, one_line, some_of
 from bneck.units import byte_size
 
@@ -50,6 +50,9 @@ def images(
     A folder of images is decoded once, into a file of squares. Without DIR, all sets in the cache
     are listed.
     """
+    if folder is not None and not folder.exists():
+        kind, place = place_of(str(folder))
+        folder = place if kind == "folder" and place is not None else folder
     if verify and remove:
         raise UsageError("--verify and --remove exclude each other")
     if folder is None and (verify or remove):
@@ -107,7 +110,8 @@ def _prepare(
     if verify and (changed := changed_files(one, folder, progress)):
         print_result(as_json, {"changed_files": changed}, "\n".join(map(one_line, changed)))
         raise BneckError(
-            f"{len(changed)} of {one.index.count} files are not what was decoded: "
+            f"{len(changed)} of {one.index.count} files {'is' if len(changed) == 1 else 'are'} not "
+            "what was decoded: "
             f"{some_of(changed, _NAMED)}; --remove the squares to decode them again"
         )
     result = _about(one) | {

@@ -29,8 +29,10 @@ def test_squares_are_prepared_listed_verified_and_removed(
     os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))  # neither size nor time tells
     assert run(["images", str(tmp_path), "--resolution", "32", "--verify"]) == 1
     said = capsys.readouterr()
-    assert "1 of 12 files are not what was decoded: a/3.png" in said.err
+    assert "1 of 12 files is not what was decoded: a/3.png" in said.err
     assert said.out == "a/3.png\n"
+    prefixed = json_of(capsys, "images", f"folder:{tmp_path}", "--resolution", 32)
+    assert prefixed["squares"] == made["squares"]  # as --data takes it
     elsewhere = tmp_path / "a" / ".."  # the same folder, as from another working directory
     assert json_of(capsys, "images", elsewhere, "--remove")["removed"] == [made["squares"]]
     assert json_of(capsys, "images", tmp_path, "--remove")["removed"] == []
