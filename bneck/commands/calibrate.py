@@ -27,6 +27,7 @@ from bneck.latency.timing import CALIBRATION_MINUTES
 from bneck.live import TerminalProgress, warn
 from bneck.path_checks import check_beside, check_file, check_new_file
 from bneck.results.run_files import check_not_own
+from bneck.text import number_of
 
 if TYPE_CHECKING:
     from bneck.latency.devices import Device
@@ -154,7 +155,8 @@ def _in_words(model: "LatencyModel", out: Path, page: Path) -> str:
     )
     return (
         f"{model.device}: {report.networks} networks timed in {report.seconds:.0f} s; on "
-        f"{report.held_out} held-out networks the mean error is {report.mape_percent:.1f} %, "
+        f"{number_of(report.held_out, 'held-out network')} the mean error is "
+        f"{report.mape_percent:.1f} %, "
         f"{report.within_5_percent:.0f} % are within 5 % and {report.within_10_percent:.0f} % "
         f"within 10 %; {again}\n"
         f"model {out}, page {page}: reference {model.reference_ms:.3g} ms, channels come in "

@@ -20,7 +20,7 @@ from bneck.proxies.data.image_spec import check_images
 from bneck.results.run_folder import is_run
 from bneck.results.summary import only_answer
 from bneck.space.checks import check_word
-from bneck.text import aligned, one_line
+from bneck.text import aligned, number_of, one_line
 from bneck.units import percent
 
 if TYPE_CHECKING:
@@ -107,9 +107,11 @@ def _as_json(found: "Evaluation") -> dict[str, Any]:
 
 def _as_text(found: "Evaluation") -> str:
     figures, total = found.figures, sum(one.images for one in found.figures.classes)
-    counted = f"all {total:,}" if found.part == ALL else f"the {total:,} {found.part}"
+    every = found.part == ALL
+    counted = number_of(total, "image" if every else f"{found.part} image")
     said = [
-        f"accuracy {percent(figures.accuracy)} on {counted} images of {found.images.name}; "
+        f"accuracy {percent(figures.accuracy)} on {'all' if every else 'the'} {counted} of "
+        f"{found.images.name}; "
         f"balanced {percent(figures.balanced_accuracy)}",
         f"confidence {percent(figures.confidence)} on average, expected calibration error "
         f"{percent(figures.calibration_error)} (by chance alone "

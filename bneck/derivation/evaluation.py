@@ -31,6 +31,7 @@ from bneck.results.networks import load_network
 from bneck.results.run import Run
 from bneck.results.run_folder import is_run
 from bneck.space.architecture import Architecture
+from bneck.text import number_of
 
 BATCH = 16
 TIMED = 128
@@ -153,9 +154,10 @@ def _part_of_divided(run: Run | None, data: str, images: ImageSource) -> str:
     own = None if run is None else are_own(run, data, images.info)
     if own is not None:
         return "val" if own else ALL
+    held_out = len(images.val)
     warn(
-        f"only the {len(images.val):,} images that a training on {images.info.name} holds out are "
-        f"counted; --part {ALL} counts all of them"
+        f"only the {number_of(held_out, 'image')} that a training on {images.info.name} holds out "
+        f"{'is' if held_out == 1 else 'are'} counted; --part {ALL} counts all of them"
     )
     return "val"
 

@@ -11,6 +11,7 @@ from bneck.files import naming
 from bneck.path_checks import check_file
 from bneck.proxies.data.image_info import ImageInfo
 from bneck.results.run_folder import is_run
+from bneck.text import number_of
 
 if TYPE_CHECKING:  # torch, which checking a word does not need
     from bneck.proxies.training.teacher import Teacher
@@ -104,4 +105,6 @@ def _check_side(text: str, side: int, images: ImageInfo) -> None:
 
 def _other_classes(text: str, count: int, images: ImageInfo) -> UsageError:
     others = "others" if count == images.classes else str(images.classes)
-    return UsageError(f"the teacher {text} has {count} classes, {images.name} has {others}")
+    return UsageError(
+        f"the teacher {text} has {number_of(count, 'class')}, {images.name} has {others}"
+    )

@@ -18,6 +18,7 @@ from bneck.errors import BneckError, DeviceLost
 from bneck.executors import Failed, Item, NotYet, Result, reason
 from bneck.executors.pool import START_SECONDS, TRIES, warn_of_slow_start
 from bneck.executors.worker import W, WorkerKind, WorkerLost, one_by_one
+from bneck.text import number_of
 
 OTHERS_SECONDS = 3.0
 """Time for the others to fail too, or to be lost, once one worker has failed."""
@@ -101,7 +102,7 @@ class Together(Generic[W]):
                 until, said_slow = time.monotonic() + START_SECONDS, True
             elif not ready:
                 raise BneckError(
-                    f"{len(waiting)} of {len(crew)} workers did not start within "
+                    f"{len(waiting)} of {number_of(len(crew), 'worker')} did not start within "
                     f"{START_SECONDS:g} s: no free CPU or GPU; run the same command to resume"
                 )
             for worker in ready:

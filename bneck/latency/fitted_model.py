@@ -11,6 +11,7 @@ from bneck.latency.fit import Fit, find_blocking, fit
 from bneck.latency.measurements import Measurement
 from bneck.latency.model import LatencyModel
 from bneck.latency.validation import NOT_VALIDATED, Validation, validate
+from bneck.text import number_of
 from bneck.units import as_percent
 
 FEWEST = 40
@@ -83,8 +84,8 @@ def _parted(items: Sequence[Measurement]) -> tuple[list[Measurement], ...]:
     )
     if len(fitted) < FEWEST or not held_out:
         raise BneckError(
-            f"only {len(items)} networks could be timed: {len(fitted)} to fit and {len(held_out)} "
-            f"to validate by, where {FEWEST} and 1 are needed: {LONGER}"
+            f"only {number_of(len(items), 'network')} could be timed: {len(fitted)} to fit and "
+            f"{len(held_out)} to validate by, where {FEWEST} and 1 are needed: {LONGER}"
         )
     noise = median(item.timing.spread for item in items)
     if noise > TOO_NOISY:

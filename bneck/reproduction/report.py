@@ -16,6 +16,7 @@ from bneck.reproduction.results import ReproductionResults
 from bneck.results import static_figures
 from bneck.results.similarity import Similarity
 from bneck.space.presets import MOBILENET_V3_SMALL
+from bneck.text import number_of
 from bneck.units import milliseconds, percent
 
 
@@ -149,7 +150,7 @@ def _differences(networks: Sequence[_Network]) -> list[str]:
 def _points(mine: _Network, theirs: _Network) -> str:
     """The difference of the means, with its standard error where there are seeds for one."""
     points = 100 * (fmean(mine.accuracies) - fmean(theirs.accuracies))
-    seeds = f"{len(mine.trained)} and {len(theirs.trained)} seeds"
+    seeds = f"{len(mine.trained)} and {number_of(len(theirs.trained), 'seed')}"
     my_error, their_error = standard_error(mine.accuracies), standard_error(theirs.accuracies)
     if my_error is None or their_error is None:
         return f"{points:+.1f} points ({seeds})"
@@ -170,7 +171,7 @@ def _path(results: ReproductionResults) -> str:
     errors = {one: one.predicted.ms / one.measured.ms - 1 for one in steps}
     worst = max(steps, key=lambda one: abs(errors[one]))
     rows = [
-        f"Along NetAdapt's paths of {len(steps)} networks the prediction is off by "
+        f"Along NetAdapt's paths of {number_of(len(steps), 'network')} the prediction is off by "
         f"{100 * fmean(map(abs, errors.values())):.1f} % on average, and at most by "
         f"{100 * errors[worst]:+z.1f} %, at step {worst.step} to {worst.factor:g}x.",
         "",

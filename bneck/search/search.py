@@ -22,6 +22,7 @@ from bneck.search.samplers.history import Trial
 from bneck.search.study import Study
 from bneck.search.trial_attributes import TARGET
 from bneck.space.checks import check_range
+from bneck.text import number_of
 
 MAX_FAILED_AT_FIRST = 5
 
@@ -171,7 +172,7 @@ class _Search:
         failed = sum(record.error is not None for record in self.finished if record.rung > 0)
         soft = [objective.reward for objective in objectives if isinstance(objective.reward, Soft)]
         weights = [f"{reward.weight:.3g}" for reward in soft]
-        said = [f"{failed} longer trainings failed"] if failed else []
+        said = [f"{number_of(failed, 'longer training')} failed"] if failed else []
         said += [f"w {', '.join(weights)}"] if weights else []
         return "; ".join([*said, standing(trained_longest(self.finished))])
 

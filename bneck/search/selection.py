@@ -106,16 +106,22 @@ def _none_to_name(
         return none_in_band(objective, with_confidence)
     errors = [record.error for record in records if record.error is not None]
     if errors and len(errors) == len(records):
-        return BneckError(f"none of the {len(records)} networks could be scored: {errors[0]}")
+        return BneckError(f"{_none_of(len(records))} could be scored: {errors[0]}")
     return UsageError(
-        f"none of the {len(records) - len(errors)} networks that the search scored is predicted "
+        f"{_none_of(len(records) - len(errors))} that the search scored is predicted "
         f"from {objective.floor_ms:.3g} to {objective.ceiling_ms:.3g} ms; give more --evaluations"
     )
 
 
+def _none_of(count: int) -> str:
+    return "no network" if count == 1 else f"none of the {count} networks"
+
+
 def _too_slow(objective: Objective, measured_ms: list[float]) -> str:
+    count = len(measured_ms)
+    best = "the best network measures" if count == 1 else f"the {count} best networks measure"
     return (
-        f"the {len(measured_ms)} best networks measure {min(measured_ms):.3g} ms or more, above "
+        f"{best} {min(measured_ms):.3g} ms or more, above "
         f"the ceiling of {objective.ceiling_ms:.3g} ms, although less is predicted: calibrate "
         "again on a quieter machine"
     )

@@ -23,6 +23,8 @@ def test_a_noisy_machine_is_refused(macs_folder: Path) -> None:
         model_from(wild, this_machine(MacsRuntime()), header["resolution_px"])
     with pytest.raises(BneckError, match="only 30 networks could be timed: 26 to fit and 4 to"):
         model_from(items[:30], this_machine(MacsRuntime()), header["resolution_px"])
+    with pytest.raises(BneckError, match="only 1 network could be timed: 1 to fit and 0 to"):
+        model_from(items[:1], this_machine(MacsRuntime()), header["resolution_px"])
 
 
 def test_measurements_that_contradict_each_other_are_refused(macs_folder: Path) -> None:

@@ -36,7 +36,7 @@ def results(tmp_path: Path) -> ReproductionResults:
 def test_a_slower_target_is_told_to_take_the_faster_network(results: ReproductionResults) -> None:
     """1.5 x has 71.9 % from one seed; 1.0 x has 76.0 ± 0.7 from three."""
     text = summary(results)
-    assert "- for 1.5x take derived-1x, which is +4.1 points (3 and 1 seeds) more accurate" in text
+    assert "- for 1.5x take derived-1x, which is +4.1 points (3 and 1 seed) more accurate" in text
     assert text.count(" take derived-") == 1
     assert "with random weights" in text
 

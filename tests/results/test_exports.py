@@ -253,5 +253,8 @@ def test_small_weights_stay_and_denormal_ones_become_zeros(
     for name, to in (("a.onnx", "onnx"), ("a.py", "pytorch")):  # the first one opens a session
         export(changed, to, tmp_path / name)
         assert f"{name}: 2 weights below 1.2e-38 are written as 0" in capsys.readouterr().err
+    weight.view(torch.int32)[0, 3] = 1 << 23
+    export(changed, "onnx", tmp_path / "one.onnx")
+    assert "one.onnx: 1 weight below 1.2e-38 is written as 0" in capsys.readouterr().err
     written = load_file(tmp_path / "a.safetensors")[path][0, :4].numpy().view(np.int32)
     assert [int(one) & 0x7FFFFFFF for one in written] == [1 << 23, 1 << 23, 0, 0]

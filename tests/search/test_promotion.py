@@ -161,7 +161,7 @@ def test_longer_trainings_are_told_of_and_those_that_failed(tmp_path: Path) -> N
     longer = list(dict.fromkeys(told_of[NETWORKS:]))  # told at the start of each, and at its end
     assert longer == [
         *(("longer trainings", done, 6, "w -0.07; ") for done in range(5)),
-        ("longer trainings", 5, 6, "1 longer trainings failed; w -0.07; "),
+        ("longer trainings", 5, 6, "1 longer training failed; w -0.07; "),
         ("longer trainings", 6, 6, "2 longer trainings failed; w -0.07; "),
     ]
 

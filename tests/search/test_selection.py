@@ -110,6 +110,8 @@ def test_what_measures_above_the_ceiling_is_out(space: Space, model: object, rec
     all_slow = Stopwatch({record.arch: 9.0 for record in records})
     with pytest.raises(BneckError, match=r"the 3 best networks measure .* above the ceiling"):
         select_network(records, objectives, 0, [], all_slow)
+    with pytest.raises(BneckError, match=r"the best network measures 14\.4 ms or more, above"):
+        select_network(records[:1], objectives, 0, [], all_slow)
 
 
 def test_without_an_accuracy_there_is_none(space: Space, model: object) -> None:
@@ -118,6 +120,8 @@ def test_without_an_accuracy_there_is_none(space: Space, model: object) -> None:
     failed = [Record(n, arch, None, 1.0, None, f"diverged at {n}", 1.0) for n in range(3)]
     with pytest.raises(BneckError, match="none of the 3 networks could be scored: diverged at 0"):
         select_network(failed, objectives, 0, [], Stopwatch({}))
+    with pytest.raises(BneckError, match=r"^no network could be scored: diverged at 0"):
+        select_network(failed[:1], objectives, 0, [], Stopwatch({}))
 
 
 def test_a_target_whose_band_was_never_searched_asks_for_more(

@@ -28,6 +28,7 @@ from bneck.search.study import Study
 from bneck.search.virtual_time import LAYER_MACS
 from bneck.space.backends.parent import Parent
 from bneck.space.choices import Space
+from bneck.text import number_of
 
 ALONG_THE_FRONT = 6
 """Points that our own samplers aim at in turn where the whole front is wanted."""
@@ -170,7 +171,7 @@ def _study(session: Session, space: Space) -> Study:
     )
     if study.from_before:
         note = (
-            f"{study.from_before} networks were proposed in batches by an earlier version; "
+            f"{number_of(study.from_before, 'network')} proposed in batches by an earlier version; "
             f"the others follow with --parallel {parallel}"
         )
         session.progress("search", study.from_before, plan.evaluations, note)

@@ -117,7 +117,7 @@ class _Calibration:
         once = sum(item.seconds for name, item in items if not name.startswith("repeat"))
         self.seconds = max(self.seconds, once / (1 - REPEAT_SHARE))
         self._time(self._repeats(), standard)
-        note = f"{len(self.store.items)} timings"
+        note = number_of(len(self.store.items), "timing")
         self._show(note, ended=True)
 
     def _time(self, networks: Iterator[tuple[str, Architecture]], standard: Graph) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bneck.errors import UsageError
 from bneck.files import read_text
-from bneck.text import distinct, spelt_out
+from bneck.text import distinct, number_of, spelt_out
 
 CLASSES = "classes.txt"
 TRUTHS = ("ILSVRC2012_validation_ground_truth.txt", "LOC_val_solution.csv", "ground_truth.txt")
@@ -60,7 +60,8 @@ def labels(folder: Path, part: Path, names: Sequence[str], classes: Sequence[str
             raise UsageError(f"{truth} has no line for {missing}")
         words = [known[Path(name).stem] for name in names]
     elif len(rows) != len(names):
-        raise UsageError(f"{truth} has {len(rows)} labels for the {len(names)} files of {part}")
+        labels, files = number_of(len(rows), "label"), number_of(len(names), "file")
+        raise UsageError(f"{truth} has {labels} for the {files} of {part}")
     else:
         words = [row[0] for row in rows]
     if all(word.isdigit() for word in words) and not numbers.keys() & set(words):

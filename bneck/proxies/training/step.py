@@ -12,6 +12,7 @@ from bneck.proxies.training.device import give_back
 from bneck.proxies.training.distributed import processes
 from bneck.proxies.training.recipe import Recipe
 from bneck.proxies.training.teacher import SHARE, Logits, distillation
+from bneck.text import number_of
 
 Backpropagate = Callable[[nn.Module, Tensor, Tensor, int], Tensor]
 """(network, pixels, labels, step) -> the batch's mean loss; leaves gradients in the parameters."""
@@ -121,9 +122,9 @@ class TrainingStep:
             if torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing():
                 raise
             if len(pixels) < 4 * self.pieces or processes() > 1:  # the others would wait for ever
+                at_a_time = number_of(len(pixels) // self.pieces, "image")
                 raise ProxyFailed(
-                    f"out of memory with {len(pixels) // self.pieces} images at a time: "
-                    f"{first_line(error)}"
+                    f"out of memory with {at_a_time} at a time: {first_line(error)}"
                 ) from error
         self.pieces *= 2
         self.optimizer.zero_grad()

@@ -20,6 +20,7 @@ from bneck.path_checks import check_beside, check_new_file
 from bneck.results.record import Int8
 from bneck.space.architecture import Architecture
 from bneck.space.checks import check_word
+from bneck.text import number_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -200,8 +201,9 @@ def export(trained: Trained, to: str, path: Path) -> Exported:
     trained, denormals = _without_denormals(trained)
     if denormals:
         print(
-            f"{path}: {denormals} weights below 1.2e-38 are written as 0, for they would make the "
-            "network many times slower",
+            f"{path}: {number_of(denormals, 'weight')} below 1.2e-38 "
+            f"{'is' if denormals == 1 else 'are'} written as 0, as the network would be many times "
+            "slower",
             file=sys.stderr,
         )
     with tempfile.TemporaryDirectory() as folder:

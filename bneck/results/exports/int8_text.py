@@ -2,6 +2,7 @@
 
 from bneck import units
 from bneck.results.record import Int8
+from bneck.text import number_of
 
 WORTH_A_WORD = 0.01
 """Share of the images lost in 8 bits that is said aloud."""
@@ -14,8 +15,8 @@ def cost_of_int8(int8: Int8) -> str:
         int8: what 8 bits cost.
     """
     words = (
-        f"{units.percent(int8.accuracy)} of {int8.images} validation images right in 8 bits, "
-        f"{units.percent(int8.float_accuracy)} in float ({int8.way})"
+        f"{units.percent(int8.accuracy)} of {number_of(int8.images, 'validation image')} right in "
+        f"8 bits, {units.percent(int8.float_accuracy)} in float ({int8.way})"
     )
     if int8.lost.value <= WORTH_A_WORD:
         return words

@@ -307,7 +307,7 @@ def test_classes_of_one_name_are_told_apart_by_their_folders(imagenet: Path) -> 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("n01\n", "has 1 labels for the 4 files"),
+        ("n01\n", "has 1 label for the 4 files"),
         ("n01\nn01\nn03\nn01", "'n03' is not one of the 2 class folders"),
         ("1\n2\n2\n1", "own order: put the devkit's meta.mat beside it"),
         ("0.png n01\n1.png n01", "has no line for 2.png"),
