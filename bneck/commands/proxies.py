@@ -1,7 +1,7 @@
 """The command ``proxies score``: cheap accuracy signals."""
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -30,12 +30,13 @@ from bneck.live import TerminalProgress, warn
 from bneck.machine import Compute, cores
 from bneck.path_checks import check_new_file
 from bneck.proxies.data.image_spec import NAMED_SETS, check_images
-from bneck.proxies.proxy import PROXIES, check_proxy, content_of, find_proxy
+from bneck.proxies.proxy import PROXIES, check_proxy, content_of, find_proxy, shared_weights_run
 from bneck.space import spaces
 from bneck.text import one_of
 
 if TYPE_CHECKING:
     from bneck.progress import Progress
+    from bneck.proxies.data.image_info import ImageInfo
     from bneck.proxies.data.image_source import ImageSource
     from bneck.proxies.score import Agreement
     from bneck.proxies.score_surrogate import SurrogateAgreement
@@ -117,7 +118,7 @@ def score(
     progress = TerminalProgress()
     band = scoring.macs if model is None else _latency(model, truth.accuracies, table, space)
     band_name = "macs" if model is None else "latency_ms"
-    pictures = None if no_images else _pictures(images, seed, progress)
+    pictures = None if no_images else _pictures(images, proxy or (), seed, progress)
     words = proxy or scoring.zero_cost_words(images=pictures is not None)
     made = {word: find_proxy(word)(pictures, Recipe(steps), compute=compute) for word in words}
     seen = None if pictures is None else pictures.info.fingerprint
@@ -198,11 +199,25 @@ def _latency(
     return {arch: model.predict(arch).ms for arch in archs}.__getitem__
 
 
-def _pictures(spec: str, seed: int, progress: "Progress") -> "ImageSource":
-    """Images that choose between networks: no final validation image among them."""
-    from bneck.proxies.data import loading
+def _pictures(
+    spec: str, proxies: Collection[str], seed: int, progress: "Progress"
+) -> "ImageSource":
+    """Images that choose between networks: no final validation image among them.
 
-    return loading.load(spec, seed=seed, progress=progress).for_search(seed)
+    Args:
+        spec: names them.
+        proxies: words of those that they are for; shared weights know their own classes alone.
+        seed: decides the split.
+        progress: told how far decoding is.
+    """
+    from bneck.proxies.data import loading
+    from bneck.proxies.shared_weights import check_classes
+
+    def accept(info: "ImageInfo") -> None:
+        for run in filter(None, map(shared_weights_run, proxies)):
+            check_classes(run, info)
+
+    return loading.load(spec, seed=seed, progress=progress, accept=accept).for_search(seed)
 
 
 def _as_json(

@@ -97,13 +97,25 @@ def evaluate_network(
         classifier = classifier_of(Path(net))
         asked = {"seed": seed} if run is None else run.images_asked()
         side_px = classifier.resolution_px
-        images = loading.load(**asked | {"spec": data}, resolution_px=side_px, progress=progress)
+        images = loading.load(
+            **asked | {"spec": data},
+            resolution_px=side_px,
+            progress=progress,
+            accept=lambda info: _check_fit(net, classifier, part, info),
+        )
     else:
         arch = load_network(net, width=width, resolution_px=resolution_px)
+
+        def accept(info: ImageInfo) -> None:
+            _check_part(part, info)
+            load_weights(net, weights, arch.at(classes=info.classes))
+
         side_px = arch.resolution_px
-        images = loading.load(data, seed=seed, resolution_px=side_px, progress=progress)
+        images = loading.load(
+            data, seed=seed, resolution_px=side_px, progress=progress, accept=accept
+        )
         classifier = _with_weights(net, arch, weights, images)
-    _check_classes(net, classifier, images)
+    _check_fit(net, classifier, part, images.info)
     if part is None and data is not None and is_divided_by_seed(data):
         part = _part_of_divided(run, data, images)
     name, chosen = _part(images, part)
@@ -138,15 +150,24 @@ def _with_weights(net: str, arch: Architecture, file: Path, images: ImageSource)
         return open_classifier(exported)
 
 
-def _check_classes(net: str, classifier: Classifier, images: ImageSource) -> None:
-    """Refuse images of other classes, or in another order: their labels mean something else."""
-    ours, theirs = classifier.classes, images.info.class_names
+def _check_fit(net: str, classifier: Classifier, part: str | None, images: ImageInfo) -> None:
+    """Refuse images without the part that is asked for, of other classes, or in another order.
+
+    Labels of other classes mean something else.
+    """
+    _check_part(part, images)
+    ours, theirs = classifier.classes, images.class_names
     if ours == theirs:
         return
     if len(ours) != len(theirs):
-        raise UsageError(f"{net} has {len(ours)} classes, {images.info.name} has {len(theirs)}")
+        raise UsageError(f"{net} has {len(ours)} classes, {images.name} has {len(theirs)}")
     one, other = next(pair for pair in zip(ours, theirs, strict=True) if pair[0] != pair[1])
-    raise UsageError(f"{net} has the class {one!r} where {images.info.name} has {other!r}")
+    raise UsageError(f"{net} has the class {one!r} where {images.name} has {other!r}")
+
+
+def _check_part(part: str | None, images: ImageInfo) -> None:
+    if part == "test" and not images.test:
+        raise UsageError(f"{images.name} has no test images; it has train, val")
 
 
 def _part_of_divided(run: Run | None, data: str, images: ImageSource) -> str:
@@ -170,8 +191,6 @@ def _part(images: ImageSource, part: str | None) -> tuple[str, list[ImagePart]]:
     if part == ALL:
         return ALL, list(there.values())
     name = part or ("test" if images.test is not None else "val")
-    if name not in there:
-        raise UsageError(f"{images.info.name} has no {name} images; it has {', '.join(there)}")
     if not len(there[name]):
         raise UsageError(f"all {name} images of {images.info.name} are in a later part too")
     return name, [there[name]]

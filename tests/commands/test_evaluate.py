@@ -358,3 +358,31 @@ def test_a_runs_images_are_passed_over_as_they_were_in_its_training(
     assert sum(map(sum, json_of(capsys, "evaluate", copy)["confusion"])) == 30
     given = json_of(capsys, "evaluate", copy, f"--data=folder:{folder}")
     assert sum(map(sum, given["confusion"])) == 30
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{run}"], r"/run has 2 classes, folder:\S+ has 3$"),
+        (["{run}/model.onnx"], r"/run/model\.onnx has 2 classes, folder:\S+ has 3$"),
+        (
+            ["{run}/network.json", "--weights", "{run}/weights.safetensors"],
+            r"weights\.safetensors: head\.\S+ has shape .* the network needs \[3, ",
+        ),
+        (["{run}/model.onnx", "--part", "test"], r" has no test images; it has train, val$"),
+    ],
+)
+def test_images_that_will_not_do_are_refused_before_any_is_decoded(
+    trained: Path,
+    tmp_path: Path,
+    arguments: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """None of these can be: whoever tried would say so."""
+    for name in "abc":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "0.png").write_text("not an image")
+    words = (word.format(run=trained) for word in arguments)
+    assert run(["evaluate", *words, "--data", f"folder:{tmp_path}"]) == 2
+    assert re.search(message, capsys.readouterr().err.splitlines()[-1])

@@ -6,6 +6,7 @@ from pathlib import Path
 import onnx
 import pytest
 
+from bneck.cli import run
 from bneck.derivation.plan import Plan
 from bneck.derivation.pretrained import BY_IMAGENET
 from bneck.derivation.teacher import load_teacher
@@ -61,3 +62,21 @@ def test_a_file_that_says_nothing_of_itself_takes_images_as_torchvisions_network
     found = load_teacher(Plan(teacher=str(tmp_path / "theirs.onnx")), IMAGES)
     assert found is not None
     assert (found.mean, found.std) == BY_IMAGENET
+
+
+@pytest.mark.parametrize("command", [["train", "mobilenet_v3_small"], ["pretrain"]])
+def test_a_teacher_of_other_classes_or_side_is_refused_before_images_are_decoded(
+    command: list[str], folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """None of these can be: whoever tried would say so."""
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "0.png").write_text("not an image")
+    teacher = folder / "net.onnx"
+    words = [*command, f"--data=folder:{tmp_path}", f"--out={tmp_path}-run"]
+    assert run([*words, f"--teacher={teacher}", "--resolution=32"]) == 2
+    said = f"the teacher {teacher} has 3 classes, folder:{tmp_path} has 2"
+    assert said in capsys.readouterr().err.splitlines()[-1]
+    assert run([*words, f"--teacher={teacher}", "--resolution=64"]) == 2
+    said = f"the teacher {teacher} takes images of 32 px, and these are of 64 px: --resolution 32"
+    assert said in capsys.readouterr().err.splitlines()[-1]

@@ -3,14 +3,18 @@
 from dataclasses import dataclass
 
 from bneck import records
+from bneck.derivation.plan import Plan
 from bneck.derivation.pretrained import Normalisation, load_pretrained
 from bneck.derivation.session import Session
+from bneck.derivation.teacher import SEED, load_teacher
 from bneck.derivation.training_budget import folds
 from bneck.errors import UsageError
 from bneck.files import is_written, read_json
 from bneck.proxies import tabular
 from bneck.proxies.data import loading
 from bneck.proxies.data.image_info import ImageInfo
+from bneck.proxies.proxy import shared_weights_run
+from bneck.proxies.shared_weights import check_classes
 from bneck.proxies.tabular import TableData
 from bneck.results.image_facts import image_facts, read_image_facts
 from bneck.text import number_of
@@ -56,6 +60,7 @@ def data_stage(session: Session) -> RunData:
             progress=session.progress,
             skip_unreadable=plan.skip_unreadable,
             by_content=plan.check_images,
+            accept=lambda info: _check_fit(plan, info),
         )
         left = len(images.for_training().train)  # which says where nothing is left at all
         if left < FEWEST:
@@ -69,6 +74,15 @@ def data_stage(session: Session) -> RunData:
         folds(plan, data.info)  # which refuses more than there are images for
     keep_facts(session, data)
     return data
+
+
+def _check_fit(plan: Plan, images: ImageInfo) -> None:
+    """Refuse a teacher or shared weights of other classes, or of another input side."""
+    if plan.teacher != SEED:
+        load_teacher(plan, images)
+    scores = shared_weights_run(plan.proxy)
+    if scores is not None:
+        check_classes(scores, images)
 
 
 def _normalisation(session: Session) -> Normalisation | None:

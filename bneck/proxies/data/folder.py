@@ -1,11 +1,12 @@
 """Image folders: one folder for each class, any sizes and modes, decoded once."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from bneck.errors import UnreadableImages
 from bneck.progress import Progress
 from bneck.proxies.data.decoding import kind_and_size
-from bneck.proxies.data.image_info import PHOTO_PX, SMALL_PX
+from bneck.proxies.data.image_info import PHOTO_PX, SMALL_PX, ImageInfo
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.data.layout import Layout, read_layout, with_digests
 from bneck.proxies.data.squares.from_folder import prepare
@@ -30,6 +31,7 @@ def load_folder(
     *,
     skip_unreadable: bool = False,
     by_content: bool = False,
+    accept: Callable[[ImageInfo], object] | None = None,
 ) -> ImageSource:
     """Load ``folder/train`` with ``val`` and ``test`` if there are any, or a folder of classes.
 
@@ -45,6 +47,8 @@ def load_folder(
         skip_unreadable: pass over up to 1 % of files that are not whole images.
         by_content: read all files to tell whether they are those that were decoded before, instead
             of trusting their sizes and times.
+        accept: called before any image is decoded, with what the layout tells (``Layout.facts``):
+            it raises where these images will not do.
 
     Raises:
         UsageError: a missing or empty folder, fewer than two classes, classes that differ between
@@ -53,10 +57,12 @@ def load_folder(
         BneckError: no room for the squares.
     """
     layout = read_layout(folder)
-    if by_content:
-        layout = with_digests(layout, progress)
     sizes, deep, sample = _look_at(layout)
     side_px = resolution_px or _default_resolution(sizes)
+    if accept is not None:
+        accept(layout.facts(side_px))
+    if by_content:
+        layout = with_digests(layout, progress)
     summary = folder_summary(layout, sizes, sample)
     progress("images", 1, 1, summary)
     squares = prepare(layout, side_px, progress, deep=deep)

@@ -11,6 +11,7 @@ from bneck.path_checks import check_folder
 from bneck.progress import Progress
 from bneck.proxies.data import file_list, ground_truth
 from bneck.proxies.data.file_list import Stamp, is_left_behind
+from bneck.proxies.data.image_info import ImageInfo
 from bneck.proxies.data.layout_hints import check_no_parts, subfolders, too_few
 from bneck.text import in_list
 
@@ -74,6 +75,13 @@ class Layout:
     def files(self) -> list[Path]:
         """All files, part by part."""
         return [self.folder / path for files in self.parts.values() for path in files.paths]
+
+    def facts(self, side_px: int) -> ImageInfo:
+        """Return what is known before any image is decoded: no statistics, no fingerprint."""
+        train, val, test = (len(self.parts[p].paths) if p in self.parts else 0 for p in FOLDERS)
+        val, test = (val, test) if val else (test, 0)
+        name = f"folder:{self.folder}"
+        return ImageInfo(name, self.class_names, side_px, (), (), True, train, val, "", test)
 
 
 def find_parts(folder: Path) -> Parts:

@@ -19,6 +19,7 @@ from bneck.files import cache_folder
 from bneck.locks import locked
 from bneck.progress import Progress, silent
 from bneck.proxies.data.folder import load_folder
+from bneck.proxies.data.image_info import ImageInfo
 from bneck.proxies.data.image_source import ImageSource
 from bneck.proxies.data.image_spec import check_images, place_of
 from bneck.proxies.data.npz import archive_stamp, load_npz
@@ -40,6 +41,7 @@ def load(
     skip_unreadable: bool = False,
     by_content: bool = False,
     fingerprint: str | None = None,
+    accept: Callable[[ImageInfo], object] | None = None,
 ) -> ImageSource:
     """Load the images that ``spec`` names, as squares.
 
@@ -62,6 +64,7 @@ def load(
         skip_unreadable: pass over up to 1 % of a folder's files that are not whole images.
         by_content: read the files to tell whether they are those that were decoded before.
         fingerprint: of the images that are expected, by which prepared squares are found at once.
+        accept: as ``load_folder`` takes it; of arrays it is not asked.
 
     Raises:
         UsageError: an unknown name, a missing or malformed file (named), labels out of range, fewer
@@ -88,6 +91,7 @@ def load(
                 progress,
                 skip_unreadable=skip_unreadable,
                 by_content=by_content,
+                accept=accept,
             )
     if fingerprint not in (None, images.info.fingerprint):
         raise BneckError(

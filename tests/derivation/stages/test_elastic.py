@@ -102,6 +102,14 @@ def test_weights_of_other_classes_are_refused_before_the_calibration(
     assert not (out / "latency.json").exists()
     assert not (out / "timings").exists()
 
+    for name in "ab":  # images that cannot be decoded, as whoever tried would say
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        (tmp_path / "photos" / name / "0.png").write_text("not an image")
+    photos = ["--data", f"folder:{tmp_path}/photos", "--resolution=32"]
+    assert run(["search", *words[2:], *photos, proxy, f"--out={tmp_path}/other"]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.endswith(f"seven was trained for 7 classes, folder:{tmp_path}/photos has 2")
+
 
 def test_weights_of_another_space_are_refused_before_the_calibration(
     elastic: Path, search: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
