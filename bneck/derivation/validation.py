@@ -53,8 +53,6 @@ def check(plan: Plan, *, trains: bool = True, kept: Collection[str] = ()) -> Non
         load_network(plan.seed_network)
     if plan.pretrained is not None:
         check_pretrained(plan.pretrained, plan.space, plan.seed_network)
-    elif plan.from_scratch:
-        raise no_effect("from-scratch", "without --pretrained")
     _check_elastic(plan)
     check_teacher(plan)
     _check_targets(plan)
@@ -73,6 +71,8 @@ def _check_effects(plan: Plan, kept: Collection[str]) -> None:
         unused |= {name: where for name in OF_IMAGES if getattr(plan, name)}
     if plan.eager and plan.parallel is not None:
         unused["parallel"] = "with --eager"
+    if plan.from_scratch and plan.pretrained is None:
+        unused["from_scratch"] = "without --pretrained"
     for name, where in unused.items():
         if name not in kept:
             raise no_effect(name.replace("_", "-"), where)

@@ -12,6 +12,7 @@ from bneck.derivation.execution import Execution
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session, open_session
 from bneck.derivation.target import keep_targets
+from bneck.errors import UsageError
 from bneck.executors.serial import Serial
 from bneck.latency.devices import open_device
 from bneck.latency.model import load
@@ -52,6 +53,19 @@ def test_the_target_device_is_opened_once_for_all_sessions_on_a_run(tmp_path: Pa
     device = session.target_device()
     assert device is session.target_device() is of_target.target_device()
     assert device.fingerprint() == open_device(runtime="macs", threads=2).fingerprint()
+
+
+def test_a_run_that_was_begun_with_an_option_without_effect_goes_on(tmp_path: Path) -> None:
+    """The version that began it passed over the option; leaving it out would train again."""
+    plan, alone = Plan(target="1", runtime="macs", from_scratch=True), Execution(workers=1)
+    Run.open(tmp_path / "run", plan.as_dict()).close()
+    with open_session(plan, tmp_path / "run", alone) as session:
+        assert session.plan == plan
+    with (
+        pytest.raises(UsageError, match="--from-scratch has no effect without --pretrained"),
+        open_session(plan, tmp_path / "new", alone),
+    ):
+        pass
 
 
 def test_only_what_others_changed_is_warned_of(
