@@ -19,12 +19,7 @@ if TYPE_CHECKING:
 def shrink(net: NetArgument, out: OutOption, json: JsonOption = False, **asked: Any) -> None:
     """Shrink a network to latency targets by NetAdapt."""
     if asked["finish"] is None:
-        check_left_out(
-            "without --finish",
-            epochs=asked["epochs"] is not None,
-            augmentation=asked["augmentation"] is not None,
-            gpus=asked["gpus"] != 0,
-        )
+        check_left_out("without --finish", gpus=asked["gpus"] != 0)
     with session_of("shrink", out, asked, net=net) as session:
         from bneck.derivation import pipeline  # torch and all: after the mistakes
         from bneck.derivation.results import doubts

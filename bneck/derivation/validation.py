@@ -73,6 +73,9 @@ def _check_effects(plan: Plan, kept: Collection[str]) -> None:
         unused["parallel"] = "with --eager"
     if plan.from_scratch and plan.pretrained is None:
         unused["from_scratch"] = "without --pretrained"
+    if plan.seed_network and plan.aimed_at and plan.finish is None:
+        final = ("epochs", "augmentation")
+        unused |= {name: "without --finish" for name in final if getattr(plan, name) is not None}
     for name, where in unused.items():
         if name not in kept:
             raise no_effect(name.replace("_", "-"), where)

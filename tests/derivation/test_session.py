@@ -4,6 +4,7 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,14 +56,26 @@ def test_the_target_device_is_opened_once_for_all_sessions_on_a_run(tmp_path: Pa
     assert device.fingerprint() == open_device(runtime="macs", threads=2).fingerprint()
 
 
-def test_a_run_that_was_begun_with_an_option_without_effect_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"from_scratch": True}, "--from-scratch has no effect without --pretrained"),
+        (
+            {"seed_network": "mobilenet_v3_small", "epochs": 8.0},
+            "--epochs has no effect without --finish",
+        ),
+    ],
+)
+def test_a_run_that_was_begun_with_an_option_without_effect_goes_on(
+    tmp_path: Path, asked: dict[str, Any], said: str
+) -> None:
     """The version that began it passed over the option; leaving it out would train again."""
-    plan, alone = Plan(target="1", runtime="macs", from_scratch=True), Execution(workers=1)
+    plan, alone = Plan(target="1", runtime="macs", **asked), Execution(workers=1)
     Run.open(tmp_path / "run", plan.as_dict()).close()
     with open_session(plan, tmp_path / "run", alone) as session:
         assert session.plan == plan
     with (
-        pytest.raises(UsageError, match="--from-scratch has no effect without --pretrained"),
+        pytest.raises(UsageError, match=said),
         open_session(plan, tmp_path / "new", alone),
     ):
         pass
