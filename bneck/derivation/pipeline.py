@@ -142,6 +142,7 @@ def train(session: Session) -> Training:
     """Train the plan's network alone, or the weights of its whole space, and export it."""
     run, plan = session.run, session.plan
     data = data_stage(session)
+    check_shared(session, data)
     arch = _given_network(session, data)
     if plan.elastic:
         trained, state = elastic_stage(session, data, arch)

@@ -178,6 +178,12 @@ def test_gpus_that_cannot_share_a_batch_are_refused_before_the_search(
     *_, said = capsys.readouterr().err.splitlines()
     assert said == "bneck: a batch of 64 cannot be divided by 3 processes"
     assert not (tmp_path / "run").exists()
+    alone = ["pretrain", "mobilenet_v3_small", "--data=digits", "--resolution=16", "--device=cpu"]
+    assert run([*alone, "--gpus=3", f"--out={tmp_path}/alone"]) == 2
+    *before, said = capsys.readouterr().err.splitlines()
+    assert said == "bneck: a batch of 64 cannot be divided by 3 processes"
+    assert not any(line.startswith("training") for line in before)
+    assert not (tmp_path / "alone").exists()
 
 
 def test_another_plan_is_refused(
