@@ -5,6 +5,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from statistics import NormalDist
@@ -90,7 +91,8 @@ def evaluate_network(
         assert run is not None  # by check_evaluated
         run.images_asked()  # a plan that names none is said before what else the run lacks
         classifier = classifier_of(run.folder)
-        images = images_of(run, classifier.resolution_px, progress)
+        accept = partial(_check_fit, net, classifier, part)
+        images = images_of(run, classifier.resolution_px, progress, accept)
         as_trained = images.normalised_with(classifier.mean, classifier.std)
         warn_if_changed(run, as_trained.info, "it may have been trained on some of these")
     elif weights is None:
@@ -101,21 +103,20 @@ def evaluate_network(
             **asked | {"spec": data},
             resolution_px=side_px,
             progress=progress,
-            accept=lambda info: _check_fit(net, classifier, part, info),
+            accept=partial(_check_fit, net, classifier, part),
         )
     else:
         arch = load_network(net, width=width, resolution_px=resolution_px)
 
-        def accept(info: ImageInfo) -> None:
+        def fits(info: ImageInfo) -> None:
             _check_part(part, info)
             load_weights(net, weights, arch.at(classes=info.classes))
 
         side_px = arch.resolution_px
         images = loading.load(
-            data, seed=seed, resolution_px=side_px, progress=progress, accept=accept
+            data, seed=seed, resolution_px=side_px, progress=progress, accept=fits
         )
         classifier = _with_weights(net, arch, weights, images)
-    _check_fit(net, classifier, part, images.info)
     if part is None and data is not None and is_divided_by_seed(data):
         part = _part_of_divided(run, data, images)
     name, chosen = _part(images, part)

@@ -1,5 +1,6 @@
 """The images that a run was made with, and whether they are still the same."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from bneck.errors import UsageError
@@ -14,13 +15,19 @@ if TYPE_CHECKING:
     from bneck.proxies.data.image_source import ImageSource
 
 
-def images_of(run: Run, resolution_px: int, progress: Progress) -> "ImageSource":
+def images_of(
+    run: Run,
+    resolution_px: int,
+    progress: Progress,
+    accept: Callable[["ImageInfo"], object] | None = None,
+) -> "ImageSource":
     """Load the images that a run was made with, split as they were.
 
     Args:
         run: the run.
         resolution_px: the side that they are brought to.
         progress: told how far that is.
+        accept: as ``loading.load`` takes it.
 
     Raises:
         UsageError: as ``loading.load``; of images that are not where the run names them, what
@@ -31,7 +38,7 @@ def images_of(run: Run, resolution_px: int, progress: Progress) -> "ImageSource"
 
     asked = run.images_asked()
     try:
-        return loading.load(**asked, resolution_px=resolution_px, progress=progress)
+        return loading.load(**asked, resolution_px=resolution_px, progress=progress, accept=accept)
     except UsageError as error:
         _, place = place_of(asked["spec"])
         if place is None or place.exists():

@@ -386,3 +386,17 @@ def test_images_that_will_not_do_are_refused_before_any_is_decoded(
     words = (word.format(run=trained) for word in arguments)
     assert run(["evaluate", *words, "--data", f"folder:{tmp_path}"]) == 2
     assert re.search(message, capsys.readouterr().err.splitlines()[-1])
+
+
+def test_own_images_of_other_classes_by_now_are_refused_before_any_is_decoded(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, copy = tmp_path / "images", tmp_path / "run"
+    for name in "abc":
+        (images / name).mkdir(parents=True)
+        (images / name / "0.png").write_text("not an image")
+    shutil.copytree(trained, copy)
+    (copy / "plan.toml").write_text(f'data = "folder:{images}"\nseed = 0\n')
+    assert run(["evaluate", str(copy)]) == 2
+    message = f"{copy} has 2 classes, folder:{images} has 3"
+    assert message in capsys.readouterr().err.splitlines()[-1]

@@ -11,7 +11,7 @@ from bneck.derivation.stages.seen_images import check_held_out, warn_of_seen
 from bneck.errors import UsageError
 from bneck.files import is_written
 from bneck.proxies.proxy import shared_weights_run
-from bneck.proxies.shared_weights import check_classes, check_space
+from bneck.proxies.shared_weights import check_space
 from bneck.results.record import Inherited
 from bneck.space.architecture import Architecture
 from bneck.space.backends import weights
@@ -33,15 +33,14 @@ def pretrained_stage(session: Session, data: RunData, heir: Architecture) -> Par
 
     Raises:
         UsageError: the pretrained network cannot be read, no layer of ``heir`` fits, or shared
-            weights have seen the images that networks of this run are judged by, or score those
-            of other classes or another space.
+            weights have seen the images that networks of this run are judged by, or score
+            another space.
         BneckError: it cannot be downloaded.
     """
     plan = session.plan
     check_held_out(plan, data)
     scores = shared_weights_run(plan.proxy)
     if scores is not None and data.table is None:
-        check_classes(scores, data.info)
         check_space(scores, heir)
     if plan.pretrained is None:
         return None

@@ -64,7 +64,8 @@ def load(
         skip_unreadable: pass over up to 1 % of a folder's files that are not whole images.
         by_content: read the files to tell whether they are those that were decoded before.
         fingerprint: of the images that are expected, by which prepared squares are found at once.
-        accept: as ``load_folder`` takes it; of arrays it is not asked.
+        accept: raises where these images will not do; asked before a folder is decoded, as
+            ``load_folder`` does, and of all others once they are loaded.
 
     Raises:
         UsageError: an unknown name, a missing or malformed file (named), labels out of range, fewer
@@ -93,6 +94,8 @@ def load(
                 by_content=by_content,
                 accept=accept,
             )
+    if accept is not None and (kind != "folder" or prepared is not None):
+        accept(images.info)
     if fingerprint not in (None, images.info.fingerprint):
         raise BneckError(
             f"{spec} on {socket.gethostname()} holds other images than the run began with: "

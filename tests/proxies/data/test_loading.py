@@ -12,6 +12,7 @@ from torchvision.datasets import utils
 
 from bneck.errors import BneckError, UsageError
 from bneck.proxies.data import loading
+from bneck.proxies.data.image_info import ImageInfo
 from bneck.proxies.data.image_spec import NAMED_SETS
 from bneck.proxies.data.loading import DATA_SETS, load
 
@@ -26,6 +27,14 @@ def test_unknown_data_lists_what_is_known(spec: str) -> None:
 def test_absurd_resolutions(side: int) -> None:
     with pytest.raises(UsageError, match="resolution must be a whole number from 8 to 2048"):
         load("digits", resolution_px=side)
+
+
+def test_arrays_that_will_not_do_are_refused() -> None:
+    def refuse(info: ImageInfo) -> None:
+        raise UsageError(f"{info.classes} classes at {info.resolution_px} px")
+
+    with pytest.raises(UsageError, match=r"^10 classes at 32 px$"):
+        load("digits", accept=refuse)
 
 
 def noise(*shape: int) -> np.ndarray:
