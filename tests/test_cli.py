@@ -304,6 +304,8 @@ def test_the_list_of_commands_cuts_no_sentence_short(capsys: pytest.CaptureFixtu
         (["images", "x", "--remove", "--resolution=32"], "--resolution has no effect with --rem"),
         (["images", "typo", "--remove"], "no such folder: typo, and no squares of that name: `b"),
         (["images", "--remove"], "name the folder of images whose squares are meant"),
+        (["images", "digits"], "digits is not a folder of images: it is prepared where --data f"),
+        (["images", "npz:a.npz"], "npz:a.npz is not a folder of images: it is prepared where "),
         (["latency", "mobilenet_v1", "--model", "no.json"], "no such file: no.json"),
     ],
 )

@@ -10,7 +10,7 @@ from bneck.commands.common.output import print_result
 from bneck.errors import BneckError, UnreadableImages, UsageError
 from bneck.live import TerminalProgress
 from bneck.path_checks import check_folder
-from bneck.proxies.data.image_spec import check_images, place_of
+from bneck.proxies.data.image_spec import NAMED_SETS, check_images, place_of
 from bneck.text import aligned, one_line, some_of
 from bneck.units import byte_size
 
@@ -52,6 +52,10 @@ def images(
     """
     if folder is not None and not folder.exists():
         kind, place = place_of(str(folder))
+        if kind in ("npz", *NAMED_SETS) and not remove:
+            raise UsageError(
+                f"{folder} is not a folder of images: it is prepared where --data first names it"
+            )
         folder = place if kind == "folder" and place is not None else folder
     if verify and remove:
         raise UsageError("--verify and --remove exclude each other")
