@@ -384,6 +384,19 @@ def test_a_latency_model_of_another_resolution_is_refused_before_images_are_load
     assert not (tmp_path / "run").exists()
 
 
+def test_a_latency_model_of_another_side_than_the_images_is_refused_before_any_is_decoded(
+    digits_latency: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = tmp_path / "photos"
+    for name in ("cat", "dog"):
+        (photos / name).mkdir(parents=True)
+        (photos / name / "0.png").write_text("not an image")
+    words = ("--runtime=macs", f"--latency={digits_latency}", f"--data=folder:{photos}")
+    assert run(["derive", "--target=2", *words, f"--out={tmp_path / 'run'}"]) == 2
+    error = capsys.readouterr().err
+    assert error.endswith("; give --resolution 16, or a model calibrated at 224 px\n")
+
+
 def test_a_latency_model_of_another_device_is_refused_before_images_are_loaded(
     digits_latency: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,15 +1,16 @@
 """The first stage: what a plan's data is. Facts only; pixels are loaded where they are used."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from bneck import records
-from bneck.derivation.plan import Plan
 from bneck.derivation.pretrained import Normalisation, load_pretrained
 from bneck.derivation.session import Session
 from bneck.derivation.teacher import SEED, load_teacher
 from bneck.derivation.training_budget import folds
 from bneck.errors import UsageError
 from bneck.files import is_written, read_json
+from bneck.latency.model import load as load_model
 from bneck.proxies import tabular
 from bneck.proxies.data import loading
 from bneck.proxies.data.image_info import ImageInfo
@@ -60,7 +61,7 @@ def data_stage(session: Session) -> RunData:
             progress=session.progress,
             skip_unreadable=plan.skip_unreadable,
             by_content=plan.check_images,
-            accept=lambda info: _check_fit(plan, info),
+            accept=lambda info: _check_fit(session, info),
         )
         left = len(images.for_training().train)  # which says where nothing is left at all
         if left < FEWEST:
@@ -76,8 +77,11 @@ def data_stage(session: Session) -> RunData:
     return data
 
 
-def _check_fit(plan: Plan, images: ImageInfo) -> None:
-    """Refuse a teacher or shared weights of other classes, or of another input side."""
+def _check_fit(session: Session, images: ImageInfo) -> None:
+    """Refuse a teacher, shared weights or a latency model of other classes or input side."""
+    plan = session.plan
+    if plan.latency is not None and not is_written(session.run.latency):
+        load_model(Path(plan.latency)).check_resolution(images.resolution_px)
     if plan.teacher != SEED:
         load_teacher(plan, images)
     scores = shared_weights_run(plan.proxy)
