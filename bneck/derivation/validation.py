@@ -63,6 +63,8 @@ def check(plan: Plan, *, trains: bool = True, kept: Collection[str] = ()) -> Non
 
 def _check_effects(plan: Plan, kept: Collection[str]) -> None:
     """Options that do nothing beside others."""
+    if plan.latency is not None and plan.calibrate == ANEW:
+        raise UsageError(f"give either --latency {plan.latency} or --calibrate {ANEW}, not both")
     unused = {}
     if plan.seed_network and not plan.aimed_at and plan.space != Plan().space:
         unused["space"] = "with NET"
@@ -76,6 +78,13 @@ def _check_effects(plan: Plan, kept: Collection[str]) -> None:
     if plan.seed_network and plan.aimed_at and plan.finish is None:
         final = ("epochs", "augmentation")
         unused |= {name: "without --finish" for name in final if getattr(plan, name) is not None}
+    kind, idle = plan.target_device.partition(":")[0], []
+    if plan.latency is not None or kind in ("file", "table"):
+        idle += ["calibration_minutes", "calibrate"]
+    if kind == "table":
+        idle += ["threads", "accept_version"]
+    where = f"with --latency {plan.latency}" if plan.latency else f"on {plan.target_device}"
+    unused |= {name: where for name in idle if getattr(plan, name) != getattr(Plan(), name)}
     for name, where in unused.items():
         if name not in kept:
             raise no_effect(name.replace("_", "-"), where)
@@ -141,18 +150,6 @@ def _check_target_device(plan: Plan, kept: Collection[str]) -> None:
     kind, _, folder = plan.target_device.partition(":")
     if kind == "table" and plan.latency is not None:
         raise UsageError(f"{plan.target_device} predicts by itself: leave out --latency")
-    if plan.latency is not None and plan.calibrate == ANEW:
-        raise UsageError(f"give either --latency {plan.latency} or --calibrate {ANEW}, not both")
-    unused = {}
-    if plan.latency is not None or kind in ("file", "table"):
-        unused["calibration_minutes"] = plan.calibration_minutes != Plan().calibration_minutes
-        unused["calibrate"] = plan.calibrate == ANEW
-    if kind == "table":
-        unused |= {"threads": plan.threads != 1, "accept_version": plan.accept_version}
-    for name, given in unused.items():
-        if given and name not in kept:
-            where = f"with --latency {plan.latency}" if plan.latency else f"on {plan.target_device}"
-            raise no_effect(name.replace("_", "-"), where)
     if plan.latency == "macs":  # which commands that measure nothing take
         raise UsageError("--latency names a file here: multiply-adds are --runtime macs")
     settings = {"threads": plan.threads, "batch_size": plan.batch_size}
