@@ -11,7 +11,7 @@ from bneck.results.image_facts import ImageFacts
 from bneck.results.page.report import PAGE
 from bneck.results.page.report_data import ReportData
 from bneck.results.summary import only_answer
-from bneck.text import harmless, in_list, one_line
+from bneck.text import harmless, in_list, number_of, one_line
 
 
 def build(data: ReportData, images: ImageFacts) -> str:
@@ -44,6 +44,7 @@ def build(data: ReportData, images: ImageFacts) -> str:
         percent=units.percent,
         channel="{:.6f}".format,
         count=units.count,
+        number_of=number_of,
         ms=lambda latency: units.milliseconds(latency, places),
     )
     session = data.sessions[-1] if data.sessions else None

@@ -85,6 +85,8 @@ def test_each_network_has_its_own_figures(finished: ReportData) -> None:
     text = card.build(judged, replace(IMAGES, test=2000))
     assert "| this network | 93.1 ± 0.4 % | 0.200 ± 0.005 | 1.23 M | 45.6 M |" in text
     assert "On 2,000 test images, which chose nothing: this network 92.5 ± 1.1 %." in text
+    of_one = card.build(judged, replace(IMAGES, test=1))
+    assert "On 1 test image, which chose nothing: this network 92.5 ± 1.1 %." in of_one
     # One of two cats is right, and no dog is there; at 75 % sure, half are off by 25 points. Each
     # answer's variance is 3/16: by chance, sqrt(2 / pi) of the root of both together, over two.
     by_chance = 100 * (2 / np.pi) ** 0.5 * (2 * 3 / 16) ** 0.5 / 2

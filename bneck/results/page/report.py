@@ -26,7 +26,7 @@ from bneck.results.summary import (
 )
 from bneck.results.table import in_words
 from bneck.space.presets import MOBILENET_V3_SMALL
-from bneck.text import harmless, in_list
+from bneck.text import harmless, in_list, number_of
 from bneck.units import duration
 
 PAGE = Path(__file__).parent
@@ -79,6 +79,7 @@ def _template() -> jinja2.Template:
         in_list=in_list,
         percent=units.percent,
         count=units.count,
+        number_of=number_of,
         duration=duration,
         words=in_words,
         ms=_ms,

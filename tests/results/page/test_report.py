@@ -180,7 +180,10 @@ def test_class_by_class(finished: ReportData) -> None:
     found = classification(probabilities, np.array([0, 0, 0, 1]), ["<cat>", "dog"])
     html = report.build(replace(finished, classification=found))
     text = plain(Page(html).text).replace("\xa0", " ")
-    assert "Balanced accuracy, the mean over the classes, is 83.3 %" in text
+    assert (
+        "On 4 images not trained on. Balanced accuracy, the mean over the classes, is 83.3 %"
+        in text
+    )
 
     def row(name: str, *cells: str) -> str:
         shown = "".join(f'<td class="n">{cell}</td>' for cell in cells)
@@ -190,6 +193,9 @@ def test_class_by_class(finished: ReportData) -> None:
     assert row("dog", "1", "100.0 %", "50.0 %") in html
     assert row("&lt;cat&gt;", "2", "1") in html
     assert row("dog", "0", "1") in html
+    alone = classification(probabilities[:1], np.array([0]), ["<cat>", "dog"])
+    page = Page(report.build(replace(finished, classification=alone)))
+    assert "On 1 image not trained on. Balanced" in plain(page.text)
 
 
 def test_a_network_of_one_answer_is_called_so_at_the_top(finished: ReportData) -> None:
