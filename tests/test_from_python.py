@@ -1,14 +1,20 @@
 """bneck in a script: cheap to import, and not run again by its workers."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 import bneck
 from bneck.space.presets import PRESETS
+from tests.contracts import tasks
+from tests.processes import started
+
+ROOT = str(Path(__file__).resolve().parents[1])
 
 
 def test_import_is_cheap_and_lazy() -> None:
@@ -40,9 +46,49 @@ def test_workers_of_a_plain_script_do_not_run_it_again(tmp_path: Path) -> None:
         "    print('__file__' in globals())\n"
         "print('__file__' in globals())\n"
     )
-    root = str(Path(__file__).resolve().parents[1])
     done = subprocess.run(
-        [sys.executable, script], env=os.environ | {"PYTHONPATH": root},
+        [sys.executable, script], env=os.environ | {"PYTHONPATH": ROOT},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.stdout == "begun\n(-2, 2)\nFalse\nTrue\n", done.stderr
+
+
+def test_a_script_that_each_worker_would_begin_again_is_told_so_in_one_line(tmp_path: Path) -> None:
+    """Where nothing keeps it out, as its own tasks need it; Python's hint has ten lines each."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from bneck.executors.processes import processes\n"
+        "print(*processes(1).map_unordered(abs, [-2]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, script], env=os.environ | {"PYTHONPATH": ROOT},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("Traceback") == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"bneck.errors.UsageError: no worker can import {script}: Assertion")
+    assert last.endswith('what it does must be below `if __name__ == "__main__":`')
+
+
+def test_a_worker_that_still_imports_the_script_ends_with_its_driver(tmp_path: Path) -> None:
+    """As one without the guard that does its work again: it went on for minutes."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import time\n"
+        "from pathlib import Path\n"
+        "from bneck.executors.processes import processes\n"
+        "if __name__ != '__main__':\n"
+        "    Path('importing').touch()\n"
+        "    time.sleep(600)\n"
+        "print(*processes(1).map_unordered(abs, [-2]))\n"
+    )
+    environment = os.environ | {"PYTHONPATH": ROOT}
+    with started([sys.executable, str(script)], cwd=tmp_path, env=environment) as driver:
+        while not (tmp_path / "importing").exists():
+            assert driver.poll() is None
+            time.sleep(0.02)
+        family = tasks.descendants(driver.pid)
+        driver.send_signal(signal.SIGTERM)
+        driver.wait()
+    assert tasks.all_end(family)

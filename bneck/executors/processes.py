@@ -13,12 +13,12 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from multiprocessing import connection, get_context, parent_process, resource_tracker
+from multiprocessing import connection, get_context, parent_process, resource_tracker, spawn
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
-from bneck.errors import BneckError
+from bneck.errors import BneckError, UsageError
 from bneck.executors import Executor, Failed, reason
 from bneck.executors.pool import WorkerPool
 from bneck.executors.worker import WorkerLost, attempt, pin_threads, threads_pinned
@@ -83,10 +83,10 @@ class Process:
         context.set_forkserver_preload(list(imported))
         self.pipe, theirs = context.Pipe()
         whole = dict(os.environ) | dict(environment)
-        given = (theirs, whole, tuple(sys.path))
+        given = (theirs, whole, tuple(sys.path), _script())
         self._process = context.Process(target=_serve, args=given, daemon=True)
         resource_tracker.ensure_running()  # which unblocks signals when it starts (CPython 3.11)
-        with _ending_signals_held(), threads_pinned():  # for the server, too
+        with script_kept_out(), _ending_signals_held(), threads_pinned():  # for the server, too
             self._process.start()
         theirs.close()
 
@@ -153,7 +153,12 @@ class Processes:
         """The pool stops the workers, and there is nothing else."""
 
 
-def _serve(pipe: Connection, environment: Mapping[str, str], places: Sequence[str]) -> None:
+def _serve(
+    pipe: Connection,
+    environment: Mapping[str, str],
+    places: Sequence[str],
+    script: Mapping[str, str],
+) -> None:
     """A worker's life: say that it has started, answer each item, end when the driver is gone.
 
     Args:
@@ -161,6 +166,7 @@ def _serve(pipe: Connection, environment: Mapping[str, str], places: Sequence[st
         environment: the driver's as it is now, where the server's is that of its start.
         places: where the driver looks for modules; Python would look in the working directory that
             the driver began in, not in the one that it is in now.
+        script: the main module, as ``_script`` names it.
     """
     sys.path[:] = places
     os.environ.clear()
@@ -171,9 +177,30 @@ def _serve(pipe: Connection, environment: Mapping[str, str], places: Sequence[st
     pin_threads()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     with suppress(EOFError, OSError):  # the driver is gone
-        pipe.send(None)
+        pipe.send(attempt(_import_script, script))
         while True:
             _answer_one(pipe)
+
+
+def _script() -> dict[str, str]:
+    """What Python tells its own workers of the main module; empty where there is none to import."""
+    told = spawn.get_preparation_data("worker")
+    return {name: value for name, value in told.items() if name.startswith("init_main_from_")}
+
+
+def _import_script(script: Mapping[str, str]) -> None:
+    """Import the main module, where tasks may be from: as Python does, but once a worker can end.
+
+    Raises:
+        UsageError: it cannot be imported, as where it starts workers of its own.
+    """
+    try:
+        spawn.prepare(dict(script))
+    except (Exception, SystemExit) as error:
+        raise UsageError(
+            f"no worker can import {' '.join(script.values())}: {reason(error)}; what it does must "
+            'be below `if __name__ == "__main__":`'
+        ) from None
 
 
 def _answer_one(pipe: Connection) -> None:

@@ -125,7 +125,7 @@ def test_a_worker_whose_driver_is_gone_before_it_has_started_says_nothing(
     """As where Ctrl-C comes while it starts: a traceback followed the driver's one line."""
     context = get_context(method)
     ours, theirs = context.Pipe()
-    worker = context.Process(target=_serve, args=(theirs, dict(os.environ), tuple(sys.path)))
+    worker = context.Process(target=_serve, args=(theirs, dict(os.environ), tuple(sys.path), {}))
     ours.close()
     worker.start()
     theirs.close()
