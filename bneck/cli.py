@@ -1,5 +1,6 @@
 """The command ``bneck``: text to stdout, progress to stderr, one line and a code for errors."""
 
+import atexit
 import logging
 import os
 import signal
@@ -78,6 +79,7 @@ def _prepare_streams() -> None:
 
 def _end_now(code: int) -> NoReturn:
     """Exit without tearing down torch and the like, which takes most of a second of a core."""
+    atexit._run_exitfuncs()  # or the folder in which Python found its workers' server would stay
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()

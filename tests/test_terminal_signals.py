@@ -28,10 +28,11 @@ cli.main()
 """
 
 
-def at_work(script: str) -> AbstractContextManager["subprocess.Popen[str]"]:
+def at_work(script: str, **variables: str) -> AbstractContextManager["subprocess.Popen[str]"]:
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     folder = Path(__file__).resolve().parents[1]
-    return started([sys.executable, "-c", script], cwd=folder, **pipes)
+    environment = os.environ | variables
+    return started([sys.executable, "-c", script], cwd=folder, env=environment, **pipes)
 
 
 @pytest.mark.parametrize(
@@ -66,6 +67,24 @@ def test_a_signal_that_a_library_hides_is_not_lost(sent: signal.Signals, code: i
         command.send_signal(sent)
         command.communicate()
     assert command.returncode == code
+
+
+def test_a_command_that_has_had_workers_leaves_no_temporary_file(tmp_path: Path) -> None:
+    """Python keeps the socket of the server that workers are forked from in a folder there."""
+    with_worker = WORKING.replace(
+        "def work():\n",
+        "def work():\n"
+        "    from bneck.executors.processes import processes\n"
+        "    list(processes(1).map_unordered(abs, [-1]))\n",
+    )
+    with at_work(with_worker, TMPDIR=str(tmp_path)) as command:
+        assert command.stdout is not None
+        assert command.stdout.readline() == "at work\n"
+        assert sys.platform != "linux" or [*tmp_path.iterdir()]
+        command.send_signal(signal.SIGTERM)
+        command.communicate()
+    assert command.returncode == 143
+    assert not [*tmp_path.iterdir()]
 
 
 def test_a_terminal_that_is_gone_is_no_failure() -> None:
