@@ -82,20 +82,31 @@ def as_line(value: object) -> bytes:
 
 
 def main() -> None:
-    """Serve chunks until stdin ends."""
+    """Serve chunks until stdin ends; where the driver was killed, in the middle of a line."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a decoder prints is not an answer
-    job = Job(**json.loads(sys.stdin.buffer.readline()))
+    job: Job | None = None
     for line in sys.stdin.buffer:
-        chunk = json.loads(line)
+        if not line.endswith(b"\n"):
+            return
+        told = json.loads(line)
+        if job is None:
+            job = Job(**told)
+            continue
         try:
-            answer = decode_chunk(job, chunk["start"], chunk["files"])
-        except OSError as error:
-            answer = {"error": error.strerror or str(error)}
-        except UsageError as error:
-            answer = {"refused": str(error)}
-        answers.write(as_line(answer))
-        answers.flush()
+            answers.write(as_line(_answer(job, told)))
+            answers.flush()
+        except BrokenPipeError:  # the driver is gone; to close the file would say so again
+            os._exit(1)
+
+
+def _answer(job: Job, chunk: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return decode_chunk(job, chunk["start"], chunk["files"])
+    except OSError as error:
+        return {"error": error.strerror or str(error)}
+    except UsageError as error:
+        return {"refused": str(error)}
 
 
 if __name__ == "__main__":

@@ -2,14 +2,15 @@
 
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from bneck.errors import UsageError
-from bneck.proxies.data.squares import decode_pool, from_folder
-from bneck.proxies.data.squares.decode_worker import Job
+from bneck.proxies.data.squares import decode_pool, decode_worker, from_folder
+from bneck.proxies.data.squares.decode_worker import Job, as_line
 from bneck.proxies.data.squares.store import all_squares, squares_folder
 from tests.proxies.data.squares.loaded import loaded
 
@@ -52,3 +53,25 @@ def test_the_terminals_signals_do_not_reach_what_decodes(pictures: Path) -> None
     finally:
         process.kill()
         process.communicate()
+
+
+@pytest.mark.parametrize("told", [b"", b'{"root": ', None], ids=["nothing", "a part", "all"])
+def test_what_decodes_ends_in_silence_where_its_driver_is_killed(
+    pictures: Path, tmp_path: Path, told: bytes | None
+) -> None:
+    """Each process printed a traceback: of the answer that nobody reads, or of a part of a line."""
+    squares = tmp_path / "squares.u8"
+    squares.touch()
+    job = {"root": str(pictures), "squares": str(squares), "side_px": 16, "white": {}}
+    whole = as_line(job) + as_line({"start": 0, "files": []})
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "wb") as answers:
+        ended = subprocess.run(
+            [sys.executable, "-m", decode_worker.__name__],
+            input=whole if told is None else told,
+            stdout=answers,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert ended.stderr == b""
