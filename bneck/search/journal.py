@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from bneck.errors import UsageError, cannot
 from bneck.json_lines import append_bytes
-from bneck.space.choices import Space, Value, Values
+from bneck.space.choices import Allowed, Space, Values
 
 STUDY = "bneck"
 """Name of the one study in a journal."""
@@ -155,7 +155,7 @@ def _item(items: Sequence[Item], number: int) -> Item:
 
 
 @lru_cache(maxsize=4096)
-def _choices(distribution: str) -> tuple[Value, ...]:
+def _choices(distribution: str) -> Allowed:
     """Choices of a categorical distribution, in Optuna's long or abbreviated form."""
     kind = json.loads(distribution)
     return tuple((kind["attributes"] if "name" in kind else kind)["choices"])

@@ -6,7 +6,7 @@ Both are networks of this package's own blocks: parameters and multiply-adds com
 from bneck.space.architecture import Architecture
 from bneck.space.blocks import Block, Identity, PlainConv
 from bneck.space.blocks.inverted_residual import inverted_residual
-from bneck.space.choices import Space, Value, Values
+from bneck.space.choices import Choices, Parents, Space, Values
 from bneck.space.heads import ConvPoolLinear
 
 # NAS-Bench-Macro (arXiv 2103.11922, section 5): blocks and output width of each stage
@@ -31,8 +31,8 @@ def nas_bench_macro(name: str, resolution_px: int, classes: int) -> Space:
     An identity could be anywhere inside a stage; here it is at the end, so a block is a choice only
     where the one before it is not an identity, and every network has one set of values.
     """
-    choices: dict[str, tuple[Value, ...]] = {}
-    parents: dict[str, tuple[str, tuple[Value, ...]]] = {}
+    choices: Choices = {}
+    parents: Parents = {}
     for s, (blocks, _) in enumerate(_MACRO, start=1):
         for b in range(1, blocks + 1):
             choices[f"s{s}.b{b}.op"] = _OPS
@@ -74,7 +74,7 @@ def macro_values(code: str) -> Values:
 
 def accel_nasbench(name: str, resolution_px: int, classes: int) -> Space:
     """MnasNet's skeleton; expansion, kernel, depth and squeeze-excite are chosen per stage."""
-    choices: dict[str, tuple[Value, ...]] = {}
+    choices: Choices = {}
     for s, (_, _, depths) in enumerate(_ACCEL, start=1):
         choices |= {
             f"s{s}.depth": depths,

@@ -12,6 +12,11 @@ from bneck.space.architecture import Architecture
 Value = int | bool | str | float
 Values = dict[str, Value]
 """One value for every choice that is live; choices that are not live are left out."""
+Allowed = tuple[Value, ...]
+"""The values that a choice may take."""
+Choices = dict[str, Allowed]
+Parents = dict[str, tuple[str, Allowed]]
+"""What a ``Space`` is given as its ``choices`` and ``parents``."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +31,9 @@ class Space:
     """
 
     name: str
-    choices: Mapping[str, tuple[Value, ...]]
+    choices: Mapping[str, Allowed]
     build: Callable[[Values], Architecture]
-    parents: Mapping[str, tuple[str, tuple[Value, ...]]] = field(default_factory=dict)
+    parents: Mapping[str, tuple[str, Allowed]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Raise UsageError for choices that no search could make or write down."""
@@ -69,7 +74,7 @@ class Space:
         parent, at = self.parents[name]
         return parent in values and values[parent] in at
 
-    def live_choices(self, chosen: Values) -> Iterator[tuple[str, tuple[Value, ...]]]:
+    def live_choices(self, chosen: Values) -> Iterator[tuple[str, Allowed]]:
         """Yield each live choice and what it allows; ``chosen`` gets its value before the next."""
         for name, allowed, parent, at in self._rows:
             if parent is None or chosen.get(parent) in at:
@@ -132,7 +137,7 @@ class Space:
         """
         draw = random.Random(seed)
 
-        def pick(allowed: tuple[Value, ...]) -> Value:
+        def pick(allowed: Allowed) -> Value:
             return allowed[-1] if lean and draw.random() < lean else draw.choice(allowed)
 
         return self._fill({}, pick)
@@ -194,7 +199,7 @@ class Space:
                         values, least, settled = changed, lesser, False
         return values, least
 
-    def _fill(self, values: Values, pick: Callable[[tuple[Value, ...]], Value]) -> Values:
+    def _fill(self, values: Values, pick: Callable[[Allowed], Value]) -> Values:
         """Keep what is live, and pick what is missing."""
         filled: Values = {}
         for name, allowed in self.live_choices(filled):
@@ -202,9 +207,9 @@ class Space:
         return filled
 
     @cached_property
-    def _rows(self) -> tuple[tuple[str, tuple[Value, ...], str | None, tuple[Value, ...]], ...]:
+    def _rows(self) -> tuple[tuple[str, Allowed, str | None, Allowed], ...]:
         """(name, allowed, parent, the parent's values at which it is live), as searches need it."""
-        nothing: tuple[None, tuple[Value, ...]] = (None, ())
+        nothing: tuple[None, Allowed] = (None, ())
         return tuple(
             (name, allowed, *self.parents.get(name, nothing))
             for name, allowed in self.choices.items()
@@ -233,10 +238,10 @@ def _check_allowed(what: str, allowed: object) -> None:
             raise UsageError(f"{what} must differ, got {value!r:.80} twice")
 
 
-def _listed(value: Value, allowed: tuple[Value, ...]) -> bool:
+def _listed(value: Value, allowed: Allowed) -> bool:
     """Whether it is one of them, and of its type: 1 is not taken for True."""
     return value in allowed and type(value) is type(allowed[allowed.index(value)])
 
 
-def _first(allowed: tuple[Value, ...]) -> Value:
+def _first(allowed: Allowed) -> Value:
     return allowed[0]

@@ -6,7 +6,7 @@ Block kinds are named as in MobileNetV4 (arXiv 2404.10518, figure 4).
 from bneck.space.architecture import Architecture
 from bneck.space.blocks import Block, FusedBottleneck, PlainConv, UniversalBottleneck
 from bneck.space.blocks.inverted_residual import inverted_residual
-from bneck.space.choices import Space, Value, Values
+from bneck.space.choices import Choices, Parents, Space, Values
 from bneck.space.heads import ConvPoolLinearLinear
 
 # stride, widths, depths: from V3-Small's (table 2) up to V4-Conv-Small's
@@ -24,8 +24,8 @@ _KINDS = (*_STRIDED, "ffn")
 
 def cpu_small(name: str, resolution_px: int, classes: int) -> Space:
     """Chosen block by block: V3's block with or without squeeze-excite, or one of V4's."""
-    choices: dict[str, tuple[Value, ...]] = {}
-    parents: dict[str, tuple[str, tuple[Value, ...]]] = {}
+    choices: Choices = {}
+    parents: Parents = {}
     for s, (stride, widths, depths) in enumerate(_STAGES, start=1):
         choices |= {f"s{s}.width": widths, f"s{s}.depth": depths}
         for b in range(1, max(depths) + 1):

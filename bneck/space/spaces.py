@@ -10,7 +10,7 @@ from bneck.space.benchmark_spaces import accel_nasbench, nas_bench_macro
 from bneck.space.blocks import InvertedResidual, PlainConv
 from bneck.space.blocks.inverted_residual import inverted_residual
 from bneck.space.checks import check_classes, check_resolution
-from bneck.space.choices import Space, Value, Values
+from bneck.space.choices import Choices, Parents, Space, Values
 from bneck.space.cpu_small import cpu_small
 from bneck.space.heads import ConvPoolLinear, ConvPoolLinearLinear, Head
 
@@ -154,7 +154,7 @@ def _v3_small_plain(name: str, resolution_px: int, classes: int) -> Space:
         return Architecture(stem, blocks, head, classes, resolution_px, "bn_v3")
 
     choices, parents = _choices(V3_SMALL, by_block=True)
-    ends: dict[str, tuple[Value, ...]] = {
+    ends: Choices = {
         "stem.width": (16, 32),
         "stem.activation": ("relu", "hswish"),
         "head.form": ("late", "rebuilt"),
@@ -174,12 +174,10 @@ def _mnasnet(name: str, resolution_px: int, classes: int) -> Space:
     return Space(name, choices, decode, parents)
 
 
-def _choices(
-    stages: tuple[Stage, ...], *, by_block: bool
-) -> tuple[dict[str, tuple[Value, ...]], dict[str, tuple[str, tuple[Value, ...]]]]:
+def _choices(stages: tuple[Stage, ...], *, by_block: bool) -> tuple[Choices, Parents]:
     """Names, values and conditions: ``s3.b4.kernel`` is live where ``s3.depth`` is at least 4."""
-    choices: dict[str, tuple[Value, ...]] = {}
-    parents: dict[str, tuple[str, tuple[Value, ...]]] = {}
+    choices: Choices = {}
+    parents: Parents = {}
     for s, stage in enumerate(stages, start=1):
         choices[f"s{s}.width"] = stage.widths
         choices[f"s{s}.depth"] = stage.depths
@@ -193,7 +191,7 @@ def _choices(
     return choices, parents
 
 
-def _block_choices(stage: Stage) -> dict[str, tuple[Value, ...]]:
+def _block_choices(stage: Stage) -> Choices:
     return {
         "kernel": stage.kernels,
         "ratio": stage.ratios,

@@ -7,7 +7,7 @@ from itertools import count
 from bneck.errors import UsageError
 from bneck.space import presets, spaces
 from bneck.space.architecture import Architecture
-from bneck.space.choices import Space, Value, Values
+from bneck.space.choices import Choices, Space, Values
 from bneck.space.edits import narrow, narrowables
 
 HELD_OUT_EVERY = 8
@@ -54,7 +54,7 @@ def published(resolution_px: int, classes: int) -> Space:
             str(values["preset"]), width=width, resolution_px=resolution_px, classes=classes
         )
 
-    choices: dict[str, tuple[Value, ...]] = {
+    choices: Choices = {
         "preset": tuple(name for name in presets.PRESETS if not name.endswith("_075")),
         "width": PUBLISHED_WIDTHS,
     }
