@@ -13,8 +13,8 @@ from bneck.proxies.training.device import computing
 from bneck.proxies.training.strided_points import strided_points_subsampled
 from bneck.space.architecture import Architecture
 from bneck.space.backends import torch_model
-from bneck.space.channels import channel_groups
-from bneck.space.layers import Conv, Pool, leaves
+from bneck.space.channels import writers
+from bneck.space.layers import Conv, Linear
 
 BATCHES, BATCH_SIZE = 8, 64
 
@@ -43,7 +43,7 @@ def taylor(
     network = torch_model.Network(arch)
     network.load_state_dict(dict(state))
     network.train()
-    groups = channel_groups(arch.layers())
+    gates = [(_gate(network, layer), group) for layer, group in writers(arch.layers())]
     sums: dict[str, Tensor] = {}
     with computing(compute) as device, strided_points_subsampled(network):
         network.to(device).to(memory_format=torch.channels_last)
@@ -52,17 +52,17 @@ def taylor(
             pixels, labels = batches[step]
             network.zero_grad()
             cross_entropy(network(pixels), labels).backward()
-            for leaf in leaves(arch.layers()):
-                if isinstance(leaf, Pool) or groups[leaf.path].rescales:
-                    continue
-                unit = network.get_submodule(leaf.path)
-                kind = "conv" if isinstance(leaf, Conv) else "linear"
-                has_norm = isinstance(leaf, Conv) and leaf.norm != "none"
-                gate = unit.get_submodule("norm" if has_norm else kind)
-                group = groups[leaf.path].writes
+            for gate, group in gates:
                 change = _change(gate).square().cpu()
                 sums[group] = sums[group] + change if group in sums else change
     return sums
+
+
+def _gate(network: nn.Module, layer: Conv | Linear) -> nn.Module:
+    """The batch norm behind a layer, or the layer's own weight and bias where there is none."""
+    if isinstance(layer, Linear):
+        return network.get_submodule(f"{layer.path}.linear")
+    return network.get_submodule(f"{layer.path}.{'conv' if layer.norm == 'none' else 'norm'}")
 
 
 def _change(module: nn.Module) -> Tensor:

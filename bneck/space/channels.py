@@ -4,9 +4,10 @@ A depthwise convolution, a squeeze-excite and a pool keep the channels of their 
 residual's body ends in the channels it began with: all of these must be narrowed together.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from bneck.space.layers import Conv, Layer, Linear, Pool, Scale
+from bneck.space.layers import Conv, Layer, Linear, Pool, Scale, leaves
 
 _INPUT = "image"
 
@@ -27,6 +28,14 @@ class Ends:
 def channel_groups(layers: tuple[Layer, ...]) -> dict[str, Ends]:
     """The channel groups at both ends of every Conv and Linear, by path."""
     return _walked(layers)[0]
+
+
+def writers(layers: tuple[Layer, ...]) -> Iterator[tuple[Conv | Linear, str]]:
+    """Yield each layer that writes channels, with their group: none that only rescales them."""
+    groups = channel_groups(layers)
+    for leaf in leaves(layers):
+        if not isinstance(leaf, Pool) and not groups[leaf.path].rescales:
+            yield leaf, groups[leaf.path].writes
 
 
 def keeps_channels(layers: tuple[Layer, ...]) -> bool:

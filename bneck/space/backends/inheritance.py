@@ -8,7 +8,7 @@ from torch import Tensor
 from bneck.space.architecture import IMAGE_CHANNELS, Architecture
 from bneck.space.backends import torch_model
 from bneck.space.backends.weights import State
-from bneck.space.channels import channel_groups
+from bneck.space.channels import channel_groups, writers
 from bneck.space.layers import Conv, Linear, Pool, leaves, output_shape
 
 PARAMETERS = ("weight", "bias")
@@ -114,13 +114,9 @@ def _kernel(weight: Tensor, kernel: int) -> Tensor:
 def squared_norms(arch: Architecture, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Per channel group, the squared L2 norm of all filters that write each channel."""
     norms: dict[str, Tensor] = {}
-    groups = channel_groups(arch.layers())
-    for leaf in leaves(arch.layers()):
-        if isinstance(leaf, Pool) or groups[leaf.path].rescales:
-            continue
-        kind = "conv" if isinstance(leaf, Conv) else "linear"
-        filters = state[f"{leaf.path}.{kind}.weight"].flatten(1).double().square().sum(1)
-        group = groups[leaf.path].writes
+    for layer, group in writers(arch.layers()):
+        kind = "conv" if isinstance(layer, Conv) else "linear"
+        filters = state[f"{layer.path}.{kind}.weight"].flatten(1).double().square().sum(1)
         norms[group] = norms[group] + filters if group in norms else filters
     return norms
 

@@ -12,8 +12,8 @@ from bneck.space.architecture import Architecture
 from bneck.space.backends import weights
 from bneck.space.backends.remapping import Remapped, remap
 from bneck.space.backends.supernet import part
-from bneck.space.channels import channel_groups
-from bneck.space.layers import Pool, leaves, output_shape
+from bneck.space.channels import writers
+from bneck.space.layers import output_shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +94,8 @@ class Parent:
             state = part(whole, source)
         except ProxyFailed:
             source, state = self.arch, part(whole, self.arch)
-        groups = channel_groups(source.layers())
         importance = {
-            groups[leaf.path].writes: torch.arange(output_shape(leaf)[0], 0, -1)
-            for leaf in leaves(source.layers())
-            if not isinstance(leaf, Pool)
+            group: torch.arange(output_shape(layer)[0], 0, -1)
+            for layer, group in writers(source.layers())
         }
         return source, state, importance
