@@ -4,7 +4,7 @@ This is what once-trained weights need to serve every candidate of a search (Fan
 Neural Network Adaptation", parameter remapping).
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from math import sqrt
 
@@ -67,19 +67,17 @@ def remap(
     Returns:
         The weights; of the source at least the stem is in them, which every network has.
     """
-    deep, given, added, drawn = _deepened(
-        source, _with_epsilon(state, source, target), target, seed
-    )
-    ranked = squared_norms(deep, given) | dict(importance or {})
+    deep = _deepened(source, _with_epsilon(state, source, target), target, seed)
+    ranked = squared_norms(deep.arch, deep.state) | dict(importance or {})
     but = "" if same_classes and source.classes == target.classes else _CLASSIFIER
-    fresh, copied = lay_over(deep, given, target, seed, ranked, but=but)
+    fresh, copied = lay_over(deep.arch, deep.state, target, seed, ranked, but=but)
     for part in target.parts():
         inherits = any(leaf.path in copied for leaf in leaves(part.layers))
-        if has_residual(part) and (part.path in added or not inherits):
+        if has_residual(part) and (part.path in deep.added or not inherits):
             _pass_input_on(part, fresh)
         else:
             _begin_neutral(part.layers, fresh, copied)
-    own = {path: count for path, count in copied.items() if count and path not in drawn}
+    own = {path: count for path, count in copied.items() if count and path not in deep.drawn}
     return Remapped(fresh, tuple(own), sum(own.values()) / cost(target).params)
 
 
@@ -98,13 +96,29 @@ def _with_epsilon(
     return scaled
 
 
+@dataclass(frozen=True, slots=True)
+class _Deepened:
+    """A source with its stages as deep as a target's.
+
+    Attributes:
+        arch: the network.
+        state: its tensors by name.
+        added: paths of the blocks that the source lacks.
+        drawn: paths of their layers that have random weights.
+    """
+
+    arch: Architecture
+    state: Mapping[str, Tensor]
+    added: Collection[str] = ()
+    drawn: Collection[str] = ()
+
+
 def _deepened(
     source: Architecture, state: Mapping[str, Tensor], target: Architecture, seed: int
-) -> tuple[Architecture, Mapping[str, Tensor], set[str], set[str]]:
+) -> _Deepened:
     """The source with its stages as deep as the target's.
 
-    An added block has the tensors of its stage's last block where their shapes agree. The paths of
-    added blocks are returned too, and those of their layers that have random weights.
+    An added block has the tensors of its stage's last block where their shapes agree.
     """
     stages, nearest = [], {}
     for s, stage in enumerate(source.stages, start=1):
@@ -114,7 +128,7 @@ def _deepened(
         for b in range(len(stage) + 1, wanted + 1):
             nearest[f"s{s}.b{b}"] = f"s{s}.b{len(stage)}"
     if not nearest:
-        return source, state, set(), set()
+        return _Deepened(source, state)
     deep = replace(source, stages=tuple(stages))
     given = torch_model.build(deep, seed=seed).state_dict() | dict(state)
     drawn = set()
@@ -126,7 +140,7 @@ def _deepened(
                 given[name] = like
             elif tensor.dim() > 1:
                 drawn.add(name.rsplit(".", 2)[0])
-    return deep, given, {*nearest}, drawn
+    return _Deepened(deep, given, nearest.keys(), drawn)
 
 
 def _pass_input_on(part: Part, state: State) -> None:
