@@ -6,6 +6,7 @@ Sizes are in thousands of floats, work in millions of multiply-adds: all numbers
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from bneck.space.layers import Conv, Layer, Linear, Pool, Residual, input_shape
 
@@ -55,8 +56,20 @@ class Blocking:
         return self.grid if self.in_memory else 1
 
 
-Kernel = tuple[str, int, int, int, int, int, str]
-"""(kind, in channels, out channels, kernel, stride, input side, activation): all but the path."""
+class Kernel(NamedTuple):
+    """All that the time of a layer, an addition or a scaling depends on.
+
+    ``size`` is the side of its window, ``px`` that of its input.
+    """
+
+    kind: str
+    in_channels: int
+    out_channels: int
+    size: int
+    stride: int
+    px: int
+    activation: str
+
 
 GROUPED = "-group conv"
 """What the kind of a grouped convolution ends in, behind the number of its groups."""
@@ -68,15 +81,16 @@ def kernels(layers: tuple[Layer, ...]) -> Iterator[tuple[str, Kernel]]:
         if isinstance(layer, Conv):
             yield layer.path, _conv(layer)
         elif isinstance(layer, Pool):
-            yield layer.path, ("pool", layer.channels, layer.channels, 1, 1, layer.in_px, "none")
+            channels = layer.channels
+            yield layer.path, Kernel("pool", channels, channels, 1, 1, layer.in_px, "none")
         elif isinstance(layer, Linear):
             sizes = layer.in_features, layer.out_features
-            yield layer.path, ("linear", *sizes, 1, 1, 1, layer.activation)
+            yield layer.path, Kernel("linear", *sizes, 1, 1, 1, layer.activation)
         else:
             yield from kernels(layer.body)
             channels, _, px = input_shape(layer)
             kind = "add" if isinstance(layer, Residual) else "scale"
-            yield layer.path, (kind, channels, channels, 1, 1, px, "none")
+            yield layer.path, Kernel(kind, channels, channels, 1, 1, px, "none")
 
 
 def _conv(layer: Conv) -> Kernel:
@@ -89,7 +103,7 @@ def _conv(layer: Conv) -> Kernel:
     else:
         kind = "vector" if layer.in_px == 1 else "pointwise"
     sizes = layer.in_channels, layer.out_channels, layer.kernel, layer.stride, layer.in_px
-    return kind, *sizes, layer.activation
+    return Kernel(kind, *sizes, layer.activation)
 
 
 def label(kernel: Kernel) -> str:

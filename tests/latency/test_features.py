@@ -21,12 +21,12 @@ LITERT = Blocking(grid=16, alignment=1, in_memory=False)
 
 def pointwise(cin: int, cout: int) -> Kernel:
     """A 1x1 convolution at 14 px."""
-    return "pointwise", cin, cout, 1, 1, 14, "none"
+    return Kernel("pointwise", cin, cout, 1, 1, 14, "none")
 
 
 def test_everything_that_runs_is_a_kernel_once() -> None:
     arch = presets.build("mobilenet_v3_small")
-    found = [kernel[0] for _, kernel in kernels(arch.layers())]
+    found = [kernel.kind for _, kernel in kernels(arch.layers())]
     # V3-Small's table: 9 squeeze-excites, 6 residuals, 11 depthwise, and 1 + 9 pools
     assert found.count("scale") == 9
     assert found.count("add") == 6
@@ -49,7 +49,7 @@ def test_channels_are_rounded_up_to_the_grid() -> None:
 def test_where_pixels_lie_whole_only_what_is_written_is_rounded_up() -> None:
     found = features(pointwise(104, 104), LITERT)
     assert found["pointwise macs"] == pytest.approx(104 * 112 * 196 / 1e6)
-    depthwise: Kernel = ("depthwise", 72, 72, 5, 1, 28, "none")
+    depthwise = Kernel("depthwise", 72, 72, 5, 1, 28, "none")
     assert features(depthwise, LITERT)["depthwise read"] == pytest.approx(72 * 28 * 28 / 1e3)
     assert weights(depthwise, LITERT) == pytest.approx(72 * 25 / 1e3)
     assert weights(depthwise, ORT) == pytest.approx(80 * 25 / 1e3)
@@ -57,7 +57,7 @@ def test_where_pixels_lie_whole_only_what_is_written_is_rounded_up() -> None:
     assert "depthwise 5x5/1 @off grid" in features(depthwise, LITERT)
     assert features(depthwise, LITERT)["depthwise 5x5/1 @off grid"] == pytest.approx(72 * 784 / 1e3)
     assert features(depthwise, LITERT)["depthwise 5x5/1 @28, each"] == 1
-    on_lines: Kernel = ("depthwise", 128, 128, 5, 1, 28, "none")
+    on_lines = Kernel("depthwise", 128, 128, 5, 1, 28, "none")
     shared = "depthwise 5x5/1 @on lines of"
     assert {f"{shared} {line}" for line in (32, 64, 128)} <= features(on_lines, LITERT).keys()
     assert f"{shared} 128 @28" in features(on_lines, LITERT)
@@ -94,7 +94,7 @@ def test_outputs_that_are_not_aligned_cost_more_where_inputs_are() -> None:
 @pytest.mark.parametrize("kind", ["pool", "add", "scale"])
 def test_what_has_no_weights_takes_as_long_as_it_reads(kind: str) -> None:
     """72 channels of 28 x 28, and 80 where tensors lie in blocks of 16."""
-    kernel: Kernel = (kind, 72, 72, 1, 1, 28, "none")
+    kernel = Kernel(kind, 72, 72, 1, 1, 28, "none")
     for blocking, channels in ((ORT, 80), (LITERT, 72)):
         found = features(kernel, blocking)
         assert found[f"{kind} read"] == found[f"{kind} read @28"]
@@ -117,7 +117,7 @@ def test_a_thin_output_is_told_from_a_wide_one() -> None:
 
 
 def test_labels_read_as_people_speak() -> None:
-    kernel: Kernel = ("depthwise", 72, 72, 5, 2, 28, "hswish")
+    kernel = Kernel("depthwise", 72, 72, 5, 2, 28, "hswish")
     assert label(kernel) == "depthwise 5x5/2 on 28 px, hswish"
     assert refines("depthwise read @28")
     assert not refines("depthwise 5x5/2")
@@ -156,7 +156,7 @@ def test_a_matrix_product_reads_its_weights_and_writes_its_output() -> None:
 @pytest.mark.parametrize("blocking", [Blocking(1, 1), Blocking(1, 1, in_memory=False)])
 def test_tensors_beyond_a_cache_are_what_is_read_and_written(blocking: Blocking) -> None:
     """64 channels of 28 x 28 in, of 14 x 14 out: 50.2 and 12.5 thousand numbers."""
-    kernel: Kernel = ("depthwise", 64, 64, 3, 2, 28, "none")
+    kernel = Kernel("depthwise", 64, 64, 3, 2, 28, "none")
     found = features(kernel, blocking)
     windows = [] if blocking.in_memory else ["depthwise 3x3/2"]
     for name in ("depthwise", *windows):

@@ -37,7 +37,7 @@ def test_lines_of_an_earlier_version_are_those_of_64(
     replace(by_pixel, coefficients=by_pixel.coefficients | rate).save(tmp_path / "earlier.json")
     earlier = load(tmp_path / "earlier.json")
     for channels, ms in ((64, 0.012 * 64 * 14 * 14 / 1000), (48, 0.0), (72, 0.0)):
-        kernel: Kernel = ("depthwise", channels, channels, 3, 1, 14, "relu")
+        kernel = Kernel("depthwise", channels, channels, 3, 1, 14, "relu")
         assert earlier.kernel_ms(kernel) - by_pixel.kernel_ms(kernel) == pytest.approx(ms)
 
 

@@ -15,7 +15,7 @@ def calibrated_range(networks: Iterable[tuple[Layer, ...]]) -> CalibratedRange:
     for layers in networks:
         for _, kernel in kernels(layers):
             most = found.setdefault(_key(kernel), [0, 0])
-            most[:] = max(most[0], kernel[1]), max(most[1], kernel[2])
+            most[:] = max(most[0], kernel.in_channels), max(most[1], kernel.out_channels)
     return found
 
 
@@ -24,10 +24,10 @@ def extrapolated(seen: Mapping[str, list[int]], layers: tuple[Layer, ...]) -> li
     found = []
     for path, kernel in kernels(layers):
         channels_in, channels_out = seen.get(_key(kernel), [0, 0])
-        if kernel[1] > channels_in or kernel[2] > channels_out:
+        if kernel.in_channels > channels_in or kernel.out_channels > channels_out:
             found.append(path)
     return list(dict.fromkeys(found))
 
 
 def _key(kernel: Kernel) -> str:
-    return label((*kernel[:-1], "none"))
+    return label(kernel._replace(activation="none"))

@@ -110,10 +110,10 @@ def _curves(model: LatencyModel) -> list[go.Figure]:
     activation = timed[0] if timed else "none"
 
     def pointwise(channels: int, px: int) -> Kernel:
-        return "pointwise", channels, channels, 1, 1, px, "none"
+        return Kernel("pointwise", channels, channels, 1, 1, px, "none")
 
     def depthwise(channels: int, px: int) -> Kernel:
-        return "depthwise", channels, channels, 3, 1, px, activation
+        return Kernel("depthwise", channels, channels, 3, 1, px, activation)
 
     alignment = model.blocking.alignment  # between its multiples a curve would go up and down
     drawn = [channels for channels in CHANNELS if channels % alignment == 0]
@@ -121,7 +121,7 @@ def _curves(model: LatencyModel) -> list[go.Figure]:
     for name, kernel in (("1x1 convolution", pointwise), ("3x3 depthwise", depthwise)):
         figure = _figure(f"{name}, as many channels out as in", _multiples(alignment), "ms")
         with suppress(NotCalibrated):  # a space may have other windows only
-            for px in _sides(model, kernel(8, 1)[0]):
+            for px in _sides(model, kernel(8, 1).kind):
                 times = [model.kernel_ms(kernel(channels, px)) for channels in drawn]
                 figure.add_scatter(x=drawn, y=times, mode="lines", name=f"{px} px")
             figures.append(figure)
