@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from errno import ENAMETOOLONG
 
+from bneck.text import option_name
+
 LONGEST = 200
 """Characters of a bad word that are shown: one that comes from a file may have any number."""
 
@@ -90,8 +92,13 @@ def unknown(kind: str, value: object, known: Iterable[object], more: str = "") -
 
 
 def no_effect(option: str, when: str) -> UsageError:
-    """Return the error for an option that was given where it has none, such as "without --json"."""
-    return UsageError(f"--{option} has no effect {when}: leave it out")
+    """Return the error for an option that was given where it has none, such as "without --json".
+
+    Args:
+        option: its name, or that of its field.
+        when: where it has none.
+    """
+    return UsageError(f"--{option_name(option)} has no effect {when}: leave it out")
 
 
 def did_you_mean(value: object, known: Iterable[str]) -> str:

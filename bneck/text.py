@@ -1,5 +1,6 @@
 """Text for terminals and pages: made harmless where it comes from files, and lists of words."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from unicodedata import category, combining, east_asian_width
@@ -59,6 +60,11 @@ def distinct(names: Sequence[str], marks: Sequence[str]) -> tuple[str, ...]:
     times = Counter(names)
     found = [n if times[n] == 1 else f"{n} ({mark})" for n, mark in zip(names, marks, strict=True)]
     return tuple(found) if len(set(found)) == len(found) else distinct(found, marks)
+
+
+def option_name(field: str) -> str:
+    """Return what the command line calls a field: "batch-size", or "resolution" of a side in px."""
+    return re.sub("_(px|s)$", "", field).replace("_", "-")
 
 
 def one_of(*words: str) -> str:

@@ -26,7 +26,7 @@ from bneck.live import TerminalProgress, warn
 from bneck.results.networks import load_network, network_name
 from bneck.results.run_files import RunFiles
 from bneck.space.architecture import Architecture, block_path
-from bneck.text import aligned, one_of
+from bneck.text import aligned, one_of, option_name
 from bneck.units import decimals, milliseconds, percent
 
 if TYPE_CHECKING:
@@ -155,8 +155,9 @@ def _settings(model: "LatencyModel | None", asked: dict[str, Any]) -> dict[str, 
     for name, value in asked.items():
         made_for = getattr(model.device, name)
         if value not in (None, made_for):
-            word = name.replace("_", "-")
-            raise UsageError(f"the model was calibrated for {word} {made_for}, not for {value}")
+            raise UsageError(
+                f"the model was calibrated for {option_name(name)} {made_for}, not for {value}"
+            )
         # The user's own word may be imported, the same word of a file may not.
         settings[name] = made_for if value is None else value
     return settings

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, get_type_hints
 
 from bneck import records
+from bneck.text import option_name
 
 PANELS = TARGET, DATA, SEARCH, NETADAPT, TRAINING, EXECUTION = (
     "Target", "Data", "Search", "NetAdapt", "Training", "Where it runs"
@@ -44,5 +45,4 @@ def check_types(kind: type, given: Mapping[str, Any]) -> None:
     """Raise UsageError for a value that is not of its field's type; ``given`` is by field name."""
     kinds = get_type_hints(kind)
     for name, value in given.items():
-        word = name.removesuffix("_px").removesuffix("_s").replace("_", "-")
-        records.from_json(kinds[name], value, word)
+        records.from_json(kinds[name], value, option_name(name))

@@ -25,7 +25,7 @@ from bneck.search.reward import REWARDS
 from bneck.search.samplers import SAMPLERS
 from bneck.space.checks import check_above_zero, check_between, check_range, check_word
 from bneck.space.spaces import SPACES
-from bneck.text import one_of
+from bneck.text import one_of, option_name
 
 MAX_COUNT = 100_000_000
 MAX_EPOCHS = 1_000_000
@@ -268,7 +268,7 @@ class Plan(Asked):
             "fine_tune_steps",
         ):  # fmt: skip
             if getattr(self, name) is not None:
-                check_range(name.replace("_", "-"), getattr(self, name), 1, MAX_COUNT)
+                check_range(option_name(name), getattr(self, name), 1, MAX_COUNT)
         if self.folds is not None:
             check_range("folds", self.folds, 1, MAX_FOLDS)
         check_range("threads", self.threads, 1, MAX_THREADS)

@@ -13,6 +13,7 @@ from bneck.latency.runtimes.weights import Array, norm_free
 from bneck.path_checks import check_file
 from bneck.space import codec
 from bneck.space.architecture import Architecture
+from bneck.text import option_name
 
 KIT, MEASURED = "kit.json", "measurements.json"
 FORMAT = "bneck-measurements-1"
@@ -89,10 +90,9 @@ class Kit:
         asked = {"runtime": runtime, "batch_size": batch_size, "resolution_px": resolution_px}
         for name, value in asked.items():
             if value not in (None, self.made_for[name]):
-                option = name.removesuffix("_px").replace("_", "-")
                 raise UsageError(
-                    f"the kit in {self.folder} is for --{option} {self.made_for[name]}, not "
-                    f"{value}: give that, or another folder"
+                    f"the kit in {self.folder} is for --{option_name(name)} {self.made_for[name]}, "
+                    f"not {value}: give that, or another folder"
                 )
 
     def check_calibrates(self) -> None:

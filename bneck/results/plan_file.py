@@ -11,6 +11,7 @@ import tomli_w
 from bneck.errors import UsageError
 from bneck.files import naming, read_text
 from bneck.imports import Untrusted
+from bneck.text import option_name
 
 PlanValue = str | int | float | bool | list[Any]
 PlanValues = Mapping[str, PlanValue]
@@ -24,7 +25,7 @@ def as_written(plan: PlanValues) -> dict[str, Any]:
     """
     for name, value in plan.items():
         if isinstance(value, float) and not isfinite(value):
-            raise UsageError(f"{_option(name)} must be a finite number, got {value}")
+            raise UsageError(f"--{option_name(name)} must be a finite number, got {value}")
     return tomllib.loads(tomli_w.dumps(dict(plan)))
 
 
@@ -61,7 +62,7 @@ def read_plan(path: Path) -> dict[str, Any]:
     for name, value in REMOVED.items():
         if plan.pop(name, value) != value:
             raise UsageError(
-                f"{path} was written by an earlier version with another {_option(name)} than "
+                f"{path} was written by an earlier version with another --{option_name(name)} than "
                 f"{value}, which no longer exists; use that version for this run"
             )
     with naming(path):
@@ -108,13 +109,9 @@ def changed(was: PlanValues, now: PlanValues) -> tuple[str, ...]:
 def differences(was: PlanValues, now: PlanValues) -> str:
     """Return every difference of two plans in words; empty where they agree."""
     return ", ".join(
-        f"{_option(name)} was {_shown(was, name)}, now {_shown(now, name)}"
+        f"--{option_name(name)} was {_shown(was, name)}, now {_shown(now, name)}"
         for name in changed(was, now)
     )
-
-
-def _option(name: str) -> str:
-    return "--" + name.removesuffix("_px").replace("_", "-")
 
 
 def _shown(plan: PlanValues, name: str) -> str:

@@ -26,7 +26,7 @@ from bneck.results.provenance import MadeWith, this_session
 from bneck.results.run_files import SHOWN, RunFiles
 from bneck.results.run_folder import PLAN, check_files, is_run, make_folder
 from bneck.space.checks import check_range
-from bneck.text import spelt_out
+from bneck.text import option_name, spelt_out
 
 
 class Run(RunFiles):
@@ -145,7 +145,7 @@ class Run(RunFiles):
         value: int | None = read_plan(self._plan_file).get(name)
         if value is not None:
             with naming(self._plan_file):
-                check_range(name.replace("_", "-"), value, 1)
+                check_range(option_name(name), value, 1)
         return value
 
     def note_copied(self, file: Path) -> None:

@@ -1,7 +1,6 @@
 """The options of the commands: those of a run from the fields of its plan, and the shared rest."""
 
 import inspect
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import Field, fields
 from pathlib import Path
@@ -12,6 +11,7 @@ import typer
 from bneck.derivation.plan import MAX_SEED, Plan
 from bneck.errors import no_effect
 from bneck.space import spaces
+from bneck.text import option_name
 
 Function = TypeVar("Function", bound=Callable[..., None])
 
@@ -49,7 +49,7 @@ def check_left_out(when: str, **given: bool) -> None:
     """
     for name, was_given in given.items():
         if was_given:
-            raise no_effect(name.replace("_", "-"), when)
+            raise no_effect(name, when)
 
 
 def described(name: str) -> Any:
@@ -96,7 +96,7 @@ def _parameter(field: Field[Any], kind: Any, words: str | None) -> inspect.Param
 def _option(field: Field[Any], words: str | None = None) -> Any:
     about = field.metadata
     return typer.Option(
-        "--" + re.sub("_(px|s)$", "", field.name).replace("_", "-"),
+        f"--{option_name(field.name)}",
         help=words or about["help"],
         show_default=about["unset"] or field.default is not None,
         rich_help_panel=about["panel"] or None,
