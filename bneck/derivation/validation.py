@@ -12,7 +12,6 @@ from bneck.derivation.plan import ANEW, SHORT_TRAINING, Plan
 from bneck.derivation.pretrained import check_pretrained
 from bneck.derivation.teacher import check_teacher
 from bneck.errors import UsageError, no_effect
-from bneck.files import path_of
 from bneck.latency import model
 from bneck.latency.devices import Device, check_device_word, open_device
 from bneck.latency.devices.local import LocalDevice
@@ -87,7 +86,7 @@ def _check_effects(plan: Plan, kept: Collection[str]) -> None:
     unused |= {name: where for name in idle if getattr(plan, name) != getattr(Plan(), name)}
     for name, where in unused.items():
         if name not in kept:
-            raise no_effect(name.replace("_", "-"), where)
+            raise no_effect(name, where)
 
 
 def _check_labels(plan: Plan) -> None:
@@ -147,7 +146,7 @@ def _check_search(plan: Plan) -> None:
 
 def _check_target_device(plan: Plan, kept: Collection[str]) -> None:
     """What latencies are of, and by what model, before a device is reached."""
-    kind, _, folder = plan.target_device.partition(":")
+    kind, _, _ = plan.target_device.partition(":")
     if kind == "table" and plan.latency is not None:
         raise UsageError(f"{plan.target_device} predicts by itself: leave out --latency")
     if plan.latency == "macs":  # which commands that measure nothing take
@@ -159,16 +158,22 @@ def _check_target_device(plan: Plan, kept: Collection[str]) -> None:
         device = open_device(plan.target_device, runtime=plan.runtime, **settings)
         if plan.latency is not None:
             _check_latency(plan, None if "latency" in kept else device)
-    if kind == "file":
-        from bneck.latency.devices.file import FileDevice  # onnx: only where there is a kit
-        from bneck.latency.kit_content import read_kit
+        if kind == "file":
+            _check_kit(plan, device, kept)
 
-        if (kit := read_kit(path_of(folder))) is not None:
-            kit.check_options(
-                runtime=plan.runtime, batch_size=plan.batch_size, resolution_px=plan.resolution_px
-            )
-        if isinstance(device, FileDevice) and device.file.exists() and "target_device" not in kept:
-            device.fingerprint()  # which says what it was measured with, and not only made for
+
+def _check_kit(plan: Plan, device: Device, kept: Collection[str]) -> None:
+    """What a kit was made for, and what it was measured with once that is known."""
+    from bneck.latency.devices.file import FileDevice  # onnx: only where there is a kit
+    from bneck.latency.kit_content import read_kit
+
+    assert isinstance(device, FileDevice)  # as its word says
+    if (kit := read_kit(device.folder)) is not None:
+        kit.check_options(
+            runtime=plan.runtime, batch_size=plan.batch_size, resolution_px=plan.resolution_px
+        )
+    if device.file.exists() and "target_device" not in kept:
+        device.fingerprint()
 
 
 def _check_latency(plan: Plan, device: Device | None) -> None:
