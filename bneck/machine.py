@@ -68,25 +68,22 @@ def gpu_shared_by(processes: int) -> Iterator[None]:
 def cores() -> int:
     """Return how many cores this process may use: its affinity and its container's CPU quota."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(allowed or 1, *(int(quota) for quota in _quotas())))
+    return max(1, min([allowed or 1, *map(int, _quotas())]))
 
 
 def _quotas() -> list[float]:
     """Cores' worth of time that the control groups of this process grant."""
-    found = [float("1e6")]
+    found: list[float] = []
     for group in _control_groups():
-        try:
+        with suppress(OSError, ValueError):  # no such file, or "max": no limit
             quota, period = (group / "cpu.max").read_text().split()
             found.append(float(quota) / float(period))
-        except (OSError, ValueError):  # no such file, or "max": no limit
-            continue
-    try:  # version 1 of control groups, as a container sees its own
+    with suppress(OSError, ValueError):  # version 1 of control groups, as a container sees its own
         quota, period = (
             (_CGROUP / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period")
         )
-        found += [float(quota) / float(period)] if float(quota) > 0 else []
-    except (OSError, ValueError):
-        pass
+        if float(quota) > 0:
+            found.append(float(quota) / float(period))
     return found
 
 
