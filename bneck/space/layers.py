@@ -6,7 +6,8 @@ Sides are in pixels, inputs are square, one image at a time. Convolutions pad by
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from bneck.errors import UsageError, unknown
+from bneck.errors import UsageError
+from bneck.space.checks import check_word
 
 ACTIVATIONS = ("none", "relu", "relu6", "hswish", "sigmoid", "hsigmoid")
 """Words for ``activation``; hswish and hsigmoid as in MobileNetV3 section 5.2."""
@@ -186,5 +187,4 @@ def round_channels(channels: float) -> int:
 
 def check_activation(word: str) -> None:
     """Raise UsageError unless ``word`` is an activation."""
-    if word not in ACTIVATIONS:
-        raise unknown("activation", word, ACTIVATIONS)
+    check_word("activation", word, ACTIVATIONS)

@@ -1,4 +1,4 @@
-"""What an export says of itself to a person."""
+"""What 8 bits cost a network, in words."""
 
 from bneck import units
 from bneck.results.record import Int8
