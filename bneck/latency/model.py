@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -219,7 +220,16 @@ def load(path: Path) -> LatencyModel:
     content = read_json(path)
     if not isinstance(content, dict) or content.pop("format", None) != FORMAT:
         raise UsageError(f"{path} is not a latency model of bneck ({FORMAT})")
-    if "judged" in content:  # as earlier versions called it
+    _convert(content)
+    with naming(f"{path} is damaged"):
+        model = records.from_json(LatencyModel, content)
+        _check(model)
+    return model
+
+
+def _convert(content: dict[str, Any]) -> None:
+    """Turn what earlier versions wrote into today's form."""
+    if "judged" in content:
         content["held_out"] = content.pop("judged")
     coefficients = content.get("coefficients")
     if isinstance(coefficients, dict):  # earlier versions knew this one distance only
@@ -228,24 +238,25 @@ def load(path: Path) -> LatencyModel:
             for name, own in coefficients.items()
         }
     content.pop("disagreement", None)  # of older files, whose error held the ensemble's usual one
-    with naming(f"{path} is damaged"):
-        model = records.from_json(LatencyModel, content)
-        check_coefficients(model.coefficients)
-        for name, widths in model.seen.items():
-            if len(widths) != 2:
-                raise UsageError(f"seen {name!r} must be two widths, got {widths!r:.40}")
-        check_resolution(model.resolution_px)
-        check_above("reference_ms", model.scale.reference_ms)
-        check_classes(model.scale.classes)
-        for ms in model.scale.seen_ms:
-            check_above("seen_ms", ms)
-        if len(model.scale.seen_ms) not in (0, 2):
-            raise UsageError(f"seen_ms must be two times or none, got {model.scale.seen_ms!r:.40}")
-        check_above("grid", model.blocking.grid)
-        check_above("alignment", model.blocking.alignment)
-        check_not_negative("error", model.error, MOST_FITTED)
-        for pair in model.held_out:
-            if len(pair) != 2:
-                raise UsageError(f"held_out must be pairs of ms, got {pair!r:.40}")
-            check_above("measured ms in held_out", pair[1], MOST_FITTED)
-    return model
+
+
+def _check(model: LatencyModel) -> None:
+    """Raise UsageError where a file held values that no calibration gives."""
+    check_coefficients(model.coefficients)
+    for name, widths in model.seen.items():
+        if len(widths) != 2:
+            raise UsageError(f"seen {name!r} must be two widths, got {widths!r:.40}")
+    check_resolution(model.resolution_px)
+    check_above("reference_ms", model.scale.reference_ms)
+    check_classes(model.scale.classes)
+    for ms in model.scale.seen_ms:
+        check_above("seen_ms", ms)
+    if len(model.scale.seen_ms) not in (0, 2):
+        raise UsageError(f"seen_ms must be two times or none, got {model.scale.seen_ms!r:.40}")
+    check_above("grid", model.blocking.grid)
+    check_above("alignment", model.blocking.alignment)
+    check_not_negative("error", model.error, MOST_FITTED)
+    for pair in model.held_out:
+        if len(pair) != 2:
+            raise UsageError(f"held_out must be pairs of ms, got {pair!r:.40}")
+        check_above("measured ms in held_out", pair[1], MOST_FITTED)
