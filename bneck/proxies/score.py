@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from statistics import median
 
@@ -32,6 +32,21 @@ Scored = tuple[float | None, float, str | None]
 def macs(arch: Architecture) -> float:
     """Return the multiply-adds, the cost that bands are made of unless a latency model is given."""
     return float(cost(arch).macs)
+
+
+@dataclass(slots=True)
+class _Read:
+    """What one proxy found of all networks.
+
+    Attributes:
+        scores: by network; those that failed are missing.
+        seconds: that each of the first networks took, whose passes it shared with none.
+        failures: why a network has no score.
+    """
+
+    scores: dict[Architecture, float] = field(default_factory=dict)
+    seconds: list[float] = field(default_factory=list)
+    failures: dict[Architecture, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,15 +132,15 @@ def score_proxies(
     numbers = {arch: number for number, arch in enumerate(whole, start=1)}
     agreements = {}
     for word in proxies:
-        scores, seconds, failed = read[word]
-        failures = [f"network {numbers[arch]}: {why}" for arch, why in failed.items()]
-        if len(scores) < MIN_SCORED:
+        own = read[word]
+        failures = tuple(f"network {numbers[arch]}: {why}" for arch, why in own.failures.items())
+        if len(own.scores) < MIN_SCORED:
             raise ProxyFailed(
-                f"{word} scores {len(scores)} of {len(scores) + len(failed)} networks: "
+                f"{word} scores {len(own.scores)} of {len(own.scores) + len(failures)} networks: "
                 f"{failures[0]}"
             )
         agreements[word] = _agreement(
-            table, scores, band, seed, seconds=seconds, failures=tuple(failures)
+            table, own.scores, band, seed, seconds=median(own.seconds), failures=failures
         )
     return agreements
 
@@ -137,11 +152,9 @@ def _read(
     seed: int,
     progress: Progress,
     cache: ScoreCache | None = None,
-) -> dict[str, tuple[dict[Architecture, float], float, dict[Architecture, str]]]:
-    """Return by word: scores, seconds for one network, failures. The first few share no passes."""
-    scores: dict[str, dict[Architecture, float]] = {word: {} for word in proxies}
-    seconds: dict[str, list[float]] = {word: [] for word in proxies}
-    failures: dict[str, dict[Architecture, str]] = {word: {} for word in proxies}
+) -> dict[str, _Read]:
+    """Return by word what each proxy found. The first few networks share no passes."""
+    read = {word: _Read() for word in proxies}
     for number, arch in enumerate(archs if proxies else ()):
         row = cache.get(arch) if cache else None
         if row is None:
@@ -150,13 +163,13 @@ def _read(
                 cache.put(arch, row)
         for word, (score, spent, failure) in row.items():
             if failure is not None:
-                failures[word][arch] = failure
+                read[word].failures[arch] = failure
             elif score is not None:
-                scores[word][arch] = score
+                read[word].scores[arch] = score
             if number < _TIMED:
-                seconds[word].append(spent)
+                read[word].seconds.append(spent)
         progress("scoring", number + 1, len(archs))
-    return {word: (scores[word], median(seconds[word]), failures[word]) for word in proxies}
+    return read
 
 
 def _row(
