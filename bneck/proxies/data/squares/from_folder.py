@@ -1,7 +1,7 @@
 """A folder of images as a file of squares: decoded by all cores, resumed where it was stopped."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -14,7 +14,7 @@ from bneck.progress import Progress
 from bneck.proxies.data.decoding import find_white
 from bneck.proxies.data.image_info import PARTS
 from bneck.proxies.data.layout import Layout
-from bneck.proxies.data.squares.decode_pool import decoded_chunks
+from bneck.proxies.data.squares.decode_pool import Chunk, decoded_chunks
 from bneck.proxies.data.squares.decode_worker import CHUNK, DIGEST_BYTES, Job, digest
 from bneck.proxies.data.squares.index import VERSION, Index
 from bneck.proxies.data.squares.set_files import JOURNAL, PIXELS, Rows, Squares, open_squares
@@ -67,18 +67,17 @@ def changed_files(squares: Squares, folder: Path, progress: Progress) -> list[st
         folder: where the files are now.
         progress: told of every chunk that is decoded again.
     """
-    index, names, digests = squares.index, squares.names(), squares.digests()
+    index, names, decoded = squares.index, squares.names(), squares.digests()
     job = Job(str(folder), os.devnull, index.side_px, index.white)
     starts = range(0, index.count, CHUNK)
-    chunks = ((start, names[start : start + CHUNK]) for start in starts)
     changed: list[int] = []
-    for done, (_, answer) in enumerate(decoded_chunks(job, chunks, len(starts)), start=1):
-        start, found = int(answer["start"]), bytes.fromhex(answer["digests"])
-        now = np.frombuffer(found, np.uint8).reshape(-1, DIGEST_BYTES)
+    answers = decoded_chunks(job, _chunks(names, starts), len(starts))
+    for done, (_, answer) in enumerate(answers, start=1):
+        start, now = int(answer["start"]), _digests(answer)
         bad = {int(row) for row, _ in answer["bad"]} ^ {
             row for row in index.bad if start <= row < start + CHUNK
         }
-        differ = (now != digests[start : start + len(now)]).any(axis=1).nonzero()[0] + start
+        differ = (now != decoded[start : start + len(now)]).any(axis=1).nonzero()[0] + start
         changed += sorted({*bad, *(int(row) for row in differ)})
         progress("verifying images", min(done * CHUNK, index.count), index.count)
     return [names[row] for row in sorted(changed)]
@@ -95,9 +94,9 @@ def _decode(place: Path, layout: Layout, index: Index, progress: Progress) -> Ro
     done: set[int] = set()
 
     def take(answer: Mapping[str, Any]) -> None:
-        start, found = int(answer["start"]), bytes.fromhex(answer["digests"])
+        start = int(answer["start"])
         of_chunk = {int(row): str(why) for row, why in answer["bad"]}
-        digests[start : start + CHUNK] = np.frombuffer(found, np.uint8).reshape(-1, DIGEST_BYTES)
+        digests[start : start + CHUNK] = _digests(answer)
         bad.update(of_chunk)
         white.update(answer.get("white", {}))  # earlier versions kept none
         done.add(start)
@@ -109,9 +108,8 @@ def _decode(place: Path, layout: Layout, index: Index, progress: Progress) -> Ro
         waiting = [start for start in range(0, index.count, CHUNK) if start not in done]
         for is_last in (False, True):
             job = Job(str(layout.folder), str(squares), index.side_px, dict(white))
-            chunks = ((start, paths[start : start + CHUNK]) for start in waiting)
             deep = []
-            for line, answer in decoded_chunks(job, chunks, len(waiting)):
+            for line, answer in decoded_chunks(job, _chunks(paths, waiting), len(waiting)):
                 if answer["deep"] and not white and not is_last:
                     deep.append(answer["start"])
                     continue
@@ -121,11 +119,22 @@ def _decode(place: Path, layout: Layout, index: Index, progress: Progress) -> Ro
                 if len(done) % CHUNKS_A_SYNC == 0:
                     os.fsync(written.fileno())
                 progress("decoding images", min(len(done) * CHUNK, index.count), index.count)
-            names = [name for start in deep for name in paths[start : start + CHUNK]]
+            names = [name for _, chunk in _chunks(paths, deep) for name in chunk]
             white |= find_white([layout.folder / name for name in names], progress)
             waiting = deep
     whole = replace(index, bad=dict(sorted(bad.items())), white=white)
     return Rows(whole, labels, digests, paths)
+
+
+def _chunks(names: list[str], starts: Iterable[int]) -> Iterator[Chunk]:
+    """The chunks that begin at these rows."""
+    return ((start, names[start : start + CHUNK]) for start in starts)
+
+
+def _digests(answer: Mapping[str, Any]) -> np.ndarray:
+    """(images, DIGEST_BYTES) of a chunk, as its answer tells them."""
+    found = bytes.fromhex(answer["digests"])
+    return np.frombuffer(found, np.uint8).reshape(-1, DIGEST_BYTES)
 
 
 def _take_whole_lines(
