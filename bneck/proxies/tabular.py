@@ -1,6 +1,7 @@
 """A table of accuracies in place of images: ``--data table:FILE`` trains nothing."""
 
 import warnings
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -44,15 +45,15 @@ class TableData:
 
     def __call__(self, arch: Architecture) -> float:
         """Accuracy from 0 to 1."""
-        known = _opened(self)[0].accuracies.get(arch)
-        if known is not None:
-            return known
+        known = _accuracies(self)
+        if arch in known:
+            return known[arch]
         mean, _ = _regression(self).predict([arch])
         return float(mean[0])
 
     def describe(self) -> ImageInfo:
         """Describe the table as a run keeps its data: no images, and classes named by numbers."""
-        arch = next(iter(_opened(self)[0].accuracies))
+        arch = next(iter(_accuracies(self)))
         return ImageInfo(
             name=f"{PREFIX}{self.path.name}",
             class_names=tuple(str(number) for number in range(arch.classes)),
@@ -120,17 +121,22 @@ def open_table(data: str, space: str | None, resolution_px: int | None) -> Table
 def _regression(data: TableData) -> "Surrogate":
     from bneck.proxies.surrogate.surrogate import Surrogate
 
-    known = _opened(data)[0].accuracies
+    known = _accuracies(data)
     return Surrogate(list(known), list(known.values()))
 
 
 @lru_cache(maxsize=1)
 def _is_complete(data: TableData) -> bool:
     """Whether the table holds every network of the space, so that nothing is left to predict."""
-    known = _opened(data)[0].accuracies
+    known = _accuracies(data)
     arch = next(iter(known))
     space = spaces.build(data.space, resolution_px=arch.resolution_px, classes=arch.classes)
     return space.size <= len(known) and all(space.decode(one) in known for one in space.all())
+
+
+def _accuracies(data: TableData) -> Mapping[Architecture, float]:
+    known, _ = _opened(data)
+    return known.accuracies
 
 
 @lru_cache(maxsize=1)
