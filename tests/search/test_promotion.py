@@ -133,11 +133,12 @@ def test_more_networks_may_be_asked_for_afterwards(tmp_path: Path) -> None:
     assert sum(one.rung == 0 for one in more) == 18
 
 
-def test_a_longer_training_that_fails_leaves_the_shorter_ones_label(tmp_path: Path) -> None:
-    def fails_on(arch: Architecture, rung: int = 0) -> float:
-        return float("nan") if rung == 2 else evaluate(arch, rung)
+def fails_on_the_last_rung(arch: Architecture, rung: int = 0) -> float:
+    return float("nan") if rung == 2 else evaluate(arch, rung)
 
-    records = searched(tmp_path / "journal.log", Serial(), evaluate=fails_on)
+
+def test_a_longer_training_that_fails_leaves_the_shorter_ones_label(tmp_path: Path) -> None:
+    records = searched(tmp_path / "journal.log", Serial(), evaluate=fails_on_the_last_rung)
     longest = trained_longest(records)
     assert len(longest) == NETWORKS
     assert all(one.accuracy is not None for one in longest)
@@ -145,14 +146,11 @@ def test_a_longer_training_that_fails_leaves_the_shorter_ones_label(tmp_path: Pa
 
 
 def test_longer_trainings_are_told_of_and_those_that_failed(tmp_path: Path) -> None:
-    def fails_on(arch: Architecture, rung: int = 0) -> float:
-        return float("nan") if rung == 2 else evaluate(arch, rung)
-
     told_of: list[tuple[str, int, int, str]] = []
     searched(
         tmp_path / "journal.log",
         Serial(),
-        evaluate=fails_on,
+        evaluate=fails_on_the_last_rung,
         progress=lambda what, done, total, note: told_of.append(
             (what, done, total, note.partition("best so far")[0])
         ),

@@ -10,11 +10,7 @@ from bneck.errors import UsageError
 from bneck.proxies.data.loading import load
 from bneck.proxies.data.row_order import hold_out, stratified_order
 from bneck.proxies.data.worker_images import WorkerImages, for_proxies, whole
-from tests.proxies.data.pictures import draw
-
-
-def notes(folder: Path, seed: int = 0) -> tuple[str, ...]:
-    return load(f"folder:{folder}", resolution_px=32, seed=seed).info.warnings
+from tests.proxies.data.pictures import draw, notes
 
 
 def test_a_split_keeps_equal_pictures_together(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from bneck.proxies.data import loading
 from bneck.proxies.data.image_info import ImageInfo
 from bneck.proxies.data.image_spec import NAMED_SETS
 from bneck.proxies.data.loading import DATA_SETS, load
+from tests.proxies.data.pictures import noise
 
 
 @pytest.mark.parametrize("spec", ["imagenet", "", "folder:", "digits:x", "npz"])
@@ -35,10 +36,6 @@ def test_arrays_that_will_not_do_are_refused() -> None:
 
     with pytest.raises(UsageError, match=r"^10 classes at 32 px$"):
         load("digits", accept=refuse)
-
-
-def noise(*shape: int) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
 @pytest.mark.parametrize("spec", ["cifar10", "fashion-mnist"])

@@ -10,10 +10,7 @@ import torch
 from bneck.errors import UsageError
 from bneck.proxies.data.loading import load
 from bneck.proxies.data.npz import archive_stamp
-
-
-def noise(*shape: int) -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+from tests.proxies.data.pictures import noise
 
 
 def test_the_stamp_by_content_is_of_all_bytes(tmp_path: Path) -> None:

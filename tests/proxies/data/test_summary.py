@@ -11,11 +11,7 @@ from bneck.proxies.data import folder
 from bneck.proxies.data.image_source import in_memory
 from bneck.proxies.data.loading import load
 from bneck.proxies.data.summary import warnings
-from tests.proxies.data.pictures import draw
-
-
-def notes(folder: Path, seed: int = 0) -> tuple[str, ...]:
-    return load(f"folder:{folder}", resolution_px=32, seed=seed).info.warnings
+from tests.proxies.data.pictures import draw, notes
 
 
 @pytest.mark.parametrize(
