@@ -66,13 +66,17 @@ class Pretrained:
         return self.arch.classes == len(names)
 
 
-def check_pretrained(text: str, space: str, net: str | None) -> None:
+def check_pretrained(
+    text: str, space: str, net: str | None, *, kind: str = "pretrained network", others: str = ""
+) -> None:
     """Raise UsageError where ``load_pretrained`` would, as far as can be said without torch.
 
     Args:
         text: what ``--pretrained`` was given.
         space: the plan's space.
         net: the network that the command was given, if any.
+        kind: what is named; for messages.
+        others: what else may be named, with a comma behind each.
     """
     if is_run(text):
         _files_of_run(Run.read(Path(text)))
@@ -85,7 +89,7 @@ def check_pretrained(text: str, space: str, net: str | None) -> None:
     else:
         known = (IMAGENET, *TORCHVISION)
         raise UsageError(
-            f"unknown pretrained network {text!r}; expected a run's folder, a file of weights or "
+            f"unknown {kind} {text!r}; expected {others}a run's folder, a file of weights or "
             f"one of: {', '.join(known)}{did_you_mean(text, known)}"
         )
 

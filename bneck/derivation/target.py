@@ -10,6 +10,7 @@ from bneck.errors import UsageError
 from bneck.results.record import Targets
 from bneck.results.run import Run
 from bneck.results.run_folder import is_run
+from bneck.space.presets import PRESETS
 
 MAX_MS = 1e6
 MAX_DIGITS = 6
@@ -32,6 +33,11 @@ def parse(text: str) -> tuple[float, str | None, int | None]:
         raise UsageError(
             f"target must be ms above 0 and below {MAX_MS:g} like 2.0, or a factor like 0.8x:NET "
             f"or 0.8x:NET@PX, got {text!r:.80}{_without_unit(text)}"
+        )
+    preset, _, px = (match.group(2) or "").rpartition("@")
+    if preset in PRESETS:
+        raise UsageError(
+            f"target {text!r:.80}: @ is followed by a side in px, as @64, not by {px!r:.80}"
         )
     network = match.group(2) and os.path.expanduser(match.group(2))  # which no shell does behind x:
     return number, network, None if side is None else int(side)

@@ -32,7 +32,8 @@ def check_teacher(plan: Plan) -> None:
     elif Path(text).suffix == ONNX:
         check_file(Path(text))
     else:
-        check_pretrained(text, plan.space, plan.seed_network)
+        others = f"{SEED}, an ONNX file, " if plan.aimed_at else "an ONNX file, "
+        check_pretrained(text, plan.space, plan.seed_network, kind="teacher", others=others)
 
 
 def load_teacher(plan: Plan, images: ImageInfo) -> "Teacher | None":

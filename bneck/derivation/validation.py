@@ -11,7 +11,7 @@ from bneck.derivation import target
 from bneck.derivation.plan import ANEW, SHORT_TRAINING, Plan
 from bneck.derivation.pretrained import check_pretrained
 from bneck.derivation.teacher import check_teacher
-from bneck.errors import UsageError, no_effect
+from bneck.errors import UsageError, no_effect, unknown
 from bneck.latency import model
 from bneck.latency.devices import Device, check_device_word, open_device
 from bneck.latency.devices.local import LocalDevice
@@ -20,18 +20,21 @@ from bneck.latency.warn import check_device
 from bneck.path_checks import check_file
 from bneck.proxies import tabular
 from bneck.proxies.data.image_spec import check_images
-from bneck.proxies.proxy import SHARED_WEIGHTS, check_proxy, is_zero_cost
+from bneck.proxies.proxy import PROXIES, SHARED_WEIGHTS, check_proxy, is_zero_cost
 from bneck.results.exports import IN_8_BITS
 from bneck.results.networks import load_network
 from bneck.results.run_folder import is_run
 from bneck.search import reward, samplers
 from bneck.space import spaces
+from bneck.text import one_of
 
 OF_IMAGES = (
     "proxy", "search_steps", "folds", "promote", "score_int8", "pretrained", "balanced",
     "skip_unreadable", "check_images",
 )  # fmt: skip
 """Fields of a plan that mean nothing where networks are scored by a table of accuracies."""
+
+_GIVES_ACCURACIES = (SHORT_TRAINING, f"{SHARED_WEIGHTS}RUN", "package.module:attr")
 
 
 def check(plan: Plan, *, trains: bool = True, kept: Collection[str] = ()) -> None:
@@ -92,6 +95,8 @@ def _check_effects(plan: Plan, kept: Collection[str]) -> None:
 def _check_labels(plan: Plan) -> None:
     """How networks of the search are scored; some options need a training of each."""
     if plan.proxy is not None:
+        if plan.proxy not in PROXIES and ":" not in plan.proxy:
+            raise unknown("proxy", plan.proxy, _GIVES_ACCURACIES)
         check_proxy(plan.proxy)
     trained = plan.scores_by_training
     if plan.promote and not trained:
@@ -105,7 +110,7 @@ def _check_labels(plan: Plan) -> None:
     if plan.proxy is not None and is_zero_cost(plan.proxy):
         raise UsageError(
             f"--proxy {plan.proxy} scores on a scale of its own, and a search needs accuracies: "
-            f"{SHORT_TRAINING}, {SHARED_WEIGHTS}RUN or package.module:attr; "
+            f"{one_of(*_GIVES_ACCURACIES)}; "
             f"`bneck proxies score` judges such scores"
         )
 

@@ -49,3 +49,14 @@ def test_each_targets_network_has_its_own_figures(
         "MobileNetV3-Large, -0.15 for MobileNetV3-Small)",
         "one more is worth it",
     ]
+
+
+def test_a_proxy_that_gives_no_accuracies_is_not_offered(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A zero-cost one was in the list, and refused when it was taken."""
+    words = ("--target=1", "--proxy=short", f"--out={tmp_path}/run")
+    found, _, err = said(capsys, "search", *words)
+    assert found == 2
+    known = "short-training, shared-weights:RUN, package.module:attr"
+    assert err.startswith(f"bneck: unknown proxy 'short'; known: {known}")

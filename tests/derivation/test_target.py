@@ -33,6 +33,12 @@ def test_a_network_in_the_home_folder_is_found_behind_the_colon(
     assert parse("0.8x:~/net.json@96") == (0.8, "/home/ada/net.json", 96)
 
 
+@pytest.mark.parametrize("side", ["", "abc", "64px", "-64", "64.5"])
+def test_a_side_that_is_no_number_is_not_taken_for_a_network(side: str) -> None:
+    with pytest.raises(UsageError, match=f"side in px, as @64, not by {side!r}"):
+        parse(f"0.8x:mobilenet_v3_small@{side}")
+
+
 @pytest.mark.parametrize("text", ["", "fast", "0", "-1", "nan", "1e9", "0.8x", "0.8:net", "2 ms"])
 def test_nonsense_is_named(text: str) -> None:
     with pytest.raises(

@@ -9,7 +9,7 @@ import pytest
 from bneck.cli import run
 from bneck.derivation.plan import Plan
 from bneck.derivation.pretrained import BY_IMAGENET
-from bneck.derivation.teacher import load_teacher
+from bneck.derivation.teacher import check_teacher, load_teacher
 from bneck.errors import UsageError
 from bneck.files import write_json
 from bneck.proxies.data.image_info import ImageInfo
@@ -80,3 +80,9 @@ def test_a_teacher_of_other_classes_or_side_is_refused_before_images_are_decoded
     assert run([*words, f"--teacher={teacher}", "--resolution=64"]) == 2
     said = f"the teacher {teacher} takes images of 32 px, and these are of 64 px: --resolution 32"
     assert said in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(("target", "first"), [("1.0", "seed, an ONNX file, a"), (None, "an ONNX")])
+def test_an_unknown_teacher_is_told_what_a_teacher_may_be(target: str | None, first: str) -> None:
+    with pytest.raises(UsageError, match=f"unknown teacher 'resnet'; expected {first}"):
+        check_teacher(Plan(target=target, teacher="resnet"))
