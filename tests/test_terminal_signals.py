@@ -87,6 +87,32 @@ def test_a_command_that_has_had_workers_leaves_no_temporary_file(tmp_path: Path)
     assert not [*tmp_path.iterdir()]
 
 
+def test_a_signal_need_not_wait_until_workers_can_be_forked(tmp_path: Path) -> None:
+    """Their server imports PyTorch first, which took half a minute on a busy machine."""
+    (tmp_path / "slow_library.py").write_text(
+        "import os, sys, time\n"
+        "sys.stdout.write('at work\\n')\n"
+        "sys.stdout.flush()\n"
+        "driver = os.getppid()\n"
+        "while os.getppid() == driver: time.sleep(0.05)\n"
+    )
+    with_worker = WORKING.replace(
+        "def work():\n",
+        "def work():\n"
+        "    from bneck.executors.processes import processes\n"
+        "    list(processes(1, imported=['slow_library']).map_unordered(abs, [-1]))\n",
+    )
+    places = os.pathsep.join([str(tmp_path), *sys.path])
+    with at_work(with_worker, PYTHONPATH=places, TMPDIR=str(tmp_path)) as command:
+        assert command.stdout is not None
+        assert command.stdout.readline() == "at work\n"
+        command.send_signal(signal.SIGTERM)
+        _, said = command.communicate()
+    assert command.returncode == 143
+    assert said == "bneck: ended by SIGTERM; run the same command to resume\n"
+    assert [one.name for one in tmp_path.iterdir() if one.name.startswith("pymp-")] == []
+
+
 def test_a_terminal_that_is_gone_is_no_failure() -> None:
     """The live view and the last line can no longer be written."""
     shown = "    from bneck.live import TerminalProgress\n    TerminalProgress()('work', 1, 2)\n"

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from multiprocessing import connection, get_context, parent_process, resource_tracker, spawn
 from multiprocessing.connection import Connection
@@ -85,10 +86,21 @@ class Process:
         whole = dict(os.environ) | dict(environment)
         given = (theirs, whole, tuple(sys.path), _script())
         self._process = context.Process(target=_serve, args=given, daemon=True)
-        resource_tracker.ensure_running()  # which unblocks signals when it starts (CPython 3.11)
-        with script_kept_out(), _ending_signals_held(), threads_pinned():  # for the server, too
-            self._process.start()
+        started: Future[None] = Future()
+        threading.Thread(target=self._start_held, args=(started,), daemon=True).start()
+        started.result()  # Ctrl-C need not wait until the server has imported all that it shares
         theirs.close()
+
+    def _start_held(self, started: "Future[None]") -> None:
+        """Start the process in a thread that gets no signals, and so hands none on."""
+        try:
+            resource_tracker.ensure_running()  # which unblocks signals as it starts (CPython 3.11)
+            with script_kept_out(), _ending_signals_held(), threads_pinned():  # the server's, too
+                self._process.start()
+        except BaseException as error:
+            started.set_exception(error)
+        else:
+            started.set_result(None)
 
     def give(self, task: Callable[[Any], Any], item: Any) -> None:
         try:
@@ -227,7 +239,7 @@ def _end_with_parent() -> None:
 
 @contextmanager
 def _ending_signals_held() -> Iterator[None]:
-    """A process started in this block inherits the block; the driver gets its signals after it."""
+    """A process started in this block inherits the block."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING_SIGNALS)
     try:
         yield
