@@ -30,6 +30,13 @@ def test_import_is_cheap_and_lazy() -> None:
         bneck.derve  # noqa: B018
 
 
+def ran(script: Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, script], env=os.environ | {"PYTHONPATH": ROOT},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
 def test_workers_of_a_plain_script_do_not_run_it_again(tmp_path: Path) -> None:
     """Without ``if __name__ == "__main__"``, as in a notebook; Python's own workers run it.
 
@@ -46,10 +53,7 @@ def test_workers_of_a_plain_script_do_not_run_it_again(tmp_path: Path) -> None:
         "    print('__file__' in globals())\n"
         "print('__file__' in globals())\n"
     )
-    done = subprocess.run(
-        [sys.executable, script], env=os.environ | {"PYTHONPATH": ROOT},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = ran(script)
     assert done.stdout == "begun\n(-2, 2)\nFalse\nTrue\n", done.stderr
 
 
@@ -60,10 +64,7 @@ def test_a_script_that_each_worker_would_begin_again_is_told_so_in_one_line(tmp_
         "from bneck.executors.processes import processes\n"
         "print(*processes(1).map_unordered(abs, [-2]))\n"
     )
-    done = subprocess.run(
-        [sys.executable, script], env=os.environ | {"PYTHONPATH": ROOT},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = ran(script)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.count("Traceback") == 1
     last = done.stderr.splitlines()[-1]
