@@ -39,8 +39,14 @@ def columns(text: str) -> int:
     return sum(0 if combining(c) else 2 if east_asian_width(c) in "WF" else 1 for c in text)
 
 
+def ends_spelt_out(text: str) -> str:
+    r"""Return a name as a line of output holds it: its line ends are spelt out (``\n``)."""
+    return text.replace("\n", r"\n")
+
+
 def aligned(lines: Sequence[Sequence[str]]) -> str:
-    """Cells as columns for a terminal, left-aligned, two spaces apart."""
+    """Cells as columns for a terminal, left-aligned, two spaces apart, each on its line."""
+    lines = [[ends_spelt_out(cell) for cell in line] for line in lines]
     widths = [max(map(columns, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(

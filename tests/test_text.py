@@ -61,6 +61,10 @@ def test_wide_characters_take_two_columns_of_a_terminal() -> None:
     assert aligned([("日本", "1"), ("Käse", "2")]) == "日本  1\nKäse  2"
 
 
+def test_a_line_end_in_a_cell_ends_no_line() -> None:
+    assert aligned([("run\nfirst", "1"), ("last", "2")]) == "run\\nfirst  1\nlast        2"
+
+
 def test_percentages_and_spreads_look_alike_everywhere() -> None:
     """A share is "52 %", by ``as_percent`` or ``units.percent``, and a spread is "1.48 ± 0.03"."""
     scripts = (PACKAGE.parent / "benchmarks").rglob("*.py")

@@ -8,7 +8,7 @@ import typer
 from bneck.commands.common.options import JsonOption
 from bneck.commands.common.output import print_json, print_text
 from bneck.errors import UsageError
-from bneck.text import in_list
+from bneck.text import ends_spelt_out, in_list
 from bneck.units import percent
 
 
@@ -46,7 +46,7 @@ def predict(
             words = ", ".join(
                 f"{in_list(name)} {percent(share)}" for name, share in classes.items()
             )
-            print_text(f"{image}: {words}")
+            print_text(ends_spelt_out(f"{image}: {words}"))
     if json:
         print_json({"images": found, "passed_over": passed_over_in(images, unread)})
     check_read(images, unread, len(found))

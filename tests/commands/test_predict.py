@@ -71,6 +71,15 @@ def test_classes_with_commas_in_their_names_are_told_apart(
     assert re.search(r"goldfish \d+\.\d %", out)
 
 
+def test_a_line_end_in_a_files_name_ends_no_line(
+    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
+) -> None:
+    shutil.copy(folder / "a.png", tmp_path / "two\nlines.png")
+    _, out, _ = said(capsys, "predict", folder / "net.onnx", tmp_path)
+    assert out.count("\n") == 1
+    assert out.startswith(f"{tmp_path}/two\\nlines.png: ")
+
+
 def test_the_tutorials_code_without_bneck_sees_what_predict_sees(
     capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path
 ) -> None:
