@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from bneck.derivation.execution import Execution
 from bneck.derivation.plan import Plan
 from bneck.derivation.schedule import Schedule
 from bneck.derivation.validation import check
-from bneck.errors import NotReady
+from bneck.errors import BneckError, NotReady
 from bneck.executors import Executor
 from bneck.files import write_json
 from bneck.latency.devices import Device, check_wait, open_device
@@ -81,18 +81,21 @@ class Session:
 
         A stage that is not ready has spent none: it would be listed as one that was begun.
         """
-        begun, ready = time.monotonic(), True
+        begun = time.monotonic()
         self.schedule.begin(stage)
         try:
             yield
         except NotReady:
-            ready = False
             raise
-        finally:
-            if ready:
-                spent = time.monotonic() - begun
-                self.note_seconds(stage, self.run.read_seconds().get(stage, 0.0) + spent)
+        except BaseException:
+            with suppress(BneckError):  # a full disk is told by the file that it failed first
+                self._add_seconds(stage, time.monotonic() - begun)
+            raise
+        self._add_seconds(stage, time.monotonic() - begun)
         self.schedule.finish(stage, self.progress)
+
+    def _add_seconds(self, stage: str, seconds: float) -> None:
+        self.note_seconds(stage, self.run.read_seconds().get(stage, 0.0) + seconds)
 
     def note_seconds(self, stage: str, seconds: float) -> None:
         """Note all seconds of ``stage`` in the run's folder, in place of those noted before."""

@@ -13,7 +13,7 @@ from bneck.derivation.execution import Execution
 from bneck.derivation.plan import Plan
 from bneck.derivation.session import Session, open_session
 from bneck.derivation.target import keep_targets
-from bneck.errors import UsageError
+from bneck.errors import BneckError, UsageError
 from bneck.executors.serial import Serial
 from bneck.latency.devices import open_device
 from bneck.latency.model import load
@@ -38,6 +38,22 @@ def test_a_stage_that_is_broken_off_adds_its_time_to_that_of_earlier_sessions(
         broken_off()
     spent = session.run.read_seconds()
     assert (spent["search"] > 100, spent["calibration"]) == (True, 7.0)
+
+
+def test_what_failed_first_is_told_where_the_time_cannot_be_written_either(tmp_path: Path) -> None:
+    """On a full disk neither can."""
+    session = Session(Run(tmp_path, {}), Plan(), Serial(), Serial())
+    session.run.seconds.mkdir()  # no file can take its place
+
+    def full(error: Exception | None) -> None:
+        with session.timed("search"):
+            if error is not None:
+                raise error
+
+    with pytest.raises(BneckError, match=r"cannot write journal\.log"):
+        full(BneckError("cannot write journal.log: No space left on device"))
+    with pytest.raises(BneckError, match=r"cannot write .*seconds\.json"):
+        full(None)
 
 
 def test_minutes_to_wait_for_a_quiet_device_reach_the_stages(tmp_path: Path) -> None:
