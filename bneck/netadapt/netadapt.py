@@ -99,7 +99,8 @@ class NetAdapt:
         self.check_reachable(steps[-1].arch, target_ms)
         while (now_ms := steps[-1].latency_ms) > target_ms:
             where = (
-                f"NetAdapt step {len(steps)}, {first_ms:.3g} -> {now_ms:.3g} -> {target_ms:.3g} ms"
+                f"NetAdapt step {len(steps)}, {first_ms:.3g} -> {now_ms:.3g} ms, "
+                f"target {target_ms:.3g} ms"
             )
             steps.append(self._step(steps[-1], target_ms, where))
         return tuple(steps)

@@ -185,6 +185,16 @@ def test_each_step_saves_delta_by_the_widest_width(tmp_path: Path, model: object
     assert not list((tmp_path / "family").glob("step-*"))
 
 
+def test_a_step_says_where_it_began_where_it_is_and_what_the_target_is(
+    tmp_path: Path, model: object
+) -> None:
+    told = []
+    adapt = replace(begun(tmp_path, model), progress=lambda what, *_: told.append(what))
+    adapt.shrink(ONE_STEP_MS)
+    ms = f"{START_MS:.3g} -> {START_MS:.3g} ms, target {ONE_STEP_MS:.3g} ms"
+    assert f"NetAdapt step 1, {ms}" in told
+
+
 def test_no_step_goes_far_under_the_target(tmp_path: Path, model: object) -> None:
     adapt = begun(tmp_path, model, delta_ms=START_MS / 10)
     target_ms = 0.912 * START_MS
