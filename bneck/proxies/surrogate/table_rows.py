@@ -151,6 +151,11 @@ def _choices(path: Path, lines: list[str], header: list[str], space: Space | Non
         raise UsageError(f"{path}: its columns are not {known}; name the space they are choices of")
     if not header:
         raise UsageError(f"{path} is empty")
+    if not {*space.choices, "accuracy"} & {*header}:  # all of which would make a very long line
+        raise UsageError(
+            f"{path} is not a table of accuracies: no column is called accuracy, or as a choice of "
+            f"its space, such as {next(iter(space.choices))}"
+        )
     for name in header:
         if name not in space.choices and name != "accuracy" and not OTHER.fullmatch(name):
             raise unknown(f"column in {path}:", name, [*space.choices, "accuracy", "accuracy@..."])

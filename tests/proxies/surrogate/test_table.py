@@ -124,6 +124,11 @@ def test_choices_as_columns(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"unknown column in .*'s1.wdith'; known: s1.width"):
         table.load(path, space)
 
+    path.write_text("family,pixel1_ms\nmobilenet_v3,51.2\n")
+    with pytest.raises(UsageError, match="is not a table of accuracies: no column is") as caught:
+        table.load(path, space)
+    assert len(str(caught.value)) < len(str(path)) + 150
+
     row = lines[3].split(",")
     row[0] = "17"
     path.write_text("\n".join([*lines[:3], ",".join(row), *lines[4:]]))
