@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bneck.errors import BneckError, UsageError, did_you_mean
+from bneck.errors import BneckError, UsageError, cannot, did_you_mean
 from bneck.files import is_written
 from bneck.path_checks import check_file
 from bneck.proxies.data.image_info import IMAGENET_MEAN, IMAGENET_STD
@@ -85,12 +85,28 @@ def check_pretrained(
     elif Path(text).is_dir():
         Run.read(Path(text))  # which says what it lacks
     elif Path(text).exists() or Path(text).suffix or "/" in text:
-        check_file(Path(text))
+        _check_weights(Path(text))
     else:
         known = (IMAGENET, *TORCHVISION)
         raise UsageError(
             f"unknown {kind} {text!r}; expected {others}a run's folder, a file of weights or "
             f"one of: {', '.join(known)}{did_you_mean(text, known)}"
+        )
+
+
+def _check_weights(path: Path) -> None:
+    """Refuse a file that does not begin as weights do, long before torch is there to read it."""
+    check_file(path)
+    try:
+        with path.open("rb") as file:
+            begins = file.read(9)
+    except OSError as error:
+        raise cannot("read", path, error) from error
+    ours = begins[8:] == b"{"  # behind its length, a safetensors file's header
+    if not (ours if path.suffix == SAFETENSORS else begins.startswith((b"PK", b"\x80"))):
+        raise UsageError(
+            f"{path} holds no weights: expected a file that ends in {SAFETENSORS} and is one, or "
+            "what torch.save(network.state_dict(), FILE) writes"
         )
 
 

@@ -1,5 +1,7 @@
 """What a teacher takes images by, and whose classes it must know."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,3 +88,18 @@ def test_a_teacher_of_other_classes_or_side_is_refused_before_images_are_decoded
 def test_an_unknown_teacher_is_told_what_a_teacher_may_be(target: str | None, first: str) -> None:
     with pytest.raises(UsageError, match=f"unknown teacher 'resnet'; expected {first}"):
         check_teacher(Plan(target=target, teacher="resnet"))
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "w.pth", "w.safetensors"])
+@pytest.mark.parametrize("option", ["teacher", "pretrained"])
+def test_a_file_that_is_no_weights_is_refused_before_torch_is_there(
+    name: str, option: str, tmp_path: Path
+) -> None:
+    """Its import takes seconds."""
+    (tmp_path / name).write_text("no weights at all")
+    code = "import sys; from bneck.cli import run; print(run(sys.argv[1:]), 'torch' in sys.modules)"
+    words = ["derive", "--target=1", f"--{option}={name}", "--out=run"]
+    command = [sys.executable, "-c", code, *words]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert ended.stdout == "2 False\n"
+    assert ended.stderr.startswith(f"bneck: {name} holds no weights: expected a file that ends in")
